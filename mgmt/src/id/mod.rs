@@ -1,0 +1,7 @@
+//! Names and numbers: what a resource is called, and the small integers that the engine works with.
+
+mod name;
+mod number;
+
+pub use name::{KindName, NameError, ResourceId};
+pub use number::{Generation, Node, Ticket, Time};

@@ -1,0 +1,81 @@
+//! What a resource is called: `file[/etc/motd]`.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// The name of a kind of resource: lower case, as `file` or `http:server`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KindName(Arc<str>);
+
+impl KindName {
+    /// A kind's name. `File` and `file` are the same (Q12).
+    pub fn new(name: &str) -> KindName {
+        KindName(if name.bytes().any(|b| b.is_ascii_uppercase()) {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        })
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for KindName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The identity of a resource: its kind and its name, unique in a graph. Written `file[/etc/motd]`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ResourceId {
+    /// Its kind.
+    pub kind: KindName,
+    /// Its name within the kind.
+    pub name: String,
+}
+
+/// Why a text is not a `ResourceId`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` does not name a resource: write it as `kind[name]`, for example `file[/etc/motd]`")]
+pub struct NameError(String);
+
+impl ResourceId {
+    /// The resource of this kind and name.
+    pub fn new(kind: &str, name: impl Into<String>) -> ResourceId {
+        ResourceId { kind: KindName::new(kind), name: name.into() }
+    }
+}
+
+impl fmt::Display for ResourceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Names may hold anything; a line of output may not.
+        write!(f, "{}[", self.kind)?;
+        for c in self.name.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        f.write_str("]")
+    }
+}
+
+impl std::str::FromStr for ResourceId {
+    type Err = NameError;
+    fn from_str(text: &str) -> Result<ResourceId, NameError> {
+        match text.strip_suffix(']').and_then(|rest| rest.split_once('[')) {
+            Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(ResourceId::new(kind, name)),
+            _ => Err(NameError(text.to_owned())),
+        }
+    }
+}

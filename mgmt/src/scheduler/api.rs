@@ -1,0 +1,368 @@
+//! What goes into the scheduler and what comes out of it.
+
+use std::time::Duration;
+
+use crate::id::{Generation, Node, Ticket};
+
+/// A set of the outputs (ports) of one resource; output `n` is bit `n`. A kind has at most 32 outputs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PortSet(pub u32);
+
+/// Settings of a whole scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How many operations (check, apply, refresh) may be under way at once. At least 1.
+    pub running_max: usize,
+    /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
+    pub converged_timeout: Duration,
+    /// Seed of the jitter of retry delays.
+    pub seed: u64,
+    /// Emit the per-node events (`Checked` … `Settled`) as commands. Off, only graph-wide ones (`Swapped`, `Converged`, `Unconverged`, `Stopped`) are.
+    pub node_events: bool,
+}
+
+/// How the delay between tries grows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Backoff {
+    /// Always the same delay.
+    Constant,
+    /// Doubled with each failure in a row, up to `max`; with `jitter`, each delay is drawn evenly from its upper half.
+    Exponential {
+        /// No delay is longer.
+        max: Duration,
+        /// Spread the tries of many nodes over time.
+        jitter: bool,
+    },
+}
+
+/// The metaparameters of one node that the scheduler acts upon. Nodes with equal ones share one value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeConfig {
+    /// Never applied: checked only.
+    pub noop: bool,
+    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success refills.
+    pub retry: Option<u32>,
+    /// Pause before each further try.
+    pub delay: Duration,
+    /// How that pause grows.
+    pub backoff: Backoff,
+    /// Check every so often, whatever the watch says.
+    pub poll: Option<Duration>,
+    /// Highest rate of checks caused by watch changes, in checks per second; `None`: no limit.
+    pub limit: Option<f64>,
+    /// How many such checks may come at once before `limit` bites. At least 1.
+    pub burst: u32,
+    /// An operation that takes longer is cancelled and counts as failed.
+    pub timeout: Option<Duration>,
+    /// Semaphores held while an operation runs: (number of the semaphore, its size). Taken in order of number, all or none.
+    pub sema: Vec<(u32, u32)>,
+    /// Has a watch: nothing runs before it is ready.
+    pub watched: bool,
+    /// A swap that keeps this node revives it if it has failed for good.
+    pub rewatch: bool,
+}
+
+/// One node of a new graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeSpec {
+    /// Its slot.
+    pub node: Node,
+    /// Its settings: an index into `Swap::configs`.
+    pub config: u32,
+    /// What its operations do (the resource's own fields, or what it receives) differs from what ran under this slot: check it again.
+    /// Ignored for a new node.
+    pub changed: bool,
+}
+
+/// One edge of a new graph. At most one for each ordered pair.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EdgeSpec {
+    /// The parent: settles first.
+    pub from: Node,
+    /// The child.
+    pub to: Node,
+    /// If `from` changes, `to` is owed a refresh.
+    pub notify: bool,
+    /// `to` receives these outputs of `from`, and waits until all have been sent once.
+    pub sends: PortSet,
+    /// The journal says that a refresh along this edge is owed from an earlier run (a debt, or an intent without outcome). Only honoured if the edge
+    /// is new to the scheduler.
+    pub owed: bool,
+}
+
+/// A new graph, whole. Slots not listed are gone. It is valid: no cycle, no dangling edge.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Swap {
+    /// Which graph this is.
+    pub generation: Generation,
+    /// The distinct settings.
+    pub configs: Vec<NodeConfig>,
+    /// All nodes, in the order in which ties are broken.
+    pub nodes: Vec<NodeSpec>,
+    /// All edges.
+    pub edges: Vec<EdgeSpec>,
+}
+
+/// One operation of one node. Answers carry it back; an answer with another number than the one under way is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Op {
+    /// Of whom.
+    pub node: Node,
+    /// Unique among all operations of the engine.
+    pub number: u64,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CheckOutcome {
+    /// As desired.
+    InSync,
+    /// Something to repair; the runtime keeps what.
+    Drifted,
+    /// It could not look, because it needs a received value itself of which only the digest is known: these senders must make it again.
+    Missing(Vec<Node>),
+    /// It could not look.
+    Failed,
+    /// It was cancelled before it ended (by `Command::Cancel`); never counts as a try.
+    Cancelled,
+}
+
+/// How an apply or a refresh ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyOutcome {
+    /// It changed something.
+    Changed,
+    /// There was nothing to change after all.
+    Unchanged,
+    /// It failed; it may have changed something.
+    Failed,
+    /// It was cancelled before it ended; it may have changed something.
+    Cancelled,
+}
+
+/// How far a stop has gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopStage {
+    /// No new work; running applies end, running checks are cancelled.
+    Drain,
+    /// Running applies and refreshes are cancelled too.
+    Cancel,
+}
+
+/// What the runtime tells the scheduler.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A new graph takes over, by difference.
+    Swap(Swap),
+    /// The watch of a node listens (again). Marks it dirty: what changed before nobody saw.
+    WatchReady(Node),
+    /// The watch of a node ended with an error.
+    WatchFailed(Node),
+    /// The watch of a node says: look again.
+    Changed(Node),
+    /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the first time.
+    Checked {
+        /// The operation.
+        op: Op,
+        /// What it found.
+        outcome: CheckOutcome,
+        /// Outputs with a new value.
+        sent: PortSet,
+    },
+    /// An apply or a refresh ended.
+    Applied {
+        /// The operation.
+        op: Op,
+        /// How.
+        outcome: ApplyOutcome,
+        /// Outputs with a new value.
+        sent: PortSet,
+    },
+    /// All journal entries up to and including this ticket are on disk.
+    Committed(Ticket),
+    /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
+    CommitFailed(Ticket),
+    /// Start nothing until `Resume`. Events that arrive meanwhile are kept.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End.
+    Stop(StopStage),
+    /// Time has passed.
+    Tick,
+}
+
+/// An entry for the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JournalOp {
+    /// `from` is about to be applied and then owes `to` a refresh.
+    Intent {
+        /// The notifier.
+        from: Node,
+        /// The notified.
+        to: Node,
+    },
+    /// The apply changed nothing: the intent is void. (A debt from before stays: `Intent` over a debt keeps the debt.)
+    Drop {
+        /// The notifier.
+        from: Node,
+        /// The notified.
+        to: Node,
+    },
+    /// `from` changed: a refresh is owed.
+    Debt {
+        /// The notifier.
+        from: Node,
+        /// The notified.
+        to: Node,
+    },
+    /// The refresh succeeded, or the edge is gone.
+    Paid {
+        /// The notifier.
+        from: Node,
+        /// The notified.
+        to: Node,
+    },
+}
+
+/// What the scheduler wants done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Start watching; answer `WatchReady` or `WatchFailed`.
+    Watch(Node),
+    /// Stop watching.
+    Unwatch(Node),
+    /// Look; answer `Checked`.
+    Check(Op),
+    /// Repair what the check just before found; answer `Applied`.
+    Apply {
+        /// The operation.
+        op: Op,
+        /// A refresh is owed too, and is absorbed.
+        refresh: bool,
+    },
+    /// Nothing has drifted but a refresh is owed (or a sender must make its values again); answer `Applied`.
+    Refresh(Op),
+    /// Give up an operation that is under way; it still must be answered (`Cancelled`, or what it came to).
+    Cancel(Op),
+    /// Write these, in order. With a ticket somebody waits: answer `Committed` or `CommitFailed`. Tickets only grow.
+    Journal {
+        /// Who waits.
+        ticket: Option<Ticket>,
+        /// The entries.
+        ops: Vec<JournalOp>,
+    },
+    /// A node that left the graph has no operation and no watch any more: its slot may be used again.
+    Removed(Node),
+    /// Something happened that people or tests may want to know.
+    Event(Event),
+    /// Everything has ended after a stop.
+    Stopped,
+}
+
+/// Why a node is where it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Nothing to do. `drifted`: a noop node that is not as desired.
+    Settled {
+        /// Not as desired, but noop.
+        drifted: bool,
+    },
+    /// Its watch is not ready yet.
+    WaitingForWatch,
+    /// Waits for these parents (the first few).
+    WaitingForParents(Vec<Node>),
+    /// Waits for a value from these senders.
+    WaitingForValue(Vec<Node>),
+    /// One of these ancestors has failed (the first few).
+    Blocked(Vec<Node>),
+    /// Could run; waits for a worker, a semaphore, or the rate limit.
+    Ready,
+    /// An operation is under way (or its journal entry is being written).
+    Running,
+    /// Failed; will be tried again.
+    Retrying,
+    /// Failed for good.
+    Failed,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A check ended in sync.
+    InSync(Node),
+    /// A check found drift; `noop`: which will not be repaired.
+    Drifted {
+        /// Who.
+        node: Node,
+        /// Will not be repaired.
+        noop: bool,
+    },
+    /// An apply ended.
+    Applied {
+        /// Who.
+        node: Node,
+        /// It changed something.
+        changed: bool,
+        /// A refresh was absorbed.
+        refreshed: bool,
+    },
+    /// A refresh ended well.
+    Refreshed(Node),
+    /// A refresh has become owed.
+    Owed {
+        /// The notifier.
+        from: Node,
+        /// The notified.
+        to: Node,
+    },
+    /// New values went to a receiver.
+    Sent {
+        /// The sender.
+        from: Node,
+        /// The receiver.
+        to: Node,
+    },
+    /// An operation or the watch failed; `retry_in`: `None` if for good.
+    Failed {
+        /// Who.
+        node: Node,
+        /// The watch, not a check or an apply.
+        watch: bool,
+        /// When it is tried again.
+        retry_in: Option<Duration>,
+    },
+    /// An ancestor has failed: this node waits. One event each time it becomes blocked.
+    Blocked {
+        /// Who.
+        node: Node,
+        /// The parent through which it is blocked.
+        by: Node,
+    },
+    /// No longer blocked.
+    Unblocked(Node),
+    /// It changes again right after each repair: somebody else writes it too. `repairs` in the last ten seconds.
+    Flapping {
+        /// Who.
+        node: Node,
+        /// How often.
+        repairs: u32,
+    },
+    /// A new graph is in force.
+    Swapped {
+        /// Which.
+        generation: Generation,
+        /// Nodes that are new.
+        added: u32,
+        /// Nodes changed in place.
+        changed: u32,
+        /// Nodes that left.
+        removed: u32,
+        /// Nodes left alone.
+        kept: u32,
+    },
+    /// All nodes have been settled for the converged timeout.
+    Converged,
+    /// A node is not settled any more.
+    Unconverged,
+}
