@@ -8,6 +8,7 @@ pub mod graph;
 pub mod id;
 pub mod journal;
 pub mod plan;
+pub mod prelude;
 pub mod resource;
 pub mod resources;
 pub mod runtime;
@@ -18,3 +19,12 @@ pub mod sys;
 pub mod cli;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+pub use mgmt_macros::Resource;
+
+/// For the code that the derive makes.
+#[doc(hidden)]
+pub mod __private {
+    /// A resource's fields as data.
+    pub type Map = serde_json::Map<String, serde_json::Value>;
+}

@@ -1,1 +1,13 @@
-//! (to be written)
+//! Desired state: the builder, the one data structure that every front end makes, and the passes over it.
+
+mod builder;
+mod config;
+mod data;
+mod problem;
+mod validate;
+
+pub use builder::Graph;
+pub use config::{Edge, GraphConfig, Link, Vertex};
+pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+pub use problem::{Problem, Problems};
+pub use validate::{Index, validate};

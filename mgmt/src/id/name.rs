@@ -40,6 +40,7 @@ impl fmt::Display for KindName {
 
 /// The identity of a resource: its kind and its name, unique in a graph. Written `file[/etc/motd]`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ResourceId {
     /// Its kind.
     pub kind: KindName,
@@ -77,5 +78,19 @@ impl std::str::FromStr for ResourceId {
             Some((kind, name)) if !kind.is_empty() && !name.is_empty() => Ok(ResourceId::new(kind, name)),
             _ => Err(NameError(text.to_owned())),
         }
+    }
+}
+
+impl From<ResourceId> for String {
+    fn from(id: ResourceId) -> String {
+        // Unlike `Display`, to the letter: what is written must be read back the same.
+        format!("{}[{}]", id.kind, id.name)
+    }
+}
+
+impl TryFrom<String> for ResourceId {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<ResourceId, NameError> {
+        text.parse()
     }
 }

@@ -1,1 +1,39 @@
-//! (to be written)
+//! The contract: what a resource is, what it does, what it may use, and how values travel between resources.
+
+mod accept;
+mod any;
+mod change;
+mod context;
+mod converge;
+mod declare;
+mod error;
+mod field;
+mod meta;
+mod origin;
+mod output;
+mod secret;
+mod spec;
+mod uid;
+mod watch;
+
+pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
+pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
+pub use change::{Change, Drift};
+pub use context::{ApplyCx, CheckCx, FsWatch, Memory, Operation, Sent, Services, Slots, WatchCx};
+pub use converge::{Converge, Resource};
+pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes};
+pub use error::{Context, Error, Result};
+pub use field::FieldType;
+pub use meta::{Backoff, Meta, parse_sema};
+pub use origin::{Origin, Reason, Span};
+pub use output::{Digest, FieldValue, NodeRef, Output, Port, Received, Sendable, Source, Value, Wire, digest_of};
+pub use secret::{SECRET_PLACEHOLDER, Secret};
+pub use spec::{FieldProblem, FieldReader, FieldSpec, KindSpec, OutputSpec, nearest};
+pub use uid::Uid;
+pub use watch::{Part, Watch, WatchEvent, WatchStream};
+
+/// For the code that the derive makes.
+#[doc(hidden)]
+pub mod private {
+    pub use crate::resource::field::{Not, Probe, Refuses, Take, Takes, WithDefault, WithoutDefault};
+}

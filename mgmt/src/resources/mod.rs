@@ -1,1 +1,5 @@
-//! (to be written)
+//! The built-in kinds, one file each.
+
+mod noop;
+
+pub use noop::{Noop, NoopBuilder, NoopHandle};

@@ -1,0 +1,144 @@
+//! `Graph`: what a program declares its resources on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
+use crate::graph::problem::{Problem, Problems};
+use crate::resource::{Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
+
+/// A graph under construction: resources are added, and what they are told of one another becomes edges.
+///
+/// ```
+/// use mgmt::prelude::*;
+/// let mut g = Graph::new("demo");
+/// let first = g.add(Noop::new("first"));
+/// g.add(Noop::new("second").after(&first));
+/// let config = g.finish().unwrap();
+/// assert_eq!((config.vertices.len(), config.edges.len()), (2, 1));
+/// ```
+#[derive(Debug)]
+pub struct Graph {
+    /// Told apart from other graphs, whose handles mean nothing here.
+    number: u64,
+    config: GraphConfig,
+    problems: Vec<Problem>,
+    default_meta: Meta,
+}
+
+impl Graph {
+    /// An empty graph of that name.
+    pub fn new(name: impl Into<String>) -> Graph {
+        // Only ever compared for equality: no state is shared through it.
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        Graph {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
+            config: GraphConfig { name: name.into(), ..GraphConfig::default() },
+            problems: Vec::new(),
+            default_meta: Meta::default(),
+        }
+    }
+
+    /// Adds a resource; its handle names it in edges and gives its outputs.
+    pub fn add<D: Declare>(&mut self, declared: D) -> D::Handle {
+        let (resource, draft) = declared.finish();
+        let index = self.next_index(&draft.origin);
+        let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
+        self.config.vertices.push(Vertex { resource: Arc::new(resource), meta, origin: draft.origin });
+        for edge in draft.edges {
+            if let Some(other) = self.own(edge.other, &edge.origin) {
+                let (from, to) = if edge.other_first { (other, index) } else { (index, other) };
+                self.config.edges.push(Edge { from, to, notify: edge.notify, origin: edge.origin });
+            }
+        }
+        for (field, wire) in draft.wires {
+            let sources: Option<Vec<_>> =
+                wire.sources.iter().map(|source| Some((self.own(source.node, &wire.origin)?, source.port))).collect();
+            if let Some(sources) = sources {
+                self.config.links.push(Link { to: index, field, sources, wire });
+            }
+        }
+        D::handle(NodeRef { graph: self.number, index })
+    }
+
+    fn next_index(&mut self, origin: &Origin) -> u32 {
+        u32::try_from(self.config.vertices.len()).unwrap_or_else(|_| {
+            self.problems.push(Problem::new("more resources than a graph can hold (4 294 967 295)", origin.clone()));
+            0
+        })
+    }
+
+    fn own(&mut self, node: NodeRef, origin: &Origin) -> Option<u32> {
+        if node.graph == self.number {
+            return Some(node.index);
+        }
+        let message = "a handle of another graph: handles are good only in the graph whose `add` returned them";
+        self.problems.push(Problem::new(message, origin.clone()));
+        None
+    }
+
+    /// The second waits for the first. The same as `after`, when both are in the graph already.
+    #[track_caller]
+    pub fn order(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
+        self.edges(first, second, false);
+    }
+
+    /// The second waits for the first and is refreshed when the first changed. The same as `subscribe`, when both are in the graph already.
+    #[track_caller]
+    pub fn refresh(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
+        self.edges(first, second, true);
+    }
+
+    #[track_caller]
+    fn edges(&mut self, first: impl IntoNodes, second: impl IntoNodes, notify: bool) {
+        let origin = Origin::here();
+        let (mut firsts, mut seconds) = (Vec::new(), Vec::new());
+        first.each(&mut |node| firsts.push(node));
+        second.each(&mut |node| seconds.push(node));
+        for from in &firsts {
+            for to in &seconds {
+                if let (Some(from), Some(to)) = (self.own(*from, &origin), self.own(*to, &origin)) {
+                    self.config.edges.push(Edge { from, to, notify, origin: origin.clone() });
+                }
+            }
+        }
+    }
+
+    /// How many resources it has.
+    pub fn len(&self) -> usize {
+        self.config.vertices.len()
+    }
+
+    /// It has none.
+    pub fn is_empty(&self) -> bool {
+        self.config.vertices.is_empty()
+    }
+
+    /// Reports a problem of the program's own, to be shown with all others.
+    #[track_caller]
+    pub fn problem(&mut self, message: impl Into<String>) {
+        self.problems.push(Problem::new(message, Origin::here()));
+    }
+
+    /// The graph as data. Sends have become edges too.
+    ///
+    /// # Errors
+    /// What is wrong with how it was built. ([`validate`](crate::graph::validate) finds the rest.)
+    pub fn finish(mut self) -> Result<GraphConfig, Problems> {
+        Problems(self.problems).into_result()?;
+        for link in &self.config.links {
+            for (from, _) in &link.sources {
+                let origin = link.wire.origin.clone();
+                self.config.edges.push(Edge { from: *from, to: link.to, notify: false, origin });
+            }
+        }
+        Ok(self.config)
+    }
+}
+
+impl Graph {
+    /// Whether the handle is of this graph.
+    pub fn has(&self, handle: &impl Handle) -> bool {
+        handle.node().graph == self.number
+    }
+}

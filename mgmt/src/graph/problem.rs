@@ -1,0 +1,70 @@
+//! What is wrong with a graph: all of it at once, with places.
+
+use std::fmt;
+
+use crate::resource::Origin;
+
+/// One thing that is wrong.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What, and what helps.
+    pub message: String,
+    /// Where.
+    pub origin: Origin,
+    /// Other places that matter, each with what it is.
+    pub also: Vec<(String, Origin)>,
+}
+
+impl Problem {
+    /// This is wrong there.
+    pub fn new(message: impl Into<String>, origin: Origin) -> Problem {
+        Problem { message: message.into(), origin, also: Vec::new() }
+    }
+
+    /// And it has to do with that place.
+    #[must_use]
+    pub fn also(mut self, what: impl Into<String>, origin: Origin) -> Problem {
+        self.also.push((what.into(), origin));
+        self
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n  at {}", self.message, self.origin)?;
+        for (what, origin) in &self.also {
+            write!(f, "\n  {what} at {origin}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Everything that is wrong with a graph: nothing of it runs.
+#[derive(Clone, Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    /// The problems, as an error if there are any.
+    ///
+    /// # Errors
+    /// The problems.
+    pub fn into_result(self) -> Result<(), Problems> {
+        if self.0.is_empty() { Ok(()) } else { Err(self) }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // One mistake repeated a thousand times is still one mistake.
+        const SHOWN_MAX: usize = 50;
+        for (n, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            write!(f, "{}{problem}", if n == 0 { "" } else { "\n" })?;
+        }
+        if self.0.len() > SHOWN_MAX {
+            write!(f, "\n… and {} more", self.0.len() - SHOWN_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}

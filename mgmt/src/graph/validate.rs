@@ -1,0 +1,234 @@
+//! The first pass: everything that can be wrong with a graph is found before anything of it runs.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+
+use hashbrown::HashTable;
+
+use crate::dag::topo;
+use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::problem::{Problem, Problems};
+use crate::id::ResourceId;
+use crate::resource::{Origin, Uid, parse_sema};
+
+/// Finds resources of a graph by kind and name.
+#[derive(Debug, Default)]
+pub struct Index {
+    table: HashTable<u32>,
+    state: RandomState,
+}
+
+impl Index {
+    fn hash(&self, kind: &str, name: &str) -> u64 {
+        let mut hasher = self.state.build_hasher();
+        hasher.write(kind.as_bytes());
+        hasher.write_u8(b'[');
+        hasher.write(name.as_bytes());
+        hasher.finish()
+    }
+
+    /// Of these resources. The second value: pairs that have one identity.
+    pub fn new(vertices: &[Vertex]) -> (Index, Vec<(u32, u32)>) {
+        let mut index = Index { table: HashTable::with_capacity(vertices.len()), state: RandomState::new() };
+        let mut twice = Vec::new();
+        for (n, vertex) in (0u32..).zip(vertices) {
+            let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
+            let hash = index.hash(kind, name);
+            let (table, state) = (&mut index.table, &index.state);
+            if let Some(first) = table.find(hash, |at| is(vertices, *at, kind, name)) {
+                twice.push((*first, n));
+                continue;
+            }
+            let rehash = |at: &u32| {
+                let vertex = &vertices[*at as usize];
+                let mut hasher = state.build_hasher();
+                hasher.write(vertex.resource.spec().kind.as_bytes());
+                hasher.write_u8(b'[');
+                hasher.write(vertex.resource.name().as_bytes());
+                hasher.finish()
+            };
+            table.insert_unique(hash, n, rehash);
+        }
+        (index, twice)
+    }
+
+    /// The place of that resource among the vertices that the index was made of.
+    pub fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
+        self.table.find(self.hash(kind, name), |at| is(vertices, *at, kind, name)).copied()
+    }
+
+    /// The same by identity.
+    pub fn find_id(&self, vertices: &[Vertex], id: &ResourceId) -> Option<u32> {
+        self.find(vertices, id.kind.as_str(), &id.name)
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.table.allocation_size()
+    }
+}
+
+fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
+    let vertex = &vertices[at as usize];
+    vertex.resource.spec().kind == kind && vertex.resource.name() == name
+}
+
+/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
+    let mut problems = Vec::new();
+    let (index, twice) = Index::new(&config.vertices);
+    for (first, second) in twice {
+        let (first, second) = (&config.vertices[first as usize], &config.vertices[second as usize]);
+        let message =
+            format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
+        problems.push(Problem::new(message, second.origin.clone()).also("first", first.origin.clone()));
+    }
+    let mut owners: HashMap<Uid, u32> = HashMap::new();
+    let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
+    for (n, vertex) in (0u32..).zip(&config.vertices) {
+        check_vertex(vertex, &mut problems);
+        check_owner(config, n, &mut owners, &mut problems);
+        check_semas(vertex, &mut semas, &mut problems);
+    }
+    check_links(config, &mut problems);
+    if check_edges(config, &mut problems) {
+        check_cycles(config, &mut problems);
+    }
+    Problems(problems).into_result()?;
+    Ok(index)
+}
+
+fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
+    const NAME_BYTES_MAX: usize = 4096;
+    let name = vertex.resource.name();
+    let mut say = |message: String| problems.push(Problem::new(message, vertex.origin.clone()));
+    if name.is_empty() {
+        say(format!("a {} without a name: give it one", vertex.resource.spec().kind));
+    } else if name.len() > NAME_BYTES_MAX {
+        say(format!(
+            "a {}'s name is {} bytes long: at most {NAME_BYTES_MAX} are allowed",
+            vertex.resource.spec().kind,
+            name.len()
+        ));
+    } else if name.contains('\0') {
+        say(format!("{}: a name can't hold a NUL byte", vertex.id()));
+    }
+    if let Err(problem) = vertex.resource.validate() {
+        say(format!("{}: {problem}", vertex.id()));
+    }
+    for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
+        say(format!("{}: {problem}", vertex.id()));
+    }
+}
+
+fn check_owner(config: &GraphConfig, n: u32, owners: &mut HashMap<Uid, u32>, problems: &mut Vec<Problem>) {
+    let vertex = &config.vertices[n as usize];
+    for uid in vertex.resource.uids() {
+        let what = match &uid {
+            Uid::Path(path) => format!("the path {}", path.display()),
+            Uid::Other { space, key } => format!("the {space} `{key}`"),
+        };
+        if let Some(first) = owners.insert(uid, n).filter(|first| *first != n) {
+            let first = &config.vertices[first as usize];
+            // The same identity twice has been said already.
+            if first.id() != vertex.id() {
+                let message = format!(
+                    "{} and {} both own {what}: they would undo each other's work; leave it to one of them",
+                    first.id(),
+                    vertex.id()
+                );
+                problems.push(
+                    Problem::new(message, vertex.origin.clone()).also(first.id().to_string(), first.origin.clone()),
+                );
+            }
+        }
+    }
+}
+
+fn check_semas(vertex: &Vertex, semas: &mut HashMap<String, (u32, Origin)>, problems: &mut Vec<Problem>) {
+    for text in vertex.meta.iter().flat_map(|meta| &meta.sema) {
+        let Ok((name, size)) = parse_sema(text) else { continue };
+        let (first, origin) = semas.entry(name.to_owned()).or_insert_with(|| (size, vertex.origin.clone()));
+        if *first != size {
+            let message = format!(
+                "{}: the semaphore `{name}` has size {size} here and {first} elsewhere: give it one size",
+                vertex.id()
+            );
+            problems.push(Problem::new(message, vertex.origin.clone()).also(format!("size {first}"), origin.clone()));
+        }
+    }
+}
+
+fn check_links(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    for link in &config.links {
+        let Some(receiver) = config.vertices.get(link.to as usize) else {
+            problems.push(Problem::new("a send to a resource that is not in the graph", link.wire.origin.clone()));
+            continue;
+        };
+        for (from, port) in &link.sources {
+            let Some(sender) = config.vertices.get(*from as usize) else {
+                let message = format!("{} receives from a resource that is not in the graph", receiver.id());
+                problems.push(Problem::new(message, link.wire.origin.clone()));
+                continue;
+            };
+            if usize::from(*port) >= sender.resource.spec().outputs.len() {
+                let message = format!("{} has no output number {port}", sender.id());
+                problems.push(Problem::new(message, link.wire.origin.clone()));
+            }
+        }
+    }
+}
+
+/// Whether all edges have both ends.
+fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) -> bool {
+    let count = config.vertices.len();
+    let before = problems.len();
+    for edge in &config.edges {
+        for (side, end) in [("from", edge.from), ("to", edge.to)] {
+            if end as usize >= count {
+                let message = format!("an edge whose `{side}` end is not in the graph");
+                problems.push(Problem::new(message, edge.origin.clone()));
+            }
+        }
+    }
+    problems.len() == before
+}
+
+fn check_cycles(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    let edges: Vec<(u32, u32)> = config.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+    let Err(cycles) = topo::order(config.vertices.len(), &edges) else { return };
+    for cycle in cycles.paths {
+        problems.push(tell_cycle(config, &cycle));
+    }
+}
+
+/// A cycle as a story: who must run before whom, and which line says so.
+fn tell_cycle(config: &GraphConfig, cycle: &[u32]) -> Problem {
+    const TOLD_MAX: usize = 20;
+    let id = |n: u32| config.vertices[n as usize].id();
+    let edge_of = |from: u32, to: u32| config.edges.iter().find(|edge| edge.from == from && edge.to == to);
+    let steps: Vec<(u32, u32)> = (0..cycle.len()).map(|n| (cycle[n], cycle[(n + 1) % cycle.len()])).collect();
+    let mut story =
+        format!("a cycle of {} resources, so none of them could ever start: {} must run", cycle.len(), id(cycle[0]));
+    if let [only] = cycle {
+        story = format!("{} waits for itself", id(*only));
+    } else {
+        for (n, (_, to)) in steps.iter().enumerate().take(TOLD_MAX) {
+            story.push_str(&format!("{} before {}", if n == 0 { "" } else { ", which must run" }, id(*to)));
+        }
+        if steps.len() > TOLD_MAX {
+            story.push_str(&format!(", … and {} more", steps.len() - TOLD_MAX));
+        }
+    }
+    let origin_of = |edge: Option<&Edge>| edge.map_or(Origin::Unknown, |edge| edge.origin.clone());
+    let (first, rest) = steps.split_first().map_or((None, &steps[..]), |(first, rest)| (Some(*first), rest));
+    let mut problem = Problem::new(story, origin_of(first.and_then(|(from, to)| edge_of(from, to))));
+    for (from, to) in rest.iter().take(TOLD_MAX) {
+        problem = problem.also(format!("{} before {}", id(*from), id(*to)), origin_of(edge_of(*from, *to)));
+    }
+    problem
+}

@@ -1,0 +1,12 @@
+//! What a program that declares a graph wants in scope: `use mgmt::prelude::*;`.
+
+pub use std::time::Duration;
+
+pub use serde::{Deserialize, Serialize};
+
+pub use crate::Resource;
+pub use crate::graph::{Graph, GraphConfig};
+pub use crate::resource::{
+    ApplyCx, Change, CheckCx, Converge, Declare, Handle, Output, Result, Secret, Watch, WatchCx,
+};
+pub use crate::resources::*;

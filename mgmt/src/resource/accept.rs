@@ -1,0 +1,150 @@
+//! What may be set on, or sent to, a field.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use zeroize::Zeroize;
+
+use crate::resource::output::{Output, Sendable, Wire};
+use crate::resource::secret::Secret;
+
+/// A field type says what it takes besides itself.
+///
+/// Implement it to let a kind's own field type be set from, or receive, something else: `impl Accepts<u16> for Port { … }`.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
+    label = "this field takes `{Self}`",
+    note = "a secret goes only to fields that keep secrets, such as `Content` or `Secret<_>`: any other field may be shown in a plan or a log",
+    note = "convert other values on the way with `.map(|value| …)`"
+)]
+pub trait Accepts<V>: Sized {
+    /// Makes the field's value.
+    fn accept(value: V) -> Self;
+
+    /// A digest by which the field can later be checked without the value itself. `None`: the value itself is always needed.
+    fn digest(&self) -> Option<[u8; 32]> {
+        None
+    }
+
+    /// A stand-in that knows only the digest of a value received in an earlier run; see [`digest`](Accepts::digest).
+    fn from_digest(_digest: [u8; 32]) -> Option<Self> {
+        None
+    }
+}
+
+impl<T> Accepts<T> for T {
+    fn accept(value: T) -> T {
+        value
+    }
+}
+
+macro_rules! accepts {
+    ($($field:ty: $($from:ty),+;)+) => {$($(
+        impl Accepts<$from> for $field {
+            fn accept(value: $from) -> Self {
+                value.into()
+            }
+        }
+    )+)+};
+}
+
+accepts! {
+    String: &str, &String, Box<str>, char;
+    PathBuf: &str, String, &String, &Path, &PathBuf;
+}
+
+impl<T: Zeroize> Accepts<T> for Secret<T> {
+    fn accept(value: T) -> Self {
+        Secret::new(value)
+    }
+}
+
+impl Accepts<&str> for Secret<String> {
+    fn accept(value: &str) -> Self {
+        Secret::new(value.to_owned())
+    }
+}
+
+impl<T, V, const N: usize> Accepts<[V; N]> for Vec<T>
+where
+    T: Accepts<V>,
+{
+    fn accept(values: [V; N]) -> Self {
+        values.into_iter().map(T::accept).collect()
+    }
+}
+
+impl<T, V> Accepts<&[V]> for Vec<T>
+where
+    T: Accepts<V>,
+    V: Clone,
+{
+    fn accept(values: &[V]) -> Self {
+        values.iter().cloned().map(T::accept).collect()
+    }
+}
+
+impl<K, T, V, const N: usize> Accepts<[(&str, V); N]> for BTreeMap<K, T>
+where
+    K: for<'a> Accepts<&'a str> + Ord,
+    T: Accepts<V>,
+{
+    fn accept(values: [(&str, V); N]) -> Self {
+        values.into_iter().map(|(key, value)| (K::accept(key), T::accept(value))).collect()
+    }
+}
+
+impl Accepts<u64> for Duration {
+    fn accept(seconds: u64) -> Self {
+        Duration::from_secs(seconds)
+    }
+}
+
+/// What a setter was given.
+#[derive(Debug)]
+pub enum Input<T> {
+    /// A value.
+    Value(T),
+    /// Another resource's output, to be received before the first check; the default stands in until then.
+    Wire(Wire, T),
+}
+
+/// Marks a setter's argument as a value.
+#[derive(Debug)]
+pub enum ByValue {}
+/// Marks a setter's argument as another resource's output.
+#[derive(Debug)]
+pub enum ByWire {}
+
+/// Anything that a setter of a field of type `T` takes: a value, or an [`Output`]. `M` tells the two apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` can't be set on a field of type `{T}`",
+    label = "this field takes `{T}`",
+    note = "a secret goes only to fields that keep secrets, such as `Content` or `Secret<_>`: any other field may be shown in a plan or a log",
+    note = "convert other values on the way with `.map(|value| …)`"
+)]
+pub trait IntoInput<T, M> {
+    /// The value or the wire.
+    fn into_input(self) -> Input<T>;
+}
+
+impl<T, V> IntoInput<T, ByValue> for V
+where
+    T: Accepts<V>,
+{
+    fn into_input(self) -> Input<T> {
+        Input::Value(T::accept(self))
+    }
+}
+
+impl<T, V> IntoInput<T, ByWire> for Output<V>
+where
+    T: Accepts<V> + Default + Send + Sync + 'static,
+    V: Sendable,
+{
+    #[track_caller]
+    fn into_input(self) -> Input<T> {
+        Input::Wire(Wire::new::<T, V>(self), T::default())
+    }
+}

@@ -1,0 +1,168 @@
+//! Resources with their type erased: what the engine holds.
+
+use std::any::Any;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::resource::change::{Change, Drift};
+use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
+use crate::resource::converge::Converge;
+use crate::resource::error::Result;
+use crate::resource::output::FieldValue;
+use crate::resource::spec::{FieldProblem, FieldReader, KindSpec};
+use crate::resource::uid::Uid;
+use crate::resource::watch::Watch;
+
+/// A future of the engine.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// What a check found, its type erased.
+pub struct AnyDrift {
+    /// For people.
+    pub changes: Vec<Change>,
+    value: Box<dyn Any + Send>,
+}
+
+impl fmt::Debug for AnyDrift {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.changes.fmt(f)
+    }
+}
+
+/// A resource of whatever kind. Implemented for everything that implements [`Converge`].
+pub trait AnyResource: Send + Sync + fmt::Debug + 'static {
+    /// Its kind.
+    fn spec(&self) -> &'static KindSpec;
+    /// Its name.
+    fn name(&self) -> &str;
+    /// See [`Converge::validate`].
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn validate(&self) -> Result<(), String>;
+    /// See [`Converge::uids`].
+    fn uids(&self) -> Vec<Uid>;
+    /// Same kind, name and fields.
+    fn same(&self, other: &dyn AnyResource) -> bool;
+    /// See [`Converge::check`].
+    fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>>;
+    /// See [`Converge::apply`].
+    fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>>;
+    /// See [`Converge::refresh`].
+    fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>>;
+    /// See [`Converge::watch`].
+    fn watch(&self, cx: &WatchCx) -> Watch;
+    /// The same resource with received values set; `None` if one is of another type.
+    fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>>;
+    /// See [`Resource::to_data`](crate::resource::Resource::to_data).
+    ///
+    /// # Errors
+    /// A field that can't be written as data.
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String>;
+    /// For downcasts.
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<R: Converge> AnyResource for R {
+    fn spec(&self) -> &'static KindSpec {
+        R::spec()
+    }
+
+    fn name(&self) -> &str {
+        R::name(self)
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        Converge::validate(self)
+    }
+
+    fn uids(&self) -> Vec<Uid> {
+        Converge::uids(self)
+    }
+
+    fn same(&self, other: &dyn AnyResource) -> bool {
+        other.as_any().downcast_ref::<R>().is_some_and(|other| R::name(self) == R::name(other) && R::same(self, other))
+    }
+
+    fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
+        Box::pin(async move {
+            let found = Converge::check(&*self, &cx).await?;
+            Ok(found.map(|drift| AnyDrift { changes: drift.changes(), value: Box::new(drift) }))
+        })
+    }
+
+    fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        Box::pin(async move {
+            let drift = drift
+                .value
+                .downcast::<R::Drift>()
+                .expect("the engine hands apply the drift of the same resource's check");
+            Converge::apply(&*self, &cx, *drift).await
+        })
+    }
+
+    fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>> {
+        Box::pin(async move { Converge::refresh(&*self, &cx).await })
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        Converge::watch(self, cx)
+    }
+
+    fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {
+        let mut copy = self.clone();
+        for (field, value) in values {
+            if !copy.receive(field, value) {
+                return None;
+            }
+        }
+        Some(Arc::new(copy))
+    }
+
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String> {
+        R::to_data(self, wired)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A kind that graphs given as data may use.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// What it says of itself.
+    pub spec: &'static KindSpec,
+    read: fn(&str, FieldReader<'_>) -> Option<Arc<dyn AnyResource>>,
+}
+
+impl Kind {
+    /// The kind of this type.
+    pub fn of<R: Converge>() -> Kind {
+        Kind {
+            spec: R::spec(),
+            read: |name, reader| Some(Arc::new(R::from_data(name, reader)?) as Arc<dyn AnyResource>),
+        }
+    }
+
+    /// A resource of this kind from data.
+    pub fn read(
+        &self,
+        name: &str,
+        data: &mut Map<String, Json>,
+        wired: &[u8],
+        problems: &mut Vec<FieldProblem>,
+    ) -> Option<Arc<dyn AnyResource>> {
+        (self.read)(name, FieldReader::new(self.spec, data, wired, problems))
+    }
+}
+
+impl fmt::Debug for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.spec.fmt(f)
+    }
+}

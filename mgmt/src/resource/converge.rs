@@ -1,0 +1,82 @@
+//! The contract: what a resource is, and what it does.
+
+use std::fmt::Debug;
+use std::future::Future;
+
+use serde_json::{Map, Value as Json};
+
+use crate::resource::change::Drift;
+use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
+use crate::resource::error::Result;
+use crate::resource::output::FieldValue;
+use crate::resource::spec::{FieldReader, KindSpec};
+use crate::resource::uid::Uid;
+use crate::resource::watch::Watch;
+
+/// What a resource *is*: its kind, its name, its fields. Made by `#[derive(Resource)]`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a resource",
+    note = "put `#[derive(Resource)]` and `#[resource(kind = \"…\")]` on it"
+)]
+pub trait Resource: Clone + Debug + Send + Sync + 'static {
+    /// Its kind, fields and outputs.
+    fn spec() -> &'static KindSpec;
+    /// Its name, unique within the kind.
+    fn name(&self) -> &str;
+    /// Every desired-state field is equal.
+    fn same(&self, other: &Self) -> bool;
+    /// Sets a received value on a field. False: it is of another type.
+    #[doc(hidden)]
+    fn receive(&mut self, field: u8, value: FieldValue) -> bool;
+    /// Its fields as data, those at their default and those in `wired` left out.
+    ///
+    /// # Errors
+    /// A field that can't be written as data.
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String>;
+    /// A resource from data; problems go to the reader.
+    fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
+}
+
+/// What a resource *does*. The engine calls it; nothing here is ever called twice at once for one resource.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` says what it is, but not what it does",
+    label = "this kind has no `impl Converge`",
+    note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
+)]
+pub trait Converge: Resource {
+    /// What check hands to apply: [`Change`](crate::resource::Change), a list of them, or a type of its own.
+    type Drift: Drift;
+
+    /// Something must be wrong with the fields for this to say so; asked before anything runs. The text names the field and the remedy.
+    ///
+    /// # Errors
+    /// What is wrong.
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Looks whether the real thing is as desired: `None`, or what is wrong. Changes nothing. Dropped at any await when it is cancelled.
+    fn check(&self, cx: &CheckCx) -> impl Future<Output = Result<Option<Self::Drift>>> + Send;
+
+    /// Repairs exactly what the check just before found. Never called in noop. Dropped at any await when it is cancelled: what it then leaves,
+    /// the next check must find.
+    fn apply(&self, cx: &ApplyCx, drift: Self::Drift) -> impl Future<Output = Result<()>> + Send;
+
+    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found something, `apply` alone is called.)
+    /// Returns whether it did something, which then notifies in turn.
+    fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send {
+        let _ = cx;
+        async { Ok(false) }
+    }
+
+    /// What wakes it.
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let _ = cx;
+        Watch::none()
+    }
+
+    /// What it owns in the world outside.
+    fn uids(&self) -> Vec<Uid> {
+        Vec::new()
+    }
+}

@@ -1,0 +1,89 @@
+//! What a resource's operation may fail with.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// The result of a resource's operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why a check, an apply, a refresh or a watch of a resource failed. It feeds the resource's retry policy and never ends the engine.
+///
+/// Made from any error by `?`, or from a message by [`Error::new`].
+pub struct Error {
+    message: String,
+    cause: Option<Box<dyn StdError + Send + Sync>>,
+    needs_value: bool,
+}
+
+impl Error {
+    /// An error with this message: a lower-case fragment that names what failed and what helps.
+    pub fn new(message: impl Into<String>) -> Error {
+        Error { message: message.into(), cause: None, needs_value: false }
+    }
+
+    /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make it again.
+    pub fn needs_value(field: &str) -> Error {
+        Error {
+            message: format!("the value received for `{field}` in an earlier run is not kept, and is needed"),
+            cause: None,
+            needs_value: true,
+        }
+    }
+
+    /// The same error with what was being done in front.
+    #[must_use]
+    pub fn context(mut self, doing: impl fmt::Display) -> Error {
+        self.message = if self.message.is_empty() { doing.to_string() } else { format!("{doing}: {}", self.message) };
+        self
+    }
+
+    /// Made by [`Error::needs_value`].
+    pub fn is_needs_value(&self) -> bool {
+        self.needs_value
+    }
+}
+
+impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    fn from(cause: E) -> Error {
+        Error { message: String::new(), cause: Some(Box::new(cause)), needs_value: false }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut said = self.message.clone();
+        let mut next: Option<&(dyn StdError + 'static)> = self.cause.as_deref().map(|cause| cause as _);
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            // Many errors repeat their cause in their own text.
+            if !said.ends_with(&text) {
+                write!(f, "{}{text}", if said.is_empty() { "" } else { ": " })?;
+                said = text;
+            }
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Error({self})")
+    }
+}
+
+/// Adds what was being done to an error.
+pub trait Context<T> {
+    /// The error, with what was being done in front.
+    ///
+    /// # Errors
+    /// The same as before.
+    fn context(self, doing: impl fmt::Display) -> Result<T>;
+}
+
+impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+    fn context(self, doing: impl fmt::Display) -> Result<T> {
+        self.map_err(|error| error.into().context(doing))
+    }
+}

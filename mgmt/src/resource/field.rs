@@ -1,0 +1,166 @@
+//! What the derive needs of a field's type.
+
+use std::any::TypeId;
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value as Json;
+
+use crate::resource::accept::Accepts;
+use crate::resource::output::{Digest, FieldValue, Received, Sendable, Value};
+
+/// A type that a field of a resource may have. Implemented for everything with these properties.
+#[diagnostic::on_unimplemented(
+    message = "a field of type `{Self}` can't be written as data",
+    label = "graphs travel as data: this type can't",
+    note = "derive what is missing of `Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema` for it, or keep it out of the resource"
+)]
+pub trait FieldType: Sized {
+    /// The value as data.
+    ///
+    /// # Errors
+    /// It has no form as data (a path that is not UTF-8, for example).
+    fn to_json(&self) -> Result<Json, String>;
+    /// The value from data.
+    ///
+    /// # Errors
+    /// The data is not of this type.
+    fn from_json(json: Json) -> Result<Self, String>;
+    /// Its JSON schema.
+    fn schema(generator: &mut SchemaGenerator) -> Schema;
+    /// The same value.
+    fn equal(&self, other: &Self) -> bool;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static> FieldType for T {
+    fn to_json(&self) -> Result<Json, String> {
+        serde_json::to_value(self).map_err(|error| error.to_string())
+    }
+
+    fn from_json(json: Json) -> Result<Self, String> {
+        serde_json::from_value(json).map_err(|error| error.to_string())
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+
+    fn equal(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+/// Asks what a type can do without demanding it: `(&Probe::<T>::NEW).placeholder()` resolves to the first trait below if its bound holds, else to
+/// the second, by the order in which rustc looks up methods.
+#[derive(Debug)]
+pub struct Probe<T>(PhantomData<T>);
+
+impl<T> Probe<T> {
+    /// The probe.
+    pub const NEW: Self = Probe(PhantomData);
+}
+
+/// The type has a default.
+pub trait WithDefault<T> {
+    /// It.
+    fn placeholder(&self) -> Option<T>;
+}
+impl<T: Default> WithDefault<T> for Probe<T> {
+    fn placeholder(&self) -> Option<T> {
+        Some(T::default())
+    }
+}
+/// The type has none.
+pub trait WithoutDefault<T> {
+    /// None.
+    fn placeholder(&self) -> Option<T>;
+}
+impl<T> WithoutDefault<T> for &Probe<T> {
+    fn placeholder(&self) -> Option<T> {
+        None
+    }
+}
+
+/// The same for: does a field of type `T` accept a `V`?
+#[derive(Debug)]
+pub struct Take<T, V>(PhantomData<(T, V)>);
+
+impl<T, V> Take<T, V> {
+    /// The probe.
+    pub const NEW: Self = Take(PhantomData);
+}
+
+/// It does.
+pub trait Takes {
+    /// Whether it accepts values of that type.
+    fn takes(&self, id: TypeId) -> bool;
+    /// The field's value.
+    fn take(&self, value: &Value) -> Option<Received>;
+    /// The stand-in for a value received in an earlier run.
+    fn recall(&self, digest: Digest) -> Option<FieldValue>;
+}
+impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
+    fn takes(&self, id: TypeId) -> bool {
+        id == TypeId::of::<V>()
+    }
+    fn take(&self, value: &Value) -> Option<Received> {
+        let field = T::accept(value.downcast_ref::<V>()?.clone());
+        let digest = <T as Accepts<V>>::digest(&field);
+        Some(Received { value: Box::new(field), digest })
+    }
+    fn recall(&self, digest: Digest) -> Option<FieldValue> {
+        <T as Accepts<V>>::from_digest(digest).map(|field| Box::new(field) as FieldValue)
+    }
+}
+/// It does not.
+pub trait Refuses {
+    /// No.
+    fn takes(&self, id: TypeId) -> bool;
+    /// None.
+    fn take(&self, value: &Value) -> Option<Received>;
+    /// None.
+    fn recall(&self, digest: Digest) -> Option<FieldValue>;
+}
+impl<T, V> Refuses for &Take<T, V> {
+    fn takes(&self, _: TypeId) -> bool {
+        false
+    }
+    fn take(&self, _: &Value) -> Option<Received> {
+        None
+    }
+    fn recall(&self, _: Digest) -> Option<FieldValue> {
+        None
+    }
+}
+
+/// The functions of a `FieldSpec` for a field of the given type: what it takes of the types that outputs have.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __takes {
+    ($method:ident, $field:ty, $argument:expr, $none:expr, $join:ident) => {{
+        use $crate::resource::private::{Refuses as _, Take, Takes as _};
+        let none = $none;
+        none.$join(|| (&Take::<$field, $field>::NEW).$method($argument))
+            .$join(|| (&Take::<$field, ::std::string::String>::NEW).$method($argument))
+            .$join(|| (&Take::<$field, $crate::resource::Secret<::std::string::String>>::NEW).$method($argument))
+            .$join(|| (&Take::<$field, ::std::vec::Vec<u8>>::NEW).$method($argument))
+            .$join(|| (&Take::<$field, u64>::NEW).$method($argument))
+            .$join(|| (&Take::<$field, bool>::NEW).$method($argument))
+    }};
+}
+
+/// A `bool` with the join that `Option` has, so that one macro serves both.
+#[derive(Clone, Copy, Debug)]
+pub struct Not(pub bool);
+
+impl Not {
+    /// This, or what the other says.
+    #[must_use]
+    pub fn or_else(self, other: impl FnOnce() -> bool) -> Not {
+        Not(self.0 || other())
+    }
+}

@@ -1,0 +1,113 @@
+//! Metaparameters: settings that every resource has, whatever its kind.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How the delay between tries grows.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Backoff {
+    /// Always the same.
+    Constant,
+    /// Doubled with each failure in a row, up to the given longest delay, and spread over its upper half.
+    Exponential {
+        /// No delay is longer.
+        max: Duration,
+    },
+}
+
+/// Settings that every resource has.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Meta {
+    /// Check only, never apply. Default: false.
+    pub noop: bool,
+    /// How many more tries after the first failure, -1: for ever. Check/apply and watch count separately; a success refills. Default: 0.
+    pub retry: i32,
+    /// Pause before each further try. Default: none.
+    pub delay: Duration,
+    /// How that pause grows. Default: constant.
+    pub backoff: Backoff,
+    /// Check every so often, whatever the watch says. Default: never.
+    pub poll: Option<Duration>,
+    /// Highest rate of checks caused by the watch, per second. Default: no limit.
+    pub limit: Option<f64>,
+    /// How many such checks may come at once before `limit` bites. Default: 1.
+    pub burst: u32,
+    /// A check or an apply that takes longer is cancelled and counts as failed. Default: none.
+    pub timeout: Option<Duration>,
+    /// Semaphores held while this resource is checked or applied: `name`, or `name:size`; size 1 unless given. Default: none.
+    pub sema: Vec<String>,
+    /// May edges be found by the engine. Default: true.
+    pub autoedge: bool,
+    /// May it be merged with others of its kind. Default: true.
+    pub autogroup: bool,
+    /// A new graph revives it if it has failed for good. Default: false.
+    pub rewatch: bool,
+}
+
+impl Default for Meta {
+    fn default() -> Self {
+        Meta {
+            noop: false,
+            retry: 0,
+            delay: Duration::ZERO,
+            backoff: Backoff::Constant,
+            poll: None,
+            limit: None,
+            burst: 1,
+            timeout: None,
+            sema: Vec::new(),
+            autoedge: true,
+            autogroup: true,
+            rewatch: false,
+        }
+    }
+}
+
+impl Meta {
+    /// What is wrong with these settings, if anything.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.retry < -1 {
+            problems.push(format!("`retry` is {}: give the number of further tries, or -1 for no end", self.retry));
+        }
+        if self.limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
+            problems.push("`limit` must be more than 0 checks per second".to_owned());
+        }
+        if self.burst == 0 {
+            problems.push("`burst` is 0, so no check could ever start: give at least 1".to_owned());
+        }
+        if self.poll.is_some_and(|poll| poll < Duration::from_millis(1)) {
+            problems.push("`poll` must be at least a millisecond".to_owned());
+        }
+        if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            problems.push("`timeout` is 0: leave it out for none".to_owned());
+        }
+        for sema in &self.sema {
+            if let Err(problem) = parse_sema(sema) {
+                problems.push(problem);
+            }
+        }
+        problems
+    }
+}
+
+/// The name and the size of a semaphore written `name` or `name:size`.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn parse_sema(text: &str) -> Result<(&str, u32), String> {
+    let (name, size) = match text.rsplit_once(':') {
+        None => (text, 1),
+        Some((name, size)) => {
+            (name, size.parse().map_err(|_| format!("semaphore `{text}`: `{size}` is not a number of holders"))?)
+        }
+    };
+    if name.is_empty() || size == 0 {
+        return Err(format!("semaphore `{text}`: write `name` or `name:size`, with a size of at least 1"));
+    }
+    Ok((name, size))
+}

@@ -1,0 +1,57 @@
+//! Who made a resource or an edge, and where.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// Where something in a graph comes from.
+#[derive(Clone, Debug)]
+pub enum Origin {
+    /// A line of a Rust program.
+    Source(&'static Location<'static>),
+    /// A place in a file of data.
+    File(Arc<Span>),
+    /// A pass of the engine, and why.
+    Pass(Arc<Reason>),
+    /// A program that did not say.
+    Unknown,
+}
+
+/// A place in a file of data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The file.
+    pub file: String,
+    /// Counted from 1.
+    pub line: usize,
+    /// Counted from 1.
+    pub column: usize,
+}
+
+/// Why a pass of the engine made something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reason {
+    /// The pass.
+    pub pass: &'static str,
+    /// Why.
+    pub why: String,
+}
+
+impl Origin {
+    /// The line that called the function that calls this.
+    #[track_caller]
+    pub fn here() -> Origin {
+        Origin::Source(Location::caller())
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Source(at) => write!(f, "{}:{}", at.file(), at.line()),
+            Origin::File(span) => write!(f, "{}:{}:{}", span.file, span.line, span.column),
+            Origin::Pass(reason) => write!(f, "{}: {}", reason.pass, reason.why),
+            Origin::Unknown => f.write_str("(unknown)"),
+        }
+    }
+}

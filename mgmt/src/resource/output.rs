@@ -1,0 +1,254 @@
+//! Values on their way from one resource to another: ports, outputs, wires.
+
+use std::any::Any;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::panic::Location;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::resource::accept::Accepts;
+use crate::resource::origin::Origin;
+
+/// A value that was sent. Shared, never copied.
+pub type Value = Arc<dyn Any + Send + Sync>;
+
+/// SHA-256 of a value: tells whether it changed without keeping it.
+pub type Digest = [u8; 32];
+
+/// What may travel between resources. Implemented for everything with these properties.
+pub trait Sendable: Clone + PartialEq + Hash + Send + Sync + 'static {}
+impl<T: Clone + PartialEq + Hash + Send + Sync + 'static> Sendable for T {}
+
+/// The digest of a sent value.
+pub fn digest_of<T: Hash>(value: &T) -> Digest {
+    struct Feed(Sha256);
+    impl Hasher for Feed {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut feed = Feed(Sha256::new());
+    value.hash(&mut feed);
+    feed.0.finalize().into()
+}
+
+/// An output of a kind: its number, its name and, in its type, what it sends.
+pub struct Port<T> {
+    number: u8,
+    name: &'static str,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Port<T> {
+    /// Made by the derive.
+    #[doc(hidden)]
+    pub const fn new(number: u8, name: &'static str) -> Self {
+        Port { number, name, of: PhantomData }
+    }
+
+    /// Its number among the outputs of its kind.
+    pub fn number(&self) -> u8 {
+        self.number
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl<T> Clone for Port<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Port<T> {}
+impl<T> fmt::Debug for Port<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Port({})", self.name)
+    }
+}
+
+/// A resource in a graph under construction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct NodeRef {
+    /// Which graph.
+    pub graph: u64,
+    /// Which of its resources, in the order in which they were added.
+    pub index: u32,
+}
+
+/// One output of one resource, as a wire names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The sender.
+    pub node: NodeRef,
+    /// The number of the output.
+    pub port: u8,
+}
+
+type Compute = Arc<dyn Fn(&[Value]) -> Option<Value> + Send + Sync>;
+
+/// A value that a resource will have made once it has run: typed, and free to be transformed and combined before it is set on a field.
+#[must_use = "an output does nothing until it is set on a field"]
+pub struct Output<T> {
+    sources: Vec<Source>,
+    /// `None`: the one source's value as it is.
+    compute: Option<Compute>,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for Output<T> {
+    fn clone(&self) -> Self {
+        Output { sources: self.sources.clone(), compute: self.compute.clone(), of: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Output<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Output").field("sources", &self.sources).field("transformed", &self.compute.is_some()).finish()
+    }
+}
+
+impl<T: Sendable> Output<T> {
+    /// The output `port` of the resource `node`.
+    pub fn of(node: NodeRef, port: Port<T>) -> Self {
+        Output { sources: vec![Source { node, port: port.number }], compute: None, of: PhantomData }
+    }
+
+    /// Another value made from this one. Must be a pure function: it runs whenever the value changes, and in plans.
+    pub fn map<U: Sendable>(self, make: impl Fn(T) -> U + Send + Sync + 'static) -> Output<U> {
+        let inner = self.computed();
+        let compute: Compute = Arc::new(move |values| Some(Arc::new(make(inner(values)?))));
+        Output { sources: self.sources, compute: Some(compute), of: PhantomData }
+    }
+
+    /// This value together with another's. It is there once both are.
+    pub fn zip<U: Sendable>(self, other: Output<U>) -> Output<(T, U)> {
+        let (left, right, cut) = (self.computed(), other.computed(), self.sources.len());
+        let mut sources = self.sources;
+        sources.extend(other.sources);
+        let compute: Compute = Arc::new(move |values| Some(Arc::new((left(&values[..cut])?, right(&values[cut..])?))));
+        Output { sources, compute: Some(compute), of: PhantomData }
+    }
+
+    /// Several outputs of one type as a list.
+    pub fn all(outputs: impl IntoIterator<Item = Output<T>>) -> Output<Vec<T>> {
+        let (mut sources, mut parts) = (Vec::new(), Vec::new());
+        for output in outputs {
+            parts.push((output.computed(), output.sources.len()));
+            sources.extend(output.sources);
+        }
+        let compute: Compute = Arc::new(move |values| {
+            let mut rest = values;
+            let mut made = Vec::with_capacity(parts.len());
+            for (part, count) in &parts {
+                let (mine, others) = rest.split_at(*count);
+                made.push(part(mine)?);
+                rest = others;
+            }
+            Some(Arc::new(made))
+        });
+        Output { sources, compute: Some(compute), of: PhantomData }
+    }
+
+    fn computed(&self) -> impl Fn(&[Value]) -> Option<T> + Send + Sync + 'static {
+        let compute = self.compute.clone();
+        move |values| {
+            let value = match &compute {
+                Some(compute) => compute(values)?,
+                None => values.first()?.clone(),
+            };
+            value.downcast_ref::<T>().cloned()
+        }
+    }
+}
+
+/// A field's value as it comes out of a wire, its type erased.
+pub type FieldValue = Box<dyn Any + Send + Sync>;
+
+/// A wire from one or more outputs to one field, with its types erased.
+#[derive(Clone)]
+pub struct Wire {
+    /// Where its values come from, until the graph's `Link` says so.
+    pub sources: Vec<Source>,
+    /// A `map` or `zip` is on it: a Rust closure, which can't leave this process.
+    pub closure: bool,
+    /// The line that made it.
+    pub origin: Origin,
+    receive: Arc<dyn Fn(&[Value]) -> Option<Received> + Send + Sync>,
+    recall: fn(Digest) -> Option<FieldValue>,
+}
+
+/// What a wire delivers.
+pub struct Received {
+    /// The field's value.
+    pub value: FieldValue,
+    /// By which it can be recalled in a later run, if its type can do that.
+    pub digest: Option<Digest>,
+}
+
+impl fmt::Debug for Received {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Received(…)")
+    }
+}
+
+impl fmt::Debug for Wire {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wire").field("sources", &self.sources).field("closure", &self.closure).finish_non_exhaustive()
+    }
+}
+
+impl Wire {
+    #[track_caller]
+    pub(crate) fn new<T, V>(output: Output<V>) -> Wire
+    where
+        T: Accepts<V> + Send + Sync + 'static,
+        V: Sendable,
+    {
+        let compute = output.computed();
+        Wire {
+            closure: output.compute.is_some(),
+            sources: output.sources,
+            origin: Origin::Source(Location::caller()),
+            receive: Arc::new(move |values| {
+                let field = <T as Accepts<V>>::accept(compute(values)?);
+                let digest = field.digest();
+                Some(Received { value: Box::new(field), digest })
+            }),
+            recall: |digest| T::from_digest(digest).map(|field| Box::new(field) as FieldValue),
+        }
+    }
+
+    /// A wire made from data: how the field takes the value is in its kind's `FieldSpec`.
+    pub fn from_data(
+        origin: Origin,
+        convert: fn(&Value) -> Option<Received>,
+        recall: fn(Digest) -> Option<FieldValue>,
+    ) -> Wire {
+        Wire {
+            sources: Vec::new(),
+            closure: false,
+            origin,
+            receive: Arc::new(move |values| convert(values.first()?)),
+            recall,
+        }
+    }
+
+    /// The field's value from the sources' values, in their order. `None` if a value is not of the type that its port promises.
+    pub fn receive(&self, values: &[Value]) -> Option<Received> {
+        (self.receive)(values)
+    }
+
+    /// A stand-in for a value received in an earlier run.
+    pub fn recall(&self, digest: Digest) -> Option<FieldValue> {
+        (self.recall)(digest)
+    }
+}

@@ -1,0 +1,197 @@
+//! What a kind says of itself: made by `#[derive(Resource)]`, read by every front end.
+
+use std::any::TypeId;
+use std::fmt;
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value as Json};
+
+use crate::resource::field::FieldType;
+use crate::resource::output::{Digest, FieldValue, Received, Value};
+
+/// A kind of resource.
+pub struct KindSpec {
+    /// Its name.
+    pub kind: &'static str,
+    /// Its documentation.
+    pub doc: &'static str,
+    /// The field that holds the name.
+    pub name_field: &'static str,
+    /// Its other fields, in order.
+    pub fields: &'static [FieldSpec],
+    /// Its outputs, in order of their numbers.
+    pub outputs: &'static [OutputSpec],
+}
+
+/// One field of a kind.
+pub struct FieldSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its documentation.
+    pub doc: &'static str,
+    /// Must be given.
+    pub required: bool,
+    /// Its type, as written.
+    pub type_name: &'static str,
+    /// Its JSON schema.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether it takes sent values of that type.
+    pub takes: fn(TypeId) -> bool,
+    /// Its value from a sent one (wires made from data).
+    pub convert: fn(&Value) -> Option<Received>,
+    /// See [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
+    pub recall: fn(Digest) -> Option<FieldValue>,
+}
+
+/// One output of a kind.
+pub struct OutputSpec {
+    /// Its name.
+    pub name: &'static str,
+    /// Its documentation.
+    pub doc: &'static str,
+    /// Its type, as written.
+    pub type_name: &'static str,
+    /// Its type.
+    pub type_id: fn() -> TypeId,
+}
+
+impl KindSpec {
+    /// The number of the field of that name.
+    pub fn field(&self, name: &str) -> Option<u8> {
+        self.fields.iter().position(|field| field.name == name).and_then(|n| u8::try_from(n).ok())
+    }
+
+    /// The number of the output of that name.
+    pub fn output(&self, name: &str) -> Option<u8> {
+        self.outputs.iter().position(|output| output.name == name).and_then(|n| u8::try_from(n).ok())
+    }
+}
+
+impl fmt::Debug for KindSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KindSpec").field(&self.kind).finish()
+    }
+}
+
+/// What is wrong with one field of a resource given as data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldProblem {
+    /// The field.
+    pub field: String,
+    /// What is wrong, and what helps.
+    pub problem: String,
+    /// The key itself is wrong (unknown), not its value.
+    pub key: bool,
+}
+
+/// Reads the fields of one resource given as data. Used by the derive.
+#[derive(Debug)]
+pub struct FieldReader<'a> {
+    spec: &'static KindSpec,
+    data: &'a mut Map<String, Json>,
+    /// Fields that will be received: they need not be given.
+    wired: &'a [u8],
+    problems: &'a mut Vec<FieldProblem>,
+}
+
+impl<'a> FieldReader<'a> {
+    /// Reads from `data` and collects what is wrong in `problems`.
+    pub fn new(
+        spec: &'static KindSpec,
+        data: &'a mut Map<String, Json>,
+        wired: &'a [u8],
+        problems: &'a mut Vec<FieldProblem>,
+    ) -> Self {
+        FieldReader { spec, data, wired, problems }
+    }
+
+    fn parse<T: FieldType>(&mut self, field: &str, json: Json) -> Option<T> {
+        T::from_json(json)
+            .map_err(|problem| self.problems.push(FieldProblem { field: field.to_owned(), problem, key: false }))
+            .ok()
+    }
+
+    /// The value of a field that must be given, or received: then the placeholder stands in until it is.
+    pub fn required<T: FieldType>(&mut self, field: u8, placeholder: Option<T>) -> Option<T> {
+        let name = self.spec.fields[usize::from(field)].name;
+        if let Some(json) = self.data.remove(name) {
+            return self.parse(name, json);
+        }
+        let wired = self.wired.contains(&field);
+        let problem = match placeholder {
+            Some(placeholder) if wired => return Some(placeholder),
+            _ if wired => format!("`{name}` can't be received: its type has no default"),
+            _ => format!("{} needs `{name}`", self.spec.kind),
+        };
+        self.problems.push(FieldProblem { field: name.to_owned(), problem, key: true });
+        None
+    }
+
+    /// The value of a field that may be left out. The outer `None`: what was given is wrong.
+    pub fn optional<T: FieldType>(&mut self, field: u8) -> Option<Option<T>> {
+        let name = self.spec.fields[usize::from(field)].name;
+        match self.data.remove(name) {
+            None | Some(Json::Null) => Some(None),
+            Some(json) => self.parse(name, json).map(Some),
+        }
+    }
+
+    /// Whatever is left has no field.
+    pub fn finish(self) {
+        for (key, _) in std::mem::take(self.data) {
+            let known = self.spec.fields.iter().map(|field| field.name);
+            let hint = match nearest(&key, known.clone()) {
+                Some(name) => format!("did you mean `{name}`?"),
+                None => {
+                    format!("its fields are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
+                }
+            };
+            let problem = format!("{} has no field `{key}`: {hint}", self.spec.kind);
+            self.problems.push(FieldProblem { field: key, problem, key: true });
+        }
+    }
+}
+
+/// The candidate most like `word`, if any is near enough to be meant.
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let limit = word.chars().count() / 3 + 1;
+    candidates
+        .into_iter()
+        .map(|candidate| (distance(word, candidate), candidate))
+        .filter(|(d, _)| *d <= limit)
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, c)| c)
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that lead from one word to the other.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.to_lowercase().chars().collect(), b.to_lowercase().chars().collect());
+    let mut rows = vec![vec![0; b.len() + 1]; a.len() + 1];
+    for i in 0..=a.len() {
+        for j in 0..=b.len() {
+            rows[i][j] = if i == 0 || j == 0 {
+                i + j
+            } else {
+                let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+                let mut best = replaced.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
+                if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                    best = best.min(rows[i - 2][j - 2] + 1);
+                }
+                best
+            };
+        }
+    }
+    rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_offered_only_when_it_is_near() {
+        assert_eq!(nearest("contnet", ["content", "mode"]), Some("content"));
+        assert_eq!(nearest("Mod", ["content", "mode"]), Some("mode"));
+        assert_eq!(nearest("owner", ["content", "mode"]), None);
+    }
+}

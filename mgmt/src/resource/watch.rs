@@ -1,0 +1,101 @@
+//! What a resource wants to be woken by.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use crate::resource::error::Result;
+
+/// What a watch says. It carries nothing else: what changed is found by `check`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// It listens: from now on nothing is missed.
+    Ready,
+    /// Something may have changed: look again.
+    Changed,
+}
+
+/// A stream of a kind's own. It must say `Ready` once it listens; its end or an error is a failed watch.
+pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchEvent>> + Send>>;
+
+/// What a resource wants to be woken by: parts of the engine's shared watch hub, which cost no task, or streams of its own.
+#[derive(Default)]
+#[must_use]
+pub struct Watch {
+    parts: Vec<Part>,
+}
+
+/// One thing to watch.
+pub enum Part {
+    /// A path: whether it exists, what it is, its content and attributes. It need not exist yet.
+    Path(PathBuf),
+    /// A directory and all below it.
+    Tree(PathBuf),
+    /// Time.
+    Every(Duration),
+    /// Whatever the kind itself listens to.
+    Stream(WatchStream),
+}
+
+impl Watch {
+    /// Nothing outside can change it.
+    pub fn none() -> Watch {
+        Watch::default()
+    }
+
+    /// Watch a path.
+    pub fn path(path: impl AsRef<Path>) -> Watch {
+        Watch { parts: vec![Part::Path(path.as_ref().to_owned())] }
+    }
+
+    /// Watch a directory and all below it.
+    pub fn tree(path: impl AsRef<Path>) -> Watch {
+        Watch { parts: vec![Part::Tree(path.as_ref().to_owned())] }
+    }
+
+    /// Say `Changed` every so often.
+    pub fn every(interval: Duration) -> Watch {
+        Watch { parts: vec![Part::Every(interval)] }
+    }
+
+    /// Watch by a stream of one's own.
+    pub fn stream(stream: impl Stream<Item = Result<WatchEvent>> + Send + 'static) -> Watch {
+        Watch { parts: vec![Part::Stream(Box::pin(stream))] }
+    }
+
+    /// Watch this and that.
+    pub fn and(mut self, other: Watch) -> Watch {
+        self.parts.extend(other.parts);
+        self
+    }
+
+    /// Nothing to watch.
+    pub fn is_none(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// What to watch.
+    pub fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.parts).finish()
+    }
+}
+
+impl fmt::Debug for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Part::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Part::Tree(path) => f.debug_tuple("Tree").field(path).finish(),
+            Part::Every(interval) => f.debug_tuple("Every").field(interval).finish(),
+            Part::Stream(_) => f.write_str("Stream"),
+        }
+    }
+}

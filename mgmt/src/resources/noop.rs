@@ -1,0 +1,28 @@
+//! `noop`: nothing to do. An anchor for edges.
+
+use std::convert::Infallible;
+
+use crate::Resource;
+use crate::resource::{ApplyCx, CheckCx, Converge, Result};
+
+/// Nothing to do: always in sync. Useful as an anchor for edges, and to measure the engine.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "noop")]
+pub struct Noop {
+    #[resource(name)]
+    name: String,
+    /// What it stands for, in words.
+    comment: Option<String>,
+}
+
+impl Converge for Noop {
+    type Drift = Infallible;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Infallible>> {
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, drift: Infallible) -> Result<()> {
+        match drift {}
+    }
+}

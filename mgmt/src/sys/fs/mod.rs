@@ -1,0 +1,3 @@
+//! (placeholder until merged)
+mod door;
+pub use door::*;
