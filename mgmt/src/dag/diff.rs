@@ -1,0 +1,121 @@
+//! What is different between two graphs.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use super::store::{Dag, NodeId};
+
+/// The difference of two graphs: nodes, and edges as pairs of nodes. Nodes go by key, edges by their ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// The nodes.
+    pub nodes: Parts<NodeId>,
+    /// The edges, from and to.
+    pub edges: Parts<(NodeId, NodeId)>,
+}
+
+/// Things that are only in one graph, or in both. Whatever is of the new graph is named, and ordered, as there; what is gone, as in the
+/// old one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts<T> {
+    /// Only in the new graph.
+    pub added: Vec<T>,
+    /// Only in the old graph.
+    pub removed: Vec<T>,
+    /// In both (old, new), and equal.
+    pub kept: Vec<(T, T)>,
+    /// In both (old, new), but what they hold is not equal.
+    pub changed: Vec<(T, T)>,
+}
+
+impl<T> Default for Parts<T> {
+    fn default() -> Parts<T> {
+        Parts { added: vec![], removed: vec![], kept: vec![], changed: vec![] }
+    }
+}
+
+impl<T> Parts<T> {
+    /// Nothing is different.
+    pub fn is_same(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty() && self.changed.is_empty()
+    }
+
+    fn both(&mut self, old: T, new: T, is_equal: bool) {
+        if is_equal { self.kept.push((old, new)) } else { self.changed.push((old, new)) }
+    }
+}
+
+impl Diff {
+    /// Nothing is different.
+    pub fn is_same(&self) -> bool {
+        self.nodes.is_same() && self.edges.is_same()
+    }
+}
+
+/// Two nodes of one graph have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two nodes of the {} graph have the same key", if *in_new { "new" } else { "old" })]
+pub struct DuplicateKey {
+    /// It is the new graph, not the old one.
+    pub in_new: bool,
+    /// The first of them.
+    pub first: NodeId,
+    /// The other.
+    pub second: NodeId,
+}
+
+/// What has to be done to the old graph to get the new one; linear. `key` says which nodes are the same one; `same_node` and
+/// `same_edge` whether what they hold (old, new) is equal.
+///
+/// # Errors
+/// If a key is not unique within one graph.
+pub fn diff<N, E, K: Hash + Eq + ?Sized>(
+    old: &Dag<N, E>,
+    new: &Dag<N, E>,
+    key: impl Fn(&N) -> &K,
+    mut same_node: impl FnMut(&N, &N) -> bool,
+    mut same_edge: impl FnMut(&E, &E) -> bool,
+) -> Result<Diff, DuplicateKey> {
+    let mut old_ids = HashMap::with_capacity(old.node_count());
+    for (second, node) in old.nodes() {
+        if let Some(first) = old_ids.insert(key(node), second) {
+            return Err(DuplicateKey { in_new: false, first, second });
+        }
+    }
+    let mut diff = Diff::default();
+    let mut new_of: Vec<Option<NodeId>> = vec![None; old.node_bound()];
+    let mut old_of: Vec<Option<NodeId>> = vec![None; new.node_bound()];
+    let mut added_ids = HashMap::new();
+    for (id, node) in new.nodes() {
+        let in_old = old_ids.get(key(node)).and_then(|old_id| Some((*old_id, old.node(*old_id)?)));
+        let namesake = match in_old {
+            None => {
+                diff.nodes.added.push(id);
+                added_ids.insert(key(node), id)
+            }
+            Some((old_id, old_node)) => {
+                old_of[id.index()] = Some(old_id);
+                diff.nodes.both(old_id, id, same_node(old_node, node));
+                new_of[old_id.index()].replace(id)
+            }
+        };
+        if let Some(first) = namesake {
+            return Err(DuplicateKey { in_new: true, first, second: id });
+        }
+    }
+    diff.nodes.removed.extend(old.nodes().map(|(id, _)| id).filter(|id| new_of[id.index()].is_none()));
+    let ends = |ids: &[Option<NodeId>], from: NodeId, to: NodeId| ids[from.index()].zip(ids[to.index()]);
+    for (from, to, edge) in new.edges() {
+        let in_old = ends(&old_of, from, to).and_then(|(a, b)| Some(((a, b), old.edge(a, b)?)));
+        match in_old {
+            None => diff.edges.added.push((from, to)),
+            Some((pair, old_edge)) => diff.edges.both(pair, (from, to), same_edge(old_edge, edge)),
+        }
+    }
+    for (from, to, _) in old.edges() {
+        if !ends(&new_of, from, to).is_some_and(|(a, b)| new.has_edge(a, b)) {
+            diff.edges.removed.push((from, to));
+        }
+    }
+    Ok(diff)
+}

@@ -1,0 +1,184 @@
+//! Pictures as text: dot (for Graphviz) and mermaid.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+use super::store::{Dag, NodeId};
+
+/// How a node is drawn.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLook {
+    /// What the node is called in the text, as `file[/etc/motd]`. If two nodes have the same, the later one gets a number; they never
+    /// become one.
+    pub identity: String,
+    /// What is written on it.
+    pub label: String,
+}
+
+/// How an edge is drawn.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EdgeLook {
+    /// What is written beside it; empty for nothing.
+    pub label: String,
+    /// It carries refreshes: dashed.
+    pub notify: bool,
+    /// The engine added it: grey.
+    pub automatic: bool,
+}
+
+impl<N, E> Dag<N, E> {
+    /// The graph in the dot language. Titles, identities and labels may hold anything.
+    pub fn dot(
+        &self,
+        title: &str,
+        mut node: impl FnMut(NodeId, &N) -> NodeLook,
+        mut edge: impl FnMut(&E) -> EdgeLook,
+    ) -> String {
+        let mut out =
+            format!("digraph \"{}\" {{\n  label={};\n  node [shape=box];\n", dot_text(title, false), dot_label(title));
+        let mut ids = Identities::default();
+        let mut names = vec![String::new(); self.node_bound()];
+        for (id, weight) in self.nodes() {
+            let look = node(id, weight);
+            let name = format!("\"{}\"", ids.unique(dot_text(&look.identity, false)));
+            writeln!(out, "  {name} [label={}];", dot_label(&look.label)).expect("a String takes any text");
+            names[id.index()] = name;
+        }
+        for (from, to, weight) in self.edges() {
+            let look = edge(weight);
+            let mut attributes = vec![];
+            if !look.label.is_empty() {
+                attributes.push(format!("label={}", dot_label(&look.label)));
+            }
+            if look.notify {
+                attributes.push("style=dashed".to_owned());
+            }
+            if look.automatic {
+                attributes.push("color=gray, fontcolor=gray".to_owned());
+            }
+            let attributes =
+                if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
+            writeln!(out, "  {} -> {}{attributes};", names[from.index()], names[to.index()])
+                .expect("a String takes any text");
+        }
+        out.push_str("}\n");
+        out
+    }
+
+    /// The graph in the mermaid language, as a flowchart from top to bottom. Titles and labels may hold anything; as identities mermaid
+    /// takes only plain words, so the nodes are called `n0`, `n1` and so on.
+    pub fn mermaid(
+        &self,
+        title: &str,
+        mut node: impl FnMut(NodeId, &N) -> NodeLook,
+        mut edge: impl FnMut(&E) -> EdgeLook,
+    ) -> String {
+        let mut out = String::new();
+        if !title.is_empty() {
+            write!(out, "---\ntitle: {}\n---\n", yaml_text(title)).expect("a String takes any text");
+        }
+        out.push_str("flowchart TD\n");
+        for (id, weight) in self.nodes() {
+            writeln!(out, "  n{}[{}]", id.0, mermaid_text(&node(id, weight).label)).expect("a String takes any text");
+        }
+        let mut automatic = vec![];
+        for (number, (from, to, weight)) in self.edges().enumerate() {
+            let look = edge(weight);
+            let arrow = if look.notify { "-.->" } else { "-->" };
+            let label = if look.label.is_empty() { String::new() } else { format!("|{}|", mermaid_text(&look.label)) };
+            writeln!(out, "  n{} {arrow}{label} n{}", from.0, to.0).expect("a String takes any text");
+            if look.automatic {
+                automatic.push(number.to_string());
+            }
+        }
+        if !automatic.is_empty() {
+            writeln!(out, "  linkStyle {} stroke:gray,color:gray", automatic.join(","))
+                .expect("a String takes any text");
+        }
+        out
+    }
+}
+
+/// Keeps nodes apart that were given one name.
+#[derive(Default)]
+struct Identities {
+    /// How many nodes wanted it.
+    used: HashMap<String, usize>,
+}
+
+impl Identities {
+    fn unique(&mut self, wanted: String) -> String {
+        let mut name = wanted.clone();
+        loop {
+            if !self.used.contains_key(&name) {
+                self.used.insert(name.clone(), 1);
+                return name;
+            }
+            let times = self.used.entry(wanted.clone()).or_default();
+            *times += 1;
+            name = format!("{wanted} #{times}");
+        }
+    }
+}
+
+/// A quoted label.
+fn dot_label(text: &str) -> String {
+    format!("\"{}\"", dot_text(text, true))
+}
+
+/// What stands between quotes. In names dot undoes only `\"`; in labels `\n`, `\\` and entities as `&amp;` too.
+fn dot_text(text: &str, is_label: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in visible(text).chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '&' if is_label => out.push_str("&amp;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A quoted label. Whatever means something to mermaid, to its markdown or to the page around it becomes a number.
+fn mermaid_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in visible(text).chars() {
+        match c {
+            '\n' => out.push_str("<br/>"),
+            '"' | '#' | '&' | '<' | '>' | '\\' | '`' | '%' | '*' | '_' | '~' | '{' | '}' | '|' => {
+                write!(out, "#{};", c as u32).expect("a String takes any text");
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// With signs that cannot be seen spelled out, except for ends of lines.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// A double-quoted YAML scalar.
+fn yaml_text(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '\n' => out.push_str("\\n"),
+            c if c.is_control() => write!(out, "\\u{:04x}", c as u32).expect("a String takes any text"),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}

@@ -1,0 +1,162 @@
+//! Order of plain index arrays: for graphs so large that a store of their own would cost too much.
+
+use super::cycles::{self, Cycles};
+
+/// The nodes `0..n` with every parent before its children; linear.
+///
+/// The order is stable: a node comes as early as its number says, unless one of its ancestors has a higher number; so numbers that
+/// are in order already come back as they are. Parents that must be pulled forward come in the order of their edges.
+///
+/// # Errors
+/// The cycles, if there are any: see [`Cycles`].
+///
+/// # Panics
+/// If an edge names a node that is not below `n`, or there are more than `u32::MAX - 1` nodes.
+pub fn order(n: usize, edges: &[(u32, u32)]) -> Result<Vec<u32>, Cycles<u32>> {
+    order_of(n, edges.iter().copied())
+}
+
+/// The nodes by the length of the longest path that leads to them: first those without parents. Linear. Within a layer, by number.
+///
+/// # Errors
+/// The cycles, if there are any.
+///
+/// # Panics
+/// As [`order`].
+pub fn layers(n: usize, edges: &[(u32, u32)]) -> Result<Vec<Vec<u32>>, Cycles<u32>> {
+    layers_of(n, edges.iter().copied())
+}
+
+/// One cycle for each knot of nodes that can all reach each other; empty if there is none. See [`Cycles`].
+///
+/// # Panics
+/// As [`order`].
+pub fn cycles(n: usize, edges: &[(u32, u32)]) -> Vec<Vec<u32>> {
+    match order(n, edges) {
+        Ok(_) => vec![],
+        Err(found) => found.paths,
+    }
+}
+
+pub(super) fn order_of(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Result<Vec<u32>, Cycles<u32>> {
+    let last = u32::try_from(n).ok().filter(|n| *n < u32::MAX).expect("a graph has fewer than u32::MAX nodes");
+    let mut forward = true;
+    for (from, to) in edges.clone() {
+        assert!(from < last && to < last, "edge {from} -> {to} in a graph of {n} nodes");
+        forward &= from < to;
+    }
+    if forward {
+        return Ok((0..last).collect());
+    }
+    let parents = Csr::new(n, edges.clone().map(|(from, to)| (to, from)));
+    after_parents(&parents).ok_or_else(|| Cycles { paths: cycles::find(&Csr::new(n, edges)) })
+}
+
+/// Walks over the parents of each node in turn, depth first; none if it comes back to where it is.
+fn after_parents(parents: &Csr) -> Option<Vec<u32>> {
+    #[derive(Clone, Copy, PartialEq)]
+    enum Seen {
+        No,
+        Open,
+        Done,
+    }
+    let n = parents.len();
+    let mut seen = vec![Seen::No; n as usize];
+    let mut order = Vec::with_capacity(n as usize);
+    // A node, and which of its parents is next.
+    let mut stack: Vec<(u32, u32)> = vec![];
+    for start in 0..n {
+        if seen[start as usize] == Seen::No {
+            seen[start as usize] = Seen::Open;
+            stack.push((start, parents.start(start)));
+        }
+        while let Some((node, next)) = stack.last_mut() {
+            if *next == parents.end(*node) {
+                seen[*node as usize] = Seen::Done;
+                order.push(*node);
+                stack.pop();
+                continue;
+            }
+            let parent = parents.target(*next);
+            *next += 1;
+            match seen[parent as usize] {
+                Seen::Done => {}
+                Seen::Open => return None,
+                Seen::No => {
+                    seen[parent as usize] = Seen::Open;
+                    stack.push((parent, parents.start(parent)));
+                }
+            }
+        }
+    }
+    Some(order)
+}
+
+pub(super) fn layers_of(
+    n: usize,
+    edges: impl Iterator<Item = (u32, u32)> + Clone,
+) -> Result<Vec<Vec<u32>>, Cycles<u32>> {
+    let order = order_of(n, edges.clone())?;
+    let children = Csr::new(n, edges);
+    let mut depth = vec![0_u32; n];
+    for node in order {
+        for &child in children.of(node) {
+            depth[child as usize] = depth[child as usize].max(depth[node as usize] + 1);
+        }
+    }
+    let count = depth.iter().max().map_or(0, |deepest| *deepest as usize + 1);
+    let mut layers = vec![vec![]; count];
+    for (node, layer) in (0..).zip(depth) {
+        layers[layer as usize].push(node);
+    }
+    Ok(layers)
+}
+
+/// Neighbours of every node in one array, in the order in which the edges came.
+pub(super) struct Csr {
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Csr {
+    pub(super) fn new(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Csr {
+        // Counted one place late, then summed, `starts[i]` is where the neighbours of `i` are written next; in the end, where they end.
+        let mut starts = vec![0_u32; n + 2];
+        let mut count = 0;
+        for (from, _) in edges.clone() {
+            starts[from as usize + 2] += 1;
+            count += 1;
+        }
+        for i in 2..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut targets = vec![0; count];
+        for (from, to) in edges {
+            let at = &mut starts[from as usize + 1];
+            targets[*at as usize] = to;
+            *at += 1;
+        }
+        starts.pop();
+        Csr { starts, targets }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        (self.starts.len() - 1) as u32
+    }
+
+    pub(super) fn of(&self, node: u32) -> &[u32] {
+        &self.targets[self.start(node) as usize..self.end(node) as usize]
+    }
+
+    pub(super) fn start(&self, node: u32) -> u32 {
+        self.starts[node as usize]
+    }
+
+    pub(super) fn end(&self, node: u32) -> u32 {
+        self.starts[node as usize + 1]
+    }
+
+    pub(super) fn target(&self, at: u32) -> u32 {
+        self.targets[at as usize]
+    }
+}
