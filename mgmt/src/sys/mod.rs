@@ -1,1 +1,5 @@
-//! (to be written)
+//! Doors to the system: the only place for raw system calls.
+
+pub mod clock;
+pub mod process;
+pub mod rng;
