@@ -1,1 +1,4 @@
-//! (to be written)
+//! Doors to the system: the only place for raw system calls.
+
+pub mod fs;
+pub mod users;
