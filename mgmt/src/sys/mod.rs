@@ -1,1 +1,3 @@
-//! (to be written)
+//! Doors to the system: the only place for raw system calls.
+
+pub mod fs;

@@ -1,0 +1,3 @@
+//! Files: written safely, and watched.
+
+pub mod hub;
