@@ -1,5 +1,7 @@
 //! The safe doors to the file system: one that looks ([`ReadFs`]) and one that also writes ([`WriteFs`]).
 
+pub mod hub;
+
 mod attributes;
 mod batch;
 mod calls;
