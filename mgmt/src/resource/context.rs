@@ -172,14 +172,14 @@ impl CheckCx {
 
     /// The file system, to look at. Its calls block: use [`look`](CheckCx::look) unless they are known to be quick.
     pub fn fs(&self) -> &ReadFs {
-        self.operation.services.fs.read()
+        &self.operation.services.fs
     }
 
     /// Looks at the file system on a thread that may block.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs) -> T + Send + 'static) -> T {
         // The engine counts the holders of an operation: it has ended when only the engine is left, also if it was cancelled meanwhile.
         let operation = Arc::clone(&self.operation);
-        blocking(move || look(operation.services.fs.read())).await
+        blocking(move || look(&operation.services.fs)).await
     }
 
     /// This resource will not be applied.
