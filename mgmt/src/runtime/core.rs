@@ -155,6 +155,16 @@ impl Core {
         }
     }
 
+    pub(crate) fn commit_ended(&mut self, ticket: Ticket, result: Result<(), String>) {
+        match result {
+            Ok(()) => self.handle(Input::Committed(ticket)),
+            Err(problem) => {
+                self.warn(format!("the journal can't be written: {problem}"));
+                self.handle(Input::CommitFailed(ticket));
+            }
+        }
+    }
+
     pub(crate) fn seen(&mut self, seen: Seen) {
         match seen {
             Seen::Ready(node) => self.handle(Input::WatchReady(node)),
@@ -185,10 +195,7 @@ impl Core {
     fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {
         let running = &self.running;
         let id = |node: Node| -> ResourceId { running.id(node) };
-        let now = self.store.journal(ops, &id, ticket, &self.committed);
-        if let (Some(ticket), true) = (ticket, now) {
-            self.handle(Input::Committed(ticket));
-        }
+        self.store.journal(ops, &id, ticket, &self.committed);
     }
 
     fn removed(&mut self, node: Node) {

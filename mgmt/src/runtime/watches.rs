@@ -133,9 +133,9 @@ impl Watches {
         }
     }
 
-    /// How many resources are watched.
-    pub(crate) fn count(&self) -> usize {
-        self.watching.len()
+    /// Whether a resource is watched now.
+    pub(crate) fn is_watching(&self, node: Node) -> bool {
+        self.watching.contains_key(&node.0)
     }
 
     /// When the next interval is over.
