@@ -36,6 +36,7 @@ pub(crate) struct Inboxes {
 
 /// Runs until the engine has stopped; returns what is left of it.
 pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
+    let mut abandoned = false;
     loop {
         let more = core.pump(BUDGET);
         if core.stopped {
@@ -53,10 +54,13 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             seen = core.watches.next() => seen.into_iter().for_each(|seen| core.seen(seen)),
             Some(said) = inboxes.said.recv() => hear(&mut core, said),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
-            request = inboxes.requests.recv() => match request {
+            request = inboxes.requests.recv(), if !abandoned => match request {
                 Some(request) => answer(&mut core, request),
                 // Every handle is gone, so nobody could ever stop it: it stops by itself.
-                None => core.handle(Input::Stop(StopStage::Cancel)),
+                None => {
+                    abandoned = true;
+                    core.handle(Input::Stop(StopStage::Cancel));
+                }
             },
             () = sleep_until(timeout) => core.tick(),
         }

@@ -1,7 +1,7 @@
 //! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
+use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
 use crate::runtime::core::{Core, Found};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};

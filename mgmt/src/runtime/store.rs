@@ -76,6 +76,11 @@ impl Store {
         }
     }
 
+    /// Where a journal that could not be read was moved.
+    pub(crate) fn moved_aside(&self) -> Option<&std::path::Path> {
+        self.journal.moved_aside()
+    }
+
     /// Waits until all is on disk.
     pub(crate) fn flush(&self) -> Result<(), String> {
         self.journal.flush().map_err(|error| error.to_string())
