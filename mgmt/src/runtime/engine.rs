@@ -60,7 +60,7 @@ impl From<GapiError> for EngineError {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder<G = Fixed> {
-    gapi: G,
+    pub(crate) gapi: G,
     pub(crate) options: Settings,
 }
 

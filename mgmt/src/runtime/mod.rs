@@ -5,6 +5,7 @@ mod drive;
 mod engine;
 mod event;
 mod operate;
+mod planner;
 mod running;
 mod status;
 mod store;
