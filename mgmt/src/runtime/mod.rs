@@ -15,4 +15,4 @@ mod watches;
 
 pub use engine::{Builder, Engine, EngineError};
 pub use event::{Event, EventKind, Events};
-pub use status::{ResourceStatus, RunningStatus, Standing, Status};
+pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};
