@@ -4,7 +4,6 @@ use mgmt::id::Time;
 use mgmt::scheduler::{Command, Event};
 
 use crate::invariant::{Cx, Invariant, Verdict};
-use crate::ledger::Cause;
 use crate::must;
 
 #[derive(Default)]
@@ -12,18 +11,6 @@ pub struct Convergence {
     /// When last something was known not to be settled, or there was a pause.
     last: Time,
     said: bool,
-}
-
-fn restless(cx: &Cx) -> Option<u32> {
-    // The books do not know polls: a node that is dirty for no other cause is not seen as such.
-    cx.ledger.nodes.keys().copied().find(|node| {
-        let entry = &cx.ledger.nodes[node];
-        let polled = entry.config.poll.is_some()
-            && entry.causes.is_empty()
-            && !entry.unrepaired
-            && cx.ledger.busy.contains_key(node);
-        !polled && !cx.ledger.is_calm(*node)
-    })
 }
 
 impl Invariant for Convergence {
@@ -41,7 +28,7 @@ impl Invariant for Convergence {
                 let waited = cx.now.since(self.last);
                 let enough = cx.ledger.nodes.is_empty() || waited >= cx.config.converged_timeout;
                 must!(enough, "converged after {waited:?} of {:?}", cx.config.converged_timeout);
-                if let Some(node) = restless(cx) {
+                if let Some(node) = cx.ledger.restless() {
                     return Err(format!("converged, but {node} is not settled: {:?}", cx.ledger.nodes[&node]));
                 }
             }
@@ -56,15 +43,11 @@ impl Invariant for Convergence {
 
     fn after(&mut self, cx: &Cx) -> Verdict {
         must!(self.said == cx.scheduler.is_converged(), "is_converged is not what was said");
-        let dirty = |node: &u32| cx.ledger.nodes[node].causes.contains(&Cause::Watch);
-        if restless(cx).is_some() || cx.ledger.paused {
+        let restless = cx.ledger.restless();
+        if restless.is_some() || cx.ledger.paused {
             self.last = cx.now;
         }
-        if self.said
-            && let Some(node) = cx.ledger.nodes.keys().find(|node| dirty(node))
-        {
-            return Err(format!("{node} is dirty, and still it is said to be converged"));
-        }
+        must!(!self.said || restless.is_none(), "{restless:?} is not settled, and still it is said to be converged");
         Ok(())
     }
 
@@ -73,7 +56,7 @@ impl Invariant for Convergence {
     }
 
     fn end(&mut self, cx: &Cx) -> Verdict {
-        must!(self.said, "it does not converge; not settled: {:?}", restless(cx));
+        must!(self.said, "it does not converge; not settled: {:?}", cx.ledger.restless());
         Ok(())
     }
 }

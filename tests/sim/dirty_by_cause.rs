@@ -16,8 +16,12 @@ impl Invariant for DirtyByCause {
         if let Command::Check(op) = command {
             let entry = &cx.ledger.nodes[&op.node.0];
             let owed = cx.ledger.is_owed(op.node.0) && !entry.config.noop;
-            let caused =
-                !entry.causes.is_empty() || entry.unrepaired || entry.asked || owed || entry.config.poll.is_some();
+            let caused = !entry.causes.is_empty()
+                || entry.unrepaired
+                || entry.asked
+                || owed
+                || entry.config.poll.is_some()
+                || entry.polled;
             must!(caused, "{command:?} for no cause");
         }
         Ok(())

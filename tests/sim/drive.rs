@@ -62,13 +62,14 @@ pub struct Drive {
     stopped: bool,
     commit_due: bool,
     turns: u64,
-    story: VecDeque<String>,
+    /// What happened last, if somebody wants to know.
+    story: Option<VecDeque<String>>,
 }
 
 type Step = Result<(), Breach>;
 
 impl Drive {
-    pub fn new(seed: u64, mutant: Option<Mutant>) -> Drive {
+    pub fn new(seed: u64, mutant: Option<Mutant>, tell: bool) -> Drive {
         let mut rng = Rng::new(seed);
         let wild = Wild::new(&mut rng);
         let config = Config {
@@ -97,7 +98,7 @@ impl Drive {
             stopped: false,
             commit_due: false,
             turns: 0,
-            story: VecDeque::new(),
+            story: tell.then(VecDeque::new),
         }
     }
 
@@ -116,7 +117,7 @@ impl Drive {
 
     fn heal(&mut self) -> Step {
         self.chaos = false;
-        self.note("the faults cease".into());
+        self.note(|| "the faults cease".into());
         self.feed(Input::Resume)?;
         let calm = self.now.after(Duration::from_secs(8));
         while self.now < calm {
@@ -177,7 +178,7 @@ impl Drive {
         match happening {
             Happening::Effect(op) => {
                 if self.world.take_effect(op) {
-                    self.note(format!("{} is different now", op.node.0));
+                    self.note(|| format!("{} is different now", op.node.0));
                     self.notice(op.node.0);
                 }
                 self.ask(|invariant, cx| invariant.after(cx))
@@ -226,7 +227,7 @@ impl Drive {
                 let seen =
                     self.world.graph.nodes.get(&node).is_some_and(|d| d.config.watched || d.config.poll.is_some());
                 if seen {
-                    self.note(format!("somebody changes {node}"));
+                    self.note(|| format!("somebody changes {node}"));
                     self.world.drift(node, &mut self.rng);
                     self.notice(node);
                 }
@@ -283,7 +284,7 @@ impl Drive {
 
     /// Power is cut. What follows is another engine on the same disk.
     fn crash(&mut self) -> Step {
-        self.note("crash".into());
+        self.note(|| "crash".into());
         let survivors = self.rng.below(self.journal.queued() as u64 + 1) as usize;
         self.journal.crash(survivors);
         self.world.crash(&mut self.rng);
@@ -360,7 +361,7 @@ impl Drive {
             return Err(self.breach("healed", "it spins, or never heals".into()));
         }
         if input != Input::Tick {
-            self.note(format!("→ {input:?}"));
+            self.note(|| format!("→ {input:?}"));
         }
         self.ask(|invariant, cx| invariant.input(cx, &input))?;
         self.ledger.input(self.now, &input);
@@ -369,7 +370,7 @@ impl Drive {
             self.scheduler.check_invariants();
         }
         while let Some(command) = self.scheduler.poll() {
-            self.note(format!("    {command:?}"));
+            self.note(|| format!("    {command:?}"));
             self.ask(|invariant, cx| invariant.command(cx, &command))?;
             self.ledger.command(self.now, &command);
             self.obey(command);
@@ -448,22 +449,24 @@ impl Drive {
         };
         for invariant in &mut self.invariants {
             if let Err(text) = question(invariant.as_mut(), &cx) {
-                let (invariant, story) = (invariant.name(), self.story.iter().cloned().collect());
-                return Err(Breach { invariant, text, story });
+                let name = invariant.name();
+                return Err(self.breach(name, text));
             }
         }
         Ok(())
     }
 
     fn breach(&self, invariant: &'static str, text: String) -> Breach {
-        Breach { invariant, text, story: self.story.iter().cloned().collect() }
+        Breach { invariant, text, story: self.story.iter().flatten().cloned().collect() }
     }
 
-    fn note(&mut self, text: String) {
-        if self.story.len() == TOLD {
-            self.story.pop_front();
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            if story.len() == TOLD {
+                story.pop_front();
+            }
+            story.push_back(format!("{:>10.3} ms  {}", self.now.0 as f64 / 1e6, text()));
         }
-        self.story.push_back(format!("{:>10.3} ms  {text}", self.now.0 as f64 / 1e6));
     }
 }
 

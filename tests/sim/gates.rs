@@ -14,7 +14,9 @@ use crate::scenario::SEMAPHORES;
 pub struct Gates {
     /// Checks of a node that only its watch caused.
     by_watch: BTreeMap<u32, Vec<Time>>,
-    /// Semaphores that an operation took when it began.
+    /// Semaphores that the last run of each node took.
+    taken: BTreeMap<u32, BTreeSet<u32>>,
+    /// …and those of the operations that are under way.
     holds: BTreeMap<u32, BTreeSet<u32>>,
 }
 
@@ -29,12 +31,13 @@ impl Invariant for Gates {
         let running = cx.world.running.len() + 1;
         must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         let entry = &cx.ledger.nodes[&node];
-        let wanted = || entry.config.sema.iter().map(|(number, _)| *number).collect();
-        let Command::Check(_) = command else {
-            self.holds.entry(node).or_insert_with(wanted);
-            return Ok(());
-        };
-        self.holds.insert(node, wanted());
+        // Taken when the run begins, whatever a swap says later.
+        if let Command::Check(_) = command {
+            self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
+        }
+        let taken = self.taken.get(&node).cloned().unwrap_or_default();
+        self.holds.insert(node, taken);
+        let Command::Check(_) = command else { return Ok(()) };
         let only_watch = entry.causes.iter().eq([&Cause::Watch]);
         let other = entry.unrepaired || entry.asked || cx.ledger.is_owed(node) || entry.config.poll.is_some();
         let Some(rate) = entry.config.limit.filter(|_| only_watch && !other) else { return Ok(()) };

@@ -29,6 +29,8 @@ pub struct Busy {
     pub cancelled: bool,
     /// Its node was swapped since.
     pub stale: bool,
+    /// There was a cause for it other than a poll.
+    pub caused: bool,
 }
 
 /// Why a node may be checked.
@@ -48,6 +50,8 @@ pub enum Cause {
 pub struct Entry {
     pub config: NodeConfig,
     pub causes: BTreeSet<Cause>,
+    /// Its poll may have been due before a swap took it away.
+    pub polled: bool,
     /// Drift was found and is not repaired.
     pub unrepaired: bool,
     pub committing: Option<Ticket>,
@@ -76,6 +80,7 @@ pub struct Ledger {
     /// Operations by node, also of nodes that have left.
     pub busy: BTreeMap<u32, Busy>,
     pub edges: BTreeMap<Edge, Link>,
+    incoming: BTreeMap<u32, Vec<u32>>,
     pub owed: BTreeSet<Edge>,
     /// May have changed something when it failed: notified at its next good end.
     pub maybe: BTreeSet<Edge>,
@@ -87,7 +92,7 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn parents(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
-        self.edges.keys().filter(move |(_, to)| *to == node).map(|(from, _)| *from)
+        self.incoming.get(&node).into_iter().flatten().copied()
     }
 
     fn children(&self, node: u32) -> Vec<(u32, Link)> {
@@ -119,25 +124,37 @@ impl Ledger {
             && !self.parents(node).any(|from| self.lacks(from, node))
     }
 
-    /// Settled, or waits (it or a parent) for what cannot come from a noop sender.
-    pub fn is_calm(&self, node: u32) -> bool {
-        if self.is_settled(node) {
-            return true;
-        }
+    /// A node that is neither settled nor waits (it or a parent) for what cannot come from a noop sender.
+    pub fn restless(&self) -> Option<u32> {
+        let mut calm = BTreeSet::new();
+        // Parents have lower numbers, so they come first.
+        self.nodes.keys().copied().find(|&node| {
+            let is_calm = self.is_settled(node) || self.is_polled(node) || self.is_excused(node, &calm);
+            if is_calm {
+                calm.insert(node);
+            }
+            !is_calm
+        })
+    }
+
+    fn is_excused(&self, node: u32, calm: &BTreeSet<u32>) -> bool {
         let entry = &self.nodes[&node];
-        let mut parents = self.parents(node).peekable();
-        parents.peek().is_some()
-            && !self.busy.contains_key(&node)
+        let lacks = |from: u32| self.lacks(from, node) || entry.asks.contains(&from);
+        !self.busy.contains_key(&node)
             && entry.committing.is_none()
-            && !(entry.failing_op || entry.failing_watch || entry.dead)
+            && !self.is_failing(node)
             && (entry.watch == Watch::Ready || !entry.config.watched)
-            && self
-                .parents(node)
-                .any(|from| !self.is_settled(from) || self.lacks(from, node) || entry.asks.contains(&from))
-            && parents.all(|from| {
-                let lacks = self.lacks(from, node) || entry.asks.contains(&from);
-                self.is_calm(from) && (!lacks || self.nodes[&from].config.noop || !self.is_settled(from))
+            && self.parents(node).any(|from| !self.is_settled(from) || lacks(from))
+            && self.parents(node).all(|from| {
+                calm.contains(&from) && (!lacks(from) || self.nodes[&from].config.noop || !self.is_settled(from))
             })
+    }
+
+    /// Is looked at by its poll, and for no other reason: not told by an input, so seen from a check without a cause.
+    fn is_polled(&self, node: u32) -> bool {
+        let entry = &self.nodes[&node];
+        let checking = self.busy.get(&node).is_some_and(|busy| busy.act == Act::Check && !busy.caused);
+        checking && entry.causes.is_empty() && !entry.unrepaired && !self.is_failing(node)
     }
 
     pub fn is_failing(&self, node: u32) -> bool {
@@ -221,6 +238,7 @@ impl Ledger {
                 continue;
             };
             let old = std::mem::replace(&mut entry.config, config);
+            entry.polled |= old.poll.is_some();
             if spec.changed || entry.dead && entry.config.rewatch {
                 entry.failures = 0;
                 entry.failing_op = false;
@@ -263,6 +281,10 @@ impl Ledger {
                 self.owed.insert(edge);
                 self.mark(edge.1, Cause::Debt);
             }
+        }
+        self.incoming.clear();
+        for (from, to) in self.edges.keys() {
+            self.incoming.entry(*to).or_default().push(*from);
         }
         let edges = &self.edges;
         self.owed.retain(|edge| edges.get(edge).is_some_and(|link| link.notify));
@@ -455,17 +477,20 @@ impl Ledger {
 
     fn begin(&mut self, now: Time, op: Op, act: Act) {
         let node = op.node.0;
+        let owed = self.is_owed(node);
         let Some(entry) = self.nodes.get_mut(&node) else { return };
         entry.committing = None;
+        let caused = !entry.causes.is_empty() || entry.unrepaired || entry.asked || owed && !entry.config.noop;
         if act == Act::Check {
             entry.causes.clear();
+            entry.polled = false;
             entry.unrepaired = false;
         } else {
             entry.causes.remove(&Cause::Again);
             entry.remaking = std::mem::take(&mut entry.asked);
         }
         let deadline = entry.config.timeout.map(|timeout| now.after(timeout));
-        self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false });
+        self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false, caused });
     }
 
     fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {
@@ -498,6 +523,7 @@ fn new_entry(config: NodeConfig) -> Entry {
     Entry {
         config,
         causes: BTreeSet::from([Cause::New]),
+        polled: false,
         unrepaired: false,
         committing: None,
         watch: Watch::Off,

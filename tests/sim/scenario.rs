@@ -108,7 +108,7 @@ impl Wild {
                 0 => Backoff::Exponential { max: Duration::from_millis(1500), jitter: rng.percent(50) },
                 _ => Backoff::Constant,
             },
-            poll: meta(rng).then(|| Duration::from_millis(rng.pick(&[50, 300, 2000]))),
+            poll: meta(rng).then(|| Duration::from_millis(rng.pick(&[200, 1000, 3000]))),
             limit: meta(rng).then(|| rng.pick(&[0.5, 2.0, 20.0])),
             burst: 1 + rng.below(3) as u32,
             timeout: meta(rng).then(|| Duration::from_millis(rng.pick(&[500, 1500]))),
