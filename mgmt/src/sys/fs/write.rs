@@ -211,6 +211,16 @@ impl WriteFs {
         WriteFs { read: ReadFs::with(Calls::with(faults), Root::System), pending: None }
     }
 
+    /// As if we were this user, as far as our own rules go.
+    #[cfg(test)]
+    pub(super) fn as_if_euid(euid: u32) -> WriteFs {
+        let mut read = ReadFs::new();
+        if let Some(inner) = Arc::get_mut(&mut read.inner) {
+            inner.euid = euid;
+        }
+        WriteFs { read, pending: None }
+    }
+
     /// The door that only looks, sharing what this one remembers.
     pub fn reader(&self) -> ReadFs {
         self.read.clone()
