@@ -136,6 +136,16 @@ fn name_of(random: u64, euid: u32) -> String {
     format!("{PREFIX}{random:016x}{a:02x}{b:02x}{c:02x}{d:02x}{FILE_SUFFIX}")
 }
 
+/// Whether a name looks like that of a temporary file of this program, whoever runs it: to be passed over by whoever lists
+/// or purges a directory, since it may be about to become something else.
+pub fn is_temporary_name(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let digits = name.strip_prefix(PREFIX.as_bytes()).and_then(|rest| {
+        rest.strip_suffix(FILE_SUFFIX.as_bytes()).or_else(|| rest.strip_suffix(LINK_SUFFIX.as_bytes()))
+    });
+    digits.is_some_and(|digits| digits.len() == 24 && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
 /// Whether a name is one that this program gives, as this user. A foreign file with such a name by chance: one in 2³².
 fn is_ours(name: &str, euid: u32) -> bool {
     name.strip_prefix(PREFIX)
@@ -206,6 +216,8 @@ mod tests {
         let name = name_of(0x0123_4567_89ab_cdef, 0);
         assert!(name.starts_with(".mgmt-0123456789abcdef") && name.ends_with(".tmp"), "{name}");
         assert!(is_ours(&name, 0));
+        assert!(is_temporary_name(OsStr::new(&name)) && is_temporary_name(OsStr::new(&name.replace(".tmp", ".lnk"))));
+        assert!(!is_temporary_name(OsStr::new(".mgmt-1.tmp")) && !is_temporary_name(OsStr::new("motd")));
         assert!(!is_ours(&name, 1000), "another user's");
         assert!(!is_ours(".mgmt-0123456789abcdef00000000.tmp", 0), "a wrong check number");
         assert!(!is_ours(".mgmt-.tmp", 0) && !is_ours("motd", 0) && !is_ours(".mgmt-äöüäöüäöü.tmp", 0));

@@ -326,6 +326,9 @@ impl WriteFs {
         replace: Replace,
     ) -> Result<(), FsError> {
         let Some(old) = old else { return Ok(()) };
+        if old.mount_root {
+            return Err(FsError::MountPoint { path: place.path.clone() });
+        }
         match replace {
             Replace::Nothing => Err(FsError::Exists { path: place.path.clone() }),
             Replace::SameKind => expect_kind(&place.path, old.kind, new),

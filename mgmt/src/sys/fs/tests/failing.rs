@@ -74,6 +74,7 @@ fn whatever_call_fails_the_old_file_is_intact_and_nothing_is_left_over() {
                 assert!(fs.owes_sync(&file) && fs.reader().owes_sync(&file));
                 fs.sync_dir(dir).unwrap();
                 assert!(!fs.owes_sync(&file));
+                fs.sync_dir(dir.join("gone")).unwrap();
             } else {
                 assert_eq!((text(&file).as_str(), mode_of(&file), error.path()), ("old", 0o604, file.as_path()));
                 assert!(!fs.owes_sync(&file));

@@ -255,7 +255,7 @@ fn the_root_directory_and_bad_paths_are_refused_by_everything_that_writes() {
 
 #[test]
 fn a_batch_of_500_files_costs_one_fsync_of_their_directory() {
-    let dir = temp_dir();
+    let dir = fast_temp_dir();
     let faults = Faults::new();
     let fs = WriteFs::with_faults(faults.clone());
     let batch = fs.batch();
@@ -279,7 +279,7 @@ fn a_batch_of_500_files_costs_one_fsync_of_their_directory() {
 
 #[test]
 fn a_batch_over_many_directories_stays_within_its_open_files() {
-    let dir = temp_dir();
+    let dir = fast_temp_dir();
     let faults = Faults::new();
     let fs = WriteFs::with_faults(faults.clone());
     let batch = fs.batch();
