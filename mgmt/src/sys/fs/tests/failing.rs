@@ -87,7 +87,10 @@ fn whatever_call_fails_the_old_file_is_intact_and_nothing_is_left_over() {
     for expected in [Call::Create, Call::Lock, Call::Write, Call::Chmod, Call::Sync, Call::Rename, Call::SyncDir] {
         assert!(calls.contains(&expected), "{expected} is among {calls:?}");
     }
-    assert_eq!(calls.contains(&Call::Chown), is_root());
+    let position = |wanted| calls.iter().position(|call| *call == wanted);
+    assert_eq!(position(Call::Chown).is_some(), is_root());
+    assert!(position(Call::Chown) < position(Call::Chmod), "the owner comes before the mode: {calls:?}");
+    assert!(position(Call::Chmod) < position(Call::Sync), "{calls:?}");
 }
 
 #[test]

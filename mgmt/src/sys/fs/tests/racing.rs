@@ -182,6 +182,13 @@ fn a_secret_is_never_seen_with_a_wider_mode_or_a_wrong_owner_while_it_is_written
                 assert_eq!(stat.mode() & 0o7777 & !mode, 0, "{:o} is wider than {mode:o}", stat.mode());
                 let is_target = entry.unwrap().file_name() == "secret";
                 assert!(!is_target || stat.uid() == owner, "owned by {}", stat.uid());
+                // What others than the owner may read belongs to the right one already.
+                assert!(
+                    stat.mode() & 0o077 == 0 || stat.uid() == owner,
+                    "{:o} and owned by {}",
+                    stat.mode(),
+                    stat.uid()
+                );
                 if is_target { &seen } else { &temps }.fetch_add(1, Ordering::Relaxed);
             }
         };

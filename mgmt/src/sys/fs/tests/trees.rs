@@ -76,29 +76,33 @@ fn a_directory_moved_away_while_its_tree_is_removed_takes_nobody_elses_files_alo
 }
 
 #[test]
-fn a_directory_swapped_for_a_link_while_its_tree_is_removed_is_not_entered() {
-    let dir = temp_dir();
-    let (top, other) = (dir.path().join("top"), dir.path().join("other"));
-    std::fs::create_dir_all(top.join("a")).unwrap();
-    std::fs::create_dir(&other).unwrap();
-    std::fs::write(other.join("z"), "precious").unwrap();
-    let faults = Faults::new();
-    let (at, to) = (top.join("a"), other.clone());
-    let mut looks = 0;
-    // The first look lists; swap when the second one, that removes, has seen a directory there.
-    faults.hook(At::Every(Call::Open), {
-        let top = top.clone();
-        move || {
-            looks += usize::from(top.exists());
-            if at.is_dir() && !at.is_symlink() && looks > 6 {
-                std::fs::remove_dir(&at).unwrap();
-                symlink(&to, &at).unwrap();
-            }
+fn a_directory_swapped_for_a_link_at_any_moment_of_its_removal_is_not_entered() {
+    let run = |swap_at: Option<usize>| {
+        let dir = temp_dir();
+        let (top, other) = (dir.path().join("top"), dir.path().join("other"));
+        std::fs::create_dir_all(top.join("a/b")).unwrap();
+        std::fs::create_dir(&other).unwrap();
+        std::fs::write(other.join("z"), "precious").unwrap();
+        let faults = Faults::new();
+        if let Some(n) = swap_at {
+            let (at, to) = (top.join("a"), other.clone());
+            // Once it is removed there is nothing to swap.
+            faults.hook(At::Nth(Call::Open, n), move || {
+                if std::fs::remove_dir_all(&at).is_ok() {
+                    symlink(&to, &at).unwrap();
+                }
+            });
         }
-    });
-    let outcome = WriteFs::with_faults(faults).remove_tree(&top, 99);
-    assert_eq!(text(other.join("z")), "precious", "{outcome:?}");
-    assert!(outcome.is_err() || !top.exists(), "{outcome:?}");
+        let outcome = WriteFs::with_faults(faults.clone()).remove_tree(&top, 99);
+        assert_eq!(text(other.join("z")), "precious", "swapped at {swap_at:?}: {outcome:?}");
+        assert!(outcome.is_err() || !top.exists(), "swapped at {swap_at:?}: {outcome:?}");
+        faults.count(Call::Open)
+    };
+    let opens = run(None);
+    assert!(opens >= 10, "{opens}");
+    for n in 1..=opens {
+        run(Some(n));
+    }
 }
 
 #[test]
