@@ -23,13 +23,14 @@ impl Core {
         if self.polled.get(&id).is_some_and(|polled| polled.why == Why::Broken) {
             self.polled.remove(&id);
         }
+        let mut is_other = false;
         let is_hidden = self.trie.parent(id).is_some_and(|parent| !self.is_open(parent));
         if is_hidden {
             self.vanish(backend, id);
         } else {
             let path = self.trie.path(id);
             let seen = stat::stat(&path, false);
-            self.remember(id, &seen);
+            is_other = self.remember(id, &seen);
             match seen {
                 Ok(seen) if seen.is_dir => self.look_at_directory(backend, id, &path),
                 Ok(seen) if seen.is_link => {
@@ -43,7 +44,7 @@ impl Core {
             }
         }
         let node = self.trie.get(id);
-        let changed = node.kind != before || node.watch != watch || self.polled.contains_key(&id) != polled;
+        let changed = is_other || node.kind != before || node.watch != watch || self.polled.contains_key(&id) != polled;
         if changed {
             self.is_moved = true;
             self.queue_links_below(id);
