@@ -15,7 +15,7 @@ pub(super) const FOREVER: Duration = Duration::from_secs(60);
 
 const FENCES: u64 = 1 << 40;
 
-pub(super) const BACKENDS: [BackendKind; 2] = [BackendKind::Inotify, BackendKind::Poll];
+pub(super) const BACKENDS: [BackendKind; 3] = [BackendKind::Inotify, BackendKind::Notify, BackendKind::Poll];
 
 pub(super) struct Stage {
     pub(super) hub: Hub,

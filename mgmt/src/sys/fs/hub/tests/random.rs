@@ -195,12 +195,11 @@ fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
     assert!(core.looped.is_empty() && core.members == 0 && core.trees == 0 && core.unreachable == 0, "seed {seed}");
 }
 
-/// The seeds to try: one, from the environment, to look into a failure.
-fn seeds(count: u64) -> Vec<u64> {
-    match std::env::var("MGMT_HUB_SEED") {
-        Ok(seed) => vec![seed.parse().expect("a seed is a number")],
-        Err(_) => (0..count).collect(),
-    }
+/// The seeds to try; others from the environment, as `MGMT_HUB_SEEDS=17..18`.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let Ok(range) = std::env::var("MGMT_HUB_SEEDS") else { return 0..count };
+    let (from, to) = range.split_once("..").expect("a range of seeds");
+    from.parse().expect("a number")..to.parse().expect("a number")
 }
 
 #[test]
