@@ -23,7 +23,7 @@ const RETRY_ROUNDS: u64 = 32;
 /// nothing changes, unless something has to be polled.
 pub struct Hub {
     pub(super) core: Core,
-    backend: Box<dyn Backend>,
+    pub(super) backend: Box<dyn Backend>,
     mounts: Option<Mounts>,
     options: Options,
     round: Option<Pin<Box<Sleep>>>,

@@ -122,6 +122,11 @@ impl Stage {
         self.changed().await;
     }
 
+    /// Waits for a change of the key, which may be told later than a fence.
+    pub(super) async fn until(&mut self, key: u64) {
+        while !self.batch().await.contains(&key) {}
+    }
+
     /// Asserts that each of the keys changed, and no other.
     pub(super) async fn expect(&mut self, keys: impl IntoIterator<Item = u64>) {
         let changed = self.changed().await;

@@ -192,7 +192,7 @@ fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
     assert_eq!((stats.keys, stats.nodes, stats.watches, stats.polled), (0, 1, 0, 0), "seed {seed}: something is left");
     let core = &stage.hub.core;
     assert!(core.seen.is_empty() && core.leads_to.is_empty() && core.led_from.is_empty(), "seed {seed}");
-    assert!(core.looped.is_empty() && core.members == 0 && core.trees == 0 && core.unreachable == 0, "seed {seed}");
+    assert!(core.looped.is_empty() && core.members == 0 && core.trees == 0, "seed {seed}");
 }
 
 /// The seeds to try; others from the environment, as `MGMT_HUB_SEEDS=17..18`.
