@@ -31,7 +31,7 @@ pub(crate) fn resource(model: &Model) -> TokenStream {
 }
 
 fn resource_impl(model: &Model) -> TokenStream {
-    let (ident, kind, doc, name) = (&model.ident, &model.kind, &model.doc, &model.name);
+    let (ident, kind, doc, name, watched) = (&model.ident, &model.kind, &model.doc, &model.name, model.watched);
     let name_text = name.to_string();
     let specs = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
@@ -57,6 +57,7 @@ fn resource_impl(model: &Model) -> TokenStream {
                 static SPEC: ::mgmt::resource::KindSpec = ::mgmt::resource::KindSpec {
                     kind: #kind,
                     doc: #doc,
+                    watched: #watched,
                     name_field: #name_text,
                     fields: &[#(#specs),*],
                     outputs: &[#(#outputs),*],

@@ -35,7 +35,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         errors.say(&input.generics, "a resource can't be generic: graphs name its kind, and a kind is one type");
         return None;
     }
-    let kind = kind(input, errors);
+    let (kind, watched) = kind(input, errors);
     let (mut name, mut known, mut outputs) = (None::<(Ident, String)>, Vec::new(), Vec::new());
     for field in &fields.named {
         let ident = field.ident.clone().unwrap_or_else(|| Ident::new("_", Span::call_site()));
@@ -81,6 +81,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         vis: input.vis.clone(),
         kind,
         doc: doc(&input.attrs),
+        watched,
         name,
         name_doc,
         fields: known,
@@ -94,8 +95,9 @@ enum Role {
     Field(Option<Option<Expr>>),
 }
 
-fn kind(input: &DeriveInput, errors: &mut Errors) -> String {
-    let mut kind = None;
+/// Its name, and whether it may have a watch.
+fn kind(input: &DeriveInput, errors: &mut Errors) -> (String, bool) {
+    let (mut kind, mut watched) = (None, true);
     for attr in input.attrs.iter().filter(|attr| attr.path().is_ident("resource")) {
         let read = attr.parse_nested_meta(|meta| {
             if meta.path.is_ident("kind") {
@@ -106,21 +108,25 @@ fn kind(input: &DeriveInput, errors: &mut Errors) -> String {
                 }
                 kind = Some(text.value());
                 Ok(())
+            } else if meta.path.is_ident("unwatched") {
+                watched = false;
+                Ok(())
             } else {
-                unknown(&meta, &["kind"], errors)
+                unknown(&meta, &["kind", "unwatched"], errors)
             }
         });
         if let Err(error) = read {
             errors.0.push(error);
         }
     }
-    kind.unwrap_or_else(|| {
+    let kind = kind.unwrap_or_else(|| {
         errors.say(
             &input.ident,
             format!("no kind: write `#[resource(kind = \"{}\")]` on it", input.ident.to_string().to_lowercase()),
         );
         input.ident.to_string().to_lowercase()
-    })
+    });
+    (kind, watched)
 }
 
 fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {

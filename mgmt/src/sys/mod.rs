@@ -5,3 +5,4 @@ pub mod fs;
 pub mod process;
 pub mod rng;
 pub mod task;
+pub mod users;
