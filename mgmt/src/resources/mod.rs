@@ -2,11 +2,17 @@
 
 mod exec;
 mod noop;
+mod password;
 mod seconds;
+mod timer;
 #[cfg(test)]
 mod trial;
 mod unfold;
+mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
+pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use seconds::Seconds;
+pub use timer::{Timer, TimerBuilder, TimerHandle};
+pub use value::{Value, ValueBuilder, ValueHandle};

@@ -398,8 +398,8 @@ fn alive(word: &str) -> Vec<String> {
 async fn when_its_time_is_over_its_whole_group_is_gone() {
     let host = Host::new();
     let word = format!("exec-timeout-{}", std::process::id());
-    let script = format!("sh -c 'while :; do sleep 0.01; done; : {word}' & trap 'echo asked >&2; exit 1' INT; wait");
-    let exec = host.add(Exec::new("x").cmd(script).shell("/bin/sh").timeout(Duration::from_millis(200)).sig("INT"));
+    let script = format!("sh -c 'while :; do sleep 0.01; done; : {word}' & trap 'exit 1' HUP; wait");
+    let exec = host.add(Exec::new("x").cmd(script).shell("/bin/sh").timeout(Duration::from_millis(200)).sig("HUP"));
     let said = exec.settle().await.unwrap_err().to_string();
     assert!(said.contains("did not end within 200ms"), "{said}");
     assert_eq!(alive(&word), Vec::<String>::new());
