@@ -1,6 +1,7 @@
 //! The built-in kinds, one file each.
 
 mod exec;
+mod msg;
 mod noop;
 mod password;
 mod seconds;
@@ -11,6 +12,7 @@ mod unfold;
 mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
+pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use seconds::Seconds;

@@ -12,8 +12,8 @@ use futures_core::Stream as _;
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Declare, Memory, Operation, Part, Port, Result, Sendable, Sent,
-    Services, Slots, WatchCx, WatchEvent, WatchStream,
+    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Converge, Declare, Memory, Operation, Part, Port, Result,
+    Sendable, Sent, Services, Slots, WatchCx, WatchEvent, WatchStream,
 };
 use crate::sys::fs::WriteFs;
 
@@ -81,6 +81,12 @@ impl Host {
     /// All marks, as bytes.
     pub(crate) fn marked(&self) -> Vec<u8> {
         self.marks.0.lock().unwrap().values().flatten().copied().collect()
+    }
+
+    /// What an apply of this resource may use.
+    pub(crate) fn apply_cx<R: Converge>(&self, resource: &R) -> ApplyCx {
+        let node = self.nodes.fetch_add(1, Ordering::Relaxed);
+        ApplyCx::new(Arc::new(Operation::new(Arc::new(resource.clone()), node, Arc::clone(&self.services))))
     }
 
     /// Puts a resource on the host.
