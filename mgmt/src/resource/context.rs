@@ -179,7 +179,7 @@ impl CheckCx {
 
     /// The file system, to look at. Its calls block: use [`look`](CheckCx::look) unless they are known to be quick.
     pub fn fs(&self) -> &ReadFs {
-        self.operation.services.fs.read()
+        &self.operation.services.fs
     }
 
     /// Looks at the file system on a thread that may block.

@@ -2,3 +2,4 @@
 
 pub mod fs;
 pub mod task;
+pub mod users;
