@@ -2,6 +2,7 @@
 
 mod exec;
 mod msg;
+mod file;
 mod noop;
 mod password;
 mod seconds;
@@ -13,6 +14,7 @@ mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
+pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use seconds::Seconds;
