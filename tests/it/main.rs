@@ -1,2 +1,3 @@
-//! x
-#![allow(missing_docs)]
+//! What the whole workspace must keep, seen from outside.
+
+mod tidy;
