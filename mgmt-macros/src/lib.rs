@@ -1,9 +1,18 @@
 //! The derive macro of `mgmt`: `#[derive(Resource)]`. Three passes that never mix: parse (keeps spans), check (all errors at once), expand (a model
 //! that can no longer be wrong).
 
+/// `quote!` whose own variables can't meet a field of the same name.
+macro_rules! code {
+    ($($tokens:tt)*) => { ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*) };
+}
+
+mod attribute;
+mod data;
 mod expand;
+mod front;
 mod model;
 mod parse;
+mod words;
 
 use proc_macro::TokenStream;
 
@@ -16,10 +25,10 @@ pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     let mut errors = parse::Errors::default();
     let model = parse::resource(&input, &mut errors);
-    // What can be made is made even if something is wrong: else one mistake would be followed by dozens of messages about missing names.
+    // Something is made even if something is wrong: else one mistake would be followed by dozens of messages about missing names.
     let made = match &model {
         Some(model) => expand::resource(model),
-        None => expand::stub(&input),
+        None => expand::generic(&input),
     };
     let errors = errors.into_tokens();
     quote::quote!(#errors #made).into()

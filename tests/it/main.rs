@@ -1,3 +1,4 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod tidy;
+mod ui;
