@@ -14,39 +14,53 @@ pub(crate) enum Role {
     Field(Option<Option<Expr>>),
 }
 
-/// The kind that is written on the struct; something else if it is missing.
-pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> String {
+/// What is written on the struct: its kind (something else if it is missing), and whether it may have a watch.
+pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> (String, bool) {
     let before = errors.count();
-    let mut kind = None;
+    let (mut kind, mut watched) = (None, true);
     for attr in ours(&input.attrs) {
         errors.collect(attr, |meta, errors| {
-            if word(meta, &["kind"], errors)? == Some("kind") {
-                let value: Option<Expr> = value(meta)?;
-                match &value {
-                    Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
-                        let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
-                        if text.value().is_empty() || !text.value().chars().all(good) {
-                            errors.say(text, "a kind is written in lower case letters, digits, `_`, `-` and `:`");
-                        }
-                        if kind.replace(text.value()).is_some() {
-                            errors.say(text, "a second kind: a resource has one");
-                        }
+            match word(meta, &["kind", "unwatched"], errors)? {
+                Some("kind") => {
+                    let text = kind_text(meta, errors)?;
+                    if text.is_some() && kind.is_some() {
+                        errors.say(&meta.path, "a second kind: a resource has one");
                     }
-                    Some(other) => errors.say(other, "the kind is a text: write `kind = \"…\"`"),
-                    None => errors.say(&meta.path, "the kind is missing: write `kind = \"…\"`"),
+                    kind = text.or(kind.take());
                 }
+                Some(_) => {
+                    watched = false;
+                    without_value(meta, "unwatched", errors)?;
+                }
+                None => {}
             }
             Ok(())
         });
     }
-    kind.unwrap_or_else(|| {
+    let kind = kind.unwrap_or_else(|| {
         let guess = input.ident.to_string().to_lowercase();
         // It may be what is wrong already.
         if errors.count() == before {
             errors.say(&input.ident, format!("no kind: write `#[resource(kind = \"{guess}\")]` on it"));
         }
         guess
-    })
+    });
+    (kind, watched)
+}
+
+fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Option<String>> {
+    match value(meta)? {
+        Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
+            if text.value().is_empty() || !text.value().chars().all(good) {
+                errors.say(&text, "a kind is written in lower case letters, digits, `_`, `-` and `:`");
+            }
+            return Ok(Some(text.value()));
+        }
+        Some(other) => errors.say(other, "the kind is a text: write `kind = \"…\"`"),
+        None => errors.say(&meta.path, "the kind is missing: write `kind = \"…\"`"),
+    }
+    Ok(None)
 }
 
 /// What is written on a field.
@@ -56,19 +70,17 @@ pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
     for attr in ours(attrs) {
         errors.collect(attr, |meta, errors| {
             let Some(word) = word(meta, ROLES, errors)? else { return Ok(()) };
-            let value: Option<Expr> = value(meta)?;
-            if let (Some(value), "name" | "send") = (&value, word) {
-                errors.say(value, format!("`{word}` takes no value"));
-            }
+            let new = if word == "default" {
+                Role::Field(Some(value(meta)?))
+            } else {
+                without_value(meta, word, errors)?;
+                if word == "name" { Role::Name } else { Role::Send }
+            };
             if role.is_some() {
                 errors.say(&meta.path, "a field is one of `name`, `default`, `send`");
-                return Ok(());
+            } else {
+                role = Some(new);
             }
-            role = Some(match word {
-                "name" => Role::Name,
-                "send" => Role::Send,
-                _ => Role::Field(Some(value)),
-            });
             Ok(())
         });
     }
@@ -100,7 +112,6 @@ fn word(meta: &ParseNestedMeta<'_>, known: &[&'static str], errors: &mut Errors)
     let near = words::nearest(&word, known);
     let hint = match near {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.len() == 1 => format!("there is only {}", words::list(known)),
         None => format!("there are {}", words::list(known)),
     };
     errors.say(&meta.path, format!("no attribute `{word}`: {hint}"));
@@ -112,4 +123,11 @@ fn word(meta: &ParseNestedMeta<'_>, known: &[&'static str], errors: &mut Errors)
 
 fn value(meta: &ParseNestedMeta<'_>) -> syn::Result<Option<Expr>> {
     if meta.input.peek(syn::Token![=]) { Ok(Some(meta.value()?.parse()?)) } else { Ok(None) }
+}
+
+fn without_value(meta: &ParseNestedMeta<'_>, word: &str, errors: &mut Errors) -> syn::Result<()> {
+    if let Some(value) = value(meta)? {
+        errors.say(value, format!("`{word}` takes no value"));
+    }
+    Ok(())
 }

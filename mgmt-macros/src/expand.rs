@@ -117,13 +117,14 @@ fn bodies(model: &Model) -> Parts {
 }
 
 fn spec(model: &Model) -> TokenStream {
-    let (kind, doc, name) = (&model.kind, &model.doc, text(&model.name));
+    let (kind, doc, name, watched) = (&model.kind, &model.doc, text(&model.name), model.watched);
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
     code! {
         static SPEC: ::mgmt::resource::KindSpec = ::mgmt::resource::KindSpec {
             kind: #kind,
             doc: #doc,
+            watched: #watched,
             name_field: #name,
             fields: &[#(#fields),*],
             outputs: &[#(#outputs),*],

@@ -10,6 +10,7 @@ pub(crate) struct Model {
     pub(crate) vis: Visibility,
     pub(crate) kind: String,
     pub(crate) doc: String,
+    pub(crate) watched: bool,
     pub(crate) name: Ident,
     pub(crate) name_doc: String,
     /// Required and optional fields, in order: their place here is their number.

@@ -55,11 +55,11 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         _ => None,
     };
     let mut parts = Parts::default();
-    let mut kind = String::new();
+    let (mut kind, mut watched) = (String::new(), true);
     match named {
         None => errors.say(&input.ident, "a resource is a struct with named fields"),
         Some(fields) => {
-            kind = attribute::kind(input, errors);
+            (kind, watched) = attribute::kind(input, errors);
             parts = Parts::read(input, fields, errors);
         }
     }
@@ -69,6 +69,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         vis: input.vis.clone(),
         kind,
         doc: attribute::doc(&input.attrs),
+        watched,
         name,
         name_doc,
         fields: parts.fields,

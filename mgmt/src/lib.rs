@@ -20,7 +20,10 @@ pub mod cli;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+pub use gapi::native;
 pub use mgmt_macros::Resource;
+pub use resource::{Error, Result};
+pub use runtime::Engine;
 
 /// For the code that the derive makes.
 #[doc(hidden)]

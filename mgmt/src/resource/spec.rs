@@ -14,6 +14,8 @@ pub struct KindSpec {
     pub kind: &'static str,
     /// Its documentation.
     pub doc: &'static str,
+    /// Its resources may have a watch. (Else the engine does not even ask.)
+    pub watched: bool,
     /// The field that holds the name.
     pub name_field: &'static str,
     /// Its other fields, in order.

@@ -1,3 +1,40 @@
-//! (placeholder until merged)
-mod door;
-pub use door::*;
+//! The safe doors to the file system: one that looks ([`ReadFs`]) and one that also writes ([`WriteFs`]).
+
+pub mod hub;
+
+mod attributes;
+mod batch;
+mod calls;
+mod digest;
+mod entry;
+mod error;
+#[cfg(any(test, feature = "testing"))]
+mod faults;
+mod mode;
+mod path;
+mod read;
+mod same;
+mod stat;
+mod temp;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod walk;
+mod write;
+
+pub use attributes::Attributes;
+pub use batch::SyncBatch;
+pub use calls::Call;
+pub use digest::Digest;
+pub use error::{FsError, LinkReason};
+#[cfg(any(test, feature = "testing"))]
+#[doc(hidden)]
+pub use faults::{At, Faults};
+pub use mode::{Mode, ModeError};
+pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form};
+pub use read::{DirEntry, FileReader, ReadFs};
+pub use same::FileKey;
+pub use stat::{FileKind, Stat};
+pub use tree::{Tree, TreeEntry};
+pub use walk::Links;
+pub use write::{Content, Replace, WriteFs, WriteOptions, Written};

@@ -1,0 +1,218 @@
+//! Owner, group, mode and extended attributes, always through an open file and never wider than asked in between.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::io::Errno;
+
+use super::calls::{Call, Calls};
+use super::error::{FsError, LinkReason};
+use super::stat::{FileKind, Stat, stat_fd};
+use super::walk::{Links, Place};
+use super::write::WriteFs;
+
+/// The largest list of extended attributes and the largest value of one, in bytes (the kernel's own limits).
+const XATTR_BYTES_MAX: usize = 64 * 1024;
+const ACL: &[u8] = b"system.posix_acl_access";
+
+/// What may be desired of the attributes of something; `None` leaves one as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777; higher bits are ignored.
+    pub mode: Option<u32>,
+    /// The owner.
+    pub uid: Option<u32>,
+    /// The group.
+    pub gid: Option<u32>,
+}
+
+impl Attributes {
+    /// Nothing is desired.
+    pub fn new() -> Attributes {
+        Attributes::default()
+    }
+
+    /// This mode.
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> Attributes {
+        self.mode = Some(mode);
+        self
+    }
+
+    /// This owner.
+    #[must_use]
+    pub fn uid(mut self, uid: u32) -> Attributes {
+        self.uid = Some(uid);
+        self
+    }
+
+    /// This group.
+    #[must_use]
+    pub fn gid(mut self, gid: u32) -> Attributes {
+        self.gid = Some(gid);
+        self
+    }
+
+    /// Whether something that is so has them.
+    pub fn are_those_of(&self, stat: &Stat) -> bool {
+        self.mode.is_none_or(|mode| mode & 0o7777 == stat.mode)
+            && self.uid.is_none_or(|uid| uid == stat.uid)
+            && self.gid.is_none_or(|gid| gid == stat.gid)
+    }
+}
+
+impl WriteFs {
+    /// Gives what is at `path` these attributes; says whether anything had to change. In between the mode is never wider
+    /// than both the old and the new one. The owner of a symlink is that of the link itself; its mode can't be changed.
+    ///
+    /// # Errors
+    /// [`FsError::Missing`]; [`FsError::Symlink`] for the mode of a symlink; as root [`FsError::HardLink`] for a file
+    /// with several names in a directory that others can write, who may have chosen the other name.
+    pub fn set_attributes(&self, path: impl AsRef<Path>, desired: &Attributes) -> Result<bool, FsError> {
+        let place = self.place(path.as_ref())?;
+        let calls = &self.inner.calls;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match calls
+            .run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))
+        {
+            Err(error) if error.is_missing() => return Err(FsError::Missing { path: place.path }),
+            other => other?,
+        };
+        let now = stat_fd(calls, &fd, &place.path)?;
+        if desired.are_those_of(&now) {
+            return Ok(false);
+        }
+        if now.is_symlink() && desired.mode.is_some() {
+            return Err(FsError::Symlink { link: place.path, reason: LinkReason::NotA(FileKind::File) });
+        }
+        self.guard_hard_links(&place, &now)?;
+        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, desired)?;
+        Ok(true)
+    }
+
+    fn guard_hard_links(&self, place: &Place, now: &Stat) -> Result<(), FsError> {
+        let guarded = self.inner.euid == 0 && self.links == Links::Guarded;
+        if !guarded || now.is_dir() || now.nlink < 2 {
+            return Ok(());
+        }
+        if stat_fd(&self.inner.calls, &place.dir, &place.path)?.others_can_write() {
+            return Err(FsError::HardLink { path: place.path.clone(), links: now.nlink });
+        }
+        Ok(())
+    }
+}
+
+/// An open file whose attributes are changed.
+pub(super) struct Handle<'a> {
+    pub(super) calls: &'a Calls,
+    pub(super) fd: BorrowedFd<'a>,
+    /// Whether it was opened with `O_PATH`.
+    pub(super) path_only: bool,
+    pub(super) path: &'a Path,
+}
+
+impl Handle<'_> {
+    /// From `now` to what is desired: less rights first, then the owner (which drops set-user-id), then the mode.
+    pub(super) fn set(&self, now: &Stat, desired: &Attributes) -> Result<(), FsError> {
+        let final_mode = desired.mode.map_or(now.mode, |mode| mode & 0o7777);
+        let owner_changes = self.owner_changes(now, desired);
+        let mut mode = now.mode;
+        if owner_changes && !now.is_symlink() && mode & !final_mode != 0 {
+            mode &= final_mode;
+            self.chmod(mode)?;
+        }
+        if owner_changes {
+            self.chown(desired)?;
+        }
+        // The owner's change may have dropped the set-id bits.
+        let dropped = owner_changes && final_mode & 0o6000 != 0;
+        if !now.is_symlink() && (mode != final_mode || dropped) {
+            self.chmod(final_mode)?;
+        }
+        Ok(())
+    }
+
+    fn owner_changes(&self, now: &Stat, desired: &Attributes) -> bool {
+        desired.uid.is_some_and(|uid| uid != now.uid) || desired.gid.is_some_and(|gid| gid != now.gid)
+    }
+
+    fn chown(&self, desired: &Attributes) -> Result<(), FsError> {
+        let uid = desired.uid.map(Uid::from_raw_unchecked);
+        let gid = desired.gid.map(Gid::from_raw_unchecked);
+        self.calls.run(Call::Chown, self.path, || {
+            rustix::fs::chownat(self.fd, c"", uid, gid, AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW)
+        })
+    }
+
+    fn chmod(&self, mode: u32) -> Result<(), FsError> {
+        let mode = Mode::from_raw_mode(mode);
+        self.calls.run(Call::Chmod, self.path, || {
+            if self.path_only {
+                rustix::fs::chmod(magic_link(self.fd), mode)
+            } else {
+                rustix::fs::fchmod(self.fd, mode)
+            }
+        })
+    }
+}
+
+/// A path that leads to what is open at `fd`, and to nothing else.
+fn magic_link(fd: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Copies the extended attributes of the file at `place` to the new file that is to replace it. Left out: those that belong
+/// to the old content (capabilities, integrity), those that only the system may set, and, unless `with_acl`, the access list.
+pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd, with_acl: bool) -> Result<(), FsError> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let old =
+        calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+    if !stat_fd(calls, &old, &place.path)?.is_file() {
+        return Err(FsError::Changed { path: place.path.clone() });
+    }
+    let from = magic_link(old.as_fd());
+    let names = match calls.run(Call::ReadXattr, &place.path, || {
+        // Nearly always there are none: ask for the size first.
+        let size = rustix::fs::listxattr_query(&from)?;
+        let mut names = Vec::with_capacity(size.min(XATTR_BYTES_MAX));
+        if size > 0 {
+            rustix::fs::listxattr(&from, rustix::buffer::spare_capacity(&mut names))?;
+        }
+        Ok(names)
+    }) {
+        Err(error) if error.is(Errno::OPNOTSUPP) => return Ok(()),
+        other => other?,
+    };
+    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+        if belongs_to_the_content(name) || (name == ACL && !with_acl) {
+            continue;
+        }
+        copy_xattr(calls, &from, to, name, &place.path)?;
+    }
+    Ok(())
+}
+
+fn copy_xattr(calls: &Calls, from: &str, to: &OwnedFd, name: &[u8], path: &Path) -> Result<(), FsError> {
+    let value = match calls.run(Call::ReadXattr, path, || {
+        let mut value = Vec::with_capacity(XATTR_BYTES_MAX);
+        rustix::fs::getxattr(from, name, rustix::buffer::spare_capacity(&mut value))?;
+        Ok(value)
+    }) {
+        // Gone meanwhile, or not for our eyes.
+        Err(error) if [Errno::NODATA, Errno::PERM, Errno::ACCESS].iter().any(|e| error.is(*e)) => return Ok(()),
+        other => other?,
+    };
+    match calls.run(Call::SetXattr, path, || rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty())) {
+        Err(error) if !name.starts_with(b"user.") && name != ACL && is_not_allowed(&error) => Ok(()),
+        other => other,
+    }
+}
+
+fn is_not_allowed(error: &FsError) -> bool {
+    [Errno::PERM, Errno::ACCESS, Errno::OPNOTSUPP].iter().any(|errno| error.is(*errno))
+}
+
+fn belongs_to_the_content(name: &[u8]) -> bool {
+    [&b"security.capability"[..], b"security.ima", b"security.evm"].contains(&name)
+}

@@ -1,0 +1,167 @@
+//! Names in directories: making directories and symlinks, and removing.
+
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::attributes::{Attributes, Handle};
+use super::calls::Call;
+use super::error::FsError;
+use super::path::{PATH_BYTES_MAX, PathError};
+use super::read::expect_kind;
+use super::stat::{FileKind, stat_fd};
+use super::temp::Temp;
+use super::walk::Place;
+use super::write::{Replace, WriteFs};
+
+/// The mode of a new directory when none is given.
+const DIR_MODE: u32 = 0o755;
+
+impl WriteFs {
+    /// Makes the directory `path`; says whether it is new. One that exists is left as it is. The one above must exist.
+    /// A new one is accessible to us alone until it has its owner and mode (`0755` if none is given).
+    ///
+    /// # Errors
+    /// [`FsError::WrongType`] or [`FsError::Symlink`] if something else is there.
+    pub fn make_dir(&self, path: impl AsRef<Path>, attributes: &Attributes) -> Result<bool, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        if normal == Path::new("/") {
+            return Ok(false);
+        }
+        let place = self.walker().place(&normal)?;
+        self.make_dir_at(&place, attributes)
+    }
+
+    /// Makes the directory `path` and those above it that are missing, all with these attributes; says how many are new.
+    pub fn make_dirs(&self, path: impl AsRef<Path>, attributes: &Attributes) -> Result<usize, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        let mut missing = Vec::new();
+        for dir in normal.ancestors() {
+            match self.walker().directory(dir) {
+                Ok(_) => break,
+                Err(error) if error.is_missing() => missing.push(dir),
+                Err(error) => return Err(error),
+            }
+        }
+        let mut made = 0;
+        for dir in missing.into_iter().rev() {
+            made += usize::from(self.make_dir(dir, attributes)?);
+        }
+        Ok(made)
+    }
+
+    fn make_dir_at(&self, place: &Place, attributes: &Attributes) -> Result<bool, FsError> {
+        let calls = &self.inner.calls;
+        let private = Mode::from_raw_mode(0o700);
+        match calls.run(Call::MakeDir, &place.path, || rustix::fs::mkdirat(&place.dir, &place.name, private)) {
+            Err(error) if error.is(Errno::EXIST) => {
+                expect_kind(&place.path, self.stat_required(place)?.kind, FileKind::Directory)?;
+                return Ok(false);
+            }
+            other => other?,
+        }
+        let outcome = self.finish_dir(place, attributes);
+        if outcome.is_err() {
+            // The error is reported already; an empty directory of ours that stays is only untidy.
+            let _ = calls.run(Call::RemoveDir, &place.path, || {
+                rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)
+            });
+        }
+        outcome?;
+        self.sync_parent(place)?;
+        Ok(true)
+    }
+
+    fn finish_dir(&self, place: &Place, attributes: &Attributes) -> Result<(), FsError> {
+        let calls = &self.inner.calls;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = match calls
+            .run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))
+        {
+            Err(error) if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].iter().any(|e| error.is(*e)) => {
+                return Err(FsError::Changed { path: place.path.clone() });
+            }
+            other => other?,
+        };
+        let now = stat_fd(calls, &fd, &place.path)?;
+        if now.uid != self.inner.euid {
+            // Somebody put another directory there since.
+            return Err(FsError::Changed { path: place.path.clone() });
+        }
+        let desired = Attributes { mode: attributes.mode.or(Some(DIR_MODE | now.mode & 0o2000)), ..*attributes };
+        if desired.are_those_of(&now) {
+            return Ok(());
+        }
+        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, &desired)
+    }
+
+    /// Makes `path` a symlink that leads to `target` (which may be relative, and need not exist); says whether anything had
+    /// to change. An old link is replaced at once: there is no moment without one.
+    ///
+    /// # Errors
+    /// Something is there that `replace` does not allow to be replaced.
+    pub fn make_symlink(
+        &self,
+        path: impl AsRef<Path>,
+        target: impl AsRef<Path>,
+        replace: Replace,
+    ) -> Result<bool, FsError> {
+        let target = target.as_ref();
+        valid_target(target)?;
+        let place = self.place(path.as_ref())?;
+        self.clean_once(&place);
+        let calls = &self.inner.calls;
+        let old = self.stat_optional(&place)?;
+        if old.as_ref().is_some_and(|old| old.link_target.as_deref() == Some(target)) {
+            return Ok(false);
+        }
+        self.may_replace(&place, old.as_ref(), FileKind::Symlink, replace)?;
+        if old.is_some() {
+            let guard = Temp::create(calls, &place, self.inner.euid, 0o600)?;
+            self.clear_the_way(&place, old.as_ref(), replace)?;
+            guard.rename_link(target, replace != Replace::Nothing)?;
+        } else {
+            calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &place.name))?;
+        }
+        self.sync_parent(&place)?;
+        Ok(true)
+    }
+
+    /// Removes a file, a symlink (not what it leads to) or anything else that is no directory; says whether it was there.
+    pub fn remove_file(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
+        self.remove_name(path.as_ref(), Call::Unlink, AtFlags::empty())
+    }
+
+    /// Removes an empty directory; says whether it was there.
+    pub fn remove_dir(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
+        self.remove_name(path.as_ref(), Call::RemoveDir, AtFlags::REMOVEDIR)
+    }
+
+    fn remove_name(&self, path: &Path, call: Call, flags: AtFlags) -> Result<bool, FsError> {
+        let place = match self.place(path) {
+            Err(error) if error.is_missing() => return Ok(false),
+            other => other?,
+        };
+        self.clean_once(&place);
+        match self.inner.calls.run(call, &place.path, || rustix::fs::unlinkat(&place.dir, &place.name, flags)) {
+            Err(error) if error.is_missing() => return Ok(false),
+            other => other?,
+        }
+        self.sync_parent(&place)?;
+        Ok(true)
+    }
+}
+
+fn valid_target(target: &Path) -> Result<(), FsError> {
+    let bytes = target.as_os_str().as_bytes();
+    let reason = match bytes.len() {
+        0 => PathError::Empty,
+        n if n >= PATH_BYTES_MAX => PathError::TooLong(n),
+        _ if bytes.contains(&0) => PathError::Nul,
+        _ => return Ok(()),
+    };
+    Err(FsError::BadPath { path: target.to_path_buf(), reason })
+}

@@ -1,0 +1,5 @@
+//! Tests of the hub, on the real file system, by every means of watching.
+
+mod harness;
+mod paths;
+mod random;

@@ -1,0 +1,299 @@
+//! The door that looks: it has no way to change anything.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags, RawDir};
+
+use super::batch::Memory;
+use super::calls::{Call, Calls};
+use super::digest::{Digest, Hasher};
+use super::error::{FsError, LinkReason};
+use super::path::normal_form;
+use super::stat::{FileKind, Stat, stat_at, stat_fd};
+use super::walk::{Links, Place, Root, Walker};
+
+/// How many bytes are read or written at a time.
+pub(super) const CHUNK_BYTES: usize = 128 * 1024;
+/// How many entries of one directory are read at most.
+const DIR_ENTRIES_MAX: usize = 4_000_000;
+
+/// The file system to look at. Cheap to clone. All functions block, and take absolute paths (see
+/// [`normal_form`](super::normal_form)); the last component of a path is never followed if it is a symlink, those before
+/// it as [`Links`] says.
+#[derive(Clone, Debug)]
+pub struct ReadFs {
+    pub(super) inner: Arc<Inner>,
+    pub(super) links: Links,
+}
+
+/// What all clones of a door share.
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) calls: Calls,
+    pub(super) root: Root,
+    pub(super) euid: u32,
+    pub(super) memory: Memory,
+}
+
+/// A name in a directory.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DirEntry {
+    /// The name, without the directory.
+    pub name: OsString,
+    /// Its type; a symlink is a symlink.
+    pub kind: FileKind,
+}
+
+/// A regular file, open for reading.
+#[derive(Debug)]
+pub struct FileReader {
+    pub(super) fd: OwnedFd,
+    calls: Calls,
+    path: PathBuf,
+    stat: Stat,
+}
+
+impl Default for ReadFs {
+    fn default() -> ReadFs {
+        ReadFs::new()
+    }
+}
+
+impl ReadFs {
+    /// This machine's file system, as the user we run as.
+    pub fn new() -> ReadFs {
+        ReadFs::with(Calls::default(), Root::System)
+    }
+
+    /// The tree below `root`: the path `/etc` means `root/etc`, and no link leads out of it.
+    pub fn below(root: &Path) -> Result<ReadFs, FsError> {
+        Ok(ReadFs::with(Calls::default(), ReadFs::new().root_at(root)?))
+    }
+
+    pub(super) fn with(calls: Calls, root: Root) -> ReadFs {
+        let euid = rustix::process::geteuid().as_raw();
+        let inner = Inner { calls, root, euid, memory: Memory::default() };
+        ReadFs { inner: Arc::new(inner), links: Links::default() }
+    }
+
+    pub(super) fn root_at(&self, root: &Path) -> Result<Root, FsError> {
+        Ok(Root::Dir(Arc::new(self.walker().directory(&self.normal(root)?)?)))
+    }
+
+    /// The same door with another rule about symlinks in the middle of a path.
+    #[must_use]
+    pub fn links(mut self, links: Links) -> ReadFs {
+        self.links = links;
+        self
+    }
+
+    /// What is at `path`, or nothing if nothing is there. A symlink is described itself.
+    ///
+    /// # Errors
+    /// A directory on the way can't be entered, is something else, or is a symlink that is not followed.
+    pub fn stat(&self, path: impl AsRef<Path>) -> Result<Option<Stat>, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        let found = if normal == Path::new("/") {
+            self.walker().directory(&normal).and_then(|fd| stat_fd(&self.inner.calls, &fd, &normal))
+        } else {
+            self.walker().place(&normal).and_then(|place| self.stat_place(&place))
+        };
+        match found {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The content of a regular file of at most `cap` bytes.
+    ///
+    /// # Errors
+    /// [`FsError::TooLarge`], [`FsError::Missing`], [`FsError::WrongType`], or what the system says.
+    pub fn read_file(&self, path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>, FsError> {
+        let mut file = self.open(path)?;
+        let too_large = |file: &FileReader| FsError::TooLarge { path: file.path.clone(), cap };
+        if file.stat.size > cap {
+            return Err(too_large(&file));
+        }
+        let mut content = Vec::with_capacity(usize::try_from(file.stat.size).unwrap_or(0) + 1);
+        let mut chunk = vec![0; chunk_bytes(file.stat.size)];
+        loop {
+            let n = file.read_chunk(&mut chunk)?;
+            if n == 0 {
+                return Ok(content);
+            }
+            // The size may be a lie, as in /proc, or grow meanwhile.
+            if (content.len() + n) as u64 > cap {
+                return Err(too_large(&file));
+            }
+            content.extend_from_slice(&chunk[..n]);
+        }
+    }
+
+    /// The SHA-256 of a regular file of any size.
+    pub fn hash_file(&self, path: impl AsRef<Path>) -> Result<Digest, FsError> {
+        let mut file = self.open(path)?;
+        let mut hasher = Hasher::default();
+        let mut chunk = vec![0; chunk_bytes(file.stat.size)];
+        loop {
+            let n = file.read_chunk(&mut chunk)?;
+            if n == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(&chunk[..n]);
+        }
+    }
+
+    /// Opens a regular file to read it piece by piece.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<FileReader, FsError> {
+        let place = self.place(path.as_ref())?;
+        // Opening a device or a pipe can have effects or wait: look before.
+        expect_kind(&place.path, self.stat_required(&place)?.kind, FileKind::File)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let calls = &self.inner.calls;
+        let fd =
+            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+        let stat = stat_fd(calls, &fd, &place.path)?;
+        expect_kind(&place.path, stat.kind, FileKind::File)?;
+        Ok(FileReader { fd, calls: calls.clone(), path: place.path, stat })
+    }
+
+    /// What a directory holds, sorted by name (as bytes), without `.` and `..`.
+    pub fn read_dir(&self, path: impl AsRef<Path>) -> Result<Vec<DirEntry>, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        let calls = &self.inner.calls;
+        let fd = if normal == Path::new("/") {
+            open_dir(calls, &self.walker().directory(&normal)?, OsStr::new("."), &normal)?
+        } else {
+            let place = self.walker().place(&normal)?;
+            expect_kind(&place.path, self.stat_required(&place)?.kind, FileKind::Directory)?;
+            open_dir(calls, &place.dir, &place.name, &normal)?
+        };
+        read_entries(calls, &fd, &normal)
+    }
+
+    /// The path without any symlink in it, its last component followed too, as far as [`Links`] allows. Everything must exist.
+    pub fn real_path(&self, path: impl AsRef<Path>) -> Result<PathBuf, FsError> {
+        self.walker().real_path(&self.normal(path.as_ref())?)
+    }
+
+    /// Whether a change of the directory that holds `path` was made whose durability could not be had: the content is
+    /// as desired now, and a power cut may take it away. [`WriteFs::sync_dir`](super::WriteFs::sync_dir) pays it.
+    pub fn owes_sync(&self, path: impl AsRef<Path>) -> bool {
+        normal_form(path.as_ref()).is_ok_and(|normal| self.inner.memory.owes(normal.parent().unwrap_or(&normal)))
+    }
+
+    pub(super) fn normal(&self, path: &Path) -> Result<PathBuf, FsError> {
+        normal_form(path).map_err(|reason| FsError::BadPath { path: path.to_path_buf(), reason })
+    }
+
+    pub(super) fn walker(&self) -> Walker<'_> {
+        let inner = &*self.inner;
+        Walker { calls: &inner.calls, root: &inner.root, links: self.links, euid: inner.euid }
+    }
+
+    pub(super) fn place(&self, path: &Path) -> Result<Place, FsError> {
+        self.walker().place(&self.normal(path)?)
+    }
+
+    pub(super) fn stat_place(&self, place: &Place) -> Result<Stat, FsError> {
+        stat_at(&self.inner.calls, &place.dir, &place.name, &place.path)
+    }
+
+    /// What is there, or [`FsError::Missing`].
+    pub(super) fn stat_required(&self, place: &Place) -> Result<Stat, FsError> {
+        self.stat_place(place)
+            .map_err(|error| if error.is_missing() { FsError::Missing { path: place.path.clone() } } else { error })
+    }
+
+    /// What is there, if anything.
+    pub(super) fn stat_optional(&self, place: &Place) -> Result<Option<Stat>, FsError> {
+        match self.stat_place(place) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl FileReader {
+    /// What the file was when it was opened.
+    pub fn stat(&self) -> &Stat {
+        &self.stat
+    }
+
+    /// Its path in normal form.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its content has changed since it was opened, as far as its size and times tell.
+    pub fn changed_since_opened(&self) -> Result<bool, FsError> {
+        let now = stat_fd(&self.calls, &self.fd, &self.path)?;
+        Ok((now.size, now.mtime_ns) != (self.stat.size, self.stat.mtime_ns))
+    }
+
+    fn read_chunk(&mut self, chunk: &mut [u8]) -> Result<usize, FsError> {
+        self.calls.run(Call::Read, &self.path, || rustix::io::read(&self.fd, &mut *chunk))
+    }
+}
+
+impl io::Read for FileReader {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.read_chunk(buf).map_err(io::Error::other)
+    }
+}
+
+/// A chunk that holds a small file at once, and the read that finds its end.
+fn chunk_bytes(size: u64) -> usize {
+    usize::try_from(size).map_or(CHUNK_BYTES, |size| size.saturating_add(1).clamp(4096, CHUNK_BYTES))
+}
+
+pub(super) fn expect_kind(path: &Path, found: FileKind, wanted: FileKind) -> Result<(), FsError> {
+    match found {
+        _ if found == wanted => Ok(()),
+        FileKind::Symlink => Err(FsError::Symlink { link: path.to_path_buf(), reason: LinkReason::NotA(wanted) }),
+        found => Err(FsError::WrongType { path: path.to_path_buf(), found, wanted }),
+    }
+}
+
+/// Opens a directory to read its entries; a symlink is refused.
+pub(super) fn open_dir(calls: &Calls, dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<OwnedFd, FsError> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    calls.run(Call::Open, path, || rustix::fs::openat(dir, name, flags, Mode::empty()))
+}
+
+/// All entries of an open directory, sorted.
+pub(super) fn read_entries(calls: &Calls, fd: &OwnedFd, path: &Path) -> Result<Vec<DirEntry>, FsError> {
+    let mut buffer = Vec::with_capacity(32 * 1024);
+    let mut raw = RawDir::new(&fd, buffer.spare_capacity_mut());
+    let mut entries = Vec::new();
+    while let Some((name, kind)) = calls.run(Call::ReadDir, path, || {
+        let entry = raw.next().transpose()?;
+        Ok(entry.map(|e| (OsStr::from_bytes(e.file_name().to_bytes()).to_owned(), FileKind::from_type(e.file_type()))))
+    })? {
+        if name == "." || name == ".." {
+            continue;
+        }
+        if entries.len() == DIR_ENTRIES_MAX {
+            return Err(FsError::TooMany { path: path.to_path_buf(), cap: DIR_ENTRIES_MAX });
+        }
+        let kind = match kind {
+            // Some file systems don't say.
+            FileKind::Unknown => match stat_at(calls, fd, &name, &path.join(&name)) {
+                Ok(stat) => stat.kind,
+                Err(error) if error.is_missing() => continue,
+                Err(error) => return Err(error),
+            },
+            kind => kind,
+        };
+        entries.push(DirEntry { name, kind });
+    }
+    entries.sort();
+    Ok(entries)
+}

@@ -1,0 +1,176 @@
+//! What something in the file system is: its type, owner, mode, size, times and identity.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags};
+use rustix::io::Errno;
+
+use super::calls::{Call, Calls};
+use super::error::FsError;
+
+/// The type of something in the file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A named pipe.
+    Fifo,
+    /// A socket.
+    Socket,
+    /// A character device.
+    CharDevice,
+    /// A block device.
+    BlockDevice,
+    /// What the system does not say.
+    Unknown,
+}
+
+impl FileKind {
+    pub(super) fn from_type(kind: FileType) -> FileKind {
+        match kind {
+            FileType::RegularFile => FileKind::File,
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Symlink,
+            FileType::Fifo => FileKind::Fifo,
+            FileType::Socket => FileKind::Socket,
+            FileType::CharacterDevice => FileKind::CharDevice,
+            FileType::BlockDevice => FileKind::BlockDevice,
+            FileType::Unknown => FileKind::Unknown,
+        }
+    }
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            FileKind::File => "regular file",
+            FileKind::Directory => "directory",
+            FileKind::Symlink => "symlink",
+            FileKind::Fifo => "named pipe",
+            FileKind::Socket => "socket",
+            FileKind::CharDevice => "character device",
+            FileKind::BlockDevice => "block device",
+            FileKind::Unknown => "thing of unknown type",
+        })
+    }
+}
+
+/// What was found at a path. A symlink is described itself, not where it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stat {
+    /// Its type.
+    pub kind: FileKind,
+    /// Its permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777.
+    pub mode: u32,
+    /// Who owns it.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When its content changed last, in nanoseconds since 1970.
+    pub mtime_ns: i128,
+    /// When its content or attributes changed last, in nanoseconds since 1970.
+    pub ctime_ns: i128,
+    /// The device it is on.
+    pub dev: u64,
+    /// Its number on the device.
+    pub ino: u64,
+    /// How many names (hard links) it has.
+    pub nlink: u64,
+    /// Where it leads, if it is a symlink.
+    pub link_target: Option<PathBuf>,
+    /// Which mount it is seen through, if the system says.
+    pub(super) mount: Option<u64>,
+    /// Whether something is mounted exactly here.
+    pub(super) mount_root: bool,
+}
+
+impl Stat {
+    /// Device and number: the same for two names of one thing.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
+    /// Whether it is a regular file.
+    pub fn is_file(&self) -> bool {
+        self.kind == FileKind::File
+    }
+
+    /// Whether it is a directory.
+    pub fn is_dir(&self) -> bool {
+        self.kind == FileKind::Directory
+    }
+
+    /// Whether it is a symlink.
+    pub fn is_symlink(&self) -> bool {
+        self.kind == FileKind::Symlink
+    }
+
+    /// Whether anybody but root may write it. A group's right counts even for root's group: an access list hides there.
+    pub(super) fn others_can_write(&self) -> bool {
+        self.uid != 0 || self.mode & 0o022 != 0
+    }
+
+    fn new(x: &Statx) -> Stat {
+        let mode = u32::from(x.stx_mode);
+        let ns = |t: &rustix::fs::StatxTimestamp| i128::from(t.tv_sec) * 1_000_000_000 + i128::from(t.tv_nsec);
+        Stat {
+            kind: FileKind::from_type(FileType::from_raw_mode(mode)),
+            mode: mode & 0o7777,
+            uid: x.stx_uid,
+            gid: x.stx_gid,
+            size: x.stx_size,
+            mtime_ns: ns(&x.stx_mtime),
+            ctime_ns: ns(&x.stx_ctime),
+            dev: rustix::fs::makedev(x.stx_dev_major, x.stx_dev_minor),
+            ino: x.stx_ino,
+            nlink: u64::from(x.stx_nlink),
+            link_target: None,
+            mount: (x.stx_mask & StatxFlags::MNT_ID.bits() != 0).then_some(x.stx_mnt_id),
+            mount_root: x.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        }
+    }
+}
+
+/// What `name` in `dir` is; a symlink is not followed. `path` is for the error.
+pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) -> Result<Stat, FsError> {
+    const TRIES: usize = 8;
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    for _ in 0..TRIES {
+        let x = calls.run(Call::Stat, path, || {
+            rustix::fs::statx(&dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
+        })?;
+        let mut stat = Stat::new(&x);
+        if !stat.is_symlink() {
+            return Ok(stat);
+        }
+        match calls.run(Call::ReadLink, path, || rustix::fs::readlinkat(&dir, name, Vec::new())) {
+            Ok(target) => {
+                stat.link_target = Some(PathBuf::from(OsString::from_vec(target.into_bytes())));
+                return Ok(stat);
+            }
+            // It was a link a moment ago: look again.
+            Err(error) if error.is(Errno::INVAL) || error.is(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(FsError::Changed { path: path.to_path_buf() })
+}
+
+/// What is open at `fd`. `path` is for the error.
+pub(super) fn stat_fd(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Stat, FsError> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
+    let x = calls.run(Call::Stat, path, || rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, wanted))?;
+    Ok(Stat::new(&x))
+}

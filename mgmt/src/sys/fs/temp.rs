@@ -1,0 +1,208 @@
+//! Temporary files beside their targets: unpredictable, recognisable, locked while somebody works on them.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
+
+use super::calls::{Call, Calls};
+use super::digest::Digest;
+use super::error::FsError;
+use super::read::{open_dir, read_entries};
+use super::stat::{FileKind, stat_at, stat_fd};
+use super::walk::Place;
+
+const PREFIX: &str = ".mgmt-";
+/// A file that becomes the target, or guards a link that does.
+const FILE_SUFFIX: &str = ".tmp";
+/// A symlink that becomes the target. It can't be locked; the file of the same number stands for it.
+const LINK_SUFFIX: &str = ".lnk";
+/// How often another name is tried.
+const TRIES: usize = 16;
+
+/// A temporary file that is removed when dropped, unless it was renamed.
+pub(super) struct Temp<'a> {
+    calls: &'a Calls,
+    place: &'a Place,
+    name: String,
+    pub(super) fd: OwnedFd,
+    in_place: bool,
+}
+
+impl<'a> Temp<'a> {
+    /// A new, empty, locked file beside `place`, with `mode` (at most `0600`), owned by us.
+    pub(super) fn create(calls: &'a Calls, place: &'a Place, euid: u32, mode: u32) -> Result<Temp<'a>, FsError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = Mode::from_raw_mode(mode & 0o600);
+        for _ in 0..TRIES {
+            let name = new_name(calls, euid, &place.path)?;
+            let fd = match calls.run(Call::Create, &place.path, || rustix::fs::openat(&place.dir, &name, flags, mode)) {
+                Err(error) if error.is(Errno::EXIST) => continue,
+                other => other?,
+            };
+            let temp = Temp { calls, place, name, fd, in_place: false };
+            if temp.lock()? {
+                return Ok(temp);
+            }
+        }
+        Err(FsError::Changed { path: place.path.clone() })
+    }
+
+    /// Whether it is ours now: somebody who tidies up may have got hold of it between its creation and the lock.
+    fn lock(&self) -> Result<bool, FsError> {
+        match try_lock(self.calls, &self.fd, &self.place.path)? {
+            Lock::Held => Ok(false),
+            Lock::Taken => Ok(stat_fd(self.calls, &self.fd, &self.place.path)?.nlink > 0),
+            // Then nobody else can lock it either, and so nobody takes it for a left-over.
+            Lock::Unsupported => Ok(true),
+        }
+    }
+
+    /// Puts it under its final name, over what is there or (`over: false`) only where nothing is.
+    pub(super) fn rename(&mut self, over: bool) -> Result<(), FsError> {
+        rename(self.calls, self.place, &self.name, over)?;
+        self.in_place = true;
+        Ok(())
+    }
+
+    /// Makes a symlink beside `place` and puts it there. This file guards it meanwhile.
+    pub(super) fn rename_link(self, target: &Path, over: bool) -> Result<(), FsError> {
+        let name = self.name.replace(FILE_SUFFIX, LINK_SUFFIX);
+        let place = self.place;
+        self.calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &name))?;
+        let outcome = rename(self.calls, place, &name, over);
+        if outcome.is_err() {
+            remove(self.calls, place, &name);
+        }
+        outcome
+    }
+}
+
+impl Drop for Temp<'_> {
+    fn drop(&mut self) {
+        if !self.in_place {
+            remove(self.calls, self.place, &self.name);
+        }
+    }
+}
+
+fn rename(calls: &Calls, place: &Place, name: &str, over: bool) -> Result<(), FsError> {
+    calls.run(Call::Rename, &place.path, || {
+        if over {
+            rustix::fs::renameat(&place.dir, name, &place.dir, &place.name)
+        } else {
+            rustix::fs::renameat_with(&place.dir, name, &place.dir, &place.name, RenameFlags::NOREPLACE)
+        }
+    })
+}
+
+/// After a failure: what it was is reported already, and a file that stays is removed by the next clean-up.
+fn remove(calls: &Calls, place: &Place, name: &str) {
+    let outcome = calls.run(Call::Unlink, &place.path, || rustix::fs::unlinkat(&place.dir, name, AtFlags::empty()));
+    if let Err(error) = outcome {
+        tracing::debug!(%error, name, "a temporary file stays");
+    }
+}
+
+enum Lock {
+    Taken,
+    Held,
+    Unsupported,
+}
+
+fn try_lock(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Lock, FsError> {
+    match calls.run(Call::Lock, path, || rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
+        Ok(()) => Ok(Lock::Taken),
+        Err(error) if error.is(Errno::WOULDBLOCK) => Ok(Lock::Held),
+        Err(error) if [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].iter().any(|e| error.is(*e)) => {
+            Ok(Lock::Unsupported)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// 64 random bits, and 32 bits that follow from them and from who we are.
+fn new_name(calls: &Calls, euid: u32, path: &Path) -> Result<String, FsError> {
+    let random = calls.run(Call::Random, path, || getrandom::u64().map_err(|_| Errno::NOSYS))?;
+    Ok(name_of(random, euid))
+}
+
+fn name_of(random: u64, euid: u32) -> String {
+    let digest = Digest::of(format!("temporary file {random:016x} of {euid}").as_bytes());
+    let [a, b, c, d, ..] = digest.as_bytes();
+    format!("{PREFIX}{random:016x}{a:02x}{b:02x}{c:02x}{d:02x}{FILE_SUFFIX}")
+}
+
+/// Whether a name is one that this program gives, as this user. A foreign file with such a name by chance: one in 2³².
+fn is_ours(name: &str, euid: u32) -> bool {
+    name.strip_prefix(PREFIX)
+        .and_then(|rest| rest.get(..16))
+        .and_then(|digits| u64::from_str_radix(digits, 16).ok())
+        .is_some_and(|random| name == name_of(random, euid))
+}
+
+/// Removes the temporary files that a killed process of this user left in a directory; says how many. Those of
+/// living processes, of other users and of other programs stay.
+pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Result<usize, FsError> {
+    let fd = open_dir(calls, dir, OsStr::new("."), path)?;
+    let mut removed = 0;
+    for entry in read_entries(calls, &fd, path)? {
+        let Ok(name) = std::str::from_utf8(entry.name.as_bytes()) else { continue };
+        let stale = match entry.kind {
+            FileKind::File if is_ours(name, euid) => is_stale(calls, &fd, name, path)?,
+            FileKind::Symlink => match name.strip_suffix(LINK_SUFFIX).map(|stem| format!("{stem}{FILE_SUFFIX}")) {
+                // Its guard is made before and removed after: no guard, nobody who works on it.
+                Some(guard) if is_ours(&guard, euid) => {
+                    !exists(calls, &fd, &guard, path)? || is_stale(calls, &fd, &guard, path)?
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if stale {
+            match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, name, AtFlags::empty())) {
+                Ok(()) => removed += 1,
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(removed)
+}
+
+fn exists(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<bool, FsError> {
+    match stat_at(calls, dir, OsStr::new(name), path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.is_missing() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether nobody holds the lock of a temporary file.
+fn is_stale(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<bool, FsError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let fd = match calls.run(Call::Open, path, || rustix::fs::openat(dir, name, flags, Mode::empty())) {
+        // Gone, a link, or not readable for us: not to be touched.
+        Err(error) if [Errno::NOENT, Errno::LOOP, Errno::ACCESS].iter().any(|e| error.is(*e)) => return Ok(false),
+        other => other?,
+    };
+    Ok(matches!(try_lock(calls, &fd, path)?, Lock::Taken))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_ours_only_if_made_by_us_as_this_user() {
+        let name = name_of(0x0123_4567_89ab_cdef, 0);
+        assert!(name.starts_with(".mgmt-0123456789abcdef") && name.ends_with(".tmp"), "{name}");
+        assert!(is_ours(&name, 0));
+        assert!(!is_ours(&name, 1000), "another user's");
+        assert!(!is_ours(".mgmt-0123456789abcdef00000000.tmp", 0), "a wrong check number");
+        assert!(!is_ours(".mgmt-.tmp", 0) && !is_ours("motd", 0) && !is_ours(".mgmt-äöüäöüäöü.tmp", 0));
+    }
+}

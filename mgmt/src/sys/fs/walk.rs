@@ -1,0 +1,262 @@
+//! From a path to the open directory that holds its last component, past no link that somebody else may have planted.
+
+use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use super::calls::{Call, Calls};
+use super::error::{FsError, LinkReason};
+use super::stat::{FileKind, Stat, stat_fd};
+
+/// How many symlinks one path may lead through.
+const LINKS_MAX: usize = 40;
+/// How many components may be looked at for one path, those of its links included.
+const STEPS_MAX: usize = 10_000;
+
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// Which symlinks in the middle of a path are followed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Links {
+    /// The default. As root: those that belong to root, in a directory that only root can write. As anybody else: those
+    /// that belong to root or to oneself. Any other one is an error that names it.
+    #[default]
+    Guarded,
+    /// All of them: whoever can write a directory on the way decides where the path leads.
+    Follow,
+}
+
+/// Where absolute paths begin.
+#[derive(Clone, Debug)]
+pub(super) enum Root {
+    System,
+    Dir(Arc<OwnedFd>),
+}
+
+/// Walks paths; borrows all that it needs to know.
+#[derive(Clone, Copy)]
+pub(super) struct Walker<'a> {
+    pub(super) calls: &'a Calls,
+    pub(super) root: &'a Root,
+    pub(super) links: Links,
+    pub(super) euid: u32,
+}
+
+/// A directory, held open, and a name in it: what stays the same whoever swaps a directory on the way to it.
+pub(super) struct Place {
+    pub(super) dir: OwnedFd,
+    pub(super) name: OsString,
+    /// In normal form, as the user spelled it.
+    pub(super) path: PathBuf,
+}
+
+/// What must be at the end of a walk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Directory,
+    Anything,
+    /// Nothing may be there: what is missing is kept as it is spelled.
+    Missing,
+}
+
+/// A walk under way.
+struct Walk {
+    /// The directory reached; unknown after a step back.
+    at: Option<OwnedFd>,
+    /// Its path, free of links.
+    real: Vec<OsString>,
+    /// The components still to go, the next one last.
+    pending: Vec<OsString>,
+    links: usize,
+    steps: usize,
+}
+
+impl Walker<'_> {
+    /// The place of a path in normal form that is not `/`.
+    pub(super) fn place(&self, normal: &Path) -> Result<Place, FsError> {
+        match super::path::split_last(normal) {
+            Some((parent, name)) => {
+                Ok(Place { dir: self.directory(parent)?, name: name.to_owned(), path: normal.to_path_buf() })
+            }
+            None => Err(FsError::RootDirectory { path: normal.to_path_buf() }),
+        }
+    }
+
+    /// The directory at a path in normal form, open for paths relative to it only (`O_PATH`).
+    pub(super) fn directory(&self, normal: &Path) -> Result<OwnedFd, FsError> {
+        if let Ok(fd) = self.open_without_links(normal) {
+            return Ok(fd);
+        }
+        // There is a link, or an error that wants its component named, or a system without `openat2`.
+        let walk = self.walk(normal, End::Directory)?;
+        match walk.at {
+            Some(fd) => Ok(fd),
+            None => self.reopen(&walk.real),
+        }
+    }
+
+    /// The path without links, its last component followed too.
+    pub(super) fn real_path(&self, normal: &Path) -> Result<PathBuf, FsError> {
+        Ok(joined(&self.walk(normal, End::Anything)?.real))
+    }
+
+    /// As [`Walker::real_path`], for a path that may end in components that do not exist.
+    pub(super) fn real_path_of_the_existing(&self, normal: &Path) -> Result<PathBuf, FsError> {
+        Ok(joined(&self.walk(normal, End::Missing)?.real))
+    }
+
+    fn open_without_links(&self, normal: &Path) -> rustix::io::Result<OwnedFd> {
+        let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        match self.root {
+            Root::System => rustix::fs::openat2(CWD, normal, DIRECTORY, Mode::empty(), resolve),
+            Root::Dir(fd) => {
+                rustix::fs::openat2(fd.as_fd(), normal, DIRECTORY, Mode::empty(), resolve | ResolveFlags::IN_ROOT)
+            }
+        }
+    }
+
+    fn open_root(&self) -> Result<OwnedFd, FsError> {
+        let path = Path::new("/");
+        self.calls.run(Call::Open, path, || match self.root {
+            Root::System => rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()),
+            Root::Dir(fd) => rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), 0),
+        })
+    }
+
+    /// Opens a directory whose path was found to have no links a moment ago.
+    fn reopen(&self, real: &[OsString]) -> Result<OwnedFd, FsError> {
+        let mut dir = self.open_root()?;
+        for (i, name) in real.iter().enumerate() {
+            let path = joined(&real[..=i]);
+            dir = match self
+                .calls
+                .run(Call::Open, &path, || rustix::fs::openat(&dir, name.as_os_str(), DIRECTORY, Mode::empty()))
+            {
+                Err(error) if error.is(Errno::NOTDIR) || error.is(Errno::LOOP) => {
+                    return Err(FsError::Changed { path });
+                }
+                other => other?,
+            };
+        }
+        Ok(dir)
+    }
+
+    fn walk(&self, normal: &Path, end: End) -> Result<Walk, FsError> {
+        let mut walk = Walk { at: Some(self.open_root()?), real: Vec::new(), pending: Vec::new(), links: 0, steps: 0 };
+        walk.push(normal.as_os_str());
+        while let Some(name) = walk.pending.pop() {
+            walk.steps += 1;
+            if walk.steps > STEPS_MAX {
+                let reason = LinkReason::Loop(walk.links);
+                return Err(FsError::Symlink { link: normal.to_path_buf(), reason });
+            }
+            if name.as_bytes() == b".." {
+                walk.real.pop();
+                walk.at = None;
+                continue;
+            }
+            match self.step(&mut walk, name, end) {
+                Err(error) if end == End::Missing && error.is_missing() => {
+                    walk.keep_the_rest();
+                    break;
+                }
+                other => other?,
+            }
+        }
+        Ok(walk)
+    }
+
+    /// One component further.
+    fn step(&self, walk: &mut Walk, name: OsString, end: End) -> Result<(), FsError> {
+        let dir = match walk.at.take() {
+            Some(dir) => dir,
+            None => self.reopen(&walk.real)?,
+        };
+        walk.real.push(name.clone());
+        let here = joined(&walk.real);
+        let open = |flags| self.calls.run(Call::Open, &here, || rustix::fs::openat(&dir, &name, flags, Mode::empty()));
+        let fd = match open(DIRECTORY) {
+            Err(error) if error.is(Errno::NOTDIR) || error.is(Errno::LOOP) => {
+                open(DIRECTORY.difference(OFlags::DIRECTORY))?
+            }
+            other => {
+                walk.at = Some(other?);
+                return Ok(());
+            }
+        };
+        let stat = stat_fd(self.calls, &fd, &here)?;
+        match stat.kind {
+            FileKind::Directory => walk.at = Some(fd),
+            FileKind::Symlink => {
+                walk.links += 1;
+                if walk.links > LINKS_MAX {
+                    return Err(FsError::Symlink { link: here, reason: LinkReason::Loop(walk.links) });
+                }
+                self.guard(&dir, &stat, &here)?;
+                let target = self.calls.run(Call::ReadLink, &here, || rustix::fs::readlinkat(&fd, c"", Vec::new()))?;
+                walk.follow(dir, OsStr::from_bytes(target.as_bytes()));
+            }
+            _ if end != End::Directory && walk.pending.is_empty() => {}
+            found => return Err(FsError::WrongType { path: here, found, wanted: FileKind::Directory }),
+        }
+        Ok(())
+    }
+
+    /// Whether the link at `here`, which `dir` holds, may be followed.
+    fn guard(&self, dir: &OwnedFd, link: &Stat, here: &Path) -> Result<(), FsError> {
+        let refuse = |reason| Err(FsError::Symlink { link: here.to_path_buf(), reason });
+        if self.links == Links::Follow {
+            return Ok(());
+        }
+        if link.uid != 0 && (self.euid == 0 || link.uid != self.euid) {
+            return refuse(LinkReason::Owner(link.uid));
+        }
+        if self.euid == 0 && stat_fd(self.calls, dir, here)?.others_can_write() {
+            return refuse(LinkReason::WritableParent);
+        }
+        Ok(())
+    }
+}
+
+impl Walk {
+    fn push(&mut self, path: &OsStr) {
+        let names = path.as_bytes().split(|b| *b == b'/').filter(|name| !name.is_empty() && *name != b".");
+        self.pending.extend(names.rev().map(|name| OsStr::from_bytes(name).to_owned()));
+    }
+
+    /// Goes on where a link leads that `dir` holds and that was just entered.
+    fn follow(&mut self, dir: OwnedFd, target: &OsStr) {
+        if target.as_bytes().first() == Some(&b'/') {
+            self.real.clear();
+            self.at = None;
+        } else {
+            self.real.pop();
+            self.at = Some(dir);
+        }
+        self.push(target);
+    }
+
+    fn keep_the_rest(&mut self) {
+        while let Some(name) = self.pending.pop() {
+            if name.as_bytes() == b".." { self.real.pop().map_or((), drop) } else { self.real.push(name) }
+        }
+        self.at = None;
+    }
+}
+
+fn joined(names: &[OsString]) -> PathBuf {
+    let mut bytes = Vec::new();
+    for name in names {
+        bytes.push(b'/');
+        bytes.extend_from_slice(name.as_bytes());
+    }
+    if bytes.is_empty() {
+        bytes.push(b'/');
+    }
+    PathBuf::from(OsString::from_vec(bytes))
+}

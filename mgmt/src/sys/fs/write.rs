@@ -1,0 +1,411 @@
+//! The door that also writes; files are replaced as a whole or not at all.
+
+use std::fmt;
+use std::io::Read;
+use std::ops::Deref;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::attributes::{Attributes, Handle, copy_xattrs};
+use super::batch::Pending;
+use super::calls::{Call, Calls};
+use super::digest::{Digest, Hasher};
+use super::error::FsError;
+use super::read::{CHUNK_BYTES, FileReader, ReadFs, expect_kind};
+use super::stat::{FileKind, Stat, stat_fd};
+use super::temp::{Temp, clean};
+#[cfg(any(test, feature = "testing"))]
+use super::walk::Root;
+use super::walk::{Links, Place};
+
+/// The mode of a new file when none is given; the umask of whoever started the process has no say.
+const FILE_MODE: u32 = 0o644;
+
+/// The file system to look at and to change. Cheap to clone. It is a [`ReadFs`] too.
+///
+/// What changes is made durable before a function returns (files, and the entries of directories), unless it belongs to a
+/// [`SyncBatch`](super::SyncBatch) or [`WriteOptions::durable`] says otherwise.
+#[derive(Clone, Debug)]
+pub struct WriteFs {
+    read: ReadFs,
+    pub(super) pending: Option<Arc<Pending>>,
+}
+
+/// What a file is to hold.
+pub enum Content<'a> {
+    /// These bytes.
+    Bytes(&'a [u8]),
+    /// What comes from here until its end; for content that need not be in memory at once.
+    Reader(&'a mut dyn Read),
+}
+
+/// What may be replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// Nothing: the path must be free.
+    Nothing,
+    /// The default. What is of the same type: a file by a file, a symlink by a symlink.
+    #[default]
+    SameKind,
+    /// Everything but a directory. A symlink itself is replaced, not what it leads to.
+    NotDirectory,
+    /// Even a directory with all that is in it, if these are not more entries than the cap. What replaces it is complete
+    /// before the first entry goes; in between there is a moment with nothing at the path.
+    Tree {
+        /// How many entries may be removed.
+        cap: usize,
+    },
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The desired attributes. What is not given is kept from the regular file that is replaced, if any; else the mode is
+    /// `0644`, and owner and group are ours.
+    pub attributes: Attributes,
+    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes among them (an
+    /// access list only when no mode is given). Default: yes.
+    pub keep: bool,
+    /// What may be replaced. Default: a regular file.
+    pub replace: Replace,
+    /// Whether the file survives a power cut once it is written. Default: yes.
+    pub durable: bool,
+}
+
+/// What was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Written {
+    /// What is there now.
+    pub stat: Stat,
+    /// What was there before.
+    pub replaced: Option<Stat>,
+    /// The SHA-256 of the content.
+    pub digest: Digest,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { attributes: Attributes::default(), keep: true, replace: Replace::default(), durable: true }
+    }
+}
+
+impl WriteOptions {
+    /// The defaults.
+    pub fn new() -> WriteOptions {
+        WriteOptions::default()
+    }
+
+    /// This mode (0 to 0o7777).
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> WriteOptions {
+        self.attributes.mode = Some(mode);
+        self
+    }
+
+    /// This owner.
+    #[must_use]
+    pub fn uid(mut self, uid: u32) -> WriteOptions {
+        self.attributes.uid = Some(uid);
+        self
+    }
+
+    /// This group.
+    #[must_use]
+    pub fn gid(mut self, gid: u32) -> WriteOptions {
+        self.attributes.gid = Some(gid);
+        self
+    }
+
+    /// Whether attributes that are not given are those of the file that is replaced.
+    #[must_use]
+    pub fn keep(mut self, keep: bool) -> WriteOptions {
+        self.keep = keep;
+        self
+    }
+
+    /// What may be replaced.
+    #[must_use]
+    pub fn replace(mut self, replace: Replace) -> WriteOptions {
+        self.replace = replace;
+        self
+    }
+
+    /// Whether it must survive a power cut.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> WriteOptions {
+        self.durable = durable;
+        self
+    }
+}
+
+impl<'a> From<&'a [u8]> for Content<'a> {
+    fn from(bytes: &'a [u8]) -> Content<'a> {
+        Content::Bytes(bytes)
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Content<'a> {
+    fn from(bytes: &'a [u8; N]) -> Content<'a> {
+        Content::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a str> for Content<'a> {
+    fn from(text: &'a str) -> Content<'a> {
+        Content::Bytes(text.as_bytes())
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Content<'a> {
+    fn from(bytes: &'a Vec<u8>) -> Content<'a> {
+        Content::Bytes(bytes)
+    }
+}
+
+impl<'a> From<&'a String> for Content<'a> {
+    fn from(text: &'a String) -> Content<'a> {
+        Content::Bytes(text.as_bytes())
+    }
+}
+
+/// Says nothing about the content, which may be secret.
+impl fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
+            Content::Reader(_) => f.write_str("Reader"),
+        }
+    }
+}
+
+impl Deref for WriteFs {
+    type Target = ReadFs;
+    fn deref(&self) -> &ReadFs {
+        &self.read
+    }
+}
+
+impl Default for WriteFs {
+    fn default() -> WriteFs {
+        WriteFs::new()
+    }
+}
+
+impl WriteFs {
+    /// This machine's file system, as the user we run as.
+    pub fn new() -> WriteFs {
+        WriteFs { read: ReadFs::new(), pending: None }
+    }
+
+    /// The tree below `root`: see [`ReadFs::below`].
+    pub fn below(root: &Path) -> Result<WriteFs, FsError> {
+        Ok(WriteFs { read: ReadFs::below(root)?, pending: None })
+    }
+
+    /// This machine's file system, with faults.
+    #[cfg(any(test, feature = "testing"))]
+    #[doc(hidden)]
+    pub fn with_faults(faults: Arc<super::Faults>) -> WriteFs {
+        WriteFs { read: ReadFs::with(Calls::with(faults), Root::System), pending: None }
+    }
+
+    /// The door that only looks, sharing what this one remembers.
+    pub fn reader(&self) -> ReadFs {
+        self.read.clone()
+    }
+
+    /// The same door with another rule about symlinks in the middle of a path.
+    #[must_use]
+    pub fn links(mut self, links: Links) -> WriteFs {
+        self.read.links = links;
+        self
+    }
+
+    /// Makes the regular file `path` hold `content`: everything or nothing of it.
+    ///
+    /// It is written under another name in the same directory, readable for us alone, gets its owner, then its mode, is
+    /// made durable, and is renamed over the target. Whoever looks sees the old file or the new one, also after the
+    /// process was killed at any point. Other hard links of an old file keep the old content.
+    ///
+    /// # Errors
+    /// The old file is intact after any error but one: that its directory could not be made durable. Then the new one is
+    /// complete and in place, and [`ReadFs::owes_sync`] is true until a later sync succeeds.
+    pub fn write_file<'c>(
+        &self,
+        path: impl AsRef<Path>,
+        content: impl Into<Content<'c>>,
+        options: &WriteOptions,
+    ) -> Result<Written, FsError> {
+        let place = self.place(path.as_ref())?;
+        self.clean_once(&place);
+        let old = self.stat_optional(&place)?;
+        self.may_replace(&place, old.as_ref(), FileKind::File, options.replace)?;
+        let kept = old.as_ref().filter(|old| options.keep && old.is_file());
+        let desired = Attributes {
+            mode: options.attributes.mode.or(kept.map(|old| old.mode)).or(Some(FILE_MODE)),
+            uid: options.attributes.uid.or(kept.map(|old| old.uid)),
+            gid: options.attributes.gid.or(kept.map(|old| old.gid)),
+        };
+        let calls = &self.inner.calls;
+        let mut temp = Temp::create(calls, &place, self.inner.euid, desired.mode.unwrap_or(FILE_MODE))?;
+        let digest = fill(calls, &temp, content.into(), &place.path)?;
+        self.finish(&temp, &place, &desired, kept.is_some().then_some(options.attributes.mode.is_none()))?;
+        if options.durable {
+            calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd))?;
+        }
+        self.clear_the_way(&place, old.as_ref(), options.replace)?;
+        temp.rename(options.replace != Replace::Nothing)?;
+        let stat = stat_fd(calls, &temp.fd, &place.path)?;
+        if options.durable {
+            self.sync_parent(&place)?;
+        }
+        Ok(Written { stat, replaced: old, digest })
+    }
+
+    /// Makes `to` hold what the regular file `from` holds. If `to` is new and no mode is given it gets the mode of
+    /// `from`, without set-user-id, set-group-id and sticky.
+    ///
+    /// # Errors
+    /// As [`WriteFs::write_file`], and [`FsError::Changed`] if `from` was written while it was copied.
+    pub fn copy_file(
+        &self,
+        from: impl AsRef<Path>,
+        to: impl AsRef<Path>,
+        options: &WriteOptions,
+    ) -> Result<Written, FsError> {
+        let mut source = CheckedSource(self.open(from)?);
+        let mut options = *options;
+        if options.attributes.mode.is_none() && self.stat(to.as_ref())?.is_none_or(|old| !old.is_file()) {
+            options.attributes.mode = Some(source.0.stat().mode & 0o777);
+        }
+        self.write_file(to, Content::Reader(&mut source), &options)
+    }
+
+    /// Removes the temporary files that killed processes of this user left in the directory `path`; says how many.
+    /// [`WriteFs::write_file`] and the like do this by themselves, once for each directory.
+    pub fn clean_temporary_files(&self, path: impl AsRef<Path>) -> Result<usize, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        let dir = self.walker().directory(&normal)?;
+        clean(&self.inner.calls, &dir, self.inner.euid, &normal)
+    }
+
+    /// On the first change in a directory. That it fails is no reason not to write.
+    pub(super) fn clean_once(&self, place: &Place) {
+        let path = place.path.parent().unwrap_or(&place.path);
+        let outcome = stat_fd(&self.inner.calls, &place.dir, path).and_then(|stat| {
+            if !self.inner.memory.first_visit(stat.identity()) {
+                return Ok(0);
+            }
+            clean(&self.inner.calls, &place.dir, self.inner.euid, path)
+        });
+        match outcome {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, ?path, "removed temporary files that a killed process left"),
+            Err(error) => tracing::debug!(%error, "did not look for left-over temporary files"),
+        }
+    }
+
+    /// Whether what is at a place may give way to something of type `new`.
+    pub(super) fn may_replace(
+        &self,
+        place: &Place,
+        old: Option<&Stat>,
+        new: FileKind,
+        replace: Replace,
+    ) -> Result<(), FsError> {
+        let Some(old) = old else { return Ok(()) };
+        match replace {
+            Replace::Nothing => Err(FsError::Exists { path: place.path.clone() }),
+            Replace::SameKind => expect_kind(&place.path, old.kind, new),
+            Replace::NotDirectory if old.is_dir() => expect_kind(&place.path, old.kind, new),
+            Replace::NotDirectory => Ok(()),
+            Replace::Tree { cap } if old.is_dir() => self.may_remove_tree(place, cap).map(drop),
+            Replace::Tree { .. } => Ok(()),
+        }
+    }
+
+    /// Removes the directory that is to be replaced.
+    pub(super) fn clear_the_way(&self, place: &Place, old: Option<&Stat>, replace: Replace) -> Result<(), FsError> {
+        match (old, replace) {
+            (Some(old), Replace::Tree { cap }) if old.is_dir() => self.remove_place(place, cap).map(drop),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives the new file its attributes: owner, then extended attributes, then mode. `kept` is there if those of the old file
+    /// are kept, and says whether its access list is.
+    fn finish(&self, temp: &Temp<'_>, place: &Place, desired: &Attributes, kept: Option<bool>) -> Result<(), FsError> {
+        let calls = &self.inner.calls;
+        let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
+        let mut now = stat_fd(calls, &temp.fd, &place.path)?;
+        let owner = Attributes { mode: None, ..*desired };
+        if !owner.are_those_of(&now) {
+            handle.set(&now, &owner)?;
+        }
+        if let Some(with_acl) = kept {
+            copy_xattrs(calls, place, &temp.fd, with_acl)?;
+            now = stat_fd(calls, &temp.fd, &place.path)?;
+        }
+        if !desired.are_those_of(&now) {
+            handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None })?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the content into the new file.
+fn fill(calls: &Calls, temp: &Temp<'_>, content: Content<'_>, path: &Path) -> Result<Digest, FsError> {
+    let write_all = |mut bytes: &[u8]| {
+        while !bytes.is_empty() {
+            match calls.run(Call::Write, path, || rustix::io::write(&temp.fd, bytes))? {
+                // It can't happen with a regular file; going on would never end.
+                0 => return Err(FsError::Changed { path: path.to_path_buf() }),
+                n => bytes = &bytes[n..],
+            }
+        }
+        Ok(())
+    };
+    let reader = match content {
+        Content::Bytes(bytes) => {
+            write_all(bytes)?;
+            return Ok(Digest::of(bytes));
+        }
+        Content::Reader(reader) => reader,
+    };
+    let mut hasher = Hasher::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let n = match reader.read(&mut chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            // A reader of ours knows better which file it was.
+            Err(error) => {
+                return Err(error.downcast().unwrap_or_else(|source| FsError::Call {
+                    call: Call::Read,
+                    path: path.to_path_buf(),
+                    source,
+                }));
+            }
+            Ok(n) => n,
+        };
+        if n == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&chunk[..n]);
+        write_all(&chunk[..n])?;
+    }
+}
+
+/// A file that must not change while it is read.
+struct CheckedSource(FileReader);
+
+impl Read for CheckedSource {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.0.read(buf)?;
+        if n == 0 && !buf.is_empty() && self.0.changed_since_opened().map_err(std::io::Error::other)? {
+            return Err(std::io::Error::other(FsError::Changed { path: self.0.path().to_path_buf() }));
+        }
+        Ok(n)
+    }
+}

@@ -1,0 +1,98 @@
+//! Names of users and groups, and the numbers that the kernel knows them by.
+
+use std::ffi::OsStr;
+
+/// Why a user or a group is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UserError {
+    /// Nobody has this name.
+    #[error("there is no user `{0}` on this machine")]
+    NoUser(String),
+    /// No group has this name.
+    #[error("there is no group `{0}` on this machine")]
+    NoGroup(String),
+    /// A number that is not one of a user or group: beyond 32 bits, or the one that means *unchanged*.
+    #[error("`{0}` is not the number of a user or a group: 0 to 4294967294 are")]
+    NotAnId(String),
+}
+
+/// The number of a user, given by name or as a decimal number. A name of digits alone is looked for first.
+///
+/// Blocks: the system may ask the network.
+pub fn uid_of(user: &str) -> Result<u32, UserError> {
+    if let Some(found) = valid(user).and_then(uzers::get_user_by_name) {
+        return Ok(found.uid());
+    }
+    number(user)?.ok_or_else(|| UserError::NoUser(user.to_owned()))
+}
+
+/// The number of a group, given by name or as a decimal number. A name of digits alone is looked for first.
+///
+/// Blocks: the system may ask the network.
+pub fn gid_of(group: &str) -> Result<u32, UserError> {
+    if let Some(found) = valid(group).and_then(uzers::get_group_by_name) {
+        return Ok(found.gid());
+    }
+    number(group)?.ok_or_else(|| UserError::NoGroup(group.to_owned()))
+}
+
+/// The name of a user, or the number as text if nobody has it.
+pub fn user_name(uid: u32) -> String {
+    uzers::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
+}
+
+/// The name of a group, or the number as text if none has it.
+pub fn group_name(gid: u32) -> String {
+    uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
+}
+
+/// What can be asked for at all.
+fn valid(name: &str) -> Option<&OsStr> {
+    (!name.is_empty() && !name.contains('\0')).then(|| OsStr::new(name))
+}
+
+fn number(text: &str) -> Result<Option<u32>, UserError> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Ok(None);
+    }
+    match text.parse() {
+        // This one means "leave it as it is" to the kernel.
+        Ok(u32::MAX) | Err(_) => Err(UserError::NotAnId(text.to_owned())),
+        Ok(id) => Ok(Some(id)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_by_name_and_by_number_both_ways() {
+        assert_eq!(uid_of("root"), Ok(0));
+        assert_eq!(gid_of("root"), Ok(0));
+        assert_eq!(user_name(0), "root");
+        assert_eq!(group_name(0), "root");
+    }
+
+    #[test]
+    fn numbers_need_no_name() {
+        assert_eq!(uid_of("3999999999"), Ok(3_999_999_999));
+        assert_eq!(gid_of("3999999999"), Ok(3_999_999_999));
+        assert_eq!(user_name(3_999_999_999), "3999999999");
+        assert_eq!(group_name(3_999_999_999), "3999999999");
+    }
+
+    #[test]
+    fn unknown_names_are_named_in_the_error() {
+        assert_eq!(uid_of("no such").unwrap_err().to_string(), "there is no user `no such` on this machine");
+        assert_eq!(gid_of("nobodies").unwrap_err().to_string(), "there is no group `nobodies` on this machine");
+        assert_eq!(uid_of(""), Err(UserError::NoUser(String::new())));
+        assert_eq!(uid_of("ro\0ot"), Err(UserError::NoUser("ro\0ot".to_owned())));
+        assert_eq!(uid_of("-1"), Err(UserError::NoUser("-1".to_owned())));
+        for wrong in ["4294967295", "4294967296", "99999999999999999999"] {
+            assert_eq!(uid_of(wrong), Err(UserError::NotAnId(wrong.to_owned())));
+            assert_eq!(gid_of(wrong), Err(UserError::NotAnId(wrong.to_owned())));
+        }
+    }
+}
