@@ -103,7 +103,9 @@ where
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         match self.data.replace(data) {
             None => Ok(()),
-            Some(_) => Err(GapiError::Failed("a source of graphs is good for one engine: it was initialised before".to_owned())),
+            Some(_) => Err(GapiError::Failed(
+                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+            )),
         }
     }
 

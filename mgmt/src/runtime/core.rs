@@ -97,12 +97,10 @@ impl Core {
     /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
     pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
         let (values, store) = (&self.values, &self.store);
-        let difference = self.running.replace(
-            config,
-            index,
-            &|node, links| values.rewired(node, links),
-            &|from, to| store.is_owed(from, to),
-        );
+        let difference =
+            self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
+                store.is_owed(from, to)
+            });
         self.values.rewire(difference.links, &difference.changed, &difference.removed);
         let mut owned: Vec<_> = Vec::new();
         for vertex in &self.running.config.vertices {

@@ -165,14 +165,23 @@ impl<G: Gapi> Builder<G> {
         };
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), journal);
         if let Some(aside) = core.store.moved_aside() {
-            core.warn(format!("the journal could not be read and was moved to {}: refreshes that were owed are lost", aside.display()));
+            core.warn(format!(
+                "the journal could not be read and was moved to {}: refreshes that were owed are lost",
+                aside.display()
+            ));
         }
         core.swap(first, index);
         // The loop's is to be the only one that keeps the channel open: readers end with it.
         let (events, converged) = (self.options.events, core.converged.subscribe());
         let (ended, has_ended) = watch::channel(None);
         let handle = Engine {
-            shared: Arc::new(Handle { requests: requests.clone(), events: events.downgrade(), converged, ended: has_ended, noop: self.options.noop }),
+            shared: Arc::new(Handle {
+                requests: requests.clone(),
+                events: events.downgrade(),
+                converged,
+                ended: has_ended,
+                noop: self.options.noop,
+            }),
         };
         let follow = (!self.options.no_watch).then(|| tokio::spawn(follow(self.gapi, requests, self.options.noop)));
         tokio::spawn(async move {
@@ -241,7 +250,11 @@ async fn follow<G: Gapi>(mut gapi: G, requests: mpsc::UnboundedSender<Request>, 
 }
 
 /// A core without a graph, and the ways into it.
-pub(crate) fn assemble(options: &Settings, prefix: PathBuf, journal: Journal) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
+pub(crate) fn assemble(
+    options: &Settings,
+    prefix: PathBuf,
+    journal: Journal,
+) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
     let (requests, requests_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
     let (said, said_in) = mpsc::unbounded_channel();

@@ -78,7 +78,8 @@ impl Core {
     }
 
     pub(crate) fn apply(&mut self, op: Op, refresh: bool) {
-        let found = self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
+        let found =
+            self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
             // The scheduler applies only what a check just found.
             self.errors.insert(op.node.0, "nothing found to apply: this is a defect of the engine".to_owned());
@@ -127,8 +128,17 @@ impl Core {
             }
             match polled {
                 Ok(Poll::Pending) => {}
-                Ok(Poll::Ready(result)) => return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) }),
-                Err(panic) => return self.end(Done { op, operation, began, outcome: outcome(Ended::Panicked(panic_text(&*panic))) }),
+                Ok(Poll::Ready(result)) => {
+                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) });
+                }
+                Err(panic) => {
+                    return self.end(Done {
+                        op,
+                        operation,
+                        began,
+                        outcome: outcome(Ended::Panicked(panic_text(&*panic))),
+                    });
+                }
             }
         }
         let (cancel, cancelled) = oneshot::channel();
@@ -197,7 +207,13 @@ impl Core {
         }
     }
 
-    fn end_check(&mut self, node: Node, operation: &Operation, began: Time, ended: Ended<Option<AnyDrift>>) -> CheckOutcome {
+    fn end_check(
+        &mut self,
+        node: Node,
+        operation: &Operation,
+        began: Time,
+        ended: Ended<Option<AnyDrift>>,
+    ) -> CheckOutcome {
         match ended {
             Ended::Returned(Ok(None)) => {
                 self.found.remove(&node.0);
@@ -206,7 +222,8 @@ impl Core {
             }
             Ended::Returned(Ok(Some(drift))) => {
                 let resource = Arc::clone(&operation.resource);
-                self.found.insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
+                self.found
+                    .insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
                 CheckOutcome::Drifted
             }
             Ended::Returned(Err(error)) if error.is_needs_value() => {
@@ -262,7 +279,8 @@ impl Core {
     /// What runs right now, for how long.
     pub(crate) fn under_way(&self) -> Vec<(Node, &'static str, Duration)> {
         let now = self.clock.now();
-        let mut all: Vec<_> = self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
+        let mut all: Vec<_> =
+            self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
         all.sort_unstable_by_key(|(node, ..)| *node);
         all
     }
@@ -281,7 +299,8 @@ fn poll_caught<T>(future: &mut Option<BoxFuture<Result<T>>>, cx: &mut Context<'_
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", text.as_deref().unwrap_or("without a message"))
 }
 
@@ -291,4 +310,3 @@ async fn settle(operation: &Arc<Operation>) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
-

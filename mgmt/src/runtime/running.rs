@@ -148,7 +148,10 @@ impl Running {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
             let old = self.index.find(&self.config.vertices, kind, name);
             let ghost = || {
-                self.ghosts.iter().find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name).map(|(slot, _)| *slot)
+                self.ghosts
+                    .iter()
+                    .find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name)
+                    .map(|(slot, _)| *slot)
             };
             let slot = match old {
                 Some(at) => {

@@ -147,7 +147,12 @@ impl Core {
             running: running
                 .map(|(node, what, for_)| RunningStatus { id: self.running.id(node), operation: what.to_owned(), for_ })
                 .collect(),
-            owed: self.scheduler.owed().take(TOLD_MAX).map(|(from, to)| (self.running.id(from), self.running.id(to))).collect(),
+            owed: self
+                .scheduler
+                .owed()
+                .take(TOLD_MAX)
+                .map(|(from, to)| (self.running.id(from), self.running.id(to)))
+                .collect(),
             memory: self.memory(),
         }
     }

@@ -71,7 +71,9 @@ impl Store {
             Some(ticket) => {
                 let committed = committed.clone();
                 // The loop is gone only when the whole engine is.
-                self.journal.submit(entries, move |result| drop(committed.send((ticket, result.map_err(|error| error.to_string())))));
+                self.journal.submit(entries, move |result| {
+                    drop(committed.send((ticket, result.map_err(|error| error.to_string()))))
+                });
             }
         }
     }

@@ -27,7 +27,10 @@ pub fn cpus() -> usize {
 /// A line of `/proc/meminfo`, in bytes.
 pub fn memory(line: &str) -> u64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let value = text.lines().find_map(|l| l.strip_prefix(line)).and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    let value = text
+        .lines()
+        .find_map(|l| l.strip_prefix(line))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     value.unwrap_or(0) * 1024
 }
 
