@@ -87,6 +87,15 @@ impl Core {
 
     /// Puts a valid graph in force.
     pub(crate) fn swap(&mut self, config: GraphConfig, index: Index) {
+        let (swap, changed) = self.place(config, index);
+        self.handle(Input::Swap(swap));
+        for node in changed {
+            self.rewatch(node);
+        }
+    }
+
+    /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
+    pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
         let (values, store) = (&self.values, &self.store);
         let difference =
             self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
@@ -102,12 +111,7 @@ impl Core {
         }
         owned.sort_unstable();
         *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(owned);
-        let changed: Vec<Node> = difference.changed;
-        let swap: Swap = difference.swap;
-        self.handle(Input::Swap(swap));
-        for node in changed {
-            self.rewatch(node);
-        }
+        (difference.swap, difference.changed)
     }
 
     /// The operation of a resource, before it has begun.

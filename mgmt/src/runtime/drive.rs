@@ -7,7 +7,7 @@ use crate::id::Ticket;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
 use crate::runtime::operate::Done;
-use crate::runtime::status::Status;
+use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Said;
 use crate::scheduler::{Input, StopStage};
 
@@ -20,6 +20,7 @@ pub(crate) enum Request {
     Swap { config: Box<GraphConfig>, index: Box<Index>, reply: oneshot::Sender<()> },
     Rejected(String),
     Status(oneshot::Sender<Status>),
+    Progress(oneshot::Sender<Progress>),
     Pause(oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
     Stop(StopStage),
@@ -107,6 +108,7 @@ fn answer(core: &mut Core, request: Request) {
         }
         Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),
         Request::Status(reply) => drop(reply.send(core.status())),
+        Request::Progress(reply) => drop(reply.send(core.progress())),
         Request::Pause(reply) => {
             core.handle(Input::Pause);
             let _ = reply.send(());

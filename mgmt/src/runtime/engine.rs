@@ -14,7 +14,7 @@ use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::event::{Event, Events};
 use crate::runtime::running::Running;
-use crate::runtime::status::Status;
+use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
 use crate::runtime::values::Values;
 use crate::runtime::watches::Watches;
@@ -60,7 +60,7 @@ impl From<GapiError> for EngineError {
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Builder<G = Fixed> {
-    gapi: G,
+    pub(crate) gapi: G,
     pub(crate) options: Settings,
 }
 
@@ -393,6 +393,14 @@ impl Engine {
     /// It has ended.
     pub async fn status(&self) -> Result<Status, EngineError> {
         self.ask(Request::Status).await
+    }
+
+    /// How far it is. Cheap: it does not look at every resource.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn progress(&self) -> Result<Progress, EngineError> {
+        self.ask(Request::Progress).await
     }
 
     /// Puts another graph in force. Only the difference is touched.

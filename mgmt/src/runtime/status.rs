@@ -37,6 +37,17 @@ pub struct Status {
     pub memory: usize,
 }
 
+/// How far an engine is: cheap to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// How many resources the graph has.
+    pub resources: usize,
+    /// How many of them are settled.
+    pub settled: usize,
+    /// How many have failed for good.
+    pub failed: usize,
+}
+
 /// How one resource is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResourceStatus {
@@ -103,6 +114,11 @@ impl Core {
             State::Retrying => Standing::Retrying,
             State::Failed => Standing::Failed,
         }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let resources = self.running.len();
+        Progress { resources, settled: resources.saturating_sub(self.scheduler.unsettled()), failed: self.scheduler.failed() }
     }
 
     pub(crate) fn status(&self) -> Status {
