@@ -3,13 +3,13 @@
 use mgmt::prelude::*;
 use schemars::JsonSchema;
 
-/// How it is shown.
+/// How high it stands.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Mode(u32);
+pub struct Rank(u32);
 
-impl mgmt::resource::Accepts<u32> for Mode {
+impl mgmt::resource::Accepts<u32> for Rank {
     fn accept(bits: u32) -> Self {
-        Mode(bits)
+        Rank(bits)
     }
 }
 
@@ -20,7 +20,7 @@ pub struct Login {
     #[resource(name)]
     user: String,
     #[resource(send)]
-    password: Secret<String>,
+    passphrase: Secret<String>,
     #[resource(send)]
     shell: String,
 }
@@ -32,7 +32,7 @@ pub struct Page {
     #[resource(name)]
     path: String,
     title: String,
-    mode: Option<Mode>,
+    rank: Option<Rank>,
     body: Option<String>,
     token: Option<Secret<String>>,
     #[resource(default)]
