@@ -1,2 +1,5 @@
-//! x
-#![allow(missing_docs)]
+//! What the whole workspace must keep, seen from outside.
+
+mod pictures;
+mod tidy;
+mod ui;

@@ -28,7 +28,7 @@ fn count<I>(paths: &[Vec<I>]) -> String {
 }
 
 /// How many edges may be looked at in search of cycles that are shorter than the first ones found.
-const STEPS_MAX: usize = 20_000_000;
+const STEPS_MAX: usize = 1_000_000;
 
 const NONE: u32 = u32::MAX;
 
@@ -123,20 +123,19 @@ impl Search<'_> {
                 best = Some(path);
             }
         }
-        let mut path = best.expect("every node of a knot is on a cycle");
-        let first = (0..path.len()).min_by_key(|i| path[*i]).unwrap_or(0);
-        path.rotate_left(first);
-        path
+        // It starts with its lowest node: had a lower one been on it, the search from there would have come first.
+        best.expect("every node of a knot is on a cycle")
     }
 
     /// The shortest cycle through `start` if it has fewer nodes than that.
     fn way_back(&mut self, start: u32, shorter_than: usize) -> Option<Vec<u32>> {
         self.round += 1;
-        let mut ring = vec![start];
-        let mut length = 1;
-        while !ring.is_empty() && length < shorter_than {
-            let mut next_ring = vec![];
-            for node in ring {
+        let (mut queue, mut at, mut length) = (vec![start], 0, 1);
+        while at < queue.len() && length < shorter_than {
+            let ring_end = queue.len();
+            while at < ring_end {
+                let node = queue[at];
+                at += 1;
                 for &child in self.children.of(node) {
                     self.steps += 1;
                     if child == start {
@@ -145,11 +144,10 @@ impl Search<'_> {
                     let same_knot = self.knot_of[child as usize] == self.knot_of[start as usize];
                     if same_knot && self.seen[child as usize].0 != self.round {
                         self.seen[child as usize] = (self.round, node);
-                        next_ring.push(child);
+                        queue.push(child);
                     }
                 }
             }
-            ring = next_ring;
             length += 1;
         }
         None

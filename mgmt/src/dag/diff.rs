@@ -76,19 +76,31 @@ pub fn diff<N, E, K: Hash + Eq + ?Sized>(
     mut same_node: impl FnMut(&N, &N) -> bool,
     mut same_edge: impl FnMut(&E, &E) -> bool,
 ) -> Result<Diff, DuplicateKey> {
-    let old_ids = by_key(old, &key, false)?;
-    by_key(new, &key, true)?;
+    let mut old_ids = HashMap::with_capacity(old.node_count());
+    for (second, node) in old.nodes() {
+        if let Some(first) = old_ids.insert(key(node), second) {
+            return Err(DuplicateKey { in_new: false, first, second });
+        }
+    }
     let mut diff = Diff::default();
     let mut new_of: Vec<Option<NodeId>> = vec![None; old.node_bound()];
     let mut old_of: Vec<Option<NodeId>> = vec![None; new.node_bound()];
+    let mut added_ids = HashMap::new();
     for (id, node) in new.nodes() {
-        match old_ids.get(key(node)) {
-            None => diff.nodes.added.push(id),
-            Some((old_id, old_node)) => {
-                new_of[old_id.index()] = Some(id);
-                old_of[id.index()] = Some(*old_id);
-                diff.nodes.both(*old_id, id, same_node(old_node, node));
+        let in_old = old_ids.get(key(node)).and_then(|old_id| Some((*old_id, old.node(*old_id)?)));
+        let namesake = match in_old {
+            None => {
+                diff.nodes.added.push(id);
+                added_ids.insert(key(node), id)
             }
+            Some((old_id, old_node)) => {
+                old_of[id.index()] = Some(old_id);
+                diff.nodes.both(old_id, id, same_node(old_node, node));
+                new_of[old_id.index()].replace(id)
+            }
+        };
+        if let Some(first) = namesake {
+            return Err(DuplicateKey { in_new: true, first, second: id });
         }
     }
     diff.nodes.removed.extend(old.nodes().map(|(id, _)| id).filter(|id| new_of[id.index()].is_none()));
@@ -106,18 +118,4 @@ pub fn diff<N, E, K: Hash + Eq + ?Sized>(
         }
     }
     Ok(diff)
-}
-
-fn by_key<'a, N, E, K: Hash + Eq + ?Sized>(
-    dag: &'a Dag<N, E>,
-    key: &impl Fn(&N) -> &K,
-    in_new: bool,
-) -> Result<HashMap<&'a K, (NodeId, &'a N)>, DuplicateKey> {
-    let mut ids = HashMap::with_capacity(dag.node_count());
-    for (second, node) in dag.nodes() {
-        if let Some((first, _)) = ids.insert(key(node), (second, node)) {
-            return Err(DuplicateKey { in_new, first, second });
-        }
-    }
-    Ok(ids)
 }

@@ -34,12 +34,13 @@ impl<N, E> Dag<N, E> {
         mut node: impl FnMut(NodeId, &N) -> NodeLook,
         mut edge: impl FnMut(&E) -> EdgeLook,
     ) -> String {
-        let mut out = format!("digraph {} {{\n  label={};\n  node [shape=box];\n", dot_id(title), dot_label(title));
+        let mut out =
+            format!("digraph \"{}\" {{\n  label={};\n  node [shape=box];\n", dot_text(title, false), dot_label(title));
         let mut ids = Identities::default();
         let mut names = vec![String::new(); self.node_bound()];
         for (id, weight) in self.nodes() {
             let look = node(id, weight);
-            let name = dot_id(&ids.unique(look.identity));
+            let name = format!("\"{}\"", ids.unique(dot_text(&look.identity, false)));
             writeln!(out, "  {name} [label={}];", dot_label(&look.label)).expect("a String takes any text");
             names[id.index()] = name;
         }
@@ -120,30 +121,23 @@ impl Identities {
     }
 }
 
-/// A quoted name. Dot itself undoes only `\"`; what matters is that different names stay different.
-fn dot_id(name: &str) -> String {
-    dot_quoted(name, false)
-}
-
-/// A quoted label, in which dot also undoes `\n`, `\\` and entities as `&amp;`.
+/// A quoted label.
 fn dot_label(text: &str) -> String {
-    dot_quoted(text, true)
+    format!("\"{}\"", dot_text(text, true))
 }
 
-fn dot_quoted(text: &str, entities: bool) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
-    out.push('"');
-    for c in text.chars() {
+/// What stands between quotes. In names dot undoes only `\"`; in labels `\n`, `\\` and entities as `&amp;` too.
+fn dot_text(text: &str, is_label: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in visible(text).chars() {
         match c {
             '"' => out.push_str("\\\""),
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
-            '&' if entities => out.push_str("&amp;"),
-            c if c.is_control() => write!(out, "\\{}", c.escape_default()).expect("a String takes any text"),
+            '&' if is_label => out.push_str("&amp;"),
             c => out.push(c),
         }
     }
-    out.push('"');
     out
 }
 
@@ -151,18 +145,25 @@ fn dot_quoted(text: &str, entities: bool) -> String {
 fn mermaid_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
-    for c in text.chars() {
+    for c in visible(text).chars() {
         match c {
             '\n' => out.push_str("<br/>"),
             '"' | '#' | '&' | '<' | '>' | '\\' | '`' | '%' | '*' | '_' | '~' | '{' | '}' | '|' => {
                 write!(out, "#{};", c as u32).expect("a String takes any text");
             }
-            c if c.is_control() => write!(out, "#92;{}", c.escape_default().to_string().trim_start_matches('\\'))
-                .expect("a String takes any text"),
             c => out.push(c),
         }
     }
     out.push('"');
+    out
+}
+
+/// With signs that cannot be seen spelled out, except for ends of lines.
+fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\n' { out.extend(c.escape_default()) } else { out.push(c) }
+    }
     out
 }
 

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::any::AnyResource;
-use crate::resource::change::Change;
 use crate::resource::error::{Error, Result};
 use crate::resource::output::{Digest, Port, Sendable, Value, digest_of};
 use crate::resource::watch::Watch;
@@ -131,10 +130,6 @@ pub struct Operation {
     pub sent: Mutex<Vec<Sent>>,
     /// It applied, but there was nothing to change.
     pub unchanged: AtomicBool,
-    /// Held by blocking work that goes on after the operation was cancelled.
-    pub busy: Arc<()>,
-    /// What the check before an apply found.
-    pub found: Vec<Change>,
 }
 
 impl Operation {
@@ -148,8 +143,6 @@ impl Operation {
             noop: false,
             sent: Mutex::default(),
             unchanged: AtomicBool::new(false),
-            busy: Arc::new(()),
-            found: Vec::new(),
         }
     }
 
@@ -184,12 +177,9 @@ impl CheckCx {
 
     /// Looks at the file system on a thread that may block.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs) -> T + Send + 'static) -> T {
-        let (fs, busy) = (self.fs().clone(), Arc::clone(&self.operation.busy));
-        blocking(move || {
-            let _busy = busy;
-            look(&fs)
-        })
-        .await
+        // The engine counts the holders of an operation: it has ended when only the engine is left, also if it was cancelled meanwhile.
+        let operation = Arc::clone(&self.operation);
+        blocking(move || look(&operation.services.fs)).await
     }
 
     /// This resource will not be applied.
@@ -284,12 +274,8 @@ impl ApplyCx {
 
     /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation.
     pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs) -> T + Send + 'static) -> T {
-        let (fs, busy) = (self.fs_mut().clone(), Arc::clone(&self.check.operation.busy));
-        blocking(move || {
-            let _busy = busy;
-            change(&fs)
-        })
-        .await
+        let operation = Arc::clone(&self.check.operation);
+        blocking(move || change(&operation.services.fs)).await
     }
 
     /// Says that there was nothing to change after all: nobody is notified.
@@ -302,8 +288,10 @@ impl ApplyCx {
     /// # Errors
     /// What the disk said.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
-        let (memory, id) = (Arc::clone(&self.check.operation.services.memory), self.id());
-        blocking(move || memory.set_mark(&id, mark)).await.map_err(|error| Error::new(format!("the journal: {error}")))
+        let (operation, id) = (Arc::clone(&self.check.operation), self.id());
+        blocking(move || operation.services.memory.set_mark(&id, mark))
+            .await
+            .map_err(|error| Error::new(format!("the journal: {error}")))
     }
 }
 

@@ -78,6 +78,11 @@ impl Watch {
     }
 
     /// What to watch.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// What to watch.
     pub fn into_parts(self) -> Vec<Part> {
         self.parts
     }

@@ -7,7 +7,7 @@ use crate::resource::{ApplyCx, CheckCx, Converge, Result};
 
 /// Nothing to do: always in sync. Useful as an anchor for edges, and to measure the engine.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "noop")]
+#[resource(kind = "noop", unwatched)]
 pub struct Noop {
     #[resource(name)]
     name: String,

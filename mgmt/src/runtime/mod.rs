@@ -1,1 +1,18 @@
-//! (to be written)
+//! Hands and eyes: runs graphs with tokio. Decides nothing that the scheduler can decide.
+
+mod core;
+mod drive;
+mod engine;
+mod event;
+mod operate;
+mod planner;
+mod running;
+mod status;
+mod store;
+mod tell;
+mod values;
+mod watches;
+
+pub use engine::{Builder, Engine, EngineError};
+pub use event::{Event, EventKind, Events};
+pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

@@ -1,8 +1,34 @@
 //! The engine's mind: decides what runs when, and nothing else does. Sans-IO: inputs go in, commands come out; nodes are numbers.
 
 mod api;
+mod block;
+mod converge;
+mod edges;
+mod gate;
+#[cfg(any(test, feature = "testing"))]
+mod invariants;
+mod mutants;
+mod node;
+mod questions;
+mod rare;
+mod ready;
+mod refresh;
+mod retry;
+mod run;
+#[expect(clippy::module_inception, reason = "the type is the module's")]
+mod scheduler;
+mod send;
+mod stop;
+mod swap;
+#[cfg(test)]
+mod tests;
+mod timers;
+mod watch;
 
 pub use api::{
     ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Input, JournalOp, NodeConfig, NodeSpec, Op,
     PortSet, State, StopStage, Swap,
 };
+#[doc(hidden)]
+pub use mutants::Mutant;
+pub use scheduler::Scheduler;

@@ -1,0 +1,69 @@
+//! What can go wrong with the journal.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Why the journal cannot be opened. A corrupt one is none of the reasons: it is moved aside.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A file or directory cannot be read or written.
+    #[error("cannot {what} {}: {source}", .path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Somebody else works with this prefix.
+    #[error("the prefix {} is in use by {}", .prefix.display(), holder(*.pid))]
+    Locked {
+        /// The prefix.
+        prefix: PathBuf,
+        /// Who, if that can be known.
+        pid: Option<u32>,
+    },
+    /// A newer version has written it.
+    #[error("{} has schema {found}, written by a newer version; this one knows schemas up to {known}", .path.display())]
+    Newer {
+        /// The journal.
+        path: PathBuf,
+        /// Its schema.
+        found: u64,
+        /// The newest that is known here.
+        known: u64,
+    },
+}
+
+fn holder(pid: Option<u32>) -> String {
+    match pid {
+        Some(pid) if pid == std::process::id() => format!("this process (pid {pid})"),
+        Some(pid) => format!("another process (pid {pid})"),
+        None => "another process".to_owned(),
+    }
+}
+
+/// Why something could not be written down.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The disk did not take it. Whether it is there after a crash is not known. It is tried again with whatever is written next.
+    #[error("cannot write {}: {why}", .path.display())]
+    Write {
+        /// The journal.
+        path: PathBuf,
+        /// What the disk said.
+        why: Arc<str>,
+    },
+    /// An entry of the batch is too large; nothing of the batch was taken.
+    #[error("{what} of {bytes} bytes is too large for the journal, which takes {max}")]
+    TooLarge {
+        /// What it is about.
+        what: String,
+        /// Its size.
+        bytes: usize,
+        /// The largest size.
+        max: usize,
+    },
+}

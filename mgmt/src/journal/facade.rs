@@ -1,0 +1,252 @@
+//! The journal as the engine sees it.
+
+use std::fmt;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::id::ResourceId;
+use crate::sys::rng;
+
+use super::backend::Fault;
+use super::entry::{Digest, Entry, Owed};
+use super::error::{CommitError, JournalError};
+use super::lock::Lock;
+use super::mirror::{Mirror, Section};
+use super::store::{Opened, Store};
+use super::writer::{Done, Shared, work};
+
+/// The largest mark or value, in bytes. What is larger belongs into a file.
+pub const VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// How a journal behaves.
+#[derive(Clone)]
+pub struct Options {
+    /// Entries that nobody waits for are written within this time.
+    pub lazy: Duration,
+    /// For tests: lets the disk fail.
+    pub fault: Option<Fault>,
+}
+
+impl Default for Options {
+    /// 100 ms; no faults.
+    fn default() -> Options {
+        Options { lazy: Duration::from_millis(100), fault: None }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options").field("lazy", &self.lazy).field("fault", &self.fault.is_some()).finish()
+    }
+}
+
+/// What this host must remember. Everything is held in memory too, so a question costs no disk access and sees what was submitted before it,
+/// also what is not durable yet.
+///
+/// Dropped, it writes what is left and gives the prefix back.
+pub struct Journal {
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    lazy: Duration,
+    salt: [u8; 32],
+    aside: Option<PathBuf>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").field("lazy", &self.lazy).field("aside", &self.aside).finish_non_exhaustive()
+    }
+}
+
+impl Journal {
+    /// Open the journal in this directory, or begin one; the directory is made if it is missing (mode 0770, less the umask).
+    ///
+    /// A corrupt journal is moved aside, see `moved_aside`.
+    ///
+    /// # Errors
+    /// If another process uses the prefix, the disk refuses, or a newer version has written the journal.
+    pub fn open(prefix: &Path) -> Result<Journal, JournalError> {
+        Journal::open_with(prefix, Options::default())
+    }
+
+    /// The same, with options.
+    ///
+    /// # Errors
+    /// As `open`.
+    pub fn open_with(prefix: &Path, options: Options) -> Result<Journal, JournalError> {
+        let fail = |what, source| JournalError::Io { what, path: prefix.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o770).create(prefix).map_err(|source| fail("create", source))?;
+        let lock = Lock::take(prefix)?;
+        let Opened { store, mirror, salt, aside } = Store::open(prefix, options.fault)?;
+        let started = Journal::start(mirror, Some(store), Some(lock), options.lazy, salt);
+        let mut journal = started.map_err(|source| fail("start the writer of the journal in", source))?;
+        journal.aside = aside;
+        Ok(journal)
+    }
+
+    /// A journal without a disk: it forgets everything when it is dropped, and everything is durable at once.
+    ///
+    /// # Errors
+    /// If the system has no randomness or no thread to give.
+    pub fn volatile() -> std::io::Result<Journal> {
+        let mut salt = [0; 32];
+        rng::fill(&mut salt)?;
+        Journal::start(Mirror::default(), None, None, Duration::ZERO, salt)
+    }
+
+    /// What the journal of this prefix says now, for somebody who only looks: nothing is locked, made or changed, also if another process uses the
+    /// prefix. What is submitted to it is forgotten.
+    ///
+    /// # Errors
+    /// If the system has no randomness, no thread or no temporary file to give.
+    pub fn glance(prefix: &Path) -> std::io::Result<Journal> {
+        match Store::glance(prefix)? {
+            Some((mirror, salt)) => Journal::start(mirror, None, None, Duration::ZERO, salt),
+            None => Journal::volatile(),
+        }
+    }
+
+    fn start(
+        mirror: Mirror,
+        store: Option<Store>,
+        lock: Option<Lock>,
+        lazy: Duration,
+        salt: [u8; 32],
+    ) -> std::io::Result<Journal> {
+        let shared = Arc::new(Shared::new(mirror));
+        let ours = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("mgmt-journal".into());
+        let writer = thread.spawn(move || work(&ours, store, lock))?;
+        Ok(Journal { shared, writer: Some(writer), lazy, salt, aside: None })
+    }
+
+    /// Where a corrupt journal was moved when this one was opened.
+    pub fn moved_aside(&self) -> Option<&Path> {
+        self.aside.as_deref()
+    }
+
+    /// Write a batch, all of it or nothing, and tell `done` when it is durable, or that it could not be written. All that was submitted before is
+    /// then durable too. `done` runs on the writer's thread and must not block it.
+    pub fn submit(&self, batch: Vec<Entry>, done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
+        match too_large(&batch) {
+            Some(error) => done(Err(error)),
+            None => self.shared.submit(batch, Some(Box::new(done) as Done), self.lazy),
+        }
+    }
+
+    /// Write a batch, all of it or nothing, within `Options::lazy` or together with the next batch that somebody waits for.
+    pub fn note(&self, batch: Vec<Entry>) {
+        match too_large(&batch) {
+            Some(error) => tracing::error!("{error}"),
+            None => self.shared.submit(batch, None, self.lazy),
+        }
+    }
+
+    /// Wait, blocking the thread, until all that was submitted is durable.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn flush(&self) -> Result<(), CommitError> {
+        let (sender, receiver) = channel();
+        self.submit(Vec::new(), move |result| drop(sender.send(result)));
+        // The writer answers everybody before it ends, and it ends only with us.
+        receiver.recv().unwrap_or(Ok(()))
+    }
+
+    /// Write what is left, and give the prefix back.
+    ///
+    /// # Errors
+    /// If it could not be written.
+    pub fn close(mut self) -> Result<(), CommitError> {
+        self.end();
+        self.shared.last().map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) {
+        self.shared.close();
+        if let Some(writer) = self.writer.take()
+            // Dropped by somebody who was told that his batch is durable: the writer cannot wait for itself.
+            && writer.thread().id() != std::thread::current().id()
+        {
+            let _ = writer.join();
+        }
+    }
+
+    /// All refreshes that are owed, in the order of the names.
+    pub fn owed(&self) -> Vec<(ResourceId, ResourceId, Owed)> {
+        self.shared.lock().mirror.all_owed()
+    }
+
+    /// What `from` owes `to`.
+    pub fn is_owed(&self, from: &ResourceId, to: &ResourceId) -> Option<Owed> {
+        self.shared.lock().mirror.owed(from, to)
+    }
+
+    /// The mark of a resource.
+    pub fn mark(&self, of: &ResourceId) -> Option<Vec<u8>> {
+        self.fact(of, Section::Mark, "")
+    }
+
+    /// The digest of the value that an output of a resource last had.
+    pub fn sent(&self, of: &ResourceId, port: &str) -> Option<Digest> {
+        self.fact(of, Section::Sent, port)?.try_into().ok()
+    }
+
+    /// The digest of the value that a field of a resource last received.
+    pub fn received(&self, of: &ResourceId, field: &str) -> Option<Digest> {
+        self.fact(of, Section::Received, field)?.try_into().ok()
+    }
+
+    /// A value that a resource keeps.
+    pub fn value(&self, of: &ResourceId, key: &str) -> Option<Vec<u8>> {
+        self.fact(of, Section::Value, key)
+    }
+
+    fn fact(&self, of: &ResourceId, section: Section, key: &str) -> Option<Vec<u8>> {
+        self.shared.lock().mirror.get(of, section, key).map(<[u8]>::to_vec)
+    }
+
+    /// All resources of which anything is remembered, in the order of their names.
+    pub fn resources(&self) -> Vec<ResourceId> {
+        self.shared.lock().mirror.resources().into_iter().collect()
+    }
+
+    /// Forget all resources that are not `live`.
+    pub fn retain(&self, live: impl Fn(&ResourceId) -> bool) {
+        let gone: Vec<_> = self.resources().into_iter().filter(|of| !live(of)).collect();
+        self.note(gone.into_iter().map(|of| Entry::Forget { of }).collect());
+    }
+
+    /// The digest of a value, to be remembered by `Entry::Sent` and `Entry::Received`. It depends on a random number that this journal keeps, so
+    /// that nobody can look up short secrets in a table of digests. Only whoever can read the journal can still try them one by one.
+    pub fn digest(&self, value: &[u8]) -> Digest {
+        Sha256::new().chain_update(self.salt).chain_update(value).finalize().into()
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The first entry that is too large.
+fn too_large(batch: &[Entry]) -> Option<CommitError> {
+    batch.iter().find_map(|entry| {
+        let (what, bytes) = match entry {
+            Entry::Mark { of, mark: Some(mark) } => (format!("the mark of {of}"), mark.len()),
+            Entry::Value { of, key, value: Some(value) } => {
+                (format!("value `{}` of {of}", key.escape_debug()), value.len())
+            }
+            _ => return None,
+        };
+        (bytes > VALUE_BYTES_MAX).then_some(CommitError::TooLarge { what, bytes, max: VALUE_BYTES_MAX })
+    })
+}

@@ -1,0 +1,198 @@
+//! The content of the journal in memory: every question is answered from here, and what goes to disk is taken from here.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::id::ResourceId;
+
+use super::entry::{Entry, Owed};
+
+/// What is known about an edge. Neither flag: nothing, and then it is not kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Edge {
+    debt: bool,
+    intent: bool,
+}
+
+/// Which kind of fact about a resource. The number is the one on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Section {
+    Mark = 0,
+    Sent = 1,
+    Received = 2,
+    Value = 3,
+}
+
+const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Received, Section::Value];
+
+/// The place of one value on disk.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Edge(ResourceId, ResourceId),
+    Fact(ResourceId, Section, String),
+}
+
+type Facts = [BTreeMap<String, Vec<u8>>; 4];
+
+/// All that the journal knows.
+#[derive(Debug, Default)]
+pub(super) struct Mirror {
+    edges: HashMap<ResourceId, BTreeMap<ResourceId, Edge>>,
+    facts: HashMap<ResourceId, Facts>,
+}
+
+impl Mirror {
+    /// Take over an entry; what has to be written therefore is added to `dirty`.
+    pub(super) fn apply(&mut self, entry: Entry, dirty: &mut BTreeSet<Key>) {
+        match entry {
+            Entry::Intent { from, to } => self.edge(from, to, dirty, |edge| edge.intent = true),
+            Entry::Drop { from, to } => self.edge(from, to, dirty, |edge| edge.intent = false),
+            Entry::Debt { from, to } => self.edge(from, to, dirty, |edge| *edge = Edge { debt: true, intent: false }),
+            Entry::Paid { from, to } => self.edge(from, to, dirty, |edge| *edge = Edge::default()),
+            Entry::Mark { of, mark } => self.fact(of, Section::Mark, String::new(), mark, dirty),
+            Entry::Sent { of, port, digest } => self.fact(of, Section::Sent, port, digest.map(Vec::from), dirty),
+            Entry::Received { of, field, digest } => {
+                self.fact(of, Section::Received, field, digest.map(Vec::from), dirty);
+            }
+            Entry::Value { of, key, value } => self.fact(of, Section::Value, key, value, dirty),
+            Entry::Forget { of } => self.forget(&of, dirty),
+        }
+    }
+
+    fn edge(&mut self, from: ResourceId, to: ResourceId, dirty: &mut BTreeSet<Key>, change: impl FnOnce(&mut Edge)) {
+        let old = self.edges.get(&from).and_then(|tos| tos.get(&to)).copied().unwrap_or_default();
+        let mut new = old;
+        change(&mut new);
+        if new == old {
+            return;
+        }
+        dirty.insert(Key::Edge(from.clone(), to.clone()));
+        self.set_edge(from, to, new);
+    }
+
+    fn set_edge(&mut self, from: ResourceId, to: ResourceId, edge: Edge) {
+        if edge != Edge::default() {
+            self.edges.entry(from).or_default().insert(to, edge);
+        } else if let Some(tos) = self.edges.get_mut(&from) {
+            tos.remove(&to);
+            if tos.is_empty() {
+                self.edges.remove(&from);
+            }
+        }
+    }
+
+    fn fact(
+        &mut self,
+        of: ResourceId,
+        section: Section,
+        key: String,
+        value: Option<Vec<u8>>,
+        dirty: &mut BTreeSet<Key>,
+    ) {
+        if self.get(&of, section, &key) == value.as_deref() {
+            return;
+        }
+        dirty.insert(Key::Fact(of.clone(), section, key.clone()));
+        match value {
+            Some(value) => {
+                self.facts.entry(of).or_default()[section as usize].insert(key, value);
+            }
+            None => {
+                if let Some(facts) = self.facts.get_mut(&of) {
+                    facts[section as usize].remove(&key);
+                    if facts.iter().all(BTreeMap::is_empty) {
+                        self.facts.remove(&of);
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget(&mut self, of: &ResourceId, dirty: &mut BTreeSet<Key>) {
+        let tos = self.edges.remove(of).into_iter().flatten().map(|(to, _)| Key::Edge(of.clone(), to));
+        dirty.extend(tos);
+        self.edges.retain(|from, tos| {
+            if tos.remove(of).is_some() {
+                dirty.insert(Key::Edge(from.clone(), of.clone()));
+            }
+            !tos.is_empty()
+        });
+        for (section, facts) in SECTIONS.into_iter().zip(self.facts.remove(of).into_iter().flatten()) {
+            dirty.extend(facts.into_keys().map(|key| Key::Fact(of.clone(), section, key)));
+        }
+    }
+
+    /// A fact about a resource.
+    pub(super) fn get(&self, of: &ResourceId, section: Section, key: &str) -> Option<&[u8]> {
+        self.facts.get(of)?[section as usize].get(key).map(Vec::as_slice)
+    }
+
+    /// What is owed along an edge.
+    pub(super) fn owed(&self, from: &ResourceId, to: &ResourceId) -> Option<Owed> {
+        self.edges.get(from)?.get(to).map(|edge| edge.owed())
+    }
+
+    /// All that is owed, in the order of the names.
+    pub(super) fn all_owed(&self) -> Vec<(ResourceId, ResourceId, Owed)> {
+        let pairs = |(from, tos): (&ResourceId, &BTreeMap<ResourceId, Edge>)| {
+            let from = from.clone();
+            tos.iter().map(move |(to, edge)| (from.clone(), to.clone(), edge.owed())).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = self.edges.iter().flat_map(pairs).collect();
+        all.sort_unstable_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        all
+    }
+
+    /// All resources of which anything is known, in the order of their names.
+    pub(super) fn resources(&self) -> BTreeSet<ResourceId> {
+        let ends = self.edges.iter().flat_map(|(from, tos)| tos.keys().chain([from]));
+        self.facts.keys().chain(ends).cloned().collect()
+    }
+
+    /// All keys that have a value.
+    pub(super) fn keys(&self) -> BTreeSet<Key> {
+        let edges = self.edges.iter().flat_map(|(from, tos)| tos.keys().map(|to| Key::Edge(from.clone(), to.clone())));
+        let facts = self.facts.iter().flat_map(|(of, facts)| {
+            let keys =
+                SECTIONS.into_iter().zip(facts).flat_map(|(section, facts)| facts.keys().map(move |k| (section, k)));
+            keys.map(|(section, key)| Key::Fact(of.clone(), section, key.clone()))
+        });
+        edges.chain(facts).collect()
+    }
+
+    /// The value under a key as it goes to disk; `None`: there is none.
+    pub(super) fn bytes(&self, key: &Key) -> Option<Vec<u8>> {
+        match key {
+            Key::Edge(from, to) => self.edges.get(from)?.get(to).map(|edge| vec![edge.byte()]),
+            Key::Fact(of, section, key) => self.get(of, *section, key).map(<[u8]>::to_vec),
+        }
+    }
+
+    /// A value that was found on disk. False: it makes no sense, and is left out.
+    pub(super) fn load_edge(&mut self, from: ResourceId, to: ResourceId, byte: u8) -> bool {
+        let edge = Edge { debt: byte & 1 != 0, intent: byte & 2 != 0 };
+        let known = edge.byte() == byte && edge != Edge::default();
+        if known {
+            self.set_edge(from, to, edge);
+        }
+        known
+    }
+
+    /// A value that was found on disk. False: it makes no sense, and is left out.
+    pub(super) fn load_fact(&mut self, of: ResourceId, section: u8, key: &str, value: &[u8]) -> bool {
+        let section = SECTIONS.get(usize::from(section));
+        if let Some(section) = section {
+            self.facts.entry(of).or_default()[*section as usize].insert(key.to_owned(), value.to_vec());
+        }
+        section.is_some()
+    }
+}
+
+impl Edge {
+    fn owed(self) -> Owed {
+        if self.debt { Owed::Debt } else { Owed::Intent }
+    }
+
+    fn byte(self) -> u8 {
+        u8::from(self.debt) | u8::from(self.intent) << 1
+    }
+}

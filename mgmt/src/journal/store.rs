@@ -1,0 +1,300 @@
+//! The database file: created whole or not at all, moved aside when corrupt, written anew after a failure.
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use rustix::fs::OFlags;
+
+use crate::id::ResourceId;
+use crate::sys::rng;
+
+use super::backend::{Backend, Fault, Step};
+use super::error::JournalError;
+use super::mirror::{Key, Mirror};
+
+/// The version of the tables below.
+const SCHEMA: u64 = 1;
+const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
+/// (kind and name of the notifier, kind and name of the notified) → flags.
+const OWED: TableDefinition<(&str, &str, &str, &str), u8> = TableDefinition::new("owed");
+/// (kind and name of the resource, section, key) → value.
+const FACTS: TableDefinition<(&str, &str, u8, &str), &[u8]> = TableDefinition::new("facts");
+
+/// Everything is in memory anyway: the database needs a cache only while it writes.
+const CACHE_BYTES: usize = 4 << 20;
+/// No more corrupt files than this are kept; the last one is overwritten.
+const CORRUPT_MAX: u32 = 8;
+
+/// Values with their places; `None` removes.
+pub(super) type Writes = Vec<(Key, Option<Vec<u8>>)>;
+
+/// The journal on disk.
+#[derive(Debug)]
+pub(super) struct Store {
+    path: PathBuf,
+    salt: [u8; 32],
+    /// `None` after a failure: what the file holds is not known then.
+    db: Option<Database>,
+    fault: Faults,
+    commits: u64,
+}
+
+/// What was found when a store was opened.
+pub(super) struct Opened {
+    pub(super) store: Store,
+    pub(super) mirror: Mirror,
+    pub(super) salt: [u8; 32],
+    /// Where a corrupt file was moved.
+    pub(super) aside: Option<PathBuf>,
+}
+
+struct Faults(Option<Fault>);
+
+impl std::fmt::Debug for Faults {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.is_some().fmt(f)
+    }
+}
+
+/// Why a file is not a journal that we can use.
+enum Unusable {
+    Corrupt(String),
+    Newer(u64),
+    Io(io::Error),
+}
+
+impl<E: Into<redb::Error>> From<E> for Unusable {
+    fn from(error: E) -> Unusable {
+        use io::ErrorKind::{InvalidData, UnexpectedEof};
+        match error.into() {
+            redb::Error::Io(error) if !matches!(error.kind(), InvalidData | UnexpectedEof) => Unusable::Io(error),
+            other => Unusable::Corrupt(other.to_string()),
+        }
+    }
+}
+
+impl Store {
+    /// Open the journal of the prefix, whose lock is held, or begin one.
+    pub(super) fn open(prefix: &Path, fault: Option<Fault>) -> Result<Opened, JournalError> {
+        let path = prefix.join("journal.redb");
+        let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
+        let mut aside = None;
+        match open_file(&path) {
+            Ok(file) => match load(file, fault.clone()) {
+                Ok((db, mirror, salt)) => {
+                    let store = Store { path, salt, db: Some(db), fault: Faults(fault), commits: 0 };
+                    return Ok(Opened { store, mirror, salt, aside });
+                }
+                Err(Unusable::Io(source)) => return Err(fail("read", source)),
+                Err(Unusable::Newer(found)) => return Err(JournalError::Newer { path, found, known: SCHEMA }),
+                Err(Unusable::Corrupt(why)) => {
+                    let to = move_aside(&path).map_err(|source| fail("move aside", source))?;
+                    tracing::error!(
+                        "the journal {} is corrupt ({why}): moved to {} and begun anew; owed refreshes are lost",
+                        path.display(),
+                        to.display()
+                    );
+                    aside = Some(to);
+                }
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(fail("open", error)),
+        }
+        let mut salt = [0; 32];
+        rng::fill(&mut salt).map_err(|source| fail("create", source))?;
+        let mut store = Store { path: path.clone(), salt, db: None, fault: Faults(fault), commits: 0 };
+        store.rebuild(Vec::new()).map_err(|error| fail("create", into_io(error)))?;
+        Ok(Opened { store, mirror: Mirror::default(), salt, aside })
+    }
+
+    /// What the journal of the prefix holds now, read from a copy: nothing is locked or changed, and whoever uses the prefix goes on. Nothing if
+    /// there is none or it can't be read (it may just be in the middle of a commit, or somebody else's).
+    pub(super) fn glance(prefix: &Path) -> io::Result<Option<(Mirror, [u8; 32])>> {
+        let Ok(mut journal) = File::open(prefix.join("journal.redb")) else { return Ok(None) };
+        let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz")?;
+        let path = std::env::temp_dir().join(format!("mgmt-{}", &*name));
+        let mut copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        // Nameless from here on, it goes when it is closed.
+        fs::remove_file(&path)?;
+        io::copy(&mut journal, &mut copy)?;
+        Ok(load(copy, None).ok().map(|(_, mirror, salt)| (mirror, salt)))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// After a failure the next commit must bring everything, not only what is new.
+    pub(super) fn wants_all(&self) -> bool {
+        self.db.is_none()
+    }
+
+    /// Make it durable. On an error nothing is known about what a later open will find: all of it, or nothing.
+    pub(super) fn commit(&mut self, writes: Writes) -> Result<(), String> {
+        self.commits += 1;
+        let done = catch_unwind(AssertUnwindSafe(|| self.try_commit(writes)));
+        match done {
+            Ok(Ok(())) => Ok(()),
+            failed => {
+                // Closing it may stumble over the same trouble.
+                let db = self.db.take();
+                let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+                Err(match failed {
+                    Ok(Err(error)) => into_io(error).to_string(),
+                    _ => "the database has panicked".to_owned(),
+                })
+            }
+        }
+    }
+
+    fn try_commit(&mut self, writes: Writes) -> Result<(), redb::Error> {
+        self.at(Step::Commit(self.commits))?;
+        match &self.db {
+            Some(db) => {
+                let transaction = db.begin_write()?;
+                write(&transaction, &writes)?;
+                transaction.commit()?;
+            }
+            None => self.rebuild(writes)?,
+        }
+        Ok(self.at(Step::Committed(self.commits))?)
+    }
+
+    fn at(&self, step: Step) -> io::Result<()> {
+        self.fault.0.as_ref().map_or(Ok(()), |fault| fault(step))
+    }
+
+    /// Write a new file with all content, and put it in the place of the old one. So a file is never there half made; and after a failed sync,
+    /// when the system's memory may show what the disk does not have, nothing of the old file is trusted.
+    fn rebuild(&mut self, all: Writes) -> Result<(), redb::Error> {
+        let new = self.path.with_extension("redb.new");
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
+            _ => {}
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+        let db = builder().create_with_backend(Backend::new(file, self.fault.0.clone()))?;
+        let transaction = db.begin_write()?;
+        {
+            let mut meta = transaction.open_table(META)?;
+            meta.insert("schema", SCHEMA.to_le_bytes().as_slice())?;
+            meta.insert("salt", self.salt.as_slice())?;
+        }
+        write(&transaction, &all)?;
+        transaction.commit()?;
+        fs::rename(&new, &self.path)?;
+        sync_parent(&self.path)?;
+        self.db = Some(db);
+        Ok(())
+    }
+}
+
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    // All of it is read anyway when it is opened.
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    builder
+}
+
+fn into_io(error: redb::Error) -> io::Error {
+    match error {
+        redb::Error::Io(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+fn open_file(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NOFOLLOW.bits().cast_signed();
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
+}
+
+fn sync_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
+}
+
+type Loaded = (Database, Mirror, [u8; 32]);
+
+/// Read a journal into memory.
+fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
+    if file.metadata().is_ok_and(|meta| meta.len() == 0) {
+        // The database would take it for a new one. We never leave an empty file: somebody emptied it.
+        return Err(Unusable::Corrupt("it is empty".to_owned()));
+    }
+    // What is read may be anything, and the database asserts a good deal about it.
+    catch_unwind(AssertUnwindSafe(|| {
+        let db = builder().create_with_backend(Backend::new(file, fault))?;
+        let transaction = db.begin_read()?;
+        let meta = transaction.open_table(META)?;
+        let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok()).map(u64::from_le_bytes);
+        match schema {
+            Some(SCHEMA) => {}
+            Some(newer) if newer > SCHEMA => return Err(Unusable::Newer(newer)),
+            _ => return Err(Unusable::Corrupt("it has no schema".to_owned())),
+        }
+        let salt = meta.get("salt")?.and_then(|bytes| bytes.value().try_into().ok());
+        let salt = salt.ok_or_else(|| Unusable::Corrupt("it has no salt".to_owned()))?;
+        let mirror = read(&transaction)?;
+        drop((meta, transaction));
+        Ok((db, mirror, salt))
+    }))
+    .unwrap_or_else(|_| Err(Unusable::Corrupt("the database has panicked".to_owned())))
+}
+
+fn read(transaction: &redb::ReadTransaction) -> Result<Mirror, Unusable> {
+    let mut mirror = Mirror::default();
+    let mut strange = 0;
+    for row in transaction.open_table(OWED)?.iter()? {
+        let (key, value) = row?;
+        let (from_kind, from_name, to_kind, to_name) = key.value();
+        let (from, to) = (ResourceId::new(from_kind, from_name), ResourceId::new(to_kind, to_name));
+        strange += u32::from(!mirror.load_edge(from, to, value.value()));
+    }
+    for row in transaction.open_table(FACTS)?.iter()? {
+        let (key, value) = row?;
+        let (kind, name, section, fact) = key.value();
+        strange += u32::from(!mirror.load_fact(ResourceId::new(kind, name), section, fact, value.value()));
+    }
+    if strange > 0 { Err(Unusable::Corrupt(format!("{strange} rows make no sense"))) } else { Ok(mirror) }
+}
+
+fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(), redb::Error> {
+    let mut owed = transaction.open_table(OWED)?;
+    let mut facts = transaction.open_table(FACTS)?;
+    for (key, value) in writes {
+        match key {
+            Key::Edge(from, to) => {
+                let key = (from.kind.as_str(), from.name.as_str(), to.kind.as_str(), to.name.as_str());
+                match value.as_deref().and_then(<[u8]>::first) {
+                    Some(flags) => drop(owed.insert(key, *flags)?),
+                    None => drop(owed.remove(key)?),
+                }
+            }
+            Key::Fact(of, section, fact) => {
+                let key = (of.kind.as_str(), of.name.as_str(), *section as u8, fact.as_str());
+                match value {
+                    Some(value) => drop(facts.insert(key, value.as_slice())?),
+                    None => drop(facts.remove(key)?),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Rename a corrupt journal to a name that is free.
+fn move_aside(path: &Path) -> io::Result<PathBuf> {
+    let names = (1..=CORRUPT_MAX).map(|n| path.with_extension(format!("redb.corrupt-{n}")));
+    let mut last = path.to_owned();
+    for name in names {
+        last = name;
+        if last.symlink_metadata().is_err() {
+            break;
+        }
+    }
+    fs::rename(path, &last)?;
+    Ok(last)
+}

@@ -1,0 +1,156 @@
+//! The thread that makes things durable. Everything that comes while one commit runs goes into the next.
+
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use super::entry::Entry;
+use super::error::CommitError;
+use super::lock::Lock;
+use super::mirror::{Key, Mirror};
+use super::store::{Store, Writes};
+
+/// After a failure, what nobody waits for is tried again after this long.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Who waits for a batch.
+pub(super) type Done = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
+
+/// What the users of a journal and its writer share.
+#[derive(Default)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) mirror: Mirror,
+    /// What differs from the disk. Only the place is kept: what is written is what the mirror says when the commit begins.
+    dirty: BTreeSet<Key>,
+    waiting: Vec<Done>,
+    /// When `dirty` is written though nobody waits.
+    due: Option<Instant>,
+    closing: bool,
+    /// How the last commit went.
+    last: Option<CommitError>,
+}
+
+impl Shared {
+    pub(super) fn new(mirror: Mirror) -> Shared {
+        Shared { state: Mutex::new(State { mirror, ..State::default() }), wake: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// Take over a batch whole. With `done` it is written at once, else within `lazy`.
+    pub(super) fn submit(&self, batch: Vec<Entry>, done: Option<Done>, lazy: Duration) {
+        let mut state = self.lock();
+        let State { mirror, dirty, .. } = &mut *state;
+        for entry in batch {
+            mirror.apply(entry, dirty);
+        }
+        match done {
+            Some(done) => state.waiting.push(done),
+            None if state.dirty.is_empty() || state.due.is_some() => return,
+            None => state.due = Some(Instant::now() + lazy),
+        }
+        self.wake.notify_one();
+    }
+
+    /// Write what there is, and end.
+    pub(super) fn close(&self) {
+        self.lock().closing = true;
+        self.wake.notify_one();
+    }
+
+    /// Why the last commit failed, if it did.
+    pub(super) fn last(&self) -> Option<CommitError> {
+        self.lock().last.clone()
+    }
+
+    /// Sleep until there is something to write; `None`: nothing more will come.
+    fn next(&self, wants_all: bool) -> Option<Round> {
+        let mut state = self.lock();
+        loop {
+            let now = Instant::now();
+            let due = state.due.is_some_and(|due| due <= now);
+            if !state.waiting.is_empty() || due || (state.closing && !state.dirty.is_empty()) {
+                break;
+            }
+            if state.closing {
+                return None;
+            }
+            state = match state.due {
+                None => self.wake.wait(state).unwrap_or_else(|poisoned| poisoned.into_inner()),
+                Some(due) => {
+                    let waited = self.wake.wait_timeout(state, due - now);
+                    waited.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+                }
+            };
+        }
+        state.due = None;
+        let keys = std::mem::take(&mut state.dirty);
+        // Read under the same lock as the keys were taken: what is written is what was true at one moment, never half of a batch.
+        let value = |key: Key| {
+            let bytes = state.mirror.bytes(&key);
+            (key, bytes)
+        };
+        let writes = match wants_all {
+            true => state.mirror.keys().into_iter().map(value).collect(),
+            false => keys.iter().cloned().map(value).collect(),
+        };
+        Some(Round { keys, writes, waiting: std::mem::take(&mut state.waiting), closing: state.closing })
+    }
+}
+
+/// What goes into one commit.
+struct Round {
+    keys: BTreeSet<Key>,
+    writes: Writes,
+    waiting: Vec<Done>,
+    closing: bool,
+}
+
+/// The writer's life. Holds the lock of the prefix to its end.
+pub(super) fn work(shared: &Arc<Shared>, mut store: Option<Store>, lock: Option<Lock>) {
+    loop {
+        let wants_all = store.as_ref().is_some_and(Store::wants_all);
+        let Some(round) = shared.next(wants_all) else { break };
+        let result = match &mut store {
+            // With nothing to write, what is waited for is on disk already.
+            Some(store) if wants_all || !round.writes.is_empty() => commit(store, round.writes),
+            _ => Ok(()),
+        };
+        let mut state = shared.lock();
+        if let Err(error) = &result {
+            if state.last.is_none() {
+                tracing::error!("{error}; what is not on disk is kept in memory and tried again");
+            }
+            state.dirty.extend(round.keys);
+            state.due.get_or_insert(Instant::now() + RETRY);
+        }
+        state.last = result.as_ref().err().cloned();
+        let give_up = round.closing && result.is_err();
+        if give_up {
+            state.dirty.clear();
+            state.due = None;
+        }
+        drop(state);
+        for done in round.waiting {
+            let result = result.clone();
+            if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+                tracing::error!("somebody who waited for the journal has panicked");
+            }
+        }
+    }
+    drop(store);
+    drop(lock);
+}
+
+fn commit(store: &mut Store, writes: Writes) -> Result<(), CommitError> {
+    store.commit(writes).map_err(|why| CommitError::Write { path: store.path().to_owned(), why: why.into() })
+}

@@ -1,0 +1,146 @@
+//! From the fields to commands that can be run.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::resource::{Digest, digest_of};
+use crate::resources::exec::kind::Exec;
+use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless};
+
+/// Where programs are found unless `env` says otherwise.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// How long a command has to end when its time is over, before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// No more of a command is shown.
+const SHOWN_CHARS_MAX: usize = 300;
+
+/// One of the commands of an exec, as the fields give it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Line<'a> {
+    pub(super) text: &'a str,
+    args: Option<&'a [String]>,
+    shell: Option<&'a str>,
+    cwd: Option<&'a Path>,
+}
+
+impl<'a> Line<'a> {
+    /// `None` if there is no such command. An empty text is none: data has such defaults.
+    fn of(
+        text: Option<&'a String>,
+        shell: Option<&'a String>,
+        cwd: Option<&'a std::path::PathBuf>,
+    ) -> Option<Line<'a>> {
+        Some(Line { text: given(text)?, args: None, shell: given(shell), cwd: cwd.map(std::path::PathBuf::as_path) })
+    }
+
+    /// Whether a shell runs it.
+    pub(super) fn has_shell(&self) -> bool {
+        self.shell.is_some()
+    }
+
+    /// For messages: one line.
+    pub(super) fn shown(&self) -> String {
+        let mut text = escape_lossless(self.text.as_bytes());
+        for arg in self.args.unwrap_or_default() {
+            text.push(' ');
+            let bare = |c: char| c.is_ascii_alphanumeric() || "-_./=:,@%+".contains(c);
+            if !arg.is_empty() && arg.chars().all(bare) {
+                text.push_str(arg);
+            } else {
+                text.push_str(&format!("'{}'", escape_lossless(arg.as_bytes())));
+            }
+        }
+        match text.char_indices().nth(SHOWN_CHARS_MAX) {
+            Some((end, _)) => format!("{}…", &text[..end]),
+            None => text,
+        }
+    }
+}
+
+fn given(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
+}
+
+/// The signal of that name, `INT` or `SIGINT`.
+pub(super) fn signal_of(name: &str) -> Option<Signal> {
+    let upper = name.to_ascii_uppercase();
+    Some(match upper.strip_prefix("SIG").unwrap_or(&upper) {
+        "HUP" => Signal::HUP,
+        "INT" => Signal::INT,
+        "QUIT" => Signal::QUIT,
+        "KILL" => Signal::KILL,
+        "USR1" => Signal::USR1,
+        "USR2" => Signal::USR2,
+        "TERM" => Signal::TERM,
+        _ => return None,
+    })
+}
+
+impl Exec {
+    pub(super) fn cmd_line(&self) -> Line<'_> {
+        Line {
+            text: given(self.cmd.as_ref()).unwrap_or_default(),
+            args: self.args.as_deref(),
+            shell: given(self.shell.as_ref()),
+            cwd: self.cwd.as_deref(),
+        }
+    }
+
+    pub(super) fn watch_line(&self) -> Option<Line<'_>> {
+        Line::of(self.watchcmd.as_ref(), self.watchshell.as_ref(), self.watchcwd.as_ref())
+    }
+
+    pub(super) fn if_line(&self) -> Option<Line<'_>> {
+        Line::of(self.ifcmd.as_ref(), self.ifshell.as_ref(), self.ifcwd.as_ref())
+    }
+
+    pub(super) fn nif_line(&self) -> Option<Line<'_>> {
+        Line::of(self.nifcmd.as_ref(), self.nifshell.as_ref(), self.nifcwd.as_ref())
+    }
+
+    pub(super) fn done_line(&self) -> Option<Line<'_>> {
+        Line::of(self.donecmd.as_ref(), self.doneshell.as_ref(), self.donecwd.as_ref())
+    }
+
+    /// The command of a line. `inherits`: without `env`, the engine's environment is taken.
+    pub(super) fn command(&self, line: &Line<'_>, inherits: bool) -> Command {
+        let mut command = match (line.shell, line.args) {
+            (Some(shell), _) => Command::shell(shell, line.text),
+            (None, Some(args)) => Command::new(line.text).args(args),
+            (None, None) => {
+                let mut words = line.text.split_whitespace();
+                Command::new(words.next().unwrap_or_default()).args(words)
+            }
+        };
+        command.env = match (&self.env, inherits) {
+            (None, true) => CommandEnv::Inherit,
+            (env, _) => {
+                let vars = env.iter().flat_map(|env| env.iter());
+                let path = [("PATH".into(), PATH.into())].into_iter();
+                CommandEnv::Explicit(
+                    path.chain(vars.map(|(name, value)| (name.into(), value.expose().into()))).collect(),
+                )
+            }
+        };
+        command.cwd = line.cwd.map(Path::to_path_buf);
+        command.user = given(self.user.as_ref()).map(Account::from);
+        command.group = given(self.group.as_ref()).map(Account::from);
+        command.timeout = Some(self.timeout.0).filter(|timeout| !timeout.is_zero());
+        command.stop(self.sig.as_deref().and_then(signal_of).unwrap_or(Signal::TERM), GRACE)
+    }
+
+    /// What makes the command what it is, without what may be secret: good for disks.
+    pub(super) fn definition_hex(&self) -> String {
+        self.definition().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn definition(&self) -> Digest {
+        let cmd = (&self.cmd, &self.args, &self.shell, &self.cwd);
+        digest_of(&(cmd, &self.user, &self.group, &self.donecmd, &self.doneshell, &self.donecwd))
+    }
+
+    /// What makes the command what it is, its variables among it: for memory alone, as variables may be guessed from a digest.
+    pub(super) fn definition_in_memory(&self) -> Digest {
+        digest_of(&(self.definition(), &self.env))
+    }
+}

@@ -1,0 +1,98 @@
+//! The variables of a command.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::resource::{Accepts, Secret};
+
+/// The value of a variable: text, or a secret that is shown nowhere. In data a secret is written `{ secret: text }`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum EnvValue {
+    /// Text.
+    Plain(String),
+    /// A secret.
+    Secret {
+        /// It.
+        secret: Secret<String>,
+    },
+}
+
+impl EnvValue {
+    pub(super) fn expose(&self) -> &str {
+        match self {
+            EnvValue::Plain(text) => text,
+            EnvValue::Secret { secret } => secret.expose(),
+        }
+    }
+}
+
+impl From<&str> for EnvValue {
+    fn from(text: &str) -> EnvValue {
+        EnvValue::Plain(text.to_owned())
+    }
+}
+
+impl From<String> for EnvValue {
+    fn from(text: String) -> EnvValue {
+        EnvValue::Plain(text)
+    }
+}
+
+impl From<Secret<String>> for EnvValue {
+    fn from(secret: Secret<String>) -> EnvValue {
+        EnvValue::Secret { secret }
+    }
+}
+
+/// The variables of a command, by name. Set from `[("NAME", "value")]`, or built; a received secret becomes a variable by `map`:
+///
+/// ```
+/// use mgmt::prelude::*;
+/// use mgmt::resources::Env;
+/// let mut g = Graph::new("demo");
+/// let pw = g.add(Password::new("admin"));
+/// g.add(Exec::new("login").cmd("login --batch").env(pw.password().map(|p| Env::new().var("WHO", "admin").var("TOKEN", p))));
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Env(BTreeMap<String, EnvValue>);
+
+impl Env {
+    /// No variables.
+    pub fn new() -> Env {
+        Env::default()
+    }
+
+    /// One more variable.
+    #[must_use]
+    pub fn var(mut self, name: impl Into<String>, value: impl Into<EnvValue>) -> Env {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// The variables, in the order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &EnvValue)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value))
+    }
+}
+
+impl<K: Into<String>, V: Into<EnvValue>> FromIterator<(K, V)> for Env {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(vars: I) -> Env {
+        Env(vars.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl<K: Into<String>, V: Into<EnvValue>, const N: usize> Accepts<[(K, V); N]> for Env {
+    fn accept(vars: [(K, V); N]) -> Env {
+        vars.into_iter().collect()
+    }
+}
+
+impl<K: Into<String>, V: Into<EnvValue>> Accepts<BTreeMap<K, V>> for Env {
+    fn accept(vars: BTreeMap<K, V>) -> Env {
+        vars.into_iter().collect()
+    }
+}

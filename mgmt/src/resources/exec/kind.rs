@@ -1,0 +1,277 @@
+//! The kind itself: its fields, and what an operation does.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Resource;
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx};
+use crate::resources::exec::command::{Line, signal_of};
+use crate::resources::exec::env::Env;
+use crate::resources::exec::state::{Outputs, Record, State};
+use crate::resources::exec::watch;
+use crate::resources::seconds::Seconds;
+use crate::sys::process::{Leftovers, run};
+
+/// Runs a command.
+///
+/// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) it runs once in the life of the process, again when its watch command says
+/// a line or a watched file changes, and again when it is refreshed. With guards it runs whenever all of them say so: they are asked at each
+/// check, also under noop, so they must be harmless.
+///
+/// The command runs in a process group of its own, with its standard input closed. An exit code other than 0, and death by a signal, is a failure.
+/// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "exec")]
+pub struct Exec {
+    /// What it is called.
+    #[resource(name)]
+    pub(super) name: String,
+    /// The command to run. Must be given.
+    pub(super) cmd: Option<String>,
+    /// The command's arguments, passed on as they are; `cmd` is then the program alone, and may hold blanks.
+    pub(super) args: Option<Vec<String>>,
+    /// The shell that runs `cmd`, as `<shell> -c <cmd>`. Default: none.
+    pub(super) shell: Option<String>,
+    /// The directory in which `cmd` runs, an absolute path. Default: the one in which the engine runs.
+    pub(super) cwd: Option<PathBuf>,
+    /// The variables of all commands here; `PATH` has the usual directories unless it is among them, and there are no others. Default: only
+    /// that `PATH`; in graphs from YAML, the environment of the engine.
+    pub(super) env: Option<Env>,
+    /// The user as whom all commands here run, by name or number; needs root. Default: the engine's.
+    pub(super) user: Option<String>,
+    /// The group as which all commands here run, by name or number; needs root. Default: the user's.
+    pub(super) group: Option<String>,
+    /// How long `cmd`, a guard or `donecmd` may take; then its whole process group is stopped, and it has failed. 0, the default: any time.
+    #[resource(default)]
+    pub(super) timeout: Seconds,
+    /// The signal that asks a command to stop when its time is over, for example `INT`; 5 seconds later it is killed. Default: `TERM`.
+    pub(super) sig: Option<String>,
+    /// A command that runs all the time: each line that it says, unless empty, runs `cmd`, if the guards agree. Its end is a failed watch.
+    pub(super) watchcmd: Option<String>,
+    /// The shell that runs `watchcmd`. Default: none.
+    pub(super) watchshell: Option<String>,
+    /// The directory in which `watchcmd` runs. Default: the one in which the engine runs.
+    pub(super) watchcwd: Option<PathBuf>,
+    /// Files whose change runs `cmd`, if the guards agree: absolute paths. One that `cmd` itself changes would run it again and again.
+    #[resource(default)]
+    pub(super) watchfiles: Vec<PathBuf>,
+    /// A guard: `cmd` runs only if this one succeeds. If it exits with another code nothing is to be done; if it can't be executed, or is killed,
+    /// that is a failure.
+    pub(super) ifcmd: Option<String>,
+    /// The shell that runs `ifcmd`. Default: none.
+    pub(super) ifshell: Option<String>,
+    /// The directory in which `ifcmd` runs. Default: the one in which the engine runs.
+    pub(super) ifcwd: Option<PathBuf>,
+    /// What `ifcmd` must say on its standard output, blanks at both ends aside, for `cmd` to run; it must succeed too.
+    pub(super) ifequals: Option<String>,
+    /// A guard: `cmd` runs unless this one succeeds.
+    pub(super) nifcmd: Option<String>,
+    /// The shell that runs `nifcmd`. Default: none.
+    pub(super) nifshell: Option<String>,
+    /// The directory in which `nifcmd` runs. Default: the one in which the engine runs.
+    pub(super) nifcwd: Option<PathBuf>,
+    /// A guard: `cmd` runs only while nothing is at this path, or if one of `mtimes` is newer than it.
+    pub(super) creates: Option<PathBuf>,
+    /// A guard: `cmd` runs only if one of these files is newer than `creates`, or without that than at the last run, also one before a restart.
+    #[resource(default)]
+    pub(super) mtimes: Vec<PathBuf>,
+    /// A command that runs after `cmd` has succeeded. Once both have, they are done: remembered beyond restarts, until the command here is another,
+    /// or a refresh. If it fails, the whole has failed.
+    pub(super) donecmd: Option<String>,
+    /// The shell that runs `donecmd`. Default: none.
+    pub(super) doneshell: Option<String>,
+    /// The directory in which `donecmd` runs. Default: the one in which the engine runs.
+    pub(super) donecwd: Option<PathBuf>,
+    /// `cmd` runs only when it is refreshed, and the guards agree. Default: false.
+    #[resource(default)]
+    pub(super) refreshonly: bool,
+
+    /// What `cmd` said on its standard output, to the letter. Output that is not UTF-8, or longer than 2 MiB, is not sent.
+    #[resource(send)]
+    pub(super) stdout: String,
+    /// What `cmd` said on its standard error.
+    #[resource(send)]
+    pub(super) stderr: String,
+    /// Its standard output, followed by its standard error.
+    #[resource(send)]
+    pub(super) output: String,
+}
+
+impl Converge for Exec {
+    type Drift = Change;
+
+    fn validate(&self) -> Result<(), String> {
+        self.validate_lines()?;
+        self.validate_paths()?;
+        if let Some(sig) = &self.sig
+            && signal_of(sig).is_none()
+        {
+            return Err(format!("`sig` is `{sig}`: give one of INT, TERM, HUP, QUIT, USR1, USR2, KILL"));
+        }
+        if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
+            return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
+                 leave out either"
+                .to_owned());
+        }
+        for (name, value) in self.env.iter().flat_map(Env::iter) {
+            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
+                return Err(format!(
+                    "`env`: `{}` can't be a variable: no name, a `=` or a NUL byte",
+                    name.escape_debug()
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let need = if self.refreshonly { None } else { self.need(cx, false).await? };
+        if need.is_none()
+            && let Some(record) = self.record(cx).await?
+        {
+            send(cx, &record.outputs);
+        }
+        Ok(need.map(|why| Change::new("cmd", why, format_args!("run `{}`", self.cmd_line().shown()))))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        self.run(cx).await
+    }
+
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let need = self.need(cx, true).await?;
+        if need.is_some() {
+            self.run(cx).await?;
+        }
+        Ok(need.is_some())
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let mut watch = Watch::none();
+        for path in self.watchfiles.iter().chain(&self.mtimes).chain(&self.creates) {
+            watch = watch.and(cx.fs().path(path));
+        }
+        if let Some(line) = self.watch_line() {
+            watch = watch.and(watch::lines(self.command(&line, cx.inherits_env()), cx.local::<State>()));
+        }
+        watch
+    }
+}
+
+impl Exec {
+    /// Runs the command, whatever the guards say.
+    async fn run(&self, cx: &ApplyCx) -> Result<()> {
+        let line = self.cmd_line();
+        let command = self.command(&line, cx.inherits_env());
+        let state = cx.local::<State>();
+        // All that is seen from here on is later than what this run has seen, and needs another.
+        let seen = state.lines();
+        let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
+        let output = run(&command).await.and_then(|output| output.require_success(&command));
+        let output = output.context(format_args!("`{}`", line.shown()))?;
+        tracing::debug!(target: "mgmt::exec", exec = %cx.id(), stdout = %output.stdout.text(), stderr = %output.stderr.text(), "ran");
+        let done = match self.done_line() {
+            None => false,
+            Some(line) => {
+                let command = self.command(&line, cx.inherits_env()).leftovers(Leftovers::Kill);
+                let ran = run(&command).await.and_then(|output| output.require_success(&command));
+                ran.context(format_args!("donecmd `{}`", line.shown())).map(|_| true)?
+            }
+        };
+        let outputs = Outputs::of(&output);
+        for (name, text) in [("stdout", &outputs.stdout), ("stderr", &outputs.stderr)] {
+            if text.is_none() {
+                tracing::warn!(target: "mgmt::exec", exec = %cx.id(), "{name} is not sent: it is not UTF-8, or longer than 2 MiB");
+            }
+        }
+        let record = Arc::new(Record { definition: self.definition_hex(), done, mtimes, outputs });
+        state.ran(self.definition_in_memory(), seen, files, Arc::clone(&record));
+        // Without a guard it runs in each process anyway, and nothing need be remembered.
+        if self.is_guarded() || self.refreshonly {
+            record.write(cx).await?;
+        }
+        send(cx, &record.outputs);
+        Ok(())
+    }
+
+    /// What is remembered of the last run of this very command.
+    pub(super) async fn record(&self, cx: &CheckCx) -> Result<Option<Arc<Record>>> {
+        let state = cx.local::<State>();
+        if !state.is_loaded() {
+            state.load(Record::read(cx).await?);
+        }
+        let definition = self.definition_hex();
+        Ok(state.record().filter(|record| record.definition == definition))
+    }
+
+    /// When the files of `mtimes` changed last, in nanoseconds since 1970; those that don't exist left out.
+    pub(super) async fn mtimes_now(&self, cx: &CheckCx) -> Result<BTreeMap<PathBuf, i128>> {
+        let found = self.signatures(cx, &self.mtimes).await?;
+        Ok(found.into_iter().filter_map(|(path, signature)| Some((path, signature?.mtime_ns))).collect())
+    }
+}
+
+fn send(cx: &CheckCx, outputs: &Outputs) {
+    if let Some(stdout) = &outputs.stdout {
+        cx.send(Exec::STDOUT, stdout.clone());
+    }
+    if let Some(stderr) = &outputs.stderr {
+        cx.send(Exec::STDERR, stderr.clone());
+    }
+    if let (Some(stdout), Some(stderr)) = (&outputs.stdout, &outputs.stderr) {
+        cx.send(Exec::OUTPUT, format!("{stdout}{stderr}"));
+    }
+}
+
+impl Exec {
+    fn validate_lines(&self) -> Result<(), String> {
+        if self.cmd_line().text.trim().is_empty() {
+            return Err(
+                "`cmd` is missing: give the command to run. (It can't be received; `args` and `env` can.)".to_owned()
+            );
+        }
+        if self.args.is_some() && self.shell.is_some() {
+            return Err("`args` with `shell`: a shell takes the whole script as `cmd`; leave out either".to_owned());
+        }
+        if self.ifequals.is_some() && self.if_line().is_none() {
+            return Err("`ifequals` compares what `ifcmd` says: give that too".to_owned());
+        }
+        let parts = [
+            ("watchcmd", self.watch_line(), "watchshell", &self.watchshell, "watchcwd", &self.watchcwd),
+            ("ifcmd", self.if_line(), "ifshell", &self.ifshell, "ifcwd", &self.ifcwd),
+            ("nifcmd", self.nif_line(), "nifshell", &self.nifshell, "nifcwd", &self.nifcwd),
+            ("donecmd", self.done_line(), "doneshell", &self.doneshell, "donecwd", &self.donecwd),
+        ];
+        for (cmd, line, shell, has_shell, cwd, has_cwd) in parts {
+            let stray = [(shell, has_shell.as_ref().is_some_and(|s| !s.is_empty())), (cwd, has_cwd.is_some())];
+            if let (None, Some((stray, _))) = (&line, stray.iter().find(|(_, given)| *given)) {
+                return Err(format!("`{stray}` without `{cmd}`, which it is for: give that, or leave it out"));
+            }
+        }
+        let texts = [Some(self.cmd_line()), self.watch_line(), self.if_line(), self.nif_line(), self.done_line()];
+        let args = self.args.iter().flatten().map(String::as_str);
+        match texts.iter().flatten().map(|line: &Line<'_>| line.text).chain(args).find(|text| text.contains('\0')) {
+            Some(text) => Err(format!("`{}` holds a NUL byte, which no command can", text.escape_debug())),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_paths(&self) -> Result<(), String> {
+        let single = [
+            ("cwd", &self.cwd),
+            ("watchcwd", &self.watchcwd),
+            ("ifcwd", &self.ifcwd),
+            ("nifcwd", &self.nifcwd),
+            ("donecwd", &self.donecwd),
+            ("creates", &self.creates),
+        ];
+        let single = single.into_iter().filter_map(|(field, path)| Some((field, path.as_ref()?)));
+        let lists = [("watchfiles", &self.watchfiles), ("mtimes", &self.mtimes)];
+        let lists = lists.into_iter().flat_map(|(field, paths)| paths.iter().map(move |path| (field, path)));
+        for (field, path) in single.chain(lists) {
+            crate::sys::fs::normal_form(path).map_err(|error| format!("`{field}`: `{}`: {error}", path.display()))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,13 @@
+//! `exec`: runs commands, once or whenever a guard, a watch or a refresh says so.
+
+mod command;
+mod env;
+mod guard;
+mod kind;
+mod state;
+#[cfg(test)]
+mod tests;
+mod watch;
+
+pub use env::{Env, EnvValue};
+pub use kind::{Exec, ExecBuilder, ExecHandle};

@@ -1,0 +1,108 @@
+//! The ways of a message: our own log, the journal of systemd, syslog.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Error, Result};
+use crate::resources::msg::kind::Msg;
+use crate::resources::msg::priority::Priority;
+use crate::sys::task::blocking;
+
+/// What journald takes in one datagram, by its own documentation; more would have to go by a file.
+const DATAGRAM_BYTES_MAX: usize = 200 << 10;
+
+/// Where the daemons listen.
+#[derive(Clone, Debug)]
+pub(super) struct Sockets {
+    pub(super) journal: PathBuf,
+    pub(super) syslog: PathBuf,
+}
+
+impl Default for Sockets {
+    fn default() -> Sockets {
+        Sockets { journal: "/run/systemd/journal/socket".into(), syslog: "/dev/log".into() }
+    }
+}
+
+impl Msg {
+    /// Writes it to our own log. Where that goes, and what of it, is the program's choice.
+    pub(super) fn print(&self, noop: bool) {
+        let (name, body, noop) = (self.name.escape_debug(), self.body(), if noop { " (noop)" } else { "" });
+        let fields: String = self.fields.iter().map(|(key, value)| format!(" {key}={value:?}")).collect();
+        match self.priority {
+            Priority::Emerg | Priority::Alert | Priority::Crit | Priority::Err => {
+                tracing::error!(target: "mgmt::msg", "msg[{name}]{noop}: {body}{fields}");
+            }
+            Priority::Warning => tracing::warn!(target: "mgmt::msg", "msg[{name}]{noop}: {body}{fields}"),
+            Priority::Notice | Priority::Info => {
+                tracing::info!(target: "mgmt::msg", "msg[{name}]{noop}: {body}{fields}");
+            }
+            Priority::Debug => tracing::debug!(target: "mgmt::msg", "msg[{name}]{noop}: {body}{fields}"),
+        }
+    }
+
+    /// Sends it to the journal, in its native form.
+    pub(super) async fn to_journal(&self, sockets: &Sockets) -> Result<()> {
+        let mut entry = Vec::new();
+        let own = [
+            ("MESSAGE", self.body().to_owned()),
+            ("PRIORITY", self.priority.number().to_string()),
+            ("SYSLOG_IDENTIFIER", "mgmt".to_owned()),
+            ("MGMT_RESOURCE", format!("msg[{}]", self.name)),
+        ];
+        let fields = self.fields.iter().map(|(key, value)| (key.to_ascii_uppercase(), value.clone()));
+        for (key, value) in own.into_iter().map(|(key, value)| (key.to_owned(), value)).chain(fields) {
+            put(&mut entry, &key, &value);
+        }
+        send("journal", "systemd-journald", sockets.journal.clone(), entry).await
+    }
+
+    /// Sends it to syslog. Without a time: local syslog daemons put their own, and none of them has to know our time zone.
+    pub(super) async fn to_syslog(&self, sockets: &Sockets) -> Result<()> {
+        const FACILITY_DAEMON: u8 = 3;
+        let fields: String = self.fields.iter().map(|(key, value)| format!(" {key}={value:?}")).collect();
+        let text = format!(
+            "<{}>mgmt[{}]: {}{fields}",
+            FACILITY_DAEMON * 8 + self.priority.number(),
+            std::process::id(),
+            self.body()
+        );
+        send("syslog", "a syslog daemon", sockets.syslog.clone(), text.into_bytes()).await
+    }
+}
+
+/// One field of a journal entry. The form with a length holds any text, newlines too.
+fn put(entry: &mut Vec<u8>, key: &str, value: &str) {
+    entry.extend_from_slice(key.as_bytes());
+    entry.push(b'\n');
+    entry.extend_from_slice(&(value.len() as u64).to_le_bytes());
+    entry.extend_from_slice(value.as_bytes());
+    entry.push(b'\n');
+}
+
+async fn send(field: &'static str, daemon: &'static str, socket: PathBuf, datagram: Vec<u8>) -> Result<()> {
+    if datagram.len() > DATAGRAM_BYTES_MAX {
+        let (have, most) = (datagram.len(), DATAGRAM_BYTES_MAX);
+        return Err(Error::new(format!("`{field}`: the message has {have} bytes, and {most} are the most")));
+    }
+    let sent = blocking(move || send_now(&socket, &datagram).map_err(|error| explain(field, daemon, &socket, &error)));
+    sent.await
+}
+
+fn send_now(socket: &Path, datagram: &[u8]) -> io::Result<()> {
+    let own = UnixDatagram::unbound()?;
+    // A daemon that takes nothing must not hold us for ever.
+    own.set_write_timeout(Some(std::time::Duration::from_secs(10)))?;
+    own.send_to(datagram, socket).map(drop)
+}
+
+fn explain(field: &str, daemon: &str, socket: &Path, error: &io::Error) -> Error {
+    let why = match error.kind() {
+        ErrorKind::NotFound => format!("there is no socket {}: is {daemon} running here?", socket.display()),
+        ErrorKind::ConnectionRefused => format!("nobody listens at {}: is {daemon} running?", socket.display()),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("{daemon} takes nothing at {}", socket.display()),
+        _ => format!("{}: {error}", socket.display()),
+    };
+    Error::new(format!("`{field}`: {why}"))
+}

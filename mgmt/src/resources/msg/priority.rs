@@ -1,0 +1,42 @@
+//! How urgent a message is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How urgent a message is, as syslog has it: the most urgent first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Priority {
+    /// The system is unusable.
+    #[serde(alias = "Emerg")]
+    Emerg,
+    /// Act at once.
+    #[serde(alias = "Alert")]
+    Alert,
+    /// Critical.
+    #[serde(alias = "Crit")]
+    Crit,
+    /// An error.
+    #[serde(alias = "Err")]
+    Err,
+    /// A warning.
+    #[serde(alias = "Warning")]
+    Warning,
+    /// Normal, but worth a note.
+    #[default]
+    #[serde(alias = "Notice")]
+    Notice,
+    /// For information.
+    #[serde(alias = "Info")]
+    Info,
+    /// For whoever looks for a fault.
+    #[serde(alias = "Debug")]
+    Debug,
+}
+
+impl Priority {
+    /// 0 for the most urgent, to 7.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+}

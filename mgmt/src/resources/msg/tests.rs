@@ -1,0 +1,211 @@
+//! Messages for real: to a log, and to sockets that stand for the daemons.
+
+use std::any::TypeId;
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::os::unix::net::UnixDatagram;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::resource::{Declare as _, Resource as _, Secret};
+use crate::resources::msg::deliver::Sockets;
+use crate::resources::msg::{Msg, Priority};
+use crate::resources::trial::Host;
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What this thread logs goes here from now on.
+    fn start() -> (Log, tracing::subscriber::DefaultGuard) {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_max_level(tracing::Level::TRACE)
+            .without_time()
+            .with_ansi(false)
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines since the last call.
+    fn take(&self) -> Vec<String> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        String::from_utf8(bytes).unwrap().lines().filter(|line| line.contains("msg[")).map(str::to_owned).collect()
+    }
+}
+
+#[tokio::test]
+async fn it_is_said_once_again_when_it_changes_and_at_each_refresh() {
+    let (log, _guard) = Log::start();
+    let mut host = Host::new();
+    let msg = host.add(Msg::new("hello"));
+    let outcome = msg.settle().await.unwrap();
+    assert_eq!(outcome.found[0].to, "say `hello`");
+    assert_eq!(log.take(), [" INFO mgmt::msg: msg[hello]: hello"]);
+    assert!(msg.settle().await.unwrap().in_sync());
+    assert!(log.take().is_empty());
+    let other = msg.becomes(Msg::new("hello").body("other {text}").priority(Priority::Warning).fields([("A", "b c")]));
+    other.settle().await.unwrap();
+    assert_eq!(log.take(), [" WARN mgmt::msg: msg[hello]: other {text} A=\"b c\""]);
+    assert!(other.refresh().await.unwrap().0);
+    assert_eq!(log.take().len(), 1);
+    host.restart();
+    host.add(Msg::new("hello")).settle().await.unwrap();
+    assert_eq!(log.take().len(), 1);
+}
+
+#[tokio::test]
+async fn each_priority_has_its_level() {
+    let (log, _guard) = Log::start();
+    let host = Host::new();
+    for (priority, level) in [
+        (Priority::Emerg, "ERROR"),
+        (Priority::Alert, "ERROR"),
+        (Priority::Crit, "ERROR"),
+        (Priority::Err, "ERROR"),
+        (Priority::Warning, " WARN"),
+        (Priority::Notice, " INFO"),
+        (Priority::Info, " INFO"),
+        (Priority::Debug, "DEBUG"),
+    ] {
+        host.add(Msg::new("m").priority(priority)).settle().await.unwrap();
+        assert_eq!(log.take(), [format!("{level} mgmt::msg: msg[m]: m")]);
+    }
+}
+
+#[tokio::test]
+async fn under_noop_it_is_printed_once_and_marked_so() {
+    let (log, _guard) = Log::start();
+    let host = Host::new();
+    let msg = host.add(Msg::new("m").journal(true)).noop();
+    for _ in 0..2 {
+        assert_eq!(msg.settle().await.unwrap().found.len(), 2);
+    }
+    assert_eq!(log.take(), [" INFO mgmt::msg: msg[m] (noop): m"]);
+}
+
+/// Sockets that stand for the daemons.
+fn daemons(host: &Host) -> (Sockets, UnixDatagram, UnixDatagram) {
+    let sockets = Sockets { journal: host.path("journal"), syslog: host.path("syslog") };
+    let listen = |path| {
+        let socket = UnixDatagram::bind(path).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket
+    };
+    let (journal, syslog) = (listen(&sockets.journal), listen(&sockets.syslog));
+    (sockets, journal, syslog)
+}
+
+fn receive(socket: &UnixDatagram) -> Vec<u8> {
+    let mut buffer = vec![0; 1 << 20];
+    let length = socket.recv(&mut buffer).unwrap();
+    buffer[..length].to_vec()
+}
+
+/// Reads a journal entry as journald does.
+fn entry(mut bytes: &[u8]) -> BTreeMap<String, String> {
+    let mut fields = BTreeMap::new();
+    while let Some(end) = bytes.iter().position(|b| *b == b'\n') {
+        let key = String::from_utf8(bytes[..end].to_vec()).unwrap();
+        let (length, rest) = bytes[end + 1..].split_at(8);
+        let (value, rest) = rest.split_at(u64::from_le_bytes(length.try_into().unwrap()) as usize);
+        assert_eq!(rest[0], b'\n');
+        fields.insert(key, String::from_utf8(value.to_vec()).unwrap());
+        bytes = &rest[1..];
+    }
+    assert!(bytes.is_empty());
+    fields
+}
+
+#[tokio::test]
+async fn the_journal_gets_its_fields_and_syslog_its_line() {
+    let host = Host::new();
+    let (sockets, journal, syslog) = daemons(&host);
+    let msg = Msg::new("m").body("two\nlines").priority(Priority::Crit).fields([("unit_Name", "x\ny")]);
+    let msg = msg.journal(true).syslog(true).finish().0;
+    let cx = host.apply_cx(&msg);
+    msg.say(&cx, &sockets).await.unwrap();
+    let fields = entry(&receive(&journal));
+    let expected = [
+        ("MESSAGE", "two\nlines"),
+        ("MGMT_RESOURCE", "msg[m]"),
+        ("PRIORITY", "2"),
+        ("SYSLOG_IDENTIFIER", "mgmt"),
+        ("UNIT_NAME", "x\ny"),
+    ];
+    assert_eq!(fields.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect::<Vec<_>>(), expected);
+    let line = String::from_utf8(receive(&syslog)).unwrap();
+    assert_eq!(line, format!("<26>mgmt[{}]: two\nlines unit_Name=\"x\\ny\"", std::process::id()));
+}
+
+#[tokio::test]
+async fn a_daemon_that_is_not_there_is_named_and_the_others_are_not_told_twice() {
+    let (log, _guard) = Log::start();
+    let host = Host::new();
+    let (sockets, journal, syslog) = daemons(&host);
+    std::fs::remove_file(&sockets.journal).unwrap();
+    drop(journal);
+    let msg = Msg::new("m").journal(true).syslog(true).finish().0;
+    let cx = host.apply_cx(&msg);
+    let said = msg.say(&cx, &sockets).await.unwrap_err().to_string();
+    assert!(said.starts_with("`journal`: there is no socket /") && said.ends_with("is systemd-journald running here?"));
+    receive(&syslog);
+    let journal = UnixDatagram::bind(&sockets.journal).unwrap();
+    msg.say(&cx, &sockets).await.unwrap();
+    assert_eq!(entry(&receive(&journal))["MESSAGE"], "m");
+    assert_eq!(log.take().len(), 1);
+    syslog.set_nonblocking(true).unwrap();
+    assert!(syslog.recv(&mut [0; 9]).is_err(), "syslog was told once");
+}
+
+#[tokio::test]
+async fn a_message_that_is_too_long_for_a_daemon_is_refused() {
+    let host = Host::new();
+    let (sockets, _journal, _syslog) = daemons(&host);
+    let msg = Msg::new("m").body("x".repeat(300_000)).journal(true).finish().0;
+    let said = msg.say(&host.apply_cx(&msg), &sockets).await.unwrap_err().to_string();
+    assert!(said.contains("`journal`: the message has 300"), "{said}");
+}
+
+#[test]
+fn a_key_that_the_journal_would_drop_is_refused() {
+    let host = Host::new();
+    let said = |fields: &[(&str, &str)]| {
+        let fields: BTreeMap<String, String> = fields.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
+        host.add(Msg::new("m").fields(fields)).validate()
+    };
+    for key in ["", "_A", "1A", "a-b", "ä", &"k".repeat(65)] {
+        assert!(said(&[(key, "x")]).unwrap_err().contains("is no key"), "{key}");
+    }
+    assert!(said(&[("message", "x")]).unwrap_err().contains("set already"));
+    assert!(said(&[("a", "x"), ("A", "x")]).unwrap_err().contains("twice"));
+    assert_eq!(said(&[("a_1", "x"), (&"k".repeat(64), "x")]), Ok(()));
+}
+
+#[test]
+fn no_secret_can_be_sent_to_it() {
+    let body = &Msg::spec().fields[0];
+    assert_eq!(body.name, "body");
+    assert!((body.takes)(TypeId::of::<String>()) && !(body.takes)(TypeId::of::<Secret<String>>()));
+}
+
+#[test]
+fn an_unknown_priority_is_an_error_that_lists_them() {
+    let read = |text: &str| serde_json::from_value::<Priority>(text.into());
+    assert_eq!(read("Err").unwrap(), Priority::Err);
+    assert_eq!(read("err").unwrap(), Priority::Err);
+    let said = read("urgent").unwrap_err().to_string();
+    assert!(said.contains("`urgent`") && said.contains("`warning`"), "{said}");
+}

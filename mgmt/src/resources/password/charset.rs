@@ -1,0 +1,49 @@
+//! The characters that a password is made of.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The characters that a password is made of; each is as likely as any other, at each place.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Charset {
+    /// `a` to `z` and `A` to `Z`: 5.7 bits a character.
+    #[default]
+    Letters,
+    /// The same and `0` to `9`: 5.9 bits a character.
+    Alnum,
+    /// `0` to `9`: 3.3 bits a character.
+    Digits,
+    /// These, each once: 2 to 256 of them, no control characters.
+    Chars(String),
+}
+
+impl Charset {
+    /// All of them.
+    pub fn chars(&self) -> &str {
+        match self {
+            Charset::Letters => "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",
+            Charset::Alnum => "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789",
+            Charset::Digits => "0123456789",
+            Charset::Chars(chars) => chars,
+        }
+    }
+
+    pub(super) fn validate(&self) -> Result<(), String> {
+        let chars = self.chars();
+        let different: BTreeSet<char> = chars.chars().collect();
+        match chars.chars().count() {
+            count @ (0 | 1) => Err(format!("`charset` has {count} characters: give at least 2, or nobody need guess")),
+            count if count > 256 => Err(format!("`charset` has {count} characters: at most 256 are allowed")),
+            count if different.len() < count => {
+                Err("`charset` has a character twice, which would make it twice as likely: give each once".to_owned())
+            }
+            _ if chars.chars().any(char::is_control) => {
+                Err("`charset` has a control character, which can't be typed: leave it out".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}

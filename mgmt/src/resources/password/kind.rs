@@ -1,0 +1,213 @@
+//! The kind itself.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::Resource;
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret};
+use crate::resources::password::charset::Charset;
+use crate::resources::password::mark::{Known, Mark, State};
+use crate::sys::fs::{Attributes, WriteOptions};
+use crate::sys::rng;
+use crate::sys::task::blocking;
+
+/// The work factor of bcrypt: 2 to the power of this.
+const COST: u32 = 10;
+/// The longest password.
+const LENGTH_MAX: usize = 65_535;
+
+/// Makes a random password when it runs for the first time, and sends it on.
+///
+/// That it was made is remembered, with its bcrypt hash; the password itself is not, unless `saved` is on. After a restart the hash is sent as
+/// before, and whoever received the password can do without: a file is known by its digest. If a receiver needs the text itself, a new password is
+/// made, and all receivers follow. A new one is made, too, on a refresh, and when `length` or `charset` is another.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "password", unwatched)]
+pub struct Password {
+    /// What it is called.
+    #[resource(name)]
+    name: String,
+    /// How many characters it has: 1 to 65535. Default: 24. (bcrypt, and so `hash`, regards the first 72 bytes.)
+    #[resource(default = 24usize)]
+    length: usize,
+    /// What it is made of. Default: letters.
+    #[resource(default)]
+    charset: Charset,
+    /// Also keep its text, in a file below the engine's working directory that only the engine's user can read. Default: false.
+    #[resource(default)]
+    saved: bool,
+
+    /// The password, without a newline.
+    #[resource(send)]
+    password: Secret<String>,
+    /// Its bcrypt hash, as web servers and others take it.
+    #[resource(send)]
+    hash: Secret<String>,
+}
+
+/// What is wrong with a password.
+#[derive(Debug)]
+pub enum PasswordDrift {
+    /// There is none, or it is not as desired: a new one is to be made.
+    Generate(Change),
+    /// The file that keeps its text is to be written.
+    Save(Secret<String>),
+    /// The file that keeps its text is to be removed.
+    Forget,
+}
+
+impl Drift for PasswordDrift {
+    fn changes(&self) -> Vec<Change> {
+        vec![match self {
+            PasswordDrift::Generate(change) => change.clone(),
+            PasswordDrift::Save(_) => Change::new("saved", "not saved", "saved"),
+            PasswordDrift::Forget => Change::new("saved", "saved", "not saved"),
+        }]
+    }
+}
+
+/// A password is to be made, for this reason.
+fn generate(from: impl std::fmt::Display) -> Option<PasswordDrift> {
+    Some(PasswordDrift::Generate(Change::new("password", from, "a new one")))
+}
+
+impl Converge for Password {
+    type Drift = PasswordDrift;
+
+    fn validate(&self) -> Result<(), String> {
+        if !(1..=LENGTH_MAX).contains(&self.length) {
+            return Err(format!("`length` is {}: give 1 to {LENGTH_MAX} characters", self.length));
+        }
+        self.charset.validate()
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<PasswordDrift>> {
+        let Some(mark) = Mark::read(cx) else { return Ok(generate("none yet")) };
+        if mark.length != self.length {
+            return Ok(generate(format_args!("one of {} characters", mark.length)));
+        }
+        if mark.charset != self.charset {
+            return Ok(generate("one of other characters"));
+        }
+        let state = cx.local::<State>();
+        let saved = self.read_saved(cx).await?;
+        let mut known = state.known(&mark);
+        if let (None, Some(text)) = (&known, &saved) {
+            let hash = mark.hash.clone();
+            let text = text.clone();
+            // Slow by design, and so done once in the life of a process.
+            known = blocking(move || {
+                let same = bcrypt::verify(text.expose(), &hash).unwrap_or(false);
+                same.then(|| Known { password: text, hash: Secret::new(hash) })
+            })
+            .await;
+            known.iter().for_each(|known| state.set(known.clone()));
+        }
+        match (&known, saved) {
+            (None, None) if self.saved => return Ok(generate("made, but its file is gone")),
+            (None, Some(_)) if self.saved => return Ok(generate("made, but its file holds another")),
+            (Some(known), saved) if self.saved && saved.as_ref() != Some(&known.password) => {
+                return Ok(Some(PasswordDrift::Save(known.password.clone())));
+            }
+            (_, Some(_)) if !self.saved => return Ok(Some(PasswordDrift::Forget)),
+            _ => {}
+        }
+        match known {
+            Some(known) => send(cx, known),
+            None => {
+                cx.send_unchanged(Password::PASSWORD);
+                cx.send(Password::HASH, Secret::new(mark.hash));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn apply(&self, cx: &ApplyCx, drift: PasswordDrift) -> Result<()> {
+        match drift {
+            PasswordDrift::Generate(_) => return self.generate(cx).await,
+            PasswordDrift::Save(password) => self.save(cx, password).await?,
+            PasswordDrift::Forget => {
+                let file = file(cx);
+                cx.change(move |fs| fs.remove_file(file)).await.context("the saved password")?;
+            }
+        }
+        // It is still the same password: whoever received it has nothing to do.
+        cx.unchanged();
+        match Mark::read(cx) {
+            Some(mark) => match cx.local::<State>().known(&mark) {
+                Some(known) => send(cx, known),
+                None => cx.send_unchanged(Password::PASSWORD),
+            },
+            None => return Err(Error::new("its mark vanished meanwhile")),
+        }
+        Ok(())
+    }
+
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        self.generate(cx).await?;
+        Ok(true)
+    }
+}
+
+fn send(cx: &CheckCx, known: Known) {
+    cx.send(Password::PASSWORD, known.password);
+    cx.send(Password::HASH, known.hash);
+}
+
+fn file(cx: &CheckCx) -> PathBuf {
+    cx.var_dir().join("password")
+}
+
+impl Password {
+    /// Makes a new one.
+    async fn generate(&self, cx: &ApplyCx) -> Result<()> {
+        let (length, charset) = (self.length, self.charset.clone());
+        let made = blocking(move || -> io::Result<Known> {
+            let mut text = rng::letters(length, charset.chars())?;
+            let password = Secret::new(std::mem::take(&mut *text));
+            let hash = bcrypt::hash(password.expose(), COST).map_err(io::Error::other)?;
+            Ok(Known { password, hash: Secret::new(hash) })
+        });
+        let known = made.await.context("making a password")?;
+        if self.saved {
+            self.save(cx, known.password.clone()).await?;
+        }
+        let mark = Mark {
+            generated: true,
+            length: self.length,
+            charset: self.charset.clone(),
+            hash: known.hash.expose().clone(),
+        };
+        // In memory first: if we are cut short here, the mark that is written nevertheless finds its password.
+        cx.local::<State>().set(known.clone());
+        cx.set_mark(Some(serde_json::to_vec(&mark)?)).await?;
+        send(cx, known);
+        Ok(())
+    }
+
+    async fn save(&self, cx: &ApplyCx, password: Secret<String>) -> Result<()> {
+        let (dir, file) = (cx.var_dir(), file(cx));
+        let written = cx.change(move |fs| {
+            fs.make_dirs(dir, &Attributes::new().mode(0o700))?;
+            let line = password.map(|text| format!("{text}\n"));
+            fs.write_file(file, line.expose().as_bytes(), &WriteOptions::new().mode(0o600))
+        });
+        written.await.map(drop).context("the saved password")
+    }
+
+    /// The text that an earlier run saved.
+    async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
+        let path = file(cx);
+        // Of four bytes at most is a character of UTF-8.
+        let read = cx.look(move |fs| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
+        match read {
+            Ok(bytes) => {
+                let text = String::from_utf8(bytes).map_err(|_| Error::new("the saved password is not UTF-8"))?;
+                let text = Secret::new(text);
+                Ok(Some(text.map(|text| text.strip_suffix('\n').unwrap_or(text).to_owned())))
+            }
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error).context("the saved password"),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! `timer`: changes every so often, and thereby wakes what depends on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::Resource;
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Result, Watch, WatchCx, WatchEvent};
+use crate::resources::seconds::Seconds;
+use crate::resources::unfold::unfold;
+
+/// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
+/// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "timer")]
+pub struct Timer {
+    /// What it is called.
+    #[resource(name)]
+    name: String,
+    /// From tick to tick. More than 0.
+    interval: Seconds,
+}
+
+/// Ticks, in this process.
+#[derive(Debug, Default)]
+struct State {
+    ticks: AtomicU64,
+    handled: AtomicU64,
+    restart: Notify,
+}
+
+impl State {
+    /// Handles all ticks so far. Whether there were any.
+    fn handle(&self) -> bool {
+        let ticks = self.ticks.load(Ordering::Acquire);
+        self.handled.swap(ticks, Ordering::AcqRel) < ticks
+    }
+}
+
+impl Converge for Timer {
+    type Drift = Change;
+
+    fn validate(&self) -> Result<(), String> {
+        if self.interval.0.is_zero() {
+            return Err("`interval` is 0: give the time from tick to tick".to_owned());
+        }
+        Ok(())
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let state = cx.local::<State>();
+        let (ticks, handled) = (state.ticks.load(Ordering::Acquire), state.handled.load(Ordering::Acquire));
+        Ok((ticks > handled).then(|| Change::new("tick", handled, ticks)))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        cx.local::<State>().handle();
+        Ok(())
+    }
+
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let state = cx.local::<State>();
+        state.handle();
+        state.restart.notify_one();
+        Ok(true)
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let (state, interval) = (cx.local::<State>(), self.interval.0);
+        let step = move |next: Option<Instant>| {
+            let state = Arc::clone(&state);
+            async move {
+                // What lies beyond the end of time never comes.
+                let from = |start: Instant| start.checked_add(interval).unwrap_or_else(far);
+                let Some(mut next) = next else { return Some((Ok(WatchEvent::Ready), Some(from(Instant::now())))) };
+                loop {
+                    tokio::select! {
+                        () = sleep_until(next) => break,
+                        () = state.restart.notified() => next = from(Instant::now()),
+                    }
+                }
+                state.ticks.fetch_add(1, Ordering::AcqRel);
+                // A late tick does not shift those that follow, and missed ones are not made up for.
+                let (now, due) = (Instant::now(), from(next));
+                Some((Ok(WatchEvent::Changed), Some(if due > now { due } else { from(now) })))
+            }
+        };
+        Watch::stream(unfold(None, step))
+    }
+}
+
+/// A point in time that nobody will see.
+fn far() -> Instant {
+    Instant::now() + std::time::Duration::from_secs(86_400 * 365 * 30)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::resources::trial::{Host, Watching};
+
+    async fn ready(watch: &mut Watching) {
+        assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Ready);
+    }
+
+    async fn tick(watch: &mut Watching) -> Duration {
+        let before = Instant::now();
+        assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Changed);
+        before.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_tick_is_a_change_and_the_start_is_none() {
+        let host = Host::new();
+        let timer = host.add(Timer::new("t", 5));
+        let mut watch = timer.watch();
+        ready(&mut watch).await;
+        assert!(timer.settle().await.unwrap().in_sync());
+        assert_eq!(tick(&mut watch).await, Duration::from_secs(5));
+        let outcome = timer.settle().await.unwrap();
+        assert_eq!(outcome.found, [Change::new("tick", 0, 1)]);
+        assert!(timer.settle().await.unwrap().in_sync());
+        assert_eq!(tick(&mut watch).await, Duration::from_secs(5));
+        assert!(!timer.clone().noop().settle().await.unwrap().in_sync());
+        assert!(!timer.settle().await.unwrap().in_sync(), "noop handles nothing");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ticks_that_were_missed_become_one() {
+        let host = Host::new();
+        let timer = host.add(Timer::new("t", Duration::from_millis(1500)));
+        let mut watch = timer.watch();
+        ready(&mut watch).await;
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        assert_eq!(tick(&mut watch).await, Duration::ZERO);
+        assert_eq!(tick(&mut watch).await, Duration::from_millis(1500));
+        assert_eq!(timer.settle().await.unwrap().found, [Change::new("tick", 0, 2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_refresh_starts_the_interval_again_while_it_is_watched() {
+        let host = Host::new();
+        let timer = host.add(Timer::new("t", 10));
+        let mut watch = timer.watch();
+        ready(&mut watch).await;
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        assert!(timer.refresh().await.unwrap().0);
+        assert_eq!(tick(&mut watch).await, Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_interval_does_no_harm() {
+        let host = Host::new();
+        let mut watch = host.add(Timer::new("t", Duration::MAX)).watch();
+        ready(&mut watch).await;
+        let next = watch.next();
+        assert!(tokio::time::timeout(Duration::from_secs(15), next).await.is_err());
+    }
+
+    #[test]
+    fn no_interval_is_refused() {
+        let said = Host::new().add(Timer::new("t", 0)).validate().unwrap_err();
+        assert!(said.contains("`interval` is 0"), "{said}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The one loop of an engine: waits for whatever happens next, and hands it to the core.
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::graph::{GraphConfig, Index};
+use crate::id::Ticket;
+use crate::runtime::core::Core;
+use crate::runtime::event::EventKind;
+use crate::runtime::operate::Done;
+use crate::runtime::status::{Progress, Status};
+use crate::runtime::watches::Said;
+use crate::scheduler::{Input, StopStage};
+
+/// So many commands are carried out before other tasks of the program get their turn.
+const BUDGET: usize = 4096;
+
+/// What somebody outside asks of the loop.
+#[derive(Debug)]
+pub(crate) enum Request {
+    Swap { config: Box<GraphConfig>, index: Box<Index>, reply: oneshot::Sender<()> },
+    Rejected(String),
+    Status(oneshot::Sender<Status>),
+    Progress(oneshot::Sender<Progress>),
+    Pause(oneshot::Sender<()>),
+    Resume(oneshot::Sender<()>),
+    Stop(StopStage),
+}
+
+/// Where things come from.
+#[derive(Debug)]
+pub(crate) struct Inboxes {
+    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
+    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) said: mpsc::UnboundedReceiver<Said>,
+    pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), String>)>,
+}
+
+/// Runs until the engine has stopped; returns what is left of it.
+pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
+    let mut abandoned = false;
+    loop {
+        let more = core.pump(BUDGET);
+        if core.stopped {
+            return core;
+        }
+        if more {
+            // What has happened meanwhile comes first: a long start must not delay an answer.
+            drain(&mut core, &mut inboxes);
+            tokio::task::yield_now().await;
+            continue;
+        }
+        let timeout = core.next_timeout().map(|time| core.clock.instant(time));
+        tokio::select! {
+            Some(done) = inboxes.done.recv() => core.done(done),
+            seen = core.watches.next() => seen.into_iter().for_each(|seen| core.seen(seen)),
+            Some(said) = inboxes.said.recv() => hear(&mut core, said),
+            Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
+            request = inboxes.requests.recv(), if !abandoned => match request {
+                Some(request) => answer(&mut core, request),
+                // Every handle is gone, so nobody could ever stop it: it stops by itself.
+                None => {
+                    abandoned = true;
+                    core.handle(Input::Stop(StopStage::Cancel));
+                }
+            },
+            () = sleep_until(timeout) => core.tick(),
+        }
+        drain(&mut core, &mut inboxes);
+    }
+}
+
+async fn sleep_until(timeout: Option<tokio::time::Instant>) {
+    match timeout {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Takes what is there already, up to a bound.
+fn drain(core: &mut Core, inboxes: &mut Inboxes) {
+    for _ in 0..BUDGET {
+        if let Ok(done) = inboxes.done.try_recv() {
+            core.done(done);
+        } else if let Ok((ticket, result)) = inboxes.committed.try_recv() {
+            core.commit_ended(ticket, result);
+        } else if let Ok(said) = inboxes.said.try_recv() {
+            hear(core, said);
+        } else if let Ok(request) = inboxes.requests.try_recv() {
+            answer(core, request);
+        } else {
+            return;
+        }
+    }
+}
+
+fn hear(core: &mut Core, said: Said) {
+    if let Some(seen) = core.watches.heard(said) {
+        core.seen(seen);
+    }
+}
+
+fn answer(core: &mut Core, request: Request) {
+    // Who asked may have lost interest: then nobody reads the reply.
+    match request {
+        Request::Swap { config, index, reply } => {
+            core.swap(*config, *index);
+            let _ = reply.send(());
+        }
+        Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),
+        Request::Status(reply) => drop(reply.send(core.status())),
+        Request::Progress(reply) => drop(reply.send(core.progress())),
+        Request::Pause(reply) => {
+            core.handle(Input::Pause);
+            let _ = reply.send(());
+        }
+        Request::Resume(reply) => {
+            core.handle(Input::Resume);
+            let _ = reply.send(());
+        }
+        Request::Stop(stage) => core.handle(Input::Stop(stage)),
+    }
+}

@@ -1,0 +1,248 @@
+//! What the engine tells: typed events, for the terminal, for metrics, for tests.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::id::{Generation, ResourceId};
+use crate::resource::Change;
+
+/// Something happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Event {
+    /// When, since the engine started.
+    pub at: Duration,
+    /// What.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A check ended in sync.
+    InSync {
+        /// Who.
+        id: ResourceId,
+    },
+    /// A check found drift.
+    Drifted {
+        /// Who.
+        id: ResourceId,
+        /// What is wrong.
+        changes: Vec<Change>,
+        /// It is in noop: it will not be repaired.
+        noop: bool,
+    },
+    /// An apply ended well.
+    Applied {
+        /// Who.
+        id: ResourceId,
+        /// What it repaired.
+        changes: Vec<Change>,
+        /// It changed something after all.
+        changed: bool,
+        /// A refresh was owed and is paid by it.
+        refreshed: bool,
+        /// From the start of the check that found the drift to the end of the apply.
+        took: Duration,
+    },
+    /// A refresh ended well.
+    Refreshed {
+        /// Who.
+        id: ResourceId,
+        /// How long the refresh took.
+        took: Duration,
+    },
+    /// A refresh has become owed.
+    Owed {
+        /// The notifier.
+        from: ResourceId,
+        /// The notified.
+        to: ResourceId,
+    },
+    /// New values went to a receiver.
+    Sent {
+        /// The sender.
+        from: ResourceId,
+        /// The receiver.
+        to: ResourceId,
+    },
+    /// A check, an apply, a refresh or the watch failed.
+    Failed {
+        /// Who.
+        id: ResourceId,
+        /// Why.
+        error: String,
+        /// It was the watch.
+        watch: bool,
+        /// When it is tried again; `None`: not until a new graph.
+        retry_in: Option<Duration>,
+    },
+    /// An ancestor has failed: this resource waits.
+    Blocked {
+        /// Who.
+        id: ResourceId,
+        /// Its parent through which it is blocked.
+        by: ResourceId,
+    },
+    /// No longer blocked.
+    Unblocked {
+        /// Who.
+        id: ResourceId,
+    },
+    /// It changes again right after each repair: something else writes it too.
+    Flapping {
+        /// Who.
+        id: ResourceId,
+        /// Repairs in the last ten seconds.
+        repairs: u32,
+    },
+    /// A new graph is in force.
+    Swapped {
+        /// Which.
+        generation: Generation,
+        /// Resources that are new.
+        added: u32,
+        /// Resources changed in place.
+        changed: u32,
+        /// Resources that left.
+        removed: u32,
+        /// Resources left alone.
+        kept: u32,
+    },
+    /// A new graph was refused: the old one goes on.
+    Rejected {
+        /// Why.
+        problems: String,
+    },
+    /// All resources have been settled for the converged timeout.
+    Converged,
+    /// A resource is not settled any more.
+    Unconverged,
+    /// Something that the user should know, said once.
+    Warning {
+        /// What.
+        message: String,
+    },
+    /// The engine has ended.
+    Stopped,
+}
+
+impl EventKind {
+    /// The resource that it is about, if it is about one.
+    pub fn id(&self) -> Option<&ResourceId> {
+        match self {
+            EventKind::InSync { id }
+            | EventKind::Drifted { id, .. }
+            | EventKind::Applied { id, .. }
+            | EventKind::Refreshed { id, .. }
+            | EventKind::Failed { id, .. }
+            | EventKind::Blocked { id, .. }
+            | EventKind::Unblocked { id }
+            | EventKind::Flapping { id, .. } => Some(id),
+            EventKind::Owed { to, .. } | EventKind::Sent { to, .. } => Some(to),
+            _ => None,
+        }
+    }
+}
+
+/// One line, without colours: what logs and tests show.
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventKind::InSync { id } => write!(f, "{id}: in sync"),
+            EventKind::Drifted { id, changes, noop } => {
+                write!(f, "{id}: drifted: {}{}", Short(changes), if *noop { " (noop)" } else { "" })
+            }
+            EventKind::Applied { id, changes, changed, refreshed, took } => {
+                let what = if *changed { "repaired" } else { "applied, nothing to change" };
+                let refreshed = if *refreshed { ", refreshed" } else { "" };
+                write!(f, "{id}: {what}{refreshed} in {took:.1?}: {}", Short(changes))
+            }
+            EventKind::Refreshed { id, took } => write!(f, "{id}: refreshed in {took:.1?}"),
+            EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
+            EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
+            EventKind::Failed { id, error, watch, retry_in } => {
+                write!(f, "{id}: {}failed: {error}", if *watch { "watch " } else { "" })?;
+                match retry_in {
+                    Some(delay) => write!(f, " (again in {delay:.1?})"),
+                    None => f.write_str(" (no tries left)"),
+                }
+            }
+            EventKind::Blocked { id, by } => write!(f, "{id}: waits, blocked by {by}"),
+            EventKind::Unblocked { id } => write!(f, "{id}: no longer blocked"),
+            EventKind::Flapping { id, repairs } => {
+                write!(f, "{id}: flapping: repaired {repairs} times in ten seconds, something else changes it too")
+            }
+            EventKind::Swapped { generation, added, changed, removed, kept } => {
+                write!(f, "graph {generation}: {added} added, {changed} changed, {removed} removed, {kept} kept")
+            }
+            EventKind::Rejected { problems } => write!(f, "the new graph is refused, the old one goes on:\n{problems}"),
+            EventKind::Converged => f.write_str("converged"),
+            EventKind::Unconverged => f.write_str("not converged any more"),
+            EventKind::Warning { message } => write!(f, "warning: {message}"),
+            EventKind::Stopped => f.write_str("stopped"),
+        }
+    }
+}
+
+/// A list of changes in one line.
+struct Short<'a>(&'a [Change]);
+
+impl fmt::Display for Short<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN_MAX: usize = 4;
+        for (n, change) in self.0.iter().take(SHOWN_MAX).enumerate() {
+            write!(f, "{}{change}", if n == 0 { "" } else { ", " })?;
+        }
+        if self.0.len() > SHOWN_MAX {
+            write!(f, " and {} more", self.0.len() - SHOWN_MAX)?;
+        }
+        Ok(())
+    }
+}
+
+/// A stream of events, from the moment it was asked for.
+#[derive(Debug)]
+pub struct Events {
+    receiver: broadcast::Receiver<Event>,
+    missed: u64,
+}
+
+impl Events {
+    pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Events {
+        Events { receiver, missed: 0 }
+    }
+
+    /// The next event; `None` after the engine has ended. A reader that is too slow misses the oldest ones: see [`missed`](Events::missed).
+    pub async fn next(&mut self) -> Option<Event> {
+        loop {
+            match self.receiver.recv().await {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::RecvError::Lagged(count)) => self.missed += count,
+                Err(broadcast::error::RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    /// An event that is there already.
+    pub fn try_next(&mut self) -> Option<Event> {
+        loop {
+            match self.receiver.try_recv() {
+                Ok(event) => return Some(event),
+                Err(broadcast::error::TryRecvError::Lagged(count)) => self.missed += count,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// How many events were missed so far.
+    pub fn missed(&self) -> u64 {
+        self.missed
+    }
+}

@@ -1,0 +1,312 @@
+//! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::id::{Node, Time};
+use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
+use crate::runtime::core::{Core, Found};
+use crate::runtime::values::Resolved;
+use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+
+/// A check that kept the loop longer than this gets a task from then on, with all of its kind.
+const SLOW: Duration = Duration::from_millis(1);
+
+/// An operation in a task.
+#[derive(Debug)]
+pub(crate) struct RunningOp {
+    pub(crate) op: Op,
+    pub(crate) began: Time,
+    pub(crate) what: &'static str,
+    cancel: Option<oneshot::Sender<()>>,
+}
+
+/// How a future ended.
+#[derive(Debug)]
+pub(crate) enum Ended<T> {
+    Returned(Result<T>),
+    Panicked(String),
+    Cancelled,
+}
+
+/// What an operation came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Check(Ended<Option<AnyDrift>>),
+    Apply(Ended<()>),
+    Refresh(Ended<bool>),
+}
+
+/// An operation has ended.
+#[derive(Debug)]
+pub(crate) struct Done {
+    op: Op,
+    operation: Arc<Operation>,
+    began: Time,
+    outcome: Outcome,
+}
+
+impl Core {
+    pub(crate) fn check(&mut self, op: Op) {
+        let Some(vertex) = self.running.vertex(op.node) else {
+            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+        };
+        let base = Arc::clone(&vertex.resource);
+        let resource = match self.values.resolve(op.node, &base, &self.store) {
+            Resolved::Ready { resource, changed } => {
+                if changed && resource.spec().watched {
+                    self.rewatch_as(op.node, &resource);
+                }
+                resource
+            }
+            Resolved::Missing(senders) => return self.checked(op, CheckOutcome::Missing(senders), PortSet(0)),
+            Resolved::Mismatch(problem) => {
+                self.errors.insert(op.node.0, problem);
+                return self.checked(op, CheckOutcome::Failed, PortSet(0));
+            }
+        };
+        let operation = Arc::new(self.operation(op.node, Arc::clone(&resource)));
+        let future = resource.check(CheckCx::new(Arc::clone(&operation)));
+        self.run(op, "check", operation, future, Outcome::Check);
+    }
+
+    pub(crate) fn apply(&mut self, op: Op, refresh: bool) {
+        let found =
+            self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
+        let Some((drift, resource)) = found else {
+            // The scheduler applies only what a check just found.
+            self.errors.insert(op.node.0, "nothing found to apply: this is a defect of the engine".to_owned());
+            return self.applied(op, ApplyOutcome::Failed, PortSet(0));
+        };
+        let mut operation = self.operation(op.node, Arc::clone(&resource));
+        operation.refresh = refresh;
+        let operation = Arc::new(operation);
+        let future = resource.apply(ApplyCx::new(Arc::clone(&operation)), drift);
+        self.run(op, "apply", operation, future, Outcome::Apply);
+    }
+
+    pub(crate) fn refresh(&mut self, op: Op) {
+        let Some(vertex) = self.running.vertex(op.node) else {
+            return self.applied(op, ApplyOutcome::Cancelled, PortSet(0));
+        };
+        let base = Arc::clone(&vertex.resource);
+        let Resolved::Ready { resource, .. } = self.values.resolve(op.node, &base, &self.store) else {
+            self.errors.insert(op.node.0, "a received value is not there any more".to_owned());
+            return self.applied(op, ApplyOutcome::Failed, PortSet(0));
+        };
+        let mut operation = self.operation(op.node, Arc::clone(&resource));
+        operation.refresh = true;
+        let operation = Arc::new(operation);
+        let future = resource.refresh(ApplyCx::new(Arc::clone(&operation)));
+        self.run(op, "refresh", operation, future, Outcome::Refresh);
+    }
+
+    /// Polls an operation once right here; a task is spawned only for what is not ready then.
+    fn run<T: Send + 'static>(
+        &mut self,
+        op: Op,
+        what: &'static str,
+        operation: Arc<Operation>,
+        mut future: BoxFuture<Result<T>>,
+        outcome: fn(Ended<T>) -> Outcome,
+    ) {
+        let began = self.clock.now();
+        let kind = operation.resource.spec().kind;
+        if !self.slow.contains(kind) {
+            let started = Instant::now();
+            let mut cx = Context::from_waker(Waker::noop());
+            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+            if started.elapsed() > SLOW {
+                self.slow.insert(kind);
+            }
+            match polled {
+                Ok(Poll::Pending) => {}
+                Ok(Poll::Ready(result)) => {
+                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) });
+                }
+                Err(panic) => {
+                    return self.end(Done {
+                        op,
+                        operation,
+                        began,
+                        outcome: outcome(Ended::Panicked(panic_text(&*panic))),
+                    });
+                }
+            }
+        }
+        let (cancel, cancelled) = oneshot::channel();
+        self.ops.insert(op.node.0, RunningOp { op, began, what, cancel: Some(cancel) });
+        let done = self.done.clone();
+        tokio::spawn(async move {
+            let mut future = Some(future);
+            let ended = tokio::select! {
+                biased;
+                ended = poll_fn(|cx| poll_caught(&mut future, cx)) => ended,
+                _ = cancelled => {
+                    drop(future.take());
+                    settle(&operation).await;
+                    Ended::Cancelled
+                }
+            };
+            // The loop is gone only when the whole engine is.
+            let _ = done.send(Done { op, operation, began, outcome: outcome(ended) });
+        });
+    }
+
+    pub(crate) fn cancel(&mut self, op: Op) {
+        if let Some(running) = self.ops.get_mut(&op.node.0).filter(|running| running.op == op) {
+            // If it is gone, the operation has just ended, and says so.
+            if let Some(cancel) = running.cancel.take() {
+                let _ = cancel.send(());
+            }
+        }
+    }
+
+    /// An operation in a task has ended.
+    pub(crate) fn done(&mut self, done: Done) {
+        if self.is_current(done.op) {
+            self.ops.remove(&done.op.node.0);
+        }
+        self.end(done);
+    }
+
+    fn end(&mut self, done: Done) {
+        let Done { op, operation, began, outcome } = done;
+        let node = op.node;
+        let sent = operation.take_sent();
+        match outcome {
+            Outcome::Check(ended) => {
+                let outcome = self.end_check(node, &operation, began, ended);
+                let sent = self.sent(node, sent);
+                self.checked(op, outcome, sent);
+            }
+            Outcome::Apply(ended) => {
+                let unchanged = operation.unchanged.load(Ordering::Relaxed);
+                let outcome = self.end_apply(node, ended, |()| !unchanged);
+                let sent = self.sent(node, sent);
+                self.applied(op, outcome, sent);
+            }
+            Outcome::Refresh(ended) => {
+                self.found.entry(node.0).or_insert_with(|| Found {
+                    changes: Vec::new(),
+                    drift: None,
+                    began,
+                    resource: Arc::clone(&operation.resource),
+                });
+                let outcome = self.end_apply(node, ended, |changed| changed);
+                let sent = self.sent(node, sent);
+                self.applied(op, outcome, sent);
+            }
+        }
+    }
+
+    fn end_check(
+        &mut self,
+        node: Node,
+        operation: &Operation,
+        began: Time,
+        ended: Ended<Option<AnyDrift>>,
+    ) -> CheckOutcome {
+        match ended {
+            Ended::Returned(Ok(None)) => {
+                self.found.remove(&node.0);
+                self.errors.remove(&node.0);
+                CheckOutcome::InSync
+            }
+            Ended::Returned(Ok(Some(drift))) => {
+                let resource = Arc::clone(&operation.resource);
+                self.found
+                    .insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
+                CheckOutcome::Drifted
+            }
+            Ended::Returned(Err(error)) if error.is_needs_value() => {
+                let senders = self.values.forget(node);
+                self.errors.insert(node.0, error.to_string());
+                if senders.is_empty() { CheckOutcome::Failed } else { CheckOutcome::Missing(senders) }
+            }
+            Ended::Returned(Err(error)) => {
+                self.errors.insert(node.0, error.to_string());
+                CheckOutcome::Failed
+            }
+            Ended::Panicked(text) => {
+                self.errors.insert(node.0, text);
+                CheckOutcome::Failed
+            }
+            Ended::Cancelled => {
+                self.errors.insert(node.0, "cancelled: it took longer than its `timeout`".to_owned());
+                CheckOutcome::Cancelled
+            }
+        }
+    }
+
+    fn end_apply<T>(&mut self, node: Node, ended: Ended<T>, changed: impl FnOnce(T) -> bool) -> ApplyOutcome {
+        let (error, outcome) = match ended {
+            Ended::Returned(Ok(value)) => {
+                self.errors.remove(&node.0);
+                return if changed(value) { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
+            }
+            Ended::Returned(Err(error)) => (error.to_string(), ApplyOutcome::Failed),
+            Ended::Panicked(text) => (text, ApplyOutcome::Failed),
+            Ended::Cancelled => ("cancelled: it took longer than its `timeout`".to_owned(), ApplyOutcome::Cancelled),
+        };
+        self.errors.insert(node.0, error);
+        outcome
+    }
+
+    fn sent(&mut self, node: Node, sent: Vec<Sent>) -> PortSet {
+        if sent.is_empty() {
+            return PortSet(0);
+        }
+        let running = &self.running;
+        self.values.sent(node, || running.id(node), sent, &self.store)
+    }
+
+    fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+        self.handle(Input::Checked { op, outcome, sent });
+    }
+
+    fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+        self.handle(Input::Applied { op, outcome, sent });
+    }
+
+    /// What runs right now, for how long.
+    pub(crate) fn under_way(&self) -> Vec<(Node, &'static str, Duration)> {
+        let now = self.clock.now();
+        let mut all: Vec<_> =
+            self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
+        all.sort_unstable_by_key(|(node, ..)| *node);
+        all
+    }
+}
+
+fn poll_caught<T>(future: &mut Option<BoxFuture<Result<T>>>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
+    let Some(running) = future else { return Poll::Pending };
+    match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
+        Err(panic) => {
+            *future = None;
+            Poll::Ready(Ended::Panicked(panic_text(&*panic)))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panicked: {}", text.as_deref().unwrap_or("without a message"))
+}
+
+/// Waits until the blocking work of a cancelled operation has ended: only then may another one of the same resource begin.
+async fn settle(operation: &Arc<Operation>) {
+    while Arc::strong_count(operation) > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

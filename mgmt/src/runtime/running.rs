@@ -1,0 +1,281 @@
+//! The graph in force: which resource has which slot, and what a new graph changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::graph::{GraphConfig, Index, Link, Vertex};
+use crate::id::{Generation, Node, ResourceId};
+use crate::resource::{Backoff, Meta, parse_sema};
+use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
+
+const NOBODY: u32 = u32::MAX;
+
+/// The graph in force.
+#[derive(Debug, Default)]
+pub(crate) struct Running {
+    pub(crate) config: GraphConfig,
+    index: Index,
+    pub(crate) generation: Generation,
+    /// The slot of each vertex.
+    slots: Vec<u32>,
+    /// The vertex of each slot, or `NOBODY`.
+    vertices: Vec<u32>,
+    free: Vec<u32>,
+    /// What left the graph but may still have an operation under way.
+    pub(crate) ghosts: HashMap<u32, Vertex>,
+}
+
+/// What a new graph changes.
+#[derive(Debug)]
+pub(crate) struct Difference {
+    pub(crate) swap: Swap,
+    /// Slots whose resource differs from before.
+    pub(crate) changed: Vec<Node>,
+    /// Slots that are gone.
+    pub(crate) removed: Vec<Node>,
+    /// What receives, by slot.
+    pub(crate) links: HashMap<u32, Vec<Link>>,
+}
+
+impl Running {
+    /// The vertex in a slot.
+    pub(crate) fn vertex(&self, node: Node) -> Option<&Vertex> {
+        match self.vertices.get(node.index()) {
+            Some(at) if *at != NOBODY => Some(&self.config.vertices[*at as usize]),
+            _ => self.ghosts.get(&node.0),
+        }
+    }
+
+    /// The identity of what is in a slot.
+    pub(crate) fn id(&self, node: Node) -> ResourceId {
+        self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
+    }
+
+    /// All slots in use, in the order of the graph.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
+        self.slots.iter().map(|slot| Node(*slot))
+    }
+
+    /// How many resources there are.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// A slot is free for another resource.
+    pub(crate) fn release(&mut self, node: Node) {
+        if self.ghosts.remove(&node.0).is_some() {
+            self.free.push(node.0);
+        }
+    }
+
+    /// Bytes held, the graph itself not counted.
+    pub(crate) fn memory(&self) -> usize {
+        self.index.memory() + 4 * (self.slots.capacity() + self.vertices.capacity() + self.free.capacity())
+    }
+
+    /// Puts a new, valid graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
+    pub(crate) fn replace(
+        &mut self,
+        config: GraphConfig,
+        index: Index,
+        rewired: &dyn Fn(Node, &[Link]) -> bool,
+        owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
+    ) -> Difference {
+        self.generation.0 += 1;
+        let (slots, mut removed) = self.assign(&config);
+        let links = by_receiver(&config.links, &slots);
+        let mut settings = Settings::default();
+        let mut difference = Difference {
+            swap: Swap { generation: self.generation, ..Swap::default() },
+            changed: Vec::new(),
+            removed: Vec::new(),
+            links,
+        };
+        difference.swap.nodes.reserve_exact(config.vertices.len());
+        for (vertex, slot) in config.vertices.iter().zip(&slots) {
+            let node = Node(*slot);
+            let mut changed = false;
+            match self.vertex(node) {
+                Some(old) => {
+                    let empty = Vec::new();
+                    changed = !(Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource))
+                        || rewired(node, difference.links.get(slot).unwrap_or(&empty));
+                    if changed {
+                        difference.changed.push(node);
+                    }
+                }
+                None => {}
+            }
+            difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
+        }
+        difference.swap.configs = settings.configs;
+        difference.swap.edges = edges(&config, &slots, owed);
+        removed.sort_unstable();
+        for slot in &removed {
+            let at = std::mem::replace(&mut self.vertices[*slot as usize], NOBODY);
+            self.ghosts.insert(*slot, self.config.vertices[at as usize].clone());
+        }
+        difference.removed = removed.into_iter().map(Node).collect();
+        for (at, slot) in (0u32..).zip(&slots) {
+            let slot = *slot as usize;
+            if slot >= self.vertices.len() {
+                self.vertices.resize(slot + 1, NOBODY);
+            }
+            self.vertices[slot] = at;
+            if !self.ghosts.is_empty() {
+                self.ghosts.remove(&(slot as u32));
+            }
+        }
+        self.vertices.resize(self.vertices.len(), NOBODY);
+        (self.slots, self.index, self.config) = (slots, index, config);
+        difference
+    }
+
+    /// Slots for the vertices of a new graph: their own if they were there before; and the slots that fall vacant.
+    fn assign(&mut self, config: &GraphConfig) -> (Vec<u32>, Vec<u32>) {
+        let mut slots = Vec::with_capacity(config.vertices.len());
+        if self.config.vertices.is_empty() && self.ghosts.is_empty() {
+            self.free.clear();
+            self.vertices.clear();
+            self.vertices.resize(config.vertices.len(), NOBODY);
+            slots.extend(0..u32::try_from(config.vertices.len()).unwrap_or(u32::MAX));
+            return (slots, Vec::new());
+        }
+        let mut kept = vec![false; self.slots.len()];
+        let mut next = u32::try_from(self.vertices.len()).unwrap_or(u32::MAX);
+        for vertex in &config.vertices {
+            let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
+            let old = self.index.find(&self.config.vertices, kind, name);
+            let ghost = || {
+                self.ghosts
+                    .iter()
+                    .find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name)
+                    .map(|(slot, _)| *slot)
+            };
+            let slot = match old {
+                Some(at) => {
+                    kept[at as usize] = true;
+                    self.slots[at as usize]
+                }
+                None => ghost().or_else(|| self.free.pop()).unwrap_or_else(|| {
+                    next += 1;
+                    next - 1
+                }),
+            };
+            slots.push(slot);
+        }
+        let removed = kept.iter().zip(&self.slots).filter(|(kept, _)| !**kept).map(|(_, slot)| *slot).collect();
+        (slots, removed)
+    }
+}
+
+fn by_receiver(links: &[Link], slots: &[u32]) -> HashMap<u32, Vec<Link>> {
+    let mut receivers: HashMap<u32, Vec<Link>> = HashMap::new();
+    for link in links {
+        let mut link = link.clone();
+        link.to = slots[link.to as usize];
+        link.sources.iter_mut().for_each(|(from, _)| *from = slots[*from as usize]);
+        receivers.entry(link.to).or_default().push(link);
+    }
+    receivers
+}
+
+/// At most one edge for each pair: refreshes and sends of several come together in it.
+fn edges(config: &GraphConfig, slots: &[u32], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
+    let mut pairs: Vec<(u32, u32, bool, u32)> = Vec::with_capacity(config.edges.len());
+    pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify, 0)));
+    for link in &config.links {
+        pairs.extend(link.sources.iter().map(|(from, port)| (*from, link.to, false, 1u32 << port)));
+    }
+    pairs.sort_unstable_by_key(|(from, to, ..)| (*from, *to));
+    pairs.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2 |= next.2;
+            kept.3 |= next.3;
+        }
+        same
+    });
+    let id = |at: u32| config.vertices[at as usize].id();
+    pairs
+        .into_iter()
+        .map(|(from, to, notify, sends)| EdgeSpec {
+            from: Node(slots[from as usize]),
+            to: Node(slots[to as usize]),
+            notify,
+            sends: PortSet(sends),
+            owed: notify && owed(&id(from), &id(to)),
+        })
+        .collect()
+}
+
+/// The distinct settings of a graph.
+#[derive(Default)]
+struct Settings {
+    configs: Vec<NodeConfig>,
+    /// By metaparameters in words and whether watched.
+    known: HashMap<(String, bool), u32>,
+    plain: [Option<u32>; 2],
+    last: Option<(*const Meta, bool, u32)>,
+    semas: HashMap<String, u32>,
+}
+
+impl Settings {
+    fn of(&mut self, vertex: &Vertex) -> u32 {
+        let watched = vertex.resource.spec().watched;
+        let Some(meta) = &vertex.meta else {
+            if let Some(known) = self.plain[usize::from(watched)] {
+                return known;
+            }
+            let made = self.make(&Meta::default(), watched);
+            self.plain[usize::from(watched)] = Some(made);
+            return made;
+        };
+        if let Some((last, was, config)) = self.last
+            && std::ptr::eq(last, Arc::as_ptr(meta))
+            && was == watched
+        {
+            return config;
+        }
+        let key = (format!("{meta:?}"), watched);
+        let config = match self.known.get(&key) {
+            Some(known) => *known,
+            None => {
+                let made = self.make(meta, watched);
+                self.known.insert(key, made);
+                made
+            }
+        };
+        self.last = Some((Arc::as_ptr(meta), watched, config));
+        config
+    }
+
+    fn make(&mut self, meta: &Meta, watched: bool) -> u32 {
+        let mut sema = Vec::new();
+        for (name, size) in meta.sema.iter().filter_map(|text| parse_sema(text).ok()) {
+            let next = u32::try_from(self.semas.len()).unwrap_or(u32::MAX);
+            let number = *self.semas.entry(name.to_owned()).or_insert(next);
+            sema.push((number, size));
+        }
+        sema.sort_unstable();
+        sema.dedup();
+        self.configs.push(NodeConfig {
+            noop: meta.noop,
+            retry: u32::try_from(meta.retry).ok(),
+            delay: meta.delay,
+            backoff: match meta.backoff {
+                Backoff::Constant => scheduler::Backoff::Constant,
+                Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
+            },
+            poll: meta.poll,
+            limit: meta.limit,
+            burst: meta.burst,
+            timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
+            sema,
+            watched,
+            rewatch: meta.rewatch,
+        });
+        u32::try_from(self.configs.len() - 1).unwrap_or(u32::MAX)
+    }
+}

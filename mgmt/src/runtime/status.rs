@@ -1,0 +1,173 @@
+//! What an engine says when asked how it is.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::id::{Generation, Node, ResourceId};
+use crate::resource::Change;
+use crate::runtime::core::Core;
+use crate::scheduler::State;
+
+/// So many resources that are not settled are told one by one.
+const TOLD_MAX: usize = 1000;
+
+/// How an engine is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// Which graph is in force.
+    pub generation: Generation,
+    /// Its name.
+    pub graph: String,
+    /// How many resources it has.
+    pub resources: usize,
+    /// How many of them are settled.
+    pub settled: usize,
+    /// How many have failed for good.
+    pub failed: usize,
+    /// All have been settled for the converged timeout.
+    pub converged: bool,
+    /// Those that are not settled, and those in noop that have drifted (the first thousand).
+    pub notable: Vec<ResourceStatus>,
+    /// What runs right now.
+    pub running: Vec<RunningStatus>,
+    /// Refreshes that are owed: notifier, notified.
+    pub owed: Vec<(ResourceId, ResourceId)>,
+    /// Bytes that the engine holds beside the graph.
+    pub memory: usize,
+}
+
+/// How far an engine is: cheap to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// How many resources the graph has.
+    pub resources: usize,
+    /// How many of them are settled.
+    pub settled: usize,
+    /// How many have failed for good.
+    pub failed: usize,
+}
+
+/// How one resource is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResourceStatus {
+    /// Which.
+    pub id: ResourceId,
+    /// What it does or waits for.
+    #[serde(flatten)]
+    pub standing: Standing,
+    /// What its last check found wrong.
+    pub changes: Vec<Change>,
+    /// What it failed with last.
+    pub error: Option<String>,
+}
+
+/// What a resource does or waits for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "by", rename_all = "snake_case")]
+pub enum Standing {
+    /// Nothing to do.
+    Settled,
+    /// Not as desired, but in noop.
+    Noop,
+    /// Waits until its watch listens.
+    WaitingForWatch,
+    /// Waits for these parents.
+    WaitingForParents(Vec<ResourceId>),
+    /// Waits for a value from these senders.
+    WaitingForValue(Vec<ResourceId>),
+    /// These ancestors have failed.
+    Blocked(Vec<ResourceId>),
+    /// Waits for its turn.
+    Ready,
+    /// An operation is under way.
+    Running,
+    /// Failed, and will be tried again.
+    Retrying,
+    /// Failed for good.
+    Failed,
+}
+
+/// One operation that is under way.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunningStatus {
+    /// Whose.
+    pub id: ResourceId,
+    /// `check`, `apply` or `refresh`.
+    pub operation: String,
+    /// For how long.
+    pub for_: Duration,
+}
+
+impl Core {
+    pub(crate) fn standing(&self, node: Node) -> Standing {
+        let ids = |nodes: Vec<Node>| nodes.into_iter().map(|node| self.running.id(node)).collect();
+        match self.scheduler.state(node) {
+            State::Settled { drifted: false } => Standing::Settled,
+            State::Settled { drifted: true } => Standing::Noop,
+            State::WaitingForWatch => Standing::WaitingForWatch,
+            State::WaitingForParents(nodes) => Standing::WaitingForParents(ids(nodes)),
+            State::WaitingForValue(nodes) => Standing::WaitingForValue(ids(nodes)),
+            State::Blocked(nodes) => Standing::Blocked(ids(nodes)),
+            State::Ready => Standing::Ready,
+            State::Running => Standing::Running,
+            State::Retrying => Standing::Retrying,
+            State::Failed => Standing::Failed,
+        }
+    }
+
+    pub(crate) fn progress(&self) -> Progress {
+        let resources = self.running.len();
+        Progress { resources, settled: resources.saturating_sub(self.scheduler.unsettled()), failed: self.scheduler.failed() }
+    }
+
+    pub(crate) fn status(&self) -> Status {
+        let mut notable = Vec::new();
+        let unsettled = self.scheduler.unsettled();
+        if unsettled > 0 || !self.found.is_empty() {
+            for node in self.running.nodes() {
+                let standing = self.standing(node);
+                if standing != Standing::Settled {
+                    notable.push(self.resource_status(node, standing));
+                    if notable.len() == TOLD_MAX {
+                        break;
+                    }
+                }
+            }
+        }
+        let running = self.under_way().into_iter();
+        Status {
+            generation: self.running.generation,
+            graph: self.running.config.name.clone(),
+            resources: self.running.len(),
+            settled: self.running.len().saturating_sub(unsettled),
+            failed: self.scheduler.failed(),
+            converged: self.scheduler.is_converged(),
+            notable,
+            running: running
+                .map(|(node, what, for_)| RunningStatus { id: self.running.id(node), operation: what.to_owned(), for_ })
+                .collect(),
+            owed: self
+                .scheduler
+                .owed()
+                .take(TOLD_MAX)
+                .map(|(from, to)| (self.running.id(from), self.running.id(to)))
+                .collect(),
+            memory: self.memory(),
+        }
+    }
+
+    pub(crate) fn resource_status(&self, node: Node, standing: Standing) -> ResourceStatus {
+        ResourceStatus {
+            id: self.running.id(node),
+            standing,
+            changes: self.found.get(&node.0).map(|found| found.changes.clone()).unwrap_or_default(),
+            error: self.errors.get(&node.0).cloned(),
+        }
+    }
+
+    /// Bytes held beside the graph itself.
+    fn memory(&self) -> usize {
+        self.scheduler.memory() + self.running.memory()
+    }
+}

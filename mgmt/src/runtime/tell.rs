@@ -1,0 +1,50 @@
+//! Turns what the scheduler says about numbers into what people read about resources.
+
+use crate::id::{Node, Time};
+use crate::runtime::core::Core;
+use crate::runtime::event::EventKind;
+use crate::scheduler::Event;
+
+impl Core {
+    pub(crate) fn tell(&mut self, event: Event) {
+        match event {
+            Event::Converged => self.set_converged(true),
+            Event::Unconverged => self.set_converged(false),
+            Event::Swapped { generation, added, changed, removed, kept } => {
+                self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
+            }
+            event if self.events.receiver_count() > 0 => self.tell_node(event),
+            _ => {}
+        }
+    }
+
+    fn set_converged(&self, converged: bool) {
+        self.converged.send_replace(converged);
+        self.emit(if converged { EventKind::Converged } else { EventKind::Unconverged });
+    }
+
+    fn tell_node(&self, event: Event) {
+        let id = |node: Node| self.running.id(node);
+        let changes = |node: Node| self.found.get(&node.0).map(|found| found.changes.clone()).unwrap_or_default();
+        let began = |node: Node| self.found.get(&node.0).map_or(Time(0), |found| found.began);
+        let took = |node: Node| self.clock.now().since(began(node));
+        self.emit(match event {
+            Event::InSync(node) => EventKind::InSync { id: id(node) },
+            Event::Drifted { node, noop } => EventKind::Drifted { id: id(node), changes: changes(node), noop },
+            Event::Applied { node, changed, refreshed } => {
+                EventKind::Applied { id: id(node), changes: changes(node), changed, refreshed, took: took(node) }
+            }
+            Event::Refreshed(node) => EventKind::Refreshed { id: id(node), took: took(node) },
+            Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
+            Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
+            Event::Failed { node, watch, retry_in } => {
+                let error = self.errors.get(&node.0).cloned().unwrap_or_else(|| "it did not say why".to_owned());
+                EventKind::Failed { id: id(node), error, watch, retry_in }
+            }
+            Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
+            Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },
+            Event::Flapping { node, repairs } => EventKind::Flapping { id: id(node), repairs },
+            Event::Converged | Event::Unconverged | Event::Swapped { .. } => return,
+        });
+    }
+}

@@ -1,0 +1,210 @@
+//! Settled and converged: derived, never reported.
+//!
+//! *Settled* is what the order asks of a parent: nothing to do and nothing under way. *Calm* is what convergence asks of a node: it is settled, or it
+//! is only looked at by its poll, or it waits for what cannot come because the sender is noop (*excused*; then its descendants are excused too).
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::{Command, Event};
+use crate::id::Time;
+
+/// How far the graph is from converged.
+#[derive(Debug, Default)]
+pub(super) struct Convergence {
+    /// Nodes in the graph.
+    pub(super) present: usize,
+    /// …that are not settled.
+    pub(super) unsettled: usize,
+    /// …that are not calm.
+    pub(super) restless: usize,
+    /// …that are excused.
+    pub(super) excused: usize,
+    /// …that have failed for good.
+    pub(super) failed: usize,
+    /// Edges whose values were never sent, and nodes that have asked for values: without any, nobody is excused.
+    pub(super) missing: usize,
+    /// Since when all have been calm, outside of pauses.
+    since: Option<Time>,
+    /// It was said.
+    pub(super) converged: bool,
+}
+
+impl Scheduler {
+    /// What `SETTLED` says, from scratch.
+    pub(super) fn is_settled(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        node.phase() == Phase::Idle
+            && node.all(PRESENT | WATCH_READY)
+            && !node.any(FAILING | ASKING)
+            && node.unsent == 0
+            && !node.wants_run()
+    }
+
+    /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for parents that do.
+    pub(super) fn is_excused(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        let waits = node.unsent > 0 || node.any(ASKING) || node.unsettled_parents > 0;
+        if !waits
+            || node.phase() != Phase::Idle
+            || !node.all(PRESENT | WATCH_READY)
+            || node.any(FAILING | LIMITED)
+            || node.bad_parents > 0
+        {
+            return false;
+        }
+        let asked = self.rare(i).map_or(&[][..], |rare| &rare.asked[..]);
+        self.edges.parents(i).all(|e| {
+            let from = self.edges.from(e);
+            let parent = &self.nodes[from as usize];
+            let lacking = self.edges.sends(e).0 & !parent.sent.0 != 0 || asked.contains(&from);
+            parent.any(CALM) && (!lacking || parent.any(NOOP | EXCUSED))
+        })
+    }
+
+    pub(super) fn is_looked_at_by_poll(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        let causes = node.causes();
+        node.all(PRESENT | WATCH_READY)
+            && !node.any(FAILING | ASKING)
+            && !node.is_called()
+            && node.unsent == 0
+            && match node.phase() {
+                Phase::Idle | Phase::Queued | Phase::Parked => causes == DIRTY_POLL,
+                Phase::Checking => node.any(BY_POLL) && causes & !DIRTY_POLL == 0,
+                _ => false,
+            }
+    }
+
+    /// Brings `SETTLED`, `CALM` and `EXCUSED` up to date, and all counts that hang on them.
+    pub(super) fn settle(&mut self, i: u32) {
+        let settled = self.is_settled(i);
+        let turned = settled != self.nodes[i as usize].any(SETTLED);
+        if turned {
+            self.nodes[i as usize].put(SETTLED, settled);
+            if settled {
+                self.convergence.unsettled -= 1;
+                for e in self.edges.out(i) {
+                    let to = self.edges.to(e);
+                    let child = &mut self.nodes[to as usize];
+                    child.unsettled_parents -= 1;
+                    if child.unsettled_parents == 0 {
+                        self.wake(to);
+                    }
+                }
+            } else {
+                self.convergence.unsettled += 1;
+                for e in self.edges.out(i) {
+                    let to = self.edges.to(e);
+                    self.nodes[to as usize].unsettled_parents += 1;
+                }
+            }
+        }
+        let differs = self.calm(i) || turned;
+        if differs && (self.convergence.missing > 0 || self.convergence.excused > 0) {
+            self.calm_below(i);
+        }
+    }
+
+    /// Brings `CALM` and `EXCUSED` of one node up to date. Says whether they differ from before.
+    fn calm(&mut self, i: u32) -> bool {
+        let settled = self.nodes[i as usize].any(SETTLED);
+        let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
+        let calm = settled || excused || self.is_looked_at_by_poll(i);
+        let node = &mut self.nodes[i as usize];
+        let (was_calm, was_excused) = (node.any(CALM), node.any(EXCUSED));
+        node.put(CALM, calm);
+        node.put(EXCUSED, excused);
+        match (was_calm, calm) {
+            (false, true) => self.convergence.restless -= 1,
+            (true, false) => self.convergence.restless += 1,
+            _ => {}
+        }
+        match (was_excused, excused) {
+            (false, true) => self.convergence.excused += 1,
+            (true, false) => self.convergence.excused -= 1,
+            _ => {}
+        }
+        (was_calm, was_excused) != (calm, excused)
+    }
+
+    /// Whether a node is excused hangs on its parents: goes down as far as anything differs.
+    fn calm_below(&mut self, i: u32) {
+        let mut stack = vec![i];
+        while let Some(i) = stack.pop() {
+            for e in self.edges.out(i) {
+                let to = self.edges.to(e);
+                if !self.nodes[to as usize].any(SETTLED) && self.calm(to) {
+                    stack.push(to);
+                }
+            }
+        }
+    }
+
+    /// Forgets the counts of nodes and takes them from scratch, all flags included. For a swap.
+    pub(super) fn recount(&mut self) {
+        let Convergence { since, converged, .. } = self.convergence;
+        let mut count = Convergence { since, converged, ..Convergence::default() };
+        for i in 0..self.nodes.len() {
+            let settled = self.is_settled(i as u32);
+            let node = &mut self.nodes[i];
+            node.clear(SETTLED | CALM | EXCUSED);
+            node.unsettled_parents = 0;
+            if !node.any(PRESENT) {
+                continue;
+            }
+            count.present += 1;
+            count.missing += node.unsent as usize + usize::from(node.any(ASKING));
+            count.failed += usize::from(node.any(FAILED));
+            count.unsettled += usize::from(!settled);
+            count.restless += usize::from(!settled);
+            node.put(SETTLED | CALM, settled);
+        }
+        self.convergence = count;
+        for e in 0..self.edges.len() {
+            if !self.nodes[self.edges.from(e) as usize].any(SETTLED) {
+                self.nodes[self.edges.to(e) as usize].unsettled_parents += 1;
+            }
+        }
+    }
+
+    /// Says so when the graph converges, and when it ceases to.
+    pub(super) fn converge(&mut self) {
+        if self.generation.is_none() {
+            return;
+        }
+        let mut restless = self.convergence.restless;
+        if self.mutant(Mutant::FailedConverges) {
+            restless =
+                self.nodes.iter().filter(|n| n.any(PRESENT) && !n.any(CALM | FAILED) && n.bad_parents == 0).count();
+        }
+        let count = &mut self.convergence;
+        if restless > 0 {
+            count.since = None;
+            if std::mem::take(&mut count.converged) {
+                self.commands.push_back(Command::Event(Event::Unconverged));
+            }
+            return;
+        }
+        if self.paused || self.stop.is_some() {
+            // Time in a pause does not count: what is outside may be going on.
+            count.since = None;
+            return;
+        }
+        count.since.get_or_insert(self.now);
+        if self.converged_due().is_some_and(|due| due <= self.now) || self.mutant(Mutant::ConvergeEarly) {
+            let count = &mut self.convergence;
+            if !std::mem::replace(&mut count.converged, true) {
+                self.commands.push_back(Command::Event(Event::Converged));
+            }
+        }
+    }
+
+    /// When convergence is to be declared, if nothing happens before.
+    pub(super) fn converged_due(&self) -> Option<Time> {
+        let count = &self.convergence;
+        let since = count.since.filter(|_| !count.converged)?;
+        // An empty graph has nothing to wait for.
+        Some(if count.present == 0 { since } else { since.after(self.config.converged_timeout) })
+    }
+}

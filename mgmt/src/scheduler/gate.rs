@@ -1,0 +1,226 @@
+//! What holds back a node that could run: semaphores, the rate limit, and the spacing of a node that flaps.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use super::Event;
+use super::mutants::Mutant;
+use super::node::*;
+use super::rare::Bucket;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use crate::id::{Node, Time};
+
+/// More repairs than this within `FLAPPING_WINDOW`, each caused by the watch, and the node is said to flap.
+pub(super) const FLAPPING_REPAIRS: usize = 5;
+/// The window, and the shortest time between two such events.
+pub(super) const FLAPPING_WINDOW: Duration = Duration::from_secs(10);
+/// The pause between the checks of a flapping node: doubled with each further repair…
+const SPACING_MIN: Duration = Duration::from_millis(200);
+/// …up to this.
+const SPACING_MAX: Duration = Duration::from_secs(2);
+/// Tokens are counted in floating point: so much short of one is one.
+const TOKEN_SLACK: f64 = 1e-6;
+/// Nobody waits longer for a token.
+const TOKEN_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// One semaphore.
+#[derive(Debug, Default)]
+struct Semaphore {
+    size: u32,
+    held: u32,
+    /// Who waits: (node, its place). Somebody who waits for several is in several queues; the places have the same order in all of them, so that the
+    /// first of all is at the head of each of its queues: no deadlock, no starvation.
+    queue: VecDeque<(u32, u64)>,
+}
+
+/// All semaphores, by number.
+#[derive(Debug, Default)]
+pub(super) struct Semaphores {
+    all: BTreeMap<u32, Semaphore>,
+    last_place: u64,
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl Semaphores {
+    /// How many hold one, and how many may.
+    pub(super) fn usage(&self) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
+        self.all.iter().map(|(number, s)| (*number, s.held, s.size))
+    }
+}
+
+impl Scheduler {
+    /// Takes all its semaphores, or none and a place in their queues.
+    pub(super) fn acquire(&mut self, i: u32) -> bool {
+        let wanted = &self.configs[self.nodes[i as usize].config as usize].sema;
+        if wanted.is_empty() || self.rare(i).is_some_and(|rare| !rare.held.is_empty()) {
+            return true;
+        }
+        let numbers: Vec<u32> = wanted.iter().map(|(number, _)| *number).collect();
+        self.semaphores.last_place += 1;
+        let place = self.semaphores.last_place;
+        self.rare_mut(i).place = place;
+        for number in &numbers {
+            self.semaphores.all.entry(*number).or_default().queue.push_back((i, place));
+        }
+        for number in &numbers {
+            self.drop_stale_heads(*number);
+        }
+        self.is_grantable(i, &numbers) && {
+            self.grant(i, &numbers);
+            true
+        }
+    }
+
+    /// Gives its semaphores back, and lets those go on who waited for them.
+    pub(super) fn release(&mut self, i: u32) {
+        let Some(rare) = self.rare_if_any(i) else { return };
+        if rare.held.is_empty() {
+            return;
+        }
+        let mut freed = std::mem::take(&mut rare.held);
+        self.tidy_rare(i);
+        for number in &freed {
+            if let Some(semaphore) = self.semaphores.all.get_mut(number) {
+                semaphore.held -= 1;
+            }
+        }
+        while let Some(number) = freed.pop() {
+            self.drop_stale_heads(number);
+            let Some(&(head, _)) = self.semaphores.all.get(&number).and_then(|s| s.queue.front()) else { continue };
+            let numbers: Vec<u32> = self.settings(head).sema.iter().map(|(number, _)| *number).collect();
+            if !self.may_start(head) {
+                // It will ask again when it may run again.
+                self.rare_mut(head).place = 0;
+                self.unqueue(head);
+                freed.extend(numbers);
+            } else if self.is_grantable(head, &numbers) {
+                self.grant(head, &numbers);
+                self.nodes[head as usize].go(Phase::Queued);
+                self.granted.push_back(head);
+                freed.extend(numbers);
+            }
+        }
+    }
+
+    fn drop_stale_heads(&mut self, number: u32) {
+        while let Some(&(i, place)) = self.semaphores.all.get(&number).and_then(|s| s.queue.front()) {
+            if self.rare(i).is_some_and(|rare| rare.place == place) {
+                break;
+            }
+            if let Some(semaphore) = self.semaphores.all.get_mut(&number) {
+                semaphore.queue.pop_front();
+            }
+        }
+    }
+
+    fn is_grantable(&self, i: u32, numbers: &[u32]) -> bool {
+        let more = u32::from(self.mutant(Mutant::WideSemaphore));
+        numbers.iter().all(|number| {
+            let semaphore = self.semaphores.all.get(number);
+            semaphore
+                .is_some_and(|s| s.held < s.size.max(1) + more && s.queue.front().is_some_and(|(head, _)| *head == i))
+        })
+    }
+
+    fn grant(&mut self, i: u32, numbers: &[u32]) {
+        for number in numbers {
+            if let Some(semaphore) = self.semaphores.all.get_mut(number) {
+                semaphore.held += 1;
+                semaphore.queue.pop_front();
+            }
+        }
+        let rare = self.rare_mut(i);
+        rare.place = 0;
+        rare.held = numbers.to_vec();
+    }
+
+    /// Nobody waits any more, for now. Who holds goes on holding.
+    pub(super) fn unpark_all(&mut self) {
+        if self.semaphores.all.values().all(|semaphore| semaphore.queue.is_empty()) {
+            return;
+        }
+        for semaphore in self.semaphores.all.values_mut() {
+            semaphore.queue.clear();
+        }
+        for i in 0..self.nodes.len() as u32 {
+            if self.nodes[i as usize].phase() == Phase::Parked {
+                self.rare_mut(i).place = 0;
+                self.nodes[i as usize].go(Phase::Idle);
+            }
+        }
+    }
+
+    /// New settings: the sizes may differ.
+    pub(super) fn resize_semaphores(&mut self) {
+        let all = &mut self.semaphores.all;
+        for semaphore in all.values_mut() {
+            semaphore.size = 0;
+        }
+        for (number, size) in self.configs.iter().flat_map(|config| &config.sema) {
+            let semaphore = all.entry(*number).or_default();
+            semaphore.size = semaphore.size.max(*size);
+        }
+        all.retain(|_, semaphore| semaphore.size > 0 || semaphore.held > 0);
+    }
+
+    /// Only the watch wants it run, and too often: it waits, by a timer.
+    pub(super) fn is_throttled(&mut self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        if node.causes() != DIRTY_WATCH || node.is_called() {
+            return false;
+        }
+        let spaced =
+            self.rare(i).and_then(|rare| rare.flapping.as_ref()).map(|f| f.not_before).filter(|at| *at > self.now);
+        let until = match spaced {
+            Some(at) => Some(at),
+            None => self.take_token(i),
+        };
+        if let Some(at) = until {
+            self.nodes[i as usize].set(LIMITED);
+            self.arm(i, Timer::Limit, at);
+        }
+        until.is_some()
+    }
+
+    /// Takes a token of the rate limit; without one, says when there will be one.
+    fn take_token(&mut self, i: u32) -> Option<Time> {
+        let settings = self.settings(i);
+        let rate = settings.limit.filter(|rate| *rate > 0.0)?;
+        let burst = f64::from(settings.burst.max(1));
+        let now = self.now;
+        let bucket = self.rare_mut(i).bucket.get_or_insert(Bucket { tokens: burst, at: now });
+        bucket.tokens = (bucket.tokens + now.since(bucket.at).as_secs_f64() * rate).min(burst);
+        bucket.at = now;
+        if bucket.tokens + TOKEN_SLACK >= 1.0 {
+            bucket.tokens -= 1.0;
+            return None;
+        }
+        let wait = Duration::try_from_secs_f64((1.0 - bucket.tokens) / rate).unwrap_or(TOKEN_WAIT_MAX);
+        Some(now.after(wait.clamp(Duration::from_nanos(1), TOKEN_WAIT_MAX)))
+    }
+
+    /// A run that the watch caused has changed something. If that happens again and again, somebody else writes it too: it is said, and the checks are
+    /// spaced out so that others are not starved.
+    pub(super) fn repaired(&mut self, i: u32) {
+        let now = self.now;
+        let flapping = self.rare_mut(i).flapping.get_or_insert_default();
+        while flapping.repairs.front().is_some_and(|at| now.since(*at) > FLAPPING_WINDOW) {
+            flapping.repairs.pop_front();
+        }
+        if flapping.repairs.is_empty() {
+            flapping.spacing = Duration::ZERO;
+        }
+        flapping.repairs.push_back(now);
+        let repairs = flapping.repairs.len();
+        if repairs > FLAPPING_REPAIRS {
+            flapping.spacing = (flapping.spacing * 2).clamp(SPACING_MIN, SPACING_MAX);
+        }
+        flapping.not_before = now.after(flapping.spacing);
+        let is_news = flapping.told.is_none_or(|at| now.since(at) >= FLAPPING_WINDOW);
+        if repairs > FLAPPING_REPAIRS && is_news {
+            flapping.told = Some(now);
+            self.tell(Event::Flapping { node: Node(i), repairs: repairs as u32 });
+        }
+    }
+}

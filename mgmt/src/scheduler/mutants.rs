@@ -1,0 +1,96 @@
+//! Deliberate breaches of single rules, to see that the tests would notice them. Without the feature `testing` there are none.
+
+/// One rule, broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutant {
+    /// A node runs although a parent is not settled.
+    IgnoreOrder,
+    /// A node runs although an ancestor has failed.
+    IgnoreBlocked,
+    /// A change that arrives during an operation is forgotten.
+    LoseChangeDuringRun,
+    /// A change that arrives in the pause before a further try ends the pause.
+    EventEndsDelay,
+    /// A parent that was only looked at makes its children dirty.
+    CheckedParentDirties,
+    /// A parent that changed leaves its children alone.
+    ChangedParentIsQuiet,
+    /// A refresh that failed is not owed any more.
+    LoseTakenRefresh,
+    /// A debt that arises while the receiver is refreshed is paid by that refresh.
+    PayNewDebt,
+    /// The apply begins before the intent is on disk.
+    ApplyBeforeCommit,
+    /// An apply that failed leaves no trace of what it may have changed.
+    ForgetMaybe,
+    /// Paying a debt strikes out the intent of an apply that is under way.
+    PaidStrikesIntent,
+    /// A cancelled operation uses up a try.
+    CancelledIsTry,
+    /// A success does not refill the tries.
+    NoRefill,
+    /// A node runs before its watch is ready.
+    IgnoreWatch,
+    /// A check goes on although its watch failed.
+    KeepCheckWithoutWatch,
+    /// The drift that a check of an older config found is applied.
+    ApplyOldDrift,
+    /// A slot that is used again starts before its old operation has ended.
+    TwoAtOnce,
+    /// A swap forgets what was owed along edges that it keeps.
+    SwapForgetsOwed,
+    /// A pause does not hold what comes after a check.
+    IgnorePause,
+    /// One more operation at once than allowed.
+    OneTooMany,
+    /// A semaphore has one more place than it has.
+    WideSemaphore,
+    /// A noop node is refreshed.
+    RefreshNoop,
+    /// A failed node counts as settled when convergence is declared.
+    FailedConverges,
+    /// Convergence is declared before the timeout.
+    ConvergeEarly,
+    /// A receiver does not wait for values.
+    IgnoreValues,
+    /// A new value does not make its receiver dirty.
+    SentIsQuiet,
+    /// A stop begins new work.
+    WorkAfterStop,
+    /// The sender that was asked for its values is only checked.
+    ForgetRemake,
+}
+
+impl Mutant {
+    /// All of them.
+    pub const ALL: &[Mutant] = &[
+        Mutant::IgnoreOrder,
+        Mutant::IgnoreBlocked,
+        Mutant::LoseChangeDuringRun,
+        Mutant::EventEndsDelay,
+        Mutant::CheckedParentDirties,
+        Mutant::ChangedParentIsQuiet,
+        Mutant::LoseTakenRefresh,
+        Mutant::PayNewDebt,
+        Mutant::ApplyBeforeCommit,
+        Mutant::ForgetMaybe,
+        Mutant::PaidStrikesIntent,
+        Mutant::CancelledIsTry,
+        Mutant::NoRefill,
+        Mutant::IgnoreWatch,
+        Mutant::KeepCheckWithoutWatch,
+        Mutant::ApplyOldDrift,
+        Mutant::TwoAtOnce,
+        Mutant::SwapForgetsOwed,
+        Mutant::IgnorePause,
+        Mutant::OneTooMany,
+        Mutant::WideSemaphore,
+        Mutant::RefreshNoop,
+        Mutant::FailedConverges,
+        Mutant::ConvergeEarly,
+        Mutant::IgnoreValues,
+        Mutant::SentIsQuiet,
+        Mutant::WorkAfterStop,
+        Mutant::ForgetRemake,
+    ];
+}

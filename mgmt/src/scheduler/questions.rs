@@ -1,0 +1,123 @@
+//! What may be asked of the scheduler.
+
+use super::State;
+use super::node::*;
+use super::scheduler::Scheduler;
+use crate::id::{Generation, Node};
+use crate::scheduler::edges::{EDGE_OWED, EDGE_TAKEN};
+
+/// So many nodes are named in an answer.
+const NAMED_MAX: usize = 3;
+/// How far up an answer looks for the ancestor that has failed; beyond, it names the last one that it came to.
+const CLIMB_MAX: usize = 1024;
+
+impl Scheduler {
+    /// Why a node is where it is. A slot that is not in the graph is `Settled`.
+    pub fn state(&self, node: Node) -> State {
+        let i = node.0;
+        let Some(n) = self.nodes.get(node.index()) else { return State::Settled { drifted: false } };
+        if n.phase().holds_slot() {
+            State::Running
+        } else if !n.any(PRESENT) {
+            State::Settled { drifted: false }
+        } else if n.any(FAILED) {
+            State::Failed
+        } else if n.any(FAILING) {
+            State::Retrying
+        } else if n.bad_parents > 0 {
+            State::Blocked(self.failed_above(i))
+        } else if !n.any(WATCH_READY) {
+            State::WaitingForWatch
+        } else if n.any(ASKING) {
+            let asked = self.rare(i).map_or(&[][..], |rare| &rare.asked[..]);
+            State::WaitingForValue(asked.iter().take(NAMED_MAX).map(|s| Node(*s)).collect())
+        } else if n.unsettled_parents > 0 && (n.unsent > 0 || n.wants_run()) {
+            State::WaitingForParents(self.parents_where(i, |parent, _| !parent.any(SETTLED)))
+        } else if n.unsent > 0 {
+            State::WaitingForValue(self.parents_where(i, |parent, sends| sends & !parent.sent.0 != 0))
+        } else if n.wants_run() {
+            State::Ready
+        } else {
+            State::Settled { drifted: n.any(DRIFTED) || n.all(NOOP | OWED) }
+        }
+    }
+
+    fn parents_where(&self, i: u32, which: fn(&NodeData, u32) -> bool) -> Vec<Node> {
+        let parents = self.edges.parents(i);
+        let named = parents.filter(|e| which(&self.nodes[self.edges.from(*e) as usize], self.edges.sends(*e).0));
+        named.take(NAMED_MAX).map(|e| Node(self.edges.from(e))).collect()
+    }
+
+    /// One failed ancestor for each of the first few parents through which it is blocked.
+    fn failed_above(&self, i: u32) -> Vec<Node> {
+        let mut found = Vec::new();
+        for mut at in self.parents_where(i, |parent, _| parent.is_bad()) {
+            for _ in 0..CLIMB_MAX {
+                if self.nodes[at.index()].any(FAILING) {
+                    break;
+                }
+                let Some(above) = self.parents_where(at.0, |parent, _| parent.is_bad()).first().copied() else { break };
+                at = above;
+            }
+            if !found.contains(&at) {
+                found.push(at);
+            }
+        }
+        found
+    }
+
+    /// All nodes have been settled for the converged timeout, and `Event::Converged` was emitted.
+    pub fn is_converged(&self) -> bool {
+        self.convergence.converged
+    }
+
+    /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will move it.
+    pub fn is_idle(&self) -> bool {
+        self.running == 0
+            && self.commands.is_empty()
+            && (self.paused || self.ready.is_empty() && self.granted.is_empty())
+    }
+
+    /// How many nodes are not settled.
+    pub fn unsettled(&self) -> usize {
+        self.convergence.unsettled
+    }
+
+    /// How many nodes have failed for good.
+    pub fn failed(&self) -> usize {
+        self.convergence.failed
+    }
+
+    /// How many operations are under way, those that wait for the journal included.
+    pub fn running(&self) -> usize {
+        self.running
+    }
+
+    /// How many nodes the graph has.
+    pub fn node_count(&self) -> usize {
+        self.convergence.present
+    }
+
+    /// Which graph is in force; `None` before the first.
+    pub fn generation(&self) -> Option<Generation> {
+        self.generation
+    }
+
+    /// The refreshes that are owed and not yet delivered: (notifier, notified). Looks at all edges.
+    pub fn owed(&self) -> impl Iterator<Item = (Node, Node)> + '_ {
+        let owed = (0..self.edges.len()).filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
+        owed.map(|e| (Node(self.edges.from(e)), Node(self.edges.to(e))))
+    }
+
+    /// Bytes held, commands that wait to be polled included.
+    pub fn memory(&self) -> usize {
+        size_of::<Scheduler>()
+            + self.nodes.capacity() * size_of::<NodeData>()
+            + self.edges.memory()
+            + self.rare.memory()
+            + self.timers.memory()
+            + (self.ready.capacity() + self.granted.capacity()) * size_of::<u32>()
+            + self.commands.capacity() * size_of::<super::Command>()
+            + self.configs.capacity() * size_of::<super::NodeConfig>()
+    }
+}

@@ -1,0 +1,129 @@
+//! What only few nodes need: counters of failures, timers, the rate limit, flapping, semaphores held, values asked for.
+
+use std::time::Duration;
+
+use super::node::NO_RARE;
+use super::scheduler::Scheduler;
+use super::timers::TIMER_KINDS;
+use crate::id::Time;
+
+/// The side record of one node.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rare {
+    /// Failures in a row of check, apply and refresh.
+    pub(super) failures: u32,
+    /// Failures in a row of the watch.
+    pub(super) watch_failures: u32,
+    /// When each timer is due.
+    pub(super) due: [Option<Time>; TIMER_KINDS],
+    /// The rate limit.
+    pub(super) bucket: Option<Bucket>,
+    /// Repairs that the watch caused.
+    pub(super) flapping: Option<Box<Flapping>>,
+    /// Senders that were asked to make their values again and have not yet.
+    pub(super) asked: Vec<u32>,
+    /// Senders that did, since the last success.
+    pub(super) answered: Vec<u32>,
+    /// Semaphores held.
+    pub(super) held: Vec<u32>,
+    /// Place in the queues of the semaphores; 0: in none.
+    pub(super) place: u64,
+}
+
+/// Tokens of the rate limit.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bucket {
+    /// How many there were…
+    pub(super) tokens: f64,
+    /// …then.
+    pub(super) at: Time,
+}
+
+/// The history of one node that somebody else writes too.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flapping {
+    /// When the last repairs were.
+    pub(super) repairs: std::collections::VecDeque<Time>,
+    /// When it was said last.
+    pub(super) told: Option<Time>,
+    /// The pause before the next check that the watch causes.
+    pub(super) spacing: Duration,
+    /// No such check before.
+    pub(super) not_before: Time,
+}
+
+impl Rare {
+    /// Nothing in it is worth keeping.
+    fn is_blank(&self) -> bool {
+        self.failures == 0
+            && self.watch_failures == 0
+            && self.due.iter().all(Option::is_none)
+            && self.bucket.is_none()
+            && self.flapping.is_none()
+            && self.asked.is_empty()
+            && self.answered.is_empty()
+            && self.held.is_empty()
+            && self.place == 0
+    }
+}
+
+/// All side records.
+#[derive(Debug, Default)]
+pub(super) struct RareSlab {
+    records: Vec<Rare>,
+    free: Vec<u32>,
+}
+
+impl RareSlab {
+    /// Bytes held.
+    pub(super) fn memory(&self) -> usize {
+        self.records.capacity() * size_of::<Rare>() + self.free.capacity() * 4
+    }
+}
+
+impl Scheduler {
+    /// The side record of a node, if it has one.
+    pub(super) fn rare(&self, i: u32) -> Option<&Rare> {
+        let at = self.nodes[i as usize].rare;
+        (at != NO_RARE).then(|| &self.rare.records[at as usize])
+    }
+
+    /// The side record of a node, if it has one.
+    pub(super) fn rare_if_any(&mut self, i: u32) -> Option<&mut Rare> {
+        let at = self.nodes[i as usize].rare;
+        (at != NO_RARE).then(|| &mut self.rare.records[at as usize])
+    }
+
+    /// The side record of a node, made if need be.
+    pub(super) fn rare_mut(&mut self, i: u32) -> &mut Rare {
+        let node = &mut self.nodes[i as usize];
+        if node.rare == NO_RARE {
+            node.rare = match self.rare.free.pop() {
+                Some(at) => at,
+                None => {
+                    self.rare.records.push(Rare::default());
+                    (self.rare.records.len() - 1) as u32
+                }
+            };
+        }
+        &mut self.rare.records[node.rare as usize]
+    }
+
+    /// Gives the side record back, whatever is in it. Timers must have been stopped.
+    pub(super) fn drop_rare(&mut self, i: u32) {
+        if let Some(rare) = self.rare_if_any(i) {
+            *rare = Rare::default();
+            self.tidy_rare(i);
+        }
+    }
+
+    /// Gives the side record back if nothing in it is worth keeping.
+    pub(super) fn tidy_rare(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if node.rare != NO_RARE && self.rare.records[node.rare as usize].is_blank() {
+            self.rare.records[node.rare as usize] = Rare::default();
+            self.rare.free.push(node.rare);
+            node.rare = NO_RARE;
+        }
+    }
+}

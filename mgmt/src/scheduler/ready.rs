@@ -1,0 +1,117 @@
+//! Who may run: all parents settled, nobody above failed, the watch ready, all values there. And the queue of those who may.
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use super::{Command, Op};
+use crate::id::Node;
+
+impl Scheduler {
+    /// Brings up to date what follows from the node's own flags and counts, here and in its children. To be called after each change of them.
+    pub(super) fn update(&mut self, i: u32) {
+        self.settle(i);
+        self.wake(i);
+    }
+
+    /// Puts it into the ready queue if it may run.
+    pub(super) fn wake(&mut self, i: u32) {
+        let node = &self.nodes[i as usize];
+        if node.phase() == Phase::Idle && self.may_start(i) {
+            self.nodes[i as usize].go(Phase::Queued);
+            self.ready.push_back(i);
+        }
+    }
+
+    /// Marks it dirty, for a reason (one of the `DIRTY_…` flags).
+    pub(super) fn dirty(&mut self, i: u32, reason: u32) {
+        let node = &mut self.nodes[i as usize];
+        if !node.any(PRESENT) {
+            return;
+        }
+        if node.phase() != Phase::Idle && node.any(DIRTY) && node.any(reason) {
+            return;
+        }
+        node.set(reason);
+        self.lift_limit(i);
+        self.update(i);
+    }
+
+    /// The limit is on what the watch causes: with another cause, it waits no longer.
+    pub(super) fn lift_limit(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if node.any(LIMITED) && node.causes() != DIRTY_WATCH {
+            node.clear(LIMITED);
+            self.disarm(i, Timer::Limit);
+        }
+    }
+
+    /// The way is open for an operation: order, watch, values. (Not asked: pause, places, limits.)
+    pub(super) fn is_open(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        node.any(PRESENT)
+            && !node.any(FAILED)
+            && (node.any(WATCH_READY) || self.mutant(Mutant::IgnoreWatch))
+            && (node.unsettled_parents == 0 || self.mutant(Mutant::IgnoreOrder))
+            && (node.bad_parents == 0 || self.mutant(Mutant::IgnoreBlocked))
+            && (node.unsent == 0 || self.mutant(Mutant::IgnoreValues))
+    }
+
+    pub(super) fn may_start(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        node.wants_run() && !node.any(DELAYED | LIMITED | ASKING) && self.is_open(i)
+    }
+
+    /// Starts what may start, as long as there is room.
+    pub(super) fn pump(&mut self) {
+        if self.paused || (self.stop.is_some() && !self.mutant(Mutant::WorkAfterStop)) {
+            return;
+        }
+        let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
+        while self.running < room {
+            let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else { break };
+            if self.nodes[i as usize].phase() != Phase::Queued {
+                continue;
+            }
+            if !self.may_start(i) || self.is_throttled(i) {
+                self.unqueue(i);
+            } else if self.acquire(i) {
+                self.start(i);
+            } else {
+                self.nodes[i as usize].go(Phase::Parked);
+            }
+        }
+    }
+
+    /// Out of the queue: it may not run any more, or not yet.
+    pub(super) fn unqueue(&mut self, i: u32) {
+        self.nodes[i as usize].go(Phase::Idle);
+        self.release(i);
+        self.settle(i);
+    }
+
+    /// Begins a run: with a check, always.
+    fn start(&mut self, i: u32) {
+        self.last_op += 1;
+        let number = self.last_op;
+        let node = &mut self.nodes[i as usize];
+        node.go(Phase::Checking);
+        node.op = number;
+        // What is owed or asked for is a cause of its own.
+        let causes = if node.is_called() { 0 } else { node.causes() };
+        node.put(BY_WATCH, causes == DIRTY_WATCH);
+        node.put(BY_POLL, causes == DIRTY_POLL);
+        node.clear(DIRTY | DRIFTED);
+        self.running += 1;
+        self.arm_timeout(i);
+        self.commands.push_back(Command::Check(Op { node: Node(i), number }));
+        self.settle(i);
+    }
+
+    /// An operation must not take longer than the node's timeout.
+    pub(super) fn arm_timeout(&mut self, i: u32) {
+        if let Some(timeout) = self.settings(i).timeout {
+            self.arm(i, Timer::Timeout, self.now.after(timeout));
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Owed refreshes: intents, debts, and when they are paid.
+//!
+//! An edge's entry in the journal goes: nothing → *intent* (before the parent is applied) → *debt* (it changed) or nothing (it did not) → nothing (the
+//! child was refreshed). At a start, an intent counts as a debt.
+//!
+//! An apply that failed or was cancelled may have changed something. Its intents stay in the journal as they are, and the edge is marked *maybe*; the
+//! next good end of the parent, be it only a check in sync, turns the mark into a debt. So a refresh may be made once too often, but is never lost:
+//! at least once, never zero.
+//!
+//! A refresh that begins takes the debts that there are; one that arises meanwhile is a new one, and outlives it.
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::{Command, Event, JournalOp};
+use crate::id::{Node, Ticket};
+use crate::scheduler::edges::*;
+
+impl Scheduler {
+    fn ends(&self, e: usize) -> (Node, Node) {
+        (Node(self.edges.from(e)), Node(self.edges.to(e)))
+    }
+
+    /// Writes *it is about to change, and then owes these*; somebody waits for the ticket.
+    pub(super) fn write_intents(&mut self, i: u32) -> Ticket {
+        self.flush_journal();
+        let mut ops = Vec::new();
+        for e in self.edges.out(i) {
+            if self.edges.any(e, NOTIFY) {
+                self.edges.set(e, EDGE_INTENT);
+                let (from, to) = self.ends(e);
+                ops.push(JournalOp::Intent { from, to });
+            }
+        }
+        self.last_ticket += 1;
+        let ticket = Ticket(self.last_ticket);
+        self.commands.push_back(Command::Journal { ticket: Some(ticket), ops });
+        ticket
+    }
+
+    /// It changed: all that it notifies are owed a refresh, and all children are dirty.
+    pub(super) fn owe(&mut self, i: u32) {
+        self.nodes[i as usize].clear(MAYBE);
+        if self.nodes[i as usize].any(NOTIFIES) {
+            for e in self.edges.out(i) {
+                if self.edges.any(e, NOTIFY) {
+                    self.owe_along(e);
+                }
+            }
+        }
+        if !self.mutant(Mutant::ChangedParentIsQuiet) {
+            self.dirty_children(i);
+        }
+    }
+
+    /// All children must look again.
+    pub(super) fn dirty_children(&mut self, i: u32) {
+        for e in self.edges.out(i) {
+            self.dirty(self.edges.to(e), DIRTY_INPUT);
+        }
+    }
+
+    fn owe_along(&mut self, e: usize) {
+        let (from, to) = self.ends(e);
+        let is_news = !self.edges.any(e, EDGE_OWED);
+        self.edges.clear(e, EDGE_INTENT | EDGE_MAYBE);
+        self.edges.set(e, EDGE_OWED);
+        self.nodes[to.index()].set(OWED);
+        self.entries.push(JournalOp::Debt { from, to });
+        if is_news {
+            self.tell(Event::Owed { from, to });
+        }
+    }
+
+    /// It changed nothing: its intents are void. Not those that an earlier try left behind: see `resolve_maybe`.
+    pub(super) fn drop_intents(&mut self, i: u32) {
+        if !self.nodes[i as usize].any(NOTIFIES) {
+            return;
+        }
+        for e in self.edges.out(i) {
+            if self.edges.any(e, EDGE_INTENT) {
+                self.edges.clear(e, EDGE_INTENT);
+                if !self.edges.any(e, EDGE_MAYBE) {
+                    let (from, to) = self.ends(e);
+                    self.entries.push(JournalOp::Drop { from, to });
+                }
+            }
+        }
+    }
+
+    /// It failed or was cancelled: it may have changed something.
+    pub(super) fn keep_intents(&mut self, i: u32) {
+        if !self.nodes[i as usize].any(NOTIFIES) {
+            return;
+        }
+        if self.mutant(Mutant::ForgetMaybe) {
+            return self.drop_intents(i);
+        }
+        for e in self.edges.out(i) {
+            if self.edges.any(e, EDGE_INTENT) {
+                self.edges.clear(e, EDGE_INTENT);
+                self.edges.set(e, EDGE_MAYBE);
+                self.nodes[i as usize].set(MAYBE);
+            }
+        }
+    }
+
+    /// It is well again, and what an earlier try may have changed is told.
+    pub(super) fn resolve_maybe(&mut self, i: u32) {
+        if !self.nodes[i as usize].any(MAYBE) {
+            return;
+        }
+        self.nodes[i as usize].clear(MAYBE);
+        for e in self.edges.out(i) {
+            if self.edges.any(e, EDGE_MAYBE) {
+                self.owe_along(e);
+                self.dirty(self.edges.to(e), DIRTY_INPUT);
+            }
+        }
+    }
+
+    /// An apply or a refresh begins: it absorbs what is owed by now. Says whether anything is.
+    pub(super) fn take_refreshes(&mut self, i: u32) -> bool {
+        if !self.nodes[i as usize].any(OWED) {
+            return false;
+        }
+        for at in self.edges.positions_in(i) {
+            let e = self.edges.incoming(at);
+            if self.edges.any(e, EDGE_OWED) {
+                self.edges.clear(e, EDGE_OWED);
+                self.edges.set(e, EDGE_TAKEN);
+            }
+        }
+        let node = &mut self.nodes[i as usize];
+        node.clear(OWED);
+        node.set(TAKEN);
+        true
+    }
+
+    /// The apply or refresh has ended: what it took is paid, or owed again.
+    pub(super) fn end_refreshes(&mut self, i: u32, paid: bool) {
+        if !self.nodes[i as usize].any(TAKEN) {
+            return;
+        }
+        let paid = paid || self.mutant(Mutant::LoseTakenRefresh);
+        let mut owed = false;
+        for at in self.edges.positions_in(i) {
+            let e = self.edges.incoming(at);
+            if self.edges.any(e, EDGE_TAKEN) {
+                self.edges.clear(e, EDGE_TAKEN);
+                if !paid {
+                    self.edges.set(e, EDGE_OWED);
+                } else if !self.edges.any(e, EDGE_OWED) || self.mutant(Mutant::PayNewDebt) {
+                    self.pay_along(e);
+                }
+            }
+            owed |= self.edges.any(e, EDGE_OWED);
+        }
+        let node = &mut self.nodes[i as usize];
+        node.clear(TAKEN);
+        node.put(OWED, owed);
+    }
+
+    fn pay_along(&mut self, e: usize) {
+        let (from, to) = self.ends(e);
+        self.edges.clear(e, EDGE_OWED);
+        self.entries.push(JournalOp::Paid { from, to });
+        // The parent is being applied again by now: its intent must stand, whatever `Paid` strikes out. One batch, so never neither.
+        if self.edges.any(e, EDGE_INTENT | EDGE_MAYBE) && !self.mutant(Mutant::PaidStrikesIntent) {
+            self.entries.push(JournalOp::Intent { from, to });
+        }
+    }
+
+    /// Hands over the entries that nobody waits for, as one batch.
+    pub(super) fn flush_journal(&mut self) {
+        if !self.entries.is_empty() {
+            let ops = std::mem::take(&mut self.entries);
+            self.commands.push_back(Command::Journal { ticket: None, ops });
+        }
+    }
+}

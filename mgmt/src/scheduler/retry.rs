@@ -1,0 +1,116 @@
+//! Failures: how often and when to try again.
+
+use std::time::Duration;
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use super::{Backoff, Command, Event, NodeConfig};
+use crate::id::Node;
+
+impl Scheduler {
+    /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
+    pub(super) fn fail(&mut self, i: u32, what: u32) {
+        let is_watch = what == WATCH_FAILING;
+        self.nodes[i as usize].set(DIRTY_OTHER);
+        if self.nodes[i as usize].any(FAILED) {
+            return;
+        }
+        let retry = self.settings(i).retry;
+        let rare = self.rare_mut(i);
+        let failures = if is_watch { &mut rare.watch_failures } else { &mut rare.failures };
+        let try_again = retry.is_none_or(|tries| *failures < tries);
+        *failures = failures.saturating_add(1);
+        let failures = *failures;
+        let node = Node(i);
+        if !try_again {
+            self.tell(Event::Failed { node, watch: is_watch, retry_in: None });
+            return self.fail_for_good(i, what);
+        }
+        let delay = self.delay(i, failures);
+        self.tell(Event::Failed { node, watch: is_watch, retry_in: Some(delay) });
+        self.set_failing(i, what);
+        if is_watch {
+            self.arm(i, Timer::WatchRetry, self.now.after(delay));
+        } else if delay > Duration::ZERO {
+            self.nodes[i as usize].set(DELAYED);
+            self.arm(i, Timer::Retry, self.now.after(delay));
+        }
+    }
+
+    /// No tries are left: only a swap revives it. What may come to dirty it is kept until then.
+    fn fail_for_good(&mut self, i: u32, what: u32) {
+        self.set_failing(i, what | FAILED);
+        self.nodes[i as usize].clear(DELAYED | LIMITED);
+        self.disarm_all(i);
+        self.unwatch(i);
+    }
+
+    /// The pause before the next try, after so many failures in a row.
+    fn delay(&mut self, i: u32, failures: u32) -> Duration {
+        let NodeConfig { delay, backoff, .. } = *self.settings(i);
+        match backoff {
+            Backoff::Constant => delay,
+            Backoff::Exponential { max, jitter } => {
+                let doublings = failures.saturating_sub(1).min(31);
+                let full = delay.saturating_mul(1 << doublings).min(max);
+                if !jitter {
+                    return full;
+                }
+                let half = full / 2;
+                half + (full - half).mul_f64(self.random())
+            }
+        }
+    }
+
+    /// An even number of `0.0..1.0` (SplitMix64): the same for the same seed.
+    fn random(&mut self) -> f64 {
+        self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.jitter;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Tells the runtime to give up the operation under way.
+    pub(super) fn cancel(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if node.phase().has_op() && !node.any(CANCELLED) {
+            node.set(CANCELLED);
+            let number = node.op;
+            self.commands.push_back(Command::Cancel(super::Op { node: Node(i), number }));
+        }
+    }
+
+    /// A swap gives a node all its tries back, whatever state it was in. (`update` is the caller's.)
+    pub(super) fn revive(&mut self, i: u32) {
+        if let Some(rare) = self.rare_if_any(i) {
+            rare.failures = 0;
+        }
+        self.disarm(i, Timer::Retry);
+        let node = &mut self.nodes[i as usize];
+        let failed = node.any(FAILED);
+        node.clear(DELAYED | OP_FAILING);
+        if failed {
+            node.clear(FAILED | WATCH_FAILING);
+            node.set(DIRTY_OTHER);
+            if let Some(rare) = self.rare_if_any(i) {
+                rare.watch_failures = 0;
+            }
+        }
+    }
+
+    /// A change reported by the watch.
+    pub(super) fn changed(&mut self, i: u32) {
+        let busy = self.nodes[i as usize].phase().holds_slot();
+        if busy && self.mutant(Mutant::LoseChangeDuringRun) {
+            return;
+        }
+        if self.nodes[i as usize].any(DELAYED) && self.mutant(Mutant::EventEndsDelay) {
+            self.nodes[i as usize].clear(DELAYED);
+            self.disarm(i, Timer::Retry);
+        }
+        self.dirty(i, DIRTY_WATCH);
+    }
+}

@@ -1,0 +1,263 @@
+//! The answers to operations: what follows a check, an apply, a refresh.
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use super::{ApplyOutcome, CheckOutcome, Command, Event, Op, PortSet};
+use crate::id::{Node, Ticket};
+
+impl Scheduler {
+    fn is_under_way(&self, op: Op, phase: fn(Phase) -> bool) -> bool {
+        self.nodes.get(op.node.index()).is_some_and(|n| n.op == op.number && phase(n.phase()))
+    }
+
+    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+        if !self.is_under_way(op, |phase| phase == Phase::Checking) {
+            return;
+        }
+        let i = op.node.0;
+        self.disarm(i, Timer::Timeout);
+        self.sent(i, sent);
+        let node = &self.nodes[i as usize];
+        if !node.any(PRESENT) {
+            return self.end_run(i);
+        }
+        if node.any(STALE) && !self.mutant(Mutant::ApplyOldDrift) {
+            // Found by an older config: it says nothing about the new one.
+            return self.run_again(i);
+        }
+        let cancelled = node.any(CANCELLED) && !node.any(TIMED_OUT);
+        match outcome {
+            CheckOutcome::Cancelled if node.any(TIMED_OUT) => self.fail_run(i),
+            CheckOutcome::Cancelled if self.mutant(Mutant::CancelledIsTry) => self.fail_run(i),
+            CheckOutcome::Cancelled => self.run_again(i),
+            CheckOutcome::Failed if cancelled => self.run_again(i),
+            CheckOutcome::Failed => self.fail_run(i),
+            CheckOutcome::Missing(senders) => self.ask(i, senders),
+            CheckOutcome::InSync => {
+                self.tell(Event::InSync(op.node));
+                self.in_sync(i);
+            }
+            CheckOutcome::Drifted => {
+                let noop = self.nodes[i as usize].any(NOOP);
+                self.tell(Event::Drifted { node: op.node, noop });
+                if noop {
+                    self.nodes[i as usize].set(DRIFTED);
+                    self.succeed(i);
+                    self.end_run(i);
+                } else {
+                    self.begin_repair(i, false);
+                }
+            }
+        }
+    }
+
+    fn in_sync(&mut self, i: u32) {
+        let node = &self.nodes[i as usize];
+        let remake = node.any(REMAKE) && !self.mutant(Mutant::ForgetRemake);
+        let refresh = node.any(OWED) || remake;
+        if refresh && (!node.any(NOOP) || self.mutant(Mutant::RefreshNoop)) {
+            return self.begin_repair(i, true);
+        }
+        self.nodes[i as usize].clear(REMAKE);
+        if self.mutant(Mutant::CheckedParentDirties) {
+            self.dirty_children(i);
+        }
+        self.succeed(i);
+        self.end_run(i);
+    }
+
+    /// What was found may be acted upon: nothing that it rests on has changed meanwhile.
+    fn may_go_on(&self, i: u32) -> bool {
+        let node = &self.nodes[i as usize];
+        let held = self.paused && !self.mutant(Mutant::IgnorePause);
+        self.is_open(i) && !held && self.stop.is_none() && !node.any(STALE | DIRTY_INPUT)
+    }
+
+    /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
+    fn begin_repair(&mut self, i: u32, refresh: bool) {
+        let old = self.mutant(Mutant::ApplyOldDrift) && self.nodes[i as usize].any(STALE);
+        if !self.may_go_on(i) && !old {
+            return self.run_again(i);
+        }
+        if !self.nodes[i as usize].any(NOTIFIES) {
+            return self.start_repair(i, refresh);
+        }
+        let ticket = self.write_intents(i);
+        let node = &mut self.nodes[i as usize];
+        node.op = ticket.0;
+        node.go(if refresh { Phase::CommitRefresh } else { Phase::CommitApply });
+        self.commits.push_back((ticket, i));
+        self.settle(i);
+        if self.mutant(Mutant::ApplyBeforeCommit) {
+            self.start_repair(i, refresh);
+        }
+    }
+
+    fn start_repair(&mut self, i: u32, refresh: bool) {
+        self.last_op += 1;
+        let op = Op { node: Node(i), number: self.last_op };
+        let absorbed = self.take_refreshes(i);
+        let node = &mut self.nodes[i as usize];
+        let remake = node.any(REMAKE);
+        node.put(REMAKE_TAKEN, remake);
+        node.clear(REMAKE);
+        node.op = op.number;
+        node.go(if refresh { Phase::Refreshing } else { Phase::Applying });
+        self.arm_timeout(i);
+        self.settle(i);
+        // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
+        self.commands.push_back(match refresh {
+            true => Command::Refresh(op),
+            false => Command::Apply { op, refresh: absorbed || remake },
+        });
+    }
+
+    /// The journal has everything up to this ticket.
+    pub(super) fn committed(&mut self, ticket: Ticket) {
+        while let Some((number, i)) = self.commits.front().copied()
+            && number <= ticket
+        {
+            self.commits.pop_front();
+            let node = &self.nodes[i as usize];
+            if !node.phase().commits() || node.op != number.0 {
+                continue;
+            }
+            let refresh = node.phase() == Phase::CommitRefresh;
+            let pointless = refresh && !node.any(OWED | REMAKE);
+            if pointless || !self.may_go_on(i) {
+                self.drop_intents(i);
+                self.run_again(i);
+            } else {
+                self.start_repair(i, refresh);
+            }
+        }
+    }
+
+    /// The journal could not be written: nothing was begun, but it was a try.
+    pub(super) fn commit_failed(&mut self, ticket: Ticket) {
+        let Ok(at) = self.commits.binary_search_by_key(&ticket, |(number, _)| *number) else { return };
+        let Some((_, i)) = self.commits.remove(at) else { return };
+        let node = &self.nodes[i as usize];
+        if node.phase().commits() && node.op == ticket.0 {
+            // A write that failed may be on disk all the same.
+            self.drop_intents(i);
+            self.fail_run(i);
+        }
+    }
+
+    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+        if !self.is_under_way(op, Phase::writes) {
+            return;
+        }
+        let i = op.node.0;
+        self.disarm(i, Timer::Timeout);
+        self.sent(i, sent);
+        let node = &self.nodes[i as usize];
+        if !node.any(PRESENT) {
+            return self.end_run(i);
+        }
+        let refresh = node.phase() == Phase::Refreshing;
+        let absorbed = node.any(TAKEN);
+        let (stale, timed_out, cancelled) = (node.any(STALE), node.any(TIMED_OUT), node.any(CANCELLED));
+        let done = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
+        match outcome {
+            ApplyOutcome::Changed => self.owe(i),
+            ApplyOutcome::Unchanged => self.drop_intents(i),
+            ApplyOutcome::Failed | ApplyOutcome::Cancelled => self.keep_intents(i),
+        }
+        // What an older config did with a refresh does not count: the new one gets it again.
+        self.end_refreshes(i, done && !stale);
+        if !done {
+            let as_try = timed_out || outcome == ApplyOutcome::Failed && !cancelled;
+            let as_try = as_try || self.mutant(Mutant::CancelledIsTry);
+            return if as_try && !stale { self.fail_run(i) } else { self.run_again(i) };
+        }
+        let changed = outcome == ApplyOutcome::Changed;
+        self.tell(match refresh {
+            true => Event::Refreshed(op.node),
+            false => Event::Applied { node: op.node, changed, refreshed: absorbed },
+        });
+        if changed && self.nodes[i as usize].any(BY_WATCH) {
+            self.repaired(i);
+        }
+        if stale {
+            return self.run_again(i);
+        }
+        self.succeed(i);
+        self.end_run(i);
+    }
+
+    /// A run came to a good end.
+    fn succeed(&mut self, i: u32) {
+        if !self.mutant(Mutant::NoRefill)
+            && let Some(rare) = self.rare_if_any(i)
+        {
+            rare.failures = 0;
+            rare.answered.clear();
+        }
+        self.resolve_maybe(i);
+        self.clear_failing(i, OP_FAILING);
+        if self.nodes[i as usize].any(REMAKE_TAKEN) {
+            self.nodes[i as usize].clear(REMAKE_TAKEN);
+            self.fail_askers(i);
+        }
+    }
+
+    /// The run failed: a try is used up.
+    fn fail_run(&mut self, i: u32) {
+        self.give_remake_back(i);
+        self.fail(i, OP_FAILING);
+        self.end_run(i);
+    }
+
+    /// The run came to nothing, by nobody's fault: once more from the start.
+    pub(super) fn run_again(&mut self, i: u32) {
+        self.give_remake_back(i);
+        self.nodes[i as usize].set(DIRTY_OTHER);
+        self.end_run(i);
+    }
+
+    fn give_remake_back(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if node.any(REMAKE_TAKEN) {
+            node.clear(REMAKE_TAKEN);
+            node.set(REMAKE);
+        }
+    }
+
+    /// Ends the run, whatever it came to; a node that has left the graph ends with it.
+    pub(super) fn end_run(&mut self, i: u32) {
+        self.close_run(i);
+        if self.nodes[i as usize].any(PRESENT) {
+            self.update(i);
+        } else {
+            self.forget(i);
+        }
+    }
+
+    /// The part of it that touches nobody else.
+    pub(super) fn close_run(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        debug_assert!(node.phase().holds_slot(), "no run to end");
+        node.go(Phase::Idle);
+        node.op = 0;
+        node.clear(RUN | TAKEN);
+        self.running -= 1;
+        self.disarm(i, Timer::Timeout);
+        self.release(i);
+        self.arm_poll(i);
+        self.tidy_rare(i);
+    }
+
+    /// From the end of each run, the poll counts anew.
+    pub(super) fn arm_poll(&mut self, i: u32) {
+        if !self.nodes[i as usize].any(PRESENT) || self.nodes[i as usize].any(FAILED) {
+            return;
+        }
+        if let Some(every) = self.settings(i).poll {
+            self.arm(i, Timer::Poll, self.now.after(every));
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The scheduler: takes inputs, keeps the books, gives commands. Each rule is in the file named after it.
+
+use std::collections::VecDeque;
+
+use super::converge::Convergence;
+use super::edges::Edges;
+use super::gate::Semaphores;
+use super::mutants::Mutant;
+use super::node::{NodeData, PRESENT};
+use super::rare::RareSlab;
+use super::timers::Timers;
+use super::{Command, Config, Event, Input, JournalOp, NodeConfig, StopStage};
+use crate::id::{Generation, Node, Ticket, Time};
+
+/// Commands kept for the next burst when the queue has run empty; more is given back.
+const COMMANDS_KEPT: usize = 1024;
+
+/// Decides what runs when.
+///
+/// It knows nodes as numbers, does nothing by itself and reads no clock: inputs go in by `handle`, commands come out by `poll`.
+/// The same inputs give the same commands.
+#[derive(Debug)]
+pub struct Scheduler {
+    pub(super) config: Config,
+    pub(super) now: Time,
+    pub(super) generation: Option<Generation>,
+    pub(super) nodes: Vec<NodeData>,
+    pub(super) edges: Edges,
+    pub(super) configs: Vec<NodeConfig>,
+    pub(super) rare: RareSlab,
+    pub(super) timers: Timers,
+    /// Nodes that may run, in the order in which they became able to.
+    pub(super) ready: VecDeque<u32>,
+    /// Nodes that hold their semaphores already: they go first.
+    pub(super) granted: VecDeque<u32>,
+    pub(super) semaphores: Semaphores,
+    /// Who waits for which ticket of the journal, in order of the tickets.
+    pub(super) commits: VecDeque<(Ticket, u32)>,
+    /// Entries of this turn that nobody waits for.
+    pub(super) entries: Vec<JournalOp>,
+    pub(super) commands: VecDeque<Command>,
+    /// Operations (and journal writes before them) under way.
+    pub(super) running: usize,
+    pub(super) last_op: u64,
+    pub(super) last_ticket: u64,
+    pub(super) paused: bool,
+    pub(super) stop: Option<StopStage>,
+    pub(super) stopped: bool,
+    pub(super) convergence: Convergence,
+    /// Watches whose next try came due in a pause.
+    pub(super) held_watches: Vec<u32>,
+    pub(super) jitter: u64,
+    #[cfg(feature = "testing")]
+    mutant: Option<Mutant>,
+}
+
+impl Scheduler {
+    /// A scheduler without a graph.
+    pub fn new(config: Config) -> Scheduler {
+        Scheduler {
+            now: Time(0),
+            generation: None,
+            nodes: Vec::new(),
+            edges: Edges::default(),
+            configs: Vec::new(),
+            rare: RareSlab::default(),
+            timers: Timers::default(),
+            ready: VecDeque::new(),
+            granted: VecDeque::new(),
+            semaphores: Semaphores::default(),
+            commits: VecDeque::new(),
+            entries: Vec::new(),
+            commands: VecDeque::new(),
+            running: 0,
+            last_op: 0,
+            last_ticket: 0,
+            paused: false,
+            stop: None,
+            stopped: false,
+            convergence: Convergence::default(),
+            held_watches: Vec::new(),
+            jitter: config.seed,
+            config,
+            #[cfg(feature = "testing")]
+            mutant: None,
+        }
+    }
+
+    /// The same with one rule broken on purpose: for tests of the tests.
+    #[cfg(feature = "testing")]
+    #[must_use]
+    pub fn with_mutant(mut self, mutant: Mutant) -> Scheduler {
+        self.mutant = Some(mutant);
+        self
+    }
+
+    #[cfg(feature = "testing")]
+    pub(super) fn mutant(&self, mutant: Mutant) -> bool {
+        self.mutant == Some(mutant)
+    }
+
+    #[cfg(not(feature = "testing"))]
+    pub(super) const fn mutant(&self, _: Mutant) -> bool {
+        false
+    }
+
+    /// Takes what happened, and decides what follows; `poll` until it gives `None` afterwards. Time never runs backwards: an earlier
+    /// `now` than the one before counts as the one before.
+    pub fn handle(&mut self, now: Time, input: Input) {
+        self.now = self.now.max(now);
+        self.fire_timers();
+        match input {
+            Input::Swap(swap) => self.swap(swap),
+            Input::WatchReady(node) if self.knows(node) => self.watch_ready(node.0),
+            Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node.0),
+            Input::Changed(node) if self.knows(node) => self.changed(node.0),
+            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
+            Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
+            Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
+            Input::Committed(ticket) => self.committed(ticket),
+            Input::CommitFailed(ticket) => self.commit_failed(ticket),
+            Input::Pause => self.paused = true,
+            Input::Resume => self.resume(),
+            Input::Stop(stage) => self.begin_stop(stage),
+            Input::Tick => {}
+        }
+        self.flush_journal();
+        self.pump();
+        self.converge();
+        self.end_stop();
+        self.prune_timers();
+    }
+
+    /// The next thing to do, if any.
+    pub fn poll(&mut self) -> Option<Command> {
+        let command = self.commands.pop_front();
+        if command.is_none() && self.commands.capacity() > COMMANDS_KEPT {
+            self.commands.shrink_to(COMMANDS_KEPT);
+        }
+        command
+    }
+
+    /// When the next `Input::Tick` is wanted, unless another input comes before. May lie in the past: then at once.
+    pub fn next_timeout(&self) -> Option<Time> {
+        let converged = self.converged_due();
+        let timer = self.timers.first();
+        match (timer, converged) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn knows(&self, node: Node) -> bool {
+        self.nodes.get(node.index()).is_some_and(|n| n.any(PRESENT))
+    }
+
+    /// Says what happened to a node, if anybody listens.
+    pub(super) fn tell(&mut self, event: Event) {
+        if self.config.node_events {
+            self.commands.push_back(Command::Event(event));
+        }
+    }
+
+    pub(super) fn settings(&self, i: u32) -> &NodeConfig {
+        &self.configs[self.nodes[i as usize].config as usize]
+    }
+}

@@ -1,0 +1,31 @@
+//! The end: no new work; running applies end, or are cancelled too.
+
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::{Command, StopStage};
+
+impl Scheduler {
+    pub(super) fn begin_stop(&mut self, stage: StopStage) {
+        self.stop = self.stop.max(Some(stage));
+        for i in 0..self.nodes.len() as u32 {
+            match self.nodes[i as usize].phase() {
+                Phase::Checking => self.cancel(i),
+                // Nothing was begun yet: the intents are void.
+                Phase::CommitApply | Phase::CommitRefresh => {
+                    self.drop_intents(i);
+                    self.run_again(i);
+                }
+                Phase::Applying | Phase::Refreshing if stage == StopStage::Cancel => self.cancel(i),
+                _ => {}
+            }
+        }
+    }
+
+    /// Says when everything has ended. What is owed stays in the journal.
+    pub(super) fn end_stop(&mut self) {
+        if self.stop.is_some() && self.running == 0 && !self.stopped {
+            self.stopped = true;
+            self.commands.push_back(Command::Stopped);
+        }
+    }
+}

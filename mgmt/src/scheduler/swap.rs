@@ -1,0 +1,354 @@
+//! A new graph takes over, by difference: first who leaves, then who stays and who is new, then the edges, then what is counted.
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::rare::Rare;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap};
+use crate::id::Node;
+use crate::scheduler::edges::*;
+
+const NO_EDGE: u32 = u32::MAX;
+
+/// Compares settings; the same pair comes again and again.
+struct Differences {
+    old: Vec<NodeConfig>,
+    last: Option<(u32, u32, bool)>,
+}
+
+impl Differences {
+    fn differ(&mut self, old: u32, new: u32, configs: &[NodeConfig]) -> bool {
+        match self.last {
+            Some((a, b, differ)) if (a, b) == (old, new) => differ,
+            _ => {
+                let differ = self.old[old as usize] != configs[new as usize];
+                self.last = Some((old, new, differ));
+                differ
+            }
+        }
+    }
+}
+
+impl Scheduler {
+    pub(super) fn swap(&mut self, swap: Swap) {
+        if self.stop.is_some() {
+            return;
+        }
+        let Swap { generation, configs, nodes: specs, edges } = swap;
+        let before = self.convergence.present;
+        let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
+        let slots = named.max(self.nodes.len());
+        self.nodes.resize(slots, NodeData::absent());
+        self.unpark_all();
+        for spec in &specs {
+            self.nodes[spec.node.index()].set(SEEN);
+        }
+        for i in 0..slots as u32 {
+            if self.nodes[i as usize].any(PRESENT) && !self.nodes[i as usize].any(SEEN) {
+                self.remove(i);
+            }
+        }
+        let mut differences = Differences { old: std::mem::replace(&mut self.configs, configs), last: None };
+        let (mut added, mut changed) = (0, 0);
+        for spec in &specs {
+            if !self.nodes[spec.node.index()].any(PRESENT) {
+                self.add(spec);
+                added += 1;
+            } else if self.keep(spec, &mut differences) {
+                changed += 1;
+            }
+        }
+        self.carry_edges(Edges::build(slots, &edges));
+        self.mark_edges();
+        self.resize_semaphores();
+        self.retain_queued();
+        self.recount();
+        self.reblock();
+        for spec in &specs {
+            self.nodes[spec.node.index()].clear(SEEN);
+            self.lift_limit(spec.node.0);
+            self.update(spec.node.0);
+        }
+        self.generation = Some(generation);
+        self.flush_journal();
+        self.commands.push_back(Command::Event(Event::Swapped {
+            generation,
+            added,
+            changed,
+            removed: (before + added as usize - specs.len()) as u32,
+            kept: specs.len() as u32 - added - changed,
+        }));
+    }
+
+    /// A node leaves. An operation under way is cancelled, and waited for.
+    fn remove(&mut self, i: u32) {
+        self.unwatch(i);
+        self.cancel(i);
+        self.disarm_all(i);
+        self.nodes[i as usize].clear(PRESENT);
+        let phase = self.nodes[i as usize].phase();
+        if phase.commits() {
+            self.close_run(i);
+        }
+        if !phase.has_op() {
+            self.release(i);
+            return self.forget(i);
+        }
+        if let Some(rare) = self.rare_if_any(i) {
+            let held = std::mem::take(&mut rare.held);
+            *rare = Rare { held, ..Rare::default() };
+        }
+        self.nodes[i as usize].keep(CANCELLED);
+    }
+
+    /// Nothing is left of it: the slot is free.
+    pub(super) fn forget(&mut self, i: u32) {
+        self.drop_rare(i);
+        self.nodes[i as usize].go(Phase::Absent);
+        self.nodes[i as usize] = NodeData::absent();
+        self.commands.push_back(Command::Removed(Node(i)));
+    }
+
+    fn add(&mut self, spec: &NodeSpec) {
+        let i = spec.node.0;
+        let two_at_once = self.mutant(Mutant::TwoAtOnce);
+        let node = &mut self.nodes[i as usize];
+        // Its slot may still have an operation of the node that left: nothing starts before that has ended.
+        if node.phase().has_op() && !two_at_once {
+            node.keep(CANCELLED);
+            node.set(STALE);
+        } else {
+            if node.phase().has_op() {
+                node.go(Phase::Absent);
+                self.running -= 1;
+            }
+            let rare = node.rare;
+            *node = NodeData::absent();
+            node.rare = rare;
+            node.go(Phase::Idle);
+        }
+        node.sent.0 = 0;
+        node.unsent = 0;
+        node.bad_parents = 0;
+        node.config = spec.config;
+        node.set(PRESENT | DIRTY_OTHER);
+        let noop = self.settings(i).noop;
+        self.nodes[i as usize].put(NOOP, noop);
+        self.watch_as_wanted(i);
+    }
+
+    /// A node stays. Says whether anything about it differs.
+    fn keep(&mut self, spec: &NodeSpec, differences: &mut Differences) -> bool {
+        let i = spec.node.0;
+        let node = &mut self.nodes[i as usize];
+        let old = std::mem::replace(&mut node.config, spec.config);
+        let failed = node.any(FAILED);
+        let differ = differences.differ(old, spec.config, &self.configs);
+        if spec.changed || failed && self.settings(i).rewatch {
+            self.revive(i);
+        }
+        if spec.changed {
+            let node = &mut self.nodes[i as usize];
+            node.set(DIRTY_INPUT);
+            node.put(STALE, node.phase().has_op());
+            self.abort_commit(i);
+        }
+        if differ {
+            self.adopt(i, &differences.old[old as usize]);
+        }
+        if differ || spec.changed || failed {
+            self.watch_as_wanted(i);
+        }
+        spec.changed || differ
+    }
+
+    /// New settings for a node that stays.
+    fn adopt(&mut self, i: u32, old: &NodeConfig) {
+        let new = self.settings(i).clone();
+        if new.noop != old.noop {
+            self.nodes[i as usize].put(NOOP, new.noop);
+            self.nodes[i as usize].set(DIRTY_OTHER);
+            if new.noop {
+                self.nodes[i as usize].clear(REMAKE);
+                self.abort_commit(i);
+            }
+        }
+        if new.poll != old.poll {
+            self.disarm(i, Timer::Poll);
+            self.arm_poll(i);
+        }
+        if (new.limit, new.burst) != (old.limit, old.burst) {
+            self.nodes[i as usize].clear(LIMITED);
+            self.disarm(i, Timer::Limit);
+            if let Some(rare) = self.rare_if_any(i) {
+                rare.bucket = None;
+            }
+        }
+        self.tidy_rare(i);
+    }
+
+    fn watch_as_wanted(&mut self, i: u32) {
+        let node = &self.nodes[i as usize];
+        if node.any(FAILED) {
+            return;
+        }
+        if !self.settings(i).watched {
+            self.unwatch(i);
+            self.disarm(i, Timer::WatchRetry);
+            let node = &mut self.nodes[i as usize];
+            node.clear(WATCH_FAILING);
+            node.set(WATCH_READY);
+        } else if !self.nodes[i as usize].any(WATCH_ON | WATCH_FAILING) {
+            self.nodes[i as usize].clear(WATCH_READY);
+            if self.nodes[i as usize].phase() == Phase::Checking {
+                self.cancel(i);
+            }
+            self.watch(i);
+        }
+    }
+
+    /// What was found does not count any more, and nothing was begun.
+    fn abort_commit(&mut self, i: u32) {
+        if self.nodes[i as usize].phase().commits() {
+            self.drop_intents(i);
+            self.nodes[i as usize].set(DIRTY_OTHER);
+            self.close_run(i);
+        }
+    }
+
+    /// Takes the new edges. What the journal knows of an edge goes over to its successor; without one it is struck out.
+    fn carry_edges(&mut self, new: Edges) {
+        let old = std::mem::replace(&mut self.edges, new);
+        let mut old_edge: Vec<u32> = Vec::new();
+        for i in 0..self.nodes.len() as u32 {
+            let (was, is) = (old.out(i), self.edges.out(i));
+            let phase = self.nodes[i as usize].phase();
+            let matters = old.flags(was.clone()).iter().any(|flags| flags & IN_JOURNAL != 0)
+                || self.edges.flags(is.clone()).iter().any(|flags| flags & EDGE_CLAIMED != 0)
+                || (phase.writes() || phase.commits());
+            if !matters {
+                continue;
+            }
+            old_edge.resize(self.nodes.len(), NO_EDGE);
+            for e in was.clone() {
+                let stays = self.nodes[i as usize].any(SEEN) && self.nodes[old.to(e) as usize].any(SEEN);
+                if stays && old.any(e, NOTIFY) {
+                    old_edge[old.to(e) as usize] = e as u32;
+                }
+            }
+            let mut news = false;
+            for e in is {
+                if self.edges.any(e, NOTIFY) {
+                    let before = &mut old_edge[self.edges.to(e) as usize];
+                    match std::mem::replace(before, NO_EDGE) {
+                        NO_EDGE => news |= self.begin_edge(e),
+                        before => self.carry_edge(e, &old, before as usize),
+                    }
+                }
+            }
+            for e in was {
+                let to = old.to(e);
+                let stays = self.nodes[i as usize].any(SEEN) && self.nodes[to as usize].any(SEEN);
+                let carried = stays && old.any(e, NOTIFY) && old_edge[to as usize] == NO_EDGE;
+                old_edge[to as usize] = NO_EDGE;
+                if !carried && old.any(e, IN_JOURNAL) {
+                    self.entries.push(JournalOp::Paid { from: Node(i), to: Node(to) });
+                }
+            }
+            if news {
+                self.abort_commit(i);
+            }
+        }
+    }
+
+    fn carry_edge(&mut self, e: usize, old: &Edges, before: usize) {
+        for flag in [EDGE_OWED, EDGE_TAKEN, EDGE_INTENT, EDGE_MAYBE] {
+            if old.any(before, flag) && !(flag == EDGE_OWED && self.mutant(Mutant::SwapForgetsOwed)) {
+                self.edges.set(e, flag);
+            }
+        }
+        self.edges.clear(e, EDGE_CLAIMED);
+    }
+
+    /// A notify edge that was not there before. Says whether its parent's journal write under way lacks it.
+    fn begin_edge(&mut self, e: usize) -> bool {
+        let (from, to) = (Node(self.edges.from(e)), Node(self.edges.to(e)));
+        if self.edges.any(e, EDGE_CLAIMED) {
+            self.edges.clear(e, EDGE_CLAIMED);
+            self.edges.set(e, EDGE_OWED);
+            self.nodes[to.index()].set(DIRTY_INPUT);
+            // On disk it may be no more than an intent, which the next apply that changes nothing would strike out.
+            self.entries.push(JournalOp::Debt { from, to });
+        }
+        let phase = self.nodes[from.index()].phase();
+        if phase.writes() {
+            // The change may be made after this: it must be told along this edge too.
+            self.edges.set(e, EDGE_INTENT);
+            self.entries.push(JournalOp::Intent { from, to });
+        }
+        phase.commits()
+    }
+
+    /// What the nodes keep about their edges, from scratch.
+    fn mark_edges(&mut self) {
+        for node in &mut self.nodes {
+            node.clear(NOTIFIES | SENDER | OWED | TAKEN | MAYBE);
+            node.unsent = 0;
+        }
+        for e in 0..self.edges.len() {
+            if !self.edges.any(e, !0) {
+                continue;
+            }
+            let (from, to) = (self.edges.from(e) as usize, self.edges.to(e) as usize);
+            if self.edges.any(e, NOTIFY) {
+                self.nodes[from].set(NOTIFIES);
+            }
+            if self.edges.any(e, SENDS) {
+                self.nodes[from].set(SENDER);
+                let lacking = self.edges.sends(e).0 & !self.nodes[from].sent.0 != 0;
+                self.nodes[to].unsent += u32::from(lacking);
+            }
+            if self.edges.any(e, EDGE_MAYBE) {
+                self.nodes[from].set(MAYBE);
+            }
+            if self.edges.any(e, EDGE_OWED) {
+                self.nodes[to].set(OWED);
+            }
+            if self.edges.any(e, EDGE_TAKEN) {
+                self.nodes[to].set(TAKEN);
+            }
+        }
+        for i in 0..self.nodes.len() as u32 {
+            if self.nodes[i as usize].any(ASKING) {
+                self.review_asking(i);
+            }
+        }
+    }
+
+    /// Who asked for values: senders may be gone, or able now.
+    fn review_asking(&mut self, i: u32) {
+        let mut asked = self.rare_mut(i).asked.clone();
+        asked.retain(|sender| self.edges.find(*sender, i).is_some_and(|e| self.edges.any(e, SENDS)));
+        for &sender in &asked {
+            let sender = &mut self.nodes[sender as usize];
+            if !sender.any(NOOP | REMAKE | REMAKE_TAKEN) {
+                sender.set(REMAKE);
+            }
+        }
+        let changed = self.nodes[i as usize].any(DIRTY_INPUT);
+        if asked.is_empty() || changed {
+            self.stop_asking(i);
+            self.tidy_rare(i);
+        } else {
+            self.rare_mut(i).asked = asked;
+        }
+    }
+
+    /// Who is in a queue stays there; who has left the graph does not.
+    fn retain_queued(&mut self) {
+        let nodes = &self.nodes;
+        self.ready.retain(|i| nodes[*i as usize].phase() == Phase::Queued);
+        self.granted.retain(|i| nodes[*i as usize].phase() == Phase::Queued);
+    }
+}

@@ -1,0 +1,236 @@
+//! A scheduler on a bench: short ways to feed it, and its commands as short texts.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::id::{Generation, Node, Ticket, Time};
+use crate::scheduler::*;
+
+/// One edge, by a short text.
+pub(super) fn edge(from: u32, to: u32) -> EdgeSpec {
+    EdgeSpec { from: Node(from), to: Node(to), notify: false, sends: PortSet(0), owed: false }
+}
+
+/// A notify edge.
+pub(super) fn notify(from: u32, to: u32) -> EdgeSpec {
+    EdgeSpec { notify: true, ..edge(from, to) }
+}
+
+/// An edge that carries values.
+pub(super) fn sends(from: u32, to: u32, ports: u32) -> EdgeSpec {
+    EdgeSpec { sends: PortSet(ports), ..edge(from, to) }
+}
+
+/// Plain settings: no watch, no retry.
+pub(super) fn plain() -> NodeConfig {
+    NodeConfig {
+        noop: false,
+        retry: Some(0),
+        delay: Duration::ZERO,
+        backoff: Backoff::Constant,
+        poll: None,
+        limit: None,
+        burst: 1,
+        timeout: None,
+        sema: Vec::new(),
+        watched: false,
+        rewatch: false,
+    }
+}
+
+pub(super) fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// A scheduler and what a runtime would remember of it.
+pub(super) struct Bed {
+    pub(super) scheduler: Scheduler,
+    pub(super) now: Time,
+    generation: u64,
+    ops: HashMap<u32, Op>,
+    configs: HashMap<u32, NodeConfig>,
+    events: bool,
+}
+
+impl Bed {
+    /// Commands only, no events but `converged` and the like.
+    pub(super) fn new() -> Bed {
+        Bed::with(Config { running_max: 100, converged_timeout: ms(1000), seed: 7, node_events: false })
+    }
+
+    pub(super) fn with_events() -> Bed {
+        Bed::with(Config { running_max: 100, converged_timeout: ms(1000), seed: 7, node_events: true })
+    }
+
+    pub(super) fn with(config: Config) -> Bed {
+        Bed {
+            events: config.node_events,
+            scheduler: Scheduler::new(config),
+            now: Time(0),
+            generation: 0,
+            ops: HashMap::new(),
+            configs: HashMap::new(),
+        }
+    }
+
+    /// Settings of a node, from the next swap on; others have `plain`.
+    pub(super) fn configure(&mut self, node: u32, config: NodeConfig) -> &mut Bed {
+        self.configs.insert(node, config);
+        self
+    }
+
+    /// A new graph of these nodes; those in `changed` differ from before.
+    pub(super) fn swap(&mut self, nodes: &[u32], changed: &[u32], edges: &[EdgeSpec]) -> Vec<String> {
+        self.generation += 1;
+        let mut configs = vec![plain()];
+        let specs = nodes.iter().map(|&node| {
+            let config = self.configs.get(&node).cloned().unwrap_or_else(plain);
+            let at = configs.iter().position(|c| *c == config).unwrap_or_else(|| {
+                configs.push(config);
+                configs.len() - 1
+            });
+            NodeSpec { node: Node(node), config: at as u32, changed: changed.contains(&node) }
+        });
+        let nodes = specs.collect();
+        let edges = edges.to_vec();
+        self.feed(Input::Swap(Swap { generation: Generation(self.generation), configs, nodes, edges }))
+    }
+
+    /// Hands over an input; gives the commands.
+    pub(super) fn feed(&mut self, input: Input) -> Vec<String> {
+        self.scheduler.handle(self.now, input);
+        self.scheduler.check_invariants();
+        let mut shown = Vec::new();
+        while let Some(command) = self.scheduler.poll() {
+            if let Command::Check(op) | Command::Apply { op, .. } | Command::Refresh(op) = &command {
+                self.ops.insert(op.node.0, *op);
+            }
+            if !matches!(command, Command::Event(Event::Swapped { .. })) || self.events {
+                shown.push(show(&command));
+            }
+        }
+        shown
+    }
+
+    /// Lets time pass, timer by timer.
+    pub(super) fn pass(&mut self, by: Duration) -> Vec<String> {
+        let end = self.now.after(by);
+        let mut shown = Vec::new();
+        while let Some(at) = self.scheduler.next_timeout().filter(|at| *at <= end) {
+            self.now = self.now.max(at);
+            shown.extend(self.feed(Input::Tick));
+        }
+        self.now = end;
+        shown.extend(self.feed(Input::Tick));
+        shown
+    }
+
+    pub(super) fn op(&self, node: u32) -> Op {
+        self.ops[&node]
+    }
+
+    pub(super) fn checked(&mut self, node: u32, outcome: CheckOutcome) -> Vec<String> {
+        self.checked_sending(node, outcome, 0)
+    }
+
+    pub(super) fn checked_sending(&mut self, node: u32, outcome: CheckOutcome, ports: u32) -> Vec<String> {
+        let op = self.op(node);
+        self.feed(Input::Checked { op, outcome, sent: PortSet(ports) })
+    }
+
+    pub(super) fn in_sync(&mut self, node: u32) -> Vec<String> {
+        self.checked(node, CheckOutcome::InSync)
+    }
+
+    pub(super) fn drifted(&mut self, node: u32) -> Vec<String> {
+        self.checked(node, CheckOutcome::Drifted)
+    }
+
+    pub(super) fn applied(&mut self, node: u32, outcome: ApplyOutcome) -> Vec<String> {
+        self.applied_sending(node, outcome, 0)
+    }
+
+    pub(super) fn applied_sending(&mut self, node: u32, outcome: ApplyOutcome, ports: u32) -> Vec<String> {
+        let op = self.op(node);
+        self.feed(Input::Applied { op, outcome, sent: PortSet(ports) })
+    }
+
+    pub(super) fn committed(&mut self, ticket: u64) -> Vec<String> {
+        self.feed(Input::Committed(Ticket(ticket)))
+    }
+
+    pub(super) fn changed(&mut self, node: u32) -> Vec<String> {
+        self.feed(Input::Changed(Node(node)))
+    }
+
+    pub(super) fn ready(&mut self, node: u32) -> Vec<String> {
+        self.feed(Input::WatchReady(Node(node)))
+    }
+
+    pub(super) fn state(&self, node: u32) -> State {
+        self.scheduler.state(Node(node))
+    }
+
+    pub(super) fn owed(&self) -> Vec<(u32, u32)> {
+        self.scheduler.owed().map(|(from, to)| (from.0, to.0)).collect()
+    }
+}
+
+/// A command as a short text: `check 1`, `journal 3: intent 0>1`, …
+fn show(command: &Command) -> String {
+    match command {
+        Command::Watch(node) => format!("watch {}", node.0),
+        Command::Unwatch(node) => format!("unwatch {}", node.0),
+        Command::Check(op) => format!("check {}", op.node.0),
+        Command::Apply { op, refresh: false } => format!("apply {}", op.node.0),
+        Command::Apply { op, refresh: true } => format!("apply and refresh {}", op.node.0),
+        Command::Refresh(op) => format!("refresh {}", op.node.0),
+        Command::Cancel(op) => format!("cancel {}", op.node.0),
+        Command::Journal { ticket, ops } => {
+            let ops: Vec<String> = ops.iter().map(show_entry).collect();
+            let ticket = ticket.map(|t| format!(" {}", t.0)).unwrap_or_default();
+            format!("journal{ticket}: {}", ops.join(", "))
+        }
+        Command::Removed(node) => format!("removed {}", node.0),
+        Command::Event(event) => format!("event: {}", show_event(event)),
+        Command::Stopped => "stopped".into(),
+    }
+}
+
+fn show_entry(op: &JournalOp) -> String {
+    match op {
+        JournalOp::Intent { from, to } => format!("intent {}>{}", from.0, to.0),
+        JournalOp::Drop { from, to } => format!("drop {}>{}", from.0, to.0),
+        JournalOp::Debt { from, to } => format!("debt {}>{}", from.0, to.0),
+        JournalOp::Paid { from, to } => format!("paid {}>{}", from.0, to.0),
+    }
+}
+
+fn show_event(event: &Event) -> String {
+    match event {
+        Event::InSync(node) => format!("in sync {}", node.0),
+        Event::Drifted { node, noop } => format!("drifted {}{}", node.0, if *noop { " noop" } else { "" }),
+        Event::Applied { node, changed, refreshed } => {
+            let changed = if *changed { " changed" } else { "" };
+            format!("applied {}{changed}{}", node.0, if *refreshed { " refreshed" } else { "" })
+        }
+        Event::Refreshed(node) => format!("refreshed {}", node.0),
+        Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
+        Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
+        Event::Failed { node, watch, retry_in } => {
+            let what = if *watch { " watch" } else { "" };
+            match retry_in {
+                Some(delay) => format!("failed {}{what}, again in {delay:?}", node.0),
+                None => format!("failed {}{what} for good", node.0),
+            }
+        }
+        Event::Blocked { node, by } => format!("blocked {} by {}", node.0, by.0),
+        Event::Unblocked(node) => format!("unblocked {}", node.0),
+        Event::Flapping { node, repairs } => format!("flapping {} {repairs}", node.0),
+        Event::Swapped { generation, added, changed, removed, kept } => {
+            format!("swapped to {generation}: +{added} ~{changed} -{removed} ={kept}")
+        }
+        Event::Converged => "converged".into(),
+        Event::Unconverged => "unconverged".into(),
+    }
+}

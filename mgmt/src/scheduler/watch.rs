@@ -1,0 +1,67 @@
+//! Watches: nothing of a node runs before its watch is ready, nor while it is being restarted.
+
+use super::Command;
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use crate::id::Node;
+
+impl Scheduler {
+    /// Tells the runtime to watch.
+    pub(super) fn watch(&mut self, i: u32) {
+        self.nodes[i as usize].set(WATCH_ON);
+        self.commands.push_back(Command::Watch(Node(i)));
+    }
+
+    /// Tells the runtime to watch no longer.
+    pub(super) fn unwatch(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if node.any(WATCH_ON) {
+            node.clear(WATCH_ON | WATCH_READY);
+            self.commands.push_back(Command::Unwatch(Node(i)));
+        }
+    }
+
+    /// What changed before nobody saw: so it is dirty.
+    pub(super) fn watch_ready(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if !node.any(WATCH_ON) {
+            return;
+        }
+        node.set(WATCH_READY);
+        if let Some(rare) = self.rare_if_any(i) {
+            rare.watch_failures = 0;
+        }
+        self.clear_failing(i, WATCH_FAILING);
+        self.dirty(i, DIRTY_OTHER);
+        self.update(i);
+    }
+
+    /// A check that is under way looks at what nobody watches: cancelled. An apply is left to end.
+    pub(super) fn watch_failed(&mut self, i: u32) {
+        let node = &mut self.nodes[i as usize];
+        if !node.any(WATCH_ON) {
+            return;
+        }
+        node.clear(WATCH_ON | WATCH_READY);
+        if node.phase() == Phase::Checking && !self.mutant(Mutant::KeepCheckWithoutWatch) {
+            self.cancel(i);
+        }
+        self.fail(i, WATCH_FAILING);
+        self.update(i);
+    }
+
+    /// Goes on after a pause: the watches whose next try came due in it.
+    pub(super) fn resume(&mut self) {
+        self.paused = false;
+        for i in std::mem::take(&mut self.held_watches) {
+            let node = &self.nodes[i as usize];
+            let waits = node.all(PRESENT | WATCH_FAILING) && !node.any(FAILED | WATCH_ON);
+            let rearmed = self.rare(i).is_some_and(|rare| rare.due[Timer::WatchRetry as usize].is_some());
+            if waits && !rearmed {
+                self.watch(i);
+            }
+        }
+    }
+}

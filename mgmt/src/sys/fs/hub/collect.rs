@@ -1,0 +1,143 @@
+//! From what happened to who is told and what is looked at.
+
+use super::api::Watched;
+use super::backend::{Raw, WatchId, What};
+use super::core::Core;
+use super::trie::{Kind, NodeId, ROOT};
+
+impl Core {
+    /// Notes one thing that happened. Takes the same time however many paths are watched, unless the name is one of a
+    /// directory on the way to others.
+    pub(super) fn collect(&mut self, raw: Raw<'_>) {
+        let (watch, name, what) = match raw {
+            Raw::Overflow => {
+                self.is_lost = true;
+                return;
+            }
+            Raw::At { watch, name, what } => (watch, name, what),
+        };
+        let mut at = 0;
+        // The list does not change meanwhile: nothing is looked at here.
+        while let Some(&id) = self.watches.get(&watch).and_then(|nodes| nodes.as_slice().get(at)) {
+            match name {
+                Some(name) => self.entry_changed(id, name, what),
+                None => self.self_changed(id, what),
+            }
+            at += 1;
+        }
+        if what.dead {
+            self.dead(watch);
+        }
+    }
+
+    fn entry_changed(&mut self, id: NodeId, name: &[u8], what: What) {
+        let child = self.trie.child(id, name);
+        self.mark_upwards(id);
+        if what.entry {
+            self.mark_own(id);
+        }
+        match child {
+            // Attributes decide whether what is below can be looked at.
+            Some(child) if what.entry || what.attributes => {
+                self.mark_subtree(child);
+                self.queue_links_below(child);
+                self.queue(child, true);
+            }
+            Some(child) => self.mark_own(child),
+            None if what.entry && what.directory && self.is_in_tree(id) => {
+                self.add_member(id, name);
+            }
+            None => {}
+        }
+    }
+
+    fn self_changed(&mut self, id: NodeId, what: What) {
+        if what.content {
+            self.mark_own(id);
+        }
+        if what.attributes || what.moved {
+            self.mark_subtree(id);
+            self.mark_upwards(id);
+            self.queue(id, true);
+        }
+    }
+
+    /// The system has removed the watch: what it watched is no more, or unmounted.
+    pub(super) fn dead(&mut self, watch: WatchId) {
+        let Some(nodes) = self.watches.remove(&watch) else { return };
+        self.is_freed = true;
+        for &id in nodes.as_slice() {
+            self.trie.get_mut(id).watch = 0;
+            self.mark_subtree(id);
+            self.mark_upwards(id);
+            self.queue(id, true);
+        }
+    }
+
+    /// A mount came, went or changed at these places.
+    pub(super) fn remounted(&mut self, places: &[Vec<u8>]) {
+        if self.trie.dotdots > 0 {
+            // Some node may stand for one of the places without being spelled like it.
+            self.queue(ROOT, true);
+        }
+        for place in places {
+            let (id, left) = self.trie.deepest(place);
+            if left == 0 {
+                self.mark_subtree(id);
+                self.mark_upwards(id);
+                self.queue_links_below(id);
+                self.queue(id, true);
+            } else if left == 1 {
+                self.mark_upwards(id);
+            }
+        }
+    }
+
+    /// Those who watch the node itself, or through a link to it.
+    pub(super) fn mark_own(&mut self, id: NodeId) {
+        for at in 0..self.trie.get(id).subs.as_slice().len() {
+            let key = self.trie.get(id).subs.as_slice()[at].key;
+            self.touch(key);
+        }
+        let links = self.led_from.get(&id).map_or(0, Vec::len);
+        for at in 0..links {
+            self.mark_own(self.led_from[&id][at]);
+        }
+    }
+
+    /// Those who watch the node or anything below, or through links to them. Once in a batch.
+    pub(super) fn mark_subtree(&mut self, id: NodeId) {
+        let mut open = vec![id];
+        while let Some(id) = open.pop() {
+            let batch = self.batch;
+            let node = self.trie.get_mut(id);
+            if std::mem::replace(&mut node.marked, batch) == batch {
+                continue;
+            }
+            for at in 0..self.trie.get(id).subs.as_slice().len() {
+                let key = self.trie.get(id).subs.as_slice()[at].key;
+                self.touch(key);
+            }
+            open.extend(self.trie.children(id));
+            open.extend(self.led_from.get(&id).into_iter().flatten());
+        }
+    }
+
+    /// Those who watch a tree that the directory is in.
+    pub(super) fn mark_upwards(&mut self, id: NodeId) {
+        if self.trees == 0 {
+            return;
+        }
+        let mut next = Some(id);
+        while let Some(id) = next {
+            for at in 0..self.trie.get(id).subs.as_slice().len() {
+                let sub = self.trie.get(id).subs.as_slice()[at];
+                if sub.kind == Watched::Tree {
+                    self.touch(sub.key);
+                }
+            }
+            let node = self.trie.get(id);
+            next = if node.kind == Kind::Link { None } else { self.trie.parent(id) };
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! The state of a hub: what is watched, by which watch, for whom, and who is to be told.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::api::{Error, Event, Reason, Stats, Watched};
+use super::backend::{Backend, WatchId};
+use super::list::List;
+use super::poll::Polled;
+use super::stat::Signature;
+use super::trie::{DEEP, Kind, MEMBER, NodeId, QUEUED, ROOT, Trie};
+
+/// A sort of reason for polling is said again after this time.
+const SAY_AGAIN: Duration = Duration::from_secs(3600);
+
+/// Nodes are looked at, and their watches armed, from the top downwards; what is found wanting goes on `work`, what is
+/// not needed any more on `garbage`. Nothing here waits.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) trie: Trie,
+    /// Whose watch it is: one directory can have several names.
+    pub(super) watches: HashMap<WatchId, List<NodeId>>,
+    pub(super) keys: HashMap<u64, List<NodeId>>,
+    /// Subscriptions of whole trees.
+    pub(super) trees: usize,
+    /// Nodes that are there as directories of a tree.
+    pub(super) members: usize,
+    pub(super) members_max: usize,
+    /// From a symbolic link to the place it leads to, and back. Never in a circle.
+    pub(super) leads_to: HashMap<NodeId, NodeId>,
+    pub(super) led_from: HashMap<NodeId, Vec<NodeId>>,
+    /// Links that lead to themselves: looked at after anything has changed.
+    pub(super) looped: Vec<NodeId>,
+    /// What is polled, and what was seen of the entries of polled directories.
+    pub(super) polled: HashMap<NodeId, Polled>,
+    pub(super) seen: HashMap<NodeId, Option<Signature>>,
+    pub(super) ticks: u64,
+    /// A watch was given back, so that another may be had.
+    pub(super) is_freed: bool,
+    pub(super) work: Vec<NodeId>,
+    pub(super) garbage: Vec<NodeId>,
+    /// Something in the trie has become something else.
+    pub(super) is_moved: bool,
+    /// Changes were lost.
+    pub(super) is_lost: bool,
+    pub(super) batch: u32,
+    dirty: Vec<u64>,
+    is_dirty: HashSet<u64>,
+    said: Vec<Event>,
+    last_said: HashMap<std::mem::Discriminant<Reason>, Instant>,
+}
+
+impl Core {
+    pub(super) fn new(members_max: usize) -> Self {
+        Self {
+            trie: Trie::new(),
+            watches: HashMap::new(),
+            keys: HashMap::new(),
+            trees: 0,
+            members: 0,
+            members_max,
+            leads_to: HashMap::new(),
+            led_from: HashMap::new(),
+            looped: Vec::new(),
+            polled: HashMap::new(),
+            seen: HashMap::new(),
+            ticks: 0,
+            is_freed: false,
+            work: Vec::new(),
+            garbage: Vec::new(),
+            is_moved: false,
+            is_lost: false,
+            batch: 0,
+            dirty: Vec::new(),
+            is_dirty: HashSet::new(),
+            said: Vec::new(),
+            last_said: HashMap::new(),
+        }
+    }
+
+    /// What is to be told, if anything. Only to be asked when nothing is left to look at.
+    pub(super) fn take(&mut self) -> Option<Vec<Event>> {
+        if self.said.is_empty() && self.dirty.is_empty() {
+            return None;
+        }
+        let mut events = std::mem::take(&mut self.said);
+        events.extend(self.dirty.drain(..).map(Event::Changed));
+        self.is_dirty.clear();
+        Some(events)
+    }
+
+    /// Marks of earlier batches are void from here on: somebody new may stand below an old one.
+    pub(super) fn begin(&mut self) {
+        self.batch = self.batch.wrapping_add(1);
+    }
+
+    pub(super) fn touch(&mut self, key: u64) {
+        if self.is_dirty.insert(key) {
+            self.dirty.push(key);
+        }
+    }
+
+    /// A key that has gone is not told of any more.
+    pub(super) fn untouch(&mut self, key: u64) {
+        if self.is_dirty.remove(&key) {
+            self.dirty.retain(|&other| other != key);
+        }
+        self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));
+    }
+
+    /// The last word on a key in a batch is enough.
+    pub(super) fn fail(&mut self, key: u64, error: Error) {
+        self.said.retain(|event| !matches!(event, Event::Failed(other, Error::Unreachable { .. }) if *other == key));
+        self.said.push(Event::Failed(key, error));
+    }
+
+    pub(super) fn say(&mut self, event: Event) {
+        self.said.push(event);
+    }
+
+    pub(super) fn degraded(&mut self, reason: Reason) {
+        let now = Instant::now();
+        let last = self.last_said.insert(std::mem::discriminant(&reason), now);
+        match last {
+            Some(last) if now.duration_since(last) < SAY_AGAIN => {
+                self.last_said.insert(std::mem::discriminant(&reason), last);
+            }
+            _ => self.said.push(Event::Degraded(reason)),
+        }
+    }
+
+    pub(super) fn queue(&mut self, id: NodeId, deep: bool) {
+        let node = self.trie.get_mut(id);
+        if deep {
+            node.set(DEEP, true);
+        }
+        if !node.is(QUEUED) {
+            node.set(QUEUED, true);
+            self.work.push(id);
+        }
+    }
+
+    /// Looks until nothing is left to look at, then forgets what nobody needs.
+    pub(super) fn settle(&mut self, backend: &mut dyn Backend) {
+        if std::mem::take(&mut self.is_lost) {
+            let keys: Vec<u64> = self.keys.keys().copied().collect();
+            self.say(Event::Rescan);
+            keys.into_iter().for_each(|key| self.touch(key));
+            self.queue(ROOT, true);
+        }
+        loop {
+            while let Some(id) = self.work.pop() {
+                self.look(backend, id);
+            }
+            if !std::mem::take(&mut self.is_moved) || self.looped.is_empty() {
+                break;
+            }
+            for at in 0..self.looped.len() {
+                self.queue(self.looped[at], false);
+            }
+        }
+        self.collect_garbage(backend);
+    }
+
+    /// Whether entries of the node can be looked at and are watched.
+    pub(super) fn is_open(&self, id: NodeId) -> bool {
+        let node = self.trie.get(id);
+        matches!(node.kind, Kind::Dir | Kind::Link) && (node.watch != 0 || self.polled.contains_key(&id))
+    }
+
+    /// Whether the node, if a directory, belongs to a watched tree.
+    pub(super) fn is_in_tree(&self, id: NodeId) -> bool {
+        if self.trees == 0 {
+            return false;
+        }
+        for up in self.trie.upwards(id) {
+            if self.is_root_of_tree(up) {
+                return true;
+            }
+            if self.trie.get(up).kind == Kind::Link {
+                return false;
+            }
+        }
+        false
+    }
+
+    fn is_root_of_tree(&self, id: NodeId) -> bool {
+        self.trie.get(id).subs.as_slice().iter().any(|sub| sub.kind == Watched::Tree)
+    }
+
+    /// What is above the node is not in the same tree, or not by this way.
+    pub(super) fn is_edge(&self, id: NodeId) -> bool {
+        self.trie.get(id).kind == Kind::Link || self.is_root_of_tree(id)
+    }
+
+    /// Gives the node that watch; false if it had it already.
+    pub(super) fn attach(&mut self, backend: &mut dyn Backend, id: NodeId, watch: WatchId) -> bool {
+        if self.trie.get(id).watch == watch {
+            return false;
+        }
+        self.detach(backend, id);
+        self.trie.get_mut(id).watch = watch;
+        self.watches.entry(watch).or_default().push(id);
+        true
+    }
+
+    pub(super) fn detach(&mut self, backend: &mut dyn Backend, id: NodeId) {
+        let watch = std::mem::take(&mut self.trie.get_mut(id).watch);
+        if watch == 0 {
+            return;
+        }
+        if let Some(nodes) = self.watches.get_mut(&watch) {
+            nodes.remove(|&node| node == id);
+            if nodes.as_slice().is_empty() {
+                self.watches.remove(&watch);
+                backend.disarm(watch);
+                self.is_freed = true;
+            }
+        }
+    }
+
+    fn collect_garbage(&mut self, backend: &mut dyn Backend) {
+        while let Some(id) = self.garbage.pop() {
+            if !self.trie.is_used(id) || !self.is_removable(id) {
+                continue;
+            }
+            self.detach(backend, id);
+            self.unlink(id);
+            self.polled.remove(&id);
+            self.seen.remove(&id);
+            self.members -= usize::from(self.trie.get(id).is(MEMBER));
+            self.garbage.extend(self.trie.parent(id));
+            self.trie.remove(id);
+        }
+        if !self.trie.has_children(ROOT) && self.trie.get(ROOT).subs.as_slice().is_empty() {
+            self.detach(backend, ROOT);
+            self.polled.remove(&ROOT);
+            self.trie.get_mut(ROOT).kind = Kind::Unknown;
+        }
+    }
+
+    /// A directory of a tree stays, even if it was made for another reason.
+    fn is_removable(&mut self, id: NodeId) -> bool {
+        let node = self.trie.get(id);
+        if !node.subs.as_slice().is_empty() || self.trie.has_children(id) || self.led_from.contains_key(&id) {
+            return false;
+        }
+        let Some(parent) = self.trie.parent(id) else { return false };
+        if !matches!(node.kind, Kind::Dir | Kind::Unreachable) || !self.is_in_tree(parent) {
+            return true;
+        }
+        if !node.is(MEMBER) {
+            self.trie.get_mut(id).set(MEMBER, true);
+            self.members += 1;
+        }
+        false
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        Stats { keys: self.keys.len(), nodes: self.trie.len(), watches: self.watches.len(), polled: self.polled.len() }
+    }
+}
+
+/// A path for people.
+pub(super) fn to_path(path: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(path))
+}

@@ -1,0 +1,105 @@
+//! Watching by Linux' inotify: one instance, one descriptor.
+
+use std::fmt;
+use std::io;
+use std::mem::MaybeUninit;
+use std::task::{Context, Poll};
+
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+use tokio::io::Interest;
+
+use super::backend::{Backend, Raw, Refusal, Want, WatchId, What};
+use super::ready::{Read, Ready};
+
+/// Bytes read at once.
+const BUFFER: usize = 64 * 1024;
+/// Events handed over in one go.
+const EVENTS_MAX: usize = 65_536;
+
+const ENTRY: ReadFlags =
+    ReadFlags::CREATE.union(ReadFlags::DELETE).union(ReadFlags::MOVED_FROM).union(ReadFlags::MOVED_TO);
+
+pub(super) struct Inotify {
+    ready: Ready,
+    buffer: Box<[MaybeUninit<u8>]>,
+}
+
+impl fmt::Debug for Inotify {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inotify").field("ready", &self.ready).finish_non_exhaustive()
+    }
+}
+
+impl Inotify {
+    pub(super) fn new() -> io::Result<Self> {
+        let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
+        Ok(Self { ready: Ready::new(fd, Interest::READABLE), buffer: Box::new_uninit_slice(BUFFER) })
+    }
+}
+
+impl Backend for Inotify {
+    fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal> {
+        // Two names of one directory share a watch: what one wants must not take from the other.
+        let mut flags = WatchFlags::MASK_ADD
+            | WatchFlags::EXCL_UNLINK
+            | WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVE
+            | WatchFlags::ATTRIB
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF;
+        flags.set(WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE, want.content);
+        flags.set(WatchFlags::DONT_FOLLOW, !want.follow);
+        flags.set(WatchFlags::ONLYDIR, want.directory);
+        inotify::add_watch(self.ready.fd(), path, flags).map_err(|errno| match errno {
+            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG => Refusal::Gone,
+            Errno::ACCESS | Errno::PERM => Refusal::Denied,
+            Errno::NOSPC | Errno::NOMEM => Refusal::Watches,
+            other => Refusal::Other(other.into()),
+        })
+    }
+
+    fn disarm(&mut self, watch: WatchId) {
+        // Refused when the system has removed it already.
+        let _ = inotify::remove_watch(self.ready.fd(), watch);
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
+        let Self { ready, buffer } = self;
+        ready.poll_read(cx, |fd| {
+            let mut reader = Reader::new(fd, buffer);
+            let mut count = 0;
+            loop {
+                match reader.next() {
+                    Ok(event) => {
+                        count += 1;
+                        sink(raw(&event));
+                    }
+                    Err(Errno::AGAIN) => return Ok(Read { value: (count > 0).then_some(()), is_drained: true }),
+                    Err(Errno::INTR) => {}
+                    Err(errno) => return Err(errno.into()),
+                }
+                if count >= EVENTS_MAX && reader.is_buffer_empty() {
+                    return Ok(Read { value: Some(()), is_drained: false });
+                }
+            }
+        })
+    }
+}
+
+fn raw<'a>(event: &'a inotify::Event<'_>) -> Raw<'a> {
+    let flags = event.events();
+    if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
+        return Raw::Overflow;
+    }
+    let what = What {
+        entry: flags.intersects(ENTRY),
+        content: flags.intersects(ReadFlags::MODIFY | ReadFlags::CLOSE_WRITE),
+        attributes: flags.contains(ReadFlags::ATTRIB),
+        directory: flags.contains(ReadFlags::ISDIR),
+        moved: flags.intersects(ReadFlags::MOVE_SELF | ReadFlags::DELETE_SELF | ReadFlags::UNMOUNT),
+        dead: flags.contains(ReadFlags::IGNORED),
+    };
+    Raw::At { watch: event.wd(), name: event.file_name().map(std::ffi::CStr::to_bytes), what }
+}

@@ -1,0 +1,104 @@
+//! What is mounted where. That something is mounted over a directory is told by no watch on it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::task::{Context, Poll};
+
+use tokio::io::Interest;
+
+use super::ready::{Read, Ready};
+
+const TABLE: &str = "/proc/self/mountinfo";
+const CHUNK: usize = 16 * 1024;
+
+/// The table of mounts, and the wait for its next change.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    ready: Ready,
+    /// From the hash of a line to the place of that mount.
+    lines: HashMap<u64, Box<[u8]>>,
+    is_waited_for: bool,
+}
+
+impl Mounts {
+    /// Fails where there is no `/proc`.
+    pub(super) fn new() -> io::Result<Self> {
+        let fd = OwnedFd::from(File::open(TABLE)?);
+        let lines = parse(&read(&fd)?);
+        Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false })
+    }
+
+    /// Waits for a change and tells the places where something was mounted, unmounted or mounted differently.
+    pub(super) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Vec<u8>>>> {
+        let Self { ready, lines, is_waited_for } = self;
+        let answer = ready.poll_read(cx, |fd| {
+            let now = parse(&read(fd)?);
+            Ok(Read { value: Some(difference(lines, now)), is_drained: true })
+        });
+        if answer.is_pending() && !std::mem::replace(is_waited_for, true) {
+            // The first wait swallows the sign of what has changed before it.
+            let places = difference(lines, parse(&read(ready.fd())?));
+            if !places.is_empty() {
+                return Poll::Ready(Ok(places));
+            }
+        }
+        answer
+    }
+}
+
+fn read(fd: &OwnedFd) -> io::Result<Vec<u8>> {
+    let mut all = Vec::new();
+    loop {
+        let start = all.len();
+        all.resize(start + CHUNK, 0);
+        let count = rustix::io::retry_on_intr(|| rustix::io::pread(fd.as_fd(), &mut all[start..], start as u64))?;
+        all.truncate(start + count);
+        if count == 0 {
+            return Ok(all);
+        }
+    }
+}
+
+fn parse(table: &[u8]) -> HashMap<u64, Box<[u8]>> {
+    let mut lines = HashMap::new();
+    for line in table.split(|&byte| byte == b'\n') {
+        if let Some(place) = line.split(|&byte| byte == b' ').nth(4) {
+            let mut hasher = DefaultHasher::new();
+            line.hash(&mut hasher);
+            lines.insert(hasher.finish(), unescape(place).into());
+        }
+    }
+    lines
+}
+
+/// Blanks and the like are written as three octal digits.
+fn unescape(place: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(place.len());
+    let mut rest = place;
+    while let [first, tail @ ..] = rest {
+        match rest {
+            [b'\\', a @ b'0'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', tail @ ..] => {
+                plain.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = tail;
+            }
+            _ => {
+                plain.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    plain
+}
+
+fn difference(old: &mut HashMap<u64, Box<[u8]>>, new: HashMap<u64, Box<[u8]>>) -> Vec<Vec<u8>> {
+    let mut places: Vec<Vec<u8>> = Vec::new();
+    places.extend(old.iter().filter(|(hash, _)| !new.contains_key(hash)).map(|(_, place)| place.to_vec()));
+    places.extend(new.iter().filter(|(hash, _)| !old.contains_key(hash)).map(|(_, place)| place.to_vec()));
+    places.sort();
+    places.dedup();
+    *old = new;
+    places
+}

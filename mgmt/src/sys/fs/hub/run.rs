@@ -1,0 +1,173 @@
+//! The hub itself: subscriptions in, events out, driven by whoever awaits `next`.
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::api::{BackendKind, Error, Event, Options, Reason, Stats, Watched};
+use super::backend::{Backend, Nothing};
+use super::core::Core;
+use super::inotify::Inotify;
+use super::mounts::Mounts;
+use super::notify::Notify;
+
+/// Rounds of polling between two tries to get an inotify instance after all.
+const RETRY_ROUNDS: u64 = 32;
+
+/// One watcher of the file system for many resources.
+///
+/// It has no task and no thread: changes are noticed by the kernel and taken by [`Hub::next`]. Nothing runs while
+/// nothing changes, unless something has to be polled.
+pub struct Hub {
+    pub(super) core: Core,
+    pub(super) backend: Box<dyn Backend>,
+    mounts: Option<Mounts>,
+    options: Options,
+    round: Option<Pin<Box<Sleep>>>,
+    rounds: u64,
+}
+
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("options", &self.options).field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+impl Hub {
+    /// A hub without subscriptions. Does not need a running runtime.
+    ///
+    /// # Errors
+    /// Only `Backend`, if the chosen means does not work on this system at all. That a limit is reached is no error:
+    /// paths are polled then, and `Degraded` says so.
+    pub fn new(options: Options) -> Result<Self, Error> {
+        let mut core = Core::new(options.tree_directories_max);
+        let backend = open(options.backend).unwrap_or_else(|source| {
+            core.degraded(Reason::Instances { source });
+            Box::new(Nothing)
+        });
+        // Where there is no /proc, what is mounted over a watched directory is not noticed.
+        let mounts = Mounts::new().inspect_err(|error| tracing::debug!(%error, "mounts are not watched")).ok();
+        Ok(Self { core, backend, mounts, options, round: None, rounds: 0 })
+    }
+
+    /// Watches a path for a key; a key may have several. The path need not exist. Relative paths are taken from the
+    /// current directory. When this returns, the hub listens: every later change is reported.
+    ///
+    /// # Errors
+    /// If there can be no such path. A path that can't be looked at is reported as `Failed` by `next` instead.
+    pub fn subscribe(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Error> {
+        self.core.subscribe(&mut *self.backend, key, path, kind)
+    }
+
+    /// Forgets all paths of a key. It is not reported any more, not even what has happened already.
+    pub fn unsubscribe(&mut self, key: u64) {
+        self.core.unsubscribe(&mut *self.backend, key);
+    }
+
+    /// Waits for the next events; never an empty batch. Nothing is lost if the future is dropped.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with I/O and time enabled.
+    pub async fn next(&mut self) -> Vec<Event> {
+        poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// `next` for those who poll by hand.
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Event>> {
+        loop {
+            self.core.begin();
+            let mut is_idle = true;
+            is_idle &= self.poll_backend(cx).is_pending();
+            is_idle &= self.poll_mounts(cx).is_pending();
+            is_idle &= self.poll_round(cx).is_pending();
+            if let Some(events) = self.core.take() {
+                return Poll::Ready(events);
+            }
+            if is_idle {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// What is held at the moment.
+    pub fn stats(&self) -> Stats {
+        self.core.stats()
+    }
+
+    fn poll_backend(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let core = &mut self.core;
+        let drained = std::task::ready!(self.backend.poll_drain(cx, &mut |raw| core.collect(raw)));
+        if let Err(source) = drained {
+            self.lose_backend(source);
+        }
+        self.core.settle(&mut *self.backend);
+        Poll::Ready(())
+    }
+
+    fn poll_mounts(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(mounts) = &mut self.mounts else { return Poll::Pending };
+        match std::task::ready!(mounts.poll_changed(cx)) {
+            Ok(places) => {
+                self.backend.remounted();
+                self.core.remounted(&places);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "mounts are not watched any more");
+                self.mounts = None;
+            }
+        }
+        self.core.settle(&mut *self.backend);
+        Poll::Ready(())
+    }
+
+    fn poll_round(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.core.polled.is_empty() {
+            self.round = None;
+            return Poll::Pending;
+        }
+        let interval = self.options.poll_interval;
+        let round = self.round.get_or_insert_with(|| Box::pin(sleep_until(Instant::now() + interval)));
+        std::task::ready!(round.as_mut().poll(cx));
+        self.round = None;
+        self.rounds += 1;
+        let limited = self.core.limited();
+        if self.rounds.is_multiple_of(RETRY_ROUNDS) {
+            self.find_backend();
+        }
+        self.core.tick();
+        self.core.settle(&mut *self.backend);
+        if limited > 0 && self.core.limited() == 0 && self.core.stats().watches > 0 {
+            self.core.say(Event::Recovered);
+        }
+        Poll::Ready(())
+    }
+
+    /// An inotify instance may have become free.
+    fn find_backend(&mut self) {
+        if self.backend.is_able() || self.options.backend == BackendKind::Poll {
+            return;
+        }
+        if let Ok(backend) = open(self.options.backend) {
+            self.backend = backend;
+            self.core.retry_all();
+        }
+    }
+
+    fn lose_backend(&mut self, source: std::io::Error) {
+        tracing::error!(error = %source, "inotify has failed");
+        self.backend = Box::new(Nothing);
+        self.core.degraded(Reason::Instances { source });
+        self.core.lose_watches();
+    }
+}
+
+fn open(kind: BackendKind) -> std::io::Result<Box<dyn Backend>> {
+    Ok(match kind {
+        BackendKind::Auto | BackendKind::Inotify => Box::new(Inotify::new()?),
+        BackendKind::Notify => Box::new(Notify::new()?),
+        BackendKind::Poll => Box::new(Nothing),
+    })
+}

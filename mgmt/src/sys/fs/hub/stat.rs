@@ -1,0 +1,94 @@
+//! What a look at a path shows: its kind, and a signature that differs when it has changed.
+
+use std::io;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxAttributes, StatxFlags};
+
+/// A file system that keeps times coarsely may not show a second change within this time of the first.
+const COARSE: Duration = Duration::from_millis(25);
+
+/// The state of a path at one moment.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stat {
+    pub(super) is_dir: bool,
+    pub(super) is_link: bool,
+    /// Has other names, or is mounted there: a watch on its directory does not tell all of its changes.
+    pub(super) is_shared: bool,
+    pub(super) signature: Signature,
+}
+
+/// Equal as long as nothing has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Signature {
+    inode: u64,
+    device: (u32, u32),
+    mode: u16,
+    owner: (u32, u32),
+    born: (i64, u32),
+    size: u64,
+    modified: (i64, u32),
+    changed: (i64, u32),
+    links: u32,
+    /// Changed so lately that one more change might not show: to be taken for changed when next compared.
+    pub(super) is_fresh: bool,
+}
+
+impl Signature {
+    /// What stays the same as long as it is the same thing, whatever happens to it.
+    pub(super) fn identity(self) -> Self {
+        Self { inode: self.inode, device: self.device, born: self.born, ..Self::default() }
+    }
+
+    /// Whether it is known when the thing was made: numbers of inodes are used again.
+    pub(super) fn is_born(self) -> bool {
+        self.born != (0, 0)
+    }
+
+    /// Of the thing as an entry: of a directory, without what changes whenever something in it does.
+    pub(super) fn as_entry(self, is_dir: bool) -> Self {
+        if !is_dir {
+            return self;
+        }
+        Self { size: 0, modified: (0, 0), changed: (0, 0), links: 0, is_fresh: false, ..self }
+    }
+}
+
+/// Looks at a path.
+pub(super) fn stat(path: &[u8], follow: bool) -> io::Result<Stat> {
+    let flags = if follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW } | AtFlags::NO_AUTOMOUNT;
+    let seen = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME)?;
+    let kind = FileType::from_raw_mode(seen.stx_mode.into());
+    Ok(Stat {
+        is_dir: kind == FileType::Directory,
+        is_link: kind == FileType::Symlink,
+        is_shared: seen.stx_nlink > 1 || seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
+        signature: signature(&seen),
+    })
+}
+
+fn signature(seen: &Statx) -> Signature {
+    let changed = (seen.stx_ctime.tv_sec, seen.stx_ctime.tv_nsec);
+    Signature {
+        inode: seen.stx_ino,
+        device: (seen.stx_dev_major, seen.stx_dev_minor),
+        mode: seen.stx_mode,
+        owner: (seen.stx_uid, seen.stx_gid),
+        born: (seen.stx_btime.tv_sec, seen.stx_btime.tv_nsec),
+        size: seen.stx_size,
+        modified: (seen.stx_mtime.tv_sec, seen.stx_mtime.tv_nsec),
+        changed,
+        links: seen.stx_nlink,
+        is_fresh: is_fresh(changed),
+    }
+}
+
+/// A clock that was set back makes a time of the future: not fresh, or it would be so for long.
+fn is_fresh((seconds, nanos): (i64, u32)) -> bool {
+    let Ok(seconds) = u64::try_from(seconds) else { return false };
+    let then = UNIX_EPOCH + Duration::new(seconds, nanos);
+    match SystemTime::now().duration_since(then) {
+        Ok(age) => age < COARSE,
+        Err(ahead) => ahead.duration() < COARSE,
+    }
+}

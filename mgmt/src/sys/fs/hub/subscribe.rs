@@ -1,0 +1,100 @@
+//! Taking and giving up subscriptions.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf, absolute};
+
+use super::api::{Error, Watched};
+use super::backend::Backend;
+use super::core::{Core, to_path};
+use super::stat;
+use super::trie::{Kind, NodeId, ROOT, Sub, components};
+
+/// The longest path that the system takes, with the NUL at its end.
+const PATH_MAX: usize = 4096;
+
+impl Core {
+    /// When this returns, every later change is told.
+    pub(super) fn subscribe(
+        &mut self,
+        backend: &mut dyn Backend,
+        key: u64,
+        path: &Path,
+        kind: Watched,
+    ) -> Result<(), Error> {
+        let bytes = path.as_os_str().as_bytes();
+        if bytes.contains(&0) {
+            return Err(Error::Nul { path: path.to_owned() });
+        }
+        let path = if path.is_absolute() {
+            path.to_owned()
+        } else {
+            absolute(path).map_err(|source| Error::Relative { path: path.to_owned(), source })?
+        };
+        if path.as_os_str().len() >= PATH_MAX {
+            let start: PathBuf = path.to_string_lossy().chars().take(80).collect::<String>().into();
+            return Err(Error::TooLong { path: start, max: PATH_MAX - 1 });
+        }
+        self.begin();
+        let id = self.subscribe_bytes(key, path.as_os_str().as_bytes(), kind);
+        self.settle(backend);
+        self.complain(id, key);
+        Ok(())
+    }
+
+    fn subscribe_bytes(&mut self, key: u64, path: &[u8], kind: Watched) -> NodeId {
+        let (mut id, mut fresh) = (ROOT, None);
+        for name in components(path) {
+            let (child, is_new) = self.trie.child_or_insert(id, name);
+            if is_new && fresh.is_none() {
+                fresh = Some(child);
+            }
+            id = child;
+        }
+        self.add_sub(id, Sub { key, kind });
+        let parent = self.want_content_of(id);
+        self.queue_way(fresh.or(Some(id)), parent);
+        if self.trie.get(ROOT).kind == Kind::Unknown {
+            self.queue(ROOT, false);
+        }
+        id
+    }
+
+    /// Somebody new below what is known to be unreachable must hear of it too.
+    fn complain(&mut self, id: NodeId, key: u64) {
+        if !self.keys.contains_key(&key) {
+            return;
+        }
+        let Some(place) = self.trie.upwards(id).find(|&up| self.trie.get(up).kind == Kind::Unreachable) else { return };
+        let path = self.trie.path(place);
+        if let Err(source) = stat::stat(&path, true) {
+            self.fail(key, Error::Unreachable { path: to_path(&path), source });
+        }
+    }
+
+    fn add_sub(&mut self, id: NodeId, sub: Sub) {
+        let node = self.trie.get_mut(id);
+        let had = node.subs.remove(|old| old.key == sub.key);
+        let kind = if had.is_some_and(|had| had.kind == Watched::Tree) { Watched::Tree } else { sub.kind };
+        node.subs.push(Sub { key: sub.key, kind });
+        self.trees += usize::from(kind == Watched::Tree);
+        match had {
+            Some(had) => self.trees -= usize::from(had.kind == Watched::Tree),
+            None => self.keys.entry(sub.key).or_default().push(id),
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, backend: &mut dyn Backend, key: u64) {
+        let Some(nodes) = self.keys.remove(&key) else { return };
+        for &id in nodes.as_slice() {
+            let Some(sub) = self.trie.get_mut(id).subs.remove(|sub| sub.key == key) else { continue };
+            if sub.kind == Watched::Tree {
+                self.trees -= 1;
+                self.end_tree(id);
+            } else {
+                self.garbage.push(id);
+            }
+        }
+        self.untouch(key);
+        self.settle(backend);
+    }
+}

@@ -1,0 +1,264 @@
+//! Random changes of a random tree: none may be lost, and nothing may be left when all is unsubscribed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::harness::{BACKENDS, Stage, options, run};
+use crate::sys::fs::hub::trie::{MEMBER, QUEUED, ROOT};
+use crate::sys::fs::hub::{Event, Watched};
+
+const SEEDS: u64 = 60;
+const STEPS: usize = 120;
+
+/// Small numbers from a seed; the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
+    }
+
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+
+    /// A path of one to four names out of three.
+    fn path(&mut self) -> PathBuf {
+        let depth = 1 + self.roll(4);
+        (0..depth).map(|_| ["a", "b", "c"][self.roll(3) as usize]).collect()
+    }
+}
+
+/// One random change below `root`. Many fail, which is fine.
+fn change(dice: &mut Dice, root: &Path) {
+    let (one, two) = (root.join(dice.path()), root.join(dice.path()));
+    let _ = match dice.roll(14) {
+        0 | 1 => fs::create_dir_all(&one),
+        2..=4 => {
+            let _ = one.parent().map(fs::create_dir_all);
+            fs::write(&one, "x".repeat(dice.roll(40) as usize))
+        }
+        5..=7 => fs::rename(&one, &two),
+        8 => fs::remove_file(&one),
+        9 => fs::remove_dir_all(&one),
+        10 => symlink(dice.path(), &one),
+        11 => symlink(Path::new("..").join(dice.path()), &one),
+        12 => symlink(&two, &one),
+        _ => fs::set_permissions(&one, fs::Permissions::from_mode(0o700 | dice.roll(0o100) as u32)),
+    };
+}
+
+/// Everything about a path that its subscribers care about.
+fn look(path: &Path, kind: Watched) -> String {
+    let Ok(own) = fs::symlink_metadata(path) else { return "absent".into() };
+    let mut seen = one(path, &own);
+    if own.is_symlink() {
+        match fs::metadata(path) {
+            Ok(to) => seen += &one(path, &to),
+            Err(_) => seen += " to nowhere",
+        }
+    }
+    if kind == Watched::Tree && fs::metadata(path).is_ok_and(|to| to.is_dir()) {
+        seen += &below(path);
+    }
+    seen
+}
+
+fn one(path: &Path, meta: &fs::Metadata) -> String {
+    let content = if meta.is_symlink() {
+        format!("{:?}", fs::read_link(path).ok())
+    } else if meta.is_dir() {
+        format!("{:?}", names(path))
+    } else {
+        fs::read_to_string(path).unwrap_or_default()
+    };
+    format!("inode {} mode {:o} {content}", meta.ino(), meta.mode())
+}
+
+fn names(path: &Path) -> Vec<PathBuf> {
+    let mut names: Vec<PathBuf> =
+        fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    names.sort();
+    names
+}
+
+fn below(path: &Path) -> String {
+    let mut all = String::new();
+    for name in names(path) {
+        let Ok(meta) = fs::symlink_metadata(&name) else { continue };
+        all += &one(&name, &meta);
+        if meta.is_dir() {
+            all += &below(&name);
+        }
+    }
+    all
+}
+
+/// Who has subscribed to what, and what each saw when it was last told.
+#[derive(Default)]
+struct Crowd {
+    all: BTreeMap<u64, (PathBuf, Watched, String)>,
+    next: u64,
+}
+
+impl Crowd {
+    fn join(&mut self, stage: &mut Stage, dice: &mut Dice) {
+        self.next += 1;
+        let kind = if dice.roll(4) == 0 { Watched::Tree } else { Watched::Path };
+        let path = stage.path(dice.path());
+        stage.hub.subscribe(self.next, &path, kind).expect("a subscription");
+        let seen = look(&path, kind);
+        self.all.insert(self.next, (path, kind, seen));
+    }
+
+    fn leave(&mut self, stage: &mut Stage, dice: &mut Dice) {
+        let at = dice.roll(self.all.len().max(1) as u64) as usize;
+        if let Some(&key) = self.all.keys().nth(at) {
+            self.all.remove(&key);
+            stage.hub.unsubscribe(key);
+        }
+    }
+
+    fn told(&mut self, key: u64) {
+        if let Some((path, kind, seen)) = self.all.get_mut(&key) {
+            *seen = look(path, *kind);
+        }
+    }
+
+    async fn check(&mut self, stage: &mut Stage, seed: u64) {
+        for key in stage.changed().await {
+            self.told(key);
+        }
+        check_invariants(stage, seed);
+        for (key, (path, kind, seen)) in &self.all {
+            let now = look(path, *kind);
+            assert_eq!(
+                &now,
+                seen,
+                "seed {seed}: a change of {key} {kind:?} {} is lost ({:?})",
+                path.display(),
+                stage.hub
+            );
+        }
+    }
+}
+
+/// What must hold whenever nothing is left to look at.
+fn check_invariants(stage: &Stage, seed: u64) {
+    let core = &stage.hub.core;
+    let mut members = 0;
+    for id in core.trie.subtree(ROOT) {
+        let node = core.trie.get(id);
+        let place = core.trie.path(id);
+        let place = String::from_utf8_lossy(&place);
+        assert!(!node.is(QUEUED), "seed {seed}: {place} is still to be looked at");
+        members += usize::from(node.is(MEMBER));
+        if node.watch != 0 {
+            let nodes = core.watches.get(&node.watch).expect("a known watch");
+            assert!(nodes.as_slice().contains(&id), "seed {seed}: the watch of {place} does not know it");
+        }
+        if let Some(to) = core.leads_to.get(&id) {
+            assert!(core.led_from[to].contains(&id), "seed {seed}: {place} leads to what does not know it");
+        }
+    }
+    assert_eq!(members, core.members, "seed {seed}: directories of trees");
+    for (watch, nodes) in &core.watches {
+        assert!(!nodes.as_slice().is_empty(), "seed {seed}: a watch of nobody");
+        for &id in nodes.as_slice() {
+            assert!(core.trie.is_used(id) && core.trie.get(id).watch == *watch, "seed {seed}: a watch of a stranger");
+        }
+    }
+    assert!(core.polled.keys().all(|&id| core.trie.is_used(id)), "seed {seed}: a stranger is polled");
+    assert!(core.seen.keys().all(|&id| core.trie.is_used(id)), "seed {seed}: a stranger was seen");
+    let trees = core.trie.subtree(ROOT).into_iter().flat_map(|id| core.trie.get(id).subs.as_slice().to_vec());
+    assert_eq!(trees.filter(|sub| sub.kind == Watched::Tree).count(), core.trees, "seed {seed}: trees");
+}
+
+fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
+    for key in std::mem::take(&mut crowd.all).into_keys() {
+        stage.hub.unsubscribe(key);
+    }
+    let stats = stage.hub.stats();
+    assert_eq!((stats.keys, stats.nodes, stats.watches, stats.polled), (0, 1, 0, 0), "seed {seed}: something is left");
+    let core = &stage.hub.core;
+    assert!(core.seen.is_empty() && core.leads_to.is_empty() && core.led_from.is_empty(), "seed {seed}");
+    assert!(core.looped.is_empty() && core.members == 0 && core.trees == 0, "seed {seed}");
+}
+
+/// The seeds to try; others from the environment, as `MGMT_HUB_SEEDS=17..18`.
+fn seeds(count: u64) -> std::ops::Range<u64> {
+    let Ok(range) = std::env::var("MGMT_HUB_SEEDS") else { return 0..count };
+    let (from, to) = range.split_once("..").expect("a range of seeds");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn no_change_is_lost_when_events_are_taken_between_changes() {
+    for backend in BACKENDS {
+        for seed in seeds(SEEDS) {
+            run(options(backend), async |stage| {
+                let (mut dice, mut crowd) = (Dice::new(seed), Crowd::default());
+                let root = stage.path("");
+                for _ in 0..STEPS {
+                    match dice.roll(20) {
+                        0..=2 => crowd.join(stage, &mut dice),
+                        3 => crowd.leave(stage, &mut dice),
+                        4 | 5 => crowd.check(stage, seed).await,
+                        _ => change(&mut dice, &root),
+                    }
+                }
+                crowd.check(stage, seed).await;
+                check_nothing_is_left(stage, &mut crowd, seed);
+            });
+        }
+    }
+}
+
+#[test]
+fn no_change_is_lost_when_another_thread_makes_them() {
+    for backend in BACKENDS {
+        for seed in seeds(SEEDS / 3) {
+            run(options(backend), async |stage| {
+                let (mut dice, mut crowd) = (Dice::new(seed), Crowd::default());
+                for _ in 0..12 {
+                    crowd.join(stage, &mut dice);
+                }
+                let root = stage.path("");
+                let is_done = Arc::new(AtomicBool::new(false));
+                let changer = std::thread::spawn({
+                    let is_done = Arc::clone(&is_done);
+                    move || {
+                        let mut dice = Dice::new(seed + 1000);
+                        (0..STEPS * 10).for_each(|_| change(&mut dice, &root));
+                        is_done.store(true, Ordering::SeqCst);
+                    }
+                });
+                let mut count = 0;
+                while !is_done.load(Ordering::SeqCst) {
+                    // Mostly cancelled: nothing may be lost by that either.
+                    let Ok(batch) = timeout(Duration::from_micros(100), stage.hub.next()).await else { continue };
+                    for event in batch {
+                        if let Event::Changed(key) = event {
+                            crowd.told(key);
+                            count += 1;
+                        }
+                    }
+                }
+                changer.join().expect("the changes to be made");
+                assert!(count > 0, "seed {seed}: nothing was told meanwhile");
+                crowd.check(stage, seed).await;
+                check_nothing_is_left(stage, &mut crowd, seed);
+            });
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Output in bounded memory: the beginning, the end, and a count of what lay between.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use super::escape::escape_text;
+
+/// What was kept of one output stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// All of it, or if `skipped` is not 0 its beginning.
+    pub head: Vec<u8>,
+    /// Its end, if `skipped` is not 0.
+    pub tail: Vec<u8>,
+    /// How many bytes between the two were thrown away.
+    pub skipped: u64,
+}
+
+impl Captured {
+    /// How many bytes there were.
+    pub fn total(&self) -> u64 {
+        self.skipped + (self.head.len() + self.tail.len()) as u64
+    }
+
+    /// All of it, byte by byte; `None` if something was thrown away.
+    pub fn whole(&self) -> Option<&[u8]> {
+        (self.skipped == 0).then_some(&self.head)
+    }
+
+    /// Text to show, as `escape_text` makes it, with a note where something is missing.
+    pub fn text(&self) -> String {
+        if self.skipped == 0 {
+            return escape_text(&self.head);
+        }
+        let (head, tail) = (escape_text(&self.head), escape_text(&self.tail));
+        format!("{head}\n[{} bytes left out]\n{tail}", self.skipped)
+    }
+
+    /// The last bytes, at most `max`.
+    pub fn last(&self, max: usize) -> Cow<'_, [u8]> {
+        let from = |bytes: &[u8]| bytes.len().saturating_sub(max);
+        if self.skipped == 0 {
+            Cow::Borrowed(&self.head[from(&self.head)..])
+        } else {
+            Cow::Borrowed(&self.tail[from(&self.tail)..])
+        }
+    }
+}
+
+/// Takes an output stream as it comes.
+#[derive(Debug)]
+pub(super) struct Capture {
+    max: usize,
+    head: Vec<u8>,
+    tail: VecDeque<u8>,
+    skipped: u64,
+}
+
+impl Capture {
+    /// Keeps the first and the last `max` bytes.
+    pub(super) fn new(max: usize) -> Capture {
+        Capture { max, head: Vec::new(), tail: VecDeque::new(), skipped: 0 }
+    }
+
+    pub(super) fn push(&mut self, mut bytes: &[u8]) {
+        let first = bytes.len().min(self.max - self.head.len());
+        self.head.extend_from_slice(&bytes[..first]);
+        bytes = &bytes[first..];
+        let unkept = bytes.len().saturating_sub(self.max);
+        let gone = (self.tail.len() + bytes.len() - unkept).saturating_sub(self.max);
+        self.tail.drain(..gone);
+        self.tail.extend(&bytes[unkept..]);
+        self.skipped += (unkept + gone) as u64;
+    }
+
+    /// What there is now; begins again.
+    pub(super) fn take(&mut self) -> Captured {
+        let fresh = Capture::new(self.max);
+        let Capture { mut head, tail, skipped, .. } = std::mem::replace(self, fresh);
+        let tail = Vec::from(tail);
+        if skipped > 0 {
+            return Captured { head, tail, skipped };
+        }
+        head.extend_from_slice(&tail);
+        Captured { head, tail: Vec::new(), skipped: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_kept_are_the_first_and_last_bytes_and_the_count_is_right(
+            max in 0usize..20,
+            chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..30), 0..10),
+        ) {
+            let mut capture = Capture::new(max);
+            for chunk in &chunks {
+                capture.push(chunk);
+            }
+            let all = chunks.concat();
+            let got = capture.take();
+            prop_assert_eq!(got.total(), all.len() as u64);
+            if all.len() <= 2 * max {
+                prop_assert_eq!(got.whole(), Some(&all[..]));
+            } else {
+                prop_assert_eq!(&got.head[..], &all[..max]);
+                prop_assert_eq!(&got.tail[..], &all[all.len() - max..]);
+            }
+        }
+    }
+
+    #[test]
+    fn shown_text_says_what_is_missing() {
+        let mut capture = Capture::new(2);
+        capture.push(b"abcdefg");
+        assert_eq!(capture.take().text(), "ab\n[3 bytes left out]\nfg");
+    }
+}

@@ -1,0 +1,109 @@
+//! A running child and its group: seen to its end, or killed.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::reaper;
+use super::status::Status;
+
+/// The leader of a process group that we started. Until it is collected its number cannot be used for anything else, so the group can be
+/// signalled without fear of hitting strangers. Dropped before that, the whole group is killed.
+#[derive(Debug)]
+pub(super) struct Leader {
+    pid: Pid,
+    /// `None` once collected.
+    child: Option<std::process::Child>,
+}
+
+impl Leader {
+    pub(super) fn new(child: std::process::Child) -> Leader {
+        let pid = Pid::from_child(&child);
+        Leader { pid, child: Some(child) }
+    }
+
+    /// The standard output and error of the child, if piped; the first call gets them.
+    pub(super) fn take_pipes(&mut self) -> (Option<OwnedFd>, Option<OwnedFd>) {
+        let Some(child) = &mut self.child else { return (None, None) };
+        (child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from))
+    }
+
+    /// Send the signal to the whole group.
+    fn signal(&self, signal: Signal) {
+        if self.child.is_some() {
+            // Fails if all members run as somebody else (setuid programs) or have ended: nothing more can be done then.
+            let _ = kill_process_group(self.pid, signal);
+        }
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        if let Some(child) = self.child.take() {
+            reaper::collect(child);
+        }
+    }
+}
+
+/// A child whose end can be awaited.
+#[derive(Debug)]
+pub(super) struct Child {
+    leader: Leader,
+    /// `None` where the kernel has none to give (before 5.3, or forbidden by a sandbox).
+    pidfd: Option<AsyncFd<OwnedFd>>,
+}
+
+impl Child {
+    pub(super) fn new(leader: Leader) -> Child {
+        let fd = pidfd_open(leader.pid, PidfdFlags::empty()).ok();
+        Child { leader, pidfd: fd.and_then(register) }
+    }
+
+    pub(super) fn pid(&self) -> Pid {
+        self.leader.pid
+    }
+
+    /// The child itself has ended; it is not collected yet. Cancel safe.
+    pub(super) async fn exited(&self) -> io::Result<()> {
+        if let Some(fd) = &self.pidfd {
+            return fd.readable().await.map(drop);
+        }
+        let mut pause = Duration::from_millis(1);
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        while waitid(WaitId::Pid(self.leader.pid), options)?.is_none() {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(50));
+        }
+        Ok(())
+    }
+
+    /// Send the signal to the whole group.
+    pub(super) fn signal(&self, signal: Signal) {
+        self.leader.signal(signal);
+    }
+
+    /// Collect the child, which has ended. From here on its group is out of reach.
+    pub(super) fn collect(&mut self) -> io::Result<Status> {
+        match &mut self.leader.child {
+            None => Err(io::Error::other("already collected")),
+            Some(child) => {
+                let status = child.wait()?;
+                self.leader.child = None;
+                Ok(status.into())
+            }
+        }
+    }
+}
+
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe, because a type may change the descriptor it owns; `OwnedFd` does not"
+)]
+fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(fd, Interest::READABLE).ok()
+}

@@ -1,0 +1,28 @@
+//! Running commands: in a process group of their own, bounded in time and output, never a shell unless asked, nothing left behind.
+
+mod account;
+mod capture;
+mod child;
+mod command;
+mod error;
+mod escape;
+mod group;
+mod lines;
+mod reaper;
+mod resolve;
+mod run;
+mod spawn;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+pub use account::Account;
+pub use capture::Captured;
+pub use command::{Command, Env, LINGER, Leftovers, OUTPUT_BYTES_MAX};
+pub use error::ProcessError;
+pub use escape::{escape_lossless, escape_text};
+pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
+pub use run::{Output, run, run_until};
+pub use rustix::process::Signal;
+pub use status::Status;

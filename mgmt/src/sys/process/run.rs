@@ -1,0 +1,265 @@
+//! Running a command to its end.
+
+use std::future::{Future, pending};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::unix::pipe::Receiver;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::capture::{Capture, Captured};
+use super::child::Child;
+use super::command::{Command, Leftovers};
+use super::error::ProcessError;
+use super::escape::escape_lossless;
+use super::group;
+use super::spawn;
+use super::status::Status;
+
+/// How long a killed group may take to disappear.
+const KILL_WAIT: Duration = Duration::from_secs(5);
+/// How long output is awaited from a group that has been killed.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How much of standard error goes into an error.
+const SAID_BYTES_MAX: usize = 512;
+
+/// What a command said and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How the command itself ended.
+    pub status: Status,
+    /// Its standard output.
+    pub stdout: Captured,
+    /// Its standard error.
+    pub stderr: Captured,
+    /// From its start to its end.
+    pub elapsed: Duration,
+    /// The output is all there was; false if descendants still held it open when we stopped listening.
+    pub complete: bool,
+}
+
+impl Output {
+    /// This output, if it is that of a success.
+    ///
+    /// # Errors
+    /// `Failed` or `Killed`, with the last that the command said on standard error.
+    pub fn require_success(self, command: &Command) -> Result<Output, ProcessError> {
+        let said = || escape_lossless(self.stderr.last(SAID_BYTES_MAX).trim_ascii());
+        match self.status {
+            Status::Exit(0) => Ok(self),
+            Status::Exit(_) => {
+                Err(ProcessError::Failed { program: command.shown(), status: self.status, stderr: said() })
+            }
+            Status::Signal(_) => {
+                Err(ProcessError::Killed { program: command.shown(), status: self.status, stderr: said() })
+            }
+        }
+    }
+}
+
+/// Run the command to its end. Any exit code and any signal is an `Output`; see `Output::require_success`.
+///
+/// If the future is dropped, the whole process group is killed at once. A descendant that leaves the group (`setsid`) is out of reach, then
+/// and on a timeout.
+///
+/// # Errors
+/// If it cannot be started, or does not end within its timeout.
+pub async fn run(command: &Command) -> Result<Output, ProcessError> {
+    run_until(command, pending()).await
+}
+
+/// Run the command to its end, or until `stop` completes: then its group gets `stop_signal` and after `grace` is killed.
+///
+/// # Errors
+/// If it cannot be started, does not end within its timeout, or was stopped (`Cancelled`).
+pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Result<Output, ProcessError> {
+    let started = Instant::now();
+    let mut running = Running::start(command).await?;
+    let why = tokio::select! {
+        biased;
+        exited = running.exited() => exited.map(|()| None),
+        () = stop => Ok(Some(Why::Cancelled)),
+        after = expiry(command.timeout, started) => Ok(Some(Why::Timeout(after))),
+    };
+    let lost = |source| ProcessError::Io { program: command.shown(), source };
+    let why = why.map_err(lost)?;
+    let elapsed = started.elapsed();
+    let (status, complete) = match why {
+        None => running.settle().await.map_err(lost)?,
+        Some(_) => (running.end().await?, true),
+    };
+    let (stdout, stderr) = (running.out.kept.take(), running.err.kept.take());
+    let output = Output { status, stdout, stderr, elapsed, complete };
+    let program = command.shown();
+    match why {
+        None => Ok(output),
+        Some(Why::Cancelled) => Err(ProcessError::Cancelled { program, output: Box::new(output) }),
+        Some(Why::Timeout(after)) => Err(ProcessError::Timeout { program, after, output: Box::new(output) }),
+    }
+}
+
+/// Why a command is ended before it ended by itself.
+#[derive(Clone, Copy)]
+enum Why {
+    Timeout(Duration),
+    Cancelled,
+}
+
+async fn expiry(limit: Option<Duration>, started: Instant) -> Duration {
+    // A limit beyond what the clock can show is none.
+    match limit.and_then(|after| Some((after, started.checked_add(after)?))) {
+        Some((after, at)) => {
+            tokio::time::sleep_until(at).await;
+            after
+        }
+        None => pending().await,
+    }
+}
+
+/// One output stream of a child.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pipe: Option<Receiver>,
+    pub(super) kept: Capture,
+}
+
+impl Stream {
+    fn new(fd: Option<OwnedFd>, max: usize) -> io::Result<Stream> {
+        Ok(Stream { pipe: fd.map(Receiver::from_owned_fd).transpose()?, kept: Capture::new(max) })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.pipe.is_some()
+    }
+
+    /// What comes next; nothing at the end. Cancel safe.
+    pub(super) async fn read<'a>(&mut self, buffer: &'a mut [u8]) -> &'a [u8] {
+        let Some(pipe) = &mut self.pipe else { return &[] };
+        // Reading a pipe fails only if something is wrong with our own descriptor: then nothing more can come.
+        let count = pipe.read(buffer).await.unwrap_or(0);
+        if count == 0 {
+            self.pipe = None;
+        }
+        &buffer[..count]
+    }
+
+    /// Keep all that comes, to the end. Cancel safe.
+    async fn drain(&mut self) {
+        let mut buffer = vec![0; 64 << 10];
+        while self.is_open() {
+            let bytes = self.read(&mut buffer).await;
+            self.kept.push(bytes);
+        }
+    }
+}
+
+/// A command under way.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) child: Child,
+    pub(super) out: Stream,
+    pub(super) err: Stream,
+    program: String,
+    stop_signal: Signal,
+    grace: Duration,
+    linger: Duration,
+    leftovers: Leftovers,
+}
+
+impl Running {
+    pub(super) async fn start(command: &Command) -> Result<Running, ProcessError> {
+        let (child, (out, err)) = spawn::start(command).await?;
+        let stream = |fd| Stream::new(fd, command.output_max);
+        let lost = |source| ProcessError::Io { program: command.shown(), source };
+        Ok(Running {
+            child,
+            out: stream(out).map_err(lost)?,
+            err: stream(err).map_err(lost)?,
+            program: command.shown(),
+            stop_signal: command.stop_signal,
+            grace: command.grace,
+            linger: command.linger,
+            leftovers: command.leftovers,
+        })
+    }
+
+    /// Wait until the command itself has ended, keeping its output meanwhile. Cancel safe.
+    pub(super) async fn exited(&mut self) -> io::Result<()> {
+        let Running { child, out, err, .. } = self;
+        listening(out, err, child.exited()).await
+    }
+
+    /// The command itself has ended by itself: hear its descendants out for a while, and collect it. Tells whether all output was heard.
+    async fn settle(&mut self) -> io::Result<(Status, bool)> {
+        let Running { child, out, err, .. } = self;
+        let heard = async { tokio::join!(out.drain(), err.drain()) };
+        let complete = timeout(self.linger, heard).await.is_ok();
+        if self.leftovers == Leftovers::Kill {
+            child.signal(Signal::KILL);
+            if !complete {
+                let heard = async { tokio::join!(out.drain(), err.drain()) };
+                let _ = timeout(LAST_WORDS, heard).await;
+            }
+        }
+        Ok((child.collect()?, complete))
+    }
+
+    /// The command itself has ended and its output does not matter any more: kill what is left of its group, and collect it.
+    pub(super) async fn close(&mut self) -> Result<Status, ProcessError> {
+        let Running { child, out, err, program, .. } = self;
+        child.signal(Signal::KILL);
+        let _ = listening(out, err, timeout(KILL_WAIT, gone(child))).await;
+        let _ = timeout(LAST_WORDS, err.drain()).await;
+        child.collect().map_err(|source| ProcessError::Io { program: program.clone(), source })
+    }
+
+    /// End the whole group: ask, wait, kill. Afterwards nobody of it is left.
+    pub(super) async fn end(&mut self) -> Result<Status, ProcessError> {
+        let (signal, grace) = (self.stop_signal, self.grace);
+        let lost = |program: &str, source| ProcessError::Io { program: program.to_owned(), source };
+        let Running { child, out, err, program, .. } = self;
+        child.signal(signal);
+        // A stopped process hears nothing before it goes on.
+        child.signal(Signal::CONT);
+        let _ = listening(out, err, timeout(grace, gone(child))).await;
+        child.signal(Signal::KILL);
+        let dead = listening(out, err, timeout(KILL_WAIT, child.exited())).await;
+        match dead {
+            Err(_) => {
+                let pid = child.pid().as_raw_nonzero().get().cast_unsigned();
+                return Err(ProcessError::Undead { program: program.clone(), pid });
+            }
+            Ok(exited) => exited.map_err(|source| lost(program, source))?,
+        }
+        let _ = listening(out, err, timeout(KILL_WAIT, gone(child))).await;
+        let heard = async { tokio::join!(out.drain(), err.drain()) };
+        let _ = timeout(LAST_WORDS, heard).await;
+        child.collect().map_err(|source| lost(program, source))
+    }
+}
+
+/// Nobody of the group is alive any more. (Its leader is not collected yet: its number stays ours.)
+async fn gone(child: &Child) -> io::Result<()> {
+    child.exited().await?;
+    let mut pause = Duration::from_millis(5);
+    while group::has_others(child.pid()).await {
+        sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+/// Await something while keeping the output, so that nobody blocks on a full pipe.
+async fn listening<T>(out: &mut Stream, err: &mut Stream, what: impl Future<Output = T>) -> T {
+    let listen = async {
+        tokio::join!(out.drain(), err.drain());
+        pending().await
+    };
+    tokio::select! {
+        done = what => done,
+        never = listen => never,
+    }
+}

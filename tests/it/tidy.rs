@@ -1,0 +1,223 @@
+//! The rules of the house, checked by reading the source. `tidy/facts.rs` reads, `tidy/rules.rs` judges, `tidy/bites.rs` shows that each
+//! rule bites.
+
+mod bites;
+mod facts;
+mod rules;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use facts::Facts;
+use rules::{Place, Problem};
+
+/// Module, its layer, and what it may use: always of a lower layer. A module not named here may not exist.
+const MAY_USE: &[(&str, u8, &[&str])] = &[
+    ("id", 0, &[]),
+    ("dag", 1, &["id"]),
+    ("sys", 1, &["id"]),
+    ("scheduler", 2, &["id"]),
+    ("resource", 2, &["id", "sys"]),
+    ("journal", 2, &["id", "sys"]),
+    ("graph", 3, &["id", "dag", "resource"]),
+    ("resources", 3, &["id", "sys", "resource"]),
+    ("world", 3, &["id", "sys"]),
+    ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
+    ("plan", 4, &["id", "dag", "scheduler", "resource", "graph"]),
+    (
+        "runtime",
+        5,
+        &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "resources", "world", "gapi", "plan"],
+    ),
+    ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
+    (
+        "cli",
+        6,
+        &[
+            "id",
+            "dag",
+            "sys",
+            "scheduler",
+            "resource",
+            "journal",
+            "graph",
+            "resources",
+            "world",
+            "gapi",
+            "plan",
+            "runtime",
+            "remote",
+        ],
+    ),
+    ("prelude", 6, &["id", "resource", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"]),
+    (
+        "testing",
+        6,
+        &[
+            "id",
+            "dag",
+            "sys",
+            "scheduler",
+            "resource",
+            "journal",
+            "graph",
+            "resources",
+            "world",
+            "gapi",
+            "plan",
+            "runtime",
+            "remote",
+        ],
+    ),
+];
+
+/// No async, no clock, no files, no randomness.
+const PURE: &[&str] = &["id", "dag", "scheduler", "graph", "plan"];
+/// Future and Stream only.
+const NO_TOKIO: &[&str] = &["resource"];
+/// The only module with raw system calls.
+const SYSTEM: &str = "sys";
+
+/// Most code lines of a file.
+const FILE_LINES_MAX: usize = 400;
+/// Most code lines of a function.
+const FUNCTION_LINES_MAX: usize = 70;
+/// Most lines of an example, comments and all: people read it whole.
+const EXAMPLE_LINES_MAX: usize = 120;
+
+/// Files that are longer, and why: `("mgmt/src/sys/inotify.rs", "one state machine, worse in two halves")`.
+const LONG_FILES: &[(&str, &str)] = &[];
+/// Functions that are longer, and why: `("mgmt/src/cli/args.rs parse", "one flat match over all options")`.
+const LONG_FUNCTIONS: &[(&str, &str)] = &[];
+
+/// Every Rust file of the workspace, read once.
+static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
+    // As it is now, not as it was built: two working copies may share one target directory.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    let mut paths = vec![];
+    rust_files(&root, &mut paths);
+    paths.sort();
+    paths.iter().map(|path| File::read(&root, path)).collect()
+});
+
+struct File {
+    /// Relative to the root of the workspace, with slashes.
+    path: String,
+    place: Place,
+    text: String,
+    facts: Result<Facts, String>,
+}
+
+impl File {
+    fn read(root: &Path, path: &Path) -> File {
+        let text = fs::read_to_string(path).unwrap();
+        let path = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let place = Place::of(&path);
+        let facts = Facts::read(&text, place.test);
+        File { path, place, text, facts }
+    }
+}
+
+fn rust_files(dir: &Path, out: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy();
+        if path.is_dir() {
+            if name != "target" && !name.starts_with('.') {
+                rust_files(&path, out);
+            }
+        } else if name.ends_with(".rs") {
+            out.push(path);
+        }
+    }
+}
+
+/// Judges each file by one rule, and fails with every breach there is.
+fn hold(rule: impl Fn(&Place, &Facts) -> Vec<Problem>) {
+    assert!(FILES.len() > 20, "too few files found: is this the root of the workspace?");
+    let mut bad = vec![];
+    for file in FILES.iter() {
+        match &file.facts {
+            Ok(facts) => bad.extend(rule(&file.place, facts).iter().map(|p| format!("{}:{p}", file.path))),
+            // A case for the compiler's messages need not be Rust.
+            Err(_) if file.place.test => {}
+            Err(why) => bad.push(format!("{}: {why}", file.path)),
+        }
+    }
+    complain(&bad);
+}
+
+fn complain(bad: &[String]) {
+    assert!(bad.is_empty(), "\n{}\n", bad.join("\n"));
+}
+
+#[test]
+fn the_table_of_modules_goes_downwards_only() {
+    complain(&rules::table(MAY_USE));
+}
+
+#[test]
+fn a_module_uses_only_modules_below_it() {
+    hold(|place, facts| rules::layers(place, facts, MAY_USE));
+}
+
+#[test]
+fn nobody_reaches_over_two_parents() {
+    hold(|_, facts| rules::no_super_super(facts));
+}
+
+#[test]
+fn pure_modules_name_no_async_no_clock_no_files_and_no_randomness() {
+    hold(|place, facts| rules::pure(place, facts, PURE, NO_TOKIO));
+}
+
+#[test]
+fn raw_system_calls_are_made_in_one_module() {
+    hold(|place, facts| rules::system(place, facts, SYSTEM));
+}
+
+#[test]
+fn every_file_says_first_what_it_is_for() {
+    let bad: Vec<_> = FILES.iter().flat_map(|f| rules::header(&f.text).map(|p| format!("{}:{p}", f.path))).collect();
+    complain(&bad);
+}
+
+#[test]
+fn a_mod_rs_holds_no_code() {
+    hold(rules::mod_rs);
+}
+
+#[test]
+fn lints_are_expected_with_a_reason_and_never_allowed() {
+    hold(|_, facts| rules::attributes(facts));
+}
+
+#[test]
+fn nothing_is_unsafe() {
+    hold(|_, facts| rules::no_unsafe(facts));
+}
+
+#[test]
+fn files_are_short_or_waived() {
+    let lines = FILES
+        .iter()
+        .filter(|f| f.place.is_shipped())
+        .filter_map(|f| Some((f.path.clone(), f.facts.as_ref().ok()?.lines)));
+    complain(&rules::limit(lines, FILE_LINES_MAX, LONG_FILES));
+}
+
+#[test]
+fn functions_are_short_or_waived() {
+    let functions = FILES.iter().filter(|f| f.place.is_shipped()).filter_map(|f| Some((f, f.facts.as_ref().ok()?)));
+    let lines =
+        functions.flat_map(|(f, facts)| facts.functions.iter().map(|(name, n)| (format!("{} {name}", f.path), *n)));
+    complain(&rules::limit(lines, FUNCTION_LINES_MAX, LONG_FUNCTIONS));
+}
+
+#[test]
+fn examples_fit_on_a_page() {
+    let lines =
+        FILES.iter().filter(|f| f.path.starts_with("examples/")).map(|f| (f.path.clone(), f.text.lines().count()));
+    complain(&rules::limit(lines, EXAMPLE_LINES_MAX, &[]));
+}
