@@ -1,6 +1,8 @@
 //! The built-in kinds, one file each.
 
 mod exec;
+#[cfg(feature = "http")]
+mod http;
 mod msg;
 mod noop;
 mod password;
@@ -12,6 +14,8 @@ mod unfold;
 mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
+#[cfg(feature = "http")]
+pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
