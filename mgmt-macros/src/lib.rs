@@ -1,25 +1,34 @@
 //! The derive macro of `mgmt`: `#[derive(Resource)]`. Three passes that never mix: parse (keeps spans), check (all errors at once), expand (a model
 //! that can no longer be wrong).
 
+/// `quote!` whose own variables can't meet a field of the same name.
+macro_rules! code {
+    ($($tokens:tt)*) => { ::quote::quote_spanned!(::proc_macro2::Span::mixed_site()=> $($tokens)*) };
+}
+
+mod attribute;
+mod data;
 mod expand;
+mod front;
 mod model;
 mod parse;
+mod words;
 
 use proc_macro::TokenStream;
 
 /// Makes a struct a kind of resource: builder, handle, outputs, schema, equality, data.
 ///
-/// On the struct: `#[resource(kind = "…")]`. On a field: `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output).
+/// On the struct: `#[resource(kind = "…")]`, and `unwatched` if nothing outside can change it. On a field: `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output).
 /// A field of type `Option<T>` or with a default is a setter of the builder; any other is an argument of `new`, in order.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
     let mut errors = parse::Errors::default();
     let model = parse::resource(&input, &mut errors);
-    // What can be made is made even if something is wrong: else one mistake would be followed by dozens of messages about missing names.
+    // Something is made even if something is wrong: else one mistake would be followed by dozens of messages about missing names.
     let made = match &model {
         Some(model) => expand::resource(model),
-        None => expand::stub(&input),
+        None => expand::generic(&input),
     };
     let errors = errors.into_tokens();
     quote::quote!(#errors #made).into()

@@ -20,7 +20,13 @@ pub mod cli;
 #[cfg(feature = "testing")]
 pub mod testing;
 
+#[cfg(feature = "cli")]
+pub use cli::{App, main};
+pub use gapi::native;
 pub use mgmt_macros::Resource;
+pub use resource::{Error, Result};
+pub use runtime::Engine;
+pub use std::process::ExitCode;
 
 /// For the code that the derive makes.
 #[doc(hidden)]

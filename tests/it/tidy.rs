@@ -93,11 +93,12 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Every Rust file of the workspace, read once.
 static FILES: LazyLock<Vec<File>> = LazyLock::new(|| {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    // As it is now, not as it was built: two working copies may share one target directory.
+    let root = std::env::var_os("CARGO_MANIFEST_DIR").map_or(env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
     let mut paths = vec![];
-    rust_files(root, &mut paths);
+    rust_files(&root, &mut paths);
     paths.sort();
-    paths.iter().map(|path| File::read(root, path)).collect()
+    paths.iter().map(|path| File::read(&root, path)).collect()
 });
 
 struct File {

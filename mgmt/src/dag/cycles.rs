@@ -123,10 +123,8 @@ impl Search<'_> {
                 best = Some(path);
             }
         }
-        let mut path = best.expect("every node of a knot is on a cycle");
-        let first = (0..path.len()).min_by_key(|i| path[*i]).unwrap_or(0);
-        path.rotate_left(first);
-        path
+        // It starts with its lowest node: had a lower one been on it, the search from there would have come first.
+        best.expect("every node of a knot is on a cycle")
     }
 
     /// The shortest cycle through `start` if it has fewer nodes than that.

@@ -1,1 +1,15 @@
-//! (to be written)
+//! Where graphs come from.
+
+mod builtin;
+mod channel;
+mod contract;
+mod fixed;
+mod native;
+mod signal;
+
+pub use builtin::builtin_kinds;
+pub use channel::{Channel, GraphSender, channel};
+pub use contract::{Gapi, GapiData, GapiError};
+pub use fixed::{Fixed, fixed};
+pub use native::{Cx, Native, native};
+pub use signal::{Facts, Readable, Signal};

@@ -1,5 +1,6 @@
 //! `Graph`: what a program declares its resources on.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -24,6 +25,8 @@ pub struct Graph {
     config: GraphConfig,
     problems: Vec<Problem>,
     default_meta: Meta,
+    prefix: PathBuf,
+    hostname: String,
 }
 
 impl Graph {
@@ -36,6 +39,8 @@ impl Graph {
             config: GraphConfig { name: name.into(), ..GraphConfig::default() },
             problems: Vec::new(),
             default_meta: Meta::default(),
+            prefix: PathBuf::new(),
+            hostname: String::new(),
         }
     }
 
@@ -102,6 +107,21 @@ impl Graph {
                 }
             }
         }
+    }
+
+    /// The working directory of the engine that asks for this graph; empty if none does.
+    pub fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// The name of the host that the graph is for; empty if no engine asks for it.
+    pub fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    /// Where the graph will run, for who declares it.
+    pub(crate) fn set_place(&mut self, prefix: PathBuf, hostname: String) {
+        (self.prefix, self.hostname) = (prefix, hostname);
     }
 
     /// How many resources it has.

@@ -88,9 +88,7 @@ impl GraphConfig {
     /// The same graph with every resource in noop.
     #[must_use]
     pub fn all_noop(mut self) -> GraphConfig {
-        let mut noop = Meta::default();
-        noop.noop = true;
-        let shared = Arc::new(noop);
+        let shared = Arc::new(Meta { noop: true, ..Meta::default() });
         for vertex in &mut self.vertices {
             vertex.meta = Some(match vertex.meta.take() {
                 None => Arc::clone(&shared),

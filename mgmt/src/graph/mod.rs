@@ -3,6 +3,7 @@
 mod builder;
 mod config;
 mod data;
+mod draw;
 mod problem;
 mod validate;
 

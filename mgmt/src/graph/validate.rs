@@ -1,8 +1,7 @@
 //! The first pass: everything that can be wrong with a graph is found before anything of it runs.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
 use hashbrown::HashTable;
 
@@ -16,46 +15,40 @@ use crate::resource::{Origin, Uid, parse_sema};
 #[derive(Debug, Default)]
 pub struct Index {
     table: HashTable<u32>,
-    state: RandomState,
+}
+
+fn hash(kind: &str, name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(kind.as_bytes());
+    hasher.write_u8(b'[');
+    hasher.write(name.as_bytes());
+    hasher.finish()
 }
 
 impl Index {
-    fn hash(&self, kind: &str, name: &str) -> u64 {
-        let mut hasher = self.state.build_hasher();
-        hasher.write(kind.as_bytes());
-        hasher.write_u8(b'[');
-        hasher.write(name.as_bytes());
-        hasher.finish()
-    }
-
     /// Of these resources. The second value: pairs that have one identity.
     pub fn new(vertices: &[Vertex]) -> (Index, Vec<(u32, u32)>) {
-        let mut index = Index { table: HashTable::with_capacity(vertices.len()), state: RandomState::new() };
+        let mut table = HashTable::with_capacity(vertices.len());
         let mut twice = Vec::new();
         for (n, vertex) in (0u32..).zip(vertices) {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
-            let hash = index.hash(kind, name);
-            let (table, state) = (&mut index.table, &index.state);
+            let hash = hash(kind, name);
             if let Some(first) = table.find(hash, |at| is(vertices, *at, kind, name)) {
                 twice.push((*first, n));
                 continue;
             }
             let rehash = |at: &u32| {
                 let vertex = &vertices[*at as usize];
-                let mut hasher = state.build_hasher();
-                hasher.write(vertex.resource.spec().kind.as_bytes());
-                hasher.write_u8(b'[');
-                hasher.write(vertex.resource.name().as_bytes());
-                hasher.finish()
+                self::hash(vertex.resource.spec().kind, vertex.resource.name())
             };
             table.insert_unique(hash, n, rehash);
         }
-        (index, twice)
+        (Index { table }, twice)
     }
 
     /// The place of that resource among the vertices that the index was made of.
     pub fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
-        self.table.find(self.hash(kind, name), |at| is(vertices, *at, kind, name)).copied()
+        self.table.find(hash(kind, name), |at| is(vertices, *at, kind, name)).copied()
     }
 
     /// The same by identity.

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use serde::Serialize;
+
 /// The slot of a resource in a running engine. It stays the same for as long as the resource is in the graph, also over swaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(pub u32);
@@ -15,7 +17,8 @@ impl Node {
 }
 
 /// Which version of the graph: 1 for the first one, one more with each swap.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
 pub struct Generation(pub u64);
 
 /// The number of a batch of journal entries that somebody waits for.

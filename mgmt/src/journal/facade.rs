@@ -101,6 +101,18 @@ impl Journal {
         Journal::start(Mirror::default(), None, None, Duration::ZERO, salt)
     }
 
+    /// What the journal of this prefix says now, for somebody who only looks: nothing is locked, made or changed, also if another process uses the
+    /// prefix. What is submitted to it is forgotten.
+    ///
+    /// # Errors
+    /// If the system has no randomness, no thread or no temporary file to give.
+    pub fn glance(prefix: &Path) -> std::io::Result<Journal> {
+        match Store::glance(prefix)? {
+            Some((mirror, salt)) => Journal::start(mirror, None, None, Duration::ZERO, salt),
+            None => Journal::volatile(),
+        }
+    }
+
     fn start(
         mirror: Mirror,
         store: Option<Store>,

@@ -83,6 +83,8 @@ impl Store {
         let path = prefix.join("journal.redb");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut aside = None;
+        // A crash may have left a new file half made.
+        let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
             Ok(file) => match load(file, fault.clone()) {
                 Ok((db, mirror, salt)) => {
@@ -109,6 +111,19 @@ impl Store {
         let mut store = Store { path: path.clone(), salt, db: None, fault: Faults(fault), commits: 0 };
         store.rebuild(Vec::new()).map_err(|error| fail("create", into_io(error)))?;
         Ok(Opened { store, mirror: Mirror::default(), salt, aside })
+    }
+
+    /// What the journal of the prefix holds now, read from a copy: nothing is locked or changed, and whoever uses the prefix goes on. Nothing if
+    /// there is none or it can't be read (it may just be in the middle of a commit, or somebody else's).
+    pub(super) fn glance(prefix: &Path) -> io::Result<Option<(Mirror, [u8; 32])>> {
+        let Ok(mut journal) = File::open(prefix.join("journal.redb")) else { return Ok(None) };
+        let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz")?;
+        let path = std::env::temp_dir().join(format!("mgmt-{}", &*name));
+        let mut copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+        // Nameless from here on, it goes when it is closed.
+        fs::remove_file(&path)?;
+        io::copy(&mut journal, &mut copy)?;
+        Ok(load(copy, None).ok().map(|(_, mirror, salt)| (mirror, salt)))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -1,1 +1,6 @@
-//! (to be written)
+//! What would be done now: resource by resource, as data and as text.
+
+mod data;
+mod text;
+
+pub use data::{Outcome, Plan, PlanEntry, Summary};

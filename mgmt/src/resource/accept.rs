@@ -15,8 +15,8 @@ use crate::resource::secret::Secret;
 #[diagnostic::on_unimplemented(
     message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
     label = "this field takes `{Self}`",
-    note = "a secret goes only to fields that keep secrets, such as `Content` or `Secret<_>`: any other field may be shown in a plan or a log",
-    note = "convert other values on the way with `.map(|value| …)`"
+    note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
+    note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
 pub trait Accepts<V>: Sized {
     /// Makes the field's value.
@@ -121,14 +121,15 @@ pub enum ByWire {}
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` can't be set on a field of type `{T}`",
     label = "this field takes `{T}`",
-    note = "a secret goes only to fields that keep secrets, such as `Content` or `Secret<_>`: any other field may be shown in a plan or a log",
-    note = "convert other values on the way with `.map(|value| …)`"
+    note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
+    note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
 pub trait IntoInput<T, M> {
     /// The value or the wire.
     fn into_input(self) -> Input<T>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, V> IntoInput<T, ByValue> for V
 where
     T: Accepts<V>,
@@ -138,6 +139,7 @@ where
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, V> IntoInput<T, ByWire> for Output<V>
 where
     T: Accepts<V> + Default + Send + Sync + 'static,

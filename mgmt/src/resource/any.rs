@@ -34,7 +34,12 @@ impl fmt::Debug for AnyDrift {
 }
 
 /// A resource of whatever kind. Implemented for everything that implements [`Converge`].
-pub trait AnyResource: Send + Sync + fmt::Debug + 'static {
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` says what it is, but not what it does",
+    label = "this kind has no `impl Converge`",
+    note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
+)]
+pub trait AnyResource: Send + Sync + 'static {
     /// Its kind.
     fn spec(&self) -> &'static KindSpec;
     /// Its name.
@@ -63,10 +68,22 @@ pub trait AnyResource: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// A field that can't be written as data.
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String>;
+    /// For people.
+    ///
+    /// # Errors
+    /// What the formatter says.
+    fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// For downcasts.
     fn as_any(&self) -> &dyn Any;
 }
 
+impl fmt::Debug for dyn AnyResource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug(f)
+    }
+}
+
+#[diagnostic::do_not_recommend]
 impl<R: Converge> AnyResource for R {
     fn spec(&self) -> &'static KindSpec {
         R::spec()
@@ -114,7 +131,7 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {
-        let mut copy = self.clone();
+        let mut copy = self.copy();
         for (field, value) in values {
             if !copy.receive(field, value) {
                 return None;
@@ -125,6 +142,10 @@ impl<R: Converge> AnyResource for R {
 
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String> {
         R::to_data(self, wired)
+    }
+
+    fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        R::debug(self, f)
     }
 
     fn as_any(&self) -> &dyn Any {

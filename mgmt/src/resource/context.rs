@@ -289,7 +289,9 @@ impl ApplyCx {
     /// What the disk said.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
         let (operation, id) = (Arc::clone(&self.check.operation), self.id());
-        blocking(move || operation.services.memory.set_mark(&id, mark)).await.map_err(|error| Error::new(format!("the journal: {error}")))
+        blocking(move || operation.services.memory.set_mark(&id, mark))
+            .await
+            .map_err(|error| Error::new(format!("the journal: {error}")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The contract: what a resource is, and what it does.
 
-use std::fmt::Debug;
+use std::fmt;
 use std::future::Future;
 
 use serde_json::{Map, Value as Json};
@@ -16,15 +16,22 @@ use crate::resource::watch::Watch;
 /// What a resource *is*: its kind, its name, its fields. Made by `#[derive(Resource)]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a resource",
+    label = "this type is no kind",
     note = "put `#[derive(Resource)]` and `#[resource(kind = \"…\")]` on it"
 )]
-pub trait Resource: Clone + Debug + Send + Sync + 'static {
+pub trait Resource: Sized + Send + Sync + 'static {
     /// Its kind, fields and outputs.
     fn spec() -> &'static KindSpec;
     /// Its name, unique within the kind.
     fn name(&self) -> &str;
     /// Every desired-state field is equal.
     fn same(&self, other: &Self) -> bool;
+    /// Its `Clone`. (No bound of the trait: a forgotten derive would be told at every place that names the kind.)
+    #[doc(hidden)]
+    fn copy(&self) -> Self;
+    /// Its `Debug`.
+    #[doc(hidden)]
+    fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// Sets a received value on a field. False: it is of another type.
     #[doc(hidden)]
     fn receive(&mut self, field: u8, value: FieldValue) -> bool;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::resource::converge::Converge;
+use crate::resource::any::AnyResource;
 use crate::resource::meta::{Backoff, Meta};
 use crate::resource::origin::Origin;
 use crate::resource::output::{NodeRef, Wire};
@@ -110,9 +110,14 @@ tuples!(A B C);
 tuples!(A B C D);
 
 /// A resource in the making: the kind's setters, and here what all kinds have in common. `Graph::add` takes it.
+#[diagnostic::on_unimplemented(
+    message = "a `{Self}` can't be added to a graph",
+    label = "this is no resource in the making",
+    note = "write `Kind::new(…)`, for example `g.add(Noop::new(\"anchor\"))`"
+)]
 pub trait Declare: Sized {
     /// Its kind.
-    type Resource: Converge;
+    type Resource: AnyResource;
     /// What `Graph::add` returns.
     type Handle: Handle;
 

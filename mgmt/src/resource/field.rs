@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::resource::accept::Accepts;
-use crate::resource::output::{Digest, FieldValue, Received, Sendable, Value};
+use crate::resource::accept::{Accepts, Input, IntoInput};
+use crate::resource::output::{Digest, FieldValue, NodeRef, Output, Port, Received, Sendable, Value};
 
 /// A type that a field of a resource may have. Implemented for everything with these properties.
 #[diagnostic::on_unimplemented(
@@ -52,6 +52,27 @@ impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + 
     fn equal(&self, other: &Self) -> bool {
         self == other
     }
+}
+
+/// Whether two optional fields are the same.
+pub fn equal_options<T>(one: &Option<T>, other: &Option<T>, equal: fn(&T, &T) -> bool) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => equal(one, other),
+        (None, None) => true,
+        _ => false,
+    }
+}
+
+/// A field's default as it is written.
+pub fn default<T, M>(value: impl IntoInput<T, M>) -> T {
+    match value.into_input() {
+        Input::Value(value) | Input::Wire(_, value) => value,
+    }
+}
+
+/// An output of a handle.
+pub fn output<T: Sendable>(node: NodeRef, port: Port<T>) -> Output<T> {
+    Output::of(node, port)
 }
 
 /// Asks what a type can do without demanding it: `(&Probe::<T>::NEW).placeholder()` resolves to the first trait below if its bound holds, else to

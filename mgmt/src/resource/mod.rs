@@ -16,6 +16,9 @@ mod spec;
 mod uid;
 mod watch;
 
+#[doc(hidden)]
+pub mod private;
+
 pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 pub use change::{Change, Drift};
@@ -31,9 +34,3 @@ pub use secret::{SECRET_PLACEHOLDER, Secret};
 pub use spec::{FieldProblem, FieldReader, FieldSpec, KindSpec, OutputSpec, nearest};
 pub use uid::Uid;
 pub use watch::{Part, Watch, WatchEvent, WatchStream};
-
-/// For the code that the derive makes.
-#[doc(hidden)]
-pub mod private {
-    pub use crate::resource::field::{Not, Probe, Refuses, Take, Takes, WithDefault, WithoutDefault};
-}

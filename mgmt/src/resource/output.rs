@@ -19,7 +19,14 @@ pub type Value = Arc<dyn Any + Send + Sync>;
 pub type Digest = [u8; 32];
 
 /// What may travel between resources. Implemented for everything with these properties.
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` can't be sent",
+    label = "this type can't travel between resources",
+    note = "receivers are checked again when the digest of a sent value changes: derive what is missing of `Clone, PartialEq, Hash` for it",
+    note = "floating point numbers have no `Hash`: send a whole number of smaller units, or a text"
+)]
 pub trait Sendable: Clone + PartialEq + Hash + Send + Sync + 'static {}
+#[diagnostic::do_not_recommend]
 impl<T: Clone + PartialEq + Hash + Send + Sync + 'static> Sendable for T {}
 
 /// The digest of a sent value.
@@ -93,6 +100,7 @@ pub struct Source {
     pub port: u8,
 }
 
+type Receive = Arc<dyn Fn(&[Value]) -> Option<Received> + Send + Sync>;
 type Compute = Arc<dyn Fn(&[Value]) -> Option<Value> + Send + Sync>;
 
 /// A value that a resource will have made once it has run: typed, and free to be transformed and combined before it is set on a field.
@@ -182,7 +190,7 @@ pub struct Wire {
     pub closure: bool,
     /// The line that made it.
     pub origin: Origin,
-    receive: Arc<dyn Fn(&[Value]) -> Option<Received> + Send + Sync>,
+    receive: Receive,
     recall: fn(Digest) -> Option<FieldValue>,
 }
 

@@ -6,7 +6,6 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
-use crate::resource::field::FieldType;
 use crate::resource::output::{Digest, FieldValue, Received, Value};
 
 /// A kind of resource.
@@ -107,17 +106,22 @@ impl<'a> FieldReader<'a> {
         FieldReader { spec, data, wired, problems }
     }
 
-    fn parse<T: FieldType>(&mut self, field: &str, json: Json) -> Option<T> {
-        T::from_json(json)
+    fn parse<T>(&mut self, field: &str, json: Json, parse: fn(Json) -> Result<T, String>) -> Option<T> {
+        parse(json)
             .map_err(|problem| self.problems.push(FieldProblem { field: field.to_owned(), problem, key: false }))
             .ok()
     }
 
     /// The value of a field that must be given, or received: then the placeholder stands in until it is.
-    pub fn required<T: FieldType>(&mut self, field: u8, placeholder: Option<T>) -> Option<T> {
+    pub fn required<T>(
+        &mut self,
+        field: u8,
+        placeholder: Option<T>,
+        parse: fn(Json) -> Result<T, String>,
+    ) -> Option<T> {
         let name = self.spec.fields[usize::from(field)].name;
         if let Some(json) = self.data.remove(name) {
-            return self.parse(name, json);
+            return self.parse(name, json, parse);
         }
         let wired = self.wired.contains(&field);
         let problem = match placeholder {
@@ -130,11 +134,21 @@ impl<'a> FieldReader<'a> {
     }
 
     /// The value of a field that may be left out. The outer `None`: what was given is wrong.
-    pub fn optional<T: FieldType>(&mut self, field: u8) -> Option<Option<T>> {
+    pub fn optional<T>(&mut self, field: u8, parse: fn(Json) -> Result<T, String>) -> Option<Option<T>> {
         let name = self.spec.fields[usize::from(field)].name;
         match self.data.remove(name) {
             None | Some(Json::Null) => Some(None),
-            Some(json) => self.parse(name, json).map(Some),
+            Some(json) => self.parse(name, json, parse).map(Some),
+        }
+    }
+
+    /// The same for a field with a default, whose type may have a value that is written as null.
+    pub fn defaulted<T>(&mut self, field: u8, parse: fn(Json) -> Result<T, String>) -> Option<Option<T>> {
+        let name = self.spec.fields[usize::from(field)].name;
+        match self.data.remove(name) {
+            None => Some(None),
+            Some(Json::Null) => Some(parse(Json::Null).ok()),
+            Some(json) => self.parse(name, json, parse).map(Some),
         }
     }
 

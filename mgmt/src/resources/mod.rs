@@ -1,6 +1,7 @@
 //! The built-in kinds, one file each.
 
 mod exec;
+mod file;
 #[cfg(feature = "http")]
 mod http;
 mod msg;
@@ -14,6 +15,7 @@ mod unfold;
 mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
+pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 #[cfg(feature = "http")]
 pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};

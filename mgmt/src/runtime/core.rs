@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     /// Kinds whose checks took long in the loop: they get a task of their own.
     pub(crate) slow: HashSet<&'static str>,
+    /// How often in a row a resource has said that the world is just changing.
+    pub(crate) outdated: HashMap<u32, u32>,
     pub(crate) stopped: bool,
 }
 
@@ -87,13 +89,20 @@ impl Core {
 
     /// Puts a valid graph in force.
     pub(crate) fn swap(&mut self, config: GraphConfig, index: Index) {
+        let (swap, changed) = self.place(config, index);
+        self.handle(Input::Swap(swap));
+        for node in changed {
+            self.rewatch(node);
+        }
+    }
+
+    /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
+    pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
         let (values, store) = (&self.values, &self.store);
-        let difference = self.running.replace(
-            config,
-            index,
-            &|node, links| values.rewired(node, links),
-            &|from, to| store.is_owed(from, to),
-        );
+        let difference =
+            self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
+                store.is_owed(from, to)
+            });
         self.values.rewire(difference.links, &difference.changed, &difference.removed);
         let mut owned: Vec<_> = Vec::new();
         for vertex in &self.running.config.vertices {
@@ -104,12 +113,7 @@ impl Core {
         }
         owned.sort_unstable();
         *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(owned);
-        let changed: Vec<Node> = difference.changed;
-        let swap: Swap = difference.swap;
-        self.handle(Input::Swap(swap));
-        for node in changed {
-            self.rewatch(node);
-        }
+        (difference.swap, difference.changed)
     }
 
     /// The operation of a resource, before it has begun.

@@ -7,7 +7,7 @@ use crate::id::Ticket;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
 use crate::runtime::operate::Done;
-use crate::runtime::status::Status;
+use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Said;
 use crate::scheduler::{Input, StopStage};
 
@@ -20,6 +20,7 @@ pub(crate) enum Request {
     Swap { config: Box<GraphConfig>, index: Box<Index>, reply: oneshot::Sender<()> },
     Rejected(String),
     Status(oneshot::Sender<Status>),
+    Progress(oneshot::Sender<Progress>),
     Pause(oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
     Stop(StopStage),
@@ -36,6 +37,7 @@ pub(crate) struct Inboxes {
 
 /// Runs until the engine has stopped; returns what is left of it.
 pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
+    let mut abandoned = false;
     loop {
         let more = core.pump(BUDGET);
         if core.stopped {
@@ -53,10 +55,13 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             seen = core.watches.next() => seen.into_iter().for_each(|seen| core.seen(seen)),
             Some(said) = inboxes.said.recv() => hear(&mut core, said),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
-            request = inboxes.requests.recv() => match request {
+            request = inboxes.requests.recv(), if !abandoned => match request {
                 Some(request) => answer(&mut core, request),
                 // Every handle is gone, so nobody could ever stop it: it stops by itself.
-                None => core.handle(Input::Stop(StopStage::Cancel)),
+                None => {
+                    abandoned = true;
+                    core.handle(Input::Stop(StopStage::Cancel));
+                }
             },
             () = sleep_until(timeout) => core.tick(),
         }
@@ -103,6 +108,7 @@ fn answer(core: &mut Core, request: Request) {
         }
         Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),
         Request::Status(reply) => drop(reply.send(core.status())),
+        Request::Progress(reply) => drop(reply.send(core.progress())),
         Request::Pause(reply) => {
             core.handle(Input::Pause);
             let _ = reply.send(());

@@ -5,6 +5,7 @@ mod drive;
 mod engine;
 mod event;
 mod operate;
+mod planner;
 mod running;
 mod status;
 mod store;
@@ -14,4 +15,4 @@ mod watches;
 
 pub use engine::{Builder, Engine, EngineError};
 pub use event::{Event, EventKind, Events};
-pub use status::{ResourceStatus, RunningStatus, Standing, Status};
+pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

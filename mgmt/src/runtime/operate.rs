@@ -1,7 +1,7 @@
 //! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own.
 
 use std::any::Any;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,13 +11,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
+use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
 use crate::runtime::core::{Core, Found};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 
 /// A check that kept the loop longer than this gets a task from then on, with all of its kind.
 const SLOW: Duration = Duration::from_millis(1);
+
+/// Only told if nobody asked for it: then it was the metaparameter.
+const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
+
+/// So many times in a row an operation may say that the world is just changing; the pauses between them double, from 2 ms on.
+const OUTDATED_MAX: u32 = 9;
 
 /// An operation in a task.
 #[derive(Debug)]
@@ -42,6 +48,17 @@ pub(crate) enum Outcome {
     Check(Ended<Option<AnyDrift>>),
     Apply(Ended<()>),
     Refresh(Ended<bool>),
+}
+
+impl Outcome {
+    fn is_outdated(&self) -> bool {
+        match self {
+            Outcome::Check(Ended::Returned(Err(error)))
+            | Outcome::Apply(Ended::Returned(Err(error)))
+            | Outcome::Refresh(Ended::Returned(Err(error))) => error.is_outdated(),
+            _ => false,
+        }
+    }
 }
 
 /// An operation has ended.
@@ -78,7 +95,8 @@ impl Core {
     }
 
     pub(crate) fn apply(&mut self, op: Op, refresh: bool) {
-        let found = self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
+        let found =
+            self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
             // The scheduler applies only what a check just found.
             self.errors.insert(op.node.0, "nothing found to apply: this is a defect of the engine".to_owned());
@@ -127,8 +145,17 @@ impl Core {
             }
             match polled {
                 Ok(Poll::Pending) => {}
-                Ok(Poll::Ready(result)) => return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) }),
-                Err(panic) => return self.end(Done { op, operation, began, outcome: outcome(Ended::Panicked(panic_text(&*panic))) }),
+                Ok(Poll::Ready(result)) => {
+                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) });
+                }
+                Err(panic) => {
+                    return self.end(Done {
+                        op,
+                        operation,
+                        began,
+                        outcome: outcome(Ended::Panicked(panic_text(&*panic))),
+                    });
+                }
             }
         }
         let (cancel, cancelled) = oneshot::channel();
@@ -167,7 +194,46 @@ impl Core {
         self.end(done);
     }
 
+    /// Holds back an answer that says that the world is just changing, longer each time; after too many it is a failure.
+    fn hold(&mut self, done: Done) -> Option<Done> {
+        let node = done.op.node.0;
+        if !done.outcome.is_outdated() {
+            // A check in sync or a repair: the world has settled.
+            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_))))) {
+                self.outdated.remove(&node);
+            }
+            return Some(done);
+        }
+        let times = self.outdated.entry(node).or_insert(0);
+        *times += 1;
+        if *times > OUTDATED_MAX {
+            self.outdated.remove(&node);
+            return Some(done);
+        }
+        let delay = Duration::from_millis(1 << *times);
+        let Done { op, operation, began, outcome } = done;
+        let outcome = match outcome {
+            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
+            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
+            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
+        };
+        // Whatever happens meanwhile is merged into the check that follows.
+        self.ops.insert(node, RunningOp { op, began, what: "wait", cancel: None });
+        let sender = self.done.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The loop is gone only when the whole engine is.
+            let _ = sender.send(Done { op, operation, began, outcome });
+        });
+        None
+    }
+
     fn end(&mut self, done: Done) {
+        let held = matches!(
+            done.outcome,
+            Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
+        );
+        let Some(done) = (if held { Some(done) } else { self.hold(done) }) else { return };
         let Done { op, operation, began, outcome } = done;
         let node = op.node;
         let sent = operation.take_sent();
@@ -197,7 +263,13 @@ impl Core {
         }
     }
 
-    fn end_check(&mut self, node: Node, operation: &Operation, began: Time, ended: Ended<Option<AnyDrift>>) -> CheckOutcome {
+    fn end_check(
+        &mut self,
+        node: Node,
+        operation: &Operation,
+        began: Time,
+        ended: Ended<Option<AnyDrift>>,
+    ) -> CheckOutcome {
         match ended {
             Ended::Returned(Ok(None)) => {
                 self.found.remove(&node.0);
@@ -206,7 +278,8 @@ impl Core {
             }
             Ended::Returned(Ok(Some(drift))) => {
                 let resource = Arc::clone(&operation.resource);
-                self.found.insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
+                self.found
+                    .insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
                 CheckOutcome::Drifted
             }
             Ended::Returned(Err(error)) if error.is_needs_value() => {
@@ -223,7 +296,7 @@ impl Core {
                 CheckOutcome::Failed
             }
             Ended::Cancelled => {
-                self.errors.insert(node.0, "cancelled: it took longer than its `timeout`".to_owned());
+                self.errors.insert(node.0, CANCELLED.to_owned());
                 CheckOutcome::Cancelled
             }
         }
@@ -237,7 +310,7 @@ impl Core {
             }
             Ended::Returned(Err(error)) => (error.to_string(), ApplyOutcome::Failed),
             Ended::Panicked(text) => (text, ApplyOutcome::Failed),
-            Ended::Cancelled => ("cancelled: it took longer than its `timeout`".to_owned(), ApplyOutcome::Cancelled),
+            Ended::Cancelled => (CANCELLED.to_owned(), ApplyOutcome::Cancelled),
         };
         self.errors.insert(node.0, error);
         outcome
@@ -262,7 +335,8 @@ impl Core {
     /// What runs right now, for how long.
     pub(crate) fn under_way(&self) -> Vec<(Node, &'static str, Duration)> {
         let now = self.clock.now();
-        let mut all: Vec<_> = self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
+        let mut all: Vec<_> =
+            self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
         all.sort_unstable_by_key(|(node, ..)| *node);
         all
     }
@@ -281,7 +355,8 @@ fn poll_caught<T>(future: &mut Option<BoxFuture<Result<T>>>, cx: &mut Context<'_
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let text =
+        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panicked: {}", text.as_deref().unwrap_or("without a message"))
 }
 
@@ -291,4 +366,3 @@ async fn settle(operation: &Arc<Operation>) {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
-

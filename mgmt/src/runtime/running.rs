@@ -32,8 +32,6 @@ pub(crate) struct Difference {
     pub(crate) swap: Swap,
     /// Slots whose resource differs from before.
     pub(crate) changed: Vec<Node>,
-    /// Slots that are new.
-    pub(crate) added: Vec<Node>,
     /// Slots that are gone.
     pub(crate) removed: Vec<Node>,
     /// What receives, by slot.
@@ -52,11 +50,6 @@ impl Running {
     /// The identity of what is in a slot.
     pub(crate) fn id(&self, node: Node) -> ResourceId {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
-    }
-
-    /// The slot of a resource.
-    pub(crate) fn find(&self, id: &ResourceId) -> Option<Node> {
-        self.index.find_id(&self.config.vertices, id).map(|at| Node(self.slots[at as usize]))
     }
 
     /// All slots in use, in the order of the graph.
@@ -96,7 +89,6 @@ impl Running {
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
-            added: Vec::new(),
             removed: Vec::new(),
             links,
         };
@@ -113,7 +105,7 @@ impl Running {
                         difference.changed.push(node);
                     }
                 }
-                None => difference.added.push(node),
+                None => {}
             }
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
@@ -156,7 +148,10 @@ impl Running {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
             let old = self.index.find(&self.config.vertices, kind, name);
             let ghost = || {
-                self.ghosts.iter().find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name).map(|(slot, _)| *slot)
+                self.ghosts
+                    .iter()
+                    .find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name)
+                    .map(|(slot, _)| *slot)
             };
             let slot = match old {
                 Some(at) => {

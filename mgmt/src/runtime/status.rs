@@ -37,6 +37,17 @@ pub struct Status {
     pub memory: usize,
 }
 
+/// How far an engine is: cheap to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Progress {
+    /// How many resources the graph has.
+    pub resources: usize,
+    /// How many of them are settled.
+    pub settled: usize,
+    /// How many have failed for good.
+    pub failed: usize,
+}
+
 /// How one resource is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ResourceStatus {
@@ -105,6 +116,15 @@ impl Core {
         }
     }
 
+    pub(crate) fn progress(&self) -> Progress {
+        let resources = self.running.len();
+        Progress {
+            resources,
+            settled: resources.saturating_sub(self.scheduler.unsettled()),
+            failed: self.scheduler.failed(),
+        }
+    }
+
     pub(crate) fn status(&self) -> Status {
         let mut notable = Vec::new();
         let unsettled = self.scheduler.unsettled();
@@ -131,7 +151,12 @@ impl Core {
             running: running
                 .map(|(node, what, for_)| RunningStatus { id: self.running.id(node), operation: what.to_owned(), for_ })
                 .collect(),
-            owed: self.scheduler.owed().take(TOLD_MAX).map(|(from, to)| (self.running.id(from), self.running.id(to))).collect(),
+            owed: self
+                .scheduler
+                .owed()
+                .take(TOLD_MAX)
+                .map(|(from, to)| (self.running.id(from), self.running.id(to)))
+                .collect(),
             memory: self.memory(),
         }
     }

@@ -71,9 +71,16 @@ impl Store {
             Some(ticket) => {
                 let committed = committed.clone();
                 // The loop is gone only when the whole engine is.
-                self.journal.submit(entries, move |result| drop(committed.send((ticket, result.map_err(|error| error.to_string())))));
+                self.journal.submit(entries, move |result| {
+                    drop(committed.send((ticket, result.map_err(|error| error.to_string()))))
+                });
             }
         }
+    }
+
+    /// Where a journal that could not be read was moved.
+    pub(crate) fn moved_aside(&self) -> Option<&std::path::Path> {
+        self.journal.moved_aside()
     }
 
     /// Waits until all is on disk.

@@ -33,10 +33,7 @@ struct Receiver {
 #[derive(Debug)]
 pub(crate) enum Resolved {
     /// It, with what it received. `changed`: it differs from the one before.
-    Ready {
-        resource: Arc<dyn AnyResource>,
-        changed: bool,
-    },
+    Ready { resource: Arc<dyn AnyResource>, changed: bool },
     /// These senders must make their values again.
     Missing(Vec<Node>),
     /// Something does not fit.
@@ -112,7 +109,12 @@ impl Values {
         };
         let (mut inputs, mut lost) = (Vec::new(), Vec::new());
         for (from, port) in receiver.links.iter().flat_map(|link| &link.sources) {
-            match self.outputs.get(from).and_then(|outputs| outputs.get(usize::from(*port))).filter(|output| output.sent) {
+            match self
+                .outputs
+                .get(from)
+                .and_then(|outputs| outputs.get(usize::from(*port)))
+                .filter(|output| output.sent)
+            {
                 Some(output) => {
                     inputs.push(output.digest);
                     if output.value.is_none() && !lost.contains(&Node(*from)) {
@@ -152,7 +154,11 @@ impl Values {
         receiver.effective = None;
         let mut lost: Vec<Node> = Vec::new();
         for (from, port) in receiver.links.iter().flat_map(|link| &link.sources) {
-            let known = self.outputs.get(from).and_then(|outputs| outputs.get(usize::from(*port))).is_some_and(|output| output.value.is_some());
+            let known = self
+                .outputs
+                .get(from)
+                .and_then(|outputs| outputs.get(usize::from(*port)))
+                .is_some_and(|output| output.value.is_some());
             if !known && !lost.contains(&Node(*from)) {
                 lost.push(Node(*from));
             }
@@ -162,7 +168,12 @@ impl Values {
 }
 
 /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the same as in the run before.
-fn field(outputs: &HashMap<u32, Vec<Output>>, link: &Link, id: &ResourceId, store: &Store) -> Option<Result<FieldValue, String>> {
+fn field(
+    outputs: &HashMap<u32, Vec<Output>>,
+    link: &Link,
+    id: &ResourceId,
+    store: &Store,
+) -> Option<Result<FieldValue, String>> {
     let sources: Vec<&Output> =
         link.sources.iter().filter_map(|(from, port)| outputs.get(from)?.get(usize::from(*port))).collect();
     let mut hasher = Sha256::new();
@@ -172,7 +183,10 @@ fn field(outputs: &HashMap<u32, Vec<Output>>, link: &Link, id: &ResourceId, stor
     match values {
         Some(values) => {
             let Some(received) = link.wire.receive(&values) else {
-                return Some(Err(format!("what field {} of {id} receives is of another type than its sender promised", link.field)));
+                return Some(Err(format!(
+                    "what field {} of {id} receives is of another type than its sender promised",
+                    link.field
+                )));
             };
             if let Some(digest) = received.digest {
                 store.set_received(id, link.field, inputs, digest);

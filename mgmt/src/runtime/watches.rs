@@ -63,7 +63,8 @@ impl Watches {
     pub(crate) fn start(&mut self, node: Node, watch: Watch, now: Time, seen: &mut Vec<Seen>) {
         self.stop(node);
         self.epoch += 1;
-        let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, streams: Vec::new(), intervals: Vec::new() };
+        let mut watching =
+            Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, streams: Vec::new(), intervals: Vec::new() };
         for part in watch.into_parts() {
             let (path, kind) = match part {
                 Part::Path(path) => (path, Watched::Path),
@@ -187,8 +188,12 @@ fn seen(event: HubEvent) -> Seen {
     let node = |key: u64| Node(u32::try_from(key).unwrap_or(u32::MAX));
     match event {
         HubEvent::Changed(key) => Seen::Changed(node(key)),
-        HubEvent::Rescan => Seen::Warning("more changes than the kernel could tell: everything is checked again".to_owned()),
-        HubEvent::Degraded(reason) => Seen::Warning(format!("{reason}; until then these paths are looked at every second")),
+        HubEvent::Rescan => {
+            Seen::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
+        }
+        HubEvent::Degraded(reason) => {
+            Seen::Warning(format!("{reason}; until then these paths are looked at every second"))
+        }
         HubEvent::Recovered => Seen::Warning("all paths are watched again".to_owned()),
         HubEvent::Failed(key, error @ HubError::TreeTooLarge { .. }) => Seen::Failed(node(key), error.to_string()),
         // It stays subscribed; the check says what is wrong with the path.

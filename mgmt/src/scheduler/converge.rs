@@ -62,12 +62,12 @@ impl Scheduler {
         })
     }
 
-    fn is_looked_at_by_poll(&self, i: u32) -> bool {
+    pub(super) fn is_looked_at_by_poll(&self, i: u32) -> bool {
         let node = &self.nodes[i as usize];
         let causes = node.causes();
         node.all(PRESENT | WATCH_READY)
-            && !node.any(FAILING | ASKING | REMAKE)
-            && (!node.any(OWED) || node.any(NOOP))
+            && !node.any(FAILING | ASKING)
+            && !node.is_called()
             && node.unsent == 0
             && match node.phase() {
                 Phase::Idle | Phase::Queued | Phase::Parked => causes == DIRTY_POLL,

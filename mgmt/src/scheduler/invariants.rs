@@ -71,9 +71,9 @@ impl Scheduler {
         assert!(!intent || n.phase().commits() || n.phase().writes(), "an intent of {i}, which is not being applied");
         assert!(!n.any(TAKEN) || n.phase().writes(), "a refresh taken by {i}, which is not being applied");
         assert_eq!(n.any(SETTLED), self.is_settled(i), "settled: {i}");
-        assert!(!n.any(SETTLED) || n.any(CALM), "settled but not calm: {i}");
         let may_be_excused = !n.any(SETTLED) && self.convergence.missing > 0 && self.is_excused(i);
         assert_eq!(n.any(EXCUSED), may_be_excused, "excused: {i}");
+        assert_eq!(n.any(CALM), n.any(SETTLED | EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i}");
     }
 
     fn check_phase(&self, i: u32) {

@@ -226,6 +226,11 @@ impl NodeData {
 
     /// There is a reason to run it. A noop node is never refreshed, so a debt alone is none.
     pub(super) fn wants_run(&self) -> bool {
-        self.any(DIRTY | REMAKE) || (self.any(OWED) && !self.any(NOOP))
+        self.any(DIRTY) || self.is_called()
+    }
+
+    /// Others want it run: it is owed a refresh, or its values are needed.
+    pub(super) fn is_called(&self) -> bool {
+        self.any(REMAKE) || (self.any(OWED) && !self.any(NOOP))
     }
 }

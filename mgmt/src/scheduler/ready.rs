@@ -98,7 +98,7 @@ impl Scheduler {
         node.go(Phase::Checking);
         node.op = number;
         // What is owed or asked for is a cause of its own.
-        let causes = if node.any(REMAKE | OWED) { 0 } else { node.causes() };
+        let causes = if node.is_called() { 0 } else { node.causes() };
         node.put(BY_WATCH, causes == DIRTY_WATCH);
         node.put(BY_POLL, causes == DIRTY_POLL);
         node.clear(DIRTY | DRIFTED);

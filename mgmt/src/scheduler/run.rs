@@ -89,6 +89,7 @@ impl Scheduler {
         node.op = ticket.0;
         node.go(if refresh { Phase::CommitRefresh } else { Phase::CommitApply });
         self.commits.push_back((ticket, i));
+        self.settle(i);
         if self.mutant(Mutant::ApplyBeforeCommit) {
             self.start_repair(i, refresh);
         }
@@ -105,6 +106,7 @@ impl Scheduler {
         node.op = op.number;
         node.go(if refresh { Phase::Refreshing } else { Phase::Applying });
         self.arm_timeout(i);
+        self.settle(i);
         // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
         self.commands.push_back(match refresh {
             true => Command::Refresh(op),

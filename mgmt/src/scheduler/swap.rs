@@ -278,6 +278,8 @@ impl Scheduler {
             self.edges.clear(e, EDGE_CLAIMED);
             self.edges.set(e, EDGE_OWED);
             self.nodes[to.index()].set(DIRTY_INPUT);
+            // On disk it may be no more than an intent, which the next apply that changes nothing would strike out.
+            self.entries.push(JournalOp::Debt { from, to });
         }
         let phase = self.nodes[from.index()].phase();
         if phase.writes() {

@@ -1,6 +1,7 @@
 //! Doors to the system: the only place for raw system calls.
 
 pub mod clock;
+pub mod facts;
 pub mod fs;
 pub mod process;
 pub mod rng;

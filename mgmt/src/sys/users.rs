@@ -17,6 +17,11 @@ pub enum UserError {
     NotAnId(String),
 }
 
+/// Whether this process is root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
 /// The number of a user, given by name or as a decimal number. A name of digits alone is looked for first.
 ///
 /// Blocks: the system may ask the network.

@@ -64,9 +64,16 @@ impl WriteFs {
     }
 
     /// Makes what happened in the directory `path` durable: names that came, went or changed, not the content of files.
+    /// Nothing is owed for a directory that is gone.
     pub fn sync_dir(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
         let normal = self.normal(path.as_ref())?;
-        let dir = self.walker().directory(&normal)?;
+        let dir = match self.walker().directory(&normal) {
+            Err(error) if error.is_missing() => {
+                lock(&self.inner.memory.owes).remove(&normal);
+                return Ok(());
+            }
+            other => other?,
+        };
         match self.open_to_sync(&dir, &normal)? {
             Some(fd) => self.sync_now(&fd, &normal),
             None => Ok(()),

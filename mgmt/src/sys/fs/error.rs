@@ -75,8 +75,8 @@ pub enum FsError {
         /// The limit.
         cap: usize,
     },
-    /// A mount point is in the way of a removal.
-    #[error("{} is a mount point, which is never removed nor crossed", shown(.path))]
+    /// Something is mounted at a path that is to be replaced, or in a tree that is to be removed.
+    #[error("{} is a mount point, which is never replaced, removed or crossed", shown(.path))]
     MountPoint {
         /// Where something is mounted.
         path: PathBuf,

@@ -35,6 +35,7 @@ pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form};
 pub use read::{DirEntry, FileReader, ReadFs};
 pub use same::FileKey;
 pub use stat::{FileKind, Stat};
+pub use temp::is_temporary_name;
 pub use tree::{Tree, TreeEntry};
 pub use walk::Links;
 pub use write::{Content, Replace, WriteFs, WriteOptions, Written};

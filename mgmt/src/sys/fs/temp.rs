@@ -12,7 +12,7 @@ use super::calls::{Call, Calls};
 use super::digest::Digest;
 use super::error::FsError;
 use super::read::{open_dir, read_entries};
-use super::stat::{FileKind, stat_at, stat_fd};
+use super::stat::{FileKind, stat_fd};
 use super::walk::Place;
 
 const PREFIX: &str = ".mgmt-";
@@ -136,6 +136,16 @@ fn name_of(random: u64, euid: u32) -> String {
     format!("{PREFIX}{random:016x}{a:02x}{b:02x}{c:02x}{d:02x}{FILE_SUFFIX}")
 }
 
+/// Whether a name looks like that of a temporary file of this program, whoever runs it: to be passed over by whoever lists
+/// or purges a directory, since it may be about to become something else.
+pub fn is_temporary_name(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    let digits = name.strip_prefix(PREFIX.as_bytes()).and_then(|rest| {
+        rest.strip_suffix(FILE_SUFFIX.as_bytes()).or_else(|| rest.strip_suffix(LINK_SUFFIX.as_bytes()))
+    });
+    digits.is_some_and(|digits| digits.len() == 24 && digits.iter().all(u8::is_ascii_hexdigit))
+}
+
 /// Whether a name is one that this program gives, as this user. A foreign file with such a name by chance: one in 2³².
 fn is_ours(name: &str, euid: u32) -> bool {
     name.strip_prefix(PREFIX)
@@ -151,45 +161,50 @@ pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Res
     let mut removed = 0;
     for entry in read_entries(calls, &fd, path)? {
         let Ok(name) = std::str::from_utf8(entry.name.as_bytes()) else { continue };
-        let stale = match entry.kind {
-            FileKind::File if is_ours(name, euid) => is_stale(calls, &fd, name, path)?,
+        let state = match entry.kind {
+            FileKind::File if is_ours(name, euid) => state_of(calls, &fd, name, path)?,
             FileKind::Symlink => match name.strip_suffix(LINK_SUFFIX).map(|stem| format!("{stem}{FILE_SUFFIX}")) {
                 // Its guard is made before and removed after: no guard, nobody who works on it.
-                Some(guard) if is_ours(&guard, euid) => {
-                    !exists(calls, &fd, &guard, path)? || is_stale(calls, &fd, &guard, path)?
-                }
-                _ => false,
+                Some(guard) if is_ours(&guard, euid) => state_of(calls, &fd, &guard, path)?,
+                _ => State::NotOurs,
             },
-            _ => false,
+            _ => State::NotOurs,
         };
-        if stale {
-            match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, name, AtFlags::empty())) {
-                Ok(()) => removed += 1,
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(error),
-            }
+        // The lock is held until the name is gone: whoever made it just now, and comes too late to lock it, sees that.
+        let _lock = match state {
+            State::NotOurs => continue,
+            State::Gone => None,
+            State::LeftOver(lock) => Some(lock),
+        };
+        match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, name, AtFlags::empty())) {
+            Ok(()) => removed += 1,
+            Err(error) if error.is_missing() => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(removed)
 }
 
-fn exists(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<bool, FsError> {
-    match stat_at(calls, dir, OsStr::new(name), path) {
-        Ok(_) => Ok(true),
-        Err(error) if error.is_missing() => Ok(false),
-        Err(error) => Err(error),
-    }
+/// Whose a temporary file is.
+enum State {
+    /// Somebody works on it, or it can't be told: not to be touched.
+    NotOurs,
+    Gone,
+    /// Nobody's; now locked by us.
+    LeftOver(OwnedFd),
 }
 
-/// Whether nobody holds the lock of a temporary file.
-fn is_stale(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<bool, FsError> {
+fn state_of(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<State, FsError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = match calls.run(Call::Open, path, || rustix::fs::openat(dir, name, flags, Mode::empty())) {
-        // Gone, a link, or not readable for us: not to be touched.
-        Err(error) if [Errno::NOENT, Errno::LOOP, Errno::ACCESS].iter().any(|e| error.is(*e)) => return Ok(false),
+        Err(error) if error.is(Errno::NOENT) => return Ok(State::Gone),
+        Err(error) if error.is(Errno::LOOP) || error.is(Errno::ACCESS) => return Ok(State::NotOurs),
         other => other?,
     };
-    Ok(matches!(try_lock(calls, &fd, path)?, Lock::Taken))
+    Ok(match try_lock(calls, &fd, path)? {
+        Lock::Taken => State::LeftOver(fd),
+        Lock::Held | Lock::Unsupported => State::NotOurs,
+    })
 }
 
 #[cfg(test)]
@@ -201,6 +216,8 @@ mod tests {
         let name = name_of(0x0123_4567_89ab_cdef, 0);
         assert!(name.starts_with(".mgmt-0123456789abcdef") && name.ends_with(".tmp"), "{name}");
         assert!(is_ours(&name, 0));
+        assert!(is_temporary_name(OsStr::new(&name)) && is_temporary_name(OsStr::new(&name.replace(".tmp", ".lnk"))));
+        assert!(!is_temporary_name(OsStr::new(".mgmt-1.tmp")) && !is_temporary_name(OsStr::new("motd")));
         assert!(!is_ours(&name, 1000), "another user's");
         assert!(!is_ours(".mgmt-0123456789abcdef00000000.tmp", 0), "a wrong check number");
         assert!(!is_ours(".mgmt-.tmp", 0) && !is_ours("motd", 0) && !is_ours(".mgmt-äöüäöüäöü.tmp", 0));

@@ -71,6 +71,9 @@ impl ReadFs {
         let calls = &self.inner.calls;
         let stat = self.stat_required(place)?;
         refuse_mounts(&place.path, &stat, &stat_fd(calls, &place.dir, &place.path)?)?;
+        if cap == 0 {
+            return Err(FsError::TooMany { path: place.path.clone(), cap });
+        }
         let is_dir = stat.is_dir();
         each(TreeEntry { name: place.name.clone(), parent: None, stat: stat.clone() });
         let mut count = 1;

@@ -211,6 +211,16 @@ impl WriteFs {
         WriteFs { read: ReadFs::with(Calls::with(faults), Root::System), pending: None }
     }
 
+    /// As if we were this user, as far as our own rules go.
+    #[cfg(test)]
+    pub(super) fn as_if_euid(euid: u32) -> WriteFs {
+        let mut read = ReadFs::new();
+        if let Some(inner) = Arc::get_mut(&mut read.inner) {
+            inner.euid = euid;
+        }
+        WriteFs { read, pending: None }
+    }
+
     /// The door that only looks, sharing what this one remembers.
     pub fn reader(&self) -> ReadFs {
         self.read.clone()
@@ -316,6 +326,9 @@ impl WriteFs {
         replace: Replace,
     ) -> Result<(), FsError> {
         let Some(old) = old else { return Ok(()) };
+        if old.mount_root {
+            return Err(FsError::MountPoint { path: place.path.clone() });
+        }
         match replace {
             Replace::Nothing => Err(FsError::Exists { path: place.path.clone() }),
             Replace::SameKind => expect_kind(&place.path, old.kind, new),

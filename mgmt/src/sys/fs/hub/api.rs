@@ -12,6 +12,8 @@ pub enum BackendKind {
     Auto,
     /// Linux' inotify, one instance.
     Inotify,
+    /// The `notify` crate, which knows many systems; one watcher, with a thread of its own.
+    Notify,
     /// Nothing: every path is looked at again and again.
     Poll,
 }

@@ -67,6 +67,9 @@ pub(super) trait Backend: Send {
     /// Hands over what happened, in order; pending while nothing did. Takes a bounded number.
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>>;
 
+    /// Something was mounted or unmounted: the places concerned are armed again after this.
+    fn remounted(&mut self) {}
+
     /// False if `arm` can only ever refuse.
     fn is_able(&self) -> bool {
         true

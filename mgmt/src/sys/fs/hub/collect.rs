@@ -37,14 +37,11 @@ impl Core {
             self.mark_own(id);
         }
         match child {
-            Some(child) if what.entry => {
+            // Attributes decide whether what is below can be looked at.
+            Some(child) if what.entry || what.attributes => {
                 self.mark_subtree(child);
                 self.queue_links_below(child);
                 self.queue(child, true);
-            }
-            Some(child) if what.attributes => {
-                self.mark_subtree(child);
-                self.queue(child, self.unreachable > 0);
             }
             Some(child) => self.mark_own(child),
             None if what.entry && what.directory && self.is_in_tree(id) => {
@@ -61,7 +58,7 @@ impl Core {
         if what.attributes || what.moved {
             self.mark_subtree(id);
             self.mark_upwards(id);
-            self.queue(id, what.moved || self.unreachable > 0);
+            self.queue(id, true);
         }
     }
 

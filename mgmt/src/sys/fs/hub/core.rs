@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::api::{Event, Reason, Stats, Watched};
+use super::api::{Error, Event, Reason, Stats, Watched};
 use super::backend::{Backend, WatchId};
 use super::list::List;
 use super::poll::Polled;
@@ -40,8 +40,6 @@ pub(super) struct Core {
     pub(super) ticks: u64,
     /// A watch was given back, so that another may be had.
     pub(super) is_freed: bool,
-    /// How many nodes could not be looked at.
-    pub(super) unreachable: usize,
     pub(super) work: Vec<NodeId>,
     pub(super) garbage: Vec<NodeId>,
     /// Something in the trie has become something else.
@@ -71,7 +69,6 @@ impl Core {
             seen: HashMap::new(),
             ticks: 0,
             is_freed: false,
-            unreachable: 0,
             work: Vec::new(),
             garbage: Vec::new(),
             is_moved: false,
@@ -114,8 +111,10 @@ impl Core {
         self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));
     }
 
-    pub(super) fn has_failed(&self, key: u64) -> bool {
-        self.said.iter().any(|event| matches!(event, Event::Failed(other, _) if *other == key))
+    /// The last word on a key in a batch is enough.
+    pub(super) fn fail(&mut self, key: u64, error: Error) {
+        self.said.retain(|event| !matches!(event, Event::Failed(other, Error::Unreachable { .. }) if *other == key));
+        self.said.push(Event::Failed(key, error));
     }
 
     pub(super) fn say(&mut self, event: Event) {
@@ -197,13 +196,6 @@ impl Core {
         self.trie.get(id).kind == Kind::Link || self.is_root_of_tree(id)
     }
 
-    pub(super) fn set_kind(&mut self, id: NodeId, kind: Kind) {
-        let node = self.trie.get_mut(id);
-        self.unreachable -= usize::from(node.kind == Kind::Unreachable);
-        self.unreachable += usize::from(kind == Kind::Unreachable);
-        node.kind = kind;
-    }
-
     /// Gives the node that watch; false if it had it already.
     pub(super) fn attach(&mut self, backend: &mut dyn Backend, id: NodeId, watch: WatchId) -> bool {
         if self.trie.get(id).watch == watch {
@@ -237,7 +229,6 @@ impl Core {
             }
             self.detach(backend, id);
             self.unlink(id);
-            self.set_kind(id, Kind::Unknown);
             self.polled.remove(&id);
             self.seen.remove(&id);
             self.members -= usize::from(self.trie.get(id).is(MEMBER));
@@ -247,7 +238,7 @@ impl Core {
         if !self.trie.has_children(ROOT) && self.trie.get(ROOT).subs.as_slice().is_empty() {
             self.detach(backend, ROOT);
             self.polled.remove(&ROOT);
-            self.set_kind(ROOT, Kind::Unknown);
+            self.trie.get_mut(ROOT).kind = Kind::Unknown;
         }
     }
 

@@ -23,7 +23,7 @@ impl Core {
         if self.lead(id, &target) {
             return false;
         }
-        self.set_kind(id, Kind::Link);
+        self.trie.get_mut(id).kind = Kind::Link;
         match stat::stat(path, true) {
             Ok(seen) if seen.is_dir => self.arm(backend, id, path, true),
             Err(error) if !is_absent(&error) => self.unreachable(backend, id, path, &error),

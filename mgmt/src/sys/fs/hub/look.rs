@@ -4,7 +4,7 @@ use std::io;
 
 use rustix::io::Errno;
 
-use super::api::{Error, Event, Reason};
+use super::api::{Error, Reason};
 use super::backend::{Backend, Refusal, Want};
 use super::core::{Core, to_path};
 use super::poll::Why;
@@ -23,13 +23,14 @@ impl Core {
         if self.polled.get(&id).is_some_and(|polled| polled.why == Why::Broken) {
             self.polled.remove(&id);
         }
+        let mut is_other = false;
         let is_hidden = self.trie.parent(id).is_some_and(|parent| !self.is_open(parent));
         if is_hidden {
             self.vanish(backend, id);
         } else {
             let path = self.trie.path(id);
             let seen = stat::stat(&path, false);
-            self.remember(id, &seen);
+            is_other = self.remember(id, &seen);
             match seen {
                 Ok(seen) if seen.is_dir => self.look_at_directory(backend, id, &path),
                 Ok(seen) if seen.is_link => {
@@ -43,7 +44,7 @@ impl Core {
             }
         }
         let node = self.trie.get(id);
-        let changed = node.kind != before || node.watch != watch || self.polled.contains_key(&id) != polled;
+        let changed = is_other || node.kind != before || node.watch != watch || self.polled.contains_key(&id) != polled;
         if changed {
             self.is_moved = true;
             self.queue_links_below(id);
@@ -75,14 +76,14 @@ impl Core {
 
     fn look_at_directory(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8]) {
         self.unlink(id);
-        self.set_kind(id, Kind::Dir);
+        self.trie.get_mut(id).kind = Kind::Dir;
         self.arm(backend, id, path, false);
     }
 
     /// A file is watched by its directory, unless it can be reached by other ways too.
     fn look_at_file(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8], seen: &Stat) {
         self.unlink(id);
-        self.set_kind(id, Kind::File);
+        self.trie.get_mut(id).kind = Kind::File;
         self.polled.remove(&id);
         let is_wanted = !self.trie.get(id).subs.as_slice().is_empty() || self.led_from.contains_key(&id);
         if !seen.is_shared || !is_wanted {
@@ -146,7 +147,7 @@ impl Core {
         }
         for id in self.trie.subtree(id) {
             self.forget(backend, id);
-            self.set_kind(id, Kind::Absent);
+            self.trie.get_mut(id).kind = Kind::Absent;
         }
     }
 
@@ -180,12 +181,12 @@ impl Core {
                 for at in 0..self.trie.get(below).subs.as_slice().len() {
                     let key = self.trie.get(below).subs.as_slice()[at].key;
                     let error = Error::Unreachable { path: to_path(path), source: again(error) };
-                    self.say(Event::Failed(key, error));
+                    self.fail(key, error);
                 }
             }
         }
         self.forget(backend, id);
-        self.set_kind(id, Kind::Unreachable);
+        self.trie.get_mut(id).kind = Kind::Unreachable;
         self.poll(id, path, Why::Broken);
     }
 }

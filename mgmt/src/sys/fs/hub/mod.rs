@@ -13,6 +13,7 @@ mod links;
 mod list;
 mod look;
 mod mounts;
+mod notify;
 mod poll;
 mod ready;
 mod run;

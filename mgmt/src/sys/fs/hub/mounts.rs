@@ -20,6 +20,7 @@ pub(super) struct Mounts {
     ready: Ready,
     /// From the hash of a line to the place of that mount.
     lines: HashMap<u64, Box<[u8]>>,
+    is_waited_for: bool,
 }
 
 impl Mounts {
@@ -27,16 +28,24 @@ impl Mounts {
     pub(super) fn new() -> io::Result<Self> {
         let fd = OwnedFd::from(File::open(TABLE)?);
         let lines = parse(&read(&fd)?);
-        Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines })
+        Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false })
     }
 
     /// Waits for a change and tells the places where something was mounted, unmounted or mounted differently.
     pub(super) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Vec<u8>>>> {
-        let Self { ready, lines } = self;
-        ready.poll_read(cx, |fd| {
+        let Self { ready, lines, is_waited_for } = self;
+        let answer = ready.poll_read(cx, |fd| {
             let now = parse(&read(fd)?);
             Ok(Read { value: Some(difference(lines, now)), is_drained: true })
-        })
+        });
+        if answer.is_pending() && !std::mem::replace(is_waited_for, true) {
+            // The first wait swallows the sign of what has changed before it.
+            let places = difference(lines, parse(&read(ready.fd())?));
+            if !places.is_empty() {
+                return Poll::Ready(Ok(places));
+            }
+        }
+        answer
     }
 }
 

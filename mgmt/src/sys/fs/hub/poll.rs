@@ -48,17 +48,18 @@ impl Core {
         self.polled.insert(id, Polled { why, own, listing });
     }
 
-    /// Keeps what was seen of an entry of a polled directory.
-    pub(super) fn remember(&mut self, id: NodeId, seen: &io::Result<Stat>) {
+    /// Keeps what was seen of an entry of a polled directory. True if something else was seen before.
+    pub(super) fn remember(&mut self, id: NodeId, seen: &io::Result<Stat>) -> bool {
         if self.polled.is_empty() {
-            return;
+            return false;
         }
-        let Some(parent) = self.trie.parent(id) else { return };
-        if self.polled.contains_key(&parent) {
-            self.seen.insert(id, as_entry(seen));
-        } else {
+        let Some(parent) = self.trie.parent(id) else { return false };
+        if !self.polled.contains_key(&parent) {
             self.seen.remove(&id);
+            return false;
         }
+        let now = as_entry(seen);
+        self.seen.insert(id, now).is_some_and(|before| before != now)
     }
 
     /// One round.

@@ -12,6 +12,7 @@ use super::backend::{Backend, Nothing};
 use super::core::Core;
 use super::inotify::Inotify;
 use super::mounts::Mounts;
+use super::notify::Notify;
 
 /// Rounds of polling between two tries to get an inotify instance after all.
 const RETRY_ROUNDS: u64 = 32;
@@ -22,7 +23,7 @@ const RETRY_ROUNDS: u64 = 32;
 /// nothing changes, unless something has to be polled.
 pub struct Hub {
     pub(super) core: Core,
-    backend: Box<dyn Backend>,
+    pub(super) backend: Box<dyn Backend>,
     mounts: Option<Mounts>,
     options: Options,
     round: Option<Pin<Box<Sleep>>>,
@@ -109,7 +110,10 @@ impl Hub {
     fn poll_mounts(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(mounts) = &mut self.mounts else { return Poll::Pending };
         match std::task::ready!(mounts.poll_changed(cx)) {
-            Ok(places) => self.core.remounted(&places),
+            Ok(places) => {
+                self.backend.remounted();
+                self.core.remounted(&places);
+            }
             Err(error) => {
                 tracing::warn!(%error, "mounts are not watched any more");
                 self.mounts = None;
@@ -163,6 +167,7 @@ impl Hub {
 fn open(kind: BackendKind) -> std::io::Result<Box<dyn Backend>> {
     Ok(match kind {
         BackendKind::Auto | BackendKind::Inotify => Box::new(Inotify::new()?),
+        BackendKind::Notify => Box::new(Notify::new()?),
         BackendKind::Poll => Box::new(Nothing),
     })
 }

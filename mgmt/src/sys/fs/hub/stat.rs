@@ -35,6 +35,16 @@ pub(super) struct Signature {
 }
 
 impl Signature {
+    /// What stays the same as long as it is the same thing, whatever happens to it.
+    pub(super) fn identity(self) -> Self {
+        Self { inode: self.inode, device: self.device, born: self.born, ..Self::default() }
+    }
+
+    /// Whether it is known when the thing was made: numbers of inodes are used again.
+    pub(super) fn is_born(self) -> bool {
+        self.born != (0, 0)
+    }
+
     /// Of the thing as an entry: of a directory, without what changes whenever something in it does.
     pub(super) fn as_entry(self, is_dir: bool) -> Self {
         if !is_dir {

@@ -3,7 +3,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
 
-use super::api::{Error, Event, Watched};
+use super::api::{Error, Watched};
 use super::backend::Backend;
 use super::core::{Core, to_path};
 use super::stat;
@@ -61,12 +61,13 @@ impl Core {
 
     /// Somebody new below what is known to be unreachable must hear of it too.
     fn complain(&mut self, id: NodeId, key: u64) {
+        if !self.keys.contains_key(&key) {
+            return;
+        }
         let Some(place) = self.trie.upwards(id).find(|&up| self.trie.get(up).kind == Kind::Unreachable) else { return };
         let path = self.trie.path(place);
-        if let Err(source) = stat::stat(&path, true)
-            && !self.has_failed(key)
-        {
-            self.say(Event::Failed(key, Error::Unreachable { path: to_path(&path), source }));
+        if let Err(source) = stat::stat(&path, true) {
+            self.fail(key, Error::Unreachable { path: to_path(&path), source });
         }
     }
 
@@ -88,8 +89,7 @@ impl Core {
             let Some(sub) = self.trie.get_mut(id).subs.remove(|sub| sub.key == key) else { continue };
             if sub.kind == Watched::Tree {
                 self.trees -= 1;
-                let all = self.trie.subtree(id);
-                self.garbage.extend(all);
+                self.end_tree(id);
             } else {
                 self.garbage.push(id);
             }

@@ -1,5 +1,8 @@
 //! Tests of the hub, on the real file system, by every means of watching.
 
+mod faults;
 mod harness;
 mod paths;
 mod random;
+mod spaces;
+mod trees;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use super::api::{Error, Event, Watched};
+use super::api::{Error, Watched};
 use super::core::{Core, to_path};
 use super::look::is_absent;
 use super::poll::Why;
@@ -76,17 +76,24 @@ impl Core {
         for root in roots {
             while let Some(sub) = self.trie.get_mut(root).subs.remove(|sub| sub.kind == Watched::Tree) {
                 let error = Error::TreeTooLarge { path: to_path(&self.trie.path(root)), max: self.members_max };
-                self.say(Event::Failed(sub.key, error));
-                self.trees -= 1;
+                self.fail(sub.key, error);
                 if let Some(nodes) = self.keys.get_mut(&sub.key) {
                     nodes.remove(|&node| node == root);
                     if nodes.as_slice().is_empty() {
                         self.keys.remove(&sub.key);
                     }
                 }
-                let all = self.trie.subtree(root);
-                self.garbage.extend(all);
+                self.trees -= 1;
+                self.end_tree(root);
             }
+        }
+    }
+
+    /// Directories that were only there for the tree go; if it, or another, comes again, they are listed again.
+    pub(super) fn end_tree(&mut self, root: NodeId) {
+        for id in self.trie.subtree(root) {
+            self.trie.get_mut(id).set(LISTED, false);
+            self.garbage.push(id);
         }
     }
 }

@@ -1,4 +1,10 @@
 //! Tests of the doors against the real file system.
 
+mod failing;
+mod killing;
+mod racing;
 mod support;
+mod trees;
+mod unprivileged;
+mod walking;
 mod writing;

@@ -1,13 +1,19 @@
 //! What the tests of the doors share.
 
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 pub(super) use crate::sys::fs::*;
 
 /// A new directory that only we can enter, removed when dropped.
 pub(super) fn temp_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
+}
+
+/// As [`temp_dir`], in memory if the machine has a place for that: for thousands of changes that no disk needs to see.
+pub(super) fn fast_temp_dir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp_dir())
 }
 
 /// The permission bits of what is at `path` itself.
@@ -33,11 +39,25 @@ pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A directory for everybody, as `/tmp` is, below a private one.
+/// A directory that everybody can write, as `/tmp`, in a private one.
 pub(super) fn public_dir(below: &Path) -> PathBuf {
-    use std::os::unix::fs::PermissionsExt;
     let dir = below.join("public");
     std::fs::create_dir(&dir).expect("a directory");
     std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o1777)).expect("a mode");
     dir
+}
+
+/// A command that runs one test of this binary again, in a process of its own. `test` is its path below these tests.
+/// The binary is found as another user too, wherever it lies.
+pub(super) fn again(test: &str) -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.args([&format!("sys::fs::tests::{test}"), "--exact", "--include-ignored", "--nocapture"]);
+    command
+}
+
+/// Runs the command and fails with its output unless it ran one test that passed.
+pub(super) fn must_pass(command: &mut Command) {
+    let output = command.output().expect("it starts");
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && out.contains("1 passed"), "{}\n{out}\n{err}", output.status);
 }

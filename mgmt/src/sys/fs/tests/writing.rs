@@ -42,6 +42,36 @@ fn a_rewritten_file_keeps_what_is_not_asked_for() {
 }
 
 #[test]
+fn an_access_list_is_kept_with_the_mode_and_gives_way_to_a_mode_that_is_given() {
+    let dir = temp_dir();
+    let path = dir.path().join("f");
+    std::fs::write(&path, "old").unwrap();
+    const NAME: &str = "system.posix_acl_access";
+    // Version 2; then tag, permissions and id: owner rw, user 12 rw, group none, mask rw, others none.
+    let mut list = 2u32.to_le_bytes().to_vec();
+    for (tag, permissions, id) in
+        [(1u16, 6u16, u32::MAX), (2, 6, 12), (4, 0, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]
+    {
+        list.extend(tag.to_le_bytes());
+        list.extend(permissions.to_le_bytes());
+        list.extend(id.to_le_bytes());
+    }
+    if rustix::fs::setxattr(&path, NAME, &list, rustix::fs::XattrFlags::empty()).is_err() {
+        return eprintln!("the file system of {} has no access lists: nothing to keep", path.display());
+    }
+    let found = || {
+        let mut value = vec![0; 1024];
+        let n = rustix::fs::getxattr(&path, NAME, &mut value).unwrap_or(0);
+        value[..n].to_vec()
+    };
+    let fs = WriteFs::new();
+    fs.write_file(&path, "new", &WriteOptions::new()).unwrap();
+    assert_eq!((found(), mode_of(&path)), (list, 0o660));
+    fs.write_file(&path, "newer", &WriteOptions::new().mode(0o640)).unwrap();
+    assert_eq!((found(), mode_of(&path)), (vec![], 0o640));
+}
+
+#[test]
 fn a_big_content_comes_in_pieces_and_its_digest_is_right() {
     let dir = temp_dir();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
@@ -255,7 +285,7 @@ fn the_root_directory_and_bad_paths_are_refused_by_everything_that_writes() {
 
 #[test]
 fn a_batch_of_500_files_costs_one_fsync_of_their_directory() {
-    let dir = temp_dir();
+    let dir = fast_temp_dir();
     let faults = Faults::new();
     let fs = WriteFs::with_faults(faults.clone());
     let batch = fs.batch();
@@ -279,7 +309,7 @@ fn a_batch_of_500_files_costs_one_fsync_of_their_directory() {
 
 #[test]
 fn a_batch_over_many_directories_stays_within_its_open_files() {
-    let dir = temp_dir();
+    let dir = fast_temp_dir();
     let faults = Faults::new();
     let fs = WriteFs::with_faults(faults.clone());
     let batch = fs.batch();

@@ -15,7 +15,7 @@ pub(super) const FOREVER: Duration = Duration::from_secs(60);
 
 const FENCES: u64 = 1 << 40;
 
-pub(super) const BACKENDS: [BackendKind; 2] = [BackendKind::Inotify, BackendKind::Poll];
+pub(super) const BACKENDS: [BackendKind; 3] = [BackendKind::Inotify, BackendKind::Notify, BackendKind::Poll];
 
 pub(super) struct Stage {
     pub(super) hub: Hub,
@@ -120,6 +120,11 @@ impl Stage {
     pub(super) async fn calm(&mut self) {
         tokio::time::sleep(Duration::from_millis(60)).await;
         self.changed().await;
+    }
+
+    /// Waits for a change of the key, which may be told later than a fence.
+    pub(super) async fn until(&mut self, key: u64) {
+        while !self.batch().await.contains(&key) {}
     }
 
     /// Asserts that each of the keys changed, and no other.

@@ -1,0 +1,133 @@
+//! Reads `#[resource(…)]` on a struct and on its fields. What is wrong is reported and, where it is plain what was meant, taken for that.
+
+use quote::ToTokens;
+use syn::meta::ParseNestedMeta;
+use syn::{Attribute, DeriveInput, Expr, ExprLit, Lit, Meta};
+
+use crate::parse::Errors;
+use crate::words;
+
+/// What a field is.
+pub(crate) enum Role {
+    Name,
+    Send,
+    Field(Option<Option<Expr>>),
+}
+
+/// What is written on the struct: its kind (something else if it is missing), and whether it may have a watch.
+pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> (String, bool) {
+    let before = errors.count();
+    let (mut kind, mut watched) = (None, true);
+    for attr in ours(&input.attrs) {
+        errors.collect(attr, |meta, errors| {
+            match word(meta, &["kind", "unwatched"], errors)? {
+                Some("kind") => {
+                    let text = kind_text(meta, errors)?;
+                    if text.is_some() && kind.is_some() {
+                        errors.say(&meta.path, "a second kind: a resource has one");
+                    }
+                    kind = text.or(kind.take());
+                }
+                Some(_) => {
+                    watched = false;
+                    without_value(meta, "unwatched", errors)?;
+                }
+                None => {}
+            }
+            Ok(())
+        });
+    }
+    let kind = kind.unwrap_or_else(|| {
+        let guess = input.ident.to_string().to_lowercase();
+        // It may be what is wrong already.
+        if errors.count() == before {
+            errors.say(&input.ident, format!("no kind: write `#[resource(kind = \"{guess}\")]` on it"));
+        }
+        guess
+    });
+    (kind, watched)
+}
+
+fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Option<String>> {
+    match value(meta)? {
+        Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
+            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
+            if text.value().is_empty() || !text.value().chars().all(good) {
+                errors.say(&text, "a kind is written in lower case letters, digits, `_`, `-` and `:`");
+            }
+            return Ok(Some(text.value()));
+        }
+        Some(other) => errors.say(other, "the kind is a text: write `kind = \"…\"`"),
+        None => errors.say(&meta.path, "the kind is missing: write `kind = \"…\"`"),
+    }
+    Ok(None)
+}
+
+/// What is written on a field.
+pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
+    const ROLES: &[&str] = &["name", "default", "send"];
+    let mut role: Option<Role> = None;
+    for attr in ours(attrs) {
+        errors.collect(attr, |meta, errors| {
+            let Some(word) = word(meta, ROLES, errors)? else { return Ok(()) };
+            let new = if word == "default" {
+                Role::Field(Some(value(meta)?))
+            } else {
+                without_value(meta, word, errors)?;
+                if word == "name" { Role::Name } else { Role::Send }
+            };
+            if role.is_some() {
+                errors.say(&meta.path, "a field is one of `name`, `default`, `send`");
+            } else {
+                role = Some(new);
+            }
+            Ok(())
+        });
+    }
+    role.unwrap_or(Role::Field(None))
+}
+
+/// The documentation, its lines as written.
+pub(crate) fn doc(attrs: &[Attribute]) -> String {
+    let lines = attrs.iter().filter_map(|attr| match &attr.meta {
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n").trim().to_owned()
+}
+
+fn ours(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
+    attrs.iter().filter(|attr| attr.path().is_ident("resource"))
+}
+
+/// Which of the known words it is, or is like. `None`: none, and its value has been read over so that those behind it are read too.
+fn word(meta: &ParseNestedMeta<'_>, known: &[&'static str], errors: &mut Errors) -> syn::Result<Option<&'static str>> {
+    if let Some(word) = known.iter().find(|word| meta.path.is_ident(word)) {
+        return Ok(Some(word));
+    }
+    let word = meta.path.to_token_stream().to_string();
+    let near = words::nearest(&word, known);
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("there are {}", words::list(known)),
+    };
+    errors.say(&meta.path, format!("no attribute `{word}`: {hint}"));
+    if near.is_none() {
+        value(meta)?;
+    }
+    Ok(near)
+}
+
+fn value(meta: &ParseNestedMeta<'_>) -> syn::Result<Option<Expr>> {
+    if meta.input.peek(syn::Token![=]) { Ok(Some(meta.value()?.parse()?)) } else { Ok(None) }
+}
+
+fn without_value(meta: &ParseNestedMeta<'_>, word: &str, errors: &mut Errors) -> syn::Result<()> {
+    if let Some(value) = value(meta)? {
+        errors.say(value, format!("`{word}` takes no value"));
+    }
+    Ok(())
+}

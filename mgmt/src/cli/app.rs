@@ -1,0 +1,111 @@
+//! `mgmt::main`: a program in one call.
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, FromArgMatches as _};
+
+use crate::cli::commands;
+use crate::cli::options::Options;
+use crate::gapi::{Cx, Gapi, builtin_kinds, native};
+use crate::graph::{Graph, Kinds};
+use crate::resource::{Converge, Error};
+
+/// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise; `--help` lists the rest).
+///
+/// The name is the program's and the graph's.
+pub fn main<F>(name: &str, mut declare: F) -> ExitCode
+where
+    F: FnMut(&mut Graph) -> Result<(), Error> + Send + 'static,
+{
+    App::new(name).main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
+}
+
+/// A program with a graph, step by step: for graphs that follow the world, kinds of one's own in the schema, and a version of one's own.
+///
+/// ```no_run
+/// use mgmt::prelude::*;
+/// fn main() -> mgmt::ExitCode {
+///     mgmt::App::new("site").version("1.2.0").main(mgmt::native(|g, cx| {
+///         g.add(File::new(format!("/tmp/{}", cx.hostname())).content("here\n"));
+///         Ok(())
+///     }))
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct App {
+    pub(crate) name: String,
+    pub(crate) kinds: Kinds,
+    version: String,
+    about: Option<String>,
+    pub(crate) greeting: Option<String>,
+}
+
+impl App {
+    /// A program of that name.
+    pub fn new(name: impl Into<String>) -> App {
+        App {
+            name: name.into(),
+            kinds: builtin_kinds(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            about: None,
+            greeting: None,
+        }
+    }
+
+    /// What `--version` says. Default: the version of mgmt.
+    pub fn version(mut self, version: impl Into<String>) -> App {
+        self.version = version.into();
+        self
+    }
+
+    /// What `--help` begins with.
+    pub fn about(mut self, about: impl Into<String>) -> App {
+        self.about = Some(about.into());
+        self
+    }
+
+    /// A line that is printed once the graph has converged for the first time, for example where to look at the result.
+    pub fn greeting(mut self, line: impl Into<String>) -> App {
+        self.greeting = Some(line.into());
+        self
+    }
+
+    /// A kind of one's own, for the schema.
+    pub fn kind<R: Converge>(mut self) -> App {
+        self.kinds = self.kinds.with::<R>();
+        self
+    }
+
+    /// Does what the command line says with this source of graphs.
+    pub fn main(self, gapi: impl Gapi) -> ExitCode {
+        let options = self.parse(std::env::args_os());
+        match options {
+            Ok(options) => self.run(options, gapi),
+            Err(error) => {
+                // Help and version are no errors and go to standard output.
+                let _ = error.print();
+                if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
+            }
+        }
+    }
+
+    /// Does what these options say, for programs that have parsed their own command line.
+    pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
+        commands::execute(&self, options, gapi)
+    }
+
+    fn parse(&self, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, clap::Error> {
+        #[derive(clap::Parser)]
+        #[command(max_term_width = 80)]
+        struct Cli {
+            #[command(flatten)]
+            options: Options,
+        }
+        let name = self.name.clone();
+        let about = self.about.clone().unwrap_or_else(|| format!("{name}: keeps what its graph declares"));
+        let command = Cli::command().name(name).version(self.version.clone()).about(about);
+        let matches = command.try_get_matches_from(arguments)?;
+        Options::from_arg_matches(&matches)
+    }
+}

@@ -1,0 +1,127 @@
+//! The commands other than `run`.
+
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::cli::app::App;
+use crate::cli::options::{Command, GraphFormat, Options, RunOptions};
+use crate::cli::{logs, prefix, run, svg};
+use crate::gapi::Gapi;
+use crate::graph::GraphConfig;
+use crate::runtime::{Builder, Engine, EngineError};
+
+/// Exit code of a plan with something to do.
+const PENDING: u8 = 2;
+
+/// Why a command fails, for the user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Does what the options say.
+pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode {
+    let screen = logs::Screen::new(&options.run);
+    logs::start(&options.run, &screen);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&CommandError::from(error)),
+    };
+    let outcome = runtime.block_on(async {
+        match options.command.clone().unwrap_or(Command::Run) {
+            Command::Run => run::run(app, &options.run, gapi, screen).await,
+            Command::Plan { json } => plan(app, &options.run, gapi, json).await,
+            Command::Check => check(app, &options.run, gapi).await,
+            Command::Graph { format, svg } => graph(app, &options.run, gapi, format, svg.as_deref()).await,
+        }
+    });
+    // Blocking work that was given up (a hanging file system, say) must not keep the program.
+    runtime.shutdown_background();
+    outcome.unwrap_or_else(|error| fail(&error))
+}
+
+fn fail(error: &CommandError) -> ExitCode {
+    // A closed standard error can't be told about.
+    let _ = writeln!(io::stderr(), "error: {error}");
+    ExitCode::from(1)
+}
+
+/// An engine's settings from the options.
+pub(crate) fn builder<G: Gapi>(options: &RunOptions, prefix: &Path, gapi: G) -> Builder<G> {
+    let mut builder = Engine::builder().gapi(gapi).prefix(prefix).noop(options.noop).no_watch(options.no_watch);
+    if let Some(hostname) = &options.hostname {
+        builder = builder.hostname(hostname);
+    }
+    if let Some(running) = options.sema {
+        builder = builder.running_max(running as usize);
+    }
+    builder
+}
+
+/// Writes to standard output; that nobody reads it any more is no error.
+pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
+    let (prefix, _) = prefix::choose(options, &app.name, true)?;
+    let plan = builder(options, &prefix, gapi).plan().await?;
+    let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
+    print(&format!("{text}\n"))?;
+    Ok(if plan.has_failed() {
+        ExitCode::from(1)
+    } else if plan.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(PENDING)
+    })
+}
+
+async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
+    let (prefix, _) = prefix::choose(options, &app.name, true)?;
+    Ok(builder(options, &prefix, gapi).check().await?)
+}
+
+async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
+    let config = config(app, options, gapi).await?;
+    print(&format!(
+        "{}: {} resources, {} edges: no problems\n",
+        config.name,
+        config.vertices.len(),
+        config.edges.len()
+    ))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn graph(
+    app: &App,
+    options: &RunOptions,
+    gapi: impl Gapi,
+    format: GraphFormat,
+    file: Option<&Path>,
+) -> Result<ExitCode, CommandError> {
+    let config = config(app, options, gapi).await?;
+    if let Some(file) = file {
+        let picture = svg::draw(&config).map_err(CommandError::Other)?;
+        std::fs::write(file, picture)
+            .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = match format {
+        GraphFormat::Dot => config.dot(),
+        GraphFormat::Mermaid => config.mermaid(),
+        GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&config).map_err(io::Error::from)?),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}

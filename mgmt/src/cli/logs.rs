@@ -1,0 +1,81 @@
+//! Log lines, and the screen that they share with the progress bar.
+
+use std::io::{self, IsTerminal as _, Write};
+
+use indicatif::ProgressBar;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::cli::options::{LogFormat, RunOptions};
+
+/// Standard error: a terminal with a progress bar, or just lines.
+#[derive(Clone, Debug)]
+pub(crate) struct Screen {
+    /// Hidden if this is no terminal.
+    pub(crate) bar: ProgressBar,
+    pub(crate) terminal: bool,
+}
+
+impl Screen {
+    pub(crate) fn new(options: &RunOptions) -> Screen {
+        let terminal = io::stderr().is_terminal() && options.log == LogFormat::Text;
+        Screen { bar: ProgressBar::hidden(), terminal }
+    }
+
+    /// Writes lines above the bar.
+    pub(crate) fn say(&self, text: &str) {
+        self.bar.suspend(|| {
+            // A closed standard error can't be told about.
+            let _ = writeln!(io::stderr(), "{text}");
+        });
+    }
+}
+
+impl<'a> MakeWriter<'a> for Screen {
+    type Writer = Lines;
+    fn make_writer(&'a self) -> Lines {
+        Lines { screen: self.clone(), line: Vec::new() }
+    }
+}
+
+/// Collects one log line and writes it at once.
+pub(crate) struct Lines {
+    screen: Screen,
+    line: Vec<u8>,
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.line);
+        self.screen.say(text.trim_end_matches('\n'));
+    }
+}
+
+/// Sends log lines to the screen. `RUST_LOG` says which, else `-v`. A program that has set up its own logging keeps it.
+pub(crate) fn start(options: &RunOptions, screen: &Screen) {
+    let level = match options.verbose {
+        0 => "info",
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},hyper=info")));
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
+    // An error means that a subscriber is set already: it stays.
+    let _ = match options.log {
+        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Text if screen.terminal => lines.without_time().with_target(false).try_init(),
+        LogFormat::Text => lines.with_target(false).try_init(),
+    };
+}

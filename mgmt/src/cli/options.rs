@@ -1,0 +1,119 @@
+//! The options, as clap types that other programs can flatten into their own.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Everything that a program with a graph understands.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// How it runs.
+    #[command(flatten)]
+    pub run: RunOptions,
+    /// What to do. Default: run.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// How a graph is run.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// Working directory; only one engine can use it at a time
+    #[arg(long, global = true, value_name = "DIR", env = "MGMT_PREFIX", conflicts_with = "tmp_prefix")]
+    pub prefix: Option<PathBuf>,
+    /// Work in a fresh temporary directory
+    #[arg(long, global = true)]
+    pub tmp_prefix: bool,
+    /// Fall back to a temporary directory if the prefix can't be used
+    #[arg(long, global = true)]
+    pub allow_tmp_prefix: bool,
+    /// Name of this host
+    #[arg(long, global = true, value_name = "NAME")]
+    pub hostname: Option<String>,
+    /// Check everything, change nothing
+    #[arg(long, global = true)]
+    pub noop: bool,
+    /// Do not follow changes of the graph
+    #[arg(long, global = true)]
+    pub no_watch: bool,
+    /// Exit once everything has been converged for so many seconds (-1: never)
+    #[arg(long, short = 't', global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
+    pub converged_timeout: Timeout,
+    /// Exit after so many seconds (0: never)
+    #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds)]
+    pub max_runtime: Duration,
+    /// How many operations run at once
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub sema: Option<u32>,
+    /// Write a line to this file each time it converges or does not any more
+    #[arg(long, global = true, value_name = "FILE")]
+    pub converged_status_file: Option<PathBuf>,
+    /// How to log when the output is not a terminal
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub log: LogFormat,
+    /// Say more; twice: everything
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Seconds, or never.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(pub Option<Duration>);
+
+/// What to do with the graph.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the graph: repair what has drifted, now and whenever it drifts again
+    Run,
+    /// Show what running would do now; exit 0: nothing, 2: changes pending, 1: error
+    Plan {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check that the graph is right, without touching the system
+    Check,
+    /// Print the graph
+    Graph {
+        /// In which language
+        #[arg(long, value_name = "FORMAT", default_value = "dot")]
+        format: GraphFormat,
+        /// Draw it into this file
+        #[arg(long, value_name = "FILE")]
+        svg: Option<PathBuf>,
+    },
+}
+
+/// A language to print a graph in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// Graphviz
+    Dot,
+    /// Mermaid, as Markdown pages show it
+    Mermaid,
+    /// The graph as data
+    Json,
+}
+
+/// A form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// Lines for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn number(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+    if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a number of seconds")) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(number(text)?).map_err(|_| format!("`{text}` seconds is out of range: give 0 or more"))
+}
+
+fn seconds_or_never(text: &str) -> Result<Timeout, String> {
+    if number(text)? < 0.0 { Ok(Timeout(None)) } else { Ok(Timeout(Some(seconds(text)?))) }
+}

@@ -1,0 +1,72 @@
+//! Where a program keeps its things.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+use crate::cli::options::RunOptions;
+use crate::sys::rng;
+
+/// The working directory of a program unless it is told otherwise: `STATE_DIRECTORY` (systemd sets it), else below `/var/lib/mgmt` as root, else
+/// below the XDG state directory (`~/.local/state/mgmt`). Programs other than `mgmt` itself get a directory of their own in it.
+///
+/// # Errors
+/// There is no home directory to be found.
+pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    if let Some(state) = set("STATE_DIRECTORY") {
+        // Several are joined by colons: the first is ours.
+        let first = state.to_string_lossy().split(':').next().map(PathBuf::from);
+        return Ok(first.unwrap_or(state));
+    }
+    let base = if crate::sys::users::is_root() {
+        PathBuf::from("/var/lib/mgmt")
+    } else {
+        let state = set("XDG_STATE_HOME").filter(|path| path.is_absolute());
+        let home = || set("HOME").map(|home| home.join(".local/state"));
+        let Some(state) = state.or_else(home) else {
+            return Err(io::Error::other("no working directory: set HOME, or give --prefix DIR"));
+        };
+        state.join("mgmt")
+    };
+    Ok(if program == "mgmt" { base } else { base.join(program) })
+}
+
+/// The working directory that the options ask for, and whether it is to be removed in the end. Nothing is made if only `looking`.
+pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<(PathBuf, bool)> {
+    if options.tmp_prefix {
+        return temporary(program, options.hostname.as_deref(), looking).map(|path| (path, true));
+    }
+    let prefix = match &options.prefix {
+        Some(prefix) => std::path::absolute(prefix)?,
+        None => default_prefix(program)?,
+    };
+    if looking {
+        return Ok((prefix, false));
+    }
+    match make(&prefix) {
+        Ok(()) => Ok((prefix, false)),
+        Err(error) if options.allow_tmp_prefix => {
+            tracing::warn!(target: "mgmt", "{} can't be used ({error}): working in a temporary directory", prefix.display());
+            temporary(program, options.hostname.as_deref(), looking).map(|path| (path, true))
+        }
+        Err(error) => Err(io::Error::other(format!(
+            "the working directory {} can't be used: {error}; give --prefix DIR or --tmp-prefix",
+            prefix.display()
+        ))),
+    }
+}
+
+fn make(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o770).create(path)
+}
+
+fn temporary(program: &str, hostname: Option<&str>, looking: bool) -> io::Result<PathBuf> {
+    let host = hostname.map_or_else(crate::sys::facts::hostname, str::to_owned).replace('/', "_");
+    let name = rng::letters(10, "abcdefghijklmnopqrstuvwxyz0123456789")?;
+    let path = std::env::temp_dir().join(format!("{program}-{host}-{}", &*name));
+    if !looking {
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+    }
+    Ok(path)
+}

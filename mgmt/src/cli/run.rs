@@ -1,0 +1,162 @@
+//! The command `run`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use crate::cli::app::App;
+use crate::cli::commands::{CommandError, builder};
+use crate::cli::ladder::Ladder;
+use crate::cli::logs::Screen;
+use crate::cli::options::RunOptions;
+use crate::cli::prefix;
+use crate::cli::view::View;
+use crate::gapi::Gapi;
+use crate::runtime::{Engine, EventKind, Events, Standing, Status};
+
+/// How often the bar moves, and hopeless runs are found.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Why a run ends.
+enum End {
+    Signal(ExitCode),
+    Converged,
+    MaxRuntime,
+    Hopeless(Box<Status>),
+    Ended,
+}
+
+pub(crate) async fn run(
+    app: &App,
+    options: &RunOptions,
+    gapi: impl Gapi,
+    screen: Screen,
+) -> Result<ExitCode, CommandError> {
+    let mut ladder = Ladder::new()?;
+    let (prefix, temporary) = prefix::choose(options, &app.name, false)?;
+    let mut builder = builder(options, &prefix, gapi);
+    if let Some(timeout) = options.converged_timeout.0 {
+        builder = builder.converged_timeout(timeout);
+    }
+    let mut events = builder.events();
+    let mut view = View::new(screen, app.greeting.clone());
+    // A start that hangs (a graph that waits for the network, say) can be interrupted too.
+    let engine = tokio::select! {
+        engine = builder.start() => engine?,
+        code = ladder.first() => return Ok(code),
+    };
+    view.start(&app.name);
+    let end = follow(&engine, &mut events, &mut view, &mut ladder, options).await;
+    let code = match &end {
+        End::Signal(code) => *code,
+        End::Converged | End::MaxRuntime => ExitCode::SUCCESS,
+        End::Hopeless(_) | End::Ended => ExitCode::from(1),
+    };
+    view.screen().bar.finish_and_clear();
+    if let End::Hopeless(status) = &end {
+        tell_hopeless(status, view.screen());
+    }
+    ladder.stop(&engine, view.screen()).await;
+    while let Some(event) = events.try_next() {
+        view.event(&event.kind);
+    }
+    if temporary {
+        // It was made for this run alone.
+        let _ = std::fs::remove_dir_all(&prefix);
+    }
+    match engine.ended().await {
+        Err(error) if matches!(end, End::Ended) => Err(error.into()),
+        _ => Ok(code),
+    }
+}
+
+async fn follow(
+    engine: &Engine,
+    events: &mut Events,
+    view: &mut View,
+    ladder: &mut Ladder,
+    options: &RunOptions,
+) -> End {
+    let max_runtime = options.max_runtime;
+    let runtime = async {
+        if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
+    };
+    tokio::pin!(runtime);
+    let mut look = tokio::time::interval(LOOK);
+    let mut hopeless_for = Duration::ZERO;
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(event) => {
+                    view.event(&event.kind);
+                    if let EventKind::Converged | EventKind::Unconverged = event.kind {
+                        status_line(options.converged_status_file.as_deref(), &event.kind);
+                    }
+                    if event.kind == EventKind::Converged && options.converged_timeout.0.is_some() {
+                        return End::Converged;
+                    }
+                }
+                None => return End::Ended,
+            },
+            _ = look.tick() => {
+                if let Ok(progress) = engine.progress().await {
+                    view.progress(progress);
+                    // Nobody waits for a run without a timeout; with one it would wait for ever.
+                    let hopeless = options.converged_timeout.0.is_some() && progress.failed > 0;
+                    let status = if hopeless { engine.status().await.ok().filter(is_hopeless) } else { None };
+                    match status {
+                        Some(status) if hopeless_for >= options.converged_timeout.0.unwrap_or_default() => return End::Hopeless(Box::new(status)),
+                        Some(_) => hopeless_for += LOOK,
+                        None => hopeless_for = Duration::ZERO,
+                    }
+                }
+            }
+            code = ladder.first() => return End::Signal(code),
+            () = &mut runtime => return End::MaxRuntime,
+        }
+    }
+}
+
+/// Something has failed for good, and all that is not settled waits for it.
+fn is_hopeless(status: &Status) -> bool {
+    let stuck = |standing: &Standing| {
+        matches!(
+            standing,
+            Standing::Failed
+                | Standing::Blocked(_)
+                | Standing::WaitingForParents(_)
+                | Standing::WaitingForValue(_)
+                | Standing::Noop
+        )
+    };
+    status.running.is_empty() && status.failed > 0 && status.notable.iter().all(|resource| stuck(&resource.standing))
+}
+
+fn tell_hopeless(status: &Status, screen: &Screen) {
+    screen.say("it can't converge:");
+    for resource in status.notable.iter().filter(|resource| resource.standing == Standing::Failed) {
+        screen.say(&format!("  {} failed: {}", resource.id, resource.error.as_deref().unwrap_or("it did not say why")));
+    }
+    let waiting = status
+        .notable
+        .iter()
+        .filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop))
+        .count();
+    if waiting > 0 {
+        screen.say(&format!("  {waiting} more wait for them"));
+    }
+}
+
+fn status_line(file: Option<&Path>, event: &EventKind) {
+    let Some(file) = file else { return };
+    let line = format!("{} {event}\n", crate::sys::clock::rfc3339(crate::sys::clock::wall()));
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(line.as_bytes()));
+    if let Err(error) = written {
+        tracing::warn!(target: "mgmt", "{} can't be written: {error}", file.display());
+    }
+}

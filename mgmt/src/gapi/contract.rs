@@ -1,0 +1,57 @@
+//! What every source of graphs does: init, graph, switched, close.
+
+use std::future::Future;
+use std::path::PathBuf;
+
+use crate::graph::{GraphConfig, Problems};
+
+/// What a source of graphs is told before it is asked for one.
+#[derive(Clone, Debug, Default)]
+pub struct GapiData {
+    /// The name of this host.
+    pub hostname: String,
+    /// The engine's working directory.
+    pub prefix: PathBuf,
+    /// Everything runs in noop.
+    pub noop: bool,
+    /// Nobody listens to [`Gapi::switched`]: there is no need to watch anything for it.
+    pub no_watch: bool,
+}
+
+/// Why there is no graph.
+#[derive(Debug, thiserror::Error)]
+pub enum GapiError {
+    /// There is one, but it is wrong.
+    #[error(transparent)]
+    Problems(#[from] Problems),
+    /// It could not be made.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A source of graphs: a closure, a file, a channel, anything. It knows nothing of the engine that runs them.
+///
+/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` says so, and in the end `close`.
+pub trait Gapi: Send + 'static {
+    /// Called once, before anything else.
+    ///
+    /// # Errors
+    /// The engine does not start.
+    fn init(&mut self, data: GapiData) -> impl Future<Output = Result<(), GapiError>> + Send;
+
+    /// The graph as it should be now.
+    ///
+    /// # Errors
+    /// The first time, the engine does not start. Later, the graph that runs goes on, and the engine tells why.
+    fn graph(&mut self) -> impl Future<Output = Result<GraphConfig, GapiError>> + Send;
+
+    /// Returns when another graph is wanted; `None`: never again. Must be cancel safe. By default, never.
+    fn switched(&mut self) -> impl Future<Output = Option<Result<(), GapiError>>> + Send {
+        async { None }
+    }
+
+    /// Called once, when the engine ends.
+    fn close(&mut self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
+}

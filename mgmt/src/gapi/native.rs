@@ -1,0 +1,146 @@
+//! A closure that declares the graph, run again whenever a value that it read has changed.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::signal::Readable;
+use crate::graph::{Graph, GraphConfig};
+use crate::resource::Error;
+
+/// Signals that change together (all of a reloaded configuration, say) make one new graph.
+const SETTLE: Duration = Duration::from_millis(2);
+
+type Changed = Pin<Box<dyn Future<Output = bool> + Send>>;
+
+/// What the closure knows about where it runs, and how it reads what may change.
+pub struct Cx {
+    data: GapiData,
+    /// Each ends when a value that was read has changed: true; or can't change any more: false.
+    read: Mutex<Vec<Changed>>,
+}
+
+impl Cx {
+    /// The value now. When it changes, the closure runs again and the difference to the graph before is applied.
+    pub fn read<T: Clone + Send + Sync + 'static>(&self, signal: &impl Readable<T>) -> T {
+        let mut receiver = signal.receiver();
+        let value = receiver.borrow_and_update().clone();
+        let changed = Box::pin(async move { receiver.changed().await.is_ok() });
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).push(changed);
+        value
+    }
+
+    /// The name of this host.
+    pub fn hostname(&self) -> &str {
+        &self.data.hostname
+    }
+
+    /// The engine's working directory.
+    pub fn prefix(&self) -> &Path {
+        &self.data.prefix
+    }
+
+    /// Everything runs in noop.
+    pub fn is_noop(&self) -> bool {
+        self.data.noop
+    }
+}
+
+impl fmt::Debug for Cx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cx").field("data", &self.data).finish_non_exhaustive()
+    }
+}
+
+/// A closure as a source of graphs.
+pub struct Native<F> {
+    name: String,
+    declare: F,
+    data: Option<GapiData>,
+    waiting: Vec<Changed>,
+}
+
+/// The graphs that this closure declares. It runs again whenever a value that it read by [`Cx::read`] has changed.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// let gapi = mgmt::native(|g, _cx| {
+///     g.add(Noop::new("anchor"));
+///     Ok(())
+/// });
+/// ```
+pub fn native<F>(declare: F) -> Native<F>
+where
+    F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
+{
+    Native { name: "graph".to_owned(), declare, data: None, waiting: Vec::new() }
+}
+
+impl<F> Native<F> {
+    /// The graphs' name, for people.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+}
+
+impl<F> fmt::Debug for Native<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Native").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl<F> Gapi for Native<F>
+where
+    F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
+{
+    async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
+        match self.data.replace(data) {
+            None => Ok(()),
+            Some(_) => Err(GapiError::Failed(
+                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+            )),
+        }
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        let Some(data) = self.data.clone() else {
+            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
+        };
+        let mut graph = Graph::new(self.name.clone());
+        graph.set_place(data.prefix.clone(), data.hostname.clone());
+        let cx = Cx { data, read: Mutex::default() };
+        let declared = (self.declare)(&mut graph, &cx);
+        // Also after an error: what it read may change for the better.
+        self.waiting = cx.read.into_inner().unwrap_or_else(PoisonError::into_inner);
+        declared.map_err(|error| GapiError::Failed(error.to_string()))?;
+        Ok(graph.finish()?)
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        let waiting = &mut self.waiting;
+        let changed = poll_fn(|cx| {
+            let mut n = 0;
+            while n < waiting.len() {
+                match waiting[n].as_mut().poll(cx) {
+                    Poll::Ready(true) => return Poll::Ready(true),
+                    Poll::Ready(false) => drop(waiting.swap_remove(n)),
+                    Poll::Pending => n += 1,
+                }
+            }
+            if waiting.is_empty() { Poll::Ready(false) } else { Poll::Pending }
+        })
+        .await;
+        if !changed {
+            return None;
+        }
+        tokio::time::sleep(SETTLE).await;
+        Some(Ok(()))
+    }
+}

@@ -1,0 +1,180 @@
+//! Values that change, for graphs that follow them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::sys::facts;
+use crate::sys::fs::hub::{Hub, Options, Watched};
+
+/// A value that changes and can be read in a graph's closure: a tokio watch channel, or a [`Signal`].
+pub trait Readable<T> {
+    /// A receiver of its values.
+    fn receiver(&self) -> watch::Receiver<T>;
+}
+
+impl<T: Clone> Readable<T> for watch::Receiver<T> {
+    fn receiver(&self) -> watch::Receiver<T> {
+        self.clone()
+    }
+}
+
+impl<T> Readable<T> for watch::Sender<T> {
+    fn receiver(&self) -> watch::Receiver<T> {
+        self.subscribe()
+    }
+}
+
+impl<T> Readable<T> for Signal<T> {
+    fn receiver(&self) -> watch::Receiver<T> {
+        self.shared.receiver.get_or_init(|| (self.shared.start)()).clone()
+    }
+}
+
+/// A value that changes, made here: time, a file's content, facts about this host. It begins to follow its source when it is first read, which must
+/// be in a tokio runtime, and ends when nothing reads it any more.
+#[derive(Clone)]
+pub struct Signal<T> {
+    shared: Arc<Shared<T>>,
+}
+
+struct Shared<T> {
+    receiver: OnceLock<watch::Receiver<T>>,
+    start: Box<dyn Fn() -> watch::Receiver<T> + Send + Sync>,
+}
+
+impl<T> std::fmt::Debug for Signal<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Signal")
+    }
+}
+
+impl<T: Send + Sync + 'static> Signal<T> {
+    fn new(start: impl Fn() -> watch::Receiver<T> + Send + Sync + 'static) -> Signal<T> {
+        Signal { shared: Arc::new(Shared { receiver: OnceLock::new(), start: Box::new(start) }) }
+    }
+}
+
+impl Signal<u64> {
+    /// Counts up by one every so often, from 0.
+    pub fn interval(interval: Duration) -> Signal<u64> {
+        Signal::new(move || {
+            let (sender, receiver) = watch::channel(0);
+            tokio::spawn(async move {
+                let mut timer = tokio::time::interval(interval.max(Duration::from_millis(1)));
+                timer.tick().await;
+                loop {
+                    tokio::select! {
+                        _ = timer.tick() => sender.send_modify(|count| *count += 1),
+                        () = sender.closed() => return,
+                    }
+                }
+            });
+            receiver
+        })
+    }
+}
+
+impl Signal<Option<String>> {
+    /// The content of a file; `None` while it can't be read or is not UTF-8.
+    pub fn file(path: impl Into<PathBuf>) -> Signal<Option<String>> {
+        let path = path.into();
+        Signal::new(move || {
+            let path = path.clone();
+            let (sender, receiver) = watch::channel(read(&path));
+            tokio::spawn(follow(path, sender));
+            receiver
+        })
+    }
+}
+
+fn read(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
+}
+
+async fn follow(path: PathBuf, sender: watch::Sender<Option<String>>) {
+    let hub = Hub::new(Options::default()).and_then(|mut hub| hub.subscribe(0, &path, Watched::Path).map(|()| hub));
+    let mut hub = match hub {
+        Ok(hub) => hub,
+        Err(error) => return tracing::error!(target: "mgmt", "{} can't be followed: {error}", path.display()),
+    };
+    loop {
+        let content = read(&path);
+        sender.send_if_modified(|old| {
+            let differs = *old != content;
+            *old = content;
+            differs
+        });
+        tokio::select! {
+            _ = hub.next() => {}
+            () = sender.closed() => return,
+        }
+    }
+}
+
+/// Facts about this host.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Facts {
+    /// Its name.
+    pub hostname: String,
+    /// Its operating system, as `/etc/os-release` names it.
+    pub os: String,
+    /// The release of its kernel.
+    pub kernel: String,
+    /// How many processors it has.
+    pub cpus: usize,
+    /// Its memory, in bytes.
+    pub memory: u64,
+    /// Of that, available.
+    pub memory_available: u64,
+    /// The load average of the last minute.
+    pub load: f64,
+    /// Seconds since it started.
+    pub uptime: u64,
+}
+
+impl Facts {
+    /// As they are now. What can't be read is empty or zero.
+    pub fn now() -> Facts {
+        Facts {
+            hostname: facts::hostname(),
+            os: facts::os(),
+            kernel: facts::kernel(),
+            cpus: facts::cpus(),
+            memory: facts::memory("MemTotal:"),
+            memory_available: facts::memory("MemAvailable:"),
+            load: facts::load(),
+            uptime: facts::uptime(),
+        }
+    }
+}
+
+impl Signal<Facts> {
+    /// Facts about this host, read again every so often.
+    pub fn facts(interval: Duration) -> Signal<Facts> {
+        Signal::new(move || {
+            let (sender, receiver) = watch::channel(Facts::now());
+            tokio::spawn(async move {
+                let mut timer = tokio::time::interval(interval.max(Duration::from_millis(100)));
+                timer.tick().await;
+                loop {
+                    tokio::select! {
+                        _ = timer.tick() => {
+                            let facts = Facts::now();
+                            sender.send_if_modified(|old| {
+                                let differs = *old != facts;
+                                *old = facts;
+                                differs
+                            });
+                        }
+                        () = sender.closed() => return,
+                    }
+                }
+            });
+            receiver
+        })
+    }
+}

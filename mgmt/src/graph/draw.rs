@@ -1,0 +1,59 @@
+//! Pictures of a graph as text.
+
+use crate::dag::{Dag, EdgeLook, NodeLook};
+use crate::graph::config::{GraphConfig, Vertex};
+use crate::resource::Origin;
+
+/// An edge as it is drawn.
+#[derive(Clone, Debug, Default)]
+struct Drawn {
+    notify: bool,
+    automatic: bool,
+    fields: Vec<&'static str>,
+}
+
+impl GraphConfig {
+    /// In the dot language, for Graphviz. Edges that refresh are dashed; those that carry a value are labelled with the field that receives it.
+    pub fn dot(&self) -> String {
+        self.drawn().dot(&self.name, |_, vertex| node_look(vertex), edge_look)
+    }
+
+    /// In the mermaid language.
+    pub fn mermaid(&self) -> String {
+        self.drawn().mermaid(&self.name, |_, vertex| node_look(vertex), edge_look)
+    }
+
+    fn drawn(&self) -> Dag<&Vertex, Drawn> {
+        let mut dag = Dag::with_capacity(self.vertices.len(), self.edges.len());
+        let nodes: Vec<_> = self.vertices.iter().map(|vertex| dag.add_node(vertex)).collect();
+        for edge in &self.edges {
+            let (from, to) = (nodes[edge.from as usize], nodes[edge.to as usize]);
+            let mut drawn = dag.edge(from, to).cloned().unwrap_or(Drawn { automatic: true, ..Drawn::default() });
+            drawn.notify |= edge.notify;
+            drawn.automatic &= matches!(edge.origin, Origin::Pass(_));
+            dag.add_edge(from, to, drawn);
+        }
+        for link in &self.links {
+            let field = self.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name;
+            for (from, _) in &link.sources {
+                let (from, to) = (nodes[*from as usize], nodes[link.to as usize]);
+                let mut drawn = dag.edge(from, to).cloned().unwrap_or_default();
+                drawn.automatic = false;
+                if !drawn.fields.contains(&field) {
+                    drawn.fields.push(field);
+                }
+                dag.add_edge(from, to, drawn);
+            }
+        }
+        dag
+    }
+}
+
+fn node_look(vertex: &Vertex) -> NodeLook {
+    let id = vertex.id().to_string();
+    NodeLook { label: id.clone(), identity: id }
+}
+
+fn edge_look(edge: &Drawn) -> EdgeLook {
+    EdgeLook { label: edge.fields.join(", "), notify: edge.notify, automatic: edge.automatic }
+}

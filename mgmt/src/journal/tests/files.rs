@@ -1,0 +1,207 @@
+//! The files below the prefix: whose they are, and what may have happened to them.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::journal::*;
+
+use super::common::*;
+
+#[test]
+fn a_second_user_of_the_prefix_is_refused_and_told_who_has_it() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    let error = Journal::open(dir.path()).unwrap_err();
+    let wanted = format!("the prefix {} is in use by this process (pid {})", dir.path().display(), std::process::id());
+    assert_eq!(error.to_string(), wanted);
+    drop(journal);
+    let mut child = Helper::start("hold", dir.path());
+    child.line();
+    let error = Journal::open(dir.path()).unwrap_err();
+    let wanted = format!("the prefix {} is in use by another process (pid {})", dir.path().display(), child.0.id());
+    assert_eq!(error.to_string(), wanted);
+    child.kill();
+    Journal::open(dir.path()).unwrap();
+}
+
+#[test]
+fn two_prefixes_do_not_disturb_each_other() {
+    let (one, two) = (dir(), dir());
+    let journals = [Journal::open(one.path()).unwrap(), Journal::open(two.path()).unwrap()];
+    put(&journals[0], vec![value("a[b]", "k", Some("1"))]).unwrap();
+    assert_eq!(journals[1].value(&id("a[b]"), "k"), None);
+}
+
+#[test]
+fn only_the_owner_may_read_the_journal() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap();
+    for name in ["journal.redb", "journal.lock"] {
+        let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
+#[test]
+fn a_newer_schema_is_refused_and_left_alone() {
+    let dir = dir();
+    drop(Journal::open(dir.path()).unwrap());
+    let path = dir.path().join("journal.redb");
+    {
+        let db = redb::Database::open(&path).unwrap();
+        let transaction = db.begin_write().unwrap();
+        let table: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
+        transaction.open_table(table).unwrap().insert("schema", 2u64.to_le_bytes().as_slice()).unwrap();
+        transaction.commit().unwrap();
+    }
+    let wanted = format!("{} has schema 2, written by a newer version; this one knows schemas up to 1", path.display());
+    for _ in 0..2 {
+        assert_eq!(Journal::open(dir.path()).unwrap_err().to_string(), wanted);
+        assert_eq!(names(dir.path()), ["journal.lock", "journal.redb"]);
+    }
+}
+
+#[test]
+fn a_corrupt_journal_is_moved_aside_and_begun_anew() {
+    let dir = dir();
+    let path = dir.path().join("journal.redb");
+    for n in 1..=10 {
+        let content: &[u8] = if n % 2 == 0 { b"" } else { b"this is no journal" };
+        fs::write(&path, content).unwrap();
+        let journal = Journal::open(dir.path()).unwrap();
+        let aside = dir.path().join(format!("journal.redb.corrupt-{}", n.min(8)));
+        assert_eq!(journal.moved_aside(), Some(aside.as_path()));
+        assert_eq!(fs::read(&aside).unwrap(), content);
+        put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap();
+        let journal = again(journal, dir.path());
+        assert_eq!((journal.moved_aside(), journal.value(&id("a[b]"), "k")), (None, Some(b"1".to_vec())));
+    }
+}
+
+#[test]
+fn whatever_happens_to_its_bytes_a_journal_opens() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    let entries = |from: u32| (from..from + 50).map(|n| value("a[b]", &n.to_string(), Some("some value"))).collect();
+    put(&journal, entries(0)).unwrap();
+    put(&journal, entries(50)).unwrap();
+    drop(journal);
+    let whole = fs::read(dir.path().join("journal.redb")).unwrap();
+    let used = whole.iter().rposition(|b| *b != 0).unwrap() + 1;
+    let mut damaged: Vec<Vec<u8>> =
+        [1, 63, 64, 319, 320, 4096, 5000, used / 2, used - 1].map(|n| whole[..n].to_vec()).into();
+    for n in 0..60usize {
+        let mut bytes = whole.clone();
+        let at = if n < 30 { n * 11 } else { (n * 7919 * 13) % used };
+        bytes[at] ^= 0xff;
+        damaged.push(bytes);
+    }
+    let mut aside = 0;
+    for bytes in damaged {
+        let copy = self::dir();
+        fs::write(copy.path().join("journal.redb"), &bytes).unwrap();
+        let journal = Journal::open(copy.path()).unwrap();
+        aside += u32::from(journal.moved_aside().is_some());
+        // What it says is either nothing, or what was once true.
+        let values = (0..100).filter(|n| journal.value(&id("a[b]"), &n.to_string()).is_some()).count();
+        assert!([0, 50, 100].contains(&values), "{values} values");
+        for n in 0..100 {
+            assert!(journal.value(&id("a[b]"), &n.to_string()).is_none_or(|v| v == b"some value"));
+        }
+        put(&journal, vec![value("x[y]", "k", Some("1"))]).unwrap();
+    }
+    assert!(aside > 9, "the damage is real: {aside} moved aside");
+}
+
+#[test]
+fn a_prefix_that_cannot_be_used_says_why() {
+    let dir = dir();
+    let file = dir.path().join("file");
+    fs::write(&file, "").unwrap();
+    let error = Journal::open(&file.join("prefix")).unwrap_err().to_string();
+    assert_eq!(error, format!("cannot create {}/prefix: Not a directory (os error 20)", file.display()));
+    let prefix = dir.path().join("prefix");
+    fs::create_dir(&prefix).unwrap();
+    std::os::unix::fs::symlink(&file, prefix.join("journal.redb")).unwrap();
+    let error = Journal::open(&prefix).unwrap_err().to_string();
+    assert!(error.starts_with(&format!("cannot open {}/journal.redb: ", prefix.display())), "{error}");
+    let error = Journal::open(Path::new("/proc/prefix")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot create /proc/prefix: "), "{error}");
+}
+
+#[test]
+fn a_full_disk_at_the_start_is_an_error_and_no_corruption() {
+    let dir = dir();
+    let full: Fault = Arc::new(|step| match step {
+        Step::Write | Step::Resize => Err(io::Error::from_raw_os_error(28)),
+        _ => Ok(()),
+    });
+    let options = Options { fault: Some(full), ..Options::default() };
+    let error = Journal::open_with(dir.path(), options).unwrap_err().to_string();
+    let path = dir.path().join("journal.redb");
+    assert_eq!(error, format!("cannot create {}: No space left on device (os error 28)", path.display()));
+    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(journal.moved_aside(), None);
+    assert_eq!(names(dir.path()), ["journal.lock", "journal.redb"]);
+}
+
+#[test]
+fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
+    // The n-th access fails, and for a while all after it; then the disk is well again.
+    for length in [1, 5] {
+        let mut n = 1;
+        loop {
+            let dir = dir();
+            drop(Journal::open(dir.path()).unwrap());
+            let (count, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+            let (counter, flag) = (Arc::clone(&count), Arc::clone(&failed));
+            let fault: Fault = Arc::new(move |step| {
+                if matches!(step, Step::Write | Step::Resize | Step::Sync) {
+                    let now = counter.fetch_add(1, Ordering::SeqCst) + 1;
+                    if (n..n + length).contains(&now) {
+                        flag.store(true, Ordering::SeqCst);
+                        return Err(io::Error::from_raw_os_error(28));
+                    }
+                }
+                Ok(())
+            });
+            let options = Options { fault: Some(fault), ..Options::default() };
+            let Ok(journal) = Journal::open_with(dir.path(), options) else {
+                n += 1;
+                continue;
+            };
+            let mut acknowledged = Vec::new();
+            for key in 0..6 {
+                let key = key.to_string();
+                if put(&journal, vec![value("a[b]", &key, Some("x"))]).is_ok() {
+                    acknowledged.push(key);
+                }
+            }
+            // As a crash leaves it: no orderly end.
+            let crashed = self::dir();
+            fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
+            let after = Journal::open(crashed.path()).unwrap();
+            assert_eq!(after.moved_aside(), None);
+            for key in &acknowledged {
+                assert!(after.value(&id("a[b]"), key).is_some(), "access {n}: {key} of {acknowledged:?}");
+            }
+            let ended = journal.close();
+            if !failed.load(Ordering::SeqCst) {
+                assert_eq!(acknowledged.len(), 6);
+                assert!(n > 10, "the commits access the disk");
+                ended.unwrap();
+                break;
+            }
+            if ended.is_ok() {
+                let after = Journal::open(dir.path()).unwrap();
+                assert!((0..6).all(|key: u32| after.value(&id("a[b]"), &key.to_string()).is_some()), "access {n}");
+            }
+            n += 1;
+        }
+    }
+}

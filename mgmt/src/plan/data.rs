@@ -1,0 +1,120 @@
+//! A plan as data.
+
+use serde::Serialize;
+
+use crate::id::ResourceId;
+use crate::resource::Change;
+
+/// What would be done now. Made by the very checks that run before every apply.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Plan {
+    /// The graph's name.
+    pub graph: String,
+    /// Its resources, in the order in which they would run.
+    pub resources: Vec<PlanEntry>,
+    /// How many of each.
+    pub summary: Summary,
+}
+
+/// What would be done with one resource.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlanEntry {
+    /// Which.
+    pub id: ResourceId,
+    /// Where it was declared.
+    pub origin: String,
+    /// What would be done.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+    /// Resources that would change and notify it: it would be refreshed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refreshed_by: Vec<ResourceId>,
+}
+
+/// What would be done with one resource.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing.
+    InSync,
+    /// It would be repaired.
+    Drifted {
+        /// What would change.
+        changes: Vec<Change>,
+        /// It is in noop: it would not.
+        noop: bool,
+    },
+    /// It can't be known before these have run: they send it a value that they don't have yet.
+    Unknown {
+        /// Who.
+        until: Vec<ResourceId>,
+    },
+    /// It would not run, since these failed.
+    Blocked {
+        /// Who.
+        by: Vec<ResourceId>,
+    },
+    /// Its check failed.
+    Failed {
+        /// Why.
+        error: String,
+    },
+}
+
+/// How many resources of each outcome a plan has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Nothing to do.
+    pub in_sync: usize,
+    /// Would be repaired.
+    pub drifted: usize,
+    /// Would only be refreshed.
+    pub refreshed: usize,
+    /// Not to be known yet.
+    pub unknown: usize,
+    /// Would not run.
+    pub blocked: usize,
+    /// Check failed.
+    pub failed: usize,
+}
+
+impl Plan {
+    /// The plan of these entries.
+    pub fn new(graph: String, resources: Vec<PlanEntry>) -> Plan {
+        let mut summary = Summary::default();
+        for entry in &resources {
+            let count = match &entry.outcome {
+                Outcome::InSync if !entry.refreshed_by.is_empty() => &mut summary.refreshed,
+                Outcome::InSync => &mut summary.in_sync,
+                Outcome::Drifted { .. } => &mut summary.drifted,
+                Outcome::Unknown { .. } => &mut summary.unknown,
+                Outcome::Blocked { .. } => &mut summary.blocked,
+                Outcome::Failed { .. } => &mut summary.failed,
+            };
+            *count += 1;
+        }
+        Plan { graph, resources, summary }
+    }
+
+    /// Nothing would be done.
+    pub fn is_empty(&self) -> bool {
+        self.summary.in_sync == self.resources.len()
+    }
+
+    /// A check failed, so the plan is not whole.
+    pub fn has_failed(&self) -> bool {
+        self.summary.failed > 0
+    }
+
+    /// The entry of a resource.
+    pub fn get(&self, id: &str) -> Option<&PlanEntry> {
+        self.resources.iter().find(|entry| entry.id.to_string() == id)
+    }
+}
+
+impl PlanEntry {
+    /// It would do something, or may.
+    pub fn is_pending(&self) -> bool {
+        !matches!(self.outcome, Outcome::InSync) || !self.refreshed_by.is_empty()
+    }
+}

@@ -1,0 +1,71 @@
+//! A plan as people read it.
+
+use std::fmt;
+
+use crate::id::ResourceId;
+use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for entry in self.resources.iter().filter(|entry| entry.is_pending()) {
+            writeln!(f, "{entry}")?;
+        }
+        write!(f, "{}", self.summary)
+    }
+}
+
+impl fmt::Display for PlanEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.outcome {
+            Outcome::InSync if self.refreshed_by.is_empty() => write!(f, "  {}", self.id)?,
+            Outcome::InSync => write!(f, "↻ {}", self.id)?,
+            Outcome::Drifted { noop: false, .. } => write!(f, "~ {}", self.id)?,
+            Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
+            Outcome::Unknown { until } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
+            Outcome::Blocked { by } => write!(f, "- {}: would not run, blocked by {}", self.id, List(by))?,
+            Outcome::Failed { error } => write!(f, "! {}: {error}", self.id)?,
+        }
+        if let Outcome::Drifted { changes, .. } = &self.outcome {
+            for change in changes {
+                write!(f, "\n    {change}")?;
+                for line in change.diff.iter().flat_map(|diff| diff.lines()) {
+                    write!(f, "\n      {line}")?;
+                }
+            }
+        }
+        if !self.refreshed_by.is_empty() {
+            write!(f, "\n    refreshed, since {} would change", List(&self.refreshed_by))?;
+        }
+        Ok(())
+    }
+}
+
+struct List<'a>(&'a [ResourceId]);
+
+impl fmt::Display for List<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, id) in self.0.iter().enumerate() {
+            write!(f, "{}{id}", if n == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [
+            (self.drifted, "to repair"),
+            (self.refreshed, "to refresh"),
+            (self.unknown, "not known yet"),
+            (self.blocked, "blocked"),
+            (self.failed, "failed"),
+            (self.in_sync, "in sync"),
+        ];
+        let mut first = true;
+        for (count, what) in parts.iter().filter(|(count, _)| *count > 0) {
+            write!(f, "{}{count} {what}", if first { "" } else { ", " })?;
+            first = false;
+        }
+        if first { f.write_str("no resources") } else { Ok(()) }
+    }
+}

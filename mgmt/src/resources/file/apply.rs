@@ -1,0 +1,171 @@
+//! Does what a check of a file found to be necessary.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Context, Error, Result};
+use crate::resources::file::drift::{Action, Step};
+use crate::resources::file::input::Input;
+use crate::resources::file::path::shown;
+use crate::resources::file::stop::Stop;
+use crate::resources::file::wanted::Wanted;
+use crate::sys::fs::{Attributes, Content, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
+
+/// One apply.
+pub(super) struct Work<'a> {
+    pub(super) fs: &'a WriteFs,
+    pub(super) wanted: &'a Wanted,
+    pub(super) stop: &'a Stop,
+}
+
+impl Work<'_> {
+    /// Takes the steps in their order; the first that fails ends it. What was done is durable.
+    pub(super) fn run(&self, steps: Vec<Step>) -> Result<()> {
+        let owners = self.owners()?;
+        if let [step] = &steps[..] {
+            return self.step(self.fs, step, &owners);
+        }
+        // The entries of each directory are made durable once, not once for each.
+        let batch = self.fs.batch();
+        let outcome = steps.iter().try_for_each(|step| {
+            self.stop.check()?;
+            self.step(batch.fs(), step, &owners)
+        });
+        let durable = batch.commit();
+        outcome?;
+        durable?;
+        Ok(())
+    }
+
+    fn owners(&self) -> Result<Attributes> {
+        if matches!(self.wanted.what, super::wanted::What::Absent) {
+            return Ok(Attributes::default());
+        }
+        self.wanted.owners.attributes(None).context("who is to own it is not known; declare it, and this after it")
+    }
+
+    fn step(&self, fs: &WriteFs, step: &Step, owners: &Attributes) -> Result<()> {
+        self.is_as_seen(fs, step)?;
+        let path = &step.path;
+        let outcome = match &step.action {
+            Action::Write { input, mode, replace } => {
+                let attributes = Attributes { mode: *mode, ..*owners };
+                let options = WriteOptions { attributes, ..WriteOptions::new() }.replace(*replace);
+                return self.write(fs, path, input.as_ref(), &options).map_err(|error| self.explain(fs, path, error));
+            }
+            Action::MakeDir { mode } => make_dir(fs, step, &Attributes { mode: *mode, ..*owners }),
+            Action::Link { target, replace } => {
+                fs.make_symlink(path, target, *replace).and_then(|_| own(fs, path, owners))
+            }
+            Action::Set { mode } => fs.set_attributes(path, &Attributes { mode: *mode, ..*owners }).map(drop),
+            Action::Remove { cap } => fs.remove_tree(path, *cap).map(drop),
+            Action::Sync => fs.sync_dir(path.parent().unwrap_or(path)),
+        };
+        outcome.map_err(|error| self.explain(fs, path, error.into()))
+    }
+
+    /// What was looked at may have been swapped for something of another type, which nobody has agreed to lose.
+    fn is_as_seen(&self, fs: &WriteFs, step: &Step) -> Result<()> {
+        // Where a type gives way to the same type only, the write itself looks; between its look and its rename the same
+        // holds, as the rename replaces a name and follows nothing.
+        let looks_itself = matches!(
+            &step.action,
+            Action::Write { replace: Replace::SameKind, .. }
+                | Action::Link { replace: Replace::SameKind, .. }
+                | Action::Sync
+        );
+        if looks_itself {
+            return Ok(());
+        }
+        match (fs.stat(&step.path)?.map(|stat| stat.kind), step.seen) {
+            (Some(now), Some(seen)) if now != seen => Err(FsError::Changed { path: step.path.clone() }.into()),
+            // Somebody else made the directory that was to be made.
+            (Some(FileKind::Directory), None) => Ok(()),
+            (Some(_), None) => Err(FsError::Changed { path: step.path.clone() }.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn write(&self, fs: &WriteFs, path: &Path, input: Option<&Input>, options: &WriteOptions) -> Result<()> {
+        match input {
+            None => fs.write_file(path, "", options)?,
+            Some(Input::Given(content)) => {
+                let bytes = content.bytes().ok_or_else(|| Error::needs_value("content"))?;
+                fs.write_file(path, bytes, options)?
+            }
+            Some(Input::Files(files)) => {
+                let paths = files.iter().map(|(path, _)| path.clone()).rev().collect();
+                let mut reader = Joined { fs, todo: paths, now: None, stop: self.stop };
+                fs.write_file(path, Content::Reader(&mut reader), options)?
+            }
+        };
+        Ok(())
+    }
+
+    /// An error that a missing directory explains, explained.
+    fn explain(&self, fs: &WriteFs, path: &Path, error: Error) -> Error {
+        let Some(parent) = path.parent() else { return error };
+        match fs.stat(parent) {
+            Ok(None) => {
+                let (path, parent) = (shown(path), shown(parent));
+                Error::new(format!(
+                    "{path} can't be made: the directory {parent} does not exist; declare it too, as `File::new(\"{parent}/\")`"
+                ))
+            }
+            _ => error,
+        }
+    }
+}
+
+fn make_dir(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), FsError> {
+    // A check has agreed to lose exactly this, and it is no directory.
+    if step.seen.is_some_and(|seen| seen != FileKind::Directory) {
+        fs.remove_file(&step.path)?;
+    }
+    if !fs.make_dir(&step.path, attributes)? {
+        fs.set_attributes(&step.path, attributes)?;
+    }
+    Ok(())
+}
+
+fn own(fs: &WriteFs, link: &Path, owners: &Attributes) -> Result<(), FsError> {
+    if *owners != Attributes::default() {
+        fs.set_attributes(link, owners)?;
+    }
+    Ok(())
+}
+
+/// Several files, one after the other, each as it is when it is its turn.
+struct Joined<'a> {
+    fs: &'a WriteFs,
+    /// The next one last.
+    todo: Vec<PathBuf>,
+    now: Option<FileReader>,
+    stop: &'a Stop,
+}
+
+impl Read for Joined<'_> {
+    fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
+        if self.stop.is_asked() {
+            return Err(io::Error::other("cancelled"));
+        }
+        loop {
+            let reader = match &mut self.now {
+                Some(reader) => reader,
+                None => match self.todo.pop() {
+                    Some(path) => self.now.insert(self.fs.open(path).map_err(io::Error::other)?),
+                    None => return Ok(0),
+                },
+            };
+            let n = reader.read(chunk)?;
+            if n > 0 || chunk.is_empty() {
+                return Ok(n);
+            }
+            // Half of one version and half of another would be neither.
+            if reader.changed_since_opened().map_err(io::Error::other)? {
+                return Err(io::Error::other(FsError::Changed { path: reader.path().to_owned() }));
+            }
+            self.now = None;
+        }
+    }
+}

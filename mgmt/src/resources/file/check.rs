@@ -1,0 +1,146 @@
+//! Looks at what a file resource is about, and says what would have to be done.
+
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Change, Error, Result};
+use crate::resources::file::compare::FileRules;
+use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
+use crate::resources::file::input::Input;
+use crate::resources::file::names::Names;
+use crate::resources::file::path::shown;
+use crate::resources::file::purge::Spare;
+use crate::resources::file::seen::Seen;
+use crate::resources::file::stop::Stop;
+use crate::resources::file::wanted::{Wanted, What};
+use crate::sys::fs::{FileKind, FsError, ReadFs, Replace, Stat, Tree};
+
+/// One check, with all that it looks at.
+pub(super) struct Look<'a> {
+    pub(super) fs: &'a ReadFs,
+    pub(super) wanted: &'a Wanted,
+    pub(super) seen: &'a Seen,
+    pub(super) names: &'a Names,
+    /// Paths that resources of the graph own.
+    pub(super) owned: &'a [PathBuf],
+    pub(super) stop: &'a Stop,
+}
+
+impl Look<'_> {
+    /// What is wrong, if anything.
+    pub(super) fn look(&self) -> Result<Option<FileDrift>> {
+        self.seen.begin();
+        let mut drift = self.what()?;
+        self.seen.end();
+        if drift.steps.is_empty() && self.fs.owes_sync(&self.wanted.path) {
+            drift.changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
+            drift.steps.push(Step { path: self.wanted.path.clone(), seen: None, action: Action::Sync });
+        }
+        if drift.steps.is_empty() {
+            return Ok(None);
+        }
+        if self.wanted.follow_symlinks {
+            drift.changes.push(Change::new("follow_symlinks", "only safe ones in the path", "all in the path"));
+        }
+        Ok(Some(drift))
+    }
+
+    fn what(&self) -> Result<FileDrift> {
+        let (wanted, path) = (self.wanted, &self.wanted.path);
+        let mut drift = FileDrift::default();
+        let there = self.stat(path)?;
+        match &wanted.what {
+            What::Absent => drift = self.absent(there.as_ref())?,
+            What::Link(target) => drift.add(self.link(path, there.as_ref(), target, wanted.create)?),
+            What::File(origin) => {
+                let input = origin.as_ref().map(|origin| Input::look(self.fs, origin)).transpose()?;
+                let rules = FileRules { mode: wanted.mode.as_ref(), create: wanted.create, detail: true };
+                drift.add(self.file(path, there.as_ref(), input.as_ref(), &rules)?);
+            }
+            What::Directory(directory) => {
+                drift.add(self.directory(path, there.as_ref(), wanted.mode.as_ref(), wanted.create)?);
+                self.tree(directory, there.as_ref(), &mut drift)?;
+            }
+        }
+        Ok(drift)
+    }
+
+    fn absent(&self, there: Option<&Stat>) -> Result<FileDrift> {
+        let path = &self.wanted.path;
+        let mut drift = FileDrift::default();
+        let Some(stat) = there else { return Ok(drift) };
+        let tree = self.removable(path)?;
+        let mut from = stat.kind.to_string();
+        let mut listing = Listing::default();
+        if stat.is_dir() {
+            from = directory_with(&tree);
+            tree.paths().skip(1).for_each(|entry| listing.removed(entry.strip_prefix(path).unwrap_or(&entry)));
+        }
+        let action = Action::Remove { cap: self.wanted.removals_max };
+        let step = Step { path: path.clone(), seen: Some(stat.kind), action };
+        drift.add(Some(Found { step, changes: vec![Change::new("state", from, "absent")] }));
+        drift.changes.extend(listing.into_changes());
+        Ok(drift)
+    }
+
+    pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
+        Ok(self.fs.stat(path)?)
+    }
+
+    /// What of another type is at `path` may give way to something of type `wanted`: how, and what of it goes.
+    pub(super) fn replaceable(&self, path: &Path, old: &Stat, wanted: FileKind) -> Result<(Replace, Change)> {
+        let from = match &old.link_target {
+            Some(target) => format!("symlink to {}", shown(target)),
+            None => old.kind.to_string(),
+        };
+        if !self.wanted.force {
+            let shown = shown(path);
+            let and_all = if old.is_dir() { " with all that is in it" } else { "" };
+            return Err(Error::new(format!(
+                "{shown} is a {from}, and a {wanted} is wanted: move it away, or set `force` to replace it{and_all}"
+            )));
+        }
+        if !old.is_dir() {
+            return Ok((Replace::NotDirectory, Change::new("type", from, wanted)));
+        }
+        let tree = self.removable(path)?;
+        let replace = Replace::Tree { cap: self.wanted.removals_max };
+        let listing = tree.paths().skip(1).map(|entry| format!("- {}\n", shown(&entry))).collect::<String>();
+        Ok((replace, Change::new("type", directory_with(&tree), wanted).with_diff(listing)))
+    }
+
+    /// All that is at a path, if it may be removed.
+    pub(super) fn removable(&self, path: &Path) -> Result<Tree> {
+        let tree = self.fs.list_tree(path, self.wanted.removals_max).map_err(|error| self.not_removable(error))?;
+        if tree.entries.len() > 1 {
+            let spare = Spare::real(self.fs, self.owned, path)?;
+            for held in spare.paths() {
+                let held = path.join(held);
+                if self.stat(&held)?.is_some() {
+                    return Err(Error::new(format!(
+                        "{} is not removed: it holds {}, which another resource of the graph owns; leave out one of the two",
+                        shown(path),
+                        shown(&held)
+                    )));
+                }
+            }
+        }
+        Ok(tree)
+    }
+
+    pub(super) fn not_removable(&self, error: FsError) -> Error {
+        let remedy = match &error {
+            FsError::TooMany { .. } => "nothing is removed: if all that may go, raise `removals_max`",
+            FsError::MountPoint { .. } => "nothing is removed: unmount it first, or leave out what holds it",
+            _ => return error.into(),
+        };
+        Error::new(format!("{error}; {remedy}"))
+    }
+}
+
+fn directory_with(tree: &Tree) -> String {
+    match tree.entries.len() {
+        0 | 1 => "empty directory".to_owned(),
+        2 => "directory with 1 entry".to_owned(),
+        n => format!("directory with {} entries", n - 1),
+    }
+}

@@ -1,0 +1,211 @@
+//! Compares one regular file, directory or symlink with what is wanted at its path.
+
+use std::path::Path;
+
+use crate::resource::{Change, Error, Result};
+use crate::resources::file::check::Look;
+use crate::resources::file::diff::{self, Side};
+use crate::resources::file::drift::{Action, Found, Step};
+use crate::resources::file::input::Input;
+use crate::resources::file::path::shown;
+use crate::sys::fs::{FileKind, Mode, Replace, Stat};
+use crate::sys::users;
+
+/// What a new file with an unknown mode has, and what a symbolic mode of a new file starts from.
+const FILE_MODE: u32 = 0o644;
+/// The same if its content is a secret.
+const SECRET_MODE: u32 = 0o600;
+/// The same for a directory.
+const DIR_MODE: u32 = 0o755;
+
+/// How a regular file is compared.
+pub(super) struct FileRules<'a> {
+    pub(super) mode: Option<&'a Mode>,
+    pub(super) create: bool,
+    /// The difference is shown line by line.
+    pub(super) detail: bool,
+}
+
+impl Look<'_> {
+    /// A regular file with this content, unless it is nobody's business.
+    pub(super) fn file(
+        &self,
+        path: &Path,
+        old: Option<&Stat>,
+        input: Option<&Input>,
+        rules: &FileRules<'_>,
+    ) -> Result<Option<Found>> {
+        match old {
+            None if !rules.create => Err(missing(path)),
+            None => self.new_file(path, None, input, rules).map(Some),
+            Some(old) if old.is_file() => self.old_file(path, old, input, rules),
+            Some(old) => self.new_file(path, Some(old), input, rules).map(Some),
+        }
+    }
+
+    /// A file where nothing is, or something of another type.
+    fn new_file(&self, path: &Path, old: Option<&Stat>, input: Option<&Input>, rules: &FileRules<'_>) -> Result<Found> {
+        input.map_or(Ok(()), Input::must_be_whole)?;
+        let (replace, first) = match old {
+            None => (Replace::SameKind, Change::new("state", "absent", FileKind::File)),
+            // A link is not a file that somebody may want back: with the content declared, nothing is lost.
+            Some(link) if link.is_symlink() && input.is_some() => {
+                let target = link.link_target.as_deref().map(shown).unwrap_or_default();
+                (Replace::NotDirectory, Change::new("type", format!("symlink to {target}"), FileKind::File))
+            }
+            Some(old) => self.replaceable(path, old, FileKind::File)?,
+        };
+        let secret = input.is_some_and(Input::is_secret);
+        let base = if secret { SECRET_MODE } else { FILE_MODE };
+        let mode = match rules.mode {
+            Some(mode) => Some(mode.apply(base, false)),
+            None if secret => Some(SECRET_MODE),
+            None => input.and_then(Input::mode),
+        };
+        let mut changes = vec![first];
+        if let Some(input) = input {
+            changes.push(self.content_change(path, None, input, rules.detail));
+        }
+        if rules.mode.is_some() || secret {
+            changes.extend(mode.map(|mode| Change::new("mode", "none", format_args!("{mode:04o}"))));
+        }
+        for (field, owner) in [("owner", &self.wanted.owners.user), ("group", &self.wanted.owners.group)] {
+            changes.extend(owner.as_ref().map(|owner| Change::new(field, "none", owner)));
+        }
+        let action = Action::Write { input: input.cloned(), mode, replace };
+        Ok(Found { step: step(path, old, action), changes })
+    }
+
+    /// A file where one is already.
+    fn old_file(&self, path: &Path, old: &Stat, input: Option<&Input>, rules: &FileRules<'_>) -> Result<Option<Found>> {
+        let mode = match rules.mode {
+            Some(mode) => Some(mode.apply(old.mode, false)),
+            // Whatever the file was before: a secret is never left readable to others.
+            None if input.is_some_and(Input::is_secret) => Some(SECRET_MODE),
+            None => None,
+        };
+        let mut changes = Vec::new();
+        let mut action = Action::Set { mode };
+        if let Some(input) = input
+            && self.differs(path, old, input)?
+        {
+            input.must_be_whole()?;
+            changes.push(self.content_change(path, Some(old), input, rules.detail));
+            action = Action::Write { input: Some(input.clone()), mode, replace: Replace::SameKind };
+        }
+        self.attribute_changes(old, mode, &mut changes);
+        Ok(some(path, old, action, changes))
+    }
+
+    fn differs(&self, path: &Path, old: &Stat, input: &Input) -> Result<bool> {
+        if input.is_same_file(old) {
+            return Ok(false);
+        }
+        // The size of a given content is sure; that of a file may be a lie, as in /proc.
+        if let (Input::Given(_), Some(size)) = (input, input.size())
+            && size != old.size
+        {
+            return Ok(true);
+        }
+        let there = self.seen.digest(self.fs, path, old, self.stop)?;
+        Ok(there != input.digest(self.fs, self.seen, self.stop)?)
+    }
+
+    fn content_change(&self, path: &Path, old: Option<&Stat>, input: &Input, detail: bool) -> Change {
+        if input.is_secret() {
+            return Change::secret("content");
+        }
+        if !detail {
+            return Change::new("content", "different", "as declared");
+        }
+        let new = Side { size: input.size(), digest: None, bytes: input.sample(self.fs, diff::BYTES_MAX) };
+        let old = old.map(|stat| Side {
+            size: Some(stat.size),
+            digest: None,
+            bytes: self.fs.read_file(path, diff::BYTES_MAX).ok().map(Into::into),
+        });
+        diff::change(old.as_ref(), &new)
+    }
+
+    /// A directory. What is in it is looked at elsewhere.
+    pub(super) fn directory(
+        &self,
+        path: &Path,
+        old: Option<&Stat>,
+        mode: Option<&Mode>,
+        create: bool,
+    ) -> Result<Option<Found>> {
+        let mut changes = Vec::new();
+        match old {
+            None if !create => return Err(missing(path)),
+            None => changes.push(Change::new("state", "absent", FileKind::Directory)),
+            Some(old) if old.is_dir() => {
+                let mode = mode.map(|mode| mode.apply(old.mode, true));
+                self.attribute_changes(old, mode, &mut changes);
+                return Ok(some(path, old, Action::Set { mode }, changes));
+            }
+            Some(old) => changes.push(self.replaceable(path, old, FileKind::Directory)?.1),
+        }
+        let mode = mode.map(|mode| mode.apply(DIR_MODE, true));
+        changes.extend(mode.map(|mode| Change::new("mode", "none", format_args!("{mode:04o}"))));
+        Ok(Some(Found { step: step(path, old, Action::MakeDir { mode }), changes }))
+    }
+
+    /// A symlink.
+    pub(super) fn link(&self, path: &Path, old: Option<&Stat>, target: &Path, create: bool) -> Result<Option<Found>> {
+        let mut changes = Vec::new();
+        let mut replace = Replace::SameKind;
+        match old {
+            None if !create => return Err(missing(path)),
+            None => changes.push(Change::new("state", "absent", format!("symlink to {}", shown(target)))),
+            Some(old) if old.is_symlink() => {
+                let leads = old.link_target.as_deref().unwrap_or(Path::new(""));
+                if leads == target {
+                    self.attribute_changes(old, None, &mut changes);
+                    return Ok(some(path, old, Action::Set { mode: None }, changes));
+                }
+                changes.push(Change::new("symlink", shown(leads), shown(target)));
+            }
+            Some(old) => {
+                let (how, change) = self.replaceable(path, old, FileKind::Symlink)?;
+                replace = how;
+                changes.push(change);
+            }
+        }
+        let action = Action::Link { target: target.to_owned(), replace };
+        Ok(Some(Found { step: step(path, old, action), changes }))
+    }
+
+    /// Owner, group and mode that are not as wanted.
+    pub(super) fn attribute_changes(&self, old: &Stat, mode: Option<u32>, changes: &mut Vec<Change>) {
+        if let Some(mode) = mode.filter(|mode| *mode != old.mode) {
+            changes.push(Change::new("mode", format_args!("{:04o}", old.mode), format_args!("{mode:04o}")));
+        }
+        let owners = &self.wanted.owners;
+        let now = self.names.resolve(self.fs, owners);
+        // Somebody whom the machine does not know yet owns nothing: whoever is to be made before the apply.
+        if let (Some(wanted), Some(uid)) = (&owners.user, now.uid)
+            && uid.as_ref() != Ok(&old.uid)
+        {
+            changes.push(Change::new("owner", users::user_name(old.uid), wanted));
+        }
+        if let (Some(wanted), Some(gid)) = (&owners.group, now.gid)
+            && gid.as_ref() != Ok(&old.gid)
+        {
+            changes.push(Change::new("group", users::group_name(old.gid), wanted));
+        }
+    }
+}
+
+fn step(path: &Path, old: Option<&Stat>, action: Action) -> Step {
+    Step { path: path.to_owned(), seen: old.map(|old| old.kind), action }
+}
+
+/// The step, if there is anything to change.
+fn some(path: &Path, old: &Stat, action: Action, changes: Vec<Change>) -> Option<Found> {
+    if changes.is_empty() { None } else { Some(Found { step: step(path, Some(old), action), changes }) }
+}
+
+fn missing(path: &Path) -> Error {
+    Error::new(format!("{} does not exist, and `state` is undefined: create it, or set `state` to exists", shown(path)))
+}

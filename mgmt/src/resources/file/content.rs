@@ -1,0 +1,286 @@
+//! `Content`: what a file holds, known whole or by its digest alone, and whether it is secret.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroize;
+
+use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Secret};
+use crate::resources::file::base64;
+
+/// What a file is to hold: text or any bytes. It is never copied, only shared.
+///
+/// Made from a string, from bytes, or from a [`Secret`] of either; made from a secret it is never shown in logs, plans or
+/// data, and is wiped from memory in the end. In data it is a string, or `{"base64": "…"}` where it is not UTF-8.
+#[derive(Clone)]
+pub struct Content(Form);
+
+#[derive(Clone)]
+enum Form {
+    Whole(Arc<Whole>),
+    /// What was received in an earlier run; the value itself was not kept.
+    Known {
+        digest: Digest,
+        secret: bool,
+    },
+}
+
+struct Whole {
+    bytes: Vec<u8>,
+    secret: bool,
+    digest: OnceLock<Digest>,
+}
+
+impl Drop for Whole {
+    fn drop(&mut self) {
+        if self.secret {
+            self.bytes.zeroize();
+        }
+    }
+}
+
+impl Content {
+    fn new(bytes: Vec<u8>, secret: bool) -> Content {
+        Content(Form::Whole(Arc::new(Whole { bytes, secret, digest: OnceLock::new() })))
+    }
+
+    /// Whether it came from a [`Secret`].
+    pub fn is_secret(&self) -> bool {
+        match &self.0 {
+            Form::Whole(whole) => whole.secret,
+            Form::Known { secret, .. } => *secret,
+        }
+    }
+
+    /// The bytes, unless only their digest is known.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Form::Whole(whole) => Some(&whole.bytes),
+            Form::Known { .. } => None,
+        }
+    }
+
+    /// The SHA-256 of the bytes; computed once.
+    pub(super) fn sha256(&self) -> Digest {
+        match &self.0 {
+            Form::Whole(whole) => {
+                *whole.digest.get_or_init(|| <sha2::Sha256 as sha2::Digest>::digest(&whole.bytes).into())
+            }
+            Form::Known { digest, .. } => *digest,
+        }
+    }
+}
+
+impl Default for Content {
+    /// Empty.
+    fn default() -> Content {
+        Content::new(Vec::new(), false)
+    }
+}
+
+impl PartialEq for Content {
+    fn eq(&self, other: &Content) -> bool {
+        let same = match (&self.0, &other.0) {
+            (Form::Whole(a), Form::Whole(b)) => Arc::ptr_eq(a, b) || a.bytes == b.bytes,
+            _ => self.sha256() == other.sha256(),
+        };
+        same && self.is_secret() == other.is_secret()
+    }
+}
+
+macro_rules! accepts {
+    ($($from:ty, $secret:literal, $value:ident => $bytes:expr;)+) => {$(
+        impl Accepts<$from> for Content {
+            fn accept($value: $from) -> Content {
+                Content::new($bytes, $secret)
+            }
+
+            fn digest(&self) -> Option<Digest> {
+                Some(self.sha256())
+            }
+
+            fn from_digest(digest: Digest) -> Option<Content> {
+                Some(Content(Form::Known { digest, secret: $secret }))
+            }
+        }
+    )+};
+}
+
+accepts! {
+    &str, false, value => value.as_bytes().to_vec();
+    String, false, value => value.into_bytes();
+    &String, false, value => value.as_bytes().to_vec();
+    &[u8], false, value => value.to_vec();
+    Vec<u8>, false, value => value;
+    &Vec<u8>, false, value => value.clone();
+    Secret<String>, true, value => value.expose().as_bytes().to_vec();
+    Secret<Vec<u8>>, true, value => value.expose().clone();
+}
+
+impl<const N: usize> Accepts<&[u8; N]> for Content {
+    fn accept(value: &[u8; N]) -> Content {
+        Content::new(value.to_vec(), false)
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const BYTES_MAX: usize = 60;
+        match &self.0 {
+            _ if self.is_secret() => f.write_str(SECRET_PLACEHOLDER),
+            Form::Known { digest, .. } => write!(f, "sha256 {}", hex(digest)),
+            Form::Whole(whole) => match std::str::from_utf8(&whole.bytes) {
+                Ok(text) if text.len() <= BYTES_MAX => write!(f, "{text:?}"),
+                _ => write!(f, "({} bytes)", whole.bytes.len()),
+            },
+        }
+    }
+}
+
+/// 64 hexadecimal digits.
+pub(super) fn hex(digest: &Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Encoded<'a> {
+    base64: Cow<'a, str>,
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes = match &self.0 {
+            _ if self.is_secret() => return serializer.serialize_str(SECRET_PLACEHOLDER),
+            Form::Known { digest, .. } => return serializer.collect_str(&format_args!("(sha256 {})", hex(digest))),
+            Form::Whole(whole) => &whole.bytes,
+        };
+        match std::str::from_utf8(bytes) {
+            // What stands for a secret must stand for nothing else.
+            Ok(text) if text != SECRET_PLACEHOLDER => serializer.serialize_str(text),
+            _ => Encoded { base64: base64::encode(bytes).into() }.serialize(serializer),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Content {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Content, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Content;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the content as a string, or {\"base64\": \"…\"}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Content, E> {
+                self.visit_string(text.to_owned())
+            }
+            fn visit_string<E: de::Error>(self, text: String) -> Result<Content, E> {
+                if text == SECRET_PLACEHOLDER {
+                    return Err(E::custom(format!(
+                        "`{SECRET_PLACEHOLDER}` stands where a secret was left out, it is not the content itself: wire it, or write it as base64"
+                    )));
+                }
+                Ok(Content::accept(text))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Content, A::Error> {
+                let encoded = Encoded::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let bytes = base64::decode(&encoded.base64)
+                    .ok_or_else(|| de::Error::custom("what follows `base64` is not base64 with padding"))?;
+                Ok(Content::accept(bytes))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Content {
+    fn schema_name() -> Cow<'static, str> {
+        "Content".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({
+            "description": "what a file holds: text, or any bytes as base64",
+            "oneOf": [
+                { "type": "string" },
+                {
+                    "type": "object",
+                    "properties": { "base64": { "type": "string", "contentEncoding": "base64" } },
+                    "required": ["base64"],
+                    "additionalProperties": false,
+                },
+            ],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const CANARY: &str = "canary-3f9a";
+
+    fn round(content: &Content) -> Content {
+        serde_json::from_value(serde_json::to_value(content).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn text_is_a_string_in_data_and_anything_else_is_base64() {
+        for (content, data) in [
+            (Content::accept("hi\n"), json!("hi\n")),
+            (Content::default(), json!("")),
+            (Content::accept(vec![0xff, 0x00]), json!({"base64": "/wA="})),
+            (Content::accept(SECRET_PLACEHOLDER), json!({"base64": "KHNlY3JldCk="})),
+        ] {
+            assert_eq!(serde_json::to_value(&content).unwrap(), data);
+            assert_eq!(round(&content), content);
+        }
+    }
+
+    #[test]
+    fn data_that_is_no_content_is_refused_with_the_reason() {
+        let refused = |data| serde_json::from_value::<Content>(data).unwrap_err().to_string();
+        assert!(refused(json!(SECRET_PLACEHOLDER)).contains("not the content itself"));
+        assert!(refused(json!({"base64": "!"})).contains("not base64"));
+        assert!(refused(json!({"base46": "aa=="})).contains("unknown field"));
+        assert!(refused(json!(12)).contains("the content as a string"));
+    }
+
+    #[test]
+    fn a_secret_is_shown_nowhere_known_whole_or_by_its_digest() {
+        let whole = Content::accept(Secret::new(CANARY.to_owned()));
+        let known = <Content as Accepts<Secret<String>>>::from_digest(whole.sha256()).unwrap();
+        for content in [whole, known] {
+            assert!(content.is_secret());
+            assert_eq!(format!("{content:?}"), SECRET_PLACEHOLDER);
+            assert_eq!(serde_json::to_value(&content).unwrap(), json!(SECRET_PLACEHOLDER));
+        }
+    }
+
+    #[test]
+    fn the_digest_recalls_an_equal_content_without_its_bytes() {
+        let content = Content::accept(CANARY);
+        let digest = <Content as Accepts<&str>>::digest(&content).unwrap();
+        let known = <Content as Accepts<String>>::from_digest(digest).unwrap();
+        assert_eq!(known, content);
+        assert_eq!(known.bytes(), None);
+        assert_ne!(known, Content::accept("other"));
+        assert_ne!(
+            known,
+            Content::accept(Secret::new(CANARY.to_owned())),
+            "a secret is another content: its default mode differs"
+        );
+    }
+
+    #[test]
+    fn debug_is_short() {
+        assert_eq!(format!("{:?}", Content::accept("a\n")), "\"a\\n\"");
+        assert_eq!(format!("{:?}", Content::accept("x".repeat(61))), "(61 bytes)");
+        assert_eq!(format!("{:?}", Content::accept(&[0xffu8; 3])), "(3 bytes)");
+    }
+}

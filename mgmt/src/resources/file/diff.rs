@@ -1,0 +1,134 @@
+//! Two contents, shown: as a text diff where they are text and small, else in a few words.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use sha2::Digest as _;
+use similar::TextDiff;
+
+use crate::resource::{Change, Digest};
+use crate::resources::file::content::hex;
+
+/// Contents beyond this are not compared line by line.
+pub(super) const BYTES_MAX: u64 = 1024 * 1024;
+/// Longer diffs are not shown.
+const LINES_MAX: usize = 2_000;
+/// After this a diff may be longer than need be, but it ends.
+const TIME_MAX: Duration = Duration::from_millis(200);
+
+/// One of the two contents, as far as it is known.
+#[derive(Debug, Default)]
+pub(super) struct Side<'a> {
+    pub(super) size: Option<u64>,
+    pub(super) digest: Option<Digest>,
+    /// Only if it is not too big.
+    pub(super) bytes: Option<Cow<'a, [u8]>>,
+}
+
+impl Side<'_> {
+    fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes.as_deref()?).ok().filter(|text| !text.contains('\0'))
+    }
+
+    fn summary(&self, with_digest: bool) -> String {
+        let mut words = Vec::new();
+        if self.bytes.is_some() && self.text().is_none() {
+            words.push("binary".to_owned());
+        }
+        match self.size {
+            Some(1) => words.push("1 byte".to_owned()),
+            Some(size) => words.push(format!("{size} bytes")),
+            None => {}
+        }
+        let digest = self.digest.or_else(|| self.bytes.as_deref().map(|bytes| sha2::Sha256::digest(bytes).into()));
+        if let Some(digest) = digest.filter(|_| with_digest) {
+            words.push(format!("sha256 {}", hex(&digest)));
+        }
+        words.join(", ")
+    }
+}
+
+/// The change from one content to another; `old` is `None` if there was none.
+pub(super) fn change(old: Option<&Side<'_>>, new: &Side<'_>) -> Change {
+    let text = old.map_or(Some(""), Side::text).zip(new.text());
+    let diff = text.and_then(|(old, new)| unified(old, new));
+    let summary = |side: &Side<'_>| side.summary(diff.is_none());
+    let change = Change::new("content", old.map_or("nothing".to_owned(), summary), summary(new));
+    match diff {
+        Some(diff) if !diff.is_empty() => change.with_diff(diff),
+        _ => change,
+    }
+}
+
+/// A unified diff of two texts, unless it is too long.
+fn unified(old: &str, new: &str) -> Option<String> {
+    let diff = TextDiff::configure().timeout(TIME_MAX).diff_lines(old, new);
+    let mut text = String::new();
+    let mut lines = 0;
+    for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
+        let hunk = hunk.to_string();
+        lines += hunk.lines().count();
+        if lines > LINES_MAX {
+            return None;
+        }
+        escape(&hunk, &mut text);
+    }
+    Some(text)
+}
+
+/// Control characters could make a terminal show something else than what is there.
+fn escape(from: &str, to: &mut String) {
+    for c in from.chars() {
+        if c.is_control() && c != '\n' && c != '\t' {
+            // Writing to a string can't fail.
+            let _ = write!(to, "{}", c.escape_default());
+        } else {
+            to.push(c);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn side(bytes: &[u8]) -> Side<'_> {
+        Side { size: Some(bytes.len() as u64), digest: None, bytes: Some(bytes.into()) }
+    }
+
+    #[test]
+    fn two_texts_are_shown_as_a_unified_diff() {
+        let change = change(Some(&side(b"a\nb\nc\n")), &side(b"a\nB\nc\n"));
+        assert_eq!(change.to_string(), "content: 6 bytes → 6 bytes");
+        assert_eq!(change.diff.as_deref(), Some("@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"));
+    }
+
+    #[test]
+    fn a_new_file_is_all_new_lines_and_a_missing_newline_is_said() {
+        let change = change(None, &side(b"a\nb"));
+        assert_eq!(change.to_string(), "content: nothing → 3 bytes");
+        let diff = change.diff.unwrap();
+        assert!(diff.starts_with("@@ -0,0 +1,2 @@\n+a\n+b"), "{diff}");
+        assert!(diff.contains("No newline at end of file"), "{diff}");
+    }
+
+    #[test]
+    fn what_is_binary_or_big_or_differs_too_much_is_told_in_words() {
+        let binary = change(Some(&side(b"\xff\x00")), &side(b"x"));
+        assert!(binary.diff.is_none());
+        assert!(binary.from.starts_with("binary, 2 bytes, sha256 "), "{binary}");
+        assert!(binary.to.starts_with("1 byte, sha256 2d711642b726b044"), "{binary}");
+        let big = change(Some(&Side { size: Some(5 << 20), ..Side::default() }), &side(b"x"));
+        assert_eq!((big.from.as_str(), big.diff.as_ref()), ("5242880 bytes", None));
+        let (old, new): (String, String) = ((0..3000).map(|n| format!("a{n}\n")).collect(), "x\n".into());
+        let long = change(Some(&side(old.as_bytes())), &side(new.as_bytes()));
+        assert!(long.diff.is_none() && long.from.contains("sha256"), "{long}");
+    }
+
+    #[test]
+    fn a_diff_can_not_drive_the_terminal() {
+        let diff = change(None, &side("a\x1b[2J\r\n".as_bytes())).diff.unwrap();
+        assert!(diff.contains("+a\\u{1b}[2J\\r\n"), "{diff:?}");
+    }
+}

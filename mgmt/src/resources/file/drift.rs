@@ -1,0 +1,124 @@
+//! What a check of a file found: the steps that would repair it, and how they are shown.
+
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Change, Drift};
+use crate::resources::file::input::Input;
+use crate::resources::file::path::shown;
+use crate::sys::fs::{FileKind, Replace};
+
+/// What is not as declared at a path, and how it will be repaired.
+#[derive(Debug, Default)]
+pub struct FileDrift {
+    pub(super) steps: Vec<Step>,
+    pub(super) changes: Vec<Change>,
+}
+
+impl Drift for FileDrift {
+    fn changes(&self) -> Vec<Change> {
+        self.changes.clone()
+    }
+}
+
+impl FileDrift {
+    pub(super) fn add(&mut self, found: Option<Found>) {
+        if let Some(found) = found {
+            self.steps.push(found.step);
+            self.changes.extend(found.changes);
+        }
+    }
+}
+
+/// What is wrong at one path.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) step: Step,
+    pub(super) changes: Vec<Change>,
+}
+
+/// One repair.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub(super) path: PathBuf,
+    /// What was there when it was looked at.
+    pub(super) seen: Option<FileKind>,
+    pub(super) action: Action,
+}
+
+/// What a repair does. Modes that are not given are kept, or are the default of what is new.
+#[derive(Clone, Debug)]
+pub(super) enum Action {
+    /// Writes a regular file; without input an empty one.
+    Write { input: Option<Input>, mode: Option<u32>, replace: Replace },
+    /// Makes a directory, in the place of what is there.
+    MakeDir { mode: Option<u32> },
+    /// Makes a symlink.
+    Link { target: PathBuf, replace: Replace },
+    /// Sets owner, group and mode.
+    Set { mode: Option<u32> },
+    /// Removes what is there, at most so many entries.
+    Remove { cap: usize },
+    /// Makes an earlier change durable.
+    Sync,
+}
+
+/// What differs in a tree, as lines of text: one entry a line.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    made: Lines,
+    altered: Lines,
+    removed: Lines,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    count: usize,
+}
+
+/// How many new or altered entries are shown. What is removed is shown in full: its number has a limit of its own.
+const LINES_MAX: usize = 200;
+
+impl Lines {
+    fn push(&mut self, line: impl FnOnce() -> String, lines_max: usize) {
+        self.count += 1;
+        if self.count <= lines_max {
+            self.text.push_str(&line());
+            self.text.push('\n');
+        }
+    }
+
+    fn into_change(mut self, is: &str, wanted: &str, lines_max: usize) -> Option<Change> {
+        if self.count == 0 {
+            return None;
+        }
+        if self.count > lines_max {
+            self.text.push_str(&format!("… and {} more\n", self.count - lines_max));
+        }
+        Some(Change::new("entries", format!("{} {is}", self.count), wanted).with_diff(self.text))
+    }
+}
+
+impl Listing {
+    /// Notes what was found at an entry.
+    pub(super) fn note(&mut self, entry: &Path, changes: &[Change]) {
+        if changes.iter().any(|change| change.field == "state") {
+            self.made.push(|| format!("+ {}", shown(entry)), LINES_MAX);
+        } else {
+            let fields = || changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>().join(", ");
+            self.altered.push(|| format!("~ {} ({})", shown(entry), fields()), LINES_MAX);
+        }
+    }
+
+    /// Notes an entry that will be removed.
+    pub(super) fn removed(&mut self, entry: &Path) {
+        self.removed.push(|| format!("- {}", shown(entry)), usize::MAX);
+    }
+
+    pub(super) fn into_changes(self) -> impl Iterator<Item = Change> {
+        let made = self.made.into_change("missing", "made", LINES_MAX);
+        let altered = self.altered.into_change("different", "as declared", LINES_MAX);
+        let removed = self.removed.into_change("too many", "removed", usize::MAX);
+        [made, altered, removed].into_iter().flatten()
+    }
+}

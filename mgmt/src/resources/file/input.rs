@@ -1,0 +1,146 @@
+//! The content that a file is to get, looked at: how big it is, its digest, and a sample of it to show.
+
+use std::borrow::Cow;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Digest, Error, Result};
+use crate::resources::file::content::Content;
+use crate::resources::file::path::{Spelled, shown};
+use crate::resources::file::seen::Seen;
+use crate::resources::file::stop::Stop;
+use crate::resources::file::wanted::Origin;
+use crate::sys::fs::{FileKind, ReadFs, Stat};
+
+/// A content, as it is now.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    Given(Content),
+    Files(Vec<(PathBuf, Stat)>),
+}
+
+impl Input {
+    /// Finds the files that it is made of.
+    pub(super) fn look(fs: &ReadFs, origin: &Origin) -> Result<Input> {
+        match origin {
+            Origin::Given(content) => Ok(Input::Given(content.clone())),
+            Origin::Files(files) => {
+                let mut found = Vec::with_capacity(files.len());
+                for file in files {
+                    find(fs, file, &mut found)?;
+                }
+                Ok(Input::Files(found))
+            }
+        }
+    }
+
+    /// Made from a secret.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self, Input::Given(content) if content.is_secret())
+    }
+
+    /// In bytes, if it is known.
+    pub(super) fn size(&self) -> Option<u64> {
+        match self {
+            Input::Given(content) => content.bytes().map(|bytes| bytes.len() as u64),
+            Input::Files(files) => Some(files.iter().map(|(_, stat)| stat.size).sum()),
+        }
+    }
+
+    /// The permissions of the original, if there is one.
+    pub(super) fn mode(&self) -> Option<u32> {
+        match self {
+            Input::Files(files) if files.len() == 1 => Some(files[0].1.mode & 0o777),
+            _ => None,
+        }
+    }
+
+    /// The original is the very same file.
+    pub(super) fn is_same_file(&self, stat: &Stat) -> bool {
+        matches!(self, Input::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())
+    }
+
+    /// Its SHA-256.
+    pub(super) fn digest(&self, fs: &ReadFs, seen: &Seen, stop: &Stop) -> Result<Digest> {
+        match self {
+            Input::Given(content) => Ok(content.sha256()),
+            Input::Files(files) => match &files[..] {
+                [(path, stat)] => seen.digest(fs, path, stat, stop),
+                files => seen.joined(fs, files, stop),
+            },
+        }
+    }
+
+    /// All of it, if it is there to be shown and not too big.
+    pub(super) fn sample(&self, fs: &ReadFs, bytes_max: u64) -> Option<Cow<'_, [u8]>> {
+        if self.is_secret() || self.size()? > bytes_max {
+            return None;
+        }
+        match self {
+            Input::Given(content) => content.bytes().map(Cow::Borrowed),
+            Input::Files(files) => {
+                let mut all = Vec::new();
+                for (path, _) in files {
+                    all.extend(fs.read_file(path, bytes_max).ok()?);
+                }
+                Some(all.into())
+            }
+        }
+    }
+
+    /// It can be written now: not only its digest is known.
+    pub(super) fn must_be_whole(&self) -> Result<()> {
+        match self {
+            Input::Given(content) if content.bytes().is_none() => Err(Error::needs_value("content")),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result<()> {
+    let stat = original(fs, &file.path, if file.dir { FileKind::Directory } else { FileKind::File })?;
+    if !file.dir {
+        found.push((file.path.clone(), stat));
+        return Ok(());
+    }
+    for entry in fs.read_dir(&file.path)? {
+        let path = file.path.join(&entry.name);
+        match entry.kind {
+            FileKind::Directory => {}
+            _ if is_temporary(&entry.name) => {}
+            _ => {
+                let stat = original(fs, &path, FileKind::File)?;
+                found.push((path, stat));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Something to copy from, of the wanted type.
+pub(super) fn original(fs: &ReadFs, path: &Path, wanted: FileKind) -> Result<Stat> {
+    let path_shown = shown(path);
+    let Some(stat) = fs.stat(path)? else {
+        return Err(Error::new(format!(
+            "the source {path_shown} does not exist: what was copied from it is left as it is; bring it back, or name another"
+        )));
+    };
+    match stat.kind {
+        kind if kind == wanted => Ok(stat),
+        FileKind::Directory => Err(Error::new(format!(
+            "the source {path_shown} is a directory: write it as {path_shown}/ if that is meant"
+        ))),
+        FileKind::Symlink => {
+            let target = stat.link_target.as_deref().map(shown).unwrap_or_default();
+            Err(Error::new(format!("the source {path_shown} is a symlink to {target}: name what it leads to")))
+        }
+        kind => Err(Error::new(format!("the source {path_shown} is a {kind}, not a {wanted}: name a {wanted}"))),
+    }
+}
+
+/// A file that is being written beside its place, by this program.
+pub(super) fn is_temporary(name: &OsStr) -> bool {
+    let name = name.as_bytes();
+    name.starts_with(b".mgmt-") && (name.ends_with(b".tmp") || name.ends_with(b".lnk"))
+}

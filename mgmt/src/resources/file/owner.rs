@@ -1,0 +1,78 @@
+//! `Owner`: a user or a group, by name or by number.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::resource::Accepts;
+use crate::sys::users::{self, UserError};
+
+/// A user or a group: `"www-data"`, or its number. A text of digits is a number, unless somebody has that name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged, expecting = "a name, or a number from 0 to 4294967294")]
+pub enum Owner {
+    /// By number: 0 to 4294967294.
+    Id(u32),
+    /// By name.
+    Name(String),
+}
+
+impl Owner {
+    /// The user's number.
+    pub(super) fn uid(&self) -> Result<u32, UserError> {
+        match self {
+            Owner::Id(id) => Ok(*id),
+            Owner::Name(name) => users::uid_of(name),
+        }
+    }
+
+    /// The group's number.
+    pub(super) fn gid(&self) -> Result<u32, UserError> {
+        match self {
+            Owner::Id(id) => Ok(*id),
+            Owner::Name(name) => users::gid_of(name),
+        }
+    }
+
+    /// What is wrong with it whatever the machine knows.
+    pub(super) fn problem(&self) -> Option<String> {
+        match self {
+            Owner::Id(u32::MAX) => {
+                Some(format!("{} is not the number of anybody: 0 to {} are", u32::MAX, u32::MAX - 1))
+            }
+            Owner::Name(name) if name.is_empty() => {
+                Some("is empty: give a name or a number, or leave it out".to_owned())
+            }
+            Owner::Name(name) if name.contains('\0') => Some("holds a NUL byte, which no name can hold".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Owner::Id(id) => id.fmt(f),
+            Owner::Name(name) => f.write_str(name),
+        }
+    }
+}
+
+impl Accepts<u32> for Owner {
+    fn accept(id: u32) -> Owner {
+        Owner::Id(id)
+    }
+}
+
+impl Accepts<&str> for Owner {
+    fn accept(name: &str) -> Owner {
+        Owner::Name(name.to_owned())
+    }
+}
+
+impl Accepts<String> for Owner {
+    fn accept(name: String) -> Owner {
+        Owner::Name(name)
+    }
+}

@@ -1,0 +1,140 @@
+//! What a purge removes: what is in a directory and nobody wants there.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+
+use crate::resource::{Error, Result};
+use crate::resources::file::check::Look;
+use crate::resources::file::drift::{Action, Listing, Step};
+use crate::resources::file::input::is_temporary;
+use crate::resources::file::path::shown;
+use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs};
+
+/// What resources of the graph own below a directory, relative to it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Spare(BTreeSet<PathBuf>);
+
+impl Spare {
+    /// As far as the spelling tells.
+    pub(super) fn spelled(owned: &[PathBuf], dir: &Path) -> Spare {
+        let below = owned.iter().filter_map(|path| path.strip_prefix(dir).ok());
+        Spare(below.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect())
+    }
+
+    /// However it is spelled: with the symlinks in the paths resolved. It looks at each of them.
+    pub(super) fn real(fs: &ReadFs, owned: &[PathBuf], dir: &Path) -> Result<Spare> {
+        let mut spare = Spare::spelled(owned, dir);
+        // The directory itself is not followed if it is a link; nobody asks then.
+        let real_dir = fs.same_file_key(dir)?.path;
+        let keys = owned.iter().filter_map(|path| fs.same_file_key(path).ok());
+        let below = keys.filter_map(|key| key.path.strip_prefix(&real_dir).ok().map(Path::to_owned));
+        spare.0.extend(below.filter(|path| !path.as_os_str().is_empty()));
+        Ok(spare)
+    }
+
+    pub(super) fn owns(&self, entry: &Path) -> bool {
+        self.0.contains(entry)
+    }
+
+    /// Something below `entry` is owned.
+    fn is_below(&self, entry: &Path) -> bool {
+        // Paths are ordered by their components: what is below follows at once.
+        self.0
+            .range::<Path, _>((Bound::Excluded(entry), Bound::Unbounded))
+            .next()
+            .is_some_and(|path| path.starts_with(entry))
+    }
+
+    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
+    }
+}
+
+/// One thing that goes, with all that is in it.
+struct Extra {
+    path: PathBuf,
+    kind: FileKind,
+    /// It and what is below.
+    entries: Vec<PathBuf>,
+}
+
+impl Look<'_> {
+    /// Finds what is in the directory beside `source` and what others own.
+    pub(super) fn purge(
+        &self,
+        recurse: bool,
+        source: &HashSet<PathBuf>,
+        steps: &mut Vec<Step>,
+        listing: &mut Listing,
+    ) -> Result<()> {
+        let mut extras = self.extras(recurse, source, &Spare::spelled(self.owned, &self.wanted.path))?;
+        if !extras.is_empty() {
+            // Before anything goes: does anybody own it by another spelling?
+            extras = self.extras(recurse, source, &Spare::real(self.fs, self.owned, &self.wanted.path)?)?;
+        }
+        for extra in extras {
+            for entry in &extra.entries {
+                listing.removed(entry.strip_prefix(&self.wanted.path).unwrap_or(entry));
+            }
+            let action = Action::Remove { cap: extra.entries.len() };
+            steps.push(Step { path: extra.path, seen: Some(extra.kind), action });
+        }
+        Ok(())
+    }
+
+    fn extras(&self, recurse: bool, source: &HashSet<PathBuf>, spare: &Spare) -> Result<Vec<Extra>> {
+        let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
+        let mut extras = Vec::new();
+        let mut count = 0;
+        let mut dirs = vec![PathBuf::new()];
+        while let Some(dir) = dirs.pop() {
+            self.stop.check()?;
+            for DirEntry { name, kind } in self.entries(&top.join(&dir))? {
+                let entry = dir.join(&name);
+                let is_dir = kind == FileKind::Directory;
+                // What another resource owns is its business, with all that is in it.
+                if spare.owns(&entry) || (!is_dir && is_temporary(&name)) || (is_dir && !recurse) {
+                    continue;
+                }
+                let path = top.join(&entry);
+                if source.contains(&entry) || (is_dir && spare.is_below(&entry)) {
+                    if is_dir {
+                        self.refuse_mount(&path)?;
+                        dirs.push(entry);
+                    }
+                    continue;
+                }
+                let tree = match self.fs.list_tree(&path, cap) {
+                    Err(error) if error.is_missing() => continue,
+                    other => other.map_err(|error| self.not_removable(error))?,
+                };
+                count += tree.entries.len();
+                if count > cap {
+                    return Err(self.not_removable(FsError::TooMany { path: top.clone(), cap }));
+                }
+                extras.push(Extra { kind, entries: tree.paths().collect(), path });
+            }
+        }
+        Ok(extras)
+    }
+
+    fn entries(&self, dir: &Path) -> Result<Vec<DirEntry>> {
+        match self.fs.read_dir(dir) {
+            // Not there yet, or no more: nothing to remove.
+            Err(error) if error.is_missing() => Ok(Vec::new()),
+            other => Ok(other?),
+        }
+    }
+
+    /// A purge does not go into what is mounted below its directory.
+    fn refuse_mount(&self, dir: &Path) -> Result<()> {
+        match self.fs.list_tree(dir, 1) {
+            Err(error @ FsError::MountPoint { .. }) => Err(Error::new(format!(
+                "{error}; nothing is purged: unmount it first, or declare {}/ as a resource of its own, which is then spared",
+                shown(dir)
+            ))),
+            _ => Ok(()),
+        }
+    }
+}

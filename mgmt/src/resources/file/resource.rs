@@ -1,0 +1,160 @@
+//! The kind `file`: its fields, and what the engine calls.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::Resource;
+use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
+use crate::resources::file::apply::Work;
+use crate::resources::file::check::Look;
+use crate::resources::file::content::Content;
+use crate::resources::file::drift::FileDrift;
+use crate::resources::file::mode::Mode;
+use crate::resources::file::names::Names;
+use crate::resources::file::owner::Owner;
+use crate::resources::file::seen::Seen;
+use crate::resources::file::stop::StopOnDrop;
+use crate::resources::file::wanted::{Origin, What};
+
+/// Whether something is to be at the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FileState {
+    /// It is there. The default.
+    Exists,
+    /// Nothing is there.
+    Absent,
+    /// It is kept as declared, but never created: that it is missing is an error.
+    #[serde(alias = "")]
+    Undefined,
+}
+
+/// A file, a directory with or without what is in it, or a symlink.
+///
+/// A path that ends in `/` is a directory; with [`symlink`](FileBuilder::symlink) it is a symlink; else it is a regular
+/// file. Everything is written beside its place, gets its owner and its mode, is made durable, and is then put in place at
+/// once: whoever looks sees the old or the new. A new file gets mode 0644, or that of its `source`, or 0600 if its
+/// content is a secret; a new directory gets 0755; the umask has no say. The directory that holds it must exist: declare it too.
+///
+/// What is of another type is replaced only with `force`; but a symlink where a regular file with a declared content
+/// belongs is always replaced, and never followed.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "file")]
+pub struct File {
+    /// Its name is its path, unless `path` says otherwise: absolute, without `..`; a slash at the end means a directory.
+    #[resource(name)]
+    pub(super) name: String,
+    /// The path, if the name is something else.
+    pub(super) path: Option<String>,
+    /// Takes the place of the directory part of the path. Ends in `/`.
+    pub(super) dirname: Option<String>,
+    /// Takes the place of the last part of the path. Does not begin with `/`.
+    pub(super) basename: Option<String>,
+    /// Whether it exists, is absent, or is only kept in order where it exists (`undefined`). Default: it exists.
+    pub(super) state: Option<FileState>,
+    /// What the file holds. Left out: whatever it holds (a new one is empty). `""`: it is empty.
+    pub(super) content: Option<Content>,
+    /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must exist.
+    /// Of a directory the files directly in it are copied, and what is deeper with `recurse`. Files and directories that
+    /// are new get the mode of the original; `owner` and `group` hold for all that is copied.
+    pub(super) source: Option<String>,
+    /// Files whose contents, one after the other, are the content. One that ends in `/` is a directory: all regular files
+    /// directly in it, by name.
+    pub(super) fragments: Option<Vec<String>>,
+    /// Where a symlink leads: absolute or relative, there or not.
+    pub(super) symlink: Option<String>,
+    /// Permissions: `0o644`, `"0644"` or `"u=rw,go=r"`. Default: as they are, but 0600 if the content is a secret.
+    pub(super) mode: Option<Mode>,
+    /// The user who owns it, by name or number. Default: whoever does.
+    pub(super) owner: Option<Owner>,
+    /// Its group, by name or number. Default: as it is.
+    pub(super) group: Option<Owner>,
+    /// Of a directory: what is deeper counts too, in `source` and for `purge`. Default: only what is directly in it.
+    #[resource(default)]
+    pub(super) recurse: bool,
+    /// What is of another type, a directory with all that is in it among them, may be replaced. Default: that is an error.
+    #[resource(default)]
+    pub(super) force: bool,
+    /// Of a directory: what is in it and is neither in `source` nor owned by another resource is removed; sub-directories
+    /// only with `recurse`. Where another resource owns a directory, nothing in it is touched. Default: it stays.
+    #[resource(default)]
+    pub(super) purge: bool,
+    /// How many files and directories may be removed at a time; more is an error. Default: 10000.
+    #[resource(default = REMOVALS_MAX)]
+    pub(super) removals_max: u32,
+    /// Symlinks in the middle of the path are followed whoever made them. Default: as root only those that nobody else can
+    /// have planted.
+    #[resource(default)]
+    pub(super) follow_symlinks: bool,
+    /// Its path in normal form: without a slash at the end.
+    #[resource(send)]
+    full_path: String,
+}
+
+/// The default of `removals_max`.
+const REMOVALS_MAX: u32 = 10_000;
+
+impl FileBuilder {
+    /// Something is at the path. The default.
+    pub fn exists(self) -> Self {
+        self.state(FileState::Exists)
+    }
+
+    /// Nothing is at the path: whatever is there is removed, a directory with all that is in it.
+    pub fn absent(self) -> Self {
+        self.state(FileState::Absent)
+    }
+}
+
+impl Converge for File {
+    type Drift = FileDrift;
+
+    fn validate(&self) -> Result<(), String> {
+        self.wanted().map(drop)
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<FileDrift>> {
+        let wanted = self.wanted().map_err(Error::new)?;
+        cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
+        let (seen, names, owned): (Arc<Seen>, Arc<Names>, _) = (cx.local(), cx.shared(), cx.owned_paths());
+        let waiting = StopOnDrop::default();
+        let stop = waiting.stop();
+        cx.look(move |fs| {
+            let fs = wanted.reader(fs);
+            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, stop: &stop }.look()
+        })
+        .await
+    }
+
+    async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
+        let wanted = self.wanted().map_err(Error::new)?;
+        let waiting = StopOnDrop::default();
+        let stop = waiting.stop();
+        cx.change(move |fs| Work { fs: &wanted.writer(fs), wanted: &wanted, stop: &stop }.run(drift.steps)).await
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let Ok(wanted) = self.wanted() else { return Watch::none() };
+        let fs = cx.fs();
+        let watch = |path: &Path, tree: bool| if tree { fs.tree(path) } else { fs.path(path) };
+        match &wanted.what {
+            What::Directory(dir) => {
+                let looked_into = dir.source.is_some() || dir.recurse || dir.purge;
+                let own = watch(&wanted.path, looked_into);
+                dir.source.iter().fold(own, |all, source| all.and(watch(source, true)))
+            }
+            What::File(Some(Origin::Files(files))) => {
+                let own = watch(&wanted.path, false);
+                files.iter().fold(own, |all, file| all.and(watch(&file.path, file.dir)))
+            }
+            _ => watch(&wanted.path, false),
+        }
+    }
+
+    fn uids(&self) -> Vec<Uid> {
+        self.spelled().map(|spelled| Uid::Path(spelled.path)).into_iter().collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! The digests of files that were read, so that a file that has not changed is not read again.
+
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha2::{Digest as _, Sha256};
+
+use crate::resource::{Digest, Result};
+use crate::resources::file::stop::Stop;
+use crate::sys::fs::{FileReader, ReadFs, Stat};
+
+/// How much older than its reading the last change of a file must be for its times to vouch for its content.
+///
+/// Times are as coarse as the file system keeps them (nanoseconds taken from a clock that ticks every few milliseconds on
+/// most, a second on some, two seconds on FAT): a file can be written again within one tick and keep its times. A file
+/// that was changed so recently is read again at each check, until it has been quiet for long enough. What can't be seen:
+/// a file server whose clock is behind ours by more than this, and writes through memory maps that were not flushed yet.
+const QUIET_NS: i128 = 2_000_000_000;
+
+const CHUNK_BYTES: usize = 128 * 1024;
+
+/// What tells one version of a file from another. The time of the last change of its attributes is among it: unlike that
+/// of its content it can't be set back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Version {
+    identity: (u64, u64),
+    size: u64,
+    mtime_ns: i128,
+    ctime_ns: i128,
+}
+
+impl Version {
+    fn of(stat: &Stat) -> Version {
+        Version { identity: stat.identity(), size: stat.size, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
+    }
+
+    /// Whether it had rested for long enough when its reading began.
+    fn is_quiet(&self, begun_ns: i128) -> bool {
+        self.ctime_ns + QUIET_NS < begun_ns
+    }
+}
+
+/// Digests by path, for one resource.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    round: u32,
+    files: HashMap<PathBuf, Known>,
+    /// Of several files one after the other.
+    joined: Option<(Vec<Version>, Digest)>,
+}
+
+#[derive(Debug)]
+struct Known {
+    version: Version,
+    digest: Digest,
+    round: u32,
+}
+
+impl Seen {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A check begins.
+    pub(super) fn begin(&self) {
+        let mut inner = self.lock();
+        inner.round = inner.round.wrapping_add(1);
+    }
+
+    /// A check is over: what it did not ask for is forgotten.
+    pub(super) fn end(&self) {
+        let mut inner = self.lock();
+        let round = inner.round;
+        inner.files.retain(|_, known| known.round == round);
+    }
+
+    /// The SHA-256 of a regular file that was found to be so.
+    pub(super) fn digest(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stop) -> Result<Digest> {
+        self.digest_at(fs, path, stat, stop, now_ns())
+    }
+
+    fn digest_at(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stop, now_ns: i128) -> Result<Digest> {
+        {
+            let mut inner = self.lock();
+            let round = inner.round;
+            if let Some(known) = inner.files.get_mut(path).filter(|known| known.version == Version::of(stat)) {
+                known.round = round;
+                return Ok(known.digest);
+            }
+        }
+        let mut reader = fs.open(path)?;
+        let version = Version::of(reader.stat());
+        let mut hasher = Sha256::new();
+        let read = feed(&mut hasher, &mut reader, stop)?;
+        let digest = hasher.finalize().into();
+        // A write during the reading leaves a newer time, and so another version than the one that is remembered here.
+        let mut inner = self.lock();
+        let round = inner.round;
+        if version.is_quiet(now_ns) && read == version.size {
+            inner.files.insert(path.to_owned(), Known { version, digest, round });
+        } else {
+            inner.files.remove(path);
+        }
+        Ok(digest)
+    }
+
+    /// The SHA-256 of several files one after the other.
+    pub(super) fn joined(&self, fs: &ReadFs, files: &[(PathBuf, Stat)], stop: &Stop) -> Result<Digest> {
+        let mut versions: Vec<Version> = files.iter().map(|(_, stat)| Version::of(stat)).collect();
+        if let Some((_, digest)) = self.lock().joined.as_ref().filter(|(known, _)| *known == versions) {
+            return Ok(*digest);
+        }
+        let (begun, mut vouched) = (now_ns(), true);
+        let mut hasher = Sha256::new();
+        for ((path, _), version) in files.iter().zip(&mut versions) {
+            let mut reader = fs.open(path)?;
+            *version = Version::of(reader.stat());
+            vouched &= feed(&mut hasher, &mut reader, stop)? == version.size && version.is_quiet(begun);
+        }
+        let digest = hasher.finalize().into();
+        self.lock().joined = vouched.then_some((versions, digest));
+        Ok(digest)
+    }
+}
+
+/// Feeds a file to a digest until its end; says how many bytes that were. Files that the kernel makes up (`/proc`, `/sys`)
+/// have another size than they claim, and times that say nothing.
+fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stop) -> Result<u64> {
+    let mut read = 0;
+    let size = usize::try_from(reader.stat().size).unwrap_or(CHUNK_BYTES);
+    // A small file is read at once, and the read that finds its end is as small.
+    let mut chunk = vec![0; size.saturating_add(1).clamp(512, CHUNK_BYTES)];
+    loop {
+        stop.check()?;
+        match reader.read(&mut chunk)? {
+            0 => return Ok(read),
+            n => {
+                read += n as u64;
+                hasher.update(&chunk[..n]);
+            }
+        }
+    }
+}
+
+fn now_ns() -> i128 {
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
+        // Before 1970 nothing is quiet.
+        Err(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs as std_fs;
+
+    use super::*;
+    use crate::sys::fs::{Call, Faults, WriteFs};
+
+    const LATER_NS: i128 = 10_000_000_000;
+
+    #[test]
+    fn a_file_that_rested_is_read_once_and_again_when_it_changed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std_fs::write(&path, "one").unwrap();
+        let faults = Faults::new();
+        let fs = WriteFs::with_faults(faults.clone());
+        let (seen, stop) = (Seen::default(), Stop::default());
+        let digest = |now| seen.digest_at(&fs, &path, &fs.stat(&path).unwrap().unwrap(), &stop, now).unwrap();
+        let one = digest(now_ns() + LATER_NS);
+        let reads = faults.count(Call::Read);
+        assert_eq!(digest(now_ns() + LATER_NS), one);
+        assert_eq!(faults.count(Call::Read), reads, "it was not read again");
+        std_fs::write(&path, "two").unwrap();
+        assert_ne!(digest(now_ns() + LATER_NS), one);
+        assert!(faults.count(Call::Read) > reads);
+    }
+
+    #[test]
+    fn a_file_written_a_moment_ago_is_read_again_although_its_times_are_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        std_fs::write(&path, "one").unwrap();
+        let faults = Faults::new();
+        let fs = WriteFs::with_faults(faults.clone());
+        let (seen, stop) = (Seen::default(), Stop::default());
+        let stat = fs.stat(&path).unwrap().unwrap();
+        seen.digest(&fs, &path, &stat, &stop).unwrap();
+        let reads = faults.count(Call::Read);
+        seen.digest(&fs, &path, &stat, &stop).unwrap();
+        assert!(faults.count(Call::Read) > reads);
+    }
+
+    #[test]
+    fn what_a_check_does_not_ask_for_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let fs = WriteFs::new();
+        let (seen, stop) = (Seen::default(), Stop::default());
+        for name in ["a", "b"] {
+            std_fs::write(dir.path().join(name), name).unwrap();
+        }
+        let ask = |name: &str| {
+            let path = dir.path().join(name);
+            let stat = fs.stat(&path).unwrap().unwrap();
+            seen.digest_at(&fs, &path, &stat, &stop, now_ns() + LATER_NS).unwrap();
+        };
+        seen.begin();
+        ask("a");
+        ask("b");
+        seen.end();
+        assert_eq!(seen.lock().files.len(), 2);
+        seen.begin();
+        ask("b");
+        seen.end();
+        assert_eq!(seen.lock().files.keys().collect::<Vec<_>>(), [&dir.path().join("b")]);
+    }
+}

@@ -1,0 +1,13 @@
+//! The kind `file`, tested against the real file system.
+
+mod attributes;
+mod content;
+mod faults;
+mod fields;
+mod harness;
+mod purge;
+mod removal;
+mod secrets;
+mod sources;
+mod tree;
+mod types;

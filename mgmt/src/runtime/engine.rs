@@ -1,0 +1,475 @@
+//! The engine as programs see it: a builder, and a handle on what runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+use crate::gapi::{Fixed, Gapi, GapiData, GapiError, fixed};
+use crate::graph::{GraphConfig, Problems, validate};
+use crate::journal::{Journal, JournalError};
+use crate::resource::{Services, Slots};
+use crate::runtime::core::Core;
+use crate::runtime::drive::{Inboxes, Request, drive};
+use crate::runtime::event::{Event, Events};
+use crate::runtime::running::Running;
+use crate::runtime::status::{Progress, Status};
+use crate::runtime::store::Store;
+use crate::runtime::values::Values;
+use crate::runtime::watches::Watches;
+use crate::scheduler::{Config, Scheduler, StopStage};
+use crate::sys::clock::Clock;
+use crate::sys::facts;
+use crate::sys::fs::{WriteFs, hub};
+use crate::sys::rng;
+
+/// So many events are kept for a reader that lags behind.
+const EVENTS_KEPT: usize = 16_384;
+
+/// Why an engine does not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The graph is wrong.
+    #[error(transparent)]
+    Graph(#[from] Problems),
+    /// There is no graph.
+    #[error("no graph: {0}")]
+    Gapi(String),
+    /// What this host remembers can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The system refused something that an engine needs.
+    #[error("can't start: {0}")]
+    System(#[from] std::io::Error),
+    /// It has ended.
+    #[error("the engine has ended")]
+    Ended,
+}
+
+impl From<GapiError> for EngineError {
+    fn from(error: GapiError) -> EngineError {
+        match error {
+            GapiError::Problems(problems) => EngineError::Graph(problems),
+            GapiError::Failed(why) => EngineError::Gapi(why),
+        }
+    }
+}
+
+/// Settings of an engine, and where its graphs come from.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Builder<G = Fixed> {
+    pub(crate) gapi: G,
+    pub(crate) options: Settings,
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) prefix: Option<PathBuf>,
+    pub(crate) hostname: String,
+    pub(crate) noop: bool,
+    pub(crate) no_watch: bool,
+    pub(crate) converged_timeout: Duration,
+    pub(crate) running_max: usize,
+    pub(crate) inherit_env: bool,
+    pub(crate) watch: hub::Options,
+    pub(crate) events: broadcast::Sender<Event>,
+}
+
+impl<G: Gapi> Builder<G> {
+    /// Where its graphs come from.
+    pub fn gapi<H: Gapi>(self, gapi: H) -> Builder<H> {
+        Builder { gapi, options: self.options }
+    }
+
+    /// One graph that never changes by itself.
+    pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
+        self.gapi(fixed(config))
+    }
+
+    /// Its working directory: the journal and the resources' own files are there. Only one engine can use it at a time. Without one, nothing is
+    /// remembered beyond the engine's end.
+    pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
+        self.options.prefix = Some(prefix.into());
+        self
+    }
+
+    /// The name of this host. Default: what the system says.
+    pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
+        self.options.hostname = hostname.into();
+        self
+    }
+
+    /// Puts every resource in noop. Default: no.
+    pub fn noop(mut self, noop: bool) -> Self {
+        self.options.noop = noop;
+        self
+    }
+
+    /// Asks its source for one graph only. Default: it follows.
+    pub fn no_watch(mut self, no_watch: bool) -> Self {
+        self.options.no_watch = no_watch;
+        self
+    }
+
+    /// How long all resources must have been settled to be called converged. Default: zero.
+    pub fn converged_timeout(mut self, timeout: Duration) -> Self {
+        self.options.converged_timeout = timeout;
+        self
+    }
+
+    /// How many operations run at once. Default: four for each processor.
+    pub fn running_max(mut self, operations: usize) -> Self {
+        self.options.running_max = operations.max(1);
+        self
+    }
+
+    /// Commands get this process's environment, not only what they are given. Default: no.
+    pub fn inherit_env(mut self, inherit: bool) -> Self {
+        self.options.inherit_env = inherit;
+        self
+    }
+
+    /// How files are watched. Default: by inotify, and polled where that has no more to give.
+    pub fn watch_options(mut self, options: hub::Options) -> Self {
+        self.options.watch = options;
+        self
+    }
+
+    /// What will happen, from the start on. ([`Engine::events`] gives what happens after it was asked.)
+    pub fn events(&self) -> Events {
+        Events::new(self.options.events.subscribe())
+    }
+
+    /// Starts it: the first graph is made and checked, and runs from then on.
+    ///
+    /// # Errors
+    /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
+    pub async fn start(mut self) -> Result<Engine, EngineError> {
+        let prefix = Prefix::new(self.options.prefix.clone())?;
+        let data = GapiData {
+            hostname: self.options.hostname.clone(),
+            prefix: prefix.path.clone(),
+            noop: self.options.noop,
+            no_watch: self.options.no_watch,
+        };
+        self.gapi.init(data).await?;
+        let first = self.gapi.graph().await?;
+        let first = if self.options.noop { first.all_noop() } else { first };
+        let index = validate(&first)?;
+        let journal = match &self.options.prefix {
+            Some(prefix) => Journal::open(prefix)?,
+            None => Journal::volatile()?,
+        };
+        let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), journal);
+        if let Some(aside) = core.store.moved_aside() {
+            core.warn(format!(
+                "the journal could not be read and was moved to {}: refreshes that were owed are lost",
+                aside.display()
+            ));
+        }
+        core.swap(first, index);
+        // The loop's is to be the only one that keeps the channel open: readers end with it.
+        let (events, converged) = (self.options.events, core.converged.subscribe());
+        let (ended, has_ended) = watch::channel(None);
+        let handle = Engine {
+            shared: Arc::new(Handle {
+                requests: requests.clone(),
+                events: events.downgrade(),
+                converged,
+                ended: has_ended,
+                noop: self.options.noop,
+            }),
+        };
+        let follow = (!self.options.no_watch).then(|| tokio::spawn(follow(self.gapi, requests, self.options.noop)));
+        tokio::spawn(async move {
+            let core = drive(core, inboxes).await;
+            let mut outcome = Ok(());
+            if let Some(follow) = follow {
+                // It may have ended the engine itself, with an error.
+                if follow.is_finished() {
+                    outcome = follow.await.unwrap_or(Ok(()));
+                } else {
+                    follow.abort();
+                }
+            }
+            let store = Arc::clone(&core.store);
+            drop(core);
+            let flushed = crate::sys::task::blocking(move || store.flush()).await;
+            if let Err(problem) = flushed {
+                tracing::error!(target: "mgmt", "the journal: {problem}");
+            }
+            drop(prefix);
+            drop(events);
+            ended.send_replace(Some(outcome));
+        });
+        Ok(handle)
+    }
+}
+
+/// Asks the source for another graph whenever it wants one.
+async fn follow<G: Gapi>(mut gapi: G, requests: mpsc::UnboundedSender<Request>, noop: bool) -> Result<(), String> {
+    let requests = {
+        let weak = requests.downgrade();
+        drop(requests);
+        weak
+    };
+    let outcome = loop {
+        match gapi.switched().await {
+            None => break Ok(()),
+            Some(Err(error)) => break Err(error.to_string()),
+            Some(Ok(())) => {}
+        }
+        let graph = gapi.graph().await.map(|graph| if noop { graph.all_noop() } else { graph });
+        let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate(&graph)?, graph)));
+        let Some(requests) = requests.upgrade() else { break Ok(()) };
+        let sent = match checked {
+            Ok((index, config)) => {
+                let (reply, _) = oneshot::channel();
+                requests.send(Request::Swap { config: Box::new(config), index: Box::new(index), reply })
+            }
+            Err(error) => {
+                tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");
+                requests.send(Request::Rejected(error.to_string()))
+            }
+        };
+        if sent.is_err() {
+            break Ok(());
+        }
+    };
+    gapi.close().await;
+    if outcome.is_err()
+        && let Some(requests) = requests.upgrade()
+    {
+        // If the loop is gone, it has stopped already.
+        let _ = requests.send(Request::Stop(StopStage::Drain));
+    }
+    outcome
+}
+
+/// A core without a graph, and the ways into it.
+pub(crate) fn assemble(
+    options: &Settings,
+    prefix: PathBuf,
+    journal: Journal,
+) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
+    let (requests, requests_in) = mpsc::unbounded_channel();
+    let (done, done_in) = mpsc::unbounded_channel();
+    let (said, said_in) = mpsc::unbounded_channel();
+    let (committed, committed_in) = mpsc::unbounded_channel();
+    let store = Arc::new(Store::new(journal));
+    let mut seed = [0; 8];
+    // Without randomness the jitter of retries is the same in every run: no harm.
+    let _ = rng::fill(&mut seed);
+    let config = Config {
+        running_max: options.running_max,
+        converged_timeout: options.converged_timeout,
+        seed: u64::from_ne_bytes(seed),
+        node_events: true,
+    };
+    let services = Services {
+        fs: WriteFs::new(),
+        memory: Arc::clone(&store) as _,
+        prefix,
+        local: Slots::default(),
+        shared: Slots::default(),
+        owned: std::sync::Mutex::default(),
+        inherit_env: options.inherit_env,
+    };
+    let core = Core {
+        scheduler: Scheduler::new(config),
+        clock: Clock::start(),
+        services: Arc::new(services),
+        store,
+        running: Running::default(),
+        values: Values::default(),
+        watches: Watches::new(options.watch.clone(), said),
+        found: Default::default(),
+        errors: Default::default(),
+        ops: Default::default(),
+        events: options.events.clone(),
+        converged: watch::channel(false).0,
+        done,
+        committed,
+        slow: Default::default(),
+        outdated: Default::default(),
+        stopped: false,
+    };
+    let inboxes = Inboxes { requests: requests_in, done: done_in, said: said_in, committed: committed_in };
+    (core, inboxes, requests)
+}
+
+/// The working directory; one of its own, removed in the end, where none was given.
+#[derive(Debug)]
+pub(crate) struct Prefix {
+    pub(crate) path: PathBuf,
+    temporary: bool,
+}
+
+impl Prefix {
+    pub(crate) fn new(given: Option<PathBuf>) -> Result<Prefix, std::io::Error> {
+        match given {
+            Some(path) => Ok(Prefix { path: std::path::absolute(path)?, temporary: false }),
+            None => {
+                let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz0123456789")?;
+                // Nothing is made here until a resource keeps a file of its own.
+                Ok(Prefix { path: std::env::temp_dir().join(format!("mgmt-{}", &*name)), temporary: true })
+            }
+        }
+    }
+}
+
+impl Drop for Prefix {
+    fn drop(&mut self) {
+        if self.temporary && self.path.exists() {
+            // It is below the temporary directory: whatever is left goes with that.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Handle {
+    requests: mpsc::UnboundedSender<Request>,
+    events: broadcast::WeakSender<Event>,
+    converged: watch::Receiver<bool>,
+    ended: watch::Receiver<Option<Result<(), String>>>,
+    noop: bool,
+}
+
+/// A graph that runs. Clones are handles on the same engine; when the last one is dropped, it is cancelled.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    shared: Arc<Handle>,
+}
+
+impl Engine {
+    /// Settings for a new engine.
+    pub fn builder() -> Builder {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let options = Settings {
+            prefix: None,
+            hostname: facts::hostname(),
+            noop: false,
+            no_watch: false,
+            converged_timeout: Duration::ZERO,
+            running_max: cores * 4,
+            inherit_env: false,
+            watch: hub::Options::default(),
+            events: broadcast::channel(EVENTS_KEPT).0,
+        };
+        Builder { gapi: fixed(GraphConfig::default()), options }
+    }
+
+    /// Waits until all resources are settled, and have been for the converged timeout.
+    ///
+    /// # Errors
+    /// The engine ends before that.
+    pub async fn converged(&self) -> Result<(), EngineError> {
+        let mut converged = self.shared.converged.clone();
+        match converged.wait_for(|converged| *converged).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(EngineError::Ended),
+        }
+    }
+
+    /// Whether it is converged now.
+    pub fn is_converged(&self) -> bool {
+        *self.shared.converged.borrow()
+    }
+
+    /// What happens from now on.
+    pub fn events(&self) -> Events {
+        match self.shared.events.upgrade() {
+            Some(events) => Events::new(events.subscribe()),
+            None => Events::new(broadcast::channel(1).1),
+        }
+    }
+
+    /// How it is.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn status(&self) -> Result<Status, EngineError> {
+        self.ask(Request::Status).await
+    }
+
+    /// How far it is. Cheap: it does not look at every resource.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn progress(&self) -> Result<Progress, EngineError> {
+        self.ask(Request::Progress).await
+    }
+
+    /// Puts another graph in force. Only the difference is touched.
+    ///
+    /// # Errors
+    /// The graph is wrong: the old one goes on. Or the engine has ended.
+    pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
+        let config = if self.shared.noop { config.all_noop() } else { config };
+        let index = validate(&config)?;
+        self.ask(|reply| Request::Swap { config: Box::new(config), index: Box::new(index), reply }).await
+    }
+
+    /// Starts nothing until [`resume`](Engine::resume); what runs ends. Changes meanwhile are not lost.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn pause(&self) -> Result<(), EngineError> {
+        self.ask(Request::Pause).await
+    }
+
+    /// Goes on after a pause.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn resume(&self) -> Result<(), EngineError> {
+        self.ask(Request::Resume).await
+    }
+
+    /// Starts nothing any more, lets running applies end, and returns when they have. A second call from elsewhere may
+    /// [`cancel`](Engine::cancel) them.
+    ///
+    /// # Errors
+    /// What ended it, if it was not this.
+    pub async fn stop(&self) -> Result<(), EngineError> {
+        self.begin_stop(StopStage::Drain);
+        self.ended().await
+    }
+
+    /// Begins a stop without waiting for it.
+    pub fn shut_down(&self) {
+        self.begin_stop(StopStage::Drain);
+    }
+
+    /// Cancels what runs, too. What is half done, the next check finds.
+    pub fn cancel(&self) {
+        self.begin_stop(StopStage::Cancel);
+    }
+
+    fn begin_stop(&self, stage: StopStage) {
+        // If the loop is gone, it has stopped already.
+        let _ = self.shared.requests.send(Request::Stop(stage));
+    }
+
+    /// Returns when it has ended.
+    ///
+    /// # Errors
+    /// What ended it, if nobody stopped it.
+    pub async fn ended(&self) -> Result<(), EngineError> {
+        let mut ended = self.shared.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(outcome) => outcome.clone().unwrap_or(Ok(())).map_err(EngineError::Gapi),
+            Err(_) => Err(EngineError::Ended),
+        }
+    }
+
+    async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> Request) -> Result<T, EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.requests.send(request(reply)).map_err(|_| EngineError::Ended)?;
+        answer.await.map_err(|_| EngineError::Ended)
+    }
+}

@@ -1,0 +1,62 @@
+//! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge (section 5.8; R13).
+
+use mgmt::id::Time;
+use mgmt::scheduler::{Command, Event};
+
+use crate::invariant::{Cx, Invariant, Verdict};
+use crate::must;
+
+#[derive(Default)]
+pub struct Convergence {
+    /// When last something was known not to be settled, or there was a pause.
+    last: Time,
+    said: bool,
+}
+
+impl Invariant for Convergence {
+    fn name(&self) -> &'static str {
+        "convergence"
+    }
+
+    fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
+        match command {
+            Command::Event(Event::Converged) => {
+                must!(!self.said, "converged twice");
+                self.said = true;
+                must!(!cx.ledger.paused, "converged in a pause");
+                must!(cx.ledger.swapped, "converged without a graph");
+                let waited = cx.now.since(self.last);
+                let enough = cx.ledger.nodes.is_empty() || waited >= cx.config.converged_timeout;
+                must!(enough, "converged after {waited:?} of {:?}", cx.config.converged_timeout);
+                if let Some(node) = cx.ledger.restless() {
+                    return Err(format!("converged, but {node} is not settled: {:?}", cx.ledger.nodes[&node]));
+                }
+            }
+            Command::Event(Event::Unconverged) => {
+                must!(self.said, "unconverged, but was not converged");
+                self.said = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, cx: &Cx) -> Verdict {
+        must!(self.said == cx.scheduler.is_converged(), "is_converged is not what was said");
+        let restless = cx.ledger.restless();
+        if restless.is_some() || cx.ledger.paused {
+            self.last = cx.now;
+        }
+        must!(!self.said || restless.is_none(), "{restless:?} is not settled, and still it is said to be converged");
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        *self = Convergence::default();
+    }
+
+    fn end(&mut self, cx: &Cx) -> Verdict {
+        must!(self.said, "it does not converge; not settled: {:?}", cx.ledger.restless());
+        Ok(())
+    }
+}

@@ -1,0 +1,479 @@
+//! One run: a scheduler, a world, a journal, chance; first everything goes wrong, then nothing does.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use mgmt::id::{Node, Ticket, Time};
+use mgmt::scheduler::{Command, Config, Input, Mutant, Op, Scheduler, State, StopStage};
+
+use crate::invariant::{self, Cx, Invariant};
+use crate::journal::{Batch, Journal};
+use crate::ledger::Ledger;
+use crate::rng::Rng;
+use crate::scenario::{Graph, Wild};
+use crate::world::{Act, Fate, World, later};
+
+/// So many lines of what happened are told when a run fails.
+const TOLD: usize = 60;
+/// A run that takes more turns than this does not heal, or spins.
+const TURNS_MAX: u64 = 200_000;
+/// How long it may take to converge once the faults have ceased.
+const HEAL_MAX: Duration = Duration::from_secs(300);
+
+/// What is going to happen.
+#[derive(Clone, Debug)]
+enum Happening {
+    Effect(Op),
+    Answer(Op),
+    WatchReady { node: u32, epoch: u64 },
+    WatchFailed { node: u32, epoch: u64 },
+    Changed(u32),
+    Commit,
+    Chaos,
+    Pause(bool),
+    Again(Input),
+}
+
+/// A breach: which invariant, and what happened before.
+pub struct Breach {
+    pub invariant: &'static str,
+    pub text: String,
+    pub story: Vec<String>,
+}
+
+pub struct Drive {
+    rng: Rng,
+    wild: Wild,
+    now: Time,
+    config: Config,
+    mutant: Option<Mutant>,
+    scheduler: Scheduler,
+    world: World,
+    journal: Journal,
+    ledger: Ledger,
+    invariants: Vec<Box<dyn Invariant>>,
+    agenda: BTreeMap<(Time, u64), Happening>,
+    sequence: u64,
+    generation: u64,
+    /// Watches that listen or will: each start is another epoch.
+    epochs: BTreeMap<u32, u64>,
+    listening: BTreeSet<u32>,
+    chaos: bool,
+    stopped: bool,
+    commit_due: bool,
+    turns: u64,
+    /// What happened last, if somebody wants to know.
+    story: Option<VecDeque<String>>,
+}
+
+type Step = Result<(), Breach>;
+
+impl Drive {
+    pub fn new(seed: u64, mutant: Option<Mutant>, tell: bool) -> Drive {
+        let mut rng = Rng::new(seed);
+        let wild = Wild::new(&mut rng);
+        let config = Config {
+            running_max: rng.pick(&[1, 2, 4, 100]),
+            converged_timeout: Duration::from_millis(rng.pick(&[0, 0, 500, 2000])),
+            seed,
+            node_events: true,
+        };
+        Drive {
+            rng,
+            wild,
+            now: Time(0),
+            scheduler: begin(&config, mutant),
+            config,
+            mutant,
+            world: World::default(),
+            journal: Journal::default(),
+            ledger: Ledger::default(),
+            invariants: invariant::all(),
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            generation: 0,
+            epochs: BTreeMap::new(),
+            listening: BTreeSet::new(),
+            chaos: true,
+            stopped: false,
+            commit_due: false,
+            turns: 0,
+            story: tell.then(VecDeque::new),
+        }
+    }
+
+    /// The whole run.
+    pub fn run(mut self) -> Result<u64, Breach> {
+        let graph = self.wild.graph(&mut self.rng);
+        self.swap(graph, &[])?;
+        let end = self.now.after(Duration::from_secs(2 + self.rng.below(12)));
+        self.plan(0, Happening::Chaos);
+        while self.now < end {
+            self.step(end)?;
+        }
+        self.heal()?;
+        Ok(self.turns)
+    }
+
+    fn heal(&mut self) -> Step {
+        self.chaos = false;
+        self.note(|| "the faults cease".into());
+        self.feed(Input::Resume)?;
+        let calm = self.now.after(Duration::from_secs(8));
+        while self.now < calm {
+            self.step(calm)?;
+        }
+        // Only a swap revives who has failed for good; and senders that kept silent must be asked by somebody.
+        let mut revive: Vec<u32> = self.world.graph.nodes.keys().copied().collect();
+        let silent = |node: &u32| self.world.graph.children(*node).any(|(to, _)| self.ledger.lacks(*node, to));
+        revive.retain(|node| silent(node) || self.scheduler.state(Node(*node)) == State::Failed);
+        self.swap(self.world.graph.clone(), &revive)?;
+        let late = self.now.after(HEAL_MAX);
+        let calm = self.now.after(Duration::from_secs(5));
+        while self.now < calm || (!self.scheduler.is_converged() && self.now < late) {
+            self.step(late)?;
+        }
+        // The journal may lag.
+        while !self.journal.is_flushed() {
+            self.commit()?;
+        }
+        self.ask(|invariant, cx| invariant.end(cx))
+    }
+
+    /// The next thing that happens, or time alone.
+    fn step(&mut self, until: Time) -> Step {
+        let timer = self.scheduler.next_timeout();
+        let planned = self.agenda.keys().next().copied();
+        match (timer, planned) {
+            (Some(at), planned) if planned.is_none_or(|(then, _)| at <= then) && at <= until => {
+                // A timer may be late.
+                self.now = self.now.max(at);
+                self.feed(Input::Tick)
+            }
+            (_, Some(key)) if key.0 <= until => {
+                self.now = self.now.max(key.0);
+                match self.agenda.remove(&key) {
+                    Some(happening) => self.happen(happening),
+                    None => Ok(()),
+                }
+            }
+            _ => {
+                self.now = until;
+                self.feed(Input::Tick)
+            }
+        }
+    }
+
+    fn plan(&mut self, in_ms: u64, happening: Happening) {
+        let at = later(self.now, &mut self.rng, in_ms.max(1));
+        self.plan_at(at, happening);
+    }
+
+    fn plan_at(&mut self, at: Time, happening: Happening) {
+        self.sequence += 1;
+        self.agenda.insert((at, self.sequence), happening);
+    }
+
+    fn happen(&mut self, happening: Happening) -> Step {
+        match happening {
+            Happening::Effect(op) => {
+                if self.world.take_effect(op) {
+                    self.note(|| format!("{} is different now", op.node.0));
+                    self.notice(op.node.0);
+                }
+                self.ask(|invariant, cx| invariant.after(cx))
+            }
+            Happening::Answer(op) => {
+                let before = self.world.thing(op.node.0);
+                let Some(input) = self.world.answer(op, &mut self.rng) else { return Ok(()) };
+                if self.world.thing(op.node.0).value != before.value {
+                    self.notice(op.node.0);
+                }
+                if self.chaos && self.rng.percent(3) {
+                    self.plan(100, Happening::Again(input.clone()));
+                }
+                self.feed(input)
+            }
+            Happening::WatchReady { node, epoch } if self.epochs.get(&node) == Some(&epoch) => {
+                self.listening.insert(node);
+                self.feed(Input::WatchReady(Node(node)))
+            }
+            Happening::WatchFailed { node, epoch } if self.epochs.get(&node) == Some(&epoch) => {
+                self.epochs.remove(&node);
+                self.listening.remove(&node);
+                self.feed(Input::WatchFailed(Node(node)))
+            }
+            Happening::WatchReady { .. } | Happening::WatchFailed { .. } => Ok(()),
+            Happening::Changed(node) => self.feed(Input::Changed(Node(node))),
+            Happening::Commit => self.commit(),
+            Happening::Pause(true) if self.chaos => self.feed(Input::Pause),
+            Happening::Pause(true) => Ok(()),
+            Happening::Pause(false) => self.feed(Input::Resume),
+            Happening::Again(input) => self.feed(input),
+            Happening::Chaos => self.stir(),
+        }
+    }
+
+    /// Something goes wrong, or somebody does something.
+    fn stir(&mut self) -> Step {
+        if !self.chaos {
+            return Ok(());
+        }
+        self.plan(600, Happening::Chaos);
+        let node = self.rng.below(u64::from(self.wild.slots)) as u32;
+        let faults = self.wild.fault_percent > 0;
+        match self.rng.below(20) {
+            0..=6 => {
+                let seen =
+                    self.world.graph.nodes.get(&node).is_some_and(|d| d.config.watched || d.config.poll.is_some());
+                if seen {
+                    self.note(|| format!("somebody changes {node}"));
+                    self.world.drift(node, &mut self.rng);
+                    self.notice(node);
+                }
+                Ok(())
+            }
+            7 | 8 => self.feed(Input::Changed(Node(node))),
+            9 => {
+                for node in 0..self.wild.slots {
+                    self.plan(20, Happening::Changed(node));
+                }
+                Ok(())
+            }
+            10 | 11 if faults => match self.epochs.get(&node).copied() {
+                Some(epoch) => self.happen(Happening::WatchFailed { node, epoch }),
+                None => Ok(()),
+            },
+            12 => {
+                self.plan(1500, Happening::Pause(false));
+                self.happen(Happening::Pause(true))
+            }
+            13 if self.rng.percent(20) => self.crash(),
+            14 if self.rng.percent(20) => self.stop(),
+            15..=17 => {
+                let graph = self.wild.mutate(&self.world.graph, &mut self.rng);
+                self.swap(graph, &[])
+            }
+            18 => self.swap(self.world.graph.clone(), &[]),
+            _ => self.feed(Input::Tick),
+        }
+    }
+
+    /// The watch of a node sees that it is different, if it listens.
+    fn notice(&mut self, node: u32) {
+        if self.listening.contains(&node) {
+            self.plan(if self.chaos { 100 } else { 10 }, Happening::Changed(node));
+        }
+    }
+
+    fn swap(&mut self, graph: Graph, revive: &[u32]) -> Step {
+        self.generation += 1;
+        let before = self.world.graph.clone();
+        // What is not looked at any more must be looked at once: nobody else would notice what happened before.
+        let looked_at =
+            |g: &Graph, n: &u32| g.nodes.get(n).is_some_and(|d| d.config.watched || d.config.poll.is_some());
+        let left: Vec<u32> =
+            graph.nodes.keys().filter(|n| looked_at(&before, n) && !looked_at(&graph, n)).copied().collect();
+        let changed: Vec<u32> = revive.iter().copied().chain(left).collect();
+        let first = !self.ledger.swapped;
+        let owes = |edge| first && self.journal.owes(edge);
+        let swap = graph.swap(&before, self.generation, &changed, owes);
+        self.world.follow(graph);
+        self.feed(Input::Swap(swap))
+    }
+
+    /// Power is cut. What follows is another engine on the same disk.
+    fn crash(&mut self) -> Step {
+        self.note(|| "crash".into());
+        let survivors = self.rng.below(self.journal.queued() as u64 + 1) as usize;
+        self.journal.crash(survivors);
+        self.world.crash(&mut self.rng);
+        self.scheduler = begin(&self.config, self.mutant);
+        self.ledger = Ledger::default();
+        self.epochs.clear();
+        self.listening.clear();
+        self.commit_due = false;
+        self.stopped = false;
+        self.agenda.retain(|_, happening| matches!(happening, Happening::Chaos | Happening::Pause(_)));
+        for invariant in &mut self.invariants {
+            invariant.restart();
+        }
+        self.swap(self.world.graph.clone(), &[])
+    }
+
+    /// A clean stop, and then another engine.
+    fn stop(&mut self) -> Step {
+        self.feed(Input::Stop(StopStage::Drain))?;
+        let patience = self.now.after(self.rng.up_to_ms(2000));
+        let late = self.now.after(Duration::from_secs(60));
+        while !self.stopped && self.now < late {
+            if self.now >= patience && self.ledger.stop != Some(StopStage::Cancel) {
+                self.feed(Input::Stop(StopStage::Cancel))?;
+            }
+            let next = if self.now < patience { patience } else { late };
+            self.step_without_chaos(next)?;
+        }
+        if !self.stopped {
+            return Err(self.breach("stop", "it does not stop".into()));
+        }
+        self.crash()
+    }
+
+    fn step_without_chaos(&mut self, until: Time) -> Step {
+        let chaos: Vec<_> =
+            self.agenda.iter().filter(|(_, h)| matches!(h, Happening::Chaos)).map(|(k, _)| *k).collect();
+        for key in chaos {
+            self.agenda.remove(&key);
+            self.plan_at(until.after(Duration::from_millis(1)), Happening::Chaos);
+        }
+        self.step(until)
+    }
+
+    /// The journal writes what it has.
+    fn commit(&mut self) -> Step {
+        self.commit_due = false;
+        let mut last: Option<Ticket> = None;
+        let mut failed = Vec::new();
+        while let Some(batch) = self.journal.take() {
+            let fails = self.chaos && batch.ticket.is_some() && self.rng.percent(self.wild.fault_percent / 3);
+            if !fails || self.rng.percent(50) {
+                self.journal.write(&batch);
+            }
+            match batch.ticket {
+                Some(ticket) if fails => failed.push(ticket),
+                Some(ticket) => last = Some(ticket),
+                None => {}
+            }
+        }
+        for ticket in failed {
+            self.feed(Input::CommitFailed(ticket))?;
+        }
+        match last {
+            Some(ticket) => self.feed(Input::Committed(ticket)),
+            None => Ok(()),
+        }
+    }
+
+    /// Hands an input over, and does what the commands say; everybody watches.
+    fn feed(&mut self, input: Input) -> Step {
+        self.turns += 1;
+        if self.turns > TURNS_MAX {
+            return Err(self.breach("healed", "it spins, or never heals".into()));
+        }
+        if input != Input::Tick {
+            self.note(|| format!("→ {input:?}"));
+        }
+        self.ask(|invariant, cx| invariant.input(cx, &input))?;
+        self.ledger.input(self.now, &input);
+        self.scheduler.handle(self.now, input);
+        if self.mutant.is_none() {
+            self.scheduler.check_invariants();
+        }
+        while let Some(command) = self.scheduler.poll() {
+            self.note(|| format!("    {command:?}"));
+            self.ask(|invariant, cx| invariant.command(cx, &command))?;
+            self.ledger.command(self.now, &command);
+            self.obey(command);
+        }
+        self.ask(|invariant, cx| invariant.after(cx))
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Watch(Node(node)) => {
+                self.sequence += 1;
+                let epoch = self.sequence;
+                self.epochs.insert(node, epoch);
+                let fails = self.chaos && self.rng.percent(self.wild.fault_percent);
+                self.plan(
+                    50,
+                    if fails { Happening::WatchFailed { node, epoch } } else { Happening::WatchReady { node, epoch } },
+                );
+            }
+            Command::Unwatch(Node(node)) => {
+                self.epochs.remove(&node);
+                self.listening.remove(&node);
+            }
+            Command::Check(op) => self.begin_op(op, Act::Check),
+            Command::Apply { op, refresh } => self.begin_op(op, Act::Apply { refresh }),
+            Command::Refresh(op) => self.begin_op(op, Act::Refresh),
+            Command::Cancel(op) => self.cancel_op(op),
+            Command::Journal { ticket, ops } => {
+                self.journal.append(Batch { ticket, ops });
+                if !std::mem::replace(&mut self.commit_due, true) {
+                    self.plan(20, Happening::Commit);
+                }
+            }
+            Command::Stopped => self.stopped = true,
+            Command::Removed(_) | Command::Event(_) => {}
+        }
+    }
+
+    fn begin_op(&mut self, op: Op, act: Act) {
+        let fate = match self.chaos && self.rng.percent(self.wild.fault_percent) {
+            true => self.rng.pick(&[Fate::FailsBefore, Fate::FailsAfter, Fate::Mute]),
+            false => Fate::Well,
+        };
+        self.world.begin(op, act, fate);
+        let slow = self.chaos && self.rng.percent(5);
+        let answer = later(self.now, &mut self.rng, if slow { 3000 } else { 60 });
+        if act != Act::Check {
+            let effect = self.now.0 + self.rng.below(answer.0 - self.now.0 + 1);
+            self.plan_at(Time(effect), Happening::Effect(op));
+        }
+        self.plan_at(answer, Happening::Answer(op));
+    }
+
+    fn cancel_op(&mut self, op: Op) {
+        let how = self.rng.below(100);
+        if let Some(running) = self.world.running_mut(op) {
+            running.cancelled = match how {
+                0..60 => Some(false),
+                60..75 => Some(true),
+                _ => None,
+            };
+        }
+        if how < 75 {
+            self.plan(20, Happening::Answer(op));
+        }
+    }
+
+    fn ask(&mut self, mut question: impl FnMut(&mut dyn Invariant, &Cx) -> Result<(), String>) -> Step {
+        let cx = Cx {
+            now: self.now,
+            config: &self.config,
+            scheduler: &self.scheduler,
+            ledger: &self.ledger,
+            world: &self.world,
+            journal: &self.journal,
+        };
+        for invariant in &mut self.invariants {
+            if let Err(text) = question(invariant.as_mut(), &cx) {
+                let name = invariant.name();
+                return Err(self.breach(name, text));
+            }
+        }
+        Ok(())
+    }
+
+    fn breach(&self, invariant: &'static str, text: String) -> Breach {
+        Breach { invariant, text, story: self.story.iter().flatten().cloned().collect() }
+    }
+
+    fn note(&mut self, text: impl FnOnce() -> String) {
+        if let Some(story) = &mut self.story {
+            if story.len() == TOLD {
+                story.pop_front();
+            }
+            story.push_back(format!("{:>10.3} ms  {}", self.now.0 as f64 / 1e6, text()));
+        }
+    }
+}
+
+fn begin(config: &Config, mutant: Option<Mutant>) -> Scheduler {
+    let scheduler = Scheduler::new(config.clone());
+    match mutant {
+        Some(mutant) => scheduler.with_mutant(mutant),
+        None => scheduler,
+    }
+}

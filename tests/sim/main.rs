@@ -1,0 +1,85 @@
+//! The simulator of the scheduler: random graphs, random faults, a model of reality, one file per invariant.
+//!
+//! `SEEDS=20000 cargo test --release --test sim` runs many; `SEED=n` runs one and tells its end.
+
+mod blocked;
+mod convergence;
+mod dirty_by_cause;
+mod drive;
+mod gates;
+mod generations;
+mod healed;
+mod intents;
+mod invariant;
+mod journal;
+mod ledger;
+mod local_repair;
+mod noop;
+mod one_at_a_time;
+mod order;
+mod refresh_owed;
+mod retry;
+mod rng;
+mod scenario;
+mod stop;
+mod swap;
+mod values;
+mod watch_ready;
+mod world;
+
+use drive::{Breach, Drive};
+use mgmt::scheduler::Mutant;
+
+/// How many seeds, unless the environment says otherwise: some seconds without optimisation.
+const SEEDS: u64 = 300;
+/// A mutant is hunted with so many seeds at most.
+const SEEDS_FOR_A_MUTANT: u64 = 3000;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Runs it once more, and tells its end.
+fn tell(seed: u64) -> String {
+    let again = format!("this was seed {seed}; again: SEED={seed} cargo test --test sim every_seed");
+    match Drive::new(seed, None, true).run() {
+        Err(Breach { invariant, text, story }) => format!("{}\n\n{invariant}: {text}\n{again}", story.join("\n")),
+        Ok(_) => format!("{again} (it went well the second time: something is not repeatable)"),
+    }
+}
+
+#[test]
+fn every_seed_keeps_every_invariant_and_heals() {
+    let seeds = match number("SEED") {
+        Some(seed) => seed..seed + 1,
+        None => 0..number("SEEDS").unwrap_or(SEEDS),
+    };
+    let mut turns = 0;
+    for seed in seeds.clone() {
+        // A panic inside must name its seed, too.
+        let run = std::panic::catch_unwind(|| Drive::new(seed, None, false).run());
+        match run {
+            Ok(Ok(more)) => turns += more,
+            Ok(Err(_)) => panic!("{}", tell(seed)),
+            Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test --test sim every_seed"),
+        }
+    }
+    assert!(turns > seeds.end - seeds.start, "nothing happened");
+    println!("{} seeds, {turns} turns", seeds.end - seeds.start);
+}
+
+#[test]
+fn every_mutant_is_caught() {
+    let mut alive = Vec::new();
+    for &mutant in Mutant::ALL {
+        let caught = (0..SEEDS_FOR_A_MUTANT).find_map(|seed| {
+            let breach = Drive::new(seed, Some(mutant), false).run().err()?;
+            Some((seed, breach.invariant))
+        });
+        match caught {
+            Some((seed, invariant)) => println!("{mutant:?}: caught by {invariant} with seed {seed}"),
+            None => alive.push(mutant),
+        }
+    }
+    assert!(alive.is_empty(), "nobody notices these: {alive:?}");
+}

@@ -1,0 +1,210 @@
+//! Random graphs, and random changes of them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use mgmt::id::{Generation, Node};
+use mgmt::scheduler::{Backoff, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
+
+use crate::journal::Edge;
+use crate::rng::Rng;
+
+/// What one resource is to be.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Desired {
+    /// Its fields: another version, another desired value.
+    pub version: u64,
+    pub config: NodeConfig,
+    /// Makes its values by chance and can't read them back: only an apply or a refresh gives them.
+    pub forgetful: bool,
+    /// A refresh of it changes something, like a command that is run again.
+    pub changed_by_refresh: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Link {
+    pub notify: bool,
+    pub sends: u32,
+}
+
+/// A desired state, whole.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Graph {
+    pub nodes: BTreeMap<u32, Desired>,
+    pub edges: BTreeMap<Edge, Link>,
+}
+
+/// The sizes of the semaphores: they stay the same throughout.
+pub const SEMAPHORES: &[(u32, u32)] = &[(0, 1), (1, 2), (2, 1)];
+
+/// How wild it gets. Each seed has its own mixture.
+#[derive(Clone, Debug)]
+pub struct Wild {
+    pub slots: u32,
+    pub edges_percent: u64,
+    pub notify_percent: u64,
+    pub sends_percent: u64,
+    pub noop_percent: u64,
+    pub watched_percent: u64,
+    pub meta_percent: u64,
+    pub fault_percent: u64,
+}
+
+impl Wild {
+    pub fn new(rng: &mut Rng) -> Wild {
+        Wild {
+            slots: rng.pick(&[2, 3, 4, 6, 10, 16]),
+            edges_percent: rng.pick(&[10, 25, 50, 90]),
+            notify_percent: rng.pick(&[0, 30, 60, 100]),
+            sends_percent: rng.pick(&[0, 0, 20, 50]),
+            noop_percent: rng.pick(&[0, 0, 10, 40]),
+            watched_percent: rng.pick(&[0, 50, 90, 100]),
+            meta_percent: rng.pick(&[0, 10, 40]),
+            fault_percent: rng.pick(&[0, 2, 10, 25]),
+        }
+    }
+
+    pub fn graph(&self, rng: &mut Rng) -> Graph {
+        let mut graph = Graph::default();
+        for node in 0..self.slots {
+            if rng.percent(80) {
+                graph.nodes.insert(node, self.desired(rng));
+            }
+        }
+        let nodes: Vec<u32> = graph.nodes.keys().copied().collect();
+        for (at, &from) in nodes.iter().enumerate() {
+            for (distance, &to) in nodes[at + 1..].iter().enumerate() {
+                // Near ones more often: chains and layers rather than hair balls.
+                if rng.percent(self.edges_percent / (1 + distance as u64 / 2)) {
+                    graph.edges.insert((from, to), self.link(rng));
+                }
+            }
+        }
+        graph
+    }
+
+    fn link(&self, rng: &mut Rng) -> Link {
+        let sends = if rng.percent(self.sends_percent) { 1 + rng.below(3) as u32 } else { 0 };
+        Link { notify: rng.percent(self.notify_percent), sends }
+    }
+
+    fn desired(&self, rng: &mut Rng) -> Desired {
+        Desired {
+            version: rng.next(),
+            config: self.config(rng),
+            forgetful: rng.percent(15),
+            changed_by_refresh: rng.percent(30),
+        }
+    }
+
+    fn config(&self, rng: &mut Rng) -> NodeConfig {
+        let meta = |rng: &mut Rng| rng.percent(self.meta_percent);
+        let watched = rng.percent(self.watched_percent);
+        NodeConfig {
+            noop: rng.percent(self.noop_percent),
+            retry: rng.pick(&[Some(0), Some(1), Some(3), None, None]),
+            delay: Duration::from_millis(rng.pick(&[1, 10, 100, 1000])),
+            backoff: match rng.below(3) {
+                0 => Backoff::Exponential { max: Duration::from_millis(1500), jitter: rng.percent(50) },
+                _ => Backoff::Constant,
+            },
+            poll: meta(rng).then(|| Duration::from_millis(rng.pick(&[200, 1000, 3000]))),
+            limit: meta(rng).then(|| rng.pick(&[0.5, 2.0, 20.0])),
+            burst: 1 + rng.below(3) as u32,
+            timeout: meta(rng).then(|| Duration::from_millis(rng.pick(&[500, 1500]))),
+            sema: if meta(rng) { SEMAPHORES.iter().copied().filter(|_| rng.percent(50)).collect() } else { Vec::new() },
+            watched,
+            rewatch: rng.percent(30),
+        }
+    }
+
+    /// Another graph that is near this one.
+    pub fn mutate(&self, graph: &Graph, rng: &mut Rng) -> Graph {
+        let mut graph = graph.clone();
+        for _ in 0..1 + rng.below(4) {
+            let node = rng.below(u64::from(self.slots)) as u32;
+            match rng.below(7) {
+                0 | 1 if graph.nodes.remove(&node).is_some() => {
+                    graph.edges.retain(|(from, to), _| *from != node && *to != node);
+                }
+                0 | 1 => {
+                    graph.nodes.insert(node, self.desired(rng));
+                    self.wire(&mut graph, node, rng);
+                }
+                2 => {
+                    if let Some(desired) = graph.nodes.get_mut(&node) {
+                        desired.version = rng.next();
+                    }
+                }
+                3 => {
+                    if let Some(desired) = graph.nodes.get_mut(&node) {
+                        desired.config = self.config(rng);
+                    }
+                }
+                4 => self.wire(&mut graph, node, rng),
+                5 => graph.edges.retain(|_, _| !rng.percent(10)),
+                _ => {
+                    if let Some(link) = graph.edges.values_mut().nth(rng.below(8) as usize) {
+                        *link = self.link(rng);
+                    }
+                }
+            }
+        }
+        graph
+    }
+
+    fn wire(&self, graph: &mut Graph, node: u32, rng: &mut Rng) {
+        let others: Vec<u32> = graph.nodes.keys().copied().filter(|other| *other != node).collect();
+        if !graph.nodes.contains_key(&node) {
+            return;
+        }
+        for other in others {
+            if rng.percent(self.edges_percent / 3) {
+                graph.edges.entry((node.min(other), node.max(other))).or_insert_with(|| self.link(rng));
+            }
+        }
+    }
+}
+
+impl Graph {
+    /// What the runtime hands over when this graph follows `before`. `owes` asks the journal.
+    pub fn swap(&self, before: &Graph, generation: u64, also_changed: &[u32], owes: impl Fn(Edge) -> bool) -> Swap {
+        let mut configs: Vec<NodeConfig> = Vec::new();
+        let mut nodes = Vec::new();
+        for (&node, desired) in &self.nodes {
+            let config = configs.iter().position(|c| *c == desired.config).unwrap_or_else(|| {
+                configs.push(desired.config.clone());
+                configs.len() - 1
+            });
+            let changed = before.nodes.get(&node).is_some_and(|old| {
+                (old.version, old.forgetful, old.changed_by_refresh)
+                    != (desired.version, desired.forgetful, desired.changed_by_refresh)
+            });
+            let rewired = self.inputs(node) != before.inputs(node);
+            let changed = changed || rewired || also_changed.contains(&node);
+            nodes.push(NodeSpec { node: Node(node), config: config as u32, changed });
+        }
+        let edges = self.edges.iter().map(|(&(from, to), link)| EdgeSpec {
+            from: Node(from),
+            to: Node(to),
+            notify: link.notify,
+            sends: PortSet(link.sends),
+            owed: owes((from, to)),
+        });
+        Swap { generation: Generation(generation), configs, nodes, edges: edges.collect() }
+    }
+
+    /// Where a node's received values come from: (sender, ports).
+    pub fn inputs(&self, node: u32) -> Vec<(u32, u32)> {
+        let edges = self.edges.iter().filter(|((_, to), link)| *to == node && link.sends != 0);
+        edges.map(|((from, _), link)| (*from, link.sends)).collect()
+    }
+
+    pub fn parents(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        self.edges.keys().filter(move |(_, to)| *to == node).map(|(from, _)| *from)
+    }
+
+    pub fn children(&self, node: u32) -> impl Iterator<Item = (u32, Link)> + '_ {
+        self.edges.range((node, 0)..=(node, u32::MAX)).map(|((_, to), link)| (*to, *link))
+    }
+}

@@ -1,0 +1,282 @@
+//! A model of reality, and of the runtime's hands in it.
+//!
+//! A check samples reality when it *starts* and answers later. An apply gets what the check found, and takes effect at some instant between its start
+//! and its answer. What our changes make necessary (`needs`) is kept here, in reality: no crash of the engine wipes it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mgmt::id::{Node, Time};
+use mgmt::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+
+use crate::journal::Edge;
+use crate::rng::{Rng, mix};
+use crate::scenario::Graph;
+
+/// One real thing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Thing {
+    pub value: u64,
+    /// The secret that a forgetful one has made; 0: none yet.
+    pub made: u64,
+}
+
+/// What a check saw.
+#[derive(Clone, Debug)]
+pub struct Sample {
+    pub real: Thing,
+    /// What the thing should have been, by the fields and the received values at that moment.
+    pub target: u64,
+    pub missing: Vec<u32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    Check,
+    Apply { refresh: bool },
+    Refresh,
+}
+
+/// How an operation is going to end, if nobody cancels it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Well,
+    /// Fails without effect.
+    FailsBefore,
+    /// Takes effect, and then says that it failed.
+    FailsAfter,
+    /// Ends well, but a sender forgets to send.
+    Mute,
+}
+
+/// An operation under way.
+#[derive(Clone, Debug)]
+pub struct Running {
+    pub op: Op,
+    pub act: Act,
+    pub sample: Sample,
+    pub fate: Fate,
+    /// It has taken effect.
+    pub done: bool,
+    /// …and changed something.
+    pub changed: bool,
+    /// The notify edges that were in force when it began.
+    pub notifies: BTreeSet<Edge>,
+    /// What it answers if it was cancelled in time.
+    pub cancelled: Option<bool>,
+}
+
+#[derive(Clone, Default)]
+pub struct World {
+    pub graph: Graph,
+    pub things: BTreeMap<u32, Thing>,
+    /// The values that were sent last, as the receivers see them: (sender, port).
+    pub sent: BTreeMap<(u32, u32), u64>,
+    /// Forgetful senders whose value is still in memory.
+    pub remembered: BTreeSet<u32>,
+    /// Things that we changed and whose notified have not been refreshed since. `true`: must survive a crash.
+    pub needs: BTreeMap<Edge, bool>,
+    /// By node: never two of one node, or `one_at_a_time` says so.
+    pub running: Vec<Running>,
+    /// What the last check of each node found, until it is applied.
+    pub drift: BTreeMap<u32, Sample>,
+    pub changes: u64,
+}
+
+/// The outputs of every resource.
+const PORTS: u32 = 2;
+
+impl World {
+    pub fn thing(&self, node: u32) -> Thing {
+        self.things.get(&node).copied().unwrap_or_default()
+    }
+
+    /// What the thing should be, by its fields and what it has received.
+    pub fn target(&self, node: u32) -> u64 {
+        let version = self.graph.nodes.get(&node).map_or(0, |desired| desired.version);
+        let mut target = mix(u64::from(node), version);
+        for (from, ports) in self.graph.inputs(node) {
+            for port in (0..PORTS).filter(|port| ports & (1 << port) != 0) {
+                target = mix(target, self.sent.get(&(from, port)).copied().unwrap_or(0));
+            }
+        }
+        target
+    }
+
+    pub fn is_forgetful(&self, node: u32) -> bool {
+        self.graph.nodes.get(&node).is_some_and(|desired| desired.forgetful)
+    }
+
+    /// All that it receives has been sent at least once.
+    pub fn has_values(&self, node: u32) -> bool {
+        self.graph.inputs(node).iter().all(|(from, ports)| {
+            (0..PORTS).filter(|port| ports & (1 << port) != 0).all(|port| self.sent.contains_key(&(*from, port)))
+        })
+    }
+
+    pub fn is_in_sync(&self, node: u32) -> bool {
+        let thing = self.thing(node);
+        thing.value == self.target(node) && (!self.is_forgetful(node) || thing.made != 0)
+    }
+
+    fn sample(&self, node: u32) -> Sample {
+        let inputs = self.graph.inputs(node);
+        let forgotten = |from: &u32| self.is_forgetful(*from) && !self.remembered.contains(from);
+        let missing = inputs.iter().map(|(from, _)| *from).filter(forgotten).collect();
+        Sample { real: self.thing(node), target: self.target(node), missing }
+    }
+
+    pub fn begin(&mut self, op: Op, act: Act, fate: Fate) {
+        let node = op.node.0;
+        let sample = match act {
+            Act::Check => self.sample(node),
+            _ => self.drift.get(&node).cloned().unwrap_or_else(|| self.sample(node)),
+        };
+        let notifies = self.graph.children(node).filter(|(_, link)| link.notify).map(|(to, _)| (node, to)).collect();
+        self.running.push(Running { op, act, sample, fate, done: false, changed: false, notifies, cancelled: None });
+    }
+
+    pub fn running(&self, op: Op) -> Option<&Running> {
+        self.running.iter().find(|running| running.op == op)
+    }
+
+    pub fn running_mut(&mut self, op: Op) -> Option<&mut Running> {
+        self.running.iter_mut().find(|running| running.op == op)
+    }
+
+    /// The instant at which an apply or a refresh happens. Says whether the thing is different now.
+    pub fn take_effect(&mut self, op: Op) -> bool {
+        let Some(running) = self.running_mut(op) else { return false };
+        if running.done || running.act == Act::Check || running.fate == Fate::FailsBefore || running.cancelled.is_some()
+        {
+            return false;
+        }
+        running.done = true;
+        let Running { act, sample, notifies, .. } = running.clone();
+        let node = op.node.0;
+        let refresh = act != Act::Apply { refresh: false };
+        let forgetful = self.is_forgetful(node);
+        let before = self.thing(node);
+        let mut after = before;
+        if matches!(act, Act::Apply { .. }) {
+            after.value = sample.target;
+        }
+        if forgetful && (refresh || before.made == 0) {
+            self.changes += 1;
+            after.made = mix(u64::from(node), self.changes);
+            self.remembered.insert(node);
+        }
+        self.things.insert(node, after);
+        if refresh {
+            self.needs.retain(|(_, to), _| *to != node);
+        }
+        let by_refresh = refresh && self.graph.nodes.get(&node).is_some_and(|desired| desired.changed_by_refresh);
+        let changed = (before.value, before.made) != (after.value, after.made) || by_refresh;
+        if changed {
+            for (to, _) in self.graph.children(node).filter(|(_, link)| link.notify) {
+                let durable = notifies.contains(&(node, to));
+                *self.needs.entry((node, to)).or_insert(durable) |= durable;
+            }
+        }
+        if let Some(running) = self.running_mut(op) {
+            running.changed = changed;
+        }
+        before.value != after.value
+    }
+
+    /// The answer of an operation: it is over then.
+    pub fn answer(&mut self, op: Op, rng: &mut Rng) -> Option<Input> {
+        let at = self.running.iter().position(|running| running.op == op)?;
+        self.take_effect(op);
+        let running = self.running.remove(at);
+        let node = op.node.0;
+        if running.act == Act::Check {
+            let (outcome, sent) = self.answer_check(&running);
+            if outcome == CheckOutcome::Drifted {
+                self.drift.insert(node, running.sample);
+            }
+            return Some(Input::Checked { op, outcome, sent });
+        }
+        let outcome = match (running.fate, running.cancelled) {
+            (Fate::FailsBefore | Fate::FailsAfter, _) | (_, Some(true)) => ApplyOutcome::Failed,
+            (_, Some(false)) => ApplyOutcome::Cancelled,
+            _ if running.changed => ApplyOutcome::Changed,
+            _ => ApplyOutcome::Unchanged,
+        };
+        let well = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
+        let muted = running.fate == Fate::Mute && rng.percent(70);
+        let sent = if well && !muted { self.send(node, self.thing(node)) } else { PortSet(0) };
+        Some(Input::Applied { op, outcome, sent })
+    }
+
+    fn answer_check(&mut self, running: &Running) -> (CheckOutcome, PortSet) {
+        let node = running.op.node.0;
+        let Sample { real, target, missing } = &running.sample;
+        match (running.fate, running.cancelled) {
+            (_, Some(true)) | (Fate::FailsBefore | Fate::FailsAfter, _) => return (CheckOutcome::Failed, PortSet(0)),
+            (_, Some(false)) => return (CheckOutcome::Cancelled, PortSet(0)),
+            _ => {}
+        }
+        if real.value == *target && (!self.is_forgetful(node) || real.made != 0) {
+            let sent = if running.fate == Fate::Mute { PortSet(0) } else { self.send(node, *real) };
+            (CheckOutcome::InSync, sent)
+        } else if !missing.is_empty() {
+            (CheckOutcome::Missing(missing.iter().map(|n| Node(*n)).collect()), PortSet(0))
+        } else {
+            (CheckOutcome::Drifted, PortSet(0))
+        }
+    }
+
+    /// Sends what is new. Only who is in the graph sends.
+    fn send(&mut self, node: u32, thing: Thing) -> PortSet {
+        let mut new = 0;
+        if self.graph.nodes.contains_key(&node) {
+            for port in 0..PORTS {
+                let source = if self.is_forgetful(node) { thing.made } else { thing.value };
+                let value = mix(source, u64::from(port));
+                if self.sent.insert((node, port), value) != Some(value) {
+                    new |= 1 << port;
+                }
+            }
+        }
+        PortSet(new)
+    }
+
+    /// Somebody else writes it.
+    pub fn drift(&mut self, node: u32, rng: &mut Rng) {
+        self.things.entry(node).or_default().value = rng.next();
+    }
+
+    /// A new graph is in force: nobody needs a refresh along an edge that is gone.
+    pub fn follow(&mut self, graph: Graph) {
+        let gone: Vec<u32> = self.graph.nodes.keys().filter(|n| !graph.nodes.contains_key(n)).copied().collect();
+        for node in gone {
+            self.sent.retain(|(from, _), _| *from != node);
+            self.drift.remove(&node);
+        }
+        let in_force = |edge: &Edge| graph.edges.get(edge).is_some_and(|link| link.notify);
+        self.needs.retain(|edge, _| in_force(edge));
+        for running in &mut self.running {
+            running.notifies.retain(in_force);
+        }
+        self.graph = graph;
+    }
+
+    /// The engine is gone, and with it all that was only in memory.
+    pub fn crash(&mut self, rng: &mut Rng) {
+        for op in self.running.iter().map(|running| running.op).collect::<Vec<_>>() {
+            if rng.percent(50) {
+                self.take_effect(op);
+            }
+        }
+        self.running.clear();
+        self.sent.clear();
+        self.remembered.clear();
+        self.drift.clear();
+        self.needs.retain(|_, durable| *durable);
+    }
+}
+
+/// How long things take: at most so many milliseconds.
+pub fn later(now: Time, rng: &mut Rng, ms: u64) -> Time {
+    now.after(rng.up_to_ms(ms))
+}

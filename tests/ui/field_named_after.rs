@@ -1,0 +1,27 @@
+//! A field whose setter would hide a method of every builder.
+// expects: no field may be called
+
+use mgmt::prelude::*;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "user")]
+struct User {
+    #[resource(name)]
+    name: String,
+    after: Option<String>,
+}
+
+impl Converge for User {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let mut g = Graph::new("case");
+    g.add(User::new("root"));
+}

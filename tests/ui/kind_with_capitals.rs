@@ -1,0 +1,26 @@
+//! A kind is not written in lower case.
+// expects: a kind is written in lower case letters
+
+use mgmt::prelude::*;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "User")]
+struct User {
+    #[resource(name)]
+    name: String,
+}
+
+impl Converge for User {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let mut g = Graph::new("case");
+    g.add(User::new("root"));
+}

@@ -1,0 +1,25 @@
+//! No field is the name.
+// expects: no name: mark the field that identifies the resource
+
+use mgmt::prelude::*;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "user")]
+struct User {
+    name: String,
+}
+
+impl Converge for User {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let mut g = Graph::new("case");
+    g.add(User::new("root"));
+}

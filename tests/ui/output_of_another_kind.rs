@@ -1,0 +1,14 @@
+//! An output that only another kind has.
+// expects: no method named `password`
+
+#[path = "common/kinds.rs"]
+mod kinds;
+
+use kinds::*;
+use mgmt::prelude::*;
+
+fn main() {
+    let mut g = Graph::new("case");
+    let front = g.add(Page::new("/", "Front"));
+    g.add(Page::new("/copy", "Copy").token(front.password()));
+}

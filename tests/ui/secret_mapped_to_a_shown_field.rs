@@ -1,0 +1,14 @@
+//! A password stays a secret on its way through `map`.
+// expects: a secret goes only to fields that keep secrets
+
+#[path = "common/kinds.rs"]
+mod kinds;
+
+use kinds::*;
+use mgmt::prelude::*;
+
+fn main() {
+    let mut g = Graph::new("case");
+    let admin = g.add(Login::new("admin"));
+    g.add(Page::new("/", "Front").body(admin.password().map(|p| p.map(|p| format!("password: {p}")))));
+}

@@ -1,0 +1,26 @@
+//! A field is the name and an output.
+// expects: a field is one of `name`, `default`, `send`
+
+use mgmt::prelude::*;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "user")]
+struct User {
+    #[resource(name, send)]
+    name: String,
+}
+
+impl Converge for User {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let mut g = Graph::new("case");
+    g.add(User::new("root"));
+}

@@ -1,0 +1,26 @@
+//! A slip in an attribute of a field.
+// expects: no attribute `nmae`: did you mean `name`?
+
+use mgmt::prelude::*;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "user")]
+struct User {
+    #[resource(nmae)]
+    name: String,
+}
+
+impl Converge for User {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn main() {
+    let mut g = Graph::new("case");
+    g.add(User::new("root"));
+}
