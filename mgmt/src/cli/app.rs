@@ -44,7 +44,13 @@ pub struct App {
 impl App {
     /// A program of that name.
     pub fn new(name: impl Into<String>) -> App {
-        App { name: name.into(), kinds: builtin_kinds(), version: env!("CARGO_PKG_VERSION").to_owned(), about: None, greeting: None }
+        App {
+            name: name.into(),
+            kinds: builtin_kinds(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            about: None,
+            greeting: None,
+        }
     }
 
     /// What `--version` says. Default: the version of mgmt.

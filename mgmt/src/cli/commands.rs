@@ -94,15 +94,27 @@ async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<Grap
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
     let config = config(app, options, gapi).await?;
-    print(&format!("{}: {} resources, {} edges: no problems\n", config.name, config.vertices.len(), config.edges.len()))?;
+    print(&format!(
+        "{}: {} resources, {} edges: no problems\n",
+        config.name,
+        config.vertices.len(),
+        config.edges.len()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn graph(app: &App, options: &RunOptions, gapi: impl Gapi, format: GraphFormat, file: Option<&Path>) -> Result<ExitCode, CommandError> {
+async fn graph(
+    app: &App,
+    options: &RunOptions,
+    gapi: impl Gapi,
+    format: GraphFormat,
+    file: Option<&Path>,
+) -> Result<ExitCode, CommandError> {
     let config = config(app, options, gapi).await?;
     if let Some(file) = file {
         let picture = svg::draw(&config).map_err(CommandError::Other)?;
-        std::fs::write(file, picture).map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
+        std::fs::write(file, picture)
+            .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
         return Ok(ExitCode::SUCCESS);
     }
     let text = match format {

@@ -70,7 +70,8 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
         _ => "trace",
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},hyper=info")));
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
     // An error means that a subscriber is set already: it stays.
     let _ = match options.log {
         LogFormat::Json => lines.json().try_init(),

@@ -50,7 +50,10 @@ pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::
             tracing::warn!(target: "mgmt", "{} can't be used ({error}): working in a temporary directory", prefix.display());
             temporary(program, options.hostname.as_deref(), looking).map(|path| (path, true))
         }
-        Err(error) => Err(io::Error::other(format!("the working directory {} can't be used: {error}; give --prefix DIR or --tmp-prefix", prefix.display()))),
+        Err(error) => Err(io::Error::other(format!(
+            "the working directory {} can't be used: {error}; give --prefix DIR or --tmp-prefix",
+            prefix.display()
+        ))),
     }
 }
 

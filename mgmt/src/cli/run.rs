@@ -27,7 +27,12 @@ enum End {
     Ended,
 }
 
-pub(crate) async fn run(app: &App, options: &RunOptions, gapi: impl Gapi, screen: Screen) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(
+    app: &App,
+    options: &RunOptions,
+    gapi: impl Gapi,
+    screen: Screen,
+) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
     let (prefix, temporary) = prefix::choose(options, &app.name, false)?;
     let mut builder = builder(options, &prefix, gapi);
@@ -66,7 +71,13 @@ pub(crate) async fn run(app: &App, options: &RunOptions, gapi: impl Gapi, screen
     }
 }
 
-async fn follow(engine: &Engine, events: &mut Events, view: &mut View, ladder: &mut Ladder, options: &RunOptions) -> End {
+async fn follow(
+    engine: &Engine,
+    events: &mut Events,
+    view: &mut View,
+    ladder: &mut Ladder,
+    options: &RunOptions,
+) -> End {
     let max_runtime = options.max_runtime;
     let runtime = async {
         if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
@@ -110,7 +121,14 @@ async fn follow(engine: &Engine, events: &mut Events, view: &mut View, ladder: &
 /// Something has failed for good, and all that is not settled waits for it.
 fn is_hopeless(status: &Status) -> bool {
     let stuck = |standing: &Standing| {
-        matches!(standing, Standing::Failed | Standing::Blocked(_) | Standing::WaitingForParents(_) | Standing::WaitingForValue(_) | Standing::Noop)
+        matches!(
+            standing,
+            Standing::Failed
+                | Standing::Blocked(_)
+                | Standing::WaitingForParents(_)
+                | Standing::WaitingForValue(_)
+                | Standing::Noop
+        )
     };
     status.running.is_empty() && status.failed > 0 && status.notable.iter().all(|resource| stuck(&resource.standing))
 }
@@ -120,7 +138,11 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
     for resource in status.notable.iter().filter(|resource| resource.standing == Standing::Failed) {
         screen.say(&format!("  {} failed: {}", resource.id, resource.error.as_deref().unwrap_or("it did not say why")));
     }
-    let waiting = status.notable.iter().filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop)).count();
+    let waiting = status
+        .notable
+        .iter()
+        .filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop))
+        .count();
     if waiting > 0 {
         screen.say(&format!("  {waiting} more wait for them"));
     }
@@ -129,7 +151,11 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
 fn status_line(file: Option<&Path>, event: &EventKind) {
     let Some(file) = file else { return };
     let line = format!("{} {event}\n", crate::sys::clock::rfc3339(crate::sys::clock::wall()));
-    let written = std::fs::OpenOptions::new().append(true).create(true).open(file).and_then(|mut file| file.write_all(line.as_bytes()));
+    let written = std::fs::OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
         tracing::warn!(target: "mgmt", "{} can't be written: {error}", file.display());
     }

@@ -16,7 +16,9 @@ const NODES_MAX: usize = 500;
 pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     let count = config.vertices.len();
     if count > NODES_MAX {
-        return Err(format!("{count} resources are too many for a picture (at most {NODES_MAX}): print dot, and use Graphviz"));
+        return Err(format!(
+            "{count} resources are too many for a picture (at most {NODES_MAX}): print dot, and use Graphviz"
+        ));
     }
     let mut picture = VisualGraph::new(Orientation::TopToBottom);
     let mut nodes = Vec::with_capacity(count);

@@ -80,7 +80,11 @@ impl View {
             self.screen.say(&format!("  … and {more} more"));
         }
         let text = format!("converged in {:.2?}, {} changed", self.began.elapsed(), self.repaired);
-        if self.screen.terminal { self.screen.say(&text) } else { tracing::info!("{text}") }
+        if self.screen.terminal {
+            self.screen.say(&text)
+        } else {
+            tracing::info!("{text}")
+        }
         if let Some(greeting) = &self.greeting {
             self.screen.say(greeting);
         }
@@ -101,8 +105,12 @@ impl View {
                 let what = if *refreshed { "repaired and refreshed" } else { "repaired" };
                 format!("\x1b[32m✔\x1b[0m {id} \x1b[2m{what} in {}\x1b[0m{}", short(*took), fields(changes))
             }
-            EventKind::Refreshed { id, took } => format!("\x1b[36m↻\x1b[0m {id} \x1b[2mrefreshed in {}\x1b[0m", short(*took)),
-            EventKind::Drifted { id, changes, .. } => format!("\x1b[33m·\x1b[0m {id} \x1b[2mdrifted (noop)\x1b[0m{}", fields(changes)),
+            EventKind::Refreshed { id, took } => {
+                format!("\x1b[36m↻\x1b[0m {id} \x1b[2mrefreshed in {}\x1b[0m", short(*took))
+            }
+            EventKind::Drifted { id, changes, .. } => {
+                format!("\x1b[33m·\x1b[0m {id} \x1b[2mdrifted (noop)\x1b[0m{}", fields(changes))
+            }
             event => format!("  {event}"),
         };
         if let (true, EventKind::Applied { changes, .. } | EventKind::Drifted { changes, .. }) = (self.ever, event) {
@@ -112,7 +120,11 @@ impl View {
     }
 
     fn shout(&self, event: &EventKind) {
-        if self.screen.terminal { self.screen.say(&format!("\x1b[31m✘\x1b[0m {event}")) } else { tracing::error!("{event}") }
+        if self.screen.terminal {
+            self.screen.say(&format!("\x1b[31m✘\x1b[0m {event}"))
+        } else {
+            tracing::error!("{event}")
+        }
     }
 }
 
@@ -130,7 +142,9 @@ fn fields(changes: &[Change]) -> String {
 fn diff(changes: &[Change]) -> String {
     let mut text = String::new();
     let lines = changes.iter().flat_map(|change| change.diff.iter()).flat_map(|diff| diff.lines());
-    let differing = lines.filter(|line| (line.starts_with('+') || line.starts_with('-')) && !line.starts_with("+++") && !line.starts_with("---"));
+    let differing = lines.filter(|line| {
+        (line.starts_with('+') || line.starts_with('-')) && !line.starts_with("+++") && !line.starts_with("---")
+    });
     for (n, line) in differing.enumerate() {
         if n == DIFF_LINES_MAX {
             text.push_str("\n    …");

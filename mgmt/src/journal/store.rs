@@ -83,6 +83,8 @@ impl Store {
         let path = prefix.join("journal.redb");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut aside = None;
+        // A crash may have left a new file half made.
+        let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
             Ok(file) => match load(file, fault.clone()) {
                 Ok((db, mirror, salt)) => {

@@ -12,13 +12,21 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub struct Error {
     message: String,
     cause: Option<Box<dyn StdError + Send + Sync>>,
-    needs_value: bool,
+    sort: Sort,
+}
+
+/// What the engine makes of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    Failure,
+    NeedsValue,
+    Outdated,
 }
 
 impl Error {
     /// An error with this message: a lower-case fragment that names what failed and what helps.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { message: message.into(), cause: None, needs_value: false }
+        Error { message: message.into(), cause: None, sort: Sort::Failure }
     }
 
     /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make it again.
@@ -26,7 +34,7 @@ impl Error {
         Error {
             message: format!("the value received for `{field}` in an earlier run is not kept, and is needed"),
             cause: None,
-            needs_value: true,
+            sort: Sort::NeedsValue,
         }
     }
 
@@ -39,13 +47,27 @@ impl Error {
 
     /// Made by [`Error::needs_value`].
     pub fn is_needs_value(&self) -> bool {
-        self.needs_value
+        self.sort == Sort::NeedsValue
+    }
+
+    /// The world is just changing under the operation (what the check found is not so any more, or what it stands on is about to be repaired by
+    /// another resource of the graph): a moment later it is checked again, without counting as a try. If it still says so after several moments,
+    /// a second in all, it is a failure like any other.
+    #[must_use]
+    pub fn outdated(mut self) -> Error {
+        self.sort = Sort::Outdated;
+        self
+    }
+
+    /// Made by [`Error::outdated`].
+    pub fn is_outdated(&self) -> bool {
+        self.sort == Sort::Outdated
     }
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(cause: E) -> Error {
-        Error { message: String::new(), cause: Some(Box::new(cause)), needs_value: false }
+        Error { message: String::new(), cause: Some(Box::new(cause)), sort: Sort::Failure }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The built-in kinds, one file each.
 
 mod exec;
-mod msg;
 mod file;
+mod msg;
 mod noop;
 mod password;
 mod seconds;
@@ -13,8 +13,8 @@ mod unfold;
 mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
-pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
+pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use seconds::Seconds;

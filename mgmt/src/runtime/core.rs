@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     /// Kinds whose checks took long in the loop: they get a task of their own.
     pub(crate) slow: HashSet<&'static str>,
+    /// How often in a row a resource has said that the world is just changing.
+    pub(crate) outdated: HashMap<u32, u32>,
     pub(crate) stopped: bool,
 }
 

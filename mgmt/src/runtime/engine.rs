@@ -294,6 +294,7 @@ pub(crate) fn assemble(
         done,
         committed,
         slow: Default::default(),
+        outdated: Default::default(),
         stopped: false,
     };
     let inboxes = Inboxes { requests: requests_in, done: done_in, said: said_in, committed: committed_in };

@@ -19,6 +19,12 @@ use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 /// A check that kept the loop longer than this gets a task from then on, with all of its kind.
 const SLOW: Duration = Duration::from_millis(1);
 
+/// Only told if nobody asked for it: then it was the metaparameter.
+const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
+
+/// So many times in a row an operation may say that the world is just changing; the pauses between them double, from 2 ms on.
+const OUTDATED_MAX: u32 = 9;
+
 /// An operation in a task.
 #[derive(Debug)]
 pub(crate) struct RunningOp {
@@ -42,6 +48,17 @@ pub(crate) enum Outcome {
     Check(Ended<Option<AnyDrift>>),
     Apply(Ended<()>),
     Refresh(Ended<bool>),
+}
+
+impl Outcome {
+    fn is_outdated(&self) -> bool {
+        match self {
+            Outcome::Check(Ended::Returned(Err(error)))
+            | Outcome::Apply(Ended::Returned(Err(error)))
+            | Outcome::Refresh(Ended::Returned(Err(error))) => error.is_outdated(),
+            _ => false,
+        }
+    }
 }
 
 /// An operation has ended.
@@ -177,7 +194,46 @@ impl Core {
         self.end(done);
     }
 
+    /// Holds back an answer that says that the world is just changing, longer each time; after too many it is a failure.
+    fn hold(&mut self, done: Done) -> Option<Done> {
+        let node = done.op.node.0;
+        if !done.outcome.is_outdated() {
+            // A check in sync or a repair: the world has settled.
+            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_))))) {
+                self.outdated.remove(&node);
+            }
+            return Some(done);
+        }
+        let times = self.outdated.entry(node).or_insert(0);
+        *times += 1;
+        if *times > OUTDATED_MAX {
+            self.outdated.remove(&node);
+            return Some(done);
+        }
+        let delay = Duration::from_millis(1 << *times);
+        let Done { op, operation, began, outcome } = done;
+        let outcome = match outcome {
+            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
+            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
+            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
+        };
+        // Whatever happens meanwhile is merged into the check that follows.
+        self.ops.insert(node, RunningOp { op, began, what: "wait", cancel: None });
+        let sender = self.done.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The loop is gone only when the whole engine is.
+            let _ = sender.send(Done { op, operation, began, outcome });
+        });
+        None
+    }
+
     fn end(&mut self, done: Done) {
+        let held = matches!(
+            done.outcome,
+            Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
+        );
+        let Some(done) = (if held { Some(done) } else { self.hold(done) }) else { return };
         let Done { op, operation, began, outcome } = done;
         let node = op.node;
         let sent = operation.take_sent();
@@ -240,7 +296,7 @@ impl Core {
                 CheckOutcome::Failed
             }
             Ended::Cancelled => {
-                self.errors.insert(node.0, "cancelled: it took longer than its `timeout`".to_owned());
+                self.errors.insert(node.0, CANCELLED.to_owned());
                 CheckOutcome::Cancelled
             }
         }
@@ -254,7 +310,7 @@ impl Core {
             }
             Ended::Returned(Err(error)) => (error.to_string(), ApplyOutcome::Failed),
             Ended::Panicked(text) => (text, ApplyOutcome::Failed),
-            Ended::Cancelled => ("cancelled: it took longer than its `timeout`".to_owned(), ApplyOutcome::Cancelled),
+            Ended::Cancelled => (CANCELLED.to_owned(), ApplyOutcome::Cancelled),
         };
         self.errors.insert(node.0, error);
         outcome

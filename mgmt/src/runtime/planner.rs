@@ -110,7 +110,8 @@ impl Planner {
     }
 
     fn begin(&mut self, node: u32, tasks: &mut JoinSet<Checked>) {
-        let blocked: Vec<_> = self.parents_where(node, |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Blocked { .. }));
+        let blocked: Vec<_> =
+            self.parents_where(node, |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Blocked { .. }));
         if !blocked.is_empty() {
             self.outcomes.insert(node, Outcome::Blocked { by: blocked });
             return;
@@ -135,14 +136,17 @@ impl Planner {
         let check = resource.check(CheckCx::new(Arc::clone(&operation)));
         tasks.spawn(async move {
             let found = tokio::spawn(check).await;
-            let found = found.unwrap_or_else(|error| Err(crate::resource::Error::new(format!("its check panicked: {error}"))));
+            let found =
+                found.unwrap_or_else(|error| Err(crate::resource::Error::new(format!("its check panicked: {error}"))));
             (node, operation, found)
         });
     }
 
     fn owed(&self, node: u32) -> bool {
         let id = self.core.running.id(Node(node));
-        self.parents[node as usize].iter().any(|(parent, notify)| *notify && self.core.store.is_owed(&self.core.running.id(Node(*parent)), &id))
+        self.parents[node as usize]
+            .iter()
+            .any(|(parent, notify)| *notify && self.core.store.is_owed(&self.core.running.id(Node(*parent)), &id))
     }
 
     fn end(&mut self, node: u32, operation: &Operation, found: Result<Option<AnyDrift>>) {
@@ -171,11 +175,13 @@ impl Planner {
 
     fn would_change(&self, node: u32) -> bool {
         let refreshed = self.refreshed_by.contains_key(&node);
-        matches!(self.outcomes.get(&node), Some(Outcome::Drifted { noop: false, .. } | Outcome::Unknown { .. })) || refreshed
+        matches!(self.outcomes.get(&node), Some(Outcome::Drifted { noop: false, .. } | Outcome::Unknown { .. }))
+            || refreshed
     }
 
     fn parents_where(&self, node: u32, which: fn(&Outcome) -> bool) -> Vec<ResourceId> {
-        let parents = self.parents[node as usize].iter().filter(|(parent, _)| self.outcomes.get(parent).is_some_and(which));
+        let parents =
+            self.parents[node as usize].iter().filter(|(parent, _)| self.outcomes.get(parent).is_some_and(which));
         let mut ids: Vec<_> = parents.map(|(parent, _)| self.core.running.id(Node(*parent))).collect();
         ids.dedup();
         ids

@@ -118,7 +118,11 @@ impl Core {
 
     pub(crate) fn progress(&self) -> Progress {
         let resources = self.running.len();
-        Progress { resources, settled: resources.saturating_sub(self.scheduler.unsettled()), failed: self.scheduler.failed() }
+        Progress {
+            resources,
+            settled: resources.saturating_sub(self.scheduler.unsettled()),
+            failed: self.scheduler.failed(),
+        }
     }
 
     pub(crate) fn status(&self) -> Status {

@@ -103,7 +103,7 @@ fn whatever_happens_to_its_bytes_a_journal_opens() {
     }
     let mut aside = 0;
     for bytes in damaged {
-        let copy = tempfile::tempdir().unwrap();
+        let copy = self::dir();
         fs::write(copy.path().join("journal.redb"), &bytes).unwrap();
         let journal = Journal::open(copy.path()).unwrap();
         aside += u32::from(journal.moved_aside().is_some());
@@ -183,7 +183,7 @@ fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
                 }
             }
             // As a crash leaves it: no orderly end.
-            let crashed = tempfile::tempdir().unwrap();
+            let crashed = self::dir();
             fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
             let after = Journal::open(crashed.path()).unwrap();
             assert_eq!(after.moved_aside(), None);

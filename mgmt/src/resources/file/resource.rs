@@ -99,13 +99,11 @@ const REMOVALS_MAX: u32 = 10_000;
 
 impl FileBuilder {
     /// Something is at the path. The default.
-    #[must_use]
     pub fn exists(self) -> Self {
         self.state(FileState::Exists)
     }
 
     /// Nothing is at the path: whatever is there is removed, a directory with all that is in it.
-    #[must_use]
     pub fn absent(self) -> Self {
         self.state(FileState::Absent)
     }

@@ -107,3 +107,24 @@ impl Child {
 fn register(fd: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
     AsyncFd::with_interest(fd, Interest::READABLE).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_end_of_a_child_is_seen_with_and_without_a_descriptor_for_it() {
+        for with in [true, false] {
+            let sleep = std::process::Command::new("sleep").arg("0.1").spawn().unwrap();
+            let mut child = Child::new(Leader::new(sleep));
+            assert!(child.pidfd.is_some(), "this kernel has them");
+            if !with {
+                child.pidfd = None;
+            }
+            child.exited().await.unwrap();
+            child.exited().await.unwrap();
+            assert_eq!(child.collect().unwrap(), Status::Exit(0));
+            assert!(child.collect().is_err());
+        }
+    }
+}

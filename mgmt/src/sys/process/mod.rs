@@ -25,4 +25,4 @@ pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
 pub use run::{Output, run, run_until};
 pub use rustix::process::Signal;
-pub use status::Status;
+pub use status::{Status, signal_by_name};

@@ -61,11 +61,46 @@ const NAMES: &[(Signal, &str)] = &[
     (Signal::PIPE, "SIGPIPE"),
     (Signal::ALARM, "SIGALRM"),
     (Signal::TERM, "SIGTERM"),
+    (Signal::CHILD, "SIGCHLD"),
+    (Signal::CONT, "SIGCONT"),
+    (Signal::STOP, "SIGSTOP"),
+    (Signal::TSTP, "SIGTSTP"),
+    (Signal::WINCH, "SIGWINCH"),
     (Signal::XCPU, "SIGXCPU"),
     (Signal::XFSZ, "SIGXFSZ"),
     (Signal::SYS, "SIGSYS"),
 ];
 
+/// The signal of this name: `TERM`, `SIGTERM`, `sigterm` or `15`. Real-time signals have none.
+pub fn signal_by_name(name: &str) -> Option<Signal> {
+    if let Ok(number) = name.parse() {
+        return Signal::from_named_raw(number);
+    }
+    let name = name.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    NAMES.iter().find(|(_, long)| &long[3..] == name).map(|(signal, _)| *signal)
+}
+
 fn signal_name(number: i32) -> Option<&'static str> {
     NAMES.iter().find(|(signal, _)| signal.as_raw() == number).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_names_in_both_directions() {
+        for (signal, name) in NAMES {
+            assert_eq!(signal_by_name(name), Some(*signal));
+            assert_eq!(signal_by_name(&name[3..].to_lowercase()), Some(*signal));
+            assert_eq!(signal_by_name(&signal.as_raw().to_string()), Some(*signal));
+            assert_eq!(signal_name(signal.as_raw()), Some(*name));
+        }
+        assert_eq!(NAMES.len(), NAMES.iter().map(|(_, name)| name).collect::<std::collections::BTreeSet<_>>().len());
+        for unknown in ["", "SIG", "TERMINATE", "0", "-1", "4096"] {
+            assert_eq!(signal_by_name(unknown), None, "{unknown}");
+        }
+        assert_eq!(Status::Signal(40).to_string(), "killed by signal 40");
+    }
 }
