@@ -23,6 +23,8 @@ pub mod testing;
 #[cfg(feature = "cli")]
 pub use cli::{App, main};
 pub use gapi::native;
+#[cfg(feature = "template")]
+pub use gapi::render;
 pub use mgmt_macros::Resource;
 pub use resource::{Error, Result};
 pub use runtime::Engine;
