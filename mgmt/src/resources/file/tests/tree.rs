@@ -233,7 +233,7 @@ fn a_cancelled_copy_stops_and_leaves_no_temporary_file() {
         }
     });
     // The work holds the operation until it is over.
-    while std::sync::Arc::strong_count(&operation.busy) > 1 {
+    while std::sync::Arc::strong_count(&operation) > 1 {
         std::thread::yield_now();
     }
     assert!(bench.faults.count(Call::Write) < 32, "it did not write all of it");
