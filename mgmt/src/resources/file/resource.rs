@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Resource;
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
+use crate::sys::fs::{FsError, WriteFs};
 use crate::resources::file::apply::Work;
 use crate::resources::file::check::Look;
 use crate::resources::file::content::Content;
@@ -146,7 +147,12 @@ impl Converge for File {
         let wanted = self.wanted().map_err(Error::new)?;
         let waiting = StopOnDrop::default();
         let stop = waiting.stop();
-        cx.change(move |fs| Work { fs: &wanted.writer(fs), wanted: &wanted, stop: &stop }.run(drift.steps)).await
+        let work = move |fs: &WriteFs| Work { fs: &wanted.writer(fs), wanted: &wanted, stop: &stop }.run(drift.steps);
+        cx.change(work).await.map_err(|error| {
+            // Somebody was quicker: what is there now, the next check finds.
+            let raced = error.cause::<FsError>().is_some_and(FsError::is_race);
+            if raced { error.outdated() } else { error }
+        })
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
