@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx};
-use crate::resources::exec::command::{Line, signal_of};
+use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::resources::seconds::Seconds;
-use crate::sys::process::{Leftovers, run};
+use crate::sys::process::{Leftovers, run, signal_by_name};
 
 /// Runs a command.
 ///
@@ -105,9 +105,9 @@ impl Converge for Exec {
         self.validate_lines()?;
         self.validate_paths()?;
         if let Some(sig) = &self.sig
-            && signal_of(sig).is_none()
+            && signal_by_name(sig).is_none()
         {
-            return Err(format!("`sig` is `{sig}`: give one of INT, TERM, HUP, QUIT, USR1, USR2, KILL"));
+            return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
         }
         if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
             return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
