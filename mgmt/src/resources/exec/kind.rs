@@ -19,6 +19,9 @@ use crate::sys::process::{Leftovers, run, signal_by_name};
 /// a line or a watched file changes, and again when it is refreshed. With guards it runs whenever all of them say so: they are asked at each
 /// check, also under noop, so they must be harmless.
 ///
+/// What it said is sent on. With guards that is remembered beyond a restart, for when they say that nothing is to be done; a command that was never
+/// run has said nothing, and whoever is to receive it waits.
+///
 /// The command runs in a process group of its own, with its standard input closed. An exit code other than 0, and death by a signal, is a failure.
 /// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one.
 #[derive(Resource, Clone, Debug, PartialEq)]
