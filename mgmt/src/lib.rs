@@ -1,4 +1,6 @@
-//! Keep machines in a declared state, continuously: a typed graph of resources that runs.
+//! Keep machines in a declared state, continuously: a typed graph of resources that runs. What follows is the README; `mgmt/README.md` links to it.
+#![doc = ""]
+#![doc = include_str!("../README.md")]
 
 extern crate self as mgmt;
 
