@@ -1,6 +1,8 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod derive;
+mod engine;
+mod kit;
 mod pictures;
 mod schema;
 mod tidy;

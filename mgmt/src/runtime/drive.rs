@@ -104,6 +104,7 @@ fn answer(core: &mut Core, request: Request) {
     match request {
         Request::Swap { config, index, reply } => {
             core.swap(*config, *index);
+            core.publish_convergence();
             let _ = reply.send(());
         }
         Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),
