@@ -1,4 +1,6 @@
-//! Keep machines in a declared state, continuously: a typed graph of resources that runs.
+//! Keep machines in a declared state, continuously: a typed graph of resources that runs. What follows is the README; `mgmt/README.md` links to it.
+#![doc = ""]
+#![doc = include_str!("../README.md")]
 
 extern crate self as mgmt;
 
@@ -23,6 +25,8 @@ pub mod testing;
 #[cfg(feature = "cli")]
 pub use cli::{App, main};
 pub use gapi::native;
+#[cfg(feature = "template")]
+pub use gapi::render;
 pub use mgmt_macros::Resource;
 pub use resource::{Error, Result};
 pub use runtime::Engine;

@@ -5,6 +5,7 @@ pub use std::time::Duration;
 pub use serde::{Deserialize, Serialize};
 
 pub use crate::Resource;
+pub use crate::gapi::{Facts, Signal};
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Declare, Handle, Output, Result, Secret, Watch, WatchCx,

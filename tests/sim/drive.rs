@@ -32,6 +32,7 @@ enum Happening {
     Chaos,
     Pause(bool),
     Again(Input),
+    Back(Box<Graph>),
 }
 
 /// A breach: which invariant, and what happened before.
@@ -210,6 +211,8 @@ impl Drive {
             Happening::Pause(true) => Ok(()),
             Happening::Pause(false) => self.feed(Input::Resume),
             Happening::Again(input) => self.feed(input),
+            Happening::Back(graph) if self.chaos => self.swap(*graph, &[]),
+            Happening::Back(_) => Ok(()),
             Happening::Chaos => self.stir(),
         }
     }
@@ -220,7 +223,7 @@ impl Drive {
             return Ok(());
         }
         self.plan(600, Happening::Chaos);
-        let node = self.rng.below(u64::from(self.wild.slots)) as u32;
+        let node = self.somebody();
         let faults = self.wild.fault_percent > 0;
         match self.rng.below(20) {
             0..=6 => {
@@ -234,6 +237,8 @@ impl Drive {
                 Ok(())
             }
             7 | 8 => self.feed(Input::Changed(Node(node))),
+            // An overflow: everything, at once or one after the other.
+            9 if self.rng.below(2) == 0 => self.feed(Input::ChangedTogether((0..self.wild.slots).map(Node).collect())),
             9 => {
                 for node in 0..self.wild.slots {
                     self.plan(20, Happening::Changed(node));
@@ -250,13 +255,30 @@ impl Drive {
             }
             13 if self.rng.percent(20) => self.crash(),
             14 if self.rng.percent(20) => self.stop(),
-            15..=17 => {
+            15 | 16 => {
                 let graph = self.wild.mutate(&self.world.graph, &mut self.rng);
+                self.swap(graph, &[])
+            }
+            17 => {
+                // Somebody leaves, best in the middle of something, and is soon back.
+                self.plan(100, Happening::Back(Box::new(self.world.graph.clone())));
+                let mut graph = self.world.graph.clone();
+                let leaving = self.world.running.first().map_or(node, |running| running.op.node.0);
+                graph.nodes.remove(&leaving);
+                graph.edges.retain(|(from, to), _| *from != leaving && *to != leaving);
                 self.swap(graph, &[])
             }
             18 => self.swap(self.world.graph.clone(), &[]),
             _ => self.feed(Input::Tick),
         }
+    }
+
+    /// Whom something befalls: often the parent of one that is being applied, where most can go wrong.
+    fn somebody(&mut self) -> u32 {
+        let writing = self.world.running.iter().find(|running| running.act != Act::Check);
+        let parent = writing.and_then(|running| self.world.graph.parents(running.op.node.0).last());
+        let anybody = self.rng.below(u64::from(self.wild.slots)) as u32;
+        parent.filter(|_| self.rng.percent(60)).unwrap_or(anybody)
     }
 
     /// The watch of a node sees that it is different, if it listens.
@@ -415,7 +437,7 @@ impl Drive {
             false => Fate::Well,
         };
         self.world.begin(op, act, fate);
-        let slow = self.chaos && self.rng.percent(5);
+        let slow = self.chaos && self.rng.percent(10);
         let answer = later(self.now, &mut self.rng, if slow { 3000 } else { 60 });
         if act != Act::Check {
             let effect = self.now.0 + self.rng.below(answer.0 - self.now.0 + 1);

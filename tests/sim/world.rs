@@ -18,6 +18,8 @@ pub struct Thing {
     pub value: u64,
     /// The secret that a forgetful one has made; 0: none yet.
     pub made: u64,
+    /// Part of what it sends, but no part of what it should be: like the output of a command.
+    pub reading: u64,
 }
 
 /// What a check saw.
@@ -232,7 +234,7 @@ impl World {
         if self.graph.nodes.contains_key(&node) {
             for port in 0..PORTS {
                 let source = if self.is_forgetful(node) { thing.made } else { thing.value };
-                let value = mix(source, u64::from(port));
+                let value = mix(source, if port == 0 { 0 } else { thing.reading });
                 if self.sent.insert((node, port), value) != Some(value) {
                     new |= 1 << port;
                 }
@@ -243,7 +245,11 @@ impl World {
 
     /// Somebody else writes it.
     pub fn drift(&mut self, node: u32, rng: &mut Rng) {
-        self.things.entry(node).or_default().value = rng.next();
+        let thing = self.things.entry(node).or_default();
+        match rng.percent(70) {
+            true => thing.value = rng.next(),
+            false => thing.reading = rng.next(),
+        }
     }
 
     /// A new graph is in force: nobody needs a refresh along an edge that is gone.

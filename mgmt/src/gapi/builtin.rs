@@ -5,5 +5,15 @@ use crate::resources::*;
 
 /// All built-in kinds.
 pub fn builtin_kinds() -> Kinds {
-    Kinds::none().with::<Noop>()
+    let kinds = Kinds::none()
+        .with::<Exec>()
+        .with::<File>()
+        .with::<Msg>()
+        .with::<Noop>()
+        .with::<Password>()
+        .with::<Timer>()
+        .with::<Value>();
+    #[cfg(feature = "http")]
+    let kinds = kinds.with::<HttpFile>().with::<HttpServer>();
+    kinds
 }

@@ -6,6 +6,8 @@ mod contract;
 mod fixed;
 mod native;
 mod signal;
+#[cfg(feature = "template")]
+mod template;
 
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
@@ -13,3 +15,5 @@ pub use contract::{Gapi, GapiData, GapiError};
 pub use fixed::{Fixed, fixed};
 pub use native::{Cx, Native, native};
 pub use signal::{Facts, Readable, Signal};
+#[cfg(feature = "template")]
+pub use template::render;

@@ -45,6 +45,11 @@ impl Error {
         self
     }
 
+    /// The error that it was made of, if it is of this type.
+    pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
+        self.cause.as_deref().and_then(|cause| cause.downcast_ref())
+    }
+
     /// Made by [`Error::needs_value`].
     pub fn is_needs_value(&self) -> bool {
         self.sort == Sort::NeedsValue

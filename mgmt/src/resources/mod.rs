@@ -2,6 +2,8 @@
 
 mod exec;
 mod file;
+#[cfg(feature = "http")]
+mod http;
 mod msg;
 mod noop;
 mod password;
@@ -14,6 +16,8 @@ mod value;
 
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
+#[cfg(feature = "http")]
+pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};

@@ -171,6 +171,20 @@ impl Core {
         }
     }
 
+    /// What the watches saw at once.
+    pub(crate) fn seen_together(&mut self, all: Vec<Seen>) {
+        let mut changed = Vec::new();
+        for seen in all {
+            match seen {
+                Seen::Changed(node) => changed.push(node),
+                other => self.seen(other),
+            }
+        }
+        if !changed.is_empty() {
+            self.handle(Input::ChangedTogether(changed));
+        }
+    }
+
     pub(crate) fn seen(&mut self, seen: Seen) {
         match seen {
             Seen::Ready(node) => match self.held.remove(&node.0) {

@@ -111,6 +111,8 @@ impl Work<'_> {
                 Error::new(format!(
                     "{path} can't be made: the directory {parent} does not exist; declare it too, as `File::new(\"{parent}/\")`"
                 ))
+                // If another resource makes it, it may do so in a moment.
+                .outdated()
             }
             _ => error,
         }

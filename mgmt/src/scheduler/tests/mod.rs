@@ -2,4 +2,14 @@
 
 mod bed;
 
+mod blocked;
+mod converge;
+mod dirty;
+mod gates;
 mod order;
+mod refresh;
+mod retry;
+mod stop;
+mod swap;
+mod values;
+mod watch;

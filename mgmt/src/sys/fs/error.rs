@@ -156,6 +156,17 @@ impl FsError {
         }
     }
 
+    /// What was there when it was looked at is not there any more, or something else is: a moment later it may be different again.
+    pub fn is_race(&self) -> bool {
+        use rustix::io::Errno;
+        let errno = self.errno().map(Errno::from_raw_os_error);
+        let raced = [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::EXIST, Errno::NOTEMPTY, Errno::STALE];
+        matches!(
+            self,
+            FsError::Changed { .. } | FsError::WrongType { .. } | FsError::Exists { .. } | FsError::Missing { .. }
+        ) || errno.is_some_and(|errno| raced.contains(&errno))
+    }
+
     /// Whether it says that nothing is there.
     pub fn is_missing(&self) -> bool {
         matches!(self, FsError::Missing { .. }) || self.is(rustix::io::Errno::NOENT)

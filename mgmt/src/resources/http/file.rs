@@ -1,0 +1,114 @@
+//! The kind `http:file`.
+
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::Resource;
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Error, Result, Uid};
+use crate::resources::http::path::plain;
+use crate::resources::http::table::{Entry, Place, Source, Table};
+use crate::sys::fs::normal_form;
+
+/// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
+///
+/// Files are read when they are asked for, so what changes in them needs no event. What can be received can be served, but for secrets.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "http:file", unwatched)]
+pub struct HttpFile {
+    /// What it is called; also the path of its URL unless that is given.
+    #[resource(name)]
+    name: String,
+    /// The name of the `http:server`. Must be given where a graph has several. Default: the only one.
+    server: Option<String>,
+    /// The path of its URL, as text: `/a b` for what a browser writes `/a%20b`. A directory's files are below it. Default: the name.
+    path: Option<String>,
+    /// The file or the directory, an absolute path. It need not exist yet. This or `data` must be given.
+    source: Option<PathBuf>,
+    /// The text.
+    data: Option<String>,
+}
+
+/// The route of a resource.
+#[derive(Default)]
+struct State(Mutex<Option<(Place, Entry)>>);
+
+impl State {
+    fn route(&self) -> MutexGuard<'_, Option<(Place, Entry)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Converge for HttpFile {
+    type Drift = Change;
+
+    fn validate(&self) -> Result<(), String> {
+        plain(self.path()).map_err(|error| {
+            let from = if self.path.is_some() { "`path`" } else { "`path` (the name, as none is given)" };
+            format!("{from} is `{}`: {error}; give the path of a URL, as /index.html", self.path().escape_debug())
+        })?;
+        if self.source.is_some() && self.data.is_some() {
+            return Err("`source` and `data`: only one of them can be served; leave out the other".to_owned());
+        }
+        if let Some(source) = &self.source {
+            normal_form(source).map_err(|error| format!("`source`: `{}`: {error}", source.display()))?;
+        }
+        Ok(())
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let (place, source) = self.route()?;
+        let table = cx.shared::<Table>();
+        if self.server.is_none() && table.servers().len() > 1 {
+            let names = table.servers().join("`, `");
+            return Err(Error::new(format!(
+                "there are several servers, `{names}`: say by `server` which of them serves it"
+            )));
+        }
+        let now = table.route(&place);
+        let is_ours = cx.local::<State>().route().as_ref().is_some_and(|(ours, _)| *ours == place);
+        if is_ours && now.as_ref() == Some(&source) {
+            return Ok(None);
+        }
+        let from = now.as_ref().filter(|_| is_ours).map_or_else(|| "not served".to_owned(), shown);
+        Ok(Some(Change::new(place.1.display().to_string(), from, shown(&source))))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        let (place, source) = self.route()?;
+        let entry = cx.shared::<Table>().add_route(place.clone(), source);
+        let old = cx.local::<State>().route().replace((place, entry));
+        // Only now, so that there is no moment without a route.
+        drop(old);
+        Ok(())
+    }
+
+    fn uids(&self) -> Vec<Uid> {
+        let Ok(path) = plain(self.path()) else { return Vec::new() };
+        let server = self.server.as_deref().unwrap_or_default();
+        vec![Uid::Other { space: "URL path", key: format!("{server} {}", path.display()).trim_start().to_owned() }]
+    }
+}
+
+fn shown(source: &Source) -> String {
+    match source {
+        Source::Path(path) => format!("the file {}", path.display()),
+        Source::Data(data) => format!("a text of {} bytes", data.len()),
+    }
+}
+
+impl HttpFile {
+    fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(&self.name)
+    }
+
+    fn route(&self) -> Result<(Place, Source)> {
+        let path = plain(self.path()).context("`path`")?;
+        let source = match (&self.source, &self.data) {
+            (Some(source), None) => Source::Path(source.clone()),
+            (None, Some(data)) => Source::Data(data.as_str().into()),
+            (None, None) => return Err(Error::new("there is nothing to serve: give `source` or `data`")),
+            (Some(_), Some(_)) => return Err(Error::new("`source` and `data`: only one of them can be served")),
+        };
+        Ok(((self.server.clone(), path), source))
+    }
+}

@@ -1,0 +1,16 @@
+//! `http:server` and `http:file`: serves files, and texts that other resources make, over HTTP.
+
+mod auth;
+mod body;
+mod file;
+mod listener;
+mod path;
+mod reply;
+mod server;
+mod site;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use file::{HttpFile, HttpFileBuilder, HttpFileHandle};
+pub use server::{HttpServer, HttpServerBuilder, HttpServerHandle};

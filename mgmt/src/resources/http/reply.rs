@@ -1,0 +1,246 @@
+//! Replies: a status, a text, or a file, with what a browser needs to keep a copy.
+
+use std::io::{self, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::{Response, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::resources::http::body::{Body, CHUNK_BYTES};
+use crate::resources::http::listener::Activity;
+use crate::resources::http::path::{UrlPath, encode};
+use crate::sys::clock::rfc3339;
+use crate::sys::fs::{FileReader, FsError, ReadFs, Stat};
+use crate::sys::task::blocking;
+
+/// A reply.
+pub(super) type Reply = Response<Body>;
+
+/// What serves a directory itself.
+const INDEX: &str = "index.html";
+
+/// A status and nothing else.
+pub(super) fn status(code: StatusCode) -> Reply {
+    let text = format!("{} {}\n", code.as_u16(), code.canonical_reason().unwrap_or_default());
+    let mut reply = Response::new(Body::Whole(text.into()));
+    *reply.status_mut() = code;
+    set(&mut reply, header::CONTENT_TYPE, "text/plain; charset=utf-8");
+    reply
+}
+
+/// The same with one more header.
+pub(super) fn status_with(code: StatusCode, name: HeaderName, value: &str) -> Reply {
+    let mut reply = status(code);
+    set(&mut reply, name, value);
+    reply
+}
+
+fn set(reply: &mut Reply, name: HeaderName, value: &str) {
+    // What can't be in a header is not sent.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        reply.headers_mut().insert(name, value);
+    }
+}
+
+/// By what a client tells whether its copy is still good.
+struct Version {
+    etag: String,
+    modified: Option<String>,
+}
+
+impl Version {
+    /// Whether the client of this request has this version.
+    fn is_known(&self, asked: &HeaderMap) -> bool {
+        if let Some(tags) = asked.get(header::IF_NONE_MATCH) {
+            let tags = tags.to_str().unwrap_or_default().split(',').map(str::trim);
+            return tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == self.etag);
+        }
+        // Clients send back what they were given: no need to read the date.
+        let since = asked.get(header::IF_MODIFIED_SINCE).and_then(|since| since.to_str().ok());
+        since.is_some() && since == self.modified.as_deref()
+    }
+
+    fn reply(&self, asked: &HeaderMap, content_type: &str, body: Body) -> Reply {
+        let mut reply = Response::new(body);
+        if self.is_known(asked) {
+            reply = Response::new(Body::empty());
+            *reply.status_mut() = StatusCode::NOT_MODIFIED;
+        } else {
+            set(&mut reply, header::CONTENT_TYPE, content_type);
+            set(&mut reply, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        }
+        set(&mut reply, header::ETAG, &self.etag);
+        if let Some(modified) = &self.modified {
+            set(&mut reply, header::LAST_MODIFIED, modified);
+        }
+        reply
+    }
+}
+
+/// A text.
+pub(super) fn text(data: &Arc<str>, path: &Path, asked: &HeaderMap) -> Reply {
+    let digest: String = Sha256::digest(data.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    let version = Version { etag: format!("\"{digest}\""), modified: None };
+    let content_type = content_type(path).unwrap_or("text/plain; charset=utf-8");
+    version.reply(asked, content_type, Body::Whole(data.as_bytes().to_vec().into()))
+}
+
+/// What is at a path of the file system.
+enum Found {
+    /// A small file, with its content.
+    Small(Stat, Vec<u8>),
+    Large(FileReader),
+    /// A directory, asked for without the slash that its relative links need.
+    NoSlash,
+    Nothing,
+    Forbidden,
+}
+
+/// The file at `base`, or the one at `rest` below it. `url` is what was asked for.
+pub(super) async fn file(
+    base: PathBuf,
+    rest: PathBuf,
+    url: &UrlPath,
+    asked: &HeaderMap,
+    activity: Arc<Activity>,
+) -> Reply {
+    let (slash, source) = (url.slash, base.clone());
+    let found = blocking(move || look(&base, &rest, slash)).await;
+    let (stat, body) = match found {
+        Ok(Found::Small(stat, bytes)) => (stat, Body::Whole(bytes.into())),
+        Ok(Found::Large(file)) => (file.stat().clone(), Body::file(file, activity)),
+        Ok(Found::NoSlash) => {
+            let place = format!("{}/", encode(&url.path));
+            return status_with(StatusCode::MOVED_PERMANENTLY, header::LOCATION, &place);
+        }
+        Ok(Found::Nothing) => return status(StatusCode::NOT_FOUND),
+        Ok(Found::Forbidden) => return status(StatusCode::FORBIDDEN),
+        Err(error) => {
+            tracing::warn!(target: "mgmt::http", %error, "a file can't be served");
+            return status(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+    };
+    let modified = u64::try_from(stat.mtime_ns / 1_000_000_000).ok().map(http_date);
+    let etag = format!("\"{:x}-{:x}-{:x}\"", stat.mtime_ns, stat.size, stat.ino);
+    let content_type = match slash {
+        true => content_type(Path::new(INDEX)),
+        false => content_type(&url.path).or_else(|| content_type(&source)),
+    };
+    Version { etag, modified }.reply(asked, content_type.unwrap_or("application/octet-stream"), body)
+}
+
+/// Blocks.
+fn look(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError> {
+    match look_plainly(base, rest, slash) {
+        Err(error) if error.is_missing() => Ok(Found::Nothing),
+        // A path that goes on behind a file, that no file can have, or to what is not a file; and no link that is not to be trusted is followed.
+        Err(FsError::BadPath { .. } | FsError::WrongType { .. } | FsError::Symlink { .. }) => Ok(Found::Nothing),
+        Err(error) => match error.errno().map(|errno| io::Error::from_raw_os_error(errno).kind()) {
+            Some(ErrorKind::NotADirectory | ErrorKind::InvalidFilename | ErrorKind::CrossesDevices) => {
+                Ok(Found::Nothing)
+            }
+            Some(ErrorKind::PermissionDenied) => Ok(Found::Forbidden),
+            _ => Err(error),
+        },
+        found => found,
+    }
+}
+
+fn look_plainly(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError> {
+    let system = ReadFs::new();
+    let base = system.real_path(base)?;
+    let is_dir = system.stat(&base)?.is_some_and(|stat| stat.is_dir());
+    if !is_dir {
+        let whole = rest.as_os_str().is_empty() && !slash;
+        return if whole { open(&system, &base) } else { Ok(Found::Nothing) };
+    }
+    // From here on no link leads out of the directory.
+    let below = ReadFs::below(&base)?;
+    let path = below.real_path(Path::new("/").join(rest))?;
+    match below.stat(&path)? {
+        None => Ok(Found::Nothing),
+        Some(stat) if !stat.is_dir() && slash => Ok(Found::Nothing),
+        Some(stat) if !stat.is_dir() => open(&below, &path),
+        Some(_) if !slash => Ok(Found::NoSlash),
+        Some(_) => open(&below, &below.real_path(path.join(INDEX))?),
+    }
+}
+
+fn open(fs: &ReadFs, path: &Path) -> Result<Found, FsError> {
+    let mut file = fs.open(path)?;
+    if file.stat().size > CHUNK_BYTES as u64 {
+        return Ok(Found::Large(file));
+    }
+    let mut content = Vec::with_capacity(CHUNK_BYTES);
+    // Some files, as in /proc, say that they are empty and are not.
+    (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut content).map_err(|error| {
+        match error.downcast::<FsError>() {
+            Ok(error) => error,
+            Err(_) => FsError::Changed { path: path.to_path_buf() },
+        }
+    })?;
+    Ok(Found::Small(file.stat().clone(), content))
+}
+
+/// A point in time as HTTP writes it: `Sun, 22 Nov 2026 14:00:05 GMT`.
+fn http_date(seconds: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let text = rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+    let (date, time) = text.split_once('T').unwrap_or_default();
+    let mut parts = date.split('-');
+    let (year, month, day) = (parts.next(), parts.next(), parts.next());
+    let month = month.and_then(|month| month.parse::<usize>().ok()).unwrap_or(1);
+    // The first day was a Thursday.
+    let weekday = DAYS[usize::try_from(seconds / 86_400 % 7).unwrap_or(0)];
+    let (day, year) = (day.unwrap_or_default(), year.unwrap_or_default());
+    format!("{weekday}, {day} {} {year} {} GMT", MONTHS[(month - 1) % 12], &time[..8])
+}
+
+/// The type of content by the end of a file's name; `None`: not known.
+fn content_type(path: &Path) -> Option<&'static str> {
+    Some(match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+        "html" | "htm" => "text/html; charset=utf-8",
+        "css" => "text/css; charset=utf-8",
+        "js" | "mjs" => "text/javascript; charset=utf-8",
+        "txt" | "log" | "conf" | "cfg" | "ini" | "toml" | "sh" => "text/plain; charset=utf-8",
+        "md" => "text/markdown; charset=utf-8",
+        "csv" => "text/csv; charset=utf-8",
+        "xml" => "text/xml; charset=utf-8",
+        "json" | "map" => "application/json",
+        "yaml" | "yml" => "application/yaml",
+        "pdf" => "application/pdf",
+        "wasm" => "application/wasm",
+        "gz" | "tgz" => "application/gzip",
+        "zip" => "application/zip",
+        "tar" => "application/x-tar",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "jpg" | "jpeg" => "image/jpeg",
+        "gif" => "image/gif",
+        "webp" => "image/webp",
+        "avif" => "image/avif",
+        "ico" => "image/vnd.microsoft.icon",
+        "woff" => "font/woff",
+        "woff2" => "font/woff2",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_written_as_http_has_them() {
+        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(http_date(4_107_542_399), "Sun, 28 Feb 2100 23:59:59 GMT");
+    }
+}

@@ -1,0 +1,263 @@
+//! The kind `http:server`.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::Resource;
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Secret, Uid, Watch, WatchCx, WatchEvent,
+};
+use crate::resources::http::auth::{Auth, Protected};
+use crate::resources::http::listener::{Listener, bind};
+use crate::resources::http::path::plain;
+use crate::resources::http::site::{Live, Site};
+use crate::resources::http::table::{Entry, Table};
+use crate::resources::seconds::Seconds;
+use crate::resources::unfold::unfold;
+use crate::sys::fs::normal_form;
+
+/// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and `HEAD` requests.
+///
+/// It listens only while it is in the graph and the engine runs. Directories are not listed; `index.html` stands for them. No symlink leads out of
+/// what is served. At most 256 connections are served at the same time. There is no encryption: put it behind a proxy where others can listen.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "http:server")]
+pub struct HttpServer {
+    /// What it is called; also its address unless that is given.
+    #[resource(name)]
+    name: String,
+    /// Where it listens, as `host:port`: `127.0.0.1:8080` for this machine alone, `0.0.0.0:8080` for all who can reach it. Port 0: any that is
+    /// free. Default: the name.
+    address: Option<String>,
+    /// A directory that is served, where no `http:file` is in its place: an absolute path. Default: none.
+    root: Option<PathBuf>,
+    /// After this long without progress a connection is closed. Default: 60 seconds.
+    #[resource(default = Seconds(std::time::Duration::from_secs(60)))]
+    timeout: Seconds,
+    /// This path and all below it are open only to `auth_user`. Default: nothing is protected.
+    auth_path: Option<String>,
+    /// The user for whom `auth_path` is open.
+    auth_user: Option<String>,
+    /// The bcrypt hash of that user's password, as the output `hash` of a `password` gives it.
+    auth_hash: Option<Secret<String>>,
+
+    /// Where it can be reached: `http://127.0.0.1:8080`, without a slash at the end.
+    #[resource(send)]
+    url: String,
+}
+
+impl HttpServerBuilder {
+    /// Opens `path` and all below it only to `user` with the password of this bcrypt hash: a text, or the output `hash` of a `password`.
+    #[must_use]
+    #[track_caller]
+    pub fn basic_auth<M>(
+        self,
+        path: impl Into<String>,
+        user: impl Into<String>,
+        hash: impl IntoInput<Secret<String>, M>,
+    ) -> Self {
+        self.auth_path(path.into()).auth_user(user.into()).auth_hash(hash)
+    }
+}
+
+/// What the fields come to.
+#[derive(Clone, Debug, PartialEq)]
+struct Settings {
+    address: String,
+    root: Option<PathBuf>,
+    timeout: Seconds,
+    protected: Option<Protected>,
+}
+
+impl Settings {
+    fn live(&self) -> Result<Live> {
+        let auth = self.protected.clone().map(Auth::new).transpose()?;
+        Ok(Live { root: self.root.clone(), timeout: self.timeout.0, auth })
+    }
+
+    /// What is to be changed to get here.
+    fn changes(&self, from: &Settings) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let shown = |root: &Option<PathBuf>| root.as_ref().map_or("none".to_owned(), |root| root.display().to_string());
+        if self.address != from.address {
+            changes.push(Change::new("address", &from.address, &self.address));
+        }
+        if self.root != from.root {
+            changes.push(Change::new("root", shown(&from.root), shown(&self.root)));
+        }
+        if self.timeout != from.timeout {
+            changes.push(Change::new("timeout", from.timeout, self.timeout));
+        }
+        let of = |settings: &Settings| settings.protected.as_ref().map(|p| (p.path.clone(), p.user.clone()));
+        let said = |who: Option<(PathBuf, String)>| match who {
+            None => "nothing is protected".to_owned(),
+            Some((path, user)) => format!("{} is open to {user}", path.display()),
+        };
+        if of(self) != of(from) {
+            changes.push(Change::new("auth_path", said(of(from)), said(of(self))));
+        } else if self.protected != from.protected {
+            changes.push(Change::secret("auth_hash"));
+        }
+        changes
+    }
+}
+
+/// The server of a resource.
+#[derive(Default)]
+struct State {
+    running: Mutex<Option<Running>>,
+    /// Shared with the watch, which must not keep the server alive.
+    ended: Arc<Notify>,
+}
+
+struct Running {
+    settings: Settings,
+    site: Arc<Site>,
+    listener: Listener,
+    _entry: Entry,
+}
+
+impl State {
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Converge for HttpServer {
+    type Drift = Vec<Change>;
+
+    fn validate(&self) -> Result<(), String> {
+        let address = self.address();
+        let good = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
+        if !good {
+            let from = if self.address.is_some() { "`address`" } else { "`address` (the name, as none is given)" };
+            return Err(format!(
+                "{from} is `{}`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine",
+                address.escape_debug()
+            ));
+        }
+        if let Some(root) = &self.root {
+            normal_form(root).map_err(|error| format!("`root`: `{}`: {error}", root.display()))?;
+        }
+        if self.timeout.0.is_zero() {
+            return Err("`timeout` is 0: give the time after which an idle connection is closed".to_owned());
+        }
+        if let Some(path) = &self.auth_path {
+            plain(path).map_err(|error| format!("`auth_path`: `{}`: {error}", path.escape_debug()))?;
+        }
+        match (&self.auth_path, &self.auth_user, &self.auth_hash) {
+            (Some(_), None, _) => Err("`auth_path` without `auth_user`: say for whom it is open".to_owned()),
+            (None, Some(_), _) | (None, _, Some(_)) => {
+                Err("`auth_user` and `auth_hash` without `auth_path`: say what they protect; `/` is all".to_owned())
+            }
+            (_, Some(user), _) if user.contains(':') => {
+                Err("`auth_user` has a colon, which no user of HTTP can have: take another name".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
+        let settings = self.settings()?;
+        let state = cx.local::<State>();
+        let running = state.running();
+        let Some(running) = running.as_ref().filter(|running| running.listener.is_running()) else {
+            return Ok(Some(vec![Change::new(
+                "address",
+                "not listening",
+                format_args!("listening at {}", settings.address),
+            )]));
+        };
+        let changes = settings.changes(&running.settings);
+        if changes.is_empty() {
+            cx.send(HttpServer::URL, running.url());
+        }
+        Ok((!changes.is_empty()).then_some(changes))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
+        let settings = self.settings()?;
+        let live = settings.live().context("randomness for `auth_hash`")?;
+        let state = cx.local::<State>();
+        let in_place =
+            |running: &&mut Running| running.listener.is_running() && running.settings.address == settings.address;
+        if let Some(running) = state.running().as_mut().filter(in_place) {
+            running.site.set(live);
+            running.settings = settings;
+            cx.send(HttpServer::URL, running.url());
+            return Ok(());
+        }
+        // In the way only if it has the same port, by another spelling; else it serves until the new one does.
+        let port = settings.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
+        let in_the_way = |running: &mut Running| Some(running.listener.address.port()) == port;
+        let old = state.running().take_if(in_the_way);
+        if let Some(old) = old {
+            old.listener.stop().await;
+        }
+        let socket = bind(&settings.address).await?;
+        let table = cx.shared::<Table>();
+        let site = Arc::new(Site::new(self.name.clone(), Arc::clone(&table), live));
+        let listener = Listener::start(socket, Arc::clone(&site), Arc::clone(&state.ended))?;
+        let running = Running { settings, site, listener, _entry: table.add_server(&self.name) };
+        cx.send(HttpServer::URL, running.url());
+        let old = state.running().replace(running);
+        drop(old);
+        Ok(())
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let ended = Arc::clone(&cx.local::<State>().ended);
+        Watch::stream(unfold(false, move |ready| {
+            let ended = Arc::clone(&ended);
+            async move {
+                if !ready {
+                    return Some((Ok(WatchEvent::Ready), true));
+                }
+                ended.notified().await;
+                Some((Ok(WatchEvent::Changed), true))
+            }
+        }))
+    }
+
+    fn uids(&self) -> Vec<Uid> {
+        let address = self.address();
+        if address.ends_with(":0") {
+            return Vec::new();
+        }
+        vec![Uid::Other { space: "address", key: address.to_owned() }]
+    }
+}
+
+impl Running {
+    fn url(&self) -> String {
+        format!("http://{}", self.listener.address)
+    }
+}
+
+impl HttpServer {
+    fn address(&self) -> &str {
+        self.address.as_deref().unwrap_or(&self.name)
+    }
+
+    /// What is protected must never be open because something is missing.
+    fn settings(&self) -> Result<Settings> {
+        let protected = match (&self.auth_path, &self.auth_user, &self.auth_hash) {
+            (None, None, None) => None,
+            (Some(path), Some(user), Some(hash)) => {
+                if bcrypt::HashParts::from_str(hash.expose()).is_err() {
+                    return Err(Error::new("`auth_hash` is not a bcrypt hash: take the output `hash` of a `password`"));
+                }
+                let path = plain(path).context("`auth_path`")?;
+                Some(Protected { path, user: user.clone(), hash: hash.clone() })
+            }
+            _ => {
+                return Err(Error::new("`auth_path`, `auth_user` and `auth_hash` go together: one of them is missing"));
+            }
+        };
+        let (root, timeout) = (self.root.clone(), self.timeout);
+        Ok(Settings { address: self.address().to_owned(), root, timeout, protected })
+    }
+}

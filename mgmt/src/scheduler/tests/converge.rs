@@ -1,0 +1,104 @@
+//! Converged: all settled, for the timeout.
+
+use super::bed::*;
+use crate::scheduler::*;
+
+#[test]
+fn an_empty_graph_converges_at_once_but_no_graph_does_not() {
+    let mut bed = Bed::new();
+    assert_eq!(bed.feed(Input::Tick), [""; 0]);
+    assert!(!bed.scheduler.is_converged());
+    assert_eq!(bed.swap(&[], &[], &[]), ["event: converged"]);
+}
+
+#[test]
+fn all_must_be_settled_for_the_whole_timeout() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1], &[], &[]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    assert_eq!(bed.pass(ms(900)), [""; 0]);
+    bed.changed(1);
+    bed.in_sync(1);
+    assert_eq!(bed.pass(ms(999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: converged"]);
+    assert!(bed.scheduler.is_converged());
+    assert_eq!(bed.changed(0), ["check 0", "event: unconverged"]);
+}
+
+#[test]
+fn without_a_timeout_it_converges_with_the_last_answer() {
+    let mut bed = Bed::with(Config { running_max: 8, converged_timeout: ms(0), seed: 0, node_events: false });
+    bed.swap(&[0], &[], &[]);
+    assert_eq!(bed.in_sync(0), ["event: converged"]);
+}
+
+#[test]
+fn a_failed_node_does_not_converge() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1], &[], &[]);
+    bed.in_sync(0);
+    bed.checked(1, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(100_000)), [""; 0]);
+    assert_eq!(bed.scheduler.next_timeout(), None);
+}
+
+#[test]
+fn it_is_not_declared_in_a_pause_and_the_time_counts_from_its_end() {
+    let mut bed = Bed::new();
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    bed.pass(ms(500));
+    bed.feed(Input::Pause);
+    assert_eq!(bed.pass(ms(5000)), [""; 0]);
+    bed.feed(Input::Resume);
+    assert_eq!(bed.pass(ms(999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: converged"]);
+}
+
+#[test]
+fn a_change_in_a_pause_ends_it() {
+    let mut bed = Bed::new();
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    bed.pass(ms(1000));
+    bed.feed(Input::Pause);
+    assert_eq!(bed.changed(0), ["event: unconverged"]);
+}
+
+#[test]
+fn an_equal_graph_leaves_it_converged() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1], &[], &[edge(0, 1)]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    bed.pass(ms(1000));
+    assert_eq!(bed.swap(&[0, 1], &[], &[edge(0, 1)]), [""; 0]);
+    assert!(bed.scheduler.is_converged());
+}
+
+#[test]
+fn a_noop_node_that_drifted_is_settled() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { noop: true, ..plain() });
+    bed.swap(&[0, 1], &[], &[edge(0, 1)]);
+    assert_eq!(bed.drifted(0), ["check 1"], "its dependants are looked at, too");
+    assert_eq!(bed.state(0), State::Settled { drifted: true });
+    bed.in_sync(1);
+    assert_eq!(bed.pass(ms(1000)), ["event: converged"]);
+}
+
+#[test]
+fn a_poll_that_finds_nothing_is_no_activity() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { poll: Some(ms(300)), ..plain() });
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    for _ in 0..3 {
+        assert_eq!(bed.pass(ms(300)), ["check 0"]);
+        bed.in_sync(0);
+    }
+    assert_eq!(bed.pass(ms(100)), ["event: converged"]);
+    assert_eq!(bed.pass(ms(200)), ["check 0"]);
+    assert_eq!(bed.drifted(0), ["apply 0", "event: unconverged"]);
+}

@@ -1,0 +1,96 @@
+//! Watches: nothing runs before they are ready, nor while they are restarted.
+
+use super::bed::*;
+use crate::id::Node;
+use crate::scheduler::*;
+
+/// One watched node, in sync.
+fn watched() -> Bed {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { watched: true, retry: None, delay: ms(100), ..plain() });
+    assert_eq!(bed.swap(&[0], &[], &[]), ["watch 0"]);
+    bed
+}
+
+fn failed(bed: &mut Bed) -> Vec<String> {
+    bed.feed(Input::WatchFailed(Node(0)))
+}
+
+#[test]
+fn nothing_runs_before_the_watch_is_ready() {
+    let mut bed = watched();
+    assert_eq!(bed.state(0), State::WaitingForWatch);
+    assert_eq!(bed.changed(0), [""; 0]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn a_child_waits_for_the_watch_of_its_parent() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { watched: true, ..plain() });
+    assert_eq!(bed.swap(&[0, 1], &[], &[edge(0, 1)]), ["watch 0"]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+}
+
+#[test]
+fn a_watch_that_is_ready_again_makes_its_node_look() {
+    let mut bed = watched();
+    bed.ready(0);
+    bed.in_sync(0);
+    assert_eq!(failed(&mut bed), [""; 0]);
+    assert_eq!(bed.state(0), State::Retrying);
+    assert_eq!(bed.changed(0), [""; 0]);
+    assert_eq!(bed.pass(ms(100)), ["watch 0"]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn a_check_is_cancelled_when_its_watch_fails() {
+    let mut bed = watched();
+    bed.ready(0);
+    assert_eq!(failed(&mut bed), ["cancel 0"]);
+    assert_eq!(bed.checked(0, CheckOutcome::Cancelled), [""; 0]);
+    assert_eq!(bed.pass(ms(100)), ["watch 0"]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn drift_found_by_a_cancelled_check_is_not_applied() {
+    let mut bed = watched();
+    bed.ready(0);
+    failed(&mut bed);
+    assert_eq!(bed.drifted(0), [""; 0]);
+}
+
+#[test]
+fn an_apply_is_left_to_end_when_its_watch_fails() {
+    let mut bed = watched();
+    bed.ready(0);
+    bed.drifted(0);
+    assert_eq!(failed(&mut bed), [""; 0]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), [""; 0]);
+    assert_eq!(bed.pass(ms(100)), ["watch 0"]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn a_watch_whose_next_try_is_due_in_a_pause_is_started_after_it() {
+    let mut bed = watched();
+    bed.ready(0);
+    bed.in_sync(0);
+    failed(&mut bed);
+    bed.feed(Input::Pause);
+    assert_eq!(bed.pass(ms(500)), [""; 0]);
+    assert_eq!(bed.feed(Input::Resume), ["watch 0"]);
+}
+
+#[test]
+fn answers_of_a_watch_that_nobody_asked_for_are_dropped() {
+    let mut bed = Bed::new();
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    assert_eq!(bed.ready(0), [""; 0]);
+    assert_eq!(failed(&mut bed), [""; 0]);
+    assert_eq!(bed.state(0), State::Settled { drifted: false });
+}
