@@ -83,7 +83,7 @@ fn killed_under_noop_what_is_owed_stays_owed() {
 fn killed_at_random_nothing_is_lost_and_nothing_is_half_written() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
-    let text = |n: u32| format!("{n} {}", "x".repeat(200_000));
+    let text = |n: u32| format!("{n} {}", "x".repeat(100_000));
     let mut kills = 0;
     for n in 1..=14 {
         let running = scene(dir, &text(n)).start();

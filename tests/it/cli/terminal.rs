@@ -30,7 +30,7 @@ fn a_run_shows_what_it_does_and_then_each_repair_with_a_short_diff() {
     running.says("look around");
     let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
     fs::write(dir.path().join("site/motd"), text).unwrap();
-    running.says("+world");
+    running.says("-line 7");
     running.says("exec[reload]");
     running.until("refreshed", |_| fs::read_to_string(dir.path().join("log")).unwrap().lines().count() == 2);
     interrupt(&running);
@@ -83,6 +83,12 @@ fn a_failure_stands_out() {
     assert!(plain.contains("✘ exec[broken]: failed: "), "{plain}");
     assert!(ended.out.contains("\x1b[31m✘"), "{:?}", ended.out);
     assert!(plain.contains("it can't converge:"), "{plain}");
+    // A log line never stands behind the bar.
+    for line in ended.out.lines().filter(|line| line.contains("INFO")) {
+        let before = line.split("INFO").next().unwrap_or_default();
+        assert!(!before.rsplit("\x1b[2K").next().unwrap_or_default().contains("settled"), "{line:?}");
+    }
+    assert!(ended.out.contains("INFO"), "the line that says who is blocked");
 }
 
 #[test]
