@@ -5,8 +5,32 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-/// Everything that a program with a graph understands.
+/// Everything that a program with a graph understands. Flattened into a program's own options:
+///
+/// ```no_run
+/// use clap::Parser;
+/// use mgmt::prelude::*;
+///
+/// #[derive(Parser)]
+/// struct Cli {
+///     /// Which site
+///     #[arg(long, default_value = "main")]
+///     site: String,
+///     #[command(flatten)]
+///     mgmt: mgmt::cli::Options,
+/// }
+///
+/// fn main() -> mgmt::ExitCode {
+///     let Cli { site, mgmt: options } = Cli::parse();
+///     mgmt::App::new("sites").run(options, mgmt::native(move |g, _| {
+///         g.add(File::new(format!("/tmp/{site}")).content("here\n"));
+///         Ok(())
+///     }))
+/// }
+/// ```
 #[derive(Clone, Debug, Args)]
+// What it is flattened into speaks for itself in its help.
+#[command(about = None, long_about = None)]
 pub struct Options {
     /// How it runs.
     #[command(flatten)]
@@ -18,6 +42,7 @@ pub struct Options {
 
 /// How a graph is run.
 #[derive(Clone, Debug, Args)]
+#[command(about = None, long_about = None)]
 pub struct RunOptions {
     /// Working directory; only one engine can use it at a time [env: MGMT_PREFIX]
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "tmp_prefix")]

@@ -1,6 +1,6 @@
 //! Hands: carries out what the scheduler decides, and tells it how it went. Decides nothing itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
@@ -46,8 +46,8 @@ pub(crate) struct Core {
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
-    /// Kinds whose checks took long in the loop: they get a task of their own.
-    pub(crate) slow: HashSet<&'static str>,
+    /// How often operations of a kind kept their thread for long.
+    pub(crate) slow: HashMap<&'static str, u32>,
     /// Checks that begin when the watch, which was begun anew for what they check, listens.
     pub(crate) held: HashMap<u32, (Op, Arc<dyn AnyResource>)>,
     /// How often in a row a resource has said that the world is just changing.

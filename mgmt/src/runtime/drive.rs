@@ -10,6 +10,7 @@ use crate::runtime::operate::Done;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Said;
 use crate::scheduler::{Input, StopStage};
+use crate::sys::task::give_way;
 
 /// So many commands are carried out before other tasks of the program get their turn.
 const BUDGET: usize = 4096;
@@ -46,7 +47,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         if more {
             // What has happened meanwhile comes first: a long start must not delay an answer.
             drain(&mut core, &mut inboxes);
-            tokio::task::yield_now().await;
+            give_way().await;
             continue;
         }
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));

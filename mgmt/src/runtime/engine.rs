@@ -24,6 +24,7 @@ use crate::sys::clock::Clock;
 use crate::sys::facts;
 use crate::sys::fs::{WriteFs, hub};
 use crate::sys::rng;
+use crate::sys::task::caught;
 
 /// So many events are kept for a reader that lags behind.
 const EVENTS_KEPT: usize = 16_384;
@@ -149,6 +150,7 @@ impl<G: Gapi> Builder<G> {
     /// # Errors
     /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
     pub async fn start(mut self) -> Result<Engine, EngineError> {
+        has_runtime()?;
         let prefix = Prefix::new(self.options.prefix.clone())?;
         let (config, index, journal) = match self.begin(&prefix).await {
             Ok(begun) => begun,
@@ -177,7 +179,8 @@ impl<G: Gapi> Builder<G> {
                 noop: self.options.noop,
             }),
         };
-        let follow = Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
+        let follow =
+            Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
         drop(requests);
         let (end, ending) = oneshot::channel();
         let follow = tokio::spawn(follow.run(self.gapi, ending));
@@ -215,6 +218,16 @@ impl<G: Gapi> Builder<G> {
         };
         Ok((config, index, journal))
     }
+}
+
+/// Better an error than a panic somewhere inside.
+pub(crate) fn has_runtime() -> Result<(), EngineError> {
+    let used = caught(|| (tokio::time::sleep(Duration::ZERO), tokio::net::UnixDatagram::unbound()).1.map(drop));
+    let used = used.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+    used.map_err(|error| {
+        let needs = format!("it needs a tokio runtime with time and io enabled: {error}");
+        EngineError::System(std::io::Error::other(needs))
+    })
 }
 
 /// A core without a graph, and the ways into it.

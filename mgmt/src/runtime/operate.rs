@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
@@ -15,8 +16,10 @@ use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 use crate::sys::task::caught;
 
-/// A check that kept the loop longer than this gets a task from then on, with all of its kind.
+/// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads that may block from then on.
 const SLOW: Duration = Duration::from_millis(1);
+const VERY_SLOW: Duration = Duration::from_millis(10);
+const SLOW_TIMES: u32 = 3;
 
 /// Only told if nobody asked for it: then it was the metaparameter.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
@@ -72,6 +75,8 @@ pub(crate) struct Done {
     operation: Arc<Operation>,
     began: Time,
     outcome: Outcome,
+    /// The longest that it kept its thread.
+    kept: Duration,
 }
 
 impl Core {
@@ -151,32 +156,33 @@ impl Core {
         outcome: fn(Ended<T>) -> Outcome,
     ) {
         let began = self.clock.now();
-        let kind = operation.resource.spec().kind;
-        if !self.slow.contains(kind) {
+        let slow = self.is_slow(&operation);
+        if !slow {
             let started = Instant::now();
             let mut cx = Context::from_waker(Waker::noop());
             let polled = caught(|| future.as_mut().poll(&mut cx));
-            if started.elapsed() > SLOW {
-                self.slow.insert(kind);
-            }
-            match polled {
-                Ok(Poll::Pending) => {}
-                Ok(Poll::Ready(result)) => {
-                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) });
+            let kept = started.elapsed();
+            let ended = match polled {
+                Ok(Poll::Pending) => {
+                    self.note_slow(&operation, kept);
+                    None
                 }
-                Err(panic) => {
-                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Panicked(panic)) });
-                }
+                Ok(Poll::Ready(result)) => Some(Ended::Returned(result)),
+                Err(panic) => Some(Ended::Panicked(panic)),
+            };
+            if let Some(ended) = ended {
+                self.note_slow(&operation, kept);
+                return self.end(Done { op, operation, began, outcome: outcome(ended), kept });
             }
         }
         let (cancel, cancelled) = oneshot::channel();
         self.ops.insert(op.node.0, RunningOp { op, began, what, cancel: Some(cancel) });
         let done = self.done.clone();
-        tokio::spawn(async move {
-            let mut future = Some(future);
+        let task = async move {
+            let (mut future, mut kept) = (Some(future), Duration::ZERO);
             let ended = tokio::select! {
                 biased;
-                ended = poll_fn(|cx| poll_caught(&mut future, cx)) => ended,
+                ended = poll_fn(|cx| poll_caught(&mut future, &mut kept, cx)) => ended,
                 _ = cancelled => {
                     // However it takes it: it is over.
                     let _ = caught(|| drop(future.take()));
@@ -185,8 +191,25 @@ impl Core {
                 }
             };
             // The loop is gone only when the whole engine is.
-            let _ = done.send(Done { op, operation, began, outcome: outcome(ended) });
-        });
+            let _ = done.send(Done { op, operation, began, outcome: outcome(ended), kept });
+        };
+        if slow {
+            let runtime = Handle::current();
+            tokio::task::spawn_blocking(move || runtime.block_on(task));
+        } else {
+            tokio::spawn(task);
+        }
+    }
+
+    fn is_slow(&self, operation: &Operation) -> bool {
+        self.slow.get(operation.resource.spec().kind).is_some_and(|times| *times >= SLOW_TIMES)
+    }
+
+    fn note_slow(&mut self, operation: &Operation, kept: Duration) {
+        if kept > SLOW {
+            let times = self.slow.entry(operation.resource.spec().kind).or_insert(0);
+            *times += if kept > VERY_SLOW { SLOW_TIMES } else { 1 };
+        }
     }
 
     /// The check that waits for a watch, if there is one, comes to nothing.
@@ -215,6 +238,7 @@ impl Core {
         if self.is_current(done.op) {
             self.ops.remove(&done.op.node.0);
         }
+        self.note_slow(&done.operation, done.kept);
         self.end(done);
     }
 
@@ -234,7 +258,7 @@ impl Core {
             return Some(done);
         };
         *times += 1;
-        let Done { op, operation, began, outcome } = done;
+        let Done { op, operation, began, outcome, .. } = done;
         let outcome = match outcome {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
             Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
@@ -246,7 +270,7 @@ impl Core {
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             // The loop is gone only when the whole engine is.
-            let _ = sender.send(Done { op, operation, began, outcome });
+            let _ = sender.send(Done { op, operation, began, outcome, kept: Duration::ZERO });
         });
         None
     }
@@ -257,7 +281,7 @@ impl Core {
             Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
         );
         let Some(done) = (if held { Some(done) } else { self.hold(done) }) else { return };
-        let Done { op, operation, began, outcome } = done;
+        let Done { op, operation, began, outcome, .. } = done;
         let node = op.node;
         let sent = operation.take_sent();
         match outcome {
@@ -365,9 +389,16 @@ impl Core {
     }
 }
 
-fn poll_caught<T>(future: &mut Option<BoxFuture<Result<T>>>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
+fn poll_caught<T>(
+    future: &mut Option<BoxFuture<Result<T>>>,
+    kept: &mut Duration,
+    cx: &mut Context<'_>,
+) -> Poll<Ended<T>> {
     let Some(running) = future else { return Poll::Pending };
-    match caught(|| running.as_mut().poll(cx)) {
+    let started = Instant::now();
+    let polled = caught(|| running.as_mut().poll(cx));
+    *kept = (*kept).max(started.elapsed());
+    match polled {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
         Err(panic) => {

@@ -15,7 +15,7 @@ use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
 use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, Result, Sent};
 use crate::runtime::core::Core;
-use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble};
+use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble, has_runtime};
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::values::Resolved;
@@ -52,6 +52,7 @@ impl<G: Gapi> Builder<G> {
 
     /// Nobody is going to ask for more.
     async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
+        has_runtime()?;
         let data = GapiData {
             hostname: self.options.hostname.clone(),
             prefix: prefix.to_owned(),

@@ -95,17 +95,12 @@ impl Running {
         difference.swap.nodes.reserve_exact(config.vertices.len());
         for (vertex, slot) in config.vertices.iter().zip(&slots) {
             let node = Node(*slot);
-            let mut changed = false;
-            match self.vertex(node) {
-                Some(old) => {
-                    let empty = Vec::new();
-                    changed = !(Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource))
-                        || rewired(node, difference.links.get(slot).unwrap_or(&empty));
-                    if changed {
-                        difference.changed.push(node);
-                    }
-                }
-                None => {}
+            let changed = self.vertex(node).is_some_and(|old| {
+                let same = Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource);
+                !same || rewired(node, difference.links.get(slot).map_or(&[][..], Vec::as_slice))
+            });
+            if changed {
+                difference.changed.push(node);
             }
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
@@ -127,7 +122,6 @@ impl Running {
                 self.ghosts.remove(&(slot as u32));
             }
         }
-        self.vertices.resize(self.vertices.len(), NOBODY);
         (self.slots, self.index, self.config) = (slots, index, config);
         difference
     }

@@ -4,14 +4,20 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::future::poll_fn;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
-use crate::sys::task::caught_async;
 use crate::sys::fs::hub::{Error as HubError, Event as HubEvent, Hub, Options, Watched};
+use crate::sys::task::{caught_async, give_way};
+
+/// No interval is shorter: time must get on between two ticks.
+const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// What a stream said.
 #[derive(Debug)]
@@ -19,6 +25,8 @@ pub(crate) struct Said {
     node: Node,
     epoch: u64,
     what: Result<WatchEvent, String>,
+    /// Until it is heard, saying `Changed` again says nothing new.
+    unheard: Arc<AtomicBool>,
 }
 
 /// What the watches say together.
@@ -41,7 +49,7 @@ struct Watching {
     /// Streams that have not said `Ready` yet.
     unready: usize,
     streams: Vec<AbortHandle>,
-    intervals: Vec<std::time::Duration>,
+    intervals: Vec<Duration>,
 }
 
 /// All watches of an engine.
@@ -51,7 +59,7 @@ pub(crate) struct Watches {
     options: Options,
     watching: HashMap<u32, Watching>,
     epoch: u64,
-    timers: BinaryHeap<Reverse<(Time, u32, u64, std::time::Duration)>>,
+    timers: BinaryHeap<Reverse<(Time, u32, u64, Duration)>>,
     said: mpsc::UnboundedSender<Said>,
 }
 
@@ -71,6 +79,7 @@ impl Watches {
                 Part::Path(path) => (path, Watched::Path),
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
+                    let interval = interval.max(INTERVAL_MIN);
                     self.timers.push(Reverse((now.after(interval), node.0, self.epoch, interval)));
                     watching.intervals.push(interval);
                     continue;
@@ -104,7 +113,7 @@ impl Watches {
             match part {
                 Part::Path(path) => paths.push((path.clone(), Watched::Path)),
                 Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
-                Part::Every(interval) => intervals.push(*interval),
+                Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),
                 Part::Stream(_) => return false,
             }
         }
@@ -174,6 +183,7 @@ impl Watches {
 
     /// What a stream said means, if it is of a watch that still runs.
     pub(crate) fn heard(&mut self, said: Said) -> Option<Seen> {
+        said.unheard.store(false, Ordering::Release);
         let watching = self.watching.get_mut(&said.node.0).filter(|watching| watching.epoch == said.epoch)?;
         match said.what {
             Ok(WatchEvent::Ready) => {
@@ -212,17 +222,19 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, said: mpsc::Unbounde
     let task = tokio::spawn(async move {
         // A stream that says `Ready` twice says it once.
         let mut ready = false;
+        let unheard = Arc::new(AtomicBool::new(false));
         loop {
             let what = match caught_async(poll_fn(|cx| stream.as_mut().poll_next(cx))).await {
                 Err(panic) => Err(panic),
                 Ok(said) => heard(said, &mut ready),
             };
             let last = what.is_err();
-            if said.send(Said { node, epoch, what }).is_err() || last {
+            let is_news = !matches!(what, Ok(WatchEvent::Changed)) || !unheard.swap(true, Ordering::AcqRel);
+            if is_news && said.send(Said { node, epoch, what, unheard: Arc::clone(&unheard) }).is_err() || last {
                 return;
             }
             // However fast a stream speaks, the loop gets its turn.
-            tokio::task::yield_now().await;
+            give_way().await;
         }
     });
     task.abort_handle()

@@ -41,6 +41,19 @@ pub async fn caught_async<T>(future: impl Future<Output = T>) -> Result<T, Strin
     .await
 }
 
+/// Lets other tasks run first. Unlike tokio's own, whoever yields can go on in another thread at once, also if what runs first here blocks.
+pub async fn give_way() {
+    let mut gave = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut gave, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
 /// What a panic said.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));

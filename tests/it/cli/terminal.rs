@@ -29,7 +29,9 @@ fn a_run_shows_what_it_does_and_then_each_repair_with_a_short_diff() {
     running.says("converged in ");
     running.says("look around");
     let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
-    fs::write(dir.path().join("site/motd"), text).unwrap();
+    // At once, or what is seen first is an empty file.
+    fs::write(dir.path().join("new"), text).unwrap();
+    fs::rename(dir.path().join("new"), dir.path().join("site/motd")).unwrap();
     running.says("-line 7");
     running.says("exec[reload]");
     running.until("refreshed", |_| fs::read_to_string(dir.path().join("log")).unwrap().lines().count() == 2);

@@ -1,8 +1,13 @@
 //! What is looked at, and what is left alone.
 
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_core::Stream;
 use mgmt::prelude::*;
+use mgmt::resource::WatchEvent;
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Op, Run};
@@ -131,5 +136,60 @@ async fn somebody_who_undoes_each_repair_is_told_and_does_not_starve_others() {
     desk.touch("b", "broken");
     run.until("applied b").await;
     run.until("applied a").await;
+    run.stop().await;
+}
+
+/// A kind whose watch speaks all the time.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "restless")]
+struct Restless {
+    #[resource(name)]
+    name: String,
+    #[resource(default)]
+    by_time: bool,
+}
+
+static CHECKS: AtomicU32 = AtomicU32::new(0);
+
+impl Converge for Restless {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        CHECKS.fetch_add(1, Ordering::Relaxed);
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+
+    fn watch(&self, _: &WatchCx) -> Watch {
+        if self.by_time { Watch::every(Duration::ZERO) } else { Watch::stream(Endless(false)) }
+    }
+}
+
+struct Endless(bool);
+
+impl Stream for Endless {
+    type Item = Result<WatchEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let said = if std::mem::replace(&mut self.0, true) { WatchEvent::Changed } else { WatchEvent::Ready };
+        Poll::Ready(Some(Ok(said)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_never_stops_speaking_leaves_room_for_others() {
+    let desk = Desk::new();
+    let mut g = Graph::new("restless");
+    g.add(Restless::new("stream"));
+    g.add(Restless::new("time").by_time(true));
+    g.add(desk.probe("a").want("x"));
+    let mut run = Run::new(g).await;
+    run.until("applied a").await;
+    desk.touch("a", "broken");
+    run.until("applied a").await;
+    assert!(CHECKS.load(Ordering::Relaxed) > 0);
     run.stop().await;
 }

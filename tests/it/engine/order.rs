@@ -18,7 +18,9 @@ async fn parents_settle_first_and_nothing_else_happens() {
     let mut run = Run::with(g, |builder| builder.running_max(1)).await;
     assert_eq!(
         run.converged().await,
-        list("swapped, drifted top, applied top, drifted left, applied left, in sync right, drifted bottom, applied bottom, converged")
+        list(
+            "swapped, drifted top, applied top, drifted left, applied left, in sync right, drifted bottom, applied bottom, converged"
+        )
     );
     let done: Vec<_> = desk.log().into_iter().filter(|entry| !entry.starts_with("watch")).collect();
     assert_eq!(
@@ -124,28 +126,43 @@ async fn a_chain_of_commands_that_refresh_each_other_runs_each_exactly_once() {
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "0\n1\n2\n3\n4\n5\n");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_kind_that_keeps_its_thread_does_not_hold_up_others() {
+/// Four resources that keep their threads, on a runtime with fewer threads than that.
+async fn slow_ones_do_not_hold_up_others() {
+    const SLOW: [&str; 4] = ["one", "two", "three", "four"];
     let desk = Desk::new();
     let gate = Gate::new();
-    desk.once("slow", Op::Check, Act::Block(Duration::from_millis(20)));
+    desk.once("one", Op::Check, Act::Block(Duration::from_millis(20)));
     let mut g = Graph::new("slow");
-    g.add(desk.probe("slow"));
+    for name in SLOW {
+        g.add(desk.probe(name));
+    }
     g.add(desk.probe("quick").want("x"));
-    let mut run = Run::new(g).await;
+    let mut run = Run::with(g, |builder| builder.running_max(8)).await;
     run.converged().await;
     // The engine has learnt that the kind is slow.
-    desk.once("slow", Op::Check, Act::BlockAt(gate.clone()));
-    desk.wake("slow");
-    gate.reached().await;
+    for name in SLOW {
+        desk.once(name, Op::Check, Act::BlockAt(gate.clone()));
+        desk.wake(name);
+        gate.reached().await;
+    }
     desk.touch("quick", "broken");
     run.until("applied quick").await;
     assert_eq!(desk.real("quick"), "x");
     let status = within(run.engine.status()).await.unwrap();
-    assert_eq!(status.running.iter().map(|running| running.id.name.as_str()).collect::<Vec<_>>(), ["slow"]);
-    gate.open();
+    assert_eq!(status.running.iter().map(|running| running.id.name.as_str()).collect::<Vec<_>>(), SLOW);
+    SLOW.iter().for_each(|_| gate.open());
     run.converged().await;
     run.stop().await;
+}
+
+#[tokio::test]
+async fn kinds_that_keep_their_threads_do_not_hold_up_others_on_a_single_thread() {
+    slow_ones_do_not_hold_up_others().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_keep_their_threads_do_not_hold_up_others_on_several() {
+    slow_ones_do_not_hold_up_others().await;
 }
 
 #[tokio::test]

@@ -123,3 +123,19 @@ async fn without_a_prefix_nothing_is_left_behind() {
     run.stop().await;
     assert!(!place.exists(), "{}", place.display());
 }
+
+#[test]
+fn a_runtime_that_lacks_what_it_needs_is_an_error() {
+    let desk = Desk::new();
+    let start = || Engine::builder().graph(graph(&desk)).start();
+    let bare = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let only_time = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    for runtime in [&bare, &only_time] {
+        let said = runtime.block_on(start()).unwrap_err().to_string();
+        assert!(said.starts_with("can't start: it needs a tokio runtime with time and io enabled"), "{said}");
+        runtime.block_on(Engine::builder().graph(graph(&desk)).plan()).unwrap_err();
+    }
+    assert!(desk.log().is_empty());
+    let all = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    all.block_on(async { within(start().await.unwrap().stop()).await.unwrap() });
+}
