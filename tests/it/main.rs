@@ -1,7 +1,9 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod derive;
+mod graphs;
 mod pictures;
+mod programs;
 mod schema;
 mod tidy;
 mod ui;
