@@ -2,6 +2,8 @@
 
 mod derive;
 mod graphs;
+mod engine;
+mod kit;
 mod pictures;
 mod programs;
 mod schema;
