@@ -124,10 +124,11 @@ impl Drive {
         while self.now < calm {
             self.step(calm)?;
         }
-        // Only a swap revives who has failed for good; and senders that kept silent must be asked by somebody.
+        // Only a swap revives who has failed for good (or waits for its next try below somebody who waits for ever); and senders that kept silent must be asked by somebody.
         let mut revive: Vec<u32> = self.world.graph.nodes.keys().copied().collect();
         let silent = |node: &u32| self.world.graph.children(*node).any(|(to, _)| self.ledger.lacks(*node, to));
-        revive.retain(|node| silent(node) || self.scheduler.state(Node(*node)) == State::Failed);
+        let failed = |node: &u32| matches!(self.scheduler.state(Node(*node)), State::Failed | State::Retrying);
+        revive.retain(|node| silent(node) || failed(node));
         self.swap(self.world.graph.clone(), &revive)?;
         let late = self.now.after(HEAL_MAX);
         let calm = self.now.after(Duration::from_secs(5));
@@ -147,8 +148,11 @@ impl Drive {
         let planned = self.agenda.keys().next().copied();
         match (timer, planned) {
             (Some(at), planned) if planned.is_none_or(|(then, _)| at <= then) && at <= until => {
-                // A timer may be late.
                 self.now = self.now.max(at);
+                if self.chaos && self.rng.percent(10) {
+                    // A timer may be late.
+                    self.now = later(self.now, &mut self.rng, 50);
+                }
                 self.feed(Input::Tick)
             }
             (_, Some(key)) if key.0 <= until => {
@@ -211,7 +215,7 @@ impl Drive {
             Happening::Pause(true) => Ok(()),
             Happening::Pause(false) => self.feed(Input::Resume),
             Happening::Again(input) => self.feed(input),
-            Happening::Back(graph) if self.chaos => self.swap(*graph, &[]),
+            Happening::Back(graph) if self.chaos && self.ledger.stop.is_none() => self.swap(*graph, &[]),
             Happening::Back(_) => Ok(()),
             Happening::Chaos => self.stir(),
         }
@@ -477,7 +481,17 @@ impl Drive {
     }
 
     fn breach(&self, invariant: &'static str, text: String) -> Breach {
-        Breach { invariant, text, story: self.story.iter().flatten().cloned().collect() }
+        let mut story: Vec<String> = self.story.iter().flatten().cloned().collect();
+        if self.story.is_some() {
+            for (node, desired) in &self.world.graph.nodes {
+                let state = self.scheduler.state(Node(*node));
+                let parents: Vec<u32> = self.world.graph.parents(*node).collect();
+                let about = if desired.config.noop { " noop" } else { "" };
+                let inputs = self.world.graph.inputs(*node);
+                story.push(format!("{node}{about}: {state:?}, parents {parents:?}, receives {inputs:?}"));
+            }
+        }
+        Breach { invariant, text, story }
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {

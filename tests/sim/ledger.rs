@@ -126,27 +126,29 @@ impl Ledger {
 
     /// A node that is neither settled nor waits (it or a parent) for what cannot come from a noop sender.
     pub fn restless(&self) -> Option<u32> {
-        let mut calm = BTreeSet::new();
+        // …to whether it waits in vain.
+        let mut calm = BTreeMap::new();
         // Parents have lower numbers, so they come first.
         self.nodes.keys().copied().find(|&node| {
-            let is_calm = self.is_settled(node) || self.is_polled(node) || self.is_excused(node, &calm);
+            let quiet = self.is_settled(node) || self.is_polled(node);
+            let is_calm = quiet || self.is_excused(node, &calm);
             if is_calm {
-                calm.insert(node);
+                calm.insert(node, !quiet);
             }
             !is_calm
         })
     }
 
-    fn is_excused(&self, node: u32, calm: &BTreeSet<u32>) -> bool {
+    fn is_excused(&self, node: u32, calm: &BTreeMap<u32, bool>) -> bool {
         let entry = &self.nodes[&node];
         let lacks = |from: u32| self.lacks(from, node) || entry.asks.contains(&from);
         !self.busy.contains_key(&node)
             && entry.committing.is_none()
             && !self.is_failing(node)
             && (entry.watch == Watch::Ready || !entry.config.watched)
-            && self.parents(node).any(|from| !self.is_settled(from) || lacks(from))
+            && self.parents(node).any(|from| lacks(from) || calm.get(&from) == Some(&true))
             && self.parents(node).all(|from| {
-                calm.contains(&from) && (!lacks(from) || self.nodes[&from].config.noop || !self.is_settled(from))
+                calm.get(&from).is_some_and(|in_vain| !lacks(from) || self.nodes[&from].config.noop || *in_vain)
             })
     }
 
