@@ -13,6 +13,9 @@ use mgmt::scheduler::{
 /// The best of so many runs is printed: the rest is what else the machine did.
 const RUNS: usize = 5;
 
+/// Makes a graph of so many nodes.
+type Shape = fn(u32) -> Swap;
+
 fn settings() -> NodeConfig {
     NodeConfig {
         noop: false,
@@ -90,7 +93,7 @@ fn main() {
     let picked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |text: &str, at: usize| picked.get(at).is_none_or(|pick| pick == text);
     println!("{:<12} {:>9} {:>10} {:>9} {:>9}", "graph", "nodes", "total ms", "ns/node", "B/node");
-    let shapes: [(&str, fn(u32) -> Swap); 3] = [("chain", chain), ("layers", layers), ("independent", independent)];
+    let shapes: [(&str, Shape); 3] = [("chain", chain), ("layers", layers), ("independent", independent)];
     for (name, shape) in shapes {
         for n in [1_000, 10_000, 100_000, 1_000_000] {
             if !wanted(name, 0) || !wanted(&n.to_string(), 1) {
