@@ -40,7 +40,6 @@ impl Core {
             // Attributes decide whether what is below can be looked at.
             Some(child) if what.entry || what.attributes => {
                 self.mark_subtree(child);
-                self.queue_links_below(child);
                 self.queue(child, true);
             }
             Some(child) => self.mark_own(child),
@@ -82,7 +81,6 @@ impl Core {
             let (id, left) = self.trie.deepest(place);
             if left == 0 {
                 self.mark_changed(id);
-                self.queue_links_below(id);
                 self.queue(id, true);
             } else if left == 1 {
                 self.mark_upwards(id);

@@ -220,3 +220,26 @@ fn without_an_inotify_instance_everything_is_polled_until_there_is_one() {
         });
     }
 }
+
+#[test]
+#[ignore = "needs user and mount namespaces (unshare, mount), and overlayfs in them"]
+fn a_file_system_mounted_again_is_watched_again() {
+    if !inside("a_file_system_mounted_again_is_watched_again") {
+        return;
+    }
+    each(async |stage| {
+        ["lower/d", "upper", "work", "over"].into_iter().for_each(|name| stage.mkdirs(name));
+        let layers = ["lower", "upper", "work"].map(|name| format!("{name}dir={}", text(&stage.path(name))));
+        let layers = format!("{},userxattr", layers.join(","));
+        stage.subscribe(1, "over/d/f", Path);
+        for round in 0..5 {
+            command("mount", &["-t", "overlay", "-o", &layers, "none", text(&stage.path("over"))]);
+            stage.until(1).await;
+            stage.calm().await;
+            stage.write("over/d/f", &round.to_string());
+            stage.expect_some([1]).await;
+            unmount(stage, "over");
+            stage.until(1).await;
+        }
+    });
+}
