@@ -71,10 +71,10 @@ impl Core {
         }
     }
 
-    /// A mount came, went or changed at these places.
+    /// A mount came, went or changed at these places; without any, something was unmounted and mounted again.
     pub(super) fn remounted(&mut self, places: &[Vec<u8>]) {
-        if self.trie.dotdots > 0 {
-            // Some node may stand for one of the places without being spelled like it.
+        // A name may stand for one of the places without being spelled like it.
+        if self.trie.dotdots > 0 || places.is_empty() {
             self.queue(ROOT, true);
         }
         for place in places {
