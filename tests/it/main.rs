@@ -1,8 +1,8 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod derive;
-mod graphs;
 mod engine;
+mod graphs;
 mod kit;
 mod pictures;
 mod programs;

@@ -110,7 +110,12 @@ async fn a_panic_in_a_map_is_a_failure_of_the_receiver() {
     desk.put("a", "not a number");
     let mut g = Graph::new("map");
     let a = g.add(desk.probe("a"));
-    g.add(desk.probe("b").want(a.made().map(|text| format!("{}", text.parse::<u8>().unwrap()))).retry(-1).delay(Duration::from_millis(1)));
+    g.add(
+        desk.probe("b")
+            .want(a.made().map(|text| format!("{}", text.parse::<u8>().unwrap())))
+            .retry(-1)
+            .delay(Duration::from_millis(1)),
+    );
     g.add(desk.probe("other").want("x"));
     let mut run = Run::new(g).await;
     let (who, why, _) = failure(&mut run).await;

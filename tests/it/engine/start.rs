@@ -103,7 +103,10 @@ async fn a_start_that_waits_for_its_first_graph_can_be_given_up() {
 #[tokio::test]
 async fn without_a_prefix_nothing_is_left_behind() {
     let temp = |dir: std::path::PathBuf| {
-        std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect::<Vec<_>>()
+        std::fs::read_dir(dir)
+            .unwrap()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .collect::<Vec<_>>()
     };
     let mut g = Graph::new("saved");
     let password = g.add(Password::new("p").saved(true));
