@@ -4,6 +4,7 @@ mod derive;
 mod engine;
 mod graphs;
 mod kit;
+mod laws;
 mod pictures;
 mod programs;
 mod schema;
