@@ -148,7 +148,7 @@ async fn a_panic_in_the_graphs_closure_is_a_refused_graph() {
         EventKind::Rejected { problems } => Some(problems.clone()),
         _ => None,
     });
-    assert_eq!(why.await, "panicked: two is not allowed");
+    assert_eq!(why.await, "no graph: panicked: two is not allowed");
     desk.touch("a", "broken");
     run.until("applied a").await;
     assert_eq!(desk.real("a"), "1");
