@@ -1,9 +1,10 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod derive;
-mod graphs;
 mod engine;
+mod graphs;
 mod kit;
+mod laws;
 mod pictures;
 mod programs;
 mod schema;
