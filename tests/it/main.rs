@@ -1,8 +1,11 @@
 //! What the whole workspace must keep, seen from outside.
 
+mod cli;
+mod crash;
 mod derive;
 mod engine;
 mod graphs;
+mod examples;
 mod kit;
 mod laws;
 mod pictures;
