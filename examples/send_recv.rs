@@ -20,9 +20,10 @@ fn main() -> mgmt::ExitCode {
         g.add(File::new(path("kernel")).content(shouted).mode(0o644).after(&files));
 
         // Of several senders: it is there once all of them are. A secret stays one.
-        let line = password.password().zip(kernel.stdout()).map(|(password, kernel)| {
-            password.map(|password| format!("{}:{password}\n", kernel.trim()))
-        });
+        let line = password
+            .password()
+            .zip(kernel.stdout())
+            .map(|(password, kernel)| password.map(|password| format!("{}:{password}\n", kernel.trim())));
         g.add(File::new(path("line")).content(line).after(&files));
 
         // rustc refuses this: a secret can't reach a field that may be shown.

@@ -34,7 +34,11 @@ fn killed_after_the_rename_and_before_the_end_of_apply_the_refresh_is_made_once(
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     killed_at(dir, "one", "written");
-    assert_eq!(fs::read_to_string(dir.join("file")).unwrap(), "one", "the file is as it should be: nothing drifts any more");
+    assert_eq!(
+        fs::read_to_string(dir.join("file")).unwrap(),
+        "one",
+        "the file is as it should be: nothing drifts any more"
+    );
     assert_eq!(told(dir), [""; 0]);
     converge(dir, "one");
     assert_eq!(told(dir), ["told one"]);

@@ -61,7 +61,8 @@ fn a_plan_as_json_is_data() {
     let plan: serde_json::Value = serde_json::from_str(&plan.out).unwrap();
     assert_eq!(plan["graph"], "act");
     assert_eq!(plan["summary"]["drifted"], 3);
-    let motd = plan["resources"].as_array().unwrap().iter().find(|entry| entry["id"].as_str().unwrap().ends_with("motd]"));
+    let motd =
+        plan["resources"].as_array().unwrap().iter().find(|entry| entry["id"].as_str().unwrap().ends_with("motd]"));
     let motd = motd.unwrap();
     assert_eq!((&motd["outcome"], &motd["changes"][0]["field"]), (&"drifted".into(), &"state".into()));
     assert!(motd["origin"].as_str().unwrap().starts_with("tests/programs/act.rs:"), "{motd}");
@@ -185,7 +186,10 @@ fn a_reader_that_goes_away_is_no_panic() {
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
-        assert!(!said.contains("panicked") && output.status.code().is_some_and(|code| code != 101), "{command}: {said}");
+        assert!(
+            !said.contains("panicked") && output.status.code().is_some_and(|code| code != 101),
+            "{command}: {said}"
+        );
     }
 }
 

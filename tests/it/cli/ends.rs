@@ -54,9 +54,7 @@ fn convergence_is_written_to_a_file() {
     let mut running = act("wide", dir.path()).arg("--converged-status-file").arg(&status).start();
     let lines = |count: usize| {
         let status = status.clone();
-        move |_: &crate::kit::program::Running| {
-            fs::read_to_string(&status).unwrap_or_default().lines().count() >= count
-        }
+        move |_: &crate::kit::program::Running| fs::read_to_string(&status).unwrap_or_default().lines().count() >= count
     };
     running.until("converged", lines(1));
     fs::write(dir.path().join("5"), "broken\n").unwrap();
@@ -65,7 +63,10 @@ fn convergence_is_written_to_a_file() {
     running.wait().code(0);
     let text = fs::read_to_string(&status).unwrap();
     let words: Vec<_> = text.lines().map(|line| line.split_once(' ').unwrap()).collect();
-    assert_eq!(words.iter().map(|(_, what)| *what).collect::<Vec<_>>()[..3], ["converged", "not converged any more", "converged"]);
+    assert_eq!(
+        words.iter().map(|(_, what)| *what).collect::<Vec<_>>()[..3],
+        ["converged", "not converged any more", "converged"]
+    );
     assert!(words.iter().all(|(when, _)| when.ends_with('Z') && when.contains('T') && when.len() >= 20), "{text}");
 }
 

@@ -25,7 +25,8 @@ fn wrong_options_are_told_with_a_hint() {
 #[test]
 fn help_and_version_are_no_errors() {
     let help = Program::new(&example("hello")).arg("--help").run().code(0);
-    for part in ["hello: keeps what its graph declares", "plan", "check", "graph", "--converged-timeout", "MGMT_PREFIX"] {
+    for part in ["hello: keeps what its graph declares", "plan", "check", "graph", "--converged-timeout", "MGMT_PREFIX"]
+    {
         assert!(help.out.contains(part), "{part}: {}", help.out);
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 80), "{}", help.out);
@@ -89,7 +90,9 @@ fn an_ordinary_users_prefix_is_below_the_home_directory() {
     // Without any, it says what to do.
     run(&|program| program).code(1).said("error: no working directory: set HOME, or give --prefix DIR");
     run(&|program| program.env("HOME", "/proc/nowhere")).code(1).said("give --prefix DIR or --tmp-prefix");
-    run(&|program| program.env("HOME", "/proc/nowhere").arg("--allow-tmp-prefix")).code(0).said("working in a temporary directory");
+    run(&|program| program.env("HOME", "/proc/nowhere").arg("--allow-tmp-prefix"))
+        .code(0)
+        .said("working in a temporary directory");
 }
 
 #[test]
@@ -110,7 +113,8 @@ fn a_prefix_in_use_by_another_process_is_an_error_that_names_it() {
 #[test]
 fn logs_are_as_talkative_as_asked() {
     let dir = tempfile::tempdir().unwrap();
-    let run = |args: &str, level: &str| act("wide", dir.path()).args("-t 0").args(args).env("RUST_LOG", level).run().code(0);
+    let run =
+        |args: &str, level: &str| act("wide", dir.path()).args("-t 0").args(args).env("RUST_LOG", level).run().code(0);
     assert!(run("", "").err.contains("INFO"));
     let quiet = run("", "error");
     assert!(!quiet.err.contains("INFO"), "{}", quiet.err);
@@ -120,5 +124,7 @@ fn logs_are_as_talkative_as_asked() {
     let json = run("--log json", "");
     let lines = json.err.lines().filter(|line| !line.contains("look around"));
     let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert!(lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("/3]: repaired"))));
+    assert!(
+        lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("/3]: repaired")))
+    );
 }
