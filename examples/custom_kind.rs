@@ -78,10 +78,10 @@ fn main() -> mgmt::ExitCode {
         let prefix = g.prefix().display().to_string();
         let hosts = format!("{prefix}/lines/hosts");
         let dir = g.add(File::new(format!("{prefix}/lines/")).mode(0o755));
-        let first = g.add(Line::new("127.0.0.1 localhost", &hosts).after(&dir));
-        let second = g.add(Line::new("127.0.0.1 example.test", &hosts).after(&first));
-        g.add(Line::new("127.0.0.1 old.test", &hosts).absent(true).after(&second));
-        let words = second.number().map(|number| format!("example.test is in line {number}\n"));
+        let old = g.add(Line::new("127.0.0.1 old.test", &hosts).absent(true).after(&dir));
+        let local = g.add(Line::new("127.0.0.1 localhost", &hosts).after(&old));
+        let test = g.add(Line::new("127.0.0.1 example.test", &hosts).after(&local));
+        let words = test.number().map(|number| format!("example.test is in line {number}\n"));
         g.add(File::new(format!("{prefix}/lines/where")).content(words).after(&dir));
         Ok(())
     })
