@@ -19,6 +19,8 @@ enum Scene {
     Slow,
     /// The same, and it does not listen to SIGTERM.
     Stubborn,
+    /// A guard that takes long.
+    Guard,
     /// A graph that is wrong.
     Cycle,
     /// A secret on its way into files.
@@ -82,6 +84,10 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         }
         Scene::Stubborn => {
             g.add(shell("sleeper", format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", path("pid"))));
+        }
+        Scene::Guard => {
+            let guard = format!("echo $$ > {}; exec sleep 300", path("pid"));
+            g.add(Exec::new("guarded").cmd("true").ifcmd(guard).ifshell("/bin/sh"));
         }
         Scene::Cycle => {
             let (a, b) = (g.add(Noop::new("a")), g.add(Noop::new("b")));

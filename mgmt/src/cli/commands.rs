@@ -3,8 +3,10 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::cli::app::App;
+use crate::cli::ladder::Ladder;
 use crate::cli::options::{Command, GraphFormat, Options, RunOptions};
 use crate::cli::{logs, prefix, run, svg};
 use crate::gapi::Gapi;
@@ -13,6 +15,11 @@ use crate::runtime::{Builder, Engine, EngineError};
 
 /// Exit code of a plan with something to do.
 const PENDING: u8 = 2;
+
+/// Exit code of a plan that was given up.
+const INTERRUPTED: u8 = 130;
+/// So long is waited for what was given up.
+const SHUTDOWN: Duration = Duration::from_millis(300);
 
 /// Why a command fails, for the user.
 #[derive(Debug, thiserror::Error)]
@@ -41,8 +48,8 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
             Command::Graph { format, svg } => graph(app, &options.run, gapi, format, svg.as_deref()).await,
         }
     });
-    // Blocking work that was given up (a hanging file system, say) must not keep the program.
-    runtime.shutdown_background();
+    // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
+    runtime.shutdown_timeout(SHUTDOWN);
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
@@ -75,7 +82,12 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
 
 async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
     let prefix = prefix::choose(options, &app.name, true)?;
-    let plan = builder(options, &prefix.path, gapi).plan().await?;
+    // Guards are commands of their own process groups: ^C in the terminal does not reach them.
+    let mut ladder = Ladder::new()?;
+    let plan = tokio::select! {
+        plan = builder(options, &prefix.path, gapi).plan() => plan?,
+        _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
+    };
     let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
     print(&format!("{text}\n"))?;
     Ok(if plan.has_failed() {

@@ -41,13 +41,22 @@ pub(crate) async fn run(
     }
     let mut events = builder.events();
     let mut view = View::new(screen, app.greeting.clone());
+    let max_runtime = options.max_runtime;
+    let runtime = async {
+        if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
+    };
+    let mut runtime = std::pin::pin!(runtime);
     // A start that hangs (a graph that waits for the network, say) can be interrupted too.
     let engine = tokio::select! {
         engine = builder.start() => engine?,
         code = ladder.first() => return Ok(code),
+        () = &mut runtime => return Ok(ExitCode::SUCCESS),
     };
     view.start(&app.name);
-    let end = follow(&engine, &mut events, &mut view, &mut ladder, options).await;
+    let end = tokio::select! {
+        end = follow(&engine, &mut events, &mut view, &mut ladder, options) => end,
+        () = runtime => End::MaxRuntime,
+    };
     let code = match &end {
         End::Signal(code) => *code,
         End::Converged | End::MaxRuntime => ExitCode::SUCCESS,
@@ -75,11 +84,6 @@ async fn follow(
     ladder: &mut Ladder,
     options: &RunOptions,
 ) -> End {
-    let max_runtime = options.max_runtime;
-    let runtime = async {
-        if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
-    };
-    tokio::pin!(runtime);
     let mut look = tokio::time::interval(LOOK);
     let mut hopeless_for = Duration::ZERO;
     loop {
@@ -110,7 +114,6 @@ async fn follow(
                 }
             }
             code = ladder.first() => return End::Signal(code),
-            () = &mut runtime => return End::MaxRuntime,
         }
     }
 }

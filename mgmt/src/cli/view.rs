@@ -61,8 +61,9 @@ impl View {
                 self.line(event);
             }
             EventKind::Refreshed { .. } | EventKind::Drifted { noop: true, .. } => self.line(event),
-            EventKind::Failed { .. } | EventKind::Rejected { .. } | EventKind::Flapping { .. } => self.shout(event),
-            // Warnings are logged where they arise.
+            EventKind::Failed { .. } | EventKind::Flapping { .. } => self.shout(event),
+            // Logged where they arise.
+            EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
             // A graph that was made anew and is the same is no news.
             EventKind::Swapped { generation, added, changed, removed, .. }
                 if generation.0 > 1 && added + changed + removed > 0 =>

@@ -21,7 +21,7 @@ const SLOW: Duration = Duration::from_millis(1);
 const VERY_SLOW: Duration = Duration::from_millis(10);
 const SLOW_TIMES: u32 = 3;
 
-/// Only told if nobody asked for it: then it was the metaparameter.
+/// What is said of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
 /// So many times in a row an operation may say that the world is just changing; the pauses between them double, from 2 ms on.
@@ -215,8 +215,9 @@ impl Core {
     /// The check that waits for a watch, if there is one, comes to nothing.
     fn give_up_held(&mut self, node: Node) {
         if let Some((op, _)) = self.held.remove(&node.0) {
-            self.ops.remove(&node.0);
-            self.errors.insert(node.0, CANCELLED.to_owned());
+            if let Some(running) = self.ops.remove(&node.0) {
+                self.note_timeout(node, running.began);
+            }
             self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         }
     }
@@ -292,7 +293,7 @@ impl Core {
             }
             Outcome::Apply(ended) => {
                 let unchanged = operation.unchanged.load(Ordering::Relaxed);
-                let outcome = self.end_apply(node, ended, |()| !unchanged);
+                let outcome = self.end_apply(node, began, ended, |()| !unchanged);
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);
             }
@@ -303,7 +304,7 @@ impl Core {
                     began,
                     resource: Arc::clone(&operation.resource),
                 });
-                let outcome = self.end_apply(node, ended, |changed| changed);
+                let outcome = self.end_apply(node, began, ended, |changed| changed);
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);
             }
@@ -343,24 +344,42 @@ impl Core {
                 CheckOutcome::Failed
             }
             Ended::Cancelled => {
-                self.errors.insert(node.0, CANCELLED.to_owned());
+                self.note_timeout(node, began);
                 CheckOutcome::Cancelled
             }
         }
     }
 
-    fn end_apply<T>(&mut self, node: Node, ended: Ended<T>, changed: impl FnOnce(T) -> bool) -> ApplyOutcome {
-        let (error, outcome) = match ended {
+    fn end_apply<T>(
+        &mut self,
+        node: Node,
+        began: Time,
+        ended: Ended<T>,
+        changed: impl FnOnce(T) -> bool,
+    ) -> ApplyOutcome {
+        let error = match ended {
             Ended::Returned(Ok(value)) => {
                 self.errors.remove(&node.0);
                 return if changed(value) { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
             }
-            Ended::Returned(Err(error)) => (error.to_string(), ApplyOutcome::Failed),
-            Ended::Panicked(text) => (text, ApplyOutcome::Failed),
-            Ended::Cancelled => (CANCELLED.to_owned(), ApplyOutcome::Cancelled),
+            Ended::Returned(Err(error)) => error.to_string(),
+            Ended::Panicked(text) => text,
+            Ended::Cancelled => {
+                self.note_timeout(node, began);
+                return ApplyOutcome::Cancelled;
+            }
         };
         self.errors.insert(node.0, error);
-        outcome
+        ApplyOutcome::Failed
+    }
+
+    /// It was cancelled: by its own timeout, or for a reason that is not its fault.
+    fn note_timeout(&mut self, node: Node, began: Time) {
+        let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
+        let timeout = meta.and_then(|meta| meta.timeout);
+        if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout)) {
+            self.errors.insert(node.0, CANCELLED.to_owned());
+        }
     }
 
     fn sent(&mut self, node: Node, sent: Vec<Sent>) -> PortSet {

@@ -136,17 +136,14 @@ impl Running {
             slots.extend(0..u32::try_from(config.vertices.len()).unwrap_or(u32::MAX));
             return (slots, Vec::new());
         }
+        let named = |(slot, old): (&u32, &Vertex)| ((old.resource.spec().kind, old.resource.name().to_owned()), *slot);
+        let mut ghosts: HashMap<(&str, String), u32> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.slots.len()];
         let mut next = u32::try_from(self.vertices.len()).unwrap_or(u32::MAX);
         for vertex in &config.vertices {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
             let old = self.index.find(&self.config.vertices, kind, name);
-            let ghost = || {
-                self.ghosts
-                    .iter()
-                    .find(|(_, old)| old.resource.spec().kind == kind && old.resource.name() == name)
-                    .map(|(slot, _)| *slot)
-            };
+            let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
             let slot = match old {
                 Some(at) => {
                     kept[at as usize] = true;

@@ -80,6 +80,7 @@ impl Watches {
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
                     let interval = interval.max(INTERVAL_MIN);
+                    self.sweep_timers();
                     self.timers.push(Reverse((now.after(interval), node.0, self.epoch, interval)));
                     watching.intervals.push(interval);
                     continue;
@@ -157,6 +158,14 @@ impl Watches {
     /// When the next interval is over.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         self.timers.peek().map(|Reverse((due, ..))| *due)
+    }
+
+    /// Timers of watches that have ended stay until they are due; when they are most of all, they are swept.
+    fn sweep_timers(&mut self) {
+        if self.timers.len() > 64 + 4 * self.watching.len() {
+            let watching = &self.watching;
+            self.timers.retain(|Reverse((_, node, epoch, _))| watching.get(node).is_some_and(|it| it.epoch == *epoch));
+        }
     }
 
     /// The intervals that are over.

@@ -26,6 +26,8 @@ fn a_run_ends_after_its_time() {
     let ended = act("site", dir.path()).args("--max-runtime 0.4").run().code(0);
     assert!(ended.took >= Duration::from_millis(400), "{ended:?}");
     assert!(dir.path().join("site/motd").exists());
+    // Also if there never is a graph.
+    act("never", dir.path()).args("--max-runtime 0.2").run().code(0);
 }
 
 #[test]

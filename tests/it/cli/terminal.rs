@@ -94,6 +94,18 @@ fn a_failure_stands_out() {
 }
 
 #[test]
+fn what_takes_long_is_seen_on_the_bar() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = in_terminal("slow", dir.path(), "");
+    running.says("0/1 settled");
+    interrupt(&running);
+    running.says("waiting for exec[sleeper]: apply since ");
+    interrupt(&running);
+    running.wait().code(0);
+}
+
+#[test]
 fn a_plan_in_a_terminal_is_the_same_text() {
     assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();

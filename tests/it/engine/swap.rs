@@ -173,3 +173,25 @@ async fn swaps_in_a_row_end_with_the_last() {
     run.until("converged").await;
     run.stop().await;
 }
+
+#[tokio::test]
+async fn large_swaps_that_follow_each_other_at_once_take_no_time() {
+    const N: usize = 20_000;
+    let graph = |from: usize| {
+        let mut g = Graph::new("large");
+        for n in from..from + N {
+            g.add(Noop::new(n.to_string()));
+        }
+        g.finish().unwrap()
+    };
+    let run = Run::start(mgmt::Engine::builder().graph(graph(0))).await;
+    // All of them gone, others come, before the loop has seen off the first: and those come back.
+    let began = std::time::Instant::now();
+    let [one, two, three, four] = [N, 2 * N, 0, N].map(|from| run.engine.swap(graph(from)));
+    let all = within(async { tokio::join!(one, two, three, four) }).await;
+    assert!(all.0.is_ok() && all.1.is_ok() && all.2.is_ok() && all.3.is_ok());
+    within(run.engine.converged()).await.unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(run.engine.status().await.unwrap().settled, N);
+    run.stop().await;
+}
