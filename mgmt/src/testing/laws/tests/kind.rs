@@ -74,7 +74,7 @@ impl Flaw {
 }
 
 /// Keeps a line in a file.
-#[derive(crate::Resource, Clone, Debug, PartialEq)]
+#[derive(mgmt_macros::Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "test:line")]
 pub(super) struct Line {
     #[resource(name)]
