@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mgmt::id::{Ticket, Time};
-use mgmt::scheduler::{ApplyOutcome, Backoff, CheckOutcome, Command, Input, JournalOp, NodeConfig, Op, PortSet, Swap};
+use mgmt::scheduler::{
+    ApplyOutcome, Backoff, CheckOutcome, Command, EdgeSpec, Input, JournalOp, NodeConfig, Op, PortSet, Swap,
+};
 
 use crate::ledger::{Busy, Cause, Entry, Ledger, Watch};
 use crate::scenario::Link;
@@ -53,7 +55,13 @@ impl Ledger {
             }
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
-            Input::Stop(stage) => self.stop = self.stop.max(Some(*stage)),
+            Input::Stop(stage) => {
+                self.stop = self.stop.max(Some(*stage));
+                for entry in self.nodes.values_mut().filter(|entry| entry.committing.is_some()) {
+                    entry.committing = None;
+                    entry.causes.insert(Cause::Again);
+                }
+            }
             Input::Tick => {}
         }
     }
@@ -114,9 +122,15 @@ impl Ledger {
                 entry.failing_watch = false;
                 entry.watch = Watch::Off;
             }
-            // A commit that is waited for may be given up; if not, an apply follows and takes this mark away.
-            entry.unrepaired |= entry.committing.is_some();
-            if entry.committing.is_some() {
+            // What waits for the journal is given up if it rests on what is different now.
+            let edge_is_new = |edge: &EdgeSpec| {
+                let known = old_edges.get(&(edge.from.0, edge.to.0)).is_some_and(|link| link.notify);
+                edge.from.0 == node && edge.notify && !(known && old_nodes.contains_key(&edge.to.0))
+            };
+            let noop = entry.config.noop && !old.noop;
+            if entry.committing.is_some() && (spec.changed || noop || swap.edges.iter().any(edge_is_new)) {
+                entry.committing = None;
+                entry.unrepaired = true;
                 entry.causes.insert(Cause::Again);
             }
             self.nodes.insert(node, entry);

@@ -130,7 +130,10 @@ impl Ledger {
             let quiet = self.is_settled(node) || self.is_polled(node);
             let is_calm = quiet || self.is_excused(node, &calm);
             if is_calm {
-                calm.insert(node, !quiet);
+                // Its poll may be due, which no input tells: then it waits in vain behind whom does.
+                let polled = self.nodes[&node].config.poll.is_some();
+                let behind = polled && self.parents(node).any(|from| calm.get(&from) == Some(&true));
+                calm.insert(node, !quiet || behind);
             }
             !is_calm
         })
