@@ -61,13 +61,23 @@ fn every_seed_keeps_every_invariant_and_heals() {
         // A panic inside must name its seed, too.
         let run = std::panic::catch_unwind(|| Drive::new(seed, None, false).run());
         match run {
-            Ok(Ok(more)) => turns += more,
+            Ok(Ok((more, _))) => turns += more,
             Ok(Err(_)) => panic!("{}", tell(seed)),
             Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test --test sim every_seed"),
         }
     }
     assert!(turns > seeds.end - seeds.start, "nothing happened");
     println!("{} seeds, {turns} turns", seeds.end - seeds.start);
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in 0..20 {
+        let [first, second] = [(), ()].map(|()| Drive::new(seed, None, true).run().map_err(|breach| breach.text));
+        let (turns, story) = first.expect("it heals");
+        assert!(turns > 10 && !story.is_empty(), "nothing happened with seed {seed}");
+        assert_eq!(second, Ok((turns, story)), "seed {seed}");
+    }
 }
 
 #[test]
