@@ -8,7 +8,7 @@ use crate::must;
 pub struct Healed;
 
 /// Who waits for what cannot come: a value of a noop sender, or a parent that does.
-fn stuck(cx: &Cx) -> BTreeSet<u32> {
+pub fn stuck(cx: &Cx) -> BTreeSet<u32> {
     let mut stuck = BTreeSet::new();
     // Parents have lower numbers, so they come first.
     for (node, entry) in &cx.ledger.nodes {

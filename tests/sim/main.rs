@@ -37,8 +37,19 @@ const SEEDS: u64 = 300;
 /// A mutant is hunted with so many seeds at most.
 const SEEDS_FOR_A_MUTANT: u64 = 3000;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
+/// `SEED=n`: that one; `SEEDS=n`: the first n; `SEEDS=a..b`: from a up to b.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no number of a seed"));
+    if let Ok(seed) = std::env::var("SEED") {
+        return number(&seed)..number(&seed) + 1;
+    }
+    match std::env::var("SEEDS") {
+        Ok(seeds) => match seeds.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&seeds),
+        },
+        Err(_) => 0..SEEDS,
+    }
 }
 
 /// Runs it once more, and tells its end.
@@ -52,10 +63,7 @@ fn tell(seed: u64) -> String {
 
 #[test]
 fn every_seed_keeps_every_invariant_and_heals() {
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds();
     let mut turns = 0;
     for seed in seeds.clone() {
         // A panic inside must name its seed, too.
