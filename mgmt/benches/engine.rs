@@ -18,7 +18,8 @@ fn main() {
     {
         return runtime().block_on(as_child(what, Path::new(dir)));
     }
-    let wanted = |row: &str| arguments.is_empty() || arguments.iter().any(|argument| row.starts_with(argument.as_str()));
+    let wanted =
+        |row: &str| arguments.is_empty() || arguments.iter().any(|argument| row.starts_with(argument.as_str()));
     println!("{:<44} {:>12}  more", "row", "figure");
     for shape in ["chain", "layers", "independent"] {
         for count in [1_000, 10_000, 100_000, 1_000_000] {
@@ -63,7 +64,9 @@ fn shaped(shape: &str, count: usize) -> GraphConfig {
         let noop = Noop::new(format!("noop{n}"));
         let noop = match shape {
             "chain" if n > 0 => noop.after(&handles[n - 1]),
-            "layers" if n >= width => noop.after([&handles[n - width], &handles[n - width - n % width + (n + 1) % width]]),
+            "layers" if n >= width => {
+                noop.after([&handles[n - width], &handles[n - width - n % width + (n + 1) % width]])
+            }
             _ => noop,
         };
         handles.push(g.add(noop));
@@ -121,7 +124,12 @@ fn files_graph(dir: &Path, count: usize) -> GraphConfig {
     let mut g = Graph::new("files");
     let parent = g.add(File::new(format!("{}/", dir.display())));
     for n in 0..count {
-        g.add(File::new(format!("{}/file{n}", dir.display())).content(format!("content of {n}\n")).mode(0o644).after(&parent));
+        g.add(
+            File::new(format!("{}/file{n}", dir.display()))
+                .content(format!("content of {n}\n"))
+                .mode(0o644)
+                .after(&parent),
+        );
     }
     g.finish().expect("the graph is right")
 }
@@ -225,7 +233,11 @@ async fn watched() {
     let before = cpu_ticks();
     tokio::time::sleep(Duration::from_secs(5)).await;
     let idle = cpu_ticks() - before;
-    row("watched 10000: CPU in 5 s idle", &format!("{} ms", idle * 10), &format!("created and converged in {first:.1?}"));
+    row(
+        "watched 10000: CPU in 5 s idle",
+        &format!("{} ms", idle * 10),
+        &format!("created and converged in {first:.1?}"),
+    );
     let fsync = fsync_cost(&dir);
     while events.try_next().is_some() {}
     let mut times = Vec::new();

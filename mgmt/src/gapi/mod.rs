@@ -8,6 +8,10 @@ mod native;
 mod signal;
 #[cfg(feature = "template")]
 mod template;
+#[cfg(feature = "yaml")]
+mod watcher;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
@@ -17,3 +21,5 @@ pub use native::{Cx, Native, native};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
+#[cfg(feature = "yaml")]
+pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml};

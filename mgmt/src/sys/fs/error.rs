@@ -161,8 +161,10 @@ impl FsError {
         use rustix::io::Errno;
         let errno = self.errno().map(Errno::from_raw_os_error);
         let raced = [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::EXIST, Errno::NOTEMPTY, Errno::STALE];
-        matches!(self, FsError::Changed { .. } | FsError::WrongType { .. } | FsError::Exists { .. } | FsError::Missing { .. })
-            || errno.is_some_and(|errno| raced.contains(&errno))
+        matches!(
+            self,
+            FsError::Changed { .. } | FsError::WrongType { .. } | FsError::Exists { .. } | FsError::Missing { .. }
+        ) || errno.is_some_and(|errno| raced.contains(&errno))
     }
 
     /// Whether it says that nothing is there.

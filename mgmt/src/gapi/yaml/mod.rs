@@ -1,0 +1,18 @@
+//! Graphs from YAML files, in the format that mgmt has always had, and ours of it.
+
+mod absent;
+mod collect;
+mod compat;
+mod document;
+mod edges;
+mod excerpt;
+mod metas;
+mod read;
+mod recv;
+mod resources;
+mod source;
+mod tree;
+mod typed;
+
+pub use read::{YamlGraph, YamlOptions, read_yaml};
+pub use source::{Yaml, yaml};
