@@ -46,7 +46,8 @@ fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()
     // Derived from the page, and made again when the page has changed.
     let checksum = Exec::new("checksum").cmd("sha256sum index.html > index.html.sha256").shell("/bin/sh");
     let checksum = checksum.cwd(path("public")).creates(path("public/index.html.sha256"));
-    g.add(checksum.mtimes([path("public/index.html")]).subscribe(&page));
+    let checksum = checksum.mtimes([path("public/index.html")]).subscribe(&page);
+    g.add(checksum.retry(5).delay(Duration::from_millis(200)));
 
     let server = HttpServer::new("site").address(address).basic_auth("/admin", "admin", password.hash());
     let server = g.add(server.retry(-1).delay(Duration::from_secs(2)));

@@ -237,6 +237,8 @@ impl Drive {
                 Ok(())
             }
             7 | 8 => self.feed(Input::Changed(Node(node))),
+            // An overflow: everything, at once or one after the other.
+            9 if self.rng.below(2) == 0 => self.feed(Input::ChangedTogether((0..self.wild.slots).map(Node).collect())),
             9 => {
                 for node in 0..self.wild.slots {
                     self.plan(20, Happening::Changed(node));

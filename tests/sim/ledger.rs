@@ -189,6 +189,7 @@ impl Ledger {
                 }
             }
             Input::Changed(node) => self.mark(node.0, Cause::Watch),
+            Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
             Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
             Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
             Input::Committed(ticket) => {

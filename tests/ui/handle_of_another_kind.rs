@@ -8,7 +8,7 @@ use kinds::*;
 use mgmt::prelude::*;
 
 fn login_page(g: &mut Graph, login: LoginHandle) -> PageHandle {
-    g.add(Page::new("/login", "Login").token(login.password()))
+    g.add(Page::new("/login", "Login").token(login.passphrase()))
 }
 
 fn main() {

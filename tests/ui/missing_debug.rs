@@ -1,5 +1,5 @@
 //! A struct without the other derives that a resource needs.
-// expects: doesn't implement `Debug`
+// expects: add `#[derive(Debug)]` to `User`
 
 use mgmt::prelude::*;
 

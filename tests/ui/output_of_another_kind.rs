@@ -1,5 +1,5 @@
 //! An output that only another kind has.
-// expects: no method named `password`
+// expects: no method named `passphrase`
 
 #[path = "common/kinds.rs"]
 mod kinds;
@@ -10,5 +10,5 @@ use mgmt::prelude::*;
 fn main() {
     let mut g = Graph::new("case");
     let front = g.add(Page::new("/", "Front"));
-    g.add(Page::new("/copy", "Copy").token(front.password()));
+    g.add(Page::new("/copy", "Copy").token(front.passphrase()));
 }

@@ -1,4 +1,4 @@
-//! A password stays a secret on its way through `map`.
+//! A passphrase stays a secret on its way through `map`.
 // expects: a secret goes only to fields that keep secrets
 
 #[path = "common/kinds.rs"]
@@ -10,5 +10,5 @@ use mgmt::prelude::*;
 fn main() {
     let mut g = Graph::new("case");
     let admin = g.add(Login::new("admin"));
-    g.add(Page::new("/", "Front").body(admin.password().map(|p| p.map(|p| format!("password: {p}")))));
+    g.add(Page::new("/", "Front").body(admin.passphrase().map(|p| p.map(|p| format!("phrase: {p}")))));
 }

@@ -1,4 +1,4 @@
-//! A password is sent to a field that plans show.
+//! A passphrase is sent to a field that plans show.
 // expects: a secret goes only to fields that keep secrets
 
 #[path = "common/kinds.rs"]
@@ -10,5 +10,5 @@ use mgmt::prelude::*;
 fn main() {
     let mut g = Graph::new("case");
     let admin = g.add(Login::new("admin"));
-    g.add(Page::new("/", "Front").body(admin.password()));
+    g.add(Page::new("/", "Front").body(admin.passphrase()));
 }

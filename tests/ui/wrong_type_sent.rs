@@ -1,5 +1,5 @@
 //! A number is sent to a field that is no number.
-// expects: can't be set on a field of type `Mode`
+// expects: can't be set on a field of type `Rank`
 
 #[path = "common/kinds.rs"]
 mod kinds;
@@ -10,5 +10,5 @@ use mgmt::prelude::*;
 fn main() {
     let mut g = Graph::new("case");
     let front = g.add(Page::new("/", "Front"));
-    g.add(Page::new("/copy", "Copy").mode(front.length()));
+    g.add(Page::new("/copy", "Copy").rank(front.length()));
 }

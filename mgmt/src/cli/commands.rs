@@ -74,8 +74,8 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
 }
 
 async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
-    let (prefix, _) = prefix::choose(options, &app.name, true)?;
-    let plan = builder(options, &prefix, gapi).plan().await?;
+    let prefix = prefix::choose(options, &app.name, true)?;
+    let plan = builder(options, &prefix.path, gapi).plan().await?;
     let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
     print(&format!("{text}\n"))?;
     Ok(if plan.has_failed() {
@@ -88,8 +88,8 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
 }
 
 async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
-    let (prefix, _) = prefix::choose(options, &app.name, true)?;
-    Ok(builder(options, &prefix, gapi).check().await?)
+    let prefix = prefix::choose(options, &app.name, true)?;
+    Ok(builder(options, &prefix.path, gapi).check().await?)
 }
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {

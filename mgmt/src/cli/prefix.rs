@@ -5,6 +5,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use crate::cli::options::RunOptions;
+use crate::journal::Journal;
 use crate::sys::rng;
 
 /// The working directory of a program unless it is told otherwise: `STATE_DIRECTORY` (systemd sets it), else below `/var/lib/mgmt` as root, else
@@ -32,27 +33,45 @@ pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     Ok(if program == "mgmt" { base } else { base.join(program) })
 }
 
-/// The working directory that the options ask for, and whether it is to be removed in the end. Nothing is made if only `looking`.
-pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<(PathBuf, bool)> {
-    if options.tmp_prefix {
-        return temporary(program, options.hostname.as_deref(), looking).map(|path| (path, true));
+/// A working directory. One that was made for this run alone is removed with it.
+#[derive(Debug)]
+pub(crate) struct Prefix {
+    pub(crate) path: PathBuf,
+    temporary: bool,
+}
+
+impl Drop for Prefix {
+    fn drop(&mut self) {
+        if self.temporary {
+            // It is below the temporary directory: whatever is left goes with that.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
     }
-    let prefix = match &options.prefix {
+}
+
+/// The working directory that the options ask for. Nothing is made if only `looking`.
+pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<Prefix> {
+    let temporary = || temporary(program, options.hostname.as_deref(), looking);
+    if options.tmp_prefix {
+        return temporary();
+    }
+    let path = match &options.prefix {
         Some(prefix) => std::path::absolute(prefix)?,
         None => default_prefix(program)?,
     };
     if looking {
-        return Ok((prefix, false));
+        return Ok(Prefix { path, temporary: false });
     }
-    match make(&prefix) {
-        Ok(()) => Ok((prefix, false)),
+    let usable = make(&path).and_then(|()| if options.allow_tmp_prefix { probe(&path) } else { Ok(()) });
+    match usable {
+        Ok(()) => Ok(Prefix { path, temporary: false }),
         Err(error) if options.allow_tmp_prefix => {
-            tracing::warn!(target: "mgmt", "{} can't be used ({error}): working in a temporary directory", prefix.display());
-            temporary(program, options.hostname.as_deref(), looking).map(|path| (path, true))
+            tracing::warn!(target: "mgmt", "{} can't be used ({error}): working in a temporary directory", path.display());
+            temporary()
         }
         Err(error) => Err(io::Error::other(format!(
             "the working directory {} can't be used: {error}; give --prefix DIR or --tmp-prefix",
-            prefix.display()
+            path.display()
         ))),
     }
 }
@@ -61,12 +80,17 @@ fn make(path: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o770).create(path)
 }
 
-fn temporary(program: &str, hostname: Option<&str>, looking: bool) -> io::Result<PathBuf> {
-    let host = hostname.map_or_else(crate::sys::facts::hostname, str::to_owned).replace('/', "_");
+/// Whether an engine could use it now: not while another one does.
+fn probe(path: &Path) -> io::Result<()> {
+    Journal::open(path).map(drop).map_err(io::Error::other)
+}
+
+fn temporary(program: &str, hostname: Option<&str>, looking: bool) -> io::Result<Prefix> {
+    let host = hostname.map_or_else(crate::sys::facts::hostname, str::to_owned);
     let name = rng::letters(10, "abcdefghijklmnopqrstuvwxyz0123456789")?;
-    let path = std::env::temp_dir().join(format!("{program}-{host}-{}", &*name));
+    let path = std::env::temp_dir().join(format!("{program}-{host}-{}", &*name).replace('/', "_"));
     if !looking {
         std::fs::DirBuilder::new().mode(0o700).create(&path)?;
     }
-    Ok(path)
+    Ok(Prefix { path, temporary: !looking })
 }

@@ -34,8 +34,8 @@ pub(crate) async fn run(
     screen: Screen,
 ) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
-    let (prefix, temporary) = prefix::choose(options, &app.name, false)?;
-    let mut builder = builder(options, &prefix, gapi);
+    let prefix = prefix::choose(options, &app.name, false)?;
+    let mut builder = builder(options, &prefix.path, gapi);
     if let Some(timeout) = options.converged_timeout.0 {
         builder = builder.converged_timeout(timeout);
     }
@@ -61,10 +61,7 @@ pub(crate) async fn run(
     while let Some(event) = events.try_next() {
         view.event(&event.kind);
     }
-    if temporary {
-        // It was made for this run alone.
-        let _ = std::fs::remove_dir_all(&prefix);
-    }
+    drop(prefix);
     match engine.ended().await {
         Err(error) if matches!(end, End::Ended) => Err(error.into()),
         _ => Ok(code),
@@ -104,7 +101,7 @@ async fn follow(
                     view.progress(progress);
                     // Nobody waits for a run without a timeout; with one it would wait for ever.
                     let hopeless = options.converged_timeout.0.is_some() && progress.failed > 0;
-                    let status = if hopeless { engine.status().await.ok().filter(is_hopeless) } else { None };
+                    let status = if hopeless { engine.status().await.ok().filter(|status| status.hopeless) } else { None };
                     match status {
                         Some(status) if hopeless_for >= options.converged_timeout.0.unwrap_or_default() => return End::Hopeless(Box::new(status)),
                         Some(_) => hopeless_for += LOOK,
@@ -116,21 +113,6 @@ async fn follow(
             () = &mut runtime => return End::MaxRuntime,
         }
     }
-}
-
-/// Something has failed for good, and all that is not settled waits for it.
-fn is_hopeless(status: &Status) -> bool {
-    let stuck = |standing: &Standing| {
-        matches!(
-            standing,
-            Standing::Failed
-                | Standing::Blocked(_)
-                | Standing::WaitingForParents(_)
-                | Standing::WaitingForValue(_)
-                | Standing::Noop
-        )
-    };
-    status.running.is_empty() && status.failed > 0 && status.notable.iter().all(|resource| stuck(&resource.standing))
 }
 
 fn tell_hopeless(status: &Status, screen: &Screen) {

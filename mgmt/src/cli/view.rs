@@ -62,7 +62,12 @@ impl View {
             EventKind::Refreshed { .. } | EventKind::Drifted { noop: true, .. } => self.line(event),
             EventKind::Failed { .. } | EventKind::Rejected { .. } | EventKind::Flapping { .. } => self.shout(event),
             // Warnings are logged where they arise.
-            EventKind::Swapped { generation, .. } if generation.0 > 1 => self.line(event),
+            // A graph that was made anew and is the same is no news.
+            EventKind::Swapped { generation, added, changed, removed, .. }
+                if generation.0 > 1 && added + changed + removed > 0 =>
+            {
+                self.line(event)
+            }
             EventKind::Blocked { .. } | EventKind::Unblocked { .. } => tracing::info!("{event}"),
             event => tracing::debug!("{event}"),
         }

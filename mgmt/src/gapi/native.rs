@@ -12,6 +12,7 @@ use crate::gapi::contract::{Gapi, GapiData, GapiError};
 use crate::gapi::signal::Readable;
 use crate::graph::{Graph, GraphConfig};
 use crate::resource::Error;
+use crate::sys::task::caught;
 
 /// Signals that change together (all of a reloaded configuration, say) make one new graph.
 const SETTLE: Duration = Duration::from_millis(2);
@@ -116,10 +117,10 @@ where
         let mut graph = Graph::new(self.name.clone());
         graph.set_place(data.prefix.clone(), data.hostname.clone());
         let cx = Cx { data, read: Mutex::default() };
-        let declared = (self.declare)(&mut graph, &cx);
+        let declared = caught(|| (self.declare)(&mut graph, &cx));
         // Also after an error: what it read may change for the better.
         self.waiting = cx.read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        declared.map_err(|error| GapiError::Failed(error.to_string()))?;
+        declared.map_err(GapiError::Failed)?.map_err(|error| GapiError::Failed(error.to_string()))?;
         Ok(graph.finish()?)
     }
 

@@ -1,14 +1,17 @@
 //! Desired state: the builder, the one data structure that every front end makes, and the passes over it.
 
+mod bind;
 mod builder;
 mod config;
 mod data;
 mod draw;
 mod problem;
+mod schema;
 mod validate;
 
 pub use builder::Graph;
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use problem::{Problem, Problems};
+pub use schema::graph_schema;
 pub use validate::{Index, validate};

@@ -87,8 +87,8 @@ pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
         check_owner(config, n, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
     }
-    check_links(config, &mut problems);
-    if check_edges(config, &mut problems) {
+    if places_exist(config, &mut problems) {
+        check_receivers(config, &mut problems);
         check_cycles(config, &mut problems);
     }
     Problems(problems).into_result()?;
@@ -156,39 +156,52 @@ fn check_semas(vertex: &Vertex, semas: &mut HashMap<String, (u32, Origin)>, prob
     }
 }
 
-fn check_links(config: &GraphConfig, problems: &mut Vec<Problem>) {
-    for link in &config.links {
-        let Some(receiver) = config.vertices.get(link.to as usize) else {
-            problems.push(Problem::new("a send to a resource that is not in the graph", link.wire.origin.clone()));
-            continue;
-        };
-        for (from, port) in &link.sources {
-            let Some(sender) = config.vertices.get(*from as usize) else {
-                let message = format!("{} receives from a resource that is not in the graph", receiver.id());
-                problems.push(Problem::new(message, link.wire.origin.clone()));
-                continue;
-            };
-            if usize::from(*port) >= sender.resource.spec().outputs.len() {
-                let message = format!("{} has no output number {port}", sender.id());
-                problems.push(Problem::new(message, link.wire.origin.clone()));
-            }
-        }
-    }
-}
-
-/// Whether all edges have both ends.
-fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) -> bool {
-    let count = config.vertices.len();
+/// Whether all edges and sends have both ends; says which have not.
+pub(crate) fn places_exist(config: &GraphConfig, problems: &mut Vec<Problem>) -> bool {
     let before = problems.len();
+    let is_there = |place: u32| (place as usize) < config.vertices.len();
     for edge in &config.edges {
         for (side, end) in [("from", edge.from), ("to", edge.to)] {
-            if end as usize >= count {
+            if !is_there(end) {
                 let message = format!("an edge whose `{side}` end is not in the graph");
                 problems.push(Problem::new(message, edge.origin.clone()));
             }
         }
     }
+    for link in &config.links {
+        let mut say = |message: String| problems.push(Problem::new(message, link.wire.origin.clone()));
+        let Some(receiver) = config.vertices.get(link.to as usize) else {
+            say("a send to a resource that is not in the graph".to_owned());
+            continue;
+        };
+        if usize::from(link.field) >= receiver.resource.spec().fields.len() {
+            say(format!("a send to field number {} of {}, which has no such field", link.field, receiver.id()));
+        }
+        for (from, port) in &link.sources {
+            match config.vertices.get(*from as usize) {
+                None => say(format!("{} receives from a resource that is not in the graph", receiver.id())),
+                Some(sender) if usize::from(*port) >= sender.resource.spec().outputs.len() => {
+                    say(format!("{} has no output number {port}", sender.id()));
+                }
+                Some(_) => {}
+            }
+        }
+    }
     problems.len() == before
+}
+
+/// A field receives from one wire.
+fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    let mut first: HashMap<(u32, u8), &Origin> = HashMap::new();
+    for link in &config.links {
+        let origin = &link.wire.origin;
+        if let Some(first) = first.insert((link.to, link.field), origin) {
+            let receiver = &config.vertices[link.to as usize];
+            let field = receiver.resource.spec().fields[usize::from(link.field)].name;
+            let message = format!("{}: `{field}` receives twice: leave it to one sender", receiver.id());
+            problems.push(Problem::new(message, origin.clone()).also("first", first.clone()));
+        }
+    }
 }
 
 fn check_cycles(config: &GraphConfig, problems: &mut Vec<Problem>) {

@@ -16,6 +16,7 @@ use crate::resource::output::FieldValue;
 use crate::resource::spec::{FieldProblem, FieldReader, KindSpec};
 use crate::resource::uid::Uid;
 use crate::resource::watch::Watch;
+use crate::sys::task::caught;
 
 /// A future of the engine.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -47,9 +48,9 @@ pub trait AnyResource: Send + Sync + 'static {
     /// See [`Converge::validate`].
     ///
     /// # Errors
-    /// What is wrong.
+    /// What is wrong; a panic of the kind is that, too.
     fn validate(&self) -> Result<(), String>;
-    /// See [`Converge::uids`].
+    /// See [`Converge::uids`]. None, if that panics: `validate` has said so.
     fn uids(&self) -> Vec<Uid>;
     /// Same kind, name and fields.
     fn same(&self, other: &dyn AnyResource) -> bool;
@@ -59,7 +60,7 @@ pub trait AnyResource: Send + Sync + 'static {
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>>;
     /// See [`Converge::refresh`].
     fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>>;
-    /// See [`Converge::watch`].
+    /// See [`Converge::watch`]. If that panics, a watch that fails.
     fn watch(&self, cx: &WatchCx) -> Watch;
     /// The same resource with received values set; `None` if one is of another type.
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>>;
@@ -94,11 +95,12 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn validate(&self) -> Result<(), String> {
-        Converge::validate(self)
+        let checked = caught(|| Converge::validate(self).and_then(|()| caught(|| drop(Converge::uids(self)))));
+        checked.and_then(|checked| checked)
     }
 
     fn uids(&self) -> Vec<Uid> {
-        Converge::uids(self)
+        caught(|| Converge::uids(self)).unwrap_or_default()
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {
@@ -127,7 +129,7 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
-        Converge::watch(self, cx)
+        caught(|| Converge::watch(self, cx)).unwrap_or_else(Watch::failed)
     }
 
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {

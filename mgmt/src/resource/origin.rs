@@ -22,9 +22,9 @@ pub enum Origin {
 pub struct Span {
     /// The file.
     pub file: String,
-    /// Counted from 1.
+    /// Counted from 1; 0: unknown.
     pub line: usize,
-    /// Counted from 1.
+    /// Counted from 1; 0: unknown.
     pub column: usize,
 }
 
@@ -49,7 +49,11 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::Source(at) => write!(f, "{}:{}", at.file(), at.line()),
-            Origin::File(span) => write!(f, "{}:{}:{}", span.file, span.line, span.column),
+            Origin::File(span) => match (span.line, span.column) {
+                (0, _) => f.write_str(&span.file),
+                (line, 0) => write!(f, "{}:{line}", span.file),
+                (line, column) => write!(f, "{}:{line}:{column}", span.file),
+            },
             Origin::Pass(reason) => write!(f, "{}: {}", reason.pass, reason.why),
             Origin::Unknown => f.write_str("(unknown)"),
         }

@@ -3,11 +3,12 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
 
-use crate::resource::error::Result;
+use crate::resource::error::{Error, Result};
 
 /// What a watch says. It carries nothing else: what changed is found by `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +67,11 @@ impl Watch {
         Watch { parts: vec![Part::Stream(Box::pin(stream))] }
     }
 
+    /// A watch that fails at once: for whoever can't say what to watch.
+    pub fn failed(why: impl Into<String>) -> Watch {
+        Watch::stream(Failed(Some(Error::new(why))))
+    }
+
     /// Watch this and that.
     pub fn and(mut self, other: Watch) -> Watch {
         self.parts.extend(other.parts);
@@ -85,6 +91,17 @@ impl Watch {
     /// What to watch.
     pub fn into_parts(self) -> Vec<Part> {
         self.parts
+    }
+}
+
+/// Says why, and ends.
+struct Failed(Option<Error>);
+
+impl Stream for Failed {
+    type Item = Result<WatchEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        Poll::Ready(self.0.take().map(Err))
     }
 }
 

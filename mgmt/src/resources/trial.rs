@@ -86,7 +86,7 @@ impl Host {
     /// What an apply of this resource may use.
     pub(crate) fn apply_cx<R: Converge + Clone>(&self, resource: &R) -> ApplyCx {
         let node = self.nodes.fetch_add(1, Ordering::Relaxed);
-        ApplyCx::new(Arc::new(Operation::new(Arc::new(resource.clone()), node, Arc::clone(&self.services))))
+        ApplyCx::new(Arc::new(Operation::new(Arc::new(resource.copy()), node, Arc::clone(&self.services))))
     }
 
     /// Puts a resource on the host.

@@ -49,7 +49,7 @@ pub(crate) struct Core {
     /// Kinds whose checks took long in the loop: they get a task of their own.
     pub(crate) slow: HashSet<&'static str>,
     /// How often in a row a resource has said that the world is just changing.
-    pub(crate) outdated: HashMap<u32, u32>,
+    pub(crate) outdated: HashMap<u32, usize>,
     pub(crate) stopped: bool,
 }
 
@@ -169,6 +169,20 @@ impl Core {
         }
     }
 
+    /// What the watches saw at once.
+    pub(crate) fn seen_together(&mut self, all: Vec<Seen>) {
+        let mut changed = Vec::new();
+        for seen in all {
+            match seen {
+                Seen::Changed(node) => changed.push(node),
+                other => self.seen(other),
+            }
+        }
+        if !changed.is_empty() {
+            self.handle(Input::ChangedTogether(changed));
+        }
+    }
+
     pub(crate) fn seen(&mut self, seen: Seen) {
         match seen {
             Seen::Ready(node) => self.handle(Input::WatchReady(node)),
@@ -206,6 +220,8 @@ impl Core {
         self.services.local.clear(node.0);
         self.found.remove(&node.0);
         self.errors.remove(&node.0);
+        self.outdated.remove(&node.0);
+        self.values.vacate(node);
         self.running.release(node);
     }
 

@@ -52,7 +52,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
         tokio::select! {
             Some(done) = inboxes.done.recv() => core.done(done),
-            seen = core.watches.next() => seen.into_iter().for_each(|seen| core.seen(seen)),
+            seen = core.watches.next() => core.seen_together(seen),
             Some(said) = inboxes.said.recv() => hear(&mut core, said),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
             request = inboxes.requests.recv(), if !abandoned => match request {
@@ -104,6 +104,7 @@ fn answer(core: &mut Core, request: Request) {
     match request {
         Request::Swap { config, index, reply } => {
             core.swap(*config, *index);
+            core.publish_convergence();
             let _ = reply.send(());
         }
         Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),

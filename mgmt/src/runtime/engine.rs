@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::gapi::{Fixed, Gapi, GapiData, GapiError, fixed};
-use crate::graph::{GraphConfig, Problems, validate};
+use crate::graph::{GraphConfig, Index, Problems, validate};
 use crate::journal::{Journal, JournalError};
 use crate::resource::{Services, Slots};
 use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::event::{Event, Events};
+use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::running::Running;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
@@ -57,7 +58,7 @@ impl From<GapiError> for EngineError {
 }
 
 /// Settings of an engine, and where its graphs come from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use]
 pub struct Builder<G = Fixed> {
     pub(crate) gapi: G,
@@ -149,19 +150,12 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
-        let data = GapiData {
-            hostname: self.options.hostname.clone(),
-            prefix: prefix.path.clone(),
-            noop: self.options.noop,
-            no_watch: self.options.no_watch,
-        };
-        self.gapi.init(data).await?;
-        let first = self.gapi.graph().await?;
-        let first = if self.options.noop { first.all_noop() } else { first };
-        let index = validate(&first)?;
-        let journal = match &self.options.prefix {
-            Some(prefix) => Journal::open(prefix)?,
-            None => Journal::volatile()?,
+        let (config, index, journal) = match self.begin(&prefix).await {
+            Ok(begun) => begun,
+            Err(error) => {
+                close(&mut self.gapi).await;
+                return Err(error);
+            }
         };
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), journal);
         if let Some(aside) = core.store.moved_aside() {
@@ -170,7 +164,7 @@ impl<G: Gapi> Builder<G> {
                 aside.display()
             ));
         }
-        core.swap(first, index);
+        core.swap(config, index);
         // The loop's is to be the only one that keeps the channel open: readers end with it.
         let (events, converged) = (self.options.events, core.converged.subscribe());
         let (ended, has_ended) = watch::channel(None);
@@ -183,18 +177,15 @@ impl<G: Gapi> Builder<G> {
                 noop: self.options.noop,
             }),
         };
-        let follow = (!self.options.no_watch).then(|| tokio::spawn(follow(self.gapi, requests, self.options.noop)));
+        let follow = Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
+        drop(requests);
+        let (end, ending) = oneshot::channel();
+        let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
             let core = drive(core, inboxes).await;
-            let mut outcome = Ok(());
-            if let Some(follow) = follow {
-                // It may have ended the engine itself, with an error.
-                if follow.is_finished() {
-                    outcome = follow.await.unwrap_or(Ok(()));
-                } else {
-                    follow.abort();
-                }
-            }
+            // If it is gone, it has ended the engine itself, with an error.
+            let _ = end.send(());
+            let outcome = follow.await.unwrap_or_else(|error| Err(error.to_string()));
             let store = Arc::clone(&core.store);
             drop(core);
             let flushed = crate::sys::task::blocking(move || store.flush()).await;
@@ -207,46 +198,23 @@ impl<G: Gapi> Builder<G> {
         });
         Ok(handle)
     }
-}
 
-/// Asks the source for another graph whenever it wants one.
-async fn follow<G: Gapi>(mut gapi: G, requests: mpsc::UnboundedSender<Request>, noop: bool) -> Result<(), String> {
-    let requests = {
-        let weak = requests.downgrade();
-        drop(requests);
-        weak
-    };
-    let outcome = loop {
-        match gapi.switched().await {
-            None => break Ok(()),
-            Some(Err(error)) => break Err(error.to_string()),
-            Some(Ok(())) => {}
-        }
-        let graph = gapi.graph().await.map(|graph| if noop { graph.all_noop() } else { graph });
-        let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate(&graph)?, graph)));
-        let Some(requests) = requests.upgrade() else { break Ok(()) };
-        let sent = match checked {
-            Ok((index, config)) => {
-                let (reply, _) = oneshot::channel();
-                requests.send(Request::Swap { config: Box::new(config), index: Box::new(index), reply })
-            }
-            Err(error) => {
-                tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");
-                requests.send(Request::Rejected(error.to_string()))
-            }
+    /// All that can go wrong with a start.
+    async fn begin(&mut self, prefix: &Prefix) -> Result<(GraphConfig, Index, Journal), EngineError> {
+        let data = GapiData {
+            hostname: self.options.hostname.clone(),
+            prefix: prefix.path.clone(),
+            noop: self.options.noop,
+            no_watch: self.options.no_watch,
         };
-        if sent.is_err() {
-            break Ok(());
-        }
-    };
-    gapi.close().await;
-    if outcome.is_err()
-        && let Some(requests) = requests.upgrade()
-    {
-        // If the loop is gone, it has stopped already.
-        let _ = requests.send(Request::Stop(StopStage::Drain));
+        let config = first_graph(&mut self.gapi, data).await?;
+        let index = validate(&config)?;
+        let journal = match &self.options.prefix {
+            Some(prefix) => Journal::open(prefix)?,
+            None => Journal::volatile()?,
+        };
+        Ok((config, index, journal))
     }
-    outcome
 }
 
 /// A core without a graph, and the ways into it.

@@ -4,6 +4,7 @@ mod core;
 mod drive;
 mod engine;
 mod event;
+mod follow;
 mod operate;
 mod planner;
 mod running;

@@ -1,8 +1,6 @@
 //! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own.
 
-use std::any::Any;
 use std::future::poll_fn;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
@@ -15,15 +13,21 @@ use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result, 
 use crate::runtime::core::{Core, Found};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+use crate::sys::task::caught;
 
 /// A check that kept the loop longer than this gets a task from then on, with all of its kind.
 const SLOW: Duration = Duration::from_millis(1);
 
 /// Only told if nobody asked for it: then it was the metaparameter.
-const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
+pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
 /// So many times in a row an operation may say that the world is just changing; the pauses between them double, from 2 ms on.
 const OUTDATED_MAX: u32 = 9;
+
+/// How long is waited each time that an operation says so.
+pub(crate) fn outdated_pauses() -> impl Iterator<Item = Duration> {
+    (1..=OUTDATED_MAX).map(|times| Duration::from_millis(1 << times))
+}
 
 /// An operation in a task.
 #[derive(Debug)]
@@ -139,7 +143,7 @@ impl Core {
         if !self.slow.contains(kind) {
             let started = Instant::now();
             let mut cx = Context::from_waker(Waker::noop());
-            let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(&mut cx)));
+            let polled = caught(|| future.as_mut().poll(&mut cx));
             if started.elapsed() > SLOW {
                 self.slow.insert(kind);
             }
@@ -149,12 +153,7 @@ impl Core {
                     return self.end(Done { op, operation, began, outcome: outcome(Ended::Returned(result)) });
                 }
                 Err(panic) => {
-                    return self.end(Done {
-                        op,
-                        operation,
-                        began,
-                        outcome: outcome(Ended::Panicked(panic_text(&*panic))),
-                    });
+                    return self.end(Done { op, operation, began, outcome: outcome(Ended::Panicked(panic)) });
                 }
             }
         }
@@ -167,7 +166,8 @@ impl Core {
                 biased;
                 ended = poll_fn(|cx| poll_caught(&mut future, cx)) => ended,
                 _ = cancelled => {
-                    drop(future.take());
+                    // However it takes it: it is over.
+                    let _ = caught(|| drop(future.take()));
                     settle(&operation).await;
                     Ended::Cancelled
                 }
@@ -205,12 +205,11 @@ impl Core {
             return Some(done);
         }
         let times = self.outdated.entry(node).or_insert(0);
-        *times += 1;
-        if *times > OUTDATED_MAX {
+        let Some(delay) = outdated_pauses().nth(*times) else {
             self.outdated.remove(&node);
             return Some(done);
-        }
-        let delay = Duration::from_millis(1 << *times);
+        };
+        *times += 1;
         let Done { op, operation, began, outcome } = done;
         let outcome = match outcome {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
@@ -344,20 +343,14 @@ impl Core {
 
 fn poll_caught<T>(future: &mut Option<BoxFuture<Result<T>>>, cx: &mut Context<'_>) -> Poll<Ended<T>> {
     let Some(running) = future else { return Poll::Pending };
-    match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(cx))) {
+    match caught(|| running.as_mut().poll(cx)) {
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
         Err(panic) => {
-            *future = None;
-            Poll::Ready(Ended::Panicked(panic_text(&*panic)))
+            let _ = caught(|| *future = None);
+            Poll::Ready(Ended::Panicked(panic))
         }
     }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text =
-        panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panicked: {}", text.as_deref().unwrap_or("without a message"))
 }
 
 /// Waits until the blocking work of a cancelled operation has ended: only then may another one of the same resource begin.

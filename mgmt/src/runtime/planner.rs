@@ -1,8 +1,9 @@
 //! Makes a plan: every resource is checked once, by the very check that would run before an apply, and nothing is applied.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -12,10 +13,13 @@ use crate::graph::{GraphConfig, validate};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyDrift, CheckCx, Operation, Result, Sent};
+use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, Result, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble};
+use crate::runtime::follow::{close, first_graph};
+use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::values::Resolved;
+use crate::sys::task::caught_async;
 
 /// So many checks run at once.
 const RUNNING_MAX: usize = 16;
@@ -29,9 +33,7 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
-        let config = self.first_graph(&prefix.path).await?;
-        // Nobody is waiting for more.
-        self.gapi.close().await;
+        let config = self.only_graph(&prefix.path).await?;
         let journal = Journal::glance(&prefix.path)?;
         let planner = Planner::new(config, &self.options, &prefix.path, journal)?;
         Ok(planner.run().await)
@@ -43,78 +45,121 @@ impl<G: Gapi> Builder<G> {
     /// There is none, or it is wrong.
     pub async fn check(mut self) -> Result<GraphConfig, EngineError> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
-        let config = self.first_graph(&prefix.path).await?;
-        self.gapi.close().await;
+        let config = self.only_graph(&prefix.path).await?;
         validate(&config)?;
         Ok(config)
     }
 
-    async fn first_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
+    /// Nobody is going to ask for more.
+    async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         let data = GapiData {
             hostname: self.options.hostname.clone(),
             prefix: prefix.to_owned(),
             noop: self.options.noop,
             no_watch: true,
         };
-        self.gapi.init(data).await?;
-        let config = self.gapi.graph().await?;
-        Ok(if self.options.noop { config.all_noop() } else { config })
+        let config = first_graph(&mut self.gapi, data).await;
+        close(&mut self.gapi).await;
+        config
     }
 }
 
 struct Planner {
     core: Core,
+    /// Of each node; with whether they notify it.
     parents: Vec<Vec<(u32, bool)>>,
+    children: Vec<Vec<u32>>,
+    /// Parents without an outcome.
+    waits: Vec<usize>,
     order: Vec<u32>,
+    /// Its place in the order.
+    place: Vec<u32>,
+    /// Who can be looked at, by place.
+    ready: BTreeSet<u32>,
     outcomes: HashMap<u32, Outcome>,
     refreshed_by: HashMap<u32, Vec<ResourceId>>,
+}
+
+/// One check, as it would run before an apply.
+async fn look(
+    resource: &Arc<dyn AnyResource>,
+    operation: &Arc<Operation>,
+    timeout: Option<Duration>,
+) -> Result<Option<AnyDrift>> {
+    let mut pauses = outdated_pauses();
+    loop {
+        let check = caught_async(Arc::clone(resource).check(CheckCx::new(Arc::clone(operation))));
+        let ended = match timeout {
+            Some(timeout) => tokio::time::timeout(timeout, check).await.unwrap_or_else(|_| Err(CANCELLED.to_owned())),
+            None => check.await,
+        };
+        let found = ended.unwrap_or_else(|why| Err(Error::new(why)));
+        let again = pauses.next().filter(|_| found.as_ref().is_err_and(Error::is_outdated));
+        let Some(pause) = again else { return found };
+        tokio::time::sleep(pause).await;
+        // It says it again.
+        operation.take_sent();
+    }
 }
 
 impl Planner {
     fn new(config: GraphConfig, options: &Settings, prefix: &Path, journal: Journal) -> Result<Planner, EngineError> {
         let index = validate(&config)?;
-        let mut edges: Vec<(u32, u32)> = config.edges.iter().map(|edge| (edge.from, edge.to)).collect();
-        edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to))));
-        let order = topo::order(config.vertices.len(), &edges).unwrap_or_default();
-        let mut parents = vec![Vec::new(); config.vertices.len()];
-        for edge in &config.edges {
-            parents[edge.to as usize].push((edge.from, edge.notify));
+        let count = config.vertices.len();
+        let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify)).collect();
+        edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));
+        let pairs: Vec<_> = edges.iter().map(|(from, to, _)| (*from, *to)).collect();
+        let order = topo::order(count, &pairs).unwrap_or_default();
+        let (mut parents, mut children) = (vec![Vec::new(); count], vec![Vec::new(); count]);
+        for (from, to, notify) in edges {
+            parents[to as usize].push((from, notify));
+            children[from as usize].push(to);
         }
+        let mut place = vec![0; count];
+        (0u32..).zip(&order).for_each(|(at, node)| place[*node as usize] = at);
+        let waits: Vec<_> = parents.iter().map(Vec::len).collect();
+        let free = (0u32..).zip(&waits).filter(|(_, waits)| **waits == 0);
+        let ready = free.map(|(node, _)| place[node as usize]).collect();
         let (mut core, ..) = assemble(options, prefix.to_owned(), journal);
         // In a fresh core every vertex has the slot of its own number.
         core.place(config, index);
-        Ok(Planner { core, parents, order, outcomes: HashMap::new(), refreshed_by: HashMap::new() })
+        let (outcomes, refreshed_by) = (HashMap::new(), HashMap::new());
+        Ok(Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by })
     }
 
     async fn run(mut self) -> Plan {
         let mut tasks: JoinSet<Checked> = JoinSet::new();
-        let mut waiting: Vec<u32> = self.order.clone();
-        while !waiting.is_empty() || !tasks.is_empty() {
-            let mut left = Vec::with_capacity(waiting.len());
-            for node in std::mem::take(&mut waiting) {
-                let ready = self.parents[node as usize].iter().all(|(parent, _)| self.outcomes.contains_key(parent));
-                if ready && tasks.len() < RUNNING_MAX {
-                    self.begin(node, &mut tasks);
-                } else {
-                    left.push(node);
-                }
+        loop {
+            while tasks.len() < RUNNING_MAX
+                && let Some(at) = self.ready.pop_first()
+            {
+                self.begin(self.order[at as usize], &mut tasks);
             }
-            waiting = left;
             match tasks.join_next().await {
                 Some(Ok((node, operation, found))) => self.end(node, &operation, found),
                 Some(Err(_)) => unreachable!("checks are caught when they panic, and never aborted"),
-                None => {}
+                None => return self.finish(),
             }
         }
-        self.finish()
+    }
+
+    /// It is known what would be done with this one: who waits for it waits no longer.
+    fn decide(&mut self, node: u32, outcome: Outcome) {
+        self.outcomes.insert(node, outcome);
+        for child in &self.children[node as usize] {
+            let waits = &mut self.waits[*child as usize];
+            *waits -= 1;
+            if *waits == 0 {
+                self.ready.insert(self.place[*child as usize]);
+            }
+        }
     }
 
     fn begin(&mut self, node: u32, tasks: &mut JoinSet<Checked>) {
         let blocked: Vec<_> =
             self.parents_where(node, |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Blocked { .. }));
         if !blocked.is_empty() {
-            self.outcomes.insert(node, Outcome::Blocked { by: blocked });
-            return;
+            return self.decide(node, Outcome::Blocked { by: blocked });
         }
         let vertex = &self.core.running.config.vertices[node as usize];
         let base = Arc::clone(&vertex.resource);
@@ -122,22 +167,16 @@ impl Planner {
             Resolved::Ready { resource, .. } => resource,
             Resolved::Missing(senders) => {
                 let until = senders.into_iter().map(|sender| self.core.running.id(sender)).collect();
-                self.outcomes.insert(node, Outcome::Unknown { until });
-                return;
+                return self.decide(node, Outcome::Unknown { until });
             }
-            Resolved::Mismatch(error) => {
-                self.outcomes.insert(node, Outcome::Failed { error });
-                return;
-            }
+            Resolved::Mismatch(error) => return self.decide(node, Outcome::Failed { error }),
         };
         let mut operation = self.core.operation(Node(node), Arc::clone(&resource));
         operation.refresh = self.owed(node);
         let operation = Arc::new(operation);
-        let check = resource.check(CheckCx::new(Arc::clone(&operation)));
+        let timeout = vertex.meta.as_ref().and_then(|meta| meta.timeout);
         tasks.spawn(async move {
-            let found = tokio::spawn(check).await;
-            let found =
-                found.unwrap_or_else(|error| Err(crate::resource::Error::new(format!("its check panicked: {error}"))));
+            let found = look(&resource, &operation, timeout).await;
             (node, operation, found)
         });
     }
@@ -162,7 +201,6 @@ impl Planner {
             }
             Err(error) => Outcome::Failed { error: error.to_string() },
         };
-        self.outcomes.insert(node, outcome);
         let id = self.core.running.id(Node(node));
         for (parent, notify) in self.parents[node as usize].clone() {
             let parent_id = self.core.running.id(Node(parent));
@@ -171,6 +209,7 @@ impl Planner {
                 self.refreshed_by.entry(node).or_default().push(parent_id);
             }
         }
+        self.decide(node, outcome);
     }
 
     fn would_change(&self, node: u32) -> bool {

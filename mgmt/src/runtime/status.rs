@@ -27,6 +27,8 @@ pub struct Status {
     pub failed: usize,
     /// All have been settled for the converged timeout.
     pub converged: bool,
+    /// It will not converge by itself: some have failed for good, and all others that are not settled wait for them.
+    pub hopeless: bool,
     /// Those that are not settled, and those in noop that have drifted (the first thousand).
     pub notable: Vec<ResourceStatus>,
     /// What runs right now.
@@ -88,6 +90,14 @@ pub enum Standing {
     Failed,
 }
 
+impl Standing {
+    /// It does nothing, and will not before another resource does.
+    fn is_stuck(&self) -> bool {
+        use Standing::*;
+        matches!(self, Settled | Noop | Failed | Blocked(_) | WaitingForParents(_) | WaitingForValue(_))
+    }
+}
+
 /// One operation that is under way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunningStatus {
@@ -127,15 +137,14 @@ impl Core {
 
     pub(crate) fn status(&self) -> Status {
         let mut notable = Vec::new();
+        let mut hopeless = self.scheduler.failed() > 0;
         let unsettled = self.scheduler.unsettled();
         if unsettled > 0 || !self.found.is_empty() {
             for node in self.running.nodes() {
                 let standing = self.standing(node);
-                if standing != Standing::Settled {
+                hopeless &= standing.is_stuck();
+                if standing != Standing::Settled && notable.len() < TOLD_MAX {
                     notable.push(self.resource_status(node, standing));
-                    if notable.len() == TOLD_MAX {
-                        break;
-                    }
                 }
             }
         }
@@ -147,6 +156,7 @@ impl Core {
             settled: self.running.len().saturating_sub(unsettled),
             failed: self.scheduler.failed(),
             converged: self.scheduler.is_converged(),
+            hopeless,
             notable,
             running: running
                 .map(|(node, what, for_)| RunningStatus { id: self.running.id(node), operation: what.to_owned(), for_ })

@@ -18,6 +18,13 @@ impl Core {
         }
     }
 
+    /// Who has swapped and then waits for convergence must not be told of the one before.
+    pub(crate) fn publish_convergence(&self) {
+        if !self.scheduler.is_converged() {
+            self.converged.send_replace(false);
+        }
+    }
+
     fn set_converged(&self, converged: bool) {
         self.converged.send_replace(converged);
         self.emit(if converged { EventKind::Converged } else { EventKind::Unconverged });

@@ -10,6 +10,7 @@ use crate::id::{Node, ResourceId};
 use crate::resource::{AnyResource, Digest, FieldValue, Sent, Value};
 use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
+use crate::sys::task::caught;
 
 /// What one output has sent last.
 #[derive(Clone, Debug, Default)]
@@ -102,6 +103,11 @@ impl Values {
         PortSet(new)
     }
 
+    /// Whatever the last operation of a resource that has left the graph sent: whoever gets its slot has sent nothing.
+    pub(crate) fn vacate(&mut self, node: Node) {
+        self.outputs.remove(&node.0);
+    }
+
     /// The resource with what it receives.
     pub(crate) fn resolve(&mut self, node: Node, base: &Arc<dyn AnyResource>, store: &Store) -> Resolved {
         let Some(receiver) = self.receivers.get_mut(&node.0) else {
@@ -130,7 +136,8 @@ impl Values {
         let id = ResourceId::new(base.spec().kind, base.name());
         let mut fields: Vec<(u8, FieldValue)> = Vec::new();
         for link in &receiver.links {
-            match field(&self.outputs, link, &id, store) {
+            let name = base.spec().fields[usize::from(link.field)].name;
+            match field(&self.outputs, link, &id, name, store) {
                 Some(Ok(value)) => fields.push((link.field, value)),
                 Some(Err(problem)) => return Resolved::Mismatch(problem),
                 None => return Resolved::Missing(lost),
@@ -172,6 +179,7 @@ fn field(
     outputs: &HashMap<u32, Vec<Output>>,
     link: &Link,
     id: &ResourceId,
+    name: &str,
     store: &Store,
 ) -> Option<Result<FieldValue, String>> {
     let sources: Vec<&Output> =
@@ -182,11 +190,12 @@ fn field(
     let values: Option<Vec<Value>> = sources.iter().map(|output| output.value.clone()).collect();
     match values {
         Some(values) => {
-            let Some(received) = link.wire.receive(&values) else {
-                return Some(Err(format!(
-                    "what field {} of {id} receives is of another type than its sender promised",
-                    link.field
-                )));
+            let received = match caught(|| link.wire.receive(&values)) {
+                Ok(received) => received,
+                Err(panic) => return Some(Err(format!("making the value of `{name}` {panic}"))),
+            };
+            let Some(received) = received else {
+                return Some(Err(format!("what `{name}` receives is of another type than its sender promised")));
             };
             if let Some(digest) = received.digest {
                 store.set_received(id, link.field, inputs, digest);
@@ -195,7 +204,10 @@ fn field(
         }
         None => {
             let digest = store.received(id, link.field, inputs)?;
-            link.wire.recall(digest).map(Ok)
+            match caught(|| link.wire.recall(digest)) {
+                Ok(recalled) => recalled.map(Ok),
+                Err(panic) => Some(Err(format!("recalling the value of `{name}` {panic}"))),
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::sys::task::caught_async;
 use crate::sys::fs::hub::{Error as HubError, Event as HubEvent, Hub, Options, Watched};
 
 /// What a stream said.
@@ -207,11 +208,9 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, said: mpsc::Unbounde
         // A stream that says `Ready` twice says it once.
         let mut ready = false;
         loop {
-            let what = match poll_fn(|cx| stream.as_mut().poll_next(cx)).await {
-                Some(Ok(WatchEvent::Ready)) if std::mem::replace(&mut ready, true) => Ok(WatchEvent::Changed),
-                Some(Ok(event)) => Ok(event),
-                Some(Err(error)) => Err(error.to_string()),
-                None => Err("it ended".to_owned()),
+            let what = match caught_async(poll_fn(|cx| stream.as_mut().poll_next(cx))).await {
+                Err(panic) => Err(panic),
+                Ok(said) => heard(said, &mut ready),
             };
             let last = what.is_err();
             if said.send(Said { node, epoch, what }).is_err() || last {
@@ -222,6 +221,16 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, said: mpsc::Unbounde
         }
     });
     task.abort_handle()
+}
+
+/// What a stream said, in the terms of the loop.
+fn heard(said: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, String> {
+    match said {
+        Some(Ok(WatchEvent::Ready)) if std::mem::replace(ready, true) => Ok(WatchEvent::Changed),
+        Some(Ok(event)) => Ok(event),
+        Some(Err(error)) => Err(error.to_string()),
+        None => Err("it ended".to_owned()),
+    }
 }
 
 impl Drop for Watches {

@@ -160,6 +160,8 @@ pub enum Input {
     WatchFailed(Node),
     /// The watch of a node says: look again.
     Changed(Node),
+    /// The same of several at once: all are dirty before the first of them is checked, so that a child waits for a parent that changed with it.
+    ChangedTogether(Vec<Node>),
     /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the first time.
     Checked {
         /// The operation.

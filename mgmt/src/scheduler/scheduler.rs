@@ -115,6 +115,11 @@ impl Scheduler {
             Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node.0),
             Input::Changed(node) if self.knows(node) => self.changed(node.0),
             Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
+            Input::ChangedTogether(nodes) => {
+                for node in nodes.into_iter().filter(|node| self.knows(*node)).collect::<Vec<_>>() {
+                    self.changed(node.0);
+                }
+            }
             Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
             Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
             Input::Committed(ticket) => self.committed(ticket),

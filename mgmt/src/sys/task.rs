@@ -1,4 +1,10 @@
-//! Work that blocks, off the threads that must not.
+//! Work that blocks, off the threads that must not; and code of others, whose panics must not spread.
+
+use std::any::Any;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
 
 /// Runs `work` on a thread that may block. If the returned future is dropped, the work goes on to its end.
 ///
@@ -10,5 +16,51 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down: whoever waits is being dropped too.
         Err(_) => std::future::pending().await,
+    }
+}
+
+/// Runs code that may panic: then what it said, as an error.
+///
+/// # Errors
+/// `panicked: …`.
+pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_text(&*panic))
+}
+
+/// The same for a future, which is dropped after a panic.
+///
+/// # Errors
+/// `panicked: …`.
+pub async fn caught_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match caught(|| future.as_mut().poll(cx)) {
+        Ok(Poll::Pending) => Poll::Pending,
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Err(text) => Poll::Ready(Err(text)),
+    })
+    .await
+}
+
+/// What a panic said.
+pub fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_becomes_an_error_with_its_text() {
+        assert_eq!(caught(|| 1), Ok(1));
+        assert_eq!(caught(|| -> u8 { panic!("no {}", 1) }), Err("panicked: no 1".to_owned()));
+        assert_eq!(caught(|| -> u8 { std::panic::panic_any(5) }), Err("panicked: without a message".to_owned()));
+        assert_eq!(caught_async(async { 2 }).await, Ok(2));
+        let late = async {
+            tokio::task::yield_now().await;
+            panic!("later")
+        };
+        assert_eq!(caught_async::<()>(late).await, Err("panicked: later".to_owned()));
     }
 }

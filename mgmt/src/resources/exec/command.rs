@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::resource::{Digest, digest_of};
 use crate::resources::exec::kind::Exec;
-use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless};
+use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless, signal_by_name};
 
 /// Where programs are found unless `env` says otherwise.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -61,21 +61,6 @@ fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
-/// The signal of that name, `INT` or `SIGINT`.
-pub(super) fn signal_of(name: &str) -> Option<Signal> {
-    let upper = name.to_ascii_uppercase();
-    Some(match upper.strip_prefix("SIG").unwrap_or(&upper) {
-        "HUP" => Signal::HUP,
-        "INT" => Signal::INT,
-        "QUIT" => Signal::QUIT,
-        "KILL" => Signal::KILL,
-        "USR1" => Signal::USR1,
-        "USR2" => Signal::USR2,
-        "TERM" => Signal::TERM,
-        _ => return None,
-    })
-}
-
 impl Exec {
     pub(super) fn cmd_line(&self) -> Line<'_> {
         Line {
@@ -126,7 +111,7 @@ impl Exec {
         command.user = given(self.user.as_ref()).map(Account::from);
         command.group = given(self.group.as_ref()).map(Account::from);
         command.timeout = Some(self.timeout.0).filter(|timeout| !timeout.is_zero());
-        command.stop(self.sig.as_deref().and_then(signal_of).unwrap_or(Signal::TERM), GRACE)
+        command.stop(self.sig.as_deref().and_then(signal_by_name).unwrap_or(Signal::TERM), GRACE)
     }
 
     /// What makes the command what it is, without what may be secret: good for disks.

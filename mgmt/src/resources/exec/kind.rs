@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx};
-use crate::resources::exec::command::{Line, signal_of};
+use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::resources::seconds::Seconds;
-use crate::sys::process::{Leftovers, run};
+use crate::sys::process::{Leftovers, run, signal_by_name};
 
 /// Runs a command.
 ///
 /// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) it runs once in the life of the process, again when its watch command says
 /// a line or a watched file changes, and again when it is refreshed. With guards it runs whenever all of them say so: they are asked at each
 /// check, also under noop, so they must be harmless.
+///
+/// What it said is sent on. With guards that is remembered beyond a restart, for when they say that nothing is to be done; a command that was never
+/// run has said nothing, and whoever is to receive it waits.
 ///
 /// The command runs in a process group of its own, with its standard input closed. An exit code other than 0, and death by a signal, is a failure.
 /// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one.
@@ -105,9 +108,9 @@ impl Converge for Exec {
         self.validate_lines()?;
         self.validate_paths()?;
         if let Some(sig) = &self.sig
-            && signal_of(sig).is_none()
+            && signal_by_name(sig).is_none()
         {
-            return Err(format!("`sig` is `{sig}`: give one of INT, TERM, HUP, QUIT, USR1, USR2, KILL"));
+            return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
         }
         if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
             return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \

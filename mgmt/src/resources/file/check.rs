@@ -12,7 +12,7 @@ use crate::resources::file::purge::Spare;
 use crate::resources::file::seen::Seen;
 use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::{Wanted, What};
-use crate::sys::fs::{FileKind, FsError, ReadFs, Replace, Stat, Tree};
+use crate::sys::fs::{FileKind, FsError, LinkReason, ReadFs, Replace, Stat, Tree};
 
 /// One check, with all that it looks at.
 pub(super) struct Look<'a> {
@@ -83,7 +83,7 @@ impl Look<'_> {
     }
 
     pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
-        Ok(self.fs.stat(path)?)
+        self.fs.stat(path).map_err(with_remedy)
     }
 
     /// What of another type is at `path` may give way to something of type `wanted`: how, and what of it goes.
@@ -134,6 +134,16 @@ impl Look<'_> {
             _ => return error.into(),
         };
         Error::new(format!("{error}; {remedy}"))
+    }
+}
+
+/// An error of looking at a path, with what helps against it.
+pub(super) fn with_remedy(error: FsError) -> Error {
+    match &error {
+        FsError::Symlink { reason: LinkReason::WritableParent | LinkReason::Owner(_), .. } => Error::new(format!(
+            "{error}: it is not followed, as anybody may have put it there; if it is meant, set `follow_symlinks`"
+        )),
+        _ => error.into(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::resource::{Change, Error, Result};
 use crate::resources::file::check::Look;
 use crate::resources::file::diff::{self, Side};
 use crate::resources::file::drift::{Action, Found, Step};
-use crate::resources::file::input::Input;
+use crate::resources::file::input::{Input, is_private};
 use crate::resources::file::path::shown;
 use crate::sys::fs::{FileKind, Mode, Replace, Stat};
 use crate::sys::users;
@@ -112,7 +112,7 @@ impl Look<'_> {
     }
 
     fn content_change(&self, path: &Path, old: Option<&Stat>, input: &Input, detail: bool) -> Change {
-        if input.is_secret() {
+        if input.is_private() || old.is_some_and(is_private) {
             return Change::secret("content");
         }
         if !detail {

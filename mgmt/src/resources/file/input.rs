@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Digest, Error, Result};
+use crate::resources::file::check::with_remedy;
 use crate::resources::file::content::Content;
 use crate::resources::file::path::{Spelled, shown};
 use crate::resources::file::seen::Seen;
@@ -48,11 +49,22 @@ impl Input {
         }
     }
 
-    /// The permissions of the original, if there is one.
+    /// It may not be shown: a secret, or made of what only its owner may read.
+    pub(super) fn is_private(&self) -> bool {
+        match self {
+            Input::Given(content) => content.is_secret(),
+            Input::Files(files) => files.iter().any(|(_, stat)| is_private(stat)),
+        }
+    }
+
+    /// The permissions that a new file takes over: those of the original, or of several what none of them forbids.
     pub(super) fn mode(&self) -> Option<u32> {
         match self {
-            Input::Files(files) if files.len() == 1 => Some(files[0].1.mode & 0o777),
-            _ => None,
+            Input::Given(_) => None,
+            Input::Files(files) => match &files[..] {
+                [(_, stat)] => Some(stat.mode & 0o777),
+                files => Some(files.iter().fold(0o644, |mode, (_, stat)| mode & stat.mode)),
+            },
         }
     }
 
@@ -74,7 +86,7 @@ impl Input {
 
     /// All of it, if it is there to be shown and not too big.
     pub(super) fn sample(&self, fs: &ReadFs, bytes_max: u64) -> Option<Cow<'_, [u8]>> {
-        if self.is_secret() || self.size()? > bytes_max {
+        if self.is_private() || self.size()? > bytes_max {
             return None;
         }
         match self {
@@ -96,6 +108,11 @@ impl Input {
             _ => Ok(()),
         }
     }
+}
+
+/// Only its owner may read it: nothing of it belongs into a plan or a log.
+pub(super) fn is_private(stat: &Stat) -> bool {
+    stat.mode & 0o077 == 0
 }
 
 fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result<()> {
@@ -121,7 +138,7 @@ fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result
 /// Something to copy from, of the wanted type.
 pub(super) fn original(fs: &ReadFs, path: &Path, wanted: FileKind) -> Result<Stat> {
     let path_shown = shown(path);
-    let Some(stat) = fs.stat(path)? else {
+    let Some(stat) = fs.stat(path).map_err(with_remedy)? else {
         return Err(Error::new(format!(
             "the source {path_shown} does not exist: what was copied from it is left as it is; bring it back, or name another"
         )));

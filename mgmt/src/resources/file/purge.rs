@@ -1,6 +1,6 @@
 //! What a purge removes: what is in a directory and nobody wants there.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
@@ -60,11 +60,11 @@ struct Extra {
 }
 
 impl Look<'_> {
-    /// Finds what is in the directory beside `source` and what others own.
+    /// Finds what is in the directory beside what `source` holds (which are directories) and what others own.
     pub(super) fn purge(
         &self,
         recurse: bool,
-        source: &HashSet<PathBuf>,
+        source: &HashMap<PathBuf, bool>,
         steps: &mut Vec<Step>,
         listing: &mut Listing,
     ) -> Result<()> {
@@ -83,7 +83,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn extras(&self, recurse: bool, source: &HashSet<PathBuf>, spare: &Spare) -> Result<Vec<Extra>> {
+    fn extras(&self, recurse: bool, source: &HashMap<PathBuf, bool>, spare: &Spare) -> Result<Vec<Extra>> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
         let mut extras = Vec::new();
         let mut count = 0;
@@ -98,8 +98,10 @@ impl Look<'_> {
                     continue;
                 }
                 let path = top.join(&entry);
-                if source.contains(&entry) || (is_dir && spare.is_below(&entry)) {
-                    if is_dir {
+                let original = source.get(&entry);
+                if original.is_some() || (is_dir && spare.is_below(&entry)) {
+                    // One that gives way to a file goes as a whole, elsewhere.
+                    if is_dir && original != Some(&false) {
                         self.refuse_mount(&path)?;
                         dirs.push(entry);
                     }

@@ -40,6 +40,18 @@ pub enum FileState {
 /// once: whoever looks sees the old or the new. A new file gets mode 0644, or that of its `source`, or 0600 if its
 /// content is a secret; a new directory gets 0755; the umask has no say. The directory that holds it must exist: declare it too.
 ///
+/// ```
+/// use mgmt::prelude::*;
+///
+/// let mut g = Graph::new("web");
+/// let conf = g.add(File::new("/etc/app/").mode(0o755));
+/// g.add(File::new("/etc/app/app.conf").content("port = 80\n").owner("root").mode("u=rw,go=r").after(&conf));
+/// g.add(File::new("/etc/app/all.conf").fragments(["/etc/app/head", "/etc/app/conf.d/"]).after(&conf));
+/// g.add(File::new("/srv/site/").source("/usr/share/site/").recurse(true).purge(true));
+/// g.add(File::new("/etc/localtime").symlink("/usr/share/zoneinfo/Etc/UTC"));
+/// g.add(File::new("/etc/app/old.conf").absent());
+/// ```
+///
 /// What is of another type is replaced only with `force`; but a symlink where a regular file with a declared content
 /// belongs is always replaced, and never followed.
 #[derive(Resource, Clone, Debug, PartialEq)]
@@ -56,14 +68,15 @@ pub struct File {
     pub(super) basename: Option<String>,
     /// Whether it exists, is absent, or is only kept in order where it exists (`undefined`). Default: it exists.
     pub(super) state: Option<FileState>,
-    /// What the file holds. Left out: whatever it holds (a new one is empty). `""`: it is empty.
+    /// What the file holds. Left out: whatever it holds (a new one is empty). `""`: it is empty. Changes are shown line by
+    /// line, but not those of a secret or of a file that only its owner may read.
     pub(super) content: Option<Content>,
     /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must exist.
     /// Of a directory the files directly in it are copied, and what is deeper with `recurse`. Files and directories that
     /// are new get the mode of the original; `owner` and `group` hold for all that is copied.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. One that ends in `/` is a directory: all regular files
-    /// directly in it, by name.
+    /// directly in it, by name. A new file gets the mode that all of them have in common.
     pub(super) fragments: Option<Vec<String>>,
     /// Where a symlink leads: absolute or relative, there or not.
     pub(super) symlink: Option<String>,

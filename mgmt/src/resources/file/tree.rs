@@ -1,6 +1,6 @@
 //! Compares what is in a directory with its source.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Result};
@@ -26,12 +26,12 @@ impl Look<'_> {
     /// What is in the wanted directory; `there` is what is at its path now.
     pub(super) fn tree(&self, directory: &Directory, there: Option<&Stat>, drift: &mut FileDrift) -> Result<()> {
         let mut listing = Listing::default();
-        let mut wanted = HashSet::new();
+        let mut wanted = HashMap::new();
         let is_there = there.is_some_and(Stat::is_dir);
         if let Some(source) = &directory.source {
             let originals = self.originals(source, directory.recurse, there)?;
             self.sync(source, &originals, is_there, drift, &mut listing)?;
-            wanted.extend(originals.into_iter().map(|original| original.entry));
+            wanted.extend(originals.into_iter().map(|original| (original.entry, original.stat.is_dir())));
         }
         if directory.purge && is_there {
             self.purge(directory.recurse, &wanted, &mut drift.steps, &mut listing)?;

@@ -22,7 +22,7 @@ const CONNECTIONS_MAX: usize = 256;
 /// How long the head of a request may be, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long an address is tried that is taken: its last owner may be about to go, also one of this engine.
-const TAKEN_MAX: Duration = Duration::from_secs(1);
+const TAKEN_MAX: Duration = Duration::from_secs(2);
 
 /// When a connection has last made progress.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -208,4 +209,72 @@ fn an_unknown_priority_is_an_error_that_lists_them() {
     assert_eq!(read("err").unwrap(), Priority::Err);
     let said = read("urgent").unwrap_err().to_string();
     assert!(said.contains("`urgent`") && said.contains("`warning`"), "{said}");
+}
+
+const INSIDE: &str = "MGMT_MSG_INSIDE";
+
+/// The daemon itself, in a mount namespace where `/run` is its own.
+#[tokio::test]
+#[ignore = "needs root, unshare, systemd-journald and journalctl"]
+async fn the_journal_of_systemd_takes_both_forms() {
+    if std::env::var_os(INSIDE).is_none() {
+        let this = std::env::current_exe().unwrap();
+        let name = "resources::msg::tests::the_journal_of_systemd_takes_both_forms";
+        let output = Command::new("unshare")
+            .args(["--mount", "--propagation", "private"])
+            .arg(this)
+            .args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"])
+            .env(INSIDE, "1")
+            .output()
+            .unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && said.contains("1 passed"), "{said}");
+        return;
+    }
+    assert!(Command::new("mount").args(["-t", "tmpfs", "none", "/run"]).status().unwrap().success());
+    std::fs::create_dir_all("/run/systemd/journal").unwrap();
+    std::fs::create_dir_all("/run/log/journal").unwrap();
+    let mut daemon = Command::new("/lib/systemd/systemd-journald").spawn().unwrap();
+    let sockets = Sockets { syslog: "/run/systemd/journal/dev-log".into(), ..Sockets::default() };
+    let up = until(|| (sockets.journal.exists() && sockets.syslog.exists()).then_some(())).await;
+    let host = Host::new();
+    let msg = Msg::new("m").body("two\nlines").priority(Priority::Crit).fields([("unit_Name", "x")]);
+    let msg = msg.journal(true).syslog(true).finish().0;
+    let said = msg.say(&host.apply_cx(&msg), &sockets).await;
+    let read = |filter: &str| {
+        let output =
+            Command::new("journalctl").args(["-D", "/run/log/journal", "-o", "json", filter]).output().unwrap();
+        serde_json::from_slice::<BTreeMap<String, serde_json::Value>>(&output.stdout).ok()
+    };
+    let native = until(|| read("_TRANSPORT=journal")).await;
+    let syslog = until(|| read("_TRANSPORT=syslog")).await;
+    daemon.kill().unwrap();
+    daemon.wait().unwrap();
+    up.unwrap();
+    said.unwrap();
+    let (native, syslog) = (native.expect("the entry"), syslog.expect("the line"));
+    for (key, value) in [
+        ("MESSAGE", "two\nlines"),
+        ("PRIORITY", "2"),
+        ("UNIT_NAME", "x"),
+        ("SYSLOG_IDENTIFIER", "mgmt"),
+        ("MGMT_RESOURCE", "msg[m]"),
+    ] {
+        assert_eq!(native[key], value, "{native:?}");
+    }
+    for (key, value) in [("PRIORITY", "2"), ("SYSLOG_FACILITY", "3"), ("SYSLOG_IDENTIFIER", "mgmt")] {
+        assert_eq!(syslog[key], value, "{syslog:?}");
+    }
+    assert_eq!(syslog["SYSLOG_PID"], std::process::id().to_string());
+}
+
+/// What there is at last, within 20 s.
+async fn until<T>(mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    for _ in 0..400 {
+        if let Some(found) = look() {
+            return Some(found);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    None
 }

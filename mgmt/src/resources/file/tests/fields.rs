@@ -3,7 +3,8 @@
 use serde_json::{Map, json};
 
 use super::harness::{Bench, problem};
-use crate::resource::{Converge, Declare, FieldReader, Kind, Resource, Sent, Uid};
+use crate::graph::Graph;
+use crate::resource::{Accepts, Converge, Declare, FieldReader, Kind, Resource, Secret, Sent, Uid};
 use crate::resources::file::{Content, File, FileBuilder, FileState};
 
 fn path_of(file: FileBuilder) -> Vec<Uid> {
@@ -190,4 +191,47 @@ fn it_is_a_kind_that_every_front_end_knows() {
     assert_eq!(kind.spec.outputs.iter().map(|output| output.name).collect::<Vec<_>>(), ["full_path"]);
     assert!(kind.spec.fields.iter().all(|field| !field.doc.is_empty()), "each field is documented");
     assert_ne!(Content::default(), Content::clone(&read(json!({"content": "a"})).unwrap().content.unwrap()));
+}
+
+#[test]
+fn a_content_takes_texts_bytes_and_secrets_and_other_fields_no_secret() {
+    use std::any::TypeId;
+    let takes = |field: &str, id: TypeId| {
+        let spec = File::spec();
+        (spec.fields[usize::from(spec.field(field).unwrap())].takes)(id)
+    };
+    for id in [TypeId::of::<String>(), TypeId::of::<Secret<String>>(), TypeId::of::<Vec<u8>>()] {
+        assert!(takes("content", id));
+    }
+    assert!(!takes("content", TypeId::of::<bool>()));
+    for field in ["mode", "owner", "group", "symlink", "source", "path"] {
+        assert!(takes(field, TypeId::of::<String>()), "{field}");
+        assert!(!takes(field, TypeId::of::<Secret<String>>()), "{field}");
+    }
+}
+
+#[test]
+fn an_output_is_wired_to_a_content_and_can_be_recalled_by_its_digest() {
+    let mut graph = Graph::new("test");
+    let one = graph.add(File::new("/one"));
+    let (two, draft) = File::new("/two").content(one.full_path().map(|path| format!("{path}\n"))).mode(0o600).finish();
+    assert_eq!(two.validate(), Ok(()), "the content is not there yet");
+    let [(field, wire)] = &draft.wires[..] else { panic!("one wire: {draft:?}") };
+    assert_eq!(File::spec().fields[usize::from(*field)].name, "content");
+    let received = wire.receive(&[std::sync::Arc::new("/one".to_owned())]).unwrap();
+    let digest = received.digest.expect("a digest tells whether it changed");
+    let mut file = two.clone();
+    assert!(file.receive(*field, received.value));
+    assert_eq!(file.content, Some(Content::accept("/one\n")));
+    assert!(file.receive(*field, wire.recall(digest).unwrap()));
+    assert_eq!(file.content, Some(Content::accept("/one\n")), "equal, by the digest alone");
+}
+
+#[test]
+fn every_field_has_a_schema() {
+    let mut generator = schemars::SchemaGenerator::default();
+    for field in File::spec().fields {
+        let schema = (field.schema)(&mut generator);
+        assert!(schema.as_object().is_some_and(|object| !object.is_empty()), "{}", field.name);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::future::Future;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -76,14 +77,22 @@ impl Bench {
 
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.at(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        self.mkdir(Path::new(name).parent().unwrap().to_str().unwrap());
         fs::write(&path, content).unwrap();
+        // Whatever the umask is.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         path
     }
 
     pub(super) fn mkdir(&self, name: &str) -> PathBuf {
-        let path = self.at(name);
-        fs::create_dir_all(&path).unwrap();
+        let mut path = self.dir.path().to_owned();
+        for part in Path::new(name) {
+            path.push(part);
+            if !path.is_dir() {
+                fs::create_dir(&path).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            }
+        }
         path
     }
 

@@ -79,6 +79,23 @@ fn a_secret_is_never_readable_to_others_while_it_is_written() {
     assert!(looks.load(Ordering::Relaxed) > 2, "there was something to see");
 }
 
+#[test]
+fn what_only_its_owner_may_read_is_not_shown() {
+    let private = |path| fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+    let hidden = format!("content: {SECRET_PLACEHOLDER} → {SECRET_PLACEHOLDER}");
+    let bench = Bench::new();
+    private(bench.write("old", "canary"));
+    assert_eq!(bench.changed(&bench.file("old").content("new")), [hidden.as_str()]);
+    private(bench.write("s", "canary"));
+    let copied = bench.file("copied").source(bench.path("s"));
+    assert_eq!(bench.changed(&copied), ["state: absent → regular file", &hidden]);
+    assert_eq!(bench.mode("copied"), 0o600);
+    bench.write("head", "public");
+    let joined = bench.file("joined").fragments([bench.path("head"), bench.path("s")]);
+    assert_eq!(bench.changed(&joined), ["state: absent → regular file", &hidden]);
+    assert_eq!((bench.read("joined").as_str(), bench.mode("joined")), ("publiccanary", 0o600));
+}
+
 fn known(content: &str, is_secret: bool) -> Content {
     let digest = <sha2::Sha256 as sha2::Digest>::digest(content.as_bytes()).into();
     if is_secret {

@@ -146,7 +146,7 @@ fn a_big_file_is_copied_in_pieces() {
     }
     const MIB: usize = 100;
     let bench = Bench::new();
-    let mut source = fs::File::create(bench.at("s")).unwrap();
+    let mut source = fs::OpenOptions::new().append(true).open(bench.write("s", "")).unwrap();
     for n in 0..MIB {
         source.write_all(&vec![u8::try_from(n).unwrap(); 1 << 20]).unwrap();
     }

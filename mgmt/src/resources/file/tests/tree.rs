@@ -109,6 +109,18 @@ fn other_types_in_the_tree_need_force() {
 }
 
 #[test]
+fn a_directory_that_gives_way_to_a_file_is_not_purged_as_well() {
+    let bench = Bench::new();
+    bench.write("s/file", "x");
+    bench.write("t/file/theirs", "x");
+    bench.write("t/extra", "x");
+    let changes = bench.converge(&copy(&bench).force(true).purge(true)).unwrap();
+    assert_eq!(changes[0].diff.as_deref(), Some("~ file (type, content)\n"));
+    assert_eq!(changes[1].diff.as_deref(), Some("- extra\n"));
+    assert_eq!(bench.names("t"), ["file"]);
+}
+
+#[test]
 fn a_symlink_in_the_place_of_a_copied_file_is_replaced() {
     let bench = Bench::new();
     bench.write("s/a", "a");

@@ -174,3 +174,53 @@ fn a_directory_swapped_in_after_the_check_is_not_removed() {
     assert!(bench.apply(&absent, drift).is_err());
     assert!(bench.is_there("g/precious"));
 }
+
+#[test]
+fn a_planted_symlink_in_the_path_is_not_followed_unless_that_is_meant() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new();
+    bench.mkdir("real");
+    fs::set_permissions(bench.mkdir("public"), fs::Permissions::from_mode(0o777)).unwrap();
+    bench.link("public/link", bench.at("real"));
+    let file = bench.file("public/link/f").content("x");
+    if rustix::process::geteuid().is_root() {
+        let error = bench.refused(&file);
+        assert!(error.contains(&format!("symlink at {}", bench.path("public/link"))), "{error}");
+        assert!(error.contains("set `follow_symlinks`"), "{error}");
+        let source = bench.file("f").source(bench.path("public/link/s"));
+        assert!(bench.refused(&source).contains("set `follow_symlinks`"));
+        assert_eq!(bench.names("real"), [""; 0]);
+    }
+    let changes = bench.changed(&file.follow_symlinks(true));
+    assert_eq!(changes.last().unwrap(), "follow_symlinks: only safe ones in the path → all in the path");
+    assert_eq!(bench.read("real/f"), "x");
+}
+
+#[test]
+fn a_file_swapped_for_a_symlink_again_and_again_never_leads_to_what_it_names() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let bench = Bench::new();
+    let shadow = bench.write("shadow", "precious");
+    let (done, path, other) = (AtomicBool::new(false), bench.at("f"), bench.at("swap"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let _ = std::os::unix::fs::symlink(&shadow, &other);
+                let _ = fs::rename(&other, &path);
+                let _ = fs::write(&other, "theirs");
+                let _ = fs::rename(&other, &path);
+            }
+        });
+        for n in 0..300 {
+            let file = bench.file("f").content(format!("mine {n}")).mode(if n % 2 == 0 { 0o640 } else { 0o600 });
+            // Whether it wins a round does not matter here.
+            if let Ok(Some(drift)) = bench.check(&file) {
+                let _ = bench.apply(&file, drift);
+            }
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!((bench.read("shadow").as_str(), bench.mode("shadow")), ("precious", 0o644));
+    bench.changed(&bench.file("f").content("mine").mode(0o600));
+    assert_eq!((bench.read("f").as_str(), bench.mode("f")), ("mine", 0o600));
+}

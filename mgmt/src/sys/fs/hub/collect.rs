@@ -56,8 +56,7 @@ impl Core {
             self.mark_own(id);
         }
         if what.attributes || what.moved {
-            self.mark_subtree(id);
-            self.mark_upwards(id);
+            self.mark_changed(id);
             self.queue(id, true);
         }
     }
@@ -68,8 +67,7 @@ impl Core {
         self.is_freed = true;
         for &id in nodes.as_slice() {
             self.trie.get_mut(id).watch = 0;
-            self.mark_subtree(id);
-            self.mark_upwards(id);
+            self.mark_changed(id);
             self.queue(id, true);
         }
     }
@@ -83,14 +81,19 @@ impl Core {
         for place in places {
             let (id, left) = self.trie.deepest(place);
             if left == 0 {
-                self.mark_subtree(id);
-                self.mark_upwards(id);
+                self.mark_changed(id);
                 self.queue_links_below(id);
                 self.queue(id, true);
             } else if left == 1 {
                 self.mark_upwards(id);
             }
         }
+    }
+
+    /// Something else is there now: for those at and below it, and for the trees it is in.
+    pub(super) fn mark_changed(&mut self, id: NodeId) {
+        self.mark_subtree(id);
+        self.mark_upwards(id);
     }
 
     /// Those who watch the node itself, or through a link to it.

@@ -36,6 +36,9 @@ impl Core {
                 Ok(seen) if seen.is_link => {
                     if !self.look_at_link(backend, id, &path) {
                         // To be looked at once more, when the place it leads to is watched.
+                        if is_other && before != Kind::Unknown {
+                            self.mark_changed(id);
+                        }
                         return;
                     }
                 }
@@ -49,8 +52,7 @@ impl Core {
             self.is_moved = true;
             self.queue_links_below(id);
             if before != Kind::Unknown {
-                self.mark_subtree(id);
-                self.mark_upwards(id);
+                self.mark_changed(id);
             }
         }
         self.look_below(backend, id, deep, changed);

@@ -1,10 +1,10 @@
 //! Watching by the `notify` crate: one watcher, whose thread hands its events over.
 //!
-//! It watches by path, and drops a watch by itself when it reads that the path was renamed or removed, which may be
-//! after the hub has watched something new there. So whatever is said to be renamed or removed counts as dead here,
-//! and is watched anew.
+//! It watches by path, and drops a watch and all below by itself when it reads that the path was renamed or removed,
+//! which may be after the hub has watched something new there. So whatever is said to be renamed or removed, with all
+//! below, counts as dead here, and is watched anew.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -46,7 +46,8 @@ pub(super) struct Notify {
     watcher: RecommendedWatcher,
     inbox: Arc<Mutex<Inbox>>,
     places: HashMap<WatchId, Place>,
-    by_path: HashMap<PathBuf, WatchId>,
+    /// Ordered, so that those below a path stand together.
+    by_path: BTreeMap<PathBuf, WatchId>,
     by_identity: HashMap<Signature, WatchId>,
     /// Replaced here, but maybe still in use by somebody who was not looked at.
     dropped: Vec<WatchId>,
@@ -63,7 +64,7 @@ impl Notify {
             watcher,
             inbox,
             places: HashMap::new(),
-            by_path: HashMap::new(),
+            by_path: BTreeMap::new(),
             by_identity: HashMap::new(),
             dropped: Vec::new(),
             next: 1,
@@ -129,13 +130,21 @@ impl Notify {
             if let (Some(&watch), Some(name)) = (parent, path.file_name()) {
                 sink(Raw::At { watch, name: Some(name.as_bytes()), what });
             }
-            let Some(&watch) = self.by_path.get(path) else { continue };
-            let is_new = matches!(event.kind, EventKind::Create(_));
-            let is_gone = what.entry && !is_new;
-            sink(Raw::At { watch, name: None, what: What { entry: false, moved: is_gone, dead: is_gone, ..what } });
-            if is_gone {
-                self.forget(watch);
+            if what.entry && !matches!(event.kind, EventKind::Create(_)) {
+                self.lose_below(path, sink);
+            } else if let Some(&watch) = self.by_path.get(path) {
+                sink(Raw::At { watch, name: None, what: What { entry: false, ..what } });
             }
+        }
+    }
+
+    /// What was renamed or removed has lost its watch, and so has everything that was watched below.
+    fn lose_below(&mut self, path: &Path, sink: &mut dyn FnMut(Raw<'_>)) {
+        let below = self.by_path.range(path.to_owned()..).take_while(|(other, _)| other.starts_with(path));
+        let lost: Vec<WatchId> = below.map(|(_, &watch)| watch).collect();
+        for watch in lost {
+            sink(Raw::At { watch, name: None, what: What { moved: true, dead: true, ..What::default() } });
+            self.forget(watch);
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Tests of the hub, on the real file system, by every means of watching.
 
+mod cost;
 mod faults;
 mod harness;
 mod paths;

@@ -1,0 +1,203 @@
+//! From plain data to a graph: names become places, fields become values.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use serde_json::Value as Json;
+
+use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
+use crate::graph::data::{EdgeData, GraphData, Kinds, SendData, VertexData};
+use crate::graph::problem::{Problem, Problems};
+use crate::id::ResourceId;
+use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, nearest};
+
+impl GraphData {
+    /// The graph that the data means.
+    ///
+    /// # Errors
+    /// Everything that is wrong: unknown kinds, fields, resources; types that don't fit; closures and secrets, which did not travel.
+    pub fn bind(&self, kinds: &Kinds) -> Result<GraphConfig, Problems> {
+        let mut wired: HashMap<&ResourceId, Vec<u8>> = HashMap::new();
+        for send in &self.sends {
+            if let Some(field) = kinds.get(send.to.kind.as_str()).and_then(|kind| kind.spec.field(&send.field)) {
+                wired.entry(&send.to).or_default().push(field);
+            }
+        }
+        let mut binder = Binder {
+            kinds,
+            places: HashMap::with_capacity(self.resources.len()),
+            problems: Vec::new(),
+            config: GraphConfig { name: self.graph.clone(), ..GraphConfig::default() },
+            pairs: HashSet::new(),
+        };
+        for vertex in &self.resources {
+            let id = ResourceId::new(&vertex.kind, vertex.name.clone());
+            let place = binder.vertex(&id, vertex, wired.get(&id).map_or(&[], Vec::as_slice));
+            binder.places.insert(id, place);
+        }
+        // Also if a resource is wrong: all that is wrong is told at once.
+        self.edges.iter().for_each(|edge| binder.edge(edge));
+        self.sends.iter().for_each(|send| binder.send(send));
+        Problems(binder.problems).into_result()?;
+        Ok(binder.config)
+    }
+}
+
+struct Binder<'a> {
+    kinds: &'a Kinds,
+    /// `None`: it is in the data, but something is wrong with it, which has been said.
+    places: HashMap<ResourceId, Option<u32>>,
+    problems: Vec<Problem>,
+    config: GraphConfig,
+    /// Ends of the edges there are.
+    pairs: HashSet<(u32, u32)>,
+}
+
+impl Binder<'_> {
+    fn say(&mut self, message: impl Into<String>, origin: &Origin) {
+        self.problems.push(Problem::new(message, origin.clone()));
+    }
+
+    fn vertex(&mut self, id: &ResourceId, data: &VertexData, wired: &[u8]) -> Option<u32> {
+        let origin = origin_from(data.origin.as_ref());
+        let kind = match self.kinds.find(&data.kind) {
+            Ok(kind) => *kind,
+            Err(problem) => {
+                self.say(problem, &origin);
+                return None;
+            }
+        };
+        let before = self.problems.len();
+        for key in data.fields.iter().filter(|(_, value)| holds_secret(value)).map(|(key, _)| key) {
+            let message =
+                format!("{id}: `{key}` was a secret, which does not travel in a graph: send it from a resource");
+            self.say(message, &origin);
+        }
+        for field in wired.iter().map(|field| kind.spec.fields[usize::from(*field)].name) {
+            if data.fields.contains_key(field) {
+                self.say(format!("{id}: `{field}` is both given and received: leave it to one of them"), &origin);
+            }
+        }
+        let mut problems = Vec::new();
+        let resource = kind.read(&data.name, &mut data.fields.clone(), wired, &mut problems);
+        for problem in problems {
+            // What is wrong with a key names it already.
+            let field = if problem.key { String::new() } else { format!("`{}`: ", problem.field) };
+            self.say(format!("{id}: {field}{}", problem.problem), &origin);
+        }
+        let place = u32::try_from(self.config.vertices.len()).ok()?;
+        let resource = resource.filter(|_| self.problems.len() == before)?;
+        self.config.vertices.push(Vertex { resource, meta: data.meta.clone().map(Arc::new), origin });
+        Some(place)
+    }
+
+    /// Where it is. The outer `None`: nowhere, which is said here.
+    fn place(&mut self, id: &ResourceId, what: &str, origin: &Origin) -> Option<Option<u32>> {
+        let place = self.places.get(id).copied();
+        if place.is_none() {
+            let names = self.places.keys().filter(|other| other.kind == id.kind).map(|other| other.name.as_str());
+            let mut names: Vec<_> = names.collect();
+            names.sort_unstable();
+            let hint = nearest(&id.name, names)
+                .map_or(String::new(), |near| format!(": did you mean {}?", ResourceId::new(id.kind.as_str(), near)));
+            self.say(format!("{what} {id}, which is not in the graph{hint}"), origin);
+        }
+        place
+    }
+
+    fn edge(&mut self, data: &EdgeData) {
+        let origin = origin_from(data.origin.as_ref());
+        let from = self.place(&data.from, "an edge from", &origin);
+        let to = self.place(&data.to, "an edge to", &origin);
+        if let (Some(Some(from)), Some(Some(to))) = (from, to) {
+            self.pairs.insert((from, to));
+            self.config.edges.push(Edge { from, to, notify: data.notify, origin });
+        }
+    }
+
+    fn send(&mut self, data: &SendData) {
+        let origin = origin_from(data.origin.as_ref());
+        let to = self.place(&data.to, "a send to", &origin);
+        let (from_id, output) = match data.from.as_slice() {
+            [from] if !data.closure => from,
+            [] => return self.say(format!("a send to `{}` of {} from nowhere", data.field, data.to), &origin),
+            _ => return self.say(closure_text(data), &origin),
+        };
+        let from = self.place(from_id, "a send from", &origin);
+        let (Some(to), Some(from)) = (to, from) else { return };
+        let spec_of = |id: &ResourceId| self.kinds.get(id.kind.as_str()).map(|kind| kind.spec);
+        let (Some(sender), Some(receiver)) = (spec_of(from_id), spec_of(&data.to)) else { return };
+        let (port, field) = match ends(sender, receiver, from_id, output, data) {
+            Ok(ends) => ends,
+            Err(message) => return self.say(message, &origin),
+        };
+        let (Some(to), Some(from)) = (to, from) else { return };
+        let spec = &receiver.fields[usize::from(field)];
+        let wire = Wire::from_data(origin.clone(), spec.convert, spec.recall);
+        self.config.links.push(Link { to, field, sources: vec![(from, port)], wire });
+        if self.pairs.insert((from, to)) {
+            self.config.edges.push(Edge { from, to, notify: false, origin });
+        }
+    }
+}
+
+/// The numbers of the output and of the field, or what does not fit.
+fn ends(
+    sender: &KindSpec,
+    receiver: &KindSpec,
+    from: &ResourceId,
+    output: &str,
+    data: &SendData,
+) -> Result<(u8, u8), String> {
+    let Some(port) = sender.output(output) else {
+        let near = nearest(output, sender.outputs.iter().map(|output| output.name));
+        let hint = near.map_or_else(
+            || format!("`{}` sends nothing of that name", sender.kind),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Err(format!("{from} has no output `{output}`: {hint}"));
+    };
+    let Some(field) = receiver.field(&data.field) else {
+        let near = nearest(&data.field, receiver.fields.iter().map(|field| field.name));
+        let hint = near.map_or(String::new(), |near| format!(": did you mean `{near}`?"));
+        return Err(format!("{} has no field `{}`{hint}", data.to, data.field));
+    };
+    let (spec, sent) = (&receiver.fields[usize::from(field)], &sender.outputs[usize::from(port)]);
+    if (spec.takes)((sent.type_id)()) {
+        return Ok((port, field));
+    }
+    Err(format!(
+        "{from} sends `{output}` as `{}`, and `{}` of {} takes `{}`",
+        sent.type_name, data.field, data.to, spec.type_name
+    ))
+}
+
+/// A place as it is written: `file:line:column`, as far as known.
+fn origin_from(text: Option<&String>) -> Origin {
+    let Some(text) = text else { return Origin::Unknown };
+    let number_at_end = |text: &str| text.rsplit_once(':').and_then(|(rest, n)| Some((rest.len(), n.parse().ok()?)));
+    let (file, line, column) = match number_at_end(text) {
+        None => (text.as_str(), 0, 0),
+        Some((end, last)) => match number_at_end(&text[..end]) {
+            None => (&text[..end], last, 0),
+            Some((start, line)) => (&text[..start], line, last),
+        },
+    };
+    Origin::File(Arc::new(Span { file: file.to_owned(), line, column }))
+}
+
+fn closure_text(data: &SendData) -> String {
+    format!(
+        "what `{}` of {} receives is made by a Rust closure (`map`, `zip`), which can't leave the program that it is compiled into: run the graph there, or send a value as it is",
+        data.field, data.to
+    )
+}
+
+fn holds_secret(value: &Json) -> bool {
+    match value {
+        Json::String(text) => text == SECRET_PLACEHOLDER,
+        Json::Array(values) => values.iter().any(holds_secret),
+        Json::Object(values) => values.values().any(holds_secret),
+        _ => false,
+    }
+}

@@ -1,0 +1,104 @@
+//! The JSON form of a graph as a JSON schema.
+
+use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Value as Json, json};
+
+use crate::graph::data::Kinds;
+use crate::resource::{KindSpec, Meta, fields_schema};
+
+/// The schema (draft 2020-12) of [`GraphData`](crate::graph::GraphData) with resources of these kinds.
+pub fn graph_schema(kinds: &Kinds) -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    let meta = generator.subschema_for::<Meta>().to_value();
+    let resources: Vec<_> = kinds.iter().map(|kind| resource_schema(kind.spec, &meta, &mut generator)).collect();
+    // `oneOf` may not be empty.
+    let resource = if resources.is_empty() { Json::Bool(false) } else { json!({ "oneOf": resources }) };
+    let list = |what: &str, items: Json| json!({ "type": "array", "description": what, "items": items });
+    schemars::json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "A graph of mgmt",
+        "type": "object",
+        "required": ["graph"],
+        "additionalProperties": false,
+        "properties": {
+            "graph": { "type": "string", "description": "Its name, for people." },
+            "resources": list("What shall be.", resource),
+            "edges": list("Order and refreshes. The edges that sends need are there by themselves.", edge_schema()),
+            "sends": list("Values that fields receive from other resources.", send_schema()),
+        },
+        "$defs": generator.take_definitions(true),
+    })
+}
+
+fn resource_schema(spec: &KindSpec, meta: &Json, generator: &mut SchemaGenerator) -> Json {
+    json!({
+        "title": spec.kind,
+        "description": spec.doc,
+        "type": "object",
+        "required": ["kind", "name"],
+        "additionalProperties": false,
+        "properties": {
+            "kind": { "const": spec.kind },
+            "name": {
+                "type": "string",
+                "minLength": 1,
+                "description": format!("Its `{}`: unique within the kind.", spec.name_field),
+            },
+            "fields": fields_schema(spec, generator),
+            "meta": meta,
+            "origin": origin_schema(),
+        },
+    })
+}
+
+fn edge_schema() -> Json {
+    json!({
+        "type": "object",
+        "required": ["from", "to"],
+        "additionalProperties": false,
+        "properties": {
+            "from": id_schema("Settles first."),
+            "to": id_schema("Waits."),
+            "notify": { "type": "boolean", "default": false, "description": "If `from` changes, `to` is refreshed." },
+            "origin": origin_schema(),
+        },
+    })
+}
+
+fn send_schema() -> Json {
+    json!({
+        "type": "object",
+        "required": ["from", "to", "field"],
+        "additionalProperties": false,
+        "properties": {
+            "from": {
+                "type": "array",
+                "description": "The sender and its output.",
+                "minItems": 1,
+                "items": {
+                    "type": "array",
+                    "minItems": 2,
+                    "prefixItems": [id_schema("The sender."), { "type": "string", "description": "Its output." }],
+                    "items": false,
+                },
+            },
+            "to": id_schema("The receiver."),
+            "field": { "type": "string", "description": "The field that receives." },
+            "closure": {
+                "type": "boolean",
+                "default": false,
+                "description": "A Rust closure makes the value: such a graph runs only in the program that it is compiled into.",
+            },
+            "origin": origin_schema(),
+        },
+    })
+}
+
+fn id_schema(what: &str) -> Json {
+    json!({ "type": "string", "pattern": r"^[^\[]+\[[\s\S]+\]$", "description": format!("{what} `kind[name]`.") })
+}
+
+fn origin_schema() -> Json {
+    json!({ "type": "string", "description": "Where it was declared, as `file:line`." })
+}

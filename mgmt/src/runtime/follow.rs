@@ -1,0 +1,98 @@
+//! The source of graphs while an engine runs: asked for the first one, for another whenever it wants one, and closed in the end.
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::gapi::{Gapi, GapiData};
+use crate::graph::{GraphConfig, validate};
+use crate::runtime::drive::Request;
+use crate::runtime::engine::EngineError;
+use crate::scheduler::StopStage;
+use crate::sys::task::caught_async;
+
+/// A source that takes longer to close is left to itself.
+const CLOSE_MAX: Duration = Duration::from_millis(500);
+
+/// The graph to start with. (Who fails here has been initialised, and is to be closed.)
+pub(crate) async fn first_graph(gapi: &mut impl Gapi, data: GapiData) -> Result<GraphConfig, EngineError> {
+    let noop = data.noop;
+    let made = caught_async(async {
+        gapi.init(data).await?;
+        gapi.graph().await
+    });
+    let graph = made.await.map_err(EngineError::Gapi)??;
+    Ok(if noop { graph.all_noop() } else { graph })
+}
+
+/// Nobody will ask it for a graph any more.
+pub(crate) async fn close(gapi: &mut impl Gapi) {
+    match tokio::time::timeout(CLOSE_MAX, caught_async(gapi.close())).await {
+        Ok(Ok(())) => {}
+        Ok(Err(panic)) => tracing::error!(target: "mgmt", "closing the source of graphs {panic}"),
+        Err(_) => tracing::warn!(target: "mgmt", "the source of graphs does not close: it is left to itself"),
+    }
+}
+
+/// Brings new graphs to the loop.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    pub(crate) noop: bool,
+    pub(crate) no_watch: bool,
+    /// Weak, so that the loop ends when nobody has a handle on the engine any more.
+    pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
+}
+
+impl Follow {
+    /// Until the engine is `ending`. What the source failed with has ended the engine.
+    pub(crate) async fn run(self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), String> {
+        let graphs = async {
+            let outcome = caught_async(self.graphs(&mut gapi)).await;
+            let outcome = outcome.unwrap_or_else(|panic| Err(format!("the source of graphs {panic}")));
+            if let Err(error) = &outcome {
+                tracing::error!(target: "mgmt", "no more graphs, so the engine ends: {error}");
+                self.send(Request::Stop(StopStage::Drain));
+                return outcome;
+            }
+            // It is closed when the engine ends, not before.
+            std::future::pending().await
+        };
+        let outcome = tokio::select! {
+            outcome = graphs => outcome,
+            _ = ending => Ok(()),
+        };
+        close(&mut gapi).await;
+        outcome
+    }
+
+    /// Asks the source for another graph whenever it wants one, until it never will again.
+    async fn graphs(&self, gapi: &mut impl Gapi) -> Result<(), String> {
+        if self.no_watch {
+            return Ok(());
+        }
+        while let Some(switched) = gapi.switched().await {
+            switched.map_err(|error| error.to_string())?;
+            let graph = gapi.graph().await.map(|graph| if self.noop { graph.all_noop() } else { graph });
+            let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate(&graph)?, graph)));
+            let request = match checked {
+                Ok((index, config)) => {
+                    let (reply, _) = oneshot::channel();
+                    Request::Swap { config: Box::new(config), index: Box::new(index), reply }
+                }
+                Err(error) => {
+                    tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");
+                    Request::Rejected(error.to_string())
+                }
+            };
+            self.send(request);
+        }
+        Ok(())
+    }
+
+    fn send(&self, request: Request) {
+        if let Some(requests) = self.requests.upgrade() {
+            // If the loop is gone, it has stopped already.
+            let _ = requests.send(request);
+        }
+    }
+}

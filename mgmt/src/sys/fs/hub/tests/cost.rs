@@ -1,0 +1,73 @@
+//! What watching costs. Each prints its figures; they mean something in release, alone:
+//! `cargo test --release -p mgmt --lib hub::tests::cost -- --ignored --nocapture --test-threads=1`.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::harness::{BACKENDS, FOREVER, options, run};
+use crate::sys::fs::hub::Options;
+use crate::sys::fs::hub::Watched::{Path, Tree};
+
+const FILES: u64 = 10_000;
+
+fn resident_bytes() -> usize {
+    let statm = fs::read_to_string("/proc/self/statm").expect("the size of the process");
+    statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
+}
+
+#[test]
+#[ignore = "prints figures: for release builds"]
+fn ten_thousand_files() {
+    for backend in BACKENDS {
+        run(Options { poll_interval: Duration::from_secs(1), ..options(backend) }, async |stage| {
+            stage.mkdirs("d");
+            (0..FILES).for_each(|number| stage.write(format!("d/{number}"), ""));
+            let paths: Vec<_> = (0..FILES).map(|number| stage.path(format!("d/{number}"))).collect();
+            stage.calm().await;
+            let (before, start) = (resident_bytes(), Instant::now());
+            for (key, path) in paths.iter().enumerate() {
+                stage.hub.subscribe(key as u64, path, Path).expect("a subscription");
+            }
+            let subscribed = start.elapsed();
+            let each = resident_bytes().saturating_sub(before) / FILES as usize;
+            let mut latencies = Vec::new();
+            for path in &paths[..200] {
+                let start = Instant::now();
+                fs::write(path, "x").expect("a written file");
+                tokio::time::timeout(FOREVER, stage.hub.next()).await.expect("an event");
+                latencies.push(start.elapsed());
+            }
+            latencies.sort();
+            let start = Instant::now();
+            (0..FILES).for_each(|key| stage.hub.unsubscribe(key));
+            println!(
+                "{backend:?}: subscribe 10 000 {subscribed:?}, {each} B each, write to event p50 {:?} p99 {:?}, unsubscribe {:?}",
+                latencies[100],
+                latencies[197],
+                start.elapsed()
+            );
+            assert!(each < 1000, "{each} bytes for each file");
+        });
+    }
+}
+
+#[test]
+#[ignore = "prints figures: for release builds"]
+fn a_tree_of_ten_thousand_directories() {
+    for backend in BACKENDS {
+        run(Options { poll_interval: Duration::from_secs(1), ..options(backend) }, async |stage| {
+            for number in 0..100 {
+                (0..100).for_each(|below| stage.mkdirs(format!("t/{number}/{below}")));
+            }
+            let (before, start) = (resident_bytes(), Instant::now());
+            stage.subscribe(1, "t", Tree);
+            let each = resident_bytes().saturating_sub(before) / FILES as usize;
+            println!("{backend:?}: a tree of 10 100 directories {:?}, {each} B each", start.elapsed());
+            stage.calm().await;
+            let start = Instant::now();
+            stage.write("t/77/77/f", "");
+            stage.until(1).await;
+            println!("{backend:?}: write to event {:?}", start.elapsed());
+        });
+    }
+}

@@ -1,0 +1,15 @@
+//! The engine as programs use it: every promise of it, watched through its events and through what was really done.
+
+mod dirty;
+mod follow;
+mod metaparameters;
+mod order;
+mod panics;
+mod passwords;
+mod pause;
+mod reactive;
+mod refresh;
+mod start;
+mod stop;
+mod swap;
+mod values;

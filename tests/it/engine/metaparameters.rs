@@ -1,0 +1,229 @@
+//! Metaparameters, as the engine acts upon them. Times are only ever held against lower bounds: a loaded machine is late, never early.
+
+use std::time::{Duration, Instant};
+
+use mgmt::prelude::*;
+use mgmt::runtime::{EventKind, Standing};
+
+use crate::kit::probe::ProbeBuilder;
+use crate::kit::run::list;
+use crate::kit::{Act, Desk, Op, Run};
+
+const MS: Duration = Duration::from_millis(1);
+
+/// One probe `a`, kept at `x`, and `child` after it.
+fn graph(desk: &Desk, with: impl FnOnce(ProbeBuilder) -> ProbeBuilder) -> Graph {
+    let mut g = Graph::new("graph");
+    let a = g.add(with(desk.probe("a").want("x")));
+    g.add(desk.probe("child").after(&a));
+    g
+}
+
+fn gaps(times: &[Instant]) -> Vec<Duration> {
+    times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+}
+
+#[tokio::test]
+async fn a_failure_is_tried_again_as_often_as_allowed_and_success_refills_the_tries() {
+    let desk = Desk::new();
+    let fail_twice = || (0..2).for_each(|_| desk.once("a", Op::Check, Act::Fail("no")));
+    fail_twice();
+    let mut run = Run::new(graph(&desk, |a| a.retry(2))).await;
+    assert_eq!(
+        run.converged().await,
+        list("swapped, failed a, blocked child, failed a, drifted a, unblocked child, applied a, in sync child, converged")
+            .into_iter()
+            .collect::<Vec<_>>()
+    );
+    for _ in 0..3 {
+        fail_twice();
+        desk.wake("a");
+        run.until("failed a").await;
+        run.until("failed a").await;
+        run.converged().await;
+    }
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn without_tries_left_descendants_are_blocked_and_the_rest_goes_on() {
+    let desk = Desk::new();
+    desk.always("a", Op::Apply, Act::Fail("read-only file system"));
+    let mut g = graph(&desk, |a| a.retry(1));
+    g.add(desk.probe("other").want("x"));
+    let mut run = Run::new(g).await;
+    let mut failures = Vec::new();
+    while failures.len() < 2 {
+        failures.push(
+            run.find(|event| match event {
+                EventKind::Failed { id, error, retry_in, watch: false } => {
+                    Some((id.to_string(), error.clone(), *retry_in))
+                }
+                _ => None,
+            })
+            .await,
+        );
+    }
+    let said = ("probe[a]".to_owned(), "read-only file system".to_owned());
+    assert_eq!(failures, [(said.0.clone(), said.1.clone(), Some(Duration::ZERO)), (said.0, said.1, None)]);
+    run.stands("other", Standing::Settled).await;
+    let status = run.engine.status().await.unwrap();
+    assert!(status.hopeless && !status.converged);
+    assert_eq!((status.failed, status.settled, status.resources), (1, 1, 3));
+    let Standing::Blocked(by) = run.standing("child").await else { panic!("{status:?}") };
+    assert_eq!(by[0].name, "a");
+    assert_eq!(desk.real("other"), "x");
+    assert_eq!((desk.count("apply a"), desk.count("check child")), (2, 0));
+    // What wakes it now is kept until a new graph gives it another try.
+    desk.always("a", Op::Apply, Act::Sleep(Duration::ZERO));
+    run.engine.swap(graph(&desk, |a| a.retry(1).rewatch(true)).finish().unwrap()).await.unwrap();
+    run.converged().await;
+    assert_eq!(desk.real("a"), "x");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_delay_is_kept_and_what_happens_in_it_is_merged() {
+    let desk = Desk::new();
+    desk.once("a", Op::Check, Act::Fail("no"));
+    let mut run = Run::new(graph(&desk, |a| a.retry(1).delay(120 * MS))).await;
+    run.until("failed a").await;
+    (0..5).for_each(|_| desk.wake("a"));
+    run.converged().await;
+    let times = desk.times("check a");
+    assert_eq!(times.len(), 2, "one further check for all that happened");
+    assert!(gaps(&times)[0] >= 120 * MS, "{times:?}");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_backoff_doubles_up_to_its_bound() {
+    let desk = Desk::new();
+    (0..5).for_each(|_| desk.once("a", Op::Check, Act::Fail("no")));
+    let mut run = Run::new(graph(&desk, |a| a.retry(-1).delay(20 * MS).backoff(60 * MS))).await;
+    let mut delays = Vec::new();
+    while delays.len() < 5 {
+        delays.push(
+            run.find(|event| match event {
+                EventKind::Failed { retry_in, .. } => Some(retry_in.unwrap()),
+                _ => None,
+            })
+            .await,
+        );
+    }
+    run.converged().await;
+    for ((delay, gap), full) in delays.iter().zip(gaps(&desk.times("check a"))).zip([20, 40, 60, 60, 60]) {
+        assert!(*delay >= full * MS / 2 && *delay <= full * MS, "{delays:?}");
+        assert!(gap >= *delay, "{gap:?} {delay:?}");
+    }
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_poll_finds_what_no_watch_tells() {
+    let desk = Desk::new();
+    let mut run = Run::new(graph(&desk, |a| a.poll(15 * MS))).await;
+    run.converged().await;
+    for _ in 0..3 {
+        desk.put("a", "broken");
+        run.until("applied a").await;
+        assert_eq!(desk.real("a"), "x");
+    }
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_resource_that_is_polled_converges_all_the_same() {
+    let desk = Desk::new();
+    let mut run = Run::with(graph(&desk, |a| a.poll(5 * MS)), |b| b.converged_timeout(100 * MS)).await;
+    run.converged().await;
+    let before = desk.count("check a");
+    crate::kit::within(async {
+        while desk.count("check a") < before + 5 {
+            tokio::time::sleep(MS).await;
+        }
+    })
+    .await;
+    assert!(run.engine.is_converged());
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_limit_bounds_the_checks_that_the_watch_causes() {
+    let desk = Desk::new();
+    let mut run = Run::new(graph(&desk, |a| a.limit(20.0).burst(2))).await;
+    run.converged().await;
+    let (began, before) = (Instant::now(), desk.count("check a"));
+    for _ in 0..60 {
+        desk.wake("a");
+        tokio::time::sleep(2 * MS).await;
+    }
+    let allowed = 3.0 + began.elapsed().as_secs_f64() * 20.0;
+    let checks = desk.count("check a") - before;
+    assert!((checks as f64) <= allowed, "{checks} checks in {:?}", began.elapsed());
+    // The last change is seen none the less.
+    desk.touch("a", "broken");
+    run.until("applied a").await;
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_semaphore_is_held_by_no_more_than_its_size() {
+    let desk = Desk::new();
+    let mut g = Graph::new("sema");
+    for n in 0..8 {
+        let name = n.to_string();
+        desk.always(&name, Op::Check, Act::Sleep(5 * MS));
+        desk.always(&name, Op::Apply, Act::Sleep(5 * MS));
+        g.add(desk.probe(&name).want("x").sema("disk:2"));
+    }
+    let mut run = Run::with(g, |builder| builder.running_max(8)).await;
+    run.converged().await;
+    assert_eq!(desk.running_max(), 2);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_longer_than_its_timeout_is_cancelled_and_is_a_try() {
+    for op in [Op::Check, Op::Apply] {
+        let desk = Desk::new();
+        let gate = desk.gate("a", op);
+        let mut run = Run::new(graph(&desk, |a| a.timeout(60 * MS).retry(1))).await;
+        gate.reached().await;
+        let error = run
+            .find(|event| match event {
+                EventKind::Failed { error, .. } => Some(error.clone()),
+                _ => None,
+            })
+            .await;
+        assert_eq!(error, "cancelled: it took longer than its `timeout`");
+        run.converged().await;
+        assert!(desk.log().contains(&"cut a".to_owned()), "it was really given up");
+        assert_eq!(desk.real("a"), "x");
+        run.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_noop_is_checked_and_never_applied() {
+    let desk = Desk::new();
+    let mut run = Run::new(graph(&desk, |a| a.noop(true))).await;
+    assert_eq!(run.converged().await, list("swapped, drifted (noop) a, in sync child, converged"));
+    assert_eq!(run.standing("a").await, Standing::Noop);
+    assert_eq!((desk.real("a"), desk.count("apply a")), (String::new(), 0));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn an_engine_in_noop_applies_nothing_of_any_graph() {
+    let desk = Desk::new();
+    let mut run = Run::with(graph(&desk, |a| a), |builder| builder.noop(true)).await;
+    run.converged().await;
+    let mut g = graph(&desk, |a| a);
+    g.add(desk.probe("new").want("x"));
+    run.engine.swap(g.finish().unwrap()).await.unwrap();
+    run.converged().await;
+    assert_eq!((desk.count("apply a"), desk.count("apply new")), (0, 0));
+    assert_eq!((desk.count("check a"), desk.count("check new")), (1, 1));
+    run.stop().await;
+}

@@ -1,0 +1,157 @@
+//! Who runs when.
+
+use std::time::Duration;
+
+use mgmt::prelude::*;
+
+use crate::kit::run::list;
+use crate::kit::{Act, Desk, Gate, Op, Run, within};
+
+#[tokio::test]
+async fn parents_settle_first_and_nothing_else_happens() {
+    let desk = Desk::new();
+    let mut g = Graph::new("diamond");
+    let top = g.add(desk.probe("top").want("x"));
+    let left = g.add(desk.probe("left").want("x").after(&top));
+    let right = g.add(desk.probe("right").after(&top));
+    g.add(desk.probe("bottom").want("x").after((&left, &right)));
+    let mut run = Run::with(g, |builder| builder.running_max(1)).await;
+    assert_eq!(
+        run.converged().await,
+        list("swapped, drifted top, applied top, drifted left, applied left, in sync right, drifted bottom, applied bottom, converged")
+    );
+    let done: Vec<_> = desk.log().into_iter().filter(|entry| !entry.starts_with("watch")).collect();
+    assert_eq!(
+        done,
+        list("check top, apply top, check left, apply left, check right, check bottom, apply bottom"),
+        "each is looked at once"
+    );
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn independent_resources_run_at_the_same_time() {
+    let desk = Desk::new();
+    let gates: Vec<Gate> = ["a", "b", "c"].iter().map(|name| desk.gate(name, Op::Apply)).collect();
+    let mut g = Graph::new("wide");
+    for name in ["a", "b", "c"] {
+        g.add(desk.probe(name).want("x"));
+    }
+    let mut run = Run::new(g).await;
+    for gate in &gates {
+        gate.reached().await;
+    }
+    gates.iter().for_each(Gate::open);
+    run.converged().await;
+    assert_eq!(desk.running_max(), 3);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_more_operations_run_at_once_than_allowed() {
+    let desk = Desk::new();
+    let mut g = Graph::new("wide");
+    for n in 0..40 {
+        let name = format!("{n}");
+        desk.always(&name, Op::Check, Act::Sleep(Duration::from_millis(3)));
+        desk.always(&name, Op::Apply, Act::Sleep(Duration::from_millis(3)));
+        g.add(desk.probe(&name).want("x"));
+    }
+    let mut run = Run::with(g, |builder| builder.running_max(3)).await;
+    run.converged().await;
+    assert_eq!(desk.running_max(), 3);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_resource_runs_before_its_watch_is_ready() {
+    let desk = Desk::new();
+    desk.hold_watch("a");
+    let mut g = Graph::new("watch");
+    let a = g.add(desk.probe("a").want("x"));
+    g.add(desk.probe("child").after(&a));
+    g.add(desk.probe("other"));
+    let mut run = Run::new(g).await;
+    run.until("in sync other").await;
+    assert_eq!(run.standing("a").await, mgmt::runtime::Standing::WaitingForWatch);
+    assert_eq!((desk.count("check a"), desk.count("check child")), (0, 0));
+    assert!(!run.engine.is_converged());
+    desk.ready("a");
+    assert_eq!(run.converged().await, list("drifted a, applied a, in sync child, converged"));
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_of_commands_runs_each_exactly_once() {
+    const N: usize = 12;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut g = Graph::new("chain");
+    let mut last = None;
+    for n in 0..N {
+        let exec = Exec::new(format!("{n}")).cmd(format!("echo {n} >> {}", log.display())).shell("/bin/sh");
+        last = Some(g.add(match &last {
+            Some(last) => exec.after(last),
+            None => exec,
+        }));
+    }
+    let mut run = Run::new(g).await;
+    let events = run.converged().await;
+    let applied: Vec<_> = events.iter().filter(|event| event.starts_with("applied")).collect();
+    assert_eq!(applied.len(), N, "{events:?}");
+    assert_eq!(events.len(), 2 * N + 2, "drifted and applied once each: {events:?}");
+    run.stop().await;
+    let expected: String = (0..N).map(|n| format!("{n}\n")).collect();
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_of_commands_that_refresh_each_other_runs_each_exactly_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut g = Graph::new("chain");
+    let mut last = None;
+    for n in 0..6 {
+        let exec = Exec::new(format!("{n}")).cmd(format!("echo {n} >> {}", log.display())).shell("/bin/sh");
+        last = Some(g.add(match &last {
+            Some(last) => exec.subscribe(last),
+            None => exec,
+        }));
+    }
+    let mut run = Run::with(g, |builder| builder.prefix(dir.path().join("prefix"))).await;
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(std::fs::read_to_string(&log).unwrap(), "0\n1\n2\n3\n4\n5\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_kind_that_keeps_its_thread_does_not_hold_up_others() {
+    let desk = Desk::new();
+    let gate = Gate::new();
+    desk.once("slow", Op::Check, Act::Block(Duration::from_millis(20)));
+    let mut g = Graph::new("slow");
+    g.add(desk.probe("slow"));
+    g.add(desk.probe("quick").want("x"));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    // The engine has learnt that the kind is slow.
+    desk.once("slow", Op::Check, Act::BlockAt(gate.clone()));
+    desk.wake("slow");
+    gate.reached().await;
+    desk.touch("quick", "broken");
+    run.until("applied quick").await;
+    assert_eq!(desk.real("quick"), "x");
+    let status = within(run.engine.status()).await.unwrap();
+    assert_eq!(status.running.iter().map(|running| running.id.name.as_str()).collect::<Vec<_>>(), ["slow"]);
+    gate.open();
+    run.converged().await;
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn an_empty_graph_is_converged() {
+    let mut run = Run::new(Graph::new("empty")).await;
+    assert_eq!(run.converged().await, list("swapped, converged"));
+    within(run.engine.converged()).await.unwrap();
+    run.stop().await;
+}

@@ -1,0 +1,215 @@
+//! A password on its way into files, over restarts and losses.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use mgmt::prelude::*;
+
+use crate::kit::run::list;
+use crate::kit::{Run, within};
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Place {
+        Place { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.dir.path().join("prefix")
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.file(name)).unwrap()
+    }
+
+    /// A password of that length, in two files.
+    fn graph(&self, length: usize) -> Graph {
+        let mut g = Graph::new("password");
+        let password = g.add(Password::new("admin").length(length));
+        for name in ["one", "two"] {
+            g.add(File::new(self.file(name).display().to_string()).content(password.password()));
+        }
+        g
+    }
+
+    async fn run(&self, length: usize) -> Run {
+        Run::with(self.graph(length), |builder| builder.prefix(self.prefix())).await
+    }
+
+    /// A run from start to stop, and what happened.
+    async fn once(&self, length: usize) -> Vec<String> {
+        let mut run = self.run(length).await;
+        let events = run.converged().await;
+        run.stop().await;
+        events
+    }
+}
+
+/// Every file below, with its content.
+fn all_files(dir: &Path, into: &mut Vec<(PathBuf, Vec<u8>)>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            all_files(&path, into);
+        } else {
+            into.push((path.clone(), fs::read(&path).unwrap()));
+        }
+    }
+}
+
+fn holds(content: &[u8], text: &str) -> bool {
+    content.windows(text.len()).any(|part| part == text.as_bytes())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_made_once_and_kept_over_restarts() {
+    let place = Place::new();
+    place.once(20).await;
+    let made = place.read("one");
+    assert_eq!((made.len(), made == place.read("two")), (20, true));
+    let before = fs::metadata(place.file("one")).unwrap();
+    assert_eq!(before.mode() & 0o7777, 0o600);
+    for _ in 0..2 {
+        let events = place.once(20).await;
+        assert!(!events.iter().any(|event| event.starts_with("drifted")), "{events:?}");
+    }
+    let after = fs::metadata(place.file("one")).unwrap();
+    assert_eq!((place.read("one"), after.ino(), after.mtime_nsec()), (made, before.ino(), before.mtime_nsec()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_lost_while_it_runs_gets_the_same_back() {
+    let place = Place::new();
+    let mut run = place.run(24).await;
+    run.converged().await;
+    let made = place.read("one");
+    fs::remove_file(place.file("one")).unwrap();
+    run.find(|event| event.to_string().contains("one]: repaired").then_some(())).await;
+    assert_eq!(place.read("one"), made);
+    fs::write(place.file("two"), "somebody else's").unwrap();
+    run.find(|event| event.to_string().contains("two]: repaired").then_some(())).await;
+    assert_eq!(place.read("two"), made);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_is_lost_while_it_does_not_run_gets_a_new_one_and_so_do_all() {
+    let place = Place::new();
+    place.once(24).await;
+    let old = place.read("one");
+    fs::remove_file(place.file("one")).unwrap();
+    place.once(24).await;
+    let new = place.read("one");
+    assert_eq!((new.len(), new != old), (24, true));
+    assert_eq!(place.read("two"), new);
+    let events = place.once(24).await;
+    assert!(!events.iter().any(|event| event.starts_with("drifted")), "{events:?}");
+    // The same after the other one was changed.
+    fs::write(place.file("two"), "x").unwrap();
+    place.once(24).await;
+    assert_eq!(place.read("one"), place.read("two"));
+    assert_ne!(place.read("one"), new);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_length_makes_a_new_one() {
+    let place = Place::new();
+    let mut run = place.run(10).await;
+    run.converged().await;
+    run.engine.swap(place.graph(12).finish().unwrap()).await.unwrap();
+    run.converged().await;
+    let now = place.read("one");
+    assert_eq!((now.len(), place.read("two") == now), (12, true));
+    run.stop().await;
+    place.once(14).await;
+    assert_eq!((place.read("one").len(), place.read("one") == place.read("two")), (14, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_prefix_and_the_events_never_hold_its_text() {
+    let place = Place::new();
+    let mut run = place.run(16).await;
+    let mut said = String::new();
+    loop {
+        let event = run.next().await;
+        said.push_str(&format!("{event:?}\n{}\n", serde_json::to_string(&event).unwrap()));
+        if event.kind == mgmt::runtime::EventKind::Converged {
+            break;
+        }
+    }
+    let status = within(run.engine.status()).await.unwrap();
+    said.push_str(&format!("{status:?}{}", serde_json::to_string(&status).unwrap()));
+    let first = place.read("one");
+    run.stop().await;
+    fs::remove_file(place.file("one")).unwrap();
+    place.once(16).await;
+    let mut files = Vec::new();
+    all_files(&place.prefix(), &mut files);
+    assert!(files.iter().any(|(path, _)| path.ends_with("journal.lock")), "the right place: {files:?}");
+    for text in [first, place.read("one")] {
+        assert!(!said.contains(&text), "{said}");
+        for (path, content) in &files {
+            assert!(!holds(content, &text), "{} holds {text}", path.display());
+        }
+    }
+    // The same search finds what is kept on purpose.
+    let mut g = Graph::new("saved");
+    let saved = g.add(Password::new("saved").saved(true));
+    g.add(File::new(place.file("saved").display().to_string()).content(saved.password()));
+    let mut run = Run::with(g, |builder| builder.prefix(place.prefix())).await;
+    run.converged().await;
+    run.stop().await;
+    files.clear();
+    all_files(&place.prefix(), &mut files);
+    assert!(files.iter().any(|(_, content)| holds(content, &place.read("saved"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_noop_nothing_is_made_and_it_converges() {
+    let place = Place::new();
+    let mut run = Run::with(place.graph(20), |builder| builder.prefix(place.prefix()).noop(true)).await;
+    let events = run.converged().await;
+    assert_eq!(events, list("swapped, drifted (noop) admin, converged"), "the receivers can't be known");
+    run.stop().await;
+    assert!(!place.file("one").exists());
+    place.once(20).await;
+    let made = place.read("one");
+    let mut run = Run::with(place.graph(21), |builder| builder.prefix(place.prefix()).noop(true)).await;
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(place.read("one"), made);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_made_of_it_follows_it_over_restarts() {
+    let place = Place::new();
+    let graph = || {
+        let mut g = Graph::new("both");
+        let password = g.add(Password::new("admin"));
+        let word = g.add(Value::new("word").value("tail"));
+        let line = password.password().zip(word.value()).map(|(p, word)| p.map(|p| format!("{p}:{word}\n")));
+        g.add(File::new(place.file("both").display().to_string()).content(line));
+        g
+    };
+    for _ in 0..2 {
+        let mut run = Run::with(graph(), |builder| builder.prefix(place.prefix())).await;
+        run.converged().await;
+        run.stop().await;
+        let text = place.read("both");
+        assert!(text.ends_with(":tail\n") && text.len() == 30, "{text:?}");
+    }
+    let kept = place.read("both");
+    let mut run = Run::with(graph(), |builder| builder.prefix(place.prefix())).await;
+    let events = run.converged().await;
+    assert!(!events.iter().any(|event| event.starts_with("drifted")), "{events:?}");
+    assert_eq!(place.read("both"), kept);
+    run.stop().await;
+}

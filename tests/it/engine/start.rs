@@ -1,0 +1,118 @@
+//! What goes wrong at a start is returned, and nothing runs.
+
+use std::time::Duration;
+
+use mgmt::Engine;
+use mgmt::gapi::{Gapi, GapiData, GapiError};
+use mgmt::prelude::*;
+use mgmt::runtime::EngineError;
+
+use crate::kit::{Desk, Run, within};
+
+fn graph(desk: &Desk) -> GraphConfig {
+    let mut g = Graph::new("start");
+    g.add(desk.probe("a").want("x"));
+    g.finish().unwrap()
+}
+
+#[tokio::test]
+async fn a_wrong_graph_is_refused_with_everything_that_is_wrong() {
+    let desk = Desk::new();
+    let mut g = Graph::new("wrong");
+    g.add(desk.probe("a").want("x"));
+    g.add(desk.probe("a"));
+    g.add(desk.probe("b").bad("b is odd"));
+    g.add(desk.probe("c").retry(-7));
+    let builder = Engine::builder().graph(g.finish().unwrap());
+    let mut events = builder.events();
+    let error = within(builder.start()).await.unwrap_err();
+    let said = error.to_string();
+    for part in ["probe[a] is declared twice", "probe[b]: b is odd", "probe[c]: `retry` is -7", "start.rs:"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(matches!(error, EngineError::Graph(_)));
+    assert!(within(events.next()).await.is_none());
+    assert!(desk.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_prefix_that_cannot_be_is_an_error_that_names_it() {
+    let (desk, dir) = (Desk::new(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    for prefix in [file.clone(), file.join("below")] {
+        let error = within(Engine::builder().graph(graph(&desk)).prefix(&prefix).start()).await.unwrap_err();
+        assert!(matches!(error, EngineError::Journal(_)));
+        assert!(error.to_string().contains(&prefix.display().to_string()), "{error}");
+    }
+    assert!(desk.log().is_empty());
+}
+
+#[tokio::test]
+async fn a_prefix_in_use_is_an_error_that_names_its_user() {
+    let (desk, dir) = (Desk::new(), tempfile::tempdir().unwrap());
+    let run = Run::start(Engine::builder().graph(graph(&desk)).prefix(dir.path())).await;
+    let error = within(Engine::builder().graph(graph(&desk)).prefix(dir.path()).start()).await.unwrap_err();
+    let (path, pid) = (dir.path().display().to_string(), std::process::id());
+    assert_eq!(error.to_string(), format!("the prefix {path} is in use by this process (pid {pid})"));
+    run.stop().await;
+    Run::start(Engine::builder().graph(graph(&desk)).prefix(dir.path())).await.stop().await;
+}
+
+/// A source that fails in a way of its own.
+struct Failing(&'static str);
+
+impl Gapi for Failing {
+    async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
+        assert!(!data.hostname.is_empty() && data.prefix.is_absolute());
+        match self.0 {
+            "init" => Err(GapiError::Failed("no line to headquarters".into())),
+            "init panics" => panic!("no line at all"),
+            _ => Ok(()),
+        }
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        Err(GapiError::Failed("nobody answers".into()))
+    }
+}
+
+#[tokio::test]
+async fn a_source_without_a_graph_is_an_error() {
+    for (how, expected) in [
+        ("init", "no graph: no line to headquarters"),
+        ("init panics", "no graph: panicked: no line at all"),
+        ("graph", "no graph: nobody answers"),
+    ] {
+        let error = within(Engine::builder().gapi(Failing(how)).start()).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        let error = within(Engine::builder().gapi(Failing(how)).plan()).await.unwrap_err();
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[tokio::test]
+async fn a_start_that_waits_for_its_first_graph_can_be_given_up() {
+    let (sender, gapi) = mgmt::gapi::channel();
+    let start = Engine::builder().gapi(gapi).start();
+    assert!(tokio::time::timeout(Duration::from_millis(20), start).await.is_err());
+    let desk = Desk::new();
+    within(sender.send(graph(&desk))).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn without_a_prefix_nothing_is_left_behind() {
+    let temp = |dir: std::path::PathBuf| {
+        std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect::<Vec<_>>()
+    };
+    let mut g = Graph::new("saved");
+    let password = g.add(Password::new("p").saved(true));
+    let desk = Desk::new();
+    g.add(desk.probe("length").want(password.password().map(|password| password.expose().len().to_string())));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert_eq!(desk.real("length"), "24");
+    run.stop().await;
+    let left = temp(std::env::temp_dir()).into_iter().filter(|name| name.starts_with("mgmt-") && name.len() == 21);
+    assert_eq!(left.count(), 0);
+}

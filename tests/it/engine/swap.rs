@@ -1,0 +1,171 @@
+//! A new graph: the difference, and nothing else.
+
+use mgmt::prelude::*;
+use mgmt::runtime::{EngineError, EventKind};
+
+use crate::kit::run::list;
+use crate::kit::{Desk, Op, Run, within};
+
+/// These probes, `name=value` kept at the value, one after the other.
+fn chain(desk: &Desk, probes: &[&str]) -> Graph {
+    let mut g = Graph::new("chain");
+    let mut last = None;
+    for probe in probes {
+        let (name, want) = probe.split_once('=').unwrap();
+        let probe = desk.probe(name).want(want);
+        last = Some(g.add(match &last {
+            Some(last) => probe.after(last),
+            None => probe,
+        }));
+    }
+    g
+}
+
+async fn swap(run: &Run, g: Graph) -> Result<(), EngineError> {
+    within(run.engine.swap(g.finish().unwrap())).await
+}
+
+#[tokio::test]
+async fn only_the_difference_is_touched() {
+    let desk = Desk::new();
+    let mut run = Run::new(chain(&desk, &["a=1", "b=1", "c=1", "d=1"])).await;
+    run.converged().await;
+    desk.log();
+    swap(&run, chain(&desk, &["a=1", "b=2", "d=1", "e=1"])).await.unwrap();
+    let counts = run.find(|event| match event {
+        EventKind::Swapped { generation, added, changed, removed, kept } => {
+            Some((generation.0, *added, *changed, *removed, *kept))
+        }
+        _ => None,
+    });
+    assert_eq!(counts.await, (2, 1, 1, 1, 2));
+    run.converged().await;
+    let done: Vec<_> = desk.log().into_iter().filter(|entry| !entry.starts_with("watch")).collect();
+    assert_eq!(done, list("check b, apply b, check d, check e, apply e"), "d since b changed; a not at all");
+    assert!(!desk.is_watched("c") && desk.is_watched("a") && desk.is_watched("e"));
+    // c is nobody's business any more; b is kept at its new value.
+    desk.put("c", "broken");
+    desk.touch("b", "broken");
+    run.converged().await;
+    assert_eq!((desk.real("b"), desk.real("c")), ("2".into(), "broken".into()));
+    // Back again, it is looked at.
+    swap(&run, chain(&desk, &["a=1", "b=2", "c=1"])).await.unwrap();
+    run.converged().await;
+    assert_eq!(desk.real("c"), "1");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn the_same_graph_again_does_nothing() {
+    let desk = Desk::new();
+    let mut run = Run::new(chain(&desk, &["a=1", "b=1"])).await;
+    run.converged().await;
+    desk.log();
+    swap(&run, chain(&desk, &["a=1", "b=1"])).await.unwrap();
+    run.until("swapped").await;
+    within(run.engine.converged()).await.unwrap();
+    desk.wake("b");
+    assert_eq!(run.converged().await, list("in sync b, converged"));
+    assert_eq!(desk.log(), list("check b"));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn who_swaps_and_waits_for_convergence_waits_for_the_new_graph() {
+    let desk = Desk::new();
+    let mut run = Run::new(chain(&desk, &["a=0"])).await;
+    run.converged().await;
+    for n in 1..30 {
+        swap(&run, chain(&desk, &[&format!("a={n}")])).await.unwrap();
+        within(run.engine.converged()).await.unwrap();
+        assert_eq!(desk.real("a"), n.to_string());
+    }
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_bad_graph_leaves_the_old_one_running_and_says_why() {
+    let desk = Desk::new();
+    let mut run = Run::new(chain(&desk, &["a=1"])).await;
+    run.converged().await;
+    let mut g = Graph::new("cycle");
+    let (a, b) = (g.add(desk.probe("a").want("2")), g.add(desk.probe("b")));
+    g.order(&a, &b);
+    g.order(&b, &a);
+    let error = swap(&run, g).await.unwrap_err();
+    let said = error.to_string();
+    assert!(matches!(error, EngineError::Graph(_)));
+    assert!(said.contains("probe[a]") && said.contains("probe[b]") && said.contains("swap.rs"), "{said}");
+    let mut g = Graph::new("twice");
+    g.add(desk.probe("a"));
+    g.add(desk.probe("a"));
+    let said = swap(&run, g).await.unwrap_err().to_string();
+    assert!(said.contains("probe[a] is declared twice"), "{said}");
+    assert_eq!(desk.real("a"), "1");
+    desk.touch("a", "broken");
+    run.until("applied a").await;
+    assert_eq!(run.engine.status().await.unwrap().generation.0, 1);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn other_metaparameters_are_taken_over_in_place() {
+    let desk = Desk::new();
+    let mut g = Graph::new("meta");
+    g.add(desk.probe("a").want("1").noop(true));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert_eq!(desk.real("a"), "");
+    swap(&run, chain(&desk, &["a=1"])).await.unwrap();
+    run.converged().await;
+    assert_eq!(desk.real("a"), "1");
+    assert_eq!(desk.count("watch a"), 1, "its watch went on");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn an_operation_of_who_left_ends_before_another_of_the_same_begins() {
+    let desk = Desk::new();
+    let gate = desk.gate("a", Op::Apply);
+    let mut run = Run::new(chain(&desk, &["a=1"])).await;
+    gate.reached().await;
+    swap(&run, chain(&desk, &["b=1"])).await.unwrap();
+    run.until("applied b").await;
+    swap(&run, chain(&desk, &["a=2", "b=1"])).await.unwrap();
+    run.until("swapped").await;
+    run.engine.progress().await.unwrap();
+    assert_eq!(desk.count("check a"), 1, "the old one is still at work");
+    gate.open();
+    run.converged().await;
+    assert_eq!(desk.real("a"), "2");
+    desk.log();
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn what_was_found_for_an_older_config_is_not_applied() {
+    let desk = Desk::new();
+    let gate = desk.gate("a", Op::Check);
+    let mut run = Run::new(chain(&desk, &["a=1"])).await;
+    gate.reached().await;
+    swap(&run, chain(&desk, &["a=2"])).await.unwrap();
+    gate.open();
+    run.converged().await;
+    assert_eq!((desk.real("a"), desk.count("apply a")), ("2".into(), 1));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn swaps_in_a_row_end_with_the_last() {
+    let desk = Desk::new();
+    let mut run = Run::new(chain(&desk, &["a=0", "b=0"])).await;
+    for n in 1..40 {
+        let (a, b) = (format!("a={n}"), format!("b={n}"));
+        swap(&run, chain(&desk, &[&a, &b])).await.unwrap();
+    }
+    within(run.engine.converged()).await.unwrap();
+    assert_eq!((desk.real("a"), desk.real("b")), ("39".into(), "39".into()));
+    desk.log();
+    run.until("converged").await;
+    run.stop().await;
+}

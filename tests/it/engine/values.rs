@@ -1,0 +1,193 @@
+//! Values from resource to resource.
+
+use mgmt::prelude::*;
+use mgmt::runtime::{EventKind, Standing};
+
+use crate::kit::run::list;
+use crate::kit::{Act, Desk, Op, Run};
+
+#[tokio::test]
+async fn a_receiver_gets_what_its_sender_made_and_waits_for_it() {
+    let desk = Desk::new();
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a").want("secret sauce"));
+    g.add(desk.probe("b").want(a.made()));
+    let mut run = Run::new(g).await;
+    assert_eq!(
+        run.converged().await,
+        list("swapped, drifted a, sent b by a, applied a, drifted b, applied b, converged")
+    );
+    assert_eq!(desk.real("b"), "secret sauce");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_new_value_reaches_receivers_and_an_equal_one_does_not_wake_them() {
+    let desk = Desk::new();
+    desk.put("a", "one");
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a"));
+    let b = g.add(desk.probe("b").want(a.made()));
+    g.add(desk.probe("c").want(b.made()));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    desk.log();
+    desk.wake("a");
+    assert_eq!(run.converged().await, list("in sync a, converged"));
+    assert_eq!(desk.log(), list("check a"));
+    desk.touch("a", "two");
+    let events = run.converged().await;
+    assert_eq!(
+        events,
+        list("sent b by a, in sync a, drifted b, sent c by b, applied b, drifted c, applied c, converged")
+    );
+    assert_eq!((desk.real("b"), desk.real("c")), ("two".into(), "two".into()));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn values_are_mapped_zipped_and_gathered_from_several_senders() {
+    let desk = Desk::new();
+    let mut g = Graph::new("send");
+    let many: Vec<_> = (0..3).map(|n| g.add(desk.probe(&n.to_string()).want(format!("v{n}")))).collect();
+    let all = Output::all(many.iter().map(|one| one.made()));
+    g.add(desk.probe("all").want(all.map(|all| all.join(","))));
+    let pair = many[0].made().zip(many[2].made().map(|text| text.len()));
+    g.add(desk.probe("pair").want(pair.map(|(text, length)| format!("{text}/{length}"))));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert_eq!((desk.real("all"), desk.real("pair")), ("v0,v1,v2".into(), "v0/2".into()));
+    assert_eq!(desk.count("check all"), 1, "it waits for all of them");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_waits_for_a_sender_that_has_sent_nothing_yet() {
+    let desk = Desk::new();
+    desk.put("a", "value");
+    desk.once("a", Op::Check, Act::Silent);
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a"));
+    g.add(desk.probe("b").want(a.made()));
+    let mut run = Run::new(g).await;
+    run.until("in sync a").await;
+    let Standing::WaitingForValue(by) = run.standing("b").await else { panic!("{:?}", run.standing("b").await) };
+    assert_eq!(by[0].name, "a");
+    assert!(!run.engine.is_converged());
+    desk.wake("a");
+    run.converged().await;
+    assert_eq!(desk.real("b"), "value");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_of_a_failed_sender_is_blocked() {
+    let desk = Desk::new();
+    desk.always("a", Op::Check, Act::Fail("no"));
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a"));
+    g.add(desk.probe("b").want(a.made()));
+    let mut run = Run::new(g).await;
+    run.until("blocked b").await;
+    assert_eq!(desk.count("check b"), 0);
+    assert!(run.engine.status().await.unwrap().hopeless);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_received_value_is_validated() {
+    let desk = Desk::new();
+    desk.put("a", "odd");
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a"));
+    g.add(desk.probe("b").bad(a.made()));
+    let mut run = Run::new(g).await;
+    let why = run.find(|event| match event {
+        EventKind::Failed { error, .. } => Some(error.clone()),
+        _ => None,
+    });
+    assert_eq!(why.await, "with what it received: odd");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn another_closure_makes_another_value_at_the_next_swap() {
+    let desk = Desk::new();
+    desk.put("a", "x");
+    let graph = |suffix: &'static str| {
+        let mut g = Graph::new("send");
+        let a = g.add(desk.probe("a"));
+        g.add(desk.probe("b").want(a.made().map(move |text| format!("{text}{suffix}"))));
+        g
+    };
+    let mut run = Run::new(graph("1")).await;
+    run.converged().await;
+    assert_eq!(desk.real("b"), "x1");
+    run.engine.swap(graph("2").finish().unwrap()).await.unwrap();
+    run.converged().await;
+    assert_eq!(desk.real("b"), "x2");
+    assert_eq!(desk.count("check a"), 1);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_of_another_sender_is_checked_again() {
+    let desk = Desk::new();
+    desk.put("a", "from a");
+    desk.put("b", "from b");
+    let graph = |from_b: bool| {
+        let mut g = Graph::new("send");
+        let (a, b) = (g.add(desk.probe("a")), g.add(desk.probe("b")));
+        g.add(desk.probe("c").want(if from_b { b.made() } else { a.made() }));
+        g
+    };
+    let mut run = Run::new(graph(false)).await;
+    run.converged().await;
+    assert_eq!(desk.real("c"), "from a");
+    run.engine.swap(graph(true).finish().unwrap()).await.unwrap();
+    run.converged().await;
+    assert_eq!(desk.real("c"), "from b");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn the_slot_of_a_sender_that_left_says_nothing_for_who_comes_after_it() {
+    let desk = Desk::new();
+    desk.put("old", "same");
+    desk.put("new", "same");
+    let graph = |name: &str| {
+        let mut g = Graph::new("send");
+        let sender = g.add(desk.probe(name));
+        g.add(desk.probe("receiver").want(sender.made()));
+        g
+    };
+    let mut run = Run::new(graph("old")).await;
+    run.converged().await;
+    // It leaves while it is being looked at: what it sends then is nobody's.
+    let gate = desk.gate("old", Op::Check);
+    desk.wake("old");
+    gate.reached().await;
+    run.engine.swap(Graph::new("none").finish().unwrap()).await.unwrap();
+    gate.open();
+    desk.put("receiver", "broken");
+    run.engine.swap(graph("new").finish().unwrap()).await.unwrap();
+    run.until("applied receiver").await;
+    run.converged().await;
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_says_is_written_to_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let mut g = Graph::new("send");
+    let words = g.add(Exec::new("words").cmd("printf 'one two'").shell("/bin/sh"));
+    let value = g.add(Value::new("passed on").value(words.stdout()));
+    g.add(File::new(path("words")).content(words.stdout().map(|words| words.to_uppercase())));
+    g.add(File::new(path("passed")).content(value.value().zip(words.stderr()).map(|(out, err)| format!("{out}|{err}"))));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert_eq!(std::fs::read_to_string(path("words")).unwrap(), "ONE TWO");
+    assert_eq!(std::fs::read_to_string(path("passed")).unwrap(), "one two|");
+    run.stop().await;
+}

@@ -1,0 +1,8 @@
+//! What the tests of whole engines and programs share.
+
+pub mod desk;
+pub mod probe;
+pub mod run;
+
+pub use desk::{Act, Desk, Gate, Op};
+pub use run::{Run, within};
