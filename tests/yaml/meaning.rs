@@ -151,7 +151,9 @@ fn modes_mean_the_same_however_they_are_written() {
 
 #[test]
 fn text_fields_take_numbers_and_truth_as_they_are_written() {
-    for (written, text) in [("5", "5"), ("1.50", "1.50"), ("yes", "yes"), ("0x10", "0x10"), ("!!str 7", "7"), ("\"\"", "")] {
+    for (written, text) in
+        [("5", "5"), ("1.50", "1.50"), ("yes", "yes"), ("0x10", "0x10"), ("!!str 7", "7"), ("\"\"", "")]
+    {
         let read = read(&format!("graph: g\nresources:\n  file:\n  - name: /tmp/a\n    content: {written}\n"));
         assert_eq!(data(&read.config)["resources"][0]["fields"]["content"], text, "{written}");
     }
@@ -212,7 +214,9 @@ collect:
 
 #[test]
 fn every_resource_and_edge_knows_its_place() {
-    let read = read("graph: g\nresources:\n  noop:\n  - name: a\n  - name: b\nedges:\n- from: {kind: noop, name: a}\n  to: {kind: noop, name: b}\n");
+    let read = read(
+        "graph: g\nresources:\n  noop:\n  - name: a\n  - name: b\nedges:\n- from: {kind: noop, name: a}\n  to: {kind: noop, name: b}\n",
+    );
     let origins: Vec<_> = read.config.vertices.iter().map(|vertex| vertex.origin.to_string()).collect();
     assert_eq!(origins, ["g.yaml:4:11", "g.yaml:5:11"]);
     assert_eq!(read.config.edges[0].origin.to_string(), "g.yaml:7:3");
@@ -231,7 +235,7 @@ resources:
   - {name: v, uri: 'qemu:///session', cpus: 1, memory: 524288, boot: [hd], disk: [{type: qcow2, source: ~/x}], transient: true}
 ";
     assert_eq!(read(text).config.vertices.len(), 5);
-    let wrong = "graph: g\nresources:\n  virt: [{name: v, cpus: many, mem: 1}]\n";
+    let wrong = "graph: g\nresources:\n  virt: [{name: v, cpus: many, memry: 1}]\n";
     let error = read_yaml("g.yaml", wrong.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
     assert!(error.contains("`cpus`: takes a whole number, not `many`") && error.contains("`memory`"), "{error}");
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use mgmt::gapi::{YamlOptions, read_yaml};
 
 fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/yaml").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/yaml").join(name)
 }
 
 fn files(name: &str) -> Vec<PathBuf> {

@@ -5,6 +5,8 @@ mod channel;
 mod contract;
 mod fixed;
 mod native;
+#[cfg(feature = "yaml")]
+mod printed;
 mod signal;
 #[cfg(feature = "template")]
 mod template;
@@ -18,8 +20,10 @@ pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
 pub use fixed::{Fixed, fixed};
 pub use native::{Cx, Native, native};
+#[cfg(feature = "yaml")]
+pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
 #[cfg(feature = "yaml")]
-pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml};
+pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};

@@ -177,7 +177,8 @@ impl<G: Gapi> Builder<G> {
                 noop: self.options.noop,
             }),
         };
-        let follow = Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
+        let follow =
+            Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
         drop(requests);
         let (end, ending) = oneshot::channel();
         let follow = tokio::spawn(follow.run(self.gapi, ending));

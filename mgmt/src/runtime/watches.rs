@@ -10,8 +10,8 @@ use tokio::task::AbortHandle;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
-use crate::sys::task::caught_async;
 use crate::sys::fs::hub::{Error as HubError, Event as HubEvent, Hub, Options, Watched};
+use crate::sys::task::caught_async;
 
 /// What a stream said.
 #[derive(Debug)]

@@ -56,14 +56,11 @@ impl Document<'_> {
             "sema" => self.semas(meta, node),
             _ => self.unknown(key, "`meta`", KEYS.into_iter()),
         }
-        // The first of its own problems; those of other entries have been said at theirs.
-        let problems = meta.problems();
-        if let Some(problem) =
-            problems.iter().find(|problem| problem.contains(&what) || problem.starts_with("semaphore"))
-        {
-            let said = self.complaints.iter().any(|complaint| complaint.message == *problem);
-            if !said {
-                self.complain(node.place, problem.clone());
+        // Of its own problems those that have not been said; those of other entries are said at theirs.
+        for problem in meta.problems() {
+            let own = problem.contains(&what) || (key.text == "sema" && problem.starts_with("semaphore"));
+            if own {
+                self.complain(node.place, problem);
             }
         }
     }

@@ -10,9 +10,13 @@ mod metas;
 mod read;
 mod recv;
 mod resources;
+mod schema;
 mod source;
 mod tree;
 mod typed;
 
 pub use read::{YamlGraph, YamlOptions, read_yaml};
+pub use schema::yaml_schema;
+pub(crate) use source::accept;
 pub use source::{Yaml, yaml};
+pub(crate) use tree::BYTES_MAX;

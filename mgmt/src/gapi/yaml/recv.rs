@@ -4,11 +4,12 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::resources::Draft;
 use crate::gapi::yaml::tree::{Key, Node, Place};
 use crate::graph::{Edge, Link};
-use crate::resource::{Wire, nearest};
+use crate::resource::{KindSpec, Wire, nearest};
 
 /// A field that receives; its sender is looked up when all resources are known.
 pub(crate) struct Receive {
     to: (String, String),
+    spec: &'static KindSpec,
     field: u8,
     from: End,
     key: String,
@@ -19,6 +20,7 @@ pub(crate) struct Receive {
 /// A resource as a file names it.
 pub(crate) struct End {
     pub(crate) kind: String,
+    pub(crate) spec: &'static KindSpec,
     pub(crate) name: String,
     pub(crate) place: Place,
 }
@@ -46,6 +48,7 @@ impl Document<'_> {
             draft.wired.push(field);
             self.receives.push(Receive {
                 to: (spec.kind.to_owned(), draft.name.clone()),
+                spec,
                 field,
                 from,
                 key: text,
@@ -68,8 +71,8 @@ impl Document<'_> {
             return None;
         };
         let (kind_text, name_text) = (self.text(kind, "`kind`")?, self.text(name, "`name`")?);
-        let kind = self.kind(&kind_text, kind.place)?.spec().kind;
-        Some(End { kind: kind.to_owned(), name: name_text, place: name.place })
+        let spec = self.kind(&kind_text, kind.place)?.spec();
+        Some(End { kind: spec.kind.to_owned(), spec, name: name_text, place: name.place })
     }
 
     /// The place of that resource in the graph. `None`: it is not there, and that has been said.
@@ -107,16 +110,18 @@ impl Document<'_> {
         for receive in std::mem::take(&mut self.receives) {
             let to = self.known.get(&receive.to).copied();
             let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
-            if let (Some(from), Some(to)) = (from, to) {
-                self.link(&receive, from, to);
+            // Also if one of the two is wrong in another way: all is said at once.
+            let port = self.port(&receive);
+            if let (Some(from), Some(to), Some(port)) = (from, to, port) {
+                self.link(&receive, from, port, to);
             }
         }
     }
 
-    fn link(&mut self, receive: &Receive, from: u32, to: u32) {
-        let sender = self.config.vertices[from as usize].resource.spec();
-        let receiver = self.config.vertices[to as usize].resource.spec();
-        let from_id = self.config.vertices[from as usize].id();
+    /// The output that the field receives, if there is one and it fits.
+    fn port(&mut self, receive: &Receive) -> Option<u8> {
+        let (sender, receiver) = (receive.from.spec, receive.spec);
+        let from = format!("{}[{}]", sender.kind, receive.from.name);
         let Some(port) = sender.output(&receive.key) else {
             let outputs = sender.outputs.iter().map(|output| output.name);
             let hint = match nearest(&receive.key, outputs.clone()) {
@@ -124,16 +129,23 @@ impl Document<'_> {
                 None if sender.outputs.is_empty() => format!("a {} sends nothing", sender.kind),
                 None => format!("it sends {}", outputs.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
             };
-            return self.complain(receive.key_place, format!("{from_id} has no output `{}`: {hint}", receive.key));
+            self.complain(receive.key_place, format!("{from} has no output `{}`: {hint}", receive.key));
+            return None;
         };
         let (spec, sent) = (&receiver.fields[usize::from(receive.field)], &sender.outputs[usize::from(port)]);
         if !(spec.takes)((sent.type_id)()) {
             let message = format!(
-                "{from_id} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`",
+                "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`",
                 sent.name, sent.type_name, spec.name, receive.to.0, receive.to.1, spec.type_name
             );
-            return self.complain(receive.place, message);
+            self.complain(receive.place, message);
+            return None;
         }
+        Some(port)
+    }
+
+    fn link(&mut self, receive: &Receive, from: u32, port: u8, to: u32) {
+        let spec = &receive.spec.fields[usize::from(receive.field)];
         let origin = self.quotes.origin(receive.place);
         let wire = Wire::from_data(origin.clone(), spec.convert, spec.recall);
         self.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });

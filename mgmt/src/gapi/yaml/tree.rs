@@ -119,6 +119,9 @@ pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> 
 fn syntax(text: &str, place: Place, said: &str) -> String {
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
     let indent: &str = &line[..line.len() - line.trim_start().len()];
+    if said.contains("unknown anchor") {
+        return "there is no anchor of that name above: an alias names a value that was marked with `&`".to_owned();
+    }
     if indent.contains('\t') {
         return "a tab in the indentation: YAML takes blanks only".to_owned();
     }
