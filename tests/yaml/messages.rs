@@ -1,20 +1,10 @@
 //! Every message about a wrong file, against the text that was agreed on. `MGMT_BLESS=1` writes what is said now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mgmt::gapi::{YamlOptions, read_yaml};
 
-fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/yaml").join(name)
-}
-
-fn files(name: &str) -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
-    let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
-    files.sort();
-    assert!(!files.is_empty());
-    files
-}
+use crate::kit::files;
 
 /// Compares with the file beside; all differences are told at once.
 fn compare(said: Vec<(PathBuf, String)>) {

@@ -1,0 +1,4 @@
+//! Written by the test.
+use mgmt::prelude::*;
+pub fn declare(_: &mut Graph) -> mgmt::Result<()> { Ok(()) }
+fn main() {}
