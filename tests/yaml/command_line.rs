@@ -71,8 +71,20 @@ fn a_graph_is_run_without_a_command_too_and_drawn_and_told_in_the_status_file() 
     let (code, _, err) = run(
         &desk,
         &[
-            "--yaml", graph.to_str().unwrap(), "-t", "0", "--graphviz", picture.to_str().unwrap(), "--no-autoedges",
-            "--no-autogroup", "--sema", "2", "--hostname", "other", "--converged-status-file", status.to_str().unwrap(),
+            "--yaml",
+            graph.to_str().unwrap(),
+            "-t",
+            "0",
+            "--graphviz",
+            picture.to_str().unwrap(),
+            "--no-autoedges",
+            "--no-autogroup",
+            "--sema",
+            "2",
+            "--hostname",
+            "other",
+            "--converged-status-file",
+            status.to_str().unwrap(),
         ],
     );
     assert_eq!(code, Some(0), "{err}");
@@ -98,8 +110,12 @@ fn log_lines_are_json_where_that_is_asked_for() {
     let desk = Desk::new();
     let graph = desk.graph(GRAPH);
     let (_, _, err) = run(&desk, &["run", "--yaml", graph.to_str().unwrap(), "-t", "0", "--log", "json"]);
-    let lines: Vec<Json> = err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
-    assert!(lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("made"))), "{err}");
+    let lines: Vec<Json> =
+        err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    assert!(
+        lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("made"))),
+        "{err}"
+    );
 }
 
 #[test]

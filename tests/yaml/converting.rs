@@ -8,7 +8,8 @@ use serde_json::Value as Json;
 use crate::kit::{Desk, folder, text};
 
 #[path = "converted/everything.rs"]
-#[expect(dead_code, reason = "it is a program of its own, of which the tests want the graph alone")]
+#[rustfmt::skip]
+#[expect(dead_code, unreachable_pub, reason = "it is a program of its own, of which the tests want the graph alone")]
 mod everything;
 
 /// A graph as data: places aside, and order and double edges, which mean nothing.

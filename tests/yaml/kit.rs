@@ -9,42 +9,42 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// So long a loaded machine may take for anything.
-pub const LONG: Duration = Duration::from_secs(60);
+pub(crate) const LONG: Duration = Duration::from_secs(60);
 
 /// A directory, and the program's working directory beside it.
-pub struct Desk {
-    pub dir: TempDir,
+pub(crate) struct Desk {
+    pub(crate) dir: TempDir,
     prefix: TempDir,
 }
 
 impl Desk {
-    pub fn new() -> Desk {
+    pub(crate) fn new() -> Desk {
         Desk { dir: tempfile::tempdir().unwrap(), prefix: tempfile::tempdir().unwrap() }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn read(&self, name: &str) -> Option<String> {
+    pub(crate) fn read(&self, name: &str) -> Option<String> {
         std::fs::read_to_string(self.path(name)).ok()
     }
 
     /// Writes a file; `$DIR` becomes the directory.
-    pub fn write(&self, name: &str, text: &str) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
         std::fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
         path
     }
 
     /// A graph outside of the directory.
-    pub fn graph(&self, text: &str) -> PathBuf {
+    pub(crate) fn graph(&self, text: &str) -> PathBuf {
         let path = self.prefix.path().join("graph.yaml");
         std::fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
         path
     }
 
-    pub fn mgmt(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn mgmt(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mgmt"));
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("HOME", "/nonexistent");
         command.env("MGMT_PREFIX", self.prefix.path().join("prefix")).env("GREETING", "hello").args(arguments);
@@ -53,14 +53,14 @@ impl Desk {
     }
 
     /// Runs a graph until it has converged for so long.
-    pub fn converge(&self, text: &str, seconds: &str) -> Output {
+    pub(crate) fn converge(&self, text: &str, seconds: &str) -> Output {
         let graph = self.graph(text);
         let graph = graph.to_str().unwrap();
         self.mgmt(&["run", "--yaml", graph, "-t", seconds, "--max-runtime", "120"]).output().unwrap()
     }
 
     /// Runs a graph until it is dropped.
-    pub fn run(&self, text: &str, more: &[&str]) -> Running {
+    pub(crate) fn run(&self, text: &str, more: &[&str]) -> Running {
         let graph = self.graph(text);
         let mut command = self.mgmt(&["run", "--yaml", graph.to_str().unwrap()]);
         command.args(more);
@@ -69,13 +69,13 @@ impl Desk {
 }
 
 /// A program that runs, and what it says meanwhile.
-pub struct Running {
+pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Running {
+    pub(crate) fn start(mut command: Command) -> Running {
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (lines, stderr) = (Arc::clone(&said), BufReader::new(child.stderr.take().unwrap()));
@@ -89,16 +89,16 @@ impl Running {
         Running { child, said }
     }
 
-    pub fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
-    pub fn wait_said(&self, what: &str) {
+    pub(crate) fn wait_said(&self, what: &str) {
         wait(|| self.said().contains(what), || format!("it never said {what:?}, but\n{}", self.said()));
     }
 
     /// What it says is gone as soon as it is: wait for what there is to be, and tell what was said if it does not come.
-    pub fn wait(&self, what: &str, until: impl Fn() -> bool) {
+    pub(crate) fn wait(&self, what: &str, until: impl Fn() -> bool) {
         wait(until, || format!("{what}: never; it said\n{}", self.said()));
     }
 }
@@ -121,7 +121,7 @@ impl Drop for Running {
     }
 }
 
-pub fn wait(until: impl Fn() -> bool, what: impl Fn() -> String) {
+pub(crate) fn wait(until: impl Fn() -> bool, what: impl Fn() -> String) {
     let end = Instant::now() + LONG;
     while !until() {
         assert!(Instant::now() < end, "{}", what());
@@ -129,17 +129,17 @@ pub fn wait(until: impl Fn() -> bool, what: impl Fn() -> String) {
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Where the files of these tests are.
-pub fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/yaml").join(name)
 }
 
 /// The YAML files in a folder, in order.
-pub fn files(name: &str) -> Vec<PathBuf> {
+pub(crate) fn files(name: &str) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder(name)).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries.filter(|path| path.extension().is_some_and(|end| end == "yaml")).collect();
     files.sort();

@@ -12,8 +12,7 @@ fn a_program_prints_the_graph_and_is_run_again_when_its_file_changes() {
     let source = desk.write("source", "one");
     let out = desk.path("out");
     let line = format!("{PRINT} {} $(cat {})", out.display(), source.display());
-    let running =
-        Running::start(desk.mgmt(&["run", "--command", &line, "--watch-file", source.to_str().unwrap()]));
+    let running = Running::start(desk.mgmt(&["run", "--command", &line, "--watch-file", source.to_str().unwrap()]));
     running.wait("the first graph", || desk.read("out").as_deref() == Some("one"));
     desk.write("source", "two");
     running.wait("the second graph", || desk.read("out").as_deref() == Some("two"));
@@ -24,7 +23,13 @@ fn a_program_is_run_again_every_so_often_and_a_failure_keeps_the_old_graph() {
     let desk = Desk::new();
     desk.write("source", "one");
     let line = format!("{PRINT} {} $(cat {})", desk.path("out").display(), desk.path("source").display());
-    let running = Running::start(desk.mgmt(&["run", "--command", &format!("set -e; v={}; test -e $v; {line}", desk.path("source").display()), "--every", "0.2"]));
+    let running = Running::start(desk.mgmt(&[
+        "run",
+        "--command",
+        &format!("set -e; v={}; test -e $v; {line}", desk.path("source").display()),
+        "--every",
+        "0.2",
+    ]));
     running.wait("the first graph", || desk.read("out").as_deref() == Some("one"));
     std::fs::remove_file(desk.path("source")).unwrap();
     running.wait_said("refused");
@@ -40,7 +45,10 @@ fn a_wrong_graph_that_a_program_prints_is_shown_with_its_lines() {
     let output = desk.mgmt(&["check", "--command", "printf 'graph: g\\nresources:\\n  nop: []\\n'"]).output().unwrap();
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains("there is no kind `nop`: did you mean `noop`?") && said.contains("  3 |   nop: []"), "{said}");
+    assert!(
+        said.contains("there is no kind `nop`: did you mean `noop`?") && said.contains("  3 |   nop: []"),
+        "{said}"
+    );
     let output = desk.mgmt(&["check", "--command", "echo trouble >&2; exit 3"]).output().unwrap();
     let said = text(&output.stderr);
     assert!(output.status.code() == Some(1) && said.contains("trouble") && said.contains('3'), "{said}");

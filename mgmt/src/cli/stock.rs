@@ -17,7 +17,7 @@ use crate::graph::GraphConfig;
 
 /// Keeps this machine in the state that a graph declares, continuously
 #[derive(Debug, Parser)]
-#[command(name = "mgmt", version, max_term_width = 80, arg_required_else_help = true)]
+#[command(name = "mgmt", version, max_term_width = 80)]
 struct Stock {
     #[command(flatten)]
     source: SourceOptions,
@@ -67,14 +67,18 @@ enum StockCommand {
 
 /// Runs the program `mgmt`.
 pub fn stock() -> ExitCode {
+    // Not left to clap, for which a variable of the environment would be an argument too.
+    if std::env::args_os().len() <= 1 {
+        // A closed standard output can't be told about.
+        let _ = Stock::command().print_help();
+        return ExitCode::SUCCESS;
+    }
     let stock = match Stock::try_parse().and_then(checked) {
         Ok(stock) => stock,
         Err(error) => {
             // Help and version are no errors and go to standard output.
             let _ = error.print();
-            let asked =
-                !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-            return if asked { ExitCode::SUCCESS } else { ExitCode::from(1) };
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
     let mut app = App::new("mgmt");
