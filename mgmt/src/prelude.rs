@@ -4,10 +4,10 @@ pub use std::time::Duration;
 
 pub use serde::{Deserialize, Serialize};
 
-pub use crate::Resource;
 pub use crate::gapi::{Facts, Signal};
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Declare, Handle, Output, Result, Secret, Watch, WatchCx,
 };
 pub use crate::resources::*;
+pub use mgmt_macros::Resource;

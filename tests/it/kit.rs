@@ -2,6 +2,7 @@
 
 pub mod desk;
 pub mod probe;
+pub mod program;
 pub mod run;
 
 pub use desk::{Act, Desk, Gate, Op};

@@ -2,8 +2,11 @@
 
 mod derive;
 mod engine;
+mod graphs;
 mod kit;
+mod laws;
 mod pictures;
+mod programs;
 mod schema;
 mod tidy;
 mod ui;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use mgmt::id::{Node, Ticket, Time};
-use mgmt::scheduler::{Command, Config, Input, Mutant, Op, Scheduler, State, StopStage};
+use mgmt::scheduler::{Command, Config, Input, Mutant, Op, Scheduler, State};
 
 use crate::invariant::{self, Cx, Invariant};
 use crate::journal::{Batch, Journal};
@@ -22,7 +22,7 @@ const HEAL_MAX: Duration = Duration::from_secs(300);
 
 /// What is going to happen.
 #[derive(Clone, Debug)]
-enum Happening {
+pub enum Happening {
     Effect(Op),
     Answer(Op),
     WatchReady { node: u32, epoch: u64 },
@@ -43,31 +43,31 @@ pub struct Breach {
 }
 
 pub struct Drive {
-    rng: Rng,
-    wild: Wild,
-    now: Time,
-    config: Config,
-    mutant: Option<Mutant>,
-    scheduler: Scheduler,
-    world: World,
-    journal: Journal,
-    ledger: Ledger,
-    invariants: Vec<Box<dyn Invariant>>,
-    agenda: BTreeMap<(Time, u64), Happening>,
-    sequence: u64,
-    generation: u64,
+    pub rng: Rng,
+    pub wild: Wild,
+    pub now: Time,
+    pub config: Config,
+    pub mutant: Option<Mutant>,
+    pub scheduler: Scheduler,
+    pub world: World,
+    pub journal: Journal,
+    pub ledger: Ledger,
+    pub invariants: Vec<Box<dyn Invariant>>,
+    pub agenda: BTreeMap<(Time, u64), Happening>,
+    pub sequence: u64,
+    pub generation: u64,
     /// Watches that listen or will: each start is another epoch.
-    epochs: BTreeMap<u32, u64>,
-    listening: BTreeSet<u32>,
-    chaos: bool,
-    stopped: bool,
-    commit_due: bool,
-    turns: u64,
+    pub epochs: BTreeMap<u32, u64>,
+    pub listening: BTreeSet<u32>,
+    pub chaos: bool,
+    pub stopped: bool,
+    pub commit_due: bool,
+    pub turns: u64,
     /// What happened last, if somebody wants to know.
     story: Option<VecDeque<String>>,
 }
 
-type Step = Result<(), Breach>;
+pub type Step = Result<(), Breach>;
 
 impl Drive {
     pub fn new(seed: u64, mutant: Option<Mutant>, tell: bool) -> Drive {
@@ -124,10 +124,11 @@ impl Drive {
         while self.now < calm {
             self.step(calm)?;
         }
-        // Only a swap revives who has failed for good; and senders that kept silent must be asked by somebody.
+        // Only a swap revives who has failed for good (or waits for its next try below somebody who waits for ever); and senders that kept silent must be asked by somebody.
         let mut revive: Vec<u32> = self.world.graph.nodes.keys().copied().collect();
         let silent = |node: &u32| self.world.graph.children(*node).any(|(to, _)| self.ledger.lacks(*node, to));
-        revive.retain(|node| silent(node) || self.scheduler.state(Node(*node)) == State::Failed);
+        let failed = |node: &u32| matches!(self.scheduler.state(Node(*node)), State::Failed | State::Retrying);
+        revive.retain(|node| silent(node) || failed(node));
         self.swap(self.world.graph.clone(), &revive)?;
         let late = self.now.after(HEAL_MAX);
         let calm = self.now.after(Duration::from_secs(5));
@@ -142,13 +143,16 @@ impl Drive {
     }
 
     /// The next thing that happens, or time alone.
-    fn step(&mut self, until: Time) -> Step {
+    pub fn step(&mut self, until: Time) -> Step {
         let timer = self.scheduler.next_timeout();
         let planned = self.agenda.keys().next().copied();
         match (timer, planned) {
             (Some(at), planned) if planned.is_none_or(|(then, _)| at <= then) && at <= until => {
-                // A timer may be late.
                 self.now = self.now.max(at);
+                if self.chaos && self.rng.percent(10) {
+                    // A timer may be late.
+                    self.now = later(self.now, &mut self.rng, 50);
+                }
                 self.feed(Input::Tick)
             }
             (_, Some(key)) if key.0 <= until => {
@@ -165,17 +169,17 @@ impl Drive {
         }
     }
 
-    fn plan(&mut self, in_ms: u64, happening: Happening) {
+    pub fn plan(&mut self, in_ms: u64, happening: Happening) {
         let at = later(self.now, &mut self.rng, in_ms.max(1));
         self.plan_at(at, happening);
     }
 
-    fn plan_at(&mut self, at: Time, happening: Happening) {
+    pub fn plan_at(&mut self, at: Time, happening: Happening) {
         self.sequence += 1;
         self.agenda.insert((at, self.sequence), happening);
     }
 
-    fn happen(&mut self, happening: Happening) -> Step {
+    pub fn happen(&mut self, happening: Happening) -> Step {
         match happening {
             Happening::Effect(op) => {
                 if self.world.take_effect(op) {
@@ -211,84 +215,20 @@ impl Drive {
             Happening::Pause(true) => Ok(()),
             Happening::Pause(false) => self.feed(Input::Resume),
             Happening::Again(input) => self.feed(input),
-            Happening::Back(graph) if self.chaos => self.swap(*graph, &[]),
+            Happening::Back(graph) if self.chaos && self.ledger.stop.is_none() => self.swap(*graph, &[]),
             Happening::Back(_) => Ok(()),
             Happening::Chaos => self.stir(),
         }
     }
 
-    /// Something goes wrong, or somebody does something.
-    fn stir(&mut self) -> Step {
-        if !self.chaos {
-            return Ok(());
-        }
-        self.plan(600, Happening::Chaos);
-        let node = self.somebody();
-        let faults = self.wild.fault_percent > 0;
-        match self.rng.below(20) {
-            0..=6 => {
-                let seen =
-                    self.world.graph.nodes.get(&node).is_some_and(|d| d.config.watched || d.config.poll.is_some());
-                if seen {
-                    self.note(|| format!("somebody changes {node}"));
-                    self.world.drift(node, &mut self.rng);
-                    self.notice(node);
-                }
-                Ok(())
-            }
-            7 | 8 => self.feed(Input::Changed(Node(node))),
-            // An overflow: everything, at once or one after the other.
-            9 if self.rng.below(2) == 0 => self.feed(Input::ChangedTogether((0..self.wild.slots).map(Node).collect())),
-            9 => {
-                for node in 0..self.wild.slots {
-                    self.plan(20, Happening::Changed(node));
-                }
-                Ok(())
-            }
-            10 | 11 if faults => match self.epochs.get(&node).copied() {
-                Some(epoch) => self.happen(Happening::WatchFailed { node, epoch }),
-                None => Ok(()),
-            },
-            12 => {
-                self.plan(1500, Happening::Pause(false));
-                self.happen(Happening::Pause(true))
-            }
-            13 if self.rng.percent(20) => self.crash(),
-            14 if self.rng.percent(20) => self.stop(),
-            15 | 16 => {
-                let graph = self.wild.mutate(&self.world.graph, &mut self.rng);
-                self.swap(graph, &[])
-            }
-            17 => {
-                // Somebody leaves, best in the middle of something, and is soon back.
-                self.plan(100, Happening::Back(Box::new(self.world.graph.clone())));
-                let mut graph = self.world.graph.clone();
-                let leaving = self.world.running.first().map_or(node, |running| running.op.node.0);
-                graph.nodes.remove(&leaving);
-                graph.edges.retain(|(from, to), _| *from != leaving && *to != leaving);
-                self.swap(graph, &[])
-            }
-            18 => self.swap(self.world.graph.clone(), &[]),
-            _ => self.feed(Input::Tick),
-        }
-    }
-
-    /// Whom something befalls: often the parent of one that is being applied, where most can go wrong.
-    fn somebody(&mut self) -> u32 {
-        let writing = self.world.running.iter().find(|running| running.act != Act::Check);
-        let parent = writing.and_then(|running| self.world.graph.parents(running.op.node.0).last());
-        let anybody = self.rng.below(u64::from(self.wild.slots)) as u32;
-        parent.filter(|_| self.rng.percent(60)).unwrap_or(anybody)
-    }
-
     /// The watch of a node sees that it is different, if it listens.
-    fn notice(&mut self, node: u32) {
+    pub fn notice(&mut self, node: u32) {
         if self.listening.contains(&node) {
             self.plan(if self.chaos { 100 } else { 10 }, Happening::Changed(node));
         }
     }
 
-    fn swap(&mut self, graph: Graph, revive: &[u32]) -> Step {
+    pub fn swap(&mut self, graph: Graph, revive: &[u32]) -> Step {
         self.generation += 1;
         let before = self.world.graph.clone();
         // What is not looked at any more must be looked at once: nobody else would notice what happened before.
@@ -302,53 +242,6 @@ impl Drive {
         let swap = graph.swap(&before, self.generation, &changed, owes);
         self.world.follow(graph);
         self.feed(Input::Swap(swap))
-    }
-
-    /// Power is cut. What follows is another engine on the same disk.
-    fn crash(&mut self) -> Step {
-        self.note(|| "crash".into());
-        let survivors = self.rng.below(self.journal.queued() as u64 + 1) as usize;
-        self.journal.crash(survivors);
-        self.world.crash(&mut self.rng);
-        self.scheduler = begin(&self.config, self.mutant);
-        self.ledger = Ledger::default();
-        self.epochs.clear();
-        self.listening.clear();
-        self.commit_due = false;
-        self.stopped = false;
-        self.agenda.retain(|_, happening| matches!(happening, Happening::Chaos | Happening::Pause(_)));
-        for invariant in &mut self.invariants {
-            invariant.restart();
-        }
-        self.swap(self.world.graph.clone(), &[])
-    }
-
-    /// A clean stop, and then another engine.
-    fn stop(&mut self) -> Step {
-        self.feed(Input::Stop(StopStage::Drain))?;
-        let patience = self.now.after(self.rng.up_to_ms(2000));
-        let late = self.now.after(Duration::from_secs(60));
-        while !self.stopped && self.now < late {
-            if self.now >= patience && self.ledger.stop != Some(StopStage::Cancel) {
-                self.feed(Input::Stop(StopStage::Cancel))?;
-            }
-            let next = if self.now < patience { patience } else { late };
-            self.step_without_chaos(next)?;
-        }
-        if !self.stopped {
-            return Err(self.breach("stop", "it does not stop".into()));
-        }
-        self.crash()
-    }
-
-    fn step_without_chaos(&mut self, until: Time) -> Step {
-        let chaos: Vec<_> =
-            self.agenda.iter().filter(|(_, h)| matches!(h, Happening::Chaos)).map(|(k, _)| *k).collect();
-        for key in chaos {
-            self.agenda.remove(&key);
-            self.plan_at(until.after(Duration::from_millis(1)), Happening::Chaos);
-        }
-        self.step(until)
     }
 
     /// The journal writes what it has.
@@ -377,7 +270,7 @@ impl Drive {
     }
 
     /// Hands an input over, and does what the commands say; everybody watches.
-    fn feed(&mut self, input: Input) -> Step {
+    pub fn feed(&mut self, input: Input) -> Step {
         self.turns += 1;
         if self.turns > TURNS_MAX {
             return Err(self.breach("healed", "it spins, or never heals".into()));
@@ -437,7 +330,7 @@ impl Drive {
             false => Fate::Well,
         };
         self.world.begin(op, act, fate);
-        let slow = self.chaos && self.rng.percent(10);
+        let slow = self.chaos && self.rng.percent(if act == Act::Refresh { 40 } else { 10 });
         let answer = later(self.now, &mut self.rng, if slow { 3000 } else { 60 });
         if act != Act::Check {
             let effect = self.now.0 + self.rng.below(answer.0 - self.now.0 + 1);
@@ -478,11 +371,21 @@ impl Drive {
         Ok(())
     }
 
-    fn breach(&self, invariant: &'static str, text: String) -> Breach {
-        Breach { invariant, text, story: self.story.iter().flatten().cloned().collect() }
+    pub fn breach(&self, invariant: &'static str, text: String) -> Breach {
+        let mut story: Vec<String> = self.story.iter().flatten().cloned().collect();
+        if self.story.is_some() {
+            for (node, desired) in &self.world.graph.nodes {
+                let state = self.scheduler.state(Node(*node));
+                let parents: Vec<u32> = self.world.graph.parents(*node).collect();
+                let about = if desired.config.noop { " noop" } else { "" };
+                let inputs = self.world.graph.inputs(*node);
+                story.push(format!("{node}{about}: {state:?}, parents {parents:?}, receives {inputs:?}"));
+            }
+        }
+        Breach { invariant, text, story }
     }
 
-    fn note(&mut self, text: impl FnOnce() -> String) {
+    pub fn note(&mut self, text: impl FnOnce() -> String) {
         if let Some(story) = &mut self.story {
             if story.len() == TOLD {
                 story.pop_front();
@@ -492,7 +395,7 @@ impl Drive {
     }
 }
 
-fn begin(config: &Config, mutant: Option<Mutant>) -> Scheduler {
+pub fn begin(config: &Config, mutant: Option<Mutant>) -> Scheduler {
     let scheduler = Scheduler::new(config.clone());
     match mutant {
         Some(mutant) => scheduler.with_mutant(mutant),

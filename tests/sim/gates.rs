@@ -39,7 +39,8 @@ impl Invariant for Gates {
         self.holds.insert(node, taken);
         let Command::Check(_) = command else { return Ok(()) };
         let only_watch = entry.causes.iter().eq([&Cause::Watch]);
-        let other = entry.unrepaired || entry.asked || cx.ledger.is_owed(node) || entry.config.poll.is_some();
+        let other =
+            entry.unrepaired || entry.asked || cx.ledger.is_owed(node) || entry.polled || entry.config.poll.is_some();
         let Some(rate) = entry.config.limit.filter(|_| only_watch && !other) else { return Ok(()) };
         let checks = self.by_watch.entry(node).or_default();
         checks.push(cx.now);

@@ -51,7 +51,8 @@ pub trait Invariant {
 #[macro_export]
 macro_rules! must {
     ($holds:expr, $($text:tt)*) => {
-        if !$holds {
+        let holds: bool = $holds;
+        if !holds {
             return Err(format!($($text)*));
         }
     };

@@ -1,12 +1,9 @@
 //! The books as a plain reading of the rules keeps them: from inputs and commands alone, slow and simple. The invariants compare with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use mgmt::id::{Ticket, Time};
-use mgmt::scheduler::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, Input, JournalOp, NodeConfig, Op, PortSet, StopStage, Swap,
-};
+use mgmt::scheduler::{NodeConfig, Op, StopStage};
 
 use crate::journal::Edge;
 use crate::scenario::Link;
@@ -80,7 +77,7 @@ pub struct Ledger {
     /// Operations by node, also of nodes that have left.
     pub busy: BTreeMap<u32, Busy>,
     pub edges: BTreeMap<Edge, Link>,
-    incoming: BTreeMap<u32, Vec<u32>>,
+    pub incoming: BTreeMap<u32, Vec<u32>>,
     pub owed: BTreeSet<Edge>,
     /// May have changed something when it failed: notified at its next good end.
     pub maybe: BTreeSet<Edge>,
@@ -95,7 +92,7 @@ impl Ledger {
         self.incoming.get(&node).into_iter().flatten().copied()
     }
 
-    fn children(&self, node: u32) -> Vec<(u32, Link)> {
+    pub fn children(&self, node: u32) -> Vec<(u32, Link)> {
         self.edges.range((node, 0)..=(node, u32::MAX)).map(|((_, to), link)| (*to, *link)).collect()
     }
 
@@ -126,27 +123,32 @@ impl Ledger {
 
     /// A node that is neither settled nor waits (it or a parent) for what cannot come from a noop sender.
     pub fn restless(&self) -> Option<u32> {
-        let mut calm = BTreeSet::new();
+        // …to whether it waits in vain.
+        let mut calm = BTreeMap::new();
         // Parents have lower numbers, so they come first.
         self.nodes.keys().copied().find(|&node| {
-            let is_calm = self.is_settled(node) || self.is_polled(node) || self.is_excused(node, &calm);
+            let quiet = self.is_settled(node) || self.is_polled(node);
+            let is_calm = quiet || self.is_excused(node, &calm);
             if is_calm {
-                calm.insert(node);
+                // Its poll may be due, which no input tells: then it waits in vain behind whom does.
+                let polled = self.nodes[&node].config.poll.is_some();
+                let behind = polled && self.parents(node).any(|from| calm.get(&from) == Some(&true));
+                calm.insert(node, !quiet || behind);
             }
             !is_calm
         })
     }
 
-    fn is_excused(&self, node: u32, calm: &BTreeSet<u32>) -> bool {
+    fn is_excused(&self, node: u32, calm: &BTreeMap<u32, bool>) -> bool {
         let entry = &self.nodes[&node];
         let lacks = |from: u32| self.lacks(from, node) || entry.asks.contains(&from);
         !self.busy.contains_key(&node)
             && entry.committing.is_none()
             && !self.is_failing(node)
             && (entry.watch == Watch::Ready || !entry.config.watched)
-            && self.parents(node).any(|from| !self.is_settled(from) || lacks(from))
+            && self.parents(node).any(|from| lacks(from) || calm.get(&from) == Some(&true))
             && self.parents(node).all(|from| {
-                calm.contains(&from) && (!lacks(from) || self.nodes[&from].config.noop || !self.is_settled(from))
+                calm.get(&from).is_some_and(|in_vain| !lacks(from) || self.nodes[&from].config.noop || *in_vain)
             })
     }
 
@@ -160,394 +162,5 @@ impl Ledger {
     pub fn is_failing(&self, node: u32) -> bool {
         let entry = &self.nodes[&node];
         entry.failing_op || entry.failing_watch || entry.dead
-    }
-
-    fn mark(&mut self, node: u32, cause: Cause) {
-        if let Some(entry) = self.nodes.get_mut(&node) {
-            entry.causes.insert(cause);
-        }
-    }
-
-    pub fn input(&mut self, now: Time, input: &Input) {
-        match input {
-            Input::Swap(swap) => self.swap(swap),
-            Input::WatchReady(node) => {
-                if let Some(entry) = self.nodes.get_mut(&node.0) {
-                    entry.watch = Watch::Ready;
-                    entry.watch_failures = 0;
-                    entry.failing_watch = entry.dead;
-                    entry.causes.insert(Cause::Ready);
-                }
-            }
-            Input::WatchFailed(node) => {
-                if let Some(entry) = self.nodes.get_mut(&node.0) {
-                    entry.watch = Watch::Failed;
-                    entry.failing_watch = true;
-                    entry.watch_failures += 1;
-                    entry.dead |= entry.config.retry.is_some_and(|tries| entry.watch_failures > tries);
-                    entry.causes.insert(Cause::Ready);
-                }
-            }
-            Input::Changed(node) => self.mark(node.0, Cause::Watch),
-            Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
-            Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
-            Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
-            Input::Committed(ticket) => {
-                for (_, node) in self.take_commits(|t| t <= *ticket) {
-                    self.mark(node, Cause::Again);
-                }
-            }
-            Input::CommitFailed(ticket) => {
-                for (_, node) in self.take_commits(|t| t == *ticket) {
-                    self.fail(now, node);
-                }
-            }
-            Input::Pause => self.paused = true,
-            Input::Resume => self.paused = false,
-            Input::Stop(stage) => self.stop = self.stop.max(Some(*stage)),
-            Input::Tick => {}
-        }
-    }
-
-    fn take_commits(&mut self, which: impl Fn(Ticket) -> bool) -> Vec<(Ticket, u32)> {
-        let taken: Vec<_> = self.commits.iter().filter(|(t, _)| which(**t)).map(|(t, n)| (*t, *n)).collect();
-        self.commits.retain(|t, _| !which(*t));
-        let waited = |(ticket, node): &(Ticket, u32)| {
-            self.nodes.get(node).is_some_and(|entry| entry.committing == Some(*ticket))
-        };
-        let taken: Vec<_> = taken.into_iter().filter(waited).collect();
-        for (_, node) in &taken {
-            if let Some(entry) = self.nodes.get_mut(node) {
-                entry.committing = None;
-            }
-        }
-        taken
-    }
-
-    fn swap(&mut self, swap: &Swap) {
-        self.swapped = true;
-        let old_nodes = std::mem::take(&mut self.nodes);
-        let old_edges = std::mem::take(&mut self.edges);
-        for spec in &swap.nodes {
-            let node = spec.node.0;
-            let config = swap.configs[spec.config as usize].clone();
-            let Some(mut entry) = old_nodes.get(&node).cloned() else {
-                self.nodes.insert(node, new_entry(config));
-                if let Some(busy) = self.busy.get_mut(&node) {
-                    busy.stale = true;
-                }
-                continue;
-            };
-            let old = std::mem::replace(&mut entry.config, config);
-            entry.polled |= old.poll.is_some();
-            if spec.changed || entry.dead && entry.config.rewatch {
-                entry.failures = 0;
-                entry.failing_op = false;
-                entry.retry_at = None;
-                if std::mem::take(&mut entry.dead) {
-                    entry.failing_watch = false;
-                    entry.watch_failures = 0;
-                    entry.causes.insert(Cause::Again);
-                }
-            }
-            if spec.changed {
-                entry.causes.insert(Cause::Config);
-                entry.asks.clear();
-                if let Some(busy) = self.busy.get_mut(&node) {
-                    busy.stale = true;
-                }
-            }
-            if old.noop != entry.config.noop {
-                entry.causes.insert(Cause::Config);
-                entry.asked &= !entry.config.noop;
-            }
-            if !entry.config.watched && !entry.dead {
-                entry.failing_watch = false;
-                entry.watch = Watch::Off;
-            }
-            // A commit that is waited for may be given up; if not, an apply follows and takes this mark away.
-            entry.unrepaired |= entry.committing.is_some();
-            if entry.committing.is_some() {
-                entry.causes.insert(Cause::Again);
-            }
-            self.nodes.insert(node, entry);
-        }
-        for spec in &swap.edges {
-            let edge = (spec.from.0, spec.to.0);
-            self.edges.insert(edge, Link { notify: spec.notify, sends: spec.sends.0 });
-            let kept = old_edges.get(&edge).is_some_and(|link| link.notify)
-                && old_nodes.contains_key(&edge.0)
-                && old_nodes.contains_key(&edge.1);
-            if spec.notify && spec.owed && !kept {
-                self.owed.insert(edge);
-                self.mark(edge.1, Cause::Debt);
-            }
-        }
-        self.incoming.clear();
-        for (from, to) in self.edges.keys() {
-            self.incoming.entry(*to).or_default().push(*from);
-        }
-        let edges = &self.edges;
-        self.owed.retain(|edge| edges.get(edge).is_some_and(|link| link.notify));
-        self.maybe.retain(|edge| edges.get(edge).is_some_and(|link| link.notify));
-        self.review_asks();
-    }
-
-    fn review_asks(&mut self) {
-        let mut remake = Vec::new();
-        for (node, entry) in &mut self.nodes {
-            let before = entry.asks.len();
-            entry.asks.retain(|from| self.edges.get(&(*from, *node)).is_some_and(|link| link.sends != 0));
-            remake.extend(entry.asks.iter().copied());
-            if before > 0 && entry.asks.is_empty() {
-                entry.causes.insert(Cause::Again);
-            }
-        }
-        for node in remake {
-            if let Some(entry) = self.nodes.get_mut(&node) {
-                entry.asked |= !entry.config.noop && !entry.remaking;
-            }
-        }
-    }
-
-    fn end(&mut self, op: Op) -> Option<Busy> {
-        self.busy.get(&op.node.0).filter(|busy| busy.op == op)?;
-        self.busy.remove(&op.node.0)
-    }
-
-    fn sent(&mut self, node: u32, ports: PortSet) {
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        entry.sent |= ports.0;
-        for (to, link) in self.children(node) {
-            if link.sends & ports.0 != 0 {
-                self.mark(to, Cause::Value);
-                if let Some(child) = self.nodes.get_mut(&to) {
-                    child.asks.remove(&node);
-                }
-            }
-        }
-    }
-
-    fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: PortSet) {
-        let Some(busy) = self.end(op) else { return };
-        let node = op.node.0;
-        self.sent(node, sent);
-        let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
-        let owed = self.is_owed(node);
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        if busy.stale {
-            entry.causes.insert(Cause::Again);
-            return;
-        }
-        match outcome {
-            CheckOutcome::InSync => {
-                entry.unrepaired = false;
-                if entry.config.noop || !(owed || entry.asked) {
-                    self.succeed(node);
-                } else {
-                    entry.causes.insert(Cause::Again);
-                }
-            }
-            CheckOutcome::Drifted if entry.config.noop => self.succeed(node),
-            CheckOutcome::Drifted => {
-                entry.unrepaired = true;
-                entry.causes.insert(Cause::Again);
-            }
-            CheckOutcome::Missing(senders) => {
-                entry.causes.insert(Cause::Again);
-                entry.asks = senders.iter().map(|n| n.0).collect();
-                for sender in senders {
-                    if let Some(sender) = self.nodes.get_mut(&sender.0) {
-                        sender.asked |= !sender.config.noop;
-                    }
-                }
-            }
-            CheckOutcome::Cancelled | CheckOutcome::Failed => {
-                let failed = *outcome == CheckOutcome::Failed && !busy.cancelled || timed_out;
-                entry.causes.insert(Cause::Again);
-                if failed {
-                    self.fail(now, node);
-                }
-            }
-        }
-    }
-
-    fn applied(&mut self, now: Time, op: Op, outcome: ApplyOutcome, sent: PortSet) {
-        let Some(busy) = self.end(op) else { return };
-        let node = op.node.0;
-        self.sent(node, sent);
-        let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
-        if !self.nodes.contains_key(&node) {
-            return;
-        }
-        if outcome == ApplyOutcome::Changed {
-            for (to, link) in self.children(node) {
-                self.mark(to, Cause::Parent);
-                if link.notify {
-                    self.maybe.remove(&(node, to));
-                    self.owed.insert((node, to));
-                    self.mark(to, Cause::Debt);
-                }
-            }
-        }
-        let done = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
-        if !done {
-            for (to, link) in self.children(node) {
-                if link.notify {
-                    self.maybe.insert((node, to));
-                }
-            }
-        }
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        let remaking = std::mem::take(&mut entry.remaking);
-        if !done || busy.stale {
-            entry.asked |= remaking && !entry.config.noop;
-            entry.causes.insert(Cause::Again);
-            let failed = outcome == ApplyOutcome::Failed && !busy.cancelled || timed_out;
-            if !done && failed && !busy.stale {
-                self.fail(now, node);
-            }
-            return;
-        }
-        entry.unrepaired = false;
-        self.succeed(node);
-        if remaking && !self.nodes[&node].asked {
-            for (to, _) in self.children(node) {
-                if self.nodes[&to].asks.contains(&node) {
-                    self.fail(now, to);
-                    if let Some(child) = self.nodes.get_mut(&to) {
-                        child.asks.clear();
-                    }
-                }
-            }
-        }
-    }
-
-    fn succeed(&mut self, node: u32) {
-        if let Some(entry) = self.nodes.get_mut(&node) {
-            entry.failures = 0;
-            entry.failing_op = false;
-            entry.retry_at = None;
-            if entry.config.noop {
-                entry.asked = false;
-            }
-        }
-        for (to, _) in self.children(node) {
-            if self.maybe.remove(&(node, to)) {
-                self.owed.insert((node, to));
-                self.mark(to, Cause::Debt);
-            }
-        }
-    }
-
-    /// A try is used up.
-    pub fn fail(&mut self, now: Time, node: u32) {
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        entry.causes.insert(Cause::Again);
-        if entry.dead {
-            return;
-        }
-        entry.failing_op = true;
-        entry.failures += 1;
-        entry.dead = entry.config.retry.is_some_and(|tries| entry.failures > tries);
-        entry.retry_at = Some(now.after(shortest_delay(&entry.config, entry.failures)));
-    }
-
-    pub fn command(&mut self, now: Time, command: &Command) {
-        match command {
-            Command::Watch(node) => self.watch(node.0, Watch::Starting),
-            Command::Unwatch(node) => self.watch(node.0, Watch::Off),
-            Command::Check(op) => self.begin(now, *op, Act::Check),
-            Command::Apply { op, refresh } => self.begin(now, *op, Act::Apply { refresh: *refresh }),
-            Command::Refresh(op) => self.begin(now, *op, Act::Refresh),
-            Command::Cancel(op) => {
-                if let Some(busy) = self.busy.get_mut(&op.node.0) {
-                    busy.cancelled = true;
-                }
-            }
-            Command::Journal { ticket, ops } => self.journal(*ticket, ops),
-            Command::Removed(_) | Command::Event(_) | Command::Stopped => {}
-        }
-    }
-
-    fn watch(&mut self, node: u32, watch: Watch) {
-        if let Some(entry) = self.nodes.get_mut(&node) {
-            entry.watch = watch;
-        }
-    }
-
-    fn begin(&mut self, now: Time, op: Op, act: Act) {
-        let node = op.node.0;
-        let owed = self.is_owed(node);
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        entry.committing = None;
-        let caused = !entry.causes.is_empty() || entry.unrepaired || entry.asked || owed && !entry.config.noop;
-        if act == Act::Check {
-            entry.causes.clear();
-            entry.polled = false;
-            entry.unrepaired = false;
-        } else {
-            entry.causes.remove(&Cause::Again);
-            entry.remaking = std::mem::take(&mut entry.asked);
-        }
-        let deadline = entry.config.timeout.map(|timeout| now.after(timeout));
-        self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false, caused });
-    }
-
-    fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {
-        for op in ops {
-            match op {
-                JournalOp::Intent { from, .. } => {
-                    if let (Some(ticket), Some(entry)) = (ticket, self.nodes.get_mut(&from.0)) {
-                        entry.committing = Some(ticket);
-                        self.commits.insert(ticket, from.0);
-                    }
-                }
-                JournalOp::Debt { from, to } => {
-                    self.owed.insert((from.0, to.0));
-                }
-                JournalOp::Paid { from, to } => {
-                    self.owed.remove(&(from.0, to.0));
-                }
-                // Given up while it waited: that it waits no longer shows in nothing else.
-                JournalOp::Drop { from, .. } => {
-                    if let Some(entry) = self.nodes.get_mut(&from.0) {
-                        entry.committing = None;
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn new_entry(config: NodeConfig) -> Entry {
-    Entry {
-        config,
-        causes: BTreeSet::from([Cause::New]),
-        polled: false,
-        unrepaired: false,
-        committing: None,
-        watch: Watch::Off,
-        failing_op: false,
-        failing_watch: false,
-        dead: false,
-        failures: 0,
-        watch_failures: 0,
-        retry_at: None,
-        sent: 0,
-        asks: BTreeSet::new(),
-        asked: false,
-        remaking: false,
-    }
-}
-
-/// No try comes sooner.
-fn shortest_delay(config: &NodeConfig, failures: u32) -> Duration {
-    match config.backoff {
-        Backoff::Constant => config.delay,
-        Backoff::Exponential { max, jitter } => {
-            let full = config.delay.saturating_mul(1 << (failures - 1).min(20)).min(max);
-            if jitter { full / 2 } else { full }
-        }
     }
 }

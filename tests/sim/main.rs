@@ -3,6 +3,8 @@
 //! `SEEDS=20000 cargo test --release --test sim` runs many; `SEED=n` runs one and tells its end.
 
 mod blocked;
+mod books;
+mod chaos;
 mod convergence;
 mod dirty_by_cause;
 mod drive;

@@ -1,5 +1,6 @@
 //! Tries: separate for operations and the watch, delayed, refilled by a success, never used up by a cancellation (section 5.6; R9, S07).
 
+use mgmt::id::Node;
 use mgmt::scheduler::{Command, Event, State};
 
 use crate::invariant::{Cx, Invariant, Verdict, begun};
@@ -34,8 +35,8 @@ impl Invariant for Retry {
 
     fn after(&mut self, cx: &Cx) -> Verdict {
         for (node, entry) in &cx.ledger.nodes {
-            let dead = cx.scheduler.state(mgmt::id::Node(*node)) == State::Failed;
-            let busy = cx.ledger.busy.contains_key(node);
+            let state = cx.scheduler.state(Node(*node));
+            let (dead, busy) = (state == State::Failed, state == State::Running);
             must!(busy || dead == entry.dead, "{node}: failed for good: {dead}, after {} tries", entry.failures);
         }
         Ok(())

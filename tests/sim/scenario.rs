@@ -138,7 +138,10 @@ impl Wild {
                 }
                 3 => {
                     if let Some(desired) = graph.nodes.get_mut(&node) {
-                        desired.config = self.config(rng);
+                        match rng.percent(50) {
+                            true => desired.config = self.config(rng),
+                            false => desired.config.noop ^= self.noop_percent > 0,
+                        }
                     }
                 }
                 4 => self.wire(&mut graph, node, rng),

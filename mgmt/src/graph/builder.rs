@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::problem::{Problem, Problems};
+use crate::graph::validate::validate;
 use crate::resource::{Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
 
 /// A graph under construction: resources are added, and what they are told of one another becomes edges.
@@ -143,16 +144,21 @@ impl Graph {
     /// The graph as data. Sends have become edges too.
     ///
     /// # Errors
-    /// What is wrong with how it was built. ([`validate`](crate::graph::validate) finds the rest.)
+    /// What is wrong with how it was built, and then all else that is wrong. (A graph that was built right may still be refused by
+    /// [`validate`](crate::graph::validate).)
     pub fn finish(mut self) -> Result<GraphConfig, Problems> {
-        Problems(self.problems).into_result()?;
         for link in &self.config.links {
             for (from, _) in &link.sources {
                 let origin = link.wire.origin.clone();
                 self.config.edges.push(Edge { from: *from, to: link.to, notify: false, origin });
             }
         }
-        Ok(self.config)
+        if self.problems.is_empty() {
+            return Ok(self.config);
+        }
+        // It will not get as far as `validate`, and all that is wrong is told at once.
+        let rest = validate(&self.config).err().unwrap_or_default();
+        Err(Problems([self.problems, rest.0].concat()))
     }
 }
 

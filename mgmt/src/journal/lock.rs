@@ -1,15 +1,13 @@
 //! One process a prefix.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, OFlags, flock};
-use rustix::io::Errno;
-
 use super::error::JournalError;
+use crate::sys::fs::NOFOLLOW;
 
 /// A holder that is just ending (killed, its descriptors not closed yet) is waited for that long: tries, and the pause between them.
 const TRIES: u32 = 20;
@@ -26,22 +24,21 @@ impl Lock {
     pub(super) fn take(prefix: &Path) -> Result<Lock, JournalError> {
         let path = prefix.join("journal.lock");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
-        let flags = OFlags::NOFOLLOW.bits().cast_signed();
         let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags);
+        options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NOFOLLOW);
         let mut file = options.open(&path).map_err(|source| fail("open", source))?;
         let mut tries = TRIES;
         loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            match file.try_lock() {
                 Ok(()) => break,
-                Err(Errno::WOULDBLOCK) if tries > 0 => {
+                Err(TryLockError::WouldBlock) if tries > 0 => {
                     tries -= 1;
                     std::thread::sleep(PAUSE);
                 }
-                Err(Errno::WOULDBLOCK) => {
+                Err(TryLockError::WouldBlock) => {
                     return Err(JournalError::Locked { prefix: prefix.to_owned(), pid: read_pid(&mut file) });
                 }
-                Err(error) => return Err(fail("lock", io::Error::from(error))),
+                Err(TryLockError::Error(error)) => return Err(fail("lock", error)),
             }
         }
         // Only for the message to others: the lock holds without it, also on a full disk.

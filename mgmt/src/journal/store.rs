@@ -7,9 +7,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
-use rustix::fs::OFlags;
 
 use crate::id::ResourceId;
+use crate::sys::fs::NOFOLLOW;
 use crate::sys::rng;
 
 use super::backend::{Backend, Fault, Step};
@@ -210,8 +210,7 @@ fn into_io(error: redb::Error) -> io::Error {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
+    OpenOptions::new().read(true).write(true).custom_flags(NOFOLLOW).open(path)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -163,7 +163,9 @@ impl<T, V> Refuses for &Take<T, V> {
 #[macro_export]
 macro_rules! __takes {
     ($method:ident, $field:ty, $argument:expr, $none:expr, $join:ident) => {{
-        use $crate::resource::private::{Refuses as _, Take, Takes as _};
+        use $crate::resource::private::Take;
+        // Together: there are types of which one of the two is never asked.
+        use $crate::resource::private::either::*;
         let none = $none;
         none.$join(|| (&Take::<$field, $field>::NEW).$method($argument))
             .$join(|| (&Take::<$field, ::std::string::String>::NEW).$method($argument))

@@ -1,5 +1,8 @@
 //! For the code that the derive makes.
 
-pub use crate::resource::field::{
-    Not, Probe, Refuses, Take, Takes, WithDefault, WithoutDefault, default, equal_options, output,
-};
+pub use crate::resource::field::{Not, Probe, Take, WithDefault, WithoutDefault, default, equal_options, output};
+
+/// Whether a field takes a type.
+pub mod either {
+    pub use crate::resource::field::{Refuses, Takes};
+}

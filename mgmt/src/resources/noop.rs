@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
-use crate::Resource;
 use crate::resource::{ApplyCx, CheckCx, Converge, Result};
+use mgmt_macros::Resource;
 
 /// Nothing to do: always in sync. Useful as an anchor for edges, and to measure the engine.
 #[derive(Resource, Clone, Debug, PartialEq)]

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Converge, Result, Watch, WatchCx, WatchEvent};
 use crate::resources::seconds::Seconds;
 use crate::resources::unfold::unfold;
+use mgmt_macros::Resource;
 
 /// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
 /// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again.

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 
-use crate::Resource;
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Output, Result};
+use mgmt_macros::Resource;
 
 /// Passes a value on: what is set, or received, is sent. A named point between senders and receivers, for example between graphs given as data.
 #[derive(Resource, Clone, Debug, PartialEq)]

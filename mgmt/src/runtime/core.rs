@@ -48,6 +48,8 @@ pub(crate) struct Core {
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     /// Kinds whose checks took long in the loop: they get a task of their own.
     pub(crate) slow: HashSet<&'static str>,
+    /// Checks that begin when the watch, which was begun anew for what they check, listens.
+    pub(crate) held: HashMap<u32, (Op, Arc<dyn AnyResource>)>,
     /// How often in a row a resource has said that the world is just changing.
     pub(crate) outdated: HashMap<u32, usize>,
     pub(crate) stopped: bool,
@@ -143,7 +145,7 @@ impl Core {
         }
     }
 
-    /// The same for a resource with what it received. Nothing is missed: who calls this checks it right after.
+    /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
         let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(resource))));
         let watch = resource.watch(&cx);
@@ -185,7 +187,11 @@ impl Core {
 
     pub(crate) fn seen(&mut self, seen: Seen) {
         match seen {
-            Seen::Ready(node) => self.handle(Input::WatchReady(node)),
+            Seen::Ready(node) => match self.held.remove(&node.0) {
+                // It sees whatever was changed before.
+                Some((op, resource)) => self.check_now(op, resource),
+                None => self.handle(Input::WatchReady(node)),
+            },
             Seen::Changed(node) => self.handle(Input::Changed(node)),
             Seen::Failed(node, error) => {
                 self.errors.insert(node.0, error);

@@ -263,6 +263,7 @@ pub(crate) fn assemble(
         done,
         committed,
         slow: Default::default(),
+        held: Default::default(),
         outdated: Default::default(),
         stopped: false,
     };

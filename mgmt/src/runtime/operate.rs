@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
+use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
 use crate::runtime::core::{Core, Found};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
@@ -93,6 +93,18 @@ impl Core {
                 return self.checked(op, CheckOutcome::Failed, PortSet(0));
             }
         };
+        if self.watches.is_starting(op.node) {
+            let began = self.clock.now();
+            self.ops.insert(op.node.0, RunningOp { op, began, what: "watch", cancel: None });
+            self.held.insert(op.node.0, (op, resource));
+            return;
+        }
+        self.check_now(op, resource);
+    }
+
+    /// Its watch listens.
+    pub(crate) fn check_now(&mut self, op: Op, resource: Arc<dyn AnyResource>) {
+        self.ops.remove(&op.node.0);
         let operation = Arc::new(self.operation(op.node, Arc::clone(&resource)));
         let future = resource.check(CheckCx::new(Arc::clone(&operation)));
         self.run(op, "check", operation, future, Outcome::Check);
@@ -177,7 +189,19 @@ impl Core {
         });
     }
 
+    /// The check that waits for a watch, if there is one, comes to nothing.
+    fn give_up_held(&mut self, node: Node) {
+        if let Some((op, _)) = self.held.remove(&node.0) {
+            self.ops.remove(&node.0);
+            self.errors.insert(node.0, CANCELLED.to_owned());
+            self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+        }
+    }
+
     pub(crate) fn cancel(&mut self, op: Op) {
+        if self.held.get(&op.node.0).is_some_and(|(held, _)| *held == op) {
+            return self.give_up_held(op.node);
+        }
         if let Some(running) = self.ops.get_mut(&op.node.0).filter(|running| running.op == op) {
             // If it is gone, the operation has just ended, and says so.
             if let Some(cancel) = running.cancel.take() {

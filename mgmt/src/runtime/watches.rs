@@ -140,6 +140,11 @@ impl Watches {
         self.watching.contains_key(&node.0)
     }
 
+    /// Whether a resource is watched, but not all of its watch listens yet.
+    pub(crate) fn is_starting(&self, node: Node) -> bool {
+        self.watching.get(&node.0).is_some_and(|watching| watching.unready > 0)
+    }
+
     /// When the next interval is over.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         self.timers.peek().map(|Reverse((due, ..))| *due)

@@ -44,9 +44,7 @@ impl Scheduler {
     /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for parents that do.
     pub(super) fn is_excused(&self, i: u32) -> bool {
         let node = &self.nodes[i as usize];
-        let waits = node.unsent > 0 || node.any(ASKING) || node.unsettled_parents > 0;
-        if !waits
-            || node.phase() != Phase::Idle
+        if node.phase() != Phase::Idle
             || !node.all(PRESENT | WATCH_READY)
             || node.any(FAILING | LIMITED)
             || node.bad_parents > 0
@@ -54,14 +52,20 @@ impl Scheduler {
             return false;
         }
         let asked = self.rare(i).map_or(&[][..], |rare| &rare.asked[..]);
-        self.edges.parents(i).all(|e| {
+        let mut in_vain = node.unsent > 0 || node.any(ASKING);
+        for e in self.edges.parents(i) {
             let from = self.edges.from(e);
             let parent = &self.nodes[from as usize];
             let lacking = self.edges.sends(e).0 & !parent.sent.0 != 0 || asked.contains(&from);
-            parent.any(CALM) && (!lacking || parent.any(NOOP | EXCUSED))
-        })
+            if !parent.any(CALM) || lacking && !parent.any(NOOP | EXCUSED) {
+                return false;
+            }
+            in_vain |= parent.any(EXCUSED);
+        }
+        in_vain
     }
 
+    /// Nothing but its poll has it run, and it has found nothing yet: no activity.
     pub(super) fn is_looked_at_by_poll(&self, i: u32) -> bool {
         let node = &self.nodes[i as usize];
         let causes = node.causes();

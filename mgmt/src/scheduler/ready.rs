@@ -102,10 +102,14 @@ impl Scheduler {
         node.put(BY_WATCH, causes == DIRTY_WATCH);
         node.put(BY_POLL, causes == DIRTY_POLL);
         node.clear(DIRTY | DRIFTED);
+        // It was not settled and is not now; calm it can only be for its poll.
+        let may_be_calm = node.any(CALM | BY_POLL);
         self.running += 1;
         self.arm_timeout(i);
         self.commands.push_back(Command::Check(Op { node: Node(i), number }));
-        self.settle(i);
+        if may_be_calm {
+            self.settle(i);
+        }
     }
 
     /// An operation must not take longer than the node's timeout.

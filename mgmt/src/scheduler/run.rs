@@ -46,6 +46,9 @@ impl Scheduler {
                     self.nodes[i as usize].set(DRIFTED);
                     self.succeed(i);
                     self.end_run(i);
+                } else if cancelled {
+                    // Its watch had failed by then: what it saw may be long past.
+                    self.run_again(i);
                 } else {
                     self.begin_repair(i, false);
                 }
@@ -102,7 +105,7 @@ impl Scheduler {
         let node = &mut self.nodes[i as usize];
         let remake = node.any(REMAKE);
         node.put(REMAKE_TAKEN, remake);
-        node.clear(REMAKE);
+        node.clear(REMAKE | CANCELLED | TIMED_OUT);
         node.op = op.number;
         node.go(if refresh { Phase::Refreshing } else { Phase::Applying });
         self.arm_timeout(i);

@@ -105,7 +105,7 @@ impl Scheduler {
     }
 
     /// Takes what happened, and decides what follows; `poll` until it gives `None` afterwards. Time never runs backwards: an earlier
-    /// `now` than the one before counts as the one before.
+    /// `now` than the one before counts as the one before. After a stop, a new graph is ignored.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         self.fire_timers();

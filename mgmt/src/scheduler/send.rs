@@ -80,10 +80,13 @@ impl Scheduler {
         if !self.nodes[i as usize].any(ASKING) {
             return;
         }
+        let was_made = !self.nodes[sender as usize].any(NOOP);
         let rare = self.rare_mut(i);
         let Some(at) = rare.asked.iter().position(|s| *s == sender) else { return };
         rare.asked.remove(at);
-        rare.answered.push(sender);
+        if was_made {
+            rare.answered.push(sender);
+        }
         if rare.asked.is_empty() {
             self.stop_asking(i);
         }

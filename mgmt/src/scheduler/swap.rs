@@ -41,12 +41,17 @@ impl Scheduler {
         let slots = named.max(self.nodes.len());
         self.nodes.resize(slots, NodeData::absent());
         self.unpark_all();
+        let mut stay = 0;
         for spec in &specs {
-            self.nodes[spec.node.index()].set(SEEN);
+            let node = &mut self.nodes[spec.node.index()];
+            node.set(SEEN);
+            stay += usize::from(node.any(PRESENT));
         }
-        for i in 0..slots as u32 {
-            if self.nodes[i as usize].any(PRESENT) && !self.nodes[i as usize].any(SEEN) {
-                self.remove(i);
+        if stay < before {
+            for i in 0..slots as u32 {
+                if self.nodes[i as usize].any(PRESENT) && !self.nodes[i as usize].any(SEEN) {
+                    self.remove(i);
+                }
             }
         }
         let mut differences = Differences { old: std::mem::replace(&mut self.configs, configs), last: None };
@@ -66,9 +71,12 @@ impl Scheduler {
         self.recount();
         self.reblock();
         for spec in &specs {
-            self.nodes[spec.node.index()].clear(SEEN);
-            self.lift_limit(spec.node.0);
-            self.update(spec.node.0);
+            let node = &mut self.nodes[spec.node.index()];
+            node.clear(SEEN);
+            if !node.any(SETTLED) {
+                self.lift_limit(spec.node.0);
+                self.update(spec.node.0);
+            }
         }
         self.generation = Some(generation);
         self.flush_journal();
@@ -76,7 +84,7 @@ impl Scheduler {
             generation,
             added,
             changed,
-            removed: (before + added as usize - specs.len()) as u32,
+            removed: (before - stay) as u32,
             kept: specs.len() as u32 - added - changed,
         }));
     }
@@ -319,9 +327,11 @@ impl Scheduler {
                 self.nodes[to].set(TAKEN);
             }
         }
-        for i in 0..self.nodes.len() as u32 {
-            if self.nodes[i as usize].any(ASKING) {
-                self.review_asking(i);
+        if self.convergence.missing > 0 {
+            for i in 0..self.nodes.len() as u32 {
+                if self.nodes[i as usize].any(ASKING) {
+                    self.review_asking(i);
+                }
             }
         }
     }

@@ -177,7 +177,8 @@ async fn graphs_come_through_a_channel() {
         g.finish().unwrap()
     };
     let (sender, gapi) = channel();
-    let (_, started) = tokio::join!(async { sender.send(graph("1")).await.unwrap() }, Run::start(Engine::builder().gapi(gapi)));
+    let (_, started) =
+        tokio::join!(async { sender.send(graph("1")).await.unwrap() }, Run::start(Engine::builder().gapi(gapi)));
     let mut run = started;
     assert_eq!(run.converged().await, list("swapped, drifted a, applied a, converged"));
     within(sender.send(graph("2"))).await.unwrap();

@@ -18,7 +18,9 @@ async fn parents_settle_first_and_nothing_else_happens() {
     let mut run = Run::with(g, |builder| builder.running_max(1)).await;
     assert_eq!(
         run.converged().await,
-        list("swapped, drifted top, applied top, drifted left, applied left, in sync right, drifted bottom, applied bottom, converged")
+        list(
+            "swapped, drifted top, applied top, drifted left, applied left, in sync right, drifted bottom, applied bottom, converged"
+        )
     );
     let done: Vec<_> = desk.log().into_iter().filter(|entry| !entry.starts_with("watch")).collect();
     assert_eq!(

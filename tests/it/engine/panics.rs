@@ -110,7 +110,12 @@ async fn a_panic_in_a_map_is_a_failure_of_the_receiver() {
     desk.put("a", "not a number");
     let mut g = Graph::new("map");
     let a = g.add(desk.probe("a"));
-    g.add(desk.probe("b").want(a.made().map(|text| format!("{}", text.parse::<u8>().unwrap()))).retry(-1).delay(Duration::from_millis(1)));
+    g.add(
+        desk.probe("b")
+            .want(a.made().map(|text| format!("{}", text.parse::<u8>().unwrap())))
+            .retry(-1)
+            .delay(Duration::from_millis(1)),
+    );
     g.add(desk.probe("other").want("x"));
     let mut run = Run::new(g).await;
     let (who, why, _) = failure(&mut run).await;
@@ -143,7 +148,7 @@ async fn a_panic_in_the_graphs_closure_is_a_refused_graph() {
         EventKind::Rejected { problems } => Some(problems.clone()),
         _ => None,
     });
-    assert_eq!(why.await, "panicked: two is not allowed");
+    assert_eq!(why.await, "no graph: panicked: two is not allowed");
     desk.touch("a", "broken");
     run.until("applied a").await;
     assert_eq!(desk.real("a"), "1");

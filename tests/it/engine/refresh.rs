@@ -6,7 +6,7 @@ use std::time::Duration;
 use mgmt::prelude::*;
 
 use crate::kit::run::list;
-use crate::kit::{Act, Desk, Op, Run};
+use crate::kit::{Act, Desk, Op, Run, within};
 
 /// `a` notifies `b`.
 fn pair(desk: &Desk, b: impl FnOnce(crate::kit::probe::ProbeBuilder) -> crate::kit::probe::ProbeBuilder) -> Graph {
@@ -172,8 +172,11 @@ async fn a_debt_along_an_edge_that_is_gone_is_gone() {
     g.add(desk.probe("a").want("x"));
     g.add(desk.probe("b"));
     run.engine.swap(g.finish().unwrap()).await.unwrap();
-    run.converged().await;
+    within(run.engine.converged()).await.unwrap();
     run.engine.swap(pair(&desk, |b| b).finish().unwrap()).await.unwrap();
+    within(run.engine.converged()).await.unwrap();
+    desk.wake("b");
+    run.until("in sync b").await;
     run.converged().await;
     assert_eq!(desk.count("refresh b"), 0);
     run.stop().await;

@@ -1,5 +1,7 @@
 //! What goes wrong at a start is returned, and nothing runs.
 
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mgmt::Engine;
@@ -7,6 +9,7 @@ use mgmt::gapi::{Gapi, GapiData, GapiError};
 use mgmt::prelude::*;
 use mgmt::runtime::EngineError;
 
+use crate::kit::probe::Probe;
 use crate::kit::{Desk, Run, within};
 
 fn graph(desk: &Desk) -> GraphConfig {
@@ -102,17 +105,21 @@ async fn a_start_that_waits_for_its_first_graph_can_be_given_up() {
 
 #[tokio::test]
 async fn without_a_prefix_nothing_is_left_behind() {
-    let temp = |dir: std::path::PathBuf| {
-        std::fs::read_dir(dir).unwrap().filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect::<Vec<_>>()
-    };
-    let mut g = Graph::new("saved");
-    let password = g.add(Password::new("p").saved(true));
     let desk = Desk::new();
-    g.add(desk.probe("length").want(password.password().map(|password| password.expose().len().to_string())));
-    let mut run = Run::new(g).await;
+    let (key, place) = (desk.key.clone(), Arc::new(Mutex::new(PathBuf::new())));
+    let seen = Arc::clone(&place);
+    let gapi = mgmt::native(move |g, cx| {
+        *seen.lock().unwrap() = cx.prefix().to_owned();
+        let password = g.add(Password::new("p").saved(true));
+        let length = password.password().map(|password| password.expose().len().to_string());
+        g.add(Probe::new("length", &key).want(length));
+        Ok(())
+    });
+    let mut run = Run::start(Engine::builder().gapi(gapi)).await;
     run.converged().await;
     assert_eq!(desk.real("length"), "24");
+    let place = place.lock().unwrap().clone();
+    assert!(place.is_dir(), "{}", place.display());
     run.stop().await;
-    let left = temp(std::env::temp_dir()).into_iter().filter(|name| name.starts_with("mgmt-") && name.len() == 21);
-    assert_eq!(left.count(), 0);
+    assert!(!place.exists(), "{}", place.display());
 }

@@ -184,7 +184,9 @@ async fn what_a_command_says_is_written_to_a_file() {
     let words = g.add(Exec::new("words").cmd("printf 'one two'").shell("/bin/sh"));
     let value = g.add(Value::new("passed on").value(words.stdout()));
     g.add(File::new(path("words")).content(words.stdout().map(|words| words.to_uppercase())));
-    g.add(File::new(path("passed")).content(value.value().zip(words.stderr()).map(|(out, err)| format!("{out}|{err}"))));
+    g.add(
+        File::new(path("passed")).content(value.value().zip(words.stderr()).map(|(out, err)| format!("{out}|{err}"))),
+    );
     let mut run = Run::new(g).await;
     run.converged().await;
     assert_eq!(std::fs::read_to_string(path("words")).unwrap(), "ONE TWO");

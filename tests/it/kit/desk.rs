@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use mgmt::resource::{Error, Result, WatchEvent};
+use mgmt::resource::{CheckCx, Error, Result, WatchEvent};
 use tokio::sync::{Semaphore, mpsc};
 
 use super::probe::{Probe, ProbeBuilder};
@@ -37,6 +37,8 @@ pub enum Act {
     Hold(Gate),
     /// Waits at a gate, and keeps its thread.
     BlockAt(Gate),
+    /// Waits at a gate, on a thread for work that blocks: it can't be cut short.
+    Thread(Gate),
     /// Changes nothing after all.
     Unchanged,
     /// Sends nothing.
@@ -118,6 +120,7 @@ impl Desk {
     }
 
     /// A probe on this desk. Unless it is told what it should be, whatever is there is right.
+    #[track_caller]
     pub fn probe(&self, name: &str) -> ProbeBuilder {
         Probe::new(name, &self.key)
     }
@@ -263,7 +266,7 @@ impl Shared {
     }
 
     /// An operation: noted, and whatever is planned for it.
-    pub async fn act(&self, name: &str, op: Op) -> Result<Then> {
+    pub async fn act(&self, cx: &CheckCx, name: &str, op: Op) -> Result<Then> {
         self.note(format!("{} {name}", format!("{op:?}").to_lowercase()));
         {
             let mut books = self.books();
@@ -297,6 +300,10 @@ impl Shared {
             }
             Some(Act::BlockAt(gate)) => {
                 gate.block();
+                Ok(Then::GoOn)
+            }
+            Some(Act::Thread(gate)) => {
+                cx.look(move |_| gate.block()).await;
                 Ok(Then::GoOn)
             }
             Some(Act::Unchanged) => Ok(Then::Unchanged),

@@ -45,7 +45,7 @@ impl Converge for Probe {
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let desk = self.shared();
-        let then = desk.act(&self.name, Op::Check).await?;
+        let then = desk.act(cx, &self.name, Op::Check).await?;
         let real = desk.real(&self.name);
         match &self.want {
             Some(want) if *want != real => return Ok(Some(Change::new("value", real, want))),
@@ -59,7 +59,7 @@ impl Converge for Probe {
 
     async fn apply(&self, cx: &ApplyCx, drift: Change) -> Result<()> {
         let desk = self.shared();
-        let then = desk.act(&self.name, Op::Apply).await?;
+        let then = desk.act(cx, &self.name, Op::Apply).await?;
         desk.set(&self.name, &drift.to);
         if matches!(then, Then::Unchanged) {
             cx.unchanged();
@@ -68,8 +68,8 @@ impl Converge for Probe {
         Ok(())
     }
 
-    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
-        let then = self.shared().act(&self.name, Op::Refresh).await?;
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let then = self.shared().act(cx, &self.name, Op::Refresh).await?;
         Ok(!matches!(then, Then::Unchanged))
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx};
 use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
@@ -12,6 +11,7 @@ use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::resources::seconds::Seconds;
 use crate::sys::process::{Leftovers, run, signal_by_name};
+use mgmt_macros::Resource;
 
 /// Runs a command.
 ///

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Resource;
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
 use crate::resources::file::apply::Work;
 use crate::resources::file::check::Look;
@@ -19,6 +18,7 @@ use crate::resources::file::seen::Seen;
 use crate::resources::file::stop::StopOnDrop;
 use crate::resources::file::wanted::{Origin, What};
 use crate::sys::fs::{FsError, WriteFs};
+use mgmt_macros::Resource;
 
 /// Whether something is to be at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

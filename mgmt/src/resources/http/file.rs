@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Error, Result, Uid};
 use crate::resources::http::path::plain;
 use crate::resources::http::table::{Entry, Place, Source, Table};
 use crate::sys::fs::normal_form;
+use mgmt_macros::Resource;
 
 /// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
 ///

@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::Resource;
 use crate::resource::{
     ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Secret, Uid, Watch, WatchCx, WatchEvent,
 };
@@ -18,6 +17,7 @@ use crate::resources::http::table::{Entry, Table};
 use crate::resources::seconds::Seconds;
 use crate::resources::unfold::unfold;
 use crate::sys::fs::normal_form;
+use mgmt_macros::Resource;
 
 /// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and `HEAD` requests.
 ///

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Result, digest_of};
 use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::priority::Priority;
+use mgmt_macros::Resource;
 
 /// Says something: once in the life of the process, again when it is another text, and at each refresh.
 ///

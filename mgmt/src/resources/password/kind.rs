@@ -3,13 +3,13 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::Resource;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret};
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
 use crate::sys::fs::{Attributes, WriteOptions};
 use crate::sys::rng;
 use crate::sys::task::blocking;
+use mgmt_macros::Resource;
 
 /// The work factor of bcrypt: 2 to the power of this.
 const COST: u32 = 10;

@@ -140,6 +140,18 @@ fn an_operation_that_ends_well_after_its_timeout_has_ended_well() {
 }
 
 #[test]
+fn an_apply_after_a_check_that_was_too_slow_is_an_operation_of_its_own() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { timeout: Some(ms(500)), ..plain() });
+    bed.swap(&[0], &[], &[]);
+    assert_eq!(bed.pass(ms(600)), ["cancel 0"]);
+    assert_eq!(bed.drifted(0), ["apply 0"]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Cancelled), ["check 0"], "cancelled by nobody we know: no try");
+    assert_eq!(bed.drifted(0), ["apply 0"]);
+    assert_eq!(bed.pass(ms(500)), ["cancel 0"]);
+}
+
+#[test]
 fn each_operation_of_a_run_has_the_whole_timeout() {
     let mut bed = Bed::new();
     bed.configure(0, NodeConfig { timeout: Some(ms(500)), ..plain() });

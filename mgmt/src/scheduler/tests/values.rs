@@ -115,6 +115,19 @@ fn who_asks_a_noop_sender_waits_and_the_graph_converges() {
 }
 
 #[test]
+fn who_asks_a_noop_sender_may_ask_again_and_again() {
+    let mut bed = Bed::new();
+    bed.configure(0, noop());
+    bed.swap(&[0, 1], &[], &[sends(0, 1, 1)]);
+    bed.checked_sending(0, CheckOutcome::InSync, 1);
+    for _ in 0..3 {
+        assert_eq!(bed.checked(1, CheckOutcome::Missing(vec![Node(0)])), [""; 0]);
+        bed.changed(0);
+        assert_eq!(bed.checked_sending(0, CheckOutcome::InSync, 1), ["check 1"], "it has changed by itself");
+    }
+}
+
+#[test]
 fn who_asks_a_node_that_sends_it_nothing_has_failed() {
     let mut bed = Bed::new();
     bed.swap(&[0, 1], &[], &[edge(0, 1)]);

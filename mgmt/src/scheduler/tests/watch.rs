@@ -64,6 +64,16 @@ fn drift_found_by_a_cancelled_check_is_not_applied() {
 }
 
 #[test]
+fn drift_found_by_a_cancelled_check_is_not_applied_either_when_the_watch_is_back() {
+    let mut bed = watched();
+    bed.ready(0);
+    failed(&mut bed);
+    bed.pass(ms(100));
+    bed.ready(0);
+    assert_eq!(bed.drifted(0), ["check 0"], "nobody watched between: it looks again");
+}
+
+#[test]
 fn an_apply_is_left_to_end_when_its_watch_fails() {
     let mut bed = watched();
     bed.ready(0);

@@ -37,5 +37,5 @@ pub use same::FileKey;
 pub use stat::{FileKind, Stat};
 pub use temp::is_temporary_name;
 pub use tree::{Tree, TreeEntry};
-pub use walk::Links;
+pub use walk::{Links, NOFOLLOW};
 pub use write::{Content, Replace, WriteFs, WriteOptions, Written};

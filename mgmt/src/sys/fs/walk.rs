@@ -260,3 +260,6 @@ fn joined(names: &[OsString]) -> PathBuf {
     }
     PathBuf::from(OsString::from_vec(bytes))
 }
+
+/// The flag of `open` that refuses a symlink, for `OpenOptionsExt::custom_flags`.
+pub const NOFOLLOW: i32 = OFlags::NOFOLLOW.bits().cast_signed();

@@ -3,8 +3,7 @@
 use serde_json::{Map, json};
 
 use super::harness::{Bench, problem};
-use crate::graph::Graph;
-use crate::resource::{Accepts, Converge, Declare, FieldReader, Kind, Resource, Secret, Sent, Uid};
+use crate::resource::{Accepts, Converge, Declare, FieldReader, Kind, NodeRef, Resource, Secret, Sent, Uid};
 use crate::resources::file::{Content, File, FileBuilder, FileState};
 
 fn path_of(file: FileBuilder) -> Vec<Uid> {
@@ -212,8 +211,7 @@ fn a_content_takes_texts_bytes_and_secrets_and_other_fields_no_secret() {
 
 #[test]
 fn an_output_is_wired_to_a_content_and_can_be_recalled_by_its_digest() {
-    let mut graph = Graph::new("test");
-    let one = graph.add(File::new("/one"));
+    let one = FileBuilder::handle(NodeRef { graph: 1, index: 0 });
     let (two, draft) = File::new("/two").content(one.full_path().map(|path| format!("{path}\n"))).mode(0o600).finish();
     assert_eq!(two.validate(), Ok(()), "the content is not there yet");
     let [(field, wire)] = &draft.wires[..] else { panic!("one wire: {draft:?}") };

@@ -40,7 +40,6 @@ impl Core {
             // Attributes decide whether what is below can be looked at.
             Some(child) if what.entry || what.attributes => {
                 self.mark_subtree(child);
-                self.queue_links_below(child);
                 self.queue(child, true);
             }
             Some(child) => self.mark_own(child),
@@ -72,17 +71,16 @@ impl Core {
         }
     }
 
-    /// A mount came, went or changed at these places.
+    /// A mount came, went or changed at these places; without any, something was unmounted and mounted again.
     pub(super) fn remounted(&mut self, places: &[Vec<u8>]) {
-        if self.trie.dotdots > 0 {
-            // Some node may stand for one of the places without being spelled like it.
+        // A name may stand for one of the places without being spelled like it.
+        if self.trie.dotdots > 0 || places.is_empty() {
             self.queue(ROOT, true);
         }
         for place in places {
             let (id, left) = self.trie.deepest(place);
             if left == 0 {
                 self.mark_changed(id);
-                self.queue_links_below(id);
                 self.queue(id, true);
             } else if left == 1 {
                 self.mark_upwards(id);

@@ -31,7 +31,8 @@ impl Mounts {
         Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false })
     }
 
-    /// Waits for a change and tells the places where something was mounted, unmounted or mounted differently.
+    /// Waits for a change and tells the places where something was mounted, unmounted or mounted differently. None, if
+    /// the table is again as it was: the numbers of mounts are used again.
     pub(super) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Vec<u8>>>> {
         let Self { ready, lines, is_waited_for } = self;
         let answer = ready.poll_read(cx, |fd| {

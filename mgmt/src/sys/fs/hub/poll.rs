@@ -85,7 +85,6 @@ impl Core {
                 self.mark_subtree(child);
                 self.mark_own(id);
                 self.mark_upwards(id);
-                self.queue_links_below(child);
                 self.queue(child, true);
             }
         }
@@ -101,7 +100,6 @@ impl Core {
         }
         if before.map(|own| own.as_entry(true)) != own.map(|own| own.as_entry(true)) {
             self.mark_subtree(id);
-            self.queue_links_below(id);
             self.queue(id, true);
         }
         if listed_before != listing {

@@ -92,3 +92,33 @@ fn is_fresh((seconds, nanos): (i64, u32)) -> bool {
         Err(ahead) => ahead.duration() < COARSE,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_just_written_will_seem_changed_once_more() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("f");
+        let bytes = path.as_os_str().as_encoded_bytes();
+        // On a busy machine it may have aged before it is looked at.
+        let young = (0..1000).find_map(|_| {
+            std::fs::write(&path, "").expect("a written file");
+            let seen = stat(bytes, false).expect("a file").signature;
+            seen.is_fresh.then_some(seen)
+        });
+        let young = young.expect("a file that is seen when it is young");
+        std::thread::sleep(2 * COARSE);
+        let old = stat(bytes, false).expect("a file").signature;
+        assert_ne!(young, old);
+        assert_eq!(old, stat(bytes, false).expect("a file").signature);
+    }
+
+    #[test]
+    fn a_time_far_ahead_is_not_young() {
+        let ahead = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs() + 3600;
+        assert!(!is_fresh((i64::try_from(ahead).expect("a time"), 0)));
+        assert!(!is_fresh((-1, 0)));
+    }
+}

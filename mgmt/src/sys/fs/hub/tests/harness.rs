@@ -34,7 +34,7 @@ pub(super) fn each(test: impl AsyncFn(&mut Stage)) {
 }
 
 pub(super) fn options(backend: BackendKind) -> Options {
-    Options { backend, poll_interval: Duration::from_millis(5), ..Options::default() }
+    Options { backend, poll_interval: Duration::from_millis(2), ..Options::default() }
 }
 
 pub(super) fn run(options: Options, test: impl AsyncFn(&mut Stage)) {

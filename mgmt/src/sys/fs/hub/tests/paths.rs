@@ -271,3 +271,19 @@ fn a_change_that_nobody_took_is_not_told_after_unsubscribing() {
         assert_eq!(stage.hub.stats().watches, 0);
     });
 }
+
+#[test]
+fn a_name_that_wants_less_of_a_directory_takes_nothing_from_another() {
+    each(async |stage| {
+        stage.mkdirs("real");
+        stage.write("real/f", "1");
+        stage.symlink("real", "link");
+        stage.subscribe(1, "real/f", Path);
+        stage.subscribe(2, "link/x/y", Path);
+        stage.calm().await;
+        stage.write("real/f", "12");
+        stage.expect([1]).await;
+        stage.mkdirs("real/x");
+        stage.expect_some([2]).await;
+    });
+}

@@ -14,7 +14,7 @@ use super::harness::{BACKENDS, Stage, options, run};
 use crate::sys::fs::hub::trie::{MEMBER, QUEUED, ROOT};
 use crate::sys::fs::hub::{Event, Watched};
 
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 30;
 const STEPS: usize = 120;
 
 /// Small numbers from a seed; the same on every machine.

@@ -220,3 +220,33 @@ fn without_an_inotify_instance_everything_is_polled_until_there_is_one() {
         });
     }
 }
+
+#[test]
+#[ignore = "needs user and mount namespaces (unshare, mount), and overlayfs in them"]
+fn a_file_system_mounted_again_is_watched_again() {
+    if !inside("a_file_system_mounted_again_is_watched_again") {
+        return;
+    }
+    each(async |stage| {
+        ["lower/d", "upper", "work", "over"].into_iter().for_each(|name| stage.mkdirs(name));
+        let layers = ["lower", "upper", "work"].map(|name| format!("{name}dir={}", text(&stage.path(name))));
+        let layers = format!("{},userxattr", layers.join(","));
+        let over = stage.path("over");
+        stage.subscribe(1, "over/d/f", Path);
+        let mount = || command("mount", &["-t", "overlay", "-o", &layers, "none", text(&over)]);
+        mount();
+        for round in 0..5 {
+            // To polling, what is mounted again as it was is the same.
+            if round == 0 || stage.backend != BackendKind::Poll {
+                stage.until(1).await;
+            }
+            stage.calm().await;
+            stage.write("over/d/f", &round.to_string());
+            stage.expect_some([1]).await;
+            // The same file system at once again: everything looks as before, but the watches have gone with it.
+            unmount(stage, "over");
+            mount();
+        }
+        unmount(stage, "over");
+    });
+}

@@ -1,0 +1,82 @@
+//! Cancelling apply at any await leaves something check repairs.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use crate::resource::{AnyDrift, BoxFuture, Result as ResourceResult};
+use crate::testing::laws::stage::{Seen, Stage, told};
+use crate::testing::laws::subject::{Break, Subject};
+
+/// An apply with more awaits is cancelled at the first of them only.
+const AWAITS_MAX: usize = 64;
+
+pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
+    let mut is_tried = false;
+    for way in std::iter::once(None).chain(subject.breaks.iter().map(Some)) {
+        for awaits in 0..AWAITS_MAX {
+            let Some((stage, drift)) = drifted(subject, way).await? else { break };
+            is_tried = true;
+            if !cancel(&stage, drift, awaits).await? {
+                break;
+            }
+        }
+    }
+    Ok(is_tried)
+}
+
+/// A host on which there is something to repair.
+async fn drifted<'a>(subject: &'a Subject, way: Option<&Break>) -> Seen<Option<(Stage<'a>, AnyDrift)>> {
+    let stage = Stage::new(subject).await?;
+    if let Some(way) = way {
+        stage.settle().await?;
+        stage.break_it(way).await;
+    }
+    let drift = stage.check().await?;
+    Ok(drift.map(|drift| (stage, drift)))
+}
+
+/// Whether the apply had not ended at that await: it was cancelled there, and repaired.
+async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool> {
+    let found = told(&drift);
+    let (apply, operation) = stage.trial.begin_apply(drift);
+    if let Some(result) = polled(apply, awaits, stage.subject.patience).await? {
+        return result.map(|()| false).map_err(|error| format!("apply failed: {error}"));
+    }
+    let when = format!("after apply of “{found}” was cancelled at await {awaits}");
+    let start = Instant::now();
+    while Arc::strong_count(&operation) > 1 {
+        if start.elapsed() > stage.subject.patience {
+            return Err(format!("{when}, its work had not ended after {:?}", stage.subject.patience));
+        }
+        sleep(Duration::from_millis(1)).await;
+    }
+    stage.settle().await.map_err(|error| format!("{when}, {error}"))?;
+    stage.must_be_in_sync(&format!("{when} and applied again")).await?;
+    Ok(true)
+}
+
+/// Its result, unless it has been pending that many times before: then it is dropped.
+async fn polled(
+    mut apply: BoxFuture<ResourceResult<()>>,
+    awaits: usize,
+    patience: Duration,
+) -> Seen<Option<ResourceResult<()>>> {
+    let mut left = awaits;
+    let run = poll_fn(|cx| {
+        if left == 0 {
+            return Poll::Ready(None);
+        }
+        match apply.as_mut().poll(cx) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            Poll::Pending => {
+                left -= 1;
+                if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+            }
+        }
+    });
+    tokio::time::timeout(patience, run).await.map_err(|_| format!("apply had not ended after {patience:?}"))
+}

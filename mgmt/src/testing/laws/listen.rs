@@ -1,0 +1,117 @@
+//! Listens to a watch as the engine does: files through a hub, intervals, streams.
+
+use std::future::poll_fn;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
+
+use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::sys::fs::hub::{Event, Hub, Options, Watched};
+use crate::testing::laws::stage::Seen;
+
+/// A watch that is listened to.
+pub(super) struct Listener {
+    hub: Option<Hub>,
+    intervals: Vec<Interval>,
+    streams: Vec<WatchStream>,
+    patience: Duration,
+}
+
+impl Listener {
+    /// Waits until all of it says that it listens.
+    pub(super) async fn new(watch: Watch, patience: Duration) -> Seen<Listener> {
+        let mut listener = Listener { hub: None, intervals: Vec::new(), streams: Vec::new(), patience };
+        for part in watch.into_parts() {
+            match part {
+                Part::Path(path) => listener.subscribe(&path, Watched::Path)?,
+                Part::Tree(path) => listener.subscribe(&path, Watched::Tree)?,
+                Part::Every(every) => {
+                    let mut interval = interval_at(Instant::now() + every, every);
+                    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    listener.intervals.push(interval);
+                }
+                Part::Stream(mut stream) => {
+                    let ready = poll_fn(|cx| until_ready(&mut stream, cx));
+                    match timeout(patience, ready).await {
+                        Ok(ready) => ready?,
+                        Err(_) => return Err(format!("a stream of the watch did not say `Ready` for {patience:?}")),
+                    }
+                    listener.streams.push(stream);
+                }
+            }
+        }
+        Ok(listener)
+    }
+
+    fn subscribe(&mut self, path: &std::path::Path, kind: Watched) -> Seen<()> {
+        let hub = match &mut self.hub {
+            Some(hub) => hub,
+            none => none.insert(Hub::new(Options::default()).map_err(|error| format!("can't watch: {error}"))?),
+        };
+        hub.subscribe(0, path, kind).map_err(|error| format!("can't watch {}: {error}", path.display()))
+    }
+
+    /// Waits until what has happened already has been said. Intervals are no news.
+    pub(super) async fn quiet(&mut self) -> Seen<()> {
+        const QUIET: Duration = Duration::from_millis(50);
+        // A watch that never stops speaking is no reason to wait for ever.
+        for _ in 0..20 {
+            match timeout(QUIET, poll_fn(|cx| self.poll_news(cx))).await {
+                Ok(said) => said?,
+                Err(_) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it says `Changed` in time.
+    pub(super) async fn changed(&mut self) -> Seen<bool> {
+        let patience = self.patience;
+        let said = poll_fn(|cx| {
+            if self.intervals.iter_mut().any(|interval| interval.poll_tick(cx).is_ready()) {
+                return Poll::Ready(Ok(()));
+            }
+            self.poll_news(cx)
+        });
+        match timeout(patience, said).await {
+            Ok(said) => said.map(|()| true),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Seen<()>> {
+        while let Some(hub) = &mut self.hub {
+            let Poll::Ready(events) = hub.poll_next(cx) else { break };
+            // Whatever the engine would answer by a check.
+            if events.iter().any(|event| matches!(event, Event::Changed(_) | Event::Failed(..))) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        for stream in &mut self.streams {
+            if let Poll::Ready(said) = stream.as_mut().poll_next(cx) {
+                return Poll::Ready(match said {
+                    Some(Ok(_)) => Ok(()),
+                    Some(Err(error)) => Err(format!("a stream of the watch failed: {error}")),
+                    None => Err("a stream of the watch ended".to_owned()),
+                });
+            }
+        }
+        Poll::Pending
+    }
+}
+
+fn until_ready(stream: &mut WatchStream, cx: &mut Context<'_>) -> Poll<Seen<()>> {
+    loop {
+        let said = match stream.as_mut().poll_next(cx) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(said) => said,
+        };
+        match said {
+            Some(Ok(WatchEvent::Ready)) => return Poll::Ready(Ok(())),
+            Some(Ok(WatchEvent::Changed)) => {}
+            Some(Err(error)) => return Poll::Ready(Err(format!("a stream of the watch failed: {error}"))),
+            None => return Poll::Ready(Err("a stream of the watch ended before it said `Ready`".to_owned())),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Check changes nothing.
+
+use crate::testing::laws::stage::{Seen, Stage};
+use crate::testing::laws::subject::Subject;
+
+pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
+    let stage = Stage::new(subject).await?;
+    look(&stage, "before the first apply").await?;
+    // That a check or an apply works at all is the next law's.
+    if stage.settle().await.is_err() {
+        return Ok(true);
+    }
+    look(&stage, "after an apply").await?;
+    for way in &subject.breaks {
+        stage.break_it(way).await;
+        look(&stage, &format!("after the change made at {}", way.at)).await?;
+        if stage.settle().await.is_err() {
+            break;
+        }
+    }
+    Ok(true)
+}
+
+async fn look(stage: &Stage<'_>, when: &str) -> Seen<()> {
+    let before = stage.state().await?;
+    drop(stage.check().await);
+    match before.difference(&stage.state().await?, true) {
+        None => Ok(()),
+        Some(difference) => Err(format!("by a check {when}, {difference}")),
+    }
+}

@@ -1,0 +1,98 @@
+//! A host with the subject on it: what the laws have in common.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+
+use crate::resource::{AnyDrift, Result as ResourceResult};
+use crate::sys::task::blocking;
+use crate::testing::fake::{Fake, Trial};
+use crate::testing::laws::snapshot::Snapshot;
+use crate::testing::laws::subject::{Break, Subject};
+
+/// A breach in words, or anything that keeps a law from being tried.
+pub(super) type Seen<T> = Result<T, String>;
+
+/// A host of its own, with the subject on it.
+pub(super) struct Stage<'a> {
+    pub(super) subject: &'a Subject,
+    pub(super) fake: Fake,
+    pub(super) trial: Trial,
+}
+
+impl<'a> Stage<'a> {
+    /// The world is prepared, and nothing has run.
+    pub(super) async fn new(subject: &'a Subject) -> Seen<Stage<'a>> {
+        let fake = Fake::new().map_err(|error| format!("no host to try it on: {error}"))?;
+        if let Some(prepare) = subject.prepare.clone() {
+            let dir = fake.dir().to_owned();
+            blocking(move || prepare(&dir)).await;
+        }
+        let trial = fake.put_resource((subject.resource)(fake.dir()));
+        Ok(Stage { subject, fake, trial })
+    }
+
+    /// The same, checked and applied.
+    pub(super) async fn settled(subject: &'a Subject) -> Seen<Stage<'a>> {
+        let stage = Stage::new(subject).await?;
+        stage.settle().await?;
+        Ok(stage)
+    }
+
+    pub(super) async fn check(&self) -> Seen<Option<AnyDrift>> {
+        // A world that is just changing is looked at again, as the engine does.
+        let check = async {
+            loop {
+                match self.trial.check().await {
+                    Err(error) if error.is_outdated() => sleep(Duration::from_millis(10)).await,
+                    other => return other,
+                }
+            }
+        };
+        self.in_time("check", check).await
+    }
+
+    /// Checks, and repairs what was found, if anything.
+    pub(super) async fn settle(&self) -> Seen<bool> {
+        match self.check().await? {
+            None => Ok(false),
+            Some(drift) => self.in_time("apply", self.trial.apply(drift)).await.map(|()| true),
+        }
+    }
+
+    /// A check must find nothing.
+    pub(super) async fn must_be_in_sync(&self, when: &str) -> Seen<()> {
+        match self.check().await? {
+            None => Ok(()),
+            Some(drift) => Err(format!("{when}, check found {}", told(&drift))),
+        }
+    }
+
+    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = ResourceResult<T>>) -> Seen<T> {
+        match timeout(self.subject.patience, operation).await {
+            Ok(result) => result.map_err(|error| format!("{what} failed: {error}")),
+            Err(_) => Err(format!("{what} had not ended after {:?}", self.subject.patience)),
+        }
+    }
+
+    pub(super) async fn break_it(&self, way: &Break) {
+        let (make, dir) = (Arc::clone(&way.make), self.fake.dir().to_owned());
+        blocking(move || make(&dir)).await;
+    }
+
+    /// All there is now: what the resource keeps, its own files below the prefix, and what the subject observes.
+    pub(super) async fn state(&self) -> Seen<Snapshot> {
+        let (root, dir) = (self.fake.root().to_owned(), self.fake.dir().to_owned());
+        let observe = self.subject.observe.clone();
+        let take = move || Snapshot::take(&root, observe.map(|observe| observe(&dir)));
+        blocking(take).await.map_err(|error| format!("can't look at the state: {error}"))
+    }
+}
+
+/// Drift in words.
+pub(super) fn told(drift: &AnyDrift) -> String {
+    let changes: Vec<_> = drift.changes.iter().map(ToString::to_string).collect();
+    if changes.is_empty() { "drift that names no change".to_owned() } else { changes.join(", ") }
+}

@@ -1,0 +1,106 @@
+//! What the laws are tried on: a resource of the kind, and how the world around it is changed.
+
+use std::fmt;
+use std::panic::Location;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::graph::{Graph, GraphConfig};
+use crate::resource::{AnyResource, Declare, Resource};
+
+type OnDir<T> = Arc<dyn Fn(&Path) -> T + Send + Sync>;
+
+/// A way in which somebody else changes the world.
+#[derive(Clone)]
+pub(crate) struct Break {
+    pub(crate) make: OnDir<()>,
+    pub(crate) at: &'static Location<'static>,
+}
+
+/// A resource, and the world around it. Each law is tried in new directories, with a resource of its own.
+#[derive(Clone)]
+#[must_use = "nothing is tried until `laws::check` has it"]
+pub struct Subject {
+    pub(crate) kind: &'static str,
+    pub(crate) resource: OnDir<Arc<dyn AnyResource>>,
+    pub(crate) noop_graph: OnDir<GraphConfig>,
+    pub(crate) prepare: Option<OnDir<()>>,
+    pub(crate) breaks: Vec<Break>,
+    pub(crate) observe: Option<OnDir<String>>,
+    pub(crate) is_watched: bool,
+    pub(crate) is_new_each_time: bool,
+    pub(crate) patience: Duration,
+}
+
+impl Subject {
+    /// The resource that `make` declares. It is given an empty directory, and what the resource keeps should be below it; for anything elsewhere,
+    /// [`observe`](Subject::observe) it.
+    pub fn new<D>(make: impl Fn(&Path) -> D + Send + Sync + 'static) -> Subject
+    where
+        D: Declare<Resource: Resource>,
+    {
+        let make = Arc::new(make);
+        let again = Arc::clone(&make);
+        Subject {
+            kind: <D::Resource as Resource>::spec().kind,
+            resource: Arc::new(move |dir| Arc::new(make(dir).finish().0)),
+            noop_graph: Arc::new(move |dir| {
+                let mut g = Graph::new("noop");
+                g.add(again(dir).noop(true));
+                g.finish().unwrap_or_else(|problems| panic!("the subject makes no graph: {problems}"))
+            }),
+            prepare: None,
+            breaks: Vec::new(),
+            observe: None,
+            is_watched: true,
+            is_new_each_time: false,
+            patience: Duration::from_secs(20),
+        }
+    }
+
+    /// What is there before the resource is. Panics of it end the test.
+    pub fn prepare(mut self, prepare: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+        self.prepare = Some(Arc::new(prepare));
+        self
+    }
+
+    /// A way in which somebody else undoes what the resource keeps, and nothing but that. There may be several; without any, only some laws can be
+    /// tried. Panics of it end the test.
+    #[track_caller]
+    pub fn break_it(mut self, make: impl Fn(&Path) + Send + Sync + 'static) -> Self {
+        self.breaks.push(Break { make: Arc::new(make), at: Location::caller() });
+        self
+    }
+
+    /// The state of what is kept outside of the directory, as a text to be compared.
+    pub fn observe(mut self, observe: impl Fn(&Path) -> String + Send + Sync + 'static) -> Self {
+        self.observe = Some(Arc::new(observe));
+        self
+    }
+
+    /// What breaks it can't be heard, and is found at the next check only: for kinds whose documentation tells to `poll`.
+    pub fn unwatched(mut self) -> Self {
+        self.is_watched = false;
+        self
+    }
+
+    /// Each repair makes a new value (a password, for example): states after a repair are not compared.
+    pub fn new_each_time(mut self) -> Self {
+        self.is_new_each_time = true;
+        self
+    }
+
+    /// How long a single operation or a word of the watch is waited for. Default: 20 s.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let breaks: Vec<_> = self.breaks.iter().map(|way| way.at).collect();
+        f.debug_struct("Subject").field("kind", &self.kind).field("breaks", &breaks).finish_non_exhaustive()
+    }
+}

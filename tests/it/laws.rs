@@ -1,0 +1,184 @@
+//! The built-in kinds keep the laws of all kinds.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+
+use mgmt::prelude::*;
+use mgmt::testing::laws::{self, Law, Subject};
+
+/// Those that can be tried on what nothing outside can change.
+const WITHOUT_A_BREAK: [Law; 5] = [
+    Law::CheckChangesNothing,
+    Law::ApplyThenCheckIsInSync,
+    Law::ApplyTwiceIsApplyOnce,
+    Law::NoopNeverApplies,
+    Law::CancelledApplyIsRepaired,
+];
+/// The same on what does not even drift at first.
+const WITHOUT_DRIFT: [Law; 4] =
+    [Law::CheckChangesNothing, Law::ApplyThenCheckIsInSync, Law::ApplyTwiceIsApplyOnce, Law::NoopNeverApplies];
+
+fn at(dir: &Path, name: &str) -> String {
+    dir.join(name).to_str().expect("a temporary directory has a plain name").to_owned()
+}
+
+fn chmod(path: impl AsRef<Path>, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn noop() {
+    assert_eq!(laws::check(Subject::new(|_| Noop::new("anchor"))), WITHOUT_DRIFT);
+}
+
+#[test]
+fn value() {
+    assert_eq!(laws::check(Subject::new(|_| mgmt::resources::Value::new("v").value("x"))), WITHOUT_DRIFT);
+}
+
+#[test]
+fn timer() {
+    assert_eq!(laws::check(Subject::new(|_| Timer::new("t", 3600_u64))), WITHOUT_DRIFT);
+}
+
+#[test]
+fn msg() {
+    assert_eq!(laws::check(Subject::new(|_| Msg::new("m").body("the laws say hello"))), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn file_with_content() {
+    let file = Subject::new(|dir| File::new(at(dir, "motd")).content("hello\n").mode(0o640))
+        .break_it(|dir| fs::write(dir.join("motd"), "good bye\n").unwrap())
+        .break_it(|dir| fs::remove_file(dir.join("motd")).unwrap())
+        .break_it(|dir| chmod(dir.join("motd"), 0o666))
+        .break_it(|dir| {
+            fs::remove_file(dir.join("motd")).unwrap();
+            symlink("/dev/null", dir.join("motd")).unwrap();
+        })
+        .break_it(|dir| {
+            fs::write(dir.join("other"), "hello\n").unwrap();
+            chmod(dir.join("other"), 0o600);
+            fs::rename(dir.join("other"), dir.join("motd")).unwrap();
+        });
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_with_a_secret() {
+    let file = Subject::new(|dir| File::new(at(dir, "key")).content(Secret::new("canary".to_owned())))
+        .break_it(|dir| fs::write(dir.join("key"), "other").unwrap())
+        .break_it(|dir| chmod(dir.join("key"), 0o644));
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_below_directories_that_come_and_go() {
+    let file = Subject::new(|dir| File::new(at(dir, "a/b/motd")).content("hello\n"))
+        .prepare(|dir| fs::create_dir_all(dir.join("a/b")).unwrap())
+        .break_it(|dir| {
+            fs::rename(dir.join("a"), dir.join("old")).unwrap();
+            fs::remove_dir_all(dir.join("old")).unwrap();
+            fs::create_dir_all(dir.join("a/b")).unwrap();
+        });
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_that_is_absent() {
+    let file = Subject::new(|dir| File::new(at(dir, "gone")).absent())
+        .prepare(|dir| fs::write(dir.join("gone"), "still here").unwrap())
+        .break_it(|dir| fs::write(dir.join("gone"), "back").unwrap())
+        .break_it(|dir| {
+            fs::create_dir(dir.join("gone")).unwrap();
+            fs::write(dir.join("gone/inside"), "deep").unwrap();
+        });
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_that_is_a_directory() {
+    let file = Subject::new(|dir| File::new(at(dir, "d/")).mode(0o750))
+        .break_it(|dir| fs::remove_dir(dir.join("d")).unwrap())
+        .break_it(|dir| chmod(dir.join("d"), 0o700));
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_that_is_a_symlink() {
+    let file = Subject::new(|dir| File::new(at(dir, "link")).symlink("target"))
+        .break_it(|dir| fs::remove_file(dir.join("link")).unwrap())
+        .break_it(|dir| {
+            fs::remove_file(dir.join("link")).unwrap();
+            symlink("elsewhere", dir.join("link")).unwrap();
+        });
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn file_that_is_a_copy_of_a_tree_and_nothing_else() {
+    let file =
+        Subject::new(|dir| File::new(at(dir, "copy/")).source(at(dir, "from/")).recurse(true).purge(true).force(true))
+            .prepare(|dir| {
+                fs::create_dir_all(dir.join("from/deep/deeper")).unwrap();
+                (0..5).for_each(|n| fs::write(dir.join(format!("from/{n}")), format!("file {n}")).unwrap());
+                fs::write(dir.join("from/deep/deeper/last"), "last").unwrap();
+            })
+            .break_it(|dir| fs::write(dir.join("copy/deep/deeper/last"), "changed").unwrap())
+            .break_it(|dir| fs::write(dir.join("copy/deep/foreign"), "foreign").unwrap())
+            .break_it(|dir| fs::remove_dir_all(dir.join("copy/deep")).unwrap());
+    assert_eq!(laws::check(file), Law::ALL);
+}
+
+#[test]
+fn exec_that_makes_a_file() {
+    let exec = Subject::new(|dir| {
+        let command = format!("echo one > '{0}' && sleep 0.02 && echo two >> '{0}'", at(dir, "made"));
+        Exec::new("make").cmd(command).shell("/bin/sh").nifcmd(format!("grep -q two {}", at(dir, "made")))
+    })
+    .break_it(|dir| fs::remove_file(dir.join("made")).unwrap());
+    let kept = laws::check(exec.unwatched());
+    assert_eq!(kept, WITHOUT_A_BREAK);
+}
+
+#[test]
+fn exec_that_watches_files() {
+    let exec = Subject::new(|dir| {
+        let (made, source) = (at(dir, "made"), at(dir, "source"));
+        let copy = Exec::new("copy").cmd(format!("cp {source} {made}")).watchfiles([source.as_str()]);
+        copy.nifcmd(format!("cmp -s {source} {made}"))
+    })
+    .prepare(|dir| fs::write(dir.join("source"), "0").unwrap())
+    .break_it(|dir| {
+        let longer = fs::read_to_string(dir.join("source")).unwrap() + "1";
+        fs::write(dir.join("source"), longer).unwrap();
+    });
+    // What is broken is what it copies, so each repair leads somewhere else.
+    assert_eq!(laws::check(exec.new_each_time()), Law::ALL);
+}
+
+#[test]
+fn password() {
+    let made = Subject::new(|_| Password::new("admin").length(12_usize)).new_each_time();
+    assert_eq!(laws::check(made), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn password_that_is_saved() {
+    let saved = Subject::new(|_| Password::new("admin").length(12_usize).saved(true)).break_it(|dir| {
+        let prefix = dir.parent().unwrap().join("prefix/pgraph/password");
+        fs::remove_dir_all(prefix).unwrap();
+    });
+    assert_eq!(laws::check(saved.new_each_time().unwatched()), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn http_server() {
+    assert_eq!(laws::check(Subject::new(|_| HttpServer::new("s").address("127.0.0.1:0"))), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn http_file() {
+    assert_eq!(laws::check(Subject::new(|_| HttpFile::new("/motd").data("hello\n"))), WITHOUT_A_BREAK);
+}
