@@ -97,16 +97,31 @@ fn without_watching_a_save_changes_nothing() {
     assert_eq!(desk.read("changed").as_deref(), Some("before"));
 }
 
+fn failing_watch(retry: i32) -> String {
+    format!(
+        "graph: g\nresources:\n  exec:\n  - {{name: w, cmd: 'true', watchcmd: date +%s%N >> $DIR/log; exit 1, watchshell: /bin/sh, meta: {{retry: {retry}, delay: 300}}}}\n  file:\n  - {{name: $DIR/other, content: other}}\n"
+    )
+}
+
 #[test]
-fn a_watch_command_that_fails_is_started_again_as_often_as_its_retries_say() {
+fn a_watch_command_that_fails_is_started_again_after_the_delay() {
     let desk = Desk::new();
-    let running = desk.run(
-        "graph: g\nresources:\n  exec:\n  - {name: w, cmd: 'true', watchcmd: echo x >> $DIR/log; exit 1, watchshell: /bin/sh, meta: {retry: 2, delay: 100}}\n  file:\n  - {name: $DIR/other, content: other}\n",
-        &[],
-    );
-    running.wait_said("no tries left");
-    assert_eq!(desk.read("log").unwrap(), "x\nx\nx\n", "{}", running.said());
+    let running = desk.run(&failing_watch(-1), &[]);
+    running.wait("four starts", || desk.read("log").unwrap_or_default().lines().count() >= 4);
+    let starts: Vec<u64> = desk.read("log").unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 300_000_000), "{starts:?}");
     running.wait("the others", || desk.read("other").is_some());
+}
+
+#[test]
+fn a_watch_command_without_retries_fails_for_good_and_alone() {
+    let desk = Desk::new();
+    let running = desk.run(&failing_watch(0), &[]);
+    running.wait_said("no tries left");
+    running.wait("the others", || desk.read("other").is_some());
+    std::fs::remove_file(desk.path("other")).unwrap();
+    running.wait("a repair of the others", || desk.read("other").is_some());
+    assert_eq!(desk.read("log").unwrap().lines().count(), 1, "{}", running.said());
 }
 
 #[test]

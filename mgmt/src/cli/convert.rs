@@ -125,8 +125,12 @@ impl Writer<'_> {
         let new = format!("{kind}::new({})", arguments.collect::<Vec<_>>().join(", "));
         let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
         let bind = bind.map_or(String::new(), |name| format!("let {name} = "));
-        let line =
-            format!("    {bind}g.add({new}{});", setters.iter().map(|setter| format!(".{setter}")).collect::<String>());
+        let one_line: String = setters.iter().map(|setter| format!(".{setter}")).collect();
+        let mut resource = format!("{new}{one_line}");
+        for (name, value) in &hidden {
+            resource = format!("mgmt::resource::Declare::{name}({resource}, {value})");
+        }
+        let line = format!("    {bind}g.add({resource});");
         if line.chars().count() <= 100 || !hidden.is_empty() {
             let _ = writeln!(self.body, "{line}");
         } else {
