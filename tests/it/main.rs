@@ -1,7 +1,10 @@
 //! What the whole workspace must keep, seen from outside.
 
+mod cli;
+mod crash;
 mod derive;
 mod engine;
+mod examples;
 mod graphs;
 mod kit;
 mod laws;

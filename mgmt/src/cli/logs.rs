@@ -11,7 +11,7 @@ use crate::cli::options::{LogFormat, RunOptions};
 /// Standard error: a terminal with a progress bar, or just lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Screen {
-    /// Hidden if this is no terminal.
+    /// Hidden if this is no terminal, and before there is something to show. Clones are the same bar.
     pub(crate) bar: ProgressBar,
     pub(crate) terminal: bool,
 }
@@ -69,7 +69,9 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
         1 => "debug",
         _ => "trace",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("{level},hyper=info")));
+    let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|wanted| !wanted.trim().is_empty());
+    let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
+    let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{level},hyper=info")));
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
     // An error means that a subscriber is set already: it stays.

@@ -19,8 +19,8 @@ pub struct Options {
 /// How a graph is run.
 #[derive(Clone, Debug, Args)]
 pub struct RunOptions {
-    /// Working directory; only one engine can use it at a time
-    #[arg(long, global = true, value_name = "DIR", env = "MGMT_PREFIX", conflicts_with = "tmp_prefix")]
+    /// Working directory; only one engine can use it at a time [env: MGMT_PREFIX]
+    #[arg(long, global = true, value_name = "DIR", conflicts_with = "tmp_prefix")]
     pub prefix: Option<PathBuf>,
     /// Work in a fresh temporary directory
     #[arg(long, global = true)]

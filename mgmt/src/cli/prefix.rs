@@ -55,7 +55,9 @@ pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::
     if options.tmp_prefix {
         return temporary();
     }
-    let path = match &options.prefix {
+    // Not by clap, for which a variable would be at odds with `--tmp-prefix`.
+    let variable = std::env::var_os("MGMT_PREFIX").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let path = match options.prefix.clone().or(variable) {
         Some(prefix) => std::path::absolute(prefix)?,
         None => default_prefix(program)?,
     };

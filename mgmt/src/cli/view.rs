@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::logs::Screen;
 use crate::resource::Change;
@@ -30,14 +30,11 @@ impl View {
         View { screen, began: Instant::now(), converged: false, ever: false, named: 0, repaired: 0, greeting }
     }
 
-    /// Begins with the bar, if this is a terminal.
+    /// Prepares the bar.
     pub(crate) fn start(&mut self, name: &str) {
-        if self.screen.terminal {
-            let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} settled {elapsed}");
-            self.screen.bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
-            self.screen.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            self.screen.bar.set_prefix(name.to_owned());
-        }
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} settled {elapsed}");
+        self.screen.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        self.screen.bar.set_prefix(name.to_owned());
     }
 
     pub(crate) fn screen(&self) -> &Screen {
@@ -46,8 +43,12 @@ impl View {
 
     pub(crate) fn progress(&self, progress: Progress) {
         if !self.converged && self.screen.terminal {
-            self.screen.bar.set_length(progress.resources as u64);
-            self.screen.bar.set_position(progress.settled as u64);
+            let bar = &self.screen.bar;
+            bar.set_length(progress.resources as u64);
+            bar.set_position(progress.settled as u64);
+            if bar.is_hidden() && !bar.is_finished() {
+                bar.set_draw_target(ProgressDrawTarget::stderr());
+            }
         }
     }
 

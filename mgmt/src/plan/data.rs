@@ -68,6 +68,8 @@ pub struct Summary {
     pub in_sync: usize,
     /// Would be repaired.
     pub drifted: usize,
+    /// Not as desired, but in noop.
+    pub noop: usize,
     /// Would only be refreshed.
     pub refreshed: usize,
     /// Not to be known yet.
@@ -86,7 +88,8 @@ impl Plan {
             let count = match &entry.outcome {
                 Outcome::InSync if !entry.refreshed_by.is_empty() => &mut summary.refreshed,
                 Outcome::InSync => &mut summary.in_sync,
-                Outcome::Drifted { .. } => &mut summary.drifted,
+                Outcome::Drifted { noop: false, .. } => &mut summary.drifted,
+                Outcome::Drifted { noop: true, .. } => &mut summary.noop,
                 Outcome::Unknown { .. } => &mut summary.unknown,
                 Outcome::Blocked { .. } => &mut summary.blocked,
                 Outcome::Failed { .. } => &mut summary.failed,
@@ -96,9 +99,9 @@ impl Plan {
         Plan { graph, resources, summary }
     }
 
-    /// Nothing would be done.
+    /// Nothing would be done. (What has drifted but is in noop may be there.)
     pub fn is_empty(&self) -> bool {
-        self.summary.in_sync == self.resources.len()
+        self.summary.in_sync + self.summary.noop == self.resources.len()
     }
 
     /// A check failed, so the plan is not whole.
@@ -113,7 +116,7 @@ impl Plan {
 }
 
 impl PlanEntry {
-    /// It would do something, or may.
+    /// There is something to say about it: it would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
         !matches!(self.outcome, Outcome::InSync) || !self.refreshed_by.is_empty()
     }

@@ -55,6 +55,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts = [
             (self.drifted, "to repair"),
+            (self.noop, "drifted in noop"),
             (self.refreshed, "to refresh"),
             (self.unknown, "not known yet"),
             (self.blocked, "blocked"),

@@ -31,7 +31,9 @@ async fn a_failure_is_tried_again_as_often_as_allowed_and_success_refills_the_tr
     let mut run = Run::new(graph(&desk, |a| a.retry(2))).await;
     assert_eq!(
         run.converged().await,
-        list("swapped, failed a, blocked child, failed a, drifted a, applied a, unblocked child, in sync child, converged")
+        list(
+            "swapped, failed a, blocked child, failed a, drifted a, applied a, unblocked child, in sync child, converged"
+        )
     );
     for _ in 0..3 {
         fail_twice();

@@ -1,7 +1,6 @@
 //! Programs of this workspace, run as users run them.
 
 use std::ffi::OsStr;
-use std::io::Read as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

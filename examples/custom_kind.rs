@@ -1,0 +1,88 @@
+//! A kind of one's own: a line that is in a file, wherever in it.
+//!
+//! `cargo run --example custom_kind -- -t 1`; `-- plan` shows its drift like that of any other kind.
+
+use mgmt::prelude::*;
+use mgmt::sys::fs::WriteOptions;
+
+/// A line in a text file.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "line")]
+pub struct Line {
+    /// The line itself, without its end.
+    #[resource(name)]
+    text: String,
+    /// The file.
+    file: String,
+    /// It is to be gone. Default: it is to be there.
+    #[resource(default)]
+    absent: bool,
+    /// Where it is, counted from 1.
+    #[resource(send)]
+    number: u64,
+}
+
+impl Converge for Line {
+    type Drift = Change;
+
+    fn validate(&self) -> Result<(), String> {
+        if self.text.contains('\n') { Err("a line has no line ends in it".to_owned()) } else { Ok(()) }
+    }
+
+    // Looks. It has no way to write.
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let place = self.read(cx).await?.lines().position(|line| line == self.text);
+        if let Some(place) = place {
+            cx.send(Line::NUMBER, place as u64 + 1);
+        }
+        Ok(match (place, self.absent) {
+            (None, false) => Some(Change::new("line", "absent", "present")),
+            (Some(_), true) => Some(Change::new("line", "present", "absent")),
+            _ => None,
+        })
+    }
+
+    // Repairs what the check just before found: never called in noop, never without drift.
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        let old = self.read(cx).await?;
+        let mut lines: Vec<&str> = old.lines().filter(|line| *line != self.text).collect();
+        if !self.absent {
+            lines.push(&self.text);
+            cx.send(Line::NUMBER, lines.len() as u64);
+        }
+        let new = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let file = self.file.clone();
+        cx.change(move |fs| fs.write_file(file, &new, &WriteOptions::new())).await?;
+        Ok(())
+    }
+
+    // Wakes it.
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        cx.fs().path(&self.file)
+    }
+}
+
+impl Line {
+    async fn read(&self, cx: &CheckCx) -> Result<String> {
+        let file = self.file.clone();
+        match cx.look(move |fs| fs.read_file(file, 1 << 20)).await {
+            Ok(bytes) => Ok(String::from_utf8(bytes)?),
+            Err(error) if error.is_missing() => Ok(String::new()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn main() -> mgmt::ExitCode {
+    mgmt::main("custom_kind", |g: &mut Graph| {
+        let prefix = g.prefix().display().to_string();
+        let hosts = format!("{prefix}/lines/hosts");
+        let dir = g.add(File::new(format!("{prefix}/lines/")).mode(0o755));
+        let first = g.add(Line::new("127.0.0.1 localhost", &hosts).after(&dir));
+        let second = g.add(Line::new("127.0.0.1 example.test", &hosts).after(&first));
+        g.add(Line::new("127.0.0.1 old.test", &hosts).absent(true).after(&second));
+        let words = second.number().map(|number| format!("example.test is in line {number}\n"));
+        g.add(File::new(format!("{prefix}/lines/where")).content(words).after(&dir));
+        Ok(())
+    })
+}

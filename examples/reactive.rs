@@ -1,0 +1,29 @@
+//! A graph that follows the world: a directory for each host that is named in a file, and a page that knows the time.
+//!
+//! `cargo run --example reactive`, then edit the file that it names. `-- -t 1` ends it once nothing has happened for a second.
+
+use mgmt::gapi::Signal;
+use mgmt::prelude::*;
+
+fn main() -> mgmt::ExitCode {
+    let dir = std::env::temp_dir().join("mgmt-reactive");
+    let list = dir.join("hosts");
+    let hosts = Signal::file(&list);
+    let app = mgmt::App::new("reactive").about("A directory for each host that is named in a file.");
+    let app = app.greeting(format!("write names of hosts into {}, one a line", list.display()));
+    // This runs again whenever a value that it reads has changed. Only the difference to the graph before is applied.
+    app.main(mgmt::native(move |g, cx| {
+        let base = g.add(File::new(format!("{}/", dir.display())));
+        let text = cx.read(&hosts).unwrap_or_default();
+        for host in text.lines().map(str::trim).filter(|host| !host.is_empty()) {
+            if host.contains('/') {
+                // Refused, with all other problems; the graph before goes on.
+                g.problem(format!("`{host}` is no name of a host"));
+                continue;
+            }
+            let home = g.add(File::new(format!("{}/{host}/", dir.display())).after(&base));
+            g.add(File::new(format!("{}/{host}/name", dir.display())).content(format!("{host}\n")).after(&home));
+        }
+        Ok(())
+    }))
+}

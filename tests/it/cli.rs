@@ -1,0 +1,7 @@
+//! The command line around a program's graph, as people and pipelines use it.
+
+mod commands;
+mod ends;
+mod options;
+mod signals;
+mod terminal;

@@ -1,0 +1,225 @@
+//! `plan`, `check`, `graph`: what they print, and their exit codes.
+
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+
+use crate::kit::program::{Program, act, example};
+
+/// What it says, with the test's directory and the times taken out.
+fn golden(text: &str, dir: &Path) -> String {
+    text.replace(&dir.display().to_string(), "DIR")
+}
+
+const PLAN: &str = "\
+~ file[DIR/site/]
+    state: absent → directory
+    mode: none → 0755
+~ exec[seed]
+    cmd: not run yet → run `printf 7`
+? file[DIR/site/seed]: not known until exec[seed] has run
+~ file[DIR/site/motd]
+    state: absent → regular file
+    content: nothing → 12 bytes
+      @@ -0,0 +1,2 @@
+      +hello
+      +world
+    mode: none → 0644
+↻ exec[reload]
+    refreshed, since file[DIR/site/motd] would change
+3 to repair, 1 to refresh, 1 not known yet
+";
+
+#[test]
+fn a_plan_says_what_would_be_done_and_does_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = act("site", dir.path()).arg("plan").run().code(2);
+    assert_eq!(golden(&plan.out, dir.path()), PLAN);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "not even the prefix is made");
+    let again = act("site", dir.path()).arg("plan").run().code(2);
+    assert_eq!(again.out, plan.out);
+}
+
+#[test]
+fn a_plan_with_nothing_to_do_exits_with_0_and_a_drifted_file_is_a_diff() {
+    let dir = tempfile::tempdir().unwrap();
+    act("wide", dir.path()).args("-t 0").run().code(0);
+    let plan = act("wide", dir.path()).arg("plan").run().code(0);
+    assert_eq!(plan.out, "60 in sync\n");
+    fs::write(dir.path().join("7"), "seven\n").unwrap();
+    let plan = act("wide", dir.path()).arg("plan").run().code(2);
+    let expected = "~ file[DIR/7]\n    content: 6 bytes → 2 bytes\n      @@ -1 +1 @@\n      -seven\n      +7\n1 to repair, 59 in sync\n";
+    assert_eq!(golden(&plan.out, dir.path()), expected);
+    let plan = act("wide", dir.path()).args("plan --noop").run().code(0);
+    assert!(plan.out.ends_with("1 drifted in noop, 59 in sync\n"), "{}", plan.out);
+}
+
+#[test]
+fn a_plan_as_json_is_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = act("site", dir.path()).args("plan --json").run().code(2);
+    let plan: serde_json::Value = serde_json::from_str(&plan.out).unwrap();
+    assert_eq!(plan["graph"], "act");
+    assert_eq!(plan["summary"]["drifted"], 3);
+    let motd =
+        plan["resources"].as_array().unwrap().iter().find(|entry| entry["id"].as_str().unwrap().ends_with("motd]"));
+    let motd = motd.unwrap();
+    assert_eq!((&motd["outcome"], &motd["changes"][0]["field"]), (&"drifted".into(), &"state".into()));
+    assert!(motd["origin"].as_str().unwrap().starts_with("tests/programs/act.rs:"), "{motd}");
+    let reload = plan["resources"].as_array().unwrap().iter().find(|entry| entry["id"] == "exec[reload]").unwrap();
+    assert!(reload["refreshed_by"][0].as_str().unwrap().ends_with("motd]"));
+}
+
+#[test]
+fn a_plan_whose_checks_fail_exits_with_1_and_says_which() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = act("panics", dir.path()).arg("plan").run().code(1);
+    assert_eq!(plan.out, "! panics[odd]: panicked: index out of bounds\n1 failed, 1 in sync\n");
+}
+
+#[test]
+fn a_wrong_graph_is_told_with_its_lines_and_exits_with_1() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["plan", "check", "graph", "run"] {
+        let ended = act("cycle", dir.path()).arg(command).run().code(1);
+        assert_eq!(ended.out, "");
+        let ended = ended.said("error: ").said("noop[a]").said("noop[b]");
+        assert!(ended.err.contains("tests/programs/act.rs:"), "{}", ended.err);
+    }
+}
+
+#[test]
+fn check_says_that_a_graph_is_right() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = act("site", dir.path()).arg("check").run().code(0);
+    assert_eq!(check.out, "act: 5 resources, 4 edges: no problems\n");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    let hello = Program::new(&example("hello")).args("check --prefix /nonexistent/prefix").run().code(0);
+    assert_eq!(hello.out, "hello: 2 resources, 1 edges: no problems\n");
+}
+
+#[test]
+fn a_graph_is_printed_as_dot_mermaid_and_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = |format: &str| {
+        let graph = act("site", dir.path()).args("graph --format").arg(format).run().code(0);
+        golden(&graph.out, dir.path())
+    };
+    let dot = graph("dot");
+    assert!(dot.starts_with("digraph"), "{dot}");
+    assert!(dot.contains("file[DIR/site/motd]") && dot.contains("style=dashed"), "{dot}");
+    assert_eq!(dot.matches(" -> ").count(), 4, "one line for each pair: {dot}");
+    let mermaid = graph("mermaid");
+    assert!(mermaid.contains("flowchart") && mermaid.contains("exec[reload]"), "{mermaid}");
+    let data: serde_json::Value = serde_json::from_str(&graph("json")).unwrap();
+    assert!(data.to_string().contains("printf 7"), "{data:#}");
+    assert_eq!(graph("dot"), dot, "always the same");
+}
+
+#[test]
+fn a_drawn_graph_is_well_formed_whatever_the_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("graph.svg");
+    for scene in ["site", "names"] {
+        act(scene, dir.path()).args("graph --svg").arg(&file).run().code(0);
+        let svg = fs::read_to_string(&file).unwrap();
+        let elements = xml(&svg).unwrap_or_else(|problem| panic!("{problem}:\n{svg}"));
+        assert!(elements.iter().filter(|name| *name == "text").count() >= 3, "{elements:?}");
+        assert_eq!(elements[0], "svg");
+    }
+    let error = act("site", dir.path()).args("graph --svg /nonexistent/graph.svg").run().code(1);
+    error.said("/nonexistent/graph.svg can't be written");
+}
+
+/// The elements of a document in the order of their starts, if it is well-formed (of what a picture needs: elements, attributes, texts).
+fn xml(text: &str) -> Result<Vec<String>, String> {
+    let (mut open, mut all): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
+    let mut rest = text;
+    while let Some(start) = rest.find('<') {
+        plain(&rest[..start])?;
+        let end = rest[start..].find('>').ok_or("an element without an end")? + start;
+        let (tag, after) = (&rest[start + 1..end], &rest[end + 1..]);
+        rest = after;
+        if tag.starts_with('?') || tag.starts_with('!') {
+            continue;
+        }
+        if let Some(name) = tag.strip_prefix('/') {
+            if open.pop().as_deref() != Some(name.trim()) {
+                return Err(format!("`</{name}>` closes another element"));
+            }
+            continue;
+        }
+        let (tag, closed) = tag.strip_suffix('/').map_or((tag, false), |tag| (tag, true));
+        let name: String = tag.chars().take_while(|c| !c.is_whitespace()).collect();
+        let attributes = tag[name.len()..].split('"').collect::<Vec<_>>();
+        if attributes.len() % 2 == 0 {
+            return Err(format!("quotes in `<{tag}>`"));
+        }
+        attributes.iter().try_for_each(|part| plain(part))?;
+        all.push(name.clone());
+        if !closed {
+            open.push(name);
+        }
+    }
+    plain(rest)?;
+    if open.is_empty() { Ok(all) } else { Err(format!("never closed: {open:?}")) }
+}
+
+/// Every `&` begins one of the five entities or a number, and there is no `<`.
+fn plain(text: &str) -> Result<(), String> {
+    for part in text.split('&').skip(1) {
+        let name = part.split_once(';').map(|(name, _)| name).ok_or_else(|| format!("a bare & in `{text}`"))?;
+        if !["amp", "lt", "gt", "quot", "apos"].contains(&name) && !name.starts_with('#') {
+            return Err(format!("`&{name};` in `{text}`"));
+        }
+    }
+    if text.contains('<') { Err(format!("a bare < in `{text}`")) } else { Ok(()) }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    for command in ["plan", "graph", "--help"] {
+        let mut program = act("wide", dir.path());
+        let mut child = program.arg(command).command.stdout(Stdio::piped()).spawn().unwrap();
+        // Nobody will ever read it.
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            !said.contains("panicked") && output.status.code().is_some_and(|code| code != 101),
+            "{command}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_secret_is_in_no_output() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut said = String::new();
+    let mut keep = |mut program: Program| {
+        let ended = program.env("RUST_LOG", "trace").run();
+        said.push_str(&format!("{}{}", ended.out, ended.err));
+    };
+    for command in ["plan", "plan --json", "graph", "graph --format json", "check"] {
+        let mut program = act("secret", dir.path());
+        program.args(command);
+        keep(program);
+    }
+    let mut run = act("secret", dir.path());
+    run.args("-t 0 -vv --log json");
+    keep(run);
+    let password = fs::read_to_string(dir.path().join("secret")).unwrap();
+    assert_eq!(password.len(), 32);
+    fs::write(dir.path().join("kept"), "something else\n").unwrap();
+    for command in ["plan", "plan --json", "-t 0"] {
+        let mut program = act("secret", dir.path());
+        program.args(command);
+        keep(program);
+    }
+    assert!(said.len() > 1000 && said.contains("(secret)"), "{said}");
+    for secret in [password.as_str(), "canary-in-the-graph"] {
+        assert!(!said.contains(secret), "{secret} is shown");
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("kept")).unwrap(), "canary-in-the-graph");
+}

@@ -1,0 +1,130 @@
+//! Options, right and wrong, and where programs keep their things.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::kit::program::{Program, act, example};
+
+#[test]
+fn wrong_options_are_told_with_a_hint() {
+    for (args, expected) in [
+        ("--nope", "--noop"),
+        ("plam", "plan"),
+        ("-t soon", "`soon` is not a number of seconds"),
+        ("--max-runtime=-1", "out of range"),
+        ("--sema 0", "0 is not in 1.."),
+        ("graph --format png", "mermaid"),
+        ("--prefix /x --tmp-prefix", "cannot be used with"),
+        ("--log xml", "json"),
+    ] {
+        let ended = Program::new(&example("hello")).args(args).run().code(1);
+        assert!(ended.out.is_empty() && ended.err.contains(expected), "{args}: {ended:?}");
+    }
+}
+
+#[test]
+fn help_and_version_are_no_errors() {
+    let help = Program::new(&example("hello")).arg("--help").run().code(0);
+    for part in ["hello: keeps what its graph declares", "plan", "check", "graph", "--converged-timeout", "MGMT_PREFIX"]
+    {
+        assert!(help.out.contains(part), "{part}: {}", help.out);
+    }
+    assert!(help.out.lines().all(|line| line.chars().count() <= 80), "{}", help.out);
+    let version = Program::new(&example("hello")).arg("--version").run().code(0);
+    assert!(version.out.starts_with("hello "), "{version:?}");
+}
+
+#[test]
+fn a_programs_own_options_stand_beside_ours() {
+    let help = Program::new(&example("act")).arg("--help").run().code(0);
+    for part in ["Plays a scene for a test", "--scene", "--dir", "--noop", "plan"] {
+        assert!(help.out.contains(part), "{part}: {}", help.out);
+    }
+}
+
+#[test]
+fn the_prefix_is_where_it_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = |prepare: &dyn Fn(&mut Program) -> &mut Program| {
+        let mut program = act("wide", dir.path());
+        program.command.env_remove("MGMT_PREFIX");
+        prepare(&mut program);
+        program.args("-t 0").run()
+    };
+    let place = |name: &str| dir.path().join(name);
+    let used = |name: &str| place(name).join("journal.redb").exists();
+    run(&|program| program.arg("--prefix").arg(place("given"))).code(0);
+    run(&|program| program.env("MGMT_PREFIX", place("variable"))).code(0);
+    run(&|program| program.env("STATE_DIRECTORY", format!("{}:/other", place("systemd").display()))).code(0);
+    assert!(used("given") && used("variable") && used("systemd"));
+    assert_eq!(fs::metadata(place("given")).unwrap().permissions().mode() & 0o007, 0, "nobody else's");
+    // An option goes before a variable.
+    run(&|program| program.env("MGMT_PREFIX", place("no")).arg("--prefix").arg(place("yes"))).code(0);
+    run(&|program| program.env("MGMT_PREFIX", place("no")).env("TMPDIR", dir.path()).arg("--tmp-prefix")).code(0);
+    assert!(used("yes") && !place("no").exists());
+}
+
+/// As an ordinary user, if we are root.
+fn unprivileged(program: &mut Program) {
+    use std::os::unix::process::CommandExt as _;
+    if rustix::process::geteuid().is_root() {
+        program.command.uid(65534).gid(65534);
+    }
+}
+
+#[test]
+fn an_ordinary_users_prefix_is_below_the_home_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let run = |prepare: &dyn Fn(&mut Program) -> &mut Program| {
+        let mut program = act("wide", dir.path());
+        program.command.env_remove("MGMT_PREFIX").env_remove("HOME");
+        unprivileged(&mut program);
+        prepare(&mut program);
+        program.args("-t 0").run()
+    };
+    let used = |name: &str| dir.path().join(name).join("journal.redb").exists();
+    run(&|program| program.env("HOME", dir.path().join("home"))).code(0);
+    run(&|program| program.env("XDG_STATE_HOME", dir.path().join("state"))).code(0);
+    assert!(used("home/.local/state/mgmt/act") && used("state/mgmt/act"));
+    // Without any, it says what to do.
+    run(&|program| program).code(1).said("error: no working directory: set HOME, or give --prefix DIR");
+    run(&|program| program.env("HOME", "/proc/nowhere")).code(1).said("give --prefix DIR or --tmp-prefix");
+    run(&|program| program.env("HOME", "/proc/nowhere").arg("--allow-tmp-prefix"))
+        .code(0)
+        .said("working in a temporary directory");
+}
+
+#[test]
+fn a_prefix_in_use_by_another_process_is_an_error_that_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first = act("wide", dir.path()).start();
+    first.says("converged");
+    let prefix = dir.path().join("prefix").display().to_string();
+    let holder = format!("error: the prefix {prefix} is in use by another process (pid {})", first.pid());
+    act("wide", dir.path()).args("-t 0").run().code(1).said(&holder);
+    // A plan only looks.
+    act("wide", dir.path()).arg("plan").run().code(0).said("60 in sync");
+    act("wide", dir.path()).args("-t 0 --allow-tmp-prefix").run().code(0).said("working in a temporary directory");
+    first.kill_9();
+    act("wide", dir.path()).args("-t 0").run().code(0);
+}
+
+#[test]
+fn logs_are_as_talkative_as_asked() {
+    let dir = tempfile::tempdir().unwrap();
+    let run =
+        |args: &str, level: &str| act("wide", dir.path()).args("-t 0").args(args).env("RUST_LOG", level).run().code(0);
+    assert!(run("", "").err.contains("INFO"));
+    let quiet = run("", "error");
+    assert!(!quiet.err.contains("INFO"), "{}", quiet.err);
+    assert!(!run("", "").err.contains("DEBUG"));
+    assert!(run("-v", "").err.contains("DEBUG"));
+    fs::write(dir.path().join("3"), "broken\n").unwrap();
+    let json = run("--log json", "");
+    let lines = json.err.lines().filter(|line| !line.contains("look around"));
+    let lines: Vec<serde_json::Value> = lines.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(
+        lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("/3]: repaired")))
+    );
+}

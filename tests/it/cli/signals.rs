@@ -1,0 +1,100 @@
+//! ^C and SIGTERM.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, test_kill_process};
+
+use crate::kit::program::{Running, act};
+
+/// The command that a scene runs.
+fn command(running: &mut Running, dir: &Path) -> Pid {
+    let file = dir.join("pid");
+    let read = |file: &Path| fs::read_to_string(file).ok().filter(|text| text.ends_with('\n'));
+    running.until("the command runs", |_| read(&file).is_some());
+    Pid::from_raw(read(&file).unwrap().trim().parse().unwrap()).unwrap()
+}
+
+fn is_alive(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).unwrap_or_default();
+    test_kill_process(pid).is_ok() && !stat.contains(") Z")
+}
+
+#[test]
+fn the_first_interrupt_ends_a_run_that_has_nothing_to_do_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for (signal, code) in [(Signal::INT, 0), (Signal::TERM, 143)] {
+        let mut running = act("site", dir.path()).start();
+        running.says("converged in");
+        let sent = Instant::now();
+        running.signal(signal);
+        running.wait().code(code);
+        assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
+    }
+}
+
+#[test]
+fn an_interrupt_before_there_is_a_graph_ends_it_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = act("never", dir.path()).arg("-v").start();
+    std::thread::sleep(Duration::from_millis(300));
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    // It may have come before the program listened at all: on a loaded machine.
+    assert!(ended.code == Some(0) || ended.signal == Some(2), "{ended:?}");
+}
+
+#[test]
+fn what_runs_is_waited_for_and_named_and_the_second_interrupt_cancels_it() {
+    for scene in ["slow", "stubborn"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = act(scene, dir.path()).start();
+        let command = command(&mut running, dir.path());
+        running.signal(Signal::INT);
+        running.says("waiting for exec[sleeper]: apply since ");
+        running.says("^C again cancels it");
+        assert!(is_alive(command), "an apply is not cut short by the first");
+        running.signal(Signal::INT);
+        let ended = running.wait().code(0).said("cancelling what runs");
+        assert!(!is_alive(command), "{ended:?}");
+    }
+}
+
+#[test]
+fn the_third_interrupt_ends_it_on_the_spot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = act("stubborn", dir.path()).start();
+    let command = command(&mut running, dir.path());
+    running.signal(Signal::INT);
+    running.says("waiting for exec[sleeper]");
+    running.signal(Signal::INT);
+    running.says("cancelling what runs");
+    running.signal(Signal::INT);
+    let ended = running.wait();
+    // Either the command was gone first, or it was left behind at once.
+    assert!(matches!(ended.code, Some(0 | 130)), "{ended:?}");
+    if is_alive(command) {
+        rustix::process::kill_process(command, Signal::KILL).unwrap();
+    }
+}
+
+#[test]
+fn a_command_that_is_killed_with_its_program_was_not_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = act("slow", dir.path()).start();
+    let first = command(&mut running, dir.path());
+    running.kill_9();
+    if is_alive(first) {
+        rustix::process::kill_process(first, Signal::KILL).unwrap();
+    }
+    fs::remove_file(dir.path().join("pid")).unwrap();
+    let mut running = act("slow", dir.path()).start();
+    let second = command(&mut running, dir.path());
+    assert_ne!(first, second);
+    running.signal(Signal::TERM);
+    running.says("waiting for exec[sleeper]");
+    running.signal(Signal::TERM);
+    running.wait().code(143);
+    assert!(!is_alive(second));
+}

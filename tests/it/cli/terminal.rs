@@ -1,0 +1,100 @@
+//! What people see in a terminal: the program runs under a pseudo-terminal (`script` of util-linux).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use rustix::process::Signal;
+
+use crate::kit::program::{Program, Running, example};
+
+fn has_script() -> bool {
+    Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success())
+}
+
+/// A scene in a terminal of 100 columns.
+fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
+    let act = example("act");
+    let line = format!("stty cols 100 rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
+    let mut program = Program::new(Path::new("script"));
+    program.env("MGMT_PREFIX", dir.join("prefix")).env("TERM", "xterm-256color");
+    program.args("-q -e -f -c").arg(line).arg("/dev/null").start()
+}
+
+#[test]
+fn a_run_shows_what_it_does_and_then_each_repair_with_a_short_diff() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = in_terminal("site", dir.path(), "");
+    running.says("converged in ");
+    running.says("look around");
+    let text: String = (0..20).map(|n| format!("line {n}\n")).collect();
+    fs::write(dir.path().join("site/motd"), text).unwrap();
+    running.says("-line 7");
+    running.says("exec[reload]");
+    running.until("refreshed", |_| fs::read_to_string(dir.path().join("log")).unwrap().lines().count() == 2);
+    interrupt(&running);
+    let ended = running.wait().code(0);
+    let plain = without_colours(&ended.out);
+    assert!(plain.contains("✔ file["), "{plain}");
+    assert!(plain.contains("repaired in "), "{plain}");
+    assert!(plain.contains("↻ exec[reload] refreshed in "), "{plain}");
+    assert!(plain.contains("-line 0") && plain.contains("…") && !plain.contains("-line 19"), "short: {plain}");
+    assert!(!plain.contains("INFO"), "{plain}");
+    assert!(ended.out.contains("\x1b[32m"), "in colours");
+}
+
+/// ^C in that terminal: to the program, which `script` has started.
+fn interrupt(running: &Running) {
+    let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap();
+    let child = children.split_whitespace().next().unwrap_or_else(|| panic!("it has ended")).parse().unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_raw(child).unwrap(), Signal::INT).unwrap();
+}
+
+fn without_colours(text: &str) -> String {
+    let mut plain = String::new();
+    let mut parts = text.split('\x1b');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        // `[…` up to its final letter.
+        let end = part.char_indices().skip(1).find(|(_, c)| c.is_ascii_alphabetic()).map_or(part.len(), |(n, _)| n + 1);
+        plain.push_str(&part[end.min(part.len())..]);
+    }
+    plain
+}
+
+#[test]
+fn a_large_graph_has_a_bar_and_not_a_line_for_each() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let ended = in_terminal("wide", dir.path(), "-t 0").wait().code(0);
+    let plain = without_colours(&ended.out);
+    assert_eq!(plain.matches("✔ file[").count(), 30, "{plain}");
+    assert!(plain.contains("… and 30 more"), "{plain}");
+    assert!(plain.contains("converged in ") && plain.contains(", 60 changed"), "{plain}");
+}
+
+#[test]
+fn a_failure_stands_out() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let ended = in_terminal("fails", dir.path(), "-t 0").wait().code(1);
+    let plain = without_colours(&ended.out);
+    assert!(plain.contains("✘ exec[broken]: failed: "), "{plain}");
+    assert!(ended.out.contains("\x1b[31m✘"), "{:?}", ended.out);
+    assert!(plain.contains("it can't converge:"), "{plain}");
+    // A log line never stands behind the bar.
+    for line in ended.out.lines().filter(|line| line.contains("INFO")) {
+        let before = line.split("INFO").next().unwrap_or_default();
+        assert!(!before.rsplit("\x1b[2K").next().unwrap_or_default().contains("settled"), "{line:?}");
+    }
+    assert!(ended.out.contains("INFO"), "the line that says who is blocked");
+}
+
+#[test]
+fn a_plan_in_a_terminal_is_the_same_text() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let ended = in_terminal("wide", dir.path(), "plan").wait().code(2);
+    assert!(ended.out.replace('\r', "").ends_with("60 to repair\n"), "{}", ended.out);
+}

@@ -1,0 +1,122 @@
+//! The examples do what they say.
+
+use std::fs;
+use std::path::Path;
+
+use crate::kit::program::{Ended, Program, Running, example};
+
+fn run(name: &str, prefix: &Path, args: &str) -> Ended {
+    Program::new(&example(name)).arg("--prefix").arg(prefix).args(args).run()
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap()
+}
+
+#[test]
+fn embed_converges_repairs_swaps_and_refuses() {
+    let ended = Program::new(&example("embed")).run().code(0);
+    assert_eq!(
+        ended.out,
+        "converged: motd says \"hello\\n\"\nrepaired: content\nswapped: motd says \"good evening\\n\"\n\
+         refused: true; still graph 2 with 2 resources\n"
+    );
+}
+
+#[test]
+fn send_recv_sends() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = dir.path().join("files");
+    run("send_recv", dir.path(), "-t 0").code(0);
+    let password = read(&files.join("password"));
+    assert_eq!((password.len(), read(&files.join("kernel")).as_str()), (24, "LINUX\n"));
+    assert_eq!(read(&files.join("line")), format!("Linux:{password}\n"));
+    run("send_recv", dir.path(), "-t 0").code(0);
+    assert_eq!(read(&files.join("password")), password);
+    fs::remove_file(files.join("line")).unwrap();
+    run("send_recv", dir.path(), "-t 0").code(0);
+    let new = read(&files.join("password"));
+    assert_ne!(new, password);
+    assert_eq!(read(&files.join("line")), format!("Linux:{new}\n"));
+}
+
+#[test]
+fn refresh_refreshes_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = dir.path().join("service");
+    let reloads = || read(&service.join("reloads")).lines().count();
+    run("refresh", dir.path(), "-t 0").code(0);
+    assert_eq!(reloads(), 1);
+    run("refresh", dir.path(), "-t 0").code(0);
+    assert_eq!(reloads(), 1);
+    fs::write(service.join("keys.conf"), "key = stolen\n").unwrap();
+    fs::write(service.join("service.conf"), "port = 1\n").unwrap();
+    run("refresh", dir.path(), "plan").code(2).said("2 to repair, 2 to refresh, 1 in sync");
+    run("refresh", dir.path(), "-t 0").code(0);
+    assert_eq!(reloads(), 2);
+}
+
+#[test]
+fn custom_kind_keeps_its_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let hosts = dir.path().join("lines/hosts");
+    fs::create_dir(dir.path().join("lines")).unwrap();
+    fs::write(&hosts, "# mine\n127.0.0.1 old.test\n").unwrap();
+    run("custom_kind", dir.path(), "-t 0").code(0);
+    assert_eq!(read(&hosts), "# mine\n127.0.0.1 localhost\n127.0.0.1 example.test\n");
+    assert_eq!(read(&dir.path().join("lines/where")), "example.test is in line 3\n");
+    run("custom_kind", dir.path(), "plan").code(0).said("5 in sync");
+}
+
+#[test]
+fn custom_kind_is_woken_by_its_watch() {
+    let dir = tempfile::tempdir().unwrap();
+    let hosts = dir.path().join("lines/hosts");
+    let mut running = Program::new(&example("custom_kind")).arg("--prefix").arg(dir.path()).start();
+    running.says("converged in");
+    fs::write(&hosts, "127.0.0.1 old.test\n127.0.0.1 example.test\n").unwrap();
+    let expected = |_: &Running| {
+        let found = fs::read_to_string(&hosts).unwrap_or_default();
+        let mut lines: Vec<_> = found.lines().collect();
+        lines.sort_unstable();
+        lines == ["127.0.0.1 example.test", "127.0.0.1 localhost"]
+    };
+    running.until("repaired", expected);
+    running.signal(rustix::process::Signal::INT);
+    running.wait().code(0);
+}
+
+#[test]
+fn reactive_follows_its_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::new(&example("reactive"));
+    let mut running = program.env("TMPDIR", dir.path()).arg("--prefix").arg(dir.path().join("prefix")).start();
+    running.says("write names of hosts into");
+    let base = dir.path().join("mgmt-reactive");
+    fs::write(base.join("hosts"), "alpha\nbeta\n").unwrap();
+    running.until("two hosts", |_| base.join("beta/name").exists() && base.join("alpha/name").exists());
+    fs::write(base.join("hosts"), "alpha\n../evil\n").unwrap();
+    running.says("`../evil` is no name of a host");
+    fs::write(base.join("hosts"), "gamma\n").unwrap();
+    running.until("another host", |_| base.join("gamma/name").exists());
+    running.signal(rustix::process::Signal::INT);
+    running.wait().code(0);
+    let mut program = Program::new(&example("reactive"));
+    program.env("TMPDIR", dir.path()).arg("--prefix").arg(dir.path().join("prefix")).args("-t 0").run().code(0);
+}
+
+#[test]
+fn plan_in_ci_passes_for_what_was_reviewed_and_fails_for_anything_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let plan = |reviewed: &Path| {
+        let mut program = Program::new(&example("plan_in_ci"));
+        program.command.current_dir(root);
+        program.env("REVIEWED", reviewed).run()
+    };
+    let reviewed = root.join("examples/plan_in_ci.txt");
+    plan(&reviewed).code(0).said("the plan is what was reviewed");
+    let other = dir.path().join("other.txt");
+    fs::write(&other, read(&reviewed).replace("workers = 4", "workers = 2")).unwrap();
+    plan(&other).code(1).said("the plan is not what was reviewed").said("+workers = 4");
+}

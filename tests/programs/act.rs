@@ -1,0 +1,223 @@
+//! The program that tests run: one of several scenes, below a directory of its own, with the options of `mgmt` beside its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use mgmt::App;
+use mgmt::gapi::{Gapi, GapiData, GapiError};
+use mgmt::prelude::*;
+
+/// What it plays.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scene {
+    /// A small site: a directory, two files, a command that is refreshed.
+    Site,
+    /// A command that fails, and what hangs on it.
+    Fails,
+    /// A command that takes long.
+    Slow,
+    /// The same, and it does not listen to SIGTERM.
+    Stubborn,
+    /// A graph that is wrong.
+    Cycle,
+    /// A secret on its way into files.
+    Secret,
+    /// Many files.
+    Wide,
+    /// Names that a careless picture gets wrong.
+    Names,
+    /// A kind that panics.
+    Panics,
+    /// A source that never has a graph.
+    Never,
+    /// A source that fails after a while.
+    Late,
+    /// A file that is written, and somebody who must be told.
+    Tell,
+}
+
+#[derive(Parser)]
+#[command(about = "Plays a scene for a test")]
+struct Cli {
+    /// What to play
+    #[arg(long)]
+    scene: Scene,
+    /// Where
+    #[arg(long)]
+    dir: PathBuf,
+    #[command(flatten)]
+    options: mgmt::cli::Options,
+}
+
+fn main() -> mgmt::ExitCode {
+    let Cli { scene, dir, options } = Cli::parse();
+    let app = App::new("act").greeting("look around");
+    match scene {
+        Scene::Never => app.run(options, mgmt::gapi::channel().1),
+        Scene::Late => app.run(options, Late),
+        _ => app.run(options, mgmt::native(move |g, _| play(scene, g, &dir)).named("act")),
+    }
+}
+
+fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
+    let path = |name: &str| format!("{}/{name}", dir.display());
+    let shell = |name: &str, text: String| Exec::new(name).cmd(text).shell("/bin/sh");
+    match scene {
+        Scene::Site => {
+            let site = g.add(File::new(path("site/")).mode(0o755));
+            let seed = g.add(shell("seed", "printf 7".to_owned()));
+            g.add(File::new(path("site/seed")).content(seed.stdout()).mode(0o600).after(&site));
+            let motd = g.add(File::new(path("site/motd")).content("hello\nworld\n").mode(0o644).after(&site));
+            g.add(shell("reload", format!("echo reloaded >> {}", path("log"))).refreshonly(true).subscribe(&motd));
+        }
+        Scene::Fails => {
+            g.add(File::new(path("fine")).content("fine\n"));
+            let broken = g.add(shell("broken", "echo out of luck >&2; exit 3".to_owned()));
+            let next = g.add(File::new(path("never")).content("never\n").after(&broken));
+            g.add(Noop::new("last").after(&next));
+        }
+        Scene::Slow => {
+            g.add(shell("sleeper", format!("echo $$ > {}; exec sleep 300", path("pid"))));
+        }
+        Scene::Stubborn => {
+            g.add(shell("sleeper", format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", path("pid"))));
+        }
+        Scene::Cycle => {
+            let (a, b) = (g.add(Noop::new("a")), g.add(Noop::new("b")));
+            g.order(&a, &b);
+            g.order(&b, &a);
+        }
+        Scene::Secret => {
+            let password = g.add(Password::new("admin").length(32));
+            g.add(File::new(path("secret")).content(password.password()));
+            g.add(File::new(path("kept")).content(Secret::new("canary-in-the-graph".to_owned())));
+        }
+        Scene::Wide => {
+            for n in 0..60 {
+                g.add(File::new(path(&format!("{n}"))).content(format!("{n}\n")));
+            }
+        }
+        Scene::Names => {
+            let first = g.add(Noop::new("<b>&amp;\"quoted\"</b>"));
+            let second = g.add(Noop::new("two\nlines").after(&first));
+            g.add(Noop::new("größe → 日本 \\").subscribe(&second));
+        }
+        Scene::Panics => {
+            g.add(Panics::new("odd"));
+            g.add(Noop::new("even"));
+        }
+        Scene::Tell => {
+            let written = g.add(Written::new("one", path("file")).text(std::env::var("ACT_TEXT").unwrap_or_default()));
+            g.add(Told::new("two", path("told")).subscribe(&written));
+        }
+        Scene::Never | Scene::Late => {}
+    }
+    Ok(())
+}
+
+/// A kind that panics.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "panics", unwatched)]
+struct Panics {
+    #[resource(name)]
+    name: String,
+}
+
+impl Converge for Panics {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        panic!("index out of bounds")
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Stays there for ever if the test wants it to, and says so.
+async fn hang(at: &str) {
+    if std::env::var("ACT_HANG").is_ok_and(|wanted| wanted == at) {
+        println!("at {at}");
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+}
+
+/// A file, written at once.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "written", unwatched)]
+struct Written {
+    #[resource(name)]
+    name: String,
+    path: String,
+    #[resource(default)]
+    text: String,
+}
+
+impl Converge for Written {
+    type Drift = Change;
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let path = self.path.clone();
+        let found = cx.look(move |_| std::fs::read_to_string(path).unwrap_or_default()).await;
+        Ok((found != self.text).then(|| Change::new("text", found.len(), self.text.len())))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        let (path, text) = (self.path.clone(), self.text.clone());
+        cx.change(move |fs| fs.write_file(path, &text, &mgmt::sys::fs::WriteOptions::new())).await?;
+        hang("written").await;
+        Ok(())
+    }
+}
+
+/// Adds a line for each refresh.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "told", unwatched)]
+struct Told {
+    #[resource(name)]
+    name: String,
+    path: String,
+}
+
+impl Converge for Told {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+
+    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+        use std::io::Write as _;
+        hang("told").await;
+        let text = std::env::var("ACT_TEXT").unwrap_or_default();
+        let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&self.path)?;
+        file.write_all(format!("told {}\n", text.split(' ').next().unwrap_or_default()).as_bytes())?;
+        Ok(true)
+    }
+}
+
+/// A source that fails after a while.
+struct Late;
+
+impl Gapi for Late {
+    async fn init(&mut self, _: GapiData) -> Result<(), GapiError> {
+        Ok(())
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        let mut g = Graph::new("late");
+        g.add(Noop::new("anchor"));
+        Ok(g.finish()?)
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        Some(Err(GapiError::Failed("the store is gone".into())))
+    }
+}
