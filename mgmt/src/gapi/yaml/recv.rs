@@ -99,7 +99,7 @@ impl Document<'_> {
             let names = self.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
             let mut names: Vec<_> = names.collect();
             names.sort_unstable();
-            nearest(&end.name, names.into_iter()).map_or(String::new(), |near| format!(": did you mean `{near}`?"))
+            nearest(&end.name, names).map_or(String::new(), |near| format!(": did you mean `{near}`?"))
         };
         let message = format!("{what} {}[{}], which is not in the graph{hint}", end.kind, end.name);
         self.complain(end.place, message);
