@@ -96,16 +96,12 @@ impl Running {
         for (vertex, slot) in config.vertices.iter().zip(&slots) {
             let node = Node(*slot);
             let mut changed = false;
-            match self.vertex(node) {
-                Some(old) => {
-                    let empty = Vec::new();
-                    changed = !(Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource))
-                        || rewired(node, difference.links.get(slot).unwrap_or(&empty));
-                    if changed {
-                        difference.changed.push(node);
-                    }
+            if let Some(old) = self.vertex(node) {
+                let same = Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource);
+                changed = !same || rewired(node, difference.links.get(slot).map_or(&[], Vec::as_slice));
+                if changed {
+                    difference.changed.push(node);
                 }
-                None => {}
             }
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }

@@ -51,7 +51,6 @@ pub struct HttpServer {
 
 impl HttpServerBuilder {
     /// Opens `path` and all below it only to `user` with the password of this bcrypt hash: a text, or the output `hash` of a `password`.
-    #[must_use]
     #[track_caller]
     pub fn basic_auth<M>(
         self,
