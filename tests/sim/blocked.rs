@@ -1,6 +1,6 @@
 //! A failed node blocks its descendants, however far below, and says so, and nothing else (section 5.6; S07.6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::scheduler::{Command, Event};
 
@@ -12,15 +12,21 @@ pub struct Blocked {
     said: BTreeSet<u32>,
 }
 
-fn failing_above(cx: &Cx, node: u32) -> Option<u32> {
-    let mut stack: Vec<u32> = cx.ledger.parents(node).collect();
-    while let Some(node) = stack.pop() {
-        if cx.ledger.is_failing(node) {
-            return Some(node);
+/// Who has somebody above that has failed, and whom.
+fn blocked(cx: &Cx) -> BTreeMap<u32, u32> {
+    let mut blocked = BTreeMap::new();
+    // Parents have lower numbers, so they come first.
+    for &node in cx.ledger.nodes.keys() {
+        let mut above = cx.ledger.parents(node);
+        let by = above.find_map(|parent| match cx.ledger.is_failing(parent) {
+            true => Some(parent),
+            false => blocked.get(&parent).copied(),
+        });
+        if let Some(by) = by {
+            blocked.insert(node, by);
         }
-        stack.extend(cx.ledger.parents(node));
     }
-    None
+    blocked
 }
 
 impl Invariant for Blocked {
@@ -30,7 +36,7 @@ impl Invariant for Blocked {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         if let Some(node) = begun(command)
-            && let Some(failed) = failing_above(cx, node)
+            && let Some(failed) = blocked(cx).get(&node)
         {
             return Err(format!("{command:?} although {failed} above it has failed"));
         }
@@ -51,14 +57,8 @@ impl Invariant for Blocked {
 
     fn after(&mut self, cx: &Cx) -> Verdict {
         self.said.retain(|node| cx.ledger.nodes.contains_key(node));
-        for &node in cx.ledger.nodes.keys() {
-            let is = failing_above(cx, node).is_some();
-            must!(
-                is == self.said.contains(&node),
-                "{node} is {}blocked, but the events say otherwise",
-                if is { "" } else { "not " }
-            );
-        }
+        let blocked: BTreeSet<u32> = blocked(cx).into_keys().collect();
+        must!(blocked == self.said, "blocked are {blocked:?}, but the events say {:?}", self.said);
         Ok(())
     }
 

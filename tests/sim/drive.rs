@@ -103,8 +103,8 @@ impl Drive {
         }
     }
 
-    /// The whole run.
-    pub fn run(mut self) -> Result<u64, Breach> {
+    /// The whole run. Gives the number of turns, and the end of the story if it was to be told.
+    pub fn run(mut self) -> Result<(u64, Vec<String>), Breach> {
         let graph = self.wild.graph(&mut self.rng);
         self.swap(graph, &[])?;
         let end = self.now.after(Duration::from_secs(2 + self.rng.below(12)));
@@ -113,7 +113,7 @@ impl Drive {
             self.step(end)?;
         }
         self.heal()?;
-        Ok(self.turns)
+        Ok((self.turns, self.story.into_iter().flatten().collect()))
     }
 
     fn heal(&mut self) -> Step {

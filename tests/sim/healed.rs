@@ -1,14 +1,23 @@
 //! Once faults cease, everything heals: reality is as desired, and no refresh that became necessary was left out (sections 5.4, 5.5).
 
+use std::collections::BTreeSet;
+
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
 
 pub struct Healed;
 
-/// Waits for what cannot come: a value of a noop sender, or a parent that does.
-fn is_stuck(cx: &Cx, node: u32) -> bool {
-    let asks = !cx.ledger.nodes[&node].asks.is_empty();
-    asks || !cx.world.has_values(node) || cx.world.graph.parents(node).any(|parent| is_stuck(cx, parent))
+/// Who waits for what cannot come: a value of a noop sender, or a parent that does.
+pub fn stuck(cx: &Cx) -> BTreeSet<u32> {
+    let mut stuck = BTreeSet::new();
+    // Parents have lower numbers, so they come first.
+    for (node, entry) in &cx.ledger.nodes {
+        let waits = !entry.asks.is_empty() || !cx.world.has_values(*node);
+        if waits || cx.ledger.parents(*node).any(|parent| stuck.contains(&parent)) {
+            stuck.insert(*node);
+        }
+    }
+    stuck
 }
 
 impl Invariant for Healed {
@@ -18,7 +27,8 @@ impl Invariant for Healed {
 
     fn end(&mut self, cx: &Cx) -> Verdict {
         must!(cx.world.running.is_empty() || cx.scheduler.running() > 0, "operations are under way that nobody knows");
-        let idle = |node: &u32| cx.world.graph.nodes[node].config.noop || is_stuck(cx, *node);
+        let stuck = stuck(cx);
+        let idle = |node: &u32| cx.world.graph.nodes[node].config.noop || stuck.contains(node);
         for node in cx.world.graph.nodes.keys().filter(|node| !idle(node)) {
             must!(cx.world.is_in_sync(*node), "{node} is not as desired: {:?}", cx.ledger.nodes[node]);
         }

@@ -73,7 +73,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::one_at_a_time::OneAtATime::default()),
         Box::new(crate::dirty_by_cause::DirtyByCause),
         Box::new(crate::watch_ready::WatchReady::default()),
-        Box::new(crate::values::Values::default()),
+        Box::new(crate::values::Values),
         Box::new(crate::noop::Noop),
         Box::new(crate::refresh_owed::RefreshOwed),
         Box::new(crate::intents::Intents),

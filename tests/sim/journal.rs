@@ -15,6 +15,30 @@ struct Entry {
     intent: bool,
 }
 
+impl Entry {
+    fn owes(&self) -> bool {
+        self.debt || self.intent
+    }
+
+    /// `Paid` strikes out everything, an intent too: the strictest reading.
+    fn write(&mut self, op: &JournalOp) {
+        match op {
+            JournalOp::Intent { .. } => self.intent = true,
+            JournalOp::Drop { .. } => self.intent = false,
+            JournalOp::Debt { .. } => *self = Entry { debt: true, intent: false },
+            JournalOp::Paid { .. } => *self = Entry::default(),
+        }
+    }
+}
+
+fn edge_of(op: &JournalOp) -> Edge {
+    let (JournalOp::Intent { from, to }
+    | JournalOp::Drop { from, to }
+    | JournalOp::Debt { from, to }
+    | JournalOp::Paid { from, to }) = op;
+    (from.0, to.0)
+}
+
 /// One command's entries: written together or not at all.
 #[derive(Clone)]
 pub struct Batch {
@@ -42,41 +66,27 @@ impl Journal {
         self.queue.pop_front()
     }
 
-    /// Puts a batch on disk. `Paid` strikes out everything, an intent too: the strictest reading.
+    /// Puts a batch on disk.
     pub fn write(&mut self, batch: &Batch) {
         for op in &batch.ops {
-            let (JournalOp::Intent { from, to }
-            | JournalOp::Drop { from, to }
-            | JournalOp::Debt { from, to }
-            | JournalOp::Paid { from, to }) = op;
-            let entry = self.disk.entry((from.0, to.0)).or_default();
-            match op {
-                JournalOp::Intent { .. } => entry.intent = true,
-                JournalOp::Drop { .. } => entry.intent = false,
-                JournalOp::Debt { .. } => *entry = Entry { debt: true, intent: false },
-                JournalOp::Paid { .. } => *entry = Entry::default(),
-            }
+            self.disk.entry(edge_of(op)).or_default().write(op);
         }
     }
 
     /// On disk, as a debt or as an intent: a restart would refresh.
     pub fn owes(&self, edge: Edge) -> bool {
-        self.disk.get(&edge).is_some_and(|entry| entry.debt || entry.intent)
+        self.disk.get(&edge).is_some_and(Entry::owes)
     }
 
     /// Would still be owed wherever the queue is cut.
     pub fn owes_at_every_cut(&self, edge: Edge) -> bool {
-        let mut cut = self.clone();
-        if !cut.owes(edge) {
-            return false;
+        let mut entry = self.disk.get(&edge).copied().unwrap_or_default();
+        let mut owes = entry.owes();
+        for batch in &self.queue {
+            batch.ops.iter().filter(|op| edge_of(op) == edge).for_each(|op| entry.write(op));
+            owes &= entry.owes();
         }
-        while let Some(batch) = cut.take() {
-            cut.write(&batch);
-            if !cut.owes(edge) {
-                return false;
-            }
-        }
-        true
+        owes
     }
 
     /// A crash: so many batches of the queue reached the disk after all.

@@ -37,8 +37,19 @@ const SEEDS: u64 = 300;
 /// A mutant is hunted with so many seeds at most.
 const SEEDS_FOR_A_MUTANT: u64 = 3000;
 
-fn number(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|text| text.parse().ok())
+/// `SEED=n`: that one; `SEEDS=n`: the first n; `SEEDS=a..b`: from a up to b.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no number of a seed"));
+    if let Ok(seed) = std::env::var("SEED") {
+        return number(&seed)..number(&seed) + 1;
+    }
+    match std::env::var("SEEDS") {
+        Ok(seeds) => match seeds.split_once("..") {
+            Some((from, to)) => number(from)..number(to),
+            None => 0..number(&seeds),
+        },
+        Err(_) => 0..SEEDS,
+    }
 }
 
 /// Runs it once more, and tells its end.
@@ -52,22 +63,29 @@ fn tell(seed: u64) -> String {
 
 #[test]
 fn every_seed_keeps_every_invariant_and_heals() {
-    let seeds = match number("SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds();
     let mut turns = 0;
     for seed in seeds.clone() {
         // A panic inside must name its seed, too.
         let run = std::panic::catch_unwind(|| Drive::new(seed, None, false).run());
         match run {
-            Ok(Ok(more)) => turns += more,
+            Ok(Ok((more, _))) => turns += more,
             Ok(Err(_)) => panic!("{}", tell(seed)),
             Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test --test sim every_seed"),
         }
     }
     assert!(turns > seeds.end - seeds.start, "nothing happened");
     println!("{} seeds, {turns} turns", seeds.end - seeds.start);
+}
+
+#[test]
+fn the_same_seed_is_the_same_story() {
+    for seed in 0..20 {
+        let [first, second] = [(), ()].map(|()| Drive::new(seed, None, true).run().map_err(|breach| breach.text));
+        let (turns, story) = first.expect("it heals");
+        assert!(turns > 10 && !story.is_empty(), "nothing happened with seed {seed}");
+        assert_eq!(second, Ok((turns, story)), "seed {seed}");
+    }
 }
 
 #[test]

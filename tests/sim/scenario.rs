@@ -53,7 +53,7 @@ pub struct Wild {
 impl Wild {
     pub fn new(rng: &mut Rng) -> Wild {
         Wild {
-            slots: rng.pick(&[2, 3, 4, 6, 10, 16]),
+            slots: rng.pick(&[2, 3, 4, 6, 10, 16, 16, 30]),
             edges_percent: rng.pick(&[10, 25, 50, 90]),
             notify_percent: rng.pick(&[0, 30, 60, 100]),
             sends_percent: rng.pick(&[0, 0, 20, 50]),

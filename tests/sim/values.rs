@@ -1,18 +1,12 @@
 //! A receiver waits until all its values were sent once; who asks for values gets them made again (section 5.3; S02).
 
-use std::collections::BTreeMap;
-
-use mgmt::id::Time;
 use mgmt::scheduler::Command;
 
+use crate::healed::stuck;
 use crate::invariant::{Cx, Invariant, Verdict, begun};
 use crate::must;
 
-#[derive(Default)]
-pub struct Values {
-    /// Since when each asked sender could have begun, and did not.
-    idle: BTreeMap<u32, Time>,
-}
+pub struct Values;
 
 impl Invariant for Values {
     fn name(&self) -> &'static str {
@@ -27,22 +21,17 @@ impl Invariant for Values {
     }
 
     fn after(&mut self, cx: &Cx) -> Verdict {
-        let asked = cx.ledger.nodes.iter().filter(|(_, entry)| entry.asked).map(|(node, _)| *node);
-        let asked: Vec<u32> = asked.collect();
-        self.idle.retain(|node, _| asked.contains(node));
-        for node in asked {
-            must!(!cx.ledger.nodes[&node].config.noop, "{node} is noop and was asked to make values");
-            self.idle.entry(node).or_insert(cx.now);
+        for (node, entry) in &cx.ledger.nodes {
+            must!(!(entry.asked && entry.config.noop), "{node} is noop and was asked to make values");
         }
         Ok(())
     }
 
-    fn restart(&mut self) {
-        self.idle.clear();
-    }
-
     fn end(&mut self, cx: &Cx) -> Verdict {
-        must!(self.idle.is_empty(), "asked for their values and never made them: {:?} at {:?}", self.idle, cx.now);
+        let stuck = stuck(cx);
+        for (node, entry) in &cx.ledger.nodes {
+            must!(!entry.asked || stuck.contains(node), "{node} was asked for its values and never made them");
+        }
         Ok(())
     }
 }

@@ -39,6 +39,8 @@ pub struct App {
     version: String,
     about: Option<String>,
     pub(crate) greeting: Option<String>,
+    /// Commands get this process's environment: so it has always been with YAML.
+    pub(crate) inherit_env: bool,
 }
 
 impl App {
@@ -50,6 +52,7 @@ impl App {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             about: None,
             greeting: None,
+            inherit_env: false,
         }
     }
 
@@ -96,6 +99,12 @@ impl App {
     }
 
     fn parse(&self, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, clap::Error> {
+        let matches = self.command().try_get_matches_from(arguments)?;
+        Options::from_arg_matches(&matches)
+    }
+
+    /// The command line that it understands.
+    pub(crate) fn command(&self) -> clap::Command {
         #[derive(clap::Parser)]
         #[command(max_term_width = 80)]
         struct Cli {
@@ -104,8 +113,6 @@ impl App {
         }
         let name = self.name.clone();
         let about = self.about.clone().unwrap_or_else(|| format!("{name}: keeps what its graph declares"));
-        let command = Cli::command().name(name).version(self.version.clone()).about(about);
-        let matches = command.try_get_matches_from(arguments)?;
-        Options::from_arg_matches(&matches)
+        Cli::command().name(name).version(self.version.clone()).about(about)
     }
 }

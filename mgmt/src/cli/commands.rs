@@ -5,10 +5,11 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::cli::adjust::Adjusted;
 use crate::cli::app::App;
 use crate::cli::ladder::Ladder;
 use crate::cli::options::{Command, GraphFormat, Options, RunOptions};
-use crate::cli::{logs, prefix, run, svg};
+use crate::cli::{logs, papers, prefix, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
 use crate::runtime::{Builder, Engine, EngineError};
@@ -46,6 +47,9 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
             Command::Plan { json } => plan(app, &options.run, gapi, json).await,
             Command::Check => check(app, &options.run, gapi).await,
             Command::Graph { format, svg } => graph(app, &options.run, gapi, format, svg.as_deref()).await,
+            Command::Schema => papers::schema(app),
+            Command::Completion { shell } => papers::completion(app.command(), shell),
+            Command::Man => papers::man(app.command()),
         }
     });
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
@@ -53,15 +57,16 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
     outcome.unwrap_or_else(|error| fail(&error))
 }
 
-fn fail(error: &CommandError) -> ExitCode {
+pub(crate) fn fail(error: &CommandError) -> ExitCode {
     // A closed standard error can't be told about.
     let _ = writeln!(io::stderr(), "error: {error}");
     ExitCode::from(1)
 }
 
 /// An engine's settings from the options.
-pub(crate) fn builder<G: Gapi>(options: &RunOptions, prefix: &Path, gapi: G) -> Builder<G> {
-    let mut builder = Engine::builder().gapi(gapi).prefix(prefix).noop(options.noop).no_watch(options.no_watch);
+pub(crate) fn builder<G: Gapi>(app: &App, options: &RunOptions, prefix: &Path, gapi: G) -> Builder<Adjusted<G>> {
+    let mut builder = Engine::builder().gapi(Adjusted::new(gapi, options)).prefix(prefix);
+    builder = builder.noop(options.noop).no_watch(options.no_watch).inherit_env(app.inherit_env);
     if let Some(hostname) = &options.hostname {
         builder = builder.hostname(hostname);
     }
@@ -85,7 +90,7 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
     // Guards are commands of their own process groups: ^C in the terminal does not reach them.
     let mut ladder = Ladder::new()?;
     let plan = tokio::select! {
-        plan = builder(options, &prefix.path, gapi).plan() => plan?,
+        plan = builder(app, options, &prefix.path, gapi).plan() => plan?,
         _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
@@ -101,7 +106,7 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
 
 async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
     let prefix = prefix::choose(options, &app.name, true)?;
-    Ok(builder(options, &prefix.path, gapi).check().await?)
+    Ok(builder(app, options, &prefix.path, gapi).check().await?)
 }
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {

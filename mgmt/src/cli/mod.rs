@@ -1,15 +1,26 @@
-//! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph` and `schema`.
+//! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `completion` and `man`; and the program `mgmt`.
 
+mod adjust;
 mod app;
 mod commands;
+#[cfg(feature = "yaml")]
+mod convert;
 mod ladder;
 mod logs;
+mod metrics;
 mod options;
+mod papers;
 mod prefix;
 mod run;
+#[cfg(feature = "yaml")]
+mod stock;
 mod svg;
 mod view;
 
 pub use app::{App, main};
+#[cfg(feature = "yaml")]
+pub use convert::to_rust;
 pub use options::{Command, GraphFormat, Options, RunOptions};
 pub use prefix::default_prefix;
+#[cfg(feature = "yaml")]
+pub use stock::stock;

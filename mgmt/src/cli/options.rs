@@ -74,6 +74,18 @@ pub struct RunOptions {
     /// Write a line to this file each time it converges or does not any more
     #[arg(long, global = true, value_name = "FILE")]
     pub converged_status_file: Option<PathBuf>,
+    /// Write the graph that runs to this file, for Graphviz
+    #[arg(long, short, global = true, value_name = "FILE")]
+    pub graphviz: Option<PathBuf>,
+    /// Find no edges beside those that are declared
+    #[arg(long, global = true)]
+    pub no_autoedges: bool,
+    /// Merge no resources
+    #[arg(long, global = true)]
+    pub no_autogroup: bool,
+    /// Serve figures for Prometheus at this address, for example 127.0.0.1:9233
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub metrics: Option<std::net::SocketAddr>,
     /// How to log when the output is not a terminal
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,
@@ -108,6 +120,15 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
+    /// Print the JSON schema of graphs
+    Schema,
+    /// Print what a shell needs to complete this program's command line
+    Completion {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print this program's manual page
+    Man,
 }
 
 /// A language to print a graph in.
@@ -135,7 +156,7 @@ fn number(text: &str) -> Result<f64, String> {
     if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a number of seconds")) }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number(text)?).map_err(|_| format!("`{text}` seconds is out of range: give 0 or more"))
 }
 

@@ -10,8 +10,8 @@ use crate::cli::commands::{CommandError, builder};
 use crate::cli::ladder::Ladder;
 use crate::cli::logs::Screen;
 use crate::cli::options::RunOptions;
-use crate::cli::prefix;
 use crate::cli::view::View;
+use crate::cli::{metrics, prefix};
 use crate::gapi::Gapi;
 use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(
 ) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
     let prefix = prefix::choose(options, &app.name, false)?;
-    let mut builder = builder(options, &prefix.path, gapi);
+    let mut builder = builder(app, options, &prefix.path, gapi);
     if let Some(timeout) = options.converged_timeout.0 {
         builder = builder.converged_timeout(timeout);
     }
@@ -52,6 +52,11 @@ pub(crate) async fn run(
         code = ladder.first() => return Ok(code),
         () = &mut runtime => return Ok(ExitCode::SUCCESS),
     };
+    if let Some(address) = options.metrics {
+        metrics::serve(address, &engine)
+            .await
+            .map_err(|error| CommandError::Other(format!("figures can't be served at {address}: {error}")))?;
+    }
     view.start(&app.name);
     let end = tokio::select! {
         end = follow(&engine, &mut events, &mut view, &mut ladder, options) => end,

@@ -5,15 +5,25 @@ mod channel;
 mod contract;
 mod fixed;
 mod native;
+#[cfg(feature = "yaml")]
+mod printed;
 mod signal;
 #[cfg(feature = "template")]
 mod template;
+#[cfg(feature = "yaml")]
+mod watcher;
+#[cfg(feature = "yaml")]
+mod yaml;
 
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
 pub use fixed::{Fixed, fixed};
 pub use native::{Cx, Native, native};
+#[cfg(feature = "yaml")]
+pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
+#[cfg(feature = "yaml")]
+pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};

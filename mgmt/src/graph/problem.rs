@@ -11,6 +11,8 @@ pub struct Problem {
     pub message: String,
     /// Where.
     pub origin: Origin,
+    /// The line it is about, with the place in it underlined, if it is known.
+    pub excerpt: Option<String>,
     /// Other places that matter, each with what it is.
     pub also: Vec<(String, Origin)>,
 }
@@ -18,7 +20,7 @@ pub struct Problem {
 impl Problem {
     /// This is wrong there.
     pub fn new(message: impl Into<String>, origin: Origin) -> Problem {
-        Problem { message: message.into(), origin, also: Vec::new() }
+        Problem { message: message.into(), origin, excerpt: None, also: Vec::new() }
     }
 
     /// And it has to do with that place.
@@ -32,6 +34,9 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n  at {}", self.message, self.origin)?;
+        if let Some(excerpt) = &self.excerpt {
+            write!(f, "\n{excerpt}")?;
+        }
         for (what, origin) in &self.also {
             write!(f, "\n  {what} at {origin}")?;
         }

@@ -12,8 +12,8 @@ use futures_core::Stream as _;
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Converge, Declare, Memory, Operation, Part, Port, Result,
-    Sendable, Sent, Services, Slots, WatchCx, WatchEvent, WatchStream,
+    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Declare, Memory, Operation, Part, Port, Result, Sendable, Sent,
+    Services, Slots, WatchCx, WatchEvent, WatchStream,
 };
 use crate::sys::fs::WriteFs;
 
@@ -84,7 +84,8 @@ impl Host {
     }
 
     /// What an apply of this resource may use.
-    pub(crate) fn apply_cx<R: Converge + Clone>(&self, resource: &R) -> ApplyCx {
+    #[cfg(feature = "cli")]
+    pub(crate) fn apply_cx<R: crate::resource::Converge + Clone>(&self, resource: &R) -> ApplyCx {
         let node = self.nodes.fetch_add(1, Ordering::Relaxed);
         ApplyCx::new(Arc::new(Operation::new(Arc::new(resource.copy()), node, Arc::clone(&self.services))))
     }
@@ -236,6 +237,7 @@ impl Trial {
     }
 
     /// Takes it from the graph.
+    #[cfg(feature = "http")]
     pub(crate) fn remove(self) {
         self.services.local.clear(self.node);
     }

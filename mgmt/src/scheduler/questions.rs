@@ -73,9 +73,8 @@ impl Scheduler {
 
     /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will move it.
     pub fn is_idle(&self) -> bool {
-        self.running == 0
-            && self.commands.is_empty()
-            && (self.paused || self.ready.is_empty() && self.granted.is_empty())
+        let held = self.paused || self.stop.is_some();
+        self.running == 0 && self.commands.is_empty() && (held || self.ready.is_empty() && self.granted.is_empty())
     }
 
     /// How many nodes are not settled.
@@ -109,7 +108,7 @@ impl Scheduler {
         owed.map(|e| (Node(self.edges.from(e)), Node(self.edges.to(e))))
     }
 
-    /// Bytes held, commands that wait to be polled included.
+    /// Bytes held, commands that wait to be polled included; what few nodes need for themselves only roughly.
     pub fn memory(&self) -> usize {
         size_of::<Scheduler>()
             + self.nodes.capacity() * size_of::<NodeData>()

@@ -50,6 +50,10 @@ impl Scheduler {
                     // Its watch had failed by then: what it saw may be long past.
                     self.run_again(i);
                 } else {
+                    // It had all the values that it needed.
+                    if let Some(rare) = self.rare_if_any(i) {
+                        rare.answered.clear();
+                    }
                     self.begin_repair(i, false);
                 }
             }

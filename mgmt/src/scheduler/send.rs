@@ -80,7 +80,7 @@ impl Scheduler {
         if !self.nodes[i as usize].any(ASKING) {
             return;
         }
-        let was_made = !self.nodes[sender as usize].any(NOOP);
+        let was_made = self.nodes[sender as usize].any(REMAKE_TAKEN);
         let rare = self.rare_mut(i);
         let Some(at) = rare.asked.iter().position(|s| *s == sender) else { return };
         rare.asked.remove(at);

@@ -46,7 +46,7 @@ impl Memory for FakeMemory {
 /// file.apply(drift).await?;
 /// assert_eq!(std::fs::read_to_string(motd)?, "hello\n");
 /// assert!(file.check().await?.is_none());
-/// # mgmt::Result::Ok(())
+/// # Ok::<(), mgmt::Error>(())
 /// # }).unwrap();
 /// ```
 #[derive(Debug)]

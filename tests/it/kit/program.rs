@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::run::LONG;
@@ -22,15 +22,15 @@ fn newest(dir: &Path) -> SystemTime {
 
 /// An example of the workspace, built. `cargo test` has built it; if only this test was built, it is done here.
 pub fn example(name: &str) -> PathBuf {
-    static BUILT: Once = Once::new();
+    static BUILT: OnceLock<bool> = OnceLock::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    BUILT.call_once(|| {
+    let built = BUILT.get_or_init(|| {
         let sources = ["mgmt/src", "mgmt-macros/src", "examples", "tests/programs"];
         let changed = sources.iter().map(|dir| newest(&root.join(dir))).max().unwrap();
         let built = |name: &str| std::fs::metadata(target.join("examples").join(name)).and_then(|file| file.modified());
         if ["act", "hello"].iter().all(|name| built(name).is_ok_and(|built| built >= changed)) {
-            return;
+            return true;
         }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut build = Command::new(cargo);
@@ -39,8 +39,9 @@ pub fn example(name: &str) -> PathBuf {
         if target.ends_with("release") {
             build.arg("--release");
         }
-        assert!(build.status().unwrap().success(), "the examples can't be built");
+        build.status().unwrap().success()
     });
+    assert!(built, "the examples can't be built");
     let path = target.join("examples").join(name);
     assert!(path.exists(), "there is no example {name}");
     path

@@ -3,6 +3,12 @@
 //! Every watched path is a line in one trie of path components. A directory of the trie has at most one kernel
 //! watch, whatever the number of paths below it; a path that does not exist yet is watched at its deepest existing
 //! ancestor. What comes out is level, not edge: [`Event::Changed`] means *look again*.
+//!
+//! One rule keeps changes from being lost: a node is looked at only after the watch of its parent is armed, so that
+//! whatever changes after the look is told. Events only mark who is to be told and what is to be looked at; when all
+//! that were waiting are taken, the marked nodes are looked at from the top downwards, and then the batch is handed
+//! out. Where a link leads is watched like a subscribed path. What can't be watched is polled by the same rules: a
+//! round of polling compares, marks and looks as events do.
 
 mod api;
 mod backend;

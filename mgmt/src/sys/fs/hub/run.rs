@@ -21,6 +21,9 @@ const RETRY_ROUNDS: u64 = 32;
 ///
 /// It has no task and no thread: changes are noticed by the kernel and taken by [`Hub::next`]. Nothing runs while
 /// nothing changes, unless something has to be polled.
+///
+/// Not noticed is what the system does not tell: a file written by a hard link that was made elsewhere after the
+/// subscription, a mapped file before it is closed, what other hosts change on a network file system.
 pub struct Hub {
     pub(super) core: Core,
     pub(super) backend: Box<dyn Backend>,

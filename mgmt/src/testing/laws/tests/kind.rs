@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_core::Stream;
+use mgmt_macros::Resource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Interval, interval};
@@ -74,7 +75,7 @@ impl Flaw {
 }
 
 /// Keeps a line in a file.
-#[derive(crate::Resource, Clone, Debug, PartialEq)]
+#[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "test:line")]
 pub(super) struct Line {
     #[resource(name)]

@@ -5,7 +5,6 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::harness::{BACKENDS, FOREVER, options, run};
-use crate::sys::fs::hub::Options;
 use crate::sys::fs::hub::Watched::{Path, Tree};
 
 const FILES: u64 = 10_000;
@@ -25,7 +24,7 @@ fn resident_bytes() -> usize {
 #[ignore = "prints figures: for release builds"]
 fn ten_thousand_files() {
     for backend in BACKENDS {
-        run(Options { poll_interval: Duration::from_secs(1), ..options(backend) }, async |stage| {
+        run(options(backend), async |stage| {
             stage.mkdirs("d");
             (0..FILES).for_each(|number| stage.write(format!("d/{number}"), ""));
             let paths: Vec<_> = (0..FILES).map(|number| stage.path(format!("d/{number}"))).collect();
@@ -61,7 +60,7 @@ fn ten_thousand_files() {
 #[ignore = "prints figures: for release builds"]
 fn a_tree_of_ten_thousand_directories() {
     for backend in BACKENDS {
-        run(Options { poll_interval: Duration::from_secs(1), ..options(backend) }, async |stage| {
+        run(options(backend), async |stage| {
             for number in 0..100 {
                 (0..100).for_each(|below| stage.mkdirs(format!("t/{number}/{below}")));
             }

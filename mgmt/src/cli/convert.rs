@@ -1,0 +1,267 @@
+//! A graph as a program in Rust that declares the same graph.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::graph::{GraphConfig, Vertex};
+use crate::resource::{Backoff, FieldSpec, Meta, SECRET_PLACEHOLDER};
+use crate::resources::Exec;
+
+/// The program, as one file. `declare` in it makes the graph, which must be a valid one.
+///
+/// # Errors
+/// What has no form in Rust: a kind that this build has not, a secret, a closure.
+pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
+    let order = order(config);
+    let mut writer =
+        Writer { config, variables: variables(config), body: String::new(), done: vec![false; config.vertices.len()] };
+    for place in order {
+        writer.resource(place)?;
+    }
+    let mut program = format!("//! The graph {:?}, converted from YAML.\n\n", config.name);
+    if writer.body.contains("Duration::") {
+        program.push_str("use std::time::Duration;\n\n");
+    }
+    program.push_str("use mgmt::prelude::*;\n\n");
+    let _ = writeln!(program, "fn main() -> mgmt::ExitCode {{\n    mgmt::main({:?}, declare)\n}}\n", config.name);
+    program.push_str("/// Declares the resources, their order, and what they send one another.\n");
+    if config.vertices.iter().any(|vertex| vertex.resource.as_any().is::<Exec>()) {
+        program.push_str("// Commands of YAML graphs inherit the environment; here they have `PATH` alone: give `.env(…)` what else they need.\n");
+    }
+    let graph = if writer.body.is_empty() { "_" } else { "g" };
+    let _ =
+        writeln!(program, "pub fn declare({graph}: &mut Graph) -> mgmt::Result<()> {{\n{}    Ok(())\n}}", writer.body);
+    Ok(program)
+}
+
+/// As declared, but senders before receivers.
+fn order(config: &GraphConfig) -> Vec<usize> {
+    let mut order = Vec::with_capacity(config.vertices.len());
+    let mut seen = vec![false; config.vertices.len()];
+    for first in 0..config.vertices.len() {
+        // Without recursion: chains may be long.
+        let mut stack = vec![first];
+        while let Some(place) = stack.last().copied() {
+            let sources = config.links.iter().filter(|link| link.to as usize == place).flat_map(|link| &link.sources);
+            match sources.map(|(from, _)| *from as usize).find(|from| !seen[*from] && !stack.contains(from)) {
+                Some(from) => stack.push(from),
+                None => {
+                    stack.pop();
+                    if !std::mem::replace(&mut seen[place], true) {
+                        order.push(place);
+                    }
+                }
+            }
+        }
+    }
+    order
+}
+
+/// Names of variables for those that others name.
+fn variables(config: &GraphConfig) -> Vec<Option<String>> {
+    let mut needed = vec![false; config.vertices.len()];
+    for edge in &config.edges {
+        (needed[edge.from as usize], needed[edge.to as usize]) = (true, true);
+    }
+    for (from, _) in config.links.iter().flat_map(|link| &link.sources) {
+        needed[*from as usize] = true;
+    }
+    let mut taken = BTreeSet::new();
+    let name = |(vertex, needed): (&Vertex, bool)| {
+        let text = format!("{}_{}", vertex.resource.spec().kind, vertex.resource.name());
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        let base = words.collect::<Vec<_>>().join("_").to_ascii_lowercase();
+        let mut name = base.clone();
+        let mut number = 1;
+        while needed && !taken.insert(name.clone()) {
+            number += 1;
+            name = format!("{base}_{number}");
+        }
+        needed.then_some(name)
+    };
+    config.vertices.iter().zip(needed).map(name).collect()
+}
+
+struct Writer<'a> {
+    config: &'a GraphConfig,
+    variables: Vec<Option<String>>,
+    body: String,
+    done: Vec<bool>,
+}
+
+impl Writer<'_> {
+    fn variable(&self, place: u32) -> &str {
+        self.variables[place as usize].as_deref().unwrap_or_default()
+    }
+
+    fn resource(&mut self, place: usize) -> Result<(), String> {
+        let vertex = &self.config.vertices[place];
+        let at = u32::try_from(place).unwrap_or(u32::MAX);
+        let (spec, id) = (vertex.resource.spec(), vertex.id());
+        if crate::gapi::builtin_kinds().get(spec.kind).is_none() {
+            return Err(format!("{id}: this build has no kind `{}`, so it has no form in Rust", spec.kind));
+        }
+        let wired = self.config.wired(at);
+        let data = vertex.resource.to_data(&wired).map_err(|problem| format!("{id}: {problem}"))?;
+        let (mut required, mut setters) = (Vec::new(), Vec::new());
+        for (number, field) in (0u8..).zip(spec.fields) {
+            let value = match data.get(field.name) {
+                _ if wired.contains(&number) => self.received(at, number)?,
+                Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
+                None => continue,
+            };
+            if field.required { required.push(value) } else { setters.push(format!("{}({value})", field.name)) }
+        }
+        // Where a field has the name of a metaparameter, the metaparameter is set from outside.
+        let (hidden, metas): (Vec<_>, Vec<_>) =
+            metas(&vertex.meta()).into_iter().partition(|(name, _)| spec.field(name).is_some());
+        setters.extend(metas.into_iter().map(|(name, value)| format!("{name}({value})")));
+        setters.extend(self.early_edges(at));
+        let kind: String = spec.kind.split(':').map(capital).collect();
+        let arguments = std::iter::once(format!("{:?}", vertex.resource.name())).chain(required);
+        let new = format!("{kind}::new({})", arguments.collect::<Vec<_>>().join(", "));
+        let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
+        let bind = bind.map_or(String::new(), |name| format!("let {name} = "));
+        let one_line: String = setters.iter().map(|setter| format!(".{setter}")).collect();
+        let mut resource = format!("{new}{one_line}");
+        for (name, value) in &hidden {
+            resource = format!("mgmt::resource::Declare::{name}({resource}, {value})");
+        }
+        let line = format!("    {bind}g.add({resource});");
+        if line.chars().count() <= 100 || !hidden.is_empty() {
+            let _ = writeln!(self.body, "{line}");
+        } else {
+            let setters: String = setters.iter().map(|setter| format!("\n            .{setter}")).collect();
+            let _ = writeln!(self.body, "    {bind}g.add(\n        {new}{setters},\n    );");
+        }
+        self.done[place] = true;
+        Ok(())
+    }
+
+    /// Whether something that is still to come names it.
+    fn is_named_later(&self, place: u32) -> bool {
+        let later = |other: u32| !self.done[other as usize];
+        let edges = self.config.edges.iter().any(|edge| {
+            // Both ends are there when this is written: then this is the later one and names the other.
+            (edge.from == place && later(edge.to)) || (edge.to == place && later(edge.from))
+        });
+        edges || self.config.links.iter().any(|link| link.sources.iter().any(|(from, _)| *from == place))
+    }
+
+    fn received(&self, place: u32, field: u8) -> Result<String, String> {
+        let link = self.config.links.iter().find(|link| link.to == place && link.field == field);
+        match link.map(|link| (&link.sources[..], link.wire.closure)) {
+            Some(([(from, port)], false)) => {
+                let output = self.config.vertices[*from as usize].resource.spec().outputs[usize::from(*port)].name;
+                Ok(format!("{}.{output}()", self.variable(*from)))
+            }
+            _ => Err("a closure can't be written back as Rust".to_owned()),
+        }
+    }
+
+    /// The receiver of a value comes after its sender anyway.
+    fn is_sent(&self, from: u32, to: u32) -> bool {
+        self.config.links.iter().any(|link| link.to == to && link.sources.iter().any(|(source, _)| *source == from))
+    }
+
+    /// Edges between this and what is there already.
+    fn early_edges(&self, place: u32) -> Vec<String> {
+        let mut setters = Vec::new();
+        for edge in &self.config.edges {
+            if edge.to == place && self.done[edge.from as usize] && (edge.notify || !self.is_sent(edge.from, place)) {
+                let how = if edge.notify { "subscribe" } else { "after" };
+                setters.push(format!("{how}(&{})", self.variable(edge.from)));
+            } else if edge.from == place && self.done[edge.to as usize] {
+                let how = if edge.notify { "notify" } else { "before" };
+                setters.push(format!("{how}(&{})", self.variable(edge.to)));
+            }
+        }
+        setters
+    }
+}
+
+fn capital(word: &str) -> String {
+    let mut letters = word.chars();
+    letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+/// A field's value as an argument of its setter.
+fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
+    let name = field.type_name.replace(' ', "");
+    let plain = name.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(&name);
+    value(plain, json)
+}
+
+fn value(name: &str, json: &Json) -> Result<String, String> {
+    let number = |json: &Json| match json.as_f64() {
+        Some(_) if json.is_u64() || json.is_i64() => format!("{json}u64"),
+        seconds => format!("Duration::from_secs_f64({:?})", seconds.unwrap_or_default()),
+    };
+    Ok(match json {
+        Json::String(text) if text == SECRET_PLACEHOLDER => {
+            return Err("a secret is not written into a program: send it from a `password`".to_owned());
+        }
+        Json::String(text) if matches!(name, "FileState" | "Priority" | "Charset") => {
+            format!("{name}::{}", capital(text))
+        }
+        Json::String(text) => format!("{text:?}"),
+        Json::Bool(truth) => truth.to_string(),
+        Json::Number(_) if name == "Seconds" => number(json),
+        Json::Number(value) if name == "Owner" => format!("{value}u32"),
+        Json::Number(value) => format!("{value}{name}"),
+        Json::Array(values) => {
+            let inner = name.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')).unwrap_or("String");
+            let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, json)).collect();
+            format!("[{}]", values?.join(", "))
+        }
+        Json::Object(entries) if name == "Env" || name.starts_with("BTreeMap<") => {
+            let entry =
+                |(key, json): (&String, &Json)| value("String", json).map(|value| format!("({key:?}, {value})"));
+            let entries: Result<Vec<_>, _> = entries.iter().map(entry).collect();
+            format!("[{}]", entries?.join(", "))
+        }
+        Json::Object(_) | Json::Null => return Err(format!("{json} has no form in Rust")),
+    })
+}
+
+/// Metaparameters that are not as usual: setters and their arguments.
+fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
+    let usual = Meta::default();
+    let mut setters = Vec::new();
+    let mut set = |differs: bool, name: &'static str, value: String| {
+        if differs {
+            setters.push((name, value));
+        }
+    };
+    let time = |time: Option<Duration>| time.map_or(String::new(), duration);
+    set(meta.noop != usual.noop, "noop", meta.noop.to_string());
+    set(meta.retry != usual.retry, "retry", meta.retry.to_string());
+    set(meta.delay != usual.delay, "delay", duration(meta.delay));
+    if let Backoff::Exponential { max } = meta.backoff {
+        set(true, "backoff", duration(max));
+    }
+    set(meta.poll.is_some(), "poll", time(meta.poll));
+    set(meta.limit.is_some(), "limit", format!("{:?}", meta.limit.unwrap_or_default()));
+    set(meta.burst != usual.burst, "burst", meta.burst.to_string());
+    set(meta.timeout.is_some(), "timeout", time(meta.timeout));
+    for sema in &meta.sema {
+        set(true, "sema", format!("{sema:?}"));
+    }
+    set(meta.autoedge != usual.autoedge, "autoedge", meta.autoedge.to_string());
+    set(meta.autogroup != usual.autogroup, "autogroup", meta.autogroup.to_string());
+    set(meta.rewatch != usual.rewatch, "rewatch", meta.rewatch.to_string());
+    setters
+}
+
+fn duration(time: Duration) -> String {
+    if time.subsec_nanos() == 0 {
+        format!("Duration::from_secs({})", time.as_secs())
+    } else if time.subsec_nanos().is_multiple_of(1_000_000) {
+        format!("Duration::from_millis({})", time.as_millis())
+    } else {
+        format!("Duration::from_nanos({})", time.as_nanos())
+    }
+}

@@ -1,0 +1,183 @@
+//! The program `mgmt`: runs graphs from YAML files, and from programs that print them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::cli::app::App;
+use crate::cli::commands::{self, CommandError};
+use crate::cli::options::{Command, Options, RunOptions, seconds};
+use crate::cli::{convert, papers};
+use crate::gapi::{
+    Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_yaml, yaml,
+};
+use crate::graph::GraphConfig;
+
+/// Keeps this machine in the state that a graph declares, continuously
+#[derive(Debug, Parser)]
+#[command(name = "mgmt", version, max_term_width = 80)]
+struct Stock {
+    #[command(flatten)]
+    source: SourceOptions,
+    #[command(flatten)]
+    run: RunOptions,
+    #[command(subcommand)]
+    command: Option<StockCommand>,
+}
+
+/// Where the graph comes from: one of them, or none for a graph without resources.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Where the graph comes from")]
+struct SourceOptions {
+    /// A YAML file; saving it changes the graph that runs
+    #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
+    yaml: Option<PathBuf>,
+    /// A line for /bin/sh that prints YAML
+    #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet")]
+    program: Option<String>,
+    /// Run that line again after so many seconds
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    every: Option<Duration>,
+    /// Run that line again when this file changes; may be given several times
+    #[arg(long, global = true, value_name = "FILE")]
+    watch_file: Vec<PathBuf>,
+    /// What Puppet says: `agent`, a manifest (FILE.pp), or code
+    #[arg(long, short, global = true, value_name = "WHAT")]
+    puppet: Option<String>,
+    /// Puppet's configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    puppet_conf: Option<PathBuf>,
+    /// Keys that mean nothing are warnings, not errors
+    #[arg(long, global = true)]
+    allow_unknown: bool,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum StockCommand {
+    #[command(flatten)]
+    Common(Command),
+    /// Print the same graph as a program in Rust
+    Convert {
+        /// The YAML file
+        file: PathBuf,
+    },
+}
+
+/// Runs the program `mgmt`.
+pub fn stock() -> ExitCode {
+    // Not left to clap, for which a variable of the environment would be an argument too.
+    if std::env::args_os().len() <= 1 {
+        // A closed standard output can't be told about.
+        let _ = Stock::command().print_help();
+        return ExitCode::SUCCESS;
+    }
+    let stock = match Stock::try_parse().and_then(checked) {
+        Ok(stock) => stock,
+        Err(error) => {
+            // Help and version are no errors and go to standard output.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    let mut app = App::new("mgmt");
+    app.inherit_env = true;
+    let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
+    let outcome = match &stock.command {
+        Some(StockCommand::Convert { file }) => convert_file(file, &options),
+        Some(StockCommand::Common(Command::Completion { shell })) => papers::completion(Stock::command(), *shell),
+        Some(StockCommand::Common(Command::Man)) => papers::man(Stock::command()),
+        Some(StockCommand::Common(command)) => return execute(&app, &stock, Some(command.clone()), options),
+        None => return execute(&app, &stock, None, options),
+    };
+    outcome.unwrap_or_else(|error| commands::fail(&error))
+}
+
+/// Options that are of no use without others.
+fn checked(stock: Stock) -> Result<Stock, clap::Error> {
+    let source = &stock.source;
+    let wrong = |message: &str| Stock::command().error(clap::error::ErrorKind::ArgumentConflict, message);
+    if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
+        return Err(wrong("--every and --watch-file say when --command runs again: give that too"));
+    }
+    if source.puppet.is_none() && source.puppet_conf.is_some() {
+        return Err(wrong("--puppet-conf is for --puppet: give that too"));
+    }
+    Ok(stock)
+}
+
+fn execute(app: &App, stock: &Stock, command: Option<Command>, options: YamlOptions) -> ExitCode {
+    let mut run = stock.run.clone();
+    if let (None, Some(path)) = (&run.hostname, &stock.source.yaml) {
+        // Whatever else is wrong with the file is said when it is read for the graph.
+        let read = std::fs::read(path).ok().and_then(|bytes| read_yaml("", &bytes, &options).ok());
+        run.hostname = read.and_then(|read| read.hostname);
+    }
+    commands::execute(app, Options { run, command }, Source::new(&stock.source, options))
+}
+
+fn convert_file(file: &std::path::Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
+    let bytes = std::fs::read(file)
+        .map_err(|error| CommandError::Other(format!("{} can't be read: {error}", file.display())))?;
+    let read = read_yaml(&file.display().to_string(), &bytes, options)
+        .map_err(|problems| CommandError::Other(problems.to_string()))?;
+    for warning in &read.warnings {
+        eprintln!("warning: {warning}");
+    }
+    commands::print(&convert::to_rust(&read.config).map_err(CommandError::Other)?)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One of the sources.
+#[derive(Debug)]
+enum Source {
+    Yaml(Box<Yaml>),
+    Program(Box<Program>),
+    None(Fixed),
+}
+
+impl Source {
+    fn new(source: &SourceOptions, options: YamlOptions) -> Source {
+        if let Some(path) = &source.yaml {
+            return Source::Yaml(Box::new(yaml(path).options(options)));
+        }
+        if let Some(line) = &source.program {
+            let mut program = command(line).options(options).watch(&source.watch_file);
+            if let Some(every) = source.every {
+                program = program.every(every);
+            }
+            return Source::Program(Box::new(program));
+        }
+        match &source.puppet {
+            Some(what) => Source::Program(Box::new(puppet(what, source.puppet_conf.clone()).options(options))),
+            None => Source::None(fixed(GraphConfig { name: "empty".to_owned(), ..GraphConfig::default() })),
+        }
+    }
+}
+
+impl Gapi for Source {
+    async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
+        match self {
+            Source::Yaml(yaml) => yaml.init(data).await,
+            Source::Program(program) => program.init(data).await,
+            Source::None(fixed) => fixed.init(data).await,
+        }
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        match self {
+            Source::Yaml(yaml) => yaml.graph().await,
+            Source::Program(program) => program.graph().await,
+            Source::None(fixed) => fixed.graph().await,
+        }
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        match self {
+            Source::Yaml(yaml) => yaml.switched().await,
+            Source::Program(program) => program.switched().await,
+            Source::None(fixed) => fixed.switched().await,
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! A program that prints a graph as YAML: any language, any tool. Puppet is one.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::watcher::Watcher;
+use crate::gapi::yaml::{BYTES_MAX, YamlOptions, accept};
+use crate::graph::GraphConfig;
+use crate::sys::process::{Command, run};
+
+/// A program that takes longer has gone astray.
+const TIMEOUT: Duration = Duration::from_secs(600);
+/// How often Puppet is asked when it does not say.
+const RUN_INTERVAL: Duration = Duration::from_secs(1800);
+
+/// What the program printed, or why it failed.
+type Printed = Result<Vec<u8>, String>;
+
+/// A program that prints a graph, as a source of graphs.
+#[derive(Debug)]
+pub struct Program {
+    name: String,
+    command: Command,
+    /// Says how many seconds lie between two runs.
+    ask_interval: Option<Command>,
+    interval: Option<Duration>,
+    files: Vec<PathBuf>,
+    options: YamlOptions,
+    data: Option<GapiData>,
+    watcher: Option<Watcher>,
+    /// What it printed last, and whether a graph was made of that.
+    last: Option<Printed>,
+    taken: bool,
+}
+
+/// The graph that this line for `/bin/sh` prints as YAML. It is run once; see [`Program::every`] and [`Program::watch`].
+pub fn command(line: impl Into<String>) -> Program {
+    let line = line.into();
+    Program::new(line.clone(), Command::shell("/bin/sh", line))
+}
+
+/// What Puppet's `mgmtgraph` prints: `agent` for what the agent would do, a manifest (a path that ends in `.pp`), or code. Asked again after the
+/// `runinterval` that Puppet is configured with.
+pub fn puppet(what: &str, conf: Option<PathBuf>) -> Program {
+    let config = conf.map(|conf| format!("--config={}", conf.display()));
+    let mut print = Command::new("puppet").args(["mgmtgraph", "print"]);
+    if what.ends_with(".pp") {
+        print = print.arg("--manifest").arg(what);
+    } else if what != "agent" {
+        print = print.arg("--code").arg(what);
+    }
+    let ask = Command::new("puppet").args(["config", "print", "runinterval"]);
+    let mut program = Program::new("puppet mgmtgraph print".to_owned(), print.args(config.clone()));
+    program.ask_interval = Some(ask.args(config));
+    program
+}
+
+impl Program {
+    fn new(name: String, command: Command) -> Program {
+        Program {
+            name,
+            command: command.timeout(TIMEOUT).output_max(BYTES_MAX),
+            ask_interval: None,
+            interval: None,
+            files: Vec::new(),
+            options: YamlOptions::default(),
+            data: None,
+            watcher: None,
+            last: None,
+            taken: false,
+        }
+    }
+
+    /// Runs it again every so often.
+    #[must_use]
+    pub fn every(mut self, interval: Duration) -> Program {
+        self.interval = Some(interval.max(Duration::from_millis(10)));
+        self
+    }
+
+    /// Runs it again when one of these files changes.
+    #[must_use]
+    pub fn watch(mut self, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Program {
+        self.files.extend(files.into_iter().map(Into::into));
+        self
+    }
+
+    /// How what it prints is read.
+    #[must_use]
+    pub fn options(mut self, options: YamlOptions) -> Program {
+        self.options = options;
+        self
+    }
+
+    /// Returns when it is time to run it again.
+    async fn due(&mut self) {
+        let interval = self.interval;
+        let timer = async {
+            match interval {
+                Some(interval) => tokio::time::sleep(interval).await,
+                None => std::future::pending().await,
+            }
+        };
+        let changed = async {
+            match &mut self.watcher {
+                Some(watcher) => watcher.changed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = timer => {}
+            () = changed => {}
+        }
+    }
+}
+
+/// Runs it to its end.
+async fn print(name: &str, command: &Command) -> Printed {
+    let ended = run(command).await.and_then(|output| output.require_success(command));
+    let output = ended.map_err(|error| error.to_string())?;
+    let said = output.stderr.text();
+    if !said.is_empty() {
+        tracing::warn!(target: "mgmt", "{name}: {}", said.trim_end());
+    }
+    match output.stdout.whole() {
+        Some(bytes) => Ok(bytes.to_vec()),
+        None => Err(format!("{name} printed {} bytes: too much for one graph", output.stdout.total())),
+    }
+}
+
+/// The time between two runs, as this command says.
+async fn asked_interval(ask: &Command) -> Duration {
+    let output = match run(ask).await.and_then(|output| output.require_success(ask)) {
+        Ok(output) => output.stdout.text(),
+        Err(error) => {
+            tracing::warn!(target: "mgmt", "{error}: asked again every {} s", RUN_INTERVAL.as_secs());
+            return RUN_INTERVAL;
+        }
+    };
+    let seconds = output.trim().parse().ok().filter(|seconds| *seconds > 0);
+    seconds.map_or(RUN_INTERVAL, Duration::from_secs)
+}
+
+impl Gapi for Program {
+    async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
+        if self.data.is_some() {
+            return Err(GapiError::Failed(
+                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+            ));
+        }
+        self.options.noop |= data.noop;
+        if !data.no_watch {
+            if !self.files.is_empty() {
+                let files = self.files.iter().map(PathBuf::as_path);
+                self.watcher = Watcher::new(files).map_err(GapiError::Failed).map(Some)?;
+            }
+            if let (None, Some(ask)) = (self.interval, &self.ask_interval) {
+                self.interval = Some(asked_interval(ask).await);
+            }
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        if self.data.is_none() {
+            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
+        }
+        let printed = match self.last.take() {
+            Some(printed) if !self.taken => printed,
+            _ => print(&self.name, &self.command).await,
+        };
+        self.taken = true;
+        let graph = match &printed {
+            Ok(bytes) => accept(&self.name, bytes, &self.options).map_err(GapiError::Problems),
+            Err(error) => Err(GapiError::Failed(error.clone())),
+        };
+        self.last = Some(printed);
+        graph
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        if self.interval.is_none() && self.watcher.is_none() {
+            return None;
+        }
+        loop {
+            self.due().await;
+            let printed = print(&self.name, &self.command).await;
+            if self.last.as_ref() != Some(&printed) {
+                self.last = Some(printed);
+                self.taken = false;
+                return Some(Ok(()));
+            }
+        }
+    }
+}

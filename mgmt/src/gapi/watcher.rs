@@ -1,0 +1,38 @@
+//! Waits for changes of a few files.
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::sys::fs::hub::{Hub, Options, Watched};
+
+/// Whoever saves a file may do so in several steps.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// Waits for changes of files.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    hub: Hub,
+    dirty: bool,
+}
+
+impl Watcher {
+    /// Of these files, which need not exist. Must be made in a tokio runtime. Every change after this returns is noticed.
+    pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, String> {
+        let mut hub = Hub::new(Options::default()).map_err(|error| error.to_string())?;
+        for path in paths {
+            hub.subscribe(0, path, Watched::Path)
+                .map_err(|error| format!("{} can't be followed: {error}", path.display()))?;
+        }
+        Ok(Watcher { hub, dirty: false })
+    }
+
+    /// Returns when something has changed since it returned last. Cancel safe.
+    pub(crate) async fn changed(&mut self) {
+        if !self.dirty {
+            self.hub.next().await;
+            self.dirty = true;
+        }
+        tokio::time::sleep(SETTLE).await;
+        self.dirty = false;
+    }
+}

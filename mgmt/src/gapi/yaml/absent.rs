@@ -1,0 +1,185 @@
+//! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use schemars::{Schema, SchemaGenerator};
+use serde_json::{Map, Value as Json};
+
+use crate::resource::{
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result, Uid, Watch,
+    WatchCx,
+};
+
+/// A resource of a kind that this build has not.
+#[derive(Clone, Debug)]
+pub(crate) struct Absent {
+    pub(crate) spec: &'static KindSpec,
+    pub(crate) name: String,
+    pub(crate) fields: Map<String, Json>,
+}
+
+impl Absent {
+    fn error<T: Send + 'static>(&self) -> BoxFuture<Result<T>> {
+        let error = Error::new(format!("this build has no kind `{}`", self.spec.kind));
+        Box::pin(std::future::ready(Err(error)))
+    }
+}
+
+impl AnyResource for Absent {
+    fn spec(&self) -> &'static KindSpec {
+        self.spec
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn validate(&self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn uids(&self) -> Vec<Uid> {
+        Vec::new()
+    }
+
+    fn same(&self, other: &dyn AnyResource) -> bool {
+        other.as_any().downcast_ref::<Absent>().is_some_and(|other| {
+            self.spec.kind == other.spec.kind && self.name == other.name && self.fields == other.fields
+        })
+    }
+
+    fn check(self: Arc<Self>, _: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
+        self.error()
+    }
+
+    fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
+        self.error()
+    }
+
+    fn refresh(self: Arc<Self>, _: ApplyCx) -> BoxFuture<Result<bool>> {
+        self.error()
+    }
+
+    fn watch(&self, _: &WatchCx) -> Watch {
+        Watch::none()
+    }
+
+    fn with_received(&self, _: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn to_data(&self, _: &[u8]) -> Result<Map<String, Json>, String> {
+        Ok(self.fields.clone())
+    }
+
+    fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// What is known of such a kind.
+pub(crate) fn absent(kind: &str) -> Option<&'static KindSpec> {
+    ABSENT.iter().find(|spec| spec.kind == kind)
+}
+
+/// Their names.
+pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
+    ABSENT.iter()
+}
+
+const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec]) -> KindSpec {
+    KindSpec { kind, doc, watched: false, name_field: "name", fields, outputs: &[] }
+}
+
+const fn field(
+    name: &'static str,
+    type_name: &'static str,
+    schema: fn(&mut SchemaGenerator) -> Schema,
+    doc: &'static str,
+) -> FieldSpec {
+    FieldSpec { name, doc, required: false, type_name, schema, takes: |_| true, convert: |_| None, recall: |_| None }
+}
+
+const fn text(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "String", |generator| generator.subschema_for::<String>(), doc)
+}
+
+const fn truth(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "bool", |generator| generator.subschema_for::<bool>(), doc)
+}
+
+const fn whole(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "u64", |generator| generator.subschema_for::<u64>(), doc)
+}
+
+const fn texts(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "Vec<String>", |generator| generator.subschema_for::<Vec<String>>(), doc)
+}
+
+type Table = std::collections::BTreeMap<String, Json>;
+
+const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "Vec<map>", |generator| generator.subschema_for::<Vec<Table>>(), doc)
+}
+
+static ABSENT: [KindSpec; 5] = [
+    kind(
+        "svc",
+        "A service of systemd.",
+        &[
+            text("state", "`running` or `stopped`. Default: as it is."),
+            text("startup", "At boot: `enabled` or `disabled`. Default: as it is."),
+            text("session", "Of the user's session, not of the system."),
+        ],
+    ),
+    kind(
+        "pkg",
+        "A package of the distribution.",
+        &[
+            text("state", "`installed`, `uninstalled`, `newest`, or a version."),
+            truth("allowuntrusted", "Unsigned packages may be installed. Default: false."),
+            truth("allownonfree", "Packages that are not free software, too. Default: false."),
+            truth("allowunsupported", "Packages without support, too. Default: false."),
+            truth("allowdowngrade", "An older version may take the place of a newer one. Default: false."),
+        ],
+    ),
+    kind(
+        "hostname",
+        "The names of this host.",
+        &[
+            text("hostname", "What the other three are unless they are given."),
+            text("pretty_hostname", "For people."),
+            text("static_hostname", "What it is at boot."),
+            text("transient_hostname", "What it is until then."),
+        ],
+    ),
+    kind("nspawn", "A container of systemd.", &[text("state", "`running` or `stopped`.")]),
+    kind(
+        "virt",
+        "A virtual machine of libvirt.",
+        &[
+            text("uri", "Which hypervisor."),
+            text("state", "`running`, `paused` or `shutoff`."),
+            truth("transient", "It is not to exist while it does not run. Default: false."),
+            whole("cpus", "How many processors."),
+            whole("maxcpus", "How many at most."),
+            truth("hotcpus", "Their number may change while it runs."),
+            whole("memory", "In KiB."),
+            text("osinit", "The first program, of a container."),
+            texts("boot", "Devices to boot from, in order."),
+            tables("disk", "Its disks: `source`, `type`."),
+            tables("cdrom", "Its CD-ROMs: `source`, `type`."),
+            tables("network", "Its networks: `name`, `mac`."),
+            tables("filesystem", "Directories of the host: `access`, `source`, `target`, `read_only`."),
+            field("auth", "map", |generator| generator.subschema_for::<Table>(), "`username`, `password`."),
+            text("restartondiverge", "Whether it restarts when it must."),
+            truth("restartonrefresh", "Whether it restarts on a refresh."),
+        ],
+    ),
+];

@@ -1,0 +1,78 @@
+//! `collect:` and names that begin with `@@`: what hosts give one another. A host alone collects what it exports itself.
+
+use serde_json::Value as Json;
+
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::resources::Draft;
+use crate::gapi::yaml::tree::{Node, Value};
+
+/// A resource that is exported, and in the graph only if it is collected.
+pub(crate) struct Export {
+    pub(crate) draft: Draft,
+    pub(crate) collected: bool,
+}
+
+impl Export {
+    pub(crate) fn is(&self, kind: &str, name: &str) -> bool {
+        self.draft.kind.spec().kind == kind && self.draft.name == name
+    }
+}
+
+impl Document<'_> {
+    pub(crate) fn collect(&mut self, node: &Node) {
+        for node in self.list(node, "`collect`") {
+            self.rule(node);
+        }
+    }
+
+    fn rule(&mut self, node: &Node) {
+        let entries = self.map(node, "what is collected");
+        let (mut kind, mut pattern) = (None, None);
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "kind" => {
+                    let Some(text) = self.text(node, "`kind`") else { return };
+                    let Some(found) = self.kind(&text, node.place) else { return };
+                    kind = Some(found.spec().kind);
+                }
+                "pattern" => match &node.value {
+                    Value::Scalar { text, .. } if text.is_empty() || node.is_null() => {}
+                    _ => pattern = self.text(node, "`pattern`"),
+                },
+                _ => self.unknown(key, "a rule of `collect`", ["kind", "pattern"].into_iter()),
+            }
+        }
+        let Some(kind) = kind else {
+            return self.complain(node.place, "say what is collected with `kind: …`");
+        };
+        self.collected.push(kind.to_owned());
+        // Nothing is exported in noop, but it is still collected: what others export.
+        if self.options.noop {
+            return;
+        }
+        let mut taken = Vec::new();
+        for export in &mut self.exports {
+            if export.draft.kind.spec().kind == kind {
+                taken.push((export.draft.clone(), std::mem::replace(&mut export.collected, true)));
+            }
+        }
+        for (mut draft, twice) in taken {
+            if twice {
+                self.warn(node.place, format!("{kind}[{}] is collected twice: the first rule holds", draft.name));
+                continue;
+            }
+            if let (Some(pattern), "file") = (&pattern, kind) {
+                draft.fields.insert("dirname".to_owned(), Json::String(pattern.clone()));
+            }
+            self.add(draft);
+        }
+    }
+
+    pub(crate) fn tell_exports(&mut self) {
+        let idle: Vec<_> = self.exports.iter().filter(|export| !export.collected).collect();
+        let places: Vec<_> = idle.iter().map(|export| (export.draft.place, export.draft.name.clone())).collect();
+        for (place, name) in places {
+            self.warn(place, format!("`{name}` is exported and nobody collects it: it has no effect"));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What files of old say in another way, or said and it had no effect: accepted, with a warning where it is wrong.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::resources::Draft;
+use crate::gapi::yaml::tree::Place;
+
+/// Fields that a kind had.
+pub(crate) fn is_old(kind: &str, field: &str) -> bool {
+    matches!((kind, field), ("exec", "pollint" | "state"))
+}
+
+/// Fields whose empty text has always meant: not given.
+const EMPTY: &[(&str, &[&str])] = &[
+    ("exec", &["shell", "watchcmd", "watchshell", "ifcmd", "ifshell"]),
+    ("file", &["path", "dirname", "basename", "source", "state"]),
+    ("msg", &["priority"]),
+];
+
+/// Fields that say what a file holds.
+const CONTENTS: [&str; 3] = ["content", "source", "fragments"];
+
+pub(crate) fn adapt(document: &mut Document<'_>, draft: &mut Draft) {
+    let kind = draft.kind.spec().kind;
+    for (_, fields) in EMPTY.iter().filter(|(of, _)| *of == kind) {
+        for field in *fields {
+            if draft.fields.get(*field).and_then(Json::as_str) == Some("") {
+                draft.fields.remove(*field);
+            }
+        }
+    }
+    match kind {
+        "exec" => exec(document, draft),
+        "file" => file(document, draft),
+        "msg" => {
+            // `Notice` was written with a capital.
+            if let Some(Json::String(priority)) = draft.fields.get_mut("priority") {
+                *priority = priority.to_ascii_lowercase();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn place(draft: &Draft, field: &str) -> Place {
+    draft.places.iter().find(|(name, _, _)| name == field).map_or(draft.place, |(_, key, _)| *key)
+}
+
+fn exec(document: &mut Document<'_>, draft: &mut Draft) {
+    let id = format!("exec[{}]", draft.name);
+    if draft.fields.remove("state").is_some() {
+        document.warn(place(draft, "state"), format!("{id}: `state` has no effect: leave it out"));
+    }
+    let Some(pollint) = draft.fields.remove("pollint") else { return };
+    let at = place(draft, "pollint");
+    let seconds = match &pollint {
+        Json::Number(number) => number.as_u64(),
+        Json::String(text) => text.parse().ok(),
+        _ => None,
+    };
+    match seconds {
+        None => document.complain(at, format!("{id}: `pollint` takes a number of seconds")),
+        Some(0) => {}
+        Some(_) if draft.fields.contains_key("watchcmd") => {
+            document.complain(at, format!("{id}: `pollint` with `watchcmd`: leave out either"));
+        }
+        Some(seconds) => {
+            document.warn(at, format!("{id}: `pollint` is an old name: write `meta: {{poll: {seconds}}}`"));
+            draft.meta.poll.get_or_insert(Duration::from_secs(seconds));
+        }
+    }
+}
+
+fn file(document: &mut Document<'_>, draft: &mut Draft) {
+    let id = format!("file[{}]", draft.name);
+    let text = |field: &str| draft.fields.get(field).and_then(Json::as_str);
+    let name = draft.name.strip_prefix("@@").unwrap_or(&draft.name);
+    let absent = text("state") == Some("absent");
+    let directory = text("basename").or(text("path")).unwrap_or(name).ends_with('/') && text("symlink").is_none();
+    let (fields, why): (&[&str], &str) = if absent {
+        (&CONTENTS, "what is absent holds nothing")
+    } else if directory {
+        (&CONTENTS[..1], "a directory holds no text: it is made, and stays empty")
+    } else {
+        return;
+    };
+    for field in fields {
+        if draft.fields.remove(*field).is_some() {
+            document.warn(place(draft, field), format!("{id}: `{field}` has no effect: {why}"));
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The file as a whole: its keys, and what its parts have in common.
+
+use std::collections::{HashMap, HashSet};
+
+use schemars::SchemaGenerator;
+
+use crate::gapi::yaml::collect::Export;
+use crate::gapi::yaml::excerpt::Quotes;
+use crate::gapi::yaml::read::YamlOptions;
+use crate::gapi::yaml::recv::Receive;
+use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
+use crate::gapi::yaml::typed;
+use crate::graph::GraphConfig;
+use crate::resource::nearest;
+
+const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
+
+/// A file on its way to a graph.
+pub(crate) struct Document<'a> {
+    pub(crate) options: &'a YamlOptions,
+    pub(crate) quotes: &'a Quotes<'a>,
+    pub(crate) complaints: Vec<Complaint>,
+    pub(crate) warnings: Vec<Complaint>,
+    pub(crate) config: GraphConfig,
+    pub(crate) hostname: Option<String>,
+    pub(crate) schemas: SchemaGenerator,
+    /// The places of resources in the graph, by kind and name.
+    pub(crate) known: HashMap<(String, String), u32>,
+    /// Those that were declared and are wrong: not to be missed too.
+    pub(crate) spoilt: Vec<(String, String)>,
+    pub(crate) receives: Vec<Receive>,
+    pub(crate) exports: Vec<Export>,
+    /// Which resources have an edge, by their places.
+    pub(crate) pairs: HashSet<(u32, u32)>,
+    /// Kinds that are collected.
+    pub(crate) collected: Vec<String>,
+}
+
+impl<'a> Document<'a> {
+    pub(crate) fn new(options: &'a YamlOptions, quotes: &'a Quotes<'a>, complaints: Vec<Complaint>) -> Document<'a> {
+        Document {
+            options,
+            quotes,
+            complaints,
+            warnings: Vec::new(),
+            config: GraphConfig::default(),
+            hostname: None,
+            schemas: typed::generator(),
+            known: HashMap::new(),
+            spoilt: Vec::new(),
+            receives: Vec::new(),
+            exports: Vec::new(),
+            pairs: HashSet::new(),
+            collected: Vec::new(),
+        }
+    }
+
+    pub(crate) fn complain(&mut self, place: Place, message: impl Into<String>) {
+        self.complaints.push(Complaint::new(place, message));
+    }
+
+    pub(crate) fn warn(&mut self, place: Place, message: impl Into<String>) {
+        self.warnings.push(Complaint::new(place, message));
+    }
+
+    /// A key that means nothing: `owner` has no such thing.
+    pub(crate) fn unknown<'n>(&mut self, key: &Key, owner: &str, known: impl Iterator<Item = &'n str> + Clone) {
+        let hint = match nearest(&key.text, known.clone()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("there are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("{owner} has no key `{}`: {hint}", key.text);
+        if self.options.allow_unknown { self.warn(key.place, message) } else { self.complain(key.place, message) }
+    }
+
+    /// The entries of a map; nothing is an empty one.
+    pub(crate) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
+        match &node.value {
+            Value::Map(entries) => entries,
+            _ if node.is_null() => &[],
+            _ => {
+                self.complain(node.place, format!("{what} is a map, not {}", node.sort()));
+                &[]
+            }
+        }
+    }
+
+    /// The entries of a list; nothing is an empty one.
+    pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
+        match &node.value {
+            Value::List(nodes) => nodes,
+            _ if node.is_null() => &[],
+            _ => {
+                self.complain(node.place, format!("{what} is a list, not {}: begin each with `- `", node.sort()));
+                &[]
+            }
+        }
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
+        match &node.value {
+            Value::Scalar { text, .. } if !text.is_empty() => return Some(text.clone()),
+            Value::Scalar { .. } => self.complain(node.place, format!("{what} is empty")),
+            _ => self.complain(node.place, format!("{what} is a text, not {}", node.sort())),
+        }
+        None
+    }
+
+    pub(crate) fn truth(&mut self, node: &Node, what: &str) -> Option<bool> {
+        let truth = match &node.value {
+            Value::Scalar { text, plain: true } => typed::truth(text),
+            _ => None,
+        };
+        if truth.is_none() {
+            self.complain(node.place, format!("{what} is `true` or `false`"));
+        }
+        truth
+    }
+
+    pub(crate) fn read(&mut self, root: &Node) {
+        let entries = self.map(root, "a graph");
+        if entries.is_empty() {
+            if !matches!(root.value, Value::Map(_)) && !root.is_null() {
+                return;
+            }
+            return self.complain(root.place, "there is nothing here: a graph begins with `graph: NAME`");
+        }
+        let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
+        match get("graph") {
+            Some(node) => self.config.name = self.text(node, "`graph`, the graph's name,").unwrap_or_default(),
+            None => self.complain(entries[0].0.place, "the graph has no name: give it one with `graph: NAME`"),
+        }
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "hostname" => self.hostname = self.text(node, "`hostname`"),
+                "remote" => self.warn(key.place, "`remote` has no effect: the graph runs on this host"),
+                "graph" | "comment" | "resources" | "edges" | "collect" => {}
+                "types" | "res" => {
+                    self.complain(key.place, format!("`{}` is an old name: write `resources`", key.text));
+                }
+                _ => self.unknown(key, "a graph", KEYS.into_iter()),
+            }
+        }
+        if let Some(node) = get("resources") {
+            self.resources(node);
+        }
+        if let Some(node) = get("collect") {
+            self.collect(node);
+        }
+        self.tell_exports();
+        if let Some(node) = get("edges") {
+            self.edges(node);
+        }
+        self.receive();
+    }
+}

@@ -1,0 +1,47 @@
+//! `edges:` who comes before whom, and who refreshes whom.
+
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::recv::End;
+use crate::gapi::yaml::tree::Node;
+use crate::graph::Edge;
+
+const KEYS: [&str; 4] = ["name", "from", "to", "notify"];
+
+impl Document<'_> {
+    pub(crate) fn edges(&mut self, node: &Node) {
+        for node in self.list(node, "`edges`") {
+            self.edge(node);
+        }
+    }
+
+    fn edge(&mut self, node: &Node) {
+        let entries = self.map(node, "an edge");
+        let (mut from, mut to, mut notify) = (None, None, false);
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "name" => {}
+                "from" => from = Some(self.edge_end(node)),
+                "to" => to = Some(self.edge_end(node)),
+                "notify" => notify = self.truth(node, "`notify`").unwrap_or_default(),
+                _ => self.unknown(key, "an edge", KEYS.into_iter()),
+            }
+        }
+        for (what, end) in [("from", &from), ("to", &to)] {
+            if end.is_none() {
+                self.complain(node.place, format!("this edge has no `{what}`: write `{what}: {{kind: …, name: …}}`"));
+            }
+        }
+        // Both ends are looked up, so that all that is wrong is said at once.
+        let from = from.flatten().and_then(|end| self.find(&end, "an edge from"));
+        let to = to.flatten().and_then(|end| self.find(&end, "an edge to"));
+        if let (Some(from), Some(to)) = (from, to) {
+            self.pairs.insert((from, to));
+            self.config.edges.push(Edge { from, to, notify, origin: self.quotes.origin(node.place) });
+        }
+    }
+
+    fn edge_end(&mut self, node: &Node) -> Option<End> {
+        let entries = self.map(node, "an end of an edge");
+        self.end(entries, node.place, &["kind", "name"])
+    }
+}

@@ -1,0 +1,75 @@
+//! Complaints as problems: with the line they are about, and the place in it underlined.
+
+use std::sync::Arc;
+
+use crate::gapi::yaml::tree::{Complaint, Place};
+use crate::graph::{Problem, Problems};
+use crate::resource::{Origin, Span};
+
+/// So much of a line is shown around the place.
+const WIDTH_MAX: usize = 100;
+
+/// A file's name and lines, to quote from.
+pub(crate) struct Quotes<'a> {
+    file: &'a str,
+    lines: Vec<&'a str>,
+}
+
+impl<'a> Quotes<'a> {
+    pub(crate) fn new(file: &'a str, text: &'a str) -> Quotes<'a> {
+        Quotes { file, lines: text.lines().collect() }
+    }
+
+    /// The place as an origin.
+    pub(crate) fn origin(&self, place: Place) -> Origin {
+        Origin::File(Arc::new(Span { file: self.file.to_owned(), line: place.line, column: place.column }))
+    }
+
+    /// The complaint as a problem.
+    pub(crate) fn problem(&self, complaint: Complaint) -> Problem {
+        let mut problem = Problem::new(complaint.message, self.origin(complaint.place));
+        problem.excerpt = self.excerpt(complaint.place);
+        match complaint.also {
+            Some((what, place)) => problem.also(what, self.origin(place)),
+            None => problem,
+        }
+    }
+
+    /// All of them, in the order of the file.
+    pub(crate) fn problems(&self, mut complaints: Vec<Complaint>) -> Problems {
+        complaints.sort_by_key(|complaint| (complaint.place.line, complaint.place.column));
+        Problems(complaints.into_iter().map(|complaint| self.problem(complaint)).collect())
+    }
+
+    /// Adds lines to problems that were found elsewhere, in the graph that the file means.
+    pub(crate) fn quote(&self, mut problems: Problems) -> Problems {
+        for problem in &mut problems.0 {
+            if let Origin::File(span) = &problem.origin
+                && span.file == self.file
+            {
+                let line = self.lines.get(span.line.saturating_sub(1)).copied().unwrap_or_default();
+                let rest = line.chars().skip(span.column.saturating_sub(1)).collect::<String>();
+                let token = rest.split(" #").next().unwrap_or_default().trim_end();
+                let width = token.chars().count().max(1);
+                problem.excerpt = self.excerpt(Place { line: span.line, column: span.column, width });
+            }
+        }
+        problems
+    }
+
+    fn excerpt(&self, place: Place) -> Option<String> {
+        let line = *self.lines.get(place.line - 1)?;
+        let before = place.column - 1;
+        let start = if before + place.width > WIDTH_MAX { before.saturating_sub(WIDTH_MAX / 4) } else { 0 };
+        let clean = |c: char| if c.is_control() { ' ' } else { c };
+        let shown: String = line.chars().skip(start).take(WIDTH_MAX).map(clean).collect();
+        let lead = if start > 0 { "…" } else { "" };
+        let tail = if line.chars().count() > start + WIDTH_MAX { "…" } else { "" };
+        let number = place.line.to_string();
+        let blank = " ".repeat(number.len());
+        let pad = " ".repeat(before - start + lead.chars().count());
+        let room = (start + WIDTH_MAX).saturating_sub(before).max(1);
+        let carets = "^".repeat(place.width.min(room));
+        Some(format!("  {number} | {lead}{}{tail}\n  {blank} | {pad}{carets}", shown.trim_end()))
+    }
+}

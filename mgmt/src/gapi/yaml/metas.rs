@@ -1,0 +1,105 @@
+//! `meta:` what all kinds have in common, in the units that files have always had.
+
+use std::time::Duration;
+
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::tree::{Key, Node, Value};
+use crate::resource::{Backoff, Meta};
+
+const KEYS: [&str; 12] = [
+    "autoedge",
+    "autogroup",
+    "noop",
+    "retry",
+    "delay",
+    "backoff",
+    "poll",
+    "limit",
+    "burst",
+    "timeout",
+    "sema",
+    "rewatch",
+];
+
+impl Document<'_> {
+    pub(crate) fn meta(&mut self, node: &Node) -> Meta {
+        let mut meta = Meta::default();
+        for (key, node) in self.map(node, "`meta`") {
+            if !node.is_null() {
+                self.meta_entry(&mut meta, key, node);
+            }
+        }
+        meta
+    }
+
+    fn meta_entry(&mut self, meta: &mut Meta, key: &Key, node: &Node) {
+        let what = format!("`{}`", key.text);
+        match key.text.as_str() {
+            "autoedge" => set(&mut meta.autoedge, self.truth(node, &what)),
+            "autogroup" => set(&mut meta.autogroup, self.truth(node, &what)),
+            "noop" => set(&mut meta.noop, self.truth(node, &what)),
+            "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),
+            "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
+            "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
+            "limit" => meta.limit = self.number(node, &what, "a number of checks per second"),
+            "delay" => set(&mut meta.delay, self.time(node, &what, 1e-3, "milliseconds")),
+            "timeout" => {
+                // 0 has always meant none.
+                meta.timeout = self.time(node, &what, 1e-3, "milliseconds").filter(|timeout| !timeout.is_zero());
+            }
+            "poll" => meta.poll = self.time(node, &what, 1.0, "seconds").filter(|poll| !poll.is_zero()),
+            "backoff" => {
+                if let Some(max) = self.time(node, &what, 1e-3, "milliseconds, the longest delay") {
+                    meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };
+                }
+            }
+            "sema" => self.semas(meta, node),
+            _ => self.unknown(key, "`meta`", KEYS.into_iter()),
+        }
+        // Of its own problems those that have not been said; those of other entries are said at theirs.
+        for problem in meta.problems() {
+            let own = problem.contains(&what) || (key.text == "sema" && problem.starts_with("semaphore"));
+            if own {
+                self.complain(node.place, problem);
+            }
+        }
+    }
+
+    fn semas(&mut self, meta: &mut Meta, node: &Node) {
+        match &node.value {
+            Value::List(nodes) => {
+                for node in nodes {
+                    meta.sema.extend(self.text(node, "a semaphore"));
+                }
+            }
+            _ => meta.sema.extend(self.text(node, "`sema`")),
+        }
+    }
+
+    fn number<T: std::str::FromStr>(&mut self, node: &Node, what: &str, takes: &str) -> Option<T> {
+        let number = match &node.value {
+            Value::Scalar { text, plain: true } => text.parse().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            self.complain(node.place, format!("{what} takes {takes}"));
+        }
+        number
+    }
+
+    fn time(&mut self, node: &Node, what: &str, unit: f64, units: &str) -> Option<Duration> {
+        let number: f64 = self.number(node, what, &format!("a number of {units}"))?;
+        let time = Duration::try_from_secs_f64(number * unit).ok();
+        if time.is_none() {
+            self.complain(node.place, format!("{what} takes a number of {units}, 0 or more"));
+        }
+        // What is written in milliseconds is meant to the millisecond.
+        time.map(|time| if unit < 1.0 && number.fract() == 0.0 { Duration::from_millis(number as u64) } else { time })
+    }
+}
+
+fn set<T>(field: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *field = value;
+    }
+}

@@ -1,0 +1,22 @@
+//! Graphs from YAML files, in the format that mgmt has always had, and ours of it.
+
+mod absent;
+mod collect;
+mod compat;
+mod document;
+mod edges;
+mod excerpt;
+mod metas;
+mod read;
+mod recv;
+mod resources;
+mod schema;
+mod source;
+mod tree;
+mod typed;
+
+pub use read::{YamlGraph, YamlOptions, read_yaml};
+pub use schema::yaml_schema;
+pub(crate) use source::accept;
+pub use source::{Yaml, yaml};
+pub(crate) use tree::BYTES_MAX;

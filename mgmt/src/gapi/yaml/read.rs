@@ -1,0 +1,92 @@
+//! A YAML text becomes a graph, or everything that is wrong with it.
+
+use crate::gapi::builtin_kinds;
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::excerpt::Quotes;
+use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
+use crate::graph::{GraphConfig, Kinds, Problem, Problems, validate};
+
+/// How YAML is read.
+#[derive(Clone, Debug)]
+pub struct YamlOptions {
+    /// The kinds that the file may use. Default: the built-in ones.
+    pub kinds: Kinds,
+    /// Keys that mean nothing are warnings, not errors. Default: false.
+    pub allow_unknown: bool,
+    /// Everything runs in noop, so nothing is exported. Default: false.
+    pub noop: bool,
+}
+
+impl Default for YamlOptions {
+    fn default() -> Self {
+        YamlOptions { kinds: builtin_kinds(), allow_unknown: false, noop: false }
+    }
+}
+
+/// What a YAML text says.
+#[derive(Clone, Debug)]
+pub struct YamlGraph {
+    /// The graph.
+    pub config: GraphConfig,
+    /// The host that it names.
+    pub hostname: Option<String>,
+    /// What should be written in another way.
+    pub warnings: Vec<Problem>,
+}
+
+/// Reads a graph from YAML; `file` is what problems call it.
+///
+/// ```
+/// let text = b"graph: demo\nresources:\n  noop:\n  - name: anchor\n";
+/// let read = mgmt::gapi::read_yaml("demo.yaml", text, &mgmt::gapi::YamlOptions::default()).unwrap();
+/// assert_eq!(read.config.vertices.len(), 1);
+/// ```
+///
+/// # Errors
+/// Everything that is wrong, each with its line.
+pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<YamlGraph, Problems> {
+    let text = match decode(bytes) {
+        Ok(text) => text,
+        Err(complaint) => {
+            let valid = String::from_utf8_lossy(&bytes[..bytes.len().min(BYTES_MAX)]);
+            return Err(Quotes::new(file, &valid).problems(vec![complaint]));
+        }
+    };
+    let quotes = Quotes::new(file, text);
+    let mut complaints = Vec::new();
+    let root = tree::read(text, &mut complaints);
+    let mut document = Document::new(options, &quotes, complaints);
+    match root {
+        Some(root) => document.read(&root),
+        None if document.complaints.is_empty() => {
+            document.complain(START, "the file is empty: a graph begins with `graph: NAME`");
+        }
+        None => {}
+    }
+    if !document.complaints.is_empty() {
+        return Err(quotes.problems(document.complaints));
+    }
+    validate(&document.config).map_err(|problems| quotes.quote(problems))?;
+    let warnings = quotes.problems(document.warnings).0;
+    Ok(YamlGraph { config: document.config, hostname: document.hostname, warnings })
+}
+
+const START: Place = Place { line: 1, column: 1, width: 1 };
+
+fn decode(bytes: &[u8]) -> Result<&str, Complaint> {
+    if bytes.len() > BYTES_MAX {
+        let message =
+            format!("the file has {} bytes: more than {} MiB is too much for one graph", bytes.len(), BYTES_MAX >> 20);
+        return Err(Complaint::new(START, message));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let line = valid.matches('\n').count() + 1;
+        let column = valid.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let byte = bytes[error.valid_up_to()];
+        Complaint::new(
+            Place { line, column, width: 1 },
+            format!("the file is not UTF-8: the byte 0x{byte:02x} stands here"),
+        )
+    })
+}

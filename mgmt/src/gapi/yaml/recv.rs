@@ -1,0 +1,156 @@
+//! `recv:` fields that receive what other resources send.
+
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::resources::Draft;
+use crate::gapi::yaml::tree::{Key, Node, Place};
+use crate::graph::{Edge, Link};
+use crate::resource::{KindSpec, Wire, nearest};
+
+/// A field that receives; its sender is looked up when all resources are known.
+pub(crate) struct Receive {
+    to: (String, String),
+    spec: &'static KindSpec,
+    field: u8,
+    from: End,
+    key: String,
+    key_place: Place,
+    place: Place,
+}
+
+/// A resource as a file names it.
+pub(crate) struct End {
+    pub(crate) kind: String,
+    pub(crate) spec: &'static KindSpec,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}
+
+impl Document<'_> {
+    pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
+        let spec = draft.kind.spec();
+        for (key, node) in self.map(node, "`recv`") {
+            let Some(field) = spec.field(&key.text) else {
+                self.unknown(
+                    key,
+                    &format!("{}[{}]", spec.kind, draft.name),
+                    spec.fields.iter().map(|field| field.name),
+                );
+                continue;
+            };
+            let entries = self.map(node, &format!("what `{}` receives", key.text));
+            let Some(from) = self.end(entries, node.place, &["kind", "name", "key"]) else { continue };
+            let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
+                let message = "say which value is received with `key: …`";
+                self.complain(node.place, message);
+                continue;
+            };
+            let Some(text) = self.text(output, "`key`") else { continue };
+            draft.wired.push(field);
+            self.receives.push(Receive {
+                to: (spec.kind.to_owned(), draft.name.clone()),
+                spec,
+                field,
+                from,
+                key: text,
+                key_place: output.place,
+                place: key.place,
+            });
+        }
+    }
+
+    /// A resource that is named by its kind and its name.
+    pub(crate) fn end(&mut self, entries: &[(Key, Node)], place: Place, known: &[&str]) -> Option<End> {
+        for (key, _) in entries {
+            if !known.contains(&key.text.as_str()) {
+                self.unknown(key, "a name of a resource", known.iter().copied());
+            }
+        }
+        let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
+        let (Some(kind), Some(name)) = (get("kind"), get("name")) else {
+            self.complain(place, "a resource is named by its kind and its name: `{kind: …, name: …}`");
+            return None;
+        };
+        let (kind_text, name_text) = (self.text(kind, "`kind`")?, self.text(name, "`name`")?);
+        let spec = self.kind(&kind_text, kind.place)?.spec();
+        Some(End { kind: spec.kind.to_owned(), spec, name: name_text, place: name.place })
+    }
+
+    /// The place of that resource in the graph. `None`: it is not there, and that has been said.
+    pub(crate) fn find(&mut self, end: &End, what: &str) -> Option<u32> {
+        let id = (end.kind.clone(), end.name.clone());
+        if let Some(place) = self.known.get(&id) {
+            return Some(*place);
+        }
+        if self.spoilt.contains(&id) {
+            return None;
+        }
+        if self.collected.contains(&end.kind) {
+            // It may be exported later, or by another host.
+            self.warn(
+                end.place,
+                format!("{what} {}[{}], which nobody has exported yet: it is left out until then", end.kind, end.name),
+            );
+            return None;
+        }
+        let exported = end.name.starts_with("@@") || self.exports.iter().any(|export| export.is(&end.kind, &end.name));
+        let hint = if exported {
+            ", but exported: without `collect` it is not in this graph".to_owned()
+        } else {
+            let names = self.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
+            let mut names: Vec<_> = names.collect();
+            names.sort_unstable();
+            nearest(&end.name, names).map_or(String::new(), |near| format!(": did you mean `{near}`?"))
+        };
+        let message = format!("{what} {}[{}], which is not in the graph{hint}", end.kind, end.name);
+        self.complain(end.place, message);
+        None
+    }
+
+    pub(crate) fn receive(&mut self) {
+        for receive in std::mem::take(&mut self.receives) {
+            let to = self.known.get(&receive.to).copied();
+            let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
+            // Also if one of the two is wrong in another way: all is said at once.
+            let port = self.port(&receive);
+            if let (Some(from), Some(to), Some(port)) = (from, to, port) {
+                self.link(&receive, from, port, to);
+            }
+        }
+    }
+
+    /// The output that the field receives, if there is one and it fits.
+    fn port(&mut self, receive: &Receive) -> Option<u8> {
+        let (sender, receiver) = (receive.from.spec, receive.spec);
+        let from = format!("{}[{}]", sender.kind, receive.from.name);
+        let Some(port) = sender.output(&receive.key) else {
+            let outputs = sender.outputs.iter().map(|output| output.name);
+            let hint = match nearest(&receive.key, outputs.clone()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if sender.outputs.is_empty() => format!("a {} sends nothing", sender.kind),
+                None => format!("it sends {}", outputs.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            };
+            self.complain(receive.key_place, format!("{from} has no output `{}`: {hint}", receive.key));
+            return None;
+        };
+        let (spec, sent) = (&receiver.fields[usize::from(receive.field)], &sender.outputs[usize::from(port)]);
+        if !(spec.takes)((sent.type_id)()) {
+            let message = format!(
+                "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`",
+                sent.name, sent.type_name, spec.name, receive.to.0, receive.to.1, spec.type_name
+            );
+            self.complain(receive.place, message);
+            return None;
+        }
+        Some(port)
+    }
+
+    fn link(&mut self, receive: &Receive, from: u32, port: u8, to: u32) {
+        let spec = &receive.spec.fields[usize::from(receive.field)];
+        let origin = self.quotes.origin(receive.place);
+        let wire = Wire::from_data(origin.clone(), spec.convert, spec.recall);
+        self.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
+        if self.pairs.insert((from, to)) {
+            self.config.edges.push(Edge { from, to, notify: false, origin });
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! `resources:` a list of resources for each kind.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
+use crate::gapi::yaml::collect::Export;
+use crate::gapi::yaml::compat;
+use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::tree::{Key, Node, Place, Value};
+use crate::gapi::yaml::typed;
+use crate::graph::Vertex;
+use crate::resource::{AnyResource, Kind, KindSpec, Meta, nearest};
+
+/// A kind as far as this build knows it.
+#[derive(Clone, Copy)]
+pub(crate) enum Known {
+    Built(Kind),
+    Absent(&'static KindSpec),
+}
+
+impl Known {
+    pub(crate) fn spec(self) -> &'static KindSpec {
+        match self {
+            Known::Built(kind) => kind.spec,
+            Known::Absent(spec) => spec,
+        }
+    }
+}
+
+/// A resource with its fields as data, and where they stand.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub(crate) kind: Known,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) meta: Meta,
+    pub(crate) fields: Map<String, Json>,
+    /// Of each field its name, where its key stands, and its value.
+    pub(crate) places: Vec<(String, Place, Place)>,
+    pub(crate) wired: Vec<u8>,
+}
+
+impl Document<'_> {
+    pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
+        let name = text.to_ascii_lowercase();
+        if let Some(kind) = self.options.kinds.get(&name) {
+            return Some(Known::Built(*kind));
+        }
+        if let Some(spec) = absent(&name) {
+            return Some(Known::Absent(spec));
+        }
+        let known = self.options.kinds.iter().map(|kind| kind.spec.kind).chain(absent_kinds().map(|spec| spec.kind));
+        let known: std::collections::BTreeSet<_> = known.collect();
+        let hint = match nearest(&name, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => {
+                format!("there are {}", known.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        self.complain(place, format!("there is no kind `{text}`: {hint}"));
+        None
+    }
+
+    pub(crate) fn resources(&mut self, node: &Node) {
+        for (key, node) in self.map(node, "`resources`") {
+            let Some(kind) = self.kind(&key.text, key.place) else {
+                self.spoil(&key.text, node);
+                continue;
+            };
+            for node in self.list(node, &format!("`{}`", key.text)) {
+                self.resource(kind, node);
+            }
+        }
+    }
+
+    /// These resources are there, whatever is wrong with them: edges to them are not wrong too.
+    fn spoil(&mut self, kind: &str, node: &Node) {
+        let Value::List(nodes) = &node.value else { return };
+        for node in nodes {
+            let Value::Map(entries) = &node.value else { continue };
+            if let Some((_, name)) = entries.iter().find(|(key, _)| key.text == "name")
+                && let Value::Scalar { text, .. } = &name.value
+            {
+                self.spoilt.push((kind.to_ascii_lowercase(), text.clone()));
+            }
+        }
+    }
+
+    fn resource(&mut self, kind: Known, node: &Node) {
+        let spec = kind.spec();
+        let entries = self.map(node, &format!("a resource of the kind `{}`", spec.kind));
+        if entries.is_empty() && !node.is_null() {
+            return;
+        }
+        let Some((_, name_node)) = entries.iter().find(|(key, _)| key.text == "name") else {
+            return self.complain(node.place, format!("this {} has no name: give it one with `name: …`", spec.kind));
+        };
+        let Some(name) = self.text(name_node, "`name`") else { return };
+        let before = self.complaints.len();
+        let mut draft = Draft {
+            kind,
+            name,
+            place: name_node.place,
+            meta: Meta::default(),
+            fields: Map::new(),
+            places: Vec::new(),
+            wired: Vec::new(),
+        };
+        self.entries(&mut draft, entries);
+        compat::adapt(self, &mut draft);
+        if self.complaints.len() > before {
+            self.spoilt.push((spec.kind.to_owned(), draft.name));
+        } else if let Some(name) = draft.name.strip_prefix("@@") {
+            draft.name = name.to_owned();
+            if !draft.wired.is_empty() {
+                self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
+            }
+            self.exports.push(Export { draft, collected: false });
+        } else {
+            self.add(draft);
+        }
+    }
+
+    fn entries(&mut self, draft: &mut Draft, entries: &[(Key, Node)]) {
+        let spec = draft.kind.spec();
+        let id = format!("{}[{}]", spec.kind, draft.name);
+        for (key, node) in entries {
+            match key.text.as_str() {
+                "name" => {}
+                "meta" => draft.meta = self.meta(node),
+                "recv" => self.recv(draft, node),
+                name if spec.field(name).is_some() || compat::is_old(spec.kind, name) => {
+                    // A key without a value is as good as none.
+                    if !node.is_null() {
+                        self.field(draft, key, node);
+                    }
+                }
+                _ => {
+                    let known = spec.fields.iter().map(|field| field.name).chain(["name", "meta", "recv"]);
+                    self.unknown(key, &id, known);
+                }
+            }
+        }
+        for field in &draft.wired {
+            let name = spec.fields[usize::from(*field)].name;
+            if let Some((_, place, _)) = draft.places.iter().find(|(other, _, _)| other == name) {
+                self.complain(*place, format!("{id}: `{name}` is given here and received too: leave out either"));
+            }
+        }
+    }
+
+    fn field(&mut self, draft: &mut Draft, key: &Key, node: &Node) {
+        let spec = draft.kind.spec();
+        let json = match spec.field(&key.text) {
+            Some(field) => typed::field(node, &spec.fields[usize::from(field)], &mut self.schemas),
+            None => typed::typed(node, &Json::Bool(true)),
+        };
+        match json {
+            Ok(json) => {
+                draft.fields.insert(key.text.clone(), json);
+                draft.places.push((key.text.clone(), key.place, node.place));
+            }
+            Err(misfit) => {
+                let message = format!("{}[{}]: `{}`: {}", spec.kind, draft.name, key.text, misfit.problem);
+                self.complain(misfit.node.place, message);
+            }
+        }
+    }
+
+    /// Makes the resource and puts it into the graph.
+    pub(crate) fn add(&mut self, draft: Draft) {
+        let spec = draft.kind.spec();
+        let mut problems = Vec::new();
+        let resource = match draft.kind {
+            Known::Built(kind) => kind.read(&draft.name, &mut draft.fields.clone(), &draft.wired, &mut problems),
+            Known::Absent(spec) => {
+                let absent = Absent { spec, name: draft.name.clone(), fields: draft.fields.clone() };
+                Some(Arc::new(absent) as Arc<dyn AnyResource>)
+            }
+        };
+        for problem in problems {
+            let place = draft.places.iter().find(|(name, _, _)| *name == problem.field);
+            let place = place.map_or(draft.place, |(_, key, value)| if problem.key { *key } else { *value });
+            let id = format!("{}[{}]", spec.kind, draft.name);
+            let message = if problem.key {
+                format!("{id}: {}", problem.problem)
+            } else {
+                format!("{id}: `{}`: {}", problem.field, problem.problem)
+            };
+            self.complain(place, message);
+        }
+        let Some(resource) = resource else {
+            return self.spoilt.push((spec.kind.to_owned(), draft.name));
+        };
+        // Which of two of one name is meant is moot: the graph's validation refuses both.
+        let place = u32::try_from(self.config.vertices.len()).unwrap_or(u32::MAX);
+        self.known.entry((spec.kind.to_owned(), draft.name)).or_insert(place);
+        let meta = (draft.meta != Meta::default()).then(|| Arc::new(draft.meta));
+        self.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
+    }
+}

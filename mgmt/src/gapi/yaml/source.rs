@@ -1,0 +1,93 @@
+//! A YAML file as a source of graphs: read again whenever it changes.
+
+use std::path::{Path, PathBuf};
+
+use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::watcher::Watcher;
+use crate::gapi::yaml::read::{YamlOptions, read_yaml};
+use crate::graph::{GraphConfig, Problems};
+
+/// A YAML file as a source of graphs.
+#[derive(Debug)]
+pub struct Yaml {
+    path: PathBuf,
+    options: YamlOptions,
+    data: Option<GapiData>,
+    watcher: Option<Watcher>,
+    /// What the file held when it was last read.
+    last: Option<Vec<u8>>,
+}
+
+/// The graph in this file. Saving the file changes the graph that runs; while what is saved is wrong, the graph before it goes on.
+pub fn yaml(path: impl Into<PathBuf>) -> Yaml {
+    Yaml { path: path.into(), options: YamlOptions::default(), data: None, watcher: None, last: None }
+}
+
+impl Yaml {
+    /// How it is read: kinds of one's own, for example.
+    #[must_use]
+    pub fn options(mut self, options: YamlOptions) -> Yaml {
+        self.options = options;
+        self
+    }
+}
+
+/// Reads a file that is no longer than a graph may be.
+fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
+    let failed =
+        |error: &dyn std::fmt::Display| GapiError::Failed(format!("{} can't be read: {error}", path.display()));
+    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let mut bytes = Vec::new();
+    let most = crate::gapi::yaml::tree::BYTES_MAX as u64 + 1;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).map_err(|error| failed(&error))?;
+    Ok(bytes)
+}
+
+/// Tells the warnings and gives the graph.
+pub(crate) fn accept(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<GraphConfig, Problems> {
+    let read = read_yaml(file, bytes, options)?;
+    for warning in &read.warnings {
+        tracing::warn!(target: "mgmt", "{warning}");
+    }
+    Ok(read.config)
+}
+
+impl Gapi for Yaml {
+    async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
+        if self.data.is_some() {
+            return Err(GapiError::Failed(
+                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+            ));
+        }
+        self.options.noop |= data.noop;
+        if !data.no_watch {
+            // Before the first look, so that nothing is missed.
+            self.watcher = Watcher::new([self.path.as_path()]).map_err(GapiError::Failed).map(Some)?;
+        }
+        self.data = Some(data);
+        Ok(())
+    }
+
+    async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        if self.data.is_none() {
+            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
+        }
+        let bytes = bytes(&self.path)?;
+        let read = accept(&self.path.display().to_string(), &bytes, &self.options);
+        self.last = Some(bytes);
+        Ok(read?)
+    }
+
+    async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        let watcher = self.watcher.as_mut()?;
+        loop {
+            watcher.changed().await;
+            // A file that is gone is told about; one that holds what it held before is none of anybody's business.
+            let now = bytes(&self.path).ok();
+            if now != self.last {
+                self.last = now;
+                return Some(Ok(()));
+            }
+        }
+    }
+}

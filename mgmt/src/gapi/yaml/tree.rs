@@ -1,0 +1,289 @@
+//! YAML text as a tree in which every key and every value knows its place. The only file that knows the parser.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
+
+/// Longer files are refused, before they are looked into.
+pub(crate) const BYTES_MAX: usize = 64 << 20;
+/// Aliases may repeat so many values in all: enough for people, too few for a bomb.
+const REPEATED_MAX: usize = 100_000;
+/// Lists and maps may be so deep in one another.
+const DEPTH_MAX: usize = 64;
+
+/// Where a piece of the text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// From 1.
+    pub(crate) line: usize,
+    /// In characters, from 1.
+    pub(crate) column: usize,
+    /// How many characters of that line it covers; at least 1.
+    pub(crate) width: usize,
+}
+
+/// A value and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) place: Place,
+    pub(crate) value: Value,
+}
+
+/// A value. Only its reader knows of what type a scalar is.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    /// The text; `plain`: without quotes, so that it may mean a number, a truth value, or nothing.
+    Scalar {
+        text: String,
+        plain: bool,
+    },
+    List(Vec<Node>),
+    Map(Vec<(Key, Node)>),
+}
+
+/// A key and where it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Key {
+    pub(crate) place: Place,
+    pub(crate) text: String,
+}
+
+/// What is wrong with the text, and where.
+#[derive(Clone, Debug)]
+pub(crate) struct Complaint {
+    pub(crate) place: Place,
+    pub(crate) message: String,
+    /// Another place that matters, and what it is.
+    pub(crate) also: Option<(&'static str, Place)>,
+}
+
+impl Complaint {
+    pub(crate) fn new(place: Place, message: impl Into<String>) -> Complaint {
+        Complaint { place, message: message.into(), also: None }
+    }
+}
+
+impl Node {
+    /// What it is, for people.
+    pub(crate) fn sort(&self) -> &'static str {
+        match &self.value {
+            Value::List(_) => "a list",
+            Value::Map(_) => "a map",
+            Value::Scalar { .. } if self.is_null() => "nothing",
+            Value::Scalar { .. } => "a single value",
+        }
+    }
+
+    /// Nothing was written.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
+    }
+}
+
+/// What has been opened and not yet closed.
+enum Open {
+    List(Place, usize, Vec<Node>),
+    Map { place: Place, anchor: usize, entries: Vec<(Key, Node)>, key: Option<Key>, merged: Vec<Node> },
+}
+
+/// Reads the one document in the text. `None`: there is nothing in it.
+pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> {
+    let mut reader = Reader { complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, root: None };
+    let mut documents = 0;
+    for item in Parser::new_from_str(text) {
+        let (event, marks) = match item {
+            Ok(item) => item,
+            Err(error) => {
+                let place = at(*error.marker(), 1);
+                reader.complaints.push(Complaint::new(place, syntax(text, place, &error.kind().to_string())));
+                return None;
+            }
+        };
+        if matches!(event, Event::DocumentStart(..)) {
+            documents += 1;
+            if documents > 1 {
+                let message = "a second document begins here: a file holds one graph";
+                reader.complaints.push(Complaint::new(place_of(marks), message));
+                return reader.root;
+            }
+        }
+        if !reader.event(event, marks) {
+            return None;
+        }
+    }
+    reader.root
+}
+
+/// What the parser says, in the words of those who made the mistake.
+fn syntax(text: &str, place: Place, said: &str) -> String {
+    let line = text.lines().nth(place.line - 1).unwrap_or_default();
+    let indent: &str = &line[..line.len() - line.trim_start().len()];
+    if said.contains("unknown anchor") {
+        return "there is no anchor of that name above: an alias names a value that was marked with `&`".to_owned();
+    }
+    if indent.contains('\t') {
+        return "a tab in the indentation: YAML takes blanks only".to_owned();
+    }
+    if line.trim_start().starts_with('%') || line.contains(": @") || line.trim_end().ends_with(": %") {
+        return format!("this is not YAML: {said}; a value that begins with a special character goes in quotes");
+    }
+    format!("this is not YAML: {said}")
+}
+
+fn at(mark: Marker, width: usize) -> Place {
+    Place { line: mark.line().max(1), column: mark.col() + 1, width: width.max(1) }
+}
+
+fn place_of(marks: Marks) -> Place {
+    let width =
+        if marks.start.line() == marks.end.line() { marks.end.col().saturating_sub(marks.start.col()) } else { 1 };
+    at(marks.start, width)
+}
+
+struct Reader<'a> {
+    complaints: &'a mut Vec<Complaint>,
+    open: Vec<Open>,
+    anchors: HashMap<usize, (Rc<Node>, usize)>,
+    repeated: usize,
+    root: Option<Node>,
+}
+
+impl Reader<'_> {
+    /// False: there is no use in going on.
+    fn event(&mut self, event: Event<'_>, marks: Marks) -> bool {
+        let place = place_of(marks);
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), place);
+                let node = Node { place, value: Value::Scalar { text: text.into_owned(), plain } };
+                self.anchor(anchor, &node);
+                self.put(node);
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.is_text(tag.as_deref(), place);
+                self.open.push(Open::List(first_line(place), anchor, Vec::new()));
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.is_text(tag.as_deref(), place);
+                let (entries, merged) = (Vec::new(), Vec::new());
+                self.open.push(Open::Map { place: first_line(place), anchor, entries, key: None, merged });
+            }
+            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::Alias(anchor) => return self.alias(anchor, place),
+            _ => {}
+        }
+        if self.open.len() > DEPTH_MAX {
+            self.complaints.push(Complaint::new(place, format!("lists and maps more than {DEPTH_MAX} deep")));
+            return false;
+        }
+        true
+    }
+
+    /// The tag says that it is text. Tags of other programs mean nothing here.
+    fn is_text(&mut self, tag: Option<&Tag>, place: Place) -> bool {
+        let Some(tag) = tag else { return false };
+        if !tag.is_yaml_core_schema() || tag.is_yaml_core_schema_tag("binary") {
+            let message = format!("the tag `{}` means nothing here: write the value alone", tag.original());
+            self.complaints.push(Complaint::new(place, message));
+        }
+        tag.is_yaml_core_schema_tag("str")
+    }
+
+    fn anchor(&mut self, anchor: usize, node: &Node) {
+        if anchor > 0 {
+            self.anchors.insert(anchor, (Rc::new(node.clone()), count(node)));
+        }
+    }
+
+    fn alias(&mut self, anchor: usize, place: Place) -> bool {
+        let Some((node, size)) = self.anchors.get(&anchor).map(|(node, size)| (Rc::clone(node), *size)) else {
+            self.complaints.push(Complaint::new(place, "this alias stands in the value that it names"));
+            return false;
+        };
+        self.repeated += size;
+        if self.repeated > REPEATED_MAX {
+            let message = format!("aliases repeat more than {REPEATED_MAX} values in all: too many for one graph");
+            self.complaints.push(Complaint::new(place, message));
+            return false;
+        }
+        self.put((*node).clone());
+        true
+    }
+
+    fn close(&mut self) {
+        let (node, anchor) = match self.open.pop() {
+            Some(Open::List(place, anchor, nodes)) => (Node { place, value: Value::List(nodes) }, anchor),
+            Some(Open::Map { place, anchor, mut entries, merged, .. }) => {
+                self.merge(&mut entries, merged);
+                (Node { place, value: Value::Map(entries) }, anchor)
+            }
+            None => return,
+        };
+        self.anchor(anchor, &node);
+        self.put(node);
+    }
+
+    /// `<<`: what the other map has and this one has not.
+    fn merge(&mut self, entries: &mut Vec<(Key, Node)>, merged: Vec<Node>) {
+        for node in merged {
+            match node.value {
+                Value::Map(others) => {
+                    for (key, value) in others {
+                        if !entries.iter().any(|(own, _)| own.text == key.text) {
+                            entries.push((key, value));
+                        }
+                    }
+                }
+                Value::List(nodes) => self.merge(entries, nodes),
+                Value::Scalar { .. } => {
+                    self.complaints.push(Complaint::new(node.place, "`<<` takes a map, or a list of maps"));
+                }
+            }
+        }
+    }
+
+    fn put(&mut self, node: Node) {
+        match self.open.last_mut() {
+            None => self.root = Some(node),
+            Some(Open::List(_, _, nodes)) => nodes.push(node),
+            Some(Open::Map { entries, key: waiting, merged, .. }) => match waiting.take() {
+                None => {
+                    let text = match node.value {
+                        Value::Scalar { text, .. } => text,
+                        _ => {
+                            self.complaints.push(Complaint::new(node.place, "a key must be a single value"));
+                            String::new()
+                        }
+                    };
+                    *waiting = Some(Key { place: node.place, text });
+                }
+                Some(key) if key.text == "<<" => merged.push(node),
+                Some(key) => {
+                    let twice = entries.iter().find(|(first, _)| first.text == key.text).map(|(first, _)| first.place);
+                    if let Some(first) = twice {
+                        self.complaints.push(Complaint {
+                            also: Some(("the first is", first)),
+                            ..Complaint::new(key.place, format!("`{}` stands twice in this map", key.text))
+                        });
+                    } else {
+                        entries.push((key, node));
+                    }
+                }
+            },
+        }
+    }
+}
+
+/// A list or a map is pointed at where it begins.
+fn first_line(place: Place) -> Place {
+    Place { width: 1, ..place }
+}
+
+fn count(node: &Node) -> usize {
+    match &node.value {
+        Value::Scalar { .. } => 1,
+        Value::List(nodes) => 1 + nodes.iter().map(count).sum::<usize>(),
+        Value::Map(entries) => 1 + entries.iter().map(|(_, node)| 1 + count(node)).sum::<usize>(),
+    }
+}

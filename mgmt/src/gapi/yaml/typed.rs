@@ -1,0 +1,242 @@
+//! YAML values as the values of fields: what a scalar means is said by the field's schema, so that `content: 5` is a text and `retry: 5` a number.
+
+use schemars::SchemaGenerator;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Number, Value as Json};
+
+use crate::gapi::yaml::tree::{Node, Value};
+use crate::resource::FieldSpec;
+
+/// Makes schemas of fields.
+pub(crate) fn generator() -> SchemaGenerator {
+    SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator()
+}
+
+/// The types that a schema lets a value have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Takes {
+    text: bool,
+    whole: bool,
+    number: bool,
+    truth: bool,
+    null: bool,
+    list: bool,
+    map: bool,
+}
+
+impl Takes {
+    const ALL: Takes = Takes { text: true, whole: true, number: true, truth: true, null: true, list: true, map: true };
+
+    fn of(schema: &Json) -> Takes {
+        let Some(schema) = schema.as_object() else { return Takes::ALL };
+        let mut takes = Takes::default();
+        let mut said = false;
+        match schema.get("type") {
+            Some(Json::String(name)) => (said, takes) = (true, takes.with(name)),
+            Some(Json::Array(names)) => {
+                said = true;
+                takes = names.iter().filter_map(Json::as_str).fold(takes, Takes::with);
+            }
+            _ => {}
+        }
+        for value in schema.get("enum").and_then(Json::as_array).into_iter().flatten().chain(schema.get("const")) {
+            said = true;
+            takes = takes.with(match value {
+                Json::String(_) => "string",
+                Json::Bool(_) => "boolean",
+                Json::Number(_) => "number",
+                Json::Null => "null",
+                Json::Array(_) => "array",
+                Json::Object(_) => "object",
+            });
+        }
+        for choice in choices(schema) {
+            said = true;
+            takes = takes.or(Takes::of(choice));
+        }
+        if said { takes } else { Takes::ALL }
+    }
+
+    fn with(mut self, name: &str) -> Takes {
+        match name {
+            "string" => self.text = true,
+            "integer" => self.whole = true,
+            "number" => (self.number, self.whole) = (true, true),
+            "boolean" => self.truth = true,
+            "null" => self.null = true,
+            "array" => self.list = true,
+            "object" => self.map = true,
+            _ => {}
+        }
+        self
+    }
+
+    fn or(self, other: Takes) -> Takes {
+        Takes {
+            text: self.text || other.text,
+            whole: self.whole || other.whole,
+            number: self.number || other.number,
+            truth: self.truth || other.truth,
+            null: self.null || other.null,
+            list: self.list || other.list,
+            map: self.map || other.map,
+        }
+    }
+
+    /// For people.
+    fn told(self) -> String {
+        let mut words = Vec::new();
+        if self.text {
+            words.push("a text");
+        }
+        if self.number {
+            words.push("a number");
+        } else if self.whole {
+            words.push("a whole number");
+        }
+        if self.truth {
+            words.push("`true` or `false`");
+        }
+        if self.list {
+            words.push("a list");
+        }
+        if self.map {
+            words.push("a map");
+        }
+        words.join(" or ")
+    }
+}
+
+fn choices(schema: &Map<String, Json>) -> impl Iterator<Item = &Json> {
+    ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)).filter_map(Json::as_array).flatten()
+}
+
+/// What is wrong with a value, and which part of it.
+pub(crate) struct Misfit<'a> {
+    pub(crate) node: &'a Node,
+    pub(crate) problem: String,
+}
+
+/// The value of a field.
+pub(crate) fn field<'a>(node: &'a Node, spec: &FieldSpec, generator: &mut SchemaGenerator) -> Result<Json, Misfit<'a>> {
+    if spec.type_name.contains("Mode")
+        && let Value::Scalar { text, plain } = &node.value
+    {
+        return mode(text, *plain).map_err(|problem| Misfit { node, problem });
+    }
+    let schema = (spec.schema)(generator);
+    typed(node, schema.as_value())
+}
+
+/// A mode: `0644`, `0o644` and `"0644"` are one; a decimal number is most likely not what was meant.
+fn mode(text: &str, plain: bool) -> Result<Json, String> {
+    let digits = text.strip_prefix("0o").unwrap_or(text);
+    let octal = !digits.is_empty() && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    let decimal =
+        plain && !text.starts_with('0') && !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    if decimal {
+        let meant = if octal { format!(": write 0{text} or \"0{text}\"") } else { String::new() };
+        return Err(format!("{text} is a decimal number, and a mode is octal{meant}"));
+    }
+    if octal && text.starts_with("0o") {
+        return Ok(Json::String(format!("0{digits}")));
+    }
+    Ok(Json::String(text.to_owned()))
+}
+
+/// The value as its schema wants it.
+pub(crate) fn typed<'a>(node: &'a Node, schema: &Json) -> Result<Json, Misfit<'a>> {
+    let takes = Takes::of(schema);
+    match &node.value {
+        Value::Scalar { text, plain } => scalar(text, *plain, takes).map_err(|problem| Misfit { node, problem }),
+        Value::List(nodes) if takes.list => {
+            let items = part(schema, "items");
+            nodes.iter().map(|node| typed(node, items)).collect::<Result<_, _>>().map(Json::Array)
+        }
+        Value::Map(entries) if takes.map => {
+            let pairs = entries.iter().map(|(key, node)| {
+                let schema = property(schema, &key.text);
+                typed(node, schema).map(|json| (key.text.clone(), json))
+            });
+            pairs.collect::<Result<Map<_, _>, _>>().map(Json::Object)
+        }
+        _ => Err(Misfit { node, problem: format!("takes {}, not {}", takes.told(), node.sort()) }),
+    }
+}
+
+/// The schema itself or the first of its choices that has that part.
+fn part<'a>(schema: &'a Json, key: &str) -> &'a Json {
+    find(schema, &|schema| schema.get(key)).unwrap_or(&Json::Bool(true))
+}
+
+fn property<'a>(schema: &'a Json, name: &str) -> &'a Json {
+    let own = find(schema, &|schema| schema.get("properties")?.get(name));
+    own.or_else(|| find(schema, &|schema| schema.get("additionalProperties"))).unwrap_or(&Json::Bool(true))
+}
+
+fn find<'a>(schema: &'a Json, get: &dyn Fn(&'a Map<String, Json>) -> Option<&'a Json>) -> Option<&'a Json> {
+    let schema = schema.as_object()?;
+    get(schema).or_else(|| choices(schema).find_map(|choice| find(choice, get)))
+}
+
+fn scalar(text: &str, plain: bool, takes: Takes) -> Result<Json, String> {
+    if !plain {
+        return if takes.text { Ok(Json::String(text.to_owned())) } else { Err(misfit(text, takes, "the text")) };
+    }
+    if matches!(text, "" | "~" | "null" | "Null" | "NULL") && (takes.null || !takes.text || takes == Takes::ALL) {
+        return Ok(Json::Null);
+    }
+    if takes.truth
+        && let Some(truth) = truth(text)
+    {
+        return Ok(Json::Bool(truth));
+    }
+    if takes.whole
+        && let Some(number) = whole(text)
+    {
+        return Ok(Json::Number(number));
+    }
+    if takes.number
+        && let Some(number) = text.parse().ok().and_then(Number::from_f64)
+    {
+        return Ok(Json::Number(number));
+    }
+    if takes.text { Ok(Json::String(text.to_owned())) } else { Err(misfit(text, takes, "")) }
+}
+
+fn misfit(text: &str, takes: Takes, what: &str) -> String {
+    let blank = if what.is_empty() { "" } else { " " };
+    format!("takes {}, not {what}{blank}`{}`", takes.told(), text.escape_debug())
+}
+
+/// Truth as YAML files have always written it.
+pub(crate) fn truth(text: &str) -> Option<bool> {
+    match text {
+        "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
+        "false" | "False" | "FALSE" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
+        _ => None,
+    }
+}
+
+/// A whole number: decimal, or with `0x`, `0o`, `0b`, or octal with a `0` in front as the files of old have it.
+fn whole(text: &str) -> Option<Number> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let radix =
+        |digits: &str, radix| u64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']));
+    let clean = digits.replace('_', "");
+    let number = if let Some(digits) = clean.strip_prefix("0x") {
+        radix(digits, 16)?
+    } else if let Some(digits) = clean.strip_prefix("0o") {
+        radix(digits, 8)?
+    } else if let Some(digits) = clean.strip_prefix("0b") {
+        radix(digits, 2)?
+    } else if clean.len() > 1 && clean.starts_with('0') {
+        radix(&clean, 8)?
+    } else {
+        radix(&clean, 10)?
+    };
+    if negative { Some(i64::try_from(number).ok()?.checked_neg()?.into()) } else { Some(number.into()) }
+}

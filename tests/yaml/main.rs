@@ -1,0 +1,11 @@
+//! YAML files from outside: what they mean, what is said about wrong ones, and what the program `mgmt` makes of them.
+
+mod command_line;
+mod converting;
+mod corpus;
+mod kit;
+mod meaning;
+mod messages;
+mod over_time;
+mod programs;
+mod schema;

@@ -1,0 +1,241 @@
+//! What files mean: the same graph as the one that a program declares.
+
+use std::time::Duration;
+
+use mgmt::gapi::{YamlGraph, YamlOptions, read_yaml};
+use mgmt::graph::GraphConfig;
+use mgmt::prelude::*;
+use mgmt::resource::{Backoff, Meta};
+use serde_json::Value as Json;
+
+fn read(text: &str) -> YamlGraph {
+    read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// A graph as data, without the places where it was declared.
+fn data(config: &GraphConfig) -> Json {
+    let mut data = serde_json::to_value(config).unwrap();
+    for list in ["resources", "edges", "sends"] {
+        for entry in data[list].as_array_mut().unwrap() {
+            entry.as_object_mut().unwrap().remove("origin");
+        }
+    }
+    data
+}
+
+fn same(text: &str, declare: impl FnOnce(&mut Graph)) {
+    let mut graph = Graph::new("g");
+    declare(&mut graph);
+    let declared = graph.finish().unwrap();
+    let mut read = data(&read(text).config);
+    let mut declared = data(&declared);
+    // Edges have no order of their own.
+    for data in [&mut read, &mut declared] {
+        data["edges"].as_array_mut().unwrap().sort_by_key(Json::to_string);
+    }
+    assert_eq!(serde_json::to_string_pretty(&read).unwrap(), serde_json::to_string_pretty(&declared).unwrap());
+}
+
+#[test]
+fn a_file_and_a_program_make_the_same_graph() {
+    let text = r#"
+graph: g
+comment: in words
+resources:
+  file:
+  - name: /etc/app
+    content: |
+      one
+      two
+    mode: 0644
+    owner: root
+    group: 0
+  - name: copy
+    dirname: /etc/
+    basename: other
+    source: /etc/app
+    force: yes
+  exec:
+  - name: reload
+    cmd: reload app
+    timeout: 3
+    watchfiles: [/etc/app]
+  msg:
+  - name: m
+    body: 5
+    priority: Warning
+    fields: {n: 1, on: off}
+  password:
+  - name: p
+    length: 0x10
+  noop:
+  - name: n
+  timer:
+  - name: t
+    interval: 1.5
+edges:
+- {name: e1, from: {kind: file, name: /etc/app}, to: {kind: exec, name: reload}, notify: true}
+- {name: e2, from: {kind: Noop, name: n}, to: {kind: timer, name: t}}
+"#;
+    same(text, |g| {
+        let app = g.add(File::new("/etc/app").content("one\ntwo\n").mode(0o644).owner("root").group(0u32));
+        g.add(File::new("copy").dirname("/etc/").basename("other").source("/etc/app").force(true));
+        g.add(Exec::new("reload").cmd("reload app").timeout(3u64).watchfiles(["/etc/app"]).subscribe(&app));
+        let fields = [("n", "1"), ("on", "off")];
+        g.add(Msg::new("m").body("5").priority(Priority::Warning).fields(fields));
+        g.add(Password::new("p").length(16usize));
+        let n = g.add(Noop::new("n"));
+        g.add(Timer::new("t", Duration::from_millis(1500)).after(&n));
+    });
+}
+
+#[test]
+fn metaparameters_have_the_units_of_old() {
+    let text = "
+graph: g
+resources:
+  noop:
+  - name: a
+    meta: {autoedge: false, autogroup: no, noop: true, retry: -1, delay: 1500, backoff: 60000, poll: 5, limit: 0.5, burst: 3, timeout: 250, sema: [disk, 'net:2'], rewatch: true}
+  - name: b
+    meta: {}
+  - name: c
+    meta: {timeout: 0, poll: 0, sema: one}
+";
+    same(text, |g| {
+        g.add(Noop::new("a").meta(Meta {
+            autoedge: false,
+            autogroup: false,
+            noop: true,
+            retry: -1,
+            delay: Duration::from_millis(1500),
+            backoff: Backoff::Exponential { max: Duration::from_secs(60) },
+            poll: Some(Duration::from_secs(5)),
+            limit: Some(0.5),
+            burst: 3,
+            timeout: Some(Duration::from_millis(250)),
+            sema: vec!["disk".to_owned(), "net:2".to_owned()],
+            rewatch: true,
+        }));
+        g.add(Noop::new("b"));
+        g.add(Noop::new("c").sema("one"));
+    });
+}
+
+#[test]
+fn a_field_receives_what_another_resource_sends() {
+    let text = "
+graph: g
+resources:
+  password:
+  - name: p
+  file:
+  - name: /tmp/secret
+    mode: '0600'
+    recv: {content: {kind: password, name: p, key: password}}
+";
+    same(text, |g| {
+        let p = g.add(Password::new("p"));
+        g.add(File::new("/tmp/secret").mode(0o600).content(p.password()));
+    });
+}
+
+#[test]
+fn modes_mean_the_same_however_they_are_written() {
+    for mode in ["0644", "0o644", "\"0644\"", "'0644'", "u=rw,go=r"] {
+        let read = read(&format!("graph: g\nresources:\n  file:\n  - name: /tmp/a\n    mode: {mode}\n"));
+        let json = data(&read.config)["resources"][0]["fields"]["mode"].clone();
+        assert_eq!(json, if mode.starts_with('u') { "u=rw,go=r" } else { "0644" }, "{mode}");
+    }
+}
+
+#[test]
+fn text_fields_take_numbers_and_truth_as_they_are_written() {
+    for (written, text) in
+        [("5", "5"), ("1.50", "1.50"), ("yes", "yes"), ("0x10", "0x10"), ("!!str 7", "7"), ("\"\"", "")]
+    {
+        let read = read(&format!("graph: g\nresources:\n  file:\n  - name: /tmp/a\n    content: {written}\n"));
+        assert_eq!(data(&read.config)["resources"][0]["fields"]["content"], text, "{written}");
+    }
+    // A key without a value is as good as none.
+    let read = read("graph: g\nresources:\n  file:\n  - name: /tmp/a\n    content:\n");
+    assert_eq!(data(&read.config)["resources"][0]["fields"].get("content"), None);
+}
+
+#[test]
+fn an_empty_graph_is_a_graph() {
+    for text in ["graph: g\n", "graph: g\nresources:\nedges:\n", "graph: g\nresources: {}\nedges: []\ncollect: []\n"] {
+        assert_eq!(read(text).config.vertices.len(), 0);
+    }
+}
+
+#[test]
+fn anchors_and_merges_are_what_they_name() {
+    let text = "
+graph: g
+resources:
+  exec:
+  - &base {name: a, cmd: 'true', meta: &m {retry: 3}}
+  - <<: *base
+    name: b
+  - {name: c, cmd: 'false', meta: *m}
+";
+    same(text, |g| {
+        g.add(Exec::new("a").cmd("true").retry(3));
+        g.add(Exec::new("b").cmd("true").retry(3));
+        g.add(Exec::new("c").cmd("false").retry(3));
+    });
+}
+
+#[test]
+fn own_exports_are_collected_and_edges_may_name_them() {
+    let text = "
+graph: g
+resources:
+  file:
+  - name: '@@/tmp/there/a'
+    content: a
+  noop:
+  - name: n
+edges:
+- from: {kind: noop, name: n}
+  to: {kind: file, name: /tmp/there/a}
+collect:
+- {kind: file, pattern: /tmp/here/}
+";
+    same(text, |g| {
+        let n = g.add(Noop::new("n"));
+        g.add(File::new("/tmp/there/a").dirname("/tmp/here/").content("a").after(&n));
+    });
+    let options = YamlOptions { noop: true, ..YamlOptions::default() };
+    let read = read_yaml("g.yaml", text.as_bytes(), &options).unwrap();
+    assert_eq!(read.config.vertices.len(), 1, "nothing is exported in noop");
+}
+
+#[test]
+fn every_resource_and_edge_knows_its_place() {
+    let read = read(
+        "graph: g\nresources:\n  noop:\n  - name: a\n  - name: b\nedges:\n- from: {kind: noop, name: a}\n  to: {kind: noop, name: b}\n",
+    );
+    let origins: Vec<_> = read.config.vertices.iter().map(|vertex| vertex.origin.to_string()).collect();
+    assert_eq!(origins, ["g.yaml:4:11", "g.yaml:5:11"]);
+    assert_eq!(read.config.edges[0].origin.to_string(), "g.yaml:7:3");
+}
+
+#[test]
+fn kinds_of_other_builds_are_read_field_by_field() {
+    let text = "
+graph: g
+resources:
+  svc: [{name: nginx, state: running, startup: enabled}]
+  pkg: [{name: nginx, state: installed, allownonfree: true}]
+  hostname: [{name: h, static_hostname: web1}]
+  nspawn: [{name: c, state: stopped}]
+  virt:
+  - {name: v, uri: 'qemu:///session', cpus: 1, memory: 524288, boot: [hd], disk: [{type: qcow2, source: ~/x}], transient: true}
+";
+    assert_eq!(read(text).config.vertices.len(), 5);
+    let wrong = "graph: g\nresources:\n  virt: [{name: v, cpus: many, memry: 1}]\n";
+    let error = read_yaml("g.yaml", wrong.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
+    assert!(error.contains("`cpus`: takes a whole number, not `many`") && error.contains("`memory`"), "{error}");
+}

@@ -1,0 +1,159 @@
+//! How a run looks from outside, over time.
+
+use std::time::{Duration, Instant};
+
+use crate::kit::{Desk, text};
+
+#[test]
+fn a_chain_of_commands_runs_each_of_them_once_and_in_order() {
+    let desk = Desk::new();
+    let mut graph = "graph: chain\nresources:\n  exec:\n".to_owned();
+    for n in 0..6 {
+        graph += &format!("  - {{name: e{n}, cmd: 'echo {n} >> $DIR/log; sleep 0.1', shell: /bin/sh}}\n");
+    }
+    graph += "edges:\n";
+    for n in 1..6 {
+        graph += &format!("- {{name: c{n}, from: {{kind: exec, name: e{}}}, to: {{kind: exec, name: e{n}}}}}\n", n - 1);
+    }
+    let output = desk.converge(&graph, "2");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(desk.read("log").unwrap(), "0\n1\n2\n3\n4\n5\n");
+}
+
+#[test]
+fn independent_commands_run_side_by_side() {
+    let desk = Desk::new();
+    let mut graph = "graph: parallel\nresources:\n  exec:\n".to_owned();
+    for n in 0..3 {
+        graph += &format!("  - {{name: e{n}, cmd: sleep 10}}\n");
+    }
+    let began = Instant::now();
+    let output = desk.converge(&graph, "0");
+    let took = began.elapsed();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // One after the other they would take 30 seconds.
+    assert!(took >= Duration::from_secs(10) && took < Duration::from_secs(20), "{took:?}");
+}
+
+#[test]
+fn only_quiet_time_counts_for_the_converged_timeout() {
+    let desk = Desk::new();
+    let began = Instant::now();
+    let output = desk.converge("graph: g\nresources:\n  exec:\n  - {name: e, cmd: sleep 3}\n", "2");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+const ONE: &str = "graph: one
+resources:
+  exec:
+  - {name: once, cmd: echo once >> $DIR/log, shell: /bin/sh}
+  file:
+  - {name: $DIR/kept, content: kept}
+  - {name: $DIR/changed, content: before}
+";
+
+#[test]
+fn saving_the_file_switches_the_graph_and_keeps_what_is_equal() {
+    let desk = Desk::new();
+    let running = desk.run(ONE, &[]);
+    running.wait("the first graph", || desk.read("changed").as_deref() == Some("before") && desk.read("log").is_some());
+    desk.graph(&(ONE.replace("before", "after") + "  - {name: $DIR/new, content: new}\n"));
+    running.wait("the second graph", || {
+        desk.read("changed").as_deref() == Some("after") && desk.read("new").as_deref() == Some("new")
+    });
+    assert_eq!(desk.read("log").unwrap(), "once\n", "{}", running.said());
+    // What is gone from the graph is no longer kept.
+    desk.graph("graph: one\n");
+    running.wait_said("4 removed");
+    std::fs::remove_file(desk.path("kept")).unwrap();
+    desk.graph(ONE);
+    running.wait("the first graph again", || desk.read("kept").as_deref() == Some("kept"));
+}
+
+#[test]
+fn a_bad_save_is_shown_and_the_old_graph_goes_on() {
+    let desk = Desk::new();
+    let running = desk.run(ONE, &[]);
+    running.wait("the first graph", || desk.read("changed").as_deref() == Some("before"));
+    desk.graph(&ONE.replace("content", "contnet"));
+    running.wait_said("has no key `contnet`: did you mean `content`?");
+    running.wait_said("graph.yaml:6:");
+    std::fs::remove_file(desk.path("kept")).unwrap();
+    running.wait("the repair by the old graph", || desk.read("kept").as_deref() == Some("kept"));
+    desk.graph(&ONE.replace("before", "after"));
+    running.wait("the good one", || desk.read("changed").as_deref() == Some("after"));
+}
+
+#[test]
+fn without_watching_a_save_changes_nothing() {
+    let desk = Desk::new();
+    let running = desk.run(ONE, &["--no-watch"]);
+    running.wait("the first graph", || desk.read("changed").as_deref() == Some("before"));
+    desk.graph(&ONE.replace("before", "after"));
+    std::fs::remove_file(desk.path("kept")).unwrap();
+    running.wait("a repair", || desk.read("kept").as_deref() == Some("kept"));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(desk.read("changed").as_deref(), Some("before"));
+}
+
+fn failing_watch(retry: i32) -> String {
+    format!(
+        "graph: g\nresources:\n  exec:\n  - {{name: w, cmd: 'true', watchcmd: date +%s%N >> $DIR/log; exit 1, watchshell: /bin/sh, meta: {{retry: {retry}, delay: 300}}}}\n  file:\n  - {{name: $DIR/other, content: other}}\n"
+    )
+}
+
+#[test]
+fn a_watch_command_that_fails_is_started_again_after_the_delay() {
+    let desk = Desk::new();
+    let running = desk.run(&failing_watch(-1), &[]);
+    running.wait("four starts", || desk.read("log").unwrap_or_default().lines().count() >= 4);
+    let starts: Vec<u64> = desk.read("log").unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(starts.windows(2).all(|pair| pair[1] - pair[0] >= 300_000_000), "{starts:?}");
+    running.wait("the others", || desk.read("other").is_some());
+}
+
+#[test]
+fn a_watch_command_without_retries_fails_for_good_and_alone() {
+    let desk = Desk::new();
+    let running = desk.run(&failing_watch(0), &[]);
+    running.wait_said("no tries left");
+    running.wait("the others", || desk.read("other").is_some());
+    std::fs::remove_file(desk.path("other")).unwrap();
+    running.wait("a repair of the others", || desk.read("other").is_some());
+    assert_eq!(desk.read("log").unwrap().lines().count(), 1, "{}", running.said());
+}
+
+#[test]
+fn a_watch_command_that_is_killed_is_started_again_and_its_lines_run_the_command() {
+    let desk = Desk::new();
+    let running = desk.run(
+        "graph: g\nresources:\n  exec:\n  - {name: w, cmd: echo run >> $DIR/log, shell: /bin/sh, watchcmd: echo $$ >> $DIR/pids; exec tail -n 0 -F $DIR/lines, watchshell: /bin/sh, meta: {retry: -1, delay: 100}}\n",
+        &[],
+    );
+    let pids = || desk.read("pids").unwrap_or_default().lines().map(str::to_owned).collect::<Vec<_>>();
+    let runs = || desk.read("log").unwrap_or_default().lines().count();
+    running.wait("the watch", || pids().len() == 1 && runs() > 0);
+    let pid = rustix::process::Pid::from_raw(pids()[0].parse().unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    running.wait("the second watch", || pids().len() == 2);
+    let before = runs();
+    running.wait("a run for a line", || {
+        let lines = desk.read("lines").unwrap_or_default();
+        std::fs::write(desk.path("lines"), lines + "line\n").unwrap();
+        std::thread::sleep(Duration::from_millis(200));
+        runs() > before
+    });
+}
+
+#[test]
+fn a_failed_command_is_tried_again_after_its_delay_and_blocks_what_follows() {
+    let desk = Desk::new();
+    let graph = "graph: g\nresources:\n  exec:\n  - {name: fails, cmd: date +%s%N >> $DIR/tries; exit 1, shell: /bin/sh, meta: {retry: 2, delay: 500}}\n  - {name: never, cmd: touch $DIR/never}\n  - {name: alone, cmd: touch $DIR/alone}\nedges:\n- {name: e, from: {kind: exec, name: fails}, to: {kind: exec, name: never}}\n";
+    let output = desk.converge(graph, "1");
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    let tries: Vec<u64> = desk.read("tries").unwrap().lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(tries.len(), 3);
+    assert!(tries.windows(2).all(|pair| pair[1] - pair[0] >= 500_000_000), "{tries:?}");
+    assert!(!desk.path("never").exists() && desk.path("alone").exists());
+}

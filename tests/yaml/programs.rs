@@ -1,0 +1,109 @@
+//! Programs that print graphs, and Puppet among them.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use crate::kit::{Desk, Running, text};
+
+const PRINT: &str = "printf 'graph: g\\nresources:\\n  file:\\n  - {name: %s, content: %s}\\n'";
+
+#[test]
+fn a_program_prints_the_graph_and_is_run_again_when_its_file_changes() {
+    let desk = Desk::new();
+    let source = desk.write("source", "one");
+    let out = desk.path("out");
+    let line = format!("{PRINT} {} $(cat {})", out.display(), source.display());
+    let running = Running::start(desk.mgmt(&["run", "--command", &line, "--watch-file", source.to_str().unwrap()]));
+    running.wait("the first graph", || desk.read("out").as_deref() == Some("one"));
+    desk.write("source", "two");
+    running.wait("the second graph", || desk.read("out").as_deref() == Some("two"));
+}
+
+#[test]
+fn a_program_is_run_again_every_so_often_and_a_failure_keeps_the_old_graph() {
+    let desk = Desk::new();
+    desk.write("source", "one");
+    let line = format!("{PRINT} {} $(cat {})", desk.path("out").display(), desk.path("source").display());
+    let running = Running::start(desk.mgmt(&[
+        "run",
+        "--command",
+        &format!("set -e; v={}; test -e $v; {line}", desk.path("source").display()),
+        "--every",
+        "0.2",
+    ]));
+    running.wait("the first graph", || desk.read("out").as_deref() == Some("one"));
+    std::fs::remove_file(desk.path("source")).unwrap();
+    running.wait_said("refused");
+    std::fs::remove_file(desk.path("out")).unwrap();
+    running.wait("the repair by the old graph", || desk.read("out").as_deref() == Some("one"));
+    desk.write("source", "two");
+    running.wait("the next graph", || desk.read("out").as_deref() == Some("two"));
+}
+
+#[test]
+fn a_wrong_graph_that_a_program_prints_is_shown_with_its_lines() {
+    let desk = Desk::new();
+    let output = desk.mgmt(&["check", "--command", "printf 'graph: g\\nresources:\\n  nop: []\\n'"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("there is no kind `nop`: did you mean `noop`?") && said.contains("  3 |   nop: []"),
+        "{said}"
+    );
+    let output = desk.mgmt(&["check", "--command", "echo trouble >&2; exit 3"]).output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && said.contains("trouble") && said.contains('3'), "{said}");
+}
+
+/// A program `puppet` that notes what it was asked.
+fn puppet(desk: &Desk, interval: &str) {
+    std::fs::create_dir(desk.path("bin")).unwrap();
+    let script = format!(
+        "#!/bin/sh\necho \"$*\" >> $DIR/asked\ncase $1 in\nmgmtgraph) {PRINT} $DIR/out \"$(grep -c mgmtgraph $DIR/asked)\";;\nconfig) {interval};;\nesac\n"
+    );
+    let path = desk.write("bin/puppet", &script);
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn with_puppet(desk: &Desk, arguments: &[&str]) -> std::process::Command {
+    let mut command = desk.mgmt(arguments);
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{}:{path}", desk.path("bin").display()));
+    command
+}
+
+#[test]
+fn puppet_is_asked_for_the_agent_a_manifest_or_code() {
+    let asked = [
+        (&["agent"][..], "mgmtgraph print"),
+        (&["site.pp"], "mgmtgraph print --manifest site.pp"),
+        (&["file { '/x': }"], "mgmtgraph print --code file { '/x': }"),
+        (&["agent", "--puppet-conf", "/etc/p.conf"], "mgmtgraph print --config=/etc/p.conf"),
+    ];
+    for (arguments, expected) in asked {
+        let desk = Desk::new();
+        puppet(&desk, "echo 1800");
+        let mut command = with_puppet(&desk, &["run", "--no-watch", "-t", "0", "--puppet"]);
+        let output = command.args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        assert_eq!(desk.read("asked").unwrap().trim_end(), expected);
+        assert_eq!(desk.read("out").as_deref(), Some("1"));
+    }
+}
+
+#[test]
+fn puppet_is_asked_again_after_its_run_interval() {
+    let desk = Desk::new();
+    puppet(&desk, "echo 1");
+    let running = Running::start(with_puppet(&desk, &["run", "--puppet", "agent"]));
+    running.wait("a third graph", || desk.read("out").is_some_and(|out| out.parse::<u32>().is_ok_and(|n| n >= 3)));
+    assert!(desk.read("asked").unwrap().starts_with("config print runinterval\n"));
+}
+
+#[test]
+fn where_puppet_does_not_say_its_interval_that_is_said_and_it_runs() {
+    let desk = Desk::new();
+    puppet(&desk, "exit 1");
+    let running = Running::start(with_puppet(&desk, &["run", "--puppet", "agent"]));
+    running.wait_said("asked again every 1800 s");
+    running.wait("the graph", || desk.read("out").is_some());
+}

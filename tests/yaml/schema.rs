@@ -1,0 +1,75 @@
+//! The schema that editors use: a validator which is not ours agrees on what can be read.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use mgmt::gapi::{YamlOptions, read_yaml};
+use serde_json::{Value as Json, json};
+
+use crate::kit::{Desk, text};
+
+const GOOD: &str = r#"{"graph": "g", "comment": "c", "resources": {
+    "file": [{"name": "/tmp/a", "content": "x", "mode": "0644", "meta": {"retry": -1, "sema": ["a", "b:2"]}},
+             {"name": "/tmp/b", "recv": {"content": {"kind": "password", "name": "p", "key": "password"}}}],
+    "password": [{"name": "p", "length": 12}], "svc": [{"name": "nginx", "state": "running"}],
+    "exec": [{"name": "x", "cmd": "true", "env": {"A": "b"}}], "timer": [{"name": "t", "interval": 2.5}], "noop": null},
+    "edges": [{"name": "e", "from": {"kind": "file", "name": "/tmp/a"}, "to": {"kind": "exec", "name": "x"}, "notify": true}],
+    "collect": [{"kind": "file", "pattern": "/tmp/c/"}]}"#;
+
+const WRONG: [&str; 8] = [
+    r#"{"resources": {}}"#,
+    r#"{"graph": "g", "types": {}}"#,
+    r#"{"graph": "g", "resources": {"fil": []}}"#,
+    r#"{"graph": "g", "resources": {"file": [{"content": "x"}]}}"#,
+    r#"{"graph": "g", "resources": {"file": [{"name": "/tmp/a", "contnet": "x"}]}}"#,
+    r#"{"graph": "g", "resources": {"file": [{"name": "/tmp/a", "force": "perhaps"}]}}"#,
+    r#"{"graph": "g", "resources": {"noop": [{"name": "a", "meta": {"retries": 1}}]}}"#,
+    r#"{"graph": "g", "edges": [{"from": {"kind": "noop", "name": "a"}}]}"#,
+];
+
+fn schema() -> Json {
+    let output = Desk::new().mgmt(&["schema"]).output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn the_schema_knows_every_kind_with_its_documentation() {
+    let schema = schema();
+    let kinds = schema["properties"]["resources"]["properties"].as_object().unwrap();
+    for kind in ["exec", "file", "hostname", "msg", "noop", "nspawn", "password", "pkg", "svc", "timer", "virt"] {
+        let properties = &kinds[kind]["items"]["properties"];
+        assert!(properties["name"].is_object() && properties["meta"].is_object(), "{kind}");
+        assert!(kinds[kind]["description"].as_str().is_some_and(|text| !text.is_empty()), "{kind}");
+    }
+}
+
+#[test]
+#[ignore = "needs Python with the package `jsonschema` (Debian: python3-jsonschema)"]
+fn a_validator_agrees_with_us_on_which_files_are_right() {
+    const PROGRAM: &str = "
+import json, sys
+from jsonschema import Draft202012Validator
+schema, documents = json.load(sys.stdin)
+Draft202012Validator.check_schema(schema)
+json.dump([Draft202012Validator(schema).is_valid(d) for d in documents], sys.stdout)
+";
+    let texts: Vec<&str> = std::iter::once(GOOD).chain(WRONG).collect();
+    let documents: Vec<Json> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let has_it = |python: &&str| {
+        let mut import = Command::new(python);
+        import.args(["-c", "from jsonschema import Draft202012Validator"]).stderr(Stdio::null());
+        import.status().is_ok_and(|status| status.success())
+    };
+    let python = ["python3", "/usr/bin/python3"].into_iter().find(has_it).expect("Python has the package `jsonschema`");
+    let mut child =
+        Command::new(python).args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(json!([schema(), documents]).to_string().as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let valid: Vec<bool> = serde_json::from_slice(&output.stdout).unwrap();
+    for (text, valid) in texts.iter().zip(valid) {
+        let read = read_yaml("g.json", text.as_bytes(), &YamlOptions::default());
+        assert_eq!(read.as_ref().map(|_| ()).map_err(ToString::to_string).is_ok(), valid, "{text}\n{read:?}");
+        assert_eq!(valid, *text == GOOD, "{text}");
+    }
+}
