@@ -1,6 +1,6 @@
 //! How the books are kept: what each input and each command changes in them, by the plain reading of the rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mgmt::id::{Ticket, Time};
@@ -8,6 +8,7 @@ use mgmt::scheduler::{
     ApplyOutcome, Backoff, CheckOutcome, Command, EdgeSpec, Input, JournalOp, NodeConfig, Op, PortSet, Swap,
 };
 
+use crate::journal::Edge;
 use crate::ledger::{Busy, Cause, Entry, Ledger, Watch};
 use crate::scenario::Link;
 use crate::world::Act;
@@ -135,6 +136,11 @@ impl Ledger {
             }
             self.nodes.insert(node, entry);
         }
+        self.swap_edges(swap, &old_nodes, &old_edges);
+        self.review_asks();
+    }
+
+    fn swap_edges(&mut self, swap: &Swap, old_nodes: &BTreeMap<u32, Entry>, old_edges: &BTreeMap<Edge, Link>) {
         for spec in &swap.edges {
             let edge = (spec.from.0, spec.to.0);
             self.edges.insert(edge, Link { notify: spec.notify, sends: spec.sends.0 });
@@ -153,7 +159,6 @@ impl Ledger {
         let edges = &self.edges;
         self.owed.retain(|edge| edges.get(edge).is_some_and(|link| link.notify));
         self.maybe.retain(|edge| edges.get(edge).is_some_and(|link| link.notify));
-        self.review_asks();
     }
 
     fn review_asks(&mut self) {

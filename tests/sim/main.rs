@@ -33,7 +33,7 @@ use drive::{Breach, Drive};
 use mgmt::scheduler::Mutant;
 
 /// How many seeds, unless the environment says otherwise: some seconds without optimisation.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 200;
 /// A mutant is hunted with so many seeds at most.
 const SEEDS_FOR_A_MUTANT: u64 = 3000;
 

@@ -43,7 +43,10 @@ impl Scheduler {
     fn fail_for_good(&mut self, i: u32, what: u32) {
         self.set_failing(i, what | FAILED);
         self.nodes[i as usize].clear(DELAYED | LIMITED);
-        self.disarm_all(i);
+        // Not the timeout: an apply may be left to end.
+        for timer in [Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
+            self.disarm(i, timer);
+        }
         self.unwatch(i);
     }
 

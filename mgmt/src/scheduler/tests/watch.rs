@@ -85,6 +85,19 @@ fn an_apply_is_left_to_end_when_its_watch_fails() {
 }
 
 #[test]
+fn an_apply_that_is_left_to_end_still_has_its_timeout() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { watched: true, timeout: Some(ms(500)), ..plain() });
+    bed.swap(&[0], &[], &[]);
+    bed.ready(0);
+    bed.drifted(0);
+    assert_eq!(failed(&mut bed), [""; 0]);
+    assert_eq!(bed.pass(ms(500)), ["cancel 0"]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Cancelled), [""; 0]);
+    assert_eq!(bed.state(0), State::Failed);
+}
+
+#[test]
 fn a_watch_whose_next_try_is_due_in_a_pause_is_started_after_it() {
     let mut bed = watched();
     bed.ready(0);
