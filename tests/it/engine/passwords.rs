@@ -173,6 +173,25 @@ async fn the_prefix_and_the_events_never_hold_its_text() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_one_is_written_again_at_once_when_its_file_is_lost_or_changed() {
+    let place = Place::new();
+    let mut g = Graph::new("saved");
+    g.add(Password::new("admin").saved(true));
+    let mut run = Run::with(g, |builder| builder.prefix(place.prefix())).await;
+    run.converged().await;
+    let mut files = Vec::new();
+    all_files(&place.prefix().join("pgraph"), &mut files);
+    let [(file, text)] = &files[..] else { panic!("{files:?}") };
+    fs::remove_file(file).unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    fs::write(file, "another\n").unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_digest_in_the_prefix_is_in_a_table_of_digests() {
     let place = Place::new();
     place.once(16).await;
