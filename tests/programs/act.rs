@@ -103,6 +103,20 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let password = g.add(Password::new("admin").length(32));
             g.add(File::new(path("secret")).content(password.password()));
             g.add(File::new(path("kept")).content(Secret::new("canary-in-the-graph".to_owned())));
+            // Commands that talk, and fail; a value that is refused; a kind that panics with all that it is.
+            let token = || password.password().map(|p| Env::new().var("TOKEN", p));
+            let talk = "echo out $TOKEN; echo err $TOKEN >&2";
+            g.add(shell("talks", talk.to_owned()).env(token()));
+            g.add(shell("talks and fails", format!("{talk}; exit 3")).env(token()));
+            g.add(
+                Exec::new("guarded").cmd("true").ifcmd(format!("{talk}; kill -9 $$")).ifshell("/bin/sh").env(token()),
+            );
+            g.add(
+                Exec::new("watched").cmd("true").watchcmd(format!("{talk}; exit 4")).watchshell("/bin/sh").env(token()),
+            );
+            let refused = password.password().map(|p| Env::new().var("REFUSED", p.map(|p| format!("{p}\0"))));
+            g.add(Exec::new("refused").cmd("true").env(refused));
+            g.add(Confesses::new("panics").key(password.password()));
         }
         Scene::Wide => {
             for n in 0..60 {
@@ -199,6 +213,28 @@ impl Converge for Panics {
 
     async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
         panic!("index out of bounds")
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A kind that panics with all that it is.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "confesses", unwatched)]
+struct Confesses {
+    #[resource(name)]
+    name: String,
+    #[resource(default)]
+    key: Secret<String>,
+}
+
+impl Converge for Confesses {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        panic!("it all began with {self:?}")
     }
 
     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
