@@ -37,6 +37,8 @@ enum Scene {
     Late,
     /// A file that is written, and somebody who must be told.
     Tell,
+    /// A password on its way into two files, its hash before and between them.
+    Rotate,
 }
 
 #[derive(Parser)]
@@ -117,6 +119,14 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let written = g.add(Written::new("one", path("file")).text(std::env::var("ACT_TEXT").unwrap_or_default()));
             g.add(Told::new("two", path("told")).subscribe(&written));
         }
+        Scene::Rotate => {
+            let length = std::env::var("ACT_TEXT").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
+            let password = g.add(Password::new("admin").length(length));
+            let before = g.add(Hashed::new("before", path("before")).hash(password.hash()));
+            let one = g.add(File::new(path("one")).content(password.password()).after(&before));
+            let between = g.add(Hashed::new("between", path("between")).hash(password.hash()).after(&one));
+            g.add(File::new(path("two")).content(password.password()).after(&between));
+        }
         Scene::Never | Scene::Late => {}
     }
     Ok(())
@@ -175,6 +185,31 @@ impl Converge for Written {
         cx.change(move |fs| fs.write_file(path, &text, &mgmt::sys::fs::WriteOptions::new())).await?;
         hang("written").await;
         Ok(())
+    }
+}
+
+/// A hash in a file.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "hashed", unwatched)]
+struct Hashed {
+    #[resource(name)]
+    name: String,
+    path: String,
+    #[resource(default)]
+    hash: Secret<String>,
+}
+
+impl Converge for Hashed {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        hang(&self.name).await;
+        let found = std::fs::read_to_string(&self.path).unwrap_or_default();
+        Ok((found != *self.hash.expose()).then(|| Change::secret("hash")))
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(std::fs::write(&self.path, self.hash.expose())?)
     }
 }
 
