@@ -40,6 +40,8 @@ enum Scene {
     Tell,
     /// A kind that logs from everywhere.
     Talks,
+    /// A password on its way into two files, its hash before and between them.
+    Rotate,
 }
 
 #[derive(Parser)]
@@ -124,6 +126,14 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let first = g.add(Talks::new("fir\"st"));
             g.add(Talks::new("second").calm(true).subscribe(&first));
         }
+        Scene::Rotate => {
+            let length = std::env::var("ACT_TEXT").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
+            let password = g.add(Password::new("admin").length(length));
+            let before = g.add(Hashed::new("before", path("before")).hash(password.hash()));
+            let one = g.add(File::new(path("one")).content(password.password()).after(&before));
+            let between = g.add(Hashed::new("between", path("between")).hash(password.hash()).after(&one));
+            g.add(File::new(path("two")).content(password.password()).after(&between));
+        }
         Scene::Never | Scene::Late => {}
     }
     Ok(())
@@ -182,6 +192,31 @@ impl Converge for Written {
         cx.change(move |fs| fs.write_file(path, &text, &mgmt::sys::fs::WriteOptions::new())).await?;
         hang("written").await;
         Ok(())
+    }
+}
+
+/// A hash in a file.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "hashed", unwatched)]
+struct Hashed {
+    #[resource(name)]
+    name: String,
+    path: String,
+    #[resource(default)]
+    hash: Secret<String>,
+}
+
+impl Converge for Hashed {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        hang(&self.name).await;
+        let found = std::fs::read_to_string(&self.path).unwrap_or_default();
+        Ok((found != *self.hash.expose()).then(|| Change::secret("hash")))
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(std::fs::write(&self.path, self.hash.expose())?)
     }
 }
 

@@ -14,4 +14,5 @@ pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use problem::{Problem, Problems};
 pub use schema::graph_schema;
+pub(crate) use validate::is;
 pub use validate::{Index, validate};

@@ -6,7 +6,8 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
-use crate::resource::output::{Digest, FieldValue, Received, Value};
+use crate::resource::digest::Salted;
+use crate::resource::output::{FieldValue, Received, Value};
 
 /// A kind of resource.
 pub struct KindSpec {
@@ -41,7 +42,7 @@ pub struct FieldSpec {
     /// Its value from a sent one (wires made from data).
     pub convert: fn(&Value) -> Option<Received>,
     /// See [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
-    pub recall: fn(Digest) -> Option<FieldValue>,
+    pub recall: fn(Salted) -> Option<FieldValue>,
 }
 
 /// One output of a kind.

@@ -19,6 +19,17 @@ use crate::runtime::watches::{Seen, Watches};
 use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
 
+/// From so many resources on a graph is let go of on another thread, so that the loop goes on meanwhile.
+const LARGE: usize = 1000;
+
+fn let_go(old: GraphConfig) {
+    if old.vertices.len() < LARGE {
+        drop(old);
+    } else {
+        drop(tokio::task::spawn_blocking(|| drop(old)));
+    }
+}
+
 /// What the check of a resource found last.
 #[derive(Debug)]
 pub(crate) struct Found {
@@ -107,21 +118,14 @@ impl Core {
 
     /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
     pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
-        let (values, store) = (&self.values, &self.store);
+        let (values, store, owned) = (&self.values, &self.store, Arc::clone(index.owned()));
         let difference =
             self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
                 store.is_owed(from, to)
             });
         self.values.rewire(difference.links, &difference.changed, &difference.removed);
-        let mut owned: Vec<_> = Vec::new();
-        for vertex in &self.running.config.vertices {
-            owned.extend(vertex.resource.uids().into_iter().filter_map(|uid| match uid {
-                crate::resource::Uid::Path(path) => Some(path),
-                crate::resource::Uid::Other { .. } => None,
-            }));
-        }
-        owned.sort_unstable();
-        *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(owned);
+        let_go(difference.old);
+        *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = owned;
         (difference.swap, difference.changed)
     }
 

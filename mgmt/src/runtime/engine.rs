@@ -261,6 +261,7 @@ pub(crate) fn assemble(
     let services = Services {
         fs: WriteFs::new(),
         memory: Arc::clone(&store) as _,
+        salt: store.salt(),
         prefix,
         local: Slots::default(),
         shared: Slots::default(),

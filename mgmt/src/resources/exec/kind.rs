@@ -50,7 +50,8 @@ pub struct Exec {
     pub(super) timeout: Seconds,
     /// The signal that asks a command to stop when its time is over, for example `INT`; 5 seconds later it is killed. Default: `TERM`.
     pub(super) sig: Option<String>,
-    /// A command that runs all the time: each line that it says, unless empty, runs `cmd`, if the guards agree. Its end is a failed watch.
+    /// A command that runs all the time: each line that it says, unless empty, runs `cmd`, if the guards agree. Its end is a failed watch: it is begun
+    /// again as often as `retry` says.
     pub(super) watchcmd: Option<String>,
     /// The shell that runs `watchcmd`. Default: none.
     pub(super) watchshell: Option<String>,
