@@ -7,6 +7,7 @@ use clap::{Parser, ValueEnum};
 use mgmt::App;
 use mgmt::gapi::{Gapi, GapiData, GapiError};
 use mgmt::prelude::*;
+use mgmt::resource::WatchEvent;
 
 /// What it plays.
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -37,6 +38,8 @@ enum Scene {
     Late,
     /// A file that is written, and somebody who must be told.
     Tell,
+    /// A kind that logs from everywhere.
+    Talks,
     /// A password on its way into two files, its hash before and between them.
     Rotate,
     /// One graph after the other, and how much is open meanwhile.
@@ -135,6 +138,10 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         Scene::Tell => {
             let written = g.add(Written::new("one", path("file")).text(std::env::var("ACT_TEXT").unwrap_or_default()));
             g.add(Told::new("two", path("told")).subscribe(&written));
+        }
+        Scene::Talks => {
+            let first = g.add(Talks::new("fir\"st"));
+            g.add(Talks::new("second").calm(true).subscribe(&first));
         }
         Scene::Rotate => {
             let length = std::env::var("ACT_TEXT").ok().and_then(|text| text.parse().ok()).unwrap_or(24);
@@ -330,6 +337,72 @@ impl Converge for Told {
         let mut file = std::fs::OpenOptions::new().append(true).create(true).open(&self.path)?;
         file.write_all(format!("told {}\n", text.split(' ').next().unwrap_or_default()).as_bytes())?;
         Ok(true)
+    }
+}
+
+/// A kind that logs in all that it does, before and after it has waited, and on other threads.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "talks")]
+struct Talks {
+    #[resource(name)]
+    name: String,
+    /// Always in sync.
+    #[resource(default)]
+    calm: bool,
+}
+
+/// What has been applied, by name.
+#[derive(Default)]
+struct Applied(std::sync::atomic::AtomicBool);
+
+impl Converge for Talks {
+    type Drift = Change;
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        tracing::info!("at once in check");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        tracing::info!("later in check");
+        cx.look(|_| tracing::info!("elsewhere in check")).await;
+        let applied = cx.local::<Applied>().0.load(std::sync::atomic::Ordering::Relaxed);
+        Ok((!applied && !self.calm).then(|| Change::new("applied", "no", "yes")))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        tokio::task::yield_now().await;
+        tracing::info!(kind = "mine", "in apply");
+        cx.change(|_| tracing::info!("elsewhere in apply")).await;
+        cx.local::<Applied>().0.store(true, std::sync::atomic::Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+        tracing::info!("in refresh");
+        Ok(true)
+    }
+
+    fn watch(&self, _: &WatchCx) -> Watch {
+        tracing::info!("at once in watch");
+        Watch::stream(Listens { said: false })
+    }
+}
+
+/// A watch that says `Ready` when it is polled, and nothing more.
+struct Listens {
+    said: bool,
+}
+
+impl futures_core::Stream for Listens {
+    type Item = Result<WatchEvent>;
+
+    fn poll_next(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Self::Item>> {
+        if std::mem::replace(&mut self.said, true) {
+            return std::task::Poll::Pending;
+        }
+        tracing::info!("later in watch");
+        std::task::Poll::Ready(Some(Ok(WatchEvent::Ready)))
     }
 }
 

@@ -53,6 +53,11 @@ impl View {
     }
 
     pub(crate) fn event(&mut self, event: &EventKind) {
+        let span = event.id().map(|id| {
+            let (kind, name, event) = (id.kind.as_str(), id.name.as_str(), event.word());
+            tracing::info_span!(target: "mgmt", "resource", kind, name, event)
+        });
+        let _entered = span.as_ref().map(tracing::Span::enter);
         match event {
             EventKind::Converged => self.set_converged(),
             EventKind::Unconverged => self.converged = false,
@@ -87,13 +92,9 @@ impl View {
             self.screen.say(&format!("  … and {more} more"));
         }
         let text = format!("converged in {:.2?}, {} changed", self.began.elapsed(), self.repaired);
-        if self.screen.terminal {
-            self.screen.say(&text)
-        } else {
-            tracing::info!("{text}")
-        }
+        self.screen.tell(&text);
         if let Some(greeting) = &self.greeting {
-            self.screen.say(greeting);
+            self.screen.tell(greeting);
         }
     }
 

@@ -171,9 +171,15 @@ impl<'a> FieldReader<'a> {
 
 /// The candidate most like `word`, if any is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count() / 3 + 1;
+    // Nobody mistypes a novel; and what is much longer or shorter is not meant.
+    const WORD_MAX: usize = 200;
+    let length = word.chars().count();
+    let limit = length / 3 + 1;
+    let alike =
+        |candidate: &&str| candidate.len() <= 4 * WORD_MAX && candidate.chars().count().abs_diff(length) <= limit;
     candidates
         .into_iter()
+        .filter(|candidate| length <= WORD_MAX && alike(candidate))
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)
