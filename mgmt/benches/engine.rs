@@ -1,7 +1,7 @@
 //! What the engine costs, row by row: `cargo bench -p mgmt --bench engine`, or with the beginning of a row's name to run it alone.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -13,10 +13,12 @@ use mgmt::runtime::EventKind;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    if let [child, what, dir] = arguments.as_slice()
-        && child == "child"
-    {
-        return runtime().block_on(as_child(what, Path::new(dir)));
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["child", "noops", shape, count] => {
+            return runtime().block_on(noops_once(shape, count.parse().expect("a number")));
+        }
+        ["child", what, dir] => return runtime().block_on(as_child(what, Path::new(dir))),
+        _ => {}
     }
     let wanted =
         |row: &str| arguments.is_empty() || arguments.iter().any(|argument| row.starts_with(argument.as_str()));
@@ -24,7 +26,7 @@ fn main() {
     for shape in ["chain", "layers", "independent"] {
         for count in [1_000, 10_000, 100_000, 1_000_000] {
             if wanted(&format!("noops {shape}")) {
-                runtime().block_on(noops(shape, count));
+                noops(shape, count);
             }
         }
     }
@@ -74,20 +76,38 @@ fn shaped(shape: &str, count: usize) -> GraphConfig {
     g.finish().expect("the graph is right")
 }
 
-async fn noops(shape: &str, count: usize) {
+/// From a graph in hand to converged, in processes of their own: there the growth of its memory is the engine's alone.
+fn noops(shape: &str, count: usize) {
     let (mut times, mut memory) = (Vec::new(), 0);
-    for _ in 0..if count >= 1_000_000 { 3 } else { 7 } {
-        let config = shaped(shape, count);
-        let begun = Instant::now();
-        let engine = Engine::builder().graph(config).start().await.expect("it starts");
-        engine.converged().await.expect("it converges");
-        times.push(begun.elapsed());
-        memory = engine.status().await.expect("it runs").memory;
-        engine.stop().await.expect("it stops");
+    for _ in 0..if count >= 1_000_000 { 5 } else { 11 } {
+        let output = child("noops", Path::new(shape)).arg(count.to_string()).output().expect("it runs");
+        let output = String::from_utf8(output.stdout).expect("it prints text");
+        let mut figures = output.split_whitespace().map(|figure| figure.parse::<u64>().expect("it prints numbers"));
+        times.push(Duration::from_nanos(figures.next().expect("how long it took")));
+        memory = figures.next().expect("how much it needs").max(memory);
     }
     let (p50, _) = median(times);
-    let more = format!("{} ns and {} bytes a node", p50.as_nanos() as usize / count, memory / count);
+    let more = format!("{} ns and {} bytes a node", p50.as_nanos() as usize / count, memory as usize / count);
     row(&format!("noops {shape} {count}"), &format!("{p50:.1?}"), &more);
+}
+
+/// One engine of `count` noops: prints the nanoseconds to converged, and by how many bytes it made the process grow at its largest.
+async fn noops_once(shape: &str, count: usize) {
+    let config = shaped(shape, count);
+    let before = status_kib("VmRSS") << 10;
+    let begun = Instant::now();
+    let engine = Engine::builder().graph(config).start().await.expect("it starts");
+    engine.converged().await.expect("it converges");
+    let took = begun.elapsed();
+    println!("{} {}", took.as_nanos(), (status_kib("VmHWM") << 10) - before);
+    engine.stop().await.expect("it stops");
+}
+
+/// A figure of this process, in KiB.
+fn status_kib(name: &str) -> u64 {
+    let status = fs::read_to_string("/proc/self/status").expect("there is /proc");
+    let line = status.lines().find(|line| line.starts_with(name)).expect("it has that figure");
+    line.split_whitespace().nth(1).and_then(|figure| figure.parse().ok()).expect("in KiB")
 }
 
 /// One of 100 000 changes: from a graph in hand to in force and converged.
@@ -150,9 +170,8 @@ async fn as_child(what: &str, dir: &Path) {
     }
     engine.converged().await.expect("it converges");
     engine.stop().await.expect("it stops");
-    let status = fs::read_to_string("/proc/self/status").expect("there is /proc");
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).expect("it has a peak");
-    println!("{}", peak.split_whitespace().nth(1).expect("in kB"));
+    // Whoever wanted to know when it began may be gone.
+    let _ = writeln!(std::io::stdout(), "{}", status_kib("VmHWM"));
 }
 
 fn child(what: &str, dir: &Path) -> Command {
@@ -210,7 +229,7 @@ fn fsync_cost(dir: &Path) -> Duration {
     for n in 0..101 {
         let begun = Instant::now();
         let file = fs::File::create(dir.join("probe.new")).expect("there is room");
-        std::io::Write::write_all(&mut &file, format!("{n}").as_bytes()).expect("there is room");
+        (&file).write_all(format!("{n}").as_bytes()).expect("there is room");
         file.sync_all().expect("it syncs");
         fs::rename(dir.join("probe.new"), dir.join("probe")).expect("it renames");
         fs::File::open(dir).expect("it opens").sync_all().expect("it syncs");

@@ -2,6 +2,7 @@
 
 mod commands;
 mod ends;
+mod logs;
 mod options;
 mod signals;
 mod terminal;

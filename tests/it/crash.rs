@@ -107,3 +107,49 @@ fn killed_at_random_nothing_is_lost_and_nothing_is_half_written() {
     let left: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "file, told, prefix: {left:?}");
 }
+
+/// A password of that length, its hash and two files that hold it: in one run, to its end.
+fn rotate(dir: &Path, length: &str) {
+    act("rotate", dir).env("ACT_TEXT", length).args("-t 0").run().code(0);
+}
+
+/// All who have received it hold the same: the one whose hash is known.
+fn agree(dir: &Path, length: usize) {
+    let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
+    let text = read("one");
+    assert_eq!((text.len(), &text), (length, &read("two")));
+    for name in ["before", "between"] {
+        assert!(bcrypt::verify(&text, &read(name)).unwrap(), "{name} has the hash of another password");
+    }
+}
+
+#[test]
+fn killed_while_a_new_password_is_on_its_way_all_receivers_agree_in_the_next_run() {
+    for place in ["before", "between"] {
+        let dir = tempfile::tempdir().unwrap();
+        let dir = dir.path();
+        rotate(dir, "20");
+        agree(dir, 20);
+        let mut running = act("rotate", dir).env("ACT_TEXT", "21").env("ACT_HANG", place).start();
+        running.says(&format!("at {place}"));
+        running.kill_9();
+        for _ in 0..2 {
+            rotate(dir, "21");
+            agree(dir, 21);
+        }
+    }
+}
+
+#[test]
+fn killed_at_random_while_passwords_are_made_all_receivers_agree_in_the_next_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    rotate(dir, "10");
+    for n in 11..=24 {
+        let running = act("rotate", dir).env("ACT_TEXT", n.to_string()).start();
+        std::thread::sleep(Duration::from_millis(60 + n * n * 7 % 130));
+        running.kill_9();
+        rotate(dir, &n.to_string());
+        agree(dir, n as usize);
+    }
+}

@@ -86,6 +86,9 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Most lines of an example, comments and all: people read it whole.
 const EXAMPLE_LINES_MAX: usize = 120;
 
+/// Where Rust files may stand, and no others: nothing is left lying about.
+const HOUSE: &[&str] = &["examples/", "mgmt-macros/src/", "mgmt/benches/", "mgmt/src/", "tests/"];
+
 /// Files that are longer, and why: `("mgmt/src/sys/inotify.rs", "one state machine, worse in two halves")`.
 const LONG_FILES: &[(&str, &str)] = &[];
 /// Functions that are longer, and why: `("mgmt/src/cli/args.rs parse", "one flat match over all options")`.
@@ -181,6 +184,11 @@ fn raw_system_calls_are_made_in_one_module() {
 fn every_file_says_first_what_it_is_for() {
     let bad: Vec<_> = FILES.iter().flat_map(|f| rules::header(&f.text).map(|p| format!("{}:{p}", f.path))).collect();
     complain(&bad);
+}
+
+#[test]
+fn every_file_stands_in_a_room_of_the_house() {
+    complain(&FILES.iter().filter_map(|f| rules::room(&f.path, HOUSE)).collect::<Vec<_>>());
 }
 
 #[test]

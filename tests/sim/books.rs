@@ -13,6 +13,9 @@ use crate::ledger::{Busy, Cause, Entry, Ledger, Watch};
 use crate::scenario::Link;
 use crate::world::Act;
 
+/// A watch that listened for so long has succeeded.
+const WATCH_WELL: Duration = Duration::from_secs(10);
+
 impl Ledger {
     fn mark(&mut self, node: u32, cause: Cause) {
         if let Some(entry) = self.nodes.get_mut(&node) {
@@ -25,14 +28,21 @@ impl Ledger {
             Input::Swap(swap) => self.swap(swap),
             Input::WatchReady(node) => {
                 if let Some(entry) = self.nodes.get_mut(&node.0) {
+                    // Once more while it listens already: that is no beginning.
+                    if entry.watch != Watch::Ready {
+                        entry.listens_since = now;
+                    }
                     entry.watch = Watch::Ready;
-                    entry.watch_failures = 0;
                     entry.failing_watch = entry.dead;
                     entry.causes.insert(Cause::Ready);
                 }
             }
             Input::WatchFailed(node) => {
                 if let Some(entry) = self.nodes.get_mut(&node.0) {
+                    let pause = longest_delay(&entry.config, entry.watch_failures);
+                    if entry.watch == Watch::Ready && now.since(entry.listens_since) >= pause.max(WATCH_WELL) {
+                        entry.watch_failures = 0;
+                    }
                     entry.watch = Watch::Failed;
                     entry.failing_watch = true;
                     entry.watch_failures += 1;
@@ -401,6 +411,7 @@ fn new_entry(config: NodeConfig) -> Entry {
         dead: false,
         failures: 0,
         watch_failures: 0,
+        listens_since: Time(0),
         retry_at: None,
         sent: 0,
         asks: BTreeSet::new(),
@@ -411,11 +422,19 @@ fn new_entry(config: NodeConfig) -> Entry {
 
 /// No try comes sooner.
 fn shortest_delay(config: &NodeConfig, failures: u32) -> Duration {
+    let longest = longest_delay(config, failures);
+    match config.backoff {
+        Backoff::Exponential { jitter: true, .. } => longest / 2,
+        _ => longest,
+    }
+}
+
+/// The pause after so many failures in a row, before chance shortens it.
+fn longest_delay(config: &NodeConfig, failures: u32) -> Duration {
     match config.backoff {
         Backoff::Constant => config.delay,
-        Backoff::Exponential { max, jitter } => {
-            let full = config.delay.saturating_mul(1 << (failures - 1).min(20)).min(max);
-            if jitter { full / 2 } else { full }
+        Backoff::Exponential { max, .. } => {
+            config.delay.saturating_mul(1 << failures.saturating_sub(1).min(20)).min(max)
         }
     }
 }

@@ -25,8 +25,19 @@ const HEAL_MAX: Duration = Duration::from_secs(300);
 pub enum Happening {
     Effect(Op),
     Answer(Op),
-    WatchReady { node: u32, epoch: u64 },
-    WatchFailed { node: u32, epoch: u64 },
+    WatchReady {
+        node: u32,
+        epoch: u64,
+    },
+    WatchFailed {
+        node: u32,
+        epoch: u64,
+    },
+    /// It has listened for long, and now fails nevertheless.
+    WatchTires {
+        node: u32,
+        epoch: u64,
+    },
     Changed(u32),
     Commit,
     Chaos,
@@ -107,7 +118,9 @@ impl Drive {
     pub fn run(mut self) -> Result<(u64, Vec<String>), Breach> {
         let graph = self.wild.graph(&mut self.rng);
         self.swap(graph, &[])?;
-        let end = self.now.after(Duration::from_secs(2 + self.rng.below(12)));
+        // Sometimes longer than it takes a watch to have succeeded.
+        let longer = if self.rng.percent(10) { 25 } else { 0 };
+        let end = self.now.after(Duration::from_secs(2 + self.rng.below(12) + longer));
         self.plan(0, Happening::Chaos);
         while self.now < end {
             self.step(end)?;
@@ -209,6 +222,8 @@ impl Drive {
                 self.feed(Input::WatchFailed(Node(node)))
             }
             Happening::WatchReady { .. } | Happening::WatchFailed { .. } => Ok(()),
+            Happening::WatchTires { node, epoch } if self.chaos => self.happen(Happening::WatchFailed { node, epoch }),
+            Happening::WatchTires { .. } => Ok(()),
             Happening::Changed(node) => self.feed(Input::Changed(Node(node))),
             Happening::Commit => self.commit(),
             Happening::Pause(true) if self.chaos => self.feed(Input::Pause),
@@ -300,6 +315,11 @@ impl Drive {
                 let epoch = self.sequence;
                 self.epochs.insert(node, epoch);
                 let fails = self.chaos && self.rng.percent(self.wild.fault_percent);
+                let failed_before = self.ledger.nodes.get(&node).is_some_and(|entry| entry.watch_failures > 0);
+                if failed_before && self.rng.percent(30) {
+                    let tired = self.now.after(Duration::from_secs(9 + self.rng.below(4)));
+                    self.plan_at(tired, Happening::WatchTires { node, epoch });
+                }
                 self.plan(
                     50,
                     if fails { Happening::WatchFailed { node, epoch } } else { Happening::WatchReady { node, epoch } },

@@ -60,6 +60,8 @@ pub struct Entry {
     /// Tries used up in a row.
     pub failures: u32,
     pub watch_failures: u32,
+    /// Since when its watch listens, if it does.
+    pub listens_since: Time,
     /// Not before.
     pub retry_at: Option<Time>,
     pub sent: u32,

@@ -1,4 +1,5 @@
-//! Tries: separate for operations and the watch, delayed, refilled by a success, never used up by a cancellation (section 5.6; R9, S07).
+//! Tries: separate for operations and the watch, delayed, refilled by a success (of a watch: that it listened long enough), never used up by a
+//! cancellation (section 5.6; R9, S07).
 
 use mgmt::id::Node;
 use mgmt::scheduler::{Command, Event, State};
@@ -25,8 +26,9 @@ impl Invariant for Retry {
             must!(failing, "{command:?}, but nothing of it has failed");
             must!(
                 retry_in.is_none() == entry.dead,
-                "{command:?} after {} of {:?} tries",
+                "{command:?} after {} tries, {} of the watch, of {:?}",
                 entry.failures,
+                entry.watch_failures,
                 entry.config.retry
             );
         }

@@ -1,8 +1,5 @@
 //! The command line of `mgmt`.
 
-use std::io::{Read as _, Write as _};
-use std::net::TcpStream;
-
 use serde_json::Value as Json;
 
 use crate::kit::{Desk, text};
@@ -53,7 +50,7 @@ fn check_plan_and_graph_take_a_yaml_file() {
     let graph = desk.graph(GRAPH);
     let graph = graph.to_str().unwrap();
     let (code, out, err) = run(&desk, &["check", "--yaml", graph]);
-    assert_eq!((code, out.as_str()), (Some(0), "shown: 2 resources, 1 edges: no problems\n"), "{err}");
+    assert_eq!((code, out.as_str()), (Some(0), "shown: 2 resources, 1 edge: no problems\n"), "{err}");
     let (code, out, _) = run(&desk, &["plan", "--yaml", graph]);
     assert!(code == Some(2) && out.contains("made"), "{out}");
     let (code, out, _) = run(&desk, &["graph", "--yaml", graph]);
@@ -116,31 +113,6 @@ fn log_lines_are_json_where_that_is_asked_for() {
         lines.iter().any(|line| line["fields"]["message"].as_str().is_some_and(|text| text.contains("made"))),
         "{err}"
     );
-}
-
-#[test]
-fn figures_are_served_for_prometheus() {
-    let desk = Desk::new();
-    let running = desk.run(GRAPH, &["--metrics", "127.0.0.1:0"]);
-    running.wait_said("figures at http://");
-    running.wait("the file", || desk.path("made").exists());
-    let said = running.said();
-    let address = said.split("figures at http://").nth(1).unwrap().split('/').next().unwrap();
-    let ask = |path: &str| {
-        let mut stream = TcpStream::connect(address).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    running.wait("the figures", || {
-        let answer = ask("/metrics");
-        answer.starts_with("HTTP/1.1 200 OK")
-            && answer.contains("\nmgmt_resources 2\n")
-            && answer.contains("\nmgmt_converged 1\n")
-            && answer.contains("\nmgmt_applies_total{kind=\"file\",outcome=\"changed\"} 1\n")
-    });
-    assert!(ask("/other").starts_with("HTTP/1.1 404"));
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod corpus;
 mod kit;
 mod meaning;
 mod messages;
+mod metrics;
 mod over_time;
 mod programs;
+mod prometheus;
 mod schema;

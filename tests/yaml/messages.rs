@@ -59,3 +59,53 @@ fn a_file_that_is_too_long_is_refused_before_it_is_read() {
     let error = read_yaml("big.yaml", &text, &YamlOptions::default()).unwrap_err().to_string();
     assert!(error.contains("more than 64 MiB"), "{error}");
 }
+
+/// What is said of this text, in no more than so long as a loaded machine may take for it.
+fn refused_soon(text: &str) -> String {
+    let began = std::time::Instant::now();
+    let error = read_yaml("large.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
+    assert!(began.elapsed() < std::time::Duration::from_secs(30), "{:?}", began.elapsed());
+    error
+}
+
+#[test]
+fn large_wrong_files_are_refused_soon_and_in_few_words() {
+    let mut text = "graph: g\nresources:\n  noop:\n".to_owned();
+    for n in 0..10_000 {
+        text += &format!("  - name: n{n}\n    commnt: x\n");
+    }
+    text += "edges:\n";
+    for n in 0..10_000 {
+        text += &format!("- {{from: {{kind: noop, name: m{n}}}, to: {{kind: noop, name: n{n}}}}}\n");
+    }
+    let error = refused_soon(&text);
+    assert!(error.lines().count() < 300 && error.ends_with("… and 19950 more"), "{error}");
+
+    let mut text = "graph: g\nresources:\n  exec:\n  - name: x\n    env:\n".to_owned();
+    for n in 0..50_000 {
+        text += &format!("      k{n}: v\n");
+    }
+    let error = refused_soon(&(text + "      k0: again\n"));
+    assert!(error.contains("`k0` stands twice in this map"), "{error}");
+
+    let anchors: String = (0..60).map(|n| format!("&a{n} [")).collect();
+    let error = refused_soon(&format!("graph: g\nx: {anchors}{}{}\n", "1,".repeat(100_000), "]".repeat(60)));
+    assert!(error.contains("anchors hold more than 1000000 values"), "{error}");
+
+    let long = "x".repeat(1 << 20);
+    let names = format!("graph: g\nresources: {{noop: [{{name: {long}y}}]}}\n");
+    let error =
+        refused_soon(&format!("{names}edges: [{{from: {{kind: noop, name: {long}}}, to: {{kind: noop, name: z}}}}]\n"));
+    assert!(error.contains("which is not in the graph"));
+}
+
+#[test]
+fn many_rules_that_collect_the_same_are_few_warnings() {
+    let mut text = "graph: g\nresources:\n  noop:\n".to_owned();
+    (0..1000).for_each(|n| text += &format!("  - name: '@@n{n}'\n"));
+    text += "collect:\n";
+    (0..1000).for_each(|_| text += "- kind: noop\n");
+    let read = read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap();
+    assert_eq!((read.config.vertices.len(), read.warnings.len()), (1000, 999));
+    assert!(read.warnings[0].message.starts_with("noop[n0] and 999 more are collected twice"));
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::cli::adjust::Adjusted;
 use crate::cli::app::App;
 use crate::cli::ladder::Ladder;
-use crate::cli::options::{Command, GraphFormat, Options, RunOptions};
+use crate::cli::options::{Command, GraphFormat, LogFormat, Options, RunOptions};
 use crate::cli::{logs, papers, prefix, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
@@ -54,7 +54,14 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
     });
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
-    outcome.unwrap_or_else(|error| fail(&error))
+    outcome.unwrap_or_else(|error| match options.run.log {
+        LogFormat::Text => fail(&error),
+        // Whoever reads lines of JSON wants nothing else between them.
+        LogFormat::Json => {
+            tracing::error!(target: "mgmt", "{error}");
+            ExitCode::from(1)
+        }
+    })
 }
 
 pub(crate) fn fail(error: &CommandError) -> ExitCode {
@@ -66,7 +73,12 @@ pub(crate) fn fail(error: &CommandError) -> ExitCode {
 /// An engine's settings from the options.
 pub(crate) fn builder<G: Gapi>(app: &App, options: &RunOptions, prefix: &Path, gapi: G) -> Builder<Adjusted<G>> {
     let mut builder = Engine::builder().gapi(Adjusted::new(gapi, options)).prefix(prefix);
-    builder = builder.name(&app.name).noop(options.noop).no_watch(options.no_watch).inherit_env(app.inherit_env);
+    builder = builder
+        .name(&app.name)
+        .measure(options.metrics.is_some())
+        .noop(options.noop)
+        .no_watch(options.no_watch)
+        .inherit_env(app.inherit_env);
     if let Some(hostname) = &options.hostname {
         builder = builder.hostname(hostname);
     }
@@ -111,12 +123,9 @@ async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<Grap
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
     let config = config(app, options, gapi).await?;
-    print(&format!(
-        "{}: {} resources, {} edges: no problems\n",
-        config.name,
-        config.vertices.len(),
-        config.edges.len()
-    ))?;
+    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+    let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
+    print(&format!("{}: {resources}, {edges}: no problems\n", config.name))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -59,17 +59,17 @@ impl Ladder {
                     named = true;
                     if let Ok(status) = engine.status().await {
                         for running in status.running {
-                            screen.say(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.for_));
+                            screen.tell(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.for_));
                         }
                     }
                 }
                 _ = self.first() => {
                     if cancelled {
-                        screen.say("exit at once");
+                        screen.tell("exit at once");
                         std::process::exit(130);
                     }
                     cancelled = true;
-                    screen.say("cancelling what runs (^C again exits at once)");
+                    screen.tell("cancelling what runs (^C again exits at once)");
                     engine.cancel();
                 }
             }

@@ -5,7 +5,9 @@ use std::io::{self, IsTerminal as _, Write};
 use indicatif::ProgressBar;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 
+use crate::cli::lines::Form;
 use crate::cli::options::{LogFormat, RunOptions};
 
 /// Standard error: a terminal with a progress bar, or just lines.
@@ -20,6 +22,11 @@ impl Screen {
     pub(crate) fn new(options: &RunOptions) -> Screen {
         let terminal = io::stderr().is_terminal() && options.log == LogFormat::Text;
         Screen { bar: ProgressBar::hidden(), terminal }
+    }
+
+    /// Tells the user something: a log line where there is no terminal.
+    pub(crate) fn tell(&self, text: &str) {
+        if self.terminal { self.say(text) } else { tracing::info!(target: "mgmt", "{text}") }
     }
 
     /// Writes lines above the bar.
@@ -74,10 +81,10 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
     let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{level},hyper=info")));
     let lines =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
-    // An error means that a subscriber is set already: it stays.
-    let _ = match options.log {
-        LogFormat::Json => lines.json().try_init(),
-        LogFormat::Text if screen.terminal => lines.without_time().with_target(false).try_init(),
-        LogFormat::Text => lines.with_target(false).try_init(),
+    let form = match options.log {
+        LogFormat::Json => Form::Json,
+        LogFormat::Text => Form::Text { time: !screen.terminal },
     };
+    // An error means that a subscriber is set already: it stays.
+    let _ = lines.fmt_fields(JsonFields::new()).event_format(form).try_init();
 }

@@ -6,6 +6,7 @@ mod commands;
 #[cfg(feature = "yaml")]
 mod convert;
 mod ladder;
+mod lines;
 mod logs;
 mod metrics;
 mod options;

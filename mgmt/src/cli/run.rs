@@ -34,6 +34,15 @@ pub(crate) async fn run(
     screen: Screen,
 ) -> Result<ExitCode, CommandError> {
     let mut ladder = Ladder::new()?;
+    // Before anything is changed.
+    let figures = match options.metrics {
+        Some(address) => Some(
+            metrics::listen(address)
+                .await
+                .map_err(|error| CommandError::Other(format!("figures can't be served at {address}: {error}")))?,
+        ),
+        None => None,
+    };
     let prefix = prefix::choose(options, &app.name, false)?;
     let mut builder = builder(app, options, &prefix.path, gapi);
     if let Some(timeout) = options.converged_timeout.0 {
@@ -52,10 +61,8 @@ pub(crate) async fn run(
         code = ladder.first() => return Ok(code),
         () = &mut runtime => return Ok(ExitCode::SUCCESS),
     };
-    if let Some(address) = options.metrics {
-        metrics::serve(address, &engine)
-            .await
-            .map_err(|error| CommandError::Other(format!("figures can't be served at {address}: {error}")))?;
+    if let Some(listener) = figures {
+        metrics::serve(listener, &engine);
     }
     view.start(&app.name);
     let end = tokio::select! {
@@ -125,9 +132,13 @@ async fn follow(
 }
 
 fn tell_hopeless(status: &Status, screen: &Screen) {
-    screen.say("it can't converge:");
+    screen.tell("it can't converge:");
     for resource in status.notable.iter().filter(|resource| resource.standing == Standing::Failed) {
-        screen.say(&format!("  {} failed: {}", resource.id, resource.error.as_deref().unwrap_or("it did not say why")));
+        screen.tell(&format!(
+            "  {} failed: {}",
+            resource.id,
+            resource.error.as_deref().unwrap_or("it did not say why")
+        ));
     }
     let waiting = status
         .notable
@@ -135,7 +146,7 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
         .filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop))
         .count();
     if waiting > 0 {
-        screen.say(&format!("  {waiting} more wait for them"));
+        screen.tell(&format!("  {waiting} more wait for them"));
     }
 }
 

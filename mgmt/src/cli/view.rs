@@ -79,6 +79,11 @@ impl View {
     }
 
     pub(crate) fn event(&mut self, event: &EventKind) {
+        let span = event.id().map(|id| {
+            let (kind, name, event) = (id.kind.as_str(), id.name.as_str(), event.word());
+            tracing::info_span!(target: "mgmt", "resource", kind, name, event)
+        });
+        let _entered = span.as_ref().map(tracing::Span::enter);
         match event {
             EventKind::Converged => self.set_converged(),
             EventKind::Unconverged => self.converged = false,
@@ -126,7 +131,7 @@ impl View {
             text.push_str(&format!(", {} drifted in noop", self.left_alone.len()));
         }
         for text in [Some(&text), self.greeting.as_ref()].into_iter().flatten() {
-            if self.screen.terminal { self.screen.say(text) } else { tracing::info!("{text}") }
+            self.screen.tell(text);
         }
     }
 

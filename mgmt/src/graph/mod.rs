@@ -16,4 +16,5 @@ pub use problem::{Problem, Problems};
 pub use schema::graph_schema;
 #[cfg(all(feature = "cli", not(feature = "yaml")))]
 pub(crate) use schema::graph_schema_with;
+pub(crate) use validate::is;
 pub use validate::{Index, validate};

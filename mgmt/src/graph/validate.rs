@@ -1,9 +1,11 @@
 //! The first pass: everything that can be wrong with a graph is found before anything of it runs.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hasher};
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::dag::topo;
 use crate::graph::config::{Edge, GraphConfig, Vertex};
@@ -15,10 +17,12 @@ use crate::resource::{Origin, Uid, parse_sema};
 #[derive(Debug, Default)]
 pub struct Index {
     table: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    owned: Arc<Vec<PathBuf>>,
 }
 
-fn hash(kind: &str, name: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
+fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
+    let mut hasher = hasher.build_hasher();
     hasher.write(kind.as_bytes());
     hasher.write_u8(b'[');
     hasher.write(name.as_bytes());
@@ -28,27 +32,28 @@ fn hash(kind: &str, name: &str) -> u64 {
 impl Index {
     /// Of these resources. The second value: pairs that have one identity.
     pub fn new(vertices: &[Vertex]) -> (Index, Vec<(u32, u32)>) {
+        let hasher = DefaultHashBuilder::default();
         let mut table = HashTable::with_capacity(vertices.len());
         let mut twice = Vec::new();
         for (n, vertex) in (0u32..).zip(vertices) {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
-            let hash = hash(kind, name);
+            let hash = hash(&hasher, kind, name);
             if let Some(first) = table.find(hash, |at| is(vertices, *at, kind, name)) {
                 twice.push((*first, n));
                 continue;
             }
             let rehash = |at: &u32| {
                 let vertex = &vertices[*at as usize];
-                self::hash(vertex.resource.spec().kind, vertex.resource.name())
+                self::hash(&hasher, vertex.resource.spec().kind, vertex.resource.name())
             };
             table.insert_unique(hash, n, rehash);
         }
-        (Index { table }, twice)
+        (Index { table, hasher, owned: Arc::default() }, twice)
     }
 
     /// The place of that resource among the vertices that the index was made of.
     pub fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
-        self.table.find(hash(kind, name), |at| is(vertices, *at, kind, name)).copied()
+        self.table.find(hash(&self.hasher, kind, name), |at| is(vertices, *at, kind, name)).copied()
     }
 
     /// The same by identity.
@@ -56,15 +61,23 @@ impl Index {
         self.find(vertices, id.kind.as_str(), &id.name)
     }
 
+    /// The paths that resources of a [valid](validate) graph own, in order.
+    pub fn owned(&self) -> &Arc<Vec<PathBuf>> {
+        &self.owned
+    }
+
     /// Bytes held.
     pub fn memory(&self) -> usize {
         self.table.allocation_size()
+            + self.owned.iter().map(|path| size_of::<PathBuf>() + path.capacity()).sum::<usize>()
     }
 }
 
-fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
-    let vertex = &vertices[at as usize];
-    vertex.resource.spec().kind == kind && vertex.resource.name() == name
+/// Whether that resource is at that place.
+pub(crate) fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
+    vertices
+        .get(at as usize)
+        .is_some_and(|vertex| vertex.resource.spec().kind == kind && vertex.resource.name() == name)
 }
 
 /// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends.
@@ -73,7 +86,7 @@ fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
 /// Everything that is wrong.
 pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
     let mut problems = Vec::new();
-    let (index, twice) = Index::new(&config.vertices);
+    let (mut index, twice) = Index::new(&config.vertices);
     for (first, second) in twice {
         let (first, second) = (&config.vertices[first as usize], &config.vertices[second as usize]);
         let message =
@@ -92,7 +105,18 @@ pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
         check_cycles(config, &mut problems);
     }
     Problems(problems).into_result()?;
+    index.owned = Arc::new(paths(owners));
     Ok(index)
+}
+
+fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {
+    let paths = owners.into_keys().filter_map(|uid| match uid {
+        Uid::Path(path) => Some(path),
+        Uid::Other { .. } => None,
+    });
+    let mut paths: Vec<PathBuf> = paths.collect();
+    paths.sort_unstable();
+    paths
 }
 
 fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
@@ -121,24 +145,25 @@ fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
 fn check_owner(config: &GraphConfig, n: u32, owners: &mut HashMap<Uid, u32>, problems: &mut Vec<Problem>) {
     let vertex = &config.vertices[n as usize];
     for uid in vertex.resource.uids() {
+        let Some(first) = owners.get(&uid).copied().filter(|first| *first != n) else {
+            owners.insert(uid, n);
+            continue;
+        };
+        let first = &config.vertices[first as usize];
+        // The same identity twice has been said already.
+        if first.id() == vertex.id() {
+            continue;
+        }
         let what = match &uid {
             Uid::Path(path) => format!("the path {}", path.display()),
             Uid::Other { space, key } => format!("the {space} `{key}`"),
         };
-        if let Some(first) = owners.insert(uid, n).filter(|first| *first != n) {
-            let first = &config.vertices[first as usize];
-            // The same identity twice has been said already.
-            if first.id() != vertex.id() {
-                let message = format!(
-                    "{} and {} both own {what}: they would undo each other's work; leave it to one of them",
-                    first.id(),
-                    vertex.id()
-                );
-                problems.push(
-                    Problem::new(message, vertex.origin.clone()).also(first.id().to_string(), first.origin.clone()),
-                );
-            }
-        }
+        let message = format!(
+            "{} and {} both own {what}: they would undo each other's work; leave it to one of them",
+            first.id(),
+            vertex.id()
+        );
+        problems.push(Problem::new(message, vertex.origin.clone()).also(first.id().to_string(), first.origin.clone()));
     }
 }
 

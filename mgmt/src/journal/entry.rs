@@ -43,7 +43,7 @@ pub enum Entry {
         /// What the mark says.
         mark: Option<Vec<u8>>,
     },
-    /// The digest of the value that an output of a resource last had. `None` forgets it.
+    /// The salted digest of the value that an output of a resource last had. `None` forgets it.
     Sent {
         /// The sender.
         of: ResourceId,
@@ -52,7 +52,7 @@ pub enum Entry {
         /// The digest of the value.
         digest: Option<Digest>,
     },
-    /// The digest of the value that a field of a resource last received. `None` forgets it.
+    /// The salted digest of the value that a field of a resource last received. `None` forgets it.
     Received {
         /// The receiver.
         of: ResourceId,

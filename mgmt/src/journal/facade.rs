@@ -9,8 +9,6 @@ use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::id::ResourceId;
 use crate::sys::rng;
 
@@ -224,10 +222,10 @@ impl Journal {
         self.note(gone.into_iter().map(|of| Entry::Forget { of }).collect());
     }
 
-    /// The digest of a value, to be remembered by `Entry::Sent` and `Entry::Received`. It depends on a random number that this journal keeps, so
-    /// that nobody can look up short secrets in a table of digests. Only whoever can read the journal can still try them one by one.
-    pub fn digest(&self, value: &[u8]) -> Digest {
-        Sha256::new().chain_update(self.salt).chain_update(value).finalize().into()
+    /// A random number that this journal keeps, to be mixed into the digests that are written to it: nobody can look up short secrets in a table of
+    /// digests. Only whoever can read the journal can still try them one by one.
+    pub fn salt(&self) -> [u8; 32] {
+        self.salt
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use zeroize::Zeroize;
 
+use crate::resource::digest::{Digest, Salted};
 use crate::resource::output::{Output, Sendable, Wire};
 use crate::resource::secret::Secret;
 
@@ -23,12 +24,12 @@ pub trait Accepts<V>: Sized {
     fn accept(value: V) -> Self;
 
     /// A digest by which the field can later be checked without the value itself. `None`: the value itself is always needed.
-    fn digest(&self) -> Option<[u8; 32]> {
+    fn digest(&self) -> Option<Digest> {
         None
     }
 
-    /// A stand-in that knows only the digest of a value received in an earlier run; see [`digest`](Accepts::digest).
-    fn from_digest(_digest: [u8; 32]) -> Option<Self> {
+    /// A stand-in that knows only the digest of a value received in an earlier run, under a salt; see [`digest`](Accepts::digest).
+    fn from_digest(_digest: Salted) -> Option<Self> {
         None
     }
 }

@@ -10,8 +10,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::any::AnyResource;
+use crate::resource::digest::{Digest, Salt, digest_of};
 use crate::resource::error::{Error, Result};
-use crate::resource::output::{Digest, Port, Sendable, Value, digest_of};
+use crate::resource::output::{Port, Sendable, Value};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
 use crate::sys::task::blocking;
@@ -20,7 +21,8 @@ use crate::sys::task::blocking;
 pub trait Memory: Send + Sync + fmt::Debug {
     /// The mark that was set last.
     fn mark(&self, id: &ResourceId) -> Option<Vec<u8>>;
-    /// Sets the mark, or removes it; on disk when the call returns. It blocks.
+    /// Sets the mark, or removes it; on disk when the call returns. It blocks. What the resource has sent by then is not remembered any more, in the
+    /// same step: whoever is cut short after its mark and before it has sent what goes with it can't take the old for the new afterwards.
     ///
     /// # Errors
     /// What the disk said.
@@ -73,6 +75,8 @@ pub struct Services {
     pub fs: WriteFs,
     /// What survives a restart.
     pub memory: Arc<dyn Memory>,
+    /// Mixed into the digests of sent values.
+    pub salt: Salt,
     /// The engine's working directory.
     pub prefix: PathBuf,
     /// State of single resources.
@@ -94,7 +98,7 @@ pub enum Sent {
         port: u8,
         /// The value.
         value: Value,
-        /// Its digest.
+        /// Its digest, salted.
         digest: Digest,
     },
     /// The value is the same as in the run before, and isn't known any more.
@@ -194,7 +198,7 @@ impl CheckCx {
 
     /// Sends a value on an output. Receivers are checked again if it differs from the one before.
     pub fn send<T: Sendable>(&self, port: Port<T>, value: T) {
-        let digest = digest_of(&value);
+        let digest = self.operation.services.salt.digest_of(&value);
         self.push(Sent::Value { port: port.number(), value: Arc::new(value), digest });
     }
 
@@ -283,7 +287,7 @@ impl ApplyCx {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
     }
 
-    /// Remembers a small mark beyond a restart; on disk when the call returns.
+    /// Remembers a small mark beyond a restart; on disk when the call returns. A value that goes with the mark is sent after it.
     ///
     /// # Errors
     /// What the disk said.
@@ -311,6 +315,11 @@ impl WatchCx {
     /// The resource's identity.
     pub fn id(&self) -> ResourceId {
         self.check.id()
+    }
+
+    /// See [`CheckCx::var_dir`].
+    pub fn var_dir(&self) -> PathBuf {
+        self.check.var_dir()
     }
 
     /// Watches on the file system.

@@ -170,7 +170,8 @@ pub trait Declare: Sized {
         self
     }
 
-    /// How many more tries after the first failure; -1: no end.
+    /// How many more tries after the first failure; -1: no end. The watch has as many of its own, and has them again once it has listened for ten
+    /// seconds.
     #[must_use]
     fn retry(mut self, tries: i32) -> Self {
         self.draft().meta.retry = tries;

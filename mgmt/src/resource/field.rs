@@ -10,7 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::resource::accept::{Accepts, Input, IntoInput};
-use crate::resource::output::{Digest, FieldValue, NodeRef, Output, Port, Received, Sendable, Value};
+use crate::resource::digest::Salted;
+use crate::resource::output::{FieldValue, NodeRef, Output, Port, Received, Sendable, Value};
 
 /// A type that a field of a resource may have. Implemented for everything with these properties.
 #[diagnostic::on_unimplemented(
@@ -122,7 +123,7 @@ pub trait Takes {
     /// The field's value.
     fn take(&self, value: &Value) -> Option<Received>;
     /// The stand-in for a value received in an earlier run.
-    fn recall(&self, digest: Digest) -> Option<FieldValue>;
+    fn recall(&self, digest: Salted) -> Option<FieldValue>;
 }
 impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
     fn takes(&self, id: TypeId) -> bool {
@@ -133,7 +134,7 @@ impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
         let digest = <T as Accepts<V>>::digest(&field);
         Some(Received { value: Box::new(field), digest })
     }
-    fn recall(&self, digest: Digest) -> Option<FieldValue> {
+    fn recall(&self, digest: Salted) -> Option<FieldValue> {
         <T as Accepts<V>>::from_digest(digest).map(|field| Box::new(field) as FieldValue)
     }
 }
@@ -144,7 +145,7 @@ pub trait Refuses {
     /// None.
     fn take(&self, value: &Value) -> Option<Received>;
     /// None.
-    fn recall(&self, digest: Digest) -> Option<FieldValue>;
+    fn recall(&self, digest: Salted) -> Option<FieldValue>;
 }
 impl<T, V> Refuses for &Take<T, V> {
     fn takes(&self, _: TypeId) -> bool {
@@ -153,7 +154,7 @@ impl<T, V> Refuses for &Take<T, V> {
     fn take(&self, _: &Value) -> Option<Received> {
         None
     }
-    fn recall(&self, _: Digest) -> Option<FieldValue> {
+    fn recall(&self, _: Salted) -> Option<FieldValue> {
         None
     }
 }

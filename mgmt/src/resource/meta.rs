@@ -24,7 +24,8 @@ pub enum Backoff {
 pub struct Meta {
     /// Check only, never apply. Default: false.
     pub noop: bool,
-    /// How many more tries after the first failure, -1: for ever. Check/apply and watch count separately; a success refills. Default: 0.
+    /// How many more tries after the first failure, -1: for ever. Check/apply and watch count separately. A success refills: of a watch, that it
+    /// listened for ten seconds, and for no less than the pause before it. Default: 0.
     pub retry: i32,
     /// Pause before each further try. Default: none.
     pub delay: Duration,

@@ -2,21 +2,17 @@
 
 use std::any::Any;
 use std::fmt;
-use std::hash::{Hash, Hasher};
+use std::hash::Hash;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
-use sha2::{Digest as _, Sha256};
-
 use crate::resource::accept::Accepts;
+use crate::resource::digest::{Digest, Salted};
 use crate::resource::origin::Origin;
 
 /// A value that was sent. Shared, never copied.
 pub type Value = Arc<dyn Any + Send + Sync>;
-
-/// SHA-256 of a value: tells whether it changed without keeping it.
-pub type Digest = [u8; 32];
 
 /// What may travel between resources. Implemented for everything with these properties.
 #[diagnostic::on_unimplemented(
@@ -28,22 +24,6 @@ pub type Digest = [u8; 32];
 pub trait Sendable: Clone + PartialEq + Hash + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Clone + PartialEq + Hash + Send + Sync + 'static> Sendable for T {}
-
-/// The digest of a sent value.
-pub fn digest_of<T: Hash>(value: &T) -> Digest {
-    struct Feed(Sha256);
-    impl Hasher for Feed {
-        fn write(&mut self, bytes: &[u8]) {
-            self.0.update(bytes);
-        }
-        fn finish(&self) -> u64 {
-            0
-        }
-    }
-    let mut feed = Feed(Sha256::new());
-    value.hash(&mut feed);
-    feed.0.finalize().into()
-}
 
 /// An output of a kind: its number, its name and, in its type, what it sends.
 pub struct Port<T> {
@@ -191,7 +171,7 @@ pub struct Wire {
     /// The line that made it.
     pub origin: Origin,
     receive: Receive,
-    recall: fn(Digest) -> Option<FieldValue>,
+    recall: fn(Salted) -> Option<FieldValue>,
 }
 
 /// What a wire delivers.
@@ -239,7 +219,7 @@ impl Wire {
     pub fn from_data(
         origin: Origin,
         convert: fn(&Value) -> Option<Received>,
-        recall: fn(Digest) -> Option<FieldValue>,
+        recall: fn(Salted) -> Option<FieldValue>,
     ) -> Wire {
         Wire {
             sources: Vec::new(),
@@ -256,7 +236,7 @@ impl Wire {
     }
 
     /// A stand-in for a value received in an earlier run.
-    pub fn recall(&self, digest: Digest) -> Option<FieldValue> {
+    pub fn recall(&self, digest: Salted) -> Option<FieldValue> {
         (self.recall)(digest)
     }
 }

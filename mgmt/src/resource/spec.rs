@@ -6,7 +6,8 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
-use crate::resource::output::{Digest, FieldValue, Received, Value};
+use crate::resource::digest::Salted;
+use crate::resource::output::{FieldValue, Received, Value};
 
 /// A kind of resource.
 pub struct KindSpec {
@@ -41,7 +42,7 @@ pub struct FieldSpec {
     /// Its value from a sent one (wires made from data).
     pub convert: fn(&Value) -> Option<Received>,
     /// See [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
-    pub recall: fn(Digest) -> Option<FieldValue>,
+    pub recall: fn(Salted) -> Option<FieldValue>,
 }
 
 /// One output of a kind.
@@ -170,9 +171,15 @@ impl<'a> FieldReader<'a> {
 
 /// The candidate most like `word`, if any is near enough to be meant.
 pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let limit = word.chars().count() / 3 + 1;
+    // Nobody mistypes a novel; and what is much longer or shorter is not meant.
+    const WORD_MAX: usize = 200;
+    let length = word.chars().count();
+    let limit = length / 3 + 1;
+    let alike =
+        |candidate: &&str| candidate.len() <= 4 * WORD_MAX && candidate.chars().count().abs_diff(length) <= limit;
     candidates
         .into_iter()
+        .filter(|candidate| length <= WORD_MAX && alike(candidate))
         .map(|candidate| (distance(word, candidate), candidate))
         .filter(|(d, _)| *d <= limit)
         .min_by_key(|(d, _)| *d)

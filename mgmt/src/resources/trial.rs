@@ -12,8 +12,8 @@ use futures_core::Stream as _;
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Declare, Memory, Operation, Part, Port, Result, Sendable, Sent,
-    Services, Slots, WatchCx, WatchEvent, WatchStream,
+    AnyDrift, AnyResource, ApplyCx, Change, CheckCx, Declare, Memory, Operation, Part, Port, Result, Salt, Sendable,
+    Sent, Services, Slots, WatchCx, WatchEvent, WatchStream,
 };
 use crate::sys::fs::WriteFs;
 
@@ -107,6 +107,7 @@ fn services(dir: &Path, marks: &Arc<Marks>, inherit_env: bool) -> Services {
     Services {
         fs: WriteFs::default(),
         memory: Arc::clone(marks) as Arc<dyn Memory>,
+        salt: Salt::default(),
         prefix: dir.join("prefix"),
         local: Slots::default(),
         shared: Slots::default(),

@@ -9,13 +9,26 @@ use crate::graph::{GraphConfig, Index};
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::resource::{AnyDrift, AnyResource, Change, Operation, Services, WatchCx};
 use crate::runtime::event::{Event, EventKind};
+use crate::runtime::measure::Table;
 use crate::runtime::operate::{Done, RunningOp};
 use crate::runtime::running::Running;
+use crate::runtime::span::span;
 use crate::runtime::store::Store;
 use crate::runtime::values::Values;
 use crate::runtime::watches::{Seen, Watches};
 use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
+
+/// From so many resources on a graph is let go of on another thread, so that the loop goes on meanwhile.
+const LARGE: usize = 1000;
+
+fn let_go(old: GraphConfig) {
+    if old.vertices.len() < LARGE {
+        drop(old);
+    } else {
+        drop(tokio::task::spawn_blocking(|| drop(old)));
+    }
+}
 
 /// What the check of a resource found last.
 #[derive(Debug)]
@@ -52,6 +65,8 @@ pub(crate) struct Core {
     pub(crate) held: HashMap<u32, (Op, Arc<dyn AnyResource>)>,
     /// How often in a row a resource has said that the world is just changing.
     pub(crate) outdated: HashMap<u32, usize>,
+    /// What is measured, if somebody wants to know.
+    pub(crate) measured: Option<Box<Table>>,
     pub(crate) stopped: bool,
 }
 
@@ -91,6 +106,9 @@ impl Core {
 
     /// Puts a valid graph in force.
     pub(crate) fn swap(&mut self, config: GraphConfig, index: Index) {
+        if let Some(table) = &mut self.measured {
+            table.graphs += 1;
+        }
         let (swap, changed) = self.place(config, index);
         self.handle(Input::Swap(swap));
         for node in changed {
@@ -100,21 +118,14 @@ impl Core {
 
     /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
     pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
-        let (values, store) = (&self.values, &self.store);
+        let (values, store, owned) = (&self.values, &self.store, Arc::clone(index.owned()));
         let difference =
             self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
                 store.is_owed(from, to)
             });
         self.values.rewire(difference.links, &difference.changed, &difference.removed);
-        let mut owned: Vec<_> = Vec::new();
-        for vertex in &self.running.config.vertices {
-            owned.extend(vertex.resource.uids().into_iter().filter_map(|uid| match uid {
-                crate::resource::Uid::Path(path) => Some(path),
-                crate::resource::Uid::Other { .. } => None,
-            }));
-        }
-        owned.sort_unstable();
-        *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(owned);
+        let_go(difference.old);
+        *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = owned;
         (difference.swap, difference.changed)
     }
 
@@ -130,9 +141,10 @@ impl Core {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
         let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(&resource))));
-        let watch = resource.watch(&cx);
         let mut seen = Vec::new();
-        self.watches.start(node, watch, self.clock.now(), &mut seen);
+        span("watch", &*resource).in_scope(|| {
+            self.watches.start(node, resource.watch(&cx), self.clock.now(), &mut seen);
+        });
         seen.into_iter().for_each(|seen| self.seen(seen));
     }
 
@@ -148,12 +160,13 @@ impl Core {
     /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
         let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(resource))));
-        let watch = resource.watch(&cx);
+        let span = span("watch", &**resource);
+        let watch = span.in_scope(|| resource.watch(&cx));
         if self.watches.is_same(node, &watch) {
             return;
         }
         let mut seen = Vec::new();
-        self.watches.start(node, watch, self.clock.now(), &mut seen);
+        span.in_scope(|| self.watches.start(node, watch, self.clock.now(), &mut seen));
         for seen in seen {
             if let Seen::Failed(..) = seen {
                 self.seen(seen);
@@ -194,6 +207,9 @@ impl Core {
             },
             Seen::Changed(node) => self.handle(Input::Changed(node)),
             Seen::Failed(node, error) => {
+                if let (Some(table), Some(vertex)) = (&mut self.measured, self.running.vertex(node)) {
+                    table.watch_failed(vertex.resource.spec().kind);
+                }
                 self.errors.insert(node.0, error);
                 self.handle(Input::WatchFailed(node));
             }
@@ -214,6 +230,14 @@ impl Core {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         }
+    }
+
+    /// A new graph was refused.
+    pub(crate) fn rejected(&mut self, problems: String) {
+        if let Some(table) = &mut self.measured {
+            table.rejected += 1;
+        }
+        self.emit(EventKind::Rejected { problems });
     }
 
     fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {

@@ -5,7 +5,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::graph::{GraphConfig, Index};
 use crate::id::Ticket;
 use crate::runtime::core::Core;
-use crate::runtime::event::EventKind;
+use crate::runtime::measure::Measures;
 use crate::runtime::operate::Done;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Said;
@@ -22,6 +22,7 @@ pub(crate) enum Request {
     Rejected(String),
     Status(oneshot::Sender<Status>),
     Progress(oneshot::Sender<Progress>),
+    Measures(oneshot::Sender<Measures>),
     Pause(oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
     Stop(StopStage),
@@ -108,9 +109,10 @@ fn answer(core: &mut Core, request: Request) {
             core.publish_convergence();
             let _ = reply.send(());
         }
-        Request::Rejected(problems) => core.emit(EventKind::Rejected { problems }),
+        Request::Rejected(problems) => core.rejected(problems),
         Request::Status(reply) => drop(reply.send(core.status())),
         Request::Progress(reply) => drop(reply.send(core.progress())),
+        Request::Measures(reply) => drop(reply.send(core.measures())),
         Request::Pause(reply) => {
             core.handle(Input::Pause);
             let _ = reply.send(());

@@ -14,6 +14,7 @@ use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
+use crate::runtime::measure::Measures;
 use crate::runtime::running::Running;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
@@ -77,6 +78,7 @@ pub(crate) struct Settings {
     pub(crate) converged_timeout: Duration,
     pub(crate) running_max: usize,
     pub(crate) inherit_env: bool,
+    pub(crate) measure: bool,
     pub(crate) watch: hub::Options,
     pub(crate) events: broadcast::Sender<Event>,
 }
@@ -138,6 +140,12 @@ impl<G: Gapi> Builder<G> {
     /// Commands get this process's environment, not only what they are given. Default: no.
     pub fn inherit_env(mut self, inherit: bool) -> Self {
         self.options.inherit_env = inherit;
+        self
+    }
+
+    /// Counts and times all operations, for [`Engine::measures`]. Default: no; it costs a look at the clock and into a table for each of them.
+    pub fn measure(mut self, measure: bool) -> Self {
+        self.options.measure = measure;
         self
     }
 
@@ -261,6 +269,7 @@ pub(crate) fn assemble(
     let services = Services {
         fs: WriteFs::new(),
         memory: Arc::clone(&store) as _,
+        salt: store.salt(),
         prefix,
         local: Slots::default(),
         shared: Slots::default(),
@@ -285,6 +294,7 @@ pub(crate) fn assemble(
         slow: Default::default(),
         held: Default::default(),
         outdated: Default::default(),
+        measured: options.measure.then(Box::default),
         stopped: false,
     };
     let inboxes = Inboxes { requests: requests_in, done: done_in, said: said_in, committed: committed_in };
@@ -348,6 +358,7 @@ impl Engine {
             converged_timeout: Duration::ZERO,
             running_max: cores * 4,
             inherit_env: false,
+            measure: false,
             watch: hub::Options::default(),
             events: broadcast::channel(EVENTS_KEPT).0,
         };
@@ -393,6 +404,14 @@ impl Engine {
     /// It has ended.
     pub async fn progress(&self) -> Result<Progress, EngineError> {
         self.ask(Request::Progress).await
+    }
+
+    /// What it has measured since it started; nothing unless [`Builder::measure`] was asked for, except how many watches there are and refreshes are owed.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn measures(&self) -> Result<Measures, EngineError> {
+        self.ask(Request::Measures).await
     }
 
     /// Puts another graph in force. Only the difference is touched.

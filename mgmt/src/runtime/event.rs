@@ -134,6 +134,28 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Its name, as in its form as data.
+    pub fn word(&self) -> &'static str {
+        match self {
+            EventKind::InSync { .. } => "in_sync",
+            EventKind::Drifted { .. } => "drifted",
+            EventKind::Applied { .. } => "applied",
+            EventKind::Refreshed { .. } => "refreshed",
+            EventKind::Owed { .. } => "owed",
+            EventKind::Sent { .. } => "sent",
+            EventKind::Failed { .. } => "failed",
+            EventKind::Blocked { .. } => "blocked",
+            EventKind::Unblocked { .. } => "unblocked",
+            EventKind::Flapping { .. } => "flapping",
+            EventKind::Swapped { .. } => "swapped",
+            EventKind::Rejected { .. } => "rejected",
+            EventKind::Converged => "converged",
+            EventKind::Unconverged => "unconverged",
+            EventKind::Warning { .. } => "warning",
+            EventKind::Stopped => "stopped",
+        }
+    }
+
     /// The resource that it is about, if it is about one.
     pub fn id(&self) -> Option<&ResourceId> {
         match self {

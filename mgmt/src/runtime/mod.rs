@@ -5,9 +5,11 @@ mod drive;
 mod engine;
 mod event;
 mod follow;
+mod measure;
 mod operate;
 mod planner;
 mod running;
+mod span;
 mod status;
 mod store;
 mod tell;
@@ -16,4 +18,5 @@ mod watches;
 
 pub use engine::{Builder, Engine, EngineError};
 pub use event::{Event, EventKind, Events};
+pub use measure::{DURATION_CLASSES, Measure, Measures};
 pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

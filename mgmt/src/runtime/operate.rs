@@ -8,10 +8,13 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
+use tracing::Span;
 
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
 use crate::runtime::core::{Core, Found};
+use crate::runtime::measure::{apply_word, check_word};
+use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 use crate::sys::task::caught;
@@ -156,11 +159,12 @@ impl Core {
         outcome: fn(Ended<T>) -> Outcome,
     ) {
         let began = self.clock.now();
+        let span = span(what, &*operation.resource);
         let slow = self.is_slow(&operation);
         if !slow {
             let started = Instant::now();
             let mut cx = Context::from_waker(Waker::noop());
-            let polled = caught(|| future.as_mut().poll(&mut cx));
+            let polled = caught(|| poll_in(&span, future.as_mut(), &mut cx));
             let kept = started.elapsed();
             let ended = match polled {
                 Ok(Poll::Pending) => {
@@ -182,7 +186,7 @@ impl Core {
             let (mut future, mut kept) = (Some(future), Duration::ZERO);
             let ended = tokio::select! {
                 biased;
-                ended = poll_fn(|cx| poll_caught(&mut future, &mut kept, cx)) => ended,
+                ended = poll_fn(|cx| poll_caught(&span, &mut future, &mut kept, cx)) => ended,
                 _ = cancelled => {
                     // However it takes it: it is over.
                     let _ = caught(|| drop(future.take()));
@@ -288,12 +292,14 @@ impl Core {
         match outcome {
             Outcome::Check(ended) => {
                 let outcome = self.end_check(node, &operation, began, ended);
+                self.measure(&operation, "check", check_word(&outcome), began);
                 let sent = self.sent(node, sent);
                 self.checked(op, outcome, sent);
             }
             Outcome::Apply(ended) => {
                 let unchanged = operation.unchanged.load(Ordering::Relaxed);
                 let outcome = self.end_apply(node, began, ended, |()| !unchanged);
+                self.measure(&operation, "apply", apply_word(outcome), began);
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);
             }
@@ -305,6 +311,7 @@ impl Core {
                     resource: Arc::clone(&operation.resource),
                 });
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
+                self.measure(&operation, "refresh", apply_word(outcome), began);
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);
             }
@@ -409,13 +416,14 @@ impl Core {
 }
 
 fn poll_caught<T>(
+    span: &Span,
     future: &mut Option<BoxFuture<Result<T>>>,
     kept: &mut Duration,
     cx: &mut Context<'_>,
 ) -> Poll<Ended<T>> {
     let Some(running) = future else { return Poll::Pending };
     let started = Instant::now();
-    let polled = caught(|| running.as_mut().poll(cx));
+    let polled = caught(|| poll_in(span, running.as_mut(), cx));
     *kept = (*kept).max(started.elapsed());
     match polled {
         Ok(Poll::Pending) => Poll::Pending,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::graph::{GraphConfig, Index, Link, Vertex};
+use crate::graph::{GraphConfig, Index, Link, Vertex, is};
 use crate::id::{Generation, Node, ResourceId};
 use crate::resource::{Backoff, Meta, parse_sema};
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
@@ -36,6 +36,8 @@ pub(crate) struct Difference {
     pub(crate) removed: Vec<Node>,
     /// What receives, by slot.
     pub(crate) links: HashMap<u32, Vec<Link>>,
+    /// The graph that was in force. To let go of a large one takes a while.
+    pub(crate) old: GraphConfig,
 }
 
 impl Running {
@@ -91,6 +93,7 @@ impl Running {
             changed: Vec::new(),
             removed: Vec::new(),
             links,
+            old: GraphConfig::default(),
         };
         difference.swap.nodes.reserve_exact(config.vertices.len());
         for (vertex, slot) in config.vertices.iter().zip(&slots) {
@@ -122,7 +125,8 @@ impl Running {
                 self.ghosts.remove(&(slot as u32));
             }
         }
-        (self.slots, self.index, self.config) = (slots, index, config);
+        (self.slots, self.index) = (slots, index);
+        difference.old = std::mem::replace(&mut self.config, config);
         difference
     }
 
@@ -140,9 +144,13 @@ impl Running {
         let mut ghosts: HashMap<(&str, String), u32> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.slots.len()];
         let mut next = u32::try_from(self.vertices.len()).unwrap_or(u32::MAX);
+        // Most resources have the same neighbour as before, and need no look into the index.
+        let mut neighbour = 0;
         for vertex in &config.vertices {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
-            let old = self.index.find(&self.config.vertices, kind, name);
+            let olds = &self.config.vertices;
+            let old = if is(olds, neighbour, kind, name) { Some(neighbour) } else { self.index.find(olds, kind, name) };
+            neighbour = old.map_or(neighbour, |at| at + 1);
             let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
             let slot = match old {
                 Some(at) => {

@@ -6,8 +6,11 @@ use tokio::sync::mpsc;
 
 use crate::id::{Node, ResourceId, Ticket};
 use crate::journal::{Entry, Journal};
-use crate::resource::{Digest, Memory};
+use crate::resource::{Digest, Memory, Salt, Salted};
 use crate::scheduler::JournalOp;
+
+/// No kind has more outputs.
+const PORTS_MAX: u8 = 32;
 
 /// What the engine remembers.
 #[derive(Debug)]
@@ -26,21 +29,27 @@ impl Store {
     }
 
     pub(crate) fn set_sent(&self, id: &ResourceId, port: u8, digest: Digest) {
-        let entry = Entry::Sent { of: id.clone(), port: port.to_string(), digest: Some(digest) };
         if self.sent(id, port) != Some(digest) {
+            let entry = Entry::Sent { of: id.clone(), port: port.to_string(), digest: Some(digest) };
             self.journal.note(vec![entry]);
         }
     }
 
+    /// What digests are salted with.
+    pub(crate) fn salt(&self) -> Salt {
+        Salt(self.journal.salt())
+    }
+
     /// The digest of what a field received last, if it was made of these inputs.
-    pub(crate) fn received(&self, id: &ResourceId, field: u8, inputs: Digest) -> Option<Digest> {
+    pub(crate) fn received(&self, id: &ResourceId, field: u8, inputs: Digest) -> Option<Salted> {
         let value = self.journal.value(id, &received_key(field))?;
         let (of, digest) = value.split_at_checked(32)?;
-        (of == inputs).then(|| digest.try_into().ok()).flatten()
+        let digest = (of == inputs).then(|| digest.try_into().ok()).flatten()?;
+        Some(Salted::known(self.salt(), digest))
     }
 
     pub(crate) fn set_received(&self, id: &ResourceId, field: u8, inputs: Digest, digest: Digest) {
-        let value = [inputs, digest].concat();
+        let value = [inputs, Salted::new(self.salt(), digest).digest()].concat();
         let key = received_key(field);
         if self.journal.value(id, &key).as_ref() != Some(&value) {
             self.journal.note(vec![Entry::Value { of: id.clone(), key, value: Some(value) }]);
@@ -100,7 +109,11 @@ impl Memory for Store {
 
     fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String> {
         let (sender, receiver) = sync_channel(1);
-        self.journal.submit(vec![Entry::Mark { of: id.clone(), mark }], move |result| drop(sender.send(result)));
+        let known = (0..PORTS_MAX).filter(|port| self.sent(id, *port).is_some());
+        let forgotten = known.map(|port| Entry::Sent { of: id.clone(), port: port.to_string(), digest: None });
+        // One batch: a mark of a new value beside the digest of the old one would say, after a crash, that the old is the new.
+        let batch = forgotten.chain([Entry::Mark { of: id.clone(), mark }]).collect();
+        self.journal.submit(batch, move |result| drop(sender.send(result)));
         receiver.recv().map_err(|_| "it has ended".to_owned())?.map_err(|error| error.to_string())
     }
 }

@@ -91,7 +91,7 @@ impl Values {
             if !output.sent || output.digest != digest || (output.value.is_none() && value.is_some()) {
                 new |= 1u32 << port;
             }
-            if value.is_some() && output.digest != digest {
+            if value.is_some() {
                 store.set_sent(&id(), port, digest);
             }
             // A value that is known stays known.

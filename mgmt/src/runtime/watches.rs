@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
+use tracing::Span;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
@@ -145,6 +146,11 @@ impl Watches {
         }
     }
 
+    /// How many resources are watched.
+    pub(crate) fn len(&self) -> usize {
+        self.watching.len()
+    }
+
     /// Whether a resource is watched now.
     pub(crate) fn is_watching(&self, node: Node) -> bool {
         self.watching.contains_key(&node.0)
@@ -228,12 +234,13 @@ fn seen(event: HubEvent) -> Seen {
 
 /// Brings what a stream says to the loop.
 fn forward(mut stream: WatchStream, node: Node, epoch: u64, said: mpsc::UnboundedSender<Said>) -> AbortHandle {
+    let span = Span::current();
     let task = tokio::spawn(async move {
         // A stream that says `Ready` twice says it once.
         let mut ready = false;
         let unheard = Arc::new(AtomicBool::new(false));
         loop {
-            let what = match caught_async(poll_fn(|cx| stream.as_mut().poll_next(cx))).await {
+            let what = match caught_async(poll_fn(|cx| span.in_scope(|| stream.as_mut().poll_next(cx)))).await {
                 Err(panic) => Err(panic),
                 Ok(said) => heard(said, &mut ready),
             };

@@ -40,7 +40,7 @@ pub enum Backoff {
 pub struct NodeConfig {
     /// Never applied: checked only.
     pub noop: bool,
-    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success refills.
+    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success refills (of a watch: see `WATCH_WELL`).
     pub retry: Option<u32>,
     /// Pause before each further try.
     pub delay: Duration,

@@ -31,4 +31,5 @@ pub use api::{
 };
 #[doc(hidden)]
 pub use mutants::Mutant;
+pub use retry::WATCH_WELL;
 pub use scheduler::Scheduler;

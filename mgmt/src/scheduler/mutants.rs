@@ -29,6 +29,10 @@ pub enum Mutant {
     CancelledIsTry,
     /// A success does not refill the tries.
     NoRefill,
+    /// A watch that listens has succeeded, however soon it fails again.
+    RefillWatchAtOnce,
+    /// A watch never gets its tries back.
+    NoWatchRefill,
     /// A node runs before its watch is ready.
     IgnoreWatch,
     /// A check goes on although its watch failed.
@@ -77,6 +81,8 @@ impl Mutant {
         Mutant::PaidStrikesIntent,
         Mutant::CancelledIsTry,
         Mutant::NoRefill,
+        Mutant::RefillWatchAtOnce,
+        Mutant::NoWatchRefill,
         Mutant::IgnoreWatch,
         Mutant::KeepCheckWithoutWatch,
         Mutant::ApplyOldDrift,

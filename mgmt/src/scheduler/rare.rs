@@ -14,6 +14,8 @@ pub(super) struct Rare {
     pub(super) failures: u32,
     /// Failures in a row of the watch.
     pub(super) watch_failures: u32,
+    /// Since when the watch listens. Only counted after a failure.
+    pub(super) listens_since: Option<Time>,
     /// When each timer is due.
     pub(super) due: [Option<Time>; TIMER_KINDS],
     /// The rate limit.

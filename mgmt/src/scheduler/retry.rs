@@ -9,6 +9,10 @@ use super::timers::Timer;
 use super::{Backoff, Command, Event, NodeConfig};
 use crate::id::Node;
 
+/// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries again. That it is ready is not
+/// enough: a command that ends as soon as it has begun would be begun for ever.
+pub const WATCH_WELL: Duration = Duration::from_secs(10);
+
 impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
     pub(super) fn fail(&mut self, i: u32, what: u32) {
@@ -50,19 +54,41 @@ impl Scheduler {
         self.unwatch(i);
     }
 
+    /// The watch has failed: if it listened long enough before, that begins a new row of failures.
+    pub(super) fn refill_watch(&mut self, i: u32) {
+        let now = self.now;
+        let Some(rare) = self.rare_if_any(i) else { return };
+        let (failures, since) = (rare.watch_failures, rare.listens_since.take());
+        let Some(since) = since else { return };
+        let mut enough = self.full_delay(i, failures).max(WATCH_WELL);
+        if self.mutant(Mutant::RefillWatchAtOnce) {
+            enough = Duration::ZERO;
+        }
+        if now.since(since) >= enough && !self.mutant(Mutant::NoWatchRefill) {
+            self.rare_mut(i).watch_failures = 0;
+        }
+    }
+
     /// The pause before the next try, after so many failures in a row.
     fn delay(&mut self, i: u32, failures: u32) -> Duration {
+        let full = self.full_delay(i, failures);
+        match self.settings(i).backoff {
+            Backoff::Exponential { jitter: true, .. } => {
+                let half = full / 2;
+                half + (full - half).mul_f64(self.random())
+            }
+            _ => full,
+        }
+    }
+
+    /// The same, before chance shortens it.
+    fn full_delay(&self, i: u32, failures: u32) -> Duration {
         let NodeConfig { delay, backoff, .. } = *self.settings(i);
         match backoff {
             Backoff::Constant => delay,
-            Backoff::Exponential { max, jitter } => {
+            Backoff::Exponential { max, .. } => {
                 let doublings = failures.saturating_sub(1).min(31);
-                let full = delay.saturating_mul(1 << doublings).min(max);
-                if !jitter {
-                    return full;
-                }
-                let half = full / 2;
-                half + (full - half).mul_f64(self.random())
+                delay.saturating_mul(1 << doublings).min(max)
             }
         }
     }

@@ -11,6 +11,9 @@ impl Scheduler {
     /// Tells the runtime to watch.
     pub(super) fn watch(&mut self, i: u32) {
         self.nodes[i as usize].set(WATCH_ON);
+        if let Some(rare) = self.rare_if_any(i) {
+            rare.listens_since = None;
+        }
         self.commands.push_back(Command::Watch(Node(i)));
     }
 
@@ -29,9 +32,14 @@ impl Scheduler {
         if !node.any(WATCH_ON) {
             return;
         }
+        let begins = !node.any(WATCH_READY);
         node.set(WATCH_READY);
-        if let Some(rare) = self.rare_if_any(i) {
-            rare.watch_failures = 0;
+        let now = self.now;
+        if begins
+            && let Some(rare) = self.rare_if_any(i)
+            && rare.watch_failures > 0
+        {
+            rare.listens_since = Some(now);
         }
         self.clear_failing(i, WATCH_FAILING);
         self.dirty(i, DIRTY_OTHER);
@@ -48,6 +56,7 @@ impl Scheduler {
         if node.phase() == Phase::Checking && !self.mutant(Mutant::KeepCheckWithoutWatch) {
             self.cancel(i);
         }
+        self.refill_watch(i);
         self.fail(i, WATCH_FAILING);
         self.update(i);
     }

@@ -11,7 +11,9 @@ use std::task::Poll;
 /// # Panics
 /// If `work` panics, with its message: the engine catches it as a failure of that resource.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    // What is logged there belongs to whoever waits here.
+    let span = tracing::Span::current();
+    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
         Ok(value) => value,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         // The runtime is shutting down: whoever waits is being dropped too.

@@ -8,8 +8,8 @@ use std::{fs, io};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Declare, Memory, Operation, Result, Services, Slots, Watch,
-    WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Declare, Memory, Operation, Result, Salt, Services, Slots,
+    Watch, WatchCx,
 };
 use crate::sys::fs::WriteFs;
 use crate::testing::temp::TempDir;
@@ -109,6 +109,7 @@ fn services(prefix: PathBuf, memory: &Arc<FakeMemory>) -> Arc<Services> {
     Arc::new(Services {
         fs: WriteFs::default(),
         memory: Arc::clone(memory) as Arc<dyn Memory>,
+        salt: Salt::default(),
         prefix,
         local: Slots::default(),
         shared: Slots::default(),

@@ -227,3 +227,31 @@ async fn an_engine_in_noop_applies_nothing_of_any_graph() {
     assert_eq!((desk.count("check a"), desk.count("check new")), (1, 1));
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_command_that_always_ends_at_once_is_begun_as_often_as_it_has_tries() {
+    let dir = tempfile::tempdir().unwrap();
+    let begun = dir.path().join("begun");
+    let mut g = Graph::new("watch");
+    let script = format!("echo begun >> {}; exit 3", begun.display());
+    g.add(Exec::new("a").cmd("true").watchcmd(script).watchshell("/bin/sh").retry(2).delay(Duration::from_millis(20)));
+    let mut run = Run::new(g).await;
+    let mut left = Vec::new();
+    while left.last() != Some(&false) {
+        left.push(
+            run.find(|event| match event {
+                EventKind::Failed { error, retry_in, watch: true, .. } => {
+                    assert!(error.contains("3"), "{error}");
+                    Some(retry_in.is_some())
+                }
+                _ => None,
+            })
+            .await,
+        );
+    }
+    assert_eq!(left, [true, true, false]);
+    run.stands("a", Standing::Failed).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(std::fs::read_to_string(&begun).unwrap(), "begun\n".repeat(3));
+    run.stop().await;
+}

@@ -173,6 +173,62 @@ async fn the_prefix_and_the_events_never_hold_its_text() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_one_is_written_again_at_once_when_its_file_is_lost_or_changed() {
+    let place = Place::new();
+    let mut g = Graph::new("saved");
+    g.add(Password::new("admin").saved(true));
+    let mut run = Run::with(g, |builder| builder.prefix(place.prefix())).await;
+    run.converged().await;
+    let mut files = Vec::new();
+    all_files(&place.prefix().join("pgraph"), &mut files);
+    let [(file, text)] = &files[..] else { panic!("{files:?}") };
+    fs::remove_file(file).unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    fs::write(file, "another\n").unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_digest_in_the_prefix_is_in_a_table_of_digests() {
+    let place = Place::new();
+    place.once(16).await;
+    let made = place.read("one");
+    let mut files = Vec::new();
+    all_files(&place.prefix(), &mut files);
+    let text = Secret::new(made.clone());
+    let guesses = [sha256(made.as_bytes()), mgmt::resource::digest_of(&made), mgmt::resource::digest_of(&text)];
+    assert_eq!(sha256(b"abc")[..4], [0xba, 0x78, 0x16, 0xbf]);
+    for (path, content) in &files {
+        for digest in &guesses {
+            let found = content.windows(digest.len()).any(|part| part == digest);
+            assert!(!found, "{} holds the digest of the password without a salt", path.display());
+        }
+    }
+    // Of two hosts with the same value nobody sees that.
+    let journals = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut digests = Vec::new();
+    for dir in &journals {
+        let mut g = Graph::new("same");
+        let word = g.add(Value::new("word").value("1234"));
+        g.add(File::new(place.file("word").display().to_string()).content(word.value()));
+        let mut run = Run::with(g, |builder| builder.prefix(dir.path())).await;
+        run.converged().await;
+        run.stop().await;
+        let journal = mgmt::journal::Journal::open(dir.path()).unwrap();
+        digests.push(journal.sent(&"value[word]".parse().unwrap(), "0").expect("what was sent is remembered"));
+    }
+    assert_ne!(digests[0], digests[1]);
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    use sha2::Digest as _;
+    sha2::Sha256::digest(bytes).into()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_noop_nothing_is_made_and_it_converges() {
     let place = Place::new();
     let mut run = Run::with(place.graph(20), |builder| builder.prefix(place.prefix()).noop(true)).await;

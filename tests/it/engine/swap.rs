@@ -1,5 +1,7 @@
 //! A new graph: the difference, and nothing else.
 
+use std::collections::HashMap;
+
 use mgmt::prelude::*;
 use mgmt::runtime::{EngineError, EventKind};
 
@@ -69,6 +71,43 @@ async fn the_same_graph_again_does_nothing() {
     desk.wake("b");
     assert_eq!(run.converged().await, list("in sync b, converged"));
     assert_eq!(desk.log(), list("check b"));
+    run.stop().await;
+}
+
+/// Shuffled, thinned out and grown, with some texts changed: who was there before is found wherever it stands now.
+#[tokio::test]
+async fn in_whatever_order_everybody_is_known_again() {
+    let mut state = 7u64;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let mut run = Run::new(Graph::new("empty")).await;
+    let mut before: HashMap<usize, usize> = HashMap::new();
+    for _ in 0..100 {
+        let mut names: Vec<usize> = (0..20).filter(|_| random(4) > 0).collect();
+        for at in 1..names.len() {
+            if random(3) == 0 {
+                names.swap(at, random(at));
+            }
+        }
+        let after: HashMap<usize, usize> = names.iter().map(|name| (*name, random(2))).collect();
+        let mut g = Graph::new("random");
+        for name in &names {
+            g.add(Noop::new(format!("n{name}")).comment(format!("{}", after[name])));
+        }
+        swap(&run, g).await.unwrap();
+        let counts = run.find(|event| match event {
+            EventKind::Swapped { generation, added, changed, removed, kept } if generation.0 > 1 => {
+                Some([*added, *changed, *removed, *kept].map(|count| count as usize))
+            }
+            _ => None,
+        });
+        let stay = names.iter().filter(|name| before.contains_key(name)).count();
+        let kept = names.iter().filter(|name| before.get(name) == Some(&after[name])).count();
+        assert_eq!(counts.await, [names.len() - stay, stay - kept, before.len() - stay, kept]);
+        before = after;
+    }
     run.stop().await;
 }
 

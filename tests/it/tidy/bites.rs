@@ -28,6 +28,15 @@ fn system(path: &str, text: &str) -> Vec<usize> {
 }
 
 #[test]
+fn a_file_that_stands_anywhere_is_caught() {
+    let house = &["examples/", "mgmt/src/"];
+    assert_eq!(rules::room("mgmt/src/low/x.rs", house), None);
+    let said = "mgmt/examples/x.rs: a Rust file stands below one of examples/, mgmt/src/";
+    assert_eq!(rules::room("mgmt/examples/x.rs", house).as_deref(), Some(said));
+    assert!(rules::room("x.rs", house).is_some());
+}
+
+#[test]
 fn a_table_that_goes_up_or_sideways_or_nowhere_is_caught() {
     assert_eq!(rules::table(TABLE), [""; 0]);
     assert_eq!(rules::table(&[("a", 0, &["b"]), ("b", 1, &["a"])]), ["`a` may use `b`, which is not below it"]);

@@ -178,6 +178,12 @@ pub fn header(text: &str) -> Option<Problem> {
     (!says).then(|| problem(1, "no `//! what the file is for`"))
 }
 
+/// A file stands below one of these folders.
+pub fn room(path: &str, house: &[&str]) -> Option<String> {
+    let is_in = house.iter().any(|room| path.starts_with(room));
+    (!is_in).then(|| format!("{path}: a Rust file stands below one of {}", house.join(", ")))
+}
+
 /// A `mod.rs` declares and re-exports.
 pub fn mod_rs(place: &Place, facts: &Facts) -> Vec<Problem> {
     if !place.mod_rs {

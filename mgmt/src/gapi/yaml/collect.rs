@@ -45,22 +45,25 @@ impl Document<'_> {
         let Some(kind) = kind else {
             return self.complain(node.place, "say what is collected with `kind: …`");
         };
-        self.collected.push(kind.to_owned());
+        self.collected.insert(kind.to_owned());
         // Nothing is exported in noop, but it is still collected: what others export.
         if self.options.noop {
             return;
         }
-        let mut taken = Vec::new();
-        for export in &mut self.exports {
-            if export.draft.kind.spec().kind == kind {
-                taken.push((export.draft.clone(), std::mem::replace(&mut export.collected, true)));
+        let (mut taken, mut twice) = (Vec::new(), Vec::new());
+        for export in self.exports.iter_mut().filter(|export| export.draft.kind.spec().kind == kind) {
+            if std::mem::replace(&mut export.collected, true) {
+                twice.push(export.draft.name.as_str());
+            } else {
+                taken.push(export.draft.clone());
             }
         }
-        for (mut draft, twice) in taken {
-            if twice {
-                self.warn(node.place, format!("{kind}[{}] is collected twice: the first rule holds", draft.name));
-                continue;
-            }
+        if let Some(first) = twice.first() {
+            let more = if twice.len() > 1 { format!(" and {} more are", twice.len() - 1) } else { " is".to_owned() };
+            let message = format!("{kind}[{first}]{more} collected twice: the first rule holds");
+            self.warn(node.place, message);
+        }
+        for mut draft in taken {
             if let (Some(pattern), "file") = (&pattern, kind) {
                 draft.fields.insert("dirname".to_owned(), Json::String(pattern.clone()));
             }

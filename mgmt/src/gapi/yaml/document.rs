@@ -15,6 +15,9 @@ use crate::resource::nearest;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
 
+/// A file with very many mistakes must not take for ever to be refused.
+const COMPARISONS_MAX: usize = 1_000_000;
+
 /// A file on its way to a graph.
 pub(crate) struct Document<'a> {
     pub(crate) options: &'a YamlOptions,
@@ -27,13 +30,15 @@ pub(crate) struct Document<'a> {
     /// The places of resources in the graph, by kind and name.
     pub(crate) known: HashMap<(String, String), u32>,
     /// Those that were declared and are wrong: not to be missed too.
-    pub(crate) spoilt: Vec<(String, String)>,
+    pub(crate) spoilt: HashSet<(String, String)>,
     pub(crate) receives: Vec<Receive>,
     pub(crate) exports: Vec<Export>,
     /// Which resources have an edge, by their places.
     pub(crate) pairs: HashSet<(u32, u32)>,
+    /// So many more names are compared with wrong ones.
+    pub(crate) comparisons_left: usize,
     /// Kinds that are collected.
-    pub(crate) collected: Vec<String>,
+    pub(crate) collected: HashSet<String>,
 }
 
 impl<'a> Document<'a> {
@@ -47,11 +52,12 @@ impl<'a> Document<'a> {
             hostname: None,
             schemas: typed::generator(),
             known: HashMap::new(),
-            spoilt: Vec::new(),
+            spoilt: HashSet::new(),
             receives: Vec::new(),
             exports: Vec::new(),
             pairs: HashSet::new(),
-            collected: Vec::new(),
+            comparisons_left: COMPARISONS_MAX,
+            collected: HashSet::new(),
         }
     }
 
@@ -85,6 +91,13 @@ impl<'a> Document<'a> {
         }
     }
 
+    /// The entries of a map. `None`: it is none, and that has been said.
+    pub(crate) fn some_map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
+        let is_map = matches!(node.value, Value::Map(_)) || node.is_null();
+        let entries = self.map(node, what);
+        is_map.then_some(entries)
+    }
+
     /// The entries of a list; nothing is an empty one.
     pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.value {
@@ -100,7 +113,7 @@ impl<'a> Document<'a> {
     /// A text that is not empty.
     pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.value {
-            Value::Scalar { text, .. } if !text.is_empty() => return Some(text.clone()),
+            Value::Scalar { text, .. } if !node.is_null() && !text.is_empty() => return Some(text.clone()),
             Value::Scalar { .. } => self.complain(node.place, format!("{what} is empty")),
             _ => self.complain(node.place, format!("{what} is a text, not {}", node.sort())),
         }

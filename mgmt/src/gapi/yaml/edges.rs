@@ -15,7 +15,7 @@ impl Document<'_> {
     }
 
     fn edge(&mut self, node: &Node) {
-        let entries = self.map(node, "an edge");
+        let Some(entries) = self.some_map(node, "an edge") else { return };
         let (mut from, mut to, mut notify) = (None, None, false);
         for (key, node) in entries {
             match key.text.as_str() {
@@ -41,7 +41,7 @@ impl Document<'_> {
     }
 
     fn edge_end(&mut self, node: &Node) -> Option<End> {
-        let entries = self.map(node, "an end of an edge");
+        let entries = self.some_map(node, "an end of an edge")?;
         self.end(entries, node.place, &["kind", "name"])
     }
 }

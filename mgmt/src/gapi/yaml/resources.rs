@@ -83,17 +83,14 @@ impl Document<'_> {
             if let Some((_, name)) = entries.iter().find(|(key, _)| key.text == "name")
                 && let Value::Scalar { text, .. } = &name.value
             {
-                self.spoilt.push((kind.to_ascii_lowercase(), text.clone()));
+                self.spoilt.insert((kind.to_ascii_lowercase(), text.clone()));
             }
         }
     }
 
     fn resource(&mut self, kind: Known, node: &Node) {
         let spec = kind.spec();
-        let entries = self.map(node, &format!("a resource of the kind `{}`", spec.kind));
-        if entries.is_empty() && !node.is_null() {
-            return;
-        }
+        let Some(entries) = self.some_map(node, &format!("a resource of the kind `{}`", spec.kind)) else { return };
         let Some((_, name_node)) = entries.iter().find(|(key, _)| key.text == "name") else {
             return self.complain(node.place, format!("this {} has no name: give it one with `name: …`", spec.kind));
         };
@@ -111,9 +108,12 @@ impl Document<'_> {
         self.entries(&mut draft, entries);
         compat::adapt(self, &mut draft);
         if self.complaints.len() > before {
-            self.spoilt.push((spec.kind.to_owned(), draft.name));
+            self.spoilt.insert((spec.kind.to_owned(), draft.name));
         } else if let Some(name) = draft.name.strip_prefix("@@") {
             draft.name = name.to_owned();
+            if draft.name.is_empty() {
+                self.complain(draft.place, "`@@` exports a resource, and its name follows: write `@@NAME`");
+            }
             if !draft.wired.is_empty() {
                 self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
             }
@@ -192,7 +192,8 @@ impl Document<'_> {
             self.complain(place, message);
         }
         let Some(resource) = resource else {
-            return self.spoilt.push((spec.kind.to_owned(), draft.name));
+            self.spoilt.insert((spec.kind.to_owned(), draft.name));
+            return;
         };
         // Which of two of one name is meant is moot: the graph's validation refuses both.
         let place = u32::try_from(self.config.vertices.len()).unwrap_or(u32::MAX);

@@ -7,6 +7,9 @@ use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::read::{YamlOptions, read_yaml};
 use crate::graph::{GraphConfig, Problems};
 
+/// So many warnings about one file are told.
+const WARNINGS_MAX: usize = 50;
+
 /// A YAML file as a source of graphs.
 #[derive(Debug)]
 pub struct Yaml {
@@ -46,8 +49,11 @@ fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
 /// Tells the warnings and gives the graph.
 pub(crate) fn accept(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<GraphConfig, Problems> {
     let read = read_yaml(file, bytes, options)?;
-    for warning in &read.warnings {
+    for warning in read.warnings.iter().take(WARNINGS_MAX) {
         tracing::warn!(target: "mgmt", "{warning}");
+    }
+    if read.warnings.len() > WARNINGS_MAX {
+        tracing::warn!(target: "mgmt", "{file}: … and {} more warnings", read.warnings.len() - WARNINGS_MAX);
     }
     Ok(read.config)
 }

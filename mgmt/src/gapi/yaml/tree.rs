@@ -1,6 +1,6 @@
 //! YAML text as a tree in which every key and every value knows its place. The only file that knows the parser.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
@@ -9,6 +9,10 @@ use granit_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
 pub(crate) const BYTES_MAX: usize = 64 << 20;
 /// Aliases may repeat so many values in all: enough for people, too few for a bomb.
 const REPEATED_MAX: usize = 100_000;
+/// Anchors, which may stand within one another, may hold so many values in all.
+const ANCHORED_MAX: usize = 1_000_000;
+/// In larger maps keys are looked up by hash.
+const SMALL_MAP_MAX: usize = 16;
 /// Lists and maps may be so deep in one another.
 const DEPTH_MAX: usize = 64;
 
@@ -84,12 +88,39 @@ impl Node {
 /// What has been opened and not yet closed.
 enum Open {
     List(Place, usize, Vec<Node>),
-    Map { place: Place, anchor: usize, entries: Vec<(Key, Node)>, key: Option<Key>, merged: Vec<Node> },
+    Map { place: Place, anchor: usize, entries: Entries, key: Option<Key>, merged: Vec<Node> },
+}
+
+/// The entries of a map that is being read.
+#[derive(Default)]
+struct Entries {
+    list: Vec<(Key, Node)>,
+    /// Where each key stands in the list, once there are many.
+    index: HashMap<String, usize>,
+}
+
+impl Entries {
+    fn find(&self, key: &str) -> Option<Place> {
+        if self.list.len() <= SMALL_MAP_MAX {
+            return self.list.iter().find(|(first, _)| first.text == key).map(|(first, _)| first.place);
+        }
+        self.index.get(key).map(|place| self.list[*place].0.place)
+    }
+
+    fn push(&mut self, key: Key, node: Node) {
+        self.list.push((key, node));
+        if self.list.len() > SMALL_MAP_MAX {
+            for (place, (key, _)) in self.list.iter().enumerate().skip(self.index.len()) {
+                self.index.insert(key.text.clone(), place);
+            }
+        }
+    }
 }
 
 /// Reads the one document in the text. `None`: there is nothing in it.
 pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> {
-    let mut reader = Reader { complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, root: None };
+    let mut reader =
+        Reader { complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, anchored: 0, root: None };
     let mut documents = 0;
     for item in Parser::new_from_str(text) {
         let (event, marks) = match item {
@@ -146,6 +177,7 @@ struct Reader<'a> {
     open: Vec<Open>,
     anchors: HashMap<usize, (Rc<Node>, usize)>,
     repeated: usize,
+    anchored: usize,
     root: Option<Node>,
 }
 
@@ -157,8 +189,9 @@ impl Reader<'_> {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), place);
                 let node = Node { place, value: Value::Scalar { text: text.into_owned(), plain } };
-                self.anchor(anchor, &node);
+                let goes_on = self.anchor(anchor, &node);
                 self.put(node);
+                return goes_on;
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.is_text(tag.as_deref(), place);
@@ -166,10 +199,10 @@ impl Reader<'_> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.is_text(tag.as_deref(), place);
-                let (entries, merged) = (Vec::new(), Vec::new());
+                let (entries, merged) = (Entries::default(), Vec::new());
                 self.open.push(Open::Map { place: first_line(place), anchor, entries, key: None, merged });
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => return self.close(),
             Event::Alias(anchor) => return self.alias(anchor, place),
             _ => {}
         }
@@ -190,10 +223,19 @@ impl Reader<'_> {
         tag.is_yaml_core_schema_tag("str")
     }
 
-    fn anchor(&mut self, anchor: usize, node: &Node) {
-        if anchor > 0 {
-            self.anchors.insert(anchor, (Rc::new(node.clone()), count(node)));
+    fn anchor(&mut self, anchor: usize, node: &Node) -> bool {
+        if anchor == 0 {
+            return true;
         }
+        let size = count(node);
+        self.anchored += size;
+        if self.anchored > ANCHORED_MAX {
+            let message = format!("anchors hold more than {ANCHORED_MAX} values in all: too many for one graph");
+            self.complaints.push(Complaint::new(node.place, message));
+            return false;
+        }
+        self.anchors.insert(anchor, (Rc::new(node.clone()), size));
+        true
     }
 
     fn alias(&mut self, anchor: usize, place: Place) -> bool {
@@ -211,31 +253,35 @@ impl Reader<'_> {
         true
     }
 
-    fn close(&mut self) {
+    fn close(&mut self) -> bool {
         let (node, anchor) = match self.open.pop() {
             Some(Open::List(place, anchor, nodes)) => (Node { place, value: Value::List(nodes) }, anchor),
             Some(Open::Map { place, anchor, mut entries, merged, .. }) => {
-                self.merge(&mut entries, merged);
-                (Node { place, value: Value::Map(entries) }, anchor)
+                if !merged.is_empty() {
+                    let mut own = entries.list.iter().map(|(key, _)| key.text.clone()).collect();
+                    self.merge(&mut entries.list, &mut own, merged);
+                }
+                (Node { place, value: Value::Map(entries.list) }, anchor)
             }
-            None => return,
+            None => return true,
         };
-        self.anchor(anchor, &node);
+        let goes_on = self.anchor(anchor, &node);
         self.put(node);
+        goes_on
     }
 
     /// `<<`: what the other map has and this one has not.
-    fn merge(&mut self, entries: &mut Vec<(Key, Node)>, merged: Vec<Node>) {
+    fn merge(&mut self, entries: &mut Vec<(Key, Node)>, own: &mut HashSet<String>, merged: Vec<Node>) {
         for node in merged {
             match node.value {
                 Value::Map(others) => {
                     for (key, value) in others {
-                        if !entries.iter().any(|(own, _)| own.text == key.text) {
+                        if own.insert(key.text.clone()) {
                             entries.push((key, value));
                         }
                     }
                 }
-                Value::List(nodes) => self.merge(entries, nodes),
+                Value::List(nodes) => self.merge(entries, own, nodes),
                 Value::Scalar { .. } => {
                     self.complaints.push(Complaint::new(node.place, "`<<` takes a map, or a list of maps"));
                 }
@@ -260,14 +306,13 @@ impl Reader<'_> {
                 }
                 Some(key) if key.text == "<<" => merged.push(node),
                 Some(key) => {
-                    let twice = entries.iter().find(|(first, _)| first.text == key.text).map(|(first, _)| first.place);
-                    if let Some(first) = twice {
+                    if let Some(first) = entries.find(&key.text) {
                         self.complaints.push(Complaint {
                             also: Some(("the first is", first)),
                             ..Complaint::new(key.place, format!("`{}` stands twice in this map", key.text))
                         });
                     } else {
-                        entries.push((key, node));
+                        entries.push(key, node);
                     }
                 }
             },

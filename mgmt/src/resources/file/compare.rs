@@ -108,7 +108,7 @@ impl Look<'_> {
             return Ok(true);
         }
         let there = self.seen.digest(self.fs, path, old, self.stop)?;
-        Ok(there != input.digest(self.fs, self.seen, self.stop)?)
+        Ok(!input.has_sha256(&there, self.fs, self.seen, self.stop)?)
     }
 
     fn content_change(&self, path: &Path, old: Option<&Stat>, input: &Input, detail: bool) -> Change {

@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
-use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Secret};
+use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret};
 use crate::resources::file::base64;
 
 /// What a file is to hold: text or any bytes. It is never copied, only shared.
@@ -23,7 +23,7 @@ enum Form {
     Whole(Arc<Whole>),
     /// What was received in an earlier run; the value itself was not kept.
     Known {
-        digest: Digest,
+        digest: Salted,
         secret: bool,
     },
 }
@@ -32,6 +32,13 @@ struct Whole {
     bytes: Vec<u8>,
     secret: bool,
     digest: OnceLock<Digest>,
+}
+
+impl Whole {
+    /// Computed once.
+    fn sha256(&self) -> Digest {
+        *self.digest.get_or_init(|| <sha2::Sha256 as sha2::Digest>::digest(&self.bytes).into())
+    }
 }
 
 impl Drop for Whole {
@@ -63,13 +70,11 @@ impl Content {
         }
     }
 
-    /// The SHA-256 of the bytes; computed once.
-    pub(super) fn sha256(&self) -> Digest {
+    /// Whether this is the SHA-256 of the bytes.
+    pub(super) fn has_sha256(&self, there: &Digest) -> bool {
         match &self.0 {
-            Form::Whole(whole) => {
-                *whole.digest.get_or_init(|| <sha2::Sha256 as sha2::Digest>::digest(&whole.bytes).into())
-            }
-            Form::Known { digest, .. } => *digest,
+            Form::Whole(whole) => whole.sha256() == *there,
+            Form::Known { digest, .. } => digest.is_of(there),
         }
     }
 }
@@ -85,7 +90,10 @@ impl PartialEq for Content {
     fn eq(&self, other: &Content) -> bool {
         let same = match (&self.0, &other.0) {
             (Form::Whole(a), Form::Whole(b)) => Arc::ptr_eq(a, b) || a.bytes == b.bytes,
-            _ => self.sha256() == other.sha256(),
+            (Form::Known { digest: a, .. }, Form::Known { digest: b, .. }) => a == b,
+            (Form::Known { digest, .. }, Form::Whole(whole)) | (Form::Whole(whole), Form::Known { digest, .. }) => {
+                digest.is_of(&whole.sha256())
+            }
         };
         same && self.is_secret() == other.is_secret()
     }
@@ -99,10 +107,13 @@ macro_rules! accepts {
             }
 
             fn digest(&self) -> Option<Digest> {
-                Some(self.sha256())
+                match &self.0 {
+                    Form::Whole(whole) => Some(whole.sha256()),
+                    Form::Known { .. } => None,
+                }
             }
 
-            fn from_digest(digest: Digest) -> Option<Content> {
+            fn from_digest(digest: Salted) -> Option<Content> {
                 Some(Content(Form::Known { digest, secret: $secret }))
             }
         }
@@ -131,7 +142,7 @@ impl fmt::Debug for Content {
         const BYTES_MAX: usize = 60;
         match &self.0 {
             _ if self.is_secret() => f.write_str(SECRET_PLACEHOLDER),
-            Form::Known { digest, .. } => write!(f, "sha256 {}", hex(digest)),
+            Form::Known { .. } => f.write_str("(as received before)"),
             Form::Whole(whole) => match std::str::from_utf8(&whole.bytes) {
                 Ok(text) if text.len() <= BYTES_MAX => write!(f, "{text:?}"),
                 _ => write!(f, "({} bytes)", whole.bytes.len()),
@@ -155,7 +166,7 @@ impl Serialize for Content {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let bytes = match &self.0 {
             _ if self.is_secret() => return serializer.serialize_str(SECRET_PLACEHOLDER),
-            Form::Known { digest, .. } => return serializer.collect_str(&format_args!("(sha256 {})", hex(digest))),
+            Form::Known { .. } => return serializer.serialize_str("(as received before)"),
             Form::Whole(whole) => &whole.bytes,
         };
         match std::str::from_utf8(bytes) {
@@ -222,8 +233,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::resource::Salt;
 
     const CANARY: &str = "canary-3f9a";
+
+    /// What is left of a content after a restart.
+    fn recall<V>(content: &Content) -> Content
+    where
+        Content: Accepts<V>,
+    {
+        let digest = <Content as Accepts<V>>::digest(content).unwrap();
+        <Content as Accepts<V>>::from_digest(Salted::new(Salt([7; 32]), digest)).unwrap()
+    }
 
     fn round(content: &Content) -> Content {
         serde_json::from_value(serde_json::to_value(content).unwrap()).unwrap()
@@ -254,7 +275,7 @@ mod tests {
     #[test]
     fn a_secret_is_shown_nowhere_known_whole_or_by_its_digest() {
         let whole = Content::accept(Secret::new(CANARY.to_owned()));
-        let known = <Content as Accepts<Secret<String>>>::from_digest(whole.sha256()).unwrap();
+        let known = recall::<Secret<String>>(&whole);
         for content in [whole, known] {
             assert!(content.is_secret());
             assert_eq!(format!("{content:?}"), SECRET_PLACEHOLDER);
@@ -265,8 +286,7 @@ mod tests {
     #[test]
     fn the_digest_recalls_an_equal_content_without_its_bytes() {
         let content = Content::accept(CANARY);
-        let digest = <Content as Accepts<&str>>::digest(&content).unwrap();
-        let known = <Content as Accepts<String>>::from_digest(digest).unwrap();
+        let known = recall::<String>(&content);
         assert_eq!(known, content);
         assert_eq!(known.bytes(), None);
         assert_ne!(known, Content::accept("other"));

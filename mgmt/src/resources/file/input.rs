@@ -73,13 +73,13 @@ impl Input {
         matches!(self, Input::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())
     }
 
-    /// Its SHA-256.
-    pub(super) fn digest(&self, fs: &ReadFs, seen: &Seen, stop: &Stop) -> Result<Digest> {
+    /// Whether this is its SHA-256.
+    pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Seen, stop: &Stop) -> Result<bool> {
         match self {
-            Input::Given(content) => Ok(content.sha256()),
+            Input::Given(content) => Ok(content.has_sha256(there)),
             Input::Files(files) => match &files[..] {
-                [(path, stat)] => seen.digest(fs, path, stat, stop),
-                files => seen.joined(fs, files, stop),
+                [(path, stat)] => Ok(seen.digest(fs, path, stat, stop)? == *there),
+                files => Ok(seen.joined(fs, files, stop)? == *there),
             },
         }
     }

@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument as _;
 
 use crate::resource::{Error, Result};
 use crate::resources::http::site::Site;
@@ -90,10 +91,11 @@ impl Listener {
     /// Answers whoever connects. `ended` is notified when that has come to an end.
     pub(super) fn start(socket: TcpListener, site: Arc<Site>, ended: Arc<Notify>) -> io::Result<Listener> {
         let address = socket.local_addr()?;
-        let task = tokio::spawn(async move {
+        let serving = async move {
             let _ended = Ended(ended);
             accept(socket, site).await;
-        });
+        };
+        let task = tokio::spawn(serving.in_current_span());
         Ok(Listener { address, task })
     }
 
@@ -133,10 +135,11 @@ async fn accept(socket: TcpListener, site: Arc<Site>) {
         match socket.accept().await {
             Ok((stream, _)) => {
                 let site = Arc::clone(&site);
-                connections.spawn(async move {
+                let connection = async move {
                     serve(stream, site).await;
                     drop(place);
-                });
+                };
+                connections.spawn(connection.in_current_span());
             }
             Err(error) => {
                 // The client has gone, or we have no descriptor left: either passes.

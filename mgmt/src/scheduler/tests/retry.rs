@@ -167,12 +167,100 @@ fn the_watch_has_tries_of_its_own() {
     let mut bed = Bed::with_events();
     bed.configure(0, NodeConfig { watched: true, ..retrying(Some(1), 10) });
     bed.swap(&[0], &[], &[]);
-    assert_eq!(bed.feed(Input::WatchFailed(Node(0))), ["event: failed 0 watch, again in 10ms"]);
+    assert_eq!(watch_fails(&mut bed), ["event: failed 0 watch, again in 10ms"]);
     assert_eq!(bed.pass(ms(10)), ["watch 0"]);
     assert_eq!(bed.ready(0), ["check 0"]);
     assert_eq!(bed.checked(0, CheckOutcome::Failed), ["event: failed 0, again in 10ms"], "its first");
-    assert_eq!(bed.feed(Input::WatchFailed(Node(0))), ["event: failed 0 watch, again in 10ms"], "refilled by ready");
-    bed.pass(ms(10));
-    assert_eq!(bed.feed(Input::WatchFailed(Node(0))), ["event: failed 0 watch for good"]);
+    assert_eq!(watch_fails(&mut bed), ["event: failed 0 watch for good"]);
     assert_eq!(bed.state(0), State::Failed);
+}
+
+/// What is said of it when the watch fails.
+fn watch_fails(bed: &mut Bed) -> Vec<String> {
+    let mut told = bed.feed(Input::WatchFailed(Node(0)));
+    told.retain(|event| event.starts_with("event: failed"));
+    told
+}
+
+/// One node, in sync; its watch fails, is begun again after `delay` ms, and listens for `listens`. Then it fails again.
+fn fails_after(retry: NodeConfig, delay: u64, listens: std::time::Duration) -> Vec<String> {
+    let mut bed = Bed::with_events();
+    bed.configure(0, NodeConfig { watched: true, ..retry });
+    bed.swap(&[0], &[], &[]);
+    bed.ready(0);
+    bed.in_sync(0);
+    watch_fails(&mut bed);
+    assert_eq!(bed.pass(ms(delay)), ["watch 0"]);
+    bed.ready(0);
+    bed.in_sync(0);
+    bed.pass(listens);
+    watch_fails(&mut bed)
+}
+
+#[test]
+fn a_watch_that_is_ready_has_not_succeeded_yet() {
+    let just_not = WATCH_WELL - ms(1);
+    assert_eq!(fails_after(retrying(Some(1), 10), 10, ms(0)), ["event: failed 0 watch for good"]);
+    assert_eq!(fails_after(retrying(Some(1), 10), 10, just_not), ["event: failed 0 watch for good"]);
+}
+
+#[test]
+fn a_watch_that_has_listened_long_enough_has_its_tries_again() {
+    assert_eq!(fails_after(retrying(Some(1), 10), 10, WATCH_WELL), ["event: failed 0 watch, again in 10ms"]);
+}
+
+#[test]
+fn long_enough_is_never_less_than_the_pause_before() {
+    let pause = 60_000;
+    let again = ["event: failed 0 watch, again in 60s"];
+    assert_eq!(fails_after(retrying(Some(1), pause), pause, ms(pause - 1)), ["event: failed 0 watch for good"]);
+    assert_eq!(fails_after(retrying(Some(1), pause), pause, ms(pause)), again);
+}
+
+#[test]
+fn the_pauses_of_a_watch_that_always_dies_at_once_grow() {
+    let mut bed = Bed::with_events();
+    let backoff = Backoff::Exponential { max: ms(350), jitter: false };
+    bed.configure(0, NodeConfig { watched: true, backoff, ..retrying(None, 100) });
+    bed.swap(&[0], &[], &[]);
+    for delay in [100, 200, 350, 350] {
+        bed.ready(0);
+        assert_eq!(watch_fails(&mut bed), [format!("event: failed 0 watch, again in {delay}ms")]);
+        bed.checked(0, CheckOutcome::Cancelled);
+        assert_eq!(bed.pass(ms(delay)), ["watch 0"]);
+    }
+}
+
+#[test]
+fn how_long_an_earlier_watch_listened_does_not_count_for_one_that_never_did() {
+    let mut bed = Bed::with_events();
+    bed.configure(0, NodeConfig { watched: true, ..retrying(Some(1), 10) });
+    bed.swap(&[0], &[], &[]);
+    watch_fails(&mut bed);
+    bed.pass(ms(10));
+    bed.ready(0);
+    bed.in_sync(0);
+    // Unwatched by one graph, watched by the next.
+    bed.configure(0, retrying(Some(1), 10));
+    bed.swap(&[0], &[], &[]);
+    bed.configure(0, NodeConfig { watched: true, ..retrying(Some(1), 10) });
+    assert_eq!(bed.swap(&[0], &[], &[])[0], "watch 0");
+    bed.pass(WATCH_WELL);
+    assert_eq!(watch_fails(&mut bed), ["event: failed 0 watch for good"]);
+}
+
+#[test]
+fn a_watch_that_says_ready_twice_has_listened_since_the_first_time() {
+    let mut bed = Bed::with_events();
+    bed.configure(0, NodeConfig { watched: true, ..retrying(Some(1), 10) });
+    bed.swap(&[0], &[], &[]);
+    watch_fails(&mut bed);
+    bed.pass(ms(10));
+    bed.ready(0);
+    bed.in_sync(0);
+    bed.pass(WATCH_WELL / 2);
+    bed.ready(0);
+    bed.in_sync(0);
+    bed.pass(WATCH_WELL / 2);
+    assert_eq!(watch_fails(&mut bed), ["event: failed 0 watch, again in 10ms"]);
 }

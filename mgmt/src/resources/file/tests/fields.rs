@@ -3,7 +3,9 @@
 use serde_json::{Map, json};
 
 use super::harness::{Bench, problem};
-use crate::resource::{Accepts, Converge, Declare, FieldReader, Kind, NodeRef, Resource, Secret, Sent, Uid};
+use crate::resource::{
+    Accepts, Converge, Declare, FieldReader, Kind, NodeRef, Resource, Salt, Salted, Secret, Sent, Uid,
+};
 use crate::resources::file::{Content, File, FileBuilder, FileState};
 
 fn path_of(file: FileBuilder) -> Vec<Uid> {
@@ -221,7 +223,7 @@ fn an_output_is_wired_to_a_content_and_can_be_recalled_by_its_digest() {
     let mut file = two.clone();
     assert!(file.receive(*field, received.value));
     assert_eq!(file.content, Some(Content::accept("/one\n")));
-    assert!(file.receive(*field, wire.recall(digest).unwrap()));
+    assert!(file.receive(*field, wire.recall(Salted::new(Salt([5; 32]), digest)).unwrap()));
     assert_eq!(file.content, Some(Content::accept("/one\n")), "equal, by the digest alone");
 }
 

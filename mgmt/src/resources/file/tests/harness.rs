@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use crate::id::ResourceId;
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Declare, Drift, Error, Memory, Operation, Resource, Result, Sent, Services,
-    Slots, WatchCx,
+    ApplyCx, Change, CheckCx, Converge, Declare, Drift, Error, Memory, Operation, Resource, Result, Salt, Sent,
+    Services, Slots, WatchCx,
 };
 use crate::resources::file::{File, FileBuilder, FileDrift};
 use crate::sys::fs::{Faults, WriteFs};
@@ -45,6 +45,7 @@ impl Bench {
         let services = Arc::new(Services {
             fs: WriteFs::with_faults(Arc::clone(&faults)),
             memory: Arc::new(NoMemory),
+            salt: Salt::default(),
             prefix: dir.path().join("prefix"),
             local: Slots::default(),
             shared: Slots::default(),

@@ -1,0 +1,109 @@
+//! The form of log lines: whose work they come from is said in each, be it for people or as JSON.
+
+use std::fmt;
+
+use serde_json::{Map, Value as Json};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::fmt::format::{DefaultFields, Writer};
+use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
+use tracing_subscriber::registry::LookupSpan;
+
+/// How a line is written. It wants the fields of spans as JSON (`JsonFields`).
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Form {
+    /// For people: level, resource unless the message names it, message, other fields.
+    Text {
+        /// Begins with the time.
+        time: bool,
+    },
+    /// One object a line: `timestamp`, `level`, `target`, `fields`, and those of the spans (for a resource: `kind`, `name`, `event`).
+    Json,
+}
+
+impl<S, N> FormatEvent<S, N> for Form
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        let whose = whose(cx);
+        match self {
+            Form::Text { time } => text(*time, &whose, &mut out, event),
+            Form::Json => json(&whose, cx, &mut out, event),
+        }
+    }
+}
+
+/// What the spans around a line say, the inner ones last.
+fn whose<S, N>(cx: &FmtContext<'_, S, N>) -> Map<String, Json>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let mut whose = Map::new();
+    for span in cx.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        let extensions = span.extensions();
+        let fields = extensions.get::<FormattedFields<N>>().and_then(|fields| serde_json::from_str(fields).ok());
+        if let Some(Json::Object(fields)) = fields {
+            whose.extend(fields);
+        }
+    }
+    whose
+}
+
+fn text(time: bool, whose: &Map<String, Json>, out: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    let ansi = out.has_ansi_escapes();
+    if time {
+        SystemTime.format_time(out)?;
+        out.write_char(' ')?;
+    }
+    let level = event.metadata().level();
+    let colour = match *level {
+        Level::ERROR => 31,
+        Level::WARN => 33,
+        Level::INFO => 32,
+        Level::DEBUG => 34,
+        Level::TRACE => 35,
+    };
+    if ansi {
+        write!(out, "\x1b[{colour}m{level:>5}\x1b[0m ")?
+    } else {
+        write!(out, "{level:>5} ")?
+    }
+    if let (Some(Json::String(kind)), Some(Json::String(name))) = (whose.get("kind"), whose.get("name")) {
+        let (id, mut said) = (format!("{kind}[{name}]"), String::new());
+        DefaultFields::new().format_fields(Writer::new(&mut said), event)?;
+        if !said.contains(&id) {
+            write!(out, "{id}: ")?;
+        }
+    }
+    DefaultFields::new().format_fields(out.by_ref(), event)?;
+    writeln!(out)
+}
+
+fn json<S, N>(
+    whose: &Map<String, Json>,
+    cx: &FmtContext<'_, S, N>,
+    out: &mut Writer<'_>,
+    event: &Event<'_>,
+) -> fmt::Result
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    let (mut time, mut fields) = (String::new(), String::new());
+    SystemTime.format_time(&mut Writer::new(&mut time))?;
+    cx.format_fields(Writer::new(&mut fields), event)?;
+    let metadata = event.metadata();
+    let of = |text: &str| Json::from(text).to_string();
+    let (level, target) = (of(metadata.level().as_str()), of(metadata.target()));
+    write!(out, "{{\"timestamp\":{},\"level\":{level},\"target\":{target},\"fields\":{fields}", of(&time))?;
+    for (key, value) in whose {
+        // What every line has is not replaced by what somebody's span has.
+        if !matches!(key.as_str(), "timestamp" | "level" | "target" | "fields") {
+            write!(out, ",{}:{value}", of(key))?;
+        }
+    }
+    writeln!(out, "}}")
+}

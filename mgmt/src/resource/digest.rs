@@ -1,0 +1,102 @@
+//! Digests: whether a value is the one of before, without keeping it.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of a value.
+pub type Digest = [u8; 32];
+
+/// The digest of a value, without a salt: not for what is written down and may be secret.
+pub fn digest_of<T: Hash>(value: &T) -> Digest {
+    feed(Sha256::new(), value)
+}
+
+fn feed<T: Hash>(hasher: Sha256, value: &T) -> Digest {
+    struct Feed(Sha256);
+    impl Hasher for Feed {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+        fn finish(&self) -> u64 {
+            0
+        }
+    }
+    let mut feed = Feed(hasher);
+    value.hash(&mut feed);
+    feed.0.finalize().into()
+}
+
+/// A random number that is mixed into digests, so that nobody can look them up in a table, nor see that two hosts have the same value. Each journal has
+/// its own.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Salt(pub [u8; 32]);
+
+impl Salt {
+    /// The digest of a value, salted.
+    pub fn digest_of<T: Hash>(&self, value: &T) -> Digest {
+        feed(Sha256::new_with_prefix(self.0), value)
+    }
+}
+
+impl fmt::Debug for Salt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Salt(…)")
+    }
+}
+
+/// A digest under a salt: what is there can be compared with it, and it does not say what it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Salted {
+    salt: Salt,
+    digest: Digest,
+}
+
+impl Salted {
+    /// That digest under that salt.
+    pub fn new(salt: Salt, digest: Digest) -> Salted {
+        Salted { salt, digest: salt.digest_of(&digest) }
+    }
+
+    /// One that was written down, see [`digest`](Salted::digest).
+    pub fn known(salt: Salt, digest: Digest) -> Salted {
+        Salted { salt, digest }
+    }
+
+    /// It was made of this digest.
+    pub fn is_of(&self, digest: &Digest) -> bool {
+        *self == Salted::new(self.salt, *digest)
+    }
+
+    /// What can be written down.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_salt_makes_another_digest_and_the_same_one_the_same() {
+        let (one, other) = (Salt([1; 32]), Salt([2; 32]));
+        assert_eq!(one.digest_of(&"1234"), one.digest_of(&"1234".to_owned()));
+        assert_ne!(one.digest_of(&"1234"), one.digest_of(&"1235"));
+        assert_ne!(one.digest_of(&"1234"), other.digest_of(&"1234"));
+        assert_ne!(one.digest_of(&"1234"), digest_of(&"1234"));
+    }
+
+    #[test]
+    fn what_is_salted_knows_what_it_is_of_and_does_not_hold_it() {
+        let (salt, digest) = (Salt([1; 32]), digest_of(&"1234"));
+        let salted = Salted::new(salt, digest);
+        assert!(salted.is_of(&digest));
+        assert!(!salted.is_of(&digest_of(&"1235")));
+        assert_ne!(salted.digest(), digest);
+        assert!(Salted::known(salt, salted.digest()).is_of(&digest));
+        assert!(!Salted::known(Salt([2; 32]), salted.digest()).is_of(&digest));
+        assert_eq!(format!("{salt:?}"), "Salt(…)");
+    }
+}

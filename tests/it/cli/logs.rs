@@ -1,0 +1,57 @@
+//! Log lines know whose they are, from wherever in a kind they come.
+
+use serde_json::Value as Json;
+
+use crate::kit::program::act;
+
+fn run(args: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    act("talks", dir.path()).args(args).run().code(0).err
+}
+
+/// Everything that was said of that resource: event and message.
+fn said(lines: &[Json], name: &str) -> Vec<(String, String)> {
+    let of = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    let own = lines.iter().filter(|line| line["kind"] == "talks" && line["name"] == name);
+    own.map(|line| (of(&line["event"]), of(&line["fields"]["message"]))).collect()
+}
+
+#[test]
+fn each_line_names_kind_name_and_event() {
+    let err = run("run -t 0 --log json");
+    let lines: Vec<Json> =
+        err.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let both = [
+        ("watch", "at once in watch"),
+        ("watch", "later in watch"),
+        ("check", "at once in check"),
+        ("check", "later in check"),
+        ("check", "elsewhere in check"),
+    ];
+    // The last of each is what the engine itself says of it.
+    let first = [("apply", "in apply"), ("apply", "elsewhere in apply"), ("applied", "repaired")];
+    let second = [("refresh", "in refresh"), ("refreshed", "refreshed in")];
+    for (name, own) in [("fir\"st", &first[..]), ("second", &second)] {
+        let said = said(&lines, name);
+        for (event, message) in both.iter().chain(own) {
+            let found = said.iter().any(|(of, text)| of == event && text.contains(message));
+            assert!(found, "{name}: {event}: {message}\n{err}");
+        }
+    }
+    // A field of the line itself is the line's.
+    let own = lines.iter().find(|line| line["fields"]["message"] == "in apply").unwrap();
+    assert_eq!((&own["kind"], &own["fields"]["kind"]), (&Json::from("talks"), &Json::from("mine")));
+    let all = lines.iter().filter(|line| line["timestamp"].is_string() && line["level"].is_string());
+    assert_eq!(all.count(), lines.len());
+    let alone =
+        lines.iter().find(|line| line["fields"]["message"].as_str().unwrap_or_default().starts_with("converged"));
+    assert!(alone.unwrap().get("kind").is_none(), "{err}");
+}
+
+#[test]
+fn lines_for_people_name_the_resource_once() {
+    let err = run("run -t 0");
+    assert!(err.contains("INFO talks[fir\"st]: in apply kind=\"mine\""), "{err}");
+    let repaired = err.lines().find(|line| line.contains("talks[fir\"st]: repaired")).unwrap();
+    assert_eq!(repaired.matches("talks[fir\"st]").count(), 1, "{repaired}");
+}
