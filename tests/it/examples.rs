@@ -128,7 +128,7 @@ fn hello_says_what_the_readme_says() {
     let fresh = !Path::new("/tmp/hello").exists();
     let dir = tempfile::tempdir().unwrap();
     let check = run("hello", dir.path(), "check").code(0);
-    assert_eq!(check.out, "hello: 2 resources, 1 edges: no problems\n");
+    assert_eq!(check.out, "hello: 2 resources, 1 edge: no problems\n");
     if fresh {
         let plan = run("hello", dir.path(), "plan").code(2).out;
         assert!(readme.contains(&format!("$ cargo run --example hello -- plan\n{plan}")), "{plan}");
