@@ -20,7 +20,7 @@ fn main() -> mgmt::ExitCode {
     let facts = Signal::facts(Duration::from_secs(5));
     let app = mgmt::App::new("webserver").about("A small site that keeps itself.");
     let greeting = format!("serving http://{address}/ (^C ends it)");
-    app.greeting(greeting).main(mgmt::native(move |g, cx| site(g, &cx.read(&facts), cx.prefix(), &address)))
+    app.greeting(greeting).main(mgmt::native(move |g, cx| site(g, &cx.read(&facts)?, cx.prefix(), &address)))
 }
 
 fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()> {

@@ -15,6 +15,7 @@ mod watcher;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+pub use crate::sys::facts::FactError;
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::gapi::{Fixed, Gapi, GapiData, GapiError, fixed};
-use crate::graph::{GraphConfig, Index, Problems, validate};
+use crate::graph::{GraphConfig, Index, Problems};
 use crate::journal::{Journal, JournalError};
 use crate::resource::{Services, Slots};
 use crate::runtime::core::Core;
@@ -15,6 +15,7 @@ use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::measure::Measures;
+use crate::runtime::places::validate_here;
 use crate::runtime::running::Running;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
@@ -227,7 +228,7 @@ impl<G: Gapi> Builder<G> {
             no_watch: self.options.no_watch,
         };
         let config = first_graph(&mut self.gapi, data).await?;
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         let journal = match &self.options.prefix {
             Some(prefix) => Journal::open(prefix)?,
             None => Journal::volatile()?,
@@ -420,7 +421,7 @@ impl Engine {
     /// The graph is wrong: the old one goes on. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let config = if self.shared.noop { config.all_noop() } else { config };
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         self.ask(|reply| Request::Swap { config: Box::new(config), index: Box::new(index), reply }).await
     }
 

@@ -18,6 +18,7 @@ use crate::runtime::core::Core;
 use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble, has_runtime};
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
+use crate::runtime::places::validate_here;
 use crate::runtime::values::Resolved;
 use crate::sys::task::caught_async;
 
@@ -106,7 +107,7 @@ async fn look(
 
 impl Planner {
     fn new(config: GraphConfig, options: &Settings, prefix: &Path, journal: Journal) -> Result<Planner, EngineError> {
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         let count = config.vertices.len();
         let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify)).collect();
         edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));

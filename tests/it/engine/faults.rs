@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use mgmt::Engine;
 use mgmt::prelude::*;
 use mgmt::runtime::EventKind;
 
@@ -56,6 +57,45 @@ async fn somebody_who_writes_a_file_every_5_ms_is_told_and_neither_starves_other
     assert!(writer.join().unwrap() > 100, "a fight worth the name");
     run.converged().await;
     assert_eq!(fs::read_to_string(&mine).unwrap(), "ours\n");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn one_place_by_two_paths_through_a_symlink_has_one_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    let graph = |names: &[&str]| {
+        let mut g = Graph::new("twice");
+        for name in names {
+            g.add(File::new(at(name)).content("x").follow_symlinks(true));
+        }
+        g.finish().unwrap()
+    };
+    let said = |error: mgmt::runtime::EngineError| error.to_string();
+    // Also where neither says what it really is, and where the directory is yet to come.
+    std::os::unix::fs::symlink("link", at("chain")).unwrap();
+    for [one, other] in [["link/a", "real/a"], ["chain/a", "link/a"], ["link/new/a", "real/new/a"]] {
+        let refused = said(Engine::builder().graph(graph(&[one, other, "real/b"])).start().await.err().unwrap());
+        let real = at(&other.replace("link", "real"));
+        assert!(refused.contains(&format!("both own the path {real}, one of them through a symlink")), "{refused}");
+        for name in [one, other] {
+            assert!(refused.contains(&format!("file[{}]", at(name))), "{refused}");
+        }
+        assert_eq!(refused.matches("faults.rs:").count(), 2, "both lines: {refused}");
+        assert_eq!(refused.matches("both own").count(), 1, "{refused}");
+        let refused = said(Engine::builder().graph(graph(&[one, other])).plan().await.err().unwrap());
+        assert!(refused.contains(&real), "{refused}");
+    }
+    assert!(!dir.path().join("real/b").exists(), "nothing ran");
+    // Two names of one file are two places; and so are two files by way of one link.
+    fs::write(at("real/one"), "x").unwrap();
+    fs::hard_link(at("real/one"), at("real/other")).unwrap();
+    let mut run = Run::start(Engine::builder().graph(graph(&["real/one", "real/other", "link/a", "link/b"]))).await;
+    run.converged().await;
+    let refused = said(run.engine.swap(graph(&["link/a", "chain/a"])).await.unwrap_err());
+    assert!(refused.contains("both own"), "{refused}");
     run.stop().await;
 }
 
