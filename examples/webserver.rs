@@ -26,7 +26,7 @@ fn main() -> mgmt::ExitCode {
 fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()> {
     let path = |name: &str| prefix.join("site").join(name).display().to_string();
 
-    let base = g.add(File::new(path("")).mode(0o755));
+    let base = g.add(File::new(path("")).mode(0o755).force(true));
     let public = g.add(File::new(path("public/")).force(true).after(&base));
     let admin = g.add(File::new(path("public/admin/")).force(true).after(&public));
     let private = g.add(File::new(path("private/")).mode(0o700).force(true).after(&base));

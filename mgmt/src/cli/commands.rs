@@ -47,7 +47,7 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
             Command::Plan { json } => plan(app, &options.run, gapi, json).await,
             Command::Check => check(app, &options.run, gapi).await,
             Command::Graph { format, svg } => graph(app, &options.run, gapi, format, svg.as_deref()).await,
-            Command::Schema => papers::schema(app),
+            Command::Schema => papers::schema(app, config(app, &options.run, gapi).await),
             Command::Completion { shell } => papers::completion(app.command(), shell),
             Command::Man => papers::man(app.command()),
         }
@@ -74,6 +74,7 @@ pub(crate) fn fail(error: &CommandError) -> ExitCode {
 pub(crate) fn builder<G: Gapi>(app: &App, options: &RunOptions, prefix: &Path, gapi: G) -> Builder<Adjusted<G>> {
     let mut builder = Engine::builder().gapi(Adjusted::new(gapi, options)).prefix(prefix);
     builder = builder
+        .name(&app.name)
         .measure(options.metrics.is_some())
         .noop(options.noop)
         .no_watch(options.no_watch)

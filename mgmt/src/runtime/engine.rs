@@ -71,6 +71,7 @@ pub struct Builder<G = Fixed> {
 /// Settings of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
     pub(crate) hostname: String,
     pub(crate) noop: bool,
@@ -92,6 +93,12 @@ impl<G: Gapi> Builder<G> {
     /// One graph that never changes by itself.
     pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
         self.gapi(fixed(config))
+    }
+
+    /// What a graph is called that has no name of its own. Default: `graph`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
     }
 
     /// Its working directory: the journal and the resources' own files are there. Only one engine can use it at a time. Without one, nothing is
@@ -214,6 +221,7 @@ impl<G: Gapi> Builder<G> {
     /// All that can go wrong with a start.
     async fn begin(&mut self, prefix: &Prefix) -> Result<(GraphConfig, Index, Journal), EngineError> {
         let data = GapiData {
+            name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.path.clone(),
             noop: self.options.noop,
@@ -343,6 +351,7 @@ impl Engine {
     pub fn builder() -> Builder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Settings {
+            name: String::new(),
             prefix: None,
             hostname: facts::hostname(),
             noop: false,

@@ -55,6 +55,7 @@ impl<G: Gapi> Builder<G> {
     async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         has_runtime()?;
         let data = GapiData {
+            name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.to_owned(),
             noop: self.options.noop,

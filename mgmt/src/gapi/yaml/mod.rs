@@ -17,6 +17,8 @@ mod typed;
 
 pub use read::{YamlGraph, YamlOptions, read_yaml};
 pub use schema::yaml_schema;
+#[cfg(feature = "cli")]
+pub(crate) use schema::yaml_schema_with;
 pub(crate) use source::accept;
 pub use source::{Yaml, yaml};
 pub(crate) use tree::BYTES_MAX;
