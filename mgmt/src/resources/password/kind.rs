@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret, Watch, WatchCx};
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
-use crate::sys::fs::{Attributes, WriteOptions};
+use crate::sys::fs::{Attributes, FsError, WriteOptions};
 use crate::sys::rng;
 use crate::sys::task::blocking;
 use mgmt_macros::Resource;
@@ -202,18 +202,18 @@ impl Password {
         written.await.map(drop).context("the saved password")
     }
 
-    /// The text that an earlier run saved.
+    /// The text that an earlier run saved. What can be no password is an empty one, which is none either.
     async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
         let path = file(cx);
         // Of four bytes at most is a character of UTF-8.
         let read = cx.look(move |fs| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
         match read {
             Ok(bytes) => {
-                let text = String::from_utf8(bytes).map_err(|_| Error::new("the saved password is not UTF-8"))?;
-                let text = Secret::new(text);
+                let text = Secret::new(String::from_utf8(bytes).unwrap_or_default());
                 Ok(Some(text.map(|text| text.strip_suffix('\n').unwrap_or(text).to_owned())))
             }
             Err(error) if error.is_missing() => Ok(None),
+            Err(FsError::TooLarge { .. }) => Ok(Some(Secret::default())),
             Err(error) => Err(error).context("the saved password"),
         }
     }
