@@ -17,7 +17,7 @@ use crate::runtime::{Builder, Engine, EngineError};
 /// Exit code of a plan with something to do.
 const PENDING: u8 = 2;
 
-/// Exit code of a plan that was given up.
+/// Exit code of a plan, a check, a picture that was given up.
 const INTERRUPTED: u8 = 130;
 /// So long is waited for what was given up.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -115,13 +115,26 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
     })
 }
 
-async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
+/// The graph, or the exit code of a command that was interrupted.
+async fn config(
+    app: &App,
+    options: &RunOptions,
+    gapi: impl Gapi,
+) -> Result<Result<GraphConfig, ExitCode>, CommandError> {
     let prefix = prefix::choose(options, &app.name, true)?;
-    Ok(builder(app, options, &prefix.path, gapi).check().await?)
+    // A program that prints graphs is in a process group of its own, too.
+    let mut ladder = Ladder::new()?;
+    tokio::select! {
+        config = builder(app, options, &prefix.path, gapi).check() => Ok(Ok(config?)),
+        _ = ladder.first() => Ok(Err(ExitCode::from(INTERRUPTED))),
+    }
 }
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
-    let config = config(app, options, gapi).await?;
+    let config = match config(app, options, gapi).await? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
     print(&format!("{}: {resources}, {edges}: no problems\n", config.name))?;
@@ -135,7 +148,10 @@ async fn graph(
     format: GraphFormat,
     file: Option<&Path>,
 ) -> Result<ExitCode, CommandError> {
-    let config = config(app, options, gapi).await?;
+    let config = match config(app, options, gapi).await? {
+        Ok(config) => config,
+        Err(code) => return Ok(code),
+    };
     if let Some(file) = file {
         let picture = svg::draw(&config).map_err(CommandError::Other)?;
         std::fs::write(file, picture)

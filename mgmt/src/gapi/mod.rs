@@ -25,5 +25,7 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
+#[cfg(all(feature = "yaml", feature = "cli"))]
+pub(crate) use yaml::read_graph_file;
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};

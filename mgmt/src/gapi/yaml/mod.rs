@@ -17,6 +17,6 @@ mod typed;
 
 pub use read::{YamlGraph, YamlOptions, read_yaml};
 pub use schema::yaml_schema;
-pub(crate) use source::accept;
 pub use source::{Yaml, yaml};
+pub(crate) use source::{accept, bytes as read_graph_file};
 pub(crate) use tree::BYTES_MAX;
