@@ -1,4 +1,4 @@
-//! The engine inside somebody else's tokio program: start it, ask it, listen to it, change its graph, stop it.
+//! The engine inside somebody else's tokio program: start it, ask it, listen to it, change its graph, stop it. Two of them run here.
 
 use std::path::Path;
 
@@ -8,46 +8,52 @@ use mgmt::runtime::EventKind;
 
 fn site(dir: &Path, greeting: &str) -> Result<GraphConfig> {
     let mut g = Graph::new("site");
-    let base = g.add(File::new(format!("{}/site/", dir.display())));
-    g.add(File::new(format!("{}/site/motd", dir.display())).content(greeting).after(&base));
+    let base = g.add(File::new(format!("{}/", dir.display())));
+    g.add(File::new(format!("{}/motd", dir.display())).content(greeting).after(&base));
     Ok(g.finish()?)
+}
+
+/// Engines share nothing: each has a graph, a directory for its state, and events of its own.
+async fn start(dir: &Path, site_dir: &str, greeting: &str) -> Result<Engine> {
+    let graph = site(&dir.join(site_dir), greeting)?;
+    Ok(Engine::builder().graph(graph).prefix(dir.join(format!("{site_dir}-state"))).start().await?)
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let dir = std::env::temp_dir().join(format!("mgmt-embed-{}", std::process::id()));
     std::fs::create_dir(&dir)?;
-    let motd = dir.join("site/motd");
+    let motd = |site: &str| std::fs::read_to_string(dir.join(site).join("motd"));
 
-    let engine = Engine::builder().graph(site(&dir, "hello\n")?).prefix(dir.join("state")).start().await?;
-    engine.converged().await?;
-    println!("converged: motd says {:?}", std::fs::read_to_string(&motd)?);
+    let (inner, outer) = tokio::try_join!(start(&dir, "inner", "hello\n"), start(&dir, "outer", "keep out\n"))?;
+    tokio::try_join!(inner.converged(), outer.converged())?;
+    println!("converged: {:?} and {:?}", motd("inner")?, motd("outer")?);
 
     // Somebody breaks it. The engine sees that by itself, and tells what it does.
-    let mut events = engine.events();
-    std::fs::write(&motd, "broken\n")?;
+    let mut events = inner.events();
+    std::fs::write(dir.join("inner/motd"), "broken\n")?;
     while let Some(event) = events.next().await {
-        if let EventKind::Applied { changes, .. } = event.kind {
+        if let EventKind::Applied { id, changes, .. } = event.kind {
             let fields: Vec<_> = changes.iter().map(|change| change.field.as_str()).collect();
-            println!("repaired: {}", fields.join(", "));
+            println!("repaired: {} of the {}", fields.join(", "), id.kind);
             break;
         }
     }
 
-    // Another graph: the difference is applied, the rest is left alone.
-    engine.swap(site(&dir, "good evening\n")?).await?;
-    engine.converged().await?;
-    println!("swapped: motd says {:?}", std::fs::read_to_string(&motd)?);
+    // Another graph: the difference is applied, the rest is left alone, and so is the other engine.
+    inner.swap(site(&dir.join("inner"), "good evening\n")?).await?;
+    inner.converged().await?;
+    println!("swapped: {:?} and {:?}", motd("inner")?, motd("outer")?);
 
     // A wrong one is refused, and the one before goes on.
     let mut wrong = Graph::new("wrong");
     wrong.add(Noop::new("twice"));
     wrong.add(Noop::new("twice"));
-    let refused = engine.swap(wrong.finish()?).await.is_err();
-    let status = engine.status().await?;
-    println!("refused: {refused}; still graph {} with {} resources", status.generation, status.resources);
+    let refused = inner.swap(wrong.finish()?).await.is_err();
+    let (inner_status, outer_status) = tokio::try_join!(inner.status(), outer.status())?;
+    println!("refused: {refused}; graphs {} and {} go on", inner_status.generation, outer_status.generation);
 
-    engine.stop().await?;
+    tokio::try_join!(inner.stop(), outer.stop())?;
     std::fs::remove_dir_all(&dir)?;
     Ok(())
 }

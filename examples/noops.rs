@@ -26,7 +26,9 @@ async fn main() -> Result<()> {
     engine.converged().await?;
     let took = start.elapsed();
     let memory = engine.status().await?.memory;
-    println!("{count} nodes converged in {:.3} s, {} bytes a node", took.as_secs_f64(), memory / count.max(1));
+    let each =
+        memory.checked_div(count).map_or_else(|| format!("{memory} bytes"), |each| format!("{each} bytes a node"));
+    println!("{count} nodes converged in {:.3} s, {each}", took.as_secs_f64());
     engine.stop().await?;
     Ok(())
 }

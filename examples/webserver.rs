@@ -20,13 +20,13 @@ fn main() -> mgmt::ExitCode {
     let facts = Signal::facts(Duration::from_secs(5));
     let app = mgmt::App::new("webserver").about("A small site that keeps itself.");
     let greeting = format!("serving http://{address}/ (^C ends it)");
-    app.greeting(greeting).main(mgmt::native(move |g, cx| site(g, &cx.read(&facts), cx.prefix(), &address)))
+    app.greeting(greeting).main(mgmt::native(move |g, cx| site(g, &cx.read(&facts)?, cx.prefix(), &address)))
 }
 
 fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()> {
     let path = |name: &str| prefix.join("site").join(name).display().to_string();
 
-    let base = g.add(File::new(path("")).mode(0o755));
+    let base = g.add(File::new(path("")).mode(0o755).force(true));
     let public = g.add(File::new(path("public/")).force(true).after(&base));
     let admin = g.add(File::new(path("public/admin/")).force(true).after(&public));
     let private = g.add(File::new(path("private/")).mode(0o700).force(true).after(&base));

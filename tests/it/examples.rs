@@ -18,8 +18,8 @@ fn embed_converges_repairs_swaps_and_refuses() {
     let ended = Program::new(&example("embed")).run().code(0);
     assert_eq!(
         ended.out,
-        "converged: motd says \"hello\\n\"\nrepaired: content\nswapped: motd says \"good evening\\n\"\n\
-         refused: true; still graph 2 with 2 resources\n"
+        "converged: \"hello\\n\" and \"keep out\\n\"\nrepaired: content of the file\n\
+         swapped: \"good evening\\n\" and \"keep out\\n\"\nrefused: true; graphs 2 and 1 go on\n"
     );
 }
 
@@ -119,4 +119,50 @@ fn plan_in_ci_passes_for_what_was_reviewed_and_fails_for_anything_else() {
     let other = dir.path().join("other.txt");
     fs::write(&other, read(&reviewed).replace("workers = 4", "workers = 2")).unwrap();
     plan(&other).code(1).said("the plan is not what was reviewed").said("+workers = 4");
+}
+
+#[test]
+fn hello_says_what_the_readme_says() {
+    let readme = read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    // It writes where everybody may: what is there now decides what the plan is.
+    let fresh = !Path::new("/tmp/hello").exists();
+    let dir = tempfile::tempdir().unwrap();
+    let check = run("hello", dir.path(), "check").code(0);
+    assert_eq!(check.out, "hello: 2 resources, 1 edge: no problems\n");
+    if fresh {
+        let plan = run("hello", dir.path(), "plan").code(2).out;
+        assert!(readme.contains(&format!("$ cargo run --example hello -- plan\n{plan}")), "{plan}");
+        assert!(!Path::new("/tmp/hello").exists(), "a plan makes nothing");
+    }
+}
+
+#[test]
+fn noops_counts_seconds_and_bytes() {
+    let noops = |args: &str| Program::new(&example("noops")).args(args).run();
+    let shape = |text: &str| {
+        text.split(|c: char| c.is_ascii_digit() || c == '.').filter(|part| !part.is_empty()).collect::<String>()
+    };
+    assert_eq!(shape(&noops("1").code(0).out), " nodes converged in  s,  bytes a node\n");
+    assert_eq!(shape(&noops("0").code(0).out), " nodes converged in  s,  bytes\n");
+    assert!(noops("").code(0).out.starts_with("1000 nodes converged in "));
+    let many = noops("20000").code(0).out;
+    let bytes: usize = many.split(", ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
+    assert!((1..400).contains(&bytes), "{many}");
+    for wrong in ["many", "-1", "1.5", "99999999999999999999999"] {
+        let ended = noops(wrong).code(1);
+        assert!(ended.err.starts_with("Error: usage: noops [N]: "), "{}", ended.err);
+    }
+}
+
+#[test]
+fn the_schema_of_a_program_knows_its_own_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = run("custom_kind", &dir.path().join("prefix"), "schema").code(0);
+    let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    let line = &schema["properties"]["resources"]["properties"]["line"];
+    assert_eq!(line["description"], "A line in a text file.");
+    let file = schema.pointer("/properties/resources/properties/line/items/properties/file");
+    assert_eq!(file.unwrap()["description"], "The file.", "{line}");
+    assert!(schema["properties"]["resources"]["properties"]["password"].is_object());
+    assert!(!dir.path().join("prefix").exists(), "nothing is made for it");
 }

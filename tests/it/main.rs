@@ -1,11 +1,13 @@
 //! What the whole workspace must keep, seen from outside.
 
+mod aliases;
 mod cli;
 mod crash;
 mod derive;
 mod engine;
 mod examples;
 mod graphs;
+mod journeys;
 mod kit;
 mod laws;
 mod pictures;
@@ -13,3 +15,4 @@ mod programs;
 mod schema;
 mod tidy;
 mod ui;
+mod webserver;

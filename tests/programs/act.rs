@@ -42,6 +42,8 @@ enum Scene {
     Talks,
     /// A password on its way into two files, its hash before and between them.
     Rotate,
+    /// One graph after the other, and how much is open meanwhile.
+    Swaps,
 }
 
 #[derive(Parser)]
@@ -63,6 +65,7 @@ fn main() -> mgmt::ExitCode {
     match scene {
         Scene::Never => app.run(options, mgmt::gapi::channel().1),
         Scene::Late => app.run(options, Late),
+        Scene::Swaps => swaps(&dir),
         _ => app.run(options, mgmt::native(move |g, _| play(scene, g, &dir)).named("act")),
     }
 }
@@ -103,6 +106,20 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let password = g.add(Password::new("admin").length(32));
             g.add(File::new(path("secret")).content(password.password()));
             g.add(File::new(path("kept")).content(Secret::new("canary-in-the-graph".to_owned())));
+            // Commands that talk, and fail; a value that is refused; a kind that panics with all that it is.
+            let token = || password.password().map(|p| Env::new().var("TOKEN", p));
+            let talk = "echo out $TOKEN; echo err $TOKEN >&2";
+            g.add(shell("talks", talk.to_owned()).env(token()));
+            g.add(shell("talks and fails", format!("{talk}; exit 3")).env(token()));
+            g.add(
+                Exec::new("guarded").cmd("true").ifcmd(format!("{talk}; kill -9 $$")).ifshell("/bin/sh").env(token()),
+            );
+            g.add(
+                Exec::new("watched").cmd("true").watchcmd(format!("{talk}; exit 4")).watchshell("/bin/sh").env(token()),
+            );
+            let refused = password.password().map(|p| Env::new().var("REFUSED", p.map(|p| format!("{p}\0"))));
+            g.add(Exec::new("refused").cmd("true").env(refused));
+            g.add(Confesses::new("panics").key(password.password()));
         }
         Scene::Wide => {
             for n in 0..60 {
@@ -134,9 +151,60 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let between = g.add(Hashed::new("between", path("between")).hash(password.hash()).after(&one));
             g.add(File::new(path("two")).content(password.password()).after(&between));
         }
-        Scene::Never | Scene::Late => {}
+        Scene::Never | Scene::Late | Scene::Swaps => {}
     }
     Ok(())
+}
+
+/// A thousand graphs by turns, each with other files, directories, commands and a server.
+#[tokio::main]
+async fn swaps(dir: &Path) -> mgmt::ExitCode {
+    let graph = |n: usize| {
+        let path = |name: &str| format!("{}/{name}{}", dir.display(), n % 7);
+        let mut g = Graph::new("swaps");
+        let site = g.add(File::new(path("dir") + "/"));
+        let page = g.add(File::new(path("dir") + "/page").content(format!("{n}\n")).after(&site));
+        g.add(Exec::new(format!("copy{}", n % 3)).cmd("true").watchfiles([path("dir") + "/page"]).subscribe(&page));
+        g.add(Exec::new(format!("watch{}", n % 5)).cmd("true").watchcmd("sleep 1000"));
+        g.add(HttpServer::new(format!("server{}", n % 2)).address("127.0.0.1:0"));
+        g.finish()
+    };
+    let first = graph(0).expect("it is valid");
+    let engine = mgmt::Engine::builder().graph(first).prefix(dir.join("prefix")).start().await.expect("it starts");
+    for n in 1..=1000 {
+        engine.swap(graph(n).expect("it is valid")).await.expect("it runs");
+        if n % 20 == 0 {
+            engine.converged().await.expect("it runs");
+        }
+        // The same graph both times (1000 - 20 is a multiple of 7, of 5 and of 2, but not of 3, which opens nothing).
+        if n == 20 || n == 1000 {
+            println!("open: {}", open().await);
+        }
+    }
+    engine.stop().await.expect("it stops");
+    mgmt::ExitCode::SUCCESS
+}
+
+/// How many descriptors, inotify watches and children this process has, once that has settled.
+async fn open() -> String {
+    let count = || {
+        let fds = std::fs::read_dir("/proc/self/fd").into_iter().flatten().count();
+        let infos = std::fs::read_dir("/proc/self/fdinfo").into_iter().flatten().flatten();
+        let texts = infos.filter_map(|info| std::fs::read_to_string(info.path()).ok());
+        let watches: usize = texts.map(|text| text.lines().filter(|line| line.starts_with("inotify wd")).count()).sum();
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let children = tasks.filter_map(|task| std::fs::read_to_string(task.path().join("children")).ok());
+        let children: usize = children.map(|list| list.split_whitespace().count()).sum();
+        format!("{fds} descriptors, {watches} watches, {children} children")
+    };
+    let (mut last, mut same) = (count(), 0);
+    while same < 10 {
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        let now = count();
+        same = if now == last { same + 1 } else { 0 };
+        last = now;
+    }
+    last
 }
 
 /// A kind that panics.
@@ -152,6 +220,28 @@ impl Converge for Panics {
 
     async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
         panic!("index out of bounds")
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A kind that panics with all that it is.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "confesses", unwatched)]
+struct Confesses {
+    #[resource(name)]
+    name: String,
+    #[resource(default)]
+    key: Secret<String>,
+}
+
+impl Converge for Confesses {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        panic!("it all began with {self:?}")
     }
 
     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {

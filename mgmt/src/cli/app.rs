@@ -71,7 +71,8 @@ impl App {
         self
     }
 
-    /// A line that is printed once the graph has converged for the first time, for example where to look at the result.
+    /// A line that is printed once the graph has converged for the first time, for example where to look at the result. Not with `--noop`, which makes
+    /// nothing, nor with `--converged-timeout`, which ends the program then.
     pub fn greeting(mut self, line: impl Into<String>) -> App {
         self.greeting = Some(line.into());
         self
@@ -84,7 +85,7 @@ impl App {
         self
     }
 
-    /// A kind of one's own, for the schema.
+    /// A kind of one's own for `schema`, which knows those of the graph already.
     pub fn kind<R: Converge>(mut self) -> App {
         self.kinds = self.kinds.with::<R>();
         self

@@ -31,6 +31,8 @@ pub(crate) enum CommandError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Other(String),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Does what the options say.
@@ -47,7 +49,7 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
             Command::Plan { json } => plan(app, &options.run, gapi, json).await,
             Command::Check => check(app, &options.run, gapi).await,
             Command::Graph { format, svg } => graph(app, &options.run, gapi, format, svg.as_deref()).await,
-            Command::Schema => papers::schema(app),
+            Command::Schema => papers::schema(app, config(app, &options.run, gapi).await),
             Command::Completion { shell } => papers::completion(app.command(), shell),
             Command::Man => papers::man(app.command()),
         }
@@ -55,6 +57,7 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
     outcome.unwrap_or_else(|error| match options.run.log {
+        _ if matches!(error, CommandError::Interrupted) => ExitCode::from(INTERRUPTED),
         LogFormat::Text => fail(&error),
         // Whoever reads lines of JSON wants nothing else between them.
         LogFormat::Json => {
@@ -74,6 +77,7 @@ pub(crate) fn fail(error: &CommandError) -> ExitCode {
 pub(crate) fn builder<G: Gapi>(app: &App, options: &RunOptions, prefix: &Path, gapi: G) -> Builder<Adjusted<G>> {
     let mut builder = Engine::builder().gapi(Adjusted::new(gapi, options)).prefix(prefix);
     builder = builder
+        .name(&app.name)
         .measure(options.metrics.is_some())
         .noop(options.noop)
         .no_watch(options.no_watch)
@@ -115,26 +119,18 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
     })
 }
 
-/// The graph, or the exit code of a command that was interrupted.
-async fn config(
-    app: &App,
-    options: &RunOptions,
-    gapi: impl Gapi,
-) -> Result<Result<GraphConfig, ExitCode>, CommandError> {
+async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
     let prefix = prefix::choose(options, &app.name, true)?;
     // A program that prints graphs is in a process group of its own, too.
     let mut ladder = Ladder::new()?;
     tokio::select! {
-        config = builder(app, options, &prefix.path, gapi).check() => Ok(Ok(config?)),
-        _ = ladder.first() => Ok(Err(ExitCode::from(INTERRUPTED))),
+        config = builder(app, options, &prefix.path, gapi).check() => Ok(config?),
+        _ = ladder.first() => Err(CommandError::Interrupted),
     }
 }
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
-    let config = match config(app, options, gapi).await? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = config(app, options, gapi).await?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
     print(&format!("{}: {resources}, {edges}: no problems\n", config.name))?;
@@ -148,10 +144,7 @@ async fn graph(
     format: GraphFormat,
     file: Option<&Path>,
 ) -> Result<ExitCode, CommandError> {
-    let config = match config(app, options, gapi).await? {
-        Ok(config) => config,
-        Err(code) => return Ok(code),
-    };
+    let config = config(app, options, gapi).await?;
     if let Some(file) = file {
         let picture = svg::draw(&config).map_err(CommandError::Other)?;
         std::fs::write(file, picture)

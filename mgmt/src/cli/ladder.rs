@@ -8,6 +8,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::logs::Screen;
 use crate::runtime::Engine;
 
+/// Whether this process was started with that signal ignored.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
+}
+
 /// After so long, whoever still runs is named.
 const PATIENCE: Duration = Duration::from_millis(900);
 
@@ -16,11 +23,18 @@ const PATIENCE: Duration = Duration::from_millis(900);
 pub(crate) struct Ladder {
     interrupt: Signal,
     terminate: Signal,
+    /// The terminal is gone. `None`: whoever started us does not want that to matter (`nohup`).
+    hangup: Option<Signal>,
 }
 
 impl Ladder {
     pub(crate) fn new() -> std::io::Result<Ladder> {
-        Ok(Ladder { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+        let hangup = SignalKind::hangup();
+        Ok(Ladder {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+        })
     }
 
     /// The first signal; what the program's exit code will be. A request from the terminal is no failure, being terminated is.
@@ -28,6 +42,7 @@ impl Ladder {
         tokio::select! {
             _ = self.interrupt.recv() => ExitCode::SUCCESS,
             _ = self.terminate.recv() => ExitCode::from(143),
+            _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => ExitCode::from(129),
         }
     }
 

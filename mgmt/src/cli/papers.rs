@@ -7,13 +7,25 @@ use clap_mangen::Man;
 
 use crate::cli::app::App;
 use crate::cli::commands::{CommandError, print};
+use crate::graph::GraphConfig;
 
-/// The schema of graphs: of YAML files, if this program reads them, else of graphs as data.
-pub(crate) fn schema(app: &App) -> Result<ExitCode, CommandError> {
+/// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
+/// its graph.
+pub(crate) fn schema(app: &App, graph: Result<GraphConfig, CommandError>) -> Result<ExitCode, CommandError> {
+    let mut specs: Vec<_> = app.kinds.iter().map(|kind| kind.spec).collect();
+    match graph {
+        Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
+        Err(CommandError::Interrupted) => return Err(CommandError::Interrupted),
+        Err(error) => {
+            tracing::warn!(target: "mgmt", "kinds that only the graph knows are left out of the schema: {error}")
+        }
+    }
+    specs.sort_unstable_by_key(|spec| spec.kind);
+    specs.dedup_by_key(|spec| spec.kind);
     #[cfg(feature = "yaml")]
-    let schema = crate::gapi::yaml_schema(&app.kinds);
+    let schema = crate::gapi::yaml_schema_with(specs);
     #[cfg(not(feature = "yaml"))]
-    let schema = crate::graph::graph_schema(&app.kinds);
+    let schema = crate::graph::graph_schema_with(&specs);
     print(&format!("{}\n", serde_json::to_string_pretty(&schema).map_err(io::Error::from)?))?;
     Ok(ExitCode::SUCCESS)
 }

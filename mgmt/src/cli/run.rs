@@ -49,7 +49,7 @@ pub(crate) async fn run(
         builder = builder.converged_timeout(timeout);
     }
     let mut events = builder.events();
-    let mut view = View::new(screen, app.greeting.clone());
+    let mut view = View::new(screen, options, app.greeting.as_ref());
     let max_runtime = options.max_runtime;
     let runtime = async {
         if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
@@ -82,6 +82,7 @@ pub(crate) async fn run(
     while let Some(event) = events.try_next() {
         view.event(&event.kind);
     }
+    view.tell_waiting();
     drop(prefix);
     match engine.ended().await {
         Err(error) if matches!(end, End::Ended) => Err(error.into()),

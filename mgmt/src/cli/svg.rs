@@ -1,7 +1,9 @@
 //! A graph as a picture, without Graphviz.
 
-use layout::backends::svg::SVGWriter;
+use std::collections::BTreeMap;
+
 use layout::core::base::Orientation;
+use layout::core::format::{ClipHandle, RenderBackend};
 use layout::core::geometry::Point;
 use layout::core::style::{LineStyleKind, StyleAttr};
 use layout::std_shapes::shapes::{Arrow, Element, ShapeKind};
@@ -11,6 +13,19 @@ use crate::graph::GraphConfig;
 
 /// Larger graphs make pictures that nobody can read, and take minutes.
 const NODES_MAX: usize = 500;
+/// The width of a letter, and the height of a line: all letters of the font are as wide, so that names fit their boxes whoever draws them.
+const LETTER: f64 = 7.9;
+const LINE: f64 = 16.0;
+/// White space around it all.
+const MARGIN: f64 = 12.0;
+
+/// What is seen of an edge.
+#[derive(Default)]
+struct Look {
+    notify: bool,
+    /// The fields that it sends to.
+    fields: Vec<&'static str>,
+}
 
 /// The picture.
 pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
@@ -24,25 +39,137 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     let mut nodes = Vec::with_capacity(count);
     for vertex in &config.vertices {
         let label = vertex.id().to_string();
-        let size = Point::new((label.chars().count() as f64).mul_add(9.0, 20.0), 36.0);
+        let size = Point::new(width(&label) + 20.0, LINE + 14.0);
         let shape = ShapeKind::new_box(&label);
         nodes.push(picture.add_node(Element::create(shape, StyleAttr::simple(), Orientation::LeftToRight, size)));
     }
-    let mut pairs: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify)).collect();
-    pairs.sort_unstable();
-    pairs.dedup_by(|next, kept| {
-        let same = (next.0, next.1) == (kept.0, kept.1);
-        kept.2 |= same && next.2;
-        same
-    });
-    for (from, to, notify) in pairs {
-        let mut arrow = Arrow::simple("");
-        if notify {
+    let mut looks: BTreeMap<(u32, u32), Look> = BTreeMap::new();
+    for edge in &config.edges {
+        looks.entry((edge.from, edge.to)).or_default().notify |= edge.notify;
+    }
+    for link in &config.links {
+        let field = config.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name;
+        for (from, _) in &link.sources {
+            looks.entry((*from, link.to)).or_default().fields.push(field);
+        }
+    }
+    for ((from, to), look) in looks {
+        let mut arrow = Arrow::simple(&look.fields.join(", "));
+        // What is written on an edge is told from what is written in a box by this.
+        arrow.look.fill_color = None;
+        if look.notify {
             arrow.line_style = LineStyleKind::Dashed;
         }
         picture.add_edge(arrow, nodes[from as usize], nodes[to as usize]);
     }
-    let mut writer = SVGWriter::new();
-    picture.do_it(false, false, false, &mut writer);
-    Ok(writer.finalize())
+    let mut canvas = Canvas::default();
+    picture.do_it(false, false, false, &mut canvas);
+    Ok(canvas.finish(&config.name))
+}
+
+/// Letters of some scripts are two wide.
+fn width(text: &str) -> f64 {
+    text.chars().map(|c| if c >= '\u{1100}' { 2.0 } else { 1.0 }).sum::<f64>() * LETTER
+}
+
+/// Shapes as SVG, and how far they reach.
+#[derive(Default)]
+struct Canvas {
+    /// Below the boxes, so that no line goes through a name.
+    lines: String,
+    shapes: String,
+    right: f64,
+    bottom: f64,
+}
+
+impl Canvas {
+    fn reach(&mut self, x: f64, y: f64) {
+        self.right = self.right.max(x);
+        self.bottom = self.bottom.max(y);
+    }
+
+    fn finish(&self, title: &str) -> String {
+        let (width, height) = (self.right + MARGIN, self.bottom + MARGIN);
+        format!(
+            r##"<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0}" height="{height:.0}" viewBox="0 0 {width:.0} {height:.0}">
+<title>{}</title>
+<defs><marker id="head" markerWidth="10" markerHeight="8" refX="9" refY="4" orient="auto-start-reverse"><path d="M 0 0 L 10 4 L 0 8 z"/></marker></defs>
+<style>text {{ font: 13px monospace; text-anchor: middle; }} .box {{ fill: #f4f6fa; stroke: #35507a; }} .edge {{ fill: none; stroke: #444; }} .label {{ fill: #555; stroke: #fff; stroke-width: 4px; paint-order: stroke; }}</style>
+<rect width="100%" height="100%" fill="#fff"/>
+{}{}</svg>
+"##,
+            escaped(title),
+            self.lines,
+            self.shapes
+        )
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c if c.is_control() => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+impl RenderBackend for Canvas {
+    fn draw_rect(&mut self, xy: Point, size: Point, _: &StyleAttr, _: Option<String>, _: Option<ClipHandle>) {
+        self.reach(xy.x + size.x, xy.y + size.y);
+        self.shapes.push_str(&format!(
+            "<rect class=\"box\" x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"4\"/>\n",
+            xy.x, xy.y, size.x, size.y
+        ));
+    }
+
+    fn draw_text(&mut self, xy: Point, text: &str, look: &StyleAttr) {
+        self.reach(xy.x + width(text) / 2.0, xy.y + LINE / 2.0);
+        let class = if look.fill_color.is_some() { "" } else { " class=\"label\"" };
+        // A baseline that all programs agree on: a third of the letters' height below the middle.
+        let (x, y) = (xy.x, xy.y + 4.5);
+        self.shapes.push_str(&format!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n", escaped(text)));
+    }
+
+    fn draw_arrow(
+        &mut self,
+        path: &[(Point, Point)],
+        dashed: bool,
+        head: (bool, bool),
+        _: &StyleAttr,
+        _: Option<String>,
+        _: &str,
+    ) {
+        let mut line = String::new();
+        for (n, (a, b)) in path.iter().enumerate() {
+            self.reach(a.x.max(b.x), a.y.max(b.y));
+            // The first pair is a point and its direction out, those that follow are a direction in and a point.
+            let words = match n {
+                0 => ["M", " C"],
+                1 => [",", ","],
+                _ => [" S", ","],
+            };
+            line.push_str(&format!("{} {:.1} {:.1}{} {:.1} {:.1}", words[0], a.x, a.y, words[1], b.x, b.y));
+        }
+        let dash = if dashed { " stroke-dasharray=\"5 4\"" } else { "" };
+        let start = if head.0 { " marker-start=\"url(#head)\"" } else { "" };
+        let end = if head.1 { " marker-end=\"url(#head)\"" } else { "" };
+        self.lines.push_str(&format!("<path class=\"edge\" d=\"{line}\"{dash}{start}{end}/>\n"));
+    }
+
+    // What follows is not used by boxes and arrows.
+
+    fn draw_line(&mut self, _: Point, _: Point, _: &StyleAttr, _: Option<String>) {}
+
+    fn draw_circle(&mut self, _: Point, _: Point, _: &StyleAttr, _: Option<String>) {}
+
+    fn create_clip(&mut self, _: Point, _: Point, _: usize) -> ClipHandle {
+        0
+    }
 }

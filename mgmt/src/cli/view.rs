@@ -1,10 +1,13 @@
 //! What a run shows: in a terminal a bar while it converges and then a line for each repair; elsewhere plain log lines.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressDrawTarget, ProgressStyle};
 
 use crate::cli::logs::Screen;
+use crate::cli::options::RunOptions;
+use crate::id::ResourceId;
 use crate::resource::Change;
 use crate::runtime::{EventKind, Progress};
 
@@ -12,6 +15,8 @@ use crate::runtime::{EventKind, Progress};
 const DIFF_LINES_MAX: usize = 8;
 /// So many resources are named while it converges for the first time; the rest is counted by the bar.
 const NAMED_MAX: usize = 30;
+/// So many who wait for one that failed are named at a time; the rest is counted.
+const WAITING_MAX: usize = 5;
 
 /// Shows what happens.
 #[derive(Debug)]
@@ -22,12 +27,32 @@ pub(crate) struct View {
     ever: bool,
     named: usize,
     repaired: usize,
+    /// Who drifted and is in noop.
+    left_alone: HashSet<ResourceId>,
+    /// Who began to wait, and who waits no longer, since the bar moved last.
+    waiting: [usize; 2],
+    /// How long all is settled before it is called converged.
+    timeout: Duration,
     greeting: Option<String>,
 }
 
 impl View {
-    pub(crate) fn new(screen: Screen, greeting: Option<String>) -> View {
-        View { screen, began: Instant::now(), converged: false, ever: false, named: 0, repaired: 0, greeting }
+    pub(crate) fn new(screen: Screen, options: &RunOptions, greeting: Option<&String>) -> View {
+        let timeout = options.converged_timeout.0;
+        // Where nothing was made, or what was made is about to end, there is nothing to be invited to.
+        let greeting = greeting.filter(|_| !options.noop && timeout.is_none()).cloned();
+        View {
+            screen,
+            began: Instant::now(),
+            converged: false,
+            ever: false,
+            named: 0,
+            repaired: 0,
+            left_alone: HashSet::new(),
+            waiting: [0; 2],
+            timeout: timeout.unwrap_or_default(),
+            greeting,
+        }
     }
 
     /// Prepares the bar.
@@ -41,7 +66,8 @@ impl View {
         &self.screen
     }
 
-    pub(crate) fn progress(&self, progress: Progress) {
+    pub(crate) fn progress(&mut self, progress: Progress) {
+        self.tell_waiting();
         if !self.converged && self.screen.terminal {
             let bar = &self.screen.bar;
             bar.set_length(progress.resources as u64);
@@ -65,7 +91,13 @@ impl View {
                 self.repaired += 1;
                 self.line(event);
             }
-            EventKind::Refreshed { .. } | EventKind::Drifted { noop: true, .. } => self.line(event),
+            EventKind::Drifted { id, noop: true, .. } => {
+                if !self.ever {
+                    self.left_alone.insert(id.clone());
+                }
+                self.line(event);
+            }
+            EventKind::Refreshed { .. } => self.line(event),
             EventKind::Failed { .. } | EventKind::Flapping { .. } => self.shout(event),
             // Logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
@@ -75,7 +107,8 @@ impl View {
             {
                 self.line(event)
             }
-            EventKind::Blocked { .. } | EventKind::Unblocked { .. } => tracing::info!("{event}"),
+            EventKind::Blocked { id, by } => self.waits(0, event, format!("{id} waits for {by}")),
+            EventKind::Unblocked { id } => self.waits(1, event, format!("{id} waits no longer")),
             event => tracing::debug!("{event}"),
         }
     }
@@ -91,10 +124,35 @@ impl View {
         if more > 0 {
             self.screen.say(&format!("  … and {more} more"));
         }
-        let text = format!("converged in {:.2?}, {} changed", self.began.elapsed(), self.repaired);
-        self.screen.tell(&text);
-        if let Some(greeting) = &self.greeting {
-            self.screen.tell(greeting);
+        // The timeout is how long it was waited to be sure, not how long it took.
+        let took = self.began.elapsed().saturating_sub(self.timeout);
+        let mut text = format!("converged in {took:.2?}, {} changed", self.repaired);
+        if !self.left_alone.is_empty() {
+            text.push_str(&format!(", {} drifted in noop", self.left_alone.len()));
+        }
+        for text in [Some(&text), self.greeting.as_ref()].into_iter().flatten() {
+            self.screen.tell(text);
+        }
+    }
+
+    /// Who waits for one that failed, or no longer does: a few are named, since there may be many.
+    fn waits(&mut self, which: usize, event: &EventKind, text: String) {
+        if !self.screen.terminal {
+            return tracing::info!("{event}");
+        }
+        self.waiting[which] += 1;
+        if self.waiting[which] <= WAITING_MAX {
+            self.screen.say(&format!("  \x1b[2m{text}\x1b[0m"));
+        }
+    }
+
+    /// Counts who was not named.
+    pub(crate) fn tell_waiting(&mut self) {
+        for (waiting, what) in self.waiting.iter_mut().zip(["more wait", "more wait no longer"]) {
+            let more = std::mem::take(waiting).saturating_sub(WAITING_MAX);
+            if more > 0 {
+                self.screen.say(&format!("  \x1b[2m… and {more} {what}\x1b[0m"));
+            }
         }
     }
 

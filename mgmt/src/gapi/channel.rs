@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
 
 /// Takes graphs from a [`GraphSender`].
 #[derive(Debug)]
 pub struct Channel {
+    begun: Begun,
     receiver: mpsc::Receiver<Result<GraphConfig, String>>,
     next: Option<Result<GraphConfig, String>>,
 }
@@ -24,7 +25,7 @@ pub struct GraphSender {
 /// A source of graphs, and what sends them to it. The engine starts with the first one that is sent.
 pub fn channel() -> (GraphSender, Channel) {
     let (sender, receiver) = mpsc::channel(1);
-    (GraphSender { sender, _alive: Arc::new(()) }, Channel { receiver, next: None })
+    (GraphSender { sender, _alive: Arc::new(()) }, Channel { begun: Begun::default(), receiver, next: None })
 }
 
 impl GraphSender {
@@ -45,10 +46,11 @@ impl GraphSender {
 
 impl Gapi for Channel {
     async fn init(&mut self, _: GapiData) -> Result<(), GapiError> {
-        Ok(())
+        self.begun.begin()
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
+        self.begun.has()?;
         let next = match self.next.take() {
             Some(next) => Some(next),
             None => self.receiver.recv().await,

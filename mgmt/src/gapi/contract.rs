@@ -8,6 +8,8 @@ use crate::graph::{GraphConfig, Problems};
 /// What a source of graphs is told before it is asked for one.
 #[derive(Clone, Debug, Default)]
 pub struct GapiData {
+    /// What a graph is called that has no name of its own: the program's name. Empty: nobody said.
+    pub name: String,
     /// The name of this host.
     pub hostname: String,
     /// The engine's working directory.
@@ -27,6 +29,25 @@ pub enum GapiError {
     /// It could not be made.
     #[error("{0}")]
     Failed(String),
+}
+
+/// Whether a source of graphs has been initialised: once, and before it is asked for anything.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Begun(bool);
+
+impl Begun {
+    pub(crate) fn begin(&mut self) -> Result<(), GapiError> {
+        if std::mem::replace(&mut self.0, true) {
+            return Err(GapiError::Failed(
+                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn has(self) -> Result<(), GapiError> {
+        if self.0 { Ok(()) } else { Err(GapiError::Failed("asked for a graph before it was initialised".to_owned())) }
+    }
 }
 
 /// A source of graphs: a closure, a file, a channel, anything. It knows nothing of the engine that runs them.

@@ -15,6 +15,7 @@ mod watcher;
 #[cfg(feature = "yaml")]
 mod yaml;
 
+pub use crate::sys::facts::FactError;
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
@@ -25,7 +26,7 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
-#[cfg(all(feature = "yaml", feature = "cli"))]
-pub(crate) use yaml::read_graph_file;
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};
+#[cfg(all(feature = "cli", feature = "yaml"))]
+pub(crate) use yaml::{read_graph_file, yaml_schema_with};

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::gapi::signal::Readable;
 use crate::graph::{Graph, GraphConfig};
 use crate::resource::Error;
@@ -60,9 +60,10 @@ impl fmt::Debug for Cx {
 
 /// A closure as a source of graphs.
 pub struct Native<F> {
-    name: String,
+    name: Option<String>,
     declare: F,
-    data: Option<GapiData>,
+    begun: Begun,
+    data: GapiData,
     waiting: Vec<Changed>,
 }
 
@@ -79,14 +80,14 @@ pub fn native<F>(declare: F) -> Native<F>
 where
     F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
 {
-    Native { name: "graph".to_owned(), declare, data: None, waiting: Vec::new() }
+    Native { name: None, declare, begun: Begun::default(), data: GapiData::default(), waiting: Vec::new() }
 }
 
 impl<F> Native<F> {
-    /// The graphs' name, for people.
+    /// The graphs' name, for people. Default: the program's.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.name = Some(name.into());
         self
     }
 }
@@ -102,19 +103,16 @@ where
     F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
 {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
-        match self.data.replace(data) {
-            None => Ok(()),
-            Some(_) => Err(GapiError::Failed(
-                "a source of graphs is good for one engine: it was initialised before".to_owned(),
-            )),
-        }
+        self.begun.begin()?;
+        self.data = data;
+        Ok(())
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
-        let Some(data) = self.data.clone() else {
-            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
-        };
-        let mut graph = Graph::new(self.name.clone());
+        self.begun.has()?;
+        let data = self.data.clone();
+        let named = [self.name.as_deref().unwrap_or_default(), &data.name, "graph"];
+        let mut graph = Graph::new(named.into_iter().find(|name| !name.is_empty()).unwrap_or_default());
         graph.set_place(data.prefix.clone(), data.hostname.clone());
         let cx = Cx { data, read: Mutex::default() };
         let declared = caught(|| (self.declare)(&mut graph, &cx));

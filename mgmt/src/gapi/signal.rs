@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::sys::facts;
+use crate::sys::facts::{self, FactError};
 use crate::sys::fs::hub::{Hub, Options, Watched};
 
 /// A value that changes and can be read in a graph's closure: a tokio watch channel, or a [`Signal`].
@@ -137,24 +137,29 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// As they are now. What can't be read is empty or zero.
-    pub fn now() -> Facts {
-        Facts {
+    /// As they are now.
+    ///
+    /// # Errors
+    /// One of them can't be read. (That a system does not say its name is none: then `os` is the kernel's.)
+    pub fn now() -> Result<Facts, FactError> {
+        let root = Path::new("/");
+        Ok(Facts {
             hostname: facts::hostname(),
-            os: facts::os(),
+            os: facts::os(root)?,
             kernel: facts::kernel(),
             cpus: facts::cpus(),
-            memory: facts::memory("MemTotal:"),
-            memory_available: facts::memory("MemAvailable:"),
-            load: facts::load(),
-            uptime: facts::uptime(),
-        }
+            memory: facts::memory(root, "MemTotal:")?,
+            memory_available: facts::memory(root, "MemAvailable:")?,
+            load: facts::load(root)?,
+            uptime: facts::uptime(root)?,
+        })
     }
 }
 
-impl Signal<Facts> {
-    /// Facts about this host, read again every so often.
-    pub fn facts(interval: Duration) -> Signal<Facts> {
+impl Signal<Result<Facts, FactError>> {
+    /// Facts about this host, read again every so often. A closure that needs them says `cx.read(&facts)?`: while one of them can't be read there is no
+    /// new graph, and the last one stays.
+    pub fn facts(interval: Duration) -> Signal<Result<Facts, FactError>> {
         Signal::new(move || {
             let (sender, receiver) = watch::channel(Facts::now());
             tokio::spawn(async move {

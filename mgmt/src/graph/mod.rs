@@ -14,5 +14,7 @@ pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub use problem::{Problem, Problems};
 pub use schema::graph_schema;
+#[cfg(all(feature = "cli", not(feature = "yaml")))]
+pub(crate) use schema::graph_schema_with;
 pub(crate) use validate::is;
 pub use validate::{Index, validate};

@@ -9,9 +9,14 @@ use crate::resource::{KindSpec, Meta, fields_schema};
 
 /// The schema (draft 2020-12) of [`GraphData`](crate::graph::GraphData) with resources of these kinds.
 pub fn graph_schema(kinds: &Kinds) -> Schema {
+    graph_schema_with(&kinds.iter().map(|kind| kind.spec).collect::<Vec<_>>())
+}
+
+/// The same with kinds of which only the description is known.
+pub(crate) fn graph_schema_with(specs: &[&KindSpec]) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let meta = generator.subschema_for::<Meta>().to_value();
-    let resources: Vec<_> = kinds.iter().map(|kind| resource_schema(kind.spec, &meta, &mut generator)).collect();
+    let resources: Vec<_> = specs.iter().map(|spec| resource_schema(spec, &meta, &mut generator)).collect();
     // `oneOf` may not be empty.
     let resource = if resources.is_empty() { Json::Bool(false) } else { json!({ "oneOf": resources }) };
     let list = |what: &str, items: Json| json!({ "type": "array", "description": what, "items": items });

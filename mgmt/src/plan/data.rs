@@ -29,6 +29,9 @@ pub struct PlanEntry {
     /// Resources that would change and notify it: it would be refreshed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refreshed_by: Vec<ResourceId>,
+    /// Resources that need a value of it which nobody knows any more: it would make its values anew, for all who receive them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<ResourceId>,
 }
 
 /// What would be done with one resource.
@@ -70,7 +73,7 @@ pub struct Summary {
     pub drifted: usize,
     /// Not as desired, but in noop.
     pub noop: usize,
-    /// Would only be refreshed.
+    /// Would only be refreshed, or make its values anew.
     pub refreshed: usize,
     /// Not to be known yet.
     pub unknown: usize,
@@ -86,7 +89,7 @@ impl Plan {
         let mut summary = Summary::default();
         for entry in &resources {
             let count = match &entry.outcome {
-                Outcome::InSync if !entry.refreshed_by.is_empty() => &mut summary.refreshed,
+                Outcome::InSync if entry.is_pending() => &mut summary.refreshed,
                 Outcome::InSync => &mut summary.in_sync,
                 Outcome::Drifted { noop: false, .. } => &mut summary.drifted,
                 Outcome::Drifted { noop: true, .. } => &mut summary.noop,
@@ -118,6 +121,6 @@ impl Plan {
 impl PlanEntry {
     /// There is something to say about it: it would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
-        !matches!(self.outcome, Outcome::InSync) || !self.refreshed_by.is_empty()
+        !matches!(self.outcome, Outcome::InSync) || !self.refreshed_by.is_empty() || !self.asked_by.is_empty()
     }
 }

@@ -17,7 +17,7 @@ impl fmt::Display for Plan {
 impl fmt::Display for PlanEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
-            Outcome::InSync if self.refreshed_by.is_empty() => write!(f, "  {}", self.id)?,
+            Outcome::InSync if !self.is_pending() => write!(f, "  {}", self.id)?,
             Outcome::InSync => write!(f, "↻ {}", self.id)?,
             Outcome::Drifted { noop: false, .. } => write!(f, "~ {}", self.id)?,
             Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
@@ -35,6 +35,9 @@ impl fmt::Display for PlanEntry {
         }
         if !self.refreshed_by.is_empty() {
             write!(f, "\n    refreshed, since {} would change", List(&self.refreshed_by))?;
+        }
+        if !self.asked_by.is_empty() {
+            write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;
         }
         Ok(())
     }

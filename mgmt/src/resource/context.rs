@@ -317,6 +317,11 @@ impl WatchCx {
         self.check.id()
     }
 
+    /// See [`CheckCx::var_dir`].
+    pub fn var_dir(&self) -> PathBuf {
+        self.check.var_dir()
+    }
+
     /// Watches on the file system.
     pub fn fs(&self) -> FsWatch {
         FsWatch(())

@@ -82,6 +82,12 @@ impl<H: Handle, const N: usize> IntoNodes for [&H; N] {
     }
 }
 
+impl<H: Handle, const N: usize> IntoNodes for &[H; N] {
+    fn each(self, each: &mut dyn FnMut(NodeRef)) {
+        self.as_slice().each(each);
+    }
+}
+
 impl<H: Handle> IntoNodes for &[H] {
     fn each(self, each: &mut dyn FnMut(NodeRef)) {
         self.iter().for_each(|handle| each(handle.node()));

@@ -96,7 +96,8 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Error({self})")
+        // It is what a `main` that returns it prints, and what `unwrap` says.
+        write!(f, "{self}")
     }
 }
 

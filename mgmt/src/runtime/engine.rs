@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::gapi::{Fixed, Gapi, GapiData, GapiError, fixed};
-use crate::graph::{GraphConfig, Index, Problems, validate};
+use crate::graph::{GraphConfig, Index, Problems};
 use crate::journal::{Journal, JournalError};
 use crate::resource::{Services, Slots};
 use crate::runtime::core::Core;
@@ -15,6 +15,7 @@ use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::measure::Measures;
+use crate::runtime::places::validate_here;
 use crate::runtime::running::Running;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
@@ -70,6 +71,7 @@ pub struct Builder<G = Fixed> {
 /// Settings of an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
     pub(crate) hostname: String,
     pub(crate) noop: bool,
@@ -91,6 +93,12 @@ impl<G: Gapi> Builder<G> {
     /// One graph that never changes by itself.
     pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
         self.gapi(fixed(config))
+    }
+
+    /// What a graph is called that has no name of its own. Default: `graph`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
     }
 
     /// Its working directory: the journal and the resources' own files are there. Only one engine can use it at a time. Without one, nothing is
@@ -213,13 +221,14 @@ impl<G: Gapi> Builder<G> {
     /// All that can go wrong with a start.
     async fn begin(&mut self, prefix: &Prefix) -> Result<(GraphConfig, Index, Journal), EngineError> {
         let data = GapiData {
+            name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.path.clone(),
             noop: self.options.noop,
             no_watch: self.options.no_watch,
         };
         let config = first_graph(&mut self.gapi, data).await?;
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         let journal = match &self.options.prefix {
             Some(prefix) => Journal::open(prefix)?,
             None => Journal::volatile()?,
@@ -342,6 +351,7 @@ impl Engine {
     pub fn builder() -> Builder {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Settings {
+            name: String::new(),
             prefix: None,
             hostname: facts::hostname(),
             noop: false,
@@ -411,7 +421,7 @@ impl Engine {
     /// The graph is wrong: the old one goes on. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let config = if self.shared.noop { config.all_noop() } else { config };
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         self.ask(|reply| Request::Swap { config: Box::new(config), index: Box::new(index), reply }).await
     }
 

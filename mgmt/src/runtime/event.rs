@@ -80,7 +80,7 @@ pub enum EventKind {
         error: String,
         /// It was the watch.
         watch: bool,
-        /// When it is tried again; `None`: not until a new graph.
+        /// When it is tried again; `None`: not until a graph changes the resource (or any graph comes, with `rewatch`).
         retry_in: Option<Duration>,
     },
     /// An ancestor has failed: this resource waits.
@@ -193,7 +193,7 @@ impl fmt::Display for EventKind {
                 write!(f, "{id}: {}failed: {error}", if *watch { "watch " } else { "" })?;
                 match retry_in {
                     Some(delay) => write!(f, " (again in {delay:.1?})"),
-                    None => f.write_str(" (no tries left)"),
+                    None => f.write_str(" (no tries left: it is left alone until a graph changes it)"),
                 }
             }
             EventKind::Blocked { id, by } => write!(f, "{id}: waits, blocked by {by}"),

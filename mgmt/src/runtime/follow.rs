@@ -5,9 +5,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::gapi::{Gapi, GapiData};
-use crate::graph::{GraphConfig, validate};
+use crate::graph::GraphConfig;
 use crate::runtime::drive::Request;
 use crate::runtime::engine::EngineError;
+use crate::runtime::places::validate_here;
 use crate::scheduler::StopStage;
 use crate::sys::task::caught_async;
 
@@ -73,7 +74,7 @@ impl Follow {
         while let Some(switched) = gapi.switched().await {
             switched.map_err(|error| error.to_string())?;
             let graph = gapi.graph().await.map(|graph| if self.noop { graph.all_noop() } else { graph });
-            let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate(&graph)?, graph)));
+            let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate_here(&graph)?, graph)));
             let request = match checked {
                 Ok((index, config)) => {
                     let (reply, _) = oneshot::channel();

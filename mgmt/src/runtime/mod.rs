@@ -7,6 +7,7 @@ mod event;
 mod follow;
 mod measure;
 mod operate;
+mod places;
 mod planner;
 mod running;
 mod span;

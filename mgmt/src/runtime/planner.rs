@@ -18,6 +18,7 @@ use crate::runtime::core::Core;
 use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble, has_runtime};
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
+use crate::runtime::places::validate_here;
 use crate::runtime::values::Resolved;
 use crate::sys::task::caught_async;
 
@@ -54,6 +55,7 @@ impl<G: Gapi> Builder<G> {
     async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         has_runtime()?;
         let data = GapiData {
+            name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.to_owned(),
             noop: self.options.noop,
@@ -79,6 +81,8 @@ struct Planner {
     ready: BTreeSet<u32>,
     outcomes: HashMap<u32, Outcome>,
     refreshed_by: HashMap<u32, Vec<ResourceId>>,
+    /// Who would make its values anew, and for whom.
+    asked_by: HashMap<u32, Vec<ResourceId>>,
 }
 
 /// One check, as it would run before an apply.
@@ -105,7 +109,7 @@ async fn look(
 
 impl Planner {
     fn new(config: GraphConfig, options: &Settings, prefix: &Path, journal: Journal) -> Result<Planner, EngineError> {
-        let index = validate(&config)?;
+        let index = validate_here(&config)?;
         let count = config.vertices.len();
         let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify)).collect();
         edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));
@@ -124,8 +128,8 @@ impl Planner {
         let (mut core, ..) = assemble(options, prefix.to_owned(), journal);
         // In a fresh core every vertex has the slot of its own number.
         core.place(config, index);
-        let (outcomes, refreshed_by) = (HashMap::new(), HashMap::new());
-        Ok(Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by })
+        let (outcomes, refreshed_by, asked_by) = (HashMap::new(), HashMap::new(), HashMap::new());
+        Ok(Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by, asked_by })
     }
 
     async fn run(mut self) -> Plan {
@@ -167,6 +171,7 @@ impl Planner {
         let resource = match self.core.values.resolve(Node(node), &base, &self.core.store) {
             Resolved::Ready { resource, .. } => resource,
             Resolved::Missing(senders) => {
+                self.ask(node, &senders);
                 let until = senders.into_iter().map(|sender| self.core.running.id(sender)).collect();
                 return self.decide(node, Outcome::Unknown { until });
             }
@@ -197,8 +202,9 @@ impl Planner {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
             Err(error) if error.is_needs_value() => {
-                let senders = self.core.values.forget(Node(node)).into_iter();
-                Outcome::Unknown { until: senders.map(|sender| self.core.running.id(sender)).collect() }
+                let senders = self.core.values.forget(Node(node));
+                self.ask(node, &senders);
+                Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect() }
             }
             Err(error) => Outcome::Failed { error: error.to_string() },
         };
@@ -211,6 +217,58 @@ impl Planner {
             }
         }
         self.decide(node, outcome);
+    }
+
+    /// Who has sent no more than a digest must make its values anew. In noop nobody makes any.
+    fn ask(&mut self, node: u32, senders: &[Node]) {
+        let is_noop = |node: u32| self.core.operation(Node(node), Arc::clone(self.resource(node))).noop;
+        let asked: Vec<_> = senders.iter().filter(|s| self.core.values.is_lost(**s) && !is_noop(s.0)).collect();
+        for sender in asked {
+            self.asked_by.entry(sender.0).or_default().push(self.core.running.id(Node(node)));
+        }
+    }
+
+    fn resource(&self, node: u32) -> &Arc<dyn AnyResource> {
+        &self.core.running.config.vertices[node as usize].resource
+    }
+
+    /// New values reach also those who were looked at with the old ones: what will be done with them is not known yet.
+    fn follow_new_values(&mut self) {
+        if self.asked_by.is_empty() {
+            return;
+        }
+        let mut receives: HashMap<u32, Vec<u32>> = HashMap::new();
+        for link in &self.core.running.config.links {
+            receives.entry(link.to).or_default().extend(link.sources.iter().map(|(from, _)| *from));
+        }
+        let mut new: BTreeSet<u32> = self.asked_by.keys().copied().collect();
+        for node in self.order.clone() {
+            let id = |node: &u32| self.core.running.id(Node(*node));
+            let outcome = self.outcomes.get(&node);
+            if matches!(
+                outcome,
+                Some(Outcome::Drifted { noop: true, .. } | Outcome::Blocked { .. } | Outcome::Failed { .. })
+            ) {
+                continue;
+            }
+            let mut until: Vec<u32> =
+                receives.get(&node).into_iter().flatten().copied().filter(|s| new.contains(s)).collect();
+            until.dedup();
+            if !until.is_empty() && !matches!(outcome, Some(Outcome::Unknown { .. })) {
+                let until = until.iter().map(id).collect();
+                self.outcomes.insert(node, Outcome::Unknown { until });
+                new.insert(node);
+            }
+            let told = self.parents[node as usize].iter().filter(|(parent, notify)| *notify && new.contains(parent));
+            let told: Vec<_> = told.map(|(parent, _)| id(parent)).collect();
+            if !told.is_empty() {
+                let known = self.refreshed_by.entry(node).or_default();
+                known.extend(told);
+                let mut seen = BTreeSet::new();
+                known.retain(|id| seen.insert(id.clone()));
+                new.insert(node);
+            }
+        }
     }
 
     fn would_change(&self, node: u32) -> bool {
@@ -228,6 +286,7 @@ impl Planner {
     }
 
     fn finish(mut self) -> Plan {
+        self.follow_new_values();
         let mut entries = Vec::with_capacity(self.order.len());
         for node in &self.order {
             let vertex = &self.core.running.config.vertices[*node as usize];
@@ -238,6 +297,7 @@ impl Planner {
                 origin: vertex.origin.to_string(),
                 outcome: self.outcomes.remove(node).unwrap_or(Outcome::InSync),
                 refreshed_by,
+                asked_by: self.asked_by.remove(node).unwrap_or_default(),
             });
         }
         Plan::new(self.core.running.config.name.clone(), entries)

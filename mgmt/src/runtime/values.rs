@@ -103,6 +103,11 @@ impl Values {
         PortSet(new)
     }
 
+    /// A resource has sent something of which only the digest is known.
+    pub(crate) fn is_lost(&self, node: Node) -> bool {
+        self.outputs.get(&node.0).is_some_and(|outputs| outputs.iter().any(|o| o.sent && o.value.is_none()))
+    }
+
     /// Whatever the last operation of a resource that has left the graph sent: whoever gets its slot has sent nothing.
     pub(crate) fn vacate(&mut self, node: Node) {
         self.outputs.remove(&node.0);

@@ -1,6 +1,16 @@
-//! Facts about this host, from `/proc` and `/etc`. What can't be read is empty or zero.
+//! Facts about this host, from the kernel, `/proc` and `/etc`. What can't be read is an error, never an empty text or a zero that looks like a fact.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+/// Why a fact is not known.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{fact} of this host can't be known: {why}")]
+pub struct FactError {
+    fact: &'static str,
+    why: String,
+}
 
 /// Its name.
 pub fn hostname() -> String {
@@ -12,39 +22,126 @@ pub fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// Its operating system, as `/etc/os-release` names it for people.
-pub fn os() -> String {
-    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
-    name.map(|name| name.trim_matches('"').to_owned()).unwrap_or_default()
-}
-
 /// How many processors this process may use.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// Its operating system, as its `os-release` names it for people; the kernel's name where there is no such file.
+///
+/// # Errors
+/// The file is there and can't be read.
+pub fn os(root: &Path) -> Result<String, FactError> {
+    for place in ["etc/os-release", "usr/lib/os-release"] {
+        match fs::read_to_string(root.join(place)) {
+            Ok(text) => {
+                let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+                let name = name.map(|name| name.trim_matches(['"', '\'']).to_owned());
+                // It may leave that out, and then says what is to be shown.
+                return Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "Linux".to_owned()));
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(FactError { fact: "the operating system", why: format!("/{place}: {error}") }),
+        }
+    }
+    Ok(rustix::system::uname().sysname().to_string_lossy().into_owned())
+}
+
 /// A line of `/proc/meminfo`, in bytes.
-pub fn memory(line: &str) -> u64 {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+///
+/// # Errors
+/// There is no such file, or no such line in it.
+pub fn memory(root: &Path, line: &str) -> Result<u64, FactError> {
+    let (fact, text) = read(root, "the memory", "proc/meminfo")?;
     let value = text
         .lines()
         .find_map(|l| l.strip_prefix(line))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    value.unwrap_or(0) * 1024
+    let kilobytes =
+        value.ok_or_else(|| FactError { fact, why: format!("/proc/meminfo has no number after `{line}`") })?;
+    Ok(kilobytes * 1024)
 }
 
 /// The load average of the last minute.
-pub fn load() -> f64 {
-    first_number("/proc/loadavg").unwrap_or(0.0)
+///
+/// # Errors
+/// `/proc/loadavg` can't be read.
+pub fn load(root: &Path) -> Result<f64, FactError> {
+    first_number(root, "the load", "proc/loadavg")
 }
 
 /// Seconds since it started.
-pub fn uptime() -> u64 {
+///
+/// # Errors
+/// `/proc/uptime` can't be read.
+pub fn uptime(root: &Path) -> Result<u64, FactError> {
     // Whole seconds: the fraction is noise.
-    first_number("/proc/uptime").unwrap_or(0.0) as u64
+    first_number(root, "the uptime", "proc/uptime").map(|seconds| seconds as u64)
 }
 
-fn first_number(path: &str) -> Option<f64> {
-    fs::read_to_string(path).ok()?.split_whitespace().next()?.parse().ok()
+fn read(root: &Path, fact: &'static str, place: &str) -> Result<(&'static str, String), FactError> {
+    match fs::read_to_string(root.join(place)) {
+        Ok(text) => Ok((fact, text)),
+        Err(error) => Err(FactError { fact, why: format!("/{place}: {error}") }),
+    }
+}
+
+fn first_number(root: &Path, fact: &'static str, place: &str) -> Result<f64, FactError> {
+    let (fact, text) = read(root, fact, place)?;
+    let number = text.split_whitespace().next().and_then(|number| number.parse().ok());
+    number.ok_or_else(|| FactError { fact, why: format!("/{place} does not begin with a number") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (place, text) in files {
+            let path = dir.path().join(place);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn what_is_there_is_read() {
+        let dir = root(&[
+            ("etc/os-release", "NAME=x\nPRETTY_NAME=\"Some System 1\"\n"),
+            ("proc/meminfo", "MemTotal:  2048 kB\nMemAvailable: 1 kB\n"),
+            ("proc/loadavg", "0.25 1 2 3/4 5\n"),
+            ("proc/uptime", "61.75 3.2\n"),
+        ]);
+        let root = dir.path();
+        assert_eq!(os(root), Ok("Some System 1".to_owned()));
+        assert_eq!((memory(root, "MemTotal:"), memory(root, "MemAvailable:")), (Ok(2 << 20), Ok(1024)));
+        assert_eq!((load(root), uptime(root)), (Ok(0.25), Ok(61)));
+    }
+
+    #[test]
+    fn a_system_without_a_name_has_that_of_its_kernel() {
+        assert_eq!(os(root(&[]).path()), Ok("Linux".to_owned()));
+        assert_eq!(os(root(&[("etc/os-release", "NAME=x\n")]).path()), Ok("Linux".to_owned()));
+        let other = root(&[("usr/lib/os-release", "PRETTY_NAME='Other'\n")]);
+        assert_eq!(os(other.path()), Ok("Other".to_owned()));
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_an_error_and_no_empty_text_or_zero() {
+        let dir =
+            root(&[("etc/os-release/is", "a directory"), ("proc/meminfo", "MemTotal: many\n"), ("proc/uptime", "\n")]);
+        let root = dir.path();
+        let why = |result: Result<String, FactError>| result.unwrap_err().to_string();
+        assert!(why(os(root)).starts_with("the operating system of this host can't be known: /etc/os-release: "));
+        let text = |result: Result<u64, FactError>| why(result.map(|n| n.to_string()));
+        let memory_error = "the memory of this host can't be known: /proc/meminfo has no number after `MemTotal:`";
+        assert_eq!(text(memory(root, "MemTotal:")), memory_error);
+        assert_eq!(
+            text(uptime(root)),
+            "the uptime of this host can't be known: /proc/uptime does not begin with a number"
+        );
+        assert!(why(load(root).map(|n| n.to_string())).contains("/proc/loadavg: No such file"));
+    }
 }

@@ -8,13 +8,17 @@ use crate::kit::program::{Program, act, example};
 #[test]
 fn a_run_with_a_timeout_ends_when_it_has_converged() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = act("site", dir.path()).args("-t 0").run().code(0).said("converged in ").said("look around");
+    let ended = act("site", dir.path()).args("-t 0").run().code(0).said("converged in ");
+    assert!(!ended.err.contains("look around"), "it ends, so it invites nobody");
     assert_eq!(ended.out, "", "what it says goes to standard error");
     assert_eq!(fs::read_to_string(dir.path().join("site/motd")).unwrap(), "hello\nworld\n");
     assert_eq!(fs::read_to_string(dir.path().join("site/seed")).unwrap(), "7");
     assert_eq!(fs::read_to_string(dir.path().join("log")).unwrap(), "reloaded\n");
     let ended = act("site", dir.path()).args("run --converged-timeout 0.5").run().code(0);
     assert!(ended.took >= Duration::from_millis(500), "{ended:?}");
+    let told: f64 =
+        ended.err.split("converged in ").nth(1).and_then(|rest| rest.split("ms").next()?.parse().ok()).unwrap();
+    assert!(told < 500.0, "how long it took, not how long it was waited to be sure: {told}");
     assert_eq!(fs::read_to_string(dir.path().join("log")).unwrap(), "reloaded\n", "nothing has changed");
     let ended = act("site", dir.path()).env("MGMT_CONVERGED_TIMEOUT", "0").run().code(0);
     assert!(!ended.err.contains("motd"), "{ended:?}");
@@ -46,7 +50,7 @@ fn in_noop_nothing_is_changed() {
     let ended = act("site", dir.path()).args("--noop -t 0").run().code(0);
     let names: Vec<_> = fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(names, ["prefix"], "{ended:?}");
-    ended.said("(noop)");
+    ended.said("(noop)").said("0 changed, 3 drifted in noop");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! ^C and SIGTERM.
+//! ^C, SIGTERM, SIGHUP.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, test_kill_process};
 
-use crate::kit::program::{Running, act};
+use crate::kit::program::{Program, Running, act, example};
 
 /// The command that a scene runs.
 fn command(running: &mut Running, dir: &Path) -> Pid {
@@ -24,7 +24,7 @@ fn is_alive(pid: Pid) -> bool {
 #[test]
 fn the_first_interrupt_ends_a_run_that_has_nothing_to_do_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    for (signal, code) in [(Signal::INT, 0), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 0), (Signal::TERM, 143), (Signal::HUP, 129)] {
         let mut running = act("site", dir.path()).start();
         running.says("converged in");
         let sent = Instant::now();
@@ -32,6 +32,21 @@ fn the_first_interrupt_ends_a_run_that_has_nothing_to_do_at_once() {
         running.wait().code(code);
         assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
     }
+}
+
+#[test]
+fn a_lost_terminal_ends_a_run_unless_it_was_started_not_to_care() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = "trap '' HUP; exec \"$@\"";
+    let mut program = Program::new(Path::new("/bin/sh"));
+    program.arg("-c").arg(line).arg("sh").arg(example("act")).args("--scene site --dir").arg(dir.path());
+    let mut running = program.env("MGMT_PREFIX", dir.path().join("prefix")).start();
+    running.says("converged in");
+    running.signal(Signal::HUP);
+    fs::remove_file(dir.path().join("site/motd")).unwrap();
+    running.until("it goes on", |_| dir.path().join("site/motd").exists());
+    running.signal(Signal::INT);
+    running.wait().code(0);
 }
 
 #[test]

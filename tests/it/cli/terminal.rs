@@ -85,12 +85,13 @@ fn a_failure_stands_out() {
     assert!(plain.contains("✘ exec[broken]: failed: "), "{plain}");
     assert!(ended.out.contains("\x1b[31m✘"), "{:?}", ended.out);
     assert!(plain.contains("it can't converge:"), "{plain}");
-    // A log line never stands behind the bar.
-    for line in ended.out.lines().filter(|line| line.contains("INFO")) {
-        let before = line.split("INFO").next().unwrap_or_default();
+    // A line never stands behind the bar.
+    let waits = |line: &&str| line.contains(" waits for ");
+    for line in ended.out.lines().filter(waits) {
+        let before = line.split(" waits for ").next().unwrap_or_default();
         assert!(!before.rsplit("\x1b[2K").next().unwrap_or_default().contains("settled"), "{line:?}");
     }
-    assert!(ended.out.contains("INFO"), "the line that says who is blocked");
+    assert!(plain.contains("never] waits for exec[broken]"), "who is blocked: {plain}");
 }
 
 #[test]

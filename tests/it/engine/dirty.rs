@@ -193,3 +193,22 @@ async fn a_watch_that_never_stops_speaking_leaves_room_for_others() {
     assert!(CHECKS.load(Ordering::Relaxed) > 0);
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_tick_of_a_timer_refreshes_whom_it_notifies_and_checks_the_rest_below_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut g = Graph::new("tick");
+    let parent = g.add(Noop::new("first"));
+    let timer = g.add(Timer::new("t", 1_u64).after(&parent));
+    let append = format!("echo tick >> {}", log.display());
+    g.add(Exec::new("told").cmd(append).shell("/bin/sh").refreshonly(true).subscribe(&timer));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert!(!log.exists(), "the start is no tick");
+    for ticks in 1..=3 {
+        run.until("refreshed told").await;
+        assert_eq!(std::fs::read_to_string(&log).unwrap(), "tick\n".repeat(ticks));
+    }
+    run.stop().await;
+}

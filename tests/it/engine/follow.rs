@@ -208,3 +208,50 @@ async fn graphs_come_through_a_channel() {
     run.until("applied a").await;
     run.stop().await;
 }
+
+/// The rules of a source's life, for one that is asked without an engine.
+async fn lives_once(mut gapi: impl Gapi) {
+    let why = gapi.graph().await.unwrap_err().to_string();
+    assert_eq!(why, "asked for a graph before it was initialised");
+    gapi.init(GapiData::default()).await.unwrap();
+    gapi.graph().await.unwrap();
+    let why = gapi.init(GapiData::default()).await.unwrap_err().to_string();
+    assert!(why.contains("good for one engine"), "{why}");
+    gapi.close().await;
+    gapi.close().await;
+}
+
+#[tokio::test]
+async fn every_source_is_initialised_once_and_before_it_is_asked() {
+    let graph = || Graph::new("g").finish().unwrap();
+    lives_once(mgmt::native(|_, _| Ok(()))).await;
+    lives_once(mgmt::gapi::fixed(graph())).await;
+    let (sender, gapi) = channel();
+    sender.send(graph()).await.unwrap();
+    lives_once(gapi).await;
+    // What is handed out once is not an empty graph the second time.
+    let mut fixed = mgmt::gapi::fixed(graph());
+    fixed.init(GapiData::default()).await.unwrap();
+    fixed.graph().await.unwrap();
+    fixed.graph().await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_graph_without_a_name_has_the_programs() {
+    let name = async |name: Option<&str>, program: Option<&str>| {
+        let gapi = mgmt::native(|_, _| Ok(()));
+        let gapi = match name {
+            Some(name) => gapi.named(name),
+            None => gapi,
+        };
+        let builder = Engine::builder().gapi(gapi);
+        let builder = match program {
+            Some(program) => builder.name(program),
+            None => builder,
+        };
+        builder.check().await.unwrap().name
+    };
+    assert_eq!(name(Some("own"), Some("program")).await, "own");
+    assert_eq!(name(None, Some("program")).await, "program");
+    assert_eq!(name(None, None).await, "graph");
+}

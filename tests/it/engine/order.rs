@@ -172,3 +172,41 @@ async fn an_empty_graph_is_converged() {
     within(run.engine.converged()).await.unwrap();
     run.stop().await;
 }
+
+/// Runs a large graph to its convergence, and stops it. It takes seconds without optimisation; what is quadratic would take longer than anybody waits.
+async fn settles(g: Graph) {
+    let run = Run::new(g).await;
+    within(run.engine.converged()).await.unwrap();
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_thousand_that_wait_for_a_thousand_each_settle() {
+    let mut g = Graph::new("dense");
+    let parents: Vec<_> = (0..1000).map(|n| g.add(Noop::new(format!("p{n}")))).collect();
+    for n in 0..1000 {
+        g.add(Noop::new(format!("c{n}")).after(&parents));
+    }
+    settles(g).await;
+}
+
+#[tokio::test]
+async fn a_chain_of_a_hundred_thousand_settles() {
+    let mut g = Graph::new("chain");
+    let mut last = g.add(Noop::new("0"));
+    for n in 1..100_000 {
+        last = g.add(Noop::new(n.to_string()).after(&last));
+    }
+    settles(g).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_files_of_one_directory_are_made() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut g = Graph::new("files");
+    for n in 0..10_000 {
+        g.add(File::new(dir.path().join(n.to_string()).display().to_string()).content("x"));
+    }
+    settles(g).await;
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 10_000);
+}

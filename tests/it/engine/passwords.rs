@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
+use mgmt::Engine;
 use mgmt::prelude::*;
 
 use crate::kit::run::list;
@@ -170,6 +171,65 @@ async fn the_prefix_and_the_events_never_hold_its_text() {
     files.clear();
     all_files(&place.prefix(), &mut files);
     assert!(files.iter().any(|(_, content)| holds(content, &place.read("saved"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_saved_one_is_written_again_at_once_when_its_file_is_lost_or_changed() {
+    let place = Place::new();
+    let mut g = Graph::new("saved");
+    g.add(Password::new("admin").saved(true));
+    let mut run = Run::with(g, |builder| builder.prefix(place.prefix())).await;
+    run.converged().await;
+    let mut files = Vec::new();
+    all_files(&place.prefix().join("pgraph"), &mut files);
+    let [(file, text)] = &files[..] else { panic!("{files:?}") };
+    fs::remove_file(file).unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    fs::write(file, "another\n").unwrap();
+    run.until("applied nothing admin").await;
+    assert_eq!(fs::read(file).unwrap(), *text);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_says_that_a_lost_file_means_a_new_one_for_all() {
+    let place = Place::new();
+    let graph = || {
+        let mut g = place.graph(24);
+        let hashes = g.add(Password::new("other"));
+        g.add(File::new(place.file("other").display().to_string()).content(hashes.password()));
+        g
+    };
+    let builder = || Engine::builder().graph(graph().finish().unwrap()).prefix(place.prefix());
+    let mut run = Run::start(builder()).await;
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(builder().plan().await.unwrap().to_string(), "5 in sync");
+    fs::remove_file(place.file("two")).unwrap();
+    let plan = builder().plan().await.unwrap();
+    let (one, two) = (place.file("one").display().to_string(), place.file("two").display().to_string());
+    let wanted = format!(
+        "↻ password[admin]\n    its values are made anew, since nobody knows what file[{two}] needs\n\
+         ? file[{one}]: not known until password[admin] has run\n\
+         ? file[{two}]: not known until password[admin] has run\n\
+         1 to refresh, 2 not known yet, 2 in sync"
+    );
+    assert_eq!(plan.to_string(), wanted);
+    let data = serde_json::to_value(&plan).unwrap();
+    assert_eq!(data["resources"][0]["asked_by"][0], format!("file[{two}]"));
+    assert!(!plan.is_empty());
+    // And that is what is done.
+    let before = place.read("one");
+    let mut run = Run::start(builder()).await;
+    run.converged().await;
+    run.stop().await;
+    assert_ne!(place.read("one"), before);
+    assert_eq!(place.read("one"), place.read("two"));
+    // In noop nobody makes anything.
+    fs::remove_file(place.file("two")).unwrap();
+    let plan = builder().noop(true).plan().await.unwrap().to_string();
+    assert_eq!(plan, format!("? file[{two}]: not known until password[admin] has run\n1 not known yet, 4 in sync"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

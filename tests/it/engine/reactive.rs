@@ -156,14 +156,14 @@ async fn it_knows_the_host_and_where_it_runs() {
     let facts = Signal::facts(Duration::from_millis(100));
     let key = desk.key.clone();
     let gapi = mgmt::native(move |g, cx| {
-        let facts = cx.read(&facts);
+        let facts = cx.read(&facts)?;
         assert!(cx.prefix().is_absolute() && cx.prefix() == g.prefix() && cx.hostname() == g.hostname());
         g.add(Probe::new(cx.hostname(), &key).want(format!("{} {} {}", facts.cpus, facts.kernel, cx.is_noop())));
         Ok(())
     });
     let mut run = Run::start(Engine::builder().gapi(gapi).prefix(dir.path()).hostname("here")).await;
     run.converged().await;
-    let Facts { cpus, kernel, .. } = Facts::now();
+    let Facts { cpus, kernel, .. } = Facts::now().unwrap();
     assert_eq!(desk.real("here"), format!("{cpus} {kernel} false"));
     assert!(cpus > 0 && !kernel.is_empty());
     run.stop().await;

@@ -167,6 +167,11 @@ impl Running {
         self.until(text, |running| running.err.so_far().contains(text) || running.out.so_far().contains(text));
     }
 
+    /// What it has said on standard error.
+    pub fn err_so_far(&self) -> String {
+        self.err.so_far()
+    }
+
     /// Waits until something is so.
     pub fn until(&mut self, what: &str, is: impl Fn(&Running) -> bool) {
         let deadline = Instant::now() + LONG;

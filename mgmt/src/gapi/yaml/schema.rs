@@ -9,9 +9,14 @@ use crate::resource::{KindSpec, fields_schema};
 
 /// The schema (draft 2020-12) of YAML files with resources of these kinds, and of those that other builds have.
 pub fn yaml_schema(kinds: &Kinds) -> Schema {
+    yaml_schema_with(kinds.iter().map(|kind| kind.spec).collect())
+}
+
+/// The same with kinds of which only the description is known.
+pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
     let mut generator = SchemaGenerator::default();
-    let mut specs: Vec<&KindSpec> = kinds.iter().map(|kind| kind.spec).collect();
-    specs.extend(absent_kinds().filter(|spec| kinds.get(spec.kind).is_none()));
+    let absent: Vec<_> = absent_kinds().filter(|spec| specs.iter().all(|known| known.kind != spec.kind)).collect();
+    specs.extend(absent);
     let resources: serde_json::Map<_, _> = specs
         .iter()
         .map(|spec| {

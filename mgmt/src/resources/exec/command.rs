@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::resource::{Digest, digest_of};
+use crate::resources::exec::env::Env;
 use crate::resources::exec::kind::Exec;
 use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless, signal_by_name};
 
@@ -107,6 +108,7 @@ impl Exec {
                 )
             }
         };
+        command.secrets = self.env.iter().flat_map(Env::secrets).map(str::to_owned).collect();
         command.cwd = line.cwd.map(Path::to_path_buf);
         command.user = given(self.user.as_ref()).map(Account::from);
         command.group = given(self.group.as_ref()).map(Account::from);

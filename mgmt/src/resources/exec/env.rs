@@ -47,7 +47,8 @@ impl From<Secret<String>> for EnvValue {
     }
 }
 
-/// The variables of a command, by name. Set from `[("NAME", "value")]`, or built; a received secret becomes a variable by `map`:
+/// The variables of a command, by name. Where a command's own words are shown, in an error or a log, a placeholder stands for the secrets (of 4 bytes or
+/// more) among its variables; but its outputs are no secrets, so it should not say them. Set from `[("NAME", "value")]`, or built; a received secret becomes a variable by `map`:
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -71,6 +72,16 @@ impl Env {
     pub fn var(mut self, name: impl Into<String>, value: impl Into<EnvValue>) -> Env {
         self.0.insert(name.into(), value.into());
         self
+    }
+
+    /// Its secrets. A very short one is found in any text, and hides nothing.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
+        const LENGTH_MIN: usize = 4;
+        let secrets = self.0.values().filter_map(|value| match value {
+            EnvValue::Secret { secret } => Some(secret.expose().as_str()),
+            EnvValue::Plain(_) => None,
+        });
+        secrets.filter(|secret| secret.trim().len() >= LENGTH_MIN)
     }
 
     /// The variables, in the order of their names.

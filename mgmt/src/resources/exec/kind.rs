@@ -10,7 +10,7 @@ use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::resources::seconds::Seconds;
-use crate::sys::process::{Leftovers, run, signal_by_name};
+use crate::sys::process::{Captured, Leftovers, run, signal_by_name};
 use mgmt_macros::Resource;
 
 /// Runs a command.
@@ -174,7 +174,8 @@ impl Exec {
         let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
         let output = run(&command).await.and_then(|output| output.require_success(&command));
         let output = output.context(format_args!("`{}`", line.shown()))?;
-        tracing::debug!(target: "mgmt::exec", exec = %cx.id(), stdout = %output.stdout.text(), stderr = %output.stderr.text(), "ran");
+        let shown = |said: &Captured| said.without(&command.secrets).text();
+        tracing::debug!(target: "mgmt::exec", exec = %cx.id(), stdout = %shown(&output.stdout), stderr = %shown(&output.stderr), "ran");
         let done = match self.done_line() {
             None => false,
             Some(line) => {

@@ -8,19 +8,20 @@ use crate::resources::unfold::unfold;
 use crate::sys::process::{Command, LineEvent, LineStream, spawn_lines};
 
 enum At {
-    Start(Box<Command>),
+    Start,
     Listening(Box<LineStream>),
     Over,
 }
 
 /// A watch that says `Changed` for each line, and notes it in the state first: a check can't tell a line from any other reason to look.
 pub(super) fn lines(command: Command, state: Arc<State>) -> Watch {
-    Watch::stream(unfold(At::Start(Box::new(command)), move |at| step(at, Arc::clone(&state))))
+    let command = Arc::new(command);
+    Watch::stream(unfold(At::Start, move |at| step(at, Arc::clone(&command), Arc::clone(&state))))
 }
 
-async fn step(at: At, state: Arc<State>) -> Option<(Result<WatchEvent>, At)> {
+async fn step(at: At, command: Arc<Command>, state: Arc<State>) -> Option<(Result<WatchEvent>, At)> {
     Some(match at {
-        At::Start(command) => match spawn_lines(&command).await.context("watchcmd") {
+        At::Start => match spawn_lines(&command).await.context("watchcmd") {
             Ok(lines) => (Ok(WatchEvent::Ready), At::Listening(Box::new(lines))),
             Err(error) => (Err(error), At::Over),
         },
@@ -30,7 +31,7 @@ async fn step(at: At, state: Arc<State>) -> Option<(Result<WatchEvent>, At)> {
                 (Ok(WatchEvent::Changed), At::Listening(lines))
             }
             Some(Ok(LineEvent::Ended { status, stderr })) => {
-                let said = stderr.text();
+                let said = stderr.without(&command.secrets).text();
                 let said = if said.trim().is_empty() { String::new() } else { format!(": {}", said.trim()) };
                 (Err(Error::new(format!("watchcmd has ended ({status}){said}"))), At::Over)
             }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Change, Error, Result};
+use crate::resources::file::alias::Asker;
 use crate::resources::file::compare::FileRules;
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::input::Input;
@@ -22,12 +23,14 @@ pub(super) struct Look<'a> {
     pub(super) names: &'a Names,
     /// Paths that resources of the graph own.
     pub(super) owned: &'a [PathBuf],
+    pub(super) alias: &'a Asker,
     pub(super) stop: &'a Stop,
 }
 
 impl Look<'_> {
     /// What is wrong, if anything.
     pub(super) fn look(&self) -> Result<Option<FileDrift>> {
+        self.alias.is_only_owner(self.fs, &self.wanted.path)?;
         self.seen.begin();
         let mut drift = self.what()?;
         self.seen.end();
@@ -48,6 +51,7 @@ impl Look<'_> {
         let (wanted, path) = (self.wanted, &self.wanted.path);
         let mut drift = FileDrift::default();
         let there = self.stat(path)?;
+        let other = there.as_ref().and_then(|there| self.alias.other_name(self.fs, path, there));
         match &wanted.what {
             What::Absent => drift = self.absent(there.as_ref())?,
             What::Link(target) => drift.add(self.link(path, there.as_ref(), target, wanted.create)?),
@@ -61,7 +65,11 @@ impl Look<'_> {
                 self.tree(directory, there.as_ref(), &mut drift)?;
             }
         }
-        Ok(drift)
+        let sets = |step: &Step| step.path == *path && matches!(step.action, Action::Set { .. });
+        match other.filter(|_| drift.steps.iter().any(sets)) {
+            Some(problem) => Err(Error::new(problem)),
+            None => Ok(drift),
+        }
     }
 
     fn absent(&self, there: Option<&Stat>) -> Result<FileDrift> {

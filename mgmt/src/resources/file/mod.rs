@@ -1,5 +1,6 @@
 //! `file`: files, directories, symlinks and whole trees, kept as declared.
 
+mod alias;
 mod apply;
 mod base64;
 mod check;

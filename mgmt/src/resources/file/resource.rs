@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
+use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::check::Look;
 use crate::resources::file::content::Content;
@@ -134,11 +135,13 @@ impl Converge for File {
         let wanted = self.wanted().map_err(Error::new)?;
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
         let (seen, names, owned): (Arc<Seen>, Arc<Names>, _) = (cx.local(), cx.shared(), cx.owned_paths());
+        let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
         let waiting = StopOnDrop::default();
         let stop = waiting.stop();
         cx.look(move |fs| {
             let fs = wanted.reader(fs);
-            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, stop: &stop }.look()
+            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop: &stop }
+                .look()
         })
         .await
     }

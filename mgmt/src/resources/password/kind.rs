@@ -3,16 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret};
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret, Watch, WatchCx};
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
-use crate::sys::fs::{Attributes, WriteOptions};
+use crate::sys::fs::{Attributes, FsError, WriteOptions};
 use crate::sys::rng;
 use crate::sys::task::blocking;
 use mgmt_macros::Resource;
 
 /// The work factor of bcrypt: 2 to the power of this.
 const COST: u32 = 10;
+/// The file that keeps its text, in its own directory.
+const FILE: &str = "password";
 /// The longest password.
 const LENGTH_MAX: usize = 65_535;
 
@@ -22,7 +24,7 @@ const LENGTH_MAX: usize = 65_535;
 /// before, and whoever received the password can do without: a file is known by its digest. If a receiver needs the text itself, a new password is
 /// made, and all receivers follow. A new one is made, too, on a refresh, and when `length` or `charset` is another.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "password", unwatched)]
+#[resource(kind = "password")]
 pub struct Password {
     /// What it is called.
     #[resource(name)]
@@ -33,7 +35,8 @@ pub struct Password {
     /// What it is made of. Default: letters.
     #[resource(default)]
     charset: Charset,
-    /// Also keep its text, in a file below the engine's working directory that only the engine's user can read. Default: false.
+    /// Also keep its text, in a file below the engine's working directory that only the engine's user can read; it is written again when it is lost
+    /// or changed. Default: false.
     #[resource(default)]
     saved: bool,
 
@@ -147,6 +150,10 @@ impl Converge for Password {
         self.generate(cx).await?;
         Ok(true)
     }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        if self.saved { cx.fs().path(cx.var_dir().join(FILE)) } else { Watch::none() }
+    }
 }
 
 fn send(cx: &CheckCx, known: Known) {
@@ -155,7 +162,7 @@ fn send(cx: &CheckCx, known: Known) {
 }
 
 fn file(cx: &CheckCx) -> PathBuf {
-    cx.var_dir().join("password")
+    cx.var_dir().join(FILE)
 }
 
 impl Password {
@@ -195,18 +202,18 @@ impl Password {
         written.await.map(drop).context("the saved password")
     }
 
-    /// The text that an earlier run saved.
+    /// The text that an earlier run saved. What can be no password is an empty one, which is none either.
     async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
         let path = file(cx);
         // Of four bytes at most is a character of UTF-8.
         let read = cx.look(move |fs| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
         match read {
             Ok(bytes) => {
-                let text = String::from_utf8(bytes).map_err(|_| Error::new("the saved password is not UTF-8"))?;
-                let text = Secret::new(text);
+                let text = Secret::new(String::from_utf8(bytes).unwrap_or_default());
                 Ok(Some(text.map(|text| text.strip_suffix('\n').unwrap_or(text).to_owned())))
             }
             Err(error) if error.is_missing() => Ok(None),
+            Err(FsError::TooLarge { .. }) => Ok(Some(Secret::default())),
             Err(error) => Err(error).context("the saved password"),
         }
     }

@@ -107,7 +107,8 @@ async fn saved_it_is_the_same_after_a_restart() {
     assert!(trial.settle().await.unwrap().in_sync() && file.exists());
 
     // What is lost is made anew, and so is what somebody else wrote.
-    for write in [None, Some("other\n")] {
+    let long = "x".repeat(300_000).into_bytes();
+    for write in [None, Some(&b"other\n"[..]), Some(b""), Some(b"\xff\xfe not UTF-8"), Some(&long)] {
         match write {
             None => fs::remove_file(file).unwrap(),
             Some(text) => fs::write(file, text).unwrap(),

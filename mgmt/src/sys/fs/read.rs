@@ -182,6 +182,14 @@ impl ReadFs {
         self.walker().real_path(&self.normal(path.as_ref())?)
     }
 
+    /// The path without any symlink before its last component, if it is spelled with one. `None`: it is spelled as it is, or its directory is missing.
+    ///
+    /// # Errors
+    /// A symlink on the way is not followed, or can't be looked at.
+    pub fn behind_links(&self, path: impl AsRef<Path>) -> Result<Option<PathBuf>, FsError> {
+        self.walker().behind_links(&self.normal(path.as_ref())?)
+    }
+
     /// Whether a change of the directory that holds `path` was made whose durability could not be had: the content is
     /// as desired now, and a power cut may take it away. [`WriteFs::sync_dir`](super::WriteFs::sync_dir) pays it.
     pub fn owes_sync(&self, path: impl AsRef<Path>) -> bool {

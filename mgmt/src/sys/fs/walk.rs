@@ -105,6 +105,19 @@ impl Walker<'_> {
         Ok(joined(&self.walk(normal, End::Anything)?.real))
     }
 
+    /// The path of a place without links before its last component, if it is spelled with some; `None`: it is spelled as it is, or nothing is there.
+    pub(super) fn behind_links(&self, normal: &Path) -> Result<Option<PathBuf>, FsError> {
+        let Some((parent, name)) = super::path::split_last(normal) else { return Ok(None) };
+        if self.open_without_links(parent).is_ok() {
+            return Ok(None);
+        }
+        match self.real_path(parent) {
+            Ok(real) => Ok((real != parent).then(|| real.join(name))),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// As [`Walker::real_path`], for a path that may end in components that do not exist.
     pub(super) fn real_path_of_the_existing(&self, normal: &Path) -> Result<PathBuf, FsError> {
         Ok(joined(&self.walk(normal, End::Missing)?.real))

@@ -2,8 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use super::escape::escape_text;
+
+/// What stands for a secret.
+const SECRET: &str = "(secret)";
 
 /// What was kept of one output stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,6 +40,23 @@ impl Captured {
         format!("{head}\n[{} bytes left out]\n{tail}", self.skipped)
     }
 
+    /// The same to be shown: a placeholder stands for each of these secrets.
+    pub fn without(&self, secrets: &[String]) -> Cow<'_, Captured> {
+        let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.trim().as_bytes()).collect();
+        let Some(longest) = secrets.iter().map(|secret| secret.len()).max().filter(|longest| *longest > 0) else {
+            return Cow::Borrowed(self);
+        };
+        // Where the middle is left out, a secret may be cut in two: so much could be a part of one.
+        let cut = if self.skipped == 0 { 0 } else { longest - 1 };
+        let head_end = self.head.len().saturating_sub(cut);
+        let tail_begin = cut.min(self.tail.len());
+        Cow::Owned(Captured {
+            head: masked(&self.head, 0..head_end, &secrets),
+            tail: masked(&self.tail, tail_begin..self.tail.len(), &secrets),
+            skipped: self.skipped + (self.head.len() - head_end + tail_begin) as u64,
+        })
+    }
+
     /// The last bytes, at most `max`.
     pub fn last(&self, max: usize) -> Cow<'_, [u8]> {
         let from = |bytes: &[u8]| bytes.len().saturating_sub(max);
@@ -45,6 +66,30 @@ impl Captured {
             Cow::Borrowed(&self.tail[from(&self.tail)..])
         }
     }
+}
+
+/// A part of the bytes, with a placeholder for each secret that reaches into it. Secrets are looked for in the whole.
+fn masked(bytes: &[u8], part: Range<usize>, secrets: &[&[u8]]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(part.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let here = secrets.iter().filter(|secret| !secret.is_empty() && bytes[at..].starts_with(secret));
+        match here.map(|secret| secret.len()).max() {
+            Some(length) => {
+                if at < part.end && at + length > part.start {
+                    out.extend_from_slice(SECRET.as_bytes());
+                }
+                at += length;
+            }
+            None => {
+                if part.contains(&at) {
+                    out.push(bytes[at]);
+                }
+                at += 1;
+            }
+        }
+    }
+    out
 }
 
 /// Takes an output stream as it comes.
@@ -116,6 +161,35 @@ mod tests {
                 prop_assert_eq!(&got.head[..], &all[..max]);
                 prop_assert_eq!(&got.tail[..], &all[all.len() - max..]);
             }
+        }
+    }
+
+    #[test]
+    fn secrets_are_left_out_also_where_one_is_cut_in_two() {
+        let captured = |max: usize, text: &str| {
+            let mut capture = Capture::new(max);
+            capture.push(text.as_bytes());
+            capture.take()
+        };
+        let secrets = ["hunter2".to_owned(), "hunter".to_owned(), "pass\n".to_owned(), String::new()];
+        let shown = |max: usize, text: &str| captured(max, text).without(&secrets).text();
+        assert_eq!(shown(100, "hunter2, not hunter; huntre"), "(secret), not (secret); huntre");
+        assert_eq!(shown(100, "hunter2hunter2pass"), "(secret)(secret)(secret)");
+        // 10 at the beginning and 10 at the end, of which 6 each could be a part of one.
+        assert_eq!(shown(10, "0123 hunter2 456 hunter2 789"), "0123\n[20 bytes left out]\n 789");
+        assert_eq!(shown(10, "hunter2 78 and so on hunter2 9"), "(secret)\n[22 bytes left out]\n(secret) 9");
+        assert!(matches!(captured(100, "hunter2").without(&[]), Cow::Borrowed(_)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_part_of_a_secret_is_left_that_is_longer_than_what_stands_there_anyway(
+            before in "[ab]{0,12}", between in "[ab]{0,12}", max in 0usize..20,
+        ) {
+            let mut capture = Capture::new(max);
+            capture.push(format!("{before}SECRET{between}SECRET").as_bytes());
+            let text = capture.take().without(&["SECRET".to_owned()]).text();
+            prop_assert!(!text.replace("(secret)", "").contains(['S', 'E', 'C', 'R', 'T']), "{}", text);
         }
     }
 

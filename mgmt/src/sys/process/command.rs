@@ -66,6 +66,8 @@ pub struct Command {
     pub linger: Duration,
     /// What becomes of descendants that outlive the command.
     pub leftovers: Leftovers,
+    /// Texts that are left out where its output is told in errors. See `Captured::without`.
+    pub secrets: Vec<String>,
 }
 
 impl Command {
@@ -86,6 +88,7 @@ impl Command {
             grace: Duration::from_secs(5),
             linger: LINGER,
             leftovers: Leftovers::Leave,
+            secrets: Vec::new(),
         }
     }
 

@@ -47,7 +47,8 @@ impl Output {
     /// # Errors
     /// `Failed` or `Killed`, with the last that the command said on standard error.
     pub fn require_success(self, command: &Command) -> Result<Output, ProcessError> {
-        let said = || escape_lossless(self.stderr.last(SAID_BYTES_MAX).trim_ascii());
+        let stderr = self.stderr.without(&command.secrets);
+        let said = || escape_lossless(stderr.last(SAID_BYTES_MAX).trim_ascii());
         match self.status {
             Status::Exit(0) => Ok(self),
             Status::Exit(_) => {

@@ -1,0 +1,125 @@
+//! One file under two spellings: through a directory that is a symlink, or as two hard links. Nothing in the graph says so, only the system does.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::id::ResourceId;
+use crate::resource::{Error, Result};
+use crate::resources::file::path::shown;
+use crate::sys::fs::{ReadFs, Stat};
+
+/// What tells one file from others whatever its spelling.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    /// Its path without symlinks, if it is spelled with some.
+    Path(PathBuf),
+    /// Its device and number, if it has several names.
+    Inode(u64, u64),
+}
+
+/// Who has what, of all files of an engine. Files that are spelled as they are and have one name are not in it.
+#[derive(Debug, Default)]
+pub(super) struct Aliases(Mutex<HashMap<Key, Owner>>);
+
+#[derive(Clone, Debug)]
+struct Owner {
+    id: ResourceId,
+    spelled: PathBuf,
+}
+
+/// What one resource has; given back when it leaves the graph.
+#[derive(Debug, Default)]
+pub(super) struct Claims(Mutex<Vec<Claim>>);
+
+#[derive(Debug)]
+struct Claim {
+    aliases: Arc<Aliases>,
+    key: Key,
+    id: ResourceId,
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut owners = self.aliases.lock();
+        if owners.get(&self.key).is_some_and(|owner| owner.id == self.id) {
+            owners.remove(&self.key);
+        }
+    }
+}
+
+impl Aliases {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Owner>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A resource that asks whether another one has its file.
+pub(super) struct Asker {
+    /// The paths that resources of the graph own, sorted.
+    pub(super) owned: Arc<Vec<PathBuf>>,
+    pub(super) id: ResourceId,
+    pub(super) aliases: Arc<Aliases>,
+    pub(super) claims: Arc<Claims>,
+}
+
+impl Asker {
+    /// The file at this path has to be nobody else's by another spelling.
+    pub(super) fn is_only_owner(&self, fs: &ReadFs, path: &Path) -> Result<()> {
+        // What is wrong on the way there, the check itself says.
+        let Ok(Some(real)) = fs.behind_links(path) else { return Ok(()) };
+        if self.owned.binary_search(&real).is_ok() {
+            return Err(Error::new(format!(
+                "{} leads through a symlink to {}, which another resource of the graph owns: they would undo each other's work; leave it to one of them",
+                shown(path),
+                shown(&real)
+            )));
+        }
+        let still = |owner: &Owner| fs.behind_links(&owner.spelled).is_ok_and(|now| now.as_ref() == Some(&real));
+        match self.claim(Key::Path(real.clone()), path, still) {
+            None => Ok(()),
+            Some(other) => Err(Error::new(format!(
+                "{} and {} of {} lead through symlinks to one path, {}: they would undo each other's work; leave it to one of them",
+                shown(path),
+                shown(&other.spelled),
+                other.id,
+                shown(&real)
+            ))),
+        }
+    }
+
+    /// Who else has this file by another of its names. Its content is replaced, and so becomes a file of its own; but what is set on it is set on all.
+    pub(super) fn other_name(&self, fs: &ReadFs, path: &Path, stat: &Stat) -> Option<String> {
+        if stat.nlink < 2 || !stat.is_file() {
+            return None;
+        }
+        let is_it = |at: &Path| matches!(fs.stat(at), Ok(Some(now)) if now.identity() == stat.identity());
+        let (device, number) = stat.identity();
+        let other = self.claim(Key::Inode(device, number), path, |owner| is_it(&owner.spelled))?;
+        Some(format!(
+            "{} and {} of {} are two names of one file (hard links), and what is set on one is set on both: copy one of them, or leave it to one resource",
+            shown(path),
+            shown(&other.spelled),
+            other.id
+        ))
+    }
+
+    /// Takes it, unless another resource has it and its spelling is still good.
+    fn claim(&self, key: Key, path: &Path, still: impl FnOnce(&Owner) -> bool) -> Option<Owner> {
+        let found = self.aliases.lock().get(&key).filter(|owner| owner.id != self.id).cloned();
+        // Who has just left the graph may not have let go yet.
+        let found = found.filter(|owner| self.owned.binary_search(&owner.spelled).is_ok());
+        if let Some(owner) = found.filter(still) {
+            return Some(owner);
+        }
+        let owner = Owner { id: self.id.clone(), spelled: path.to_owned() };
+        self.aliases.lock().insert(key.clone(), owner);
+        let mut claims = self.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if claims.iter().all(|claim| claim.key != key) {
+            // One of each sort: what it had before is not its any more.
+            claims.retain(|claim| std::mem::discriminant(&claim.key) != std::mem::discriminant(&key));
+            claims.push(Claim { aliases: Arc::clone(&self.aliases), key, id: self.id.clone() });
+        }
+        None
+    }
+}

@@ -1,0 +1,72 @@
+//! What `validate` can't see, since it looks at nothing outside: that two resources own one place of this host by different paths, through a symlink.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::graph::{GraphConfig, Index, Problem, Problems, Vertex, validate};
+use crate::resource::Uid;
+use crate::sys::fs::{Links, ReadFs};
+
+/// Checks a graph whole, for this host.
+///
+/// # Errors
+/// Everything that is wrong as far as `validate` can tell, or else each place that is owned twice.
+pub(crate) fn validate_here(config: &GraphConfig) -> Result<Index, Problems> {
+    let index = validate(config)?;
+    Problems(owned_twice(config, index.owned())).into_result()?;
+    Ok(index)
+}
+
+/// `owned` is sorted, so the paths of one directory are together.
+fn owned_twice(config: &GraphConfig, owned: &[PathBuf]) -> Vec<Problem> {
+    let fs = ReadFs::new().links(Links::Follow);
+    let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
+    let mut last: Option<(&Path, Option<PathBuf>)> = None;
+    for path in owned {
+        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
+        if last.as_ref().is_none_or(|(known, _)| *known != dir) {
+            last = Some((dir, real(&fs, dir)));
+        }
+        if let Some((_, Some(real))) = &last {
+            elsewhere.push((real.join(name), path));
+        }
+    }
+    let mut first: HashMap<&Path, &PathBuf> = HashMap::new();
+    let mut problems = Vec::new();
+    for (place, path) in &elsewhere {
+        let other =
+            owned.binary_search(place).ok().map(|at| &owned[at]).or_else(|| first.get(place.as_path()).copied());
+        match other {
+            Some(other) => problems.extend(problem(config, other, path, place)),
+            None => drop(first.insert(place, path)),
+        }
+    }
+    problems
+}
+
+/// Where a directory really is, if that is elsewhere than its path says. What does not exist yet is below what does.
+fn real(fs: &ReadFs, dir: &Path) -> Option<PathBuf> {
+    for above in dir.ancestors() {
+        if let Ok(real) = fs.real_path(above) {
+            let rest = dir.strip_prefix(above).ok()?;
+            return (real != above).then(|| real.join(rest));
+        }
+    }
+    None
+}
+
+fn problem(config: &GraphConfig, one: &Path, other: &Path, place: &Path) -> Option<Problem> {
+    let (one, other) = (owner(config, one)?, owner(config, other)?);
+    let message = format!(
+        "{} and {} both own the path {}, one of them through a symlink: they would undo each other's work; leave it to one of them",
+        one.id(),
+        other.id(),
+        place.display()
+    );
+    Some(Problem::new(message, other.origin.clone()).also(one.id().to_string(), one.origin.clone()))
+}
+
+fn owner<'a>(config: &'a GraphConfig, path: &Path) -> Option<&'a Vertex> {
+    let owns = |uid: Uid| matches!(uid, Uid::Path(owned) if owned == path);
+    config.vertices.iter().find(|vertex| vertex.resource.uids().into_iter().any(owns))
+}
