@@ -258,7 +258,7 @@ impl Ledger {
         if !self.nodes.contains_key(&node) {
             return;
         }
-        if outcome == ApplyOutcome::Changed {
+        if matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent) {
             for (to, link) in self.children(node) {
                 self.mark(to, Cause::Parent);
                 if link.notify {
@@ -268,7 +268,7 @@ impl Ledger {
                 }
             }
         }
-        let done = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
+        let done = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
         if !done {
             for (to, link) in self.children(node) {
                 if link.notify {

@@ -201,10 +201,11 @@ impl World {
         let outcome = match (running.fate, running.cancelled) {
             (Fate::FailsBefore | Fate::FailsAfter, _) | (_, Some(true)) => ApplyOutcome::Failed,
             (_, Some(false)) => ApplyOutcome::Cancelled,
+            _ if running.changed && rng.percent(10) => ApplyOutcome::ChangedByEvent,
             _ if running.changed => ApplyOutcome::Changed,
             _ => ApplyOutcome::Unchanged,
         };
-        let well = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
+        let well = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
         let muted = running.fate == Fate::Mute && rng.percent(70);
         let sent = if well && !muted { self.send(node, self.thing(node)) } else { PortSet(0) };
         Some(Input::Applied { op, outcome, sent })

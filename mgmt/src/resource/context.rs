@@ -134,6 +134,8 @@ pub struct Operation {
     pub sent: Mutex<Vec<Sent>>,
     /// It applied, but there was nothing to change.
     pub unchanged: AtomicBool,
+    /// It applied because of an event.
+    pub by_event: AtomicBool,
 }
 
 impl Operation {
@@ -147,6 +149,7 @@ impl Operation {
             noop: false,
             sent: Mutex::default(),
             unchanged: AtomicBool::new(false),
+            by_event: AtomicBool::new(false),
         }
     }
 
@@ -285,6 +288,12 @@ impl ApplyCx {
     /// Says that there was nothing to change after all: nobody is notified.
     pub fn unchanged(&self) {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
+    }
+
+    /// Says that an event made this necessary, such as a tick or a line of a command: nobody has undone an earlier repair. However often that comes, the
+    /// resource is not taken for one that somebody else changes too, and its checks are not spaced out.
+    pub fn by_event(&self) {
+        self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
     /// Remembers a small mark beyond a restart; on disk when the call returns. A value that goes with the mark is sent after it.

@@ -57,6 +57,7 @@ impl Converge for Timer {
 
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
         cx.local::<State>().handle();
+        cx.by_event();
         Ok(())
     }
 

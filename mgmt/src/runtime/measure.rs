@@ -92,7 +92,7 @@ pub(crate) fn check_word(outcome: &CheckOutcome) -> &'static str {
 
 pub(crate) fn apply_word(outcome: ApplyOutcome) -> &'static str {
     match outcome {
-        ApplyOutcome::Changed => "changed",
+        ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent => "changed",
         ApplyOutcome::Unchanged => "unchanged",
         ApplyOutcome::Failed => "failed",
         ApplyOutcome::Cancelled => "cancelled",

@@ -298,7 +298,10 @@ impl Core {
             }
             Outcome::Apply(ended) => {
                 let unchanged = operation.unchanged.load(Ordering::Relaxed);
-                let outcome = self.end_apply(node, began, ended, |()| !unchanged);
+                let outcome = match self.end_apply(node, began, ended, |()| !unchanged) {
+                    ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
+                    outcome => outcome,
+                };
                 self.measure(&operation, "apply", apply_word(outcome), began);
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);

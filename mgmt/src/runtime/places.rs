@@ -17,17 +17,14 @@ pub(crate) fn validate_here(config: &GraphConfig) -> Result<Index, Problems> {
     Ok(index)
 }
 
-/// `owned` is sorted, so the paths of one directory are together.
+/// `owned` is sorted. Each directory is looked up once.
 fn owned_twice(config: &GraphConfig, owned: &[PathBuf]) -> Vec<Problem> {
     let fs = ReadFs::new().links(Links::Follow);
     let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
-    let mut last: Option<(&Path, Option<PathBuf>)> = None;
+    let mut dirs: HashMap<&Path, Option<PathBuf>> = HashMap::new();
     for path in owned {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
-        if last.as_ref().is_none_or(|(known, _)| *known != dir) {
-            last = Some((dir, real(&fs, dir)));
-        }
-        if let Some((_, Some(real))) = &last {
+        if let Some(real) = dirs.entry(dir).or_insert_with(|| real(&fs, dir)) {
             elsewhere.push((real.join(name), path));
         }
     }

@@ -132,6 +132,8 @@ pub enum CheckOutcome {
 pub enum ApplyOutcome {
     /// It changed something.
     Changed,
+    /// The same, and an event asked for it (a tick, a line of a command): nobody undid an earlier repair, however often it comes.
+    ChangedByEvent,
     /// There was nothing to change after all.
     Unchanged,
     /// It failed; it may have changed something.

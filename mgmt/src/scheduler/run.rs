@@ -168,9 +168,10 @@ impl Scheduler {
         let refresh = node.phase() == Phase::Refreshing;
         let absorbed = node.any(TAKEN);
         let (stale, timed_out, cancelled) = (node.any(STALE), node.any(TIMED_OUT), node.any(CANCELLED));
-        let done = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::Unchanged);
+        let changed = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent);
+        let done = changed || outcome == ApplyOutcome::Unchanged;
         match outcome {
-            ApplyOutcome::Changed => self.owe(i),
+            ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent => self.owe(i),
             ApplyOutcome::Unchanged => self.drop_intents(i),
             ApplyOutcome::Failed | ApplyOutcome::Cancelled => self.keep_intents(i),
         }
@@ -181,12 +182,11 @@ impl Scheduler {
             let as_try = as_try || self.mutant(Mutant::CancelledIsTry);
             return if as_try && !stale { self.fail_run(i) } else { self.run_again(i) };
         }
-        let changed = outcome == ApplyOutcome::Changed;
         self.tell(match refresh {
             true => Event::Refreshed(op.node),
             false => Event::Applied { node: op.node, changed, refreshed: absorbed },
         });
-        if changed && self.nodes[i as usize].any(BY_WATCH) {
+        if outcome == ApplyOutcome::Changed && self.nodes[i as usize].any(BY_WATCH) {
             self.repaired(i);
         }
         if stale {

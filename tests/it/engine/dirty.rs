@@ -212,3 +212,24 @@ async fn each_tick_of_a_timer_refreshes_whom_it_notifies_and_checks_the_rest_bel
     }
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_of_a_watch_command_are_events_and_no_flapping() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut g = Graph::new("lines");
+    let lines = format!("for n in $(seq 12); do echo $n > {}; echo $n; sleep 0.1; done; sleep 1000", at("last"));
+    // At the start there may be nothing to copy yet.
+    let copy = format!("cat {} >> {} || true", at("last"), at("log"));
+    g.add(Exec::new("copy").cmd(copy).shell("/bin/sh").watchcmd(lines).watchshell("/bin/sh"));
+    let mut run = Run::new(g).await;
+    let mut runs = 0;
+    let log = || std::fs::read_to_string(at("log")).unwrap_or_default();
+    while !log().ends_with("12\n") {
+        let event = run.next().await.kind;
+        assert!(!matches!(event, mgmt::runtime::EventKind::Flapping { .. }), "after {runs} runs");
+        runs += u32::from(matches!(event, mgmt::runtime::EventKind::Applied { .. }));
+    }
+    assert!(runs > 5, "only {runs}: {}", log());
+    run.stop().await;
+}

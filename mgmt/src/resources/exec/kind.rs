@@ -140,6 +140,9 @@ impl Converge for Exec {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        if cx.local::<State>().has_news() {
+            cx.by_event();
+        }
         self.run(cx).await
     }
 

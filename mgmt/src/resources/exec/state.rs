@@ -107,6 +107,12 @@ impl State {
         self.lock().lines
     }
 
+    /// The watch command has said a line since the last run.
+    pub(super) fn has_news(&self) -> bool {
+        let inner = self.lock();
+        inner.lines > inner.covered
+    }
+
     /// Why the command is to run as far as memory tells.
     pub(super) fn need(&self, definition: Digest) -> Option<&'static str> {
         let inner = self.lock();

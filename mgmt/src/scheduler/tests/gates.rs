@@ -136,6 +136,27 @@ fn a_node_that_somebody_else_writes_too_is_said_to_flap_and_spaced_out() {
 }
 
 #[test]
+fn events_are_no_flapping_however_often_they_come() {
+    let mut bed = Bed::with_events();
+    bed.swap(&[0, 1], &[], &[notify(0, 1)]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    for ticket in 1..=20 {
+        assert_eq!(bed.changed(0)[0], "check 0");
+        bed.drifted(0);
+        bed.committed(ticket);
+        let told = bed.applied(0, ApplyOutcome::ChangedByEvent);
+        assert!(
+            told.contains(&"event: applied 0 changed".to_owned()) && told.contains(&"check 1".to_owned()),
+            "{told:?}"
+        );
+        assert!(!told.iter().any(|event| event.contains("flapping")), "{told:?}");
+        bed.in_sync(1);
+        bed.applied(1, ApplyOutcome::Changed);
+    }
+}
+
+#[test]
 fn nothing_starts_in_a_pause_and_nothing_is_lost() {
     let mut bed = Bed::new();
     bed.configure(2, NodeConfig { retry: None, delay: ms(10), ..plain() });
