@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::{CommandFactory as _, Parser, ValueEnum};
 use mgmt::App;
 use mgmt::gapi::{Gapi, GapiData, GapiError};
 use mgmt::prelude::*;
@@ -61,7 +61,7 @@ struct Cli {
 
 fn main() -> mgmt::ExitCode {
     let Cli { scene, dir, options } = Cli::parse();
-    let app = App::new("act").greeting("look around");
+    let app = App::new("act").command_line(Cli::command()).kind::<Talks>().greeting("look around");
     match scene {
         Scene::Never => app.run(options, mgmt::gapi::channel().1),
         Scene::Late => app.run(options, Late),

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::kit::{Desk, text};
+use crate::kit::{Desk, Running, text};
 
 const GRAPH: &str = "graph: shown\nhostname: web1\nresources:\n  noop:\n  - name: a\n  file:\n  - {name: $DIR/made, content: x}\nedges:\n- {name: e, from: {kind: noop, name: a}, to: {kind: file, name: $DIR/made}, notify: true}\n";
 
@@ -28,7 +28,7 @@ fn without_arguments_there_is_help_that_fits_80_columns() {
 #[test]
 fn combinations_without_a_meaning_are_refused() {
     let desk = Desk::new();
-    let refused: [&[&str]; 8] = [
+    let refused: [&[&str]; 13] = [
         &["run", "--yaml", "a", "--puppet", "agent"],
         &["run", "--yaml", "a", "--command", "b"],
         &["run", "--command", "a", "--puppet", "agent"],
@@ -37,6 +37,11 @@ fn combinations_without_a_meaning_are_refused() {
         &["run", "--prefix", "/x", "--tmp-prefix"],
         &["run", "--max-runtime", "-1"],
         &["run", "--sema", "0"],
+        &["run", "--yaml", "a", "--watch-file", "b"],
+        &["run", "--yaml", "a", "--yaml", "b"],
+        &["run", "--command", ""],
+        &["run", "--yaml", ""],
+        &["run", "--graphviz-filter", "dot"],
     ];
     for arguments in refused {
         let (code, _, err) = run(&desk, arguments);
@@ -98,7 +103,8 @@ fn the_environment_stands_in_for_options() {
     let output = command.env("MGMT_CONVERGED_TIMEOUT", "0").output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     let mut command = desk.mgmt(&["run"]);
-    let output = command.env("MGMT_MAX_RUNTIME", "0.5").output().unwrap();
+    // What is set to nothing is not set.
+    let output = command.env("MGMT_CONVERGED_TIMEOUT", "").env("MGMT_MAX_RUNTIME", "0.5").output().unwrap();
     assert!(output.status.success(), "an empty graph waits: {}", text(&output.stderr));
 }
 
@@ -124,4 +130,123 @@ fn completions_and_the_manual_page_know_the_options() {
     }
     let (code, out, _) = run(&desk, &["man"]);
     assert!(code == Some(0) && out.contains(".TH mgmt") && out.contains("yaml"), "{out}");
+    for command in ["run", "plan", "check", "graph", "schema", "completion", "man", "convert"] {
+        assert!(out.contains(&format!(".SS \"mgmt {command}\"")), "{command}: {out}");
+    }
+    let graph = out.split(".SS \"mgmt graph\"").nth(1).unwrap().split(".SS").next().unwrap();
+    assert!(graph.contains("format") && graph.contains("svg") && !graph.contains("yaml"), "{graph}");
+    assert!(out.contains(".SH \"EXIT STATUS\""), "{out}");
+}
+
+#[test]
+fn help_tells_the_source_of_the_graph_from_how_it_runs() {
+    let (_, out, _) = run(&Desk::new(), &["run", "--help"]);
+    let source = out.find("Where the graph comes from:").unwrap();
+    let how = out.find("How it runs:").unwrap();
+    assert!(source < out.find("--puppet-conf").unwrap() && out.find("--allow-unknown").unwrap() < how, "{out}");
+    assert!(how < out.find("--tmp-prefix").unwrap(), "{out}");
+}
+
+#[test]
+fn the_file_names_the_host_unless_the_command_line_does() {
+    for (more, host) in [(&[][..], "web1"), (&["--hostname", "web2"], "web2")] {
+        let desk = Desk::new();
+        let graph = desk.graph("graph: g\nhostname: web1\n");
+        let mut command = desk.mgmt(&["run", "--tmp-prefix", "--yaml", graph.to_str().unwrap()]);
+        let running = Running::start({
+            command.args(more).env("TMPDIR", desk.dir.path());
+            command
+        });
+        // A temporary prefix has the host in its name.
+        let names =
+            || std::fs::read_dir(desk.dir.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        running.wait("the prefix", || {
+            names().iter().any(|name| name.to_string_lossy().starts_with(&format!("mgmt-{host}-")))
+        });
+    }
+}
+
+#[test]
+fn a_graph_is_read_from_a_pipe_once() {
+    let desk = Desk::new();
+    let line =
+        format!("printf 'graph: piped\\nhostname: h\\n' | {} check --yaml /dev/stdin", env!("CARGO_BIN_EXE_mgmt"));
+    let output = std::process::Command::new("/bin/sh").args(["-c", &line]).output().unwrap();
+    assert_eq!(text(&output.stdout), "piped: 0 resources, 0 edges: no problems\n", "{}", text(&output.stderr));
+    let (code, _, err) = run(&desk, &["check", "--yaml", "/dev/zero"]);
+    assert!(code == Some(1) && err.contains("too much for one graph"), "{err}");
+    let (code, _, err) = run(&desk, &["convert", "/dev/zero"]);
+    assert!(code == Some(1) && err.contains("too much for one graph"), "{err}");
+}
+
+/// Names that a careless picture gets wrong, as in the corpus.
+fn hostile() -> String {
+    std::fs::read_to_string(crate::kit::folder("corpus/names.yaml")).unwrap()
+}
+
+/// Programs called like those of Graphviz, that say which one ran on what.
+fn fake_graphviz(desk: &Desk) {
+    for name in ["dot", "neato", "twopi", "circo", "fdp"] {
+        let path = desk.write(name, &format!("#!/bin/sh\nprintf '{name} %s ' \"$1\"; head -c 7 \"$2\"\n"));
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+}
+
+#[test]
+fn the_picture_is_drawn_by_the_program_of_choice() {
+    let desk = Desk::new();
+    fake_graphviz(&desk);
+    let graph = desk.graph(GRAPH);
+    let picture = desk.path("picture");
+    let draw = |more: &[&str], path: &std::path::Path| {
+        let _ = std::fs::remove_file(desk.path("picture.png"));
+        let mut command = desk.mgmt(&["check", "--yaml", graph.to_str().unwrap(), "-g", picture.to_str().unwrap()]);
+        let output = command.args(more).env("PATH", path).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        (desk.read("picture.png"), text(&output.stderr))
+    };
+    let path = format!("{}:{}", desk.dir.path().display(), std::env::var("PATH").unwrap());
+    let path = std::path::Path::new(&path);
+    assert_eq!(draw(&[], path), (Some("dot -Tpng digraph".to_owned()), String::new()));
+    for filter in ["dot", "neato", "twopi", "circo", "fdp"] {
+        let drawn = draw(&["--graphviz-filter", filter], path);
+        assert_eq!(drawn, (Some(format!("{filter} -Tpng digraph")), String::new()));
+    }
+    // Without Graphviz there is the text alone; that is told if somebody has asked for more.
+    let nowhere = std::path::Path::new("/nowhere");
+    assert_eq!(draw(&[], nowhere), (None, String::new()));
+    let (png, said) = draw(&["--graphviz-filter", "fdp"], nowhere);
+    assert!(png.is_none() && said.contains("program `fdp` not found"), "{said}");
+    // What somebody else has put in its place is not followed.
+    std::fs::remove_file(&picture).unwrap();
+    std::os::unix::fs::symlink(desk.path("elsewhere"), &picture).unwrap();
+    assert!(draw(&[], nowhere).1.contains("can't be written: symlink"));
+    assert!(!desk.path("elsewhere").exists());
+}
+
+#[test]
+#[ignore = "needs graphviz (the command `dot`)"]
+fn graphviz_draws_hostile_names_with_each_of_its_programs() {
+    let desk = Desk::new();
+    let graph = desk.graph(&hostile());
+    for filter in ["dot", "neato", "twopi", "circo", "fdp"] {
+        let picture = desk.path(filter);
+        let arguments =
+            ["check", "--yaml", graph.to_str().unwrap(), "-g", picture.to_str().unwrap(), "--graphviz-filter", filter];
+        let (code, _, err) = run(&desk, &arguments);
+        assert!(code == Some(0) && err.is_empty(), "{filter}: {err}");
+        assert!(std::fs::read(picture.with_extension("png")).unwrap().starts_with(b"\x89PNG"), "{filter}");
+    }
+}
+
+#[test]
+fn a_terminated_run_ends_with_143_and_an_interrupted_one_with_0() {
+    use rustix::process::Signal;
+    for (signal, code) in [(Signal::INT, 0), (Signal::TERM, 143)] {
+        let desk = Desk::new();
+        let mut running = desk.run(GRAPH, &[]);
+        running.wait("the file", || desk.path("made").exists());
+        running.signal(signal);
+        assert_eq!(running.ended(), Some(code), "{}", running.said());
+    }
 }

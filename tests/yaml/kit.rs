@@ -33,14 +33,14 @@ impl Desk {
     /// Writes a file; `$DIR` becomes the directory.
     pub(crate) fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
+        std::fs::write(&path, fill(text, self.dir.path())).unwrap();
         path
     }
 
     /// A graph outside of the directory.
     pub(crate) fn graph(&self, text: &str) -> PathBuf {
         let path = self.prefix.path().join("graph.yaml");
-        std::fs::write(&path, text.replace("$DIR", &self.dir.path().display().to_string())).unwrap();
+        std::fs::write(&path, fill(text, self.dir.path())).unwrap();
         path
     }
 
@@ -68,6 +68,13 @@ impl Desk {
     }
 }
 
+/// Puts the directory and whom we run as in the place of `$DIR`, `$UID` and `$GID`.
+pub(crate) fn fill(text: &str, dir: &Path) -> String {
+    let (user, group) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+    let text = text.replace("$DIR", &dir.display().to_string());
+    text.replace("$UID", &user.to_string()).replace("$GID", &group.to_string())
+}
+
 /// A program that runs, and what it says meanwhile.
 pub(crate) struct Running {
     child: Child,
@@ -87,6 +94,22 @@ impl Running {
             }
         });
         Running { child, said }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its exit code, once it has ended.
+    pub(crate) fn ended(&mut self) -> Option<i32> {
+        let end = Instant::now() + LONG;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status.code();
+            }
+            assert!(Instant::now() < end, "it does not end:\n{}", self.said());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     pub(crate) fn said(&self) -> String {

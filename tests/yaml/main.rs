@@ -1,6 +1,7 @@
 //! YAML files from outside: what they mean, what is said about wrong ones, and what the program `mgmt` makes of them.
 
 mod command_line;
+mod converted;
 mod converting;
 mod corpus;
 mod kit;

@@ -157,3 +157,122 @@ fn a_failed_command_is_tried_again_after_its_delay_and_blocks_what_follows() {
     assert!(tries.windows(2).all(|pair| pair[1] - pair[0] >= 500_000_000), "{tries:?}");
     assert!(!desk.path("never").exists() && desk.path("alone").exists());
 }
+
+#[test]
+fn a_watch_command_that_always_ends_at_once_is_started_as_often_as_it_may_be() {
+    let desk = Desk::new();
+    let running = desk.run(&failing_watch(2), &[]);
+    running.wait_said("no tries left");
+    std::thread::sleep(Duration::from_millis(1000));
+    assert_eq!(desk.read("log").unwrap().lines().count(), 3, "{}", running.said());
+    running.wait("the others", || desk.read("other").is_some());
+}
+
+#[test]
+fn work_that_comes_again_and_again_puts_convergence_off() {
+    let desk = Desk::new();
+    let graph = "graph: g\nresources:\n  file:\n  - {name: $DIR/a, content: kept}\n";
+    let began = Instant::now();
+    let mut running = desk.run(graph, &["-t", "1.5"]);
+    running.wait("the file", || desk.read("a").as_deref() == Some("kept"));
+    // It is never quiet for so long.
+    for _ in 0..8 {
+        std::thread::sleep(Duration::from_millis(500));
+        desk.write("a", "changed");
+    }
+    let last = began.elapsed();
+    assert_eq!(running.ended(), Some(0), "{}", running.said());
+    assert!(began.elapsed() >= last + Duration::from_millis(1000), "{:?} after {last:?}", began.elapsed());
+    assert_eq!(desk.read("a").as_deref(), Some("kept"));
+}
+
+#[test]
+fn files_are_followed_however_editors_save_them() {
+    let desk = Desk::new();
+    let text = |content: &str| format!("graph: g\nresources:\n  file:\n  - {{name: $DIR/a, content: {content}}}\n");
+    let running = desk.run(&text("one"), &[]);
+    let path = desk.graph(&text("one"));
+    let there = |content: &str| running.wait(content, || desk.read("a").as_deref() == Some(content));
+    there("one");
+    let beside = |name: &str| path.with_file_name(name);
+    let save = |name: &str, content: &str| {
+        let filled = crate::kit::fill(&text(content), desk.dir.path());
+        std::fs::write(beside(name), filled).unwrap();
+    };
+    // Another file in its place.
+    save("new", "two");
+    std::fs::rename(beside("new"), &path).unwrap();
+    there("two");
+    // The old one put aside, and a new one made.
+    std::fs::rename(&path, beside("graph.yaml~")).unwrap();
+    save("graph.yaml", "three");
+    there("three");
+    // Gone: the graph goes on; and there again.
+    std::fs::remove_file(&path).unwrap();
+    running.wait_said("can't be read");
+    std::fs::remove_file(desk.path("a")).unwrap();
+    there("three");
+    save("graph.yaml", "four");
+    there("four");
+    // A symlink in its place, its target written, and the symlink replaced by another.
+    save("target", "five");
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink(beside("target"), &path).unwrap();
+    there("five");
+    save("target", "six");
+    there("six");
+    save("other", "seven");
+    std::os::unix::fs::symlink(beside("other"), beside("link")).unwrap();
+    std::fs::rename(beside("link"), &path).unwrap();
+    there("seven");
+}
+
+#[test]
+fn a_refresh_that_was_owed_when_the_program_was_killed_is_paid_by_the_next() {
+    let desk = Desk::new();
+    let graph = |command: &str| {
+        format!(
+            "graph: g\nresources:\n  file:\n  - {{name: $DIR/conf, content: a}}\n  exec:\n  - {{name: reload, cmd: {command}, shell: /bin/sh, refreshonly: true}}\nedges:\n- {{name: e, from: {{kind: file, name: $DIR/conf}}, to: {{kind: exec, name: reload}}, notify: true}}\n"
+        )
+    };
+    let mut running = desk.run(&graph("echo began > $DIR/began; exec sleep 300"), &[]);
+    running.wait("the refresh", || desk.read("began").is_some());
+    running.signal(rustix::process::Signal::KILL);
+    assert_eq!(running.ended(), None);
+    let output = desk.converge(&graph("echo reloaded >> $DIR/log"), "0");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(desk.read("log").as_deref(), Some("reloaded\n"));
+    // And not again.
+    assert!(desk.converge(&graph("echo reloaded >> $DIR/log"), "0").status.success());
+    assert_eq!(desk.read("log").as_deref(), Some("reloaded\n"));
+}
+
+#[test]
+fn ticks_of_a_timer_refresh_what_it_notifies() {
+    let desk = Desk::new();
+    let running = desk.run(
+        "graph: g\nresources:\n  timer:\n  - {name: t, interval: 0.2}\n  exec:\n  - {name: e, cmd: date +%s%N >> $DIR/log, shell: /bin/sh}\nedges:\n- {name: n, from: {kind: timer, name: t}, to: {kind: exec, name: e}, notify: true}\n",
+        &[],
+    );
+    running.wait("four runs", || desk.read("log").unwrap_or_default().lines().count() >= 4);
+}
+
+#[test]
+fn own_exports_follow_the_file_too() {
+    let desk = Desk::new();
+    let graph = |exports: &str| {
+        format!(
+            "graph: g\nresources:\n  file:\n  - {{name: $DIR/here/}}\n{exports}edges:\n- {{from: {{kind: file, name: $DIR/here/}}, to: {{kind: file, name: /etc/a}}}}\ncollect:\n- {{kind: file, pattern: $DIR/here/}}\n"
+        )
+    };
+    let running = desk.run(&graph("  - {name: '@@/etc/a', content: one}\n"), &[]);
+    running.wait("the first", || desk.read("here/a").as_deref() == Some("one"));
+    desk.graph(&graph("  - {name: '@@/etc/a', content: two}\n  - {name: '@@b', path: /etc/b, content: b}\n"));
+    running.wait("the second", || {
+        desk.read("here/a").as_deref() == Some("two") && desk.read("here/b").as_deref() == Some("b")
+    });
+    // What is not exported any more is not in the graph; the edge to it waits, with a warning.
+    desk.graph(&graph(""));
+    running.wait_said("which nobody has exported yet: it is left out until then");
+    running.wait_said("2 removed");
+}

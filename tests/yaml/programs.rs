@@ -96,7 +96,7 @@ fn puppet_is_asked_again_after_its_run_interval() {
     puppet(&desk, "echo 1");
     let running = Running::start(with_puppet(&desk, &["run", "--puppet", "agent"]));
     running.wait("a third graph", || desk.read("out").is_some_and(|out| out.parse::<u32>().is_ok_and(|n| n >= 3)));
-    assert!(desk.read("asked").unwrap().starts_with("config print runinterval\n"));
+    assert!(desk.read("asked").unwrap().starts_with("mgmtgraph print\nconfig print runinterval\nmgmtgraph print\n"));
 }
 
 #[test]
@@ -106,4 +106,56 @@ fn where_puppet_does_not_say_its_interval_that_is_said_and_it_runs() {
     let running = Running::start(with_puppet(&desk, &["run", "--puppet", "agent"]));
     running.wait_said("asked again every 1800 s");
     running.wait("the graph", || desk.read("out").is_some());
+}
+
+#[test]
+fn what_a_program_prints_is_bounded_and_need_not_be_text() {
+    let desk = Desk::new();
+    for (line, expected) in [
+        ("yes", "printed more than 67108864 bytes and was stopped"),
+        ("head -c 100000000 /dev/zero", "printed more than 67108864 bytes and was stopped"),
+        ("printf 'graph: \\377'", "the file is not UTF-8: the byte 0xff stands here"),
+        ("true", "the file is empty: a graph begins with `graph: NAME`"),
+        ("/nowhere/program", "not found"),
+        ("kill -9 $$", "was killed by SIGKILL"),
+    ] {
+        let began = std::time::Instant::now();
+        let output = desk.mgmt(&["run", "-t", "0", "--command", line]).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && said.contains(expected), "{line}: {said}");
+        assert!(began.elapsed() < std::time::Duration::from_secs(30), "{line}: {:?}", began.elapsed());
+    }
+}
+
+#[test]
+fn an_interrupted_command_leaves_no_program_running() {
+    for command in [&["run"][..], &["plan"], &["check"], &["graph"]] {
+        let desk = Desk::new();
+        let line = format!("echo $$ > {}; exec sleep 300", desk.path("pid").display());
+        let mut running = Running::start({
+            let mut mgmt = desk.mgmt(command);
+            mgmt.args(["--command", &line]);
+            mgmt
+        });
+        let pid = || desk.read("pid").and_then(|pid| pid.trim().parse().ok()).and_then(rustix::process::Pid::from_raw);
+        running.wait("the program", || pid().is_some());
+        running.signal(rustix::process::Signal::INT);
+        let code = if command == ["run"] { 0 } else { 130 };
+        assert_eq!(running.ended(), Some(code), "{command:?}");
+        let is_gone = || rustix::process::test_kill_process(pid().unwrap()).is_err();
+        crate::kit::wait(is_gone, || format!("{command:?}: the program still runs"));
+    }
+}
+
+#[test]
+fn a_slow_program_does_not_keep_the_graph_that_runs_from_its_work() {
+    let desk = Desk::new();
+    let (out, slow) = (desk.path("out"), desk.path("slow"));
+    let line = format!("test -e {} && sleep 300; {PRINT} {} one", slow.display(), out.display());
+    let running = Running::start(desk.mgmt(&["run", "--every", "0.1", "--command", &line]));
+    running.wait("the first graph", || desk.read("out").as_deref() == Some("one"));
+    desk.write("slow", "");
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    std::fs::remove_file(&out).unwrap();
+    running.wait("the repair", || desk.read("out").as_deref() == Some("one"));
 }

@@ -1,9 +1,9 @@
 //! What the command line changes in graphs from whatever source, and the picture of them that it asks for.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::cli::options::RunOptions;
+use crate::cli::picture::Picture;
 use crate::gapi::{Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
 use crate::resource::Meta;
@@ -12,7 +12,7 @@ use crate::resource::Meta;
 #[derive(Debug)]
 pub(crate) struct Adjusted<G> {
     gapi: G,
-    picture: Option<PathBuf>,
+    picture: Option<Picture>,
     no_autoedges: bool,
     no_autogroup: bool,
 }
@@ -21,7 +21,7 @@ impl<G> Adjusted<G> {
     pub(crate) fn new(gapi: G, options: &RunOptions) -> Adjusted<G> {
         Adjusted {
             gapi,
-            picture: options.graphviz.clone(),
+            picture: Picture::new(options),
             no_autoedges: options.no_autoedges,
             no_autogroup: options.no_autogroup,
         }
@@ -48,11 +48,8 @@ impl<G: Gapi> Gapi for Adjusted<G> {
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         let config = self.gapi.graph().await?;
         let config = self.adjust(config);
-        // A picture that can't be drawn is no reason not to run.
-        if let Some(path) = &self.picture
-            && let Err(error) = std::fs::write(path, config.dot())
-        {
-            tracing::warn!(target: "mgmt", "the picture {} can't be written: {error}", path.display());
+        if let Some(picture) = &self.picture {
+            picture.draw(&config).await;
         }
         Ok(config)
     }

@@ -39,6 +39,8 @@ pub struct App {
     version: String,
     about: Option<String>,
     pub(crate) greeting: Option<String>,
+    /// The command line of a program that has parsed it itself.
+    command_line: Option<clap::Command>,
     /// Commands get this process's environment: so it has always been with YAML.
     pub(crate) inherit_env: bool,
 }
@@ -52,6 +54,7 @@ impl App {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             about: None,
             greeting: None,
+            command_line: None,
             inherit_env: false,
         }
     }
@@ -72,6 +75,13 @@ impl App {
     /// nothing, nor with `--converged-timeout`, which ends the program then.
     pub fn greeting(mut self, line: impl Into<String>) -> App {
         self.greeting = Some(line.into());
+        self
+    }
+
+    /// The whole command line of a program that flattens [`Options`] into its own, for `completion` and `man`:
+    /// `App::new("site").command_line(Cli::command())`.
+    pub fn command_line(mut self, command: clap::Command) -> App {
+        self.command_line = Some(command);
         self
     }
 
@@ -106,6 +116,9 @@ impl App {
 
     /// The command line that it understands.
     pub(crate) fn command(&self) -> clap::Command {
+        if let Some(command) = &self.command_line {
+            return command.clone().name(self.name.clone());
+        }
         #[derive(clap::Parser)]
         #[command(max_term_width = 80)]
         struct Cli {

@@ -17,7 +17,7 @@ use crate::runtime::{Builder, Engine, EngineError};
 /// Exit code of a plan with something to do.
 const PENDING: u8 = 2;
 
-/// Exit code of a plan that was given up.
+/// Exit code of a plan, a check, a picture that was given up.
 const INTERRUPTED: u8 = 130;
 /// So long is waited for what was given up.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -31,6 +31,8 @@ pub(crate) enum CommandError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Other(String),
+    #[error("interrupted")]
+    Interrupted,
 }
 
 /// Does what the options say.
@@ -55,6 +57,7 @@ pub(crate) fn execute(app: &App, options: Options, gapi: impl Gapi) -> ExitCode 
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
     outcome.unwrap_or_else(|error| match options.run.log {
+        _ if matches!(error, CommandError::Interrupted) => ExitCode::from(INTERRUPTED),
         LogFormat::Text => fail(&error),
         // Whoever reads lines of JSON wants nothing else between them.
         LogFormat::Json => {
@@ -118,7 +121,12 @@ async fn plan(app: &App, options: &RunOptions, gapi: impl Gapi, json: bool) -> R
 
 async fn config(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
     let prefix = prefix::choose(options, &app.name, true)?;
-    Ok(builder(app, options, &prefix.path, gapi).check().await?)
+    // A program that prints graphs is in a process group of its own, too.
+    let mut ladder = Ladder::new()?;
+    tokio::select! {
+        config = builder(app, options, &prefix.path, gapi).check() => Ok(config?),
+        _ = ladder.first() => Err(CommandError::Interrupted),
+    }
 }
 
 async fn check(app: &App, options: &RunOptions, gapi: impl Gapi) -> Result<ExitCode, CommandError> {

@@ -29,6 +29,11 @@ impl Screen {
         if self.terminal { self.say(text) } else { tracing::info!(target: "mgmt", "{text}") }
     }
 
+    /// Tells the user of something that has failed.
+    pub(crate) fn complain(&self, text: &str) {
+        if self.terminal { self.say(text) } else { tracing::error!(target: "mgmt", "{text}") }
+    }
+
     /// Writes lines above the bar.
     pub(crate) fn say(&self, text: &str) {
         self.bar.suspend(|| {

@@ -11,6 +11,7 @@ mod logs;
 mod metrics;
 mod options;
 mod papers;
+mod picture;
 mod prefix;
 mod run;
 #[cfg(feature = "yaml")]
@@ -21,7 +22,7 @@ mod view;
 pub use app::{App, main};
 #[cfg(feature = "yaml")]
 pub use convert::to_rust;
-pub use options::{Command, GraphFormat, Options, RunOptions};
+pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Timeout};
 pub use prefix::default_prefix;
 #[cfg(feature = "yaml")]
 pub use stock::stock;

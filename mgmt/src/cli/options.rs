@@ -66,7 +66,7 @@ pub struct RunOptions {
     #[arg(long, short = 't', global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
     /// Exit after so many seconds (0: never)
-    #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds_or_zero)]
     pub max_runtime: Duration,
     /// How many operations run at once
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -74,9 +74,12 @@ pub struct RunOptions {
     /// Write a line to this file each time it converges or does not any more
     #[arg(long, global = true, value_name = "FILE")]
     pub converged_status_file: Option<PathBuf>,
-    /// Write the graph that runs to this file, for Graphviz
+    /// Write the graph that runs to this file, for Graphviz, and draw it as FILE.png if Graphviz is there
     #[arg(long, short, global = true, value_name = "FILE")]
     pub graphviz: Option<PathBuf>,
+    /// Which program of Graphviz draws it; default: dot
+    #[arg(long, global = true, value_name = "PROGRAM", requires = "graphviz")]
+    pub graphviz_filter: Option<GraphvizFilter>,
     /// Find no edges beside those that are declared
     #[arg(long, global = true)]
     pub no_autoedges: bool,
@@ -142,6 +145,21 @@ pub enum GraphFormat {
     Json,
 }
 
+/// A program of Graphviz.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphvizFilter {
+    /// In layers, from top to bottom
+    Dot,
+    /// By springs
+    Neato,
+    /// In circles around one
+    Twopi,
+    /// In a circle
+    Circo,
+    /// By forces
+    Fdp,
+}
+
 /// A form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -160,6 +178,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number(text)?).map_err(|_| format!("`{text}` seconds is out of range: give 0 or more"))
 }
 
+/// An empty variable of the environment is as good as none.
+fn seconds_or_zero(text: &str) -> Result<Duration, String> {
+    if text.is_empty() { Ok(Duration::ZERO) } else { seconds(text) }
+}
+
 fn seconds_or_never(text: &str) -> Result<Timeout, String> {
+    if text.is_empty() {
+        return Ok(Timeout(None));
+    }
     if number(text)? < 0.0 { Ok(Timeout(None)) } else { Ok(Timeout(Some(seconds(text)?))) }
 }

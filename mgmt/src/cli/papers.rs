@@ -1,7 +1,9 @@
 //! What a program prints about itself: schema, completions, manual page.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+use clap_mangen::Man;
 
 use crate::cli::app::App;
 use crate::cli::commands::{CommandError, print};
@@ -13,6 +15,7 @@ pub(crate) fn schema(app: &App, graph: Result<GraphConfig, CommandError>) -> Res
     let mut specs: Vec<_> = app.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
+        Err(CommandError::Interrupted) => return Err(CommandError::Interrupted),
         Err(error) => {
             tracing::warn!(target: "mgmt", "kinds that only the graph knows are left out of the schema: {error}")
         }
@@ -35,9 +38,41 @@ pub(crate) fn completion(mut command: clap::Command, shell: clap_complete::Shell
     Ok(ExitCode::SUCCESS)
 }
 
+/// The manual page: one for the program and its commands, each with its own options.
 pub(crate) fn man(command: clap::Command) -> Result<ExitCode, CommandError> {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
+    let (name, mut page) = (command.get_name().to_owned(), Vec::new());
+    // Of a command that has not been built yet, the options that it shares with the others are not its own.
+    let commands: Vec<_> = command.get_subcommands().cloned().collect();
+    let man = Man::new(command);
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    writeln!(page, ".SH COMMANDS")?;
+    for command in commands {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        writeln!(page, ".SS \"{name} {}\"\n{}", command.get_name(), about.replace('\\', "\\\\"))?;
+        let mut own = Vec::new();
+        Man::new(command.disable_help_flag(true)).render_options_section(&mut own)?;
+        // Without the head, which the page has already.
+        for line in String::from_utf8_lossy(&own).lines().skip_while(|line| !line.starts_with(".TP")) {
+            writeln!(page, "{line}")?;
+        }
+    }
+    writeln!(page, ".SH \"EXIT STATUS\"")?;
+    for (code, meaning) in EXIT_CODES {
+        writeln!(page, ".TP\n{code}\n{meaning}")?;
+    }
     print(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }
+
+/// What exit codes mean.
+const EXIT_CODES: [(&str, &str); 5] = [
+    ("0", "All is well; a run that was ended by ^C, by its converged timeout, or by its longest time."),
+    ("1", "Something failed, or the graph is wrong; a run with a converged timeout that can't converge."),
+    ("2", "A plan with something to repair."),
+    ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
+    ("143", "A run that was terminated."),
+];

@@ -132,9 +132,9 @@ async fn follow(
 }
 
 fn tell_hopeless(status: &Status, screen: &Screen) {
-    screen.tell("it can't converge:");
+    screen.complain("it can't converge:");
     for resource in status.notable.iter().filter(|resource| resource.standing == Standing::Failed) {
-        screen.tell(&format!(
+        screen.complain(&format!(
             "  {} failed: {}",
             resource.id,
             resource.error.as_deref().unwrap_or("it did not say why")
@@ -146,7 +146,7 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
         .filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop))
         .count();
     if waiting > 0 {
-        screen.tell(&format!("  {waiting} more wait for them"));
+        screen.complain(&format!("  {waiting} more wait for them"));
     }
 }
 

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::app::App;
@@ -11,7 +12,8 @@ use crate::cli::commands::{self, CommandError};
 use crate::cli::options::{Command, Options, RunOptions, seconds};
 use crate::cli::{convert, papers};
 use crate::gapi::{
-    Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_yaml, yaml,
+    Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_graph_file, read_yaml,
+    yaml,
 };
 use crate::graph::GraphConfig;
 
@@ -21,7 +23,7 @@ use crate::graph::GraphConfig;
 struct Stock {
     #[command(flatten)]
     source: SourceOptions,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "How it runs")]
     run: RunOptions,
     #[command(subcommand)]
     command: Option<StockCommand>,
@@ -35,7 +37,7 @@ struct SourceOptions {
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
     yaml: Option<PathBuf>,
     /// A line for /bin/sh that prints YAML
-    #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet")]
+    #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet", value_parser = NonEmptyStringValueParser::new())]
     program: Option<String>,
     /// Run that line again after so many seconds
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
@@ -44,7 +46,7 @@ struct SourceOptions {
     #[arg(long, global = true, value_name = "FILE")]
     watch_file: Vec<PathBuf>,
     /// What Puppet says: `agent`, a manifest (FILE.pp), or code
-    #[arg(long, short, global = true, value_name = "WHAT")]
+    #[arg(long, short, global = true, value_name = "WHAT", value_parser = NonEmptyStringValueParser::new())]
     puppet: Option<String>,
     /// Puppet's configuration file
     #[arg(long, global = true, value_name = "FILE")]
@@ -110,16 +112,24 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
 fn execute(app: &App, stock: &Stock, command: Option<Command>, options: YamlOptions) -> ExitCode {
     let mut run = stock.run.clone();
     if let (None, Some(path)) = (&run.hostname, &stock.source.yaml) {
-        // Whatever else is wrong with the file is said when it is read for the graph.
-        let read = std::fs::read(path).ok().and_then(|bytes| read_yaml("", &bytes, &options).ok());
-        run.hostname = read.and_then(|read| read.hostname);
+        run.hostname = named_host(path, &options);
     }
     commands::execute(app, Options { run, command }, Source::new(&stock.source, options))
 }
 
+/// The host that the file names. Whatever is wrong with the file is said when it is read for the graph.
+fn named_host(path: &std::path::Path, options: &YamlOptions) -> Option<String> {
+    // From a pipe it can be read only once.
+    if !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+        return None;
+    }
+    let bytes = read_graph_file(path).ok()?;
+    let names_it = bytes.windows(8).any(|word| word == b"hostname");
+    if names_it { read_yaml("", &bytes, options).ok()?.hostname } else { None }
+}
+
 fn convert_file(file: &std::path::Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
-    let bytes = std::fs::read(file)
-        .map_err(|error| CommandError::Other(format!("{} can't be read: {error}", file.display())))?;
+    let bytes = read_graph_file(file).map_err(|error| CommandError::Other(error.to_string()))?;
     let read = read_yaml(&file.display().to_string(), &bytes, options)
         .map_err(|problems| CommandError::Other(problems.to_string()))?;
     for warning in &read.warnings {

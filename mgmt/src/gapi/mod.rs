@@ -26,7 +26,7 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
-#[cfg(all(feature = "cli", feature = "yaml"))]
-pub(crate) use yaml::yaml_schema_with;
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};
+#[cfg(all(feature = "cli", feature = "yaml"))]
+pub(crate) use yaml::{read_graph_file, yaml_schema_with};

@@ -60,7 +60,7 @@ impl Program {
     fn new(name: String, command: Command) -> Program {
         Program {
             name,
-            command: command.timeout(TIMEOUT).output_max(BYTES_MAX),
+            command: command.timeout(TIMEOUT).output_max(BYTES_MAX / 2).whole_output(),
             ask_interval: None,
             interval: None,
             files: Vec::new(),
@@ -150,14 +150,9 @@ impl Gapi for Program {
             ));
         }
         self.options.noop |= data.noop;
-        if !data.no_watch {
-            if !self.files.is_empty() {
-                let files = self.files.iter().map(PathBuf::as_path);
-                self.watcher = Watcher::new(files).map_err(GapiError::Failed).map(Some)?;
-            }
-            if let (None, Some(ask)) = (self.interval, &self.ask_interval) {
-                self.interval = Some(asked_interval(ask).await);
-            }
+        if !data.no_watch && !self.files.is_empty() {
+            let files = self.files.iter().map(PathBuf::as_path);
+            self.watcher = Watcher::new(files).map_err(GapiError::Failed).map(Some)?;
         }
         self.data = Some(data);
         Ok(())
@@ -181,6 +176,9 @@ impl Gapi for Program {
     }
 
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {
+        if let (None, Some(ask)) = (self.interval, &self.ask_interval) {
+            self.interval = Some(asked_interval(ask).await);
+        }
         if self.interval.is_none() && self.watcher.is_none() {
             return None;
         }

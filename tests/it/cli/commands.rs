@@ -284,3 +284,23 @@ fn a_secret_is_in_no_output() {
         assert!(said.contains(wanted), "nothing says `{wanted}`:\n{said}");
     }
 }
+
+#[test]
+fn every_program_prints_its_schema_its_completions_and_its_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    // A program that has our options within its own, and a kind of its own.
+    let act = |args: &str| act("site", dir.path()).args(args).run().code(0).out;
+    let schema: serde_json::Value = serde_json::from_str(&act("schema")).unwrap();
+    let kinds = &schema["properties"]["resources"]["properties"];
+    assert!(kinds["file"].is_object() && kinds["talks"]["items"]["properties"]["calm"].is_object());
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = act(&format!("completion {shell}"));
+        assert!(script.contains("scene") && script.contains("converged-timeout") && script.contains("act"), "{shell}");
+    }
+    let page = act("man");
+    assert!(page.contains(".TH act") && page.contains("scene") && page.contains(".SS \"act plan\""), "{page}");
+    // And one that is made with `mgmt::main`.
+    let hello = |args: &str| Program::new(&example("hello")).args(args).run().code(0).out;
+    assert!(serde_json::from_str::<serde_json::Value>(&hello("schema")).is_ok());
+    assert!(hello("completion bash").contains("_hello()") && hello("man").contains(".TH hello"));
+}

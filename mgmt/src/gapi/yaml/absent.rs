@@ -8,12 +8,12 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result, Uid, Watch,
-    WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result,
+    SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Absent {
     pub(crate) spec: &'static KindSpec,
     pub(crate) name: String,
@@ -71,11 +71,16 @@ impl AnyResource for Absent {
     }
 
     fn to_data(&self, _: &[u8]) -> Result<Map<String, Json>, String> {
-        Ok(self.fields.clone())
+        let mut fields = self.fields.clone();
+        if let Some(password) = fields.get_mut("auth").and_then(|auth| auth.get_mut("password")) {
+            *password = Json::String(SECRET_PLACEHOLDER.to_owned());
+        }
+        Ok(fields)
     }
 
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        // Without its fields: there may be a password among them.
+        write!(f, "{}[{}]", self.spec.kind, self.name)
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -135,7 +140,7 @@ static ABSENT: [KindSpec; 5] = [
         &[
             text("state", "`running` or `stopped`. Default: as it is."),
             text("startup", "At boot: `enabled` or `disabled`. Default: as it is."),
-            text("session", "Of the user's session, not of the system."),
+            truth("session", "Of the user's session, not of the system. Default: false."),
         ],
     ),
     kind(

@@ -37,7 +37,7 @@ impl Document<'_> {
                 }
                 "pattern" => match &node.value {
                     Value::Scalar { text, .. } if text.is_empty() || node.is_null() => {}
-                    _ => pattern = self.text(node, "`pattern`"),
+                    _ => pattern = self.text(node, "`pattern`").map(|text| (text, node.place)),
                 },
                 _ => self.unknown(key, "a rule of `collect`", ["kind", "pattern"].into_iter()),
             }
@@ -45,6 +45,14 @@ impl Document<'_> {
         let Some(kind) = kind else {
             return self.complain(node.place, "say what is collected with `kind: …`");
         };
+        if let (Some((text, place)), "file") = (&pattern, kind)
+            && !(text.starts_with('/') && text.ends_with('/'))
+        {
+            let message = format!(
+                "`pattern` is the directory that collected files go to: it begins and ends with `/`, {text} does not"
+            );
+            return self.complain(*place, message);
+        }
         self.collected.insert(kind.to_owned());
         // Nothing is exported in noop, but it is still collected: what others export.
         if self.options.noop {
@@ -64,7 +72,7 @@ impl Document<'_> {
             self.warn(node.place, message);
         }
         for mut draft in taken {
-            if let (Some(pattern), "file") = (&pattern, kind) {
+            if let (Some((pattern, _)), "file") = (&pattern, kind) {
                 draft.fields.insert("dirname".to_owned(), Json::String(pattern.clone()));
             }
             self.add(draft);
@@ -72,6 +80,9 @@ impl Document<'_> {
     }
 
     pub(crate) fn tell_exports(&mut self) {
+        if self.options.noop {
+            return;
+        }
         let idle: Vec<_> = self.exports.iter().filter(|export| !export.collected).collect();
         let places: Vec<_> = idle.iter().map(|export| (export.draft.place, export.draft.name.clone())).collect();
         for (place, name) in places {

@@ -33,6 +33,10 @@ pub(crate) struct Document<'a> {
     pub(crate) spoilt: HashSet<(String, String)>,
     pub(crate) receives: Vec<Receive>,
     pub(crate) exports: Vec<Export>,
+    /// How wide the names of resources are, by line and column.
+    pub(crate) widths: HashMap<(usize, usize), usize>,
+    /// How many fields would receive something, and it can't be found.
+    pub(crate) unreceived: usize,
     /// Which resources have an edge, by their places.
     pub(crate) pairs: HashSet<(u32, u32)>,
     /// So many more names are compared with wrong ones.
@@ -55,6 +59,8 @@ impl<'a> Document<'a> {
             spoilt: HashSet::new(),
             receives: Vec::new(),
             exports: Vec::new(),
+            widths: HashMap::new(),
+            unreceived: 0,
             pairs: HashSet::new(),
             comparisons_left: COMPARISONS_MAX,
             collected: HashSet::new(),

@@ -1,6 +1,9 @@
 //! Complaints as problems: with the line they are about, and the place in it underlined.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::gapi::yaml::tree::{Complaint, Place};
 use crate::graph::{Problem, Problems};
@@ -42,7 +45,7 @@ impl<'a> Quotes<'a> {
     }
 
     /// Adds lines to problems that were found elsewhere, in the graph that the file means.
-    pub(crate) fn quote(&self, mut problems: Problems) -> Problems {
+    pub(crate) fn quote(&self, mut problems: Problems, widths: &HashMap<(usize, usize), usize>) -> Problems {
         for problem in &mut problems.0 {
             if let Origin::File(span) = &problem.origin
                 && span.file == self.file
@@ -50,7 +53,8 @@ impl<'a> Quotes<'a> {
                 let line = self.lines.get(span.line.saturating_sub(1)).copied().unwrap_or_default();
                 let rest = line.chars().skip(span.column.saturating_sub(1)).collect::<String>();
                 let token = rest.split(" #").next().unwrap_or_default().trim_end();
-                let width = token.chars().count().max(1);
+                let width = widths.get(&(span.line, span.column)).copied();
+                let width = width.unwrap_or_else(|| token.chars().count()).max(1);
                 problem.excerpt = self.excerpt(Place { line: span.line, column: span.column, width });
             }
         }
@@ -67,9 +71,11 @@ impl<'a> Quotes<'a> {
         let tail = if line.chars().count() > start + WIDTH_MAX { "…" } else { "" };
         let number = place.line.to_string();
         let blank = " ".repeat(number.len());
-        let pad = " ".repeat(before - start + lead.chars().count());
         let room = (start + WIDTH_MAX).saturating_sub(before).max(1);
-        let carets = "^".repeat(place.width.min(room));
+        // Some characters are as wide as two, some have no width: what is below must stand below.
+        let width = |from: usize, count: usize| shown.chars().skip(from).take(count).collect::<String>().width();
+        let pad = " ".repeat(width(0, before - start) + lead.width());
+        let carets = "^".repeat(width(before - start, place.width.min(room)).max(1));
         Some(format!("  {number} | {lead}{}{tail}\n  {blank} | {pad}{carets}", shown.trim_end()))
     }
 }

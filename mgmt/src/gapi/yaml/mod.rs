@@ -20,5 +20,7 @@ pub use schema::yaml_schema;
 #[cfg(feature = "cli")]
 pub(crate) use schema::yaml_schema_with;
 pub(crate) use source::accept;
+#[cfg(feature = "cli")]
+pub(crate) use source::bytes as read_graph_file;
 pub use source::{Yaml, yaml};
 pub(crate) use tree::BYTES_MAX;

@@ -5,6 +5,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
 use crate::graph::{GraphConfig, Kinds, Problem, Problems, validate};
+use crate::resource::Origin;
 
 /// How YAML is read.
 #[derive(Clone, Debug)]
@@ -63,10 +64,18 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
         }
         None => {}
     }
-    if !document.complaints.is_empty() {
-        return Err(quotes.problems(document.complaints));
+    let mut problems = quotes.problems(document.complaints);
+    // What is wrong with the graph as a whole is said too, unless it may only seem so, since a field does not get what it should receive.
+    if document.unreceived == 0
+        && let Err(more) = validate(&document.config)
+    {
+        problems.0.extend(quotes.quote(more, &document.widths).0);
+        problems.0.sort_by_key(|problem| match &problem.origin {
+            Origin::File(span) => (span.line, span.column),
+            _ => (0, 0),
+        });
     }
-    validate(&document.config).map_err(|problems| quotes.quote(problems))?;
+    problems.into_result()?;
     let warnings = quotes.problems(document.warnings).0;
     Ok(YamlGraph { config: document.config, hostname: document.hostname, warnings })
 }

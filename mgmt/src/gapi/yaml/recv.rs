@@ -1,5 +1,6 @@
 //! `recv:` fields that receive what other resources send.
 
+use crate::gapi::yaml::collect::Export;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::resources::Draft;
 use crate::gapi::yaml::tree::{Key, Node, Place};
@@ -37,14 +38,24 @@ impl Document<'_> {
                 );
                 continue;
             };
-            let Some(entries) = self.some_map(node, &format!("what `{}` receives", key.text)) else { continue };
-            let Some(from) = self.end(entries, node.place, &["kind", "name", "key"]) else { continue };
+            let Some(entries) = self.some_map(node, &format!("what `{}` receives", key.text)) else {
+                self.unreceived += 1;
+                continue;
+            };
+            let Some(from) = self.end(entries, node.place, &["kind", "name", "key"]) else {
+                self.unreceived += 1;
+                continue;
+            };
             let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
+                self.unreceived += 1;
                 let message = "say which value is received with `key: …`";
                 self.complain(node.place, message);
                 continue;
             };
-            let Some(text) = self.text(output, "`key`") else { continue };
+            let Some(text) = self.text(output, "`key`") else {
+                self.unreceived += 1;
+                continue;
+            };
             draft.wired.push(field);
             self.receives.push(Receive {
                 to: (spec.kind.to_owned(), draft.name.clone()),
@@ -84,6 +95,17 @@ impl Document<'_> {
         if self.spoilt.contains(&id) {
             return None;
         }
+        if let Some(name) = end.name.strip_prefix("@@") {
+            let message =
+                format!("{what} {}[{}]: once collected, it is named without `@@`: {name}", end.kind, end.name);
+            self.complain(end.place, message);
+            return None;
+        }
+        let own = |export: &Export| export.is(&end.kind, &end.name);
+        if self.options.noop && self.exports.iter().any(own) {
+            // Nothing is exported in noop.
+            return None;
+        }
         if self.collected.contains(&end.kind) {
             // It may be exported later, or by another host.
             self.warn(
@@ -98,7 +120,7 @@ impl Document<'_> {
         let is_exported = |document: &Self| document.exports.iter().any(|export| export.is(&end.kind, &end.name));
         let hint = if !has_time {
             String::new()
-        } else if end.name.starts_with("@@") || is_exported(self) {
+        } else if is_exported(self) {
             ", but exported: without `collect` it is not in this graph".to_owned()
         } else {
             let names = self.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
@@ -117,8 +139,9 @@ impl Document<'_> {
             let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
             // Also if one of the two is wrong in another way: all is said at once.
             let port = self.port(&receive);
-            if let (Some(from), Some(to), Some(port)) = (from, to, port) {
-                self.link(&receive, from, port, to);
+            match (from, to, port) {
+                (Some(from), Some(to), Some(port)) => self.link(&receive, from, port, to),
+                _ => self.unreceived += 1,
             }
         }
     }

@@ -40,6 +40,8 @@ pub(crate) struct Draft {
     /// Of each field its name, where its key stands, and its value.
     pub(crate) places: Vec<(String, Place, Place)>,
     pub(crate) wired: Vec<u8>,
+    /// Fields whose values have been complained of.
+    pub(crate) misfits: Vec<String>,
 }
 
 impl Document<'_> {
@@ -104,10 +106,13 @@ impl Document<'_> {
             fields: Map::new(),
             places: Vec::new(),
             wired: Vec::new(),
+            misfits: Vec::new(),
         };
         self.entries(&mut draft, entries);
         compat::adapt(self, &mut draft);
         if self.complaints.len() > before {
+            // What else is wrong with it.
+            self.made(&draft);
             self.spoilt.insert((spec.kind.to_owned(), draft.name));
         } else if let Some(name) = draft.name.strip_prefix("@@") {
             draft.name = name.to_owned();
@@ -165,12 +170,13 @@ impl Document<'_> {
             Err(misfit) => {
                 let message = format!("{}[{}]: `{}`: {}", spec.kind, draft.name, key.text, misfit.problem);
                 self.complain(misfit.node.place, message);
+                draft.misfits.push(key.text.clone());
             }
         }
     }
 
-    /// Makes the resource and puts it into the graph.
-    pub(crate) fn add(&mut self, draft: Draft) {
+    /// Makes the resource. `None`: it can't be made, and why has been said.
+    fn made(&mut self, draft: &Draft) -> Option<Arc<dyn AnyResource>> {
         let spec = draft.kind.spec();
         let mut problems = Vec::new();
         let resource = match draft.kind {
@@ -180,24 +186,31 @@ impl Document<'_> {
                 Some(Arc::new(absent) as Arc<dyn AnyResource>)
             }
         };
-        for problem in problems {
+        for problem in problems.into_iter().filter(|problem| !draft.misfits.contains(&problem.field)) {
             let place = draft.places.iter().find(|(name, _, _)| *name == problem.field);
             let place = place.map_or(draft.place, |(_, key, value)| if problem.key { *key } else { *value });
             let id = format!("{}[{}]", spec.kind, draft.name);
             let message = if problem.key {
                 format!("{id}: {}", problem.problem)
             } else {
-                format!("{id}: `{}`: {}", problem.field, problem.problem)
+                format!("{id}: `{}`: {}", problem.field, typed::for_people(&problem.problem))
             };
             self.complain(place, message);
         }
-        let Some(resource) = resource else {
+        resource
+    }
+
+    /// Makes the resource and puts it into the graph.
+    pub(crate) fn add(&mut self, draft: Draft) {
+        let spec = draft.kind.spec();
+        let Some(resource) = self.made(&draft) else {
             self.spoilt.insert((spec.kind.to_owned(), draft.name));
             return;
         };
         // Which of two of one name is meant is moot: the graph's validation refuses both.
         let place = u32::try_from(self.config.vertices.len()).unwrap_or(u32::MAX);
         self.known.entry((spec.kind.to_owned(), draft.name)).or_insert(place);
+        self.widths.insert((draft.place.line, draft.place.column), draft.place.width);
         let meta = (draft.meta != Meta::default()).then(|| Arc::new(draft.meta));
         self.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
     }

@@ -35,8 +35,8 @@ impl Yaml {
     }
 }
 
-/// Reads a file that is no longer than a graph may be.
-fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
+/// Reads a file, of one that is too long for a graph only so much that this is clear.
+pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     let failed =
         |error: &dyn std::fmt::Display| GapiError::Failed(format!("{} can't be read: {error}", path.display()));
     let file = std::fs::File::open(path).map_err(|error| failed(&error))?;

@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::gapi::yaml::tree::{Node, Value};
-use crate::resource::FieldSpec;
+use crate::resource::{FieldSpec, nearest};
 
 /// Makes schemas of fields.
 pub(crate) fn generator() -> SchemaGenerator {
@@ -239,4 +239,31 @@ fn whole(text: &str) -> Option<Number> {
         radix(&clean, 10)?
     };
     if negative { Some(i64::try_from(number).ok()?.checked_neg()?.into()) } else { Some(number.into()) }
+}
+
+/// What serde says of a value, in our words. The value itself is underlined.
+pub(crate) fn for_people(problem: &str) -> String {
+    if let Some((variant, known)) =
+        problem.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))
+    {
+        let known = known.trim_start_matches("one of ").split(" or ").flat_map(|known| known.split(", "));
+        let known: Vec<_> = known.filter(|known| *known != "``").collect();
+        let near = nearest(variant.trim_matches('`'), known.iter().map(|known| known.trim_matches('`')));
+        let hint =
+            near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        return format!("there is no {variant}: {hint}");
+    }
+    let is_expected = problem.starts_with("invalid value: ") || problem.starts_with("invalid type: ");
+    match problem.split_once(", expected ") {
+        Some((_, expected)) if is_expected => {
+            let expected = match expected {
+                "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more, and not too large",
+                "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number, and not too large",
+                "a string" => "a text",
+                other => other,
+            };
+            format!("takes {expected}")
+        }
+        _ => problem.to_owned(),
+    }
 }

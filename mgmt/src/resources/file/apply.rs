@@ -109,7 +109,7 @@ impl Work<'_> {
             Ok(None) => {
                 let (path, parent) = (shown(path), shown(parent));
                 Error::new(format!(
-                    "{path} can't be made: the directory {parent} does not exist; declare it too, as `File::new(\"{parent}/\")`"
+                    "{path} can't be made: the directory {parent} does not exist; declare it too: file[{parent}/]"
                 ))
                 // If another resource makes it, it may do so in a moment.
                 .outdated()

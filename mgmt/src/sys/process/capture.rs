@@ -118,6 +118,11 @@ impl Capture {
         self.skipped += (unkept + gone) as u64;
     }
 
+    /// Something had to be thrown away.
+    pub(super) fn is_cut(&self) -> bool {
+        self.skipped > 0
+    }
+
     /// What there is now; begins again.
     pub(super) fn take(&mut self) -> Captured {
         let fresh = Capture::new(self.max);

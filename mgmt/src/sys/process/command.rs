@@ -56,6 +56,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// Bytes kept of each output stream: this many of its beginning and this many of its end. The rest is counted.
     pub output_max: usize,
+    /// Its whole standard output is wanted: it is ended as soon as it has said more than is kept.
+    pub whole: bool,
     /// How the group is asked to end.
     pub stop_signal: Signal,
     /// How long it then has before it is killed.
@@ -81,6 +83,7 @@ impl Command {
             group: None,
             timeout: None,
             output_max: OUTPUT_BYTES_MAX,
+            whole: false,
             stop_signal: Signal::TERM,
             grace: Duration::from_secs(5),
             linger: LINGER,
@@ -154,6 +157,14 @@ impl Command {
     #[must_use]
     pub fn output_max(mut self, bytes: usize) -> Command {
         self.output_max = bytes;
+        self
+    }
+
+    /// The whole standard output is wanted: end it as soon as it has said more than `output_max` lets be kept, with
+    /// [`TooMuch`](crate::sys::process::ProcessError::TooMuch). Otherwise it goes on, and the middle is thrown away.
+    #[must_use]
+    pub fn whole_output(mut self) -> Command {
+        self.whole = true;
         self
     }
 

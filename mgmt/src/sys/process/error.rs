@@ -98,6 +98,16 @@ pub enum ProcessError {
         /// What it had said until then, and how it ended.
         output: Box<Output>,
     },
+    /// It said more on its standard output than could be kept, where all of it was wanted; it and its whole group have been ended.
+    #[error("`{program}` printed more than {max} bytes and was stopped ({})", .output.status)]
+    TooMuch {
+        /// The program.
+        program: String,
+        /// What could be kept.
+        max: usize,
+        /// What it had said until then, and how it ended.
+        output: Box<Output>,
+    },
     /// It was asked to stop; it and its whole group have been ended.
     #[error("`{program}` was cancelled ({})", .output.status)]
     Cancelled {

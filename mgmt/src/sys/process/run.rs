@@ -81,7 +81,7 @@ pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Res
     let mut running = Running::start(command).await?;
     let why = tokio::select! {
         biased;
-        exited = running.exited() => exited.map(|()| None),
+        exited = running.exited_or_said(command.whole) => exited,
         () = stop => Ok(Some(Why::Cancelled)),
         after = expiry(command.timeout, started) => Ok(Some(Why::Timeout(after))),
     };
@@ -98,6 +98,11 @@ pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Res
     match why {
         None => Ok(output),
         Some(Why::Cancelled) => Err(ProcessError::Cancelled { program, output: Box::new(output) }),
+        Some(Why::TooMuch) => {
+            // As much is kept of the end as of the beginning.
+            let max = command.output_max.saturating_mul(2);
+            Err(ProcessError::TooMuch { program, max, output: Box::new(output) })
+        }
         Some(Why::Timeout(after)) => Err(ProcessError::Timeout { program, after, output: Box::new(output) }),
     }
 }
@@ -106,6 +111,7 @@ pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Res
 #[derive(Clone, Copy)]
 enum Why {
     Timeout(Duration),
+    TooMuch,
     Cancelled,
 }
 
@@ -145,6 +151,19 @@ impl Stream {
             self.pipe = None;
         }
         &buffer[..count]
+    }
+
+    /// Keep all that comes until something had to be thrown away. Never returns if that does not happen. Cancel safe.
+    async fn overflow(&mut self) {
+        let mut buffer = vec![0; 64 << 10];
+        while self.is_open() {
+            let bytes = self.read(&mut buffer).await;
+            self.kept.push(bytes);
+            if self.kept.is_cut() {
+                return;
+            }
+        }
+        pending().await
     }
 
     /// Keep all that comes, to the end. Cancel safe.
@@ -191,6 +210,24 @@ impl Running {
     pub(super) async fn exited(&mut self) -> io::Result<()> {
         let Running { child, out, err, .. } = self;
         listening(out, err, child.exited()).await
+    }
+
+    /// The same, or until it has said too much, if that matters.
+    async fn exited_or_said(&mut self, whole: bool) -> io::Result<Option<Why>> {
+        if !whole {
+            return self.exited().await.map(|()| None);
+        }
+        let Running { child, out, err, .. } = self;
+        let heard = async {
+            err.drain().await;
+            pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = out.overflow() => Ok(Some(Why::TooMuch)),
+            exited = child.exited() => exited.map(|()| None),
+            () = heard => Ok(None),
+        }
     }
 
     /// The command itself has ended by itself: hear its descendants out for a while, and collect it. Tells whether all output was heard.

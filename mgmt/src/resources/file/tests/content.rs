@@ -106,7 +106,7 @@ fn a_missing_directory_is_named_with_the_remedy() {
         assert!(bench.check(&file).unwrap().is_some(), "it drifts: the directory may be made before it");
         let error = bench.refused(&file);
         assert!(error.contains(&format!("the directory {parent} does not exist")), "{error}");
-        assert!(error.contains(&format!("`File::new(\"{parent}/\")`")), "{error}");
+        assert!(error.contains(&format!("declare it too: file[{parent}/]")), "{error}");
     }
 }
 

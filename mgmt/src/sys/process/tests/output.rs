@@ -134,3 +134,20 @@ async fn lines_without_end_are_bounded() {
     let Some(Ok(LineEvent::Line(line))) = lines.next().await else { panic!("no line") };
     assert_eq!(line.bytes, b"next");
 }
+
+#[tokio::test]
+async fn a_command_whose_whole_output_is_wanted_is_ended_when_it_says_too_much() {
+    let started = std::time::Instant::now();
+    let command = Command::shell("/bin/sh", "echo so >&2; yes").output_max(1000).whole_output();
+    let Err(ProcessError::TooMuch { max: 2000, output, .. }) = run(&command).await else { panic!("not too much") };
+    assert!(started.elapsed() < std::time::Duration::from_secs(20) && output.stdout.head.starts_with(b"y\ny\n"));
+    // What was said when it had ended already counts too.
+    let command = Command::shell("/bin/sh", "head -c 2001 /dev/zero").output_max(1000).whole_output();
+    let ended = run(&command).await;
+    assert!(
+        matches!(&ended, Err(ProcessError::TooMuch { .. }))
+            || ended.is_ok_and(|output| output.stdout.whole().is_none())
+    );
+    let command = Command::shell("/bin/sh", "head -c 2000 /dev/zero").output_max(1000).whole_output();
+    assert_eq!(run(&command).await.unwrap().stdout.whole().map(<[u8]>::len), Some(2000));
+}

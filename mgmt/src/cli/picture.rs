@@ -1,0 +1,78 @@
+//! The picture of the graph that runs, in a file.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::ValueEnum as _;
+
+use crate::cli::options::{GraphvizFilter, RunOptions};
+use crate::graph::GraphConfig;
+use crate::sys::fs::{WriteFs, WriteOptions};
+use crate::sys::process::{Command, run};
+use crate::sys::task::blocking;
+use crate::sys::users::is_root;
+
+/// A graph that takes longer to draw is too large to be looked at.
+const DRAW_MAX: Duration = Duration::from_secs(10);
+/// So is one whose picture is larger.
+const PNG_BYTES_MAX: usize = 64 << 20;
+
+/// Where it is drawn, and by what.
+#[derive(Debug)]
+pub(crate) struct Picture {
+    path: PathBuf,
+    filter: Option<GraphvizFilter>,
+}
+
+impl Picture {
+    pub(crate) fn new(options: &RunOptions) -> Option<Picture> {
+        options.graphviz.clone().map(|path| Picture { path, filter: options.graphviz_filter })
+    }
+
+    /// A picture that can't be drawn is no reason not to run.
+    pub(crate) async fn draw(&self, config: &GraphConfig) {
+        if let Err(error) = write(self.path.clone(), config.dot().into_bytes()).await {
+            return tracing::warn!(target: "mgmt", "the picture {} can't be written: {error}", self.path.display());
+        }
+        if let Err(error) = self.png().await {
+            match self.filter {
+                Some(_) => tracing::warn!(target: "mgmt", "the picture is not drawn: {error}"),
+                // Nobody asked for that.
+                None => tracing::debug!(target: "mgmt", "the picture is not drawn: {error}"),
+            }
+        }
+    }
+
+    async fn png(&self) -> Result<(), String> {
+        let path = std::path::absolute(&self.path).map_err(|error| error.to_string())?;
+        let value = self.filter.unwrap_or(GraphvizFilter::Dot).to_possible_value();
+        let program = value.as_ref().map_or("dot", |value| value.get_name());
+        let command =
+            Command::new(program).arg("-Tpng").arg(&path).timeout(DRAW_MAX).output_max(PNG_BYTES_MAX).whole_output();
+        let ended = run(&command).await.and_then(|output| output.require_success(&command));
+        let output = ended.map_err(|error| error.to_string())?;
+        let png = output.stdout.whole().ok_or_else(|| format!("it has more than {} MiB", PNG_BYTES_MAX >> 20))?;
+        let mut path = path.into_os_string();
+        path.push(".png");
+        write(path.into(), png.to_vec()).await.map_err(|error| error.to_string())
+    }
+}
+
+/// Writes a file for people: it is theirs if they have called sudo.
+async fn write(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    let write = move || {
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
+            // A pipe, or a terminal.
+            return std::fs::write(&path, bytes);
+        }
+        let id = |name: &str| std::env::var(name).ok().and_then(|id| id.parse::<u32>().ok());
+        let mut options = WriteOptions::new().durable(false);
+        if let (true, Some(user), Some(group)) = (is_root(), id("SUDO_UID"), id("SUDO_GID")) {
+            options = options.uid(user).gid(group);
+        }
+        let path = std::path::absolute(path)?;
+        WriteFs::new().write_file(path, &bytes[..], &options).map(drop).map_err(io::Error::other)
+    };
+    blocking(write).await
+}

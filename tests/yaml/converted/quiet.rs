@@ -1,0 +1,42 @@
+//! The graph "quiet", converted from YAML.
+
+use std::time::Duration;
+
+use mgmt::prelude::*;
+
+fn main() -> mgmt::ExitCode {
+    mgmt::main("quiet", declare)
+}
+
+/// Declares the resources, their order, and what they send one another.
+pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
+    let noop_anchor = g.add(
+        Noop::new("anchor")
+            .comment("nothing")
+            .retry(3)
+            .delay(Duration::from_millis(10))
+            .sema("one:1")
+            .autoedge(false)
+            .autogroup(false),
+    );
+    g.add(
+        Msg::new("said")
+            .body("this was said")
+            .priority(Priority::Info)
+            .fields([("number", "5")])
+            .subscribe(&noop_anchor),
+    );
+    g.add(Timer::new("tick", 3600u64));
+    g.add(File::new("/tmp/corpus/never").content("never").noop(true));
+    g.add(
+        File::new("/tmp/corpus/polled")
+            .content("polled")
+            .backoff(Duration::from_secs(1))
+            .poll(Duration::from_secs(60))
+            .limit(10.0)
+            .burst(2)
+            .timeout(Duration::from_secs(60))
+            .rewatch(true),
+    );
+    Ok(())
+}
