@@ -2,6 +2,7 @@
 
 mod core;
 mod drive;
+mod ended;
 mod engine;
 mod event;
 mod follow;

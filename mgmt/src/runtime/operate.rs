@@ -95,7 +95,10 @@ impl Core {
                 }
                 resource
             }
-            Resolved::Missing(senders) => return self.checked(op, CheckOutcome::Missing(senders), PortSet(0)),
+            Resolved::Missing(senders) => {
+                let outcome = self.missing(op.node, &base, self.clock.now(), senders);
+                return self.checked(op, outcome, PortSet(0));
+            }
             Resolved::Mismatch(problem) => {
                 self.errors.insert(op.node.0, problem);
                 return self.checked(op, CheckOutcome::Failed, PortSet(0));
@@ -318,77 +321,6 @@ impl Core {
                 let sent = self.sent(node, sent);
                 self.applied(op, outcome, sent);
             }
-        }
-    }
-
-    fn end_check(
-        &mut self,
-        node: Node,
-        operation: &Operation,
-        began: Time,
-        ended: Ended<Option<AnyDrift>>,
-    ) -> CheckOutcome {
-        match ended {
-            Ended::Returned(Ok(None)) => {
-                self.found.remove(&node.0);
-                self.errors.remove(&node.0);
-                CheckOutcome::InSync
-            }
-            Ended::Returned(Ok(Some(drift))) => {
-                let resource = Arc::clone(&operation.resource);
-                self.found
-                    .insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
-                CheckOutcome::Drifted
-            }
-            Ended::Returned(Err(error)) if error.is_needs_value() => {
-                let senders = self.values.forget(node);
-                self.errors.insert(node.0, error.to_string());
-                if senders.is_empty() { CheckOutcome::Failed } else { CheckOutcome::Missing(senders) }
-            }
-            Ended::Returned(Err(error)) => {
-                self.errors.insert(node.0, error.to_string());
-                CheckOutcome::Failed
-            }
-            Ended::Panicked(text) => {
-                self.errors.insert(node.0, text);
-                CheckOutcome::Failed
-            }
-            Ended::Cancelled => {
-                self.note_timeout(node, began);
-                CheckOutcome::Cancelled
-            }
-        }
-    }
-
-    fn end_apply<T>(
-        &mut self,
-        node: Node,
-        began: Time,
-        ended: Ended<T>,
-        changed: impl FnOnce(T) -> bool,
-    ) -> ApplyOutcome {
-        let error = match ended {
-            Ended::Returned(Ok(value)) => {
-                self.errors.remove(&node.0);
-                return if changed(value) { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
-            }
-            Ended::Returned(Err(error)) => error.to_string(),
-            Ended::Panicked(text) => text,
-            Ended::Cancelled => {
-                self.note_timeout(node, began);
-                return ApplyOutcome::Cancelled;
-            }
-        };
-        self.errors.insert(node.0, error);
-        ApplyOutcome::Failed
-    }
-
-    /// It was cancelled: by its own timeout, or for a reason that is not its fault.
-    fn note_timeout(&mut self, node: Node, began: Time) {
-        let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
-        let timeout = meta.and_then(|meta| meta.timeout);
-        if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout)) {
-            self.errors.insert(node.0, CANCELLED.to_owned());
         }
     }
 

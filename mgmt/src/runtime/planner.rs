@@ -15,6 +15,7 @@ use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
 use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, Result, Sent};
 use crate::runtime::core::Core;
+use crate::runtime::ended::lost_value;
 use crate::runtime::engine::{Builder, EngineError, Prefix, Settings, assemble, has_runtime};
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
@@ -171,9 +172,8 @@ impl Planner {
         let resource = match self.core.values.resolve(Node(node), &base, &self.core.store) {
             Resolved::Ready { resource, .. } => resource,
             Resolved::Missing(senders) => {
-                self.ask(node, &senders);
-                let until = senders.into_iter().map(|sender| self.core.running.id(sender)).collect();
-                return self.decide(node, Outcome::Unknown { until });
+                let outcome = self.missing(node, senders);
+                return self.decide(node, outcome);
             }
             Resolved::Mismatch(error) => return self.decide(node, Outcome::Failed { error }),
         };
@@ -203,8 +203,7 @@ impl Planner {
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
             Err(error) if error.is_needs_value() => {
                 let senders = self.core.values.forget(Node(node));
-                self.ask(node, &senders);
-                Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect() }
+                self.missing(node, senders)
             }
             Err(error) => Outcome::Failed { error: error.to_string() },
         };
@@ -219,13 +218,18 @@ impl Planner {
         self.decide(node, outcome);
     }
 
-    /// Who has sent no more than a digest must make its values anew. In noop nobody makes any.
-    fn ask(&mut self, node: u32, senders: &[Node]) {
+    /// It needs values of these. Who has sent no more than a digest would have to make its values anew, unless one of the two is in noop.
+    fn missing(&mut self, node: u32, senders: Vec<Node>) -> Outcome {
         let is_noop = |node: u32| self.core.operation(Node(node), Arc::clone(self.resource(node))).noop;
-        let asked: Vec<_> = senders.iter().filter(|s| self.core.values.is_lost(**s) && !is_noop(s.0)).collect();
+        let is_lost = |sender: &Node| self.core.values.is_lost(*sender);
+        if is_noop(node) && senders.iter().all(is_lost) {
+            return Outcome::Drifted { changes: vec![lost_value()], noop: true };
+        }
+        let asked: Vec<_> = senders.iter().filter(|sender| is_lost(sender) && !is_noop(sender.0)).collect();
         for sender in asked {
             self.asked_by.entry(sender.0).or_default().push(self.core.running.id(Node(node)));
         }
+        Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect() }
     }
 
     fn resource(&self, node: u32) -> &Arc<dyn AnyResource> {

@@ -229,7 +229,44 @@ async fn a_plan_says_that_a_lost_file_means_a_new_one_for_all() {
     // In noop nobody makes anything.
     fs::remove_file(place.file("two")).unwrap();
     let plan = builder().noop(true).plan().await.unwrap().to_string();
-    assert_eq!(plan, format!("? file[{two}]: not known until password[admin] has run\n1 not known yet, 4 in sync"));
+    let change = "received: not known any more → made anew";
+    assert_eq!(
+        plan,
+        format!("· file[{two}] (noop: would not be repaired)\n    {change}\n1 drifted in noop, 4 in sync")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_in_noop_does_not_make_everybody_get_a_new_one() {
+    let place = Place::new();
+    place.once(24).await;
+    let made = place.read("one");
+    fs::remove_file(place.file("two")).unwrap();
+    let graph = || {
+        let mut g = Graph::new("password");
+        let password = g.add(Password::new("admin").length(24));
+        g.add(File::new(place.file("one").display().to_string()).content(password.password()));
+        g.add(File::new(place.file("two").display().to_string()).content(password.password()).noop(true));
+        // It can't even look without the text.
+        let env = password.password().map(|p| Env::new().var("TOKEN", p));
+        g.add(Exec::new("login").cmd("true").env(env).noop(true));
+        g
+    };
+    let builder = || Engine::builder().graph(graph().finish().unwrap()).prefix(place.prefix());
+    let plan = builder().plan().await.unwrap();
+    assert_eq!((plan.summary.noop, plan.summary.in_sync), (2, 2), "{plan}");
+    let mut run = Run::start(builder()).await;
+    let events = run.converged().await;
+    for name in [place.file("two").display().to_string(), "login".to_owned()] {
+        assert!(events.contains(&format!("drifted (noop) {name}")), "{events:?}");
+    }
+    assert_eq!((place.read("one"), place.file("two").exists()), (made.clone(), false));
+    // When it may be applied, it is: and then all get a new one.
+    run.engine.swap(place.graph(24).finish().unwrap()).await.unwrap();
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(place.read("one"), place.read("two"));
+    assert_ne!(place.read("one"), made);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
