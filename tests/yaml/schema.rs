@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use mgmt::gapi::{YamlOptions, read_yaml};
 use serde_json::{Value as Json, json};
 
-use crate::kit::{Desk, text};
+use crate::kit::{Desk, files, fill, text};
 
 const GOOD: &str = r#"{"graph": "g", "comment": "c", "resources": {
     "file": [{"name": "/tmp/a", "content": "x", "mode": "0644", "meta": {"retry": -1, "sema": ["a", "b:2"]}},
@@ -44,6 +44,45 @@ fn the_schema_knows_every_kind_with_its_documentation() {
     }
 }
 
+/// A Python that has these packages.
+fn python(packages: &str) -> &'static str {
+    let has_them = |python: &&str| {
+        let mut import = Command::new(python);
+        import.args(["-c", &format!("import {packages}")]).stderr(Stdio::null());
+        import.status().is_ok_and(|status| status.success())
+    };
+    ["python3", "/usr/bin/python3"].into_iter().find(has_them).unwrap_or_else(|| panic!("Python has no {packages}"))
+}
+
+/// What a program in Python makes of this, as JSON.
+fn ask(python: &str, program: &str, input: &Json) -> Json {
+    let mut child =
+        Command::new(python).args(["-c", program]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input.to_string().as_bytes()).unwrap();
+    serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs Python with the packages `jsonschema` and `yaml` (Debian: python3-jsonschema, python3-yaml)"]
+fn a_validator_accepts_the_whole_corpus() {
+    const PROGRAM: &str = "
+import json, sys, yaml
+from jsonschema import Draft202012Validator
+schema, texts = json.load(sys.stdin)
+Draft202012Validator.check_schema(schema)
+validator = Draft202012Validator(schema)
+json.dump([[list(map(str, e.path)) + [e.message] for e in validator.iter_errors(yaml.safe_load(t))] for t in texts], sys.stdout)
+";
+    let paths: Vec<_> = files("corpus").into_iter().chain(files("converted")).collect();
+    let read =
+        |path: &std::path::PathBuf| fill(&std::fs::read_to_string(path).unwrap(), std::path::Path::new("/tmp/x"));
+    let texts: Vec<String> = paths.iter().map(read).collect();
+    let errors = ask(python("jsonschema, yaml"), PROGRAM, &json!([schema(), texts]));
+    for (path, errors) in paths.iter().zip(errors.as_array().unwrap()) {
+        assert_eq!(errors, &json!([]), "{}", path.display());
+    }
+}
+
 #[test]
 #[ignore = "needs Python with the package `jsonschema` (Debian: python3-jsonschema)"]
 fn a_validator_agrees_with_us_on_which_files_are_right() {
@@ -56,17 +95,8 @@ json.dump([Draft202012Validator(schema).is_valid(d) for d in documents], sys.std
 ";
     let texts: Vec<&str> = std::iter::once(GOOD).chain(WRONG).collect();
     let documents: Vec<Json> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-    let has_it = |python: &&str| {
-        let mut import = Command::new(python);
-        import.args(["-c", "from jsonschema import Draft202012Validator"]).stderr(Stdio::null());
-        import.status().is_ok_and(|status| status.success())
-    };
-    let python = ["python3", "/usr/bin/python3"].into_iter().find(has_it).expect("Python has the package `jsonschema`");
-    let mut child =
-        Command::new(python).args(["-c", PROGRAM]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(json!([schema(), documents]).to_string().as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let valid: Vec<bool> = serde_json::from_slice(&output.stdout).unwrap();
+    let valid = ask(python("jsonschema"), PROGRAM, &json!([schema(), documents]));
+    let valid: Vec<bool> = serde_json::from_value(valid).unwrap();
     for (text, valid) in texts.iter().zip(valid) {
         let read = read_yaml("g.json", text.as_bytes(), &YamlOptions::default());
         assert_eq!(read.as_ref().map(|_| ()).map_err(ToString::to_string).is_ok(), valid, "{text}\n{read:?}");

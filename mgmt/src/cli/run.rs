@@ -75,6 +75,10 @@ pub(crate) async fn run(
         End::Hopeless(_) | End::Ended => ExitCode::from(1),
     };
     view.screen().bar.finish_and_clear();
+    if matches!(end, End::Signal(_)) && view.screen().terminal {
+        // The terminal has written `^C`: what follows begins on a line of its own.
+        view.screen().say("");
+    }
     if let End::Hopeless(status) = &end {
         tell_hopeless(status, view.screen());
     }

@@ -79,6 +79,11 @@ impl View {
     }
 
     pub(crate) fn event(&mut self, event: &EventKind) {
+        // Most events are of no interest, and there may be millions.
+        let is_quiet = matches!(event, EventKind::InSync { .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
+        if is_quiet && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         let span = event.id().map(|id| {
             let (kind, name, event) = (id.kind.as_str(), id.name.as_str(), event.word());
             tracing::info_span!(target: "mgmt", "resource", kind, name, event)

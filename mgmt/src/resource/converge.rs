@@ -54,10 +54,10 @@ pub trait Converge: Resource {
     /// What check hands to apply: [`Change`](crate::resource::Change), a list of them, or a type of its own.
     type Drift: Drift;
 
-    /// Something must be wrong with the fields for this to say so; asked before anything runs. The text names the field and the remedy.
+    /// Whether the fields make sense, looking at them alone; asked before anything runs, and again when values were received. Default: they do.
     ///
     /// # Errors
-    /// What is wrong.
+    /// What is wrong: the text names the field and the remedy.
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }
@@ -76,13 +76,13 @@ pub trait Converge: Resource {
         async { Ok(false) }
     }
 
-    /// What wakes it.
+    /// What wakes it. Default: nothing, so it is looked at when its parents change, when it receives, and as its `poll` says.
     fn watch(&self, cx: &WatchCx) -> Watch {
         let _ = cx;
         Watch::none()
     }
 
-    /// What it owns in the world outside.
+    /// What it owns in the world outside: no two resources of a graph may own the same. Default: nothing.
     fn uids(&self) -> Vec<Uid> {
         Vec::new()
     }

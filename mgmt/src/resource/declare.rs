@@ -169,85 +169,87 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Checked, never applied.
+    /// Checked, never applied. Default: it is applied.
     #[must_use]
     fn noop(mut self, noop: bool) -> Self {
         self.draft().meta.noop = noop;
         self
     }
 
-    /// How many more tries after the first failure; -1: no end. The watch has as many of its own, and has them again once it has listened for ten
-    /// seconds.
+    /// How many more tries after the first failure; -1: no end. Default: 0. The watch has as many of its own, and has them again once it has listened for
+    /// ten seconds.
     #[must_use]
     fn retry(mut self, tries: i32) -> Self {
         self.draft().meta.retry = tries;
         self
     }
 
-    /// Pause before each further try.
+    /// Pause before each further try. Default: none.
     #[must_use]
     fn delay(mut self, delay: Duration) -> Self {
         self.draft().meta.delay = delay;
         self
     }
 
-    /// The pause doubles with each failure in a row, up to `max`, with jitter.
+    /// The pause doubles with each failure in a row, up to `max`, and is spread over its upper half. Default: it is always the same.
     #[must_use]
     fn backoff(mut self, max: Duration) -> Self {
         self.draft().meta.backoff = Backoff::Exponential { max };
         self
     }
 
-    /// Checked every so often, whatever its watch says.
+    /// Checked every so often, whatever its watch says. At least a millisecond. Default: only when something says that it may have changed.
     #[must_use]
     fn poll(mut self, interval: Duration) -> Self {
         self.draft().meta.poll = Some(interval);
         self
     }
 
-    /// Highest rate of checks caused by its watch, per second.
+    /// Highest rate of checks caused by its watch, per second. Default: no limit.
     #[must_use]
     fn limit(mut self, per_second: f64) -> Self {
         self.draft().meta.limit = Some(per_second);
         self
     }
 
-    /// How many such checks may come at once before `limit` bites.
+    /// How many such checks may come at once before `limit` bites. Default: 1.
     #[must_use]
     fn burst(mut self, checks: u32) -> Self {
         self.draft().meta.burst = checks;
         self
     }
 
-    /// A check or an apply that takes longer is cancelled and counts as failed.
+    /// A check or an apply that takes longer is cancelled and counts as failed. Default: it may take as long as it likes. (A kind with a `timeout` of its
+    /// own, as `exec`, has that setter in its place; this one is then `Declare::timeout(resource, …)`.)
     #[must_use]
     fn timeout(mut self, timeout: Duration) -> Self {
         self.draft().meta.timeout = Some(timeout);
         self
     }
 
-    /// Holds a semaphore while it is checked or applied: `name`, or `name:size`. May be given several times.
+    /// Holds a semaphore while it is checked or applied: `name`, or `name:size` with how many may hold it at once (1 unless given). May be given several
+    /// times. Default: none.
     #[must_use]
     fn sema(mut self, name: impl Into<String>) -> Self {
         self.draft().meta.sema.push(name.into());
         self
     }
 
-    /// Whether edges to and from it may be found by the engine.
+    /// Whether edges to and from it may be found by the engine. Default: yes.
     #[must_use]
     fn autoedge(mut self, autoedge: bool) -> Self {
         self.draft().meta.autoedge = autoedge;
         self
     }
 
-    /// Whether it may be merged with others of its kind.
+    /// Whether it may be merged with others of its kind. Default: yes.
     #[must_use]
     fn autogroup(mut self, autogroup: bool) -> Self {
         self.draft().meta.autogroup = autogroup;
         self
     }
 
-    /// A new graph revives it if it has failed for good.
+    /// Any new graph revives it if it has failed for good. Default: only one that changes it.
     #[must_use]
     fn rewatch(mut self, rewatch: bool) -> Self {
         self.draft().meta.rewatch = rewatch;

@@ -26,7 +26,7 @@ impl Document<'_> {
     }
 
     fn rule(&mut self, node: &Node) {
-        let entries = self.map(node, "what is collected");
+        let Some(entries) = self.some_map(node, "what is collected") else { return };
         let (mut kind, mut pattern) = (None, None);
         for (key, node) in entries {
             match key.text.as_str() {

@@ -162,8 +162,10 @@ impl Document<'_> {
         };
         let (spec, sent) = (&receiver.fields[usize::from(receive.field)], &sender.outputs[usize::from(port)]);
         if !(spec.takes)((sent.type_id)()) {
+            let is_secret = sent.type_name.starts_with("Secret");
+            let why = if is_secret { ": a secret goes only to fields that keep secrets" } else { "" };
             let message = format!(
-                "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`",
+                "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`{why}",
                 sent.name, sent.type_name, spec.name, receive.to.0, receive.to.1, spec.type_name
             );
             self.complain(receive.place, message);

@@ -33,7 +33,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         "additionalProperties": false,
         "properties": { "kind": { "enum": names }, "name": text("Its name.") },
     });
-    schemars::json_schema!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A graph of mgmt",
         "type": "object",
@@ -77,7 +77,47 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
             },
         },
         "$defs": generator.take_definitions(true),
-    })
+    });
+    loosen(&mut schema);
+    schema.as_object().cloned().unwrap_or_default().into()
+}
+
+/// Where a text belongs, a number or a truth value is one too, as it is written: so are files read.
+fn loosen(schema: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            let is_choice =
+                object.contains_key("const") || object.contains_key("enum") || object.contains_key("pattern");
+            if !is_choice && object.get("type").is_some_and(|sort| sort == "string") {
+                object.insert("type".to_owned(), json!(["string", "number", "boolean"]));
+            }
+            object.values_mut().for_each(loosen);
+        }
+        Json::Array(list) => list.iter_mut().for_each(loosen),
+        _ => {}
+    }
+}
+
+/// What old files say beside.
+fn old(kind: &str, properties: &mut serde_json::Map<String, Json>) {
+    let also = |properties: &mut serde_json::Map<String, Json>, field: &str, more: Json| {
+        if let Some(schema) = properties.remove(field) {
+            properties.insert(field.to_owned(), json!({ "anyOf": [schema, more] }));
+        }
+    };
+    let deprecated = |what: &str| json!({ "deprecated": true, "description": what });
+    match kind {
+        "exec" => {
+            properties.insert("pollint".to_owned(), deprecated("The old name of `meta: {poll: …}`."));
+            properties.insert("state".to_owned(), deprecated("Accepted for old files. Has no effect."));
+        }
+        "file" => also(properties, "state", json!({ "const": "" })),
+        "msg" => {
+            let capital = ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug", ""];
+            also(properties, "priority", json!({ "enum": capital }));
+        }
+        _ => {}
+    }
 }
 
 fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
@@ -93,6 +133,7 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
                     .insert(field.name.to_owned(), json!({ "description": field.doc, "anyOf": [schema, number] }));
             }
         }
+        old(spec.kind, properties);
         let name = json!({ "type": "string", "minLength": 1, "description": "Its name: unique within the kind." });
         properties.insert("name".to_owned(), name);
         properties.insert("meta".to_owned(), meta());

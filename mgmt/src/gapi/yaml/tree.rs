@@ -16,6 +16,9 @@ const SMALL_MAP_MAX: usize = 16;
 /// Lists and maps may be so deep in one another.
 const DEPTH_MAX: usize = 64;
 
+/// In the place of a key that is none.
+const NO_KEY: &str = "\0";
+
 /// Where a piece of the text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
@@ -151,15 +154,21 @@ fn syntax(text: &str, place: Place, said: &str) -> String {
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
     let indent: &str = &line[..line.len() - line.trim_start().len()];
     if said.contains("unknown anchor") {
-        return "there is no anchor of that name above: an alias names a value that was marked with `&`".to_owned();
+        return "there is no anchor of that name above: an alias names a value that was marked with `&`; a text that begins with `*` goes in quotes".to_owned();
     }
     if indent.contains('\t') {
         return "a tab in the indentation: YAML takes blanks only".to_owned();
     }
-    if line.trim_start().starts_with('%') || line.contains(": @") || line.trim_end().ends_with(": %") {
-        return format!("this is not YAML: {said}; a value that begins with a special character goes in quotes");
-    }
-    format!("this is not YAML: {said}")
+    let hint = if matches!(line.chars().nth(place.column - 1), Some('@' | '`' | '%')) {
+        "; a text that begins with a special character goes in quotes"
+    } else if said.contains("mapping values are not allowed") {
+        "; a text with `: ` in it goes in quotes; if it is none, look at the indentation"
+    } else if said.contains("unknown escape character") {
+        "; in double quotes `\\` begins an escape, in single quotes it does not"
+    } else {
+        ""
+    };
+    format!("this is not YAML: {said}{hint}")
 }
 
 fn at(mark: Marker, width: usize) -> Place {
@@ -299,11 +308,12 @@ impl Reader<'_> {
                         Value::Scalar { text, .. } => text,
                         _ => {
                             self.complaints.push(Complaint::new(node.place, "a key must be a single value"));
-                            String::new()
+                            NO_KEY.to_owned()
                         }
                     };
                     *waiting = Some(Key { place: node.place, text });
                 }
+                Some(key) if key.text == NO_KEY => {}
                 Some(key) if key.text == "<<" => merged.push(node),
                 Some(key) => {
                     if let Some(first) = entries.find(&key.text) {

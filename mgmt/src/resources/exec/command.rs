@@ -110,8 +110,8 @@ impl Exec {
         };
         command.secrets = self.env.iter().flat_map(Env::secrets).map(str::to_owned).collect();
         command.cwd = line.cwd.map(Path::to_path_buf);
-        command.user = given(self.user.as_ref()).map(Account::from);
-        command.group = given(self.group.as_ref()).map(Account::from);
+        command.user = self.user.as_deref().map(Account::from);
+        command.group = self.group.as_deref().map(Account::from);
         command.timeout = Some(self.timeout.0).filter(|timeout| !timeout.is_zero());
         command.stop(self.sig.as_deref().and_then(signal_by_name).unwrap_or(Signal::TERM), GRACE)
     }

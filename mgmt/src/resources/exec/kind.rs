@@ -113,6 +113,12 @@ impl Converge for Exec {
         {
             return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
         }
+        for (field, account) in [("user", &self.user), ("group", &self.group)] {
+            // Taken for *not given*, it would run as the engine's user: often root.
+            if account.as_deref() == Some("") {
+                return Err(format!("`{field}` is empty: give a name or a number, or leave it out"));
+            }
+        }
         if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
             return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
                  leave out either"

@@ -449,6 +449,8 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(exec().refreshonly(true).watchcmd("x")).contains("`refreshonly`"));
     assert!(said(exec().args(["a\0b"])).contains("NUL"));
     assert!(said(exec().env([("A=B", "c")])).contains("`env`: `A=B`"));
+    assert!(said(exec().user("")).starts_with("`user` is empty"));
+    assert!(said(exec().group("")).starts_with("`group` is empty"));
     // As a file of data may spell it out.
     let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(0).sig("SIGUSR1");
     assert_eq!(host.add(plain).validate(), Ok(()));

@@ -83,10 +83,12 @@ impl File {
             let relative = basename.trim_start_matches('/');
             return Err(format!("`basename` is the last part of a path: write it as `{relative}`"));
         }
-        let path = given(self.path.as_ref()).unwrap_or(&self.name);
-        let composed = compose(path, dirname, basename);
-        let spelled = spelled(&composed).map_err(|problem| {
-            format!("`path`, with `dirname` and `basename`, gives {problem}; write an absolute path without `..`")
+        let path = given(self.path.as_ref());
+        let composed = compose(path.unwrap_or(&self.name), dirname, basename);
+        let spelled = spelled(&composed).map_err(|problem| match (path, dirname, basename) {
+            (None, None, None) => format!("`path` (the name, as none is given) is {problem}"),
+            (Some(_), None, None) => format!("`path` is {problem}"),
+            _ => format!("`path`, with `dirname` and `basename`, is {problem}"),
         })?;
         if spelled.path == Path::new("/") {
             return Err("`path` is `/`, which can't be replaced, removed or purged: name something in it".to_owned());
@@ -197,8 +199,7 @@ impl File {
 
     /// A path to read from, that must not be the one that is written.
     fn from(&self, field: &str, text: &str, target: &Spelled) -> Result<Spelled, String> {
-        let from =
-            spelled(text).map_err(|problem| format!("`{field}`: {problem}; write an absolute path without `..`"))?;
+        let from = spelled(text).map_err(|problem| format!("`{field}` is {problem}"))?;
         let overlaps = from.path == target.path
             || (from.dir && target.path.starts_with(&from.path))
             || (target.dir && from.path.starts_with(&target.path));

@@ -40,9 +40,12 @@ fn one_place_has_one_uid_however_it_is_spelled() {
 
 #[test]
 fn paths_that_can_not_be_meant_are_refused() {
-    assert!(
-        problem(File::new("etc/motd"))
-            .contains("`path`, with `dirname` and `basename`, gives etc/motd: the path is not absolute")
+    let relative = "etc/motd: the path is not absolute: it must begin with `/`";
+    assert_eq!(problem(File::new("etc/motd")), format!("`path` (the name, as none is given) is {relative}"));
+    assert_eq!(problem(File::new("motd").path("etc/motd")), format!("`path` is {relative}"));
+    assert_eq!(
+        problem(File::new("motd").dirname("etc/")),
+        format!("`path`, with `dirname` and `basename`, is {relative}")
     );
     assert!(problem(File::new("/a/../b")).contains("`..`"));
     assert!(problem(File::new("/a\0b")).contains("NUL"));
@@ -104,8 +107,8 @@ fn values_that_can_not_be_meant_are_refused() {
     assert!(problem(File::new("/f").owner("")).contains("`owner` is empty"));
     assert!(problem(File::new("/f").group("a\0")).contains("`group` holds a NUL byte"));
     assert!(problem(File::new("/f").owner(u32::MAX)).contains("`owner` 4294967295 is not the number of anybody"));
-    assert!(problem(File::new("/f").source("s")).contains("`source`: s: the path is not absolute"));
-    assert!(problem(File::new("/f").source("/a/../s")).contains("`source`: /a/../s"));
+    assert!(problem(File::new("/f").source("s")).contains("`source` is s: the path is not absolute"));
+    assert!(problem(File::new("/f").source("/a/../s")).contains("`source` is /a/../s"));
     let none: [&str; 0] = [];
     assert!(problem(File::new("/f").fragments(none)).contains("`fragments` is an empty list"));
     assert!(problem(File::new("/d/").removals_max(0u32)).contains("`removals_max` is 0"));
