@@ -166,3 +166,60 @@ fn the_schema_of_a_program_knows_its_own_kind() {
     assert!(schema["properties"]["resources"]["properties"]["password"].is_object());
     assert!(!dir.path().join("prefix").exists(), "nothing is made for it");
 }
+
+const SEND_RECV: &str = "\
+~ file[PREFIX/files/]
+    state: absent → directory
+    mode: none → 0755
+~ password[admin]
+    password: none yet → a new one
+? file[PREFIX/files/password]: not known until password[admin] has run
+~ exec[kernel]
+    cmd: not run yet → run `uname -s`
+? file[PREFIX/files/kernel]: not known until exec[kernel] has run
+? file[PREFIX/files/line]: not known until password[admin] has run
+3 to repair, 3 not known yet
+";
+
+const REFRESH: &str = "\
+~ file[PREFIX/service/]
+    state: absent → directory
+    mode: none → 0755
+~ file[PREFIX/service/service.conf]
+    state: absent → regular file
+    content: nothing → 12 bytes
+      @@ -0,0 +1 @@
+      +port = 8080
+~ file[PREFIX/service/keys.conf]
+    state: absent → regular file
+    content: nothing → 11 bytes
+      @@ -0,0 +1 @@
+      +key = none
+↻ exec[reload]
+    refreshed, since file[PREFIX/service/service.conf], file[PREFIX/service/keys.conf] would change
+↻ exec[check]
+    refreshed, since exec[reload] would change
+3 to repair, 2 to refresh
+";
+
+const CUSTOM_KIND: &str = "\
+~ file[PREFIX/lines/]
+    state: absent → directory
+    mode: none → 0755
+~ line[127.0.0.1 localhost]
+    line: absent → present
+~ line[127.0.0.1 example.test]
+    line: absent → present
+? file[PREFIX/lines/where]: not known until line[127.0.0.1 example.test] has run
+3 to repair, 1 not known yet, 1 in sync
+";
+
+#[test]
+fn the_plans_of_a_first_run_are_what_they_were() {
+    for (name, plan) in [("send_recv", SEND_RECV), ("refresh", REFRESH), ("custom_kind", CUSTOM_KIND)] {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = run(name, dir.path(), "plan").code(2);
+        assert_eq!(ended.out.replace(dir.path().to_str().unwrap(), "PREFIX"), plan, "{name}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{name}: a plan makes nothing");
+    }
+}
