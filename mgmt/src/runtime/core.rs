@@ -54,6 +54,8 @@ pub(crate) struct Core {
     pub(crate) watches: Watches,
     pub(crate) found: HashMap<u32, Found>,
     pub(crate) errors: HashMap<u32, String>,
+    /// The same of watches: an operation that ends well takes nothing of it back.
+    pub(crate) watch_errors: HashMap<u32, String>,
     pub(crate) ops: HashMap<u32, RunningOp>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) converged: watch::Sender<bool>,
@@ -203,14 +205,17 @@ impl Core {
             Seen::Ready(node) => match self.held.remove(&node.0) {
                 // It sees whatever was changed before.
                 Some((op, resource)) => self.check_now(op, resource),
-                None => self.handle(Input::WatchReady(node)),
+                None => {
+                    self.watch_errors.remove(&node.0);
+                    self.handle(Input::WatchReady(node));
+                }
             },
             Seen::Changed(node) => self.handle(Input::Changed(node)),
             Seen::Failed(node, error) => {
                 if let (Some(table), Some(vertex)) = (&mut self.measured, self.running.vertex(node)) {
                     table.watch_failed(vertex.resource.spec().kind);
                 }
-                self.errors.insert(node.0, error);
+                self.watch_errors.insert(node.0, error);
                 self.handle(Input::WatchFailed(node));
             }
             Seen::Warning(message) => self.warn(message),
@@ -250,6 +255,7 @@ impl Core {
         self.services.local.clear(node.0);
         self.found.remove(&node.0);
         self.errors.remove(&node.0);
+        self.watch_errors.remove(&node.0);
         self.outdated.remove(&node.0);
         self.values.vacate(node);
         self.running.release(node);

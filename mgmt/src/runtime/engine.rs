@@ -287,6 +287,7 @@ pub(crate) fn assemble(
         watches: Watches::new(options.watch.clone(), said),
         found: Default::default(),
         errors: Default::default(),
+        watch_errors: Default::default(),
         ops: Default::default(),
         events: options.events.clone(),
         converged: watch::channel(false).0,

@@ -176,7 +176,7 @@ impl Core {
             id: self.running.id(node),
             standing,
             changes: self.found.get(&node.0).map(|found| found.changes.clone()).unwrap_or_default(),
-            error: self.errors.get(&node.0).cloned(),
+            error: self.errors.get(&node.0).or_else(|| self.watch_errors.get(&node.0)).cloned(),
         }
     }
 

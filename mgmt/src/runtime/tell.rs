@@ -45,7 +45,8 @@ impl Core {
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
             Event::Failed { node, watch, retry_in } => {
-                let error = self.errors.get(&node.0).cloned().unwrap_or_else(|| "it did not say why".to_owned());
+                let errors = if watch { &self.watch_errors } else { &self.errors };
+                let error = errors.get(&node.0).cloned().unwrap_or_else(|| "it did not say why".to_owned());
                 EventKind::Failed { id: id(node), error, watch, retry_in }
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },

@@ -255,3 +255,20 @@ async fn a_watch_command_that_always_ends_at_once_is_begun_as_often_as_it_has_tr
     assert_eq!(std::fs::read_to_string(&begun).unwrap(), "begun\n".repeat(3));
     run.stop().await;
 }
+
+#[tokio::test]
+async fn why_a_watch_failed_is_known_also_after_an_apply_that_was_left_to_end() {
+    let desk = Desk::new();
+    let gate = desk.gate("a", Op::Apply);
+    let mut run = Run::new(graph(&desk, |a| a)).await;
+    gate.reached().await;
+    desk.break_watch("a", "the bus is gone");
+    run.until("watch failed a").await;
+    gate.open();
+    run.until("applied a").await;
+    run.stands("a", Standing::Failed).await;
+    let status = run.engine.status().await.unwrap();
+    let found = status.notable.iter().find(|resource| resource.id.name == "a").unwrap();
+    assert_eq!(found.error.as_deref(), Some("the bus is gone"));
+    run.stop().await;
+}
