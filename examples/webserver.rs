@@ -43,11 +43,11 @@ fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()
     let file = File::new(path("private/admin.password")).content(password.password());
     g.add(file.mode(0o600).force(true).after(&private));
 
-    // Derived from the page, and made again when the page has changed.
-    let checksum = Exec::new("checksum").cmd("sha256sum index.html > index.html.sha256").shell("/bin/sh");
-    let checksum = checksum.cwd(path("public")).creates(path("public/index.html.sha256"));
-    let checksum = checksum.mtimes([path("public/index.html")]).subscribe(&page);
-    g.add(checksum.retry(5).delay(Duration::from_millis(200)));
+    // Derived from the page, and made again when the page has changed; put in place at once, so that nobody sees half of it.
+    let command = "sha256sum index.html > .new && mv .new index.html.sha256";
+    let checksum = Exec::new("checksum").cmd(command).shell("/bin/sh").cwd(path("public"));
+    let checksum = checksum.creates(path("public/index.html.sha256")).mtimes([path("public/index.html")]);
+    g.add(checksum.subscribe(&page).retry(5).delay(Duration::from_millis(200)));
 
     let server = HttpServer::new("site").address(address).basic_auth("/admin", "admin", password.hash());
     let server = g.add(server.retry(-1).delay(Duration::from_secs(2)));
