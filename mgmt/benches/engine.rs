@@ -25,7 +25,7 @@ fn main() {
     println!("{:<44} {:>12}  more", "row", "figure");
     for shape in ["chain", "layers", "independent"] {
         for count in [1_000, 10_000, 100_000, 1_000_000] {
-            if wanted(&format!("noops {shape}")) {
+            if wanted(&format!("noops {shape} {count}")) {
                 noops(shape, count);
             }
         }

@@ -8,6 +8,7 @@ mod order;
 mod panics;
 mod passwords;
 mod pause;
+mod plans;
 mod reactive;
 mod refresh;
 mod start;

@@ -52,15 +52,6 @@ pub enum Entry {
         /// The digest of the value.
         digest: Option<Digest>,
     },
-    /// The salted digest of the value that a field of a resource last received. `None` forgets it.
-    Received {
-        /// The receiver.
-        of: ResourceId,
-        /// Its field.
-        field: String,
-        /// The digest of the value.
-        digest: Option<Digest>,
-    },
     /// A small value that a resource keeps under a name of its choice. `None` takes it away.
     Value {
         /// The resource.

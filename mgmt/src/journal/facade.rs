@@ -197,11 +197,6 @@ impl Journal {
         self.fact(of, Section::Sent, port)?.try_into().ok()
     }
 
-    /// The digest of the value that a field of a resource last received.
-    pub fn received(&self, of: &ResourceId, field: &str) -> Option<Digest> {
-        self.fact(of, Section::Received, field)?.try_into().ok()
-    }
-
     /// A value that a resource keeps.
     pub fn value(&self, of: &ResourceId, key: &str) -> Option<Vec<u8>> {
         self.fact(of, Section::Value, key)

@@ -18,11 +18,10 @@ struct Edge {
 pub(super) enum Section {
     Mark = 0,
     Sent = 1,
-    Received = 2,
-    Value = 3,
+    Value = 2,
 }
 
-const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Received, Section::Value];
+const SECTIONS: [Section; 3] = [Section::Mark, Section::Sent, Section::Value];
 
 /// The place of one value on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +30,7 @@ pub(super) enum Key {
     Fact(ResourceId, Section, String),
 }
 
-type Facts = [BTreeMap<String, Vec<u8>>; 4];
+type Facts = [BTreeMap<String, Vec<u8>>; SECTIONS.len()];
 
 /// All that the journal knows.
 #[derive(Debug, Default)]
@@ -50,9 +49,6 @@ impl Mirror {
             Entry::Paid { from, to } => self.edge(from, to, dirty, |edge| *edge = Edge::default()),
             Entry::Mark { of, mark } => self.fact(of, Section::Mark, String::new(), mark, dirty),
             Entry::Sent { of, port, digest } => self.fact(of, Section::Sent, port, digest.map(Vec::from), dirty),
-            Entry::Received { of, field, digest } => {
-                self.fact(of, Section::Received, field, digest.map(Vec::from), dirty);
-            }
             Entry::Value { of, key, value } => self.fact(of, Section::Value, key, value, dirty),
             Entry::Forget { of } => self.forget(&of, dirty),
         }

@@ -47,17 +47,21 @@ pub enum Outcome {
         /// It is in noop: it would not.
         noop: bool,
     },
-    /// It can't be known before these have run: they send it a value that they don't have yet.
+    /// It can't be known before these have run: they send it a value that they don't have yet, or they come before it and would change, and its
+    /// check fails as long as they have not.
     Unknown {
         /// Who.
         until: Vec<ResourceId>,
+        /// What its check fails with now.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        now: Option<String>,
     },
     /// It would not run, since these failed.
     Blocked {
         /// Who.
         by: Vec<ResourceId>,
     },
-    /// Its check failed.
+    /// Its check failed, and nothing that comes before it would change.
     Failed {
         /// Why.
         error: String,

@@ -21,9 +21,12 @@ impl fmt::Display for PlanEntry {
             Outcome::InSync => write!(f, "↻ {}", self.id)?,
             Outcome::Drifted { noop: false, .. } => write!(f, "~ {}", self.id)?,
             Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
-            Outcome::Unknown { until } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
+            Outcome::Unknown { until, .. } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
             Outcome::Blocked { by } => write!(f, "- {}: would not run, blocked by {}", self.id, List(by))?,
             Outcome::Failed { error } => write!(f, "! {}: {error}", self.id)?,
+        }
+        if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
+            write!(f, "\n    now: {error}")?;
         }
         if let Outcome::Drifted { changes, .. } = &self.outcome {
             for change in changes {

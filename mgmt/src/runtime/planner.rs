@@ -205,7 +205,10 @@ impl Planner {
                 let senders = self.core.values.forget(Node(node));
                 self.missing(node, senders)
             }
-            Err(error) => Outcome::Failed { error: error.to_string() },
+            Err(error) => match self.changing_above(node) {
+                until if until.is_empty() => Outcome::Failed { error: error.to_string() },
+                until => Outcome::Unknown { until, now: Some(error.to_string()) },
+            },
         };
         let id = self.core.running.id(Node(node));
         for (parent, notify) in self.parents[node as usize].clone() {
@@ -229,7 +232,7 @@ impl Planner {
         for sender in asked {
             self.asked_by.entry(sender.0).or_default().push(self.core.running.id(Node(node)));
         }
-        Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect() }
+        Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect(), now: None }
     }
 
     fn resource(&self, node: u32) -> &Arc<dyn AnyResource> {
@@ -260,7 +263,7 @@ impl Planner {
             until.dedup();
             if !until.is_empty() && !matches!(outcome, Some(Outcome::Unknown { .. })) {
                 let until = until.iter().map(id).collect();
-                self.outcomes.insert(node, Outcome::Unknown { until });
+                self.outcomes.insert(node, Outcome::Unknown { until, now: None });
                 new.insert(node);
             }
             let told = self.parents[node as usize].iter().filter(|(parent, notify)| *notify && new.contains(parent));
@@ -279,6 +282,21 @@ impl Planner {
         let refreshed = self.refreshed_by.contains_key(&node);
         matches!(self.outcomes.get(&node), Some(Outcome::Drifted { noop: false, .. } | Outcome::Unknown { .. }))
             || refreshed
+    }
+
+    /// Its nearest ancestors that would change: what its check misses may come from them.
+    fn changing_above(&self, node: u32) -> Vec<ResourceId> {
+        let (mut changing, mut seen, mut looked) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
+        while let Some(node) = looked.pop() {
+            for (parent, _) in &self.parents[node as usize] {
+                if self.would_change(*parent) {
+                    changing.insert(self.place[*parent as usize]);
+                } else if seen.insert(*parent) {
+                    looked.push(*parent);
+                }
+            }
+        }
+        changing.into_iter().map(|at| self.core.running.id(Node(self.order[at as usize]))).collect()
     }
 
     fn parents_where(&self, node: u32, which: fn(&Outcome) -> bool) -> Vec<ResourceId> {
