@@ -235,10 +235,13 @@ fn a_refresh_that_was_owed_when_the_program_was_killed_is_paid_by_the_next() {
             "graph: g\nresources:\n  file:\n  - {{name: $DIR/conf, content: a}}\n  exec:\n  - {{name: reload, cmd: {command}, shell: /bin/sh, refreshonly: true}}\nedges:\n- {{name: e, from: {{kind: file, name: $DIR/conf}}, to: {{kind: exec, name: reload}}, notify: true}}\n"
         )
     };
-    let mut running = desk.run(&graph("echo began > $DIR/began; exec sleep 300"), &[]);
-    running.wait("the refresh", || desk.read("began").is_some());
+    let mut running = desk.run(&graph("echo $$ > $DIR/pid; exec sleep 300"), &[]);
+    let pid = || desk.read("pid").and_then(|pid| pid.trim().parse().ok()).and_then(rustix::process::Pid::from_raw);
+    running.wait("the refresh", || pid().is_some());
     running.signal(rustix::process::Signal::KILL);
     assert_eq!(running.ended(), None);
+    // Nobody is left to end it.
+    let _ = rustix::process::kill_process(pid().unwrap(), rustix::process::Signal::KILL);
     let output = desk.converge(&graph("echo reloaded >> $DIR/log"), "0");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(desk.read("log").as_deref(), Some("reloaded\n"));
