@@ -314,6 +314,45 @@ fn everything_that_is_wrong_is_told_at_once() {
 }
 
 #[test]
+fn all_that_is_wrong_with_one_resource_is_told_at_once() {
+    let told = |declare: &dyn Fn(&mut Graph)| {
+        let problems = graph(|g| declare(g)).unwrap_err();
+        problems.0.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>()
+    };
+    let starts = |told: Vec<String>, starts: &[&str]| {
+        assert_eq!(told.len(), starts.len(), "{told:?}");
+        for (told, start) in told.iter().zip(starts) {
+            assert!(told.starts_with(start), "{told:?} {start}");
+        }
+    };
+    starts(
+        told(&|g| add(g, File::new("rel").mode("u=q").owner("").group("").removals_max(0_u32))),
+        &[
+            "file[rel]: `path` (the name, as none is given) is rel",
+            "file[rel]: `mode`",
+            "file[rel]: `owner` is empty",
+            "file[rel]: `group` is empty",
+            "file[rel]: `removals_max` is 0",
+        ],
+    );
+    starts(
+        told(&|g| add(g, Exec::new("e").cwd("rel").sig("NO").user("").retry(-2))),
+        &[
+            "exec[e]: `cmd` is missing",
+            "exec[e]: `cwd`",
+            "exec[e]: `sig` is `NO`",
+            "exec[e]: `user` is empty",
+            "exec[e]: `retry` is -2",
+        ],
+    );
+    let chars = mgmt::resources::Charset::Chars("a".to_owned());
+    starts(
+        told(&|g| add(g, Password::new("p").length(0_usize).charset(chars.clone()))),
+        &["password[p]: `length` is 0", "password[p]: `charset` has 1"],
+    );
+}
+
+#[test]
 fn what_is_wrong_with_how_a_graph_was_built_does_not_hide_the_rest() {
     let mut other = Graph::new("other");
     let foreign = other.add(Noop::new("foreign"));

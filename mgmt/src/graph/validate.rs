@@ -134,8 +134,8 @@ fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
     } else if name.contains('\0') {
         say(format!("{}: a name can't hold a NUL byte", vertex.id()));
     }
-    if let Err(problem) = vertex.resource.validate() {
-        say(format!("{}: {problem}", vertex.id()));
+    if let Err(problems) = vertex.resource.validate() {
+        problems.lines().for_each(|problem| say(format!("{}: {problem}", vertex.id())));
     }
     for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
         say(format!("{}: {problem}", vertex.id()));

@@ -44,6 +44,20 @@ pub trait Resource: Sized + Send + Sync + 'static {
     fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
 }
 
+/// All that is wrong, one a line, for [`Converge::validate`].
+///
+/// ```
+/// let all = mgmt::resource::every([Err("`a` is 0".to_owned()), Ok(()), Err("`b` is empty".to_owned())]);
+/// assert_eq!(all, Err("`a` is 0\n`b` is empty".to_owned()));
+/// ```
+///
+/// # Errors
+/// Any of these is one.
+pub fn every(outcomes: impl IntoIterator<Item = Result<(), String>>) -> Result<(), String> {
+    let problems: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
+}
+
 /// What a resource *does*. The engine calls it; nothing here is ever called twice at once for one resource.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says what it is, but not what it does",
@@ -57,7 +71,7 @@ pub trait Converge: Resource {
     /// Whether the fields make sense, looking at them alone; asked before anything runs, and again when values were received. Default: they do.
     ///
     /// # Errors
-    /// What is wrong: the text names the field and the remedy.
+    /// What is wrong: the text names the field and the remedy. Several things, one a line, are told one by one ([`every`] joins them).
     fn validate(&self) -> Result<(), String> {
         Ok(())
     }

@@ -25,7 +25,7 @@ pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 pub use change::{Change, Drift};
 pub use context::{ApplyCx, CheckCx, FsWatch, Memory, Operation, Sent, Services, Slots, WatchCx};
-pub use converge::{Converge, Resource};
+pub use converge::{Converge, Resource, every};
 pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes};
 pub use digest::{Digest, Salt, Salted, digest_of};
 pub use error::{Context, Error, Result};

@@ -152,7 +152,7 @@ impl Values {
             return Resolved::Mismatch(format!("{id}: a received value is not of its field's type"));
         };
         if let Err(problem) = resource.validate() {
-            return Resolved::Mismatch(format!("with what it received: {problem}"));
+            return Resolved::Mismatch(format!("with what it received: {}", problem.replace('\n', "; ")));
         }
         let changed = receiver.effective.as_ref().is_none_or(|old| !old.same(&*resource));
         (receiver.inputs, receiver.effective) = (inputs, Some(Arc::clone(&resource)));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx};
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx, every};
 use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
@@ -106,33 +106,13 @@ impl Converge for Exec {
     type Drift = Change;
 
     fn validate(&self) -> Result<(), String> {
-        self.validate_lines()?;
-        self.validate_paths()?;
-        if let Some(sig) = &self.sig
-            && signal_by_name(sig).is_none()
-        {
-            return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
-        }
-        for (field, account) in [("user", &self.user), ("group", &self.group)] {
+        let accounts = [("user", &self.user), ("group", &self.group)].map(|(field, account)| {
             // Taken for *not given*, it would run as the engine's user: often root.
-            if account.as_deref() == Some("") {
-                return Err(format!("`{field}` is empty: give a name or a number, or leave it out"));
-            }
-        }
-        if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
-            return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
-                 leave out either"
-                .to_owned());
-        }
-        for (name, value) in self.env.iter().flat_map(Env::iter) {
-            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
-                return Err(format!(
-                    "`env`: `{}` can't be a variable: no name, a `=` or a NUL byte",
-                    name.escape_debug()
-                ));
-            }
-        }
-        Ok(())
+            let is_empty = account.as_deref() == Some("");
+            if is_empty { Err(format!("`{field}` is empty: give a name or a number, or leave it out")) } else { Ok(()) }
+        });
+        let rest = [self.validate_lines(), self.validate_paths(), self.validate_ways()];
+        every(rest.into_iter().chain(accounts))
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
@@ -269,6 +249,29 @@ impl Exec {
             Some(text) => Err(format!("`{}` holds a NUL byte, which no command can", text.escape_debug())),
             None => Ok(()),
         }
+    }
+
+    /// Its signal, its variables, and what would never run it.
+    fn validate_ways(&self) -> Result<(), String> {
+        if let Some(sig) = &self.sig
+            && signal_by_name(sig).is_none()
+        {
+            return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
+        }
+        if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
+            return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
+                 leave out either"
+                .to_owned());
+        }
+        for (name, value) in self.env.iter().flat_map(Env::iter) {
+            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
+                return Err(format!(
+                    "`env`: `{}` can't be a variable: no name, a `=` or a NUL byte",
+                    name.escape_debug()
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn validate_paths(&self) -> Result<(), String> {

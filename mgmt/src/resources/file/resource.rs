@@ -128,7 +128,7 @@ impl Converge for File {
     type Drift = FileDrift;
 
     fn validate(&self) -> Result<(), String> {
-        self.wanted().map(drop)
+        self.problems()
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<FileDrift>> {

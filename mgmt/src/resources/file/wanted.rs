@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::resource::every;
 use crate::resources::file::content::Content;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::path::{Spelled, compose, shown, spelled};
@@ -96,23 +97,40 @@ impl File {
         Ok(spelled)
     }
 
+    /// All that is wrong with the fields.
+    pub(super) fn problems(&self) -> Result<(), String> {
+        let what = || {
+            let spelled = self.spelled()?;
+            self.check_combination(&spelled)?;
+            self.what(&spelled).map(drop)
+        };
+        every([what(), self.mode().map(drop), self.check_rest()])
+    }
+
+    fn check_rest(&self) -> Result<(), String> {
+        let owner = |field: &str, owner: &Option<Owner>| match owner.as_ref().and_then(Owner::problem) {
+            Some(problem) => Err(format!("`{field}` {problem}")),
+            None => Ok(()),
+        };
+        let removals = match self.removals_max {
+            0 => Err("`removals_max` is 0, so nothing could ever be replaced: give at least 1".to_owned()),
+            _ => Ok(()),
+        };
+        every([owner("owner", &self.owner), owner("group", &self.group), removals])
+    }
+
+    fn mode(&self) -> Result<Option<Mode>, String> {
+        let mode = self.mode.as_ref().map(|mode| mode.get().cloned().map_err(|problem| format!("`mode`: {problem}")));
+        mode.transpose()
+    }
+
     /// What it wants.
     pub(super) fn wanted(&self) -> Result<Wanted, String> {
         let spelled = self.spelled()?;
         self.check_combination(&spelled)?;
+        self.check_rest()?;
         let what = self.what(&spelled)?;
-        let mode = match &self.mode {
-            Some(mode) => Some(mode.get().map_err(|problem| format!("`mode`: {problem}"))?.clone()),
-            None => None,
-        };
-        for (field, owner) in [("owner", &self.owner), ("group", &self.group)] {
-            if let Some(problem) = owner.as_ref().and_then(Owner::problem) {
-                return Err(format!("`{field}` {problem}"));
-            }
-        }
-        if self.removals_max == 0 {
-            return Err("`removals_max` is 0, so nothing could ever be replaced: give at least 1".to_owned());
-        }
+        let mode = self.mode()?;
         Ok(Wanted {
             path: spelled.path,
             what,

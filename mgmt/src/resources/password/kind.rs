@@ -3,7 +3,9 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret, Watch, WatchCx};
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret, Watch, WatchCx, every,
+};
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
 use crate::sys::fs::{Attributes, FsError, WriteOptions};
@@ -78,10 +80,12 @@ impl Converge for Password {
     type Drift = PasswordDrift;
 
     fn validate(&self) -> Result<(), String> {
-        if !(1..=LENGTH_MAX).contains(&self.length) {
-            return Err(format!("`length` is {}: give 1 to {LENGTH_MAX} characters", self.length));
-        }
-        self.charset.validate()
+        let length = if (1..=LENGTH_MAX).contains(&self.length) {
+            Ok(())
+        } else {
+            Err(format!("`length` is {}: give 1 to {LENGTH_MAX} characters", self.length))
+        };
+        every([length, self.charset.validate()])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<PasswordDrift>> {
