@@ -69,10 +69,11 @@ pub(crate) fn man(command: clap::Command) -> Result<ExitCode, CommandError> {
 }
 
 /// What exit codes mean.
-const EXIT_CODES: [(&str, &str); 5] = [
+const EXIT_CODES: [(&str, &str); 6] = [
     ("0", "All is well; a run that was ended by ^C, by its converged timeout, or by its longest time."),
     ("1", "Something failed, or the graph is wrong; a run with a converged timeout that can't converge."),
     ("2", "A plan with something to repair."),
+    ("129", "A run that has lost its terminal."),
     ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
     ("143", "A run that was terminated."),
 ];

@@ -30,25 +30,23 @@ fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
 }
 
 impl Index {
-    /// Of these resources. The second value: pairs that have one identity.
-    pub fn new(vertices: &[Vertex]) -> (Index, Vec<(u32, u32)>) {
-        let hasher = DefaultHashBuilder::default();
-        let mut table = HashTable::with_capacity(vertices.len());
-        let mut twice = Vec::new();
-        for (n, vertex) in (0u32..).zip(vertices) {
-            let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
-            let hash = hash(&hasher, kind, name);
-            if let Some(first) = table.find(hash, |at| is(vertices, *at, kind, name)) {
-                twice.push((*first, n));
-                continue;
-            }
-            let rehash = |at: &u32| {
-                let vertex = &vertices[*at as usize];
-                self::hash(&hasher, vertex.resource.spec().kind, vertex.resource.name())
-            };
-            table.insert_unique(hash, n, rehash);
+    /// Of nothing, with room for so many.
+    fn with_room(count: usize) -> Index {
+        Index { table: HashTable::with_capacity(count), ..Index::default() }
+    }
+
+    /// Takes in the resource at place `n`. Or else says where one of the same identity is.
+    fn insert(&mut self, vertices: &[Vertex], n: u32) -> Option<u32> {
+        let hash_of = |at: u32| {
+            let resource = &vertices[at as usize].resource;
+            hash(&self.hasher, resource.spec().kind, resource.name())
+        };
+        let (resource, hash) = (&vertices[n as usize].resource, hash_of(n));
+        let first = self.table.find(hash, |at| is(vertices, *at, resource.spec().kind, resource.name())).copied();
+        if first.is_none() {
+            self.table.insert_unique(hash, n, |at| hash_of(*at));
         }
-        (Index { table, hasher, owned: Arc::default() }, twice)
+        first
     }
 
     /// The place of that resource among the vertices that the index was made of.
@@ -85,17 +83,15 @@ pub(crate) fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
 /// # Errors
 /// Everything that is wrong.
 pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
-    let mut problems = Vec::new();
-    let (mut index, twice) = Index::new(&config.vertices);
-    for (first, second) in twice {
-        let (first, second) = (&config.vertices[first as usize], &config.vertices[second as usize]);
-        let message =
-            format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
-        problems.push(Problem::new(message, second.origin.clone()).also("first", first.origin.clone()));
-    }
+    let (mut twice, mut problems) = (Vec::new(), Vec::new());
+    let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
+    // One pass: to fetch a resource from memory costs more than to look at it.
     for (n, vertex) in (0u32..).zip(&config.vertices) {
+        if let Some(first) = index.insert(&config.vertices, n) {
+            twice.push(declared_twice(&config.vertices[first as usize], vertex));
+        }
         check_vertex(vertex, &mut problems);
         check_owner(config, n, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
@@ -104,9 +100,16 @@ pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
         check_receivers(config, &mut problems);
         check_cycles(config, &mut problems);
     }
-    Problems(problems).into_result()?;
+    twice.append(&mut problems);
+    Problems(twice).into_result()?;
     index.owned = Arc::new(paths(owners));
     Ok(index)
+}
+
+fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
+    let message =
+        format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
+    Problem::new(message, second.origin.clone()).also("first", first.origin.clone())
 }
 
 fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {

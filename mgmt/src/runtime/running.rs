@@ -85,7 +85,7 @@ impl Running {
         owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
     ) -> Difference {
         self.generation.0 += 1;
-        let (slots, mut removed) = self.assign(&config);
+        let Assigned { slots, same, mut removed } = self.assign(&config);
         let links = by_receiver(&config.links, &slots);
         let mut settings = Settings::default();
         let mut difference = Difference {
@@ -96,12 +96,10 @@ impl Running {
             old: GraphConfig::default(),
         };
         difference.swap.nodes.reserve_exact(config.vertices.len());
-        for (vertex, slot) in config.vertices.iter().zip(&slots) {
+        for ((vertex, slot), same) in config.vertices.iter().zip(&slots).zip(same) {
             let node = Node(*slot);
-            let changed = self.vertex(node).is_some_and(|old| {
-                let same = Arc::ptr_eq(&old.resource, &vertex.resource) || old.resource.same(&*vertex.resource);
-                !same || rewired(node, difference.links.get(slot).map_or(&[][..], Vec::as_slice))
-            });
+            let is_rewired = || rewired(node, difference.links.get(slot).map_or(&[][..], Vec::as_slice));
+            let changed = same.is_some_and(|same| !same || is_rewired());
             if changed {
                 difference.changed.push(node);
             }
@@ -131,15 +129,16 @@ impl Running {
     }
 
     /// Slots for the vertices of a new graph: their own if they were there before; and the slots that fall vacant.
-    fn assign(&mut self, config: &GraphConfig) -> (Vec<u32>, Vec<u32>) {
-        let mut slots = Vec::with_capacity(config.vertices.len());
+    fn assign(&mut self, config: &GraphConfig) -> Assigned {
+        let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
             self.free.clear();
             self.vertices.clear();
-            self.vertices.resize(config.vertices.len(), NOBODY);
-            slots.extend(0..u32::try_from(config.vertices.len()).unwrap_or(u32::MAX));
-            return (slots, Vec::new());
+            self.vertices.resize(count, NOBODY);
+            let slots = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
+            return Assigned { slots, same: vec![None; count], removed: Vec::new() };
         }
+        let (mut slots, mut same) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let named = |(slot, old): (&u32, &Vertex)| ((old.resource.spec().kind, old.resource.name().to_owned()), *slot);
         let mut ghosts: HashMap<(&str, String), u32> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.slots.len()];
@@ -152,21 +151,38 @@ impl Running {
             let old = if is(olds, neighbour, kind, name) { Some(neighbour) } else { self.index.find(olds, kind, name) };
             neighbour = old.map_or(neighbour, |at| at + 1);
             let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
-            let slot = match old {
-                Some(at) => {
-                    kept[at as usize] = true;
-                    self.slots[at as usize]
-                }
-                None => ghost().or_else(|| self.free.pop()).unwrap_or_else(|| {
+            if let Some(at) = old {
+                kept[at as usize] = true;
+                slots.push(self.slots[at as usize]);
+                same.push(Some(is_same(&olds[at as usize], vertex)));
+            } else if let Some(slot) = ghost() {
+                slots.push(slot);
+                same.push(self.ghosts.get(&slot).map(|old| is_same(old, vertex)));
+            } else {
+                slots.push(self.free.pop().unwrap_or_else(|| {
                     next += 1;
                     next - 1
-                }),
-            };
-            slots.push(slot);
+                }));
+                same.push(None);
+            }
         }
         let removed = kept.iter().zip(&self.slots).filter(|(kept, _)| !**kept).map(|(_, slot)| *slot).collect();
-        (slots, removed)
+        Assigned { slots, same, removed }
     }
+}
+
+/// Who gets which slot.
+struct Assigned {
+    /// Of each vertex.
+    slots: Vec<u32>,
+    /// Whether each is the same resource as before; `None`: it was not there.
+    same: Vec<Option<bool>>,
+    /// Slots that fall vacant.
+    removed: Vec<u32>,
+}
+
+fn is_same(old: &Vertex, new: &Vertex) -> bool {
+    Arc::ptr_eq(&old.resource, &new.resource) || old.resource.same(&*new.resource)
 }
 
 fn by_receiver(links: &[Link], slots: &[u32]) -> HashMap<u32, Vec<Link>> {
