@@ -12,6 +12,7 @@ use crate::cli::options::{Command, GraphFormat, LogFormat, Options, RunOptions};
 use crate::cli::{logs, papers, prefix, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
+use crate::journal::JournalError;
 use crate::runtime::{Builder, Engine, EngineError};
 
 /// Exit code of a plan with something to do.
@@ -25,7 +26,7 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 /// Why a command fails, for the user.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
-    #[error(transparent)]
+    #[error("{0}{remedy}", remedy = remedy(.0))]
     Engine(#[from] EngineError),
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -33,6 +34,16 @@ pub(crate) enum CommandError {
     Other(String),
     #[error("interrupted")]
     Interrupted,
+}
+
+/// What the command line can do about it.
+fn remedy(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. }) => {
+            "; give another directory with --prefix DIR, or --tmp-prefix"
+        }
+        _ => "",
+    }
 }
 
 /// Does what the options say.

@@ -102,12 +102,21 @@ fn a_prefix_in_use_by_another_process_is_an_error_that_names_it() {
     first.says("converged");
     let prefix = dir.path().join("prefix").display().to_string();
     let holder = format!("error: the prefix {prefix} is in use by another process (pid {})", first.pid());
-    act("wide", dir.path()).args("-t 0").run().code(1).said(&holder);
+    let refused = act("wide", dir.path()).args("-t 0").run().code(1).said(&holder);
+    refused.said("; give another directory with --prefix DIR, or --tmp-prefix\n");
     // A plan only looks.
     act("wide", dir.path()).arg("plan").run().code(0).said("60 in sync");
     act("wide", dir.path()).args("-t 0 --allow-tmp-prefix").run().code(0).said("working in a temporary directory");
     first.kill_9();
     act("wide", dir.path()).args("-t 0").run().code(0);
+}
+
+#[test]
+fn a_prefix_that_cannot_be_used_is_an_error_with_a_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir_all(dir.path().join("prefix/journal.redb")).unwrap();
+    let refused = act("wide", dir.path()).args("-t 0").run().code(1).said("error: ").said("prefix/journal.redb");
+    refused.said("; give another directory with --prefix DIR, or --tmp-prefix\n");
 }
 
 #[test]

@@ -138,12 +138,17 @@ impl Converge for File {
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
         let waiting = StopOnDrop::default();
         let stop = waiting.stop();
-        cx.look(move |fs| {
+        let path = wanted.path.clone();
+        let looked = cx.look(move |fs| {
             let fs = wanted.reader(fs);
             Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop: &stop }
                 .look()
+        });
+        looked.await.map_err(|error| {
+            // It was swapped for something else between two looks at it.
+            let raced = error.cause::<FsError>().is_some_and(|error| error.is_race() && error.path() == path);
+            if raced { error.outdated() } else { error }
         })
-        .await
     }
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {

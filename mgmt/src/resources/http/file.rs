@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Error, Result, Uid};
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Error, Result, Uid, every};
 use crate::resources::http::path::plain;
 use crate::resources::http::table::{Entry, Place, Source, Table};
 use crate::sys::fs::normal_form;
@@ -42,17 +42,19 @@ impl Converge for HttpFile {
     type Drift = Change;
 
     fn validate(&self) -> Result<(), String> {
-        plain(self.path()).map_err(|error| {
+        let path = plain(self.path()).map(drop).map_err(|error| {
             let from = if self.path.is_some() { "`path`" } else { "`path` (the name, as none is given)" };
             format!("{from} is `{}`: {error}; give the path of a URL, as /index.html", self.path().escape_debug())
-        })?;
-        if self.source.is_some() && self.data.is_some() {
-            return Err("`source` and `data`: only one of them can be served; leave out the other".to_owned());
-        }
-        if let Some(source) = &self.source {
-            normal_form(source).map_err(|error| format!("`source`: `{}`: {error}", source.display()))?;
-        }
-        Ok(())
+        });
+        let both = if self.source.is_some() && self.data.is_some() {
+            Err("`source` and `data`: only one of them can be served; leave out the other".to_owned())
+        } else {
+            Ok(())
+        };
+        let source = self.source.as_ref().map_or(Ok(()), |source| {
+            normal_form(source).map(drop).map_err(|error| format!("`source`: `{}`: {error}", source.display()))
+        });
+        every([path, both, source])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {

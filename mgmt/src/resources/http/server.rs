@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Secret, Uid, Watch, WatchCx, WatchEvent,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Secret, Uid, Watch, WatchCx,
+    WatchEvent, every,
 };
 use crate::resources::http::auth::{Auth, Protected};
 use crate::resources::http::listener::{Listener, bind};
@@ -125,28 +126,21 @@ impl State {
     }
 }
 
-impl Converge for HttpServer {
-    type Drift = Vec<Change>;
-
-    fn validate(&self) -> Result<(), String> {
+impl HttpServer {
+    fn validate_address(&self) -> Result<(), String> {
         let address = self.address();
         let good = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if !good {
-            let from = if self.address.is_some() { "`address`" } else { "`address` (the name, as none is given)" };
-            return Err(format!(
-                "{from} is `{}`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine",
-                address.escape_debug()
-            ));
+        if good {
+            return Ok(());
         }
-        if let Some(root) = &self.root {
-            normal_form(root).map_err(|error| format!("`root`: `{}`: {error}", root.display()))?;
-        }
-        if self.timeout.0.is_zero() {
-            return Err("`timeout` is 0: give the time after which an idle connection is closed".to_owned());
-        }
-        if let Some(path) = &self.auth_path {
-            plain(path).map_err(|error| format!("`auth_path`: `{}`: {error}", path.escape_debug()))?;
-        }
+        let from = if self.address.is_some() { "`address`" } else { "`address` (the name, as none is given)" };
+        Err(format!(
+            "{from} is `{}`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine",
+            address.escape_debug()
+        ))
+    }
+
+    fn validate_auth(&self) -> Result<(), String> {
         match (&self.auth_path, &self.auth_user, &self.auth_hash) {
             (Some(_), None, _) => Err("`auth_path` without `auth_user`: say for whom it is open".to_owned()),
             (None, Some(_), _) | (None, _, Some(_)) => {
@@ -157,6 +151,25 @@ impl Converge for HttpServer {
             }
             _ => Ok(()),
         }
+    }
+}
+
+impl Converge for HttpServer {
+    type Drift = Vec<Change>;
+
+    fn validate(&self) -> Result<(), String> {
+        let root = self.root.as_ref().map_or(Ok(()), |root| {
+            normal_form(root).map(drop).map_err(|error| format!("`root`: `{}`: {error}", root.display()))
+        });
+        let timeout = if self.timeout.0.is_zero() {
+            Err("`timeout` is 0: give the time after which an idle connection is closed".to_owned())
+        } else {
+            Ok(())
+        };
+        let auth_path = self.auth_path.as_ref().map_or(Ok(()), |path| {
+            plain(path).map(drop).map_err(|error| format!("`auth_path`: `{}`: {error}", path.escape_debug()))
+        });
+        every([self.validate_address(), root, timeout, auth_path, self.validate_auth()])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {

@@ -464,6 +464,10 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(HttpFile::new("/x").path("/../x").data("")).contains("`path` is `/../x`: it holds `..`"));
     assert!(said(HttpFile::new("/x").data("").source("/x")).contains("`source` and `data`"));
     assert!(said(HttpFile::new("/x").source("x")).contains("`source`"));
+    // All of it at once.
+    let all = host.add(HttpServer::new("web").timeout(0).root("relative")).validate().unwrap_err();
+    assert_eq!(all.lines().count(), 3, "{all}");
+    assert_eq!(said(HttpFile::new("x").data("").source("x")).lines().count(), 3);
 }
 
 #[tokio::test]

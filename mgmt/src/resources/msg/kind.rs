@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Result, digest_of};
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Result, digest_of, every};
 use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::priority::Priority;
 use mgmt_macros::Resource;
@@ -72,7 +72,7 @@ impl Converge for Msg {
     fn validate(&self) -> Result<(), String> {
         const KEY_BYTES_MAX: usize = 64;
         let mut seen = BTreeSet::new();
-        for key in self.fields.keys() {
+        every(self.fields.keys().map(|key| {
             let upper = key.to_ascii_uppercase();
             let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let start = key.starts_with(|c: char| c.is_ascii_alphabetic());
@@ -88,8 +88,8 @@ impl Converge for Msg {
             if !seen.insert(upper) {
                 return Err(format!("`fields`: `{key}` is there twice, but for its case: take another key"));
             }
-        }
-        Ok(())
+            Ok(())
+        }))
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {

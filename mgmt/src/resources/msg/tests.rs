@@ -192,6 +192,7 @@ fn a_key_that_the_journal_would_drop_is_refused() {
     }
     assert!(said(&[("message", "x")]).unwrap_err().contains("set already"));
     assert!(said(&[("a", "x"), ("A", "x")]).unwrap_err().contains("twice"));
+    assert_eq!(said(&[("_A", "x"), ("message", "x")]).unwrap_err().lines().count(), 2, "all at once");
     assert_eq!(said(&[("a_1", "x"), (&"k".repeat(64), "x")]), Ok(()));
 }
 

@@ -163,7 +163,11 @@ impl FsError {
         let raced = [Errno::NOENT, Errno::NOTDIR, Errno::ISDIR, Errno::EXIST, Errno::NOTEMPTY, Errno::STALE];
         matches!(
             self,
-            FsError::Changed { .. } | FsError::WrongType { .. } | FsError::Exists { .. } | FsError::Missing { .. }
+            FsError::Changed { .. }
+                | FsError::WrongType { .. }
+                | FsError::Exists { .. }
+                | FsError::Missing { .. }
+                | FsError::Symlink { reason: LinkReason::NotA(_), .. }
         ) || errno.is_some_and(|errno| raced.contains(&errno))
     }
 
