@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
-use crate::gapi::{Fixed, Gapi, GapiData, GapiError, fixed};
-use crate::graph::{GraphConfig, Index, Problems};
-use crate::journal::{Journal, JournalError};
+use crate::gapi::{Fixed, Gapi, GapiData, fixed};
+use crate::graph::{GraphConfig, Index};
+use crate::journal::Journal;
 use crate::resource::{Services, Slots};
 use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
+use crate::runtime::error::EngineError;
 use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::measure::Measures;
@@ -30,35 +31,6 @@ use crate::sys::task::caught;
 
 /// So many events are kept for a reader that lags behind.
 const EVENTS_KEPT: usize = 16_384;
-
-/// Why an engine does not start, or has ended.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The graph is wrong.
-    #[error(transparent)]
-    Graph(#[from] Problems),
-    /// There is no graph.
-    #[error("no graph: {0}")]
-    Gapi(String),
-    /// What this host remembers can't be used.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The system refused something that an engine needs.
-    #[error("can't start: {0}")]
-    System(#[from] std::io::Error),
-    /// It has ended.
-    #[error("the engine has ended")]
-    Ended,
-}
-
-impl From<GapiError> for EngineError {
-    fn from(error: GapiError) -> EngineError {
-        match error {
-            GapiError::Problems(problems) => EngineError::Graph(problems),
-            GapiError::Failed(why) => EngineError::Gapi(why),
-        }
-    }
-}
 
 /// Settings of an engine, and where its graphs come from.
 #[derive(Debug)]

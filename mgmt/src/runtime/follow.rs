@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::gapi::{Gapi, GapiData};
 use crate::graph::GraphConfig;
 use crate::runtime::drive::Request;
-use crate::runtime::engine::EngineError;
+use crate::runtime::error::EngineError;
 use crate::runtime::places::validate_here;
 use crate::scheduler::StopStage;
 use crate::sys::task::caught_async;

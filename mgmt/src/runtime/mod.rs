@@ -4,6 +4,7 @@ mod core;
 mod drive;
 mod ended;
 mod engine;
+mod error;
 mod event;
 mod follow;
 mod measure;
@@ -18,7 +19,8 @@ mod tell;
 mod values;
 mod watches;
 
-pub use engine::{Builder, Engine, EngineError};
+pub use engine::{Builder, Engine};
+pub use error::EngineError;
 pub use event::{Event, EventKind, Events};
 pub use measure::{DURATION_CLASSES, Measure, Measures};
 pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

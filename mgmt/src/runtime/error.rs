@@ -1,0 +1,34 @@
+//! Why an engine does not start, or has ended.
+
+use crate::gapi::GapiError;
+use crate::graph::Problems;
+use crate::journal::JournalError;
+
+/// Why an engine does not start, or has ended.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The graph is wrong.
+    #[error(transparent)]
+    Graph(#[from] Problems),
+    /// There is no graph.
+    #[error("no graph: {0}")]
+    Gapi(String),
+    /// What this host remembers can't be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The system refused something that an engine needs.
+    #[error("can't start: {0}")]
+    System(#[from] std::io::Error),
+    /// It has ended.
+    #[error("the engine has ended")]
+    Ended,
+}
+
+impl From<GapiError> for EngineError {
+    fn from(error: GapiError) -> EngineError {
+        match error {
+            GapiError::Problems(problems) => EngineError::Graph(problems),
+            GapiError::Failed(why) => EngineError::Gapi(why),
+        }
+    }
+}
