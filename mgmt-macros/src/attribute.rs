@@ -4,7 +4,7 @@ use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
 use syn::{Attribute, DeriveInput, Expr, ExprLit, Lit, Meta};
 
-use crate::parse::Errors;
+use crate::errors::Errors;
 use crate::words;
 
 /// What a field is.

@@ -8,6 +8,7 @@ macro_rules! code {
 
 mod attribute;
 mod data;
+mod errors;
 mod expand;
 mod front;
 mod model;
@@ -23,7 +24,7 @@ use proc_macro::TokenStream;
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);
-    let mut errors = parse::Errors::default();
+    let mut errors = errors::Errors::default();
     let model = parse::resource(&input, &mut errors);
     // Something is made even if something is wrong: else one mistake would be followed by dozens of messages about missing names.
     let made = match &model {

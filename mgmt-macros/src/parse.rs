@@ -1,45 +1,15 @@
 //! Reads a struct; keeps going after an error, so that all are reported at once, each on its own token.
 
-use proc_macro2::{Ident, Span, TokenStream};
-use quote::ToTokens;
-use syn::meta::ParseNestedMeta;
-use syn::{Attribute, Data, DeriveInput, Fields, FieldsNamed, Type};
+use proc_macro2::{Ident, Span};
+use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
 
 use crate::attribute::{self, Role};
+use crate::errors::Errors;
 use crate::model::{Field, Model, Need, Output, text};
 use crate::words;
 
 /// Methods that every builder has: a setter of the same name would hide one.
 const TAKEN: &[&str] = &["after", "before", "subscribe", "notify", "meta", "noop"];
-
-/// All that is wrong.
-#[derive(Default)]
-pub(crate) struct Errors(Vec<syn::Error>);
-
-impl Errors {
-    pub(crate) fn say(&mut self, at: impl ToTokens, message: impl std::fmt::Display) {
-        self.0.push(syn::Error::new_spanned(at, message));
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Reads the items of an attribute.
-    pub(crate) fn collect(
-        &mut self,
-        attr: &Attribute,
-        mut read: impl FnMut(&ParseNestedMeta<'_>, &mut Errors) -> syn::Result<()>,
-    ) {
-        if let Err(error) = attr.parse_nested_meta(|meta| read(&meta, self)) {
-            self.0.push(error);
-        }
-    }
-
-    pub(crate) fn into_tokens(self) -> TokenStream {
-        self.0.iter().map(syn::Error::to_compile_error).collect()
-    }
-}
 
 /// The kind. If something is wrong with it, its model is mute; `None`: it is generic, and nothing can be made of it.
 pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model> {

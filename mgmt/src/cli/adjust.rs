@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
-use crate::cli::picture::Picture;
 use crate::gapi::{Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
 use crate::resource::Meta;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _};
 
 use crate::cli::commands;
-use crate::cli::options::Options;
+use crate::cli::options::{Command, Options};
+use crate::cli::session::Session;
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error};
@@ -34,11 +35,11 @@ where
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct App {
-    pub(crate) name: String,
-    pub(crate) kinds: Kinds,
+    name: String,
+    kinds: Kinds,
     version: String,
     about: Option<String>,
-    pub(crate) greeting: Option<String>,
+    greeting: Option<String>,
     /// The command line of a program that has parsed it itself.
     command_line: Option<clap::Command>,
     /// Commands get this process's environment: so it has always been with YAML.
@@ -106,7 +107,11 @@ impl App {
 
     /// Does what these options say, for programs that have parsed their own command line.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
-        commands::execute(&self, options, gapi)
+        let command_line = self.command();
+        let App { name, kinds, greeting, inherit_env, .. } = self;
+        let command = options.command.unwrap_or(Command::Run);
+        let session = Session { name, kinds, greeting, inherit_env, command_line, options: options.run };
+        commands::execute(&session, command, gapi)
     }
 
     fn parse(&self, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, clap::Error> {
@@ -115,7 +120,7 @@ impl App {
     }
 
     /// The command line that it understands.
-    pub(crate) fn command(&self) -> clap::Command {
+    fn command(&self) -> clap::Command {
         if let Some(command) = &self.command_line {
             return command.clone().name(self.name.clone());
         }

@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
-use crate::cli::lines::Form;
+use crate::cli::log_format::Form;
 use crate::cli::options::{LogFormat, RunOptions};
 
 /// Standard error: a terminal with a progress bar, or just lines.

@@ -5,15 +5,16 @@ mod app;
 mod commands;
 #[cfg(feature = "yaml")]
 mod convert;
-mod ladder;
-mod lines;
+mod describe;
+mod graphviz;
+mod log_format;
 mod logs;
 mod metrics;
 mod options;
-mod papers;
-mod picture;
 mod prefix;
 mod run;
+mod session;
+mod signals;
 #[cfg(feature = "yaml")]
 mod stock;
 mod svg;

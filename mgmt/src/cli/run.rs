@@ -5,13 +5,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::app::App;
-use crate::cli::commands::{CommandError, builder};
-use crate::cli::ladder::Ladder;
 use crate::cli::logs::Screen;
+use crate::cli::metrics;
 use crate::cli::options::RunOptions;
+use crate::cli::session::{CommandError, Session};
+use crate::cli::signals::Ladder;
 use crate::cli::view::View;
-use crate::cli::{metrics, prefix};
 use crate::gapi::Gapi;
 use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 
@@ -27,12 +26,8 @@ enum End {
     Ended,
 }
 
-pub(crate) async fn run(
-    app: &App,
-    options: &RunOptions,
-    gapi: impl Gapi,
-    screen: Screen,
-) -> Result<ExitCode, CommandError> {
+pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> Result<ExitCode, CommandError> {
+    let options = &session.options;
     let mut ladder = Ladder::new()?;
     // Before anything is changed.
     let figures = match options.metrics {
@@ -43,13 +38,13 @@ pub(crate) async fn run(
         ),
         None => None,
     };
-    let prefix = prefix::choose(options, &app.name, false)?;
-    let mut builder = builder(app, options, &prefix.path, gapi);
+    let prefix = session.prefix(false)?;
+    let mut builder = session.builder(&prefix.path, gapi);
     if let Some(timeout) = options.converged_timeout.0 {
         builder = builder.converged_timeout(timeout);
     }
     let mut events = builder.events();
-    let mut view = View::new(screen, options, app.greeting.as_ref());
+    let mut view = View::new(screen, options, session.greeting.as_ref());
     let max_runtime = options.max_runtime;
     let runtime = async {
         if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
@@ -64,7 +59,7 @@ pub(crate) async fn run(
     if let Some(listener) = figures {
         metrics::serve(listener, &engine);
     }
-    view.start(&app.name);
+    view.start(&session.name);
     let end = tokio::select! {
         end = follow(&engine, &mut events, &mut view, &mut ladder, options) => end,
         () = runtime => End::MaxRuntime,

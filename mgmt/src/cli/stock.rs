@@ -8,9 +8,9 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::app::App;
-use crate::cli::commands::{self, CommandError};
+use crate::cli::convert;
 use crate::cli::options::{Command, Options, RunOptions, seconds};
-use crate::cli::{convert, papers};
+use crate::cli::session::{CommandError, fail, print};
 use crate::gapi::{
     Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_graph_file, read_yaml,
     yaml,
@@ -83,17 +83,14 @@ pub fn stock() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    let mut app = App::new("mgmt");
+    let mut app = App::new("mgmt").command_line(Stock::command());
     app.inherit_env = true;
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
-    let outcome = match &stock.command {
-        Some(StockCommand::Convert { file }) => convert_file(file, &options),
-        Some(StockCommand::Common(Command::Completion { shell })) => papers::completion(Stock::command(), *shell),
-        Some(StockCommand::Common(Command::Man)) => papers::man(Stock::command()),
-        Some(StockCommand::Common(command)) => return execute(&app, &stock, Some(command.clone()), options),
-        None => return execute(&app, &stock, None, options),
-    };
-    outcome.unwrap_or_else(|error| commands::fail(&error))
+    match &stock.command {
+        Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| fail(&error)),
+        Some(StockCommand::Common(command)) => execute(app, &stock, Some(command.clone()), options),
+        None => execute(app, &stock, None, options),
+    }
 }
 
 /// Options that are of no use without others.
@@ -109,12 +106,12 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     Ok(stock)
 }
 
-fn execute(app: &App, stock: &Stock, command: Option<Command>, options: YamlOptions) -> ExitCode {
+fn execute(app: App, stock: &Stock, command: Option<Command>, options: YamlOptions) -> ExitCode {
     let mut run = stock.run.clone();
     if let (None, Some(path)) = (&run.hostname, &stock.source.yaml) {
         run.hostname = named_host(path, &options);
     }
-    commands::execute(app, Options { run, command }, Source::new(&stock.source, options))
+    app.run(Options { run, command }, Source::new(&stock.source, options))
 }
 
 /// The host that the file names. Whatever is wrong with the file is said when it is read for the graph.
@@ -135,7 +132,7 @@ fn convert_file(file: &std::path::Path, options: &YamlOptions) -> Result<ExitCod
     for warning in &read.warnings {
         eprintln!("warning: {warning}");
     }
-    commands::print(&convert::to_rust(&read.config).map_err(CommandError::Other)?)?;
+    print(&convert::to_rust(&read.config).map_err(CommandError::Other)?)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,6 +1,6 @@
 //! Cycles as paths.
 
-use super::topo::Csr;
+use super::csr::Csr;
 
 /// The cycles of a graph that should have none: one for each knot (a set of nodes that can all reach each other), because each knot has
 /// to be undone and most cycles of a large knot are detours. It is the shortest of the knot; in a knot so large that looking for the

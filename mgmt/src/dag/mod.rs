@@ -3,6 +3,7 @@
 //! Nothing here knows what a node is. Every order is that of insertion, and the same input gives the same output, always. Nothing
 //! recurses: a chain of a million nodes is a graph like any other. What is said to be linear is linear in nodes + edges.
 
+mod csr;
 mod cycles;
 mod diff;
 mod draw;

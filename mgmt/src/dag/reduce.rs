@@ -1,8 +1,9 @@
 //! Transitive reduction: edges that say nothing new.
 
+use super::csr::Csr;
 use super::cycles::Cycles;
 use super::store::{Dag, NodeId};
-use super::topo::{self, Csr};
+use super::topo;
 
 impl<N, E> Dag<N, E> {
     /// Takes out every edge that `may_go` lets go and beside which a longer path leads to the same node, and gives them back in order.

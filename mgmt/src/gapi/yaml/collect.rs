@@ -3,20 +3,7 @@
 use serde_json::Value as Json;
 
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::resources::Draft;
 use crate::gapi::yaml::tree::{Node, Value};
-
-/// A resource that is exported, and in the graph only if it is collected.
-pub(crate) struct Export {
-    pub(crate) draft: Draft,
-    pub(crate) collected: bool,
-}
-
-impl Export {
-    pub(crate) fn is(&self, kind: &str, name: &str) -> bool {
-        self.draft.kind.spec().kind == kind && self.draft.name == name
-    }
-}
 
 impl Document<'_> {
     pub(crate) fn collect(&mut self, node: &Node) {

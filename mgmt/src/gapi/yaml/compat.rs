@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::resources::Draft;
+use crate::gapi::yaml::draft::Draft;
 use crate::gapi::yaml::tree::Place;
 
 /// Fields that a kind had.

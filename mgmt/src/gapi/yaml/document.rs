@@ -4,10 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use schemars::SchemaGenerator;
 
-use crate::gapi::yaml::collect::Export;
+use crate::gapi::yaml::draft::{Export, Receive};
 use crate::gapi::yaml::excerpt::Quotes;
-use crate::gapi::yaml::read::YamlOptions;
-use crate::gapi::yaml::recv::Receive;
+use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::GraphConfig;

@@ -1,7 +1,7 @@
 //! `edges:` who comes before whom, and who refreshes whom.
 
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::recv::End;
+use crate::gapi::yaml::draft::End;
 use crate::gapi::yaml::tree::Node;
 use crate::graph::Edge;
 

@@ -4,9 +4,11 @@ mod absent;
 mod collect;
 mod compat;
 mod document;
+mod draft;
 mod edges;
 mod excerpt;
 mod metas;
+mod options;
 mod read;
 mod recv;
 mod resources;
@@ -15,7 +17,8 @@ mod source;
 mod tree;
 mod typed;
 
-pub use read::{YamlGraph, YamlOptions, read_yaml};
+pub use options::YamlOptions;
+pub use read::{YamlGraph, read_yaml};
 pub use schema::yaml_schema;
 #[cfg(feature = "cli")]
 pub(crate) use schema::yaml_schema_with;

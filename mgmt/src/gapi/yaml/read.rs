@@ -1,28 +1,11 @@
 //! A YAML text becomes a graph, or everything that is wrong with it.
 
-use crate::gapi::builtin_kinds;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::excerpt::Quotes;
+use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
-use crate::graph::{GraphConfig, Kinds, Problem, Problems, validate};
+use crate::graph::{GraphConfig, Problem, Problems, validate};
 use crate::resource::Origin;
-
-/// How YAML is read.
-#[derive(Clone, Debug)]
-pub struct YamlOptions {
-    /// The kinds that the file may use. Default: the built-in ones.
-    pub kinds: Kinds,
-    /// Keys that mean nothing are warnings, not errors. Default: false.
-    pub allow_unknown: bool,
-    /// Everything runs in noop, so nothing is exported. Default: false.
-    pub noop: bool,
-}
-
-impl Default for YamlOptions {
-    fn default() -> Self {
-        YamlOptions { kinds: builtin_kinds(), allow_unknown: false, noop: false }
-    }
-}
 
 /// What a YAML text says.
 #[derive(Clone, Debug)]

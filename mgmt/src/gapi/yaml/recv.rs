@@ -1,30 +1,10 @@
 //! `recv:` fields that receive what other resources send.
 
-use crate::gapi::yaml::collect::Export;
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::resources::Draft;
+use crate::gapi::yaml::draft::{Draft, End, Export, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
 use crate::graph::{Edge, Link};
-use crate::resource::{KindSpec, Wire, nearest};
-
-/// A field that receives; its sender is looked up when all resources are known.
-pub(crate) struct Receive {
-    to: (String, String),
-    spec: &'static KindSpec,
-    field: u8,
-    from: End,
-    key: String,
-    key_place: Place,
-    place: Place,
-}
-
-/// A resource as a file names it.
-pub(crate) struct End {
-    pub(crate) kind: String,
-    pub(crate) spec: &'static KindSpec,
-    pub(crate) name: String,
-    pub(crate) place: Place,
-}
+use crate::resource::{Wire, nearest};
 
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {

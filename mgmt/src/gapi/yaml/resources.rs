@@ -5,44 +5,13 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
-use crate::gapi::yaml::collect::Export;
 use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, Kind, KindSpec, Meta, nearest};
-
-/// A kind as far as this build knows it.
-#[derive(Clone, Copy)]
-pub(crate) enum Known {
-    Built(Kind),
-    Absent(&'static KindSpec),
-}
-
-impl Known {
-    pub(crate) fn spec(self) -> &'static KindSpec {
-        match self {
-            Known::Built(kind) => kind.spec,
-            Known::Absent(spec) => spec,
-        }
-    }
-}
-
-/// A resource with its fields as data, and where they stand.
-#[derive(Clone)]
-pub(crate) struct Draft {
-    pub(crate) kind: Known,
-    pub(crate) name: String,
-    pub(crate) place: Place,
-    pub(crate) meta: Meta,
-    pub(crate) fields: Map<String, Json>,
-    /// Of each field its name, where its key stands, and its value.
-    pub(crate) places: Vec<(String, Place, Place)>,
-    pub(crate) wired: Vec<u8>,
-    /// Fields whose values have been complained of.
-    pub(crate) misfits: Vec<String>,
-}
+use crate::resource::{AnyResource, Meta, nearest};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
 use crate::gapi::watcher::Watcher;
-use crate::gapi::yaml::read::{YamlOptions, read_yaml};
+use crate::gapi::yaml::options::YamlOptions;
+use crate::gapi::yaml::read::read_yaml;
 use crate::graph::{GraphConfig, Problems};
 
 /// So many warnings about one file are told.

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::{Context, Error, Result};
 use crate::resources::file::drift::{Action, Step};
-use crate::resources::file::input::Input;
 use crate::resources::file::path::shown;
 use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::Wanted;
+use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{Attributes, Content, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
 
 /// One apply.
@@ -86,14 +86,14 @@ impl Work<'_> {
         }
     }
 
-    fn write(&self, fs: &WriteFs, path: &Path, input: Option<&Input>, options: &WriteOptions) -> Result<()> {
+    fn write(&self, fs: &WriteFs, path: &Path, input: Option<&WantedContent>, options: &WriteOptions) -> Result<()> {
         match input {
             None => fs.write_file(path, "", options)?,
-            Some(Input::Given(content)) => {
+            Some(WantedContent::Given(content)) => {
                 let bytes = content.bytes().ok_or_else(|| Error::needs_value("content"))?;
                 fs.write_file(path, bytes, options)?
             }
-            Some(Input::Files(files)) => {
+            Some(WantedContent::Files(files)) => {
                 let paths = files.iter().map(|(path, _)| path.clone()).rev().collect();
                 let mut reader = Joined { fs, todo: paths, now: None, stop: self.stop };
                 fs.write_file(path, Content::Reader(&mut reader), options)?

@@ -1,31 +1,16 @@
 //! Looks at what a file resource is about, and says what would have to be done.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::resource::{Change, Error, Result};
-use crate::resources::file::alias::Asker;
 use crate::resources::file::compare::FileRules;
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
-use crate::resources::file::input::Input;
-use crate::resources::file::names::Names;
+use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::Spare;
-use crate::resources::file::seen::Seen;
-use crate::resources::file::stop::Stop;
-use crate::resources::file::wanted::{Wanted, What};
-use crate::sys::fs::{FileKind, FsError, LinkReason, ReadFs, Replace, Stat, Tree};
-
-/// One check, with all that it looks at.
-pub(super) struct Look<'a> {
-    pub(super) fs: &'a ReadFs,
-    pub(super) wanted: &'a Wanted,
-    pub(super) seen: &'a Seen,
-    pub(super) names: &'a Names,
-    /// Paths that resources of the graph own.
-    pub(super) owned: &'a [PathBuf],
-    pub(super) alias: &'a Asker,
-    pub(super) stop: &'a Stop,
-}
+use crate::resources::file::wanted::What;
+use crate::resources::file::wanted_content::WantedContent;
+use crate::sys::fs::{FileKind, FsError, Replace, Stat, Tree};
 
 impl Look<'_> {
     /// What is wrong, if anything.
@@ -56,7 +41,7 @@ impl Look<'_> {
             What::Absent => drift = self.absent(there.as_ref())?,
             What::Link(target) => drift.add(self.link(path, there.as_ref(), target, wanted.create)?),
             What::File(origin) => {
-                let input = origin.as_ref().map(|origin| Input::look(self.fs, origin)).transpose()?;
+                let input = origin.as_ref().map(|origin| WantedContent::look(self.fs, origin)).transpose()?;
                 let rules = FileRules { mode: wanted.mode.as_ref(), create: wanted.create, detail: true };
                 drift.add(self.file(path, there.as_ref(), input.as_ref(), &rules)?);
             }
@@ -88,10 +73,6 @@ impl Look<'_> {
         drift.add(Some(Found { step, changes: vec![Change::new("state", from, "absent")] }));
         drift.changes.extend(listing.into_changes());
         Ok(drift)
-    }
-
-    pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
-        self.fs.stat(path).map_err(with_remedy)
     }
 
     /// What of another type is at `path` may give way to something of type `wanted`: how, and what of it goes.
@@ -142,16 +123,6 @@ impl Look<'_> {
             _ => return error.into(),
         };
         Error::new(format!("{error}; {remedy}"))
-    }
-}
-
-/// An error of looking at a path, with what helps against it.
-pub(super) fn with_remedy(error: FsError) -> Error {
-    match &error {
-        FsError::Symlink { reason: LinkReason::WritableParent | LinkReason::Owner(_), .. } => Error::new(format!(
-            "{error}: it is not followed, as anybody may have put it there; if it is meant, set `follow_symlinks`"
-        )),
-        _ => error.into(),
     }
 }
 

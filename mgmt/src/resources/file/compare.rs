@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use crate::resource::{Change, Error, Result};
-use crate::resources::file::check::Look;
 use crate::resources::file::diff::{self, Side};
 use crate::resources::file::drift::{Action, Found, Step};
-use crate::resources::file::input::{Input, is_private};
+use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
+use crate::resources::file::wanted_content::{WantedContent, is_private};
 use crate::sys::fs::{FileKind, Mode, Replace, Stat};
 use crate::sys::users;
 
@@ -32,7 +32,7 @@ impl Look<'_> {
         &self,
         path: &Path,
         old: Option<&Stat>,
-        input: Option<&Input>,
+        input: Option<&WantedContent>,
         rules: &FileRules<'_>,
     ) -> Result<Option<Found>> {
         match old {
@@ -44,8 +44,14 @@ impl Look<'_> {
     }
 
     /// A file where nothing is, or something of another type.
-    fn new_file(&self, path: &Path, old: Option<&Stat>, input: Option<&Input>, rules: &FileRules<'_>) -> Result<Found> {
-        input.map_or(Ok(()), Input::must_be_whole)?;
+    fn new_file(
+        &self,
+        path: &Path,
+        old: Option<&Stat>,
+        input: Option<&WantedContent>,
+        rules: &FileRules<'_>,
+    ) -> Result<Found> {
+        input.map_or(Ok(()), WantedContent::must_be_whole)?;
         let (replace, first) = match old {
             None => (Replace::SameKind, Change::new("state", "absent", FileKind::File)),
             // A link is not a file that somebody may want back: with the content declared, nothing is lost.
@@ -55,12 +61,12 @@ impl Look<'_> {
             }
             Some(old) => self.replaceable(path, old, FileKind::File)?,
         };
-        let secret = input.is_some_and(Input::is_secret);
+        let secret = input.is_some_and(WantedContent::is_secret);
         let base = if secret { SECRET_MODE } else { FILE_MODE };
         let mode = match rules.mode {
             Some(mode) => Some(mode.apply(base, false)),
             None if secret => Some(SECRET_MODE),
-            None => input.and_then(Input::mode),
+            None => input.and_then(WantedContent::mode),
         };
         let mut changes = vec![first];
         if let Some(input) = input {
@@ -77,11 +83,17 @@ impl Look<'_> {
     }
 
     /// A file where one is already.
-    fn old_file(&self, path: &Path, old: &Stat, input: Option<&Input>, rules: &FileRules<'_>) -> Result<Option<Found>> {
+    fn old_file(
+        &self,
+        path: &Path,
+        old: &Stat,
+        input: Option<&WantedContent>,
+        rules: &FileRules<'_>,
+    ) -> Result<Option<Found>> {
         let mode = match rules.mode {
             Some(mode) => Some(mode.apply(old.mode, false)),
             // Whatever the file was before: a secret is never left readable to others.
-            None if input.is_some_and(Input::is_secret) => Some(SECRET_MODE),
+            None if input.is_some_and(WantedContent::is_secret) => Some(SECRET_MODE),
             None => None,
         };
         let mut changes = Vec::new();
@@ -97,12 +109,12 @@ impl Look<'_> {
         Ok(some(path, old, action, changes))
     }
 
-    fn differs(&self, path: &Path, old: &Stat, input: &Input) -> Result<bool> {
+    fn differs(&self, path: &Path, old: &Stat, input: &WantedContent) -> Result<bool> {
         if input.is_same_file(old) {
             return Ok(false);
         }
         // The size of a given content is sure; that of a file may be a lie, as in /proc.
-        if let (Input::Given(_), Some(size)) = (input, input.size())
+        if let (WantedContent::Given(_), Some(size)) = (input, input.size())
             && size != old.size
         {
             return Ok(true);
@@ -111,7 +123,7 @@ impl Look<'_> {
         Ok(!input.has_sha256(&there, self.fs, self.seen, self.stop)?)
     }
 
-    fn content_change(&self, path: &Path, old: Option<&Stat>, input: &Input, detail: bool) -> Change {
+    fn content_change(&self, path: &Path, old: Option<&Stat>, input: &WantedContent, detail: bool) -> Change {
         if input.is_private() || old.is_some_and(is_private) {
             return Change::secret("content");
         }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Change, Drift};
-use crate::resources::file::input::Input;
 use crate::resources::file::path::shown;
+use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{FileKind, Replace};
 
 /// What is not as declared at a path, and how it will be repaired.
@@ -49,7 +49,7 @@ pub(super) struct Step {
 #[derive(Clone, Debug)]
 pub(super) enum Action {
     /// Writes a regular file; without input an empty one.
-    Write { input: Option<Input>, mode: Option<u32>, replace: Replace },
+    Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace },
     /// Makes a directory, in the place of what is there.
     MakeDir { mode: Option<u32> },
     /// Makes a symlink.

@@ -7,24 +7,27 @@ mod check;
 mod compare;
 mod content;
 mod diff;
+mod digests;
 mod drift;
-mod input;
+mod kind;
+mod look;
 mod mode;
-mod names;
 mod owner;
+mod owner_ids;
 mod path;
 mod purge;
-mod resource;
-mod seen;
+mod state;
 mod stop;
 mod tree;
 mod wanted;
+mod wanted_content;
 
 #[cfg(test)]
 mod tests;
 
 pub use content::Content;
 pub use drift::FileDrift;
+pub use kind::{File, FileBuilder, FileHandle};
 pub use mode::Mode;
 pub use owner::Owner;
-pub use resource::{File, FileBuilder, FileHandle, FileState};
+pub use state::FileState;

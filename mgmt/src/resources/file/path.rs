@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::sys::fs::normal_form;
+use crate::resource::Error;
+use crate::sys::fs::{FsError, LinkReason, normal_form};
 
 /// A path, and whether its spelling says that it is a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,16 @@ pub(super) fn spelled(text: &str) -> Result<Spelled, String> {
     match normal_form(Path::new(text)) {
         Ok(path) => Ok(Spelled { path, dir: text.ends_with('/') }),
         Err(error) => Err(format!("{}: {error}", shown(Path::new(text)))),
+    }
+}
+
+/// An error of looking at a path, with what helps against it.
+pub(super) fn with_remedy(error: FsError) -> Error {
+    match &error {
+        FsError::Symlink { reason: LinkReason::WritableParent | LinkReason::Owner(_), .. } => Error::new(format!(
+            "{error}: it is not followed, as anybody may have put it there; if it is meant, set `follow_symlinks`"
+        )),
+        _ => error.into(),
     }
 }
 

@@ -5,10 +5,10 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Result};
-use crate::resources::file::check::Look;
 use crate::resources::file::drift::{Action, Listing, Step};
-use crate::resources::file::input::is_temporary;
+use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
+use crate::resources::file::wanted_content::is_temporary;
 use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs};
 
 /// What resources of the graph own below a directory, relative to it.

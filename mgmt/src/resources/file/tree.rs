@@ -4,13 +4,13 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Result};
-use crate::resources::file::check::Look;
 use crate::resources::file::compare::FileRules;
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing};
-use crate::resources::file::input::{Input, is_temporary, original};
+use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::Spare;
 use crate::resources::file::wanted::Directory;
+use crate::resources::file::wanted_content::{WantedContent, is_temporary, original};
 use crate::sys::fs::{FileKind, Mode, Stat};
 
 /// How many entries a source may have.
@@ -135,7 +135,7 @@ impl Look<'_> {
             let is_there = old.as_ref().is_some_and(Stat::is_dir);
             return self.directory(&path, old.as_ref(), (!is_there).then_some(&mode), true);
         }
-        let input = Input::Files(vec![(source.join(entry), stat.clone())]);
+        let input = WantedContent::Files(vec![(source.join(entry), stat.clone())]);
         let rules = FileRules { mode: None, create: true, detail: false };
         self.file(&path, old.as_ref(), Some(&input), &rules)
     }

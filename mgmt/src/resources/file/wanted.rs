@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::every;
 use crate::resources::file::content::Content;
+use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::path::{Spelled, compose, shown, spelled};
-use crate::resources::file::resource::{File, FileState};
+use crate::resources::file::state::FileState;
 use crate::sys::fs::{Links, Mode, ReadFs, WriteFs};
 
 /// What is wanted at one path.

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
-use crate::resources::http::listener::Activity;
+use crate::resources::http::activity::Activity;
 use crate::sys::fs::FileReader;
 use crate::sys::task::blocking;
 

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -12,10 +12,11 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 use tracing::Instrument as _;
 
 use crate::resource::{Error, Result};
+use crate::resources::http::activity::Activity;
 use crate::resources::http::site::Site;
 
 /// How many connections a server has at the same time; more wait until one ends.
@@ -24,33 +25,6 @@ const CONNECTIONS_MAX: usize = 256;
 const HEAD_BYTES_MAX: usize = 16 << 10;
 /// How long an address is tried that is taken: its last owner may be about to go, also one of this engine.
 const TAKEN_MAX: Duration = Duration::from_secs(2);
-
-/// When a connection has last made progress.
-#[derive(Debug)]
-pub(super) struct Activity(Mutex<Instant>);
-
-impl Activity {
-    fn new() -> Activity {
-        Activity(Mutex::new(Instant::now()))
-    }
-
-    /// It makes progress now.
-    pub(super) fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    /// Ends when there has been none for so long.
-    async fn stalled(&self, limit: Duration) {
-        loop {
-            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some(due) = last.checked_add(limit) else { return std::future::pending().await };
-            if due <= Instant::now() {
-                return;
-            }
-            sleep_until(due).await;
-        }
-    }
-}
 
 /// A socket that listens at this address.
 pub(super) async fn bind(address: &str) -> Result<TcpListener> {

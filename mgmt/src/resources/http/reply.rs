@@ -9,8 +9,8 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+use crate::resources::http::activity::Activity;
 use crate::resources::http::body::{Body, CHUNK_BYTES};
-use crate::resources::http::listener::Activity;
 use crate::resources::http::path::{UrlPath, encode};
 use crate::sys::clock::rfc3339;
 use crate::sys::fs::{FileReader, FsError, ReadFs, Stat};

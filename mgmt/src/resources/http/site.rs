@@ -7,8 +7,8 @@ use std::time::Duration;
 use hyper::header::{ALLOW, AUTHORIZATION, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 
+use crate::resources::http::activity::Activity;
 use crate::resources::http::auth::Auth;
-use crate::resources::http::listener::Activity;
 use crate::resources::http::path::requested;
 use crate::resources::http::reply::{self, Reply};
 use crate::resources::http::table::{Source, Table};

@@ -1,6 +1,6 @@
 //! Making the entries of directories durable: at once, or many changes of one directory together.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -35,26 +35,6 @@ pub(super) struct Pending {
     dirs: Mutex<BTreeMap<PathBuf, OwnedFd>>,
 }
 
-/// What a door and its clones remember.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// Directories whose `fsync` failed after a change.
-    owes: Mutex<BTreeSet<PathBuf>>,
-    /// Directories that were looked through for left-over temporary files.
-    cleaned: Mutex<HashSet<(u64, u64)>>,
-}
-
-impl Memory {
-    pub(super) fn owes(&self, dir: &Path) -> bool {
-        lock(&self.owes).contains(dir)
-    }
-
-    /// Whether this is the first time for that directory.
-    pub(super) fn first_visit(&self, dir: (u64, u64)) -> bool {
-        lock(&self.cleaned).insert(dir)
-    }
-}
-
 impl WriteFs {
     /// Begins a batch: changes made through [`SyncBatch::fs`] are made durable together.
     pub fn batch(&self) -> SyncBatch {
@@ -69,7 +49,7 @@ impl WriteFs {
         let normal = self.normal(path.as_ref())?;
         let dir = match self.walker().directory(&normal) {
             Err(error) if error.is_missing() => {
-                lock(&self.inner.memory.owes).remove(&normal);
+                self.inner.memory.pay(&normal);
                 return Ok(());
             }
             other => other?,
@@ -107,7 +87,7 @@ impl WriteFs {
             Ok(fd) => Ok(Some(fd)),
             Err(error) if error.is(Errno::ACCESS) => Ok(None),
             Err(error) => {
-                lock(&self.inner.memory.owes).insert(path.to_path_buf());
+                self.inner.memory.owe(path);
                 Err(error)
             }
         }
@@ -119,12 +99,10 @@ impl WriteFs {
             Err(error) if error.is(Errno::INVAL) => Ok(()),
             other => other,
         };
-        let mut owes = lock(&self.inner.memory.owes);
-        if outcome.is_ok() {
-            owes.remove(path)
-        } else {
-            owes.insert(path.to_path_buf())
-        };
+        match &outcome {
+            Ok(()) => self.inner.memory.pay(path),
+            Err(_) => self.inner.memory.owe(path),
+        }
         outcome
     }
 }

@@ -10,6 +10,7 @@ mod entry;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod faults;
+mod memory;
 mod mode;
 mod path;
 mod read;

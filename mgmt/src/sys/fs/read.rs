@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, RawDir};
 
-use super::batch::Memory;
 use super::calls::{Call, Calls};
 use super::digest::{Digest, Hasher};
 use super::error::{FsError, LinkReason};
+use super::memory::Memory;
 use super::path::normal_form;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::{Links, Place, Root, Walker};

@@ -45,7 +45,7 @@ impl Version {
 
 /// Digests by path, for one resource.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct Digests {
     inner: Mutex<Inner>,
 }
 
@@ -64,7 +64,7 @@ struct Known {
     round: u32,
 }
 
-impl Seen {
+impl Digests {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -174,7 +174,7 @@ mod tests {
         std_fs::write(&path, "one").unwrap();
         let faults = Faults::new();
         let fs = WriteFs::with_faults(faults.clone());
-        let (seen, stop) = (Seen::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stop::default());
         let digest = |now| seen.digest_at(&fs, &path, &fs.stat(&path).unwrap().unwrap(), &stop, now).unwrap();
         let one = digest(now_ns() + LATER_NS);
         let reads = faults.count(Call::Read);
@@ -192,7 +192,7 @@ mod tests {
         std_fs::write(&path, "one").unwrap();
         let faults = Faults::new();
         let fs = WriteFs::with_faults(faults.clone());
-        let (seen, stop) = (Seen::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stop::default());
         let stat = fs.stat(&path).unwrap().unwrap();
         seen.digest(&fs, &path, &stat, &stop).unwrap();
         let reads = faults.count(Call::Read);
@@ -204,7 +204,7 @@ mod tests {
     fn what_a_check_does_not_ask_for_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let fs = WriteFs::new();
-        let (seen, stop) = (Seen::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stop::default());
         for name in ["a", "b"] {
             std_fs::write(dir.path().join(name), name).unwrap();
         }

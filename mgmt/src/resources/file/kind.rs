@@ -3,36 +3,21 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
-use crate::resources::file::check::Look;
 use crate::resources::file::content::Content;
+use crate::resources::file::digests::Digests;
 use crate::resources::file::drift::FileDrift;
+use crate::resources::file::look::Look;
 use crate::resources::file::mode::Mode;
-use crate::resources::file::names::Names;
 use crate::resources::file::owner::Owner;
-use crate::resources::file::seen::Seen;
+use crate::resources::file::owner_ids::OwnerIds;
+use crate::resources::file::state::FileState;
 use crate::resources::file::stop::StopOnDrop;
 use crate::resources::file::wanted::{Origin, What};
 use crate::sys::fs::{FsError, WriteFs};
 use mgmt_macros::Resource;
-
-/// Whether something is to be at the path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum FileState {
-    /// It is there. The default.
-    Exists,
-    /// Nothing is there.
-    Absent,
-    /// It is kept as declared, but never created: that it is missing is an error.
-    #[serde(alias = "")]
-    Undefined,
-}
 
 /// A file, a directory with or without what is in it, or a symlink.
 ///
@@ -134,7 +119,7 @@ impl Converge for File {
     async fn check(&self, cx: &CheckCx) -> Result<Option<FileDrift>> {
         let wanted = self.wanted().map_err(Error::new)?;
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
-        let (seen, names, owned): (Arc<Seen>, Arc<Names>, _) = (cx.local(), cx.shared(), cx.owned_paths());
+        let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
         let waiting = StopOnDrop::default();
         let stop = waiting.stop();

@@ -14,7 +14,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// Answers of the system. What it does not know is asked anew each time.
 #[derive(Debug, Default)]
-pub(super) struct Names {
+pub(super) struct OwnerIds {
     known: Mutex<HashMap<(bool, Owner), Known>>,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Resolved {
     pub(super) gid: Option<Result<u32, UserError>>,
 }
 
-impl Names {
+impl OwnerIds {
     /// The numbers of these owners.
     pub(super) fn resolve(&self, fs: &ReadFs, owners: &Owners) -> Resolved {
         Resolved {

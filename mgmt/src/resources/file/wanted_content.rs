@@ -6,62 +6,62 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Digest, Error, Result};
-use crate::resources::file::check::with_remedy;
 use crate::resources::file::content::Content;
+use crate::resources::file::digests::Digests;
+use crate::resources::file::path::with_remedy;
 use crate::resources::file::path::{Spelled, shown};
-use crate::resources::file::seen::Seen;
 use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::Origin;
 use crate::sys::fs::{FileKind, ReadFs, Stat};
 
 /// A content, as it is now.
 #[derive(Clone, Debug)]
-pub(super) enum Input {
+pub(super) enum WantedContent {
     Given(Content),
     Files(Vec<(PathBuf, Stat)>),
 }
 
-impl Input {
+impl WantedContent {
     /// Finds the files that it is made of.
-    pub(super) fn look(fs: &ReadFs, origin: &Origin) -> Result<Input> {
+    pub(super) fn look(fs: &ReadFs, origin: &Origin) -> Result<WantedContent> {
         match origin {
-            Origin::Given(content) => Ok(Input::Given(content.clone())),
+            Origin::Given(content) => Ok(WantedContent::Given(content.clone())),
             Origin::Files(files) => {
                 let mut found = Vec::with_capacity(files.len());
                 for file in files {
                     find(fs, file, &mut found)?;
                 }
-                Ok(Input::Files(found))
+                Ok(WantedContent::Files(found))
             }
         }
     }
 
     /// Made from a secret.
     pub(super) fn is_secret(&self) -> bool {
-        matches!(self, Input::Given(content) if content.is_secret())
+        matches!(self, WantedContent::Given(content) if content.is_secret())
     }
 
     /// In bytes, if it is known.
     pub(super) fn size(&self) -> Option<u64> {
         match self {
-            Input::Given(content) => content.bytes().map(|bytes| bytes.len() as u64),
-            Input::Files(files) => Some(files.iter().map(|(_, stat)| stat.size).sum()),
+            WantedContent::Given(content) => content.bytes().map(|bytes| bytes.len() as u64),
+            WantedContent::Files(files) => Some(files.iter().map(|(_, stat)| stat.size).sum()),
         }
     }
 
     /// It may not be shown: a secret, or made of what only its owner may read.
     pub(super) fn is_private(&self) -> bool {
         match self {
-            Input::Given(content) => content.is_secret(),
-            Input::Files(files) => files.iter().any(|(_, stat)| is_private(stat)),
+            WantedContent::Given(content) => content.is_secret(),
+            WantedContent::Files(files) => files.iter().any(|(_, stat)| is_private(stat)),
         }
     }
 
     /// The permissions that a new file takes over: those of the original, or of several what none of them forbids.
     pub(super) fn mode(&self) -> Option<u32> {
         match self {
-            Input::Given(_) => None,
-            Input::Files(files) => match &files[..] {
+            WantedContent::Given(_) => None,
+            WantedContent::Files(files) => match &files[..] {
                 [(_, stat)] => Some(stat.mode & 0o777),
                 files => Some(files.iter().fold(0o644, |mode, (_, stat)| mode & stat.mode)),
             },
@@ -70,14 +70,14 @@ impl Input {
 
     /// The original is the very same file.
     pub(super) fn is_same_file(&self, stat: &Stat) -> bool {
-        matches!(self, Input::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())
+        matches!(self, WantedContent::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())
     }
 
     /// Whether this is its SHA-256.
-    pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Seen, stop: &Stop) -> Result<bool> {
+    pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Digests, stop: &Stop) -> Result<bool> {
         match self {
-            Input::Given(content) => Ok(content.has_sha256(there)),
-            Input::Files(files) => match &files[..] {
+            WantedContent::Given(content) => Ok(content.has_sha256(there)),
+            WantedContent::Files(files) => match &files[..] {
                 [(path, stat)] => Ok(seen.digest(fs, path, stat, stop)? == *there),
                 files => Ok(seen.joined(fs, files, stop)? == *there),
             },
@@ -90,8 +90,8 @@ impl Input {
             return None;
         }
         match self {
-            Input::Given(content) => content.bytes().map(Cow::Borrowed),
-            Input::Files(files) => {
+            WantedContent::Given(content) => content.bytes().map(Cow::Borrowed),
+            WantedContent::Files(files) => {
                 let mut all = Vec::new();
                 for (path, _) in files {
                     all.extend(fs.read_file(path, bytes_max).ok()?);
@@ -104,7 +104,7 @@ impl Input {
     /// It can be written now: not only its digest is known.
     pub(super) fn must_be_whole(&self) -> Result<()> {
         match self {
-            Input::Given(content) if content.bytes().is_none() => Err(Error::needs_value("content")),
+            WantedContent::Given(content) if content.bytes().is_none() => Err(Error::needs_value("content")),
             _ => Ok(()),
         }
     }

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 
 use clap_mangen::Man;
 
-use crate::cli::app::App;
-use crate::cli::commands::{CommandError, print};
+use crate::cli::session::{CommandError, Session, print};
 use crate::graph::GraphConfig;
 
 /// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
 /// its graph.
-pub(crate) fn schema(app: &App, graph: Result<GraphConfig, CommandError>) -> Result<ExitCode, CommandError> {
-    let mut specs: Vec<_> = app.kinds.iter().map(|kind| kind.spec).collect();
+pub(crate) fn schema(session: &Session, graph: Result<GraphConfig, CommandError>) -> Result<ExitCode, CommandError> {
+    let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
         Err(CommandError::Interrupted) => return Err(CommandError::Interrupted),
@@ -30,7 +29,8 @@ pub(crate) fn schema(app: &App, graph: Result<GraphConfig, CommandError>) -> Res
     Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn completion(mut command: clap::Command, shell: clap_complete::Shell) -> Result<ExitCode, CommandError> {
+pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Result<ExitCode, CommandError> {
+    let mut command = session.command_line.clone();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
@@ -39,7 +39,8 @@ pub(crate) fn completion(mut command: clap::Command, shell: clap_complete::Shell
 }
 
 /// The manual page: one for the program and its commands, each with its own options.
-pub(crate) fn man(command: clap::Command) -> Result<ExitCode, CommandError> {
+pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
+    let command = session.command_line.clone();
     let (name, mut page) = (command.get_name().to_owned(), Vec::new());
     // Of a command that has not been built yet, the options that it shares with the others are not its own.
     let commands: Vec<_> = command.get_subcommands().cloned().collect();

@@ -1,0 +1,50 @@
+//! Edges as plain arrays (compressed sparse rows): what the algorithms walk over.
+
+/// Neighbours of every node in one array, in the order in which the edges came.
+pub(super) struct Csr {
+    starts: Vec<u32>,
+    targets: Vec<u32>,
+}
+
+impl Csr {
+    pub(super) fn new(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Csr {
+        // Counted one place late, then summed, `starts[i]` is where the neighbours of `i` are written next; in the end, where they end.
+        let mut starts = vec![0_u32; n + 2];
+        let mut count = 0;
+        for (from, _) in edges.clone() {
+            starts[from as usize + 2] += 1;
+            count += 1;
+        }
+        for i in 2..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut targets = vec![0; count];
+        for (from, to) in edges {
+            let at = &mut starts[from as usize + 1];
+            targets[*at as usize] = to;
+            *at += 1;
+        }
+        starts.pop();
+        Csr { starts, targets }
+    }
+
+    pub(super) fn len(&self) -> u32 {
+        (self.starts.len() - 1) as u32
+    }
+
+    pub(super) fn of(&self, node: u32) -> &[u32] {
+        &self.targets[self.start(node) as usize..self.end(node) as usize]
+    }
+
+    pub(super) fn start(&self, node: u32) -> u32 {
+        self.starts[node as usize]
+    }
+
+    pub(super) fn end(&self, node: u32) -> u32 {
+        self.starts[node as usize + 1]
+    }
+
+    pub(super) fn target(&self, at: u32) -> u32 {
+        self.targets[at as usize]
+    }
+}

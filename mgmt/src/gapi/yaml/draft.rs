@@ -1,0 +1,68 @@
+//! Resources on their way from the text to the graph: their fields as data, and where they stand.
+
+use serde_json::{Map, Value as Json};
+
+use crate::gapi::yaml::tree::Place;
+use crate::resource::{Kind, KindSpec, Meta};
+
+/// A kind as far as this build knows it.
+#[derive(Clone, Copy)]
+pub(crate) enum Known {
+    Built(Kind),
+    Absent(&'static KindSpec),
+}
+
+impl Known {
+    pub(crate) fn spec(self) -> &'static KindSpec {
+        match self {
+            Known::Built(kind) => kind.spec,
+            Known::Absent(spec) => spec,
+        }
+    }
+}
+
+/// A resource with its fields as data, and where they stand.
+#[derive(Clone)]
+pub(crate) struct Draft {
+    pub(crate) kind: Known,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+    pub(crate) meta: Meta,
+    pub(crate) fields: Map<String, Json>,
+    /// Of each field its name, where its key stands, and its value.
+    pub(crate) places: Vec<(String, Place, Place)>,
+    pub(crate) wired: Vec<u8>,
+    /// Fields whose values have been complained of.
+    pub(crate) misfits: Vec<String>,
+}
+
+/// A resource that is exported, and in the graph only if it is collected.
+pub(crate) struct Export {
+    pub(crate) draft: Draft,
+    pub(crate) collected: bool,
+}
+
+impl Export {
+    pub(crate) fn is(&self, kind: &str, name: &str) -> bool {
+        self.draft.kind.spec().kind == kind && self.draft.name == name
+    }
+}
+
+/// A field that receives; its sender is looked up when all resources are known.
+pub(crate) struct Receive {
+    pub(crate) to: (String, String),
+    pub(crate) spec: &'static KindSpec,
+    pub(crate) field: u8,
+    pub(crate) from: End,
+    pub(crate) key: String,
+    pub(crate) key_place: Place,
+    pub(crate) place: Place,
+}
+
+/// A resource as a file names it.
+pub(crate) struct End {
+    pub(crate) kind: String,
+    pub(crate) spec: &'static KindSpec,
+    pub(crate) name: String,
+    pub(crate) place: Place,
+}

@@ -1,0 +1,21 @@
+//! How YAML is read.
+
+use crate::gapi::builtin_kinds;
+use crate::graph::Kinds;
+
+/// How YAML is read.
+#[derive(Clone, Debug)]
+pub struct YamlOptions {
+    /// The kinds that the file may use. Default: the built-in ones.
+    pub kinds: Kinds,
+    /// Keys that mean nothing are warnings, not errors. Default: false.
+    pub allow_unknown: bool,
+    /// Everything runs in noop, so nothing is exported. Default: false.
+    pub noop: bool,
+}
+
+impl Default for YamlOptions {
+    fn default() -> Self {
+        YamlOptions { kinds: builtin_kinds(), allow_unknown: false, noop: false }
+    }
+}

@@ -1,0 +1,31 @@
+//! One check of a file resource, with all that it looks at; the files that extend it each compare one thing.
+
+use std::path::{Path, PathBuf};
+
+use crate::resource::Result;
+use crate::resources::file::alias::Asker;
+use crate::resources::file::digests::Digests;
+use crate::resources::file::owner_ids::OwnerIds;
+use crate::resources::file::path::with_remedy;
+use crate::resources::file::stop::Stop;
+use crate::resources::file::wanted::Wanted;
+use crate::sys::fs::{ReadFs, Stat};
+
+/// One check, with all that it looks at.
+pub(super) struct Look<'a> {
+    pub(super) fs: &'a ReadFs,
+    pub(super) wanted: &'a Wanted,
+    pub(super) seen: &'a Digests,
+    pub(super) names: &'a OwnerIds,
+    /// Paths that resources of the graph own.
+    pub(super) owned: &'a [PathBuf],
+    pub(super) alias: &'a Asker,
+    pub(super) stop: &'a Stop,
+}
+
+impl Look<'_> {
+    /// What is at a path.
+    pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
+        self.fs.stat(path).map_err(with_remedy)
+    }
+}
