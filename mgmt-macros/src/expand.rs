@@ -117,7 +117,7 @@ fn bodies(model: &Model) -> Parts {
 }
 
 fn spec(model: &Model) -> TokenStream {
-    let (kind, doc, name, watched) = (&model.kind, &model.doc, text(&model.name), model.watched);
+    let (ident, kind, doc, name, watched) = (&model.ident, &model.kind, &model.doc, text(&model.name), model.watched);
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
     code! {
@@ -128,6 +128,7 @@ fn spec(model: &Model) -> TokenStream {
             name_field: #name,
             fields: &[#(#fields),*],
             outputs: &[#(#outputs),*],
+            abilities: ::mgmt::__abilities!(#ident),
         };
         &SPEC
     }

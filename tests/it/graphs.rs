@@ -532,3 +532,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_edge_that_notifies_what_can_not_be_refreshed_is_warned_about_once_with_its_place() {
+    let mut g = Graph::new("g");
+    let first = g.add(Crate::new("first"));
+    let told = g.add(Exec::new("told").cmd("true").subscribe(&first));
+    let idle = g.add(Crate::new("idle").subscribe((&first, &told)));
+    g.refresh(&first, &idle);
+    g.order(&told, &idle);
+    let config = g.finish().unwrap();
+    validate(&config).unwrap();
+    let warnings: Vec<_> = config.warnings().into_iter().map(|warning| warning.to_string()).collect();
+    let line = line!() - 6;
+    let expected = |from: &str| {
+        format!(
+            "{from} notifies test:box[idle], which has nothing to refresh: use `before`, `after` or `order`\n  at {}:{line}",
+            file!()
+        )
+    };
+    assert_eq!(warnings, ["test:box[first]", "exec[told]"].map(expected));
+}

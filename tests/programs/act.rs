@@ -329,7 +329,9 @@ impl Converge for Told {
     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
         Ok(())
     }
+}
 
+impl Refresh for Told {
     async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
         use std::io::Write as _;
         hang("told").await;
@@ -375,14 +377,16 @@ impl Converge for Talks {
         Ok(())
     }
 
-    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
-        tracing::info!("in refresh");
-        Ok(true)
-    }
-
     fn watch(&self, _: &WatchCx) -> Watch {
         tracing::info!("at once in watch");
         Watch::stream(Listens { said: false })
+    }
+}
+
+impl Refresh for Talks {
+    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+        tracing::info!("in refresh");
+        Ok(true)
     }
 }
 

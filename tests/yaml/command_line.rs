@@ -4,7 +4,7 @@ use serde_json::Value as Json;
 
 use crate::kit::{Desk, Running, text};
 
-const GRAPH: &str = "graph: shown\nhostname: web1\nresources:\n  noop:\n  - name: a\n  file:\n  - {name: $DIR/made, content: x}\nedges:\n- {name: e, from: {kind: noop, name: a}, to: {kind: file, name: $DIR/made}, notify: true}\n";
+const GRAPH: &str = "graph: shown\nhostname: web1\nresources:\n  noop:\n  - name: a\n  file:\n  - {name: $DIR/made, content: x}\nedges:\n- {name: e, from: {kind: noop, name: a}, to: {kind: file, name: $DIR/made}}\n";
 
 fn run(desk: &Desk, arguments: &[&str]) -> (Option<i32>, String, String) {
     let output = desk.mgmt(arguments).output().unwrap();
@@ -63,6 +63,21 @@ fn check_plan_and_graph_take_a_yaml_file() {
     let (code, _, err) = run(&desk, &["check", "--yaml", "/nowhere/graph.yaml"]);
     assert!(code == Some(1) && err.contains("/nowhere/graph.yaml can't be read"), "{err}");
     assert!(!desk.path("made").exists());
+}
+
+#[test]
+fn check_and_plan_warn_of_an_edge_that_notifies_what_has_nothing_to_refresh() {
+    let desk = Desk::new();
+    let graph = desk.graph(&GRAPH.replace("made}}", "made}, notify: true}"));
+    let graph = graph.to_str().unwrap();
+    let warning = format!(
+        "noop[a] notifies file[{}], which has nothing to refresh: leave out `notify`\n  at {graph}:9:3\n",
+        desk.path("made").display()
+    );
+    for command in ["check", "plan"] {
+        let (_, _, err) = run(&desk, &[command, "--yaml", graph]);
+        assert!(err.matches(&warning).count() == 1, "{command}: {err}");
+    }
 }
 
 #[test]

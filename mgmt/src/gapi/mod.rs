@@ -10,6 +10,7 @@ mod printed;
 mod signal;
 #[cfg(feature = "template")]
 mod template;
+mod warn;
 #[cfg(feature = "yaml")]
 mod watcher;
 #[cfg(feature = "yaml")]
@@ -26,6 +27,7 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
+pub(crate) use warn::warn_of;
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};
 #[cfg(all(feature = "cli", feature = "yaml"))]

@@ -9,6 +9,7 @@ mod index;
 mod problem;
 mod schema;
 mod validate;
+mod warnings;
 
 pub use builder::Graph;
 pub use config::{Edge, GraphConfig, Link, Vertex};

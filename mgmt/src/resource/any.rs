@@ -58,8 +58,6 @@ pub trait AnyResource: Send + Sync + 'static {
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>>;
     /// See [`Converge::apply`].
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>>;
-    /// See [`Converge::refresh`].
-    fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>>;
     /// See [`Converge::watch`]. If that panics, a watch that fails.
     fn watch(&self, cx: &WatchCx) -> Watch;
     /// The same resource with received values set; `None` if one is of another type.
@@ -76,6 +74,16 @@ pub trait AnyResource: Send + Sync + 'static {
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// For downcasts.
     fn as_any(&self) -> &dyn Any;
+}
+
+impl dyn AnyResource {
+    /// See [`Refresh::refresh`](crate::resource::Refresh::refresh). A kind without it has done nothing.
+    pub fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>> {
+        match self.spec().abilities.refresh {
+            Some(refresh) => refresh(self, cx),
+            None => Box::pin(std::future::ready(Ok(false))),
+        }
+    }
 }
 
 impl fmt::Debug for dyn AnyResource {
@@ -122,10 +130,6 @@ impl<R: Converge> AnyResource for R {
                 .expect("the engine hands apply the drift of the same resource's check");
             Converge::apply(&*self, &cx, *drift).await
         })
-    }
-
-    fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>> {
-        Box::pin(async move { Converge::refresh(&*self, &cx).await })
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

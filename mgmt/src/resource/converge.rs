@@ -59,6 +59,8 @@ pub fn every(outcomes: impl IntoIterator<Item = Result<(), String>>) -> Result<(
 }
 
 /// What a resource *does*. The engine calls it; nothing here is ever called twice at once for one resource.
+///
+/// What only some kinds can do is a trait of its own, which the derive finds: [`Refresh`](crate::resource::Refresh).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says what it is, but not what it does",
     label = "this kind has no `impl Converge`",
@@ -82,13 +84,6 @@ pub trait Converge: Resource {
     /// Repairs exactly what the check just before found. Never called in noop. Dropped at any await when it is cancelled: what it then leaves,
     /// the next check must find.
     fn apply(&self, cx: &ApplyCx, drift: Self::Drift) -> impl Future<Output = Result<()>> + Send;
-
-    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found something, `apply` alone is called.)
-    /// Returns whether it did something, which then notifies in turn.
-    fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send {
-        let _ = cx;
-        async { Ok(false) }
-    }
 
     /// What wakes it. Default: nothing, so it is looked at when its parents change, when it receives, and as its `poll` says.
     fn watch(&self, cx: &WatchCx) -> Watch {

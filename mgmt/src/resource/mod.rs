@@ -1,5 +1,6 @@
 //! The contract: what a resource is, what it does, what it may use, and how values travel between resources.
 
+mod ability;
 mod accept;
 mod any;
 mod change;
@@ -21,6 +22,7 @@ mod watch;
 #[doc(hidden)]
 pub mod private;
 
+pub use ability::{Abilities, Refresh, RefreshFn};
 pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 pub use change::{Change, Drift};

@@ -6,6 +6,7 @@ use std::fmt;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
+use crate::resource::ability::Abilities;
 use crate::resource::digest::Salted;
 use crate::resource::output::{FieldValue, Received, Value};
 
@@ -23,6 +24,8 @@ pub struct KindSpec {
     pub fields: &'static [FieldSpec],
     /// Its outputs, in order of their numbers.
     pub outputs: &'static [OutputSpec],
+    /// What its resources can do besides being checked and applied.
+    pub abilities: Abilities,
 }
 
 /// One field of a kind.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Result, Watch, WatchCx, WatchEvent};
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Refresh, Result, Watch, WatchCx, WatchEvent};
 use crate::resources::seconds::Seconds;
 use crate::resources::unfold::unfold;
 use mgmt_macros::Resource;
@@ -61,13 +61,6 @@ impl Converge for Timer {
         Ok(())
     }
 
-    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
-        let state = cx.local::<State>();
-        state.handle();
-        state.restart.notify_one();
-        Ok(true)
-    }
-
     fn watch(&self, cx: &WatchCx) -> Watch {
         let (state, interval) = (cx.local::<State>(), self.interval.0);
         let step = move |next: Option<Instant>| {
@@ -89,6 +82,15 @@ impl Converge for Timer {
             }
         };
         Watch::stream(unfold(None, step))
+    }
+}
+
+impl Refresh for Timer {
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let state = cx.local::<State>();
+        state.handle();
+        state.restart.notify_one();
+        Ok(true)
     }
 }
 

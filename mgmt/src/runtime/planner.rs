@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::dag::topo;
-use crate::gapi::{Gapi, GapiData};
+use crate::gapi::{Gapi, GapiData, warn_of};
 use crate::graph::{GraphConfig, validate};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
@@ -39,6 +39,7 @@ impl<G: Gapi> Builder<G> {
         let config = self.only_graph(&prefix.path).await?;
         let journal = Journal::glance(&prefix.path)?;
         let planner = Planner::new(config, &self.options, &prefix.path, journal)?;
+        warn_of_graph(&planner.core.running.config);
         Ok(planner.run().await)
     }
 
@@ -50,6 +51,7 @@ impl<G: Gapi> Builder<G> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
         let config = self.only_graph(&prefix.path).await?;
         validate(&config)?;
+        warn_of_graph(&config);
         Ok(config)
     }
 
@@ -67,6 +69,10 @@ impl<G: Gapi> Builder<G> {
         close(&mut self.gapi).await;
         config
     }
+}
+
+fn warn_of_graph(config: &GraphConfig) {
+    warn_of(&config.name, &config.warnings());
 }
 
 struct Planner {
@@ -113,7 +119,7 @@ impl Planner {
     fn new(config: GraphConfig, options: &Settings, prefix: &Path, journal: Journal) -> Result<Planner, EngineError> {
         let index = validate_here(&config)?;
         let count = config.vertices.len();
-        let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify)).collect();
+        let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge))).collect();
         edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));
         let pairs: Vec<_> = edges.iter().map(|(from, to, _)| (*from, *to)).collect();
         let order = topo::order(count, &pairs).unwrap_or_default();

@@ -196,10 +196,10 @@ fn by_receiver(links: &[Link], slots: &[u32]) -> HashMap<u32, Vec<Link>> {
     receivers
 }
 
-/// At most one edge for each pair: refreshes and sends of several come together in it.
+/// At most one edge for each pair: refreshes and sends of several come together in it. What notifies a resource with nothing to refresh only orders.
 fn edges(config: &GraphConfig, slots: &[u32], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
     let mut pairs: Vec<(u32, u32, bool, u32)> = Vec::with_capacity(config.edges.len());
-    pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, edge.notify, 0)));
+    pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge), 0)));
     for link in &config.links {
         pairs.extend(link.sources.iter().map(|(from, port)| (*from, link.to, false, 1u32 << port)));
     }

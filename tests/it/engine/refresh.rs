@@ -181,3 +181,26 @@ async fn a_debt_along_an_edge_that_is_gone_is_gone() {
     assert_eq!(desk.count("refresh b"), 0);
     run.stop().await;
 }
+
+#[tokio::test]
+async fn what_has_nothing_to_refresh_is_owed_nothing_and_costs_nothing() {
+    let (desk, dir) = (Desk::new(), tempfile::tempdir().unwrap());
+    let made = dir.path().join("made");
+    let graph = |want: &str| {
+        let mut g = Graph::new("pair");
+        let a = g.add(desk.probe("a").want(want));
+        let b = g.add(File::new(made.to_str().unwrap()).content("b").subscribe(&a));
+        g.add(desk.probe("c").subscribe(&b));
+        g
+    };
+    let mut run = in_prefix(graph("x"), &dir.path().join("prefix")).await;
+    run.converged().await;
+    assert!(made.exists());
+    run.engine.swap(graph("y").finish().unwrap()).await.unwrap();
+    // It waits for the other and is checked after a change of it, as with `after`; no more.
+    let file = format!("in sync {}", made.display());
+    let events = run.converged().await;
+    assert_eq!(events, ["swapped", "drifted a", "applied a", &file, "converged"]);
+    assert_eq!(desk.count("refresh c"), 1, "what it did itself is told on");
+    run.stop().await;
+}

@@ -68,13 +68,15 @@ impl Converge for Probe {
         Ok(())
     }
 
+    fn watch(&self, _: &WatchCx) -> Watch {
+        Watch::stream(Listening(self.shared().watch(&self.name)))
+    }
+}
+
+impl Refresh for Probe {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
         let then = self.shared().act(cx, &self.name, Op::Refresh).await?;
         Ok(!matches!(then, Then::Unchanged))
-    }
-
-    fn watch(&self, _: &WatchCx) -> Watch {
-        Watch::stream(Listening(self.shared().watch(&self.name)))
     }
 }
 

@@ -8,7 +8,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result,
+    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result,
     SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
@@ -22,10 +22,17 @@ pub(crate) struct Absent {
 
 impl Absent {
     fn error<T: Send + 'static>(&self) -> BoxFuture<Result<T>> {
-        let error = Error::new(format!("this build has no kind `{}`", self.spec.kind));
-        Box::pin(std::future::ready(Err(error)))
+        refuse(self.spec)
     }
 }
+
+fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
+    let error = Error::new(format!("this build has no kind `{}`", spec.kind));
+    Box::pin(std::future::ready(Err(error)))
+}
+
+/// Which abilities such a kind has in another build is not known: nothing is held against an edge that notifies it.
+const ABILITIES: Abilities = Abilities { refresh: Some(|resource, _| refuse(resource.spec())) };
 
 impl AnyResource for Absent {
     fn spec(&self) -> &'static KindSpec {
@@ -55,10 +62,6 @@ impl AnyResource for Absent {
     }
 
     fn apply(self: Arc<Self>, _: ApplyCx, _: AnyDrift) -> BoxFuture<Result<()>> {
-        self.error()
-    }
-
-    fn refresh(self: Arc<Self>, _: ApplyCx) -> BoxFuture<Result<bool>> {
         self.error()
     }
 
@@ -99,7 +102,7 @@ pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
 }
 
 const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec]) -> KindSpec {
-    KindSpec { kind, doc, watched: false, name_field: "name", fields, outputs: &[] }
+    KindSpec { kind, doc, watched: false, name_field: "name", fields, outputs: &[], abilities: ABILITIES }
 }
 
 const fn field(

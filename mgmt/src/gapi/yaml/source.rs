@@ -3,13 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::warn::warn_of;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::read::read_yaml;
 use crate::graph::{GraphConfig, Problems};
-
-/// So many warnings about one file are told.
-const WARNINGS_MAX: usize = 50;
 
 /// A YAML file as a source of graphs.
 #[derive(Debug)]
@@ -50,12 +48,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
 /// Tells the warnings and gives the graph.
 pub(crate) fn accept(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<GraphConfig, Problems> {
     let read = read_yaml(file, bytes, options)?;
-    for warning in read.warnings.iter().take(WARNINGS_MAX) {
-        tracing::warn!(target: "mgmt", "{warning}");
-    }
-    if read.warnings.len() > WARNINGS_MAX {
-        tracing::warn!(target: "mgmt", "{file}: … and {} more warnings", read.warnings.len() - WARNINGS_MAX);
-    }
+    warn_of(file, &read.warnings);
     Ok(read.config)
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Result, Watch, WatchCx, every};
+use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Refresh, Result, Watch, WatchCx, every};
 use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
@@ -132,14 +132,6 @@ impl Converge for Exec {
         self.run(cx).await
     }
 
-    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
-        let need = self.need(cx, true).await?;
-        if need.is_some() {
-            self.run(cx).await?;
-        }
-        Ok(need.is_some())
-    }
-
     fn watch(&self, cx: &WatchCx) -> Watch {
         let mut watch = Watch::none();
         for path in self.watchfiles.iter().chain(&self.mtimes).chain(&self.creates) {
@@ -149,6 +141,16 @@ impl Converge for Exec {
             watch = watch.and(watch::lines(self.command(&line, cx.inherits_env()), cx.local::<State>()));
         }
         watch
+    }
+}
+
+impl Refresh for Exec {
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let need = self.need(cx, true).await?;
+        if need.is_some() {
+            self.run(cx).await?;
+        }
+        Ok(need.is_some())
     }
 }
 

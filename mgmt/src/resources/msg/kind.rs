@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Result, digest_of, every};
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Refresh, Result, digest_of, every};
 use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::priority::Priority;
 use mgmt_macros::Resource;
@@ -115,7 +115,9 @@ impl Converge for Msg {
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
         self.say(cx, &Sockets::default()).await
     }
+}
 
+impl Refresh for Msg {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
         cx.local::<State>().said().clear();
         self.say(cx, &Sockets::default()).await?;

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Result, Secret, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Refresh, Result, Secret, Watch, WatchCx, every,
 };
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
@@ -150,13 +150,15 @@ impl Converge for Password {
         Ok(())
     }
 
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        if self.saved { cx.fs().path(cx.var_dir().join(FILE)) } else { Watch::none() }
+    }
+}
+
+impl Refresh for Password {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
         self.generate(cx).await?;
         Ok(true)
-    }
-
-    fn watch(&self, cx: &WatchCx) -> Watch {
-        if self.saved { cx.fs().path(cx.var_dir().join(FILE)) } else { Watch::none() }
     }
 }
 

@@ -1,0 +1,108 @@
+//! The optional abilities of a kind: small traits besides `Converge`. The derive finds out which of them a kind has, so the engine knows without asking.
+//!
+//! A further ability is: its trait, a field of [`Abilities`] with the type of its function, a constant of [`Lacks`], an `impl` of [`Ability`] with
+//! the function, and a line in `__abilities!`.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::resource::any::{AnyResource, BoxFuture};
+use crate::resource::context::ApplyCx;
+use crate::resource::converge::Converge;
+use crate::resource::error::Result;
+
+/// A kind whose resources can be refreshed: what notifies one of them (`notify`, `subscribe`) makes it act although nothing about it has drifted.
+///
+/// A kind without it has nothing to refresh: an edge that notifies one of its resources only orders the two, and `check` and `plan` warn about it.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// /// Reloads a program.
+/// #[derive(Resource, Clone, Debug, PartialEq)]
+/// #[resource(kind = "reload", unwatched)]
+/// struct Reload {
+///     #[resource(name)]
+///     pidfile: String,
+/// }
+///
+/// impl Converge for Reload {
+///     type Drift = Change;
+///     async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+///         Ok(None)
+///     }
+///     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+///         Ok(())
+///     }
+/// }
+///
+/// impl Refresh for Reload {
+///     async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+///         // … send it a signal.
+///         Ok(true)
+///     }
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be refreshed",
+    label = "this kind has no `impl Refresh`",
+    note = "write `impl Refresh for {Self}`, besides `impl Converge`, if a change of another resource should make it act"
+)]
+pub trait Refresh: Converge {
+    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found something, `apply` alone is called,
+    /// and the refresh is absorbed.) Returns whether it did something, which then notifies in turn. Dropped at any await when it is cancelled: the
+    /// refresh is still owed then, as after an error, and asked for again.
+    fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send;
+}
+
+/// What [`Refresh::refresh`] becomes once the type is erased.
+pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>>;
+
+/// Which of the optional abilities a kind has. Made by `#[derive(Resource)]`.
+#[derive(Clone, Copy, Default)]
+pub struct Abilities {
+    /// It has [`Refresh`].
+    pub refresh: Option<RefreshFn>,
+}
+
+impl fmt::Debug for Abilities {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Abilities").field("refresh", &self.refresh.is_some()).finish()
+    }
+}
+
+/// Asks which abilities `R` has without demanding any: `Ability::<R>::REFRESH` is the constant of the `impl` below whose bound holds, else the
+/// one of [`Lacks`], since rustc prefers a type's own constants to those of its traits.
+#[derive(Debug)]
+pub struct Ability<R>(PhantomData<R>);
+
+/// What a kind without an ability has in its place.
+pub trait Lacks {
+    /// No [`Refresh`].
+    const REFRESH: Option<RefreshFn> = None;
+}
+
+impl<R> Lacks for Ability<R> {}
+
+impl<R: Refresh> Ability<R> {
+    /// Its [`Refresh`].
+    pub const REFRESH: Option<RefreshFn> =
+        Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).refresh(&cx).await }));
+}
+
+/// The functions of a kind are called with a resource of that kind: they are reached through its own `KindSpec`.
+fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
+    resource.as_any().downcast_ref().expect("the engine calls a kind's functions with a resource of that kind")
+}
+
+/// The [`Abilities`] of a kind.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __abilities {
+    ($kind:ty) => {{
+        // Together: of a kind that has all abilities `Lacks` alone would be unused.
+        use $crate::resource::private::ability::*;
+        $crate::resource::Abilities { refresh: Ability::<$kind>::REFRESH }
+    }};
+}
