@@ -147,7 +147,7 @@ fn field_spec(field: &Field) -> TokenStream {
             schema: #schema,
             takes: |id| ::mgmt::__takes!(takes, #ty, id, ::mgmt::resource::private::Not(false), or_else).0,
             convert: |value| ::mgmt::__takes!(take, #ty, value, ::core::option::Option::None, or_else),
-            recall: |digest| ::mgmt::__takes!(recall, #ty, digest, ::core::option::Option::None, or_else),
+            recall: |id, digest| ::mgmt::__takes!(recall, #ty, (id, digest), ::core::option::Option::None, or_else),
         }
     }
 }

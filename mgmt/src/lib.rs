@@ -19,7 +19,7 @@ pub mod sys;
 
 #[cfg(feature = "cli")]
 pub mod cli;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
 #[cfg(feature = "cli")]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mgmt::graph::{Edge, GraphConfig, GraphData, Kinds, Link, Problems, validate};
 use mgmt::prelude::*;
-use mgmt::resource::{Origin, Uid};
+use mgmt::resource::{Origin, Salt, Salted, Uid};
 use proptest::prelude::{Just, Strategy, any, proptest};
 use serde_json::{Value as Json, json};
 
@@ -552,4 +552,19 @@ fn an_edge_that_notifies_what_can_not_be_refreshed_is_warned_about_once_with_its
         )
     };
     assert_eq!(warnings, ["test:box[first]", "exec[told]"].map(expected));
+}
+
+#[test]
+fn a_secret_that_is_recalled_by_its_digest_is_still_a_secret() {
+    let mut g = Graph::new("g");
+    let password = g.add(Password::new("p"));
+    g.add(File::new("/f").content(password.password()));
+    let written = serde_json::to_value(g.finish().unwrap().to_data().unwrap()).unwrap();
+    let data: GraphData = serde_json::from_value(written).unwrap();
+    let config = data.bind(&mgmt::gapi::builtin_kinds()).unwrap();
+    let (link, file) = (&config.links[0], &config.vertices[1].resource);
+    let digest = Salted::new(Salt::default(), [7; 32]);
+    let recalled = link.wire.recall(digest).expect("a file can do with a digest");
+    let file = file.with_received(vec![(link.field, recalled)]).unwrap();
+    assert_eq!(file.to_data(&[]).unwrap()["content"], mgmt::resource::SECRET_PLACEHOLDER);
 }

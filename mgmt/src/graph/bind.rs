@@ -132,8 +132,8 @@ impl Binder<'_> {
             Err(message) => return self.say(message, &origin),
         };
         let (Some(to), Some(from)) = (to, from) else { return };
-        let spec = &receiver.fields[usize::from(field)];
-        let wire = Wire::from_data(origin.clone(), spec.convert, spec.recall);
+        let (output, input) = (&sender.outputs[usize::from(port)], &receiver.fields[usize::from(field)]);
+        let wire = Wire::from_data(origin.clone(), (output.type_id)(), input.convert, input.recall);
         self.config.links.push(Link { to, field, sources: vec![(from, port)], wire });
         if self.pairs.insert((from, to)) {
             self.config.edges.push(Edge { from, to, notify: false, origin });

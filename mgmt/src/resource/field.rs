@@ -122,8 +122,8 @@ pub trait Takes {
     fn takes(&self, id: TypeId) -> bool;
     /// The field's value.
     fn take(&self, value: &Value) -> Option<Received>;
-    /// The stand-in for a value received in an earlier run.
-    fn recall(&self, digest: Salted) -> Option<FieldValue>;
+    /// The stand-in for a value of that type, received in an earlier run.
+    fn recall(&self, sent: (TypeId, Salted)) -> Option<FieldValue>;
 }
 impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
     fn takes(&self, id: TypeId) -> bool {
@@ -134,7 +134,10 @@ impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
         let digest = <T as Accepts<V>>::digest(&field);
         Some(Received { value: Box::new(field), digest })
     }
-    fn recall(&self, digest: Salted) -> Option<FieldValue> {
+    fn recall(&self, (id, digest): (TypeId, Salted)) -> Option<FieldValue> {
+        if id != TypeId::of::<V>() {
+            return None;
+        }
         <T as Accepts<V>>::from_digest(digest).map(|field| Box::new(field) as FieldValue)
     }
 }
@@ -145,7 +148,7 @@ pub trait Refuses {
     /// None.
     fn take(&self, value: &Value) -> Option<Received>;
     /// None.
-    fn recall(&self, digest: Salted) -> Option<FieldValue>;
+    fn recall(&self, sent: (TypeId, Salted)) -> Option<FieldValue>;
 }
 impl<T, V> Refuses for &Take<T, V> {
     fn takes(&self, _: TypeId) -> bool {
@@ -154,7 +157,7 @@ impl<T, V> Refuses for &Take<T, V> {
     fn take(&self, _: &Value) -> Option<Received> {
         None
     }
-    fn recall(&self, _: Salted) -> Option<FieldValue> {
+    fn recall(&self, _: (TypeId, Salted)) -> Option<FieldValue> {
         None
     }
 }

@@ -1,6 +1,6 @@
 //! Values on their way from one resource to another: ports, outputs, wires.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
@@ -171,7 +171,9 @@ pub struct Wire {
     /// The line that made it.
     pub origin: Origin,
     receive: Receive,
-    recall: fn(Salted) -> Option<FieldValue>,
+    recall: fn(TypeId, Salted) -> Option<FieldValue>,
+    /// The type of what is sent.
+    sent: TypeId,
 }
 
 /// What a wire delivers.
@@ -211,15 +213,17 @@ impl Wire {
                 let digest = field.digest();
                 Some(Received { value: Box::new(field), digest })
             }),
-            recall: |digest| T::from_digest(digest).map(|field| Box::new(field) as FieldValue),
+            recall: |_, digest| T::from_digest(digest).map(|field| Box::new(field) as FieldValue),
+            sent: TypeId::of::<V>(),
         }
     }
 
-    /// A wire made from data: how the field takes the value is in its kind's `FieldSpec`.
+    /// A wire made from data: from an output of the type `sent`, to a field with these functions in its `FieldSpec`.
     pub fn from_data(
         origin: Origin,
+        sent: TypeId,
         convert: fn(&Value) -> Option<Received>,
-        recall: fn(Salted) -> Option<FieldValue>,
+        recall: fn(TypeId, Salted) -> Option<FieldValue>,
     ) -> Wire {
         Wire {
             sources: Vec::new(),
@@ -227,6 +231,7 @@ impl Wire {
             origin,
             receive: Arc::new(move |values| convert(values.first()?)),
             recall,
+            sent,
         }
     }
 
@@ -237,6 +242,6 @@ impl Wire {
 
     /// A stand-in for a value received in an earlier run.
     pub fn recall(&self, digest: Salted) -> Option<FieldValue> {
-        (self.recall)(digest)
+        (self.recall)(self.sent, digest)
     }
 }

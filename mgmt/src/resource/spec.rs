@@ -44,8 +44,8 @@ pub struct FieldSpec {
     pub takes: fn(TypeId) -> bool,
     /// Its value from a sent one (wires made from data).
     pub convert: fn(&Value) -> Option<Received>,
-    /// See [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
-    pub recall: fn(Salted) -> Option<FieldValue>,
+    /// Its value from the digest of a sent one of that type, see [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
+    pub recall: fn(TypeId, Salted) -> Option<FieldValue>,
 }
 
 /// One output of a kind.

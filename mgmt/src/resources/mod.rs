@@ -1,4 +1,5 @@
-//! The built-in kinds, one file each.
+//! The built-in kinds. Each is a folder of its name with `kind.rs` as its main file, or one file of its name; a family of kinds (`http`) is a folder with
+//! a file for each.
 
 mod exec;
 mod file;
@@ -9,8 +10,6 @@ mod noop;
 mod password;
 mod seconds;
 mod timer;
-#[cfg(test)]
-mod trial;
 mod unfold;
 mod value;
 

@@ -104,7 +104,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::resources::trial::{Host, Watching};
+    use crate::testing::{Fake, Watching};
 
     async fn ready(watch: &mut Watching) {
         assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Ready);
@@ -118,14 +118,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_tick_is_a_change_and_the_start_is_none() {
-        let host = Host::new();
-        let timer = host.add(Timer::new("t", 5));
-        let mut watch = timer.watch();
+        let host = Fake::new().unwrap();
+        let timer = host.put(Timer::new("t", 5));
+        let mut watch = timer.listen();
         ready(&mut watch).await;
         assert!(timer.settle().await.unwrap().in_sync());
         assert_eq!(tick(&mut watch).await, Duration::from_secs(5));
         let outcome = timer.settle().await.unwrap();
-        assert_eq!(outcome.found, [Change::new("tick", 0, 1)]);
+        assert_eq!(outcome.changes, [Change::new("tick", 0, 1)]);
         assert!(timer.settle().await.unwrap().in_sync());
         assert_eq!(tick(&mut watch).await, Duration::from_secs(5));
         assert!(!timer.clone().noop().settle().await.unwrap().in_sync());
@@ -134,31 +134,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn ticks_that_were_missed_become_one() {
-        let host = Host::new();
-        let timer = host.add(Timer::new("t", Duration::from_millis(1500)));
-        let mut watch = timer.watch();
+        let host = Fake::new().unwrap();
+        let timer = host.put(Timer::new("t", Duration::from_millis(1500)));
+        let mut watch = timer.listen();
         ready(&mut watch).await;
         tokio::time::sleep(Duration::from_secs(16)).await;
         assert_eq!(tick(&mut watch).await, Duration::ZERO);
         assert_eq!(tick(&mut watch).await, Duration::from_millis(1500));
-        assert_eq!(timer.settle().await.unwrap().found, [Change::new("tick", 0, 2)]);
+        assert_eq!(timer.settle().await.unwrap().changes, [Change::new("tick", 0, 2)]);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refresh_starts_the_interval_again_while_it_is_watched() {
-        let host = Host::new();
-        let timer = host.add(Timer::new("t", 10));
-        let mut watch = timer.watch();
+        let host = Fake::new().unwrap();
+        let timer = host.put(Timer::new("t", 10));
+        let mut watch = timer.listen();
         ready(&mut watch).await;
         tokio::time::sleep(Duration::from_secs(8)).await;
-        assert!(timer.refresh().await.unwrap().0);
+        assert!(timer.refresh().await.unwrap().changed);
         assert_eq!(tick(&mut watch).await, Duration::from_secs(10));
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_longest_interval_does_no_harm() {
-        let host = Host::new();
-        let mut watch = host.add(Timer::new("t", Duration::MAX)).watch();
+        let host = Fake::new().unwrap();
+        let mut watch = host.put(Timer::new("t", Duration::MAX)).listen();
         ready(&mut watch).await;
         let next = watch.next();
         assert!(tokio::time::timeout(Duration::from_secs(15), next).await.is_err());
@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn no_interval_is_refused() {
-        let said = Host::new().add(Timer::new("t", 0)).validate().unwrap_err();
+        let said = Fake::new().unwrap().put(Timer::new("t", 0)).validate().unwrap_err();
         assert!(said.contains("`interval` is 0"), "{said}");
     }
 }

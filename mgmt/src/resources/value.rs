@@ -46,13 +46,13 @@ impl Converge for Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::resources::trial::Host;
+    use crate::testing::Fake;
 
     #[tokio::test]
     async fn what_is_set_is_sent_and_nothing_is_an_error_not_an_empty_value() {
-        let host = Host::new();
+        let host = Fake::new().unwrap();
         let sent =
-            async |value: ValueBuilder| host.add(value).settle().await.map(|outcome| outcome.value(Value::OUTPUT));
+            async |value: ValueBuilder| host.put(value).settle().await.map(|outcome| outcome.value(Value::OUTPUT));
         assert_eq!(sent(Value::new("x").value("text")).await.unwrap().unwrap(), "text");
         assert_eq!(sent(Value::new("x").value("")).await.unwrap().unwrap(), "");
         assert!(sent(Value::new("x")).await.unwrap_err().to_string().contains("`value` is missing"));

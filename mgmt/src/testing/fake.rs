@@ -1,51 +1,58 @@
 //! A host without an engine, on which the operations of single resources are called by hand.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Declare, Memory, Operation, Result, Salt, Services, Slots,
-    Watch, WatchCx,
-};
-use crate::sys::fs::WriteFs;
+use crate::resource::{AnyResource, Declare, Memory, Salt, Services, Slots};
+use crate::sys::fs::{Faults, WriteFs};
+use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
+use crate::testing::trial::Trial;
 
-/// What a host remembers, in memory.
-#[derive(Debug, Default)]
-pub struct FakeMemory(Mutex<HashMap<ResourceId, Vec<u8>>>);
-
-impl Memory for FakeMemory {
-    fn mark(&self, id: &ResourceId) -> Option<Vec<u8>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(id).cloned()
-    }
-
-    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String> {
-        let mut marks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match mark {
-            Some(mark) => marks.insert(id.clone(), mark),
-            None => marks.remove(id),
-        };
-        Ok(())
-    }
-}
-
-/// A host: a directory for a test's own files, and what an engine gives its resources. No engine runs, and nothing happens by itself.
+/// A host: a directory for a test's own files, and what an engine gives its resources. No engine runs, and nothing happens by itself: the test calls
+/// each operation, and sees what it found, changed and sent. Doors and memory fail when the test says so.
+///
+/// This is how the author of a kind tests it. The laws that hold for all kinds are in [`laws`](crate::testing::laws).
 ///
 /// ```
-/// # use mgmt::prelude::*;
-/// # use mgmt::testing::Fake;
+/// use mgmt::prelude::*;
+/// use mgmt::testing::{At, Call, Fake};
+///
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// let host = Fake::new()?;
-/// let motd = host.dir().join("motd");
+/// let mut host = Fake::new()?;
+/// let motd = host.path("motd");
 /// let file = host.put(File::new(motd.to_str().unwrap()).content("hello\n"));
-/// let drift = file.check().await?.expect("there is no file yet");
-/// file.apply(drift).await?;
-/// assert_eq!(std::fs::read_to_string(motd)?, "hello\n");
-/// assert!(file.check().await?.is_none());
+///
+/// // A check looks, and finds what is wrong; it changes nothing.
+/// let found = file.check().await?;
+/// assert_eq!(found.changes[0].to_string(), "state: absent → regular file");
+/// assert!(!motd.exists());
+///
+/// // The disk is full: the apply fails, and the text of the error is that of an engine.
+/// host.faults().fail(At::Every(Call::Write), 28);
+/// let error = file.apply(found.drift.unwrap()).await.unwrap_err();
+/// assert!(error.to_string().contains("No space left on device"), "{error}");
+/// host.faults().reset();
+///
+/// // `settle` checks, and applies what the check found.
+/// let settled = file.settle().await?;
+/// assert!(settled.changed);
+/// assert_eq!(std::fs::read_to_string(&motd)?, "hello\n");
+/// assert!(file.settle().await?.in_sync());
+///
+/// // What it receives, what it sends, and noop.
+/// let file = file.receiving("content", String::from("good bye\n"));
+/// assert!(!file.clone().noop().settle().await?.in_sync());
+/// assert_eq!(std::fs::read_to_string(&motd)?, "hello\n");
+/// assert_eq!(file.settle().await?.value(File::FULL_PATH).unwrap(), motd.to_str().unwrap());
+///
+/// // After a restart of the process only the disk and the marks are left.
+/// host.restart();
+/// assert!(host.put(File::new(motd.to_str().unwrap()).content("good bye\n")).check().await?.in_sync());
 /// # Ok::<(), mgmt::Error>(())
 /// # }).unwrap();
 /// ```
@@ -53,7 +60,8 @@ impl Memory for FakeMemory {
 pub struct Fake {
     // Dropped first: it may hold what is in the directory.
     services: Arc<Services>,
-    memory: Arc<FakeMemory>,
+    marks: Arc<Marks>,
+    faults: Arc<Faults>,
     nodes: AtomicU32,
     own: PathBuf,
     dir: TempDir,
@@ -66,11 +74,19 @@ impl Fake {
     /// No directory could be made.
     pub fn new() -> io::Result<Fake> {
         let dir = TempDir::new()?;
-        let (own, memory) = (dir.path().join("own"), Arc::<FakeMemory>::default());
+        let (own, prefix) = (dir.path().join("own"), dir.path().join("prefix"));
         fs::create_dir(&own)?;
-        let services = services(dir.path().join("prefix"), &memory);
-        fs::create_dir(&services.prefix)?;
-        Ok(Fake { services, memory, nodes: AtomicU32::new(0), own, dir })
+        fs::create_dir(&prefix)?;
+        let (marks, faults) = (Arc::<Marks>::default(), Faults::new());
+        let services = Arc::new(services(prefix, &marks, &faults, false));
+        Ok(Fake { services, marks, faults, nodes: AtomicU32::new(0), own, dir })
+    }
+
+    /// Commands inherit this process's environment, as in graphs from YAML. Default: they don't.
+    #[must_use]
+    pub fn inherit_env(mut self) -> Fake {
+        self.services = Arc::new(services(self.services.prefix.clone(), &self.marks, &self.faults, true));
+        self
     }
 
     /// The directory for the test's own files.
@@ -78,7 +94,12 @@ impl Fake {
         &self.own
     }
 
-    /// The working directory that resources are told of.
+    /// A path in the directory for the test's own files.
+    pub fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.own.join(name)
+    }
+
+    /// The engine's working directory, as resources see it.
     pub fn prefix(&self) -> &Path {
         &self.services.prefix
     }
@@ -88,78 +109,55 @@ impl Fake {
         self.dir.path()
     }
 
-    /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is there.
-    pub fn restart(&mut self) {
-        self.services = services(self.services.prefix.clone(), &self.memory);
+    /// Makes calls to the file system fail, for all resources of this host. Calls are counted from the start, or from the last
+    /// [`reset`](Faults::reset).
+    pub fn faults(&self) -> &Arc<Faults> {
+        &self.faults
     }
 
-    /// Puts a resource on the host. Its edges and what it would receive are left aside.
+    /// From now on a mark can't be set: the journal fails with this text. `None`: it works again.
+    pub fn fail_marks(&self, error: Option<&str>) {
+        self.marks.fail(error.map(str::to_owned));
+    }
+
+    /// What resources have marked.
+    pub fn marks(&self) -> BTreeMap<ResourceId, Vec<u8>> {
+        self.marks.all()
+    }
+
+    /// These paths are owned by other resources of the graph.
+    pub fn own(&self, paths: impl IntoIterator<Item = PathBuf>) {
+        let owned = Arc::new(paths.into_iter().collect());
+        *self.services.owned.lock().unwrap_or_else(PoisonError::into_inner) = owned;
+    }
+
+    /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is there. Resources are put on the
+    /// host again.
+    pub fn restart(&mut self) {
+        let Services { prefix, inherit_env, .. } = &*self.services;
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env));
+    }
+
+    /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see [`Trial::receiving`].
     pub fn put(&self, declared: impl Declare) -> Trial {
         self.put_resource(Arc::new(declared.finish().0))
     }
 
     /// The same for a resource of whatever kind.
     pub fn put_resource(&self, resource: Arc<dyn AnyResource>) -> Trial {
-        let node = self.nodes.fetch_add(1, Ordering::Relaxed);
-        Trial { resource, node, services: Arc::clone(&self.services) }
+        Trial::new(resource, self.nodes.fetch_add(1, Ordering::Relaxed), Arc::clone(&self.services))
     }
 }
 
-fn services(prefix: PathBuf, memory: &Arc<FakeMemory>) -> Arc<Services> {
-    Arc::new(Services {
-        fs: WriteFs::default(),
-        memory: Arc::clone(memory) as Arc<dyn Memory>,
+fn services(prefix: PathBuf, marks: &Arc<Marks>, faults: &Arc<Faults>, inherit_env: bool) -> Services {
+    Services {
+        fs: WriteFs::with_faults(Arc::clone(faults)),
+        memory: Arc::clone(marks) as Arc<dyn Memory>,
         salt: Salt::default(),
         prefix,
         local: Slots::default(),
         shared: Slots::default(),
         owned: Mutex::default(),
-        inherit_env: false,
-    })
-}
-
-/// A resource on a [`Fake`] host.
-#[derive(Clone, Debug)]
-pub struct Trial {
-    resource: Arc<dyn AnyResource>,
-    node: u32,
-    services: Arc<Services>,
-}
-
-impl Trial {
-    /// Its identity.
-    pub fn id(&self) -> ResourceId {
-        ResourceId::new(self.resource.spec().kind, self.resource.name())
-    }
-
-    fn operation(&self) -> Arc<Operation> {
-        Arc::new(Operation::new(Arc::clone(&self.resource), self.node, Arc::clone(&self.services)))
-    }
-
-    /// Looks.
-    ///
-    /// # Errors
-    /// What the kind says.
-    pub async fn check(&self) -> Result<Option<AnyDrift>> {
-        Arc::clone(&self.resource).check(CheckCx::new(self.operation())).await
-    }
-
-    /// Repairs what the check just before found.
-    ///
-    /// # Errors
-    /// What the kind says.
-    pub async fn apply(&self, drift: AnyDrift) -> Result<()> {
-        self.begin_apply(drift).0.await
-    }
-
-    /// The same, not yet begun; and what it holds: when nobody else does any more, all of its work has ended, also what went on after it was dropped.
-    pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Arc<Operation>) {
-        let operation = self.operation();
-        (Arc::clone(&self.resource).apply(ApplyCx::new(Arc::clone(&operation)), drift), operation)
-    }
-
-    /// What wakes it.
-    pub fn watch(&self) -> Watch {
-        self.resource.watch(&WatchCx::new(self.operation()))
+        inherit_env,
     }
 }

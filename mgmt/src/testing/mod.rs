@@ -1,8 +1,15 @@
-//! For tests of one's own kinds and graphs: a host without an engine, and the laws that every kind must keep.
+//! For tests of one's own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried; and [`laws`], which every kind
+//! must keep.
 
 mod fake;
 pub mod laws;
+mod marks;
 mod temp;
+mod trial;
+mod watching;
 
-pub use fake::{Fake, FakeMemory, Trial};
+pub use crate::sys::fs::{At, Call, Faults};
+pub use fake::Fake;
 pub use temp::TempDir;
+pub use trial::{Outcome, Trial};
+pub use watching::Watching;

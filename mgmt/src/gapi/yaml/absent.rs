@@ -111,7 +111,7 @@ const fn field(
     schema: fn(&mut SchemaGenerator) -> Schema,
     doc: &'static str,
 ) -> FieldSpec {
-    FieldSpec { name, doc, required: false, type_name, schema, takes: |_| true, convert: |_| None, recall: |_| None }
+    FieldSpec { name, doc, required: false, type_name, schema, takes: |_| true, convert: |_| None, recall: |_, _| None }
 }
 
 const fn text(name: &'static str, doc: &'static str) -> FieldSpec {

@@ -155,9 +155,10 @@ impl Document<'_> {
     }
 
     fn link(&mut self, receive: &Receive, from: u32, port: u8, to: u32) {
-        let spec = &receive.spec.fields[usize::from(receive.field)];
+        let output = &receive.from.spec.outputs[usize::from(port)];
+        let field = &receive.spec.fields[usize::from(receive.field)];
         let origin = self.quotes.origin(receive.place);
-        let wire = Wire::from_data(origin.clone(), spec.convert, spec.recall);
+        let wire = Wire::from_data(origin.clone(), (output.type_id)(), field.convert, field.recall);
         self.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
         if self.pairs.insert((from, to)) {
             self.config.edges.push(Edge { from, to, notify: false, origin });

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::resource::{Secret, WatchEvent};
 use crate::resources::exec::{Env, Exec, ExecBuilder};
-use crate::resources::trial::{Host, Trial};
+use crate::testing::{Fake, Trial};
 
 /// An exec whose shell script adds a line to a file.
 fn counting(log: &Path) -> ExecBuilder {
@@ -23,31 +23,31 @@ fn touch(path: &Path, age: Duration) {
 }
 
 async fn why(trial: &Trial) -> Option<String> {
-    trial.check().await.unwrap().found.first().map(|change| change.from.clone())
+    trial.check().await.unwrap().changes.first().map(|change| change.from.clone())
 }
 
 #[tokio::test]
 async fn a_command_runs_once_in_the_life_of_the_process() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let log = host.path("log");
-    let exec = host.add(counting(&log));
+    let exec = host.put(counting(&log));
     let outcome = exec.check().await.unwrap();
-    assert_eq!(outcome.found[0].from, "not run yet");
-    assert!(outcome.found[0].to.starts_with("run `echo ran >> /"), "{outcome:?}");
+    assert_eq!(outcome.changes[0].from, "not run yet");
+    assert!(outcome.changes[0].to.starts_with("run `echo ran >> /"), "{outcome:?}");
     assert_eq!(runs(&log), 0, "a check runs nothing");
     exec.settle().await.unwrap();
     assert!(exec.settle().await.unwrap().in_sync());
     assert_eq!(runs(&log), 1);
     host.restart();
-    host.add(counting(&log)).settle().await.unwrap();
+    host.put(counting(&log)).settle().await.unwrap();
     assert_eq!(runs(&log), 2);
 }
 
 #[tokio::test]
 async fn other_settings_run_it_again_and_other_bounds_do_not() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let log = host.path("log");
-    let exec = host.add(counting(&log));
+    let exec = host.put(counting(&log));
     exec.settle().await.unwrap();
     assert!(exec.becomes(counting(&log).timeout(60)).settle().await.unwrap().in_sync());
     let exec = exec.becomes(counting(&log).env([("A", "b")]));
@@ -58,8 +58,8 @@ async fn other_settings_run_it_again_and_other_bounds_do_not() {
 
 #[tokio::test]
 async fn what_it_says_is_sent_to_the_letter() {
-    let host = Host::new();
-    let exec = host.add(Exec::new("say").cmd("printf ' a\\n\\n'; echo err >&2").shell("/bin/sh"));
+    let host = Fake::new().unwrap();
+    let exec = host.put(Exec::new("say").cmd("printf ' a\\n\\n'; echo err >&2").shell("/bin/sh"));
     for outcome in [exec.settle().await.unwrap(), exec.check().await.unwrap()] {
         assert_eq!(outcome.value(Exec::STDOUT).unwrap(), " a\n\n");
         assert_eq!(outcome.value(Exec::STDERR).unwrap(), "err\n");
@@ -69,9 +69,9 @@ async fn what_it_says_is_sent_to_the_letter() {
 
 #[tokio::test]
 async fn what_is_no_text_or_too_long_is_not_sent_at_all() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     for script in ["printf '\\377'", "head -c 3000000 /dev/zero"] {
-        let outcome = host.add(Exec::new("say").cmd(script).shell("/bin/sh")).settle().await.unwrap();
+        let outcome = host.put(Exec::new("say").cmd(script).shell("/bin/sh")).settle().await.unwrap();
         assert_eq!(outcome.value(Exec::STDOUT), None);
         assert_eq!(outcome.value(Exec::STDERR).unwrap(), "");
         assert_eq!(outcome.value(Exec::OUTPUT), None);
@@ -80,8 +80,8 @@ async fn what_is_no_text_or_too_long_is_not_sent_at_all() {
 
 #[tokio::test]
 async fn without_a_shell_it_is_cut_at_white_space_and_nothing_is_special() {
-    let host = Host::new();
-    let said = async |exec: ExecBuilder| host.add(exec).settle().await.unwrap().value(Exec::STDOUT).unwrap();
+    let host = Fake::new().unwrap();
+    let said = async |exec: ExecBuilder| host.put(exec).settle().await.unwrap().value(Exec::STDOUT).unwrap();
     assert_eq!(said(Exec::new("x").cmd("echo  $HOME\t'a b'; *")).await, "$HOME 'a b'; *\n");
     assert_eq!(said(Exec::new("x").cmd("printf").args(["%s|", "a b", ""])).await, "a b||");
     let program = host.path("with blank");
@@ -92,14 +92,14 @@ async fn without_a_shell_it_is_cut_at_white_space_and_nothing_is_special() {
 
 #[tokio::test]
 async fn it_fails_with_its_code_and_its_last_words() {
-    let host = Host::new();
-    let exec = host.add(Exec::new("x").cmd("echo first >&2; echo why >&2; exit 3").shell("/bin/sh"));
+    let host = Fake::new().unwrap();
+    let exec = host.put(Exec::new("x").cmd("echo first >&2; echo why >&2; exit 3").shell("/bin/sh"));
     let said = exec.settle().await.unwrap_err().to_string();
     assert!(said.contains("exit 3") && said.contains("exit code 3") && said.contains("why"), "{said}");
     assert!(!exec.check().await.unwrap().in_sync(), "a failed run is no run");
-    let said = host.add(Exec::new("x").cmd("kill -9 $$").shell("/bin/sh")).settle().await.unwrap_err().to_string();
+    let said = host.put(Exec::new("x").cmd("kill -9 $$").shell("/bin/sh")).settle().await.unwrap_err().to_string();
     assert!(said.contains("killed by SIGKILL"), "{said}");
-    let said = host.add(Exec::new("x").cmd("no-such-program -x")).settle().await.unwrap_err().to_string();
+    let said = host.put(Exec::new("x").cmd("no-such-program -x")).settle().await.unwrap_err().to_string();
     assert!(said.contains("`no-such-program` not found in PATH"), "{said}");
 }
 
@@ -107,9 +107,9 @@ async fn it_fails_with_its_code_and_its_last_words() {
 async fn variables_are_explicit_unless_the_graph_says_otherwise() {
     let env = |exec: ExecBuilder| exec.cmd("env");
     let said =
-        async |host: &Host, exec: ExecBuilder| host.add(exec).settle().await.unwrap().value(Exec::STDOUT).unwrap();
+        async |host: &Fake, exec: ExecBuilder| host.put(exec).settle().await.unwrap().value(Exec::STDOUT).unwrap();
     let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n";
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     assert_eq!(said(&host, env(Exec::new("x"))).await, path);
     let vars = Env::new().var("A", "plain").var("B", Secret::new("canary".to_owned()));
     let text = said(&host, env(Exec::new("x").env(vars.clone()))).await;
@@ -118,38 +118,38 @@ async fn variables_are_explicit_unless_the_graph_says_otherwise() {
     assert_eq!(lines, ["A=plain", "B=canary", path.trim_end()]);
     assert_eq!(said(&host, env(Exec::new("x").env([("PATH", "/bin:/usr/bin")]))).await, "PATH=/bin:/usr/bin\n");
 
-    let host = Host::inheriting();
+    let host = Fake::new().unwrap().inherit_env();
     let plain = |text: &str| !text.contains('\n');
     let (name, value) = std::env::vars().find(|(name, value)| name != "PATH" && plain(value)).expect("a variable");
     let ours = format!("{name}={value}\n");
     assert!(said(&host, env(Exec::new("x"))).await.contains(&ours));
     assert!(!said(&host, env(Exec::new("x").env([("A", "b")]))).await.contains(&ours));
-    let data = host.add(env(Exec::new("x").env(vars.clone()))).data().to_string();
+    let data = serde_json::Value::from(host.put(env(Exec::new("x").env(vars.clone()))).data().unwrap()).to_string();
     assert!(data.contains("plain") && !data.contains("canary"), "{data}");
     assert!(!format!("{vars:?}").contains("canary"));
 }
 
 #[tokio::test]
 async fn it_runs_in_its_directory_and_a_bad_one_is_named() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let dir = host.path("dir");
     fs::create_dir(&dir).unwrap();
-    let outcome = host.add(Exec::new("x").cmd("pwd").cwd(&dir)).settle().await.unwrap();
+    let outcome = host.put(Exec::new("x").cmd("pwd").cwd(&dir)).settle().await.unwrap();
     assert_eq!(outcome.value(Exec::STDOUT).unwrap(), format!("{}\n", fs::canonicalize(&dir).unwrap().display()));
     let gone = host.path("gone");
-    let said = host.add(Exec::new("x").cmd("pwd").cwd(&gone)).settle().await.unwrap_err().to_string();
+    let said = host.put(Exec::new("x").cmd("pwd").cwd(&gone)).settle().await.unwrap_err().to_string();
     assert!(said.contains(gone.to_str().unwrap()), "{said}");
 }
 
 #[tokio::test]
 async fn a_guard_decides_at_each_check_also_under_noop() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (log, flag, asked) = (host.path("log"), host.path("flag"), host.path("asked"));
     let guard = format!("echo x >> {}; test -e {}", asked.display(), flag.display());
-    let exec = host.add(counting(&log).ifcmd(guard).ifshell("/bin/sh"));
+    let exec = host.put(counting(&log).ifcmd(guard).ifshell("/bin/sh"));
     assert!(exec.settle().await.unwrap().in_sync());
     fs::write(&flag, "").unwrap();
-    assert_eq!(exec.clone().noop().settle().await.unwrap().found[0].from, "`ifcmd` succeeds");
+    assert_eq!(exec.clone().noop().settle().await.unwrap().changes[0].from, "`ifcmd` succeeds");
     assert_eq!((runs(&log), runs(&asked)), (0, 2));
     exec.settle().await.unwrap();
     exec.settle().await.unwrap();
@@ -160,30 +160,30 @@ async fn a_guard_decides_at_each_check_also_under_noop() {
 
 #[tokio::test]
 async fn nifcmd_is_the_opposite_and_all_guards_must_agree() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let log = host.path("log");
-    assert!(host.add(counting(&log).nifcmd("true")).settle().await.unwrap().in_sync());
-    assert!(host.add(counting(&log).nifcmd("false").ifcmd("false")).settle().await.unwrap().in_sync());
-    assert_eq!(why(&host.add(counting(&log).nifcmd("false").ifcmd("true"))).await.unwrap(), "`nifcmd` fails");
+    assert!(host.put(counting(&log).nifcmd("true")).settle().await.unwrap().in_sync());
+    assert!(host.put(counting(&log).nifcmd("false").ifcmd("false")).settle().await.unwrap().in_sync());
+    assert_eq!(why(&host.put(counting(&log).nifcmd("false").ifcmd("true"))).await.unwrap(), "`nifcmd` fails");
     let creates = host.path("made");
     touch(&creates, Duration::ZERO);
-    assert!(host.add(counting(&log).ifcmd("true").creates(&creates)).settle().await.unwrap().in_sync());
+    assert!(host.put(counting(&log).ifcmd("true").creates(&creates)).settle().await.unwrap().in_sync());
 }
 
 #[tokio::test]
 async fn ifequals_compares_what_the_guard_says() {
-    let host = Host::new();
-    let guarded = |equals: &str| host.add(Exec::new("x").cmd("true").ifcmd("echo  7.2 ").ifequals(equals));
+    let host = Fake::new().unwrap();
+    let guarded = |equals: &str| host.put(Exec::new("x").cmd("true").ifcmd("echo  7.2 ").ifequals(equals));
     assert_eq!(why(&guarded(" 7.2")).await.unwrap(), "`ifcmd` says so");
     assert!(guarded("7.1").check().await.unwrap().in_sync());
     let fails = Exec::new("x").cmd("true").ifcmd("echo 1; exit 1").ifshell("/bin/sh").ifequals("1");
-    assert!(host.add(fails).check().await.unwrap().in_sync());
+    assert!(host.put(fails).check().await.unwrap().in_sync());
 }
 
 #[tokio::test]
 async fn a_guard_that_gives_no_answer_is_a_failure() {
-    let host = Host::new();
-    let said = async |exec: ExecBuilder| host.add(exec).check().await.unwrap_err().to_string();
+    let host = Fake::new().unwrap();
+    let said = async |exec: ExecBuilder| host.put(exec).check().await.unwrap_err().to_string();
     let exec = || Exec::new("x").cmd("true");
     let text = said(exec().ifcmd("no-such-guard -q")).await;
     assert!(text.contains("ifcmd `no-such-guard -q`") && text.contains("not found"), "{text}");
@@ -196,25 +196,25 @@ async fn a_guard_that_gives_no_answer_is_a_failure() {
 
 #[tokio::test]
 async fn creates_is_looked_for_and_watched() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let made = host.path("made");
-    let exec = host.add(Exec::new("x").cmd(format!("touch {}", made.display())).creates(&made));
+    let exec = host.put(Exec::new("x").cmd(format!("touch {}", made.display())).creates(&made));
     assert_eq!(why(&exec).await.unwrap(), format!("{} does not exist", made.display()));
     exec.settle().await.unwrap();
     assert!(exec.check().await.unwrap().in_sync());
     fs::remove_file(&made).unwrap();
     assert!(!exec.check().await.unwrap().in_sync());
-    assert_eq!(exec.watch().paths, [made]);
+    assert_eq!(exec.listen().paths, [made]);
 }
 
 #[tokio::test]
 async fn newer_files_run_it_like_a_makefile() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let (source, made) = (host.path("source"), host.path("made"));
     touch(&source, Duration::from_secs(100));
     let make =
         || Exec::new("x").cmd(format!("cp {} {}", source.display(), made.display())).creates(&made).mtimes([&source]);
-    let exec = host.add(make());
+    let exec = host.put(make());
     exec.settle().await.unwrap();
     assert!(exec.check().await.unwrap().in_sync());
     fs::File::open(&made).unwrap().set_modified(SystemTime::now() - Duration::from_secs(200)).unwrap();
@@ -222,19 +222,19 @@ async fn newer_files_run_it_like_a_makefile() {
     touch(&source, Duration::from_secs(50));
     assert_eq!(why(&exec).await.unwrap(), format!("{} is newer than {}", source.display(), made.display()));
     host.restart();
-    let exec = host.add(make());
+    let exec = host.put(make());
     exec.settle().await.unwrap();
     assert!(exec.check().await.unwrap().in_sync());
 }
 
 #[tokio::test]
 async fn without_creates_newer_is_newer_than_the_last_run_also_over_a_restart() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let (log, source) = (host.path("log"), host.path("source"));
     touch(&source, Duration::from_secs(100));
-    host.add(counting(&log).mtimes([&source])).settle().await.unwrap();
+    host.put(counting(&log).mtimes([&source])).settle().await.unwrap();
     host.restart();
-    let exec = host.add(counting(&log).mtimes([&source]));
+    let exec = host.put(counting(&log).mtimes([&source]));
     assert!(exec.settle().await.unwrap().in_sync());
     touch(&source, Duration::from_secs(50));
     assert_eq!(why(&exec).await.unwrap(), format!("{} is newer than the last run", source.display()));
@@ -244,26 +244,26 @@ async fn without_creates_newer_is_newer_than_the_last_run_also_over_a_restart() 
 
 #[tokio::test]
 async fn a_guarded_command_sends_what_it_said_before_a_restart() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let made = host.path("made");
     let script = format!("touch {}; echo hello", made.display());
     let exec = || Exec::new("x").cmd(script.as_str()).shell("/bin/sh").creates(&made);
-    host.add(exec()).settle().await.unwrap();
+    host.put(exec()).settle().await.unwrap();
     host.restart();
-    let outcome = host.add(exec()).settle().await.unwrap();
+    let outcome = host.put(exec()).settle().await.unwrap();
     assert!(outcome.in_sync());
     assert_eq!(outcome.value(Exec::STDOUT).unwrap(), "hello\n");
     // What another command said is not its output.
-    let other = host.add(exec().cmd("echo other")).settle().await.unwrap();
+    let other = host.put(exec().cmd("echo other")).settle().await.unwrap();
     assert!(other.in_sync() && other.sent_nothing());
     // It is ours alone to read.
-    let record = find(&host.prefix(), "run.json");
+    let record = find(host.prefix(), "run.json");
     assert_eq!(fs::metadata(&record).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(record.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     // A record that can't be read is none.
     fs::write(&record, "{").unwrap();
     host.restart();
-    let outcome = host.add(exec()).settle().await.unwrap();
+    let outcome = host.put(exec()).settle().await.unwrap();
     assert!(outcome.in_sync() && outcome.sent_nothing());
 }
 
@@ -284,26 +284,26 @@ fn find(dir: &Path, name: &str) -> std::path::PathBuf {
 
 #[tokio::test]
 async fn a_command_without_guards_leaves_nothing_on_the_disk() {
-    let host = Host::new();
-    host.add(Exec::new("x").cmd("true")).settle().await.unwrap();
-    assert!(!host.prefix().exists());
+    let host = Fake::new().unwrap();
+    host.put(Exec::new("x").cmd("true")).settle().await.unwrap();
+    assert_eq!(fs::read_dir(host.prefix()).unwrap().count(), 0);
 }
 
 #[tokio::test]
 async fn what_is_done_is_done_also_after_a_restart_until_it_is_refreshed_or_another() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let (log, marker) = (host.path("log"), host.path("marker"));
     let exec = || counting(&log).donecmd(format!("touch {}", marker.display()));
-    host.add(exec()).settle().await.unwrap();
+    host.put(exec()).settle().await.unwrap();
     assert!(marker.exists());
     host.restart();
-    let trial = host.add(exec());
+    let trial = host.put(exec());
     assert!(trial.settle().await.unwrap().in_sync());
-    assert!(trial.refresh().await.unwrap().0);
+    assert!(trial.refresh().await.unwrap().changed);
     assert_eq!(runs(&log), 2);
     assert!(!trial.becomes(exec().cwd("/")).check().await.unwrap().in_sync());
     // If the second command fails, nothing is done.
-    let failing = host.add(Exec::new("y").cmd("true").donecmd("false"));
+    let failing = host.put(Exec::new("y").cmd("true").donecmd("false"));
     let said = failing.settle().await.unwrap_err().to_string();
     assert!(said.contains("donecmd `false`"), "{said}");
     assert!(!failing.check().await.unwrap().in_sync());
@@ -311,44 +311,44 @@ async fn what_is_done_is_done_also_after_a_restart_until_it_is_refreshed_or_anot
 
 #[tokio::test]
 async fn a_refresh_runs_it_again_if_the_guards_agree() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (log, made) = (host.path("log"), host.path("made"));
-    let exec = host.add(counting(&log));
+    let exec = host.put(counting(&log));
     exec.settle().await.unwrap();
-    let (did, outcome) = exec.refresh().await.unwrap();
-    assert!(did);
+    let outcome = exec.refresh().await.unwrap();
+    assert!(outcome.changed);
     assert_eq!(outcome.value(Exec::STDOUT).unwrap(), "");
     assert_eq!(runs(&log), 2);
     touch(&made, Duration::ZERO);
-    assert!(!host.add(counting(&log).creates(&made)).refresh().await.unwrap().0);
-    assert!(!host.add(counting(&log).ifcmd("false")).refresh().await.unwrap().0);
-    assert!(host.add(counting(&log).ifcmd("true")).refresh().await.unwrap().0);
+    assert!(!host.put(counting(&log).creates(&made)).refresh().await.unwrap().changed);
+    assert!(!host.put(counting(&log).ifcmd("false")).refresh().await.unwrap().changed);
+    assert!(host.put(counting(&log).ifcmd("true")).refresh().await.unwrap().changed);
     assert_eq!(runs(&log), 3);
 }
 
 #[tokio::test]
 async fn with_refreshonly_nothing_else_runs_it() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let log = host.path("log");
-    let exec = host.add(counting(&log).refreshonly(true));
+    let exec = host.put(counting(&log).refreshonly(true));
     assert!(exec.clone().owed().settle().await.unwrap().in_sync());
     assert_eq!(runs(&log), 0);
-    assert!(exec.refresh().await.unwrap().0);
+    assert!(exec.refresh().await.unwrap().changed);
     assert_eq!(runs(&log), 1);
     host.restart();
-    let outcome = host.add(counting(&log).refreshonly(true)).settle().await.unwrap();
+    let outcome = host.put(counting(&log).refreshonly(true)).settle().await.unwrap();
     assert_eq!(outcome.value(Exec::STDOUT).unwrap(), "");
     assert_eq!(runs(&log), 1);
 }
 
 #[tokio::test]
 async fn each_line_of_the_watch_command_runs_it_and_its_end_is_a_failure() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (log, pipe) = (host.path("log"), host.path("pipe"));
     let script = format!("echo one; echo; cat {}; echo last words >&2; exit 7", pipe.display());
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let exec = host.add(counting(&log).watchcmd(script).watchshell("/bin/sh"));
-    let mut watch = exec.watch();
+    let exec = host.put(counting(&log).watchcmd(script).watchshell("/bin/sh"));
+    let mut watch = exec.listen();
     assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Ready);
     assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Changed);
     // One run covers the activation and the line.
@@ -367,18 +367,18 @@ async fn each_line_of_the_watch_command_runs_it_and_its_end_is_a_failure() {
 
 #[tokio::test]
 async fn a_watch_command_that_does_not_start_is_named() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let said =
-        host.add(Exec::new("x").cmd("true").watchcmd("no-such-watch")).watch().next().await.unwrap().unwrap_err();
+        host.put(Exec::new("x").cmd("true").watchcmd("no-such-watch")).listen().next().await.unwrap().unwrap_err();
     assert!(said.to_string().starts_with("watchcmd: program `no-such-watch` not found"), "{said}");
 }
 
 #[tokio::test]
 async fn a_watched_file_that_changed_runs_it() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (log, file) = (host.path("log"), host.path("file"));
-    let exec = host.add(counting(&log).watchfiles([&file]));
-    assert_eq!(exec.watch().paths, std::slice::from_ref(&file));
+    let exec = host.put(counting(&log).watchfiles([&file]));
+    assert_eq!(exec.listen().paths, std::slice::from_ref(&file));
     exec.settle().await.unwrap();
     assert!(exec.check().await.unwrap().in_sync());
     fs::write(&file, "x").unwrap();
@@ -399,10 +399,10 @@ fn alive(word: &str) -> Vec<String> {
 
 #[tokio::test]
 async fn when_its_time_is_over_its_whole_group_is_gone() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let word = format!("exec-timeout-{}", std::process::id());
     let script = format!("sh -c 'while :; do sleep 0.01; done; : {word}' & trap 'exit 1' HUP; wait");
-    let exec = host.add(Exec::new("x").cmd(script).shell("/bin/sh").timeout(Duration::from_millis(200)).sig("HUP"));
+    let exec = host.put(Exec::new("x").cmd(script).shell("/bin/sh").timeout(Duration::from_millis(200)).sig("HUP"));
     let said = exec.settle().await.unwrap_err().to_string();
     assert!(said.contains("did not end within 200ms"), "{said}");
     assert_eq!(alive(&word), Vec::<String>::new());
@@ -410,11 +410,11 @@ async fn when_its_time_is_over_its_whole_group_is_gone() {
 
 #[tokio::test]
 async fn when_it_is_cancelled_its_whole_group_is_killed_and_it_has_not_run() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let word = format!("exec-cancel-{}", std::process::id());
     let up = host.path("up");
     let script = format!("sh -c 'while :; do sleep 0.01; done; : {word}' & touch {}; wait", up.display());
-    let exec = host.add(Exec::new("x").cmd(script).shell("/bin/sh"));
+    let exec = host.put(Exec::new("x").cmd(script).shell("/bin/sh"));
     {
         let mut settle = Box::pin(exec.settle());
         while !up.exists() {
@@ -434,8 +434,8 @@ async fn when_it_is_cancelled_its_whole_group_is_killed_and_it_has_not_run() {
 
 #[test]
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
-    let host = Host::new();
-    let said = |exec: ExecBuilder| host.add(exec).validate().unwrap_err();
+    let host = Fake::new().unwrap();
+    let said = |exec: ExecBuilder| host.put(exec).validate().unwrap_err();
     let exec = || Exec::new("x").cmd("true");
     assert!(said(Exec::new("x")).contains("`cmd` is missing"));
     assert!(said(Exec::new("x").cmd(" ")).contains("`cmd` is missing"));
@@ -453,5 +453,5 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(exec().group("")).starts_with("`group` is empty"));
     // As a file of data may spell it out.
     let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(0).sig("SIGUSR1");
-    assert_eq!(host.add(plain).validate(), Ok(()));
+    assert_eq!(host.put(plain).validate(), Ok(()));
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::resource::WatchEvent;
 use crate::resources::http::{HttpFile, HttpFileBuilder, HttpServer, HttpServerBuilder};
-use crate::resources::trial::{Host, Outcome, Trial};
+use crate::testing::{Fake, Outcome, Trial};
 
 /// What a server answered.
 #[derive(Debug)]
@@ -45,15 +45,15 @@ fn any() -> HttpServerBuilder {
     HttpServer::new("web").address("127.0.0.1:0")
 }
 
-async fn start(host: &Host, server: HttpServerBuilder) -> Server {
-    let trial = host.add(server);
+async fn start(host: &Fake, server: HttpServerBuilder) -> Server {
+    let trial = host.put(server);
     assert_eq!(trial.validate(), Ok(()));
     let outcome = trial.settle().await.unwrap();
     Server { at: at(&outcome), trial }
 }
 
-async fn put(host: &Host, file: HttpFileBuilder) -> Trial {
-    let trial = host.add(file);
+async fn put(host: &Fake, file: HttpFileBuilder) -> Trial {
+    let trial = host.put(file);
     assert_eq!(trial.validate(), Ok(()));
     assert!(!trial.settle().await.unwrap().in_sync());
     assert!(trial.check().await.unwrap().in_sync());
@@ -89,7 +89,7 @@ impl Server {
 }
 
 /// A directory with something to serve, and a secret beside it.
-fn site(host: &Host) -> PathBuf {
+fn site(host: &Fake) -> PathBuf {
     let root = host.path("root");
     fs::create_dir_all(root.join("sub")).unwrap();
     fs::create_dir_all(root.join("bare")).unwrap();
@@ -103,7 +103,7 @@ fn site(host: &Host) -> PathBuf {
 
 #[tokio::test]
 async fn a_directory_is_served_with_types_lengths_and_index_files() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let server = start(&host, any().root(site(&host))).await;
     let home = server.get("/").await;
     assert_eq!((home.status, home.text()), (200, "<h1>home</h1>"));
@@ -124,7 +124,7 @@ async fn a_directory_is_served_with_types_lengths_and_index_files() {
 
 #[tokio::test]
 async fn only_the_head_is_sent_when_it_is_asked_for_and_nothing_is_ever_changed() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let server = start(&host, any().root(site(&host))).await;
     let head = server.ask("HEAD", "/index.html", "").await;
     assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, Some("13"), 0));
@@ -136,7 +136,7 @@ async fn only_the_head_is_sent_when_it_is_asked_for_and_nothing_is_ever_changed(
 
 #[tokio::test]
 async fn a_client_with_a_good_copy_is_told_so() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     let file = fs::File::open(root.join("data")).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777)).unwrap();
@@ -160,7 +160,7 @@ async fn a_client_with_a_good_copy_is_told_so() {
 
 #[tokio::test]
 async fn nothing_outside_of_the_directory_can_be_read() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     symlink(host.path("secret"), root.join("absolute")).unwrap();
     symlink("../secret", root.join("relative")).unwrap();
@@ -200,7 +200,7 @@ async fn nothing_outside_of_the_directory_can_be_read() {
 
 #[tokio::test]
 async fn a_large_file_comes_in_pieces_and_is_whole() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     let content: Vec<u8> = (0..5_000_000u32).map(|n| (n % 251) as u8).collect();
     fs::write(root.join("large"), &content).unwrap();
@@ -216,7 +216,7 @@ async fn a_large_file_comes_in_pieces_and_is_whole() {
 
 #[tokio::test]
 async fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     fs::write(root.join("large"), vec![b'x'; 50_000_000]).unwrap();
     let server = start(&host, any().root(&root)).await;
@@ -231,7 +231,7 @@ async fn a_file_that_shrinks_while_it_is_sent_breaks_the_connection() {
 
 #[tokio::test]
 async fn texts_files_and_trees_are_put_on_a_server_and_go_with_their_resource() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let server = start(&host, any().root(site(&host))).await;
     assert_eq!(server.get("/data").await.body, [0, 1, 2]);
     let text = put(&host, HttpFile::new("/data").data("text")).await;
@@ -239,7 +239,7 @@ async fn texts_files_and_trees_are_put_on_a_server_and_go_with_their_resource() 
     assert_eq!((answer.text(), answer.header("content-type")), ("text", Some("text/plain; charset=utf-8")));
     assert_eq!(server.status("/data/").await, 404);
     let text = text.becomes(HttpFile::new("/data").data("other"));
-    let found = text.settle().await.unwrap().found;
+    let found = text.settle().await.unwrap().changes;
     assert_eq!((found[0].from.as_str(), found[0].to.as_str()), ("a text of 4 bytes", "a text of 5 bytes"));
     assert_eq!(server.get("/data").await.text(), "other");
     let text = text.becomes(HttpFile::new("/data").path("/x/y.json").data("{}"));
@@ -264,7 +264,7 @@ async fn texts_files_and_trees_are_put_on_a_server_and_go_with_their_resource() 
 
 #[tokio::test]
 async fn with_several_servers_a_file_must_say_which() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let one = start(&host, any()).await;
     let file = put(&host, HttpFile::new("/x").data("x")).await;
     let two = start(&host, HttpServer::new("admin").address("127.0.0.1:0")).await;
@@ -281,7 +281,7 @@ fn hash(password: &str) -> String {
 
 #[tokio::test]
 async fn what_is_protected_opens_only_to_the_right_user_by_whatever_spelling() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     fs::create_dir(root.join("admin")).unwrap();
     fs::write(root.join("admin/index.html"), "inside").unwrap();
@@ -311,20 +311,20 @@ async fn what_is_protected_opens_only_to_the_right_user_by_whatever_spelling() {
 
     // Another password: what was right is not.
     let trial = server.trial.becomes(any().root(&root).basic_auth("/admin", "admin", hash("new")));
-    let found = trial.settle().await.unwrap().found;
+    let found = trial.settle().await.unwrap().changes;
     assert_eq!((found.len(), found[0].from.as_str()), (1, "(secret)"));
     assert_eq!(server.ask("GET", "/admin/", right).await.status, 401);
 }
 
 #[tokio::test]
 async fn nothing_listens_while_what_protects_it_is_missing_or_wrong() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     for server in [
         any().auth_path("/").auth_user("admin"),
         any().basic_auth("/", "admin", "not a hash"),
         any().basic_auth("/", "admin", ""),
     ] {
-        let trial = host.add(server);
+        let trial = host.put(server);
         let said = trial.settle().await.unwrap_err().to_string();
         assert!(said.contains("`auth_hash`"), "{said}");
     }
@@ -332,10 +332,10 @@ async fn nothing_listens_while_what_protects_it_is_missing_or_wrong() {
 
 #[tokio::test]
 async fn a_taken_port_is_named_with_the_remedy_and_is_had_as_soon_as_it_is_free() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = other.local_addr().unwrap().to_string();
-    let trial = host.add(HttpServer::new(&address));
+    let trial = host.put(HttpServer::new(&address));
     let said = trial.settle().await.unwrap_err().to_string();
     assert!(
         said.contains(&format!("{address} is taken"))
@@ -345,21 +345,21 @@ async fn a_taken_port_is_named_with_the_remedy_and_is_had_as_soon_as_it_is_free(
     );
     drop(other);
     assert_eq!(at(&trial.settle().await.unwrap()), address);
-    let said = host.add(HttpServer::new("203.0.113.7:8080")).settle().await.unwrap_err().to_string();
+    let said = host.put(HttpServer::new("203.0.113.7:8080")).settle().await.unwrap_err().to_string();
     assert!(said.contains("no such address"), "{said}");
 }
 
 #[tokio::test]
 async fn it_listens_while_it_is_in_the_graph_and_no_longer() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let server = start(&host, any()).await;
     let mut open = TcpStream::connect(&server.at).await.unwrap();
     let at = server.at.clone();
-    let mut watch = server.trial.watch();
+    let mut watch = server.trial.listen();
     assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Ready);
     server.trial.remove();
     // The address is had by another resource at once, by patience.
-    let next = host.add(HttpServer::new("next").address(at.as_str()));
+    let next = host.put(HttpServer::new("next").address(at.as_str()));
     next.settle().await.unwrap();
     assert_eq!(open.read(&mut [0; 1]).await.unwrap_or(0), 0, "connections end with it");
     assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Changed, "its end is seen");
@@ -377,13 +377,13 @@ async fn it_listens_while_it_is_in_the_graph_and_no_longer() {
 
 #[tokio::test]
 async fn other_settings_take_effect_without_a_break_and_another_address_replaces_the_old() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let server = start(&host, any().root(site(&host))).await;
     let mut open = TcpStream::connect(&server.at).await.unwrap();
     let sub = host.path("root").join("sub");
     let changed = server.trial.becomes(any().root(&sub));
     let outcome = changed.settle().await.unwrap();
-    assert_eq!((outcome.found[0].field.as_str(), at(&outcome)), ("root", server.at.clone()));
+    assert_eq!((outcome.changes[0].field.as_str(), at(&outcome)), ("root", server.at.clone()));
     open.write_all(b"GET / HTTP/1.0\r\n\r\n").await.unwrap();
     let mut answer = String::new();
     open.read_to_string(&mut answer).await.unwrap();
@@ -395,7 +395,7 @@ async fn other_settings_take_effect_without_a_break_and_another_address_replaces
     assert!(TcpStream::connect(&server.at).await.is_err());
     let elsewhere = respelled.becomes(any().root(&sub).address("127.0.0.1:0").timeout(5));
     let outcome = elsewhere.settle().await.unwrap();
-    assert_eq!(outcome.found.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["address", "timeout"]);
+    assert_eq!(outcome.changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["address", "timeout"]);
     let again = elsewhere.settle().await.unwrap();
     assert!(again.in_sync());
     assert_eq!(at(&again), at(&outcome));
@@ -403,7 +403,7 @@ async fn other_settings_take_effect_without_a_break_and_another_address_replaces
 
 #[tokio::test]
 async fn who_is_slow_is_cut_off_and_the_others_are_served() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let root = site(&host);
     fs::write(root.join("large"), vec![b'x'; 50_000_000]).unwrap();
     let server = start(&host, any().root(&root).timeout(1)).await;
@@ -427,7 +427,7 @@ async fn who_is_slow_is_cut_off_and_the_others_are_served() {
 
 #[tokio::test]
 async fn heads_and_connections_are_bounded() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let server = start(&host, any().root(site(&host)).timeout(2)).await;
     // The server does not hear such a head out: its answer may be lost with the connection.
     let mut long = TcpStream::connect(&server.at).await.unwrap();
@@ -446,8 +446,8 @@ async fn heads_and_connections_are_bounded() {
 
 #[test]
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
-    let host = Host::new();
-    let said = |server: HttpServerBuilder| host.add(server).validate().unwrap_err();
+    let host = Fake::new().unwrap();
+    let said = |server: HttpServerBuilder| host.put(server).validate().unwrap_err();
     assert!(said(HttpServer::new("web")).contains("`address` (the name, as none is given) is `web`"));
     for address in ["127.0.0.1", ":8080", "127.0.0.1:", "127.0.0.1:99999", "http://x"] {
         assert!(said(HttpServer::new("web").address(address)).contains("127.0.0.1:8080"), "{address}");
@@ -458,27 +458,27 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(any().auth_hash(hash("x"))).contains("`auth_path`"));
     assert!(said(any().basic_auth("admin", "u", hash("x"))).contains("`auth_path`: `admin`"));
     assert!(said(any().basic_auth("/", "a:b", hash("x"))).contains("colon"));
-    assert_eq!(host.add(HttpServer::new("[::1]:8080")).validate(), Ok(()));
-    let said = |file: HttpFileBuilder| host.add(file).validate().unwrap_err();
+    assert_eq!(host.put(HttpServer::new("[::1]:8080")).validate(), Ok(()));
+    let said = |file: HttpFileBuilder| host.put(file).validate().unwrap_err();
     assert!(said(HttpFile::new("x").data("")).contains("`path` (the name, as none is given) is `x`"));
     assert!(said(HttpFile::new("/x").path("/../x").data("")).contains("`path` is `/../x`: it holds `..`"));
     assert!(said(HttpFile::new("/x").data("").source("/x")).contains("`source` and `data`"));
     assert!(said(HttpFile::new("/x").source("x")).contains("`source`"));
     // All of it at once.
-    let all = host.add(HttpServer::new("web").timeout(0).root("relative")).validate().unwrap_err();
+    let all = host.put(HttpServer::new("web").timeout(0).root("relative")).validate().unwrap_err();
     assert_eq!(all.lines().count(), 3, "{all}");
     assert_eq!(said(HttpFile::new("x").data("").source("x")).lines().count(), 3);
 }
 
 #[tokio::test]
 async fn a_file_with_nothing_to_serve_is_an_error_and_noop_serves_nothing() {
-    let host = Host::new();
-    let said = host.add(HttpFile::new("/x")).check().await.unwrap_err().to_string();
+    let host = Fake::new().unwrap();
+    let said = host.put(HttpFile::new("/x")).check().await.unwrap_err().to_string();
     assert!(said.contains("`source` or `data`"), "{said}");
-    let server = host.add(any()).noop();
+    let server = host.put(any()).noop();
     let outcome = server.settle().await.unwrap();
     assert!(!outcome.in_sync() && outcome.sent_nothing());
     let server = start(&host, any()).await;
-    host.add(HttpFile::new("/x").data("x")).noop().settle().await.unwrap();
+    host.put(HttpFile::new("/x").data("x")).noop().settle().await.unwrap();
     assert_eq!(server.status("/x").await, 404);
 }

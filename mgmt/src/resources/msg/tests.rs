@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::resource::{Declare as _, Resource as _, Secret};
 use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::{Msg, Priority};
-use crate::resources::trial::Host;
+use crate::testing::Fake;
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -50,27 +50,27 @@ impl Log {
 #[tokio::test]
 async fn it_is_said_once_again_when_it_changes_and_at_each_refresh() {
     let (log, _guard) = Log::start();
-    let mut host = Host::new();
-    let msg = host.add(Msg::new("hello"));
+    let mut host = Fake::new().unwrap();
+    let msg = host.put(Msg::new("hello"));
     let outcome = msg.settle().await.unwrap();
-    assert_eq!(outcome.found[0].to, "say `hello`");
+    assert_eq!(outcome.changes[0].to, "say `hello`");
     assert_eq!(log.take(), [" INFO mgmt::msg: msg[hello]: hello"]);
     assert!(msg.settle().await.unwrap().in_sync());
     assert!(log.take().is_empty());
     let other = msg.becomes(Msg::new("hello").body("other {text}").priority(Priority::Warning).fields([("A", "b c")]));
     other.settle().await.unwrap();
     assert_eq!(log.take(), [" WARN mgmt::msg: msg[hello]: other {text} A=\"b c\""]);
-    assert!(other.refresh().await.unwrap().0);
+    assert!(other.refresh().await.unwrap().changed);
     assert_eq!(log.take().len(), 1);
     host.restart();
-    host.add(Msg::new("hello")).settle().await.unwrap();
+    host.put(Msg::new("hello")).settle().await.unwrap();
     assert_eq!(log.take().len(), 1);
 }
 
 #[tokio::test]
 async fn each_priority_has_its_level() {
     let (log, _guard) = Log::start();
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     for (priority, level) in [
         (Priority::Emerg, "ERROR"),
         (Priority::Alert, "ERROR"),
@@ -81,7 +81,7 @@ async fn each_priority_has_its_level() {
         (Priority::Info, " INFO"),
         (Priority::Debug, "DEBUG"),
     ] {
-        host.add(Msg::new("m").priority(priority)).settle().await.unwrap();
+        host.put(Msg::new("m").priority(priority)).settle().await.unwrap();
         assert_eq!(log.take(), [format!("{level} mgmt::msg: msg[m]: m")]);
     }
 }
@@ -89,16 +89,16 @@ async fn each_priority_has_its_level() {
 #[tokio::test]
 async fn under_noop_it_is_printed_once_and_marked_so() {
     let (log, _guard) = Log::start();
-    let host = Host::new();
-    let msg = host.add(Msg::new("m").journal(true)).noop();
+    let host = Fake::new().unwrap();
+    let msg = host.put(Msg::new("m").journal(true)).noop();
     for _ in 0..2 {
-        assert_eq!(msg.settle().await.unwrap().found.len(), 2);
+        assert_eq!(msg.settle().await.unwrap().changes.len(), 2);
     }
     assert_eq!(log.take(), [" INFO mgmt::msg: msg[m] (noop): m"]);
 }
 
 /// Sockets that stand for the daemons.
-fn daemons(host: &Host) -> (Sockets, UnixDatagram, UnixDatagram) {
+fn daemons(host: &Fake) -> (Sockets, UnixDatagram, UnixDatagram) {
     let sockets = Sockets { journal: host.path("journal"), syslog: host.path("syslog") };
     let listen = |path| {
         let socket = UnixDatagram::bind(path).unwrap();
@@ -132,11 +132,11 @@ fn entry(mut bytes: &[u8]) -> BTreeMap<String, String> {
 
 #[tokio::test]
 async fn the_journal_gets_its_fields_and_syslog_its_line() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (sockets, journal, syslog) = daemons(&host);
     let msg = Msg::new("m").body("two\nlines").priority(Priority::Crit).fields([("unit_Name", "x\ny")]);
     let msg = msg.journal(true).syslog(true).finish().0;
-    let cx = host.apply_cx(&msg);
+    let cx = host.put_resource(Arc::new(msg.clone())).apply_cx();
     msg.say(&cx, &sockets).await.unwrap();
     let fields = entry(&receive(&journal));
     let expected = [
@@ -154,12 +154,12 @@ async fn the_journal_gets_its_fields_and_syslog_its_line() {
 #[tokio::test]
 async fn a_daemon_that_is_not_there_is_named_and_the_others_are_not_told_twice() {
     let (log, _guard) = Log::start();
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (sockets, journal, syslog) = daemons(&host);
     std::fs::remove_file(&sockets.journal).unwrap();
     drop(journal);
     let msg = Msg::new("m").journal(true).syslog(true).finish().0;
-    let cx = host.apply_cx(&msg);
+    let cx = host.put_resource(Arc::new(msg.clone())).apply_cx();
     let said = msg.say(&cx, &sockets).await.unwrap_err().to_string();
     assert!(said.starts_with("`journal`: there is no socket /") && said.ends_with("is systemd-journald running here?"));
     receive(&syslog);
@@ -173,19 +173,19 @@ async fn a_daemon_that_is_not_there_is_named_and_the_others_are_not_told_twice()
 
 #[tokio::test]
 async fn a_message_that_is_too_long_for_a_daemon_is_refused() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let (sockets, _journal, _syslog) = daemons(&host);
     let msg = Msg::new("m").body("x".repeat(300_000)).journal(true).finish().0;
-    let said = msg.say(&host.apply_cx(&msg), &sockets).await.unwrap_err().to_string();
+    let said = msg.say(&host.put_resource(Arc::new(msg.clone())).apply_cx(), &sockets).await.unwrap_err().to_string();
     assert!(said.contains("`journal`: the message has 300"), "{said}");
 }
 
 #[test]
 fn a_key_that_the_journal_would_drop_is_refused() {
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let said = |fields: &[(&str, &str)]| {
         let fields: BTreeMap<String, String> = fields.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect();
-        host.add(Msg::new("m").fields(fields)).validate()
+        host.put(Msg::new("m").fields(fields)).validate()
     };
     for key in ["", "_A", "1A", "a-b", "ä", &"k".repeat(65)] {
         assert!(said(&[(key, "x")]).unwrap_err().contains("is no key"), "{key}");
@@ -238,10 +238,10 @@ async fn the_journal_of_systemd_takes_both_forms() {
     let mut daemon = Command::new("/lib/systemd/systemd-journald").spawn().unwrap();
     let sockets = Sockets { syslog: "/run/systemd/journal/dev-log".into(), ..Sockets::default() };
     let up = until(|| (sockets.journal.exists() && sockets.syslog.exists()).then_some(())).await;
-    let host = Host::new();
+    let host = Fake::new().unwrap();
     let msg = Msg::new("m").body("two\nlines").priority(Priority::Crit).fields([("unit_Name", "x")]);
     let msg = msg.journal(true).syslog(true).finish().0;
-    let said = msg.say(&host.apply_cx(&msg), &sockets).await;
+    let said = msg.say(&host.put_resource(Arc::new(msg.clone())).apply_cx(), &sockets).await;
     let read = |filter: &str| {
         let output =
             Command::new("journalctl").args(["-D", "/run/log/journal", "-o", "json", filter]).output().unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::Secret;
 use crate::resources::password::{Charset, Password, PasswordBuilder};
-use crate::resources::trial::{Host, Outcome};
+use crate::testing::{Fake, Outcome};
 
 fn password(outcome: &Outcome) -> String {
     outcome.value(Password::PASSWORD).expect("a password is sent").expose().clone()
@@ -29,8 +29,8 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 #[tokio::test]
 async fn it_is_made_once_and_sent_at_each_check() {
-    let host = Host::new();
-    let trial = host.add(Password::new("p"));
+    let host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p"));
     let noop = trial.clone().noop().settle().await.unwrap();
     assert!(!noop.in_sync() && noop.sent_nothing());
     let outcome = trial.settle().await.unwrap();
@@ -42,26 +42,26 @@ async fn it_is_made_once_and_sent_at_each_check() {
     let again = trial.settle().await.unwrap();
     assert!(again.in_sync());
     assert_eq!((password(&again), hash(&again)), (first.clone(), hash(&outcome)));
-    let other = host.add(Password::new("q")).settle().await.unwrap();
+    let other = host.put(Password::new("q")).settle().await.unwrap();
     assert_ne!(password(&other), first);
 }
 
 #[tokio::test]
 async fn after_a_restart_its_hash_is_known_and_its_text_is_not_and_is_nowhere() {
-    let mut host = Host::new();
-    let outcome = host.add(Password::new("p")).settle().await.unwrap();
+    let mut host = Fake::new().unwrap();
+    let outcome = host.put(Password::new("p")).settle().await.unwrap();
     let canary = password(&outcome);
     host.restart();
-    let trial = host.add(Password::new("p"));
+    let trial = host.put(Password::new("p"));
     let after = trial.settle().await.unwrap();
     assert!(after.in_sync() && after.is_unchanged(Password::PASSWORD));
     assert_eq!(after.value(Password::PASSWORD), None);
     assert_eq!(hash(&after), hash(&outcome));
-    assert_eq!(files(&host.prefix()), Vec::<PathBuf>::new());
-    assert!(!String::from_utf8_lossy(&host.marked()).contains(&canary));
+    assert_eq!(files(host.prefix()), Vec::<PathBuf>::new());
+    assert!(!String::from_utf8_lossy(&host.marks().into_values().flatten().collect::<Vec<_>>()).contains(&canary));
     // Somebody needs the text: the engine asks by a refresh.
-    let (did, made) = trial.refresh().await.unwrap();
-    assert!(did);
+    let made = trial.refresh().await.unwrap();
+    assert!(made.changed);
     assert_ne!(password(&made), canary);
     assert_ne!(hash(&made), hash(&outcome));
     assert_eq!(password(&trial.settle().await.unwrap()), password(&made));
@@ -69,13 +69,13 @@ async fn after_a_restart_its_hash_is_known_and_its_text_is_not_and_is_nowhere() 
 
 #[tokio::test]
 async fn other_parameters_make_a_new_one() {
-    let host = Host::new();
-    let trial = host.add(Password::new("p").length(16));
+    let host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p").length(16));
     let first = password(&trial.settle().await.unwrap());
     assert_eq!(first.len(), 16);
     let longer = trial.becomes(Password::new("p").length(30));
     let outcome = longer.settle().await.unwrap();
-    assert_eq!(outcome.found[0].from, "one of 16 characters");
+    assert_eq!(outcome.changes[0].from, "one of 16 characters");
     assert_eq!(password(&outcome).len(), 30);
     let digits = longer.becomes(Password::new("p").length(30).charset(Charset::Digits));
     assert!(password(&digits.settle().await.unwrap()).chars().all(|c| c.is_ascii_digit()));
@@ -86,15 +86,15 @@ async fn other_parameters_make_a_new_one() {
 
 #[tokio::test]
 async fn saved_it_is_the_same_after_a_restart() {
-    let mut host = Host::new();
+    let mut host = Fake::new().unwrap();
     let saved = || Password::new("p").saved(true);
-    let outcome = host.add(saved()).settle().await.unwrap();
-    let [file] = &files(&host.prefix())[..] else { panic!("one file") };
+    let outcome = host.put(saved()).settle().await.unwrap();
+    let [file] = &files(host.prefix())[..] else { panic!("one file") };
     assert_eq!(fs::read_to_string(file).unwrap(), format!("{}\n", password(&outcome)));
     assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::metadata(file.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
     host.restart();
-    let trial = host.add(saved());
+    let trial = host.put(saved());
     let after = trial.settle().await.unwrap();
     assert!(after.in_sync());
     assert_eq!((password(&after), hash(&after)), (password(&outcome), hash(&outcome)));
@@ -102,7 +102,7 @@ async fn saved_it_is_the_same_after_a_restart() {
     // What is in memory is written again.
     fs::remove_file(file).unwrap();
     let repaired = trial.settle().await.unwrap();
-    assert_eq!(repaired.found[0].to, "saved");
+    assert_eq!(repaired.changes[0].to, "saved");
     assert_eq!(password(&repaired), password(&outcome));
     assert!(trial.settle().await.unwrap().in_sync() && file.exists());
 
@@ -114,34 +114,48 @@ async fn saved_it_is_the_same_after_a_restart() {
             Some(text) => fs::write(file, text).unwrap(),
         }
         host.restart();
-        let trial = host.add(saved());
+        let trial = host.put(saved());
         let anew = trial.settle().await.unwrap();
-        assert!(anew.found[0].from.starts_with("made, but its file"), "{anew:?}");
+        assert!(anew.changes[0].from.starts_with("made, but its file"), "{anew:?}");
         assert_ne!(password(&anew), password(&outcome));
         assert!(trial.settle().await.unwrap().in_sync());
     }
 }
 
 #[tokio::test]
+async fn what_cannot_be_remembered_is_not_sent() {
+    let host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p"));
+    host.fail_marks(Some("the disk is full"));
+    let error = trial.settle().await.unwrap_err().to_string();
+    assert_eq!(error, "the journal: the disk is full");
+    assert!(host.marks().is_empty());
+    host.fail_marks(None);
+    let settled = trial.settle().await.unwrap();
+    assert!(settled.changed && !password(&settled).is_empty());
+    assert_eq!(host.marks().into_keys().collect::<Vec<_>>(), [trial.id()]);
+}
+
+#[tokio::test]
 async fn no_longer_saved_its_file_goes_and_it_stays() {
-    let mut host = Host::new();
-    let trial = host.add(Password::new("p").saved(true));
+    let mut host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p").saved(true));
     let first = password(&trial.settle().await.unwrap());
     let unsaved = trial.becomes(Password::new("p"));
     assert_eq!(password(&unsaved.settle().await.unwrap()), first);
-    assert_eq!(files(&host.prefix()), Vec::<PathBuf>::new());
+    assert_eq!(files(host.prefix()), Vec::<PathBuf>::new());
     assert_eq!(password(&unsaved.settle().await.unwrap()), first);
     // The other way round too.
     assert_eq!(password(&trial.settle().await.unwrap()), first);
     host.restart();
-    assert_eq!(password(&host.add(Password::new("p")).settle().await.unwrap()), first, "read before its file goes");
-    assert_eq!(files(&host.prefix()), Vec::<PathBuf>::new());
+    assert_eq!(password(&host.put(Password::new("p")).settle().await.unwrap()), first, "read before its file goes");
+    assert_eq!(files(host.prefix()), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
 async fn cut_short_at_any_point_it_sends_what_its_hash_is_of() {
-    let host = Host::new();
-    let trial = host.add(Password::new("p"));
+    let host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p"));
     trial.settle().await.unwrap();
     let longer = trial.becomes(Password::new("p").length(30));
     for polls in 1..7 {
@@ -163,19 +177,19 @@ async fn cut_short_at_any_point_it_sends_what_its_hash_is_of() {
 
 #[tokio::test]
 async fn neither_drift_nor_its_fields_show_it() {
-    let host = Host::new();
-    let trial = host.add(Password::new("p").saved(true));
+    let host = Fake::new().unwrap();
+    let trial = host.put(Password::new("p").saved(true));
     let canary = password(&trial.settle().await.unwrap());
-    fs::remove_file(&files(&host.prefix())[0]).unwrap();
-    let shown = format!("{:?} {}", trial.settle().await.unwrap(), trial.data());
+    fs::remove_file(&files(host.prefix())[0]).unwrap();
+    let shown = format!("{:?} {}", trial.settle().await.unwrap(), serde_json::Value::from(trial.data().unwrap()));
     assert!(!shown.contains(&canary), "{shown}");
     assert_eq!(format!("{:?}", Secret::new(canary)), "(secret)");
 }
 
 #[test]
 fn what_can_be_no_password_is_refused() {
-    let host = Host::new();
-    let said = |password: PasswordBuilder| host.add(password).validate().unwrap_err();
+    let host = Fake::new().unwrap();
+    let said = |password: PasswordBuilder| host.put(password).validate().unwrap_err();
     assert!(said(Password::new("p").length(0usize)).contains("`length` is 0"));
     assert!(said(Password::new("p").length(70_000usize)).contains("`length` is 70000"));
     let chars = |chars: &str| said(Password::new("p").charset(Charset::Chars(chars.into())));

@@ -8,9 +8,10 @@ use tokio::time::{sleep, timeout};
 
 use crate::resource::{AnyDrift, Result as ResourceResult};
 use crate::sys::task::blocking;
-use crate::testing::fake::{Fake, Trial};
+use crate::testing::fake::Fake;
 use crate::testing::laws::snapshot::Snapshot;
 use crate::testing::laws::subject::{Break, Subject};
+use crate::testing::trial::Trial;
 
 /// A breach in words, or anything that keeps a law from being tried.
 pub(super) type Seen<T> = Result<T, String>;
@@ -47,7 +48,7 @@ impl<'a> Stage<'a> {
             loop {
                 match self.trial.check().await {
                     Err(error) if error.is_outdated() => sleep(Duration::from_millis(10)).await,
-                    other => return other,
+                    other => return other.map(|found| found.drift),
                 }
             }
         };
@@ -58,7 +59,7 @@ impl<'a> Stage<'a> {
     pub(super) async fn settle(&self) -> Seen<bool> {
         match self.check().await? {
             None => Ok(false),
-            Some(drift) => self.in_time("apply", self.trial.apply(drift)).await.map(|()| true),
+            Some(drift) => self.in_time("apply", self.trial.apply(drift)).await.map(|_| true),
         }
     }
 

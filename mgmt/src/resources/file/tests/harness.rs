@@ -1,74 +1,47 @@
 //! Runs single operations of a file resource, without an engine.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tempfile::TempDir;
+use crate::resource::{AnyDrift, Change, Converge, Declare, Error, Resource, Result};
+use crate::resources::file::{File, FileBuilder};
+use crate::sys::fs::Faults;
+use crate::testing::{Fake, Trial};
 
-use crate::id::ResourceId;
-use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Declare, Drift, Error, Memory, Operation, Resource, Result, Salt, Sent,
-    Services, Slots, WatchCx,
-};
-use crate::resources::file::{File, FileBuilder, FileDrift};
-use crate::sys::fs::{Faults, WriteFs};
-
-/// Remembers nothing: this kind marks nothing.
-#[derive(Debug)]
-struct NoMemory;
-
-impl Memory for NoMemory {
-    fn mark(&self, _: &ResourceId) -> Option<Vec<u8>> {
-        None
-    }
-
-    fn set_mark(&self, _: &ResourceId, _: Option<Vec<u8>>) -> Result<(), String> {
-        Err("this kind marks nothing".to_owned())
-    }
-}
-
-/// A directory to work in, and what an engine would give.
+/// A host with a directory to work in.
 pub(super) struct Bench {
-    pub(super) dir: TempDir,
     pub(super) faults: Arc<Faults>,
-    services: Arc<Services>,
+    host: Fake,
+    /// By name: what the engine would keep of a resource lasts from one operation to the next.
+    trials: RefCell<HashMap<String, Trial>>,
     runtime: tokio::runtime::Runtime,
 }
 
 impl Bench {
     pub(super) fn new() -> Bench {
-        let dir = tempfile::tempdir().unwrap();
-        let faults = Faults::new();
-        let services = Arc::new(Services {
-            fs: WriteFs::with_faults(Arc::clone(&faults)),
-            memory: Arc::new(NoMemory),
-            salt: Salt::default(),
-            prefix: dir.path().join("prefix"),
-            local: Slots::default(),
-            shared: Slots::default(),
-            owned: Mutex::default(),
-            inherit_env: false,
-        });
+        let host = Fake::new().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Bench { dir, faults, services, runtime }
+        Bench { faults: Arc::clone(host.faults()), host, trials: RefCell::default(), runtime }
     }
 
     /// These paths are owned by resources of the graph.
     pub(super) fn own(&self, names: &[&str]) {
-        *self.services.owned.lock().unwrap() = Arc::new(names.iter().map(|name| self.at(name)).collect());
+        self.host.own(names.iter().map(|name| self.at(name)));
     }
 
     /// A path in the directory.
     pub(super) fn at(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.host.path(name)
     }
 
     /// The same as text; a slash at the end is kept.
     pub(super) fn path(&self, name: &str) -> String {
-        format!("{}/{name}", self.dir.path().display())
+        format!("{}/{name}", self.host.dir().display())
     }
 
     /// A file resource at a path in the directory.
@@ -86,7 +59,7 @@ impl Bench {
     }
 
     pub(super) fn mkdir(&self, name: &str) -> PathBuf {
-        let mut path = self.dir.path().to_owned();
+        let mut path = self.host.dir().to_owned();
         for part in Path::new(name) {
             path.push(part);
             if !path.is_dir() {
@@ -137,28 +110,29 @@ impl Bench {
         self.runtime.block_on(future)
     }
 
-    /// One operation.
-    pub(super) fn operation(&self, file: &File) -> Arc<Operation> {
-        // The node stands for the resource: its state in the engine is kept under it.
-        let node = file.name().bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(byte.into()));
-        Arc::new(Operation::new(Arc::new(file.clone()), node, Arc::clone(&self.services)))
+    /// This resource, as the graph has it now.
+    pub(super) fn trial(&self, file: &FileBuilder) -> Trial {
+        let name = file.clone().finish().0.name().to_owned();
+        let mut trials = self.trials.borrow_mut();
+        let trial = trials.entry(name).or_insert_with(|| self.host.put(file.clone()));
+        *trial = trial.becomes(file.clone());
+        trial.clone()
     }
 
-    pub(super) fn check(&self, file: &FileBuilder) -> Result<Option<FileDrift>> {
-        let (file, _) = file.clone().finish();
-        file.validate().map_err(Error::new)?;
-        self.block_on(file.check(&CheckCx::new(self.operation(&file))))
+    pub(super) fn check(&self, file: &FileBuilder) -> Result<Option<AnyDrift>> {
+        let trial = self.trial(file);
+        trial.validate().map_err(Error::new)?;
+        self.block_on(trial.check()).map(|found| found.drift)
     }
 
-    pub(super) fn apply(&self, file: &FileBuilder, drift: FileDrift) -> Result<()> {
-        let (file, _) = file.clone().finish();
-        self.block_on(file.apply(&ApplyCx::new(self.operation(&file)), drift))
+    pub(super) fn apply(&self, file: &FileBuilder, drift: AnyDrift) -> Result<()> {
+        self.block_on(self.trial(file).apply(drift)).map(drop)
     }
 
     /// Checks, and applies what was found; then a further check must find nothing.
     pub(super) fn converge(&self, file: &FileBuilder) -> Result<Vec<Change>> {
         let Some(drift) = self.check(file)? else { return Ok(Vec::new()) };
-        let changes = drift.changes();
+        let changes = drift.changes.clone();
         assert!(!changes.is_empty(), "drift is shown");
         self.apply(file, drift)?;
         if let Some(drift) = self.check(file)? {
@@ -181,17 +155,13 @@ impl Bench {
         self.converge(file).expect_err("it is refused").to_string()
     }
 
-    pub(super) fn sent(&self, file: &FileBuilder) -> Vec<Sent> {
-        let (file, _) = file.clone().finish();
-        let operation = self.operation(&file);
-        self.block_on(file.check(&CheckCx::new(Arc::clone(&operation)))).unwrap();
-        operation.take_sent()
+    /// The path that a check sends.
+    pub(super) fn sent(&self, file: &FileBuilder) -> Option<String> {
+        self.block_on(self.trial(file).check()).unwrap().value(File::FULL_PATH)
     }
 
     pub(super) fn watched(&self, file: &FileBuilder) -> String {
-        let (file, _) = file.clone().finish();
-        let watch = file.watch(&WatchCx::new(self.operation(&file)));
-        format!("{watch:?}").replace(&self.path(""), "")
+        format!("{:?}", self.trial(file).watch()).replace(&self.path(""), "")
     }
 }
 

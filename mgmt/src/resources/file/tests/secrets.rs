@@ -4,8 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::harness::Bench;
-use crate::resource::{Accepts, Declare, Drift, Resource, SECRET_PLACEHOLDER, Salt, Salted, Secret};
-use crate::resources::file::{Content, FileBuilder};
+use crate::resource::{Converge, Declare, Drift, Resource, SECRET_PLACEHOLDER, Secret};
+use crate::resources::file::FileBuilder;
+use crate::testing::Trial;
 
 const CANARY: &str = "canary-5d1c0b";
 
@@ -18,17 +19,17 @@ fn a_secret_is_in_the_file_and_nowhere_else() {
     let bench = Bench::new();
     bench.write("secret", "old-canary");
     let file = secret(&bench);
-    let drift = bench.check(&file).unwrap().unwrap();
+    let (resource, draft) = file.clone().finish();
+    let drift = bench.block_on(Converge::check(&resource, &bench.trial(&file).check_cx())).unwrap().unwrap();
     let changes = drift.changes();
     assert_eq!(changes[0].to_string(), format!("content: {SECRET_PLACEHOLDER} → {SECRET_PLACEHOLDER}"));
-    let (resource, draft) = file.clone().finish();
     let shown = [
         format!("{drift:?}"),
         format!("{changes:?}"),
         serde_json::to_string(&changes).unwrap(),
         format!("{resource:?} {draft:?} {file:?}"),
         serde_json::to_string(&resource.to_data(&[]).unwrap()).unwrap(),
-        format!("{:?}", bench.operation(&resource)),
+        format!("{:?}", bench.trial(&file)),
     ];
     for text in shown {
         assert!(!text.contains("canary"), "{text}");
@@ -96,14 +97,11 @@ fn what_only_its_owner_may_read_is_not_shown() {
     assert_eq!((bench.read("joined").as_str(), bench.mode("joined")), ("publiccanary", 0o600));
 }
 
-fn known(content: &str, is_secret: bool) -> Content {
-    let digest = <sha2::Sha256 as sha2::Digest>::digest(content.as_bytes()).into();
-    let digest = Salted::new(Salt([3; 32]), digest);
-    if is_secret {
-        <Content as Accepts<Secret<String>>>::from_digest(digest).unwrap()
-    } else {
-        <Content as Accepts<String>>::from_digest(digest).unwrap()
-    }
+/// A file whose content is known by its digest alone, as after a restart.
+fn known(bench: &Bench, is_secret: bool) -> Trial {
+    let file = bench.trial(&bench.file("f"));
+    let value = "value".to_owned();
+    if is_secret { file.recalling("content", Secret::new(value)) } else { file.recalling("content", value) }
 }
 
 #[test]
@@ -111,27 +109,27 @@ fn a_digest_is_enough_to_see_that_a_file_is_in_sync() {
     let bench = Bench::new();
     bench.write("f", "value");
     fs::set_permissions(bench.at("f"), fs::Permissions::from_mode(0o600)).unwrap();
-    assert!(bench.check(&bench.file("f").content(known("value", false))).unwrap().is_none());
-    assert!(bench.check(&bench.file("f").content(known("value", true))).unwrap().is_none());
+    assert!(bench.block_on(known(&bench, false).check()).unwrap().in_sync());
+    assert!(bench.block_on(known(&bench, true).check()).unwrap().in_sync());
 }
 
 #[test]
 fn a_digest_is_not_enough_to_write_and_the_value_is_asked_for() {
     let bench = Bench::new();
-    let missing = bench.check(&bench.file("f").content(known("value", true))).unwrap_err();
-    assert!(missing.is_needs_value(), "{missing}");
+    let refused = || bench.block_on(known(&bench, true).check()).expect_err("it needs the value");
+    assert!(refused().is_needs_value(), "{}", refused());
     bench.write("f", "drifted");
-    let drifted = bench.check(&bench.file("f").content(known("value", true))).unwrap_err();
-    assert!(drifted.is_needs_value(), "{drifted}");
+    assert!(refused().is_needs_value(), "{}", refused());
     fs::remove_file(bench.at("f")).unwrap();
     bench.link("f", "/x");
-    let link = bench.check(&bench.file("f").content(known("value", true))).unwrap_err();
-    assert!(link.is_needs_value(), "{link}");
+    assert!(refused().is_needs_value(), "{}", refused());
 }
 
 #[test]
 fn a_wrong_mode_is_repaired_with_the_digest_alone() {
     let bench = Bench::new();
     bench.write("f", "value");
-    assert_eq!(bench.changed(&bench.file("f").content(known("value", true))), ["mode: 0644 → 0600"]);
+    let settled = bench.block_on(known(&bench, true).settle()).unwrap();
+    assert_eq!(settled.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mode: 0644 → 0600"]);
+    assert_eq!((bench.read("f").as_str(), bench.mode("f")), ("value", 0o600));
 }

@@ -232,18 +232,14 @@ fn a_cancelled_copy_stops_and_leaves_no_temporary_file() {
         started.send(()).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(100));
     });
-    let resource = crate::resource::Declare::finish(file.clone()).0;
-    let operation = bench.operation(&resource);
+    let (mut apply, operation) = bench.trial(&file).begin_apply(drift);
     bench.block_on(async {
-        use crate::resource::{ApplyCx, Converge};
-        let cx = ApplyCx::new(std::sync::Arc::clone(&operation));
-        let apply = resource.apply(&cx, drift);
-        tokio::pin!(apply);
         while has_started.try_recv().is_err() {
             let tick = std::time::Duration::from_millis(1);
             assert!(tokio::time::timeout(tick, &mut apply).await.is_err(), "it can't be over yet");
         }
     });
+    drop(apply);
     // The work holds the operation until it is over.
     while std::sync::Arc::strong_count(&operation) > 1 {
         std::thread::yield_now();

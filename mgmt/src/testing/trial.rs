@@ -1,0 +1,247 @@
+//! One resource on a fake host, and what its operations find, change and send.
+
+use std::any::TypeId;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use serde_json::{Map, Value as Json};
+
+use crate::id::ResourceId;
+use crate::resource::{
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, Declare, FieldValue, Operation, Port, Result, Salted,
+    Sendable, Sent, Services, Watch, WatchCx,
+};
+use crate::testing::watching::Watching;
+
+/// A resource on a [`Fake`](crate::testing::Fake) host.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    resource: Arc<dyn AnyResource>,
+    node: u32,
+    services: Arc<Services>,
+    noop: bool,
+    owed: bool,
+}
+
+/// What came of an operation.
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What the check found.
+    pub changes: Vec<Change>,
+    /// What the check found, for [`Trial::apply`]; after [`Trial::settle`] only if it was left alone (noop).
+    pub drift: Option<AnyDrift>,
+    /// The apply or the refresh changed something.
+    pub changed: bool,
+    /// The apply said that an event made it necessary, not something that undid an earlier repair.
+    pub by_event: bool,
+    drifted: bool,
+    sent: Vec<Sent>,
+}
+
+impl Outcome {
+    /// The check found nothing wrong.
+    pub fn in_sync(&self) -> bool {
+        !self.drifted
+    }
+
+    /// The value that the operation sent last on an output.
+    pub fn value<T: Sendable>(&self, port: Port<T>) -> Option<T> {
+        self.sent.iter().rev().find_map(|sent| match sent {
+            Sent::Value { port: number, value, .. } if *number == port.number() => value.downcast_ref().cloned(),
+            _ => None,
+        })
+    }
+
+    /// The operation reported that the value of an output is that of an earlier run, and is not known any more.
+    pub fn is_unchanged<T>(&self, port: Port<T>) -> bool {
+        self.sent.iter().any(|sent| matches!(sent, Sent::Unchanged { port: number } if *number == port.number()))
+    }
+
+    /// The operation sent nothing.
+    pub fn sent_nothing(&self) -> bool {
+        self.sent.is_empty()
+    }
+}
+
+impl Trial {
+    pub(super) fn new(resource: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Trial {
+        Trial { resource, node, services, noop: false, owed: false }
+    }
+
+    /// Its identity.
+    pub fn id(&self) -> ResourceId {
+        ResourceId::new(self.resource.spec().kind, self.resource.name())
+    }
+
+    /// It is never applied: [`settle`](Trial::settle) checks only, and the check knows.
+    #[must_use]
+    pub fn noop(mut self) -> Trial {
+        self.noop = true;
+        self
+    }
+
+    /// A refresh is owed to it: operations are told so.
+    #[must_use]
+    pub fn owed(mut self) -> Trial {
+        self.owed = true;
+        self
+    }
+
+    /// The graph has another version of it now; what it keeps in memory stays, as after a swap.
+    #[must_use]
+    pub fn becomes(&self, declared: impl Declare) -> Trial {
+        Trial { resource: Arc::new(declared.finish().0), ..self.clone() }
+    }
+
+    /// The field receives this value, as from an output of that type.
+    ///
+    /// # Panics
+    /// There is no such field, or it does not take such a value.
+    #[must_use]
+    #[track_caller]
+    pub fn receiving<T: Sendable>(&self, field: &str, value: T) -> Trial {
+        let (number, value, _) = self.converted(field, value);
+        self.with(number, value)
+    }
+
+    /// The field receives a value of which only the digest is known, as after a restart of the process.
+    ///
+    /// # Panics
+    /// There is no such field, it does not take such a value, or it can't do with a digest.
+    #[must_use]
+    #[track_caller]
+    pub fn recalling<T: Sendable>(&self, field: &str, value: T) -> Trial {
+        let (number, _, digest) = self.converted(field, value);
+        let spec = &self.resource.spec().fields[usize::from(number)];
+        match digest.and_then(|digest| (spec.recall)(TypeId::of::<T>(), digest)) {
+            Some(value) => self.with(number, value),
+            None => panic!("`{field}` can't do with a digest: it needs the value"),
+        }
+    }
+
+    #[track_caller]
+    fn converted<T: Sendable>(&self, field: &str, value: T) -> (u8, FieldValue, Option<Salted>) {
+        let spec = self.resource.spec();
+        let Some(number) = spec.field(field) else { panic!("{} has no field `{field}`", spec.kind) };
+        match (spec.fields[usize::from(number)].convert)(&(Arc::new(value) as _)) {
+            Some(received) => {
+                (number, received.value, received.digest.map(|digest| Salted::new(self.services.salt, digest)))
+            }
+            None => panic!("`{field}` does not take a value of type {}", std::any::type_name::<T>()),
+        }
+    }
+
+    fn with(&self, field: u8, value: FieldValue) -> Trial {
+        match self.resource.with_received(vec![(field, value)]) {
+            Some(resource) => Trial { resource, ..self.clone() },
+            None => unreachable!("the field's own conversion made a value of its type"),
+        }
+    }
+
+    fn operation(&self) -> Arc<Operation> {
+        let mut operation = Operation::new(Arc::clone(&self.resource), self.node, Arc::clone(&self.services));
+        (operation.noop, operation.refresh) = (self.noop, self.owed);
+        Arc::new(operation)
+    }
+
+    /// What a check of it may use, for tests of a kind's own functions.
+    pub fn check_cx(&self) -> CheckCx {
+        CheckCx::new(self.operation())
+    }
+
+    /// What an apply of it may use, for tests of a kind's own functions.
+    pub fn apply_cx(&self) -> ApplyCx {
+        ApplyCx::new(self.operation())
+    }
+
+    /// Whether its fields are good.
+    ///
+    /// # Errors
+    /// What is wrong with them.
+    pub fn validate(&self) -> Result<(), String> {
+        self.resource.validate()
+    }
+
+    /// Its fields as data, as they travel in a graph.
+    ///
+    /// # Errors
+    /// A field has no form as data.
+    pub fn data(&self) -> Result<Map<String, Json>, String> {
+        self.resource.to_data(&[])
+    }
+
+    /// Checks.
+    ///
+    /// # Errors
+    /// Those of the kind.
+    pub async fn check(&self) -> Result<Outcome> {
+        let operation = self.operation();
+        let drift = Arc::clone(&self.resource).check(CheckCx::new(Arc::clone(&operation))).await?;
+        let changes = drift.as_ref().map(|drift| drift.changes.clone()).unwrap_or_default();
+        Ok(Outcome { drifted: drift.is_some(), changes, drift, sent: operation.take_sent(), ..Outcome::default() })
+    }
+
+    /// Applies what a check found.
+    ///
+    /// # Errors
+    /// Those of the kind.
+    pub async fn apply(&self, drift: AnyDrift) -> Result<Outcome> {
+        let (apply, operation) = self.begin_apply(drift);
+        apply.await?;
+        Ok(Outcome {
+            changed: !operation.unchanged.load(Ordering::Relaxed),
+            by_event: operation.by_event.load(Ordering::Relaxed),
+            sent: operation.take_sent(),
+            ..Outcome::default()
+        })
+    }
+
+    /// The same, not yet begun; and what it holds: when nothing else holds it any more, all of its work has ended, also what continued after the future
+    /// was dropped.
+    pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Arc<Operation>) {
+        let operation = self.operation();
+        (Arc::clone(&self.resource).apply(ApplyCx::new(Arc::clone(&operation)), drift), operation)
+    }
+
+    /// Checks, and applies what was found unless it is noop.
+    ///
+    /// # Errors
+    /// Those of the kind.
+    pub async fn settle(&self) -> Result<Outcome> {
+        let mut found = self.check().await?;
+        match found.drift.take() {
+            Some(drift) if !self.noop => {
+                let applied = self.apply(drift).await?;
+                let sent = found.sent.into_iter().chain(applied.sent).collect();
+                Ok(Outcome { drifted: true, changes: found.changes, sent, ..applied })
+            }
+            drift => Ok(Outcome { drift, ..found }),
+        }
+    }
+
+    /// Refreshes it.
+    ///
+    /// # Errors
+    /// Those of the kind.
+    pub async fn refresh(&self) -> Result<Outcome> {
+        let operation = self.clone().owed().operation();
+        let changed = Arc::clone(&self.resource).refresh(ApplyCx::new(Arc::clone(&operation))).await?;
+        Ok(Outcome { changed, sent: operation.take_sent(), ..Outcome::default() })
+    }
+
+    /// What wakes it, as the kind declares it.
+    pub fn watch(&self) -> Watch {
+        self.resource.watch(&WatchCx::new(self.operation()))
+    }
+
+    /// Begins to listen to the streams of its watch.
+    pub fn listen(&self) -> Watching {
+        Watching::new(self.watch())
+    }
+
+    /// It leaves the graph: what it kept in memory is dropped.
+    pub fn remove(self) {
+        self.services.local.clear(self.node);
+    }
+}

@@ -1,0 +1,77 @@
+//! The watch of one resource on a fake host: what it asks the engine to watch, and what its own streams report.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::resource::{Part, Result, Watch, WatchEvent, WatchStream};
+
+/// How long a stream may be silent before a test has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A watch that is taken apart. Nothing listens to its paths and intervals: they are there to be compared. Its streams are polled by
+/// [`next`](Watching::next).
+pub struct Watching {
+    /// Paths of which the engine would watch the entry.
+    pub paths: Vec<PathBuf>,
+    /// Paths of which the engine would watch all that is below, too.
+    pub trees: Vec<PathBuf>,
+    /// Intervals in which the engine would look.
+    pub every: Vec<Duration>,
+    streams: Vec<WatchStream>,
+}
+
+impl Watching {
+    pub(super) fn new(watch: Watch) -> Watching {
+        let mut watching = Watching { paths: vec![], trees: vec![], every: vec![], streams: vec![] };
+        for part in watch.into_parts() {
+            match part {
+                Part::Path(path) => watching.paths.push(path),
+                Part::Tree(path) => watching.trees.push(path),
+                Part::Every(every) => watching.every.push(every),
+                Part::Stream(stream) => watching.streams.push(stream),
+            }
+        }
+        watching
+    }
+
+    /// What a stream reports next; `None`: all have ended.
+    ///
+    /// # Errors
+    /// A stream failed.
+    ///
+    /// # Panics
+    /// No stream reports anything for 20 seconds.
+    pub async fn next(&mut self) -> Option<Result<WatchEvent>> {
+        match tokio::time::timeout(PATIENCE, poll_fn(|cx| self.poll(cx))).await {
+            Ok(next) => next,
+            Err(_) => panic!("no stream of the watch reports anything for {PATIENCE:?}"),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<WatchEvent>>> {
+        let mut number = 0;
+        while let Some(stream) = self.streams.get_mut(number) {
+            match stream.as_mut().poll_next(cx) {
+                Poll::Ready(Some(event)) => return Poll::Ready(Some(event)),
+                Poll::Ready(None) => drop(self.streams.remove(number)),
+                Poll::Pending => number += 1,
+            }
+        }
+        if self.streams.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+    }
+}
+
+impl fmt::Debug for Watching {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Watching { paths, trees, every, streams } = self;
+        f.debug_struct("Watching")
+            .field("paths", paths)
+            .field("trees", trees)
+            .field("every", every)
+            .field("streams", &streams.len())
+            .finish()
+    }
+}
