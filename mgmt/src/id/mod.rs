@@ -4,4 +4,4 @@ mod name;
 mod number;
 
 pub use name::{KindName, NameError, ResourceId};
-pub use number::{Generation, Node, Ticket, Time};
+pub use number::{Generation, Node, Place, Ticket, Time};

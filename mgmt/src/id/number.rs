@@ -16,6 +16,20 @@ impl Node {
     }
 }
 
+/// The index of a vertex in a graph. Another graph may have another resource there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place(pub u32);
+
+impl Place {
+    /// No vertex.
+    pub(crate) const NONE: Place = Place(u32::MAX);
+
+    /// The place as an index.
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Which version of the graph: 1 for the first one, one more with each swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

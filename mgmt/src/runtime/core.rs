@@ -7,39 +7,27 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use crate::graph::{GraphConfig, Index};
 use crate::id::{Node, ResourceId, Ticket, Time};
-use crate::resource::{AnyDrift, AnyResource, Change, Operation, Services, WatchCx};
+use crate::resource::{AnyResource, Operation, Services, WatchCx};
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::measure::Table;
-use crate::runtime::operate::{Done, RunningOp};
+use crate::runtime::operate::Done;
 use crate::runtime::running::Running;
+use crate::runtime::slot::SlotTable;
 use crate::runtime::span::span;
 use crate::runtime::store::Store;
-use crate::runtime::values::Values;
-use crate::runtime::watches::{Seen, Watches};
+use crate::runtime::watches::{Notice, Watches};
 use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
 
-/// From so many resources on a graph is let go of on another thread, so that the loop goes on meanwhile.
+/// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the loop.
 const LARGE: usize = 1000;
 
-fn let_go(old: GraphConfig) {
+fn drop_graph(old: GraphConfig) {
     if old.vertices.len() < LARGE {
         drop(old);
     } else {
         drop(tokio::task::spawn_blocking(|| drop(old)));
     }
-}
-
-/// What the check of a resource found last.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) changes: Vec<Change>,
-    /// Until apply takes it.
-    pub(crate) drift: Option<AnyDrift>,
-    /// When that check began.
-    pub(crate) began: Time,
-    /// The resource that was checked.
-    pub(crate) resource: Arc<dyn AnyResource>,
 }
 
 /// The state of an engine, owned by its loop.
@@ -50,24 +38,16 @@ pub(crate) struct Core {
     pub(crate) services: Arc<Services>,
     pub(crate) store: Arc<Store>,
     pub(crate) running: Running,
-    pub(crate) values: Values,
+    /// What is known of each node.
+    pub(crate) slots: SlotTable,
     pub(crate) watches: Watches,
-    pub(crate) found: HashMap<u32, Found>,
-    pub(crate) errors: HashMap<u32, String>,
-    /// The same of watches: an operation that ends well takes nothing of it back.
-    pub(crate) watch_errors: HashMap<u32, String>,
-    pub(crate) ops: HashMap<u32, RunningOp>,
     pub(crate) events: broadcast::Sender<Event>,
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     /// How often operations of a kind kept their thread for long.
     pub(crate) slow: HashMap<&'static str, u32>,
-    /// Checks that begin when the watch, which was begun anew for what they check, listens.
-    pub(crate) held: HashMap<u32, (Op, Arc<dyn AnyResource>)>,
-    /// How often in a row a resource has said that the world is just changing.
-    pub(crate) outdated: HashMap<u32, usize>,
-    /// What is measured, if somebody wants to know.
+    /// What is measured, if the engine was asked to.
     pub(crate) measured: Option<Box<Table>>,
     pub(crate) stopped: bool,
 }
@@ -94,11 +74,11 @@ impl Core {
             Command::Apply { op, refresh } => self.apply(op, refresh),
             Command::Refresh(op) => self.refresh(op),
             Command::Watch(node) => self.watch(node),
-            Command::Unwatch(node) => self.watches.stop(node),
+            Command::Unwatch(node) => self.watches.stop(&mut self.slots, node),
             Command::Cancel(op) => self.cancel(op),
             Command::Journal { ticket, ops } => self.journal(ticket, &ops),
             Command::Removed(node) => self.removed(node),
-            Command::Event(event) => self.tell(event),
+            Command::Event(event) => self.publish(event),
             Command::Stopped => {
                 self.stopped = true;
                 self.emit(EventKind::Stopped);
@@ -120,22 +100,21 @@ impl Core {
 
     /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
     pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
-        let (values, store, owned) = (&self.values, &self.store, Arc::clone(index.owned()));
+        let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(index.owned()));
         let difference =
-            self.running.replace(config, index, &|node, links| values.rewired(node, links), &|from, to| {
+            self.running.replace(config, index, &|node, wirings| slots.is_rewired(node, wirings), &|from, to| {
                 store.is_owed(from, to)
             });
-        self.values.rewire(difference.links, &difference.changed, &difference.removed);
-        let_go(difference.old);
+        self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
+        drop_graph(difference.old);
         *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = owned;
         (difference.swap, difference.changed)
     }
 
     /// The operation of a resource, before it has begun.
     pub(crate) fn operation(&self, node: Node, resource: Arc<dyn AnyResource>) -> Operation {
-        let noop = self.running.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.noop));
         let mut operation = Operation::new(resource, node.0, Arc::clone(&self.services));
-        operation.noop = noop;
+        operation.noop = self.running.is_noop(node);
         operation
     }
 
@@ -143,18 +122,18 @@ impl Core {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
         let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(&resource))));
-        let mut seen = Vec::new();
+        let mut notices = Vec::new();
         span("watch", &*resource).in_scope(|| {
-            self.watches.start(node, resource.watch(&cx), self.clock.now(), &mut seen);
+            self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
         });
-        seen.into_iter().for_each(|seen| self.seen(seen));
+        notices.into_iter().for_each(|notice| self.notice(notice));
     }
 
     /// The resource in a slot is another than when its watch began.
     fn rewatch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
-        if resource.spec().watched && self.watches.is_watching(node) {
+        if resource.spec().watched && self.slots.is_watching(node) {
             self.rewatch_as(node, &resource);
         }
     }
@@ -164,14 +143,14 @@ impl Core {
         let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(resource))));
         let span = span("watch", &**resource);
         let watch = span.in_scope(|| resource.watch(&cx));
-        if self.watches.is_same(node, &watch) {
+        if self.watches.is_same(&self.slots, node, &watch) {
             return;
         }
-        let mut seen = Vec::new();
-        span.in_scope(|| self.watches.start(node, watch, self.clock.now(), &mut seen));
-        for seen in seen {
-            if let Seen::Failed(..) = seen {
-                self.seen(seen);
+        let mut notices = Vec::new();
+        span.in_scope(|| self.watches.start(&mut self.slots, node, watch, self.clock.now(), &mut notices));
+        for notice in notices {
+            if let Notice::Failed(..) = notice {
+                self.notice(notice);
             }
         }
     }
@@ -186,13 +165,13 @@ impl Core {
         }
     }
 
-    /// What the watches saw at once.
-    pub(crate) fn seen_together(&mut self, all: Vec<Seen>) {
+    /// What the watches noticed at once.
+    pub(crate) fn notice_all(&mut self, all: Vec<Notice>) {
         let mut changed = Vec::new();
-        for seen in all {
-            match seen {
-                Seen::Changed(node) => changed.push(node),
-                other => self.seen(other),
+        for notice in all {
+            match notice {
+                Notice::Changed(node) => changed.push(node),
+                other => self.notice(other),
             }
         }
         if !changed.is_empty() {
@@ -200,36 +179,39 @@ impl Core {
         }
     }
 
-    pub(crate) fn seen(&mut self, seen: Seen) {
-        match seen {
-            Seen::Ready(node) => match self.held.remove(&node.0) {
+    pub(crate) fn notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Ready(node) => match self.take_waiting(node) {
                 // It sees whatever was changed before.
-                Some((op, resource)) => self.check_now(op, resource),
+                Some(waiting) => self.check_now(waiting.op, waiting.resource),
                 None => {
-                    self.watch_errors.remove(&node.0);
+                    if let Some(slot) = self.slots.get_mut(node) {
+                        slot.watch_error = None;
+                        self.slots.tidy(node);
+                    }
                     self.handle(Input::WatchReady(node));
                 }
             },
-            Seen::Changed(node) => self.handle(Input::Changed(node)),
-            Seen::Failed(node, error) => {
+            Notice::Changed(node) => self.handle(Input::Changed(node)),
+            Notice::Failed(node, error) => {
                 if let (Some(table), Some(vertex)) = (&mut self.measured, self.running.vertex(node)) {
                     table.watch_failed(vertex.resource.spec().kind);
                 }
-                self.watch_errors.insert(node.0, error);
+                self.slots.make(node).watch_error = Some(error);
                 self.handle(Input::WatchFailed(node));
             }
-            Seen::Warning(message) => self.warn(message),
+            Notice::Warning(message) => self.warn(message),
         }
     }
 
     pub(crate) fn tick(&mut self) {
-        let mut seen = Vec::new();
-        self.watches.tick(self.clock.now(), &mut seen);
-        seen.into_iter().for_each(|seen| self.seen(seen));
+        let mut notices = Vec::new();
+        self.watches.tick(&self.slots, self.clock.now(), &mut notices);
+        notices.into_iter().for_each(|notice| self.notice(notice));
         self.handle(Input::Tick);
     }
 
-    /// When something is to be done though nothing happens.
+    /// When something must be done though nothing happens.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         match (self.scheduler.next_timeout(), self.watches.next_timeout()) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -253,11 +235,7 @@ impl Core {
 
     fn removed(&mut self, node: Node) {
         self.services.local.clear(node.0);
-        self.found.remove(&node.0);
-        self.errors.remove(&node.0);
-        self.watch_errors.remove(&node.0);
-        self.outdated.remove(&node.0);
-        self.values.vacate(node);
+        self.slots.clear(node);
         self.running.release(node);
     }
 
@@ -274,8 +252,9 @@ impl Core {
         }
     }
 
-    /// What an operation was, if it is still the one under way.
+    /// The operation is still the one under way.
     pub(crate) fn is_current(&self, op: Op) -> bool {
-        self.ops.get(&op.node.0).is_some_and(|running| running.op == op)
+        let activity = self.slots.get(op.node).and_then(|slot| slot.activity.under_way());
+        activity.is_some_and(|(current, ..)| current == op)
     }
 }

@@ -8,7 +8,7 @@ use crate::runtime::core::Core;
 use crate::runtime::measure::Measures;
 use crate::runtime::operate::Done;
 use crate::runtime::status::{Progress, Status};
-use crate::runtime::watches::Said;
+use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
 use crate::sys::task::give_way;
 
@@ -33,7 +33,7 @@ pub(crate) enum Request {
 pub(crate) struct Inboxes {
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
     pub(crate) done: mpsc::UnboundedReceiver<Done>,
-    pub(crate) said: mpsc::UnboundedReceiver<Said>,
+    pub(crate) reports: mpsc::UnboundedReceiver<Report>,
     pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), String>)>,
 }
 
@@ -54,8 +54,8 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
         tokio::select! {
             Some(done) = inboxes.done.recv() => core.done(done),
-            seen = core.watches.next() => core.seen_together(seen),
-            Some(said) = inboxes.said.recv() => hear(&mut core, said),
+            notices = core.watches.next() => core.notice_all(notices),
+            Some(report) = inboxes.reports.recv() => receive(&mut core, report),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
             request = inboxes.requests.recv(), if !abandoned => match request {
                 Some(request) => answer(&mut core, request),
@@ -85,8 +85,8 @@ fn drain(core: &mut Core, inboxes: &mut Inboxes) {
             core.done(done);
         } else if let Ok((ticket, result)) = inboxes.committed.try_recv() {
             core.commit_ended(ticket, result);
-        } else if let Ok(said) = inboxes.said.try_recv() {
-            hear(core, said);
+        } else if let Ok(report) = inboxes.reports.try_recv() {
+            receive(core, report);
         } else if let Ok(request) = inboxes.requests.try_recv() {
             answer(core, request);
         } else {
@@ -95,9 +95,9 @@ fn drain(core: &mut Core, inboxes: &mut Inboxes) {
     }
 }
 
-fn hear(core: &mut Core, said: Said) {
-    if let Some(seen) = core.watches.heard(said) {
-        core.seen(seen);
+fn receive(core: &mut Core, report: Report) {
+    if let Some(notice) = core.watches.receive(&mut core.slots, report) {
+        core.notice(notice);
     }
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, Change, Operation};
-use crate::runtime::core::{Core, Found};
+use crate::runtime::core::Core;
 use crate::runtime::operate::{CANCELLED, Ended};
+use crate::runtime::slot::Found;
 use crate::scheduler::{ApplyOutcome, CheckOutcome};
 
 /// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody knows any more.
@@ -23,30 +24,32 @@ impl Core {
     ) -> CheckOutcome {
         match ended {
             Ended::Returned(Ok(None)) => {
-                self.found.remove(&node.0);
-                self.errors.remove(&node.0);
+                if let Some(slot) = self.slots.get_mut(node) {
+                    (slot.found, slot.error) = (None, None);
+                    self.slots.tidy(node);
+                }
                 CheckOutcome::InSync
             }
             Ended::Returned(Ok(Some(drift))) => {
                 let resource = Arc::clone(&operation.resource);
-                self.found
-                    .insert(node.0, Found { changes: drift.changes.clone(), drift: Some(drift), began, resource });
+                let found = Found { changes: drift.changes.clone(), drift: Some(drift), began, resource };
+                self.slots.make(node).found = Some(Box::new(found));
                 CheckOutcome::Drifted
             }
             Ended::Returned(Err(error)) if error.is_needs_value() => {
-                let senders = self.values.forget(node);
-                self.errors.insert(node.0, error.to_string());
+                let senders = self.slots.forget(node);
+                self.slots.set_error(node, error.to_string());
                 if senders.is_empty() {
                     return CheckOutcome::Failed;
                 }
                 self.missing(node, &operation.resource, began, senders)
             }
             Ended::Returned(Err(error)) => {
-                self.errors.insert(node.0, error.to_string());
+                self.slots.set_error(node, error.to_string());
                 CheckOutcome::Failed
             }
             Ended::Panicked(text) => {
-                self.errors.insert(node.0, text);
+                self.slots.set_error(node, text);
                 CheckOutcome::Failed
             }
             Ended::Cancelled => {
@@ -65,12 +68,13 @@ impl Core {
         began: Time,
         senders: Vec<Node>,
     ) -> CheckOutcome {
-        if !self.running.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.noop)) {
+        if !self.running.is_noop(node) {
             return CheckOutcome::Missing(senders);
         }
-        self.errors.remove(&node.0);
         let resource = Arc::clone(resource);
-        self.found.insert(node.0, Found { changes: vec![lost_value()], drift: None, began, resource });
+        let slot = self.slots.make(node);
+        slot.error = None;
+        slot.found = Some(Box::new(Found { changes: vec![lost_value()], drift: None, began, resource }));
         CheckOutcome::Drifted
     }
 
@@ -83,7 +87,7 @@ impl Core {
     ) -> ApplyOutcome {
         let error = match ended {
             Ended::Returned(Ok(value)) => {
-                self.errors.remove(&node.0);
+                self.slots.clear_error(node);
                 return if changed(value) { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
             }
             Ended::Returned(Err(error)) => error.to_string(),
@@ -93,7 +97,7 @@ impl Core {
                 return ApplyOutcome::Cancelled;
             }
         };
-        self.errors.insert(node.0, error);
+        self.slots.set_error(node, error);
         ApplyOutcome::Failed
     }
 
@@ -102,7 +106,7 @@ impl Core {
         let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
         let timeout = meta.and_then(|meta| meta.timeout);
         if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout)) {
-            self.errors.insert(node.0, CANCELLED.to_owned());
+            self.slots.set_error(node, CANCELLED);
         }
     }
 }

@@ -18,9 +18,9 @@ use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::measure::Measures;
 use crate::runtime::places::validate_here;
 use crate::runtime::running::Running;
+use crate::runtime::slot::SlotTable;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
-use crate::runtime::values::Values;
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::Clock;
@@ -227,7 +227,7 @@ pub(crate) fn assemble(
 ) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
     let (requests, requests_in) = mpsc::unbounded_channel();
     let (done, done_in) = mpsc::unbounded_channel();
-    let (said, said_in) = mpsc::unbounded_channel();
+    let (reports, reports_in) = mpsc::unbounded_channel();
     let (committed, committed_in) = mpsc::unbounded_channel();
     let store = Arc::new(Store::new(journal));
     let mut seed = [0; 8];
@@ -255,23 +255,17 @@ pub(crate) fn assemble(
         services: Arc::new(services),
         store,
         running: Running::default(),
-        values: Values::default(),
-        watches: Watches::new(options.watch.clone(), said),
-        found: Default::default(),
-        errors: Default::default(),
-        watch_errors: Default::default(),
-        ops: Default::default(),
+        slots: SlotTable::default(),
+        watches: Watches::new(options.watch.clone(), reports),
         events: options.events.clone(),
         converged: watch::channel(false).0,
         done,
         committed,
         slow: Default::default(),
-        held: Default::default(),
-        outdated: Default::default(),
         measured: options.measure.then(Box::default),
         stopped: false,
     };
-    let inboxes = Inboxes { requests: requests_in, done: done_in, said: said_in, committed: committed_in };
+    let inboxes = Inboxes { requests: requests_in, done: done_in, reports: reports_in, committed: committed_in };
     (core, inboxes, requests)
 }
 

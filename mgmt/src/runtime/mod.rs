@@ -11,11 +11,12 @@ mod measure;
 mod operate;
 mod places;
 mod planner;
+mod publish;
 mod running;
+mod slot;
 mod span;
 mod status;
 mod store;
-mod tell;
 mod values;
 mod watches;
 

@@ -12,8 +12,9 @@ use tracing::Span;
 
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
-use crate::runtime::core::{Core, Found};
+use crate::runtime::core::Core;
 use crate::runtime::measure::{apply_word, check_word};
+use crate::runtime::slot::{Action, Activity, Found, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
@@ -24,24 +25,15 @@ const SLOW: Duration = Duration::from_millis(1);
 const VERY_SLOW: Duration = Duration::from_millis(10);
 const SLOW_TIMES: u32 = 3;
 
-/// What is said of an operation that its metaparameter has cut short.
+/// The error of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
-/// So many times in a row an operation may say that the world is just changing; the pauses between them double, from 2 ms on.
+/// An operation may be outdated at most this often in a row; after that it has failed.
 const OUTDATED_MAX: u32 = 9;
 
-/// How long is waited each time that an operation says so.
+/// The back-off pauses between such retries: 2, 4, … 512 ms.
 pub(crate) fn outdated_pauses() -> impl Iterator<Item = Duration> {
     (1..=OUTDATED_MAX).map(|times| Duration::from_millis(1 << times))
-}
-
-/// An operation in a task.
-#[derive(Debug)]
-pub(crate) struct RunningOp {
-    pub(crate) op: Op,
-    pub(crate) began: Time,
-    pub(crate) what: &'static str,
-    cancel: Option<oneshot::Sender<()>>,
 }
 
 /// How a future ended.
@@ -88,7 +80,7 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         };
         let base = Arc::clone(&vertex.resource);
-        let resource = match self.values.resolve(op.node, &base, &self.store) {
+        let resource = match self.slots.resolve(op.node, &base, &self.store) {
             Resolved::Ready { resource, changed } => {
                 if changed && resource.spec().watched {
                     self.rewatch_as(op.node, &resource);
@@ -100,40 +92,48 @@ impl Core {
                 return self.checked(op, outcome, PortSet(0));
             }
             Resolved::Mismatch(problem) => {
-                self.errors.insert(op.node.0, problem);
+                self.slots.set_error(op.node, problem);
                 return self.checked(op, CheckOutcome::Failed, PortSet(0));
             }
         };
-        if self.watches.is_starting(op.node) {
-            let began = self.clock.now();
-            self.ops.insert(op.node.0, RunningOp { op, began, what: "watch", cancel: None });
-            self.held.insert(op.node.0, (op, resource));
+        if self.slots.is_watch_starting(op.node) {
+            let waiting = Waiting { op, began: self.clock.now(), resource };
+            self.slots.make(op.node).activity = Activity::WaitingForWatch(Box::new(waiting));
             return;
         }
         self.check_now(op, resource);
     }
 
+    /// The check that waits for its watch, if there is one: it waits no longer.
+    pub(crate) fn take_waiting(&mut self, node: Node) -> Option<Box<Waiting>> {
+        let waits = |activity: &Activity| matches!(activity, Activity::WaitingForWatch(_));
+        self.slots.get(node).filter(|slot| waits(&slot.activity))?;
+        match self.slots.take_activity(node) {
+            Activity::WaitingForWatch(waiting) => Some(waiting),
+            _ => None,
+        }
+    }
+
     /// Its watch listens.
     pub(crate) fn check_now(&mut self, op: Op, resource: Arc<dyn AnyResource>) {
-        self.ops.remove(&op.node.0);
         let operation = Arc::new(self.operation(op.node, Arc::clone(&resource)));
         let future = resource.check(CheckCx::new(Arc::clone(&operation)));
-        self.run(op, "check", operation, future, Outcome::Check);
+        self.run(op, Action::Check, operation, future, Outcome::Check);
     }
 
     pub(crate) fn apply(&mut self, op: Op, refresh: bool) {
-        let found =
-            self.found.get_mut(&op.node.0).and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
+        let found = self.slots.get_mut(op.node).and_then(|slot| slot.found.as_mut());
+        let found = found.and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
             // The scheduler applies only what a check just found.
-            self.errors.insert(op.node.0, "nothing found to apply: this is a defect of the engine".to_owned());
+            self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
             return self.applied(op, ApplyOutcome::Failed, PortSet(0));
         };
         let mut operation = self.operation(op.node, Arc::clone(&resource));
         operation.refresh = refresh;
         let operation = Arc::new(operation);
         let future = resource.apply(ApplyCx::new(Arc::clone(&operation)), drift);
-        self.run(op, "apply", operation, future, Outcome::Apply);
+        self.run(op, Action::Apply, operation, future, Outcome::Apply);
     }
 
     pub(crate) fn refresh(&mut self, op: Op) {
@@ -141,28 +141,28 @@ impl Core {
             return self.applied(op, ApplyOutcome::Cancelled, PortSet(0));
         };
         let base = Arc::clone(&vertex.resource);
-        let Resolved::Ready { resource, .. } = self.values.resolve(op.node, &base, &self.store) else {
-            self.errors.insert(op.node.0, "a received value is not there any more".to_owned());
+        let Resolved::Ready { resource, .. } = self.slots.resolve(op.node, &base, &self.store) else {
+            self.slots.set_error(op.node, "a received value is not there any more");
             return self.applied(op, ApplyOutcome::Failed, PortSet(0));
         };
         let mut operation = self.operation(op.node, Arc::clone(&resource));
         operation.refresh = true;
         let operation = Arc::new(operation);
         let future = resource.refresh(ApplyCx::new(Arc::clone(&operation)));
-        self.run(op, "refresh", operation, future, Outcome::Refresh);
+        self.run(op, Action::Refresh, operation, future, Outcome::Refresh);
     }
 
     /// Polls an operation once right here; a task is spawned only for what is not ready then.
     fn run<T: Send + 'static>(
         &mut self,
         op: Op,
-        what: &'static str,
+        action: Action,
         operation: Arc<Operation>,
         mut future: BoxFuture<Result<T>>,
         outcome: fn(Ended<T>) -> Outcome,
     ) {
         let began = self.clock.now();
-        let span = span(what, &*operation.resource);
+        let span = span(action.word(), &*operation.resource);
         let slow = self.is_slow(&operation);
         if !slow {
             let started = Instant::now();
@@ -183,7 +183,8 @@ impl Core {
             }
         }
         let (cancel, cancelled) = oneshot::channel();
-        self.ops.insert(op.node.0, RunningOp { op, began, what, cancel: Some(cancel) });
+        let running = RunningOp { op, began, action, cancel: Some(cancel) };
+        self.slots.make(op.node).activity = Activity::Running(Box::new(running));
         let done = self.done.clone();
         let task = async move {
             let (mut future, mut kept) = (Some(future), Duration::ZERO);
@@ -219,53 +220,51 @@ impl Core {
         }
     }
 
-    /// The check that waits for a watch, if there is one, comes to nothing.
-    fn give_up_held(&mut self, node: Node) {
-        if let Some((op, _)) = self.held.remove(&node.0) {
-            if let Some(running) = self.ops.remove(&node.0) {
-                self.note_timeout(node, running.began);
-            }
-            self.checked(op, CheckOutcome::Cancelled, PortSet(0));
-        }
-    }
-
     pub(crate) fn cancel(&mut self, op: Op) {
-        if self.held.get(&op.node.0).is_some_and(|(held, _)| *held == op) {
-            return self.give_up_held(op.node);
+        if !self.is_current(op) {
+            return;
         }
-        if let Some(running) = self.ops.get_mut(&op.node.0).filter(|running| running.op == op) {
-            // If it is gone, the operation has just ended, and says so.
-            if let Some(cancel) = running.cancel.take() {
-                let _ = cancel.send(());
-            }
+        if let Some(waiting) = self.take_waiting(op.node) {
+            self.note_timeout(op.node, waiting.began);
+            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+        }
+        let Some(slot) = self.slots.get_mut(op.node) else { return };
+        if let Activity::Running(running) = &mut slot.activity
+            && let Some(cancel) = running.cancel.take()
+        {
+            // If the task is gone, the operation has just ended, and its answer is on the way.
+            let _ = cancel.send(());
         }
     }
 
     /// An operation in a task has ended.
     pub(crate) fn done(&mut self, done: Done) {
         if self.is_current(done.op) {
-            self.ops.remove(&done.op.node.0);
+            self.slots.take_activity(done.op.node);
         }
         self.note_slow(&done.operation, done.kept);
         self.end(done);
     }
 
-    /// Holds back an answer that says that the world is just changing, longer each time; after too many it is a failure.
+    /// Holds back an answer that is outdated, longer each time; after too many of them it is a failure.
     fn hold(&mut self, done: Done) -> Option<Done> {
-        let node = done.op.node.0;
+        let node = done.op.node;
         if !done.outcome.is_outdated() {
-            // A check in sync or a repair: the world has settled.
-            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_))))) {
-                self.outdated.remove(&node);
+            // A check in sync or a repair: nothing changes the system under it any more.
+            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_)))))
+                && let Some(slot) = self.slots.get_mut(node)
+            {
+                slot.outdated = 0;
+                self.slots.tidy(node);
             }
             return Some(done);
         }
-        let times = self.outdated.entry(node).or_insert(0);
-        let Some(delay) = outdated_pauses().nth(*times) else {
-            self.outdated.remove(&node);
+        let slot = self.slots.make(node);
+        let Some(delay) = outdated_pauses().nth(slot.outdated as usize) else {
+            slot.outdated = 0;
             return Some(done);
         };
-        *times += 1;
+        slot.outdated += 1;
         let Done { op, operation, began, outcome, .. } = done;
         let outcome = match outcome {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
@@ -273,7 +272,7 @@ impl Core {
             Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
         };
         // Whatever happens meanwhile is merged into the check that follows.
-        self.ops.insert(node, RunningOp { op, began, what: "wait", cancel: None });
+        slot.activity = Activity::Pausing { op, began };
         let sender = self.done.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
@@ -284,11 +283,11 @@ impl Core {
     }
 
     fn end(&mut self, done: Done) {
-        let held = matches!(
+        let cancelled = matches!(
             done.outcome,
             Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
         );
-        let Some(done) = (if held { Some(done) } else { self.hold(done) }) else { return };
+        let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
         let Done { op, operation, began, outcome, .. } = done;
         let node = op.node;
         let sent = operation.take_sent();
@@ -310,11 +309,9 @@ impl Core {
                 self.applied(op, outcome, sent);
             }
             Outcome::Refresh(ended) => {
-                self.found.entry(node.0).or_insert_with(|| Found {
-                    changes: Vec::new(),
-                    drift: None,
-                    began,
-                    resource: Arc::clone(&operation.resource),
+                self.slots.make(node).found.get_or_insert_with(|| {
+                    let resource = Arc::clone(&operation.resource);
+                    Box::new(Found { changes: Vec::new(), drift: None, began, resource })
                 });
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
                 self.measure(&operation, "refresh", apply_word(outcome), began);
@@ -329,7 +326,7 @@ impl Core {
             return PortSet(0);
         }
         let running = &self.running;
-        self.values.sent(node, || running.id(node), sent, &self.store)
+        self.slots.sent(node, || running.id(node), sent, &self.store)
     }
 
     fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
@@ -343,10 +340,8 @@ impl Core {
     /// What runs right now, for how long.
     pub(crate) fn under_way(&self) -> Vec<(Node, &'static str, Duration)> {
         let now = self.clock.now();
-        let mut all: Vec<_> =
-            self.ops.values().map(|running| (running.op.node, running.what, now.since(running.began))).collect();
-        all.sort_unstable_by_key(|(node, ..)| *node);
-        all
+        let all = self.slots.iter().filter_map(|(node, slot)| Some((node, slot.activity.under_way()?)));
+        all.map(|(node, (_, began, word))| (node, word, now.since(began))).collect()
     }
 }
 

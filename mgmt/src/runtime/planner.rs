@@ -176,7 +176,7 @@ impl Planner {
         }
         let vertex = &self.core.running.config.vertices[node as usize];
         let base = Arc::clone(&vertex.resource);
-        let resource = match self.core.values.resolve(Node(node), &base, &self.core.store) {
+        let resource = match self.core.slots.resolve(Node(node), &base, &self.core.store) {
             Resolved::Ready { resource, .. } => resource,
             Resolved::Missing(senders) => {
                 let outcome = self.missing(node, senders);
@@ -203,13 +203,13 @@ impl Planner {
 
     fn end(&mut self, node: u32, operation: &Operation, found: Result<Option<AnyDrift>>) {
         let sent: Vec<Sent> = operation.take_sent();
-        let (values, running, store) = (&mut self.core.values, &self.core.running, &self.core.store);
+        let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
         values.sent(Node(node), || running.id(Node(node)), sent, store);
         let outcome = match found {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
             Err(error) if error.is_needs_value() => {
-                let senders = self.core.values.forget(Node(node));
+                let senders = self.core.slots.forget(Node(node));
                 self.missing(node, senders)
             }
             Err(error) => match self.changing_above(node) {
@@ -231,7 +231,7 @@ impl Planner {
     /// It needs values of these. Who has sent no more than a digest would have to make its values anew, unless one of the two is in noop.
     fn missing(&mut self, node: u32, senders: Vec<Node>) -> Outcome {
         let is_noop = |node: u32| self.core.operation(Node(node), Arc::clone(self.resource(node))).noop;
-        let is_lost = |sender: &Node| self.core.values.is_lost(*sender);
+        let is_lost = |sender: &Node| self.core.slots.is_lost(*sender);
         if is_noop(node) && senders.iter().all(is_lost) {
             return Outcome::Drifted { changes: vec![lost_value()], noop: true };
         }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{GraphConfig, Index, Link, Vertex, is};
-use crate::id::{Generation, Node, ResourceId};
+use crate::id::{Generation, Node, Place, ResourceId};
 use crate::resource::{Backoff, Meta, parse_sema};
+use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
-
-const NOBODY: u32 = u32::MAX;
 
 /// The graph in force.
 #[derive(Debug, Default)]
@@ -17,36 +16,41 @@ pub(crate) struct Running {
     pub(crate) config: GraphConfig,
     index: Index,
     pub(crate) generation: Generation,
-    /// The slot of each vertex.
-    slots: Vec<u32>,
-    /// The vertex of each slot, or `NOBODY`.
-    vertices: Vec<u32>,
-    free: Vec<u32>,
+    /// The node of each place.
+    nodes: Vec<Node>,
+    /// The place of each node, or `Place::NONE`.
+    places: Vec<Place>,
+    free: Vec<Node>,
     /// What left the graph but may still have an operation under way.
-    pub(crate) ghosts: HashMap<u32, Vertex>,
+    ghosts: HashMap<Node, Vertex>,
 }
 
 /// What a new graph changes.
 #[derive(Debug)]
 pub(crate) struct Difference {
     pub(crate) swap: Swap,
-    /// Slots whose resource differs from before.
+    /// Nodes whose resource differs from before.
     pub(crate) changed: Vec<Node>,
-    /// Slots that are gone.
+    /// Nodes that are gone.
     pub(crate) removed: Vec<Node>,
-    /// What receives, by slot.
-    pub(crate) links: HashMap<u32, Vec<Link>>,
+    /// What receives.
+    pub(crate) wirings: HashMap<Node, Vec<Wiring>>,
     /// The graph that was in force. To let go of a large one takes a while.
     pub(crate) old: GraphConfig,
 }
 
 impl Running {
-    /// The vertex in a slot.
+    /// The vertex of a node.
     pub(crate) fn vertex(&self, node: Node) -> Option<&Vertex> {
-        match self.vertices.get(node.index()) {
-            Some(at) if *at != NOBODY => Some(&self.config.vertices[*at as usize]),
-            _ => self.ghosts.get(&node.0),
+        match self.places.get(node.index()) {
+            Some(place) if *place != Place::NONE => Some(&self.config.vertices[place.index()]),
+            _ => self.ghosts.get(&node),
         }
+    }
+
+    /// Its resource is never applied.
+    pub(crate) fn is_noop(&self, node: Node) -> bool {
+        self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.noop))
     }
 
     /// The identity of what is in a slot.
@@ -54,26 +58,26 @@ impl Running {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
     }
 
-    /// All slots in use, in the order of the graph.
+    /// All nodes, in the order of the graph.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
-        self.slots.iter().map(|slot| Node(*slot))
+        self.nodes.iter().copied()
     }
 
     /// How many resources there are.
     pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+        self.nodes.len()
     }
 
-    /// A slot is free for another resource.
+    /// The number is free for another resource, unless the one that left has come back to it.
     pub(crate) fn release(&mut self, node: Node) {
-        if self.ghosts.remove(&node.0).is_some() {
-            self.free.push(node.0);
+        if self.ghosts.remove(&node).is_some() {
+            self.free.push(node);
         }
     }
 
     /// Bytes held, the graph itself not counted.
     pub(crate) fn memory(&self) -> usize {
-        self.index.memory() + 4 * (self.slots.capacity() + self.vertices.capacity() + self.free.capacity())
+        self.index.memory() + 4 * (self.nodes.capacity() + self.places.capacity() + self.free.capacity())
     }
 
     /// Puts a new, valid graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
@@ -81,24 +85,24 @@ impl Running {
         &mut self,
         config: GraphConfig,
         index: Index,
-        rewired: &dyn Fn(Node, &[Link]) -> bool,
+        rewired: &dyn Fn(Node, &[Wiring]) -> bool,
         owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
     ) -> Difference {
         self.generation.0 += 1;
-        let Assigned { slots, same, mut removed } = self.assign(&config);
-        let links = by_receiver(&config.links, &slots);
+        let Assigned { nodes, same, mut removed } = self.assign(&config);
+        let wirings = by_receiver(&config.links, &nodes);
         let mut settings = Settings::default();
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
             removed: Vec::new(),
-            links,
+            wirings,
             old: GraphConfig::default(),
         };
         difference.swap.nodes.reserve_exact(config.vertices.len());
-        for ((vertex, slot), same) in config.vertices.iter().zip(&slots).zip(same) {
-            let node = Node(*slot);
-            let is_rewired = || rewired(node, difference.links.get(slot).map_or(&[][..], Vec::as_slice));
+        for ((vertex, node), same) in config.vertices.iter().zip(&nodes).zip(same) {
+            let node = *node;
+            let is_rewired = || rewired(node, difference.wirings.get(&node).map_or(&[][..], Vec::as_slice));
             let changed = same.is_some_and(|same| !same || is_rewired());
             if changed {
                 difference.changed.push(node);
@@ -106,43 +110,42 @@ impl Running {
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
         difference.swap.configs = settings.configs;
-        difference.swap.edges = edges(&config, &slots, owed);
+        difference.swap.edges = edges(&config, &nodes, owed);
         removed.sort_unstable();
-        for slot in &removed {
-            let at = std::mem::replace(&mut self.vertices[*slot as usize], NOBODY);
-            self.ghosts.insert(*slot, self.config.vertices[at as usize].clone());
+        for node in &removed {
+            let place = std::mem::replace(&mut self.places[node.index()], Place::NONE);
+            self.ghosts.insert(*node, self.config.vertices[place.index()].clone());
         }
-        difference.removed = removed.into_iter().map(Node).collect();
-        for (at, slot) in (0u32..).zip(&slots) {
-            let slot = *slot as usize;
-            if slot >= self.vertices.len() {
-                self.vertices.resize(slot + 1, NOBODY);
+        difference.removed = removed;
+        for (place, node) in (0u32..).map(Place).zip(&nodes) {
+            if node.index() >= self.places.len() {
+                self.places.resize(node.index() + 1, Place::NONE);
             }
-            self.vertices[slot] = at;
+            self.places[node.index()] = place;
             if !self.ghosts.is_empty() {
-                self.ghosts.remove(&(slot as u32));
+                self.ghosts.remove(node);
             }
         }
-        (self.slots, self.index) = (slots, index);
+        (self.nodes, self.index) = (nodes, index);
         difference.old = std::mem::replace(&mut self.config, config);
         difference
     }
 
-    /// Slots for the vertices of a new graph: their own if they were there before; and the slots that fall vacant.
+    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant.
     fn assign(&mut self, config: &GraphConfig) -> Assigned {
         let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
             self.free.clear();
-            self.vertices.clear();
-            self.vertices.resize(count, NOBODY);
-            let slots = (0..u32::try_from(count).unwrap_or(u32::MAX)).collect();
-            return Assigned { slots, same: vec![None; count], removed: Vec::new() };
+            self.places.clear();
+            self.places.resize(count, Place::NONE);
+            let nodes = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(Node).collect();
+            return Assigned { nodes, same: vec![None; count], removed: Vec::new() };
         }
-        let (mut slots, mut same) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let named = |(slot, old): (&u32, &Vertex)| ((old.resource.spec().kind, old.resource.name().to_owned()), *slot);
-        let mut ghosts: HashMap<(&str, String), u32> = self.ghosts.iter().map(named).collect();
-        let mut kept = vec![false; self.slots.len()];
-        let mut next = u32::try_from(self.vertices.len()).unwrap_or(u32::MAX);
+        let (mut nodes, mut same) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let named = |(node, old): (&Node, &Vertex)| ((old.resource.spec().kind, old.resource.name().to_owned()), *node);
+        let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
+        let mut kept = vec![false; self.nodes.len()];
+        let mut next = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
         // Most resources have the same neighbour as before, and need no look into the index.
         let mut neighbour = 0;
         for vertex in &config.vertices {
@@ -153,51 +156,50 @@ impl Running {
             let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
             if let Some(at) = old {
                 kept[at as usize] = true;
-                slots.push(self.slots[at as usize]);
+                nodes.push(self.nodes[at as usize]);
                 same.push(Some(is_same(&olds[at as usize], vertex)));
-            } else if let Some(slot) = ghost() {
-                slots.push(slot);
-                same.push(self.ghosts.get(&slot).map(|old| is_same(old, vertex)));
+            } else if let Some(node) = ghost() {
+                nodes.push(node);
+                same.push(self.ghosts.get(&node).map(|old| is_same(old, vertex)));
             } else {
-                slots.push(self.free.pop().unwrap_or_else(|| {
+                nodes.push(self.free.pop().unwrap_or_else(|| {
                     next += 1;
-                    next - 1
+                    Node(next - 1)
                 }));
                 same.push(None);
             }
         }
-        let removed = kept.iter().zip(&self.slots).filter(|(kept, _)| !**kept).map(|(_, slot)| *slot).collect();
-        Assigned { slots, same, removed }
+        let removed = kept.iter().zip(&self.nodes).filter(|(kept, _)| !**kept).map(|(_, node)| *node).collect();
+        Assigned { nodes, same, removed }
     }
 }
 
-/// Who gets which slot.
+/// Which resource gets which number.
 struct Assigned {
     /// Of each vertex.
-    slots: Vec<u32>,
+    nodes: Vec<Node>,
     /// Whether each is the same resource as before; `None`: it was not there.
     same: Vec<Option<bool>>,
-    /// Slots that fall vacant.
-    removed: Vec<u32>,
+    /// Numbers that fall vacant.
+    removed: Vec<Node>,
 }
 
 fn is_same(old: &Vertex, new: &Vertex) -> bool {
     Arc::ptr_eq(&old.resource, &new.resource) || old.resource.same(&*new.resource)
 }
 
-fn by_receiver(links: &[Link], slots: &[u32]) -> HashMap<u32, Vec<Link>> {
-    let mut receivers: HashMap<u32, Vec<Link>> = HashMap::new();
+fn by_receiver(links: &[Link], nodes: &[Node]) -> HashMap<Node, Vec<Wiring>> {
+    let mut receivers: HashMap<Node, Vec<Wiring>> = HashMap::new();
     for link in links {
-        let mut link = link.clone();
-        link.to = slots[link.to as usize];
-        link.sources.iter_mut().for_each(|(from, _)| *from = slots[*from as usize]);
-        receivers.entry(link.to).or_default().push(link);
+        let sources = link.sources.iter().map(|(from, port)| (nodes[*from as usize], *port)).collect();
+        let wiring = Wiring { field: link.field, sources, wire: link.wire.clone() };
+        receivers.entry(nodes[link.to as usize]).or_default().push(wiring);
     }
     receivers
 }
 
 /// At most one edge for each pair: refreshes and sends of several come together in it. What notifies a resource with nothing to refresh only orders.
-fn edges(config: &GraphConfig, slots: &[u32], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
+fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
     let mut pairs: Vec<(u32, u32, bool, u32)> = Vec::with_capacity(config.edges.len());
     pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge), 0)));
     for link in &config.links {
@@ -216,8 +218,8 @@ fn edges(config: &GraphConfig, slots: &[u32], owed: &dyn Fn(&ResourceId, &Resour
     pairs
         .into_iter()
         .map(|(from, to, notify, sends)| EdgeSpec {
-            from: Node(slots[from as usize]),
-            to: Node(slots[to as usize]),
+            from: nodes[from as usize],
+            to: nodes[to as usize],
             notify,
             sends: PortSet(sends),
             owed: notify && owed(&id(from), &id(to)),

@@ -139,7 +139,7 @@ impl Core {
         let mut notable = Vec::new();
         let mut hopeless = self.scheduler.failed() > 0;
         let unsettled = self.scheduler.unsettled();
-        if unsettled > 0 || !self.found.is_empty() {
+        if unsettled > 0 || self.slots.iter().any(|(_, slot)| slot.found.is_some()) {
             for node in self.running.nodes() {
                 let standing = self.standing(node);
                 hopeless &= standing.is_stuck();
@@ -175,13 +175,13 @@ impl Core {
         ResourceStatus {
             id: self.running.id(node),
             standing,
-            changes: self.found.get(&node.0).map(|found| found.changes.clone()).unwrap_or_default(),
-            error: self.errors.get(&node.0).or_else(|| self.watch_errors.get(&node.0)).cloned(),
+            changes: self.slots.found(node).map(|found| found.changes.clone()).unwrap_or_default(),
+            error: self.slots.get(node).and_then(|slot| slot.error.as_ref().or(slot.watch_error.as_ref())).cloned(),
         }
     }
 
     /// Bytes held beside the graph itself.
     fn memory(&self) -> usize {
-        self.scheduler.memory() + self.running.memory()
+        self.scheduler.memory() + self.running.memory() + self.slots.memory()
     }
 }

@@ -5,16 +5,27 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::graph::Link;
 use crate::id::{Node, ResourceId};
-use crate::resource::{AnyResource, Digest, FieldValue, Sent, Value};
+use crate::resource::{AnyResource, Digest, FieldValue, Sent, Value, Wire};
+use crate::runtime::slot::SlotTable;
 use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
 use crate::sys::task::caught;
 
+/// A field that receives, in the terms of the engine that runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Wiring {
+    /// The number of the field.
+    pub(crate) field: u8,
+    /// Senders and the numbers of their outputs, in the order that the wire wants.
+    pub(crate) sources: Vec<(Node, u8)>,
+    /// What makes the field's value of theirs.
+    pub(crate) wire: Wire,
+}
+
 /// What one output has sent last.
 #[derive(Clone, Debug, Default)]
-struct Output {
+pub(crate) struct Output {
     /// `None` after something was sent: only its digest is known, from an earlier run.
     value: Option<Value>,
     digest: Digest,
@@ -23,8 +34,8 @@ struct Output {
 
 /// What a receiver is made of.
 #[derive(Debug, Default)]
-struct Receiver {
-    links: Vec<Link>,
+pub(crate) struct Receiver {
+    wirings: Vec<Wiring>,
     /// The digests of the values in `effective`, by source.
     inputs: Vec<Digest>,
     effective: Option<Arc<dyn AnyResource>>,
@@ -41,37 +52,49 @@ pub(crate) enum Resolved {
     Mismatch(String),
 }
 
-/// All values of an engine.
-#[derive(Debug, Default)]
-pub(crate) struct Values {
-    outputs: HashMap<u32, Vec<Output>>,
-    receivers: HashMap<u32, Receiver>,
-}
+impl SlotTable {
+    fn receiver(&self, node: Node) -> Option<&Receiver> {
+        self.get(node)?.receiver.as_deref()
+    }
 
-impl Values {
+    fn output(&self, (from, port): (Node, u8)) -> Option<&Output> {
+        self.get(from)?.outputs.get(usize::from(port)).filter(|output| output.sent)
+    }
+
     /// Whether what a resource receives is wired in another way than before: other sources, other closures. (The same line of the program is
     /// the same closure; what it captured shows in the value that it makes.)
-    pub(crate) fn rewired(&self, node: Node, links: &[Link]) -> bool {
-        let old = self.receivers.get(&node.0).map_or(&[][..], |receiver| &receiver.links);
-        let same = |a: &Link, b: &Link| {
+    pub(crate) fn is_rewired(&self, node: Node, wirings: &[Wiring]) -> bool {
+        let old = self.receiver(node).map_or(&[][..], |receiver| &receiver.wirings);
+        let same = |a: &Wiring, b: &Wiring| {
             a.field == b.field && a.sources == b.sources && a.wire.closure == b.wire.closure && !a.wire.closure
         };
-        !(old.len() == links.len() && old.iter().zip(links).all(|(a, b)| same(a, b)))
+        !(old.len() == wirings.len() && old.iter().zip(wirings).all(|(a, b)| same(a, b)))
     }
 
     /// Takes over the wires of a new graph.
-    pub(crate) fn rewire(&mut self, links: HashMap<u32, Vec<Link>>, changed: &[Node], removed: &[Node]) {
-        self.receivers.retain(|slot, _| links.contains_key(slot));
-        for (slot, links) in links {
-            self.receivers.entry(slot).or_default().links = links;
+    pub(crate) fn rewire(&mut self, wirings: HashMap<Node, Vec<Wiring>>, changed: &[Node], removed: &[Node]) {
+        for node in std::mem::take(&mut self.receivers) {
+            if !wirings.contains_key(&node)
+                && let Some(slot) = self.get_mut(node)
+            {
+                slot.receiver = None;
+                self.tidy(node);
+            }
+        }
+        for (node, wirings) in wirings {
+            self.make(node).receiver.get_or_insert_default().wirings = wirings;
+            self.receivers.push(node);
         }
         for node in changed {
-            if let Some(receiver) = self.receivers.get_mut(&node.0) {
+            if let Some(receiver) = self.get_mut(*node).and_then(|slot| slot.receiver.as_mut()) {
                 receiver.inputs.clear();
             }
         }
         for node in removed {
-            self.outputs.remove(&node.0);
+            if let Some(slot) = self.get_mut(*node) {
+                slot.outputs = Vec::new();
+                self.tidy(*node);
+            }
         }
     }
 
@@ -79,7 +102,7 @@ impl Values {
     pub(crate) fn sent(&mut self, node: Node, id: impl Fn() -> ResourceId, sent: Vec<Sent>, store: &Store) -> PortSet {
         let mut new = 0;
         for sent in sent {
-            let outputs = self.outputs.entry(node.0).or_default();
+            let outputs = &mut self.make(node).outputs;
             let (port, value, digest) = match sent {
                 Sent::Value { port, value, digest } => (port, Some(value), digest),
                 Sent::Unchanged { port } => (port, None, store.sent(&id(), port).unwrap_or_default()),
@@ -105,34 +128,20 @@ impl Values {
 
     /// A resource has sent something of which only the digest is known.
     pub(crate) fn is_lost(&self, node: Node) -> bool {
-        self.outputs.get(&node.0).is_some_and(|outputs| outputs.iter().any(|o| o.sent && o.value.is_none()))
-    }
-
-    /// Whatever the last operation of a resource that has left the graph sent: whoever gets its slot has sent nothing.
-    pub(crate) fn vacate(&mut self, node: Node) {
-        self.outputs.remove(&node.0);
+        self.get(node).is_some_and(|slot| slot.outputs.iter().any(|output| output.sent && output.value.is_none()))
     }
 
     /// The resource with what it receives.
     pub(crate) fn resolve(&mut self, node: Node, base: &Arc<dyn AnyResource>, store: &Store) -> Resolved {
-        let Some(receiver) = self.receivers.get_mut(&node.0) else {
+        let Some(receiver) = self.receiver(node) else {
             return Resolved::Ready { resource: Arc::clone(base), changed: false };
         };
         let (mut inputs, mut lost) = (Vec::new(), Vec::new());
-        for (from, port) in receiver.links.iter().flat_map(|link| &link.sources) {
-            match self
-                .outputs
-                .get(from)
-                .and_then(|outputs| outputs.get(usize::from(*port)))
-                .filter(|output| output.sent)
-            {
-                Some(output) => {
-                    inputs.push(output.digest);
-                    if output.value.is_none() && !lost.contains(&Node(*from)) {
-                        lost.push(Node(*from));
-                    }
-                }
-                None => return Resolved::Missing(vec![Node(*from)]),
+        for source in receiver.wirings.iter().flat_map(|wiring| &wiring.sources) {
+            let Some(output) = self.output(*source) else { return Resolved::Missing(vec![source.0]) };
+            inputs.push(output.digest);
+            if output.value.is_none() && !lost.contains(&source.0) {
+                lost.push(source.0);
             }
         }
         if let Some(effective) = receiver.effective.as_ref().filter(|_| receiver.inputs == inputs) {
@@ -140,10 +149,10 @@ impl Values {
         }
         let id = ResourceId::new(base.spec().kind, base.name());
         let mut fields: Vec<(u8, FieldValue)> = Vec::new();
-        for link in &receiver.links {
-            let name = base.spec().fields[usize::from(link.field)].name;
-            match field(&self.outputs, link, &id, name, store) {
-                Some(Ok(value)) => fields.push((link.field, value)),
+        for wiring in &receiver.wirings {
+            let name = base.spec().fields[usize::from(wiring.field)].name;
+            match self.field(wiring, &id, name, store) {
+                Some(Ok(value)) => fields.push((wiring.field, value)),
                 Some(Err(problem)) => return Resolved::Mismatch(problem),
                 None => return Resolved::Missing(lost),
             }
@@ -155,63 +164,56 @@ impl Values {
             return Resolved::Mismatch(format!("with what it received: {}", problem.replace('\n', "; ")));
         }
         let changed = receiver.effective.as_ref().is_none_or(|old| !old.same(&*resource));
-        (receiver.inputs, receiver.effective) = (inputs, Some(Arc::clone(&resource)));
+        if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) {
+            (receiver.inputs, receiver.effective) = (inputs, Some(Arc::clone(&resource)));
+        }
         Resolved::Ready { resource, changed }
     }
 
-    /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values.
+    /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values. Returns the senders of which no value is
+    /// known.
     pub(crate) fn forget(&mut self, node: Node) -> Vec<Node> {
-        let Some(receiver) = self.receivers.get_mut(&node.0) else { return Vec::new() };
+        let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) else { return Vec::new() };
         receiver.inputs.clear();
         receiver.effective = None;
         let mut lost: Vec<Node> = Vec::new();
-        for (from, port) in receiver.links.iter().flat_map(|link| &link.sources) {
-            let known = self
-                .outputs
-                .get(from)
-                .and_then(|outputs| outputs.get(usize::from(*port)))
-                .is_some_and(|output| output.value.is_some());
-            if !known && !lost.contains(&Node(*from)) {
-                lost.push(Node(*from));
+        let sources = self.receiver(node).into_iter().flat_map(|receiver| &receiver.wirings).flat_map(|w| &w.sources);
+        for source in sources {
+            let known = self.output(*source).is_some_and(|output| output.value.is_some());
+            if !known && !lost.contains(&source.0) {
+                lost.push(source.0);
             }
         }
         lost
     }
-}
 
-/// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the same as in the run before.
-fn field(
-    outputs: &HashMap<u32, Vec<Output>>,
-    link: &Link,
-    id: &ResourceId,
-    name: &str,
-    store: &Store,
-) -> Option<Result<FieldValue, String>> {
-    let sources: Vec<&Output> =
-        link.sources.iter().filter_map(|(from, port)| outputs.get(from)?.get(usize::from(*port))).collect();
-    let mut hasher = Sha256::new();
-    sources.iter().for_each(|output| hasher.update(output.digest));
-    let inputs: Digest = hasher.finalize().into();
-    let values: Option<Vec<Value>> = sources.iter().map(|output| output.value.clone()).collect();
-    match values {
-        Some(values) => {
-            let received = match caught(|| link.wire.receive(&values)) {
-                Ok(received) => received,
-                Err(panic) => return Some(Err(format!("making the value of `{name}` {panic}"))),
-            };
-            let Some(received) = received else {
-                return Some(Err(format!("what `{name}` receives is of another type than its sender promised")));
-            };
-            if let Some(digest) = received.digest {
-                store.set_received(id, link.field, inputs, digest);
+    /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the same as in the run before.
+    fn field(&self, wiring: &Wiring, id: &ResourceId, name: &str, store: &Store) -> Option<Result<FieldValue, String>> {
+        let sources: Vec<&Output> = wiring.sources.iter().filter_map(|source| self.output(*source)).collect();
+        let mut hasher = Sha256::new();
+        sources.iter().for_each(|output| hasher.update(output.digest));
+        let inputs: Digest = hasher.finalize().into();
+        let values: Option<Vec<Value>> = sources.iter().map(|output| output.value.clone()).collect();
+        match values {
+            Some(values) => {
+                let received = match caught(|| wiring.wire.receive(&values)) {
+                    Ok(received) => received,
+                    Err(panic) => return Some(Err(format!("making the value of `{name}` {panic}"))),
+                };
+                let Some(received) = received else {
+                    return Some(Err(format!("what `{name}` receives is of another type than its sender promised")));
+                };
+                if let Some(digest) = received.digest {
+                    store.set_received(id, wiring.field, inputs, digest);
+                }
+                Some(Ok(received.value))
             }
-            Some(Ok(received.value))
-        }
-        None => {
-            let digest = store.received(id, link.field, inputs)?;
-            match caught(|| link.wire.recall(digest)) {
-                Ok(recalled) => recalled.map(Ok),
-                Err(panic) => Some(Err(format!("recalling the value of `{name}` {panic}"))),
+            None => {
+                let digest = store.received(id, wiring.field, inputs)?;
+                match caught(|| wiring.wire.recall(digest)) {
+                    Ok(recalled) => recalled.map(Ok),
+                    Err(panic) => Some(Err(format!("recalling the value of `{name}` {panic}"))),
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The engine's eyes: one hub for files, one queue for time, and the streams that kinds bring themselves.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::future::poll_fn;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,25 +14,26 @@ use tracing::Span;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::runtime::slot::SlotTable;
 use crate::sys::fs::hub::{Error as HubError, Event as HubEvent, Hub, Options, Watched};
 use crate::sys::task::{caught_async, give_way};
 
 /// No interval is shorter: time must get on between two ticks.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
-/// What a stream said.
+/// What the stream of a watch reports.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct Report {
     node: Node,
     epoch: u64,
-    what: Result<WatchEvent, String>,
-    /// Until it is heard, saying `Changed` again says nothing new.
-    unheard: Arc<AtomicBool>,
+    event: Result<WatchEvent, String>,
+    /// Until the report is received, another `Changed` adds nothing to it.
+    pending: Arc<AtomicBool>,
 }
 
-/// What the watches say together.
+/// What the watches have noticed.
 #[derive(Debug, PartialEq)]
-pub(crate) enum Seen {
+pub(crate) enum Notice {
     /// All parts of a watch listen.
     Ready(Node),
     /// Look again.
@@ -43,73 +44,99 @@ pub(crate) enum Seen {
     Warning(String),
 }
 
+/// A stream that is read until this is dropped.
 #[derive(Debug)]
-struct Watching {
+struct Reading(AbortHandle);
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// The watch of one node.
+#[derive(Debug)]
+pub(crate) struct Watching {
     epoch: u64,
     paths: Vec<(PathBuf, Watched)>,
-    /// Streams that have not said `Ready` yet.
-    unready: usize,
-    streams: Vec<AbortHandle>,
+    /// Streams that are not `Ready` yet.
+    unready: u32,
+    /// What few watches have.
+    more: Option<Box<More>>,
+}
+
+/// Parts of a watch other than paths.
+#[derive(Debug, Default)]
+struct More {
+    streams: Vec<Reading>,
     intervals: Vec<Duration>,
 }
 
-/// All watches of an engine.
+/// All watches of an engine. What each node's watch holds is in its `Slot`.
 #[derive(Debug)]
 pub(crate) struct Watches {
     hub: Option<Hub>,
     options: Options,
-    watching: HashMap<u32, Watching>,
+    /// How many there are.
+    count: usize,
     epoch: u64,
-    timers: BinaryHeap<Reverse<(Time, u32, u64, Duration)>>,
-    said: mpsc::UnboundedSender<Said>,
+    timers: BinaryHeap<Reverse<(Time, Node, u64, Duration)>>,
+    reports: mpsc::UnboundedSender<Report>,
 }
 
 impl Watches {
-    pub(crate) fn new(options: Options, said: mpsc::UnboundedSender<Said>) -> Watches {
-        Watches { hub: None, options, watching: HashMap::new(), epoch: 0, timers: BinaryHeap::new(), said }
+    pub(crate) fn new(options: Options, reports: mpsc::UnboundedSender<Report>) -> Watches {
+        Watches { hub: None, options, count: 0, epoch: 0, timers: BinaryHeap::new(), reports }
     }
 
     /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.
-    pub(crate) fn start(&mut self, node: Node, watch: Watch, now: Time, seen: &mut Vec<Seen>) {
-        self.stop(node);
+    pub(crate) fn start(
+        &mut self,
+        slots: &mut SlotTable,
+        node: Node,
+        watch: Watch,
+        now: Time,
+        notices: &mut Vec<Notice>,
+    ) {
+        self.stop(slots, node);
         self.epoch += 1;
-        let mut watching =
-            Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, streams: Vec::new(), intervals: Vec::new() };
+        let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, more: None };
         for part in watch.into_parts() {
             let (path, kind) = match part {
                 Part::Path(path) => (path, Watched::Path),
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
                     let interval = interval.max(INTERVAL_MIN);
-                    self.sweep_timers();
-                    self.timers.push(Reverse((now.after(interval), node.0, self.epoch, interval)));
-                    watching.intervals.push(interval);
+                    self.sweep_timers(slots);
+                    self.timers.push(Reverse((now.after(interval), node, self.epoch, interval)));
+                    watching.more.get_or_insert_default().intervals.push(interval);
                     continue;
                 }
                 Part::Stream(stream) => {
                     watching.unready += 1;
-                    watching.streams.push(forward(stream, node, self.epoch, self.said.clone()));
+                    let reading = forward(stream, node, self.epoch, self.reports.clone());
+                    watching.more.get_or_insert_default().streams.push(reading);
                     continue;
                 }
             };
             if let Err(problem) = self.subscribe(node, &path, kind) {
                 self.unsubscribe(node);
-                watching.streams.iter().for_each(AbortHandle::abort);
-                seen.push(Seen::Failed(node, problem));
+                notices.push(Notice::Failed(node, problem));
                 return;
             }
             watching.paths.push((path, kind));
         }
         let ready = watching.unready == 0;
-        self.watching.insert(node.0, watching);
+        slots.make(node).watching = Some(watching);
+        self.count += 1;
         if ready {
-            seen.push(Seen::Ready(node));
+            notices.push(Notice::Ready(node));
         }
     }
 
     /// Whether a new watch of the same resource would watch the same: then the one that runs goes on.
-    pub(crate) fn is_same(&self, node: Node, watch: &Watch) -> bool {
-        let Some(watching) = self.watching.get(&node.0) else { return false };
+    pub(crate) fn is_same(&self, slots: &SlotTable, node: Node, watch: &Watch) -> bool {
+        let Some(watching) = slots.get(node).and_then(|slot| slot.watching.as_ref()) else { return false };
         let (mut paths, mut intervals) = (Vec::new(), Vec::new());
         for part in watch.parts() {
             match part {
@@ -119,7 +146,11 @@ impl Watches {
                 Part::Stream(_) => return false,
             }
         }
-        watching.streams.is_empty() && watching.paths == paths && watching.intervals == intervals
+        let same_rest = match watching.more.as_deref() {
+            None => intervals.is_empty(),
+            Some(more) => more.streams.is_empty() && more.intervals == intervals,
+        };
+        same_rest && watching.paths == paths
     }
 
     fn subscribe(&mut self, node: Node, path: &std::path::Path, kind: Watched) -> Result<(), String> {
@@ -137,28 +168,18 @@ impl Watches {
     }
 
     /// Ends a watch.
-    pub(crate) fn stop(&mut self, node: Node) {
-        if let Some(watching) = self.watching.remove(&node.0) {
-            watching.streams.iter().for_each(AbortHandle::abort);
-            if !watching.paths.is_empty() {
-                self.unsubscribe(node);
-            }
+    pub(crate) fn stop(&mut self, slots: &mut SlotTable, node: Node) {
+        let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.take()) else { return };
+        self.count -= 1;
+        if !watching.paths.is_empty() {
+            self.unsubscribe(node);
         }
+        slots.tidy(node);
     }
 
     /// How many resources are watched.
     pub(crate) fn len(&self) -> usize {
-        self.watching.len()
-    }
-
-    /// Whether a resource is watched now.
-    pub(crate) fn is_watching(&self, node: Node) -> bool {
-        self.watching.contains_key(&node.0)
-    }
-
-    /// Whether a resource is watched, but not all of its watch listens yet.
-    pub(crate) fn is_starting(&self, node: Node) -> bool {
-        self.watching.get(&node.0).is_some_and(|watching| watching.unready > 0)
+        self.count
     }
 
     /// When the next interval is over.
@@ -167,109 +188,118 @@ impl Watches {
     }
 
     /// Timers of watches that have ended stay until they are due; when they are most of all, they are swept.
-    fn sweep_timers(&mut self) {
-        if self.timers.len() > 64 + 4 * self.watching.len() {
-            let watching = &self.watching;
-            self.timers.retain(|Reverse((_, node, epoch, _))| watching.get(node).is_some_and(|it| it.epoch == *epoch));
+    fn sweep_timers(&mut self, slots: &SlotTable) {
+        if self.timers.len() > 64 + 4 * self.count {
+            self.timers.retain(|Reverse((_, node, epoch, _))| is_epoch(slots, *node, *epoch));
         }
     }
 
     /// The intervals that are over.
-    pub(crate) fn tick(&mut self, now: Time, seen: &mut Vec<Seen>) {
+    pub(crate) fn tick(&mut self, slots: &SlotTable, now: Time, notices: &mut Vec<Notice>) {
         while let Some(Reverse((due, node, epoch, interval))) = self.timers.peek().copied()
             && due <= now
         {
             self.timers.pop();
-            if self.watching.get(&node).is_some_and(|watching| watching.epoch == epoch) {
+            if is_epoch(slots, node, epoch) {
                 // From when it was due, so that a late loop does not shift all that follow; but never a burst to catch up.
                 let next = due.after(interval).max(now.after(interval / 2));
                 self.timers.push(Reverse((next, node, epoch, interval)));
-                seen.push(Seen::Changed(Node(node)));
+                notices.push(Notice::Changed(node));
             }
         }
     }
 
-    /// What the hub has seen, when it has. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Vec<Seen> {
+    /// What the hub has noticed, when it has. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Vec<Notice> {
         let Some(hub) = &mut self.hub else { return std::future::pending().await };
         let events = poll_fn(|cx| hub.poll_next(cx)).await;
-        events.into_iter().map(seen).collect()
+        events.into_iter().map(of_hub).collect()
     }
 
-    /// What a stream said means, if it is of a watch that still runs.
-    pub(crate) fn heard(&mut self, said: Said) -> Option<Seen> {
-        said.unheard.store(false, Ordering::Release);
-        let watching = self.watching.get_mut(&said.node.0).filter(|watching| watching.epoch == said.epoch)?;
-        match said.what {
+    /// What the report of a stream means, if its watch still runs.
+    pub(crate) fn receive(&mut self, slots: &mut SlotTable, report: Report) -> Option<Notice> {
+        let Report { node, epoch, event, pending } = report;
+        pending.store(false, Ordering::Release);
+        let watching = slots.get_mut(node)?.watching.as_mut().filter(|watching| watching.epoch == epoch)?;
+        match event {
             Ok(WatchEvent::Ready) => {
                 watching.unready = watching.unready.saturating_sub(1);
-                (watching.unready == 0).then_some(Seen::Ready(said.node))
+                (watching.unready == 0).then_some(Notice::Ready(node))
             }
-            Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Seen::Changed(said.node)),
+            Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node)),
             Err(problem) => {
-                self.stop(said.node);
-                Some(Seen::Failed(said.node, problem))
+                self.stop(slots, node);
+                Some(Notice::Failed(node, problem))
             }
         }
+    }
+}
+
+fn is_epoch(slots: &SlotTable, node: Node, epoch: u64) -> bool {
+    slots.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.epoch == epoch)
+}
+
+impl SlotTable {
+    /// Whether a resource is watched now.
+    pub(crate) fn is_watching(&self, node: Node) -> bool {
+        self.get(node).is_some_and(|slot| slot.watching.is_some())
+    }
+
+    /// Whether a resource is watched, but not all of its watch listens yet.
+    pub(crate) fn is_watch_starting(&self, node: Node) -> bool {
+        self.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.unready > 0)
     }
 }
 
 /// What an event of the hub means.
-fn seen(event: HubEvent) -> Seen {
+fn of_hub(event: HubEvent) -> Notice {
     let node = |key: u64| Node(u32::try_from(key).unwrap_or(u32::MAX));
     match event {
-        HubEvent::Changed(key) => Seen::Changed(node(key)),
+        HubEvent::Changed(key) => Notice::Changed(node(key)),
         HubEvent::Rescan => {
-            Seen::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
+            Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
         }
         HubEvent::Degraded(reason) => {
-            Seen::Warning(format!("{reason}; until then these paths are looked at every second"))
+            Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
         }
-        HubEvent::Recovered => Seen::Warning("all paths are watched again".to_owned()),
-        HubEvent::Failed(key, error @ HubError::TreeTooLarge { .. }) => Seen::Failed(node(key), error.to_string()),
+        HubEvent::Recovered => Notice::Warning("all paths are watched again".to_owned()),
+        HubEvent::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), error.to_string()),
         // It stays subscribed; the check says what is wrong with the path.
-        HubEvent::Failed(key, _) => Seen::Changed(node(key)),
+        HubEvent::Failed(key, _) => Notice::Changed(node(key)),
     }
 }
 
-/// Brings what a stream says to the loop.
-fn forward(mut stream: WatchStream, node: Node, epoch: u64, said: mpsc::UnboundedSender<Said>) -> AbortHandle {
+/// Brings what a stream reports to the loop.
+fn forward(mut stream: WatchStream, node: Node, epoch: u64, reports: mpsc::UnboundedSender<Report>) -> Reading {
     let span = Span::current();
     let task = tokio::spawn(async move {
         // A stream that says `Ready` twice says it once.
         let mut ready = false;
-        let unheard = Arc::new(AtomicBool::new(false));
+        let pending = Arc::new(AtomicBool::new(false));
         loop {
-            let what = match caught_async(poll_fn(|cx| span.in_scope(|| stream.as_mut().poll_next(cx)))).await {
+            let event = match caught_async(poll_fn(|cx| span.in_scope(|| stream.as_mut().poll_next(cx)))).await {
                 Err(panic) => Err(panic),
-                Ok(said) => heard(said, &mut ready),
+                Ok(item) => of_stream(item, &mut ready),
             };
-            let last = what.is_err();
-            let is_news = !matches!(what, Ok(WatchEvent::Changed)) || !unheard.swap(true, Ordering::AcqRel);
-            if is_news && said.send(Said { node, epoch, what, unheard: Arc::clone(&unheard) }).is_err() || last {
+            let last = event.is_err();
+            let is_news = !matches!(event, Ok(WatchEvent::Changed)) || !pending.swap(true, Ordering::AcqRel);
+            let report = Report { node, epoch, event, pending: Arc::clone(&pending) };
+            if is_news && reports.send(report).is_err() || last {
                 return;
             }
-            // However fast a stream speaks, the loop gets its turn.
+            // However fast a stream is, the loop gets its turn.
             give_way().await;
         }
     });
-    task.abort_handle()
+    Reading(task.abort_handle())
 }
 
-/// What a stream said, in the terms of the loop.
-fn heard(said: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, String> {
-    match said {
+/// What an item of a stream means; its end is a failure.
+fn of_stream(item: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, String> {
+    match item {
         Some(Ok(WatchEvent::Ready)) if std::mem::replace(ready, true) => Ok(WatchEvent::Changed),
         Some(Ok(event)) => Ok(event),
         Some(Err(error)) => Err(error.to_string()),
         None => Err("it ended".to_owned()),
-    }
-}
-
-impl Drop for Watches {
-    fn drop(&mut self) {
-        for watching in self.watching.values() {
-            watching.streams.iter().for_each(AbortHandle::abort);
-        }
     }
 }

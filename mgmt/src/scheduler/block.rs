@@ -10,10 +10,10 @@ use crate::id::Node;
 
 impl Scheduler {
     /// Raises some of the `FAILING` flags.
-    pub(super) fn set_failing(&mut self, i: u32, flags: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn set_failing(&mut self, i: Node, flags: Flags) {
+        let node = &mut self.nodes[i];
         let was_bad = node.is_bad();
-        if flags & FAILED != 0 && !node.any(FAILED) {
+        if flags.any(FAILED) && !node.any(FAILED) {
             self.convergence.failed += 1;
         }
         node.set(flags);
@@ -23,12 +23,12 @@ impl Scheduler {
     }
 
     /// Lowers some of the `FAILING` flags.
-    pub(super) fn clear_failing(&mut self, i: u32, flags: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn clear_failing(&mut self, i: Node, flags: Flags) {
+        let node = &mut self.nodes[i];
         if !node.any(flags) {
             return;
         }
-        if flags & FAILED != 0 && node.any(FAILED) {
+        if flags.any(FAILED) && node.any(FAILED) {
             self.convergence.failed -= 1;
         }
         node.clear(flags);
@@ -38,18 +38,18 @@ impl Scheduler {
     }
 
     /// This node has just become bad: blocks what is below.
-    fn block_below(&mut self, i: u32) {
+    fn block_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
             for e in self.edges.out(i) {
                 let to = self.edges.to(e);
-                let child = &mut self.nodes[to as usize];
+                let child = &mut self.nodes[to];
                 child.bad_parents += 1;
                 if child.bad_parents == 1 {
                     if !child.any(FAILING) {
                         stack.push(to);
                     }
-                    self.tell(Event::Blocked { node: Node(to), by: Node(i) });
+                    self.tell(Event::Blocked { node: to, by: i });
                     self.settle(to);
                 }
             }
@@ -57,18 +57,18 @@ impl Scheduler {
     }
 
     /// This node has just ceased to be bad: unblocks what is below.
-    fn unblock_below(&mut self, i: u32) {
+    fn unblock_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
             for e in self.edges.out(i) {
                 let to = self.edges.to(e);
-                let child = &mut self.nodes[to as usize];
+                let child = &mut self.nodes[to];
                 child.bad_parents -= 1;
                 if child.bad_parents == 0 {
                     if !child.any(FAILING) {
                         stack.push(to);
                     }
-                    self.tell(Event::Unblocked(Node(to)));
+                    self.tell(Event::Unblocked(to));
                     self.update(to);
                 }
             }
@@ -77,24 +77,25 @@ impl Scheduler {
 
     /// Counts from scratch, for the whole graph; says who became blocked and who is not any more. For a swap.
     pub(super) fn reblock(&mut self) {
-        let mut before: Vec<u32> = Vec::new();
-        let mut failing: Vec<u32> = Vec::new();
-        for (i, node) in self.nodes.iter_mut().enumerate() {
+        let mut before: Vec<Node> = Vec::new();
+        let mut failing: Vec<Node> = Vec::new();
+        for i in self.nodes.numbers() {
+            let node = &mut self.nodes[i];
             if std::mem::take(&mut node.bad_parents) > 0 {
-                before.push(i as u32);
+                before.push(i);
             }
             if node.any(PRESENT) && node.any(FAILING) {
-                failing.push(i as u32);
+                failing.push(i);
             }
         }
         if before.is_empty() && failing.is_empty() {
             return;
         }
-        let mut news: Vec<(u32, u32)> = Vec::new();
+        let mut news: Vec<(Node, Node)> = Vec::new();
         while let Some(i) = failing.pop() {
             for e in self.edges.out(i) {
                 let to = self.edges.to(e);
-                let child = &mut self.nodes[to as usize];
+                let child = &mut self.nodes[to];
                 child.bad_parents += 1;
                 if child.bad_parents == 1 {
                     if !child.any(FAILING) {
@@ -105,14 +106,14 @@ impl Scheduler {
             }
         }
         for &i in &before {
-            let node = &self.nodes[i as usize];
+            let node = &self.nodes[i];
             if node.any(PRESENT) && node.bad_parents == 0 {
-                self.tell(Event::Unblocked(Node(i)));
+                self.tell(Event::Unblocked(i));
             }
         }
         for (to, by) in news {
             if before.binary_search(&to).is_err() {
-                self.tell(Event::Blocked { node: Node(to), by: Node(by) });
+                self.tell(Event::Blocked { node: to, by });
             }
         }
     }

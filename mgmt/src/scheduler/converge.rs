@@ -7,7 +7,7 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::{Command, Event};
-use crate::id::Time;
+use crate::id::{Node, Time};
 
 /// How far the graph is from converged.
 #[derive(Debug, Default)]
@@ -32,8 +32,8 @@ pub(super) struct Convergence {
 
 impl Scheduler {
     /// What `SETTLED` says, from scratch.
-    pub(super) fn is_settled(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn is_settled(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         node.phase() == Phase::Idle
             && node.all(PRESENT | WATCH_READY)
             && !node.any(FAILING | ASKING)
@@ -42,8 +42,8 @@ impl Scheduler {
     }
 
     /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for parents that do.
-    pub(super) fn is_excused(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn is_excused(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         if node.phase() != Phase::Idle
             || !node.all(PRESENT | WATCH_READY)
             || node.any(FAILING | LIMITED)
@@ -55,7 +55,7 @@ impl Scheduler {
         let mut in_vain = node.unsent > 0 || node.any(ASKING);
         for e in self.edges.parents(i) {
             let from = self.edges.from(e);
-            let parent = &self.nodes[from as usize];
+            let parent = &self.nodes[from];
             let lacking = self.edges.sends(e).0 & !parent.sent.0 != 0 || asked.contains(&from);
             if !parent.any(CALM) || lacking && !parent.any(NOOP | EXCUSED) {
                 return false;
@@ -66,8 +66,8 @@ impl Scheduler {
     }
 
     /// Nothing but its poll has it run, and it has found nothing yet: no activity.
-    pub(super) fn is_looked_at_by_poll(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn is_looked_at_by_poll(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         let causes = node.causes();
         node.all(PRESENT | WATCH_READY)
             && !node.any(FAILING | ASKING)
@@ -75,22 +75,22 @@ impl Scheduler {
             && node.unsent == 0
             && match node.phase() {
                 Phase::Idle | Phase::Queued | Phase::Parked => causes == DIRTY_POLL,
-                Phase::Checking => node.any(BY_POLL) && causes & !DIRTY_POLL == 0,
+                Phase::Checking => node.any(BY_POLL) && causes.without(DIRTY_POLL).is_empty(),
                 _ => false,
             }
     }
 
     /// Brings `SETTLED`, `CALM` and `EXCUSED` up to date, and all counts that hang on them.
-    pub(super) fn settle(&mut self, i: u32) {
+    pub(super) fn settle(&mut self, i: Node) {
         let settled = self.is_settled(i);
-        let turned = settled != self.nodes[i as usize].any(SETTLED);
+        let turned = settled != self.nodes[i].any(SETTLED);
         if turned {
-            self.nodes[i as usize].put(SETTLED, settled);
+            self.nodes[i].put(SETTLED, settled);
             if settled {
                 self.convergence.unsettled -= 1;
                 for e in self.edges.out(i) {
                     let to = self.edges.to(e);
-                    let child = &mut self.nodes[to as usize];
+                    let child = &mut self.nodes[to];
                     child.unsettled_parents -= 1;
                     if child.unsettled_parents == 0 {
                         self.wake(to);
@@ -100,7 +100,7 @@ impl Scheduler {
                 self.convergence.unsettled += 1;
                 for e in self.edges.out(i) {
                     let to = self.edges.to(e);
-                    self.nodes[to as usize].unsettled_parents += 1;
+                    self.nodes[to].unsettled_parents += 1;
                 }
             }
         }
@@ -111,11 +111,11 @@ impl Scheduler {
     }
 
     /// Brings `CALM` and `EXCUSED` of one node up to date. Says whether they differ from before.
-    fn calm(&mut self, i: u32) -> bool {
-        let settled = self.nodes[i as usize].any(SETTLED);
+    fn calm(&mut self, i: Node) -> bool {
+        let settled = self.nodes[i].any(SETTLED);
         let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
         let calm = settled || excused || self.is_looked_at_by_poll(i);
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         let (was_calm, was_excused) = (node.any(CALM), node.any(EXCUSED));
         node.put(CALM, calm);
         node.put(EXCUSED, excused);
@@ -133,12 +133,12 @@ impl Scheduler {
     }
 
     /// Whether a node is excused hangs on its parents: goes down as far as anything differs.
-    fn calm_below(&mut self, i: u32) {
+    fn calm_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
             for e in self.edges.out(i) {
                 let to = self.edges.to(e);
-                if !self.nodes[to as usize].any(SETTLED) && self.calm(to) {
+                if !self.nodes[to].any(SETTLED) && self.calm(to) {
                     stack.push(to);
                 }
             }
@@ -149,8 +149,8 @@ impl Scheduler {
     pub(super) fn recount(&mut self) {
         let Convergence { since, converged, .. } = self.convergence;
         let mut count = Convergence { since, converged, ..Convergence::default() };
-        for i in 0..self.nodes.len() {
-            let settled = self.is_settled(i as u32);
+        for i in self.nodes.numbers() {
+            let settled = self.is_settled(i);
             let node = &mut self.nodes[i];
             node.clear(SETTLED | CALM | EXCUSED);
             node.unsettled_parents = 0;
@@ -165,9 +165,9 @@ impl Scheduler {
             node.put(SETTLED | CALM, settled);
         }
         self.convergence = count;
-        for e in 0..self.edges.len() {
-            if !self.nodes[self.edges.from(e) as usize].any(SETTLED) {
-                self.nodes[self.edges.to(e) as usize].unsettled_parents += 1;
+        for e in self.edges.all() {
+            if !self.nodes[self.edges.from(e)].any(SETTLED) {
+                self.nodes[self.edges.to(e)].unsettled_parents += 1;
             }
         }
     }

@@ -2,37 +2,54 @@
 
 use std::ops::Range;
 
+use super::flags::EdgeFlags;
 use super::{EdgeSpec, PortSet};
+use crate::id::Node;
+
+/// The number of an edge in the graph in force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Edge(u32);
+
+impl Edge {
+    fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Edges next to each other. Borrows nothing, so that edges and nodes may be changed meanwhile.
+fn numbers(range: Range<u32>) -> impl ExactSizeIterator<Item = Edge> + Clone + use<> {
+    range.map(Edge)
+}
 
 /// A change of the parent is a refresh of the child.
-pub(super) const NOTIFY: u8 = 1 << 0;
+pub(super) const NOTIFY: EdgeFlags = EdgeFlags::bit(0);
 /// Carries values.
-pub(super) const SENDS: u8 = 1 << 1;
+pub(super) const SENDS: EdgeFlags = EdgeFlags::bit(1);
 /// The child is owed a refresh.
-pub(super) const EDGE_OWED: u8 = 1 << 2;
+pub(super) const EDGE_OWED: EdgeFlags = EdgeFlags::bit(2);
 /// The operation of the child under way absorbs a refresh that was owed when it began.
-pub(super) const EDGE_TAKEN: u8 = 1 << 3;
+pub(super) const EDGE_TAKEN: EdgeFlags = EdgeFlags::bit(3);
 /// The parent is being applied (or is about to be): the journal has the intent.
-pub(super) const EDGE_INTENT: u8 = 1 << 4;
+pub(super) const EDGE_INTENT: EdgeFlags = EdgeFlags::bit(4);
 /// An apply of the parent failed or was cancelled: it may have changed something. The journal still has the intent.
-pub(super) const EDGE_MAYBE: u8 = 1 << 5;
+pub(super) const EDGE_MAYBE: EdgeFlags = EdgeFlags::bit(5);
 /// Only while swapping: the journal says that this edge is owed.
-pub(super) const EDGE_CLAIMED: u8 = 1 << 6;
+pub(super) const EDGE_CLAIMED: EdgeFlags = EdgeFlags::bit(6);
 
 /// What the journal knows of an edge: must be carried over a swap, or struck out.
-pub(super) const IN_JOURNAL: u8 = EDGE_OWED | EDGE_TAKEN | EDGE_INTENT | EDGE_MAYBE;
+pub(super) const IN_JOURNAL: EdgeFlags = EDGE_OWED.and(EDGE_TAKEN).and(EDGE_INTENT).and(EDGE_MAYBE);
 
 /// All edges, numbered in order of their parent and, below one parent, in the order of the graph.
 #[derive(Debug, Default)]
 pub(super) struct Edges {
     out_start: Vec<u32>,
-    from: Vec<u32>,
-    to: Vec<u32>,
-    flags: Vec<u8>,
+    from: Vec<Node>,
+    to: Vec<Node>,
+    flags: Vec<EdgeFlags>,
     in_start: Vec<u32>,
-    in_edge: Vec<u32>,
+    in_edge: Vec<Edge>,
     /// Few edges carry values: (edge, ports), in order of the edge.
-    sends: Vec<(u32, PortSet)>,
+    sends: Vec<(Edge, PortSet)>,
 }
 
 impl Edges {
@@ -49,10 +66,10 @@ impl Edges {
             in_start[i + 1] += in_start[i];
         }
         let mut edges = Edges {
-            from: vec![0; specs.len()],
-            to: vec![0; specs.len()],
-            flags: vec![0; specs.len()],
-            in_edge: vec![0; specs.len()],
+            from: vec![Node(0); specs.len()],
+            to: vec![Node(0); specs.len()],
+            flags: vec![EdgeFlags::NONE; specs.len()],
+            in_edge: vec![Edge(0); specs.len()],
             sends: Vec::new(),
             out_start: Vec::new(),
             in_start: Vec::new(),
@@ -60,111 +77,113 @@ impl Edges {
         // Each start is moved forward while its node's edges are placed, and is the start of the next node's then.
         for spec in specs {
             let at = &mut out_start[spec.from.index()];
-            let e = *at as usize;
+            let edge = Edge(*at);
             *at += 1;
-            edges.from[e] = spec.from.0;
-            edges.to[e] = spec.to.0;
-            let mut flags = 0;
-            flags |= if spec.notify { NOTIFY } else { 0 };
-            flags |= if spec.notify && spec.owed { EDGE_CLAIMED } else { 0 };
-            if spec.sends.0 != 0 {
-                flags |= SENDS;
-                edges.sends.push((e as u32, spec.sends));
+            edges.from[edge.index()] = spec.from;
+            edges.to[edge.index()] = spec.to;
+            let mut flags = EdgeFlags::NONE;
+            if spec.notify {
+                flags = if spec.owed { NOTIFY | EDGE_CLAIMED } else { NOTIFY };
             }
-            edges.flags[e] = flags;
+            if spec.sends.0 != 0 {
+                flags = flags | SENDS;
+                edges.sends.push((edge, spec.sends));
+            }
+            edges.flags[edge.index()] = flags;
         }
-        for e in 0..specs.len() {
-            let at = &mut in_start[edges.to[e] as usize];
-            edges.in_edge[*at as usize] = e as u32;
+        for edge in edges.all() {
+            let at = &mut in_start[edges.to(edge).index()];
+            edges.in_edge[*at as usize] = edge;
             *at += 1;
         }
         edges.out_start = shifted_back(out_start);
         edges.in_start = shifted_back(in_start);
-        edges.sends.sort_unstable_by_key(|(e, _)| *e);
+        edges.sends.sort_unstable_by_key(|(edge, _)| *edge);
         edges
     }
 
-    /// How many.
-    pub(super) fn len(&self) -> usize {
-        self.to.len()
+    /// All of them.
+    pub(super) fn all(&self) -> impl ExactSizeIterator<Item = Edge> + Clone + use<> {
+        numbers(0..self.to.len() as u32)
     }
 
-    /// The numbers of the edges to the children of a node.
-    pub(super) fn out(&self, node: u32) -> Range<usize> {
-        let i = node as usize;
-        if i + 1 >= self.out_start.len() {
-            return 0..0;
-        }
-        self.out_start[i] as usize..self.out_start[i + 1] as usize
+    /// The edges to the children of a node.
+    pub(super) fn out(&self, node: Node) -> impl ExactSizeIterator<Item = Edge> + Clone + use<> {
+        numbers(range(&self.out_start, node))
     }
 
-    /// Positions of the edges from the parents of a node; `incoming` turns each into an edge.
-    pub(super) fn positions_in(&self, node: u32) -> Range<usize> {
-        let i = node as usize;
-        if i + 1 >= self.in_start.len() {
-            return 0..0;
-        }
-        self.in_start[i] as usize..self.in_start[i + 1] as usize
+    /// Positions of the edges from the parents of a node; `incoming` turns each into an edge. Borrows nothing.
+    pub(super) fn positions_in(&self, node: Node) -> Range<u32> {
+        range(&self.in_start, node)
     }
 
     /// The edge at a position of `positions_in`.
-    pub(super) fn incoming(&self, position: usize) -> usize {
-        self.in_edge[position] as usize
+    pub(super) fn incoming(&self, position: u32) -> Edge {
+        self.in_edge[position as usize]
     }
 
     /// The edges from the parents of a node.
-    pub(super) fn parents(&self, node: u32) -> impl Iterator<Item = usize> + '_ {
-        self.in_edge[self.positions_in(node)].iter().map(|e| *e as usize)
+    pub(super) fn parents(&self, node: Node) -> impl Iterator<Item = Edge> + '_ {
+        let Range { start, end } = self.positions_in(node);
+        self.in_edge[start as usize..end as usize].iter().copied()
     }
 
     /// The parent.
-    pub(super) fn from(&self, edge: usize) -> u32 {
-        self.from[edge]
+    pub(super) fn from(&self, edge: Edge) -> Node {
+        self.from[edge.index()]
     }
 
     /// The child.
-    pub(super) fn to(&self, edge: usize) -> u32 {
-        self.to[edge]
+    pub(super) fn to(&self, edge: Edge) -> Node {
+        self.to[edge.index()]
     }
 
     /// At least one of these flags is up.
-    pub(super) fn any(&self, edge: usize, mask: u8) -> bool {
-        self.flags[edge] & mask != 0
+    pub(super) fn any(&self, edge: Edge, mask: EdgeFlags) -> bool {
+        self.flags[edge.index()].any(mask)
     }
 
-    /// The flags of several edges next to each other.
-    pub(super) fn flags(&self, edges: Range<usize>) -> &[u8] {
-        &self.flags[edges]
+    /// It is more than an order.
+    pub(super) fn is_marked(&self, edge: Edge) -> bool {
+        !self.flags[edge.index()].is_empty()
+    }
+
+    /// At least one of the edges to the children of a node has one of these flags.
+    pub(super) fn any_out(&self, node: Node, mask: EdgeFlags) -> bool {
+        let Range { start, end } = range(&self.out_start, node);
+        self.flags[start as usize..end as usize].iter().any(|flags| flags.any(mask))
     }
 
     /// Raises flags.
-    pub(super) fn set(&mut self, edge: usize, mask: u8) {
-        self.flags[edge] |= mask;
+    pub(super) fn set(&mut self, edge: Edge, mask: EdgeFlags) {
+        let flags = &mut self.flags[edge.index()];
+        *flags = flags.and(mask);
     }
 
     /// Lowers flags.
-    pub(super) fn clear(&mut self, edge: usize, mask: u8) {
-        self.flags[edge] &= !mask;
+    pub(super) fn clear(&mut self, edge: Edge, mask: EdgeFlags) {
+        let flags = &mut self.flags[edge.index()];
+        *flags = flags.without(mask);
     }
 
     /// What the edge carries.
-    pub(super) fn sends(&self, edge: usize) -> PortSet {
+    pub(super) fn sends(&self, edge: Edge) -> PortSet {
         if !self.any(edge, SENDS) {
             return PortSet(0);
         }
-        match self.sends.binary_search_by_key(&(edge as u32), |(e, _)| *e) {
+        match self.sends.binary_search_by_key(&edge, |(e, _)| *e) {
             Ok(at) => self.sends[at].1,
             Err(_) => PortSet(0),
         }
     }
 
     /// The edge between two nodes, if there is one.
-    pub(super) fn find(&self, from: u32, to: u32) -> Option<usize> {
+    pub(super) fn find(&self, from: Node, to: Node) -> Option<Edge> {
         // The shorter list is looked through: one of them may be a hub.
         if self.out(from).len() <= self.positions_in(to).len() {
-            self.out(from).find(|e| self.to[*e] == to)
+            self.out(from).find(|e| self.to(*e) == to)
         } else {
-            self.parents(to).find(|e| self.from[*e] == from)
+            self.parents(to).find(|e| self.from(*e) == from)
         }
     }
 
@@ -175,9 +194,15 @@ impl Edges {
             + self.to.capacity()
             + self.in_start.capacity()
             + self.in_edge.capacity())
-            + self.flags.capacity()
+            + size_of::<EdgeFlags>() * self.flags.capacity()
             + 8 * self.sends.capacity()
     }
+}
+
+/// What belongs to a node, between its start and the start of the next. A slot without edges may lie beyond.
+fn range(starts: &[u32], node: Node) -> Range<u32> {
+    let i = node.index();
+    if i + 1 >= starts.len() { 0..0 } else { starts[i]..starts[i + 1] }
 }
 
 /// Undoes the moving forward: each entry holds the start of the next node.

@@ -31,7 +31,7 @@ struct Semaphore {
     held: u32,
     /// Who waits: (node, its place). Somebody who waits for several is in several queues; the places have the same order in all of them, so that the
     /// first of all is at the head of each of its queues: no deadlock, no starvation.
-    queue: VecDeque<(u32, u64)>,
+    queue: VecDeque<(Node, u64)>,
 }
 
 /// All semaphores, by number.
@@ -51,8 +51,8 @@ impl Semaphores {
 
 impl Scheduler {
     /// Takes all its semaphores, or none and a place in their queues.
-    pub(super) fn acquire(&mut self, i: u32) -> bool {
-        let wanted = &self.configs[self.nodes[i as usize].config as usize].sema;
+    pub(super) fn acquire(&mut self, i: Node) -> bool {
+        let wanted = &self.configs[self.nodes[i].config as usize].sema;
         if wanted.is_empty() || self.rare(i).is_some_and(|rare| !rare.held.is_empty()) {
             return true;
         }
@@ -73,7 +73,7 @@ impl Scheduler {
     }
 
     /// Gives its semaphores back, and lets those go on who waited for them.
-    pub(super) fn release(&mut self, i: u32) {
+    pub(super) fn release(&mut self, i: Node) {
         let Some(rare) = self.rare_if_any(i) else { return };
         if rare.held.is_empty() {
             return;
@@ -96,7 +96,7 @@ impl Scheduler {
                 freed.extend(numbers);
             } else if self.is_grantable(head, &numbers) {
                 self.grant(head, &numbers);
-                self.nodes[head as usize].go(Phase::Queued);
+                self.nodes[head].go(Phase::Queued);
                 self.granted.push_back(head);
                 freed.extend(numbers);
             }
@@ -114,7 +114,7 @@ impl Scheduler {
         }
     }
 
-    fn is_grantable(&self, i: u32, numbers: &[u32]) -> bool {
+    fn is_grantable(&self, i: Node, numbers: &[u32]) -> bool {
         let more = u32::from(self.mutant(Mutant::WideSemaphore));
         numbers.iter().all(|number| {
             let semaphore = self.semaphores.all.get(number);
@@ -123,7 +123,7 @@ impl Scheduler {
         })
     }
 
-    fn grant(&mut self, i: u32, numbers: &[u32]) {
+    fn grant(&mut self, i: Node, numbers: &[u32]) {
         for number in numbers {
             if let Some(semaphore) = self.semaphores.all.get_mut(number) {
                 semaphore.held += 1;
@@ -143,10 +143,10 @@ impl Scheduler {
         for semaphore in self.semaphores.all.values_mut() {
             semaphore.queue.clear();
         }
-        for i in 0..self.nodes.len() as u32 {
-            if self.nodes[i as usize].phase() == Phase::Parked {
+        for i in self.nodes.numbers() {
+            if self.nodes[i].phase() == Phase::Parked {
                 self.rare_mut(i).place = 0;
-                self.nodes[i as usize].go(Phase::Idle);
+                self.nodes[i].go(Phase::Idle);
             }
         }
     }
@@ -165,8 +165,8 @@ impl Scheduler {
     }
 
     /// Only the watch wants it run, and too often: it waits, by a timer.
-    pub(super) fn is_throttled(&mut self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn is_throttled(&mut self, i: Node) -> bool {
+        let node = &self.nodes[i];
         if node.causes() != DIRTY_WATCH || node.is_called() {
             return false;
         }
@@ -177,14 +177,14 @@ impl Scheduler {
             None => self.take_token(i),
         };
         if let Some(at) = until {
-            self.nodes[i as usize].set(LIMITED);
+            self.nodes[i].set(LIMITED);
             self.arm(i, Timer::Limit, at);
         }
         until.is_some()
     }
 
     /// Takes a token of the rate limit; without one, says when there will be one.
-    fn take_token(&mut self, i: u32) -> Option<Time> {
+    fn take_token(&mut self, i: Node) -> Option<Time> {
         let settings = self.settings(i);
         let rate = settings.limit.filter(|rate| *rate > 0.0)?;
         let burst = f64::from(settings.burst.max(1));
@@ -202,7 +202,7 @@ impl Scheduler {
 
     /// A run that the watch caused has changed something. If that happens again and again, somebody else writes it too: it is said, and the checks are
     /// spaced out so that others are not starved.
-    pub(super) fn repaired(&mut self, i: u32) {
+    pub(super) fn repaired(&mut self, i: Node) {
         let now = self.now;
         let flapping = self.rare_mut(i).flapping.get_or_insert_default();
         while flapping.repairs.front().is_some_and(|at| now.since(*at) > FLAPPING_WINDOW) {
@@ -220,7 +220,7 @@ impl Scheduler {
         let is_news = flapping.told.is_none_or(|at| now.since(at) >= FLAPPING_WINDOW);
         if repairs > FLAPPING_REPAIRS && is_news {
             flapping.told = Some(now);
-            self.tell(Event::Flapping { node: Node(i), repairs: repairs as u32 });
+            self.tell(Event::Flapping { node: i, repairs: repairs as u32 });
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::node::*;
 use super::scheduler::Scheduler;
+use crate::id::Node;
 use crate::scheduler::edges::*;
 
 impl Scheduler {
@@ -9,8 +10,8 @@ impl Scheduler {
     pub fn check_invariants(&self) {
         let mut running = 0;
         let (mut present, mut unsettled, mut restless, mut excused, mut missing, mut failed) = (0, 0, 0, 0, 0, 0);
-        for i in 0..self.nodes.len() as u32 {
-            let n = &self.nodes[i as usize];
+        for i in self.nodes.numbers() {
+            let n = &self.nodes[i];
             running += usize::from(n.phase().holds_slot());
             self.check_counts(i);
             self.check_phase(i);
@@ -32,24 +33,25 @@ impl Scheduler {
         assert_eq!(missing, c.missing, "missing");
         assert_eq!(failed, c.failed, "failed");
         for (number, held, _) in self.semaphores.usage() {
-            let holders = (0..self.nodes.len() as u32)
-                .filter(|i| self.rare(*i).is_some_and(|rare| rare.held.contains(&number)))
-                .count();
+            let holders =
+                self.nodes.numbers().filter(|i| self.rare(*i).is_some_and(|rare| rare.held.contains(&number))).count();
             assert_eq!(holders, held as usize, "semaphore {number}");
         }
-        let armed = (0..self.nodes.len() as u32)
+        let armed = self
+            .nodes
+            .numbers()
             .filter_map(|i| self.rare(i))
             .map(|rare| rare.due.iter().flatten().count())
             .sum::<usize>();
         assert_eq!(armed, self.timers.armed(), "timers");
     }
 
-    fn check_counts(&self, i: u32) {
-        let n = &self.nodes[i as usize];
+    fn check_counts(&self, i: Node) {
+        let n = &self.nodes[i];
         let (mut unsettled, mut bad, mut unsent, mut owed, mut taken) = (0, 0, 0, false, false);
         for e in self.edges.parents(i) {
-            let parent = &self.nodes[self.edges.from(e) as usize];
-            assert!(parent.any(PRESENT), "node {i} has an edge from a free slot");
+            let parent = &self.nodes[self.edges.from(e)];
+            assert!(parent.any(PRESENT), "node {i:?} has an edge from a free slot");
             unsettled += u32::from(!parent.any(SETTLED));
             bad += u32::from(parent.is_bad());
             unsent += u32::from(self.edges.sends(e).0 & !parent.sent.0 != 0);
@@ -57,40 +59,40 @@ impl Scheduler {
             taken |= self.edges.any(e, EDGE_TAKEN);
         }
         if !n.any(PRESENT) {
-            assert_eq!(self.edges.positions_in(i).len() + self.edges.out(i).len(), 0, "free slot {i} has edges");
+            assert_eq!(self.edges.positions_in(i).len() + self.edges.out(i).len(), 0, "free slot {i:?} has edges");
             return;
         }
-        assert_eq!(n.unsettled_parents, unsettled, "unsettled parents of {i}");
-        assert_eq!(n.bad_parents, bad, "bad parents of {i}");
-        assert_eq!(n.unsent, unsent, "values not sent to {i}");
-        assert_eq!(n.any(OWED), owed, "owed to {i}");
-        assert_eq!(n.any(TAKEN), taken, "taken by {i}");
+        assert_eq!(n.unsettled_parents, unsettled, "unsettled parents of {i:?}");
+        assert_eq!(n.bad_parents, bad, "bad parents of {i:?}");
+        assert_eq!(n.unsent, unsent, "values not sent to {i:?}");
+        assert_eq!(n.any(OWED), owed, "owed to {i:?}");
+        assert_eq!(n.any(TAKEN), taken, "taken by {i:?}");
         let maybe = self.edges.out(i).any(|e| self.edges.any(e, EDGE_MAYBE));
         let intent = self.edges.out(i).any(|e| self.edges.any(e, EDGE_INTENT));
-        assert_eq!(n.any(MAYBE), maybe, "maybe changed: {i}");
-        assert!(!intent || n.phase().commits() || n.phase().writes(), "an intent of {i}, which is not being applied");
-        assert!(!n.any(TAKEN) || n.phase().writes(), "a refresh taken by {i}, which is not being applied");
-        assert_eq!(n.any(SETTLED), self.is_settled(i), "settled: {i}");
+        assert_eq!(n.any(MAYBE), maybe, "maybe changed: {i:?}");
+        assert!(!intent || n.phase().commits() || n.phase().writes(), "an intent of {i:?}, which is not being applied");
+        assert!(!n.any(TAKEN) || n.phase().writes(), "a refresh taken by {i:?}, which is not being applied");
+        assert_eq!(n.any(SETTLED), self.is_settled(i), "settled: {i:?}");
         let may_be_excused = !n.any(SETTLED) && self.convergence.missing > 0 && self.is_excused(i);
-        assert_eq!(n.any(EXCUSED), may_be_excused, "excused: {i}");
-        assert_eq!(n.any(CALM), n.any(SETTLED | EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i}");
+        assert_eq!(n.any(EXCUSED), may_be_excused, "excused: {i:?}");
+        assert_eq!(n.any(CALM), n.any(SETTLED | EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i:?}");
     }
 
-    fn check_phase(&self, i: u32) {
-        let n = &self.nodes[i as usize];
+    fn check_phase(&self, i: Node) {
+        let n = &self.nodes[i];
         let queued = self.ready.iter().chain(&self.granted).filter(|j| **j == i).count();
         match n.phase() {
-            Phase::Absent => assert!(!n.any(PRESENT) && n.rare == NO_RARE, "free slot {i} is not blank"),
+            Phase::Absent => assert!(!n.any(PRESENT) && n.rare == NO_RARE, "free slot {i:?} is not blank"),
             Phase::Idle => {
-                assert!(n.any(PRESENT), "idle, but not in the graph: {i}");
-                assert!(!self.may_start(i), "{i} could run and is in no queue");
+                assert!(n.any(PRESENT), "idle, but not in the graph: {i:?}");
+                assert!(!self.may_start(i), "{i:?} could run and is in no queue");
             }
-            Phase::Queued => assert!(queued == 1, "{i} is {queued} times in the queue"),
-            Phase::Parked => assert!(self.rare(i).is_some_and(|rare| rare.place > 0), "{i} is parked nowhere"),
-            _ => assert!(n.op > 0, "{i} runs without a number"),
+            Phase::Queued => assert!(queued == 1, "{i:?} is {queued} times in the queue"),
+            Phase::Parked => assert!(self.rare(i).is_some_and(|rare| rare.place > 0), "{i:?} is parked nowhere"),
+            _ => assert!(n.op > 0, "{i:?} runs without a number"),
         }
         if n.any(ASKING) {
-            assert!(self.rare(i).is_some_and(|rare| !rare.asked.is_empty()), "{i} asks nobody");
+            assert!(self.rare(i).is_some_and(|rare| !rare.asked.is_empty()), "{i:?} asks nobody");
         }
     }
 }

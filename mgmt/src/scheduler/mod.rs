@@ -4,6 +4,7 @@ mod api;
 mod block;
 mod converge;
 mod edges;
+mod flags;
 mod gate;
 #[cfg(any(test, feature = "testing"))]
 mod invariants;

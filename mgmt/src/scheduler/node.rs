@@ -1,6 +1,10 @@
 //! What is remembered of each node: its phase, its flags, its counts; and which phase may follow which.
 
+use std::ops::{Index, IndexMut};
+
 use super::PortSet;
+pub(super) use super::flags::Flags;
+use crate::id::Node;
 
 /// Where a node is in its run. The runs of one node never overlap: there is one phase, and one operation number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +31,28 @@ pub(super) enum Phase {
 }
 
 impl Phase {
+    /// In the order of their numbers.
+    const ALL: [Phase; 9] = [
+        Phase::Absent,
+        Phase::Idle,
+        Phase::Queued,
+        Phase::Parked,
+        Phase::Checking,
+        Phase::CommitApply,
+        Phase::CommitRefresh,
+        Phase::Applying,
+        Phase::Refreshing,
+    ];
+
+    /// Its number, above the bits of the flags.
+    const fn bits(self) -> u64 {
+        (self as u64) << Flags::MAX
+    }
+
+    fn of_bits(word: u64) -> Phase {
+        Phase::ALL[(word >> Flags::MAX) as usize]
+    }
+
     /// The table of legal moves.
     pub(super) fn may_become(self, next: Phase) -> bool {
         use Phase::*;
@@ -64,74 +90,74 @@ impl Phase {
 }
 
 /// In the graph.
-pub(super) const PRESENT: u32 = 1 << 0;
+pub(super) const PRESENT: Flags = Flags::bit(0);
 /// Named by the swap under way.
-pub(super) const SEEN: u32 = 1 << 1;
+pub(super) const SEEN: Flags = Flags::bit(1);
 /// Never applied.
-pub(super) const NOOP: u32 = 1 << 2;
+pub(super) const NOOP: Flags = Flags::bit(2);
 /// The runtime was told to watch, and the watch has not ended.
-pub(super) const WATCH_ON: u32 = 1 << 3;
+pub(super) const WATCH_ON: Flags = Flags::bit(3);
 /// The watch listens (or there is none to wait for).
-pub(super) const WATCH_READY: u32 = 1 << 4;
+pub(super) const WATCH_READY: Flags = Flags::bit(4);
 /// The watch failed and is not ready again.
-pub(super) const WATCH_FAILING: u32 = 1 << 5;
+pub(super) const WATCH_FAILING: Flags = Flags::bit(5);
 /// An operation failed and none has succeeded since.
-pub(super) const OP_FAILING: u32 = 1 << 6;
+pub(super) const OP_FAILING: Flags = Flags::bit(6);
 /// Failed for good.
-pub(super) const FAILED: u32 = 1 << 7;
+pub(super) const FAILED: Flags = Flags::bit(7);
 /// In the pause before a further try.
-pub(super) const DELAYED: u32 = 1 << 8;
+pub(super) const DELAYED: Flags = Flags::bit(8);
 /// Dirty because the watch says so.
-pub(super) const DIRTY_WATCH: u32 = 1 << 9;
+pub(super) const DIRTY_WATCH: Flags = Flags::bit(9);
 /// Dirty because the poll is due.
-pub(super) const DIRTY_POLL: u32 = 1 << 10;
+pub(super) const DIRTY_POLL: Flags = Flags::bit(10);
 /// Dirty because what goes into it differs: a parent changed, a value was received, its own fields were swapped.
-pub(super) const DIRTY_INPUT: u32 = 1 << 11;
+pub(super) const DIRTY_INPUT: Flags = Flags::bit(11);
 /// Dirty for another reason: new, watch ready, to be tried again.
-pub(super) const DIRTY_OTHER: u32 = 1 << 12;
+pub(super) const DIRTY_OTHER: Flags = Flags::bit(12);
 /// At least one edge into it is owed.
-pub(super) const OWED: u32 = 1 << 13;
+pub(super) const OWED: Flags = Flags::bit(13);
 /// The operation under way absorbs owed refreshes.
-pub(super) const TAKEN: u32 = 1 << 14;
+pub(super) const TAKEN: Flags = Flags::bit(14);
 /// A receiver needs its values made again.
-pub(super) const REMAKE: u32 = 1 << 15;
+pub(super) const REMAKE: Flags = Flags::bit(15);
 /// The operation under way makes the values again.
-pub(super) const REMAKE_TAKEN: u32 = 1 << 16;
+pub(super) const REMAKE_TAKEN: Flags = Flags::bit(16);
 /// Has notify edges to children.
-pub(super) const NOTIFIES: u32 = 1 << 17;
+pub(super) const NOTIFIES: Flags = Flags::bit(17);
 /// Has edges to children that carry values.
-pub(super) const SENDER: u32 = 1 << 18;
+pub(super) const SENDER: Flags = Flags::bit(18);
 /// An apply that failed or was cancelled may have changed something, and nobody was told.
-pub(super) const MAYBE: u32 = 1 << 19;
+pub(super) const MAYBE: Flags = Flags::bit(19);
 /// The operation under way began before the node was swapped.
-pub(super) const STALE: u32 = 1 << 20;
+pub(super) const STALE: Flags = Flags::bit(20);
 /// The runtime was told to cancel the operation under way.
-pub(super) const CANCELLED: u32 = 1 << 21;
+pub(super) const CANCELLED: Flags = Flags::bit(21);
 /// …because it took too long.
-pub(super) const TIMED_OUT: u32 = 1 << 22;
+pub(super) const TIMED_OUT: Flags = Flags::bit(22);
 /// The watch caused the run under way.
-pub(super) const BY_WATCH: u32 = 1 << 23;
+pub(super) const BY_WATCH: Flags = Flags::bit(23);
 /// Nothing but the poll caused the run under way.
-pub(super) const BY_POLL: u32 = 1 << 24;
+pub(super) const BY_POLL: Flags = Flags::bit(24);
 /// Waits for the rate limit.
-pub(super) const LIMITED: u32 = 1 << 25;
+pub(super) const LIMITED: Flags = Flags::bit(25);
 /// Waits for senders that it asked to make their values again.
-pub(super) const ASKING: u32 = 1 << 26;
+pub(super) const ASKING: Flags = Flags::bit(26);
 /// A noop node that is not as desired.
-pub(super) const DRIFTED: u32 = 1 << 27;
+pub(super) const DRIFTED: Flags = Flags::bit(27);
 /// Cached: settled, as the order sees it.
-pub(super) const SETTLED: u32 = 1 << 28;
+pub(super) const SETTLED: Flags = Flags::bit(28);
 /// Cached: does not stand in the way of convergence.
-pub(super) const CALM: u32 = 1 << 29;
+pub(super) const CALM: Flags = Flags::bit(29);
 /// Cached: calm only because what it waits for cannot come (a noop sender).
-pub(super) const EXCUSED: u32 = 1 << 30;
+pub(super) const EXCUSED: Flags = Flags::bit(30);
 
 /// Dirty for any reason.
-pub(super) const DIRTY: u32 = DIRTY_WATCH | DIRTY_POLL | DIRTY_INPUT | DIRTY_OTHER;
+pub(super) const DIRTY: Flags = DIRTY_WATCH.and(DIRTY_POLL).and(DIRTY_INPUT).and(DIRTY_OTHER);
 /// Failed, for good or not.
-pub(super) const FAILING: u32 = OP_FAILING | WATCH_FAILING | FAILED;
+pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
 /// What describes the run under way and ends with it.
-pub(super) const RUN: u32 = STALE | CANCELLED | TIMED_OUT | BY_WATCH | BY_POLL;
+pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT).and(BY_WATCH).and(BY_POLL);
 
 /// No side record.
 pub(super) const NO_RARE: u32 = u32::MAX;
@@ -141,7 +167,8 @@ pub(super) const NO_RARE: u32 = u32::MAX;
 pub(super) struct NodeData {
     /// The operation under way; while the journal is written, the ticket that is waited for; else 0.
     pub(super) op: u64,
-    flags: u32,
+    /// Its flags and, in the bits above them, its phase: together they cost no more than the flags alone would.
+    word: u64,
     /// Index of its settings.
     pub(super) config: u32,
     /// How many parents are not settled.
@@ -154,7 +181,6 @@ pub(super) struct NodeData {
     pub(super) sent: PortSet,
     /// Its side record, or `NO_RARE`.
     pub(super) rare: u32,
-    phase: Phase,
 }
 
 impl NodeData {
@@ -162,61 +188,64 @@ impl NodeData {
     pub(super) fn absent() -> NodeData {
         NodeData {
             op: 0,
-            flags: 0,
+            word: Phase::Absent.bits(),
             config: 0,
             unsettled_parents: 0,
             bad_parents: 0,
             unsent: 0,
             sent: PortSet(0),
             rare: NO_RARE,
-            phase: Phase::Absent,
         }
     }
 
+    fn flags(&self) -> Flags {
+        Flags::from_bits(self.word)
+    }
+
     /// At least one of these flags is up.
-    pub(super) fn any(&self, mask: u32) -> bool {
-        self.flags & mask != 0
+    pub(super) fn any(&self, mask: Flags) -> bool {
+        self.word & mask.bits() != 0
     }
 
     /// All of these flags are up.
-    pub(super) fn all(&self, mask: u32) -> bool {
-        self.flags & mask == mask
+    pub(super) fn all(&self, mask: Flags) -> bool {
+        self.word & mask.bits() == mask.bits()
     }
 
     /// Raises flags.
-    pub(super) fn set(&mut self, mask: u32) {
-        self.flags |= mask;
+    pub(super) fn set(&mut self, mask: Flags) {
+        self.word |= mask.bits();
     }
 
     /// Lowers flags.
-    pub(super) fn clear(&mut self, mask: u32) {
-        self.flags &= !mask;
+    pub(super) fn clear(&mut self, mask: Flags) {
+        self.word &= !mask.bits();
     }
 
     /// Raises or lowers flags.
-    pub(super) fn put(&mut self, mask: u32, up: bool) {
+    pub(super) fn put(&mut self, mask: Flags, up: bool) {
         if up { self.set(mask) } else { self.clear(mask) }
     }
 
     /// Lowers all flags but these.
-    pub(super) fn keep(&mut self, mask: u32) {
-        self.flags &= mask;
+    pub(super) fn keep(&mut self, mask: Flags) {
+        self.word = self.phase().bits() | self.flags().only(mask).bits();
     }
 
     /// Where it is in its run.
     pub(super) fn phase(&self) -> Phase {
-        self.phase
+        Phase::of_bits(self.word)
     }
 
     /// Moves on, by the table.
     pub(super) fn go(&mut self, next: Phase) {
-        debug_assert!(self.phase.may_become(next), "no way from {:?} to {next:?}", self.phase);
-        self.phase = next;
+        debug_assert!(self.phase().may_become(next), "no way from {:?} to {next:?}", self.phase());
+        self.word = self.flags().bits() | next.bits();
     }
 
     /// Why it is dirty: some of the `DIRTY_…` flags.
-    pub(super) fn causes(&self) -> u32 {
-        self.flags & DIRTY
+    pub(super) fn causes(&self) -> Flags {
+        self.flags().only(DIRTY)
     }
 
     /// Has failed, or waits for an ancestor that has.
@@ -232,5 +261,60 @@ impl NodeData {
     /// Others want it run: it is owed a refresh, or its values are needed.
     pub(super) fn is_called(&self) -> bool {
         self.any(REMAKE) || (self.any(OWED) && !self.any(NOOP))
+    }
+}
+
+/// The nodes by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Nodes(Vec<NodeData>);
+
+impl Nodes {
+    /// How many slots there are, free ones included.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Makes room for so many slots.
+    pub(super) fn grow(&mut self, slots: usize) {
+        self.0.resize(slots, NodeData::absent());
+    }
+
+    /// All numbers, free slots included. Borrows nothing, so that the nodes may be changed meanwhile.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = Node> + use<> {
+        (0..self.0.len() as u32).map(Node)
+    }
+
+    /// The node, if there ever was one of this number.
+    pub(super) fn get(&self, node: Node) -> Option<&NodeData> {
+        self.0.get(node.index())
+    }
+
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &NodeData> {
+        self.0.iter()
+    }
+
+    /// All of them, to be changed.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut NodeData> {
+        self.0.iter_mut()
+    }
+
+    /// Bytes held.
+    pub(super) fn memory(&self) -> usize {
+        self.0.capacity() * size_of::<NodeData>()
+    }
+}
+
+impl Index<Node> for Nodes {
+    type Output = NodeData;
+
+    fn index(&self, node: Node) -> &NodeData {
+        &self.0[node.index()]
+    }
+}
+
+impl IndexMut<Node> for Nodes {
+    fn index_mut(&mut self, node: Node) -> &mut NodeData {
+        &mut self.0[node.index()]
     }
 }

@@ -14,8 +14,8 @@ const CLIMB_MAX: usize = 1024;
 impl Scheduler {
     /// Why a node is where it is. A slot that is not in the graph is `Settled`.
     pub fn state(&self, node: Node) -> State {
-        let i = node.0;
-        let Some(n) = self.nodes.get(node.index()) else { return State::Settled { drifted: false } };
+        let i = node;
+        let Some(n) = self.nodes.get(node) else { return State::Settled { drifted: false } };
         if n.phase().holds_slot() {
             State::Running
         } else if !n.any(PRESENT) {
@@ -30,7 +30,7 @@ impl Scheduler {
             State::WaitingForWatch
         } else if n.any(ASKING) {
             let asked = self.rare(i).map_or(&[][..], |rare| &rare.asked[..]);
-            State::WaitingForValue(asked.iter().take(NAMED_MAX).map(|s| Node(*s)).collect())
+            State::WaitingForValue(asked.iter().take(NAMED_MAX).copied().collect())
         } else if n.unsettled_parents > 0 && (n.unsent > 0 || n.wants_run()) {
             State::WaitingForParents(self.parents_where(i, |parent, _| !parent.any(SETTLED)))
         } else if n.unsent > 0 {
@@ -42,21 +42,21 @@ impl Scheduler {
         }
     }
 
-    fn parents_where(&self, i: u32, which: fn(&NodeData, u32) -> bool) -> Vec<Node> {
+    fn parents_where(&self, i: Node, which: fn(&NodeData, u32) -> bool) -> Vec<Node> {
         let parents = self.edges.parents(i);
-        let named = parents.filter(|e| which(&self.nodes[self.edges.from(*e) as usize], self.edges.sends(*e).0));
-        named.take(NAMED_MAX).map(|e| Node(self.edges.from(e))).collect()
+        let named = parents.filter(|e| which(&self.nodes[self.edges.from(*e)], self.edges.sends(*e).0));
+        named.take(NAMED_MAX).map(|e| self.edges.from(e)).collect()
     }
 
     /// One failed ancestor for each of the first few parents through which it is blocked.
-    fn failed_above(&self, i: u32) -> Vec<Node> {
+    fn failed_above(&self, i: Node) -> Vec<Node> {
         let mut found = Vec::new();
         for mut at in self.parents_where(i, |parent, _| parent.is_bad()) {
             for _ in 0..CLIMB_MAX {
-                if self.nodes[at.index()].any(FAILING) {
+                if self.nodes[at].any(FAILING) {
                     break;
                 }
-                let Some(above) = self.parents_where(at.0, |parent, _| parent.is_bad()).first().copied() else { break };
+                let Some(above) = self.parents_where(at, |parent, _| parent.is_bad()).first().copied() else { break };
                 at = above;
             }
             if !found.contains(&at) {
@@ -104,18 +104,18 @@ impl Scheduler {
 
     /// The refreshes that are owed and not yet delivered: (notifier, notified). Looks at all edges.
     pub fn owed(&self) -> impl Iterator<Item = (Node, Node)> + '_ {
-        let owed = (0..self.edges.len()).filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
-        owed.map(|e| (Node(self.edges.from(e)), Node(self.edges.to(e))))
+        let owed = self.edges.all().filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
+        owed.map(|e| (self.edges.from(e), self.edges.to(e)))
     }
 
     /// Bytes held, commands that wait to be polled included; what few nodes need for themselves only roughly.
     pub fn memory(&self) -> usize {
         size_of::<Scheduler>()
-            + self.nodes.capacity() * size_of::<NodeData>()
+            + self.nodes.memory()
             + self.edges.memory()
             + self.rare.memory()
             + self.timers.memory()
-            + (self.ready.capacity() + self.granted.capacity()) * size_of::<u32>()
+            + (self.ready.capacity() + self.granted.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()
     }

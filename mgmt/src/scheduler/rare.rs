@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::node::NO_RARE;
 use super::scheduler::Scheduler;
 use super::timers::TIMER_KINDS;
-use crate::id::Time;
+use crate::id::{Node, Time};
 
 /// The side record of one node.
 #[derive(Clone, Debug, Default)]
@@ -23,9 +23,9 @@ pub(super) struct Rare {
     /// Repairs that the watch caused.
     pub(super) flapping: Option<Box<Flapping>>,
     /// Senders that were asked to make their values again and have not yet.
-    pub(super) asked: Vec<u32>,
+    pub(super) asked: Vec<Node>,
     /// Senders that did, since the last success.
-    pub(super) answered: Vec<u32>,
+    pub(super) answered: Vec<Node>,
     /// Semaphores held.
     pub(super) held: Vec<u32>,
     /// Place in the queues of the semaphores; 0: in none.
@@ -85,20 +85,20 @@ impl RareSlab {
 
 impl Scheduler {
     /// The side record of a node, if it has one.
-    pub(super) fn rare(&self, i: u32) -> Option<&Rare> {
-        let at = self.nodes[i as usize].rare;
+    pub(super) fn rare(&self, i: Node) -> Option<&Rare> {
+        let at = self.nodes[i].rare;
         (at != NO_RARE).then(|| &self.rare.records[at as usize])
     }
 
     /// The side record of a node, if it has one.
-    pub(super) fn rare_if_any(&mut self, i: u32) -> Option<&mut Rare> {
-        let at = self.nodes[i as usize].rare;
+    pub(super) fn rare_if_any(&mut self, i: Node) -> Option<&mut Rare> {
+        let at = self.nodes[i].rare;
         (at != NO_RARE).then(|| &mut self.rare.records[at as usize])
     }
 
     /// The side record of a node, made if need be.
-    pub(super) fn rare_mut(&mut self, i: u32) -> &mut Rare {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn rare_mut(&mut self, i: Node) -> &mut Rare {
+        let node = &mut self.nodes[i];
         if node.rare == NO_RARE {
             node.rare = match self.rare.free.pop() {
                 Some(at) => at,
@@ -112,7 +112,7 @@ impl Scheduler {
     }
 
     /// Gives the side record back, whatever is in it. Timers must have been stopped.
-    pub(super) fn drop_rare(&mut self, i: u32) {
+    pub(super) fn drop_rare(&mut self, i: Node) {
         if let Some(rare) = self.rare_if_any(i) {
             *rare = Rare::default();
             self.tidy_rare(i);
@@ -120,8 +120,8 @@ impl Scheduler {
     }
 
     /// Gives the side record back if nothing in it is worth keeping.
-    pub(super) fn tidy_rare(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn tidy_rare(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if node.rare != NO_RARE && self.rare.records[node.rare as usize].is_blank() {
             self.rare.records[node.rare as usize] = Rare::default();
             self.rare.free.push(node.rare);

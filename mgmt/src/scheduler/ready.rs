@@ -9,23 +9,23 @@ use crate::id::Node;
 
 impl Scheduler {
     /// Brings up to date what follows from the node's own flags and counts, here and in its children. To be called after each change of them.
-    pub(super) fn update(&mut self, i: u32) {
+    pub(super) fn update(&mut self, i: Node) {
         self.settle(i);
         self.wake(i);
     }
 
     /// Puts it into the ready queue if it may run.
-    pub(super) fn wake(&mut self, i: u32) {
-        let node = &self.nodes[i as usize];
+    pub(super) fn wake(&mut self, i: Node) {
+        let node = &self.nodes[i];
         if node.phase() == Phase::Idle && self.may_start(i) {
-            self.nodes[i as usize].go(Phase::Queued);
+            self.nodes[i].go(Phase::Queued);
             self.ready.push_back(i);
         }
     }
 
     /// Marks it dirty, for a reason (one of the `DIRTY_…` flags).
-    pub(super) fn dirty(&mut self, i: u32, reason: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn dirty(&mut self, i: Node, reason: Flags) {
+        let node = &mut self.nodes[i];
         if !node.any(PRESENT) {
             return;
         }
@@ -38,8 +38,8 @@ impl Scheduler {
     }
 
     /// The limit is on what the watch causes: with another cause, it waits no longer.
-    pub(super) fn lift_limit(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn lift_limit(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if node.any(LIMITED) && node.causes() != DIRTY_WATCH {
             node.clear(LIMITED);
             self.disarm(i, Timer::Limit);
@@ -47,8 +47,8 @@ impl Scheduler {
     }
 
     /// The way is open for an operation: order, watch, values. (Not asked: pause, places, limits.)
-    pub(super) fn is_open(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn is_open(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         node.any(PRESENT)
             && !node.any(FAILED)
             && (node.any(WATCH_READY) || self.mutant(Mutant::IgnoreWatch))
@@ -57,8 +57,8 @@ impl Scheduler {
             && (node.unsent == 0 || self.mutant(Mutant::IgnoreValues))
     }
 
-    pub(super) fn may_start(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    pub(super) fn may_start(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         node.wants_run() && !node.any(DELAYED | LIMITED | ASKING) && self.is_open(i)
     }
 
@@ -70,7 +70,7 @@ impl Scheduler {
         let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
         while self.running < room {
             let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else { break };
-            if self.nodes[i as usize].phase() != Phase::Queued {
+            if self.nodes[i].phase() != Phase::Queued {
                 continue;
             }
             if !self.may_start(i) || self.is_throttled(i) {
@@ -78,27 +78,27 @@ impl Scheduler {
             } else if self.acquire(i) {
                 self.start(i);
             } else {
-                self.nodes[i as usize].go(Phase::Parked);
+                self.nodes[i].go(Phase::Parked);
             }
         }
     }
 
     /// Out of the queue: it may not run any more, or not yet.
-    pub(super) fn unqueue(&mut self, i: u32) {
-        self.nodes[i as usize].go(Phase::Idle);
+    pub(super) fn unqueue(&mut self, i: Node) {
+        self.nodes[i].go(Phase::Idle);
         self.release(i);
         self.settle(i);
     }
 
     /// Begins a run: with a check, always.
-    fn start(&mut self, i: u32) {
+    fn start(&mut self, i: Node) {
         self.last_op += 1;
         let number = self.last_op;
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         node.go(Phase::Checking);
         node.op = number;
         // What is owed or asked for is a cause of its own.
-        let causes = if node.is_called() { 0 } else { node.causes() };
+        let causes = if node.is_called() { Flags::NONE } else { node.causes() };
         node.put(BY_WATCH, causes == DIRTY_WATCH);
         node.put(BY_POLL, causes == DIRTY_POLL);
         node.clear(DIRTY | DRIFTED);
@@ -106,14 +106,14 @@ impl Scheduler {
         let may_be_calm = node.any(CALM | BY_POLL);
         self.running += 1;
         self.arm_timeout(i);
-        self.commands.push_back(Command::Check(Op { node: Node(i), number }));
+        self.commands.push_back(Command::Check(Op { node: i, number }));
         if may_be_calm {
             self.settle(i);
         }
     }
 
     /// An operation must not take longer than the node's timeout.
-    pub(super) fn arm_timeout(&mut self, i: u32) {
+    pub(super) fn arm_timeout(&mut self, i: Node) {
         if let Some(timeout) = self.settings(i).timeout {
             self.arm(i, Timer::Timeout, self.now.after(timeout));
         }

@@ -17,12 +17,12 @@ use crate::id::{Node, Ticket};
 use crate::scheduler::edges::*;
 
 impl Scheduler {
-    fn ends(&self, e: usize) -> (Node, Node) {
-        (Node(self.edges.from(e)), Node(self.edges.to(e)))
+    fn ends(&self, e: Edge) -> (Node, Node) {
+        (self.edges.from(e), self.edges.to(e))
     }
 
     /// Writes *it is about to change, and then owes these*; somebody waits for the ticket.
-    pub(super) fn write_intents(&mut self, i: u32) -> Ticket {
+    pub(super) fn write_intents(&mut self, i: Node) -> Ticket {
         self.flush_journal();
         let mut ops = Vec::new();
         for e in self.edges.out(i) {
@@ -39,9 +39,9 @@ impl Scheduler {
     }
 
     /// It changed: all that it notifies are owed a refresh, and all children are dirty.
-    pub(super) fn owe(&mut self, i: u32) {
-        self.nodes[i as usize].clear(MAYBE);
-        if self.nodes[i as usize].any(NOTIFIES) {
+    pub(super) fn owe(&mut self, i: Node) {
+        self.nodes[i].clear(MAYBE);
+        if self.nodes[i].any(NOTIFIES) {
             for e in self.edges.out(i) {
                 if self.edges.any(e, NOTIFY) {
                     self.owe_along(e);
@@ -54,18 +54,18 @@ impl Scheduler {
     }
 
     /// All children must look again.
-    pub(super) fn dirty_children(&mut self, i: u32) {
+    pub(super) fn dirty_children(&mut self, i: Node) {
         for e in self.edges.out(i) {
             self.dirty(self.edges.to(e), DIRTY_INPUT);
         }
     }
 
-    fn owe_along(&mut self, e: usize) {
+    fn owe_along(&mut self, e: Edge) {
         let (from, to) = self.ends(e);
         let is_news = !self.edges.any(e, EDGE_OWED);
         self.edges.clear(e, EDGE_INTENT | EDGE_MAYBE);
         self.edges.set(e, EDGE_OWED);
-        self.nodes[to.index()].set(OWED);
+        self.nodes[to].set(OWED);
         self.entries.push(JournalOp::Debt { from, to });
         if is_news {
             self.tell(Event::Owed { from, to });
@@ -73,8 +73,8 @@ impl Scheduler {
     }
 
     /// It changed nothing: its intents are void. Not those that an earlier try left behind: see `resolve_maybe`.
-    pub(super) fn drop_intents(&mut self, i: u32) {
-        if !self.nodes[i as usize].any(NOTIFIES) {
+    pub(super) fn drop_intents(&mut self, i: Node) {
+        if !self.nodes[i].any(NOTIFIES) {
             return;
         }
         for e in self.edges.out(i) {
@@ -89,8 +89,8 @@ impl Scheduler {
     }
 
     /// It failed or was cancelled: it may have changed something.
-    pub(super) fn keep_intents(&mut self, i: u32) {
-        if !self.nodes[i as usize].any(NOTIFIES) {
+    pub(super) fn keep_intents(&mut self, i: Node) {
+        if !self.nodes[i].any(NOTIFIES) {
             return;
         }
         if self.mutant(Mutant::ForgetMaybe) {
@@ -100,17 +100,17 @@ impl Scheduler {
             if self.edges.any(e, EDGE_INTENT) {
                 self.edges.clear(e, EDGE_INTENT);
                 self.edges.set(e, EDGE_MAYBE);
-                self.nodes[i as usize].set(MAYBE);
+                self.nodes[i].set(MAYBE);
             }
         }
     }
 
     /// It is well again, and what an earlier try may have changed is told.
-    pub(super) fn resolve_maybe(&mut self, i: u32) {
-        if !self.nodes[i as usize].any(MAYBE) {
+    pub(super) fn resolve_maybe(&mut self, i: Node) {
+        if !self.nodes[i].any(MAYBE) {
             return;
         }
-        self.nodes[i as usize].clear(MAYBE);
+        self.nodes[i].clear(MAYBE);
         for e in self.edges.out(i) {
             if self.edges.any(e, EDGE_MAYBE) {
                 self.owe_along(e);
@@ -120,8 +120,8 @@ impl Scheduler {
     }
 
     /// An apply or a refresh begins: it absorbs what is owed by now. Says whether anything is.
-    pub(super) fn take_refreshes(&mut self, i: u32) -> bool {
-        if !self.nodes[i as usize].any(OWED) {
+    pub(super) fn take_refreshes(&mut self, i: Node) -> bool {
+        if !self.nodes[i].any(OWED) {
             return false;
         }
         for at in self.edges.positions_in(i) {
@@ -131,15 +131,15 @@ impl Scheduler {
                 self.edges.set(e, EDGE_TAKEN);
             }
         }
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         node.clear(OWED);
         node.set(TAKEN);
         true
     }
 
     /// The apply or refresh has ended: what it took is paid, or owed again.
-    pub(super) fn end_refreshes(&mut self, i: u32, paid: bool) {
-        if !self.nodes[i as usize].any(TAKEN) {
+    pub(super) fn end_refreshes(&mut self, i: Node, paid: bool) {
+        if !self.nodes[i].any(TAKEN) {
             return;
         }
         let paid = paid || self.mutant(Mutant::LoseTakenRefresh);
@@ -156,12 +156,12 @@ impl Scheduler {
             }
             owed |= self.edges.any(e, EDGE_OWED);
         }
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         node.clear(TAKEN);
         node.put(OWED, owed);
     }
 
-    fn pay_along(&mut self, e: usize) {
+    fn pay_along(&mut self, e: Edge) {
         let (from, to) = self.ends(e);
         self.edges.clear(e, EDGE_OWED);
         self.entries.push(JournalOp::Paid { from, to });

@@ -15,10 +15,10 @@ pub const WATCH_WELL: Duration = Duration::from_secs(10);
 
 impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
-    pub(super) fn fail(&mut self, i: u32, what: u32) {
+    pub(super) fn fail(&mut self, i: Node, what: Flags) {
         let is_watch = what == WATCH_FAILING;
-        self.nodes[i as usize].set(DIRTY_OTHER);
-        if self.nodes[i as usize].any(FAILED) {
+        self.nodes[i].set(DIRTY_OTHER);
+        if self.nodes[i].any(FAILED) {
             return;
         }
         let retry = self.settings(i).retry;
@@ -27,7 +27,7 @@ impl Scheduler {
         let try_again = retry.is_none_or(|tries| *failures < tries);
         *failures = failures.saturating_add(1);
         let failures = *failures;
-        let node = Node(i);
+        let node = i;
         if !try_again {
             self.tell(Event::Failed { node, watch: is_watch, retry_in: None });
             return self.fail_for_good(i, what);
@@ -38,15 +38,15 @@ impl Scheduler {
         if is_watch {
             self.arm(i, Timer::WatchRetry, self.now.after(delay));
         } else if delay > Duration::ZERO {
-            self.nodes[i as usize].set(DELAYED);
+            self.nodes[i].set(DELAYED);
             self.arm(i, Timer::Retry, self.now.after(delay));
         }
     }
 
     /// No tries are left: only a swap revives it. What may come to dirty it is kept until then.
-    fn fail_for_good(&mut self, i: u32, what: u32) {
+    fn fail_for_good(&mut self, i: Node, what: Flags) {
         self.set_failing(i, what | FAILED);
-        self.nodes[i as usize].clear(DELAYED | LIMITED);
+        self.nodes[i].clear(DELAYED | LIMITED);
         // Not the timeout: an apply may be left to end.
         for timer in [Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
             self.disarm(i, timer);
@@ -55,7 +55,7 @@ impl Scheduler {
     }
 
     /// The watch has failed: if it listened long enough before, that begins a new row of failures.
-    pub(super) fn refill_watch(&mut self, i: u32) {
+    pub(super) fn refill_watch(&mut self, i: Node) {
         let now = self.now;
         let Some(rare) = self.rare_if_any(i) else { return };
         let (failures, since) = (rare.watch_failures, rare.listens_since.take());
@@ -70,7 +70,7 @@ impl Scheduler {
     }
 
     /// The pause before the next try, after so many failures in a row.
-    fn delay(&mut self, i: u32, failures: u32) -> Duration {
+    fn delay(&mut self, i: Node, failures: u32) -> Duration {
         let full = self.full_delay(i, failures);
         match self.settings(i).backoff {
             Backoff::Exponential { jitter: true, .. } => {
@@ -82,7 +82,7 @@ impl Scheduler {
     }
 
     /// The same, before chance shortens it.
-    fn full_delay(&self, i: u32, failures: u32) -> Duration {
+    fn full_delay(&self, i: Node, failures: u32) -> Duration {
         let NodeConfig { delay, backoff, .. } = *self.settings(i);
         match backoff {
             Backoff::Constant => delay,
@@ -103,22 +103,22 @@ impl Scheduler {
     }
 
     /// Tells the runtime to give up the operation under way.
-    pub(super) fn cancel(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn cancel(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if node.phase().has_op() && !node.any(CANCELLED) {
             node.set(CANCELLED);
             let number = node.op;
-            self.commands.push_back(Command::Cancel(super::Op { node: Node(i), number }));
+            self.commands.push_back(Command::Cancel(super::Op { node: i, number }));
         }
     }
 
     /// A swap gives a node all its tries back, whatever state it was in. (`update` is the caller's.)
-    pub(super) fn revive(&mut self, i: u32) {
+    pub(super) fn revive(&mut self, i: Node) {
         if let Some(rare) = self.rare_if_any(i) {
             rare.failures = 0;
         }
         self.disarm(i, Timer::Retry);
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         let failed = node.any(FAILED);
         node.clear(DELAYED | OP_FAILING);
         if failed {
@@ -131,13 +131,13 @@ impl Scheduler {
     }
 
     /// A change reported by the watch.
-    pub(super) fn changed(&mut self, i: u32) {
-        let busy = self.nodes[i as usize].phase().holds_slot();
+    pub(super) fn changed(&mut self, i: Node) {
+        let busy = self.nodes[i].phase().holds_slot();
         if busy && self.mutant(Mutant::LoseChangeDuringRun) {
             return;
         }
-        if self.nodes[i as usize].any(DELAYED) && self.mutant(Mutant::EventEndsDelay) {
-            self.nodes[i as usize].clear(DELAYED);
+        if self.nodes[i].any(DELAYED) && self.mutant(Mutant::EventEndsDelay) {
+            self.nodes[i].clear(DELAYED);
             self.disarm(i, Timer::Retry);
         }
         self.dirty(i, DIRTY_WATCH);

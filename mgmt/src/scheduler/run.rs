@@ -9,17 +9,17 @@ use crate::id::{Node, Ticket};
 
 impl Scheduler {
     fn is_under_way(&self, op: Op, phase: fn(Phase) -> bool) -> bool {
-        self.nodes.get(op.node.index()).is_some_and(|n| n.op == op.number && phase(n.phase()))
+        self.nodes.get(op.node).is_some_and(|n| n.op == op.number && phase(n.phase()))
     }
 
     pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
         if !self.is_under_way(op, |phase| phase == Phase::Checking) {
             return;
         }
-        let i = op.node.0;
+        let i = op.node;
         self.disarm(i, Timer::Timeout);
         self.sent(i, sent);
-        let node = &self.nodes[i as usize];
+        let node = &self.nodes[i];
         if !node.any(PRESENT) {
             return self.end_run(i);
         }
@@ -40,10 +40,10 @@ impl Scheduler {
                 self.in_sync(i);
             }
             CheckOutcome::Drifted => {
-                let noop = self.nodes[i as usize].any(NOOP);
+                let noop = self.nodes[i].any(NOOP);
                 self.tell(Event::Drifted { node: op.node, noop });
                 if noop {
-                    self.nodes[i as usize].set(DRIFTED);
+                    self.nodes[i].set(DRIFTED);
                     self.succeed(i);
                     self.end_run(i);
                 } else if cancelled {
@@ -60,14 +60,14 @@ impl Scheduler {
         }
     }
 
-    fn in_sync(&mut self, i: u32) {
-        let node = &self.nodes[i as usize];
+    fn in_sync(&mut self, i: Node) {
+        let node = &self.nodes[i];
         let remake = node.any(REMAKE) && !self.mutant(Mutant::ForgetRemake);
         let refresh = node.any(OWED) || remake;
         if refresh && (!node.any(NOOP) || self.mutant(Mutant::RefreshNoop)) {
             return self.begin_repair(i, true);
         }
-        self.nodes[i as usize].clear(REMAKE);
+        self.nodes[i].clear(REMAKE);
         if self.mutant(Mutant::CheckedParentDirties) {
             self.dirty_children(i);
         }
@@ -76,23 +76,23 @@ impl Scheduler {
     }
 
     /// What was found may be acted upon: nothing that it rests on has changed meanwhile.
-    fn may_go_on(&self, i: u32) -> bool {
-        let node = &self.nodes[i as usize];
+    fn may_go_on(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
         let held = self.paused && !self.mutant(Mutant::IgnorePause);
         self.is_open(i) && !held && self.stop.is_none() && !node.any(STALE | DIRTY_INPUT)
     }
 
     /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
-    fn begin_repair(&mut self, i: u32, refresh: bool) {
-        let old = self.mutant(Mutant::ApplyOldDrift) && self.nodes[i as usize].any(STALE);
+    fn begin_repair(&mut self, i: Node, refresh: bool) {
+        let old = self.mutant(Mutant::ApplyOldDrift) && self.nodes[i].any(STALE);
         if !self.may_go_on(i) && !old {
             return self.run_again(i);
         }
-        if !self.nodes[i as usize].any(NOTIFIES) {
+        if !self.nodes[i].any(NOTIFIES) {
             return self.start_repair(i, refresh);
         }
         let ticket = self.write_intents(i);
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         node.op = ticket.0;
         node.go(if refresh { Phase::CommitRefresh } else { Phase::CommitApply });
         self.commits.push_back((ticket, i));
@@ -102,11 +102,11 @@ impl Scheduler {
         }
     }
 
-    fn start_repair(&mut self, i: u32, refresh: bool) {
+    fn start_repair(&mut self, i: Node, refresh: bool) {
         self.last_op += 1;
-        let op = Op { node: Node(i), number: self.last_op };
+        let op = Op { node: i, number: self.last_op };
         let absorbed = self.take_refreshes(i);
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         let remake = node.any(REMAKE);
         node.put(REMAKE_TAKEN, remake);
         node.clear(REMAKE | CANCELLED | TIMED_OUT);
@@ -127,7 +127,7 @@ impl Scheduler {
             && number <= ticket
         {
             self.commits.pop_front();
-            let node = &self.nodes[i as usize];
+            let node = &self.nodes[i];
             if !node.phase().commits() || node.op != number.0 {
                 continue;
             }
@@ -146,7 +146,7 @@ impl Scheduler {
     pub(super) fn commit_failed(&mut self, ticket: Ticket) {
         let Ok(at) = self.commits.binary_search_by_key(&ticket, |(number, _)| *number) else { return };
         let Some((_, i)) = self.commits.remove(at) else { return };
-        let node = &self.nodes[i as usize];
+        let node = &self.nodes[i];
         if node.phase().commits() && node.op == ticket.0 {
             // A write that failed may be on disk all the same.
             self.drop_intents(i);
@@ -158,10 +158,10 @@ impl Scheduler {
         if !self.is_under_way(op, Phase::writes) {
             return;
         }
-        let i = op.node.0;
+        let i = op.node;
         self.disarm(i, Timer::Timeout);
         self.sent(i, sent);
-        let node = &self.nodes[i as usize];
+        let node = &self.nodes[i];
         if !node.any(PRESENT) {
             return self.end_run(i);
         }
@@ -186,7 +186,7 @@ impl Scheduler {
             true => Event::Refreshed(op.node),
             false => Event::Applied { node: op.node, changed, refreshed: absorbed },
         });
-        if outcome == ApplyOutcome::Changed && self.nodes[i as usize].any(BY_WATCH) {
+        if outcome == ApplyOutcome::Changed && self.nodes[i].any(BY_WATCH) {
             self.repaired(i);
         }
         if stale {
@@ -197,7 +197,7 @@ impl Scheduler {
     }
 
     /// A run came to a good end.
-    fn succeed(&mut self, i: u32) {
+    fn succeed(&mut self, i: Node) {
         if !self.mutant(Mutant::NoRefill)
             && let Some(rare) = self.rare_if_any(i)
         {
@@ -206,28 +206,28 @@ impl Scheduler {
         }
         self.resolve_maybe(i);
         self.clear_failing(i, OP_FAILING);
-        if self.nodes[i as usize].any(REMAKE_TAKEN) {
-            self.nodes[i as usize].clear(REMAKE_TAKEN);
+        if self.nodes[i].any(REMAKE_TAKEN) {
+            self.nodes[i].clear(REMAKE_TAKEN);
             self.fail_askers(i);
         }
     }
 
     /// The run failed: a try is used up.
-    fn fail_run(&mut self, i: u32) {
+    fn fail_run(&mut self, i: Node) {
         self.give_remake_back(i);
         self.fail(i, OP_FAILING);
         self.end_run(i);
     }
 
     /// The run came to nothing, by nobody's fault: once more from the start.
-    pub(super) fn run_again(&mut self, i: u32) {
+    pub(super) fn run_again(&mut self, i: Node) {
         self.give_remake_back(i);
-        self.nodes[i as usize].set(DIRTY_OTHER);
+        self.nodes[i].set(DIRTY_OTHER);
         self.end_run(i);
     }
 
-    fn give_remake_back(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    fn give_remake_back(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if node.any(REMAKE_TAKEN) {
             node.clear(REMAKE_TAKEN);
             node.set(REMAKE);
@@ -235,9 +235,9 @@ impl Scheduler {
     }
 
     /// Ends the run, whatever it came to; a node that has left the graph ends with it.
-    pub(super) fn end_run(&mut self, i: u32) {
+    pub(super) fn end_run(&mut self, i: Node) {
         self.close_run(i);
-        if self.nodes[i as usize].any(PRESENT) {
+        if self.nodes[i].any(PRESENT) {
             self.update(i);
         } else {
             self.forget(i);
@@ -245,8 +245,8 @@ impl Scheduler {
     }
 
     /// The part of it that touches nobody else.
-    pub(super) fn close_run(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn close_run(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         debug_assert!(node.phase().holds_slot(), "no run to end");
         node.go(Phase::Idle);
         node.op = 0;
@@ -259,8 +259,8 @@ impl Scheduler {
     }
 
     /// From the end of each run, the poll counts anew.
-    pub(super) fn arm_poll(&mut self, i: u32) {
-        if !self.nodes[i as usize].any(PRESENT) || self.nodes[i as usize].any(FAILED) {
+    pub(super) fn arm_poll(&mut self, i: Node) {
+        if !self.nodes[i].any(PRESENT) || self.nodes[i].any(FAILED) {
             return;
         }
         if let Some(every) = self.settings(i).poll {

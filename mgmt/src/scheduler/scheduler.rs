@@ -6,7 +6,7 @@ use super::converge::Convergence;
 use super::edges::Edges;
 use super::gate::Semaphores;
 use super::mutants::Mutant;
-use super::node::{NodeData, PRESENT};
+use super::node::{Nodes, PRESENT};
 use super::rare::RareSlab;
 use super::timers::Timers;
 use super::{Command, Config, Event, Input, JournalOp, NodeConfig, StopStage};
@@ -24,18 +24,18 @@ pub struct Scheduler {
     pub(super) config: Config,
     pub(super) now: Time,
     pub(super) generation: Option<Generation>,
-    pub(super) nodes: Vec<NodeData>,
+    pub(super) nodes: Nodes,
     pub(super) edges: Edges,
     pub(super) configs: Vec<NodeConfig>,
     pub(super) rare: RareSlab,
     pub(super) timers: Timers,
     /// Nodes that may run, in the order in which they became able to.
-    pub(super) ready: VecDeque<u32>,
+    pub(super) ready: VecDeque<Node>,
     /// Nodes that hold their semaphores already: they go first.
-    pub(super) granted: VecDeque<u32>,
+    pub(super) granted: VecDeque<Node>,
     pub(super) semaphores: Semaphores,
     /// Who waits for which ticket of the journal, in order of the tickets.
-    pub(super) commits: VecDeque<(Ticket, u32)>,
+    pub(super) commits: VecDeque<(Ticket, Node)>,
     /// Entries of this turn that nobody waits for.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
@@ -48,7 +48,7 @@ pub struct Scheduler {
     pub(super) stopped: bool,
     pub(super) convergence: Convergence,
     /// Watches whose next try came due in a pause.
-    pub(super) held_watches: Vec<u32>,
+    pub(super) held_watches: Vec<Node>,
     pub(super) jitter: u64,
     #[cfg(feature = "testing")]
     mutant: Option<Mutant>,
@@ -60,7 +60,7 @@ impl Scheduler {
         Scheduler {
             now: Time(0),
             generation: None,
-            nodes: Vec::new(),
+            nodes: Nodes::default(),
             edges: Edges::default(),
             configs: Vec::new(),
             rare: RareSlab::default(),
@@ -111,13 +111,13 @@ impl Scheduler {
         self.fire_timers();
         match input {
             Input::Swap(swap) => self.swap(swap),
-            Input::WatchReady(node) if self.knows(node) => self.watch_ready(node.0),
-            Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node.0),
-            Input::Changed(node) if self.knows(node) => self.changed(node.0),
+            Input::WatchReady(node) if self.knows(node) => self.watch_ready(node),
+            Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node),
+            Input::Changed(node) if self.knows(node) => self.changed(node),
             Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
             Input::ChangedTogether(nodes) => {
                 for node in nodes.into_iter().filter(|node| self.knows(*node)).collect::<Vec<_>>() {
-                    self.changed(node.0);
+                    self.changed(node);
                 }
             }
             Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
@@ -156,7 +156,7 @@ impl Scheduler {
     }
 
     fn knows(&self, node: Node) -> bool {
-        self.nodes.get(node.index()).is_some_and(|n| n.any(PRESENT))
+        self.nodes.get(node).is_some_and(|n| n.any(PRESENT))
     }
 
     /// Says what happened to a node, if anybody listens.
@@ -166,7 +166,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn settings(&self, i: u32) -> &NodeConfig {
-        &self.configs[self.nodes[i as usize].config as usize]
+    pub(super) fn settings(&self, i: Node) -> &NodeConfig {
+        &self.configs[self.nodes[i].config as usize]
     }
 }

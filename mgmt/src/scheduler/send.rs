@@ -9,8 +9,8 @@ use crate::scheduler::edges::SENDS;
 
 impl Scheduler {
     /// A node has new values for these outputs: its receivers are dirty, and wait no longer if that was all they waited for.
-    pub(super) fn sent(&mut self, i: u32, ports: PortSet) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn sent(&mut self, i: Node, ports: PortSet) {
+        let node = &mut self.nodes[i];
         if ports.0 == 0 || !node.any(PRESENT) {
             return;
         }
@@ -26,10 +26,10 @@ impl Scheduler {
             }
             let to = self.edges.to(e);
             if wanted & !before != 0 && wanted & !(before | ports.0) == 0 {
-                self.nodes[to as usize].unsent -= 1;
+                self.nodes[to].unsent -= 1;
                 self.convergence.missing -= 1;
             }
-            self.tell(Event::Sent { from: Node(i), to: Node(to) });
+            self.tell(Event::Sent { from: i, to });
             self.hear(to, i);
             if self.mutant(Mutant::SentIsQuiet) {
                 self.update(to);
@@ -40,12 +40,12 @@ impl Scheduler {
     }
 
     /// A check that needs values which only their senders can make again.
-    pub(super) fn ask(&mut self, i: u32, senders: Vec<Node>) {
-        let mut asked: Vec<u32> = Vec::new();
+    pub(super) fn ask(&mut self, i: Node, senders: Vec<Node>) {
+        let mut asked: Vec<Node> = Vec::new();
         for sender in senders {
-            let edge = (sender.index() < self.nodes.len()).then(|| self.edges.find(sender.0, i)).flatten();
-            if edge.is_some_and(|e| self.edges.any(e, SENDS)) && !asked.contains(&sender.0) {
-                asked.push(sender.0);
+            let edge = (sender.index() < self.nodes.len()).then(|| self.edges.find(sender, i)).flatten();
+            if edge.is_some_and(|e| self.edges.any(e, SENDS)) && !asked.contains(&sender) {
+                asked.push(sender);
             }
         }
         // Who is asked twice in one run does not help: that is a failure like any other, and the next try asks again.
@@ -58,7 +58,7 @@ impl Scheduler {
             return self.end_run(i);
         }
         self.rare_mut(i).asked.clone_from(&asked);
-        self.nodes[i as usize].set(ASKING | DIRTY_OTHER);
+        self.nodes[i].set(ASKING | DIRTY_OTHER);
         self.convergence.missing += 1;
         self.end_run(i);
         for sender in asked {
@@ -67,8 +67,8 @@ impl Scheduler {
     }
 
     /// The sender runs, and makes its values again whether or not it has drifted. A noop node makes nothing.
-    pub(super) fn ask_for_remake(&mut self, sender: u32) {
-        let node = &mut self.nodes[sender as usize];
+    pub(super) fn ask_for_remake(&mut self, sender: Node) {
+        let node = &mut self.nodes[sender];
         if !node.any(NOOP | REMAKE) {
             node.set(REMAKE);
             self.update(sender);
@@ -76,11 +76,11 @@ impl Scheduler {
     }
 
     /// A node that asked is told by one of its senders.
-    fn hear(&mut self, i: u32, sender: u32) {
-        if !self.nodes[i as usize].any(ASKING) {
+    fn hear(&mut self, i: Node, sender: Node) {
+        if !self.nodes[i].any(ASKING) {
             return;
         }
-        let was_made = self.nodes[sender as usize].any(REMAKE_TAKEN);
+        let was_made = self.nodes[sender].any(REMAKE_TAKEN);
         let rare = self.rare_mut(i);
         let Some(at) = rare.asked.iter().position(|s| *s == sender) else { return };
         rare.asked.remove(at);
@@ -93,9 +93,9 @@ impl Scheduler {
     }
 
     /// Waits for nobody's answer any more. (`update` is the caller's.)
-    pub(super) fn stop_asking(&mut self, i: u32) {
-        if self.nodes[i as usize].any(ASKING) {
-            self.nodes[i as usize].clear(ASKING);
+    pub(super) fn stop_asking(&mut self, i: Node) {
+        if self.nodes[i].any(ASKING) {
+            self.nodes[i].clear(ASKING);
             self.convergence.missing -= 1;
         }
         if let Some(rare) = self.rare_if_any(i) {
@@ -104,14 +104,13 @@ impl Scheduler {
     }
 
     /// A sender has made its values again: who still waits for it waits in vain.
-    pub(super) fn fail_askers(&mut self, sender: u32) {
-        if !self.nodes[sender as usize].any(SENDER) || self.nodes[sender as usize].any(REMAKE) {
+    pub(super) fn fail_askers(&mut self, sender: Node) {
+        if !self.nodes[sender].any(SENDER) || self.nodes[sender].any(REMAKE) {
             return;
         }
         for e in self.edges.out(sender) {
             let to = self.edges.to(e);
-            let waits =
-                self.nodes[to as usize].any(ASKING) && self.rare(to).is_some_and(|rare| rare.asked.contains(&sender));
+            let waits = self.nodes[to].any(ASKING) && self.rare(to).is_some_and(|rare| rare.asked.contains(&sender));
             if waits {
                 self.stop_asking(to);
                 self.fail(to, OP_FAILING);

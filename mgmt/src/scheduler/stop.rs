@@ -7,8 +7,8 @@ use super::{Command, StopStage};
 impl Scheduler {
     pub(super) fn begin_stop(&mut self, stage: StopStage) {
         self.stop = self.stop.max(Some(stage));
-        for i in 0..self.nodes.len() as u32 {
-            match self.nodes[i as usize].phase() {
+        for i in self.nodes.numbers() {
+            match self.nodes[i].phase() {
                 Phase::Checking => self.cancel(i),
                 // Nothing was begun yet: the intents are void.
                 Phase::CommitApply | Phase::CommitRefresh => {

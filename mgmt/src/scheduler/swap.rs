@@ -9,8 +9,6 @@ use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap};
 use crate::id::Node;
 use crate::scheduler::edges::*;
 
-const NO_EDGE: u32 = u32::MAX;
-
 /// Compares settings; the same pair comes again and again.
 struct Differences {
     old: Vec<NodeConfig>,
@@ -39,17 +37,17 @@ impl Scheduler {
         let before = self.convergence.present;
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
-        self.nodes.resize(slots, NodeData::absent());
+        self.nodes.grow(slots);
         self.unpark_all();
         let mut stay = 0;
         for spec in &specs {
-            let node = &mut self.nodes[spec.node.index()];
+            let node = &mut self.nodes[spec.node];
             node.set(SEEN);
             stay += usize::from(node.any(PRESENT));
         }
         if stay < before {
-            for i in 0..slots as u32 {
-                if self.nodes[i as usize].any(PRESENT) && !self.nodes[i as usize].any(SEEN) {
+            for i in self.nodes.numbers() {
+                if self.nodes[i].any(PRESENT) && !self.nodes[i].any(SEEN) {
                     self.remove(i);
                 }
             }
@@ -57,7 +55,7 @@ impl Scheduler {
         let mut differences = Differences { old: std::mem::replace(&mut self.configs, configs), last: None };
         let (mut added, mut changed) = (0, 0);
         for spec in &specs {
-            if !self.nodes[spec.node.index()].any(PRESENT) {
+            if !self.nodes[spec.node].any(PRESENT) {
                 self.add(spec);
                 added += 1;
             } else if self.keep(spec, &mut differences) {
@@ -71,11 +69,11 @@ impl Scheduler {
         self.recount();
         self.reblock();
         for spec in &specs {
-            let node = &mut self.nodes[spec.node.index()];
+            let node = &mut self.nodes[spec.node];
             node.clear(SEEN);
             if !node.any(SETTLED) {
-                self.lift_limit(spec.node.0);
-                self.update(spec.node.0);
+                self.lift_limit(spec.node);
+                self.update(spec.node);
             }
         }
         self.generation = Some(generation);
@@ -90,12 +88,12 @@ impl Scheduler {
     }
 
     /// A node leaves. An operation under way is cancelled, and waited for.
-    fn remove(&mut self, i: u32) {
+    fn remove(&mut self, i: Node) {
         self.unwatch(i);
         self.cancel(i);
         self.disarm_all(i);
-        self.nodes[i as usize].clear(PRESENT);
-        let phase = self.nodes[i as usize].phase();
+        self.nodes[i].clear(PRESENT);
+        let phase = self.nodes[i].phase();
         if phase.commits() {
             self.close_run(i);
         }
@@ -107,21 +105,21 @@ impl Scheduler {
             let held = std::mem::take(&mut rare.held);
             *rare = Rare { held, ..Rare::default() };
         }
-        self.nodes[i as usize].keep(CANCELLED);
+        self.nodes[i].keep(CANCELLED);
     }
 
     /// Nothing is left of it: the slot is free.
-    pub(super) fn forget(&mut self, i: u32) {
+    pub(super) fn forget(&mut self, i: Node) {
         self.drop_rare(i);
-        self.nodes[i as usize].go(Phase::Absent);
-        self.nodes[i as usize] = NodeData::absent();
-        self.commands.push_back(Command::Removed(Node(i)));
+        self.nodes[i].go(Phase::Absent);
+        self.nodes[i] = NodeData::absent();
+        self.commands.push_back(Command::Removed(i));
     }
 
     fn add(&mut self, spec: &NodeSpec) {
-        let i = spec.node.0;
+        let i = spec.node;
         let two_at_once = self.mutant(Mutant::TwoAtOnce);
-        let node = &mut self.nodes[i as usize];
+        let node = &mut self.nodes[i];
         // Its slot may still have an operation of the node that left: nothing starts before that has ended.
         if node.phase().has_op() && !two_at_once {
             node.keep(CANCELLED);
@@ -142,14 +140,14 @@ impl Scheduler {
         node.config = spec.config;
         node.set(PRESENT | DIRTY_OTHER);
         let noop = self.settings(i).noop;
-        self.nodes[i as usize].put(NOOP, noop);
+        self.nodes[i].put(NOOP, noop);
         self.watch_as_wanted(i);
     }
 
     /// A node stays. Says whether anything about it differs.
     fn keep(&mut self, spec: &NodeSpec, differences: &mut Differences) -> bool {
-        let i = spec.node.0;
-        let node = &mut self.nodes[i as usize];
+        let i = spec.node;
+        let node = &mut self.nodes[i];
         let old = std::mem::replace(&mut node.config, spec.config);
         let failed = node.any(FAILED);
         let differ = differences.differ(old, spec.config, &self.configs);
@@ -157,7 +155,7 @@ impl Scheduler {
             self.revive(i);
         }
         if spec.changed {
-            let node = &mut self.nodes[i as usize];
+            let node = &mut self.nodes[i];
             node.set(DIRTY_INPUT);
             node.put(STALE, node.phase().has_op());
             self.abort_commit(i);
@@ -172,13 +170,13 @@ impl Scheduler {
     }
 
     /// New settings for a node that stays.
-    fn adopt(&mut self, i: u32, old: &NodeConfig) {
+    fn adopt(&mut self, i: Node, old: &NodeConfig) {
         let new = self.settings(i).clone();
         if new.noop != old.noop {
-            self.nodes[i as usize].put(NOOP, new.noop);
-            self.nodes[i as usize].set(DIRTY_OTHER);
+            self.nodes[i].put(NOOP, new.noop);
+            self.nodes[i].set(DIRTY_OTHER);
             if new.noop {
-                self.nodes[i as usize].clear(REMAKE);
+                self.nodes[i].clear(REMAKE);
                 self.abort_commit(i);
             }
         }
@@ -187,7 +185,7 @@ impl Scheduler {
             self.arm_poll(i);
         }
         if (new.limit, new.burst) != (old.limit, old.burst) {
-            self.nodes[i as usize].clear(LIMITED);
+            self.nodes[i].clear(LIMITED);
             self.disarm(i, Timer::Limit);
             if let Some(rare) = self.rare_if_any(i) {
                 rare.bucket = None;
@@ -196,20 +194,20 @@ impl Scheduler {
         self.tidy_rare(i);
     }
 
-    fn watch_as_wanted(&mut self, i: u32) {
-        let node = &self.nodes[i as usize];
+    fn watch_as_wanted(&mut self, i: Node) {
+        let node = &self.nodes[i];
         if node.any(FAILED) {
             return;
         }
         if !self.settings(i).watched {
             self.unwatch(i);
             self.disarm(i, Timer::WatchRetry);
-            let node = &mut self.nodes[i as usize];
+            let node = &mut self.nodes[i];
             node.clear(WATCH_FAILING);
             node.set(WATCH_READY);
-        } else if !self.nodes[i as usize].any(WATCH_ON | WATCH_FAILING) {
-            self.nodes[i as usize].clear(WATCH_READY);
-            if self.nodes[i as usize].phase() == Phase::Checking {
+        } else if !self.nodes[i].any(WATCH_ON | WATCH_FAILING) {
+            self.nodes[i].clear(WATCH_READY);
+            if self.nodes[i].phase() == Phase::Checking {
                 self.cancel(i);
             }
             self.watch(i);
@@ -217,10 +215,10 @@ impl Scheduler {
     }
 
     /// What was found does not count any more, and nothing was begun.
-    fn abort_commit(&mut self, i: u32) {
-        if self.nodes[i as usize].phase().commits() {
+    fn abort_commit(&mut self, i: Node) {
+        if self.nodes[i].phase().commits() {
             self.drop_intents(i);
-            self.nodes[i as usize].set(DIRTY_OTHER);
+            self.nodes[i].set(DIRTY_OTHER);
             self.close_run(i);
         }
     }
@@ -228,40 +226,40 @@ impl Scheduler {
     /// Takes the new edges. What the journal knows of an edge goes over to its successor; without one it is struck out.
     fn carry_edges(&mut self, new: Edges) {
         let old = std::mem::replace(&mut self.edges, new);
-        let mut old_edge: Vec<u32> = Vec::new();
-        for i in 0..self.nodes.len() as u32 {
+        let mut old_edge: Vec<Option<Edge>> = Vec::new();
+        for i in self.nodes.numbers() {
             let (was, is) = (old.out(i), self.edges.out(i));
-            let phase = self.nodes[i as usize].phase();
-            let matters = old.flags(was.clone()).iter().any(|flags| flags & IN_JOURNAL != 0)
-                || self.edges.flags(is.clone()).iter().any(|flags| flags & EDGE_CLAIMED != 0)
+            let phase = self.nodes[i].phase();
+            let matters = old.any_out(i, IN_JOURNAL)
+                || self.edges.any_out(i, EDGE_CLAIMED)
                 || (phase.writes() || phase.commits());
             if !matters {
                 continue;
             }
-            old_edge.resize(self.nodes.len(), NO_EDGE);
+            old_edge.resize(self.nodes.len(), None);
             for e in was.clone() {
-                let stays = self.nodes[i as usize].any(SEEN) && self.nodes[old.to(e) as usize].any(SEEN);
+                let stays = self.nodes[i].any(SEEN) && self.nodes[old.to(e)].any(SEEN);
                 if stays && old.any(e, NOTIFY) {
-                    old_edge[old.to(e) as usize] = e as u32;
+                    old_edge[old.to(e).index()] = Some(e);
                 }
             }
             let mut news = false;
             for e in is {
                 if self.edges.any(e, NOTIFY) {
-                    let before = &mut old_edge[self.edges.to(e) as usize];
-                    match std::mem::replace(before, NO_EDGE) {
-                        NO_EDGE => news |= self.begin_edge(e),
-                        before => self.carry_edge(e, &old, before as usize),
+                    let before = old_edge[self.edges.to(e).index()].take();
+                    match before {
+                        None => news |= self.begin_edge(e),
+                        Some(before) => self.carry_edge(e, &old, before),
                     }
                 }
             }
             for e in was {
                 let to = old.to(e);
-                let stays = self.nodes[i as usize].any(SEEN) && self.nodes[to as usize].any(SEEN);
-                let carried = stays && old.any(e, NOTIFY) && old_edge[to as usize] == NO_EDGE;
-                old_edge[to as usize] = NO_EDGE;
+                let stays = self.nodes[i].any(SEEN) && self.nodes[to].any(SEEN);
+                let carried = stays && old.any(e, NOTIFY) && old_edge[to.index()].is_none();
+                old_edge[to.index()] = None;
                 if !carried && old.any(e, IN_JOURNAL) {
-                    self.entries.push(JournalOp::Paid { from: Node(i), to: Node(to) });
+                    self.entries.push(JournalOp::Paid { from: i, to });
                 }
             }
             if news {
@@ -270,7 +268,7 @@ impl Scheduler {
         }
     }
 
-    fn carry_edge(&mut self, e: usize, old: &Edges, before: usize) {
+    fn carry_edge(&mut self, e: Edge, old: &Edges, before: Edge) {
         for flag in [EDGE_OWED, EDGE_TAKEN, EDGE_INTENT, EDGE_MAYBE] {
             if old.any(before, flag) && !(flag == EDGE_OWED && self.mutant(Mutant::SwapForgetsOwed)) {
                 self.edges.set(e, flag);
@@ -280,16 +278,16 @@ impl Scheduler {
     }
 
     /// A notify edge that was not there before. Says whether its parent's journal write under way lacks it.
-    fn begin_edge(&mut self, e: usize) -> bool {
-        let (from, to) = (Node(self.edges.from(e)), Node(self.edges.to(e)));
+    fn begin_edge(&mut self, e: Edge) -> bool {
+        let (from, to) = (self.edges.from(e), self.edges.to(e));
         if self.edges.any(e, EDGE_CLAIMED) {
             self.edges.clear(e, EDGE_CLAIMED);
             self.edges.set(e, EDGE_OWED);
-            self.nodes[to.index()].set(DIRTY_INPUT);
+            self.nodes[to].set(DIRTY_INPUT);
             // On disk it may be no more than an intent, which the next apply that changes nothing would strike out.
             self.entries.push(JournalOp::Debt { from, to });
         }
-        let phase = self.nodes[from.index()].phase();
+        let phase = self.nodes[from].phase();
         if phase.writes() {
             // The change may be made after this: it must be told along this edge too.
             self.edges.set(e, EDGE_INTENT);
@@ -300,15 +298,15 @@ impl Scheduler {
 
     /// What the nodes keep about their edges, from scratch.
     fn mark_edges(&mut self) {
-        for node in &mut self.nodes {
+        for node in self.nodes.iter_mut() {
             node.clear(NOTIFIES | SENDER | OWED | TAKEN | MAYBE);
             node.unsent = 0;
         }
-        for e in 0..self.edges.len() {
-            if !self.edges.any(e, !0) {
+        for e in self.edges.all() {
+            if !self.edges.is_marked(e) {
                 continue;
             }
-            let (from, to) = (self.edges.from(e) as usize, self.edges.to(e) as usize);
+            let (from, to) = (self.edges.from(e), self.edges.to(e));
             if self.edges.any(e, NOTIFY) {
                 self.nodes[from].set(NOTIFIES);
             }
@@ -328,8 +326,8 @@ impl Scheduler {
             }
         }
         if self.convergence.missing > 0 {
-            for i in 0..self.nodes.len() as u32 {
-                if self.nodes[i as usize].any(ASKING) {
+            for i in self.nodes.numbers() {
+                if self.nodes[i].any(ASKING) {
                     self.review_asking(i);
                 }
             }
@@ -337,16 +335,16 @@ impl Scheduler {
     }
 
     /// Who asked for values: senders may be gone, or able now.
-    fn review_asking(&mut self, i: u32) {
+    fn review_asking(&mut self, i: Node) {
         let mut asked = self.rare_mut(i).asked.clone();
         asked.retain(|sender| self.edges.find(*sender, i).is_some_and(|e| self.edges.any(e, SENDS)));
         for &sender in &asked {
-            let sender = &mut self.nodes[sender as usize];
+            let sender = &mut self.nodes[sender];
             if !sender.any(NOOP | REMAKE | REMAKE_TAKEN) {
                 sender.set(REMAKE);
             }
         }
-        let changed = self.nodes[i as usize].any(DIRTY_INPUT);
+        let changed = self.nodes[i].any(DIRTY_INPUT);
         if asked.is_empty() || changed {
             self.stop_asking(i);
             self.tidy_rare(i);
@@ -358,7 +356,7 @@ impl Scheduler {
     /// Who is in a queue stays there; who has left the graph does not.
     fn retain_queued(&mut self) {
         let nodes = &self.nodes;
-        self.ready.retain(|i| nodes[*i as usize].phase() == Phase::Queued);
-        self.granted.retain(|i| nodes[*i as usize].phase() == Phase::Queued);
+        self.ready.retain(|i| nodes[*i].phase() == Phase::Queued);
+        self.granted.retain(|i| nodes[*i].phase() == Phase::Queued);
     }
 }

@@ -30,14 +30,14 @@ pub(super) const TIMER_KINDS: usize = 5;
 /// All timers of all nodes.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    heap: BinaryHeap<Reverse<(Time, u32, Timer)>>,
+    heap: BinaryHeap<Reverse<(Time, Node, Timer)>>,
     armed: usize,
 }
 
 impl Timers {
     /// Bytes held.
     pub(super) fn memory(&self) -> usize {
-        self.heap.capacity() * size_of::<(Time, u32, Timer)>()
+        self.heap.capacity() * size_of::<(Time, Node, Timer)>()
     }
 
     /// When the first is due. Only right after `prune_timers`.
@@ -54,7 +54,7 @@ impl Timers {
 
 impl Scheduler {
     /// Sets a timer, or moves it.
-    pub(super) fn arm(&mut self, i: u32, timer: Timer, at: Time) {
+    pub(super) fn arm(&mut self, i: Node, timer: Timer, at: Time) {
         let due = &mut self.rare_mut(i).due[timer as usize];
         match due.replace(at) {
             Some(before) if before == at => return,
@@ -71,7 +71,7 @@ impl Scheduler {
     }
 
     /// Stops a timer.
-    pub(super) fn disarm(&mut self, i: u32, timer: Timer) {
+    pub(super) fn disarm(&mut self, i: Node, timer: Timer) {
         if let Some(rare) = self.rare_if_any(i)
             && rare.due[timer as usize].take().is_some()
         {
@@ -80,13 +80,13 @@ impl Scheduler {
     }
 
     /// Stops all timers of a node.
-    pub(super) fn disarm_all(&mut self, i: u32) {
+    pub(super) fn disarm_all(&mut self, i: Node) {
         for timer in [Timer::Timeout, Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
             self.disarm(i, timer);
         }
     }
 
-    fn is_due_entry(&self, (at, i, timer): (Time, u32, Timer)) -> bool {
+    fn is_due_entry(&self, (at, i, timer): (Time, Node, Timer)) -> bool {
         self.rare(i).is_some_and(|rare| rare.due[timer as usize] == Some(at))
     }
 
@@ -116,14 +116,14 @@ impl Scheduler {
         }
     }
 
-    fn fire(&mut self, i: u32, timer: Timer) {
-        let node = &mut self.nodes[i as usize];
+    fn fire(&mut self, i: Node, timer: Timer) {
+        let node = &mut self.nodes[i];
         if self.stop.is_some() && timer != Timer::Timeout {
             return;
         }
         match timer {
             Timer::Timeout => {
-                let op = Op { node: Node(i), number: node.op };
+                let op = Op { node: i, number: node.op };
                 if node.phase().has_op() {
                     node.set(TIMED_OUT);
                     if !node.any(CANCELLED) {

@@ -9,26 +9,26 @@ use crate::id::Node;
 
 impl Scheduler {
     /// Tells the runtime to watch.
-    pub(super) fn watch(&mut self, i: u32) {
-        self.nodes[i as usize].set(WATCH_ON);
+    pub(super) fn watch(&mut self, i: Node) {
+        self.nodes[i].set(WATCH_ON);
         if let Some(rare) = self.rare_if_any(i) {
             rare.listens_since = None;
         }
-        self.commands.push_back(Command::Watch(Node(i)));
+        self.commands.push_back(Command::Watch(i));
     }
 
     /// Tells the runtime to watch no longer.
-    pub(super) fn unwatch(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn unwatch(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if node.any(WATCH_ON) {
             node.clear(WATCH_ON | WATCH_READY);
-            self.commands.push_back(Command::Unwatch(Node(i)));
+            self.commands.push_back(Command::Unwatch(i));
         }
     }
 
     /// What changed before nobody saw: so it is dirty.
-    pub(super) fn watch_ready(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn watch_ready(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if !node.any(WATCH_ON) {
             return;
         }
@@ -47,8 +47,8 @@ impl Scheduler {
     }
 
     /// A check that is under way looks at what nobody watches: cancelled. An apply is left to end.
-    pub(super) fn watch_failed(&mut self, i: u32) {
-        let node = &mut self.nodes[i as usize];
+    pub(super) fn watch_failed(&mut self, i: Node) {
+        let node = &mut self.nodes[i];
         if !node.any(WATCH_ON) {
             return;
         }
@@ -65,7 +65,7 @@ impl Scheduler {
     pub(super) fn resume(&mut self) {
         self.paused = false;
         for i in std::mem::take(&mut self.held_watches) {
-            let node = &self.nodes[i as usize];
+            let node = &self.nodes[i];
             let waits = node.all(PRESENT | WATCH_FAILING) && !node.any(FAILED | WATCH_ON);
             let rearmed = self.rare(i).is_some_and(|rare| rare.due[Timer::WatchRetry as usize].is_some());
             if waits && !rearmed {

@@ -6,14 +6,14 @@ use crate::runtime::event::EventKind;
 use crate::scheduler::Event;
 
 impl Core {
-    pub(crate) fn tell(&mut self, event: Event) {
+    pub(crate) fn publish(&mut self, event: Event) {
         match event {
             Event::Converged => self.set_converged(true),
             Event::Unconverged => self.set_converged(false),
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
-            event if self.events.receiver_count() > 0 => self.tell_node(event),
+            event if self.events.receiver_count() > 0 => self.publish_of_node(event),
             _ => {}
         }
     }
@@ -30,10 +30,10 @@ impl Core {
         self.emit(if converged { EventKind::Converged } else { EventKind::Unconverged });
     }
 
-    fn tell_node(&self, event: Event) {
+    fn publish_of_node(&self, event: Event) {
         let id = |node: Node| self.running.id(node);
-        let changes = |node: Node| self.found.get(&node.0).map(|found| found.changes.clone()).unwrap_or_default();
-        let began = |node: Node| self.found.get(&node.0).map_or(Time(0), |found| found.began);
+        let changes = |node: Node| self.slots.found(node).map(|found| found.changes.clone()).unwrap_or_default();
+        let began = |node: Node| self.slots.found(node).map_or(Time(0), |found| found.began);
         let took = |node: Node| self.clock.now().since(began(node));
         self.emit(match event {
             Event::InSync(node) => EventKind::InSync { id: id(node) },
@@ -45,8 +45,9 @@ impl Core {
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
             Event::Failed { node, watch, retry_in } => {
-                let errors = if watch { &self.watch_errors } else { &self.errors };
-                let error = errors.get(&node.0).cloned().unwrap_or_else(|| "it did not say why".to_owned());
+                let slot = self.slots.get(node);
+                let error = slot.and_then(|slot| if watch { slot.watch_error.clone() } else { slot.error.clone() });
+                let error = error.unwrap_or_else(|| "without a reason".to_owned());
                 EventKind::Failed { id: id(node), error, watch, retry_in }
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
