@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use mgmt::id::ResourceId;
+use mgmt::id::{JournalOp, ResourceId};
 use mgmt::journal::{CommitError, Entry, Journal};
 
 type Answers = (Sender<Result<(), CommitError>>, Receiver<Result<(), CommitError>>);
@@ -28,7 +28,8 @@ fn row(name: &str, figure: Duration, more: &str) {
 }
 
 fn intent(n: u32) -> Vec<Entry> {
-    vec![Entry::Intent { from: ResourceId::new("file", format!("/etc/f{n}")), to: ResourceId::new("exec", "reload") }]
+    let (from, to) = (ResourceId::new("file", format!("/etc/f{n}")), ResourceId::new("exec", "reload"));
+    vec![Entry::Edge(JournalOp::Intent { from, to })]
 }
 
 /// What the disk takes for one write that is to last.

@@ -3,6 +3,7 @@
 mod dirty;
 mod faults;
 mod follow;
+mod forget;
 mod metaparameters;
 mod order;
 mod panics;

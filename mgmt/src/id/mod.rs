@@ -2,6 +2,8 @@
 
 mod name;
 mod number;
+mod owed;
 
 pub use name::{KindName, NameError, ResourceId};
 pub use number::{Generation, Node, Place, Ticket, Time};
+pub use owed::JournalOp;

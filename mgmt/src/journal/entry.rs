@@ -1,6 +1,6 @@
 //! What can be written down.
 
-use crate::id::ResourceId;
+use crate::id::{JournalOp, ResourceId};
 
 /// The digest of a value.
 pub type Digest = [u8; 32];
@@ -8,35 +8,11 @@ pub type Digest = [u8; 32];
 /// One thing to remember or to forget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// `from` is about to be applied and then owes `to` a refresh. Over a debt, the debt stays too.
-    Intent {
-        /// The notifier.
-        from: ResourceId,
-        /// The notified.
-        to: ResourceId,
-    },
-    /// The apply changed nothing: the intent is void. A debt from before stays.
-    Drop {
-        /// The notifier.
-        from: ResourceId,
-        /// The notified.
-        to: ResourceId,
-    },
-    /// `from` changed: the intent has become a debt.
-    Debt {
-        /// The notifier.
-        from: ResourceId,
-        /// The notified.
-        to: ResourceId,
-    },
-    /// The refresh succeeded, or the edge is gone: neither a debt nor an intent is left.
-    Paid {
-        /// The notifier.
-        from: ResourceId,
-        /// The notified.
-        to: ResourceId,
-    },
-    /// A mark of a resource, for example that its password has been generated. `None` takes it away.
+    /// What one resource owes another changes.
+    Edge(JournalOp<ResourceId>),
+    /// A mark of a resource, for example that its password has been generated. `None` takes it away. With it all digests of
+    /// what the resource sent are forgotten: a mark of a new value next to the digest of the old one would mean, after a
+    /// crash, that the old value is the new one.
     Mark {
         /// The resource.
         of: ResourceId,
@@ -47,7 +23,7 @@ pub enum Entry {
     Sent {
         /// The sender.
         of: ResourceId,
-        /// Its output.
+        /// The name of its output.
         port: String,
         /// The digest of the value.
         digest: Option<Digest>,
@@ -61,6 +37,16 @@ pub enum Entry {
         /// The value.
         value: Option<Vec<u8>>,
     },
+    /// On how many counted days the resource has been in no graph, see [`Journal::retain`](super::Journal::retain).
+    /// `None`: it is in the graph.
+    Absent {
+        /// The resource.
+        of: ResourceId,
+        /// The days.
+        days: Option<u16>,
+    },
+    /// The day, counted from 1970-01-01, on which absences were counted last.
+    Counted(u64),
     /// The resource is gone: everything about it, also what it owes and is owed.
     Forget {
         /// The resource.

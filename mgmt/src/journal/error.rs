@@ -26,7 +26,8 @@ pub enum JournalError {
         pid: Option<u32>,
     },
     /// A newer version has written it.
-    #[error("{} has schema {found}, written by a newer version; this one knows schemas up to {known}", .path.display())]
+    #[error("{} has schema {found}, written by a newer version; this one knows schemas up to {known}: run a version that knows it, or move the file \
+             away, which forgets owed refreshes, digests and marks", .path.display())]
     Newer {
         /// The journal.
         path: PathBuf,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::id::ResourceId;
+use crate::id::{JournalOp, ResourceId};
 
 use super::entry::{Entry, Owed};
 
@@ -19,15 +19,17 @@ pub(super) enum Section {
     Mark = 0,
     Sent = 1,
     Value = 2,
+    Absent = 3,
 }
 
-const SECTIONS: [Section; 3] = [Section::Mark, Section::Sent, Section::Value];
+const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Value, Section::Absent];
 
 /// The place of one value on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Edge(ResourceId, ResourceId),
     Fact(ResourceId, Section, String),
+    Counted,
 }
 
 type Facts = [BTreeMap<String, Vec<u8>>; SECTIONS.len()];
@@ -37,19 +39,38 @@ type Facts = [BTreeMap<String, Vec<u8>>; SECTIONS.len()];
 pub(super) struct Mirror {
     edges: HashMap<ResourceId, BTreeMap<ResourceId, Edge>>,
     facts: HashMap<ResourceId, Facts>,
+    /// Which resources have a fact in the section `Absent`.
+    absent: BTreeSet<ResourceId>,
+    /// The day on which absences were counted last.
+    counted: Option<u64>,
 }
 
 impl Mirror {
     /// Take over an entry; what has to be written therefore is added to `dirty`.
     pub(super) fn apply(&mut self, entry: Entry, dirty: &mut BTreeSet<Key>) {
         match entry {
-            Entry::Intent { from, to } => self.edge(from, to, dirty, |edge| edge.intent = true),
-            Entry::Drop { from, to } => self.edge(from, to, dirty, |edge| edge.intent = false),
-            Entry::Debt { from, to } => self.edge(from, to, dirty, |edge| *edge = Edge { debt: true, intent: false }),
-            Entry::Paid { from, to } => self.edge(from, to, dirty, |edge| *edge = Edge::default()),
-            Entry::Mark { of, mark } => self.fact(of, Section::Mark, String::new(), mark, dirty),
+            Entry::Edge(JournalOp::Intent { from, to }) => self.edge(from, to, dirty, |edge| edge.intent = true),
+            Entry::Edge(JournalOp::Drop { from, to }) => self.edge(from, to, dirty, |edge| edge.intent = false),
+            Entry::Edge(JournalOp::Debt { from, to }) => {
+                self.edge(from, to, dirty, |edge| *edge = Edge { debt: true, intent: false });
+            }
+            Entry::Edge(JournalOp::Paid { from, to }) => self.edge(from, to, dirty, |edge| *edge = Edge::default()),
+            Entry::Mark { of, mark } => {
+                for port in self.keys_of(&of, Section::Sent) {
+                    self.fact(of.clone(), Section::Sent, port, None, dirty);
+                }
+                self.fact(of, Section::Mark, String::new(), mark, dirty);
+            }
             Entry::Sent { of, port, digest } => self.fact(of, Section::Sent, port, digest.map(Vec::from), dirty),
             Entry::Value { of, key, value } => self.fact(of, Section::Value, key, value, dirty),
+            Entry::Absent { of, days } => {
+                self.fact(of, Section::Absent, String::new(), days.map(|days| days.to_le_bytes().to_vec()), dirty);
+            }
+            Entry::Counted(day) => {
+                if self.counted.replace(day) != Some(day) {
+                    dirty.insert(Key::Counted);
+                }
+            }
             Entry::Forget { of } => self.forget(&of, dirty),
         }
     }
@@ -88,6 +109,13 @@ impl Mirror {
             return;
         }
         dirty.insert(Key::Fact(of.clone(), section, key.clone()));
+        if section == Section::Absent {
+            if value.is_some() {
+                self.absent.insert(of.clone())
+            } else {
+                self.absent.remove(&of)
+            };
+        }
         match value {
             Some(value) => {
                 self.facts.entry(of).or_default()[section as usize].insert(key, value);
@@ -104,6 +132,7 @@ impl Mirror {
     }
 
     fn forget(&mut self, of: &ResourceId, dirty: &mut BTreeSet<Key>) {
+        self.absent.remove(of);
         let tos = self.edges.remove(of).into_iter().flatten().map(|(to, _)| Key::Edge(of.clone(), to));
         dirty.extend(tos);
         self.edges.retain(|from, tos| {
@@ -120,6 +149,26 @@ impl Mirror {
     /// A fact about a resource.
     pub(super) fn get(&self, of: &ResourceId, section: Section, key: &str) -> Option<&[u8]> {
         self.facts.get(of)?[section as usize].get(key).map(Vec::as_slice)
+    }
+
+    /// The keys of the facts of a section about a resource.
+    fn keys_of(&self, of: &ResourceId, section: Section) -> Vec<String> {
+        self.facts.get(of).map_or_else(Vec::new, |facts| facts[section as usize].keys().cloned().collect())
+    }
+
+    /// On how many counted days a resource has been absent; `None`: it is in the graph, or was never missed.
+    pub(super) fn absent(&self, of: &ResourceId) -> Option<u16> {
+        self.get(of, Section::Absent, "")?.try_into().ok().map(u16::from_le_bytes)
+    }
+
+    /// All resources that are counted as absent.
+    pub(super) fn all_absent(&self) -> Vec<ResourceId> {
+        self.absent.iter().cloned().collect()
+    }
+
+    /// The day on which absences were counted last.
+    pub(super) fn counted(&self) -> Option<u64> {
+        self.counted
     }
 
     /// What is owed along an edge.
@@ -152,7 +201,7 @@ impl Mirror {
                 SECTIONS.into_iter().zip(facts).flat_map(|(section, facts)| facts.keys().map(move |k| (section, k)));
             keys.map(|(section, key)| Key::Fact(of.clone(), section, key.clone()))
         });
-        edges.chain(facts).collect()
+        edges.chain(facts).chain(self.counted.map(|_| Key::Counted)).collect()
     }
 
     /// The value under a key as it goes to disk; `None`: there is none.
@@ -160,6 +209,7 @@ impl Mirror {
         match key {
             Key::Edge(from, to) => self.edges.get(from)?.get(to).map(|edge| vec![edge.byte()]),
             Key::Fact(of, section, key) => self.get(of, *section, key).map(<[u8]>::to_vec),
+            Key::Counted => self.counted.map(|day| day.to_le_bytes().to_vec()),
         }
     }
 
@@ -177,9 +227,34 @@ impl Mirror {
     pub(super) fn load_fact(&mut self, of: ResourceId, section: u8, key: &str, value: &[u8]) -> bool {
         let section = SECTIONS.get(usize::from(section));
         if let Some(section) = section {
+            if *section == Section::Absent {
+                self.absent.insert(of.clone());
+            }
             self.facts.entry(of).or_default()[*section as usize].insert(key.to_owned(), value.to_vec());
         }
         section.is_some()
+    }
+
+    /// The day that was found on disk.
+    pub(super) fn load_counted(&mut self, day: Option<u64>) {
+        self.counted = day;
+    }
+
+    /// Renames the keys of all facts; what `rename` has no name for is left out. How many were.
+    pub(super) fn rename(&mut self, rename: impl Fn(&ResourceId, Section, &str) -> Option<String>) -> usize {
+        let mut dropped = 0;
+        for (of, facts) in &mut self.facts {
+            for (section, facts) in SECTIONS.into_iter().zip(facts) {
+                for (key, value) in std::mem::take(facts) {
+                    match rename(of, section, &key) {
+                        Some(name) => drop(facts.insert(name, value)),
+                        None => dropped += 1,
+                    }
+                }
+            }
+        }
+        self.facts.retain(|_, facts| !facts.iter().all(BTreeMap::is_empty));
+        dropped
     }
 }
 

@@ -1,12 +1,15 @@
 //! What this host must remember over crashes and restarts: owed refreshes, marks, digests of values last sent, small values of resources.
 
 mod backend;
+mod database;
 mod entry;
 mod error;
-mod facade;
+mod forget;
+#[expect(clippy::module_inception, reason = "the type is the module's")]
+mod journal;
 mod lock;
+mod migrate;
 mod mirror;
-mod store;
 mod writer;
 
 #[cfg(test)]
@@ -15,4 +18,5 @@ mod tests;
 pub use backend::{Fault, Step};
 pub use entry::{Digest, Entry, Owed};
 pub use error::{CommitError, JournalError};
-pub use facade::{Journal, Options, VALUE_BYTES_MAX};
+pub use forget::ABSENT_DAYS_MAX;
+pub use journal::{Journal, Options, VALUE_BYTES_MAX};

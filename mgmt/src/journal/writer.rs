@@ -5,11 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use super::database::{DatabaseFile, Writes};
 use super::entry::Entry;
 use super::error::CommitError;
 use super::lock::Lock;
 use super::mirror::{Key, Mirror};
-use super::store::{Store, Writes};
 
 /// After a failure, what nobody waits for is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
@@ -59,6 +59,13 @@ impl Shared {
             None => state.due = Some(Instant::now() + lazy),
         }
         self.wake.notify_one();
+    }
+
+    /// Take over a batch that is to be written nowhere.
+    pub(super) fn keep(&self, batch: Vec<Entry>) {
+        let mut state = self.lock();
+        let mut dirty = BTreeSet::new();
+        batch.into_iter().for_each(|entry| state.mirror.apply(entry, &mut dirty));
     }
 
     /// Write what there is, and end.
@@ -116,15 +123,12 @@ struct Round {
 }
 
 /// The writer's life. Holds the lock of the prefix to its end.
-pub(super) fn work(shared: &Arc<Shared>, mut store: Option<Store>, lock: Option<Lock>) {
+pub(super) fn work(shared: &Arc<Shared>, mut file: DatabaseFile, lock: Lock) {
     loop {
-        let wants_all = store.as_ref().is_some_and(Store::wants_all);
+        let wants_all = file.wants_all();
         let Some(round) = shared.next(wants_all) else { break };
-        let result = match &mut store {
-            // With nothing to write, what is waited for is on disk already.
-            Some(store) if wants_all || !round.writes.is_empty() => commit(store, round.writes),
-            _ => Ok(()),
-        };
+        // With nothing to write, what is waited for is on disk already.
+        let result = if wants_all || !round.writes.is_empty() { commit(&mut file, round.writes) } else { Ok(()) };
         let mut state = shared.lock();
         if let Err(error) = &result {
             if state.last.is_none() {
@@ -147,10 +151,10 @@ pub(super) fn work(shared: &Arc<Shared>, mut store: Option<Store>, lock: Option<
             }
         }
     }
-    drop(store);
+    drop(file);
     drop(lock);
 }
 
-fn commit(store: &mut Store, writes: Writes) -> Result<(), CommitError> {
-    store.commit(writes).map_err(|why| CommitError::Write { path: store.path().to_owned(), why: why.into() })
+fn commit(file: &mut DatabaseFile, writes: Writes) -> Result<(), CommitError> {
+    file.commit(writes).map_err(|why| CommitError::Write { path: file.path().to_owned(), why: why.into() })
 }

@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::any::AnyResource;
-use crate::resource::digest::{Digest, Salt, digest_of};
+use crate::resource::digest::{Digest, Salt};
 use crate::resource::error::{Error, Result};
 use crate::resource::output::{Port, Sendable, Value};
+use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
 use crate::sys::task::blocking;
@@ -79,6 +80,8 @@ pub struct Services {
     pub salt: Salt,
     /// The engine's working directory.
     pub prefix: PathBuf,
+    /// The private directories of resources.
+    pub dirs: PrivateDirs,
     /// State of single resources.
     pub local: Slots,
     /// State shared by resources of an engine.
@@ -230,12 +233,10 @@ impl CheckCx {
         self.operation.services.memory.mark(&self.id())
     }
 
-    /// A directory for this resource's own files below the prefix. It may not exist yet.
+    /// A directory for this resource's own files below the prefix. It may not exist yet. It is removed when the resource
+    /// has been in no graph for 30 days.
     pub fn var_dir(&self) -> PathBuf {
-        let id = self.id();
-        // Names hold anything, a file name does not: a digest has no collisions and no surprises.
-        let digest: String = digest_of(&id.name).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        self.operation.services.prefix.join("pgraph").join(id.kind.as_str().replace(':', "_")).join(digest)
+        self.operation.services.dirs.of(&self.id())
     }
 
     /// The engine's working directory.

@@ -92,6 +92,7 @@ impl Core {
             table.graphs += 1;
         }
         let (swap, changed) = self.place(config, index);
+        self.store.welcome(|id| self.running.contains(id));
         self.handle(Input::Swap(swap));
         for node in changed {
             self.rewatch(node);

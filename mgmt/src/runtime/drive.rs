@@ -4,12 +4,14 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::graph::{GraphConfig, Index};
 use crate::id::Ticket;
+use crate::resource::PrivateDir;
 use crate::runtime::core::Core;
 use crate::runtime::measure::Measures;
 use crate::runtime::operate::Done;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
+use crate::sys::clock;
 use crate::sys::task::give_way;
 
 /// So many commands are carried out before other tasks of the program get their turn.
@@ -18,8 +20,14 @@ const BUDGET: usize = 4096;
 /// What somebody outside asks of the loop.
 #[derive(Debug)]
 pub(crate) enum Request {
-    Swap { config: Box<GraphConfig>, index: Box<Index>, reply: oneshot::Sender<()> },
+    Swap {
+        config: Box<GraphConfig>,
+        index: Box<Index>,
+        reply: oneshot::Sender<()>,
+    },
     Rejected(String),
+    /// Count what has left the graph; these private directories exist.
+    CountAbsent(Vec<PrivateDir>),
     Status(oneshot::Sender<Status>),
     Progress(oneshot::Sender<Progress>),
     Measures(oneshot::Sender<Measures>),
@@ -110,6 +118,7 @@ fn answer(core: &mut Core, request: Request) {
             let _ = reply.send(());
         }
         Request::Rejected(problems) => core.rejected(problems),
+        Request::CountAbsent(dirs) => core.forget_absent(clock::today(), dirs),
         Request::Status(reply) => drop(reply.send(core.status())),
         Request::Progress(reply) => drop(reply.send(core.progress())),
         Request::Measures(reply) => drop(reply.send(core.measures())),

@@ -9,12 +9,13 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use crate::gapi::{Fixed, Gapi, GapiData, fixed};
 use crate::graph::{GraphConfig, Index};
 use crate::journal::Journal;
-use crate::resource::{Services, Slots};
+use crate::resource::{PrivateDir, PrivateDirs, Services, Slots};
 use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
 use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
+use crate::runtime::forget::count_daily;
 use crate::runtime::measure::Measures;
 use crate::runtime::places::validate_here;
 use crate::runtime::running::Running;
@@ -23,11 +24,11 @@ use crate::runtime::status::{Progress, Status};
 use crate::runtime::store::Store;
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
-use crate::sys::clock::Clock;
+use crate::sys::clock::{self, Clock};
 use crate::sys::facts;
 use crate::sys::fs::{WriteFs, hub};
 use crate::sys::rng;
-use crate::sys::task::caught;
+use crate::sys::task::{blocking, caught};
 
 /// So many events are kept for a reader that lags behind.
 const EVENTS_KEPT: usize = 16_384;
@@ -140,14 +141,14 @@ impl<G: Gapi> Builder<G> {
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         let prefix = Prefix::new(self.options.prefix.clone())?;
-        let (config, index, journal) = match self.begin(&prefix).await {
+        let Begun { config, index, journal, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
             Err(error) => {
                 close(&mut self.gapi).await;
                 return Err(error);
             }
         };
-        let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), journal);
+        let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), dirs, journal);
         if let Some(aside) = core.store.moved_aside() {
             core.warn(format!(
                 "the journal could not be read and was moved to {}: refreshes that were owed are lost",
@@ -155,6 +156,9 @@ impl<G: Gapi> Builder<G> {
             ));
         }
         core.swap(config, index);
+        if !prefix.temporary {
+            core.forget_absent(clock::today(), existing);
+        }
         // The loop's is to be the only one that keeps the channel open: readers end with it.
         let (events, converged) = (self.options.events, core.converged.subscribe());
         let (ended, has_ended) = watch::channel(None);
@@ -169,6 +173,9 @@ impl<G: Gapi> Builder<G> {
         };
         let follow =
             Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
+        if !prefix.temporary {
+            tokio::spawn(count_daily(core.services.dirs.clone(), requests.downgrade(), handle.shared.ended.clone()));
+        }
         drop(requests);
         let (end, ending) = oneshot::channel();
         let follow = tokio::spawn(follow.run(self.gapi, ending));
@@ -179,7 +186,7 @@ impl<G: Gapi> Builder<G> {
             let outcome = follow.await.unwrap_or_else(|error| Err(error.to_string()));
             let store = Arc::clone(&core.store);
             drop(core);
-            let flushed = crate::sys::task::blocking(move || store.flush()).await;
+            let flushed = blocking(move || store.flush()).await;
             if let Err(problem) = flushed {
                 tracing::error!(target: "mgmt", "the journal: {problem}");
             }
@@ -191,7 +198,7 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// All that can go wrong with a start.
-    async fn begin(&mut self, prefix: &Prefix) -> Result<(GraphConfig, Index, Journal), EngineError> {
+    async fn begin(&mut self, prefix: &Prefix) -> Result<Begun, EngineError> {
         let data = GapiData {
             name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
@@ -205,8 +212,23 @@ impl<G: Gapi> Builder<G> {
             Some(prefix) => Journal::open(prefix)?,
             None => Journal::volatile()?,
         };
-        Ok((config, index, journal))
+        let path = prefix.path.clone();
+        let (dirs, existing) = match prefix.temporary {
+            true => (PrivateDirs::new(&path), Vec::new()),
+            false => blocking(move || PrivateDirs::open(&path, true)).await,
+        };
+        Ok(Begun { config, index, journal, dirs, existing })
     }
+}
+
+/// What a start found.
+struct Begun {
+    config: GraphConfig,
+    index: Index,
+    journal: Journal,
+    dirs: PrivateDirs,
+    /// The private directories that exist.
+    existing: Vec<PrivateDir>,
 }
 
 /// Better an error than a panic somewhere inside.
@@ -223,6 +245,7 @@ pub(crate) fn has_runtime() -> Result<(), EngineError> {
 pub(crate) fn assemble(
     options: &Settings,
     prefix: PathBuf,
+    dirs: PrivateDirs,
     journal: Journal,
 ) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
     let (requests, requests_in) = mpsc::unbounded_channel();
@@ -244,6 +267,7 @@ pub(crate) fn assemble(
         memory: Arc::clone(&store) as _,
         salt: store.salt(),
         prefix,
+        dirs,
         local: Slots::default(),
         shared: Slots::default(),
         owned: std::sync::Mutex::default(),

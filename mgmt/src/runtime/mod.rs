@@ -7,6 +7,7 @@ mod engine;
 mod error;
 mod event;
 mod follow;
+mod forget;
 mod measure;
 mod operate;
 mod places;

@@ -295,7 +295,7 @@ impl Core {
             Outcome::Check(ended) => {
                 let outcome = self.end_check(node, &operation, began, ended);
                 self.measure(&operation, "check", check_word(&outcome), began);
-                let sent = self.sent(node, sent);
+                let sent = self.sent(node, &operation, sent);
                 self.checked(op, outcome, sent);
             }
             Outcome::Apply(ended) => {
@@ -305,7 +305,7 @@ impl Core {
                     outcome => outcome,
                 };
                 self.measure(&operation, "apply", apply_word(outcome), began);
-                let sent = self.sent(node, sent);
+                let sent = self.sent(node, &operation, sent);
                 self.applied(op, outcome, sent);
             }
             Outcome::Refresh(ended) => {
@@ -315,18 +315,18 @@ impl Core {
                 });
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
                 self.measure(&operation, "refresh", apply_word(outcome), began);
-                let sent = self.sent(node, sent);
+                let sent = self.sent(node, &operation, sent);
                 self.applied(op, outcome, sent);
             }
         }
     }
 
-    fn sent(&mut self, node: Node, sent: Vec<Sent>) -> PortSet {
+    fn sent(&mut self, node: Node, operation: &Operation, sent: Vec<Sent>) -> PortSet {
         if sent.is_empty() {
             return PortSet(0);
         }
         let running = &self.running;
-        self.slots.sent(node, || running.id(node), sent, &self.store)
+        self.slots.sent(node, || running.id(node), operation.resource.spec().outputs, sent, &self.store)
     }
 
     fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {

@@ -13,7 +13,7 @@ use crate::graph::{GraphConfig, validate};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, Result, Sent};
+use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
 use crate::runtime::engine::{Builder, Prefix, Settings, assemble, has_runtime};
@@ -133,7 +133,8 @@ impl Planner {
         let waits: Vec<_> = parents.iter().map(Vec::len).collect();
         let free = (0u32..).zip(&waits).filter(|(_, waits)| **waits == 0);
         let ready = free.map(|(node, _)| place[node as usize]).collect();
-        let (mut core, ..) = assemble(options, prefix.to_owned(), journal);
+        let (dirs, _) = PrivateDirs::open(prefix, false);
+        let (mut core, ..) = assemble(options, prefix.to_owned(), dirs, journal);
         // In a fresh core every vertex has the slot of its own number.
         core.place(config, index);
         let (outcomes, refreshed_by, asked_by) = (HashMap::new(), HashMap::new(), HashMap::new());
@@ -204,7 +205,8 @@ impl Planner {
     fn end(&mut self, node: u32, operation: &Operation, found: Result<Option<AnyDrift>>) {
         let sent: Vec<Sent> = operation.take_sent();
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
-        values.sent(Node(node), || running.id(Node(node)), sent, store);
+        let outputs = operation.resource.spec().outputs;
+        values.sent(Node(node), || running.id(Node(node)), outputs, sent, store);
         let outcome = match found {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },

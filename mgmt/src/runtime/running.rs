@@ -58,6 +58,11 @@ impl Running {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
     }
 
+    /// Whether a resource is in the graph.
+    pub(crate) fn contains(&self, id: &ResourceId) -> bool {
+        self.index.find_id(&self.config.vertices, id).is_some()
+    }
+
     /// All nodes, in the order of the graph.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
         self.nodes.iter().copied()

@@ -4,13 +4,9 @@ use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc;
 
-use crate::id::{Node, ResourceId, Ticket};
+use crate::id::{JournalOp, Node, ResourceId, Ticket};
 use crate::journal::{Entry, Journal};
 use crate::resource::{Digest, Memory, Salt, Salted};
-use crate::scheduler::JournalOp;
-
-/// No kind has more outputs.
-const PORTS_MAX: u8 = 32;
 
 /// What the engine remembers.
 #[derive(Debug)]
@@ -23,14 +19,14 @@ impl Store {
         Store { journal }
     }
 
-    /// The digest of what an output sent last.
-    pub(crate) fn sent(&self, id: &ResourceId, port: u8) -> Option<Digest> {
-        self.journal.sent(id, &port.to_string())
+    /// The digest of what the output of this name sent last.
+    pub(crate) fn sent(&self, id: &ResourceId, output: &str) -> Option<Digest> {
+        self.journal.sent(id, output)
     }
 
-    pub(crate) fn set_sent(&self, id: &ResourceId, port: u8, digest: Digest) {
-        if self.sent(id, port) != Some(digest) {
-            let entry = Entry::Sent { of: id.clone(), port: port.to_string(), digest: Some(digest) };
+    pub(crate) fn set_sent(&self, id: &ResourceId, output: &str, digest: Digest) {
+        if self.sent(id, output) != Some(digest) {
+            let entry = Entry::Sent { of: id.clone(), port: output.to_owned(), digest: Some(digest) };
             self.journal.note(vec![entry]);
         }
     }
@@ -40,15 +36,15 @@ impl Store {
         Salt(self.journal.salt())
     }
 
-    /// The digest of what a field received last, if it was made of these inputs.
-    pub(crate) fn received(&self, id: &ResourceId, field: u8, inputs: Digest) -> Option<Salted> {
+    /// The digest of what the field of this name received last, if it was made of these inputs.
+    pub(crate) fn received(&self, id: &ResourceId, field: &str, inputs: Digest) -> Option<Salted> {
         let value = self.journal.value(id, &received_key(field))?;
         let (of, digest) = value.split_at_checked(32)?;
         let digest = (of == inputs).then(|| digest.try_into().ok()).flatten()?;
         Some(Salted::known(self.salt(), digest))
     }
 
-    pub(crate) fn set_received(&self, id: &ResourceId, field: u8, inputs: Digest, digest: Digest) {
+    pub(crate) fn set_received(&self, id: &ResourceId, field: &str, inputs: Digest, digest: Digest) {
         let value = [inputs, Salted::new(self.salt(), digest).digest()].concat();
         let key = received_key(field);
         if self.journal.value(id, &key).as_ref() != Some(&value) {
@@ -68,13 +64,7 @@ impl Store {
         ticket: Option<Ticket>,
         committed: &mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     ) {
-        let entries = ops.iter().map(|op| match *op {
-            JournalOp::Intent { from, to } => Entry::Intent { from: id(from), to: id(to) },
-            JournalOp::Drop { from, to } => Entry::Drop { from: id(from), to: id(to) },
-            JournalOp::Debt { from, to } => Entry::Debt { from: id(from), to: id(to) },
-            JournalOp::Paid { from, to } => Entry::Paid { from: id(from), to: id(to) },
-        });
-        let entries = entries.collect();
+        let entries = ops.iter().map(|op| Entry::Edge(op.map(id))).collect();
         match ticket {
             None => self.journal.note(entries),
             Some(ticket) => {
@@ -85,6 +75,21 @@ impl Store {
                 });
             }
         }
+    }
+
+    /// Ends the absence of what is in the graph again.
+    pub(crate) fn welcome(&self, is_present: impl Fn(&ResourceId) -> bool) {
+        self.journal.welcome(is_present);
+    }
+
+    /// See [`Journal::retain`].
+    pub(crate) fn retain(
+        &self,
+        today: u64,
+        is_present: impl Fn(&ResourceId) -> bool,
+        more: impl IntoIterator<Item = ResourceId>,
+    ) -> Vec<ResourceId> {
+        self.journal.retain(today, is_present, more)
     }
 
     /// Where a journal that could not be read was moved.
@@ -98,7 +103,7 @@ impl Store {
     }
 }
 
-fn received_key(field: u8) -> String {
+fn received_key(field: &str) -> String {
     format!("received:{field}")
 }
 
@@ -109,10 +114,7 @@ impl Memory for Store {
 
     fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String> {
         let (sender, receiver) = sync_channel(1);
-        let known = (0..PORTS_MAX).filter(|port| self.sent(id, *port).is_some());
-        let forgotten = known.map(|port| Entry::Sent { of: id.clone(), port: port.to_string(), digest: None });
-        // One batch: a mark of a new value beside the digest of the old one would say, after a crash, that the old is the new.
-        let batch = forgotten.chain([Entry::Mark { of: id.clone(), mark }]).collect();
+        let batch = vec![Entry::Mark { of: id.clone(), mark }];
         self.journal.submit(batch, move |result| drop(sender.send(result)));
         receiver.recv().map_err(|_| "it has ended".to_owned())?.map_err(|error| error.to_string())
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{Node, ResourceId};
-use crate::resource::{AnyResource, Digest, FieldValue, Sent, Value, Wire};
+use crate::resource::{AnyResource, Digest, FieldValue, OutputSpec, Sent, Value, Wire};
 use crate::runtime::slot::SlotTable;
 use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
@@ -99,13 +99,25 @@ impl SlotTable {
     }
 
     /// Keeps what an operation sent; returns the outputs with a value that is new, or sent for the first time.
-    pub(crate) fn sent(&mut self, node: Node, id: impl Fn() -> ResourceId, sent: Vec<Sent>, store: &Store) -> PortSet {
+    pub(crate) fn sent(
+        &mut self,
+        node: Node,
+        id: impl Fn() -> ResourceId,
+        names: &[OutputSpec],
+        sent: Vec<Sent>,
+        store: &Store,
+    ) -> PortSet {
+        // A kind may send on a port of another kind, which leads nowhere.
+        let name = |port: u8| names.get(usize::from(port)).map(|output| output.name);
         let mut new = 0;
         for sent in sent {
             let outputs = &mut self.make(node).outputs;
             let (port, value, digest) = match sent {
                 Sent::Value { port, value, digest } => (port, Some(value), digest),
-                Sent::Unchanged { port } => (port, None, store.sent(&id(), port).unwrap_or_default()),
+                Sent::Unchanged { port } => {
+                    let known = name(port).and_then(|name| store.sent(&id(), name));
+                    (port, None, known.unwrap_or_default())
+                }
             };
             if outputs.len() <= usize::from(port) {
                 outputs.resize_with(usize::from(port) + 1, Output::default);
@@ -114,8 +126,8 @@ impl SlotTable {
             if !output.sent || output.digest != digest || (output.value.is_none() && value.is_some()) {
                 new |= 1u32 << port;
             }
-            if value.is_some() {
-                store.set_sent(&id(), port, digest);
+            if let Some(name) = name(port).filter(|_| value.is_some()) {
+                store.set_sent(&id(), name, digest);
             }
             // A value that is known stays known.
             if value.is_some() || output.digest != digest {
@@ -204,12 +216,12 @@ impl SlotTable {
                     return Some(Err(format!("what `{name}` receives is of another type than its sender promised")));
                 };
                 if let Some(digest) = received.digest {
-                    store.set_received(id, wiring.field, inputs, digest);
+                    store.set_received(id, name, inputs, digest);
                 }
                 Some(Ok(received.value))
             }
             None => {
-                let digest = store.received(id, wiring.field, inputs)?;
+                let digest = store.received(id, name, inputs)?;
                 match caught(|| wiring.wire.recall(digest)) {
                     Ok(recalled) => recalled.map(Ok),
                     Err(panic) => Some(Err(format!("recalling the value of `{name}` {panic}"))),

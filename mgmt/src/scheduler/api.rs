@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::id::{Generation, Node, Ticket};
+use crate::id::{Generation, JournalOp, Node, Ticket};
 
 /// A set of the outputs (ports) of one resource; output `n` is bit `n`. A kind has at most 32 outputs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,39 +194,6 @@ pub enum Input {
     Stop(StopStage),
     /// Time has passed.
     Tick,
-}
-
-/// An entry for the journal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JournalOp {
-    /// `from` is about to be applied and then owes `to` a refresh.
-    Intent {
-        /// The notifier.
-        from: Node,
-        /// The notified.
-        to: Node,
-    },
-    /// The apply changed nothing: the intent is void. (A debt from before stays: `Intent` over a debt keeps the debt.)
-    Drop {
-        /// The notifier.
-        from: Node,
-        /// The notified.
-        to: Node,
-    },
-    /// `from` changed: a refresh is owed.
-    Debt {
-        /// The notifier.
-        from: Node,
-        /// The notified.
-        to: Node,
-    },
-    /// The refresh succeeded, or the edge is gone.
-    Paid {
-        /// The notifier.
-        from: Node,
-        /// The notified.
-        to: Node,
-    },
 }
 
 /// What the scheduler wants done.

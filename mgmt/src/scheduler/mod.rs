@@ -26,9 +26,10 @@ mod tests;
 mod timers;
 mod watch;
 
+pub use crate::id::JournalOp;
 pub use api::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Input, JournalOp, NodeConfig, NodeSpec, Op,
-    PortSet, State, StopStage, Swap,
+    ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Input, NodeConfig, NodeSpec, Op, PortSet,
+    State, StopStage, Swap,
 };
 #[doc(hidden)]
 pub use mutants::Mutant;

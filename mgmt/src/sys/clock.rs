@@ -66,6 +66,11 @@ pub fn wall() -> SystemTime {
     SystemTime::now()
 }
 
+/// The day by the wall clock, in UTC, counted from 1970-01-01.
+pub fn today() -> u64 {
+    wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
+}
+
 /// A point of wall time for logs and reports, in UTC: `2026-11-22T14:00:05.123Z`.
 pub fn rfc3339(time: SystemTime) -> String {
     let (seconds, millis) = match time.duration_since(UNIX_EPOCH) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Declare, Memory, Salt, Services, Slots};
+use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Salt, Services, Slots};
 use crate::sys::fs::{Faults, WriteFs};
 use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
@@ -151,6 +151,7 @@ impl Fake {
 
 fn services(prefix: PathBuf, marks: &Arc<Marks>, faults: &Arc<Faults>, inherit_env: bool) -> Services {
     Services {
+        dirs: PrivateDirs::new(&prefix),
         fs: WriteFs::with_faults(Arc::clone(faults)),
         memory: Arc::clone(marks) as Arc<dyn Memory>,
         salt: Salt::default(),

@@ -296,7 +296,7 @@ async fn no_digest_in_the_prefix_is_in_a_table_of_digests() {
         run.converged().await;
         run.stop().await;
         let journal = mgmt::journal::Journal::open(dir.path()).unwrap();
-        digests.push(journal.sent(&"value[word]".parse().unwrap(), "0").expect("what was sent is remembered"));
+        digests.push(journal.sent(&"value[word]".parse().unwrap(), "output").expect("what was sent is remembered"));
     }
     assert_ne!(digests[0], digests[1]);
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::id::ResourceId;
+use crate::id::{JournalOp, ResourceId};
 use crate::journal::*;
 
 /// Makes an entry about an edge.
@@ -23,10 +23,10 @@ pub(super) fn edge(make: Make, from: &str, to: &str) -> Entry {
     make(id(from), id(to))
 }
 
-pub(super) const INTENT: Make = |from, to| Entry::Intent { from, to };
-pub(super) const DROP: Make = |from, to| Entry::Drop { from, to };
-pub(super) const DEBT: Make = |from, to| Entry::Debt { from, to };
-pub(super) const PAID: Make = |from, to| Entry::Paid { from, to };
+pub(super) const INTENT: Make = |from, to| Entry::Edge(JournalOp::Intent { from, to });
+pub(super) const DROP: Make = |from, to| Entry::Edge(JournalOp::Drop { from, to });
+pub(super) const DEBT: Make = |from, to| Entry::Edge(JournalOp::Debt { from, to });
+pub(super) const PAID: Make = |from, to| Entry::Edge(JournalOp::Paid { from, to });
 
 pub(super) fn value(of: &str, key: &str, value: Option<&str>) -> Entry {
     Entry::Value { of: id(of), key: key.into(), value: value.map(|v| v.as_bytes().to_vec()) }

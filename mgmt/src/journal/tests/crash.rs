@@ -17,6 +17,11 @@ fn helper() {
     let journal = Journal::open(Path::new(&prefix)).unwrap();
     let say = |text: String| io::stderr().write_all(text.as_bytes()).unwrap();
     match std::env::var("MGMT_JOURNAL_HELPER").unwrap().as_str() {
+        "migrate" => {
+            journal.flush().unwrap();
+            say("written\n".into());
+            std::thread::sleep(Duration::from_secs(600));
+        }
         "hold" => {
             say("held\n".into());
             std::thread::sleep(Duration::from_secs(600));

@@ -4,4 +4,6 @@ mod commits;
 mod common;
 mod crash;
 mod files;
+mod forget;
+mod migrate;
 mod rules;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use proptest::prelude::*;
 
-use crate::id::ResourceId;
+use crate::id::{JournalOp, ResourceId};
 use crate::journal::*;
 
 use super::common::*;
@@ -53,9 +53,9 @@ fn everything_survives_a_restart_and_forgetting_forgets_all() {
         Entry::Mark { of: odd.clone(), mark: Some(vec![0, 255]) },
         Entry::Sent { of: a.clone(), port: "out".into(), digest: Some(digest) },
         Entry::Value { of: a.clone(), key: String::new(), value: Some(vec![]) },
-        Entry::Debt { from: odd.clone(), to: a.clone() },
-        Entry::Intent { from: a.clone(), to: b.clone() },
-        Entry::Intent { from: odd.clone(), to: b.clone() },
+        Entry::Edge(JournalOp::Debt { from: odd.clone(), to: a.clone() }),
+        Entry::Edge(JournalOp::Intent { from: a.clone(), to: b.clone() }),
+        Entry::Edge(JournalOp::Intent { from: odd.clone(), to: b.clone() }),
     ];
     put(&journal, batch).unwrap();
     let journal = again(journal, &dir.path().join("deep/prefix"));
@@ -71,9 +71,21 @@ fn everything_survives_a_restart_and_forgetting_forgets_all() {
     let journal = again(journal, &dir.path().join("deep/prefix"));
     assert_eq!(journal.owed(), [(odd.clone(), b.clone(), Owed::Intent)]);
     assert_eq!((journal.mark(&a), journal.sent(&a, "out"), journal.value(&a, "")), (None, None, None));
-    journal.retain(|of| *of == b);
+    put(&journal, vec![Entry::Forget { of: b.clone() }, Entry::Forget { of: odd.clone() }]).unwrap();
     let journal = again(journal, &dir.path().join("deep/prefix"));
     assert_eq!((journal.resources(), journal.mark(&odd)), (vec![], None));
+}
+
+#[test]
+fn a_mark_forgets_in_the_same_batch_what_was_sent_before_it() {
+    let journal = Journal::volatile().unwrap();
+    let sent = |of: &str, port: &str| Entry::Sent { of: id(of), port: port.into(), digest: Some([1; 32]) };
+    let mark = Entry::Mark { of: id("a[b]"), mark: Some(b"new".to_vec()) };
+    put(&journal, vec![sent("a[b]", "text"), sent("a[b]", "hash"), sent("x[y]", "text"), mark, sent("a[b]", "late")])
+        .unwrap();
+    let known = |of: &str, port: &str| journal.sent(&id(of), port).is_some();
+    assert_eq!((known("a[b]", "text"), known("a[b]", "hash")), (false, false));
+    assert!(known("x[y]", "text") && known("a[b]", "late"));
 }
 
 #[test]

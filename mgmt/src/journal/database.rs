@@ -1,4 +1,4 @@
-//! The database file: created whole or not at all, moved aside when corrupt, written anew after a failure.
+//! The database file: created whole or not at all, moved aside when corrupt, rebuilt after a failure or from an earlier schema.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -14,10 +14,11 @@ use crate::sys::rng;
 
 use super::backend::{Backend, Fault, Step};
 use super::error::JournalError;
+use super::migrate;
 use super::mirror::{Key, Mirror};
 
 /// The version of the tables below.
-const SCHEMA: u64 = 1;
+const SCHEMA: u64 = 2;
 const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta");
 /// (kind and name of the notifier, kind and name of the notified) → flags.
 const OWED: TableDefinition<(&str, &str, &str, &str), u8> = TableDefinition::new("owed");
@@ -34,18 +35,18 @@ pub(super) type Writes = Vec<(Key, Option<Vec<u8>>)>;
 
 /// The journal on disk.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct DatabaseFile {
     path: PathBuf,
     salt: [u8; 32],
-    /// `None` after a failure: what the file holds is not known then.
+    /// `None` after a failure, when what the file holds is not known, and when the file is of an earlier schema: the next commit writes a new file.
     db: Option<Database>,
     fault: Faults,
     commits: u64,
 }
 
-/// What was found when a store was opened.
+/// What was found when a database was opened.
 pub(super) struct Opened {
-    pub(super) store: Store,
+    pub(super) file: DatabaseFile,
     pub(super) mirror: Mirror,
     pub(super) salt: [u8; 32],
     /// Where a corrupt file was moved.
@@ -77,7 +78,7 @@ impl<E: Into<redb::Error>> From<E> for Unusable {
     }
 }
 
-impl Store {
+impl DatabaseFile {
     /// Open the journal of the prefix, whose lock is held, or begin one.
     pub(super) fn open(prefix: &Path, fault: Option<Fault>) -> Result<Opened, JournalError> {
         let path = prefix.join("journal.redb");
@@ -87,16 +88,18 @@ impl Store {
         let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
             Ok(file) => match load(file, fault.clone()) {
-                Ok((db, mirror, salt)) => {
-                    let store = Store { path, salt, db: Some(db), fault: Faults(fault), commits: 0 };
-                    return Ok(Opened { store, mirror, salt, aside });
+                Ok(Loaded { db, mirror, salt, schema }) => {
+                    // A file of an earlier schema stays as it is until there is something to write.
+                    let db = Some(db).filter(|_| schema == SCHEMA);
+                    let file = DatabaseFile { path, salt, db, fault: Faults(fault), commits: 0 };
+                    return Ok(Opened { file, mirror, salt, aside });
                 }
                 Err(Unusable::Io(source)) => return Err(fail("read", source)),
                 Err(Unusable::Newer(found)) => return Err(JournalError::Newer { path, found, known: SCHEMA }),
                 Err(Unusable::Corrupt(why)) => {
                     let to = move_aside(&path).map_err(|source| fail("move aside", source))?;
                     tracing::error!(
-                        "the journal {} is corrupt ({why}): moved to {} and begun anew; owed refreshes are lost",
+                        "the journal {} is corrupt ({why}): moved to {} and replaced by an empty one; owed refreshes are lost",
                         path.display(),
                         to.display()
                     );
@@ -108,9 +111,9 @@ impl Store {
         }
         let mut salt = [0; 32];
         rng::fill(&mut salt).map_err(|source| fail("create", source))?;
-        let mut store = Store { path: path.clone(), salt, db: None, fault: Faults(fault), commits: 0 };
-        store.rebuild(Vec::new()).map_err(|error| fail("create", into_io(error)))?;
-        Ok(Opened { store, mirror: Mirror::default(), salt, aside })
+        let mut file = DatabaseFile { path: path.clone(), salt, db: None, fault: Faults(fault), commits: 0 };
+        file.rebuild(Vec::new()).map_err(|error| fail("create", into_io(error)))?;
+        Ok(Opened { file, mirror: Mirror::default(), salt, aside })
     }
 
     /// What the journal of the prefix holds now, read from a copy: nothing is locked or changed, and whoever uses the prefix goes on. Nothing if
@@ -123,7 +126,7 @@ impl Store {
         // Nameless from here on, it goes when it is closed.
         fs::remove_file(&path)?;
         io::copy(&mut journal, &mut copy)?;
-        Ok(load(copy, None).ok().map(|(_, mirror, salt)| (mirror, salt)))
+        Ok(load(copy, None).ok().map(|loaded| (loaded.mirror, loaded.salt)))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -217,7 +220,14 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
-type Loaded = (Database, Mirror, [u8; 32]);
+/// What a journal holds, by the names of today.
+struct Loaded {
+    db: Database,
+    mirror: Mirror,
+    salt: [u8; 32],
+    /// The schema of the file.
+    schema: u64,
+}
 
 /// Read a journal into memory.
 fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
@@ -230,17 +240,24 @@ fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
         let db = builder().create_with_backend(Backend::new(file, fault))?;
         let transaction = db.begin_read()?;
         let meta = transaction.open_table(META)?;
-        let schema = meta.get("schema")?.and_then(|bytes| bytes.value().try_into().ok()).map(u64::from_le_bytes);
-        match schema {
-            Some(SCHEMA) => {}
+        let number = |key| -> Result<Option<u64>, redb::StorageError> {
+            Ok(meta.get(key)?.and_then(|bytes| bytes.value().try_into().ok()).map(u64::from_le_bytes))
+        };
+        let schema = match number("schema")? {
+            Some(schema @ 1..=SCHEMA) => schema,
             Some(newer) if newer > SCHEMA => return Err(Unusable::Newer(newer)),
             _ => return Err(Unusable::Corrupt("it has no schema".to_owned())),
-        }
+        };
+        let counted = number("counted")?;
         let salt = meta.get("salt")?.and_then(|bytes| bytes.value().try_into().ok());
         let salt = salt.ok_or_else(|| Unusable::Corrupt("it has no salt".to_owned()))?;
-        let mirror = read(&transaction)?;
+        let mut mirror = read(&transaction)?;
+        mirror.load_counted(counted);
+        if schema == 1 {
+            migrate::from_1(&mut mirror);
+        }
         drop((meta, transaction));
-        Ok((db, mirror, salt))
+        Ok(Loaded { db, mirror, salt, schema })
     }))
     .unwrap_or_else(|_| Err(Unusable::Corrupt("the database has panicked".to_owned())))
 }
@@ -265,6 +282,7 @@ fn read(transaction: &redb::ReadTransaction) -> Result<Mirror, Unusable> {
 fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(), redb::Error> {
     let mut owed = transaction.open_table(OWED)?;
     let mut facts = transaction.open_table(FACTS)?;
+    let mut meta = transaction.open_table(META)?;
     for (key, value) in writes {
         match key {
             Key::Edge(from, to) => {
@@ -281,6 +299,10 @@ fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(), redb::Er
                     None => drop(facts.remove(key)?),
                 }
             }
+            Key::Counted => match value {
+                Some(day) => drop(meta.insert("counted", day.as_slice())?),
+                None => drop(meta.remove("counted")?),
+            },
         }
     }
     Ok(())

@@ -13,11 +13,11 @@ use crate::id::ResourceId;
 use crate::sys::rng;
 
 use super::backend::Fault;
+use super::database::{DatabaseFile, Opened};
 use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
 use super::lock::Lock;
 use super::mirror::{Mirror, Section};
-use super::store::{Opened, Store};
 use super::writer::{Done, Shared, work};
 
 /// The largest mark or value, in bytes. What is larger belongs into a file.
@@ -51,6 +51,7 @@ impl fmt::Debug for Options {
 /// Dropped, it writes what is left and gives the prefix back.
 pub struct Journal {
     shared: Arc<Shared>,
+    /// `None`: nothing is written, all is in memory.
     writer: Option<JoinHandle<()>>,
     lazy: Duration,
     salt: [u8; 32],
@@ -82,47 +83,40 @@ impl Journal {
         let fail = |what, source| JournalError::Io { what, path: prefix.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o770).create(prefix).map_err(|source| fail("create", source))?;
         let lock = Lock::take(prefix)?;
-        let Opened { store, mirror, salt, aside } = Store::open(prefix, options.fault)?;
-        let started = Journal::start(mirror, Some(store), Some(lock), options.lazy, salt);
-        let mut journal = started.map_err(|source| fail("start the writer of the journal in", source))?;
-        journal.aside = aside;
-        Ok(journal)
+        let Opened { file, mirror, salt, aside } = DatabaseFile::open(prefix, options.fault)?;
+        let shared = Arc::new(Shared::new(mirror));
+        let ours = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("mgmt-journal".into());
+        let writer = thread
+            .spawn(move || work(&ours, file, lock))
+            .map_err(|source| fail("start the writer of the journal in", source))?;
+        Ok(Journal { shared, writer: Some(writer), lazy: options.lazy, salt, aside })
     }
 
-    /// A journal without a disk: it forgets everything when it is dropped, and everything is durable at once.
+    /// A journal without a disk and without a thread: it forgets everything when it is dropped, and everything is durable at once.
     ///
     /// # Errors
-    /// If the system has no randomness or no thread to give.
+    /// If the system has no randomness to give.
     pub fn volatile() -> std::io::Result<Journal> {
         let mut salt = [0; 32];
         rng::fill(&mut salt)?;
-        Journal::start(Mirror::default(), None, None, Duration::ZERO, salt)
+        Ok(Journal::in_memory(Mirror::default(), salt))
     }
 
     /// What the journal of this prefix says now, for somebody who only looks: nothing is locked, made or changed, also if another process uses the
     /// prefix. What is submitted to it is forgotten.
     ///
     /// # Errors
-    /// If the system has no randomness, no thread or no temporary file to give.
+    /// If the system has no randomness or no temporary file to give.
     pub fn glance(prefix: &Path) -> std::io::Result<Journal> {
-        match Store::glance(prefix)? {
-            Some((mirror, salt)) => Journal::start(mirror, None, None, Duration::ZERO, salt),
+        match DatabaseFile::glance(prefix)? {
+            Some((mirror, salt)) => Ok(Journal::in_memory(mirror, salt)),
             None => Journal::volatile(),
         }
     }
 
-    fn start(
-        mirror: Mirror,
-        store: Option<Store>,
-        lock: Option<Lock>,
-        lazy: Duration,
-        salt: [u8; 32],
-    ) -> std::io::Result<Journal> {
-        let shared = Arc::new(Shared::new(mirror));
-        let ours = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("mgmt-journal".into());
-        let writer = thread.spawn(move || work(&ours, store, lock))?;
-        Ok(Journal { shared, writer: Some(writer), lazy, salt, aside: None })
+    fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
+        Journal { shared: Arc::new(Shared::new(mirror)), writer: None, lazy: Duration::ZERO, salt, aside: None }
     }
 
     /// Where a corrupt journal was moved when this one was opened.
@@ -131,10 +125,14 @@ impl Journal {
     }
 
     /// Write a batch, all of it or nothing, and tell `done` when it is durable, or that it could not be written. All that was submitted before is
-    /// then durable too. `done` runs on the writer's thread and must not block it.
+    /// then durable too. `done` runs on the writer's thread and must not block it; without a disk it runs at once.
     pub fn submit(&self, batch: Vec<Entry>, done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
         match too_large(&batch) {
             Some(error) => done(Err(error)),
+            None if self.writer.is_none() => {
+                self.shared.keep(batch);
+                done(Ok(()));
+            }
             None => self.shared.submit(batch, Some(Box::new(done) as Done), self.lazy),
         }
     }
@@ -143,6 +141,7 @@ impl Journal {
     pub fn note(&self, batch: Vec<Entry>) {
         match too_large(&batch) {
             Some(error) => tracing::error!("{error}"),
+            None if self.writer.is_none() => self.shared.keep(batch),
             None => self.shared.submit(batch, None, self.lazy),
         }
     }
@@ -170,7 +169,7 @@ impl Journal {
     fn end(&mut self) {
         self.shared.close();
         if let Some(writer) = self.writer.take()
-            // Dropped by somebody who was told that his batch is durable: the writer cannot wait for itself.
+            // `done` may drop the journal on the writer's own thread, which cannot join itself.
             && writer.thread().id() != std::thread::current().id()
         {
             let _ = writer.join();
@@ -192,7 +191,7 @@ impl Journal {
         self.fact(of, Section::Mark, "")
     }
 
-    /// The digest of the value that an output of a resource last had.
+    /// The digest of the value that the output of this name last had.
     pub fn sent(&self, of: &ResourceId, port: &str) -> Option<Digest> {
         self.fact(of, Section::Sent, port)?.try_into().ok()
     }
@@ -211,10 +210,19 @@ impl Journal {
         self.shared.lock().mirror.resources().into_iter().collect()
     }
 
-    /// Forget all resources that are not `live`.
-    pub fn retain(&self, live: impl Fn(&ResourceId) -> bool) {
-        let gone: Vec<_> = self.resources().into_iter().filter(|of| !live(of)).collect();
-        self.note(gone.into_iter().map(|of| Entry::Forget { of }).collect());
+    /// On how many counted days a resource has been in no graph; `None`: it is in the graph, or nothing of it is remembered.
+    pub fn absent(&self, of: &ResourceId) -> Option<u16> {
+        self.shared.lock().mirror.absent(of)
+    }
+
+    /// All resources that are counted as absent, in no order.
+    pub(super) fn all_absent(&self) -> Vec<ResourceId> {
+        self.shared.lock().mirror.all_absent()
+    }
+
+    /// The day on which absences were counted last.
+    pub(super) fn counted(&self) -> Option<u64> {
+        self.shared.lock().mirror.counted()
     }
 
     /// A random number that this journal keeps, to be mixed into the digests that are written to it: nobody can look up short secrets in a table of

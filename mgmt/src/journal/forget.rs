@@ -1,0 +1,71 @@
+//! How long what has left the graph is remembered.
+
+use std::collections::BTreeSet;
+
+use crate::id::ResourceId;
+
+use super::entry::Entry;
+use super::journal::Journal;
+
+/// What is in no graph is remembered for this many days, and then forgotten.
+pub const ABSENT_DAYS_MAX: u16 = 30;
+
+impl Journal {
+    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days. To be called at the start of an engine and at least once a day; it writes only when an
+    /// absence begins, ends, or is counted, so nothing while everything that is remembered is in the graph.
+    ///
+    /// `today` is the wall clock's day. That clock may be wrong and jump, so no date is compared with another one: a day counts as one more day of absence when it is
+    /// later than the day of the last count, however much later. Therefore
+    ///
+    /// - a clock far ahead costs one day of the thirty, not all of them,
+    /// - a clock set back counts nothing until it has passed the next midnight,
+    /// - days on which no engine used the prefix do not count.
+    ///
+    /// `more` are resources of which something is kept elsewhere. Returns the resources that are forgotten.
+    pub fn retain(
+        &self,
+        today: u64,
+        is_present: impl Fn(&ResourceId) -> bool,
+        more: impl IntoIterator<Item = ResourceId>,
+    ) -> Vec<ResourceId> {
+        let known: BTreeSet<ResourceId> = self.resources().into_iter().chain(more).collect();
+        let counted = self.counted();
+        let is_new_day = counted.is_some_and(|counted| counted < today);
+        let (mut batch, mut gone, mut is_absent) = (Vec::new(), Vec::new(), false);
+        for of in known {
+            let days = self.absent(&of);
+            if is_present(&of) {
+                if days.is_some() {
+                    batch.push(Entry::Absent { of, days: None });
+                }
+                continue;
+            }
+            is_absent = true;
+            match days {
+                None => batch.push(Entry::Absent { of, days: Some(0) }),
+                Some(ABSENT_DAYS_MAX..) if is_new_day => {
+                    gone.push(of.clone());
+                    batch.push(Entry::Forget { of });
+                }
+                Some(days) if is_new_day => batch.push(Entry::Absent { of, days: Some(days + 1) }),
+                Some(_) => {}
+            }
+        }
+        if is_absent && counted != Some(today) {
+            batch.push(Entry::Counted(today));
+        }
+        if !batch.is_empty() {
+            self.note(batch);
+        }
+        gone
+    }
+
+    /// Ends the absence of what is in the graph again. Cheap: it looks only at what is counted as absent.
+    pub fn welcome(&self, is_present: impl Fn(&ResourceId) -> bool) {
+        let back = self.all_absent().into_iter().filter(|of| is_present(of));
+        let batch: Vec<_> = back.map(|of| Entry::Absent { of, days: None }).collect();
+        if !batch.is_empty() {
+            self.note(batch);
+        }
+    }
+}

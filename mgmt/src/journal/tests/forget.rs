@@ -1,0 +1,112 @@
+//! When what has left the graph is forgotten, on clocks that may be wrong.
+
+use crate::id::ResourceId;
+use crate::journal::*;
+
+use super::common::*;
+
+/// A journal that remembers something of `a[1]`, `a[2]` and an edge from `a[1]` to `b[1]`.
+fn journal() -> Journal {
+    let journal = Journal::volatile().unwrap();
+    put(&journal, vec![value("a[1]", "k", Some("1")), value("a[2]", "k", Some("2")), edge(DEBT, "a[1]", "b[1]")])
+        .unwrap();
+    journal
+}
+
+fn all_but(absent: &'static [&'static str]) -> impl Fn(&ResourceId) -> bool {
+    move |of| !absent.contains(&of.to_string().as_str())
+}
+
+/// The days, of these, on which something is forgotten while `a[1]` is absent.
+fn forgotten(journal: &Journal, days: impl IntoIterator<Item = u64>) -> Vec<u64> {
+    days.into_iter().filter(|day| !journal.retain(*day, all_but(&["a[1]"]), []).is_empty()).collect()
+}
+
+#[test]
+fn what_is_absent_is_remembered_for_thirty_days_and_then_forgotten_whole() {
+    let journal = journal();
+    assert_eq!(journal.retain(1000, all_but(&[]), []), []);
+    // Asked several times a day, at the turn of a day too: thirty whole days have passed on the day after the thirtieth.
+    for day in 1000..=1030 {
+        for _ in 0..3 {
+            assert_eq!(journal.retain(day, all_but(&["a[1]"]), []), [], "day {day}");
+        }
+    }
+    assert_eq!(journal.value(&id("a[1]"), "k").as_deref(), Some(&b"1"[..]));
+    assert_eq!(journal.retain(1031, all_but(&["a[1]"]), []), [id("a[1]")]);
+    assert_eq!((journal.resources(), journal.owed()), (vec![id("a[2]")], vec![]));
+    assert_eq!(journal.retain(1031, all_but(&["a[1]"]), []), []);
+}
+
+#[test]
+fn what_comes_back_in_between_begins_again_from_nothing() {
+    let journal = journal();
+    assert_eq!(forgotten(&journal, 1000..1030), [0u64; 0]);
+    assert_eq!(journal.absent(&id("a[1]")), Some(29));
+    // For less than a day, so that no count sees it.
+    journal.welcome(all_but(&["a[2]"]));
+    assert_eq!(journal.absent(&id("a[1]")), None);
+    assert_eq!(forgotten(&journal, 1030..1061), [0u64; 0]);
+    assert_eq!(forgotten(&journal, 1061..1062), [1061]);
+}
+
+#[test]
+fn days_without_an_engine_do_not_count() {
+    let journal = journal();
+    // Once a month: after 31 months.
+    let days = (0..40).map(|month| 1000 + 30 * month);
+    assert_eq!(forgotten(&journal, days), [1000 + 30 * 31]);
+}
+
+#[test]
+fn a_clock_far_ahead_costs_one_day() {
+    let journal = journal();
+    assert_eq!(forgotten(&journal, [1000, 1001, 30_000, 30_000, 1001, 1001, 1002]), [0u64; 0]);
+    assert_eq!(journal.absent(&id("a[1]")), Some(3), "two real days and the jump");
+    assert_eq!(forgotten(&journal, 1003..1040), [1030]);
+}
+
+#[test]
+fn a_clock_set_back_counts_nothing_and_goes_on_from_there() {
+    let journal = journal();
+    assert_eq!(forgotten(&journal, [1000, 500, 500, 400]), [0u64; 0]);
+    assert_eq!(journal.absent(&id("a[1]")), Some(0));
+    assert_eq!(forgotten(&journal, 400..440), [431]);
+    // Before 1970 is day 0.
+    assert_eq!(forgotten(&journal, [0, 0]), [0u64; 0]);
+}
+
+#[test]
+fn what_is_in_the_graph_is_never_forgotten_whatever_the_clock_does() {
+    let journal = journal();
+    for day in [1000, 0, u64::MAX, 5, 50_000, 1001].repeat(40) {
+        assert_eq!(journal.retain(day, all_but(&[]), [id("c[1]")]), []);
+    }
+    assert_eq!(journal.resources(), [id("a[1]"), id("a[2]"), id("b[1]")]);
+}
+
+#[test]
+fn what_is_kept_elsewhere_is_counted_too() {
+    let journal = journal();
+    let dir = id("exec[with a directory]");
+    let count = |day| journal.retain(day, |of| *of != dir, [dir.clone()]);
+    assert!((0..31).all(|day| count(day).is_empty()));
+    assert_eq!(count(31), std::slice::from_ref(&dir));
+}
+
+#[test]
+fn absences_outlive_a_restart_and_nothing_is_written_without_one() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    put(&journal, vec![value("a[1]", "k", Some("1"))]).unwrap();
+    let file = || std::fs::read(dir.path().join("journal.redb")).unwrap();
+    let before = file();
+    (0..40).for_each(|day| assert_eq!(journal.retain(day, all_but(&[]), []), []));
+    journal.flush().unwrap();
+    assert!(file() == before, "everything is in the graph: there is nothing to write");
+    assert_eq!(forgotten(&journal, 0..20), [0u64; 0]);
+    let journal = again(journal, dir.path());
+    assert_eq!(journal.absent(&id("a[1]")), Some(19));
+    assert_eq!(forgotten(&journal, 19..40), [31]);
+    assert_eq!(again(journal, dir.path()).resources(), []);
+}

@@ -1,0 +1,88 @@
+//! What has left the graph for long is forgotten: what the journal holds of it, and its private directory.
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::id::ResourceId;
+use crate::resource::{PrivateDir, PrivateDirs};
+use crate::runtime::core::Core;
+use crate::runtime::drive::Request;
+use crate::sys::task::blocking;
+
+/// How often absences are counted while an engine runs. (Once more at its start.)
+const PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
+
+impl Core {
+    /// Counts what is remembered and not in the graph, and forgets what has been absent for too long. `dirs` are the private directories that exist, `today` is the day by
+    /// the wall clock.
+    pub(crate) fn forget_absent(&mut self, today: u64, dirs: Vec<PrivateDir>) {
+        let nameless = self.present_nameless(&dirs);
+        let is_present = |id: &ResourceId| self.running.contains(id) || nameless.contains(id);
+        let gone = self.store.retain(today, is_present, dirs.iter().map(|dir| dir.id.clone()));
+        if gone.is_empty() {
+            return;
+        }
+        tracing::info!(target: "mgmt", "forgotten, since it has been in no graph for 30 days: {}", shown(&gone));
+        let gone: HashSet<ResourceId> = gone.into_iter().collect();
+        let mut aside = Vec::new();
+        for dir in dirs.iter().filter(|dir| gone.contains(&dir.id)) {
+            match dir.set_aside() {
+                Ok(path) => aside.push(path),
+                Err(error) => self.warn(format!("cannot remove {}: {error}", dir.path.display())),
+            }
+        }
+        remove(aside);
+    }
+
+    /// Of the directories that do not say whose they are, those of resources in the graph.
+    fn present_nameless(&self, dirs: &[PrivateDir]) -> HashSet<ResourceId> {
+        let nameless = dirs.iter().filter(|dir| dir.is_nameless());
+        let paths: HashSet<PathBuf> = nameless.clone().map(|dir| dir.path.clone()).collect();
+        if paths.is_empty() {
+            return HashSet::new();
+        }
+        let ids = self.running.config.vertices.iter().map(|vertex| vertex.id());
+        let present: HashSet<PathBuf> = ids.filter_map(|id| self.services.dirs.find(&id, &paths)).collect();
+        nameless.filter(|dir| present.contains(&dir.path)).map(|dir| dir.id.clone()).collect()
+    }
+}
+
+fn shown(ids: &[ResourceId]) -> String {
+    const SHOWN_MAX: usize = 5;
+    let mut shown: Vec<String> = ids.iter().take(SHOWN_MAX).map(ToString::to_string).collect();
+    if ids.len() > SHOWN_MAX {
+        shown.push(format!("and {} more", ids.len() - SHOWN_MAX));
+    }
+    shown.join(", ")
+}
+
+fn remove(paths: Vec<PathBuf>) {
+    if !paths.is_empty() {
+        // What stays is removed at the next start.
+        drop(tokio::task::spawn_blocking(move || {
+            paths.into_iter().for_each(|path| drop(std::fs::remove_dir_all(path)))
+        }));
+    }
+}
+
+/// Asks the loop to count, once a day until the engine has ended.
+pub(crate) async fn count_daily<T>(
+    dirs: PrivateDirs,
+    requests: mpsc::WeakUnboundedSender<Request>,
+    mut ended: watch::Receiver<Option<T>>,
+) {
+    loop {
+        tokio::select! {
+            _ = ended.wait_for(Option::is_some) => return,
+            () = tokio::time::sleep(PAUSE) => {}
+        }
+        let dirs = dirs.clone();
+        let dirs = blocking(move || dirs.list()).await;
+        let Some(requests) = requests.upgrade() else { return };
+        // If the loop is gone, the engine is ending.
+        let _ = requests.send(Request::CountAbsent(dirs));
+    }
+}
