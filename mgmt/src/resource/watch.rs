@@ -1,6 +1,7 @@
 //! What a resource wants to be woken by.
 
 use std::fmt;
+use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,6 +10,7 @@ use std::time::Duration;
 use futures_core::Stream;
 
 use crate::resource::error::{Error, Result};
+use crate::resource::streams::{Unfold, WatchSender, channel};
 
 /// What a watch says. It carries nothing else: what changed is found by `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +67,69 @@ impl Watch {
     /// Watch by a stream of one's own.
     pub fn stream(stream: impl Stream<Item = Result<WatchEvent>> + Send + 'static) -> Watch {
         Watch { parts: vec![Part::Stream(Box::pin(stream))] }
+    }
+
+    /// Watch by one asynchronous step after the other: each is given the state that the one before returned. The first one begins to listen and
+    /// returns `Ready`; each of the others waits until something may have changed. An error is a failed watch, which the engine begins again, by another
+    /// call of `watch`, as the retry policy of the resource says.
+    ///
+    /// ```
+    /// # use mgmt::resource::{Context, Result, Watch, WatchEvent};
+    /// use tokio::net::UnixDatagram;
+    ///
+    /// /// Whoever writes to this socket wakes the resource.
+    /// fn doorbell(path: String) -> Watch {
+    ///     Watch::unfold(None, move |bound: Option<UnixDatagram>| {
+    ///         let path = path.clone();
+    ///         async move {
+    ///             let Some(socket) = bound else {
+    ///                 let socket = UnixDatagram::bind(&path).context("the doorbell")?;
+    ///                 return Ok((WatchEvent::Ready, Some(socket)));
+    ///             };
+    ///             socket.recv(&mut [0]).await.context("the doorbell")?;
+    ///             Ok((WatchEvent::Changed, Some(socket)))
+    ///         }
+    ///     })
+    /// }
+    /// # let _ = doorbell("/tmp/bell".to_owned());
+    /// ```
+    pub fn unfold<S, F, Fut>(state: S, step: F) -> Watch
+    where
+        S: Send + 'static,
+        F: FnMut(S) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<(WatchEvent, S)>> + Send + 'static,
+    {
+        Watch::stream(Unfold::new(state, step))
+    }
+
+    /// Watch by what code elsewhere says: a callback of a library, a thread, a task.
+    ///
+    /// ```
+    /// # use std::sync::Mutex;
+    /// # use mgmt::resource::{Watch, WatchSender};
+    /// /// Who is to be woken by a button.
+    /// static LISTENERS: Mutex<Vec<WatchSender>> = Mutex::new(Vec::new());
+    ///
+    /// /// For `Converge::watch` of a kind.
+    /// fn button() -> Watch {
+    ///     let (sender, watch) = Watch::channel();
+    ///     let mut listeners = LISTENERS.lock().unwrap();
+    ///     listeners.retain(|listener| !listener.is_closed());
+    ///     listeners.push(sender.clone());
+    ///     sender.ready();
+    ///     watch
+    /// }
+    ///
+    /// /// Called by the driver, on its own thread.
+    /// fn pressed() {
+    ///     LISTENERS.lock().unwrap().iter().for_each(WatchSender::changed);
+    /// }
+    /// # let _watch = button();
+    /// # pressed();
+    /// ```
+    pub fn channel() -> (WatchSender, Watch) {
+        let (sender, receiver) = channel();
+        (sender, Watch::stream(receiver))
     }
 
     /// A watch that fails at once: for whoever can't say what to watch.

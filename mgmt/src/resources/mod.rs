@@ -8,11 +8,10 @@ mod http;
 mod msg;
 mod noop;
 mod password;
-mod seconds;
 mod timer;
-mod unfold;
 mod value;
 
+pub use crate::resource::Seconds;
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 #[cfg(feature = "http")]
@@ -20,6 +19,5 @@ pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServer
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
-pub use seconds::Seconds;
 pub use timer::{Timer, TimerBuilder, TimerHandle};
 pub use value::{Value, ValueBuilder, ValueHandle};

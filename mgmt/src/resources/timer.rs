@@ -6,9 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Refresh, Result, Watch, WatchCx, WatchEvent};
-use crate::resources::seconds::Seconds;
-use crate::resources::unfold::unfold;
+use crate::resource::{ApplyCx, Change, CheckCx, Converge, Refresh, Result, Seconds, Watch, WatchCx, WatchEvent};
 use mgmt_macros::Resource;
 
 /// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
@@ -68,7 +66,7 @@ impl Converge for Timer {
             async move {
                 // What lies beyond the end of time never comes.
                 let from = |start: Instant| start.checked_add(interval).unwrap_or_else(far);
-                let Some(mut next) = next else { return Some((Ok(WatchEvent::Ready), Some(from(Instant::now())))) };
+                let Some(mut next) = next else { return Ok((WatchEvent::Ready, Some(from(Instant::now())))) };
                 loop {
                     tokio::select! {
                         () = sleep_until(next) => break,
@@ -78,10 +76,10 @@ impl Converge for Timer {
                 state.ticks.fetch_add(1, Ordering::AcqRel);
                 // A late tick does not shift those that follow, and missed ones are not made up for.
                 let (now, due) = (Instant::now(), from(next));
-                Some((Ok(WatchEvent::Changed), Some(if due > now { due } else { from(now) })))
+                Ok((WatchEvent::Changed, Some(if due > now { due } else { from(now) })))
             }
         };
-        Watch::stream(unfold(None, step))
+        Watch::unfold(None, step)
     }
 }
 

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Refresh, Result, Watch, WatchCx, every};
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Context as _, Converge, Refresh, Result, Seconds, Watch, WatchCx, every,
+};
 use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
-use crate::resources::seconds::Seconds;
 use crate::sys::process::{Captured, Leftovers, run, signal_by_name};
 use mgmt_macros::Resource;
 

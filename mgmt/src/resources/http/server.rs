@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Secret, Uid, Watch, WatchCx,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Seconds, Secret, Uid, Watch, WatchCx,
     WatchEvent, every,
 };
 use crate::resources::http::auth::{Auth, Protected};
@@ -15,8 +15,6 @@ use crate::resources::http::listener::{Listener, bind};
 use crate::resources::http::path::plain;
 use crate::resources::http::site::{Live, Site};
 use crate::resources::http::table::{Entry, Table};
-use crate::resources::seconds::Seconds;
-use crate::resources::unfold::unfold;
 use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
@@ -222,16 +220,16 @@ impl Converge for HttpServer {
 
     fn watch(&self, cx: &WatchCx) -> Watch {
         let ended = Arc::clone(&cx.local::<State>().ended);
-        Watch::stream(unfold(false, move |ready| {
+        Watch::unfold(false, move |ready| {
             let ended = Arc::clone(&ended);
             async move {
                 if !ready {
-                    return Some((Ok(WatchEvent::Ready), true));
+                    return Ok((WatchEvent::Ready, true));
                 }
                 ended.notified().await;
-                Some((Ok(WatchEvent::Changed), true))
+                Ok((WatchEvent::Changed, true))
             }
-        }))
+        })
     }
 
     fn uids(&self) -> Vec<Uid> {

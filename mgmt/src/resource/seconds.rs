@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::resource::Accepts;
+use crate::resource::accept::Accepts;
 
 /// A length of time. In data it is a number of seconds, with a fraction if need be; in Rust give a `Duration`, or a whole number of seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
