@@ -75,7 +75,7 @@ fn run(scheduler: &mut Scheduler, input: Input) -> u64 {
     while let Some(input) = next {
         scheduler.handle(Time(0), input);
         while let Some(command) = scheduler.poll() {
-            if let Command::Check(op) = command {
+            if let Command::Check { op, .. } = command {
                 waiting.push(op);
             }
         }

@@ -47,7 +47,7 @@ impl Ledger {
                     entry.failing_watch = true;
                     entry.watch_failures += 1;
                     entry.dead |= entry.config.retry.is_some_and(|tries| entry.watch_failures > tries);
-                    entry.causes.insert(Cause::Ready);
+                    entry.causes.insert(Cause::Retry);
                 }
             }
             Input::Changed(node) => self.mark(node.0, Cause::Watch),
@@ -115,7 +115,7 @@ impl Ledger {
                 if std::mem::take(&mut entry.dead) {
                     entry.failing_watch = false;
                     entry.watch_failures = 0;
-                    entry.causes.insert(Cause::Again);
+                    entry.causes.insert(Cause::Retry);
                 }
             }
             if spec.changed {
@@ -313,6 +313,7 @@ impl Ledger {
         for (to, _) in self.children(node) {
             if self.maybe.remove(&(node, to)) {
                 self.owed.insert((node, to));
+                self.mark(to, Cause::Parent);
                 self.mark(to, Cause::Debt);
             }
         }
@@ -321,7 +322,7 @@ impl Ledger {
     /// A try is used up.
     pub fn fail(&mut self, now: Time, node: u32) {
         let Some(entry) = self.nodes.get_mut(&node) else { return };
-        entry.causes.insert(Cause::Again);
+        entry.causes.insert(Cause::Retry);
         if entry.dead {
             return;
         }
@@ -335,9 +336,9 @@ impl Ledger {
         match command {
             Command::Watch(node) => self.watch(node.0, Watch::Starting),
             Command::Unwatch(node) => self.watch(node.0, Watch::Off),
-            Command::Check(op) => self.begin(now, *op, Act::Check),
-            Command::Apply { op, refresh } => self.begin(now, *op, Act::Apply { refresh: *refresh }),
-            Command::Refresh(op) => self.begin(now, *op, Act::Refresh),
+            Command::Check { op, .. } => self.begin(now, *op, Act::Check),
+            Command::Apply { op, refresh, .. } => self.begin(now, *op, Act::Apply { refresh: *refresh }),
+            Command::Refresh { op, .. } => self.begin(now, *op, Act::Refresh),
             Command::Cancel(op) => {
                 if let Some(busy) = self.busy.get_mut(&op.node.0) {
                     busy.cancelled = true;

@@ -13,7 +13,7 @@ impl Invariant for DirtyByCause {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
-        if let Command::Check(op) = command {
+        if let Command::Check { op, .. } = command {
             let entry = &cx.ledger.nodes[&op.node.0];
             let owed = cx.ledger.is_owed(op.node.0) && !entry.config.noop;
             let caused = !entry.causes.is_empty()

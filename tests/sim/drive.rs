@@ -329,9 +329,9 @@ impl Drive {
                 self.epochs.remove(&node);
                 self.listening.remove(&node);
             }
-            Command::Check(op) => self.begin_op(op, Act::Check),
-            Command::Apply { op, refresh } => self.begin_op(op, Act::Apply { refresh }),
-            Command::Refresh(op) => self.begin_op(op, Act::Refresh),
+            Command::Check { op, .. } => self.begin_op(op, Act::Check),
+            Command::Apply { op, refresh, .. } => self.begin_op(op, Act::Apply { refresh }),
+            Command::Refresh { op, .. } => self.begin_op(op, Act::Refresh),
             Command::Cancel(op) => self.cancel_op(op),
             Command::Journal { ticket, ops } => {
                 self.journal.append(Batch { ticket, ops });

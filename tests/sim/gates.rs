@@ -32,12 +32,12 @@ impl Invariant for Gates {
         must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         let entry = &cx.ledger.nodes[&node];
         // Taken when the run begins, whatever a swap says later.
-        if let Command::Check(_) = command {
+        if let Command::Check { .. } = command {
             self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
         }
         let taken = self.taken.get(&node).cloned().unwrap_or_default();
         self.holds.insert(node, taken);
-        let Command::Check(_) = command else { return Ok(()) };
+        let Command::Check { .. } = command else { return Ok(()) };
         let only_watch = entry.causes.iter().eq([&Cause::Watch]);
         let other =
             entry.unrepaired || entry.asked || cx.ledger.is_owed(node) || entry.polled || entry.config.poll.is_some();

@@ -13,7 +13,7 @@ impl Invariant for Intents {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
-        if let Command::Apply { op, .. } | Command::Refresh(op) = command {
+        if let Command::Apply { op, .. } | Command::Refresh { op, .. } = command {
             let from = op.node.0;
             for (to, _) in cx.world.graph.children(from).filter(|(_, link)| link.notify) {
                 must!(cx.journal.owes((from, to)), "{command:?} before its intent to notify {to} is on disk");

@@ -61,7 +61,7 @@ macro_rules! must {
 /// The node of an operation that a command begins.
 pub fn begun(command: &Command) -> Option<u32> {
     match command {
-        Command::Check(op) | Command::Apply { op, .. } | Command::Refresh(op) => Some(op.node.0),
+        Command::Check { op, .. } | Command::Apply { op, .. } | Command::Refresh { op, .. } => Some(op.node.0),
         _ => None,
     }
 }
@@ -72,6 +72,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::blocked::Blocked::default()),
         Box::new(crate::one_at_a_time::OneAtATime::default()),
         Box::new(crate::dirty_by_cause::DirtyByCause),
+        Box::new(crate::causes::TrueCauses::default()),
         Box::new(crate::watch_ready::WatchReady::default()),
         Box::new(crate::values::Values),
         Box::new(crate::noop::Noop),

@@ -40,6 +40,9 @@ pub enum Cause {
     Value,
     Debt,
     Config,
+    /// A try failed.
+    Retry,
+    /// What was begun came to nothing.
     Again,
 }
 

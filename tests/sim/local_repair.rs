@@ -65,7 +65,7 @@ impl Counter {
             self.scheduler.check_invariants();
             while let Some(command) = self.scheduler.poll() {
                 match command {
-                    Command::Check(op) => {
+                    Command::Check { op, .. } => {
                         *self.checks.entry(op.node.0).or_default() += 1;
                         let drifted = self.drifted.contains(&op.node.0);
                         let outcome = if drifted { CheckOutcome::Drifted } else { CheckOutcome::InSync };

@@ -4,6 +4,7 @@
 
 mod blocked;
 mod books;
+mod causes;
 mod chaos;
 mod convergence;
 mod dirty_by_cause;

@@ -13,7 +13,7 @@ impl Invariant for Noop {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
-        if let Command::Apply { op, .. } | Command::Refresh(op) = command {
+        if let Command::Apply { op, .. } | Command::Refresh { op, .. } = command {
             must!(!cx.ledger.nodes[&op.node.0].config.noop, "{command:?} of a noop node");
         }
         Ok(())

@@ -20,7 +20,7 @@ impl Invariant for Retry {
             must!(!entry.dead, "{command:?} of a node that failed for good");
             must!(entry.retry_at.is_none_or(|at| at <= cx.now), "{command:?} before the delay is over");
         }
-        if let Command::Event(Event::Failed { node, watch, retry_in }) = command {
+        if let Command::Event(Event::Failed { node, watch, retry_in, .. }) = command {
             let entry = &cx.ledger.nodes[&node.0];
             let failing = if *watch { entry.failing_watch } else { entry.failing_op };
             must!(failing, "{command:?}, but nothing of it has failed");

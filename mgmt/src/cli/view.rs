@@ -176,7 +176,7 @@ impl View {
                 let what = if *refreshed { "repaired and refreshed" } else { "repaired" };
                 format!("\x1b[32m✔\x1b[0m {id} \x1b[2m{what} in {}\x1b[0m{}", short(*took), fields(changes))
             }
-            EventKind::Refreshed { id, took } => {
+            EventKind::Refreshed { id, took, .. } => {
                 format!("\x1b[36m↻\x1b[0m {id} \x1b[2mrefreshed in {}\x1b[0m", short(*took))
             }
             EventKind::Drifted { id, changes, .. } => {

@@ -70,9 +70,9 @@ impl Core {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Check(op) => self.check(op),
-            Command::Apply { op, refresh } => self.apply(op, refresh),
-            Command::Refresh(op) => self.refresh(op),
+            Command::Check { op, causes } => self.check(op, causes),
+            Command::Apply { op, causes, refresh } => self.apply(op, causes, refresh),
+            Command::Refresh { op, causes } => self.refresh(op, causes),
             Command::Watch(node) => self.watch(node),
             Command::Unwatch(node) => self.watches.stop(&mut self.slots, node),
             Command::Cancel(op) => self.cancel(op),
@@ -184,7 +184,7 @@ impl Core {
         match notice {
             Notice::Ready(node) => match self.take_waiting(node) {
                 // It sees whatever was changed before.
-                Some(waiting) => self.check_now(waiting.op, waiting.resource),
+                Some(waiting) => self.check_now(waiting.op, waiting.causes, waiting.resource),
                 None => {
                     if let Some(slot) = self.slots.get_mut(node) {
                         slot.watch_error = None;
@@ -255,7 +255,6 @@ impl Core {
 
     /// The operation is still the one under way.
     pub(crate) fn is_current(&self, op: Op) -> bool {
-        let activity = self.slots.get(op.node).and_then(|slot| slot.activity.under_way());
-        activity.is_some_and(|(current, ..)| current == op)
+        self.slots.get(op.node).and_then(|slot| slot.activity.op()) == Some(op)
     }
 }

@@ -8,6 +8,7 @@ use tokio::sync::broadcast;
 
 use crate::id::{Generation, ResourceId};
 use crate::resource::Change;
+use crate::scheduler::Causes;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -26,13 +27,17 @@ pub struct Event {
 pub enum EventKind {
     /// A check ended in sync.
     InSync {
-        /// Who.
+        /// The resource that was checked.
         id: ResourceId,
+        /// Why it was checked.
+        causes: Causes,
     },
     /// A check found drift.
     Drifted {
-        /// Who.
+        /// The resource that was checked.
         id: ResourceId,
+        /// Why it was checked.
+        causes: Causes,
         /// What is wrong.
         changes: Vec<Change>,
         /// It is in noop: it will not be repaired.
@@ -40,8 +45,10 @@ pub enum EventKind {
     },
     /// An apply ended well.
     Applied {
-        /// Who.
+        /// The resource that was applied.
         id: ResourceId,
+        /// Why its run, of check and apply, began.
+        causes: Causes,
         /// What it repaired.
         changes: Vec<Change>,
         /// It changed something after all.
@@ -53,8 +60,10 @@ pub enum EventKind {
     },
     /// A refresh ended well.
     Refreshed {
-        /// Who.
+        /// The resource that was refreshed.
         id: ResourceId,
+        /// Why its run, of check and refresh, began.
+        causes: Causes,
         /// How long the refresh took.
         took: Duration,
     },
@@ -74,9 +83,11 @@ pub enum EventKind {
     },
     /// A check, an apply, a refresh or the watch failed.
     Failed {
-        /// Who.
+        /// The resource that failed.
         id: ResourceId,
-        /// Why.
+        /// Why the run that failed began. None, if it was the watch.
+        causes: Causes,
+        /// What it failed with.
         error: String,
         /// It was the watch.
         watch: bool,
@@ -159,7 +170,7 @@ impl EventKind {
     /// The resource that it is about, if it is about one.
     pub fn id(&self) -> Option<&ResourceId> {
         match self {
-            EventKind::InSync { id }
+            EventKind::InSync { id, .. }
             | EventKind::Drifted { id, .. }
             | EventKind::Applied { id, .. }
             | EventKind::Refreshed { id, .. }
@@ -177,19 +188,19 @@ impl EventKind {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            EventKind::InSync { id } => write!(f, "{id}: in sync"),
-            EventKind::Drifted { id, changes, noop } => {
+            EventKind::InSync { id, .. } => write!(f, "{id}: in sync"),
+            EventKind::Drifted { id, changes, noop, .. } => {
                 write!(f, "{id}: drifted: {}{}", Short(changes), if *noop { " (noop)" } else { "" })
             }
-            EventKind::Applied { id, changes, changed, refreshed, took } => {
+            EventKind::Applied { id, changes, changed, refreshed, took, .. } => {
                 let what = if *changed { "repaired" } else { "applied, nothing to change" };
                 let refreshed = if *refreshed { ", refreshed" } else { "" };
                 write!(f, "{id}: {what}{refreshed} in {took:.1?}: {}", Short(changes))
             }
-            EventKind::Refreshed { id, took } => write!(f, "{id}: refreshed in {took:.1?}"),
+            EventKind::Refreshed { id, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
             EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
-            EventKind::Failed { id, error, watch, retry_in } => {
+            EventKind::Failed { id, error, watch, retry_in, .. } => {
                 write!(f, "{id}: {}failed: {error}", if *watch { "watch " } else { "" })?;
                 match retry_in {
                     Some(delay) => write!(f, " (again in {delay:.1?})"),

@@ -21,6 +21,7 @@ mod store;
 mod values;
 mod watches;
 
+pub use crate::scheduler::{Cause, Causes};
 pub use engine::{Builder, Engine};
 pub use error::EngineError;
 pub use event::{Event, EventKind, Events};

@@ -17,7 +17,7 @@ use crate::runtime::measure::{apply_word, check_word};
 use crate::runtime::slot::{Action, Activity, Found, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::Resolved;
-use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
 use crate::sys::task::caught;
 
 /// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads that may block from then on.
@@ -67,6 +67,7 @@ impl Outcome {
 #[derive(Debug)]
 pub(crate) struct Done {
     op: Op,
+    causes: Causes,
     operation: Arc<Operation>,
     began: Time,
     outcome: Outcome,
@@ -75,7 +76,7 @@ pub(crate) struct Done {
 }
 
 impl Core {
-    pub(crate) fn check(&mut self, op: Op) {
+    pub(crate) fn check(&mut self, op: Op, causes: Causes) {
         let Some(vertex) = self.running.vertex(op.node) else {
             return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         };
@@ -97,11 +98,11 @@ impl Core {
             }
         };
         if self.slots.is_watch_starting(op.node) {
-            let waiting = Waiting { op, began: self.clock.now(), resource };
+            let waiting = Waiting { op, began: self.clock.now(), causes, resource };
             self.slots.make(op.node).activity = Activity::WaitingForWatch(Box::new(waiting));
             return;
         }
-        self.check_now(op, resource);
+        self.check_now(op, causes, resource);
     }
 
     /// The check that waits for its watch, if there is one: it waits no longer.
@@ -115,13 +116,13 @@ impl Core {
     }
 
     /// Its watch listens.
-    pub(crate) fn check_now(&mut self, op: Op, resource: Arc<dyn AnyResource>) {
+    pub(crate) fn check_now(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
         let operation = Arc::new(self.operation(op.node, Arc::clone(&resource)));
         let future = resource.check(CheckCx::new(Arc::clone(&operation)));
-        self.run(op, Action::Check, operation, future, Outcome::Check);
+        self.run(op, causes, Action::Check, operation, future, Outcome::Check);
     }
 
-    pub(crate) fn apply(&mut self, op: Op, refresh: bool) {
+    pub(crate) fn apply(&mut self, op: Op, causes: Causes, refresh: bool) {
         let found = self.slots.get_mut(op.node).and_then(|slot| slot.found.as_mut());
         let found = found.and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
@@ -133,10 +134,10 @@ impl Core {
         operation.refresh = refresh;
         let operation = Arc::new(operation);
         let future = resource.apply(ApplyCx::new(Arc::clone(&operation)), drift);
-        self.run(op, Action::Apply, operation, future, Outcome::Apply);
+        self.run(op, causes, Action::Apply, operation, future, Outcome::Apply);
     }
 
-    pub(crate) fn refresh(&mut self, op: Op) {
+    pub(crate) fn refresh(&mut self, op: Op, causes: Causes) {
         let Some(vertex) = self.running.vertex(op.node) else {
             return self.applied(op, ApplyOutcome::Cancelled, PortSet(0));
         };
@@ -149,13 +150,14 @@ impl Core {
         operation.refresh = true;
         let operation = Arc::new(operation);
         let future = resource.refresh(ApplyCx::new(Arc::clone(&operation)));
-        self.run(op, Action::Refresh, operation, future, Outcome::Refresh);
+        self.run(op, causes, Action::Refresh, operation, future, Outcome::Refresh);
     }
 
     /// Polls an operation once right here; a task is spawned only for what is not ready then.
     fn run<T: Send + 'static>(
         &mut self,
         op: Op,
+        causes: Causes,
         action: Action,
         operation: Arc<Operation>,
         mut future: BoxFuture<Result<T>>,
@@ -179,11 +181,11 @@ impl Core {
             };
             if let Some(ended) = ended {
                 self.note_slow(&operation, kept);
-                return self.end(Done { op, operation, began, outcome: outcome(ended), kept });
+                return self.end(Done { op, causes, operation, began, outcome: outcome(ended), kept });
             }
         }
         let (cancel, cancelled) = oneshot::channel();
-        let running = RunningOp { op, began, action, cancel: Some(cancel) };
+        let running = RunningOp { op, began, causes, action, cancel: Some(cancel) };
         self.slots.make(op.node).activity = Activity::Running(Box::new(running));
         let done = self.done.clone();
         let task = async move {
@@ -199,7 +201,7 @@ impl Core {
                 }
             };
             // The loop is gone only when the whole engine is.
-            let _ = done.send(Done { op, operation, began, outcome: outcome(ended), kept });
+            let _ = done.send(Done { op, causes, operation, began, outcome: outcome(ended), kept });
         };
         if slow {
             let runtime = Handle::current();
@@ -265,19 +267,19 @@ impl Core {
             return Some(done);
         };
         slot.outdated += 1;
-        let Done { op, operation, began, outcome, .. } = done;
+        let Done { op, causes, operation, began, outcome, .. } = done;
         let outcome = match outcome {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
             Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
             Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
         };
         // Whatever happens meanwhile is merged into the check that follows.
-        slot.activity = Activity::Pausing { op, began };
+        slot.activity = Activity::Pausing { op, began, causes };
         let sender = self.done.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
             // The loop is gone only when the whole engine is.
-            let _ = sender.send(Done { op, operation, began, outcome, kept: Duration::ZERO });
+            let _ = sender.send(Done { op, causes, operation, began, outcome, kept: Duration::ZERO });
         });
         None
     }
@@ -335,13 +337,6 @@ impl Core {
 
     fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
         self.handle(Input::Applied { op, outcome, sent });
-    }
-
-    /// What runs right now, for how long.
-    pub(crate) fn under_way(&self) -> Vec<(Node, &'static str, Duration)> {
-        let now = self.clock.now();
-        let all = self.slots.iter().filter_map(|(node, slot)| Some((node, slot.activity.under_way()?)));
-        all.map(|(node, (_, began, word))| (node, word, now.since(began))).collect()
     }
 }
 

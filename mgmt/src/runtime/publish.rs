@@ -36,19 +36,22 @@ impl Core {
         let began = |node: Node| self.slots.found(node).map_or(Time(0), |found| found.began);
         let took = |node: Node| self.clock.now().since(began(node));
         self.emit(match event {
-            Event::InSync(node) => EventKind::InSync { id: id(node) },
-            Event::Drifted { node, noop } => EventKind::Drifted { id: id(node), changes: changes(node), noop },
-            Event::Applied { node, changed, refreshed } => {
-                EventKind::Applied { id: id(node), changes: changes(node), changed, refreshed, took: took(node) }
+            Event::InSync { node, causes } => EventKind::InSync { id: id(node), causes },
+            Event::Drifted { node, causes, noop } => {
+                EventKind::Drifted { id: id(node), causes, changes: changes(node), noop }
             }
-            Event::Refreshed(node) => EventKind::Refreshed { id: id(node), took: took(node) },
+            Event::Applied { node, causes, changed, refreshed } => {
+                let (changes, took) = (changes(node), took(node));
+                EventKind::Applied { id: id(node), causes, changes, changed, refreshed, took }
+            }
+            Event::Refreshed { node, causes } => EventKind::Refreshed { id: id(node), causes, took: took(node) },
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
-            Event::Failed { node, watch, retry_in } => {
+            Event::Failed { node, causes, watch, retry_in } => {
                 let slot = self.slots.get(node);
                 let error = slot.and_then(|slot| if watch { slot.watch_error.clone() } else { slot.error.clone() });
                 let error = error.unwrap_or_else(|| "without a reason".to_owned());
-                EventKind::Failed { id: id(node), error, watch, retry_in }
+                EventKind::Failed { id: id(node), causes, error, watch, retry_in }
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
             Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },

@@ -8,7 +8,7 @@ use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, Change};
 use crate::runtime::values::{Output, Receiver};
 use crate::runtime::watches::Watching;
-use crate::scheduler::Op;
+use crate::scheduler::{Causes, Op};
 
 /// No record.
 const NONE: u32 = u32::MAX;
@@ -60,6 +60,8 @@ pub(crate) enum Activity {
         op: Op,
         /// When it began.
         began: Time,
+        /// Why.
+        causes: Causes,
     },
 }
 
@@ -68,6 +70,7 @@ pub(crate) enum Activity {
 pub(crate) struct RunningOp {
     pub(crate) op: Op,
     pub(crate) began: Time,
+    pub(crate) causes: Causes,
     pub(crate) action: Action,
     /// Until it is used.
     pub(crate) cancel: Option<oneshot::Sender<()>>,
@@ -79,17 +82,28 @@ pub(crate) struct Waiting {
     pub(crate) op: Op,
     /// Since when it waits.
     pub(crate) began: Time,
+    pub(crate) causes: Causes,
     pub(crate) resource: Arc<dyn AnyResource>,
 }
 
 impl Activity {
-    /// The operation, when it began, and what it does now, for people.
-    pub(crate) fn under_way(&self) -> Option<(Op, Time, &'static str)> {
+    /// The operation under way.
+    pub(crate) fn op(&self) -> Option<Op> {
         match self {
             Activity::Idle => None,
-            Activity::Running(running) => Some((running.op, running.began, running.action.word())),
-            Activity::WaitingForWatch(waiting) => Some((waiting.op, waiting.began, "watch")),
-            Activity::Pausing { op, began } => Some((*op, *began, "wait")),
+            Activity::Running(running) => Some(running.op),
+            Activity::WaitingForWatch(waiting) => Some(waiting.op),
+            Activity::Pausing { op, .. } => Some(*op),
+        }
+    }
+
+    /// What is under way, for people: what it does now, since when, and why its run began.
+    pub(crate) fn under_way(&self) -> Option<(&'static str, Time, Causes)> {
+        match self {
+            Activity::Idle => None,
+            Activity::Running(running) => Some((running.action.word(), running.began, running.causes)),
+            Activity::WaitingForWatch(waiting) => Some(("watch", waiting.began, waiting.causes)),
+            Activity::Pausing { began, causes, .. } => Some(("wait", *began, *causes)),
         }
     }
 }

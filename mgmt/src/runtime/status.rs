@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::id::{Generation, Node, ResourceId};
 use crate::resource::Change;
 use crate::runtime::core::Core;
-use crate::scheduler::State;
+use crate::scheduler::{Causes, State};
 
 /// So many resources that are not settled are told one by one.
 const TOLD_MAX: usize = 1000;
@@ -103,10 +103,12 @@ impl Standing {
 pub struct RunningStatus {
     /// Whose.
     pub id: ResourceId,
-    /// `check`, `apply` or `refresh`.
+    /// `check`, `apply` or `refresh`; `watch`: a check that begins when its watch listens; `wait`: one that is begun again in a moment.
     pub operation: String,
     /// For how long.
     pub for_: Duration,
+    /// Why its run began.
+    pub causes: Causes,
 }
 
 impl Core {
@@ -148,7 +150,12 @@ impl Core {
                 }
             }
         }
-        let running = self.under_way().into_iter();
+        let now = self.clock.now();
+        let running = self.slots.iter().filter_map(|(node, slot)| {
+            let (operation, began, causes) = slot.activity.under_way()?;
+            let (id, operation) = (self.running.id(node), operation.to_owned());
+            Some(RunningStatus { id, operation, for_: now.since(began), causes })
+        });
         Status {
             generation: self.running.generation,
             graph: self.running.config.name.clone(),
@@ -158,9 +165,7 @@ impl Core {
             converged: self.scheduler.is_converged(),
             hopeless,
             notable,
-            running: running
-                .map(|(node, what, for_)| RunningStatus { id: self.running.id(node), operation: what.to_owned(), for_ })
-                .collect(),
+            running: running.collect(),
             owed: self
                 .scheduler
                 .owed()

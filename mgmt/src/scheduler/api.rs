@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Causes;
 use crate::id::{Generation, JournalOp, Node, Ticket};
 
 /// A set of the outputs (ports) of one resource; output `n` is bit `n`. A kind has at most 32 outputs.
@@ -204,16 +205,28 @@ pub enum Command {
     /// Stop watching.
     Unwatch(Node),
     /// Look; answer `Checked`.
-    Check(Op),
+    Check {
+        /// The operation.
+        op: Op,
+        /// Why.
+        causes: Causes,
+    },
     /// Repair what the check just before found; answer `Applied`.
     Apply {
         /// The operation.
         op: Op,
+        /// Why its check began, and what has come to be owed since.
+        causes: Causes,
         /// A refresh is owed too, and is absorbed.
         refresh: bool,
     },
     /// Nothing has drifted but a refresh is owed (or a sender must make its values again); answer `Applied`.
-    Refresh(Op),
+    Refresh {
+        /// The operation.
+        op: Op,
+        /// Why its check began, and what has come to be owed since.
+        causes: Causes,
+    },
     /// Give up an operation that is under way; it still must be answered (`Cancelled`, or what it came to).
     Cancel(Op),
     /// Write these, in order. With a ticket somebody waits: answer `Committed` or `CommitFailed`. Tickets only grow.
@@ -261,25 +274,39 @@ pub enum State {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A check ended in sync.
-    InSync(Node),
+    InSync {
+        /// The node that was checked.
+        node: Node,
+        /// Why.
+        causes: Causes,
+    },
     /// A check found drift; `noop`: which will not be repaired.
     Drifted {
-        /// Who.
+        /// The node that was checked.
         node: Node,
+        /// Why.
+        causes: Causes,
         /// Will not be repaired.
         noop: bool,
     },
     /// An apply ended.
     Applied {
-        /// Who.
+        /// The node that was applied.
         node: Node,
+        /// Why its run began.
+        causes: Causes,
         /// It changed something.
         changed: bool,
         /// A refresh was absorbed.
         refreshed: bool,
     },
     /// A refresh ended well.
-    Refreshed(Node),
+    Refreshed {
+        /// The node that was refreshed.
+        node: Node,
+        /// Why its run began.
+        causes: Causes,
+    },
     /// A refresh has become owed.
     Owed {
         /// The notifier.
@@ -296,8 +323,10 @@ pub enum Event {
     },
     /// An operation or the watch failed; `retry_in`: `None` if for good.
     Failed {
-        /// Who.
+        /// The node.
         node: Node,
+        /// Why the run that failed began; none, if no run did.
+        causes: Causes,
         /// The watch, not a check or an apply.
         watch: bool,
         /// When it is tried again.

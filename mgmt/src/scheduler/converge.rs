@@ -6,7 +6,7 @@
 use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
-use super::{Command, Event};
+use super::{Cause, Command, Event};
 use crate::id::{Node, Time};
 
 /// How far the graph is from converged.
@@ -68,14 +68,14 @@ impl Scheduler {
     /// Nothing but its poll has it run, and it has found nothing yet: no activity.
     pub(super) fn is_looked_at_by_poll(&self, i: Node) -> bool {
         let node = &self.nodes[i];
-        let causes = node.causes();
+        let dirt = node.dirt();
         node.all(PRESENT | WATCH_READY)
             && !node.any(FAILING | ASKING)
             && !node.is_called()
             && node.unsent == 0
             && match node.phase() {
-                Phase::Idle | Phase::Queued | Phase::Parked => causes == DIRTY_POLL,
-                Phase::Checking => node.any(BY_POLL) && causes.without(DIRTY_POLL).is_empty(),
+                Phase::Idle | Phase::Queued | Phase::Parked => dirt == DIRTY_POLL,
+                Phase::Checking => node.causes() == Cause::Poll.into() && dirt.without(DIRTY_POLL).is_empty(),
                 _ => false,
             }
     }

@@ -7,14 +7,12 @@ use std::ops::BitOr;
 pub(super) struct Flags(u64);
 
 impl Flags {
-    /// No flag.
-    pub(super) const NONE: Flags = Flags(0);
-    /// How many flags there may be: a node keeps its phase in the bits above.
-    pub(super) const MAX: u32 = 56;
+    /// How many flags there may be: a node keeps more in the bits above.
+    pub(super) const MAX: u32 = 48;
 
     /// The flag of this number.
     pub(super) const fn bit(number: u32) -> Flags {
-        assert!(number < Flags::MAX, "the bits above hold the phase");
+        assert!(number < Flags::MAX, "the bits above hold something else");
         Flags(1 << number)
     }
 

@@ -167,7 +167,7 @@ impl Scheduler {
     /// Only the watch wants it run, and too often: it waits, by a timer.
     pub(super) fn is_throttled(&mut self, i: Node) -> bool {
         let node = &self.nodes[i];
-        if node.causes() != DIRTY_WATCH || node.is_called() {
+        if node.dirt() != DIRTY_WATCH || node.is_called() {
             return false;
         }
         let spaced =

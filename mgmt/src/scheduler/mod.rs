@@ -2,6 +2,7 @@
 
 mod api;
 mod block;
+mod cause;
 mod converge;
 mod edges;
 mod flags;
@@ -31,6 +32,7 @@ pub use api::{
     ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Input, NodeConfig, NodeSpec, Op, PortSet,
     State, StopStage, Swap,
 };
+pub use cause::{Cause, Causes};
 #[doc(hidden)]
 pub use mutants::Mutant;
 pub use retry::WATCH_WELL;

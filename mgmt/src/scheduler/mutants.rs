@@ -63,6 +63,10 @@ pub enum Mutant {
     WorkAfterStop,
     /// The sender that was asked for its values is only checked.
     ForgetRemake,
+    /// A run does not name the parent that changed among its causes.
+    CauseForgotten,
+    /// Every run names its watch among its causes.
+    CauseInvented,
 }
 
 impl Mutant {
@@ -98,5 +102,7 @@ impl Mutant {
         Mutant::SentIsQuiet,
         Mutant::WorkAfterStop,
         Mutant::ForgetRemake,
+        Mutant::CauseForgotten,
+        Mutant::CauseInvented,
     ];
 }

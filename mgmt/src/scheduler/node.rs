@@ -2,8 +2,8 @@
 
 use std::ops::{Index, IndexMut};
 
-use super::PortSet;
 pub(super) use super::flags::Flags;
+use super::{Cause, Causes, PortSet};
 use crate::id::Node;
 
 /// Where a node is in its run. The runs of one node never overlap: there is one phase, and one operation number.
@@ -44,13 +44,13 @@ impl Phase {
         Phase::Refreshing,
     ];
 
-    /// Its number, above the bits of the flags.
+    /// Its number, where a node keeps it.
     const fn bits(self) -> u64 {
-        (self as u64) << Flags::MAX
+        (self as u64) << PHASE_SHIFT
     }
 
     fn of_bits(word: u64) -> Phase {
-        Phase::ALL[(word >> Flags::MAX) as usize]
+        Phase::ALL[(word >> PHASE_SHIFT) as usize]
     }
 
     /// The table of legal moves.
@@ -107,57 +107,92 @@ pub(super) const OP_FAILING: Flags = Flags::bit(6);
 pub(super) const FAILED: Flags = Flags::bit(7);
 /// In the pause before a further try.
 pub(super) const DELAYED: Flags = Flags::bit(8);
-/// Dirty because the watch says so.
-pub(super) const DIRTY_WATCH: Flags = Flags::bit(9);
-/// Dirty because the poll is due.
-pub(super) const DIRTY_POLL: Flags = Flags::bit(10);
-/// Dirty because what goes into it differs: a parent changed, a value was received, its own fields were swapped.
-pub(super) const DIRTY_INPUT: Flags = Flags::bit(11);
-/// Dirty for another reason: new, watch ready, to be tried again.
-pub(super) const DIRTY_OTHER: Flags = Flags::bit(12);
-/// At least one edge into it is owed.
-pub(super) const OWED: Flags = Flags::bit(13);
-/// The operation under way absorbs owed refreshes.
-pub(super) const TAKEN: Flags = Flags::bit(14);
-/// A receiver needs its values made again.
-pub(super) const REMAKE: Flags = Flags::bit(15);
-/// The operation under way makes the values again.
-pub(super) const REMAKE_TAKEN: Flags = Flags::bit(16);
-/// Has notify edges to children.
-pub(super) const NOTIFIES: Flags = Flags::bit(17);
-/// Has edges to children that carry values.
-pub(super) const SENDER: Flags = Flags::bit(18);
-/// An apply that failed or was cancelled may have changed something, and nobody was told.
-pub(super) const MAYBE: Flags = Flags::bit(19);
-/// The operation under way began before the node was swapped.
-pub(super) const STALE: Flags = Flags::bit(20);
-/// The runtime was told to cancel the operation under way.
-pub(super) const CANCELLED: Flags = Flags::bit(21);
-/// …because it took too long.
-pub(super) const TIMED_OUT: Flags = Flags::bit(22);
-/// The watch caused the run under way.
-pub(super) const BY_WATCH: Flags = Flags::bit(23);
-/// Nothing but the poll caused the run under way.
-pub(super) const BY_POLL: Flags = Flags::bit(24);
-/// Waits for the rate limit.
-pub(super) const LIMITED: Flags = Flags::bit(25);
-/// Waits for senders that it asked to make their values again.
-pub(super) const ASKING: Flags = Flags::bit(26);
-/// A noop node that is not as desired.
-pub(super) const DRIFTED: Flags = Flags::bit(27);
-/// Cached: settled, as the order sees it.
-pub(super) const SETTLED: Flags = Flags::bit(28);
-/// Cached: does not stand in the way of convergence.
-pub(super) const CALM: Flags = Flags::bit(29);
-/// Cached: calm only because what it waits for cannot come (a noop sender).
-pub(super) const EXCUSED: Flags = Flags::bit(30);
+/// Dirty for this cause. (That of `Cause::Remake` is `REMAKE`; a debt is `OWED`, and `DIRTY_REFRESH` only where a swap has found one.)
+const fn dirty(cause: Cause) -> Flags {
+    Flags::bit(DIRTY_FIRST + cause as u32)
+}
 
-/// Dirty for any reason.
-pub(super) const DIRTY: Flags = DIRTY_WATCH.and(DIRTY_POLL).and(DIRTY_INPUT).and(DIRTY_OTHER);
+/// The dirty flags are next to each other, in the order of the causes.
+const DIRTY_FIRST: u32 = 9;
+/// New in the graph.
+pub(super) const DIRTY_START: Flags = dirty(Cause::Start);
+/// The watch reported a change.
+pub(super) const DIRTY_WATCH: Flags = dirty(Cause::Watch);
+/// The watch has begun to listen.
+pub(super) const DIRTY_LISTENING: Flags = dirty(Cause::Listening);
+/// The poll is due.
+pub(super) const DIRTY_POLL: Flags = dirty(Cause::Poll);
+/// A parent changed.
+pub(super) const DIRTY_PARENT: Flags = dirty(Cause::Parent);
+/// A value was received.
+pub(super) const DIRTY_VALUE: Flags = dirty(Cause::Value);
+/// Its own fields were swapped.
+pub(super) const DIRTY_CONFIG: Flags = dirty(Cause::Config);
+/// The journal knows of a refresh that is owed along a new edge.
+pub(super) const DIRTY_REFRESH: Flags = dirty(Cause::Refresh);
+/// A receiver needs its values made again.
+pub(super) const REMAKE: Flags = dirty(Cause::Remake);
+/// A try failed.
+pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
+/// The run before came to nothing.
+pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
+/// Its metaparameters were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
+pub(super) const DIRTY_META: Flags = Flags::bit(20);
+/// At least one edge into it is owed.
+pub(super) const OWED: Flags = Flags::bit(21);
+/// The operation under way absorbs owed refreshes.
+pub(super) const TAKEN: Flags = Flags::bit(22);
+/// The operation under way makes the values again.
+pub(super) const REMAKE_TAKEN: Flags = Flags::bit(23);
+/// Has notify edges to children.
+pub(super) const NOTIFIES: Flags = Flags::bit(24);
+/// Has edges to children that carry values.
+pub(super) const SENDER: Flags = Flags::bit(25);
+/// An apply that failed or was cancelled may have changed something, and no child knows.
+pub(super) const MAYBE: Flags = Flags::bit(26);
+/// The operation under way began before the node was swapped.
+pub(super) const STALE: Flags = Flags::bit(27);
+/// The runtime was told to cancel the operation under way.
+pub(super) const CANCELLED: Flags = Flags::bit(28);
+/// …because it took too long.
+pub(super) const TIMED_OUT: Flags = Flags::bit(29);
+/// Waits for the rate limit.
+pub(super) const LIMITED: Flags = Flags::bit(30);
+/// Waits for senders that it asked to make their values again.
+pub(super) const ASKING: Flags = Flags::bit(31);
+/// A noop node that is not as desired.
+pub(super) const DRIFTED: Flags = Flags::bit(32);
+/// Cached: settled, as the order sees it.
+pub(super) const SETTLED: Flags = Flags::bit(33);
+/// Cached: does not stand in the way of convergence.
+pub(super) const CALM: Flags = Flags::bit(34);
+/// Cached: calm only because what it waits for cannot come (a noop sender).
+pub(super) const EXCUSED: Flags = Flags::bit(35);
+
+/// What goes into the node differs: what a check found before does not count any more.
+pub(super) const DIRTY_INPUT: Flags = DIRTY_PARENT.and(DIRTY_VALUE).and(DIRTY_CONFIG).and(DIRTY_REFRESH);
+/// Dirty for any cause.
+pub(super) const DIRTY: Flags = DIRTY_INPUT
+    .and(DIRTY_START)
+    .and(DIRTY_WATCH)
+    .and(DIRTY_LISTENING)
+    .and(DIRTY_POLL)
+    .and(DIRTY_META)
+    .and(DIRTY_RETRY)
+    .and(DIRTY_AGAIN);
 /// Failed, for good or not.
 pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
-/// What describes the run under way and ends with it.
-pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT).and(BY_WATCH).and(BY_POLL);
+/// What describes the run under way and ends with it, besides its causes.
+pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT);
+
+/// Where in a node's word the causes begin, and where the phase does.
+const CAUSES_SHIFT: u32 = Flags::MAX;
+const PHASE_SHIFT: u32 = 60;
+const _: () = assert!(CAUSES_SHIFT + Causes::BITS <= PHASE_SHIFT);
+/// The bits of the phase.
+const PHASE: u64 = !0 << PHASE_SHIFT;
+/// The bits of the causes.
+const CAUSES: u64 = ((1 << Causes::BITS) - 1) << CAUSES_SHIFT;
 
 /// No side record.
 pub(super) const NO_RARE: u32 = u32::MAX;
@@ -167,7 +202,7 @@ pub(super) const NO_RARE: u32 = u32::MAX;
 pub(super) struct NodeData {
     /// The operation under way; while the journal is written, the ticket that is waited for; else 0.
     pub(super) op: u64,
-    /// Its flags and, in the bits above them, its phase: together they cost no more than the flags alone would.
+    /// Its flags, in the bits above them the causes of the run under way, and above these its phase.
     word: u64,
     /// Index of its settings.
     pub(super) config: u32,
@@ -229,7 +264,7 @@ impl NodeData {
 
     /// Lowers all flags but these.
     pub(super) fn keep(&mut self, mask: Flags) {
-        self.word = self.phase().bits() | self.flags().only(mask).bits();
+        self.word = self.word & (PHASE | CAUSES) | self.flags().only(mask).bits();
     }
 
     /// Where it is in its run.
@@ -240,12 +275,34 @@ impl NodeData {
     /// Moves on, by the table.
     pub(super) fn go(&mut self, next: Phase) {
         debug_assert!(self.phase().may_become(next), "no way from {:?} to {next:?}", self.phase());
-        self.word = self.flags().bits() | next.bits();
+        self.word = self.word & !PHASE | next.bits();
     }
 
     /// Why it is dirty: some of the `DIRTY_…` flags.
-    pub(super) fn causes(&self) -> Flags {
+    pub(super) fn dirt(&self) -> Flags {
         self.flags().only(DIRTY)
+    }
+
+    /// Why it would be run now.
+    pub(super) fn reasons(&self) -> Causes {
+        let mut causes = Causes::from_bits(self.word >> DIRTY_FIRST);
+        if self.any(DIRTY_META) {
+            causes = causes | Cause::Config.into();
+        }
+        if self.any(OWED) && !self.any(NOOP) {
+            causes = causes | Cause::Refresh.into();
+        }
+        causes
+    }
+
+    /// Why the run under way began.
+    pub(super) fn causes(&self) -> Causes {
+        Causes::from_bits(self.word >> CAUSES_SHIFT)
+    }
+
+    /// The run that begins, or ends, has these causes.
+    pub(super) fn set_causes(&mut self, causes: Causes) {
+        self.word = self.word & !CAUSES | causes.bits() << CAUSES_SHIFT;
     }
 
     /// Has failed, or waits for an ancestor that has.

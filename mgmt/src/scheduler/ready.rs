@@ -4,7 +4,7 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{Command, Op};
+use super::{Cause, Command, Op};
 use crate::id::Node;
 
 impl Scheduler {
@@ -40,7 +40,7 @@ impl Scheduler {
     /// The limit is on what the watch causes: with another cause, it waits no longer.
     pub(super) fn lift_limit(&mut self, i: Node) {
         let node = &mut self.nodes[i];
-        if node.any(LIMITED) && node.causes() != DIRTY_WATCH {
+        if node.any(LIMITED) && node.dirt() != DIRTY_WATCH {
             node.clear(LIMITED);
             self.disarm(i, Timer::Limit);
         }
@@ -97,16 +97,20 @@ impl Scheduler {
         let node = &mut self.nodes[i];
         node.go(Phase::Checking);
         node.op = number;
-        // What is owed or asked for is a cause of its own.
-        let causes = if node.is_called() { Flags::NONE } else { node.causes() };
-        node.put(BY_WATCH, causes == DIRTY_WATCH);
-        node.put(BY_POLL, causes == DIRTY_POLL);
+        let mut causes = node.reasons();
+        node.set_causes(causes);
         node.clear(DIRTY | DRIFTED);
         // It was not settled and is not now; calm it can only be for its poll.
-        let may_be_calm = node.any(CALM | BY_POLL);
+        let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
         self.running += 1;
         self.arm_timeout(i);
-        self.commands.push_back(Command::Check(Op { node: i, number }));
+        if self.mutant(Mutant::CauseForgotten) {
+            causes = causes.iter().filter(|cause| *cause != Cause::Parent).collect();
+        }
+        if self.mutant(Mutant::CauseInvented) {
+            causes = causes | Cause::Watch.into();
+        }
+        self.commands.push_back(Command::Check { op: Op { node: i, number }, causes });
         if may_be_calm {
             self.settle(i);
         }

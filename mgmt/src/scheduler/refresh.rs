@@ -56,7 +56,7 @@ impl Scheduler {
     /// All children must look again.
     pub(super) fn dirty_children(&mut self, i: Node) {
         for e in self.edges.out(i) {
-            self.dirty(self.edges.to(e), DIRTY_INPUT);
+            self.dirty(self.edges.to(e), DIRTY_PARENT);
         }
     }
 
@@ -114,7 +114,7 @@ impl Scheduler {
         for e in self.edges.out(i) {
             if self.edges.any(e, EDGE_MAYBE) {
                 self.owe_along(e);
-                self.dirty(self.edges.to(e), DIRTY_INPUT);
+                self.dirty(self.edges.to(e), DIRTY_PARENT);
             }
         }
     }

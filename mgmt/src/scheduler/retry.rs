@@ -6,7 +6,7 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{Backoff, Command, Event, NodeConfig};
+use super::{Backoff, Causes, Command, Event, NodeConfig};
 use crate::id::Node;
 
 /// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries again. That it is ready is not
@@ -17,7 +17,7 @@ impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
     pub(super) fn fail(&mut self, i: Node, what: Flags) {
         let is_watch = what == WATCH_FAILING;
-        self.nodes[i].set(DIRTY_OTHER);
+        self.nodes[i].set(DIRTY_RETRY);
         if self.nodes[i].any(FAILED) {
             return;
         }
@@ -27,13 +27,10 @@ impl Scheduler {
         let try_again = retry.is_none_or(|tries| *failures < tries);
         *failures = failures.saturating_add(1);
         let failures = *failures;
-        let node = i;
-        if !try_again {
-            self.tell(Event::Failed { node, watch: is_watch, retry_in: None });
-            return self.fail_for_good(i, what);
-        }
-        let delay = self.delay(i, failures);
-        self.tell(Event::Failed { node, watch: is_watch, retry_in: Some(delay) });
+        let retry_in = try_again.then(|| self.delay(i, failures));
+        let causes = if is_watch { Causes::NONE } else { self.nodes[i].causes() };
+        self.tell(Event::Failed { node: i, causes, watch: is_watch, retry_in });
+        let Some(delay) = retry_in else { return self.fail_for_good(i, what) };
         self.set_failing(i, what);
         if is_watch {
             self.arm(i, Timer::WatchRetry, self.now.after(delay));
@@ -123,7 +120,7 @@ impl Scheduler {
         node.clear(DELAYED | OP_FAILING);
         if failed {
             node.clear(FAILED | WATCH_FAILING);
-            node.set(DIRTY_OTHER);
+            node.set(DIRTY_RETRY);
             if let Some(rare) = self.rare_if_any(i) {
                 rare.watch_failures = 0;
             }

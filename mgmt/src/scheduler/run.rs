@@ -4,7 +4,7 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{ApplyOutcome, CheckOutcome, Command, Event, Op, PortSet};
+use super::{ApplyOutcome, Cause, Causes, CheckOutcome, Command, Event, Op, PortSet};
 use crate::id::{Node, Ticket};
 
 impl Scheduler {
@@ -27,7 +27,7 @@ impl Scheduler {
             // Found by an older config: it says nothing about the new one.
             return self.run_again(i);
         }
-        let cancelled = node.any(CANCELLED) && !node.any(TIMED_OUT);
+        let (causes, cancelled) = (node.causes(), node.any(CANCELLED) && !node.any(TIMED_OUT));
         match outcome {
             CheckOutcome::Cancelled if node.any(TIMED_OUT) => self.fail_run(i),
             CheckOutcome::Cancelled if self.mutant(Mutant::CancelledIsTry) => self.fail_run(i),
@@ -36,12 +36,12 @@ impl Scheduler {
             CheckOutcome::Failed => self.fail_run(i),
             CheckOutcome::Missing(senders) => self.ask(i, senders),
             CheckOutcome::InSync => {
-                self.tell(Event::InSync(op.node));
+                self.tell(Event::InSync { node: op.node, causes });
                 self.in_sync(i);
             }
             CheckOutcome::Drifted => {
                 let noop = self.nodes[i].any(NOOP);
-                self.tell(Event::Drifted { node: op.node, noop });
+                self.tell(Event::Drifted { node: op.node, causes, noop });
                 if noop {
                     self.nodes[i].set(DRIFTED);
                     self.succeed(i);
@@ -108,6 +108,11 @@ impl Scheduler {
         let absorbed = self.take_refreshes(i);
         let node = &mut self.nodes[i];
         let remake = node.any(REMAKE);
+        // What has come to be owed or asked for since the check is done by this too.
+        let more = [(absorbed, Cause::Refresh), (remake, Cause::Remake)];
+        let more = more.into_iter().filter(|(taken, _)| *taken).map(|(_, cause)| cause);
+        let causes = node.causes() | more.collect();
+        node.set_causes(causes);
         node.put(REMAKE_TAKEN, remake);
         node.clear(REMAKE | CANCELLED | TIMED_OUT);
         node.op = op.number;
@@ -116,8 +121,8 @@ impl Scheduler {
         self.settle(i);
         // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
         self.commands.push_back(match refresh {
-            true => Command::Refresh(op),
-            false => Command::Apply { op, refresh: absorbed || remake },
+            true => Command::Refresh { op, causes },
+            false => Command::Apply { op, causes, refresh: absorbed || remake },
         });
     }
 
@@ -165,7 +170,7 @@ impl Scheduler {
         if !node.any(PRESENT) {
             return self.end_run(i);
         }
-        let refresh = node.phase() == Phase::Refreshing;
+        let (refresh, causes) = (node.phase() == Phase::Refreshing, node.causes());
         let absorbed = node.any(TAKEN);
         let (stale, timed_out, cancelled) = (node.any(STALE), node.any(TIMED_OUT), node.any(CANCELLED));
         let changed = matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent);
@@ -183,10 +188,10 @@ impl Scheduler {
             return if as_try && !stale { self.fail_run(i) } else { self.run_again(i) };
         }
         self.tell(match refresh {
-            true => Event::Refreshed(op.node),
-            false => Event::Applied { node: op.node, changed, refreshed: absorbed },
+            true => Event::Refreshed { node: op.node, causes },
+            false => Event::Applied { node: op.node, causes, changed, refreshed: absorbed },
         });
-        if outcome == ApplyOutcome::Changed && self.nodes[i].any(BY_WATCH) {
+        if outcome == ApplyOutcome::Changed && causes == Cause::Watch.into() {
             self.repaired(i);
         }
         if stale {
@@ -222,7 +227,7 @@ impl Scheduler {
     /// The run came to nothing, by nobody's fault: once more from the start.
     pub(super) fn run_again(&mut self, i: Node) {
         self.give_remake_back(i);
-        self.nodes[i].set(DIRTY_OTHER);
+        self.nodes[i].set(DIRTY_AGAIN);
         self.end_run(i);
     }
 
@@ -251,6 +256,7 @@ impl Scheduler {
         node.go(Phase::Idle);
         node.op = 0;
         node.clear(RUN | TAKEN);
+        node.set_causes(Causes::NONE);
         self.running -= 1;
         self.disarm(i, Timer::Timeout);
         self.release(i);

@@ -34,7 +34,7 @@ impl Scheduler {
             if self.mutant(Mutant::SentIsQuiet) {
                 self.update(to);
             } else {
-                self.dirty(to, DIRTY_INPUT);
+                self.dirty(to, DIRTY_VALUE);
             }
         }
     }
@@ -58,7 +58,7 @@ impl Scheduler {
             return self.end_run(i);
         }
         self.rare_mut(i).asked.clone_from(&asked);
-        self.nodes[i].set(ASKING | DIRTY_OTHER);
+        self.nodes[i].set(ASKING | DIRTY_AGAIN);
         self.convergence.missing += 1;
         self.end_run(i);
         for sender in asked {

@@ -138,7 +138,7 @@ impl Scheduler {
         node.unsent = 0;
         node.bad_parents = 0;
         node.config = spec.config;
-        node.set(PRESENT | DIRTY_OTHER);
+        node.set(PRESENT | DIRTY_START);
         let noop = self.settings(i).noop;
         self.nodes[i].put(NOOP, noop);
         self.watch_as_wanted(i);
@@ -156,7 +156,7 @@ impl Scheduler {
         }
         if spec.changed {
             let node = &mut self.nodes[i];
-            node.set(DIRTY_INPUT);
+            node.set(DIRTY_CONFIG);
             node.put(STALE, node.phase().has_op());
             self.abort_commit(i);
         }
@@ -174,7 +174,7 @@ impl Scheduler {
         let new = self.settings(i).clone();
         if new.noop != old.noop {
             self.nodes[i].put(NOOP, new.noop);
-            self.nodes[i].set(DIRTY_OTHER);
+            self.nodes[i].set(DIRTY_META);
             if new.noop {
                 self.nodes[i].clear(REMAKE);
                 self.abort_commit(i);
@@ -218,7 +218,7 @@ impl Scheduler {
     fn abort_commit(&mut self, i: Node) {
         if self.nodes[i].phase().commits() {
             self.drop_intents(i);
-            self.nodes[i].set(DIRTY_OTHER);
+            self.nodes[i].set(DIRTY_AGAIN);
             self.close_run(i);
         }
     }
@@ -283,7 +283,7 @@ impl Scheduler {
         if self.edges.any(e, EDGE_CLAIMED) {
             self.edges.clear(e, EDGE_CLAIMED);
             self.edges.set(e, EDGE_OWED);
-            self.nodes[to].set(DIRTY_INPUT);
+            self.nodes[to].set(DIRTY_REFRESH);
             // On disk it may be no more than an intent, which the next apply that changes nothing would strike out.
             self.entries.push(JournalOp::Debt { from, to });
         }

@@ -42,7 +42,7 @@ impl Scheduler {
             rare.listens_since = Some(now);
         }
         self.clear_failing(i, WATCH_FAILING);
-        self.dirty(i, DIRTY_OTHER);
+        self.dirty(i, DIRTY_LISTENING);
         self.update(i);
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_core::Stream;
 use mgmt::prelude::*;
 use mgmt::resource::WatchEvent;
+use mgmt::runtime::{Cause, EventKind};
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Op, Run};
@@ -77,7 +78,7 @@ async fn what_was_changed_while_nobody_watched_is_found_when_the_watch_is_back()
     desk.log();
     desk.break_watch("a", "the bus is gone");
     let why = run.find(|event| match event {
-        mgmt::runtime::EventKind::Failed { error, watch: true, .. } => Some(error.clone()),
+        EventKind::Failed { error, watch: true, .. } => Some(error.clone()),
         _ => None,
     });
     assert_eq!(why.await, "the bus is gone");
@@ -123,8 +124,8 @@ async fn somebody_who_undoes_each_repair_is_told_and_does_not_starve_others() {
         assert!(n < 100, "it is never told");
         desk.touch("a", "broken");
         let event = run.find(|event| match event {
-            mgmt::runtime::EventKind::Flapping { id, repairs } => Some(Some((id.name.clone(), *repairs))),
-            mgmt::runtime::EventKind::Applied { .. } => Some(None),
+            EventKind::Flapping { id, repairs } => Some(Some((id.name.clone(), *repairs))),
+            EventKind::Applied { .. } => Some(None),
             _ => None,
         });
         if let Some((who, repairs)) = event.await {
@@ -227,9 +228,50 @@ async fn lines_of_a_watch_command_are_events_and_no_flapping() {
     let log = || std::fs::read_to_string(at("log")).unwrap_or_default();
     while !log().ends_with("12\n") {
         let event = run.next().await.kind;
-        assert!(!matches!(event, mgmt::runtime::EventKind::Flapping { .. }), "after {runs} runs");
-        runs += u32::from(matches!(event, mgmt::runtime::EventKind::Applied { .. }));
+        assert!(!matches!(event, EventKind::Flapping { .. }), "after {runs} runs");
+        runs += u32::from(matches!(event, EventKind::Applied { .. }));
     }
     assert!(runs > 5, "only {runs}: {}", log());
+    run.stop().await;
+}
+
+/// What is checked, applied or refreshed until all is converged, and why.
+async fn causes(run: &mut Run) -> Vec<String> {
+    let mut all = Vec::new();
+    loop {
+        match run.next().await.kind {
+            EventKind::Drifted { .. } => {}
+            EventKind::InSync { id, causes } => all.push(format!("in sync {}: {causes}", id.name)),
+            EventKind::Applied { id, causes, .. } => all.push(format!("applied {}: {causes}", id.name)),
+            EventKind::Refreshed { id, causes, .. } => all.push(format!("refreshed {}: {causes}", id.name)),
+            EventKind::Failed { id, causes, .. } => all.push(format!("failed {}: {causes}", id.name)),
+            EventKind::Converged => return all,
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_names_the_causes_of_its_run() {
+    let desk = Desk::new();
+    let probes = |parent: &str| {
+        let mut g = Graph::new("causes");
+        let parent = g.add(desk.probe("parent").want(parent).retry(1));
+        g.add(desk.probe("child").want("y").subscribe(&parent));
+        g
+    };
+    let mut run = Run::new(probes("x")).await;
+    let first = causes(&mut run).await;
+    assert_eq!(first, ["applied parent: start, listening", "applied child: start, listening, parent, refresh"]);
+    desk.touch("parent", "broken");
+    let child = ["in sync child: parent, refresh", "refreshed child: parent, refresh"];
+    assert_eq!(causes(&mut run).await, ["applied parent: watch", child[0], child[1]]);
+    run.engine.swap(probes("z").finish().unwrap()).await.unwrap();
+    assert_eq!(causes(&mut run).await, ["applied parent: config", child[0], child[1]]);
+    desk.once("parent", Op::Check, Act::Fail("no"));
+    desk.wake("parent");
+    assert_eq!(causes(&mut run).await, ["failed parent: watch", "in sync parent: retry"]);
+    let event = EventKind::InSync { id: "probe[parent]".parse().unwrap(), causes: Cause::Start.into() };
+    assert_eq!(serde_json::to_value(&event).unwrap()["causes"], serde_json::json!(["start"]));
     run.stop().await;
 }

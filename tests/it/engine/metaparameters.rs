@@ -56,7 +56,7 @@ async fn without_tries_left_descendants_are_blocked_and_the_rest_goes_on() {
     while failures.len() < 2 {
         failures.push(
             run.find(|event| match event {
-                EventKind::Failed { id, error, retry_in, watch: false } => {
+                EventKind::Failed { id, error, retry_in, watch: false, .. } => {
                     Some((id.to_string(), error.clone(), *retry_in))
                 }
                 _ => None,

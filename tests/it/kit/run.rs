@@ -101,7 +101,7 @@ impl Run {
 pub fn short(kind: &EventKind) -> Option<String> {
     let on = |what: &str, id: &mgmt::id::ResourceId| Some(format!("{what} {}", id.name));
     match kind {
-        EventKind::InSync { id } => on("in sync", id),
+        EventKind::InSync { id, .. } => on("in sync", id),
         EventKind::Drifted { id, noop: false, .. } => on("drifted", id),
         EventKind::Drifted { id, noop: true, .. } => on("drifted (noop)", id),
         EventKind::Applied { id, changed: true, refreshed: false, .. } => on("applied", id),

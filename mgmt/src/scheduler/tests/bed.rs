@@ -102,7 +102,7 @@ impl Bed {
         self.scheduler.check_invariants();
         let mut shown = Vec::new();
         while let Some(command) = self.scheduler.poll() {
-            if let Command::Check(op) | Command::Apply { op, .. } | Command::Refresh(op) = &command {
+            if let Command::Check { op, .. } | Command::Apply { op, .. } | Command::Refresh { op, .. } = &command {
                 self.ops.insert(op.node.0, *op);
             }
             if !matches!(command, Command::Event(Event::Swapped { .. })) || self.events {
@@ -181,10 +181,10 @@ fn show(command: &Command) -> String {
     match command {
         Command::Watch(node) => format!("watch {}", node.0),
         Command::Unwatch(node) => format!("unwatch {}", node.0),
-        Command::Check(op) => format!("check {}", op.node.0),
-        Command::Apply { op, refresh: false } => format!("apply {}", op.node.0),
-        Command::Apply { op, refresh: true } => format!("apply and refresh {}", op.node.0),
-        Command::Refresh(op) => format!("refresh {}", op.node.0),
+        Command::Check { op, .. } => format!("check {}", op.node.0),
+        Command::Apply { op, refresh: false, .. } => format!("apply {}", op.node.0),
+        Command::Apply { op, refresh: true, .. } => format!("apply and refresh {}", op.node.0),
+        Command::Refresh { op, .. } => format!("refresh {}", op.node.0),
         Command::Cancel(op) => format!("cancel {}", op.node.0),
         Command::Journal { ticket, ops } => {
             let ops: Vec<String> = ops.iter().map(show_entry).collect();
@@ -208,16 +208,16 @@ fn show_entry(op: &JournalOp) -> String {
 
 fn show_event(event: &Event) -> String {
     match event {
-        Event::InSync(node) => format!("in sync {}", node.0),
-        Event::Drifted { node, noop } => format!("drifted {}{}", node.0, if *noop { " noop" } else { "" }),
-        Event::Applied { node, changed, refreshed } => {
+        Event::InSync { node, .. } => format!("in sync {}", node.0),
+        Event::Drifted { node, noop, .. } => format!("drifted {}{}", node.0, if *noop { " noop" } else { "" }),
+        Event::Applied { node, changed, refreshed, .. } => {
             let changed = if *changed { " changed" } else { "" };
             format!("applied {}{changed}{}", node.0, if *refreshed { " refreshed" } else { "" })
         }
-        Event::Refreshed(node) => format!("refreshed {}", node.0),
+        Event::Refreshed { node, .. } => format!("refreshed {}", node.0),
         Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
         Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
-        Event::Failed { node, watch, retry_in } => {
+        Event::Failed { node, watch, retry_in, .. } => {
             let what = if *watch { " watch" } else { "" };
             match retry_in {
                 Some(delay) => format!("failed {}{what}, again in {delay:?}", node.0),

@@ -1,0 +1,154 @@
+//! Why a run began: a set of causes, kept from its check to its end.
+
+use std::fmt;
+use std::ops::BitOr;
+
+use serde::{Serialize, Serializer};
+
+/// Why a resource is checked. A run has at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Cause {
+    /// It is new in the graph, or the engine has just started.
+    Start,
+    /// Its watch reported a change.
+    Watch,
+    /// Its watch has begun to listen: what changed before that was seen by no watch.
+    Listening,
+    /// Its poll was due.
+    Poll,
+    /// A parent has changed something.
+    Parent,
+    /// It received a new value.
+    Value,
+    /// Its fields, its wires or its metaparameters differ from those of the graph before.
+    Config,
+    /// It is owed a refresh: something that notifies it has changed.
+    Refresh,
+    /// A receiver needs its values, which are not known any more: it must make them again.
+    Remake,
+    /// An earlier try, of an operation or of the watch, failed.
+    Retry,
+    /// The run before came to nothing, through no fault of the resource: it was cancelled or outdated, or what it rested on changed meanwhile.
+    Again,
+}
+
+impl Cause {
+    /// All of them, in their order.
+    pub const ALL: [Cause; 11] = [
+        Cause::Start,
+        Cause::Watch,
+        Cause::Listening,
+        Cause::Poll,
+        Cause::Parent,
+        Cause::Value,
+        Cause::Config,
+        Cause::Refresh,
+        Cause::Remake,
+        Cause::Retry,
+        Cause::Again,
+    ];
+
+    /// Its name, as in its form as data.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Start => "start",
+            Cause::Watch => "watch",
+            Cause::Listening => "listening",
+            Cause::Poll => "poll",
+            Cause::Parent => "parent",
+            Cause::Value => "value",
+            Cause::Config => "config",
+            Cause::Refresh => "refresh",
+            Cause::Remake => "remake",
+            Cause::Retry => "retry",
+            Cause::Again => "again",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
+/// A set of causes. As data, a list of words in their order.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct Causes(u16);
+
+impl Causes {
+    /// How many bits a set needs.
+    pub(super) const BITS: u32 = Cause::ALL.len() as u32;
+
+    /// No cause.
+    pub const NONE: Causes = Causes(0);
+
+    /// The causes whose bits are set: bit `n` is the cause of number `n`.
+    pub(super) const fn from_bits(bits: u64) -> Causes {
+        Causes((bits & ((1 << Causes::BITS) - 1)) as u16)
+    }
+
+    /// One bit for each cause.
+    pub(super) const fn bits(self) -> u64 {
+        self.0 as u64
+    }
+
+    /// This cause is among them.
+    pub const fn contains(self, cause: Cause) -> bool {
+        self.0 & (1 << cause as u8) != 0
+    }
+
+    /// There is none.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// All of them, in their order.
+    pub fn iter(self) -> impl Iterator<Item = Cause> {
+        Cause::ALL.into_iter().filter(move |cause| self.contains(*cause))
+    }
+}
+
+impl From<Cause> for Causes {
+    fn from(cause: Cause) -> Causes {
+        Causes(1 << cause as u8)
+    }
+}
+
+impl BitOr for Causes {
+    type Output = Causes;
+
+    fn bitor(self, other: Causes) -> Causes {
+        Causes(self.0 | other.0)
+    }
+}
+
+impl FromIterator<Cause> for Causes {
+    fn from_iter<T: IntoIterator<Item = Cause>>(causes: T) -> Causes {
+        causes.into_iter().fold(Causes::NONE, |all, cause| all | cause.into())
+    }
+}
+
+impl fmt::Debug for Causes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+/// The words, separated by commas.
+impl fmt::Display for Causes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, cause) in self.iter().enumerate() {
+            write!(f, "{}{cause}", if n == 0 { "" } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Causes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Cause::word))
+    }
+}
