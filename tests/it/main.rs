@@ -10,6 +10,7 @@ mod graphs;
 mod journeys;
 mod kit;
 mod laws;
+mod passes;
 mod pictures;
 mod programs;
 mod schema;

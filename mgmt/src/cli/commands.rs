@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cli::options::{Command, GraphFormat, LogFormat};
@@ -71,12 +72,12 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
     })
 }
 
-async fn config(session: &Session, gapi: impl Gapi) -> Result<GraphConfig, CommandError> {
+async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, CommandError> {
     let prefix = session.prefix(true)?;
     // A program that prints graphs is in a process group of its own, too.
     let mut ladder = Ladder::new()?;
     tokio::select! {
-        config = session.builder(&prefix.path, gapi).check() => Ok(config?),
+        prepared = session.builder(&prefix.path, gapi).check() => Ok(Arc::clone(prepared?.config())),
         _ = ladder.first() => Err(CommandError::Interrupted),
     }
 }
@@ -105,7 +106,7 @@ async fn graph(
     let text = match format {
         GraphFormat::Dot => config.dot(),
         GraphFormat::Mermaid => config.mermaid(),
-        GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&config).map_err(io::Error::from)?),
+        GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&*config).map_err(io::Error::from)?),
     };
     print(&text)?;
     Ok(ExitCode::SUCCESS)

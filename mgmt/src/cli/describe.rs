@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap_mangen::Man;
 
@@ -10,7 +11,10 @@ use crate::graph::GraphConfig;
 
 /// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
 /// its graph.
-pub(crate) fn schema(session: &Session, graph: Result<GraphConfig, CommandError>) -> Result<ExitCode, CommandError> {
+pub(crate) fn schema(
+    session: &Session,
+    graph: Result<Arc<GraphConfig>, CommandError>,
+) -> Result<ExitCode, CommandError> {
     let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),

@@ -1,6 +1,5 @@
 //! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `completion` and `man`; and the program `mgmt`.
 
-mod adjust;
 mod app;
 mod commands;
 #[cfg(feature = "yaml")]

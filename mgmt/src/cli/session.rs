@@ -3,8 +3,9 @@
 use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use crate::cli::adjust::Adjusted;
+use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
 use crate::cli::prefix::{self, Prefix};
 use crate::gapi::Gapi;
@@ -54,13 +55,22 @@ pub(crate) struct Session {
 
 impl Session {
     /// An engine's settings from the options.
-    pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<Adjusted<G>> {
+    pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
         let options = &self.options;
-        let mut builder = Engine::builder().gapi(Adjusted::new(gapi, options)).prefix(prefix);
+        let mut builder = Engine::builder().gapi(gapi).prefix(prefix);
+        if let Some(picture) = Picture::new(options) {
+            let picture = Arc::new(picture);
+            builder = builder.inspect(move |prepared| {
+                let picture = Arc::clone(&picture);
+                async move { picture.draw(prepared.config()).await }
+            });
+        }
         builder = builder
             .name(&self.name)
             .measure(options.metrics.is_some())
             .noop(options.noop)
+            .autoedge(!options.no_autoedges)
+            .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch)
             .inherit_env(self.inherit_env);
         if let Some(hostname) = &options.hostname {

@@ -10,6 +10,7 @@ use layout::std_shapes::shapes::{Arrow, Element, ShapeKind};
 use layout::topo::layout::VisualGraph;
 
 use crate::graph::GraphConfig;
+use crate::resource::Origin;
 
 /// Larger graphs make pictures that nobody can read, and take minutes.
 const NODES_MAX: usize = 500;
@@ -23,8 +24,8 @@ const MARGIN: f64 = 12.0;
 #[derive(Default)]
 struct Look {
     notify: bool,
-    /// The fields that it sends to.
-    fields: Vec<&'static str>,
+    /// The fields that it sends to, and why passes added it.
+    labels: Vec<String>,
 }
 
 /// The picture.
@@ -45,16 +46,20 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     }
     let mut looks: BTreeMap<(u32, u32), Look> = BTreeMap::new();
     for edge in &config.edges {
-        looks.entry((edge.from, edge.to)).or_default().notify |= edge.notify;
+        let look = looks.entry((edge.from, edge.to)).or_default();
+        look.notify |= edge.notify;
+        if let Origin::Pass(_) = edge.origin {
+            look.labels.push(edge.origin.to_string());
+        }
     }
     for link in &config.links {
         let field = config.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name;
         for (from, _) in &link.sources {
-            looks.entry((*from, link.to)).or_default().fields.push(field);
+            looks.entry((*from, link.to)).or_default().labels.push(field.to_owned());
         }
     }
     for ((from, to), look) in looks {
-        let mut arrow = Arrow::simple(&look.fields.join(", "));
+        let mut arrow = Arrow::simple(&look.labels.join(", "));
         // What is written on an edge is told from what is written in a box by this.
         arrow.look.fill_color = None;
         if look.notify {

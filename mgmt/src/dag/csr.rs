@@ -1,6 +1,7 @@
 //! Edges as plain arrays (compressed sparse rows): what the algorithms walk over.
 
 /// Neighbours of every node in one array, in the order in which the edges came.
+#[derive(Debug)]
 pub(super) struct Csr {
     starts: Vec<u32>,
     targets: Vec<u32>,

@@ -7,6 +7,7 @@ mod csr;
 mod cycles;
 mod diff;
 mod draw;
+mod grow;
 mod reduce;
 mod store;
 mod walk;
@@ -16,6 +17,7 @@ pub mod topo;
 pub use cycles::Cycles;
 pub use diff::{Diff, DuplicateKey, Parts, diff};
 pub use draw::{EdgeLook, NodeLook};
+pub use grow::Growing;
 pub use store::{Dag, NodeId};
 
 #[cfg(test)]

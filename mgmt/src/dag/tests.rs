@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Dag, DuplicateKey, EdgeLook, NodeId, NodeLook, diff, topo};
+use super::{Dag, DuplicateKey, EdgeLook, Growing, NodeId, NodeLook, diff, topo};
 
 fn dag(nodes: u32, edges: &[(u32, u32)]) -> Dag<u32, ()> {
     let mut dag = Dag::new();
@@ -381,6 +381,28 @@ proptest! {
             }
         }
         prop_assert_eq!(dag(n, &edges).topological_order().unwrap(), ids(&order));
+    }
+
+    #[test]
+    fn edges_are_added_one_by_one_until_one_would_close_a_cycle((n, known) in acyclic_edges(), (_, more) in any_edges()) {
+        let mut growing = Growing::new(n as usize, &known).unwrap();
+        let mut edges = known;
+        for (from, to) in more.into_iter().filter(|(from, to)| *from < n && *to < n) {
+            let reach = reachable(n as usize, &edges);
+            match growing.add(from, to) {
+                Ok(()) => {
+                    prop_assert!(from != to && !reach[to as usize][from as usize]);
+                    edges.push((from, to));
+                }
+                Err(way) => {
+                    prop_assert_eq!((way.first(), way.last()), (Some(&to), Some(&from)));
+                    let shortest = dag(n, &edges).shortest_path(NodeId(to), NodeId(from)).map_or(1, |path| path.len());
+                    prop_assert_eq!(way.len(), if from == to { 1 } else { shortest });
+                    prop_assert!(way.windows(2).all(|step| edges.contains(&(step[0], step[1]))));
+                }
+            }
+        }
+        prop_assert!(topo::order(n as usize, &edges).is_ok());
     }
 
     #[test]

@@ -84,17 +84,4 @@ impl GraphConfig {
     pub fn wired(&self, vertex: u32) -> Vec<u8> {
         self.links.iter().filter(|link| link.to == vertex).map(|link| link.field).collect()
     }
-
-    /// The same graph with every resource in noop.
-    #[must_use]
-    pub fn all_noop(mut self) -> GraphConfig {
-        let shared = Arc::new(Meta { noop: true, ..Meta::default() });
-        for vertex in &mut self.vertices {
-            vertex.meta = Some(match vertex.meta.take() {
-                None => Arc::clone(&shared),
-                Some(meta) => Arc::new(Meta { noop: true, ..Meta::clone(&meta) }),
-            });
-        }
-        self
-    }
 }

@@ -10,10 +10,13 @@ struct Drawn {
     notify: bool,
     automatic: bool,
     fields: Vec<&'static str>,
+    /// Why passes added it.
+    reasons: Vec<String>,
 }
 
 impl GraphConfig {
-    /// In the dot language, for Graphviz. Edges that refresh are dashed; those that carry a value are labelled with the field that receives it.
+    /// In the dot language, for Graphviz. Edges that refresh are dashed; those that carry a value are labelled with the field that
+    /// receives it, those that a pass added with its reason.
     pub fn dot(&self) -> String {
         self.drawn().dot(&self.name, |_, vertex| node_look(vertex), edge_look)
     }
@@ -30,7 +33,10 @@ impl GraphConfig {
             let (from, to) = (nodes[edge.from as usize], nodes[edge.to as usize]);
             let mut drawn = dag.edge(from, to).cloned().unwrap_or(Drawn { automatic: true, ..Drawn::default() });
             drawn.notify |= edge.notify;
-            drawn.automatic &= matches!(edge.origin, Origin::Pass(_));
+            match &edge.origin {
+                Origin::Pass(_) => drawn.reasons.push(edge.origin.to_string()),
+                _ => drawn.automatic = false,
+            }
             dag.add_edge(from, to, drawn);
         }
         for link in &self.links {
@@ -55,5 +61,6 @@ fn node_look(vertex: &Vertex) -> NodeLook {
 }
 
 fn edge_look(edge: &Drawn) -> EdgeLook {
-    EdgeLook { label: edge.fields.join(", "), notify: edge.notify, automatic: edge.automatic }
+    let label = if edge.automatic { edge.reasons.join(", ") } else { edge.fields.join(", ") };
+    EdgeLook { label, notify: edge.notify, automatic: edge.automatic }
 }

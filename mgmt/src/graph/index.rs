@@ -11,7 +11,7 @@ use crate::id::ResourceId;
 
 /// Finds resources of a graph by kind and name.
 #[derive(Debug, Default)]
-pub struct Index {
+pub(crate) struct Index {
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
     owned: Arc<Vec<PathBuf>>,
@@ -46,17 +46,17 @@ impl Index {
     }
 
     /// The place of that resource among the vertices that the index was made of.
-    pub fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
+    pub(crate) fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
         self.table.find(hash(&self.hasher, kind, name), |at| is(vertices, *at, kind, name)).copied()
     }
 
     /// The same by identity.
-    pub fn find_id(&self, vertices: &[Vertex], id: &ResourceId) -> Option<u32> {
+    pub(crate) fn find_id(&self, vertices: &[Vertex], id: &ResourceId) -> Option<u32> {
         self.find(vertices, id.kind.as_str(), &id.name)
     }
 
     /// The paths that resources of a [valid](crate::graph::validate) graph own, in order.
-    pub fn owned(&self) -> &Arc<Vec<PathBuf>> {
+    pub(crate) fn owned(&self) -> &Arc<Vec<PathBuf>> {
         &self.owned
     }
 
@@ -66,7 +66,7 @@ impl Index {
     }
 
     /// Bytes held.
-    pub fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         self.table.allocation_size()
             + self.owned.iter().map(|path| size_of::<PathBuf>() + path.capacity()).sum::<usize>()
     }

@@ -3,9 +3,12 @@
 mod bind;
 mod builder;
 mod config;
+mod cycle;
 mod data;
 mod draw;
 mod index;
+mod pass;
+mod prepare;
 mod problem;
 mod schema;
 mod validate;
@@ -14,8 +17,9 @@ mod warnings;
 pub use builder::Graph;
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
-pub use index::Index;
 pub(crate) use index::is;
+pub use pass::{Pass, PassGraph};
+pub use prepare::{Prepared, Settings, prepare};
 pub use problem::{Problem, Problems};
 pub use schema::graph_schema;
 #[cfg(all(feature = "cli", not(feature = "yaml")))]

@@ -4,16 +4,23 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::dag::topo;
-use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::cycle::tell_cycle;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Origin, Uid, parse_sema};
 
-/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends.
+/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends. (To run it, or to look at what
+/// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn validate(config: &GraphConfig) -> Result<Index, Problems> {
+pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
+    indexed(config).map(drop)
+}
+
+/// The same; and where everything is.
+pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
     let (mut twice, mut problems) = (Vec::new(), Vec::new());
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
@@ -167,33 +174,9 @@ fn check_cycles(config: &GraphConfig, problems: &mut Vec<Problem>) {
     let edges: Vec<(u32, u32)> = config.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let Err(cycles) = topo::order(config.vertices.len(), &edges) else { return };
     for cycle in cycles.paths {
-        problems.push(tell_cycle(config, &cycle));
+        let edge_of = |from: u32, to: u32| config.edges.iter().find(|edge| edge.from == from && edge.to == to);
+        problems.push(tell_cycle(&config.vertices, &cycle, |from, to| {
+            edge_of(from, to).map_or(Origin::Unknown, |edge| edge.origin.clone())
+        }));
     }
-}
-
-/// A cycle as a story: who must run before whom, and which line says so.
-fn tell_cycle(config: &GraphConfig, cycle: &[u32]) -> Problem {
-    const TOLD_MAX: usize = 20;
-    let id = |n: u32| config.vertices[n as usize].id();
-    let edge_of = |from: u32, to: u32| config.edges.iter().find(|edge| edge.from == from && edge.to == to);
-    let steps: Vec<(u32, u32)> = (0..cycle.len()).map(|n| (cycle[n], cycle[(n + 1) % cycle.len()])).collect();
-    let mut story =
-        format!("a cycle of {} resources, so none of them could ever start: {} must run", cycle.len(), id(cycle[0]));
-    if let [only] = cycle {
-        story = format!("{} waits for itself", id(*only));
-    } else {
-        for (n, (_, to)) in steps.iter().enumerate().take(TOLD_MAX) {
-            story.push_str(&format!("{} before {}", if n == 0 { "" } else { ", which must run" }, id(*to)));
-        }
-        if steps.len() > TOLD_MAX {
-            story.push_str(&format!(", … and {} more", steps.len() - TOLD_MAX));
-        }
-    }
-    let origin_of = |edge: Option<&Edge>| edge.map_or(Origin::Unknown, |edge| edge.origin.clone());
-    let (first, rest) = steps.split_first().map_or((None, &steps[..]), |(first, rest)| (Some(*first), rest));
-    let mut problem = Problem::new(story, origin_of(first.and_then(|(from, to)| edge_of(from, to))));
-    for (from, to) in rest.iter().take(TOLD_MAX) {
-        problem = problem.also(format!("{} before {}", id(*from), id(*to)), origin_of(edge_of(*from, *to)));
-    }
-    problem
 }

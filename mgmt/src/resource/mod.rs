@@ -25,6 +25,7 @@ mod watch;
 #[doc(hidden)]
 pub mod private;
 
+pub(crate) use crate::sys::task::caught;
 pub use ability::{Abilities, Refresh, RefreshFn};
 pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};

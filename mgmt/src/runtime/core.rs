@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{broadcast, mpsc, watch};
 
-use crate::graph::{GraphConfig, Index};
+use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::resource::{AnyResource, Operation, Services, WatchCx};
 use crate::runtime::event::{Event, EventKind};
@@ -22,8 +22,8 @@ use crate::sys::clock::Clock;
 /// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the loop.
 const LARGE: usize = 1000;
 
-fn drop_graph(old: GraphConfig) {
-    if old.vertices.len() < LARGE {
+fn drop_graph(old: Prepared) {
+    if old.config().vertices.len() < LARGE {
         drop(old);
     } else {
         drop(tokio::task::spawn_blocking(|| drop(old)));
@@ -86,12 +86,15 @@ impl Core {
         }
     }
 
-    /// Puts a valid graph in force.
-    pub(crate) fn swap(&mut self, config: GraphConfig, index: Index) {
+    /// Puts a graph in force.
+    pub(crate) fn swap(&mut self, prepared: Prepared) {
         if let Some(table) = &mut self.measured {
             table.graphs += 1;
         }
-        let (swap, changed) = self.place(config, index);
+        for warning in prepared.warnings() {
+            self.warn(warning.to_string());
+        }
+        let (swap, changed) = self.place(prepared);
         self.store.welcome(|id| self.running.contains(id));
         self.handle(Input::Swap(swap));
         for node in changed {
@@ -99,11 +102,11 @@ impl Core {
         }
     }
 
-    /// Puts a valid graph in the place of the old one; the scheduler has yet to be told.
-    pub(crate) fn place(&mut self, config: GraphConfig, index: Index) -> (Swap, Vec<Node>) {
-        let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(index.owned()));
+    /// Puts a graph in the place of the old one; the scheduler has yet to be told.
+    pub(crate) fn place(&mut self, prepared: Prepared) -> (Swap, Vec<Node>) {
+        let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(prepared.owned()));
         let difference =
-            self.running.replace(config, index, &|node, wirings| slots.is_rewired(node, wirings), &|from, to| {
+            self.running.replace(prepared, &|node, wirings| slots.is_rewired(node, wirings), &|from, to| {
                 store.is_owed(from, to)
             });
         self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);

@@ -2,7 +2,7 @@
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::graph::{GraphConfig, Index};
+use crate::graph::Prepared;
 use crate::id::Ticket;
 use crate::resource::PrivateDir;
 use crate::runtime::core::Core;
@@ -21,8 +21,7 @@ const BUDGET: usize = 4096;
 #[derive(Debug)]
 pub(crate) enum Request {
     Swap {
-        config: Box<GraphConfig>,
-        index: Box<Index>,
+        prepared: Prepared,
         reply: oneshot::Sender<()>,
     },
     Rejected(String),
@@ -112,8 +111,8 @@ fn receive(core: &mut Core, report: Report) {
 fn answer(core: &mut Core, request: Request) {
     // Who asked may have lost interest: then nobody reads the reply.
     match request {
-        Request::Swap { config, index, reply } => {
-            core.swap(*config, *index);
+        Request::Swap { prepared, reply } => {
+            core.swap(prepared);
             core.publish_convergence();
             let _ = reply.send(());
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 use crate::gapi::{Fixed, Gapi, GapiData, fixed};
-use crate::graph::{GraphConfig, Index};
+use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::journal::Journal;
 use crate::resource::{PrivateDir, PrivateDirs, Services, Slots};
 use crate::runtime::core::Core;
@@ -17,7 +17,7 @@ use crate::runtime::event::{Event, Events};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::measure::Measures;
-use crate::runtime::places::validate_here;
+use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::status::{Progress, Status};
@@ -47,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
     pub(crate) hostname: String,
-    pub(crate) noop: bool,
+    pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     pub(crate) converged_timeout: Duration,
     pub(crate) running_max: usize,
@@ -88,8 +88,37 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// Puts every resource in noop. Default: no.
-    pub fn noop(mut self, noop: bool) -> Self {
-        self.options.noop = noop;
+    pub fn noop(self, noop: bool) -> Self {
+        self.prepare_with(|settings| settings.noop(noop))
+    }
+
+    /// One more pass over every graph, after those that were given before. Default: none.
+    pub fn pass(self, pass: impl Pass) -> Self {
+        self.prepare_with(|settings| settings.pass(pass))
+    }
+
+    /// Whether passes may add edges to graphs. Default: yes.
+    pub fn autoedge(self, autoedge: bool) -> Self {
+        self.prepare_with(|settings| settings.autoedge(autoedge))
+    }
+
+    /// Whether resources may be grouped. Default: yes.
+    pub fn autogroup(self, autogroup: bool) -> Self {
+        self.prepare_with(|settings| settings.autogroup(autogroup))
+    }
+
+    fn prepare_with(mut self, set: impl FnOnce(graph::Settings) -> graph::Settings) -> Self {
+        self.options.preparing.settings = set(self.options.preparing.settings);
+        self
+    }
+
+    /// Called with every graph that is ready, before it is put in force, planned, or returned by [`check`](Builder::check); that waits until `inspect` returns.
+    /// Default: nothing is called.
+    pub fn inspect<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        inspect: impl Fn(Prepared) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.options.preparing.inspect = Some(Arc::new(move |prepared| Box::pin(inspect(prepared))));
         self
     }
 
@@ -141,7 +170,7 @@ impl<G: Gapi> Builder<G> {
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         let prefix = Prefix::new(self.options.prefix.clone())?;
-        let Begun { config, index, journal, dirs, existing } = match self.begin(&prefix).await {
+        let Begun { prepared, journal, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
             Err(error) => {
                 close(&mut self.gapi).await;
@@ -155,7 +184,7 @@ impl<G: Gapi> Builder<G> {
                 aside.display()
             ));
         }
-        core.swap(config, index);
+        core.swap(prepared);
         if !prefix.temporary {
             core.forget_absent(clock::today(), existing);
         }
@@ -168,11 +197,14 @@ impl<G: Gapi> Builder<G> {
                 events: events.downgrade(),
                 converged,
                 ended: has_ended,
-                noop: self.options.noop,
+                preparing: self.options.preparing.clone(),
             }),
         };
-        let follow =
-            Follow { noop: self.options.noop, no_watch: self.options.no_watch, requests: requests.downgrade() };
+        let follow = Follow {
+            preparing: self.options.preparing,
+            no_watch: self.options.no_watch,
+            requests: requests.downgrade(),
+        };
         if !prefix.temporary {
             tokio::spawn(count_daily(core.services.dirs.clone(), requests.downgrade(), handle.shared.ended.clone()));
         }
@@ -203,11 +235,11 @@ impl<G: Gapi> Builder<G> {
             name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.path.clone(),
-            noop: self.options.noop,
+            noop: self.options.preparing.settings.is_noop(),
             no_watch: self.options.no_watch,
         };
         let config = first_graph(&mut self.gapi, data).await?;
-        let index = validate_here(&config)?;
+        let prepared = self.options.preparing.here(config).await?;
         let journal = match &self.options.prefix {
             Some(prefix) => Journal::open(prefix)?,
             None => Journal::volatile()?,
@@ -217,14 +249,13 @@ impl<G: Gapi> Builder<G> {
             true => (PrivateDirs::new(&path), Vec::new()),
             false => blocking(move || PrivateDirs::open(&path, true)).await,
         };
-        Ok(Begun { config, index, journal, dirs, existing })
+        Ok(Begun { prepared, journal, dirs, existing })
     }
 }
 
 /// What a start found.
 struct Begun {
-    config: GraphConfig,
-    index: Index,
+    prepared: Prepared,
     journal: Journal,
     dirs: PrivateDirs,
     /// The private directories that exist.
@@ -328,7 +359,7 @@ struct Handle {
     events: broadcast::WeakSender<Event>,
     converged: watch::Receiver<bool>,
     ended: watch::Receiver<Option<Result<(), String>>>,
-    noop: bool,
+    preparing: Preparing,
 }
 
 /// A graph that runs. Clones are handles on the same engine; when the last one is dropped, it is cancelled.
@@ -345,7 +376,7 @@ impl Engine {
             name: String::new(),
             prefix: None,
             hostname: facts::hostname(),
-            noop: false,
+            preparing: Preparing::default(),
             no_watch: false,
             converged_timeout: Duration::ZERO,
             running_max: cores * 4,
@@ -411,9 +442,8 @@ impl Engine {
     /// # Errors
     /// The graph is wrong: the old one goes on. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
-        let config = if self.shared.noop { config.all_noop() } else { config };
-        let index = validate_here(&config)?;
-        self.ask(|reply| Request::Swap { config: Box::new(config), index: Box::new(index), reply }).await
+        let prepared = self.shared.preparing.here(config).await?;
+        self.ask(|reply| Request::Swap { prepared, reply }).await
     }
 
     /// Starts nothing until [`resume`](Engine::resume); what runs ends. Changes meanwhile are not lost.

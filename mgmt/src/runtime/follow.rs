@@ -8,7 +8,7 @@ use crate::gapi::{Gapi, GapiData};
 use crate::graph::GraphConfig;
 use crate::runtime::drive::Request;
 use crate::runtime::error::EngineError;
-use crate::runtime::places::validate_here;
+use crate::runtime::prepare::Preparing;
 use crate::scheduler::StopStage;
 use crate::sys::task::caught_async;
 
@@ -17,13 +17,11 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 
 /// The graph to start with. (Who fails here has been initialised, and is to be closed.)
 pub(crate) async fn first_graph(gapi: &mut impl Gapi, data: GapiData) -> Result<GraphConfig, EngineError> {
-    let noop = data.noop;
     let made = caught_async(async {
         gapi.init(data).await?;
         gapi.graph().await
     });
-    let graph = made.await.map_err(EngineError::Gapi)??;
-    Ok(if noop { graph.all_noop() } else { graph })
+    Ok(made.await.map_err(EngineError::Gapi)??)
 }
 
 /// Nobody will ask it for a graph any more.
@@ -38,7 +36,7 @@ pub(crate) async fn close(gapi: &mut impl Gapi) {
 /// Brings new graphs to the loop.
 #[derive(Debug)]
 pub(crate) struct Follow {
-    pub(crate) noop: bool,
+    pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     /// Weak, so that the loop ends when nobody has a handle on the engine any more.
     pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
@@ -73,12 +71,11 @@ impl Follow {
         }
         while let Some(switched) = gapi.switched().await {
             switched.map_err(|error| error.to_string())?;
-            let graph = gapi.graph().await.map(|graph| if self.noop { graph.all_noop() } else { graph });
-            let checked = graph.map_err(EngineError::from).and_then(|graph| Ok((validate_here(&graph)?, graph)));
-            let request = match checked {
-                Ok((index, config)) => {
+            let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
+            let request = match prepared.await {
+                Ok(prepared) => {
                     let (reply, _) = oneshot::channel();
-                    Request::Swap { config: Box::new(config), index: Box::new(index), reply }
+                    Request::Swap { prepared, reply }
                 }
                 Err(error) => {
                     tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");

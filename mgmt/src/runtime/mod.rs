@@ -12,6 +12,7 @@ mod measure;
 mod operate;
 mod places;
 mod planner;
+mod prepare;
 mod publish;
 mod running;
 mod slot;

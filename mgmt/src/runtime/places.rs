@@ -3,26 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::graph::{GraphConfig, Index, Problem, Problems, Vertex, validate};
+use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
 use crate::resource::Uid;
 use crate::sys::fs::{Links, ReadFs};
 
-/// Checks a graph whole, for this host.
-///
-/// # Errors
-/// Everything that is wrong as far as `validate` can tell, or else each place that is owned twice.
-pub(crate) fn validate_here(config: &GraphConfig) -> Result<Index, Problems> {
-    let index = validate(config)?;
-    Problems(owned_twice(config, index.owned())).into_result()?;
-    Ok(index)
-}
-
-/// `owned` is sorted. Each directory is looked up once.
-fn owned_twice(config: &GraphConfig, owned: &[PathBuf]) -> Vec<Problem> {
+/// Each place of this host that two resources own. Each directory is looked up once.
+pub(crate) fn owned_twice(prepared: &Prepared) -> Vec<Problem> {
+    let (config, owned) = (prepared.config(), prepared.owned());
     let fs = ReadFs::new().links(Links::Follow);
     let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
     let mut dirs: HashMap<&Path, Option<PathBuf>> = HashMap::new();
-    for path in owned {
+    for path in owned.iter() {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
         if let Some(real) = dirs.entry(dir).or_insert_with(|| real(&fs, dir)) {
             elsewhere.push((real.join(name), path));

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::dag::topo;
 use crate::gapi::{Gapi, GapiData, warn_of};
-use crate::graph::{GraphConfig, validate};
+use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
@@ -20,7 +20,6 @@ use crate::runtime::engine::{Builder, Prefix, Settings, assemble, has_runtime};
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
-use crate::runtime::places::validate_here;
 use crate::runtime::values::Resolved;
 use crate::sys::task::caught_async;
 
@@ -38,21 +37,21 @@ impl<G: Gapi> Builder<G> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
         let config = self.only_graph(&prefix.path).await?;
         let journal = Journal::glance(&prefix.path)?;
-        let planner = Planner::new(config, &self.options, &prefix.path, journal)?;
-        warn_of_graph(&planner.core.running.config);
-        Ok(planner.run().await)
+        let prepared = self.options.preparing.here(config).await?;
+        tell_warnings(&prepared);
+        Ok(Planner::new(prepared, &self.options, &prefix.path, journal).run().await)
     }
 
-    /// The graph, checked but not run.
+    /// The graph, ready to run, but not run. This host is not looked at: the graph may be for another one.
     ///
     /// # Errors
     /// There is none, or it is wrong.
-    pub async fn check(mut self) -> Result<GraphConfig, EngineError> {
+    pub async fn check(mut self) -> Result<Prepared, EngineError> {
         let prefix = Prefix::new(self.options.prefix.clone())?;
         let config = self.only_graph(&prefix.path).await?;
-        validate(&config)?;
-        warn_of_graph(&config);
-        Ok(config)
+        let prepared = self.options.preparing.anywhere(config).await?;
+        tell_warnings(&prepared);
+        Ok(prepared)
     }
 
     /// Nobody is going to ask for more.
@@ -62,7 +61,7 @@ impl<G: Gapi> Builder<G> {
             name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
             prefix: prefix.to_owned(),
-            noop: self.options.noop,
+            noop: self.options.preparing.settings.is_noop(),
             no_watch: true,
         };
         let config = first_graph(&mut self.gapi, data).await;
@@ -71,8 +70,10 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-fn warn_of_graph(config: &GraphConfig) {
-    warn_of(&config.name, &config.warnings());
+/// No engine runs that could send events.
+fn tell_warnings(prepared: &Prepared) {
+    let config = prepared.config();
+    warn_of(&config.name, &[&config.warnings(), prepared.warnings()].concat());
 }
 
 struct Planner {
@@ -116,8 +117,8 @@ async fn look(
 }
 
 impl Planner {
-    fn new(config: GraphConfig, options: &Settings, prefix: &Path, journal: Journal) -> Result<Planner, EngineError> {
-        let index = validate_here(&config)?;
+    fn new(prepared: Prepared, options: &Settings, prefix: &Path, journal: Journal) -> Planner {
+        let config = prepared.config();
         let count = config.vertices.len();
         let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge))).collect();
         edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));
@@ -136,9 +137,9 @@ impl Planner {
         let (dirs, _) = PrivateDirs::open(prefix, false);
         let (mut core, ..) = assemble(options, prefix.to_owned(), dirs, journal);
         // In a fresh core every vertex has the slot of its own number.
-        core.place(config, index);
+        core.place(prepared);
         let (outcomes, refreshed_by, asked_by) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Ok(Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by, asked_by })
+        Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by, asked_by }
     }
 
     async fn run(mut self) -> Plan {

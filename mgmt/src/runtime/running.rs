@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::graph::{GraphConfig, Index, Link, Vertex, is};
+use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
 use crate::resource::{Backoff, Meta, parse_sema};
 use crate::runtime::values::Wiring;
@@ -13,8 +13,10 @@ use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 /// The graph in force.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    pub(crate) config: GraphConfig,
-    index: Index,
+    /// It, as it runs.
+    pub(crate) config: Arc<GraphConfig>,
+    /// The same, with what it was made of.
+    prepared: Prepared,
     pub(crate) generation: Generation,
     /// The node of each place.
     nodes: Vec<Node>,
@@ -36,7 +38,7 @@ pub(crate) struct Difference {
     /// What receives.
     pub(crate) wirings: HashMap<Node, Vec<Wiring>>,
     /// The graph that was in force. To let go of a large one takes a while.
-    pub(crate) old: GraphConfig,
+    pub(crate) old: Prepared,
 }
 
 impl Running {
@@ -60,7 +62,7 @@ impl Running {
 
     /// Whether a resource is in the graph.
     pub(crate) fn contains(&self, id: &ResourceId) -> bool {
-        self.index.find_id(&self.config.vertices, id).is_some()
+        self.prepared.find(id).is_some()
     }
 
     /// All nodes, in the order of the graph.
@@ -82,19 +84,19 @@ impl Running {
 
     /// Bytes held, the graph itself not counted.
     pub(crate) fn memory(&self) -> usize {
-        self.index.memory() + 4 * (self.nodes.capacity() + self.places.capacity() + self.free.capacity())
+        self.prepared.index().memory() + 4 * (self.nodes.capacity() + self.places.capacity() + self.free.capacity())
     }
 
-    /// Puts a new, valid graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
+    /// Puts a new graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
     pub(crate) fn replace(
         &mut self,
-        config: GraphConfig,
-        index: Index,
+        prepared: Prepared,
         rewired: &dyn Fn(Node, &[Wiring]) -> bool,
         owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
     ) -> Difference {
         self.generation.0 += 1;
-        let Assigned { nodes, same, mut removed } = self.assign(&config);
+        let config = Arc::clone(prepared.config());
+        let Assigned { nodes, same, mut removed } = self.assign(prepared.source());
         let wirings = by_receiver(&config.links, &nodes);
         let mut settings = Settings::default();
         let mut difference = Difference {
@@ -102,7 +104,7 @@ impl Running {
             changed: Vec::new(),
             removed: Vec::new(),
             wirings,
-            old: GraphConfig::default(),
+            old: Prepared::default(),
         };
         difference.swap.nodes.reserve_exact(config.vertices.len());
         for ((vertex, node), same) in config.vertices.iter().zip(&nodes).zip(same) {
@@ -131,12 +133,13 @@ impl Running {
                 self.ghosts.remove(node);
             }
         }
-        (self.nodes, self.index) = (nodes, index);
-        difference.old = std::mem::replace(&mut self.config, config);
+        (self.nodes, self.config) = (nodes, config);
+        difference.old = std::mem::replace(&mut self.prepared, prepared);
         difference
     }
 
-    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant.
+    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant. What was declared is compared
+    /// with what was declared before, not with what came of that.
     fn assign(&mut self, config: &GraphConfig) -> Assigned {
         let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
@@ -155,8 +158,12 @@ impl Running {
         let mut neighbour = 0;
         for vertex in &config.vertices {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
-            let olds = &self.config.vertices;
-            let old = if is(olds, neighbour, kind, name) { Some(neighbour) } else { self.index.find(olds, kind, name) };
+            let olds = &self.prepared.source().vertices;
+            let old = if is(olds, neighbour, kind, name) {
+                Some(neighbour)
+            } else {
+                self.prepared.index().find(olds, kind, name)
+            };
             neighbour = old.map_or(neighbour, |at| at + 1);
             let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
             if let Some(at) = old {

@@ -249,7 +249,7 @@ async fn a_graph_without_a_name_has_the_programs() {
             Some(program) => builder.name(program),
             None => builder,
         };
-        builder.check().await.unwrap().name
+        builder.check().await.unwrap().config().name.clone()
     };
     assert_eq!(name(Some("own"), Some("program")).await, "own");
     assert_eq!(name(None, Some("program")).await, "program");

@@ -1,0 +1,205 @@
+//! Passes: functions on a graph that add the edges which follow from what its resources are.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::dag::Growing;
+use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::cycle::story_of;
+use crate::graph::index::Index;
+use crate::graph::problem::Problem;
+use crate::id::ResourceId;
+use crate::resource::{Origin, Reason, caught};
+
+/// A function on graphs, called for each graph before it is put in force, planned, or drawn.
+///
+/// A pass can add edges. Each one carries the pass and the reason as its [origin](Origin::Pass), which drawings, problems and cycles show. What the
+/// graph declares stays as it is.
+///
+/// ```
+/// use mgmt::graph::{Pass, PassGraph};
+/// use mgmt::prelude::*;
+///
+/// /// Every directory is made before all noops.
+/// #[derive(Debug)]
+/// struct DirectoriesFirst;
+///
+/// impl Pass for DirectoriesFirst {
+///     fn name(&self) -> &'static str {
+///         "directories-first"
+///     }
+///
+///     fn run(&self, graph: &mut PassGraph<'_>) {
+///         for directory in graph.of_kind("file") {
+///             for noop in graph.of_kind("noop") {
+///                 graph.before(directory, noop, "noops come last");
+///             }
+///         }
+///     }
+/// }
+///
+/// let mut g = Graph::new("demo");
+/// g.add(Noop::new("last"));
+/// g.add(File::new("/tmp/").mode(0o755));
+/// let settings = mgmt::graph::Settings::default().pass(DirectoriesFirst);
+/// let prepared = mgmt::graph::prepare(g.finish().unwrap(), &settings).unwrap();
+/// assert_eq!(prepared.config().edges[0].origin.to_string(), "directories-first: noops come last");
+/// assert!(prepared.source().edges.is_empty());
+/// ```
+pub trait Pass: fmt::Debug + Send + Sync + 'static {
+    /// Its name, a word for messages and drawings.
+    fn name(&self) -> &'static str;
+
+    /// Adds what follows from the graph. Must be deterministic: the same graph gives the same edges. What a pass has added before it panics stays;
+    /// the panic is a warning.
+    fn run(&self, graph: &mut PassGraph<'_>);
+}
+
+/// A graph as a pass sees it. Resources are named by their place in [`PassGraph::vertices`].
+#[derive(Debug)]
+pub struct PassGraph<'a> {
+    config: &'a GraphConfig,
+    index: &'a Index,
+    pass: &'static str,
+    grown: &'a mut Grown,
+}
+
+/// What all passes together have added to a graph, and what is computed once for all of them, when one asks.
+#[derive(Debug, Default)]
+pub(super) struct Grown {
+    pub(super) edges: Vec<Edge>,
+    pub(super) warnings: Vec<Problem>,
+    known: Option<Known>,
+}
+
+/// What is looked up for each edge that is added.
+#[derive(Debug)]
+struct Known {
+    /// The edges by their ends, with whether one of them notifies.
+    pairs: HashMap<(u32, u32), bool>,
+    order: Growing,
+}
+
+impl Known {
+    fn of(config: &GraphConfig) -> Known {
+        let mut pairs = HashMap::with_capacity(config.edges.len());
+        for edge in &config.edges {
+            *pairs.entry((edge.from, edge.to)).or_insert(false) |= edge.notify;
+        }
+        for link in &config.links {
+            for (from, _) in &link.sources {
+                pairs.entry((*from, link.to)).or_insert(false);
+            }
+        }
+        let ends = config.edges.iter().map(|edge| (edge.from, edge.to));
+        let sends = config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to)));
+        let all: Vec<(u32, u32)> = ends.chain(sends).collect();
+        let order = Growing::new(config.vertices.len(), &all).expect("passes run on valid graphs, which have no cycle");
+        Known { pairs, order }
+    }
+}
+
+impl Grown {
+    /// Runs one pass on a valid graph, to which others may have added edges before.
+    pub(super) fn run(&mut self, pass: &dyn Pass, config: &GraphConfig, index: &Index) {
+        let name = pass.name();
+        if let Err(panic) = caught(|| pass.run(&mut PassGraph { config, index, pass: name, grown: self })) {
+            let message = format!("the pass {name} {panic}: the edges that it would have added after that are missing");
+            self.warnings.push(Problem::new(message, Origin::Unknown));
+        }
+    }
+}
+
+impl<'a> PassGraph<'a> {
+    /// The resources, in the order in which they were declared, with the metaparameters that are in force.
+    pub fn vertices(&self) -> &'a [Vertex] {
+        &self.config.vertices
+    }
+
+    /// The edges: those that were declared, those of sends, and those that passes have added so far.
+    pub fn edges(&self) -> impl Iterator<Item = &Edge> {
+        self.config.edges.iter().chain(&self.grown.edges)
+    }
+
+    /// The places of the resources of a kind.
+    pub fn of_kind(&self, kind: &str) -> Vec<u32> {
+        let places = (0u32..).zip(&self.config.vertices);
+        places.filter(|(_, vertex)| vertex.resource.spec().kind == kind).map(|(at, _)| at).collect()
+    }
+
+    /// The place of the resource with that identity.
+    pub fn find(&self, id: &ResourceId) -> Option<u32> {
+        self.index.find_id(&self.config.vertices, id)
+    }
+
+    /// The resource at `second` waits for the one at `first`, for the reason `why` (words that follow the name of the pass). Returns whether an edge was added.
+    ///
+    /// None is added if the graph has that edge already, if one of the two has its metaparameter `autoedge` off, or if both are one resource.
+    /// An edge that would close a cycle is left out too, with a warning that lists the cycle.
+    pub fn before(&mut self, first: u32, second: u32, why: impl Into<String>) -> bool {
+        self.add(first, second, false, why.into())
+    }
+
+    /// The same; and the resource at `second` is refreshed when the one at `first` has changed, if its kind can be refreshed.
+    pub fn notify(&mut self, first: u32, second: u32, why: impl Into<String>) -> bool {
+        self.add(first, second, true, why.into())
+    }
+
+    /// Whether edges may be added to the resource at that place: its metaparameter `autoedge`.
+    pub fn may_have_edges(&self, at: u32) -> bool {
+        self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autoedge))
+    }
+
+    /// Whether the resource at that place may be grouped with others: its metaparameter `autogroup`.
+    pub fn may_be_grouped(&self, at: u32) -> bool {
+        self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autogroup))
+    }
+
+    fn add(&mut self, from: u32, to: u32, notify: bool, why: String) -> bool {
+        if from == to || !self.may_have_edges(from) || !self.may_have_edges(to) {
+            return false;
+        }
+        let notify = notify && self.vertices()[to as usize].resource.spec().abilities.refresh.is_some();
+        let known = self.grown.known.get_or_insert_with(|| Known::of(self.config));
+        if known.pairs.get(&(from, to)).is_some_and(|notifies| *notifies || !notify) {
+            return false;
+        }
+        let origin = Origin::Pass(Arc::new(Reason { pass: self.pass, why }));
+        // An edge that is only made to notify changes no order.
+        if !known.pairs.contains_key(&(from, to))
+            && let Err(way) = known.order.add(from, to)
+        {
+            let warning = self.left_out(from, to, &way, origin);
+            self.grown.warnings.push(warning);
+            return false;
+        }
+        *known.pairs.entry((from, to)).or_insert(false) |= notify;
+        self.grown.edges.push(Edge { from, to, notify, origin });
+        true
+    }
+
+    /// The warning of an edge that would close a cycle; `way` leads from its end to its beginning.
+    fn left_out(&self, from: u32, to: u32, way: &[u32], origin: Origin) -> Problem {
+        let id = |at: u32| self.vertices()[at as usize].id();
+        let message = format!(
+            "the edge {} before {} is left out, since it would close a cycle: {}",
+            id(from),
+            id(to),
+            story_of(self.vertices(), way)
+        );
+        let mut problem = Problem::new(message, origin);
+        for step in way.windows(2) {
+            problem = problem.also(format!("{} before {}", id(step[0]), id(step[1])), self.origin_of(step[0], step[1]));
+        }
+        problem
+    }
+
+    fn origin_of(&self, from: u32, to: u32) -> Origin {
+        let edge = self.edges().find(|edge| edge.from == from && edge.to == to).map(|edge| &edge.origin);
+        let sends =
+            |link: &&crate::graph::config::Link| link.to == to && link.sources.iter().any(|(at, _)| *at == from);
+        let send = || self.config.links.iter().find(sends).map(|link| &link.wire.origin);
+        edge.or_else(send).cloned().unwrap_or(Origin::Unknown)
+    }
+}

@@ -1,0 +1,155 @@
+//! From a graph that was made to one that can run: the one way.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::index::Index;
+use crate::graph::pass::{Grown, Pass};
+use crate::graph::problem::{Problem, Problems};
+use crate::graph::validate::indexed;
+use crate::id::ResourceId;
+use crate::resource::Meta;
+
+/// What is done to every graph before it runs.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Settings {
+    noop: bool,
+    autoedge: bool,
+    autogroup: bool,
+    passes: Vec<Arc<dyn Pass>>,
+}
+
+impl Default for Settings {
+    /// Nothing is changed, and no pass runs.
+    fn default() -> Settings {
+        Settings { noop: false, autoedge: true, autogroup: true, passes: Vec::new() }
+    }
+}
+
+impl Settings {
+    /// Puts every resource in noop. Default: no.
+    pub fn noop(mut self, noop: bool) -> Settings {
+        self.noop = noop;
+        self
+    }
+
+    /// Whether passes may add edges; `false` puts the metaparameter `autoedge` of every resource off. Default: yes.
+    pub fn autoedge(mut self, autoedge: bool) -> Settings {
+        self.autoedge = autoedge;
+        self
+    }
+
+    /// Whether resources may be grouped; `false` puts the metaparameter `autogroup` of every resource off. Default: yes.
+    pub fn autogroup(mut self, autogroup: bool) -> Settings {
+        self.autogroup = autogroup;
+        self
+    }
+
+    /// One more pass, after those that were given before. Default: none.
+    pub fn pass(mut self, pass: impl Pass) -> Settings {
+        self.passes.push(Arc::new(pass));
+        self
+    }
+
+    /// Whether every resource is put in noop.
+    pub fn is_noop(&self) -> bool {
+        self.noop
+    }
+
+    /// The metaparameters that are in force where a resource declares these; `None`: as they are.
+    fn meta(&self, declared: Option<&Meta>) -> Option<Meta> {
+        let plain = Meta::default();
+        let declared = declared.unwrap_or(&plain);
+        let meta = Meta {
+            noop: declared.noop || self.noop,
+            autoedge: declared.autoedge && self.autoedge,
+            autogroup: declared.autogroup && self.autogroup,
+            ..declared.clone()
+        };
+        (meta != *declared).then_some(meta)
+    }
+
+    /// The graph with the settings that override those of its resources.
+    fn applied(&self, source: &Arc<GraphConfig>) -> Arc<GraphConfig> {
+        if !self.noop && self.autoedge && self.autogroup {
+            return Arc::clone(source);
+        }
+        // Resources that share their metaparameters still share them afterwards.
+        let mut made: HashMap<Option<*const Meta>, Option<Arc<Meta>>> = HashMap::new();
+        let mut apply = |vertex: &Vertex| {
+            let key = vertex.meta.as_ref().map(Arc::as_ptr);
+            let meta = made.entry(key).or_insert_with(|| self.meta(vertex.meta.as_deref()).map(Arc::new));
+            Vertex { meta: meta.clone().or_else(|| vertex.meta.clone()), ..vertex.clone() }
+        };
+        Arc::new(GraphConfig {
+            name: source.name.clone(),
+            vertices: source.vertices.iter().map(&mut apply).collect(),
+            edges: source.edges.clone(),
+            links: source.links.clone(),
+        })
+    }
+}
+
+/// A graph that is valid and to which everything was added that the settings ask for: the only thing that can be put in force, planned, or drawn.
+/// Made by [`prepare`]. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub struct Prepared {
+    source: Arc<GraphConfig>,
+    config: Arc<GraphConfig>,
+    index: Arc<Index>,
+    warnings: Arc<[Problem]>,
+}
+
+impl Prepared {
+    /// The graph as it runs: with the settings of the engine, and with the edges that passes added. Its vertices stand where they stand in the source.
+    pub fn config(&self) -> &Arc<GraphConfig> {
+        &self.config
+    }
+
+    /// The graph as it was declared.
+    pub fn source(&self) -> &Arc<GraphConfig> {
+        &self.source
+    }
+
+    /// The place of the resource with that identity among the vertices.
+    pub fn find(&self, id: &ResourceId) -> Option<u32> {
+        self.index.find_id(&self.config.vertices, id)
+    }
+
+    /// Where resources are.
+    pub(crate) fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The paths that its resources own, in order.
+    pub fn owned(&self) -> &Arc<Vec<PathBuf>> {
+        self.index.owned()
+    }
+
+    /// What is not as it was asked for, but keeps nothing from running: edges that would have closed a cycle, passes that panicked.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+}
+
+/// Makes a graph ready to run: applies the settings, checks it whole, lets the passes add to it. What passes add is checked as it is added: both ends
+/// exist, and no cycle is closed.
+///
+/// # Errors
+/// Everything that is wrong with the graph.
+pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
+    let source = Arc::new(config);
+    let mut config = settings.applied(&source);
+    let index = indexed(&config)?;
+    let mut grown = Grown::default();
+    for pass in &settings.passes {
+        grown.run(&**pass, &config, &index);
+    }
+    if !grown.edges.is_empty() {
+        Arc::make_mut(&mut config).edges.append(&mut grown.edges);
+    }
+    Ok(Prepared { source, config, index: Arc::new(index), warnings: grown.warnings.into() })
+}
