@@ -4,6 +4,7 @@ mod dirty;
 mod faults;
 mod follow;
 mod forget;
+mod many;
 mod metaparameters;
 mod order;
 mod panics;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::{broadcast, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
@@ -11,6 +11,7 @@ use crate::resource::{AnyResource, Operation, Services, WatchCx};
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Done;
+use crate::runtime::outlet::Outlet;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::span::span;
@@ -41,7 +42,7 @@ pub(crate) struct Core {
     /// What is known of each node.
     pub(crate) slots: SlotTable,
     pub(crate) watches: Watches,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: Arc<Outlet>,
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
@@ -249,10 +250,9 @@ impl Core {
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {
-        if self.events.receiver_count() > 0 {
+        if self.events.is_read() {
             let at = self.clock.now().since(Time(0));
-            // Only fails if the last reader left just now.
-            let _ = self.events.send(Event { at, kind });
+            self.events.publish(Event { at, kind });
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::gapi::{Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
@@ -13,10 +13,11 @@ use crate::resource::{PrivateDir, PrivateDirs, Services, Slots};
 use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
-use crate::runtime::event::{Event, Events};
+use crate::runtime::event::Events;
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::measure::Measures;
+use crate::runtime::outlet::{Outlet, Readers};
 use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
@@ -29,9 +30,6 @@ use crate::sys::facts;
 use crate::sys::fs::{WriteFs, hub};
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
-
-/// So many events are kept for a reader that lags behind.
-const EVENTS_KEPT: usize = 16_384;
 
 /// Settings of an engine, and where its graphs come from.
 #[derive(Debug)]
@@ -54,7 +52,7 @@ pub(crate) struct Settings {
     pub(crate) inherit_env: bool,
     pub(crate) measure: bool,
     pub(crate) watch: hub::Options,
-    pub(crate) events: broadcast::Sender<Event>,
+    pub(crate) events: Arc<Outlet>,
 }
 
 impl<G: Gapi> Builder<G> {
@@ -160,7 +158,7 @@ impl<G: Gapi> Builder<G> {
 
     /// What will happen, from the start on. ([`Engine::events`] gives what happens after it was asked.)
     pub fn events(&self) -> Events {
-        Events::new(self.options.events.subscribe())
+        self.options.events.subscribe()
     }
 
     /// Starts it: the first graph is made and checked, and runs from then on.
@@ -188,13 +186,12 @@ impl<G: Gapi> Builder<G> {
         if !prefix.temporary {
             core.forget_absent(clock::today(), existing);
         }
-        // The loop's is to be the only one that keeps the channel open: readers end with it.
         let (events, converged) = (self.options.events, core.converged.subscribe());
         let (ended, has_ended) = watch::channel(None);
         let handle = Engine {
             shared: Arc::new(Handle {
                 requests: requests.clone(),
-                events: events.downgrade(),
+                events: events.readers(),
                 converged,
                 ended: has_ended,
                 preparing: self.options.preparing.clone(),
@@ -218,8 +215,10 @@ impl<G: Gapi> Builder<G> {
             let outcome = follow.await.unwrap_or_else(|error| Err(error.to_string()));
             let store = Arc::clone(&core.store);
             drop(core);
-            let flushed = blocking(move || store.flush()).await;
-            if let Err(problem) = flushed {
+            // Without a prefix there is nothing to write, and no thread is asked for.
+            if !prefix.temporary
+                && let Err(problem) = blocking(move || store.flush()).await
+            {
                 tracing::error!(target: "mgmt", "the journal: {problem}");
             }
             drop(prefix);
@@ -312,7 +311,7 @@ pub(crate) fn assemble(
         running: Running::default(),
         slots: SlotTable::default(),
         watches: Watches::new(options.watch.clone(), reports),
-        events: options.events.clone(),
+        events: Arc::clone(&options.events),
         converged: watch::channel(false).0,
         done,
         committed,
@@ -356,7 +355,7 @@ impl Drop for Prefix {
 #[derive(Debug)]
 struct Handle {
     requests: mpsc::UnboundedSender<Request>,
-    events: broadcast::WeakSender<Event>,
+    events: Readers,
     converged: watch::Receiver<bool>,
     ended: watch::Receiver<Option<Result<(), String>>>,
     preparing: Preparing,
@@ -383,7 +382,7 @@ impl Engine {
             inherit_env: false,
             measure: false,
             watch: hub::Options::default(),
-            events: broadcast::channel(EVENTS_KEPT).0,
+            events: Arc::default(),
         };
         Builder { gapi: fixed(GraphConfig::default()), options }
     }
@@ -407,10 +406,7 @@ impl Engine {
 
     /// What happens from now on.
     pub fn events(&self) -> Events {
-        match self.shared.events.upgrade() {
-            Some(events) => Events::new(events.subscribe()),
-            None => Events::new(broadcast::channel(1).1),
-        }
+        self.shared.events.subscribe()
     }
 
     /// How it is.

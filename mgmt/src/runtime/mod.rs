@@ -10,6 +10,7 @@ mod follow;
 mod forget;
 mod measure;
 mod operate;
+mod outlet;
 mod places;
 mod planner;
 mod prepare;

@@ -13,7 +13,7 @@ impl Core {
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
-            event if self.events.receiver_count() > 0 => self.publish_of_node(event),
+            event if self.events.is_read() => self.publish_of_node(event),
             _ => {}
         }
     }
