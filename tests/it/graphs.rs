@@ -568,3 +568,25 @@ fn a_secret_that_is_recalled_by_its_digest_is_still_a_secret() {
     let file = file.with_received(vec![(link.field, recalled)]).unwrap();
     assert_eq!(file.to_data(&[]).unwrap()["content"], mgmt::resource::SECRET_PLACEHOLDER);
 }
+
+#[test]
+fn lengths_of_time_are_numbers_of_seconds_in_data() {
+    let meta = mgmt::resource::Meta {
+        delay: Duration::from_millis(1500),
+        poll: Some(Duration::from_secs(60)),
+        backoff: mgmt::resource::Backoff::Exponential { max: Duration::from_secs(90) },
+        ..Default::default()
+    };
+    let data = serde_json::to_value(&meta).unwrap();
+    assert_eq!((&data["delay"], &data["poll"], &data["timeout"]), (&json!(1.5), &json!(60), &Json::Null));
+    assert_eq!(data["backoff"], json!({ "exponential": { "max": 90 } }));
+    assert_eq!(serde_json::from_value::<mgmt::resource::Meta>(data).unwrap(), meta);
+
+    let (id, causes) = (mgmt::id::ResourceId::new("noop", "n"), Default::default());
+    let kind = mgmt::runtime::EventKind::Refreshed { id: id.clone(), causes, took: Duration::from_millis(250) };
+    let event = serde_json::to_value(mgmt::runtime::Event { at: Duration::from_secs(3), kind }).unwrap();
+    assert_eq!((&event["at"], &event["took"]), (&json!(3), &json!(0.25)));
+    let elapsed = Duration::from_millis(1250);
+    let running = mgmt::runtime::RunningStatus { id, operation: "check".into(), elapsed, causes };
+    assert_eq!(serde_json::to_value(&running).unwrap()["elapsed"], json!(1.25));
+}

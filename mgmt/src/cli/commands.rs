@@ -58,7 +58,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
     // Guards are commands of their own process groups: ^C in the terminal does not reach them.
     let mut ladder = Ladder::new()?;
     let plan = tokio::select! {
-        plan = session.builder(&prefix.path, gapi).plan() => plan?,
+        plan = session.builder(prefix.path(), gapi).plan() => plan?,
         _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
@@ -77,7 +77,7 @@ async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, 
     // A program that prints graphs is in a process group of its own, too.
     let mut ladder = Ladder::new()?;
     tokio::select! {
-        prepared = session.builder(&prefix.path, gapi).check() => Ok(Arc::clone(prepared?.config())),
+        prepared = session.builder(prefix.path(), gapi).check() => Ok(Arc::clone(prepared?.config())),
         _ = ladder.first() => Err(CommandError::Interrupted),
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::options::RunOptions;
 use crate::journal::Journal;
-use crate::sys::rng;
+use crate::runtime::Prefix;
 
 /// The working directory of a program unless it is told otherwise: `STATE_DIRECTORY` (systemd sets it), else below `/var/lib/mgmt` as root, else
 /// below the XDG state directory (`~/.local/state/mgmt`). Programs other than `mgmt` itself get a directory of their own in it.
@@ -33,22 +33,6 @@ pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     Ok(if program == "mgmt" { base } else { base.join(program) })
 }
 
-/// A working directory. One that was made for this run alone is removed with it.
-#[derive(Debug)]
-pub(crate) struct Prefix {
-    pub(crate) path: PathBuf,
-    temporary: bool,
-}
-
-impl Drop for Prefix {
-    fn drop(&mut self) {
-        if self.temporary {
-            // It is below the temporary directory: whatever is left goes with that.
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
-    }
-}
-
 /// The working directory that the options ask for. Nothing is made if only `looking`.
 pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<Prefix> {
     let temporary = || temporary(program, options.hostname.as_deref(), looking);
@@ -62,11 +46,11 @@ pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::
         None => default_prefix(program)?,
     };
     if looking {
-        return Ok(Prefix { path, temporary: false });
+        return Prefix::at(&path);
     }
     let usable = make(&path).and_then(|()| if options.allow_tmp_prefix { probe(&path) } else { Ok(()) });
     match usable {
-        Ok(()) => Ok(Prefix { path, temporary: false }),
+        Ok(()) => Prefix::at(&path),
         Err(error) if options.allow_tmp_prefix => {
             tracing::warn!(target: "mgmt", "{} can't be used ({error}): working in a temporary directory", path.display());
             temporary()
@@ -89,10 +73,9 @@ fn probe(path: &Path) -> io::Result<()> {
 
 fn temporary(program: &str, hostname: Option<&str>, looking: bool) -> io::Result<Prefix> {
     let host = hostname.map_or_else(crate::sys::facts::hostname, str::to_owned);
-    let name = rng::letters(10, "abcdefghijklmnopqrstuvwxyz0123456789")?;
-    let path = std::env::temp_dir().join(format!("{program}-{host}-{}", &*name).replace('/', "_"));
+    let prefix = Prefix::temporary(&format!("{program}-{host}"))?;
     if !looking {
-        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        std::fs::DirBuilder::new().mode(0o700).create(prefix.path())?;
     }
-    Ok(Prefix { path, temporary: !looking })
+    Ok(prefix)
 }

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
-use crate::cli::prefix::{self, Prefix};
+use crate::cli::prefix;
 use crate::gapi::Gapi;
 use crate::graph::Kinds;
 use crate::journal::JournalError;
-use crate::runtime::{Builder, Engine, EngineError};
+use crate::runtime::{Builder, Engine, EngineError, Prefix};
 
 /// Why a command fails, for the user.
 #[derive(Debug, thiserror::Error)]

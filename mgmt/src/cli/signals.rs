@@ -59,7 +59,7 @@ impl Ladder {
                     named = true;
                     if let Ok(status) = engine.status().await {
                         for running in status.running {
-                            screen.tell(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.for_));
+                            screen.tell(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.elapsed));
                         }
                     }
                 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::seconds::{self, Seconds};
+
 /// How the delay between tries grows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -14,6 +16,8 @@ pub enum Backoff {
     /// Doubled with each failure in a row, up to the given longest delay, and spread over its upper half.
     Exponential {
         /// No delay is longer.
+        #[serde(with = "seconds")]
+        #[schemars(with = "Seconds")]
         max: Duration,
     },
 }
@@ -28,16 +32,22 @@ pub struct Meta {
     /// listened for ten seconds, and for no less than the pause before it. Default: 0.
     pub retry: i32,
     /// Pause before each further try. Default: none.
+    #[serde(with = "seconds")]
+    #[schemars(with = "Seconds")]
     pub delay: Duration,
     /// How that pause grows. Default: constant.
     pub backoff: Backoff,
     /// Check every so often, whatever the watch says. Default: never.
+    #[serde(with = "seconds::option")]
+    #[schemars(with = "Option<Seconds>")]
     pub poll: Option<Duration>,
     /// Highest rate of checks caused by the watch, per second. Default: no limit.
     pub limit: Option<f64>,
     /// How many such checks may come at once before `limit` bites. Default: 1.
     pub burst: u32,
     /// A check or an apply that takes longer is cancelled and counts as failed. Default: none.
+    #[serde(with = "seconds::option")]
+    #[schemars(with = "Option<Seconds>")]
     pub timeout: Option<Duration>,
     /// Semaphores held while this resource is checked or applied: `name`, or `name:size`; size 1 unless given. Default: none.
     pub sema: Vec<String>,

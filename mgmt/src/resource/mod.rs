@@ -15,7 +15,7 @@ mod origin;
 mod output;
 mod private_dirs;
 mod schema;
-mod seconds;
+pub(crate) mod seconds;
 mod secret;
 mod spec;
 mod streams;

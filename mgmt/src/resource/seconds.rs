@@ -60,6 +60,43 @@ impl<'de> Deserialize<'de> for Seconds {
     }
 }
 
+/// For serde's `with`: a `Duration` as a number of seconds.
+///
+/// # Errors
+/// Those of the serializer.
+pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    Seconds(*duration).serialize(serializer)
+}
+
+/// The same, read.
+///
+/// # Errors
+/// It is no number of seconds.
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Seconds::deserialize(deserializer).map(|seconds| seconds.0)
+}
+
+/// For serde's `with`: an optional `Duration` as a number of seconds or nothing.
+pub(crate) mod option {
+    use super::*;
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        duration.map(Seconds).serialize(serializer)
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// It is no number of seconds.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Seconds>::deserialize(deserializer)?.map(|seconds| seconds.0))
+    }
+}
+
 impl JsonSchema for Seconds {
     fn schema_name() -> Cow<'static, str> {
         "Seconds".into()

@@ -18,6 +18,7 @@ use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::measure::Measures;
 use crate::runtime::outlet::{Outlet, Readers};
+use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
@@ -167,7 +168,7 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
-        let prefix = Prefix::new(self.options.prefix.clone())?;
+        let prefix = Prefix::new(self.options.prefix.as_deref())?;
         let Begun { prepared, journal, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
             Err(error) => {
@@ -175,7 +176,7 @@ impl<G: Gapi> Builder<G> {
                 return Err(error);
             }
         };
-        let (mut core, inboxes, requests) = assemble(&self.options, prefix.path.clone(), dirs, journal);
+        let (mut core, inboxes, requests) = assemble(&self.options, prefix.path().to_owned(), dirs, journal);
         if let Some(aside) = core.store.moved_aside() {
             core.warn(format!(
                 "the journal could not be read and was moved to {}: refreshes that were owed are lost",
@@ -183,7 +184,7 @@ impl<G: Gapi> Builder<G> {
             ));
         }
         core.swap(prepared);
-        if !prefix.temporary {
+        if !prefix.is_temporary() {
             core.forget_absent(clock::today(), existing);
         }
         let (events, converged) = (self.options.events, core.converged.subscribe());
@@ -202,7 +203,7 @@ impl<G: Gapi> Builder<G> {
             no_watch: self.options.no_watch,
             requests: requests.downgrade(),
         };
-        if !prefix.temporary {
+        if !prefix.is_temporary() {
             tokio::spawn(count_daily(core.services.dirs.clone(), requests.downgrade(), handle.shared.ended.clone()));
         }
         drop(requests);
@@ -216,7 +217,7 @@ impl<G: Gapi> Builder<G> {
             let store = Arc::clone(&core.store);
             drop(core);
             // Without a prefix there is nothing to write, and no thread is asked for.
-            if !prefix.temporary
+            if !prefix.is_temporary()
                 && let Err(problem) = blocking(move || store.flush()).await
             {
                 tracing::error!(target: "mgmt", "the journal: {problem}");
@@ -233,7 +234,7 @@ impl<G: Gapi> Builder<G> {
         let data = GapiData {
             name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
-            prefix: prefix.path.clone(),
+            prefix: prefix.path().to_owned(),
             noop: self.options.preparing.settings.is_noop(),
             no_watch: self.options.no_watch,
         };
@@ -243,8 +244,8 @@ impl<G: Gapi> Builder<G> {
             Some(prefix) => Journal::open(prefix)?,
             None => Journal::volatile()?,
         };
-        let path = prefix.path.clone();
-        let (dirs, existing) = match prefix.temporary {
+        let path = prefix.path().to_owned();
+        let (dirs, existing) = match prefix.is_temporary() {
             true => (PrivateDirs::new(&path), Vec::new()),
             false => blocking(move || PrivateDirs::open(&path, true)).await,
         };
@@ -321,35 +322,6 @@ pub(crate) fn assemble(
     };
     let inboxes = Inboxes { requests: requests_in, done: done_in, reports: reports_in, committed: committed_in };
     (core, inboxes, requests)
-}
-
-/// The working directory; one of its own, removed in the end, where none was given.
-#[derive(Debug)]
-pub(crate) struct Prefix {
-    pub(crate) path: PathBuf,
-    temporary: bool,
-}
-
-impl Prefix {
-    pub(crate) fn new(given: Option<PathBuf>) -> Result<Prefix, std::io::Error> {
-        match given {
-            Some(path) => Ok(Prefix { path: std::path::absolute(path)?, temporary: false }),
-            None => {
-                let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz0123456789")?;
-                // Nothing is made here until a resource keeps a file of its own.
-                Ok(Prefix { path: std::env::temp_dir().join(format!("mgmt-{}", &*name)), temporary: true })
-            }
-        }
-    }
-}
-
-impl Drop for Prefix {
-    fn drop(&mut self) {
-        if self.temporary && self.path.exists() {
-            // It is below the temporary directory: whatever is left goes with that.
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
-    }
 }
 
 #[derive(Debug)]

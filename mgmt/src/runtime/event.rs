@@ -7,13 +7,14 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::id::{Generation, ResourceId};
-use crate::resource::Change;
+use crate::resource::{Change, seconds};
 use crate::scheduler::Causes;
 
 /// Something happened.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
     /// When, since the engine started.
+    #[serde(with = "seconds")]
     pub at: Duration,
     /// What.
     #[serde(flatten)]
@@ -56,6 +57,7 @@ pub enum EventKind {
         /// A refresh was owed and is paid by it.
         refreshed: bool,
         /// From the start of the check that found the drift to the end of the apply.
+        #[serde(with = "seconds")]
         took: Duration,
     },
     /// A refresh ended well.
@@ -65,6 +67,7 @@ pub enum EventKind {
         /// Why its run, of check and refresh, began.
         causes: Causes,
         /// How long the refresh took.
+        #[serde(with = "seconds")]
         took: Duration,
     },
     /// A refresh has become owed.
@@ -92,6 +95,7 @@ pub enum EventKind {
         /// It was the watch.
         watch: bool,
         /// When it is tried again; `None`: not until a graph changes the resource (or any graph comes, with `rewatch`).
+        #[serde(with = "seconds::option")]
         retry_in: Option<Duration>,
     },
     /// An ancestor has failed: this resource waits.

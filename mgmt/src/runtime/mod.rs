@@ -13,6 +13,7 @@ mod operate;
 mod outlet;
 mod places;
 mod planner;
+mod prefix;
 mod prepare;
 mod publish;
 mod running;
@@ -28,4 +29,6 @@ pub use engine::{Builder, Engine};
 pub use error::EngineError;
 pub use event::{Event, EventKind, Events};
 pub use measure::{DURATION_CLASSES, Measure, Measures};
+#[cfg(feature = "cli")]
+pub(crate) use prefix::Prefix;
 pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

@@ -16,10 +16,11 @@ use crate::plan::{Outcome, Plan, PlanEntry};
 use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
-use crate::runtime::engine::{Builder, Prefix, Settings, assemble, has_runtime};
+use crate::runtime::engine::{Builder, Settings, assemble, has_runtime};
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
+use crate::runtime::prefix::Prefix;
 use crate::runtime::values::Resolved;
 use crate::sys::task::caught_async;
 
@@ -34,12 +35,12 @@ impl<G: Gapi> Builder<G> {
     /// # Errors
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
-        let prefix = Prefix::new(self.options.prefix.clone())?;
-        let config = self.only_graph(&prefix.path).await?;
-        let journal = Journal::glance(&prefix.path)?;
+        let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        let config = self.only_graph(prefix.path()).await?;
+        let journal = Journal::glance(prefix.path())?;
         let prepared = self.options.preparing.here(config).await?;
         tell_warnings(&prepared);
-        Ok(Planner::new(prepared, &self.options, &prefix.path, journal).run().await)
+        Ok(Planner::new(prepared, &self.options, prefix.path(), journal).run().await)
     }
 
     /// The graph, ready to run, but not run. This host is not looked at: the graph may be for another one.
@@ -47,8 +48,8 @@ impl<G: Gapi> Builder<G> {
     /// # Errors
     /// There is none, or it is wrong.
     pub async fn check(mut self) -> Result<Prepared, EngineError> {
-        let prefix = Prefix::new(self.options.prefix.clone())?;
-        let config = self.only_graph(&prefix.path).await?;
+        let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.anywhere(config).await?;
         tell_warnings(&prepared);
         Ok(prepared)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::{Generation, Node, ResourceId};
-use crate::resource::Change;
+use crate::resource::{Change, seconds};
 use crate::runtime::core::Core;
 use crate::scheduler::{Causes, State};
 
@@ -105,8 +105,9 @@ pub struct RunningStatus {
     pub id: ResourceId,
     /// `check`, `apply` or `refresh`; `watch`: a check that begins when its watch listens; `wait`: one that is begun again in a moment.
     pub operation: String,
-    /// For how long.
-    pub for_: Duration,
+    /// How long it has been under way: in data, as a number of seconds.
+    #[serde(with = "seconds")]
+    pub elapsed: Duration,
     /// Why its run began.
     pub causes: Causes,
 }
@@ -154,7 +155,7 @@ impl Core {
         let running = self.slots.iter().filter_map(|(node, slot)| {
             let (operation, began, causes) = slot.activity.under_way()?;
             let (id, operation) = (self.running.id(node), operation.to_owned());
-            Some(RunningStatus { id, operation, for_: now.since(began), causes })
+            Some(RunningStatus { id, operation, elapsed: now.since(began), causes })
         });
         Status {
             generation: self.running.generation,

@@ -161,43 +161,45 @@ fn now_ns() -> i128 {
 #[cfg(test)]
 mod tests {
     use std::fs as std_fs;
+    use std::sync::Arc;
 
     use super::*;
-    use crate::sys::fs::{Call, Faults, WriteFs};
+    use crate::sys::fs::{Call, WriteFs};
+    use crate::testing::Fake;
 
     const LATER_NS: i128 = 10_000_000_000;
 
+    fn written(host: &Fake) -> PathBuf {
+        let path = host.path("f");
+        std_fs::write(&path, "one").unwrap();
+        path
+    }
+
     #[test]
     fn a_file_that_rested_is_read_once_and_again_when_it_changed() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        std_fs::write(&path, "one").unwrap();
-        let faults = Faults::new();
-        let fs = WriteFs::with_faults(faults.clone());
+        let host = Fake::new().unwrap();
+        let (path, fs) = (written(&host), WriteFs::with_faults(Arc::clone(host.faults())));
         let (seen, stop) = (Digests::default(), Stop::default());
         let digest = |now| seen.digest_at(&fs, &path, &fs.stat(&path).unwrap().unwrap(), &stop, now).unwrap();
         let one = digest(now_ns() + LATER_NS);
-        let reads = faults.count(Call::Read);
+        let reads = host.faults().count(Call::Read);
         assert_eq!(digest(now_ns() + LATER_NS), one);
-        assert_eq!(faults.count(Call::Read), reads, "it was not read again");
+        assert_eq!(host.faults().count(Call::Read), reads, "it was not read again");
         std_fs::write(&path, "two").unwrap();
         assert_ne!(digest(now_ns() + LATER_NS), one);
-        assert!(faults.count(Call::Read) > reads);
+        assert!(host.faults().count(Call::Read) > reads);
     }
 
     #[test]
     fn a_file_written_a_moment_ago_is_read_again_although_its_times_are_the_same() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("f");
-        std_fs::write(&path, "one").unwrap();
-        let faults = Faults::new();
-        let fs = WriteFs::with_faults(faults.clone());
+        let host = Fake::new().unwrap();
+        let (path, fs) = (written(&host), WriteFs::with_faults(Arc::clone(host.faults())));
         let (seen, stop) = (Digests::default(), Stop::default());
         let stat = fs.stat(&path).unwrap().unwrap();
         seen.digest(&fs, &path, &stat, &stop).unwrap();
-        let reads = faults.count(Call::Read);
+        let reads = host.faults().count(Call::Read);
         seen.digest(&fs, &path, &stat, &stop).unwrap();
-        assert!(faults.count(Call::Read) > reads);
+        assert!(host.faults().count(Call::Read) > reads);
     }
 
     #[test]

@@ -1,0 +1,51 @@
+//! The working directory of an engine, or of a program on the command line.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::sys::rng;
+
+/// A working directory. A temporary one is removed with all that is in it when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Prefix {
+    path: PathBuf,
+    temporary: bool,
+}
+
+impl Prefix {
+    /// This directory, which stays.
+    pub(crate) fn at(path: &Path) -> io::Result<Prefix> {
+        Ok(Prefix { path: std::path::absolute(path)?, temporary: false })
+    }
+
+    /// A new name for a temporary one, which begins with `name`. Nothing is made.
+    pub(crate) fn temporary(name: &str) -> io::Result<Prefix> {
+        let letters = rng::letters(16, "abcdefghijklmnopqrstuvwxyz0123456789")?;
+        let path = std::env::temp_dir().join(format!("{name}-{}", &*letters).replace('/', "_"));
+        Ok(Prefix { path, temporary: true })
+    }
+
+    /// The one that was given, else a temporary one.
+    pub(crate) fn new(given: Option<&Path>) -> io::Result<Prefix> {
+        given.map_or_else(|| Prefix::temporary("mgmt"), Prefix::at)
+    }
+
+    /// It is removed in the end.
+    pub(crate) fn is_temporary(&self) -> bool {
+        self.temporary
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Prefix {
+    fn drop(&mut self) {
+        if self.temporary && self.path.exists() {
+            // It is below the system's temporary directory: what can't be removed goes with that.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
