@@ -3,6 +3,7 @@
 //! `cargo run --example custom_kind -- -t 1`; `-- plan` shows its drift like that of any other kind.
 
 use mgmt::prelude::*;
+use mgmt::resource::every;
 use mgmt::sys::fs::WriteOptions;
 
 /// A line in a text file.
@@ -25,8 +26,11 @@ pub struct Line {
 impl Converge for Line {
     type Drift = Change;
 
-    fn validate(&self) -> Result<(), String> {
-        if self.text.contains('\n') { Err("a line has no line ends in it".to_owned()) } else { Ok(()) }
+    // What can be wrong with the fields, before anything runs; of a field that is still to be received, nothing is.
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let line = known.require("text", !self.text.contains('\n'), "has a line end in it", "give each line alone");
+        let file = known.require("file", self.file.starts_with('/'), "is not absolute", "begin it with a slash");
+        every([line, file])
     }
 
     // Looks. It has no way to write.

@@ -7,7 +7,8 @@ pub use serde::{Deserialize, Serialize};
 pub use crate::gapi::{Facts, Signal};
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Declare, Handle, Output, Refresh, Result, Secret, Watch, WatchCx,
+    ApplyCx, Change, CheckCx, Converge, Declare, FieldProblem, Handle, Known, Output, Refresh, Result, Secret, Watch,
+    WatchCx,
 };
 pub use crate::resources::*;
 pub use mgmt_macros::Resource;

@@ -312,16 +312,16 @@ fn all_that_is_wrong_with_a_resource_given_as_data_is_told_at_once() {
     let (house, problems) = read(data, &[]);
     assert!(house.is_none());
     let told: Vec<_> =
-        problems.iter().map(|problem| (problem.field.as_str(), problem.key, problem.problem.as_str())).collect();
+        problems.iter().map(|problem| (problem.field.as_str(), problem.key, problem.to_string())).collect();
     let fields = "`architect`, `roof`, `rooms`, `tags`, `floors`, `colour`, `limit`, `key`, `type`";
     assert_eq!(
         told,
         [
-            ("architect", true, "test:house needs `architect`"),
-            ("roof", false, "unknown variant `round`, expected `flat` or `gabled`"),
-            ("rooms", false, "invalid type: string \"three\", expected u32"),
-            ("flors", true, "test:house has no field `flors`: did you mean `floors`?"),
-            ("garden", true, format!("test:house has no field `garden`: its fields are {fields}").as_str()),
+            ("architect", true, "test:house needs `architect`".to_owned()),
+            ("roof", false, "`roof`: unknown variant `round`, expected `flat` or `gabled`".to_owned()),
+            ("rooms", false, "`rooms`: invalid type: string \"three\", expected u32".to_owned()),
+            ("flors", true, "test:house has no field `flors`: did you mean `floors`?".to_owned()),
+            ("garden", true, format!("test:house has no field `garden`: its fields are {fields}")),
         ]
     );
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use mgmt::graph::{Edge, GraphConfig, GraphData, Kinds, Link, Problems, validate};
 use mgmt::prelude::*;
-use mgmt::resource::{Origin, Salt, Salted, Uid};
+use mgmt::resource::{Origin, Salt, Salted, Uid, every};
 use proptest::prelude::{Just, Strategy, any, proptest};
 use serde_json::{Value as Json, json};
 
@@ -31,8 +31,8 @@ struct Crate {
 
 impl Converge for Crate {
     type Drift = Change;
-    fn validate(&self) -> Result<(), String> {
-        if self.weight == Some(0) { Err("`weight` is 0: leave it out".to_owned()) } else { Ok(()) }
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        every([known.require("weight", self.weight != Some(0), "is 0", "leave it out")])
     }
     async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
         Ok(None)
@@ -40,7 +40,10 @@ impl Converge for Crate {
     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
         Ok(())
     }
-    fn uids(&self) -> Vec<Uid> {
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        if !known.is_known("path") {
+            return Vec::new();
+        }
         self.path.iter().map(|path| Uid::Path(PathBuf::from(path))).collect()
     }
 }
@@ -589,4 +592,54 @@ fn lengths_of_time_are_numbers_of_seconds_in_data() {
     let elapsed = Duration::from_millis(1250);
     let running = mgmt::runtime::RunningStatus { id, operation: "check".into(), elapsed, causes };
     assert_eq!(serde_json::to_value(&running).unwrap()["elapsed"], json!(1.25));
+}
+
+#[test]
+fn a_problem_is_one_whatever_is_in_the_values_and_says_nothing_of_what_is_still_to_come() {
+    let problems = |declare: &dyn Fn(&mut Graph)| {
+        let mut g = Graph::new("g");
+        declare(&mut g);
+        let Problems(problems) = validate(&g.finish().unwrap()).map(drop).unwrap_err();
+        problems.into_iter().map(|problem| problem.message).collect::<Vec<_>>()
+    };
+    let many_lines = problems(&|g| {
+        g.add(HttpServer::new("127.0.0.1:0").root("not\nabsolute").auth_path("also\nnot").auth_user("x"));
+    });
+    assert_eq!(
+        many_lines,
+        [
+            "http:server[127.0.0.1:0]: `root`: `not\\nabsolute`: the path is not absolute: it must begin with `/`",
+            "http:server[127.0.0.1:0]: `auth_path`: `also\\nnot`: it does not begin with `/`",
+        ]
+    );
+    // What is known is judged though something else is not; that something is given is known before its value is.
+    let some_known = problems(&|g| {
+        let sender = g.add(Exec::new("sender").cmd("true"));
+        g.add(File::new("/f").content(sender.stdout()).source(sender.stdout()).removals_max(0u32));
+        g.add(File::new("no path").path(sender.stdout()).mode("u+q"));
+        g.add(Exec::new("guarded").cmd("true").ifcmd(sender.stdout()).ifequals("x").sig("NONE"));
+        g.add(HttpFile::new("no path").path(sender.stdout()).data("x").source("/s"));
+    });
+    assert_eq!(
+        some_known,
+        [
+            "file[/f]: `content` and `source` both say what is there: leave one of them out",
+            "file[/f]: `removals_max` is 0, so nothing could ever be replaced: give at least 1",
+            "file[no path]: `mode`: `u+q` is not a mode: `q` is none of the permissions r, w, x, X, s, t, and not one of u, g, o alone",
+            "exec[guarded]: `sig` is `NONE`: give the name of a signal, as INT",
+            "http:file[no path]: `source` and `data`: only one of them can be served; leave out the other",
+        ]
+    );
+}
+
+#[test]
+fn two_that_receive_their_paths_are_not_taken_for_owners_of_one_place() {
+    let mut g = Graph::new("g");
+    let sender = g.add(Exec::new("sender").cmd("true"));
+    g.add(File::new("/one").path(sender.stdout()).content("1"));
+    g.add(File::new("/one/../").path(sender.stdout()));
+    g.add(File::new("/one ").path("/one").content("1"));
+    g.add(HttpServer::new("a").address(sender.stdout()));
+    g.add(HttpServer::new("b").address(sender.stdout()));
+    validate(&g.finish().unwrap()).unwrap();
 }

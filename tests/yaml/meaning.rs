@@ -141,6 +141,28 @@ resources:
 }
 
 #[test]
+fn a_field_that_is_received_is_not_judged_before_its_value_is_there() {
+    let text = "
+graph: g
+resources:
+  exec:
+  - {name: says, cmd: echo 127.0.0.1:0}
+  - {name: late, recv: {cmd: {kind: exec, name: says, key: stdout}}}
+  http:server:
+  - {name: web, recv: {address: {kind: exec, name: says, key: stdout}}}
+  file:
+  - {name: no path, content: x, recv: {path: {kind: exec, name: says, key: stdout}}}
+";
+    same(text, |g| {
+        let says = g.add(Exec::new("says").cmd("echo 127.0.0.1:0"));
+        g.add(Exec::new("late").cmd(says.stdout()));
+        g.add(HttpServer::new("web").address(says.stdout()));
+        g.add(File::new("no path").content("x").path(says.stdout()));
+    });
+    mgmt::graph::validate(&read(text).config).unwrap();
+}
+
+#[test]
 fn modes_mean_the_same_however_they_are_written() {
     for mode in ["0644", "0o644", "\"0644\"", "'0644'", "u=rw,go=r"] {
         let read = read(&format!("graph: g\nresources:\n  file:\n  - name: /tmp/a\n    mode: {mode}\n"));

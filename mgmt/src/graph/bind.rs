@@ -81,9 +81,7 @@ impl Binder<'_> {
         let mut problems = Vec::new();
         let resource = kind.read(&data.name, &mut data.fields.clone(), wired, &mut problems);
         for problem in problems {
-            // What is wrong with a key names it already.
-            let field = if problem.key { String::new() } else { format!("`{}`: ", problem.field) };
-            self.say(format!("{id}: {field}{}", problem.problem), &origin);
+            self.say(format!("{id}: {problem}"), &origin);
         }
         let place = u32::try_from(self.config.vertices.len()).ok()?;
         let resource = resource.filter(|_| self.problems.len() == before)?;

@@ -8,7 +8,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::cycle::tell_cycle;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{Origin, Uid, parse_sema};
+use crate::resource::{Known, Origin, Uid, parse_sema};
 
 /// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends. (To run it, or to look at what
 /// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
@@ -25,13 +25,15 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
+    let coming = coming(config);
     // One pass: to fetch a resource from memory costs more than to look at it.
     for (n, vertex) in (0u32..).zip(&config.vertices) {
         if let Some(first) = index.insert(&config.vertices, n) {
             twice.push(declared_twice(&config.vertices[first as usize], vertex));
         }
-        check_vertex(vertex, &mut problems);
-        check_owner(config, n, &mut owners, &mut problems);
+        let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
+        check_vertex(vertex, &Known::all_but(vertex.resource.spec(), coming), &mut problems);
+        check_owner(config, n, coming, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
     }
     if places_exist(config, &mut problems) {
@@ -60,7 +62,16 @@ fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {
     paths
 }
 
-fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
+/// The fields of each resource that are still to be received.
+fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
+    let mut coming: HashMap<u32, Vec<u8>> = HashMap::new();
+    for link in &config.links {
+        coming.entry(link.to).or_default().push(link.field);
+    }
+    coming
+}
+
+fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>) {
     const NAME_BYTES_MAX: usize = 4096;
     let name = vertex.resource.name();
     let mut say = |message: String| problems.push(Problem::new(message, vertex.origin.clone()));
@@ -75,17 +86,23 @@ fn check_vertex(vertex: &Vertex, problems: &mut Vec<Problem>) {
     } else if name.contains('\0') {
         say(format!("{}: a name can't hold a NUL byte", vertex.id()));
     }
-    if let Err(problems) = vertex.resource.validate() {
-        problems.lines().for_each(|problem| say(format!("{}: {problem}", vertex.id())));
+    for problem in vertex.resource.validate(known) {
+        say(format!("{}: {problem}", vertex.id()));
     }
     for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
         say(format!("{}: {problem}", vertex.id()));
     }
 }
 
-fn check_owner(config: &GraphConfig, n: u32, owners: &mut HashMap<Uid, u32>, problems: &mut Vec<Problem>) {
+fn check_owner(
+    config: &GraphConfig,
+    n: u32,
+    coming: &[u8],
+    owners: &mut HashMap<Uid, u32>,
+    problems: &mut Vec<Problem>,
+) {
     let vertex = &config.vertices[n as usize];
-    for uid in vertex.resource.uids() {
+    for uid in vertex.resource.uids(&Known::all_but(vertex.resource.spec(), coming)) {
         let Some(first) = owners.get(&uid).copied().filter(|first| *first != n) else {
             owners.insert(uid, n);
             continue;

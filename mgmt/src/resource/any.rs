@@ -12,8 +12,10 @@ use crate::resource::change::{Change, Drift};
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
+use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
-use crate::resource::spec::{FieldProblem, FieldReader, KindSpec};
+use crate::resource::problem::FieldProblem;
+use crate::resource::spec::{FieldReader, KindSpec};
 use crate::resource::uid::Uid;
 use crate::resource::watch::Watch;
 use crate::sys::task::caught;
@@ -45,13 +47,10 @@ pub trait AnyResource: Send + Sync + 'static {
     fn spec(&self) -> &'static KindSpec;
     /// Its name.
     fn name(&self) -> &str;
-    /// See [`Converge::validate`].
-    ///
-    /// # Errors
-    /// What is wrong; a panic of the kind is that, too.
-    fn validate(&self) -> Result<(), String>;
-    /// See [`Converge::uids`]. None, if that panics: `validate` has said so.
-    fn uids(&self) -> Vec<Uid>;
+    /// See [`Converge::validate`]. What was found in fields that are still to come is left out; a panic of the kind is a problem, too.
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
+    /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
     /// Same kind, name and fields.
     fn same(&self, other: &dyn AnyResource) -> bool;
     /// See [`Converge::check`].
@@ -102,13 +101,22 @@ impl<R: Converge> AnyResource for R {
         R::name(self)
     }
 
-    fn validate(&self) -> Result<(), String> {
-        let checked = caught(|| Converge::validate(self).and_then(|()| caught(|| drop(Converge::uids(self)))));
-        checked.and_then(|checked| checked)
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let mut problems = match caught(|| Converge::validate(self, known)) {
+            Ok(problems) => problems,
+            Err(panic) => return vec![FieldProblem::whole(panic, "")],
+        };
+        problems.retain(|problem| known.bears_out(problem));
+        // Of wrong fields nothing can be asked.
+        if problems.is_empty() {
+            problems
+                .extend(caught(|| drop(Converge::uids(self, known))).err().map(|panic| FieldProblem::whole(panic, "")));
+        }
+        problems
     }
 
-    fn uids(&self) -> Vec<Uid> {
-        caught(|| Converge::uids(self)).unwrap_or_default()
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        caught(|| Converge::uids(self, known)).unwrap_or_default()
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {

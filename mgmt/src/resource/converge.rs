@@ -8,7 +8,9 @@ use serde_json::{Map, Value as Json};
 use crate::resource::change::Drift;
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::error::Result;
+use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
+use crate::resource::problem::FieldProblem;
 use crate::resource::spec::{FieldReader, KindSpec};
 use crate::resource::uid::Uid;
 use crate::resource::watch::Watch;
@@ -44,20 +46,6 @@ pub trait Resource: Sized + Send + Sync + 'static {
     fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
 }
 
-/// All that is wrong, one a line, for [`Converge::validate`].
-///
-/// ```
-/// let all = mgmt::resource::every([Err("`a` is 0".to_owned()), Ok(()), Err("`b` is empty".to_owned())]);
-/// assert_eq!(all, Err("`a` is 0\n`b` is empty".to_owned()));
-/// ```
-///
-/// # Errors
-/// Any of these is one.
-pub fn every(outcomes: impl IntoIterator<Item = Result<(), String>>) -> Result<(), String> {
-    let problems: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems.join("\n")) }
-}
-
 /// What a resource *does*. The engine calls it; nothing here is ever called twice at once for one resource.
 ///
 /// What only some kinds can do is a trait of its own, which the derive finds: [`Refresh`](crate::resource::Refresh).
@@ -70,12 +58,14 @@ pub trait Converge: Resource {
     /// What check hands to apply: [`Change`](crate::resource::Change), a list of them, or a type of its own.
     type Drift: Drift;
 
-    /// Whether the fields make sense, looking at them alone; asked before anything runs, and again when values were received. Default: they do.
+    /// What is wrong with the fields, looking at them alone; asked before anything runs, and again with the values that were received. Default:
+    /// nothing.
     ///
-    /// # Errors
-    /// What is wrong: the text names the field and the remedy. Several things, one a line, are told one by one ([`every`] joins them).
-    fn validate(&self) -> Result<(), String> {
-        Ok(())
+    /// A field that is still to be received holds a placeholder until then. What is found in such a field is dropped, whether it was made by
+    /// [`Known::require`] or not, as long as the problem names all fields that were looked at. [`every`](crate::resource::every) joins several.
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let _ = known;
+        Vec::new()
     }
 
     /// Looks whether the real thing is as desired: `None`, or what is wrong. Changes nothing. Dropped at any await when it is cancelled.
@@ -91,8 +81,10 @@ pub trait Converge: Resource {
         Watch::none()
     }
 
-    /// What it owns in the world outside: no two resources of a graph may own the same. Default: nothing.
-    fn uids(&self) -> Vec<Uid> {
+    /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that is still to be received
+    /// is not known before it is: leave it out then. Default: nothing.
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
         Vec::new()
     }
 }

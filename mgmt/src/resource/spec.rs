@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use crate::resource::ability::Abilities;
 use crate::resource::digest::Salted;
 use crate::resource::output::{FieldValue, Received, Value};
+use crate::resource::problem::FieldProblem;
 
 /// A kind of resource.
 pub struct KindSpec {
@@ -78,17 +79,6 @@ impl fmt::Debug for KindSpec {
     }
 }
 
-/// What is wrong with one field of a resource given as data.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldProblem {
-    /// The field.
-    pub field: String,
-    /// What is wrong, and what helps.
-    pub problem: String,
-    /// The key itself is wrong (unknown), not its value.
-    pub key: bool,
-}
-
 /// Reads the fields of one resource given as data. Used by the derive.
 #[derive(Debug)]
 pub struct FieldReader<'a> {
@@ -112,7 +102,7 @@ impl<'a> FieldReader<'a> {
 
     fn parse<T>(&mut self, field: &str, json: Json, parse: fn(Json) -> Result<T, String>) -> Option<T> {
         parse(json)
-            .map_err(|problem| self.problems.push(FieldProblem { field: field.to_owned(), problem, key: false }))
+            .map_err(|problem| self.problems.push(FieldProblem::new(field, format_args!(": {problem}"), "")))
             .ok()
     }
 
@@ -133,7 +123,7 @@ impl<'a> FieldReader<'a> {
             _ if wired => format!("`{name}` can't be received: its type has no default"),
             _ => format!("{} needs `{name}`", self.spec.kind),
         };
-        self.problems.push(FieldProblem { field: name.to_owned(), problem, key: true });
+        self.problems.push(FieldProblem::of_key(name, problem, ""));
         None
     }
 
@@ -166,8 +156,8 @@ impl<'a> FieldReader<'a> {
                     format!("its fields are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
                 }
             };
-            let problem = format!("{} has no field `{key}`: {hint}", self.spec.kind);
-            self.problems.push(FieldProblem { field: key, problem, key: true });
+            let problem = format!("{} has no field `{key}`", self.spec.kind);
+            self.problems.push(FieldProblem::of_key(&key, problem, hint));
         }
     }
 }

@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Refresh, Result, Seconds, Watch, WatchCx, WatchEvent};
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Refresh, Result, Seconds, Watch, WatchCx, WatchEvent,
+    every,
+};
 use mgmt_macros::Resource;
 
 /// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
@@ -40,11 +43,9 @@ impl State {
 impl Converge for Timer {
     type Drift = Change;
 
-    fn validate(&self) -> Result<(), String> {
-        if self.interval.0.is_zero() {
-            return Err("`interval` is 0: give the time from tick to tick".to_owned());
-        }
-        Ok(())
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let ticks = !self.interval.0.is_zero();
+        every([known.require("interval", ticks, "is 0", "give the time from tick to tick")])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn no_interval_is_refused() {
-        let said = Fake::new().unwrap().put(Timer::new("t", 0)).validate().unwrap_err();
+        let said = Fake::new().unwrap().put(Timer::new("t", 0)).refusal();
         assert!(said.contains("`interval` is 0"), "{said}");
     }
 }

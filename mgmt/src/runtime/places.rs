@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
-use crate::resource::Uid;
+use crate::resource::{Known, Uid};
 use crate::sys::fs::{Links, ReadFs};
 
 /// Each place of this host that two resources own. Each directory is looked up once.
@@ -56,5 +56,9 @@ fn problem(config: &GraphConfig, one: &Path, other: &Path, place: &Path) -> Opti
 
 fn owner<'a>(config: &'a GraphConfig, path: &Path) -> Option<&'a Vertex> {
     let owns = |uid: Uid| matches!(uid, Uid::Path(owned) if owned == path);
-    config.vertices.iter().find(|vertex| vertex.resource.uids().into_iter().any(owns))
+    let is_owner = |(n, vertex): &(u32, &Vertex)| {
+        let coming = config.wired(*n);
+        vertex.resource.uids(&Known::all_but(vertex.resource.spec(), &coming)).into_iter().any(owns)
+    };
+    (0..).zip(&config.vertices).find(is_owner).map(|(_, vertex)| vertex)
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{Node, ResourceId};
-use crate::resource::{AnyResource, Digest, FieldValue, OutputSpec, Sent, Value, Wire};
+use crate::resource::{AnyResource, Digest, FieldValue, Known, OutputSpec, Sent, Value, Wire};
 use crate::runtime::slot::SlotTable;
 use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
@@ -172,8 +172,10 @@ impl SlotTable {
         let Some(resource) = base.with_received(fields) else {
             return Resolved::Mismatch(format!("{id}: a received value is not of its field's type"));
         };
-        if let Err(problem) = resource.validate() {
-            return Resolved::Mismatch(format!("with what it received: {}", problem.replace('\n', "; ")));
+        let problems = resource.validate(&Known::all(resource.spec()));
+        if !problems.is_empty() {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            return Resolved::Mismatch(format!("with what it received: {}", problems.join("; ")));
         }
         let changed = receiver.effective.as_ref().is_none_or(|old| !old.same(&*resource));
         if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) {

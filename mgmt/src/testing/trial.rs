@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, Declare, FieldValue, Operation, Port, Result, Salted,
-    Sendable, Sent, Services, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, Declare, FieldProblem, FieldValue, Known, Operation,
+    Port, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
 };
 use crate::testing::watching::Watching;
 
@@ -155,12 +155,15 @@ impl Trial {
         ApplyCx::new(self.operation())
     }
 
-    /// Whether its fields are good.
-    ///
-    /// # Errors
-    /// What is wrong with them.
-    pub fn validate(&self) -> Result<(), String> {
-        self.resource.validate()
+    /// What is wrong with its fields, all of which are known.
+    pub fn validate(&self) -> Vec<FieldProblem> {
+        self.resource.validate(&Known::all(self.resource.spec()))
+    }
+
+    /// The same as text, one a line.
+    #[cfg(test)]
+    pub(crate) fn refusal(&self) -> String {
+        self.validate().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     /// Its fields as data, as they travel in a graph.

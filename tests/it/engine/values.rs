@@ -193,3 +193,51 @@ async fn what_a_command_says_is_written_to_a_file() {
     assert_eq!(std::fs::read_to_string(path("passed")).unwrap(), "one two|");
     run.stop().await;
 }
+
+#[tokio::test]
+async fn a_field_that_is_still_to_come_is_judged_by_the_value_that_comes() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let mut g = Graph::new("coming");
+    let seven = g.add(Exec::new("seven").cmd("echo 7"));
+    let number = || seven.stdout().map(|text| text.trim().parse::<u64>().unwrap_or_default());
+    let password = g.add(Password::new("p").length(number().map(|n| usize::try_from(n).unwrap_or_default())));
+    g.add(File::new(file("password")).content(password.password()));
+    g.add(Timer::new("t", number()));
+    g.add(HttpServer::new("web").address(seven.stdout().map(|_| "127.0.0.1:0".to_owned())));
+    let command = g.add(Exec::new("command").cmd("echo").args(["touch".to_owned(), file("made")]));
+    g.add(Exec::new("late").cmd(command.stdout()).creates(file("made")));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    assert_eq!(std::fs::read_to_string(file("password")).unwrap().len(), 7);
+    assert!(dir.path().join("made").exists());
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_value_that_comes_and_does_not_fit_is_the_failure_of_its_receiver_with_all_that_is_wrong() {
+    let mut g = Graph::new("coming");
+    let zero = g.add(Exec::new("zero").cmd("echo 0"));
+    let number = zero.stdout().map(|text| text.trim().parse::<usize>().unwrap_or(24));
+    g.add(Password::new("p").length(number));
+    g.add(HttpServer::new("w").address(zero.stdout()).auth_path(zero.stdout()).auth_user("u"));
+    let mut run = Run::new(g).await;
+    let mut errors = Vec::new();
+    while errors.len() < 2 {
+        let failed = |event: &EventKind| match event {
+            EventKind::Failed { id, error, .. } => Some(format!("{}: {error}", id.name)),
+            _ => None,
+        };
+        errors.push(run.find(failed).await);
+    }
+    errors.sort_unstable();
+    assert_eq!(
+        errors,
+        [
+            "p: with what it received: `length` is 0: give 1 to 65535 characters",
+            "w: with what it received: `address` is `0\\n`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for \
+             all who can reach this machine; `auth_path`: `0\\n`: it does not begin with `/`",
+        ]
+    );
+    run.stop().await;
+}

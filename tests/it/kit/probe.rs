@@ -35,11 +35,11 @@ impl Probe {
 impl Converge for Probe {
     type Drift = Change;
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
         match self.bad.as_deref() {
             Some("panic") => panic!("validate gave up"),
-            Some(why) => Err(why.to_owned()),
-            None => Ok(()),
+            Some(why) => vec![FieldProblem::whole(why, "")],
+            None => Vec::new(),
         }
     }
 

@@ -8,8 +8,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
 use crate::resource::{
-    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldSpec, FieldValue, KindSpec, Result,
-    SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldProblem, FieldSpec, FieldValue,
+    KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -43,11 +43,11 @@ impl AnyResource for Absent {
         &self.name
     }
 
-    fn validate(&self) -> Result<(), String> {
-        Ok(())
+    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
+        Vec::new()
     }
 
-    fn uids(&self) -> Vec<Uid> {
+    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
         Vec::new()
     }
 

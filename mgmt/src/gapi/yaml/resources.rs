@@ -155,16 +155,14 @@ impl Document<'_> {
                 Some(Arc::new(absent) as Arc<dyn AnyResource>)
             }
         };
-        for problem in problems.into_iter().filter(|problem| !draft.misfits.contains(&problem.field)) {
+        for mut problem in problems.into_iter().filter(|problem| !draft.misfits.contains(&problem.field)) {
             let place = draft.places.iter().find(|(name, _, _)| *name == problem.field);
             let place = place.map_or(draft.place, |(_, key, value)| if problem.key { *key } else { *value });
             let id = format!("{}[{}]", spec.kind, draft.name);
-            let message = if problem.key {
-                format!("{id}: {}", problem.problem)
-            } else {
-                format!("{id}: `{}`: {}", problem.field, typed::for_people(&problem.problem))
-            };
-            self.complain(place, message);
+            if !problem.key {
+                problem.problem = format!(": {}", typed::for_people(problem.problem.trim_start_matches(": ")));
+            }
+            self.complain(place, format!("{id}: {problem}"));
         }
         resource
     }

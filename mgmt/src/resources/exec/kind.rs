@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Refresh, Result, Seconds, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, FieldProblem, Known, Refresh, Result, Seconds, Watch, WatchCx,
+    every,
 };
-use crate::resources::exec::command::Line;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
@@ -106,13 +106,13 @@ pub struct Exec {
 impl Converge for Exec {
     type Drift = Change;
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let accounts = [("user", &self.user), ("group", &self.group)].map(|(field, account)| {
             // Taken for *not given*, it would run as the engine's user: often root.
-            let is_empty = account.as_deref() == Some("");
-            if is_empty { Err(format!("`{field}` is empty: give a name or a number, or leave it out")) } else { Ok(()) }
+            let is_given = account.as_deref() != Some("");
+            known.require(field, is_given, "is empty", "give a name or a number, or leave it out")
         });
-        let rest = [self.validate_lines(), self.validate_paths(), self.validate_ways()];
+        let rest = [self.wrong_line(known), self.wrong_path(), self.wrong_way(known)];
         every(rest.into_iter().chain(accounts))
     }
 
@@ -222,62 +222,74 @@ fn send(cx: &CheckCx, outputs: &Outputs) {
 }
 
 impl Exec {
-    fn validate_lines(&self) -> Result<(), String> {
-        if self.cmd_line().text.trim().is_empty() {
-            return Err(
-                "`cmd` is missing: give the command to run. (It can't be received; `args` and `env` can.)".to_owned()
-            );
-        }
-        if self.args.is_some() && self.shell.is_some() {
-            return Err("`args` with `shell`: a shell takes the whole script as `cmd`; leave out either".to_owned());
-        }
-        if self.ifequals.is_some() && self.if_line().is_none() {
-            return Err("`ifequals` compares what `ifcmd` says: give that too".to_owned());
-        }
+    /// What is wrong with its commands: the first of it.
+    fn wrong_line(&self, known: &Known<'_>) -> Option<FieldProblem> {
+        let is_given = !self.cmd_line().text.trim().is_empty();
+        let alone = known
+            .require("cmd", is_given, "is missing", "give the command to run")
+            .or_else(|| {
+                let both = self.args.is_some() && self.shell.is_some();
+                let problem = "with `shell`: a shell takes the whole script as `cmd`";
+                known.require(["args", "shell"], !both, problem, "leave out either")
+            })
+            .or_else(|| {
+                let stray = self.ifequals.is_some() && self.if_line().is_none();
+                known.require(["ifequals", "ifcmd"], !stray, "compares what `ifcmd` says", "give that too")
+            });
         let parts = [
             ("watchcmd", self.watch_line(), "watchshell", &self.watchshell, "watchcwd", &self.watchcwd),
             ("ifcmd", self.if_line(), "ifshell", &self.ifshell, "ifcwd", &self.ifcwd),
             ("nifcmd", self.nif_line(), "nifshell", &self.nifshell, "nifcwd", &self.nifcwd),
             ("donecmd", self.done_line(), "doneshell", &self.doneshell, "donecwd", &self.donecwd),
         ];
-        for (cmd, line, shell, has_shell, cwd, has_cwd) in parts {
-            let stray = [(shell, has_shell.as_ref().is_some_and(|s| !s.is_empty())), (cwd, has_cwd.is_some())];
-            if let (None, Some((stray, _))) = (&line, stray.iter().find(|(_, given)| *given)) {
-                return Err(format!("`{stray}` without `{cmd}`, which it is for: give that, or leave it out"));
-            }
-        }
-        let texts = [Some(self.cmd_line()), self.watch_line(), self.if_line(), self.nif_line(), self.done_line()];
-        let args = self.args.iter().flatten().map(String::as_str);
-        match texts.iter().flatten().map(|line: &Line<'_>| line.text).chain(args).find(|text| text.contains('\0')) {
-            Some(text) => Err(format!("`{}` holds a NUL byte, which no command can", text.escape_debug())),
-            None => Ok(()),
-        }
+        let strays = parts.into_iter().flat_map(|(cmd, line, shell, has_shell, cwd, has_cwd)| {
+            let given = [(shell, has_shell.as_ref().is_some_and(|s| !s.is_empty())), (cwd, has_cwd.is_some())];
+            given.map(|(stray, given)| {
+                let problem = format_args!("without `{cmd}`, which it is for");
+                known.require([stray, cmd], !given || line.is_some(), problem, "give that, or leave it out")
+            })
+        });
+        alone.or_else(|| strays.flatten().next()).or_else(|| self.wrong_text())
     }
 
-    /// Its signal, its variables, and what would never run it.
-    fn validate_ways(&self) -> Result<(), String> {
+    fn wrong_text(&self) -> Option<FieldProblem> {
+        let lines = [
+            ("cmd", Some(self.cmd_line())),
+            ("watchcmd", self.watch_line()),
+            ("ifcmd", self.if_line()),
+            ("nifcmd", self.nif_line()),
+            ("donecmd", self.done_line()),
+        ];
+        let lines = lines.into_iter().filter_map(|(field, line)| Some((field, line?.text)));
+        let args = self.args.iter().flatten().map(|arg| ("args", arg.as_str()));
+        let (field, text) = lines.chain(args).find(|(_, text)| text.contains('\0'))?;
+        let problem = format_args!(": `{}` holds a NUL byte, which no command can", text.escape_debug());
+        Some(FieldProblem::new(field, problem, ""))
+    }
+
+    /// What is wrong with its signal, its variables, and what would never run it.
+    fn wrong_way(&self, known: &Known<'_>) -> Option<FieldProblem> {
         if let Some(sig) = &self.sig
             && signal_by_name(sig).is_none()
         {
-            return Err(format!("`sig` is `{sig}`: give the name of a signal, as INT"));
+            return Some(FieldProblem::new("sig", format_args!("is `{sig}`"), "give the name of a signal, as INT"));
         }
-        if self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty()) {
-            return Err("`refreshonly` with `watchcmd` or `watchfiles`: what they see would never run the command; \
-                 leave out either"
-                .to_owned());
-        }
-        for (name, value) in self.env.iter().flat_map(Env::iter) {
-            if name.is_empty() || name.contains(['=', '\0']) || value.expose().contains('\0') {
-                return Err(format!(
-                    "`env`: `{}` can't be a variable: no name, a `=` or a NUL byte",
-                    name.escape_debug()
-                ));
-            }
-        }
-        Ok(())
+        let sees_in_vain = self.refreshonly && (self.watchcmd.is_some() || !self.watchfiles.is_empty());
+        let in_vain = known.require(
+            ["refreshonly", "watchcmd", "watchfiles"],
+            !sees_in_vain,
+            "with `watchcmd` or `watchfiles`: what they see would never run the command",
+            "leave out either",
+        );
+        in_vain.or_else(|| {
+            let wrong = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
+            let (name, _) = self.env.iter().flat_map(Env::iter).find(|(name, value)| wrong(name, value.expose()))?;
+            let problem = format_args!(": `{}` can't be a variable: no name, a `=` or a NUL byte", name.escape_debug());
+            Some(FieldProblem::new("env", problem, ""))
+        })
     }
 
-    fn validate_paths(&self) -> Result<(), String> {
+    fn wrong_path(&self) -> Option<FieldProblem> {
         let single = [
             ("cwd", &self.cwd),
             ("watchcwd", &self.watchcwd),
@@ -289,9 +301,6 @@ impl Exec {
         let single = single.into_iter().filter_map(|(field, path)| Some((field, path.as_ref()?)));
         let lists = [("watchfiles", &self.watchfiles), ("mtimes", &self.mtimes)];
         let lists = lists.into_iter().flat_map(|(field, paths)| paths.iter().map(move |path| (field, path)));
-        for (field, path) in single.chain(lists) {
-            crate::sys::fs::normal_form(path).map_err(|error| format!("`{field}`: `{}`: {error}", path.display()))?;
-        }
-        Ok(())
+        single.chain(lists).find_map(|(field, path)| FieldProblem::of_path(field, path))
     }
 }

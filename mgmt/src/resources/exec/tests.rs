@@ -435,7 +435,7 @@ async fn when_it_is_cancelled_its_whole_group_is_killed_and_it_has_not_run() {
 #[test]
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     let host = Fake::new().unwrap();
-    let said = |exec: ExecBuilder| host.put(exec).validate().unwrap_err();
+    let said = |exec: ExecBuilder| host.put(exec).refusal();
     let exec = || Exec::new("x").cmd("true");
     assert!(said(Exec::new("x")).contains("`cmd` is missing"));
     assert!(said(Exec::new("x").cmd(" ")).contains("`cmd` is missing"));
@@ -453,5 +453,5 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(exec().group("")).starts_with("`group` is empty"));
     // As a file of data may spell it out.
     let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(0).sig("SIGUSR1");
-    assert_eq!(host.put(plain).validate(), Ok(()));
+    assert_eq!(host.put(plain).validate(), []);
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, Error, Result, Uid, Watch, WatchCx};
+use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Result, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
@@ -15,7 +15,7 @@ use crate::resources::file::owner::Owner;
 use crate::resources::file::owner_ids::OwnerIds;
 use crate::resources::file::state::FileState;
 use crate::resources::file::stop::StopOnDrop;
-use crate::resources::file::wanted::{Origin, What};
+use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
 use mgmt_macros::Resource;
 
@@ -112,12 +112,12 @@ impl FileBuilder {
 impl Converge for File {
     type Drift = FileDrift;
 
-    fn validate(&self) -> Result<(), String> {
-        self.problems()
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        self.problems(known)
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<FileDrift>> {
-        let wanted = self.wanted().map_err(Error::new)?;
+        let wanted = self.wanted()?;
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
         let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
@@ -137,7 +137,7 @@ impl Converge for File {
     }
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
-        let wanted = self.wanted().map_err(Error::new)?;
+        let wanted = self.wanted()?;
         let waiting = StopOnDrop::default();
         let stop = waiting.stop();
         let work = move |fs: &WriteFs| Work { fs: &wanted.writer(fs), wanted: &wanted, stop: &stop }.run(drift.steps);
@@ -166,7 +166,10 @@ impl Converge for File {
         }
     }
 
-    fn uids(&self) -> Vec<Uid> {
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        if !known.are_known(PATH_FIELDS) {
+            return Vec::new();
+        }
         self.spelled().map(|spelled| Uid::Path(spelled.path)).into_iter().collect()
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::resource::Accepts;
+use crate::resource::{Accepts, FieldProblem};
 use crate::sys::users::{self, UserError};
 
 /// A user or a group: `"www-data"`, or its number. A text of digits is a number, unless somebody has that name.
@@ -35,16 +35,19 @@ impl Owner {
         }
     }
 
-    /// What is wrong with it whatever the machine knows.
-    pub(super) fn problem(&self) -> Option<String> {
+    /// What is wrong with it whatever the machine knows, as the value of that field.
+    pub(super) fn problem(&self, field: &str) -> Option<FieldProblem> {
         match self {
             Owner::Id(u32::MAX) => {
-                Some(format!("{} is not the number of anybody: 0 to {} are", u32::MAX, u32::MAX - 1))
+                let problem = format_args!("{} is not the number of anybody", u32::MAX);
+                Some(FieldProblem::new(field, problem, format_args!("0 to {} are", u32::MAX - 1)))
             }
             Owner::Name(name) if name.is_empty() => {
-                Some("is empty: give a name or a number, or leave it out".to_owned())
+                Some(FieldProblem::new(field, "is empty", "give a name or a number, or leave it out"))
             }
-            Owner::Name(name) if name.contains('\0') => Some("holds a NUL byte, which no name can hold".to_owned()),
+            Owner::Name(name) if name.contains('\0') => {
+                Some(FieldProblem::new(field, "holds a NUL byte, which no name can hold", ""))
+            }
             _ => None,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::resource::every;
+use crate::resource::{FieldProblem, Known, Resource as _, every};
 use crate::resources::file::content::Content;
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
@@ -74,62 +74,70 @@ fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
+/// The fields that the path is made of.
+pub(super) const PATH_FIELDS: [&str; 3] = ["path", "dirname", "basename"];
+
+type Sound<T> = Result<T, FieldProblem>;
+
 impl File {
     /// The path that it is about.
-    pub(super) fn spelled(&self) -> Result<Spelled, String> {
+    pub(super) fn spelled(&self) -> Sound<Spelled> {
         let (dirname, basename) = (given(self.dirname.as_ref()), given(self.basename.as_ref()));
         if let Some(dirname) = dirname.filter(|dirname| !dirname.ends_with('/')) {
-            return Err(format!("`dirname` is a directory: write it as `{dirname}/`"));
+            return Err(FieldProblem::new("dirname", "is a directory", format_args!("write it as `{dirname}/`")));
         }
         if let Some(basename) = basename.filter(|basename| basename.starts_with('/')) {
             let relative = basename.trim_start_matches('/');
-            return Err(format!("`basename` is the last part of a path: write it as `{relative}`"));
+            let remedy = format_args!("write it as `{relative}`");
+            return Err(FieldProblem::new("basename", "is the last part of a path", remedy));
         }
         let path = given(self.path.as_ref());
         let composed = compose(path.unwrap_or(&self.name), dirname, basename);
-        let spelled = spelled(&composed).map_err(|problem| match (path, dirname, basename) {
-            (None, None, None) => format!("`path` (the name, as none is given) is {problem}"),
-            (Some(_), None, None) => format!("`path` is {problem}"),
-            _ => format!("`path`, with `dirname` and `basename`, is {problem}"),
+        let spelled = spelled(&composed).map_err(|problem| {
+            let from = match (path, dirname, basename) {
+                (None, None, None) => "(the name, as none is given) is",
+                (Some(_), None, None) => "is",
+                _ => ", with `dirname` and `basename`, is",
+            };
+            FieldProblem::new(PATH_FIELDS, format_args!("{from} {problem}"), "")
         })?;
         if spelled.path == Path::new("/") {
-            return Err("`path` is `/`, which can't be replaced, removed or purged: name something in it".to_owned());
+            let problem = "is `/`, which can't be replaced, removed or purged";
+            return Err(FieldProblem::new(PATH_FIELDS, problem, "name something in it"));
         }
         Ok(spelled)
     }
 
     /// All that is wrong with the fields.
-    pub(super) fn problems(&self) -> Result<(), String> {
-        let what = || {
+    pub(super) fn problems(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let combination = || {
             let spelled = self.spelled()?;
-            self.check_combination(&spelled)?;
+            self.check_combination(&spelled, known)?;
             self.what(&spelled).map(drop)
         };
-        every([what(), self.mode().map(drop), self.check_rest()])
+        every([combination().err(), self.mode().err()]).into_iter().chain(self.wrong_rest()).collect()
     }
 
-    fn check_rest(&self) -> Result<(), String> {
-        let owner = |field: &str, owner: &Option<Owner>| match owner.as_ref().and_then(Owner::problem) {
-            Some(problem) => Err(format!("`{field}` {problem}")),
-            None => Ok(()),
-        };
-        let removals = match self.removals_max {
-            0 => Err("`removals_max` is 0, so nothing could ever be replaced: give at least 1".to_owned()),
-            _ => Ok(()),
-        };
+    fn wrong_rest(&self) -> Vec<FieldProblem> {
+        let owner = |field: &str, owner: &Option<Owner>| owner.as_ref().and_then(|owner| owner.problem(field));
+        let removals = (self.removals_max == 0)
+            .then(|| FieldProblem::new("removals_max", "is 0, so nothing could ever be replaced", "give at least 1"));
         every([owner("owner", &self.owner), owner("group", &self.group), removals])
     }
 
-    fn mode(&self) -> Result<Option<Mode>, String> {
-        let mode = self.mode.as_ref().map(|mode| mode.get().cloned().map_err(|problem| format!("`mode`: {problem}")));
-        mode.transpose()
+    fn mode(&self) -> Sound<Option<Mode>> {
+        let read = |mode: &crate::resources::file::mode::Mode| mode.get().cloned();
+        let mode = self.mode.as_ref().map(read).transpose();
+        mode.map_err(|problem| FieldProblem::new("mode", format_args!(": {problem}"), ""))
     }
 
     /// What it wants.
-    pub(super) fn wanted(&self) -> Result<Wanted, String> {
+    pub(super) fn wanted(&self) -> Sound<Wanted> {
         let spelled = self.spelled()?;
-        self.check_combination(&spelled)?;
-        self.check_rest()?;
+        self.check_combination(&spelled, &Known::all(File::spec()))?;
+        if let Some(problem) = self.wrong_rest().into_iter().next() {
+            return Err(problem);
+        }
         let what = self.what(&spelled)?;
         let mode = self.mode()?;
         Ok(Wanted {
@@ -144,53 +152,57 @@ impl File {
         })
     }
 
-    fn check_combination(&self, spelled: &Spelled) -> Result<(), String> {
+    fn check_combination(&self, spelled: &Spelled, known: &Known<'_>) -> Sound<()> {
         let makes = [
             ("content", self.content.is_some()),
             ("source", self.source.is_some()),
             ("fragments", self.fragments.is_some()),
             ("symlink", self.symlink.is_some()),
         ];
-        let mut makes = makes.into_iter().filter(|(_, is)| *is).map(|(field, _)| field);
+        // One that is still to come is given, too.
+        let mut makes = makes.into_iter().filter(|(field, is)| *is || !known.is_known(field)).map(|(field, _)| field);
         let (first, second) = (makes.next(), makes.next());
         if let (Some(first), Some(second)) = (first, second) {
-            return Err(format!("`{first}` and `{second}` both say what is there: leave one of them out"));
+            let problem = format_args!("and `{second}` both say what is there");
+            return Err(FieldProblem::new(first, problem, "leave one of them out").judged_by([]));
         }
         if let (Some(first), Some(FileState::Absent)) = (first, self.state) {
-            return Err(format!("`{first}` is given, and `state` is absent: leave one of them out"));
+            let problem = FieldProblem::new(first, "is given, and `state` is absent", "leave one of them out");
+            return Err(problem.judged_by("state"));
         }
         let shown = shown(&spelled.path);
-        match first {
-            Some(field @ ("content" | "fragments" | "symlink")) if spelled.dir => {
-                return Err(format!(
-                    "`{field}` is given, and the path {shown}/ is a directory: leave out the slash at its end, or `{field}`"
-                ));
-            }
-            _ => {}
+        if let Some(field @ ("content" | "fragments" | "symlink")) = first.filter(|_| spelled.dir) {
+            let problem = format_args!("is given, and the path {shown}/ is a directory");
+            let remedy = format_args!("leave out the slash at its end, or `{field}`");
+            return Err(FieldProblem::new(field, problem, remedy).judged_by(PATH_FIELDS));
         }
         for (field, is) in [("recurse", self.recurse), ("purge", self.purge)] {
             if is && !spelled.dir {
-                return Err(format!(
-                    "`{field}` is about what is in a directory: write the path as {shown}/, or leave out `{field}`"
-                ));
+                let remedy = format_args!("write the path as {shown}/, or leave out `{field}`");
+                return Err(FieldProblem::new(fields_of_path(field), "is about what is in a directory", remedy));
             }
         }
-        if self.mode.is_some() && self.symlink.is_some() {
-            return Err("`mode` is given, and a symlink has none: leave it out".to_owned());
+        let has_mode = self.mode.is_some() || !known.is_known("mode");
+        if has_mode && first == Some("symlink") {
+            return Err(FieldProblem::new("mode", "is given, and a symlink has none", "leave it out").judged_by([]));
         }
         Ok(())
     }
 
-    fn what(&self, spelled: &Spelled) -> Result<What, String> {
+    fn what(&self, spelled: &Spelled) -> Sound<What> {
         if self.state == Some(FileState::Absent) {
             return Ok(What::Absent);
         }
         let source = self.source.as_deref().map(|source| self.from("source", source, spelled)).transpose()?;
         if let Some(source) = source.as_ref().filter(|source| source.dir != spelled.dir) {
-            let (one, other) = if source.dir { ("`source`", "`path`") } else { ("`path`", "`source`") };
-            return Err(format!(
-                "{one} ends in `/` and {other} does not: a directory is copied to a directory, a file to a file; give both the slash or none"
-            ));
+            let (field, end) = if source.dir {
+                ("source", "ends in `/` and `path` does not")
+            } else {
+                ("path", "ends in `/` and `source` does not")
+            };
+            let problem = format_args!("{end}: a directory is copied to a directory, a file to a file");
+            let problem = FieldProblem::new(field, problem, "give both the slash or none");
+            return Err(problem.judged_by(fields_of_path("source")));
         }
         if spelled.dir {
             let source = source.map(|source| source.path);
@@ -205,8 +217,8 @@ impl File {
         match (source, &self.fragments) {
             (Some(source), _) => Ok(What::File(Some(Origin::Files(vec![source])))),
             (None, Some(fragments)) if fragments.is_empty() => {
-                Err("`fragments` is an empty list: give at least one path, or `content`: \"\" for an empty file"
-                    .to_owned())
+                let remedy = "give at least one path, or `content`: \"\" for an empty file";
+                Err(FieldProblem::new("fragments", "is an empty list", remedy))
             }
             (None, Some(fragments)) => {
                 let files = fragments.iter().map(|path| self.from("fragments", path, spelled));
@@ -217,34 +229,41 @@ impl File {
     }
 
     /// A path to read from, that must not be the one that is written.
-    fn from(&self, field: &str, text: &str, target: &Spelled) -> Result<Spelled, String> {
-        let from = spelled(text).map_err(|problem| format!("`{field}` is {problem}"))?;
+    fn from(&self, field: &str, text: &str, target: &Spelled) -> Sound<Spelled> {
+        let from = spelled(text).map_err(|problem| FieldProblem::new(field, format_args!("is {problem}"), ""))?;
         let overlaps = from.path == target.path
             || (from.dir && target.path.starts_with(&from.path))
             || (target.dir && from.path.starts_with(&target.path));
         if overlaps {
-            return Err(format!(
-                "`{field}` is {}, which is, holds or is in the path itself: it would copy itself; name another place",
-                shown(&from.path)
-            ));
+            let shown = shown(&from.path);
+            let problem = format_args!("is {shown}, which is, holds or is in the path itself: it would copy itself");
+            return Err(FieldProblem::new(fields_of_path(field), problem, "name another place"));
         }
         Ok(from)
     }
 }
 
-fn link(target: &str, spelled: &Spelled) -> Result<What, String> {
+/// A field, and those that the path is made of.
+fn fields_of_path(field: &str) -> [&str; 4] {
+    let [path, dirname, basename] = PATH_FIELDS;
+    [field, path, dirname, basename]
+}
+
+fn link(target: &str, spelled: &Spelled) -> Sound<What> {
     const TARGET_BYTES_MAX: usize = 4095;
+    let wrong = |problem: String, remedy: &str| Err(FieldProblem::new("symlink", problem, remedy));
     if target.is_empty() {
-        return Err("`symlink` is empty: say where it leads".to_owned());
+        return wrong("is empty".to_owned(), "say where it leads");
     }
     if target.contains('\0') {
-        return Err("`symlink` holds a NUL byte, which no path can hold".to_owned());
+        return wrong("holds a NUL byte, which no path can hold".to_owned(), "");
     }
     if target.len() > TARGET_BYTES_MAX {
-        return Err(format!("`symlink` has {} bytes, and {TARGET_BYTES_MAX} is the limit", target.len()));
+        return wrong(format!("has {} bytes, and {TARGET_BYTES_MAX} is the limit", target.len()), "");
     }
     if Path::new(target) == spelled.path {
-        return Err("`symlink` leads to itself: name another place".to_owned());
+        let problem = FieldProblem::new(fields_of_path("symlink"), "leads to itself", "name another place");
+        return Err(problem);
     }
     Ok(What::Link(PathBuf::from(target)))
 }

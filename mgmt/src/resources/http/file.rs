@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Context as _, Converge, Error, Result, Uid, every};
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Result, Uid, every,
+};
 use crate::resources::http::path::plain;
 use crate::resources::http::table::{Entry, Place, Source, Table};
-use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
 /// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
@@ -41,20 +42,16 @@ impl State {
 impl Converge for HttpFile {
     type Drift = Change;
 
-    fn validate(&self) -> Result<(), String> {
-        let path = plain(self.path()).map(drop).map_err(|error| {
-            let from = if self.path.is_some() { "`path`" } else { "`path` (the name, as none is given)" };
-            format!("{from} is `{}`: {error}; give the path of a URL, as /index.html", self.path().escape_debug())
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let path = plain(self.path()).err().map(|error| {
+            let from = if self.path.is_some() { "" } else { "(the name, as none is given) " };
+            let problem = format_args!("{from}is `{}`: {error}", self.path().escape_debug());
+            FieldProblem::new("path", problem, "give the path of a URL, as /index.html")
         });
-        let both = if self.source.is_some() && self.data.is_some() {
-            Err("`source` and `data`: only one of them can be served; leave out the other".to_owned())
-        } else {
-            Ok(())
-        };
-        let source = self.source.as_ref().map_or(Ok(()), |source| {
-            normal_form(source).map(drop).map_err(|error| format!("`source`: `{}`: {error}", source.display()))
-        });
-        every([path, both, source])
+        let both = self.source.is_some() && self.data.is_some();
+        let problem = "and `data`: only one of them can be served";
+        let source = self.source.as_ref().and_then(|source| FieldProblem::of_path("source", source));
+        every([path, known.require(["source", "data"], !both, problem, "leave out the other"), source])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
@@ -84,7 +81,10 @@ impl Converge for HttpFile {
         Ok(())
     }
 
-    fn uids(&self) -> Vec<Uid> {
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        if !known.are_known(["path", "server"]) {
+            return Vec::new();
+        }
         let Ok(path) = plain(self.path()) else { return Vec::new() };
         let server = self.server.as_deref().unwrap_or_default();
         vec![Uid::Other { space: "URL path", key: format!("{server} {}", path.display()).trim_start().to_owned() }]

@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, IntoInput, Result, Seconds, Secret, Uid, Watch, WatchCx,
-    WatchEvent, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, IntoInput, Known, Result, Seconds, Secret,
+    Uid, Watch, WatchCx, WatchEvent, every,
 };
 use crate::resources::http::auth::{Auth, Protected};
 use crate::resources::http::listener::{Listener, bind};
 use crate::resources::http::path::plain;
 use crate::resources::http::site::{Live, Site};
 use crate::resources::http::table::{Entry, Table};
-use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
 /// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and `HEAD` requests.
@@ -125,29 +124,32 @@ impl State {
 }
 
 impl HttpServer {
-    fn validate_address(&self) -> Result<(), String> {
+    fn wrong_address(&self) -> Option<FieldProblem> {
         let address = self.address();
         let good = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        if good {
-            return Ok(());
-        }
-        let from = if self.address.is_some() { "`address`" } else { "`address` (the name, as none is given)" };
-        Err(format!(
-            "{from} is `{}`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine",
-            address.escape_debug()
-        ))
+        let from = if self.address.is_some() { "" } else { "(the name, as none is given) " };
+        let problem = format_args!("{from}is `{}`", address.escape_debug());
+        let remedy = "give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine";
+        (!good).then(|| FieldProblem::new("address", problem, remedy))
     }
 
-    fn validate_auth(&self) -> Result<(), String> {
+    fn wrong_auth(&self) -> Option<FieldProblem> {
+        let fields = ["auth_path", "auth_user", "auth_hash"];
         match (&self.auth_path, &self.auth_user, &self.auth_hash) {
-            (Some(_), None, _) => Err("`auth_path` without `auth_user`: say for whom it is open".to_owned()),
+            (Some(_), None, _) => Some(FieldProblem::new(fields, "without `auth_user`", "say for whom it is open")),
             (None, Some(_), _) | (None, _, Some(_)) => {
-                Err("`auth_user` and `auth_hash` without `auth_path`: say what they protect; `/` is all".to_owned())
+                let problem = "and `auth_hash` without `auth_path`";
+                Some(FieldProblem::new(
+                    ["auth_user", "auth_hash", "auth_path"],
+                    problem,
+                    "say what they protect; `/` is all",
+                ))
             }
             (_, Some(user), _) if user.contains(':') => {
-                Err("`auth_user` has a colon, which no user of HTTP can have: take another name".to_owned())
+                let problem = "has a colon, which no user of HTTP can have";
+                Some(FieldProblem::new("auth_user", problem, "take another name"))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 }
@@ -155,19 +157,15 @@ impl HttpServer {
 impl Converge for HttpServer {
     type Drift = Vec<Change>;
 
-    fn validate(&self) -> Result<(), String> {
-        let root = self.root.as_ref().map_or(Ok(()), |root| {
-            normal_form(root).map(drop).map_err(|error| format!("`root`: `{}`: {error}", root.display()))
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let root = self.root.as_ref().and_then(|root| FieldProblem::of_path("root", root));
+        let remedy = "give the time after which an idle connection is closed";
+        let timeout = known.require("timeout", !self.timeout.0.is_zero(), "is 0", remedy);
+        let auth_path = self.auth_path.as_ref().and_then(|path| {
+            let error = plain(path).err()?;
+            Some(FieldProblem::new("auth_path", format_args!(": `{}`: {error}", path.escape_debug()), ""))
         });
-        let timeout = if self.timeout.0.is_zero() {
-            Err("`timeout` is 0: give the time after which an idle connection is closed".to_owned())
-        } else {
-            Ok(())
-        };
-        let auth_path = self.auth_path.as_ref().map_or(Ok(()), |path| {
-            plain(path).map(drop).map_err(|error| format!("`auth_path`: `{}`: {error}", path.escape_debug()))
-        });
-        every([self.validate_address(), root, timeout, auth_path, self.validate_auth()])
+        every([self.wrong_address(), root, timeout, auth_path, self.wrong_auth()])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
@@ -232,9 +230,9 @@ impl Converge for HttpServer {
         })
     }
 
-    fn uids(&self) -> Vec<Uid> {
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         let address = self.address();
-        if address.ends_with(":0") {
+        if !known.is_known("address") || address.ends_with(":0") {
             return Vec::new();
         }
         vec![Uid::Other { space: "address", key: address.to_owned() }]

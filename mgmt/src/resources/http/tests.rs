@@ -47,14 +47,14 @@ fn any() -> HttpServerBuilder {
 
 async fn start(host: &Fake, server: HttpServerBuilder) -> Server {
     let trial = host.put(server);
-    assert_eq!(trial.validate(), Ok(()));
+    assert_eq!(trial.validate(), []);
     let outcome = trial.settle().await.unwrap();
     Server { at: at(&outcome), trial }
 }
 
 async fn put(host: &Fake, file: HttpFileBuilder) -> Trial {
     let trial = host.put(file);
-    assert_eq!(trial.validate(), Ok(()));
+    assert_eq!(trial.validate(), []);
     assert!(!trial.settle().await.unwrap().in_sync());
     assert!(trial.check().await.unwrap().in_sync());
     trial
@@ -447,7 +447,7 @@ async fn heads_and_connections_are_bounded() {
 #[test]
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     let host = Fake::new().unwrap();
-    let said = |server: HttpServerBuilder| host.put(server).validate().unwrap_err();
+    let said = |server: HttpServerBuilder| host.put(server).refusal();
     assert!(said(HttpServer::new("web")).contains("`address` (the name, as none is given) is `web`"));
     for address in ["127.0.0.1", ":8080", "127.0.0.1:", "127.0.0.1:99999", "http://x"] {
         assert!(said(HttpServer::new("web").address(address)).contains("127.0.0.1:8080"), "{address}");
@@ -458,14 +458,14 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(any().auth_hash(hash("x"))).contains("`auth_path`"));
     assert!(said(any().basic_auth("admin", "u", hash("x"))).contains("`auth_path`: `admin`"));
     assert!(said(any().basic_auth("/", "a:b", hash("x"))).contains("colon"));
-    assert_eq!(host.put(HttpServer::new("[::1]:8080")).validate(), Ok(()));
-    let said = |file: HttpFileBuilder| host.put(file).validate().unwrap_err();
+    assert_eq!(host.put(HttpServer::new("[::1]:8080")).validate(), []);
+    let said = |file: HttpFileBuilder| host.put(file).refusal();
     assert!(said(HttpFile::new("x").data("")).contains("`path` (the name, as none is given) is `x`"));
     assert!(said(HttpFile::new("/x").path("/../x").data("")).contains("`path` is `/../x`: it holds `..`"));
     assert!(said(HttpFile::new("/x").data("").source("/x")).contains("`source` and `data`"));
     assert!(said(HttpFile::new("/x").source("x")).contains("`source`"));
     // All of it at once.
-    let all = host.put(HttpServer::new("web").timeout(0).root("relative")).validate().unwrap_err();
+    let all = host.put(HttpServer::new("web").timeout(0).root("relative")).refusal();
     assert_eq!(all.lines().count(), 3, "{all}");
     assert_eq!(said(HttpFile::new("x").data("").source("x")).lines().count(), 3);
 }

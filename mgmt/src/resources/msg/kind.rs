@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::resource::{ApplyCx, Change, CheckCx, Converge, Digest, Refresh, Result, digest_of, every};
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Converge, Digest, FieldProblem, Known, Refresh, Result, digest_of, every,
+};
 use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::priority::Priority;
 use mgmt_macros::Resource;
@@ -69,26 +71,23 @@ struct Noop(Mutex<Option<Digest>>);
 impl Converge for Msg {
     type Drift = Vec<Change>;
 
-    fn validate(&self) -> Result<(), String> {
+    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
         const KEY_BYTES_MAX: usize = 64;
         let mut seen = BTreeSet::new();
         every(self.fields.keys().map(|key| {
             let upper = key.to_ascii_uppercase();
             let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
             let start = key.starts_with(|c: char| c.is_ascii_alphabetic());
-            if !start || !key.chars().all(word) || key.len() > KEY_BYTES_MAX {
-                return Err(format!(
-                    "`fields`: `{}` is no key: give a letter and up to 63 letters, digits and `_`",
-                    key.escape_debug()
-                ));
-            }
-            if ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "MGMT_RESOURCE"].contains(&upper.as_str()) {
-                return Err(format!("`fields`: `{key}` is set already: take another key"));
-            }
-            if !seen.insert(upper) {
-                return Err(format!("`fields`: `{key}` is there twice, but for its case: take another key"));
-            }
-            Ok(())
+            let (problem, remedy) = if !start || !key.chars().all(word) || key.len() > KEY_BYTES_MAX {
+                ("is no key", "give a letter and up to 63 letters, digits and `_`")
+            } else if ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "MGMT_RESOURCE"].contains(&upper.as_str()) {
+                ("is set already", "take another key")
+            } else if !seen.insert(upper) {
+                ("is there twice, but for its case", "take another key")
+            } else {
+                return None;
+            };
+            Some(FieldProblem::new("fields", format_args!(": `{}` {problem}", key.escape_debug()), remedy))
         }))
     }
 

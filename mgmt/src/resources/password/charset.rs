@@ -31,19 +31,20 @@ impl Charset {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), String> {
+    /// What is wrong with it, and what to do about it.
+    pub(super) fn problem(&self) -> Option<(String, &'static str)> {
         let chars = self.chars();
         let different: BTreeSet<char> = chars.chars().collect();
         match chars.chars().count() {
-            count @ (0 | 1) => Err(format!("`charset` has {count} characters: give at least 2, or nobody need guess")),
-            count if count > 256 => Err(format!("`charset` has {count} characters: at most 256 are allowed")),
+            count @ (0 | 1) => Some((format!("has {count} characters"), "give at least 2, or nobody need guess")),
+            count if count > 256 => Some((format!("has {count} characters"), "at most 256 are allowed")),
             count if different.len() < count => {
-                Err("`charset` has a character twice, which would make it twice as likely: give each once".to_owned())
+                Some(("has a character twice, which would make it twice as likely".to_owned(), "give each once"))
             }
             _ if chars.chars().any(char::is_control) => {
-                Err("`charset` has a control character, which can't be typed: leave it out".to_owned())
+                Some(("has a control character, which can't be typed".to_owned(), "leave it out"))
             }
-            _ => Ok(()),
+            _ => None,
         }
     }
 }

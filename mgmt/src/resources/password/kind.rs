@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, Refresh, Result, Secret, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, FieldProblem, Known as KnownFields, Refresh,
+    Result, Secret, Watch, WatchCx, every,
 };
 use crate::resources::password::charset::Charset;
 use crate::resources::password::mark::{Known, Mark, State};
@@ -79,13 +80,12 @@ fn generate(from: impl std::fmt::Display) -> Option<PasswordDrift> {
 impl Converge for Password {
     type Drift = PasswordDrift;
 
-    fn validate(&self) -> Result<(), String> {
-        let length = if (1..=LENGTH_MAX).contains(&self.length) {
-            Ok(())
-        } else {
-            Err(format!("`length` is {}: give 1 to {LENGTH_MAX} characters", self.length))
-        };
-        every([length, self.charset.validate()])
+    fn validate(&self, known: &KnownFields<'_>) -> Vec<FieldProblem> {
+        let is_good = (1..=LENGTH_MAX).contains(&self.length);
+        let remedy = format_args!("give 1 to {LENGTH_MAX} characters");
+        let length = known.require("length", is_good, format_args!("is {}", self.length), remedy);
+        let charset = self.charset.problem().map(|(problem, remedy)| FieldProblem::new("charset", problem, remedy));
+        every([length, charset])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<PasswordDrift>> {

@@ -189,7 +189,7 @@ async fn neither_drift_nor_its_fields_show_it() {
 #[test]
 fn what_can_be_no_password_is_refused() {
     let host = Fake::new().unwrap();
-    let said = |password: PasswordBuilder| host.put(password).validate().unwrap_err();
+    let said = |password: PasswordBuilder| host.put(password).refusal();
     assert!(said(Password::new("p").length(0usize)).contains("`length` is 0"));
     assert!(said(Password::new("p").length(70_000usize)).contains("`length` is 70000"));
     let chars = |chars: &str| said(Password::new("p").charset(Charset::Chars(chars.into())));

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::resource::{AnyDrift, Change, Converge, Declare, Error, Resource, Result};
+use crate::resource::{AnyDrift, Change, Converge, Declare, Known, Resource, Result};
 use crate::resources::file::{File, FileBuilder};
 use crate::sys::fs::Faults;
 use crate::testing::{Fake, Trial};
@@ -121,7 +121,9 @@ impl Bench {
 
     pub(super) fn check(&self, file: &FileBuilder) -> Result<Option<AnyDrift>> {
         let trial = self.trial(file);
-        trial.validate().map_err(Error::new)?;
+        if let Some(problem) = trial.validate().into_iter().next() {
+            return Err(problem.into());
+        }
         self.block_on(trial.check()).map(|found| found.drift)
     }
 
@@ -167,5 +169,13 @@ impl Bench {
 
 /// What is wrong with the fields.
 pub(super) fn problem(file: FileBuilder) -> String {
-    file.finish().0.validate().expect_err("it is refused")
+    let problems = problems(file);
+    assert!(!problems.is_empty(), "it is refused");
+    problems
+}
+
+/// All that is wrong with the fields, one a line.
+pub(super) fn problems(file: FileBuilder) -> String {
+    let problems = file.finish().0.validate(&Known::all(File::spec()));
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }

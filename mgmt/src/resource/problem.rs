@@ -1,0 +1,149 @@
+//! What is wrong with a resource's fields, as data.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::sys::fs::normal_form;
+
+/// What is wrong with one field of a resource.
+///
+/// As text it is `` `field` problem: remedy `` (after a problem with a colon in it, `; remedy`), on one line whatever values are in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FieldProblem {
+    /// The field; empty: the resource as a whole.
+    pub field: String,
+    /// The fields whose values were looked at to find it. As long as one of them is still to come, it is no problem.
+    pub judged: Vec<String>,
+    /// What is wrong, in words that follow the field's name. What begins with a colon or a comma follows it at once.
+    pub problem: String,
+    /// What to do about it; empty if `problem` makes that plain.
+    pub remedy: String,
+    /// In a resource given as data, the key is wrong (unknown, or missing), not its value. Then `problem` names it.
+    pub key: bool,
+}
+
+impl FieldProblem {
+    /// A problem of a field. If the values of several fields were looked at to find it, an array of their names; it is about the first.
+    ///
+    /// ```
+    /// # use mgmt::resource::FieldProblem;
+    /// let problem = FieldProblem::new("length", "is 0", "give at least 1");
+    /// assert_eq!(problem.to_string(), "`length` is 0: give at least 1");
+    /// let problem = FieldProblem::new(["args", "shell"], "with `shell`: it takes its script from `cmd`", "leave out either");
+    /// assert_eq!(problem.to_string(), "`args` with `shell`: it takes its script from `cmd`; leave out either");
+    /// assert_eq!((problem.field.as_str(), problem.judged.as_slice()), ("args", &["args".to_owned(), "shell".to_owned()][..]));
+    /// ```
+    pub fn new(fields: impl FieldNames, problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
+        FieldProblem {
+            field: fields.names().first().copied().unwrap_or_default().to_owned(),
+            judged: owned(fields),
+            problem: one_line(problem),
+            remedy: one_line(remedy),
+            key: false,
+        }
+    }
+
+    /// A problem of the resource as a whole. The text stands alone, so it names what is wrong.
+    pub fn whole(problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
+        FieldProblem { judged: Vec::new(), ..FieldProblem::new("", problem, remedy) }
+    }
+
+    /// The same problem, found by looking at the values of these fields and no others. (That a field is given at all is known also while its
+    /// value is still to come.)
+    #[must_use]
+    pub fn judged_by(mut self, fields: impl FieldNames) -> FieldProblem {
+        self.judged = owned(fields);
+        self
+    }
+
+    /// What is wrong with a path, which must be absolute and have no `..` in it. Looks at the text alone, not at what is there.
+    pub fn of_path(field: &str, path: &Path) -> Option<FieldProblem> {
+        let error = normal_form(path).err()?;
+        Some(FieldProblem::new(field, format_args!(": `{}`: {error}", path.display()), ""))
+    }
+
+    /// A problem of a key in data. The text names the key.
+    pub(crate) fn of_key(key: &str, problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
+        FieldProblem { key: true, ..FieldProblem::new(key, problem, remedy) }
+    }
+}
+
+fn owned(fields: impl FieldNames) -> Vec<String> {
+    fields.names().iter().map(|field| (*field).to_owned()).collect()
+}
+
+impl fmt::Display for FieldProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.key && !self.field.is_empty() {
+            write!(f, "`{}`{}", self.field, if self.problem.starts_with([':', ',']) { "" } else { " " })?;
+        }
+        f.write_str(&self.problem)?;
+        if self.remedy.is_empty() {
+            return Ok(());
+        }
+        // A second colon would read as if the remedy followed from the first half.
+        let has_colon = self.problem.trim_start_matches(':').contains(": ");
+        write!(f, "{}{}", if has_colon { "; " } else { ": " }, self.remedy)
+    }
+}
+
+impl std::error::Error for FieldProblem {}
+
+/// Values are part of such texts, and a value may hold line ends: in a list of problems each is one line.
+fn one_line(text: impl fmt::Display) -> String {
+    let text = text.to_string();
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    let mut line = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    }
+    line
+}
+
+/// The name of a field, or an array of names.
+pub trait FieldNames {
+    /// The names.
+    fn names(&self) -> &[&str];
+}
+
+impl FieldNames for &str {
+    fn names(&self) -> &[&str] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl<const N: usize> FieldNames for [&str; N] {
+    fn names(&self) -> &[&str] {
+        self
+    }
+}
+
+/// All of these problems, for `Converge::validate`: each item is an `Option` of one, or a list of them.
+///
+/// ```
+/// # use mgmt::resource::{FieldProblem, every};
+/// let [a, b, c] = [None, Some("a"), Some("b")].map(|field| field.map(|field| FieldProblem::new(field, "is empty", "fill it")));
+/// assert_eq!(every([a, b, c]).len(), 2);
+/// ```
+pub fn every(problems: impl IntoIterator<Item = impl IntoIterator<Item = FieldProblem>>) -> Vec<FieldProblem> {
+    problems.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_is_one_line_of_field_problem_and_remedy() {
+        let shown = |problem: FieldProblem| problem.to_string();
+        assert_eq!(shown(FieldProblem::new("a", "is 0", "give 1")), "`a` is 0: give 1");
+        assert_eq!(shown(FieldProblem::new("a", ": `x\ny` is no key", "")), "`a`: `x\\ny` is no key");
+        assert_eq!(shown(FieldProblem::whole("nothing to do", "give `a` or `b`")), "nothing to do: give `a` or `b`");
+        assert_eq!(shown(FieldProblem::of_key("b", "box needs `b`", "")), "box needs `b`");
+        assert_eq!(FieldProblem::new(["a", "b"], "with `b`", "").judged_by("b").judged, ["b"]);
+        assert!(FieldProblem::whole("x", "").judged.is_empty());
+    }
+}
