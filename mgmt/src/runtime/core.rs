@@ -7,11 +7,12 @@ use tokio::sync::{mpsc, watch};
 
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
-use crate::resource::{AnyResource, Operation, Services, WatchCx};
+use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Done;
 use crate::runtime::outlet::Outlet;
+use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::span::span;
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     /// What is known of each node.
     pub(crate) slots: SlotTable,
     pub(crate) watches: Watches,
+    pub(crate) owned: Owned,
     pub(crate) events: Arc<Outlet>,
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) done: mpsc::UnboundedSender<Done>,
@@ -112,7 +114,7 @@ impl Core {
             });
         self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
         drop_graph(difference.old);
-        *self.services.owned.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = owned;
+        self.own(owned);
         (difference.swap, difference.changed)
     }
 
@@ -125,20 +127,26 @@ impl Core {
 
     fn watch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
-        let resource = Arc::clone(&vertex.resource);
-        let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(&resource))));
+        let base = &vertex.resource;
         let mut notices = Vec::new();
-        span("watch", &*resource).in_scope(|| {
-            self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
-        });
+        match self.slots.current(node, base) {
+            Some(resource) => {
+                let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(&resource))));
+                span("watch", &*resource).in_scope(|| {
+                    self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
+                });
+            }
+            // What it watches follows from values that are still to come: with them the watch begins.
+            None => self.watches.start(&mut self.slots, node, Watch::none(), self.clock.now(), &mut notices),
+        }
         notices.into_iter().for_each(|notice| self.notice(notice));
     }
 
-    /// The resource in a slot is another than when its watch began.
+    /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set, before its next check.
     fn rewatch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
-        if resource.spec().watched && self.slots.is_watching(node) {
+        if resource.spec().watched && self.slots.is_watching(node) && !self.slots.receives(node) {
             self.rewatch_as(node, &resource);
         }
     }

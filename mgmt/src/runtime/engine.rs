@@ -312,6 +312,7 @@ pub(crate) fn assemble(
         running: Running::default(),
         slots: SlotTable::default(),
         watches: Watches::new(options.watch.clone(), reports),
+        owned: Default::default(),
         events: Arc::clone(&options.events),
         converged: watch::channel(false).0,
         done,

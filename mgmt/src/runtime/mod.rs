@@ -11,6 +11,7 @@ mod forget;
 mod measure;
 mod operate;
 mod outlet;
+mod owned;
 mod places;
 mod planner;
 mod prefix;

@@ -83,6 +83,9 @@ impl Core {
         let base = Arc::clone(&vertex.resource);
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
             Resolved::Ready { resource, changed } => {
+                if changed {
+                    self.own_received(op.node, &resource);
+                }
                 if changed && resource.spec().watched {
                     self.rewatch_as(op.node, &resource);
                 }

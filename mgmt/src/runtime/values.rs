@@ -143,6 +143,19 @@ impl SlotTable {
         self.get(node).is_some_and(|slot| slot.outputs.iter().any(|output| output.sent && output.value.is_none()))
     }
 
+    /// Whether it receives values.
+    pub(crate) fn receives(&self, node: Node) -> bool {
+        self.receiver(node).is_some()
+    }
+
+    /// The resource as it was last made of what it receives; `None`: its values are still to come.
+    pub(crate) fn current(&self, node: Node, base: &Arc<dyn AnyResource>) -> Option<Arc<dyn AnyResource>> {
+        match self.receiver(node) {
+            Some(receiver) => receiver.effective.clone(),
+            None => Some(Arc::clone(base)),
+        }
+    }
+
     /// The resource with what it receives.
     pub(crate) fn resolve(&mut self, node: Node, base: &Arc<dyn AnyResource>, store: &Store) -> Resolved {
         let Some(receiver) = self.receiver(node) else {

@@ -241,3 +241,35 @@ async fn a_value_that_comes_and_does_not_fit_is_the_failure_of_its_receiver_with
     );
     run.stop().await;
 }
+
+#[tokio::test]
+async fn a_file_with_a_path_that_it_received_is_watched_there_and_not_purged_also_after_a_swap() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).display().to_string();
+    let graph = |content: &str| {
+        let mut g = Graph::new("received path");
+        let says = g.add(Exec::new("says").cmd("printf").args(["%s".to_owned(), path("kept/made")]));
+        let made = g.add(File::new(path("nowhere")).path(says.stdout().map(|path| path)).content(content));
+        g.add(File::new(path("kept/")).purge(true).after(&made));
+        g
+    };
+    std::fs::create_dir(path("kept")).unwrap();
+    let mut run = Run::new(graph("one")).await;
+    run.converged().await;
+    let repaired = format!("applied {}", path("nowhere"));
+    for content in ["one", "one", "two"] {
+        run.engine.swap(graph(content).finish().unwrap()).await.unwrap();
+        run.converged().await;
+        assert_eq!(std::fs::read_to_string(path("kept/made")).unwrap(), content);
+        std::fs::remove_file(path("kept/made")).unwrap();
+        run.until(&repaired).await;
+        run.converged().await;
+        assert_eq!(std::fs::read_to_string(path("kept/made")).unwrap(), content);
+        assert!(!dir.path().join("nowhere").exists());
+    }
+    // What the purge may take it still takes.
+    std::fs::write(path("kept/other"), "").unwrap();
+    run.until(&format!("applied {}", path("kept/"))).await;
+    assert!(!dir.path().join("kept/other").exists() && dir.path().join("kept/made").exists());
+    run.stop().await;
+}
