@@ -1,4 +1,17 @@
-//! Keep machines in a declared state, continuously: a typed graph of resources that runs. What follows is the README; `mgmt/README.md` links to it.
+//! Keeps a machine in a declared state, continuously: a program declares a graph of typed resources, and the same program checks them, repairs what has
+//! drifted, and repairs it again whenever it drifts.
+//!
+//! | to … | begin with |
+//! |---|---|
+//! | declare a graph and run it as a command line tool | [`main`], the [`prelude`], the kinds in [`resources`] |
+//! | run an engine inside of a tokio program | [`Engine`], and what it reports: [`runtime`] |
+//! | declare a graph that follows the world | [`native`], [`gapi::Signal`] |
+//! | read a graph from data or YAML | [`graph::GraphData`], [`gapi::read_yaml`] |
+//! | write a kind of your own | [`Resource`](derive@Resource), [`resource::Converge`] |
+//! | test a kind or a graph | [`testing`] (feature `testing`) |
+//! | see what would be done now | [`runtime::Builder::plan`], [`plan::Plan`] |
+//!
+//! The README of the project follows.
 #![doc = ""]
 #![doc = include_str!("../README.md")]
 
@@ -8,12 +21,14 @@ pub mod dag;
 pub mod gapi;
 pub mod graph;
 pub mod id;
+#[doc(hidden)]
 pub mod journal;
 pub mod plan;
 pub mod prelude;
 pub mod resource;
 pub mod resources;
 pub mod runtime;
+#[doc(hidden)]
 pub mod scheduler;
 pub mod sys;
 

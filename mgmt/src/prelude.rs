@@ -1,14 +1,123 @@
-//! What a program that declares a graph wants in scope: `use mgmt::prelude::*;`.
+//! What a program that declares a graph, or a kind of its own, names: `use mgmt::prelude::*;`.
+//!
+//! It is a list of names, not all there are: builders, and the types that only setters take, are in [`resources`](crate::resources); the rest of the
+//! contract of a kind is in [`resource`](crate::resource).
+//!
+//! A program:
+//!
+//! ```no_run
+//! use mgmt::prelude::*;
+//! fn main() -> mgmt::ExitCode {
+//!     mgmt::main("hello", |g: &mut Graph| {
+//!         g.add(File::new("/tmp/hello/motd").content("hello\n").mode(0o644));
+//!         Ok(())
+//!     })
+//! }
+//! ```
+//!
+//! Values that travel between resources, alone or several together:
+//!
+//! ```
+//! use mgmt::prelude::*;
+//! let mut g = Graph::new("values");
+//! let pw = g.add(Password::new("admin").length(24));
+//! let seed = g.add(Exec::new("seed").cmd("od -An -N8 -tx8 /dev/urandom").shell("/bin/sh"));
+//! g.add(File::new("/etc/app/secret").content(pw.password()).mode(0o600));
+//! let both = pw.password().zip(seed.stdout()).map(|(p, s)| p.map(|p| format!("{p}:{s}")));
+//! g.add(File::new("/etc/app/both").content(both));
+//! # assert_eq!(g.len(), 4);
+//! ```
+//!
+//! Order and refreshes:
+//!
+//! ```
+//! use mgmt::prelude::*;
+//! let mut g = Graph::new("order");
+//! let dir = g.add(File::new("/etc/app/"));
+//! let conf = g.add(File::new("/etc/app/app.conf").content("port = 80\n").after(&dir));
+//! g.add(Exec::new("reload").cmd("pkill -HUP app").subscribe(&conf).retry(3).delay(Duration::from_secs(1)));
+//! # assert_eq!(g.len(), 3);
+//! ```
+//!
+//! A kind of one's own:
+//!
+//! ```
+//! use mgmt::prelude::*;
+//!
+//! #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+//! #[resource(kind = "sysctl")]
+//! pub struct Sysctl {
+//!     #[resource(name)]
+//!     key: String,
+//!     value: String, // required: an argument of `Sysctl::new`
+//!     #[resource(default)]
+//!     persist: bool, // optional: a setter
+//!     #[resource(send)]
+//!     previous: String, // an output: `handle.previous()`
+//! }
+//!
+//! impl Converge for Sysctl {
+//!     type Drift = Change;
+//!     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+//!         let path = format!("/proc/sys/{}", self.key.replace('.', "/"));
+//!         let now = cx.look(move |fs| fs.read_file(path, 4096)).await?;
+//!         let now = String::from_utf8(now)?.trim().to_owned();
+//!         cx.send(Sysctl::PREVIOUS, now.clone());
+//!         Ok((now != self.value).then(|| Change::new("value", now, &self.value)))
+//!     }
+//!     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+//!         let (path, value) = (format!("/proc/sys/{}", self.key.replace('.', "/")), self.value.clone());
+//!         cx.change(move |_| std::fs::write(path, value)).await?;
+//!         Ok(())
+//!     }
+//!     fn watch(&self, cx: &WatchCx) -> Watch {
+//!         cx.fs().path(format!("/proc/sys/{}", self.key.replace('.', "/")))
+//!     }
+//! }
+//!
+//! let mut g = Graph::new("tuned");
+//! let swap = g.add(Sysctl::new("vm.swappiness", "10").persist(true));
+//! g.add(File::new("/tmp/before").content(swap.previous()));
+//! ```
+//!
+//! In a tokio program of its own, with a graph that follows the world:
+//!
+//! ```no_run
+//! use mgmt::{Engine, prelude::*};
+//! # async fn embedded(hosts: Signal<Vec<String>>, dir: &str) -> Result<()> {
+//! let engine = Engine::builder()
+//!     .gapi(mgmt::native(move |g, cx| {
+//!         for host in cx.read(&hosts) {
+//!             g.add(File::new(format!("/srv/{host}")).content("here\n"));
+//!         }
+//!         Ok(())
+//!     }))
+//!     .prefix(dir)
+//!     .start()
+//!     .await?;
+//! engine.converged().await?;
+//! let mut events = engine.events();
+//! println!("{} settled; {:?}", engine.status().await?.settled, events.next().await);
+//! engine.swap(Graph::new("empty").finish()?).await?;
+//! engine.stop().await?;
+//! # Ok(())
+//! # }
+//! ```
 
+/// A graph, and the kinds in it.
+pub use crate::graph::{Graph, GraphConfig};
+pub use crate::resource::{Declare, Handle, Output, Secret};
+pub use crate::resources::{Charset, Env, FileState, Priority};
+pub use crate::resources::{Exec, File, Msg, Noop, Password, Timer, Value};
+pub use crate::resources::{ExecHandle, FileHandle, MsgHandle, NoopHandle, PasswordHandle, TimerHandle, ValueHandle};
+#[cfg(feature = "http")]
+pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
 pub use std::time::Duration;
 
-pub use serde::{Deserialize, Serialize};
-
+/// A graph that follows the world.
 pub use crate::gapi::{Facts, Signal};
-pub use crate::graph::{Graph, GraphConfig};
-pub use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Declare, FieldProblem, Handle, Known, Output, Refresh, Result, Secret, Watch,
-    WatchCx,
-};
-pub use crate::resources::*;
+
+/// A kind of one's own.
+pub use crate::resource::{ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Refresh, Result, Watch, WatchCx};
 pub use mgmt_macros::Resource;
+pub use serde::{Deserialize, Serialize};

@@ -115,7 +115,7 @@ fn with(passes: &[(&'static str, &'static str, bool)]) -> Settings {
 
 #[test]
 fn what_a_pass_adds_is_told_from_what_was_declared() {
-    let config = bells(&["a", "b", "c"], |g, n| g.order(&n[0], &n[1]));
+    let config = bells(&["a", "b", "c"], |g, n| g.before(&n[0], &n[1]));
     let prepared = prepare(config, &with(&[("b", "c", false), ("a", "c", true)])).unwrap();
     assert_eq!(added(&prepared), ["b before c", "a notifies c"]);
     assert_eq!((prepared.source().edges.len(), prepared.config().edges.len()), (1, 3));
@@ -138,8 +138,8 @@ fn a_graph_that_nothing_is_done_to_is_held_once() {
 #[test]
 fn an_edge_is_added_once_and_only_made_to_notify() {
     let config = bells(&["a", "b", "c"], |g, n| {
-        g.order(&n[0], &n[1]);
-        g.refresh(&n[1], &n[2]);
+        g.before(&n[0], &n[1]);
+        g.notify(&n[1], &n[2]);
     });
     let edges =
         [("a", "b", false), ("a", "b", true), ("a", "b", true), ("b", "c", false), ("b", "c", true), ("a", "a", true)];
@@ -186,7 +186,7 @@ fn settings_override_metaparameters_and_leave_the_source_alone() {
 
 #[test]
 fn an_edge_that_would_close_a_cycle_is_left_out_with_the_whole_cycle() {
-    let config = bells(&["a", "b", "c"], |g, n| g.order(&n[0], &n[1]));
+    let config = bells(&["a", "b", "c"], |g, n| g.before(&n[0], &n[1]));
     let prepared = prepare(config, &with(&[("b", "c", false), ("c", "a", false), ("a", "c", false)])).unwrap();
     assert_eq!(added(&prepared), ["b before c", "a before c"]);
     let [warning] = prepared.warnings() else { panic!("{:?}", prepared.warnings()) };
@@ -244,7 +244,7 @@ async fn an_engine_runs_by_what_passes_add_and_warns_of_what_they_could_not() {
     })
     .await;
     let warning = run.find(|kind| match kind {
-        EventKind::Warning { message } => Some(message.clone()),
+        EventKind::Warning { message, .. } => Some(message.clone()),
         _ => None,
     });
     let warning = warning.await;

@@ -99,8 +99,8 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         }
         Scene::Cycle => {
             let (a, b) = (g.add(Noop::new("a")), g.add(Noop::new("b")));
-            g.order(&a, &b);
-            g.order(&b, &a);
+            g.before(&a, &b);
+            g.before(&b, &a);
         }
         Scene::Secret => {
             let password = g.add(Password::new("admin").length(32));

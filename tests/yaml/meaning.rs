@@ -103,20 +103,20 @@ resources:
     meta: {timeout: 0, poll: 0, sema: one}
 ";
     same(text, |g| {
-        g.add(Noop::new("a").meta(Meta {
-            autoedge: false,
-            autogroup: false,
-            noop: true,
-            retry: -1,
-            delay: Duration::from_millis(1500),
-            backoff: Backoff::Exponential { max: Duration::from_secs(60) },
-            poll: Some(Duration::from_secs(5)),
-            limit: Some(0.5),
-            burst: 3,
-            timeout: Some(Duration::from_millis(250)),
-            sema: vec!["disk".to_owned(), "net:2".to_owned()],
-            rewatch: true,
-        }));
+        g.add(Noop::new("a").meta(Meta::with(|meta| {
+            meta.autoedge = false;
+            meta.autogroup = false;
+            meta.noop = true;
+            meta.retry = -1;
+            meta.delay = Duration::from_millis(1500);
+            meta.backoff = Backoff::Exponential { max: Duration::from_secs(60) };
+            meta.poll = Some(Duration::from_secs(5));
+            meta.limit = Some(0.5);
+            meta.burst = 3;
+            meta.timeout = Some(Duration::from_millis(250));
+            meta.sema = vec!["disk".to_owned(), "net:2".to_owned()];
+            meta.rewatch = true;
+        })));
         g.add(Noop::new("b"));
         g.add(Noop::new("c").sema("one"));
     });

@@ -1,19 +1,9 @@
 //! The kinds that graphs given as data may use without being told.
 
 use crate::graph::Kinds;
-use crate::resources::*;
+use crate::resources::kinds;
 
 /// All built-in kinds.
 pub fn builtin_kinds() -> Kinds {
-    let kinds = Kinds::none()
-        .with::<Exec>()
-        .with::<File>()
-        .with::<Msg>()
-        .with::<Noop>()
-        .with::<Password>()
-        .with::<Timer>()
-        .with::<Value>();
-    #[cfg(feature = "http")]
-    let kinds = kinds.with::<HttpFile>().with::<HttpServer>();
-    kinds
+    kinds().into_iter().collect()
 }

@@ -7,6 +7,7 @@ use crate::graph::{GraphConfig, Problems};
 
 /// What a source of graphs is told before it is asked for one.
 #[derive(Clone, Debug, Default)]
+#[non_exhaustive]
 pub struct GapiData {
     /// What a graph is called that has no name of its own: the program's name. Empty: nobody said.
     pub name: String,
@@ -22,6 +23,7 @@ pub struct GapiData {
 
 /// Why there is no graph.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GapiError {
     /// There is one, but it is wrong.
     #[error(transparent)]

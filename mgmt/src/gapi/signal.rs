@@ -117,6 +117,7 @@ async fn follow(path: PathBuf, sender: watch::Sender<Option<String>>) {
 
 /// Facts about this host.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Facts {
     /// Its name.
     pub hostname: String,

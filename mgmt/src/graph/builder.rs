@@ -83,15 +83,17 @@ impl Graph {
         None
     }
 
-    /// The second waits for the first. The same as `after`, when both are in the graph already.
+    /// `first` before `second`: the second waits until the first is settled. The same as `.after(&first)` on the builder of the second, for resources that
+    /// are both in the graph already.
     #[track_caller]
-    pub fn order(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
+    pub fn before(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
         self.edges(first, second, false);
     }
 
-    /// The second waits for the first and is refreshed when the first changed. The same as `subscribe`, when both are in the graph already.
+    /// `first` notifies `second`: the second waits until the first is settled, and is refreshed if the first changed. The same as `.subscribe(&first)` on the
+    /// builder of the second, for resources that are both in the graph already.
     #[track_caller]
-    pub fn refresh(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
+    pub fn notify(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
         self.edges(first, second, true);
     }
 

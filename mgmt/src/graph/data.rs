@@ -87,6 +87,12 @@ pub struct Kinds {
     by_name: BTreeMap<&'static str, Kind>,
 }
 
+impl FromIterator<Kind> for Kinds {
+    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Kinds {
+        Kinds { by_name: kinds.into_iter().map(|kind| (kind.spec.kind, kind)).collect() }
+    }
+}
+
 impl Kinds {
     /// No kind.
     pub fn none() -> Kinds {

@@ -6,6 +6,7 @@ use crate::resource::Origin;
 
 /// One thing that is wrong.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Problem {
     /// What, and what helps.
     pub message: String,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 /// Why the journal cannot be opened. A corrupt one is none of the reasons: it is moved aside.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum JournalError {
     /// A file or directory cannot be read or written.
     #[error("cannot {what} {}: {source}", .path.display())]
@@ -48,6 +49,7 @@ fn holder(pid: Option<u32>) -> String {
 
 /// Why something could not be written down.
 #[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CommitError {
     /// The disk did not take it. Whether it is there after a crash is not known. It is tried again with whatever is written next.
     #[error("cannot write {}: {why}", .path.display())]

@@ -15,6 +15,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+#[doc(hidden)]
 pub use backend::{Fault, Step};
 pub use entry::{Digest, Entry, Owed};
 pub use error::{CommitError, JournalError};

@@ -7,6 +7,7 @@ use crate::resource::Change;
 
 /// What would be done now. Made by the very checks that run before every apply.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The graph's name.
     pub graph: String,
@@ -18,6 +19,7 @@ pub struct Plan {
 
 /// What would be done with one resource.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct PlanEntry {
     /// Which.
     pub id: ResourceId,
@@ -37,6 +39,7 @@ pub struct PlanEntry {
 /// What would be done with one resource.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// Nothing.
     InSync,
@@ -70,6 +73,7 @@ pub enum Outcome {
 
 /// How many resources of each outcome a plan has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Nothing to do.
     pub in_sync: usize,

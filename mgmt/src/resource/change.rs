@@ -8,6 +8,7 @@ use crate::resource::secret::SECRET_PLACEHOLDER;
 
 /// One thing that is not as desired.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Change {
     /// The field, or what it is about (`content`, `mode`, `state` …).
     pub field: String,

@@ -10,6 +10,7 @@ use crate::resource::seconds::{self, Seconds};
 /// How the delay between tries grows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Backoff {
     /// Always the same.
     Constant,
@@ -22,9 +23,10 @@ pub enum Backoff {
     },
 }
 
-/// Settings that every resource has.
+/// Settings that every resource has. Builders have a setter for each; several at once are made with [`Meta::with`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[non_exhaustive]
 pub struct Meta {
     /// Check only, never apply. Default: false.
     pub noop: bool,
@@ -79,6 +81,24 @@ impl Default for Meta {
 }
 
 impl Meta {
+    /// The defaults with these changes.
+    ///
+    /// ```
+    /// use mgmt::{prelude::*, resource::Meta};
+    ///
+    /// let patient = Meta::with(|meta| {
+    ///     meta.retry = 3;
+    ///     meta.delay = Duration::from_secs(10);
+    /// });
+    /// let seed = Exec::new("seed").cmd("/usr/local/bin/seed").meta(patient);
+    /// # drop(seed);
+    /// ```
+    pub fn with(change: impl FnOnce(&mut Meta)) -> Meta {
+        let mut meta = Meta::default();
+        change(&mut meta);
+        meta
+    }
+
     /// What is wrong with these settings, if anything.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

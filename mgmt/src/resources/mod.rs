@@ -5,6 +5,7 @@ mod exec;
 mod file;
 #[cfg(feature = "http")]
 mod http;
+mod kinds;
 mod msg;
 mod noop;
 mod password;
@@ -16,6 +17,7 @@ pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 #[cfg(feature = "http")]
 pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle};
+pub use kinds::kinds;
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};

@@ -6,6 +6,7 @@ use crate::journal::JournalError;
 
 /// Why an engine does not start, or has ended.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum EngineError {
     /// The graph is wrong.
     #[error(transparent)]

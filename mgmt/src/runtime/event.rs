@@ -27,6 +27,7 @@ pub struct Event {
 #[non_exhaustive]
 pub enum EventKind {
     /// A check ended in sync.
+    #[non_exhaustive]
     InSync {
         /// The resource that was checked.
         id: ResourceId,
@@ -34,6 +35,7 @@ pub enum EventKind {
         causes: Causes,
     },
     /// A check found drift.
+    #[non_exhaustive]
     Drifted {
         /// The resource that was checked.
         id: ResourceId,
@@ -45,6 +47,7 @@ pub enum EventKind {
         noop: bool,
     },
     /// An apply ended well.
+    #[non_exhaustive]
     Applied {
         /// The resource that was applied.
         id: ResourceId,
@@ -61,6 +64,7 @@ pub enum EventKind {
         took: Duration,
     },
     /// A refresh ended well.
+    #[non_exhaustive]
     Refreshed {
         /// The resource that was refreshed.
         id: ResourceId,
@@ -71,6 +75,7 @@ pub enum EventKind {
         took: Duration,
     },
     /// A refresh has become owed.
+    #[non_exhaustive]
     Owed {
         /// The notifier.
         from: ResourceId,
@@ -78,6 +83,7 @@ pub enum EventKind {
         to: ResourceId,
     },
     /// New values went to a receiver.
+    #[non_exhaustive]
     Sent {
         /// The sender.
         from: ResourceId,
@@ -85,6 +91,7 @@ pub enum EventKind {
         to: ResourceId,
     },
     /// A check, an apply, a refresh or the watch failed.
+    #[non_exhaustive]
     Failed {
         /// The resource that failed.
         id: ResourceId,
@@ -99,6 +106,7 @@ pub enum EventKind {
         retry_in: Option<Duration>,
     },
     /// An ancestor has failed: this resource waits.
+    #[non_exhaustive]
     Blocked {
         /// Who.
         id: ResourceId,
@@ -106,11 +114,13 @@ pub enum EventKind {
         by: ResourceId,
     },
     /// No longer blocked.
+    #[non_exhaustive]
     Unblocked {
         /// Who.
         id: ResourceId,
     },
     /// It changes again right after each repair: something else writes it too.
+    #[non_exhaustive]
     Flapping {
         /// Who.
         id: ResourceId,
@@ -118,6 +128,7 @@ pub enum EventKind {
         repairs: u32,
     },
     /// A new graph is in force.
+    #[non_exhaustive]
     Swapped {
         /// Which.
         generation: Generation,
@@ -131,6 +142,7 @@ pub enum EventKind {
         kept: u32,
     },
     /// A new graph was refused: the old one goes on.
+    #[non_exhaustive]
     Rejected {
         /// Why.
         problems: String,
@@ -140,6 +152,7 @@ pub enum EventKind {
     /// A resource is not settled any more.
     Unconverged,
     /// Something that the user should know, said once.
+    #[non_exhaustive]
     Warning {
         /// What.
         message: String,
@@ -281,5 +294,20 @@ impl Events {
     /// How many events were missed so far.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_numbers_of_seconds_in_data() {
+        let (id, took) = (ResourceId::new("noop", "n"), Duration::from_millis(250));
+        let kind = EventKind::Refreshed { id, causes: Causes::default(), took };
+        let event = serde_json::to_value(Event { at: Duration::from_secs(3), kind }).unwrap();
+        assert_eq!(event, json!({ "at": 3, "event": "refreshed", "id": "noop[n]", "causes": [], "took": 0.25 }));
     }
 }

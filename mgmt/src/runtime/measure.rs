@@ -43,6 +43,7 @@ pub struct Measures {
 
 /// Operations of one sort.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Measure {
     /// Of resources of this kind.
     pub kind: &'static str,

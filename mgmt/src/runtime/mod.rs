@@ -25,6 +25,7 @@ mod store;
 mod values;
 mod watches;
 
+pub use crate::journal::JournalError;
 pub use crate::scheduler::{Cause, Causes};
 pub use engine::{Builder, Engine};
 pub use error::EngineError;

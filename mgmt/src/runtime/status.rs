@@ -14,6 +14,7 @@ const TOLD_MAX: usize = 1000;
 
 /// How an engine is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// Which graph is in force.
     pub generation: Generation,
@@ -41,6 +42,7 @@ pub struct Status {
 
 /// How far an engine is: cheap to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Progress {
     /// How many resources the graph has.
     pub resources: usize,
@@ -52,6 +54,7 @@ pub struct Progress {
 
 /// How one resource is.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct ResourceStatus {
     /// Which.
     pub id: ResourceId,
@@ -67,6 +70,7 @@ pub struct ResourceStatus {
 /// What a resource does or waits for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "by", rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Standing {
     /// Nothing to do.
     Settled,
@@ -100,6 +104,7 @@ impl Standing {
 
 /// One operation that is under way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct RunningStatus {
     /// Whose.
     pub id: ResourceId,

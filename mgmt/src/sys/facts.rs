@@ -7,6 +7,7 @@ use std::path::Path;
 /// Why a fact is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fact} of this host can't be known: {why}")]
+#[non_exhaustive]
 pub struct FactError {
     fact: &'static str,
     why: String,

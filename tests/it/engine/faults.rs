@@ -118,7 +118,7 @@ async fn a_damaged_journal_is_said_and_the_engine_runs() {
     let mut run = Run::with(graph(), |builder| builder.prefix(&prefix)).await;
     let said = run
         .find(|event| match event {
-            EventKind::Warning { message } => Some(message.clone()),
+            EventKind::Warning { message, .. } => Some(message.clone()),
             _ => None,
         })
         .await;

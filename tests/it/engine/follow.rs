@@ -187,7 +187,7 @@ async fn graphs_come_through_a_channel() {
     // That there is none is told, and the last one goes on.
     within(sender.fail("the other side is busy")).await;
     let why = run.find(|event| match event {
-        EventKind::Rejected { problems } => Some(problems.clone()),
+        EventKind::Rejected { problems, .. } => Some(problems.clone()),
         _ => None,
     });
     assert_eq!(why.await, "no graph: the other side is busy");

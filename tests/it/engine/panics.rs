@@ -145,7 +145,7 @@ async fn a_panic_in_the_graphs_closure_is_a_refused_graph() {
     run.converged().await;
     sender.send(2).unwrap();
     let why = run.find(|event| match event {
-        EventKind::Rejected { problems } => Some(problems.clone()),
+        EventKind::Rejected { problems, .. } => Some(problems.clone()),
         _ => None,
     });
     assert_eq!(why.await, "no graph: panicked: two is not allowed");

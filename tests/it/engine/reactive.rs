@@ -99,7 +99,7 @@ async fn a_closure_that_fails_keeps_the_last_graph_until_it_succeeds_again() {
     for (value, why) in [(2, "no graph: two of them are too many"), (3, "three are worse")] {
         count.send(value).unwrap();
         let said = run.find(|event| match event {
-            EventKind::Rejected { problems } => Some(problems.clone()),
+            EventKind::Rejected { problems, .. } => Some(problems.clone()),
             _ => None,
         });
         assert!(said.await.starts_with(why));

@@ -35,7 +35,7 @@ async fn only_the_difference_is_touched() {
     desk.log();
     swap(&run, chain(&desk, &["a=1", "b=2", "d=1", "e=1"])).await.unwrap();
     let counts = run.find(|event| match event {
-        EventKind::Swapped { generation, added, changed, removed, kept } => {
+        EventKind::Swapped { generation, added, changed, removed, kept, .. } => {
             Some((generation.0, *added, *changed, *removed, *kept))
         }
         _ => None,
@@ -98,7 +98,7 @@ async fn in_whatever_order_everybody_is_known_again() {
         }
         swap(&run, g).await.unwrap();
         let counts = run.find(|event| match event {
-            EventKind::Swapped { generation, added, changed, removed, kept } if generation.0 > 1 => {
+            EventKind::Swapped { generation, added, changed, removed, kept, .. } if generation.0 > 1 => {
                 Some([*added, *changed, *removed, *kept].map(|count| count as usize))
             }
             _ => None,
@@ -131,8 +131,8 @@ async fn a_bad_graph_leaves_the_old_one_running_and_says_why() {
     run.converged().await;
     let mut g = Graph::new("cycle");
     let (a, b) = (g.add(desk.probe("a").want("2")), g.add(desk.probe("b")));
-    g.order(&a, &b);
-    g.order(&b, &a);
+    g.before(&a, &b);
+    g.before(&b, &a);
     let error = swap(&run, g).await.unwrap_err();
     let said = error.to_string();
     assert!(matches!(error, EngineError::Graph(_)));

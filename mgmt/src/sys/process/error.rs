@@ -9,6 +9,7 @@ use super::status::Status;
 
 /// Why a command could not be run, or did not end as it should. Arguments and variables are never shown: they may hold secrets.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ProcessError {
     /// The program is in no directory of the command's `PATH`.
     #[error("program `{program}` not found in PATH ({path})")]

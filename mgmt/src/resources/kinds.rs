@@ -1,0 +1,21 @@
+//! The list of all built-in kinds: the one place in which a kind is registered.
+
+use crate::resource::Kind;
+use crate::resources::*;
+
+/// All built-in kinds, each in one line, by name.
+pub fn kinds() -> Vec<Kind> {
+    vec![
+        Kind::of::<Exec>(),
+        Kind::of::<File>(),
+        #[cfg(feature = "http")]
+        Kind::of::<HttpFile>(),
+        #[cfg(feature = "http")]
+        Kind::of::<HttpServer>(),
+        Kind::of::<Msg>(),
+        Kind::of::<Noop>(),
+        Kind::of::<Password>(),
+        Kind::of::<Timer>(),
+        Kind::of::<Value>(),
+    ]
+}
