@@ -1,16 +1,12 @@
-//! A bare integer N makes a chain of N noops: how long until converged, how many bytes a node.
+//! A bare integer N makes a chain of N noops: how long until converged, how many bytes a node. With `--every SECONDS` the equal graph is announced
+//! again and again, which touches nothing: no resource is checked.
 
 use std::time::Instant;
 
 use mgmt::prelude::*;
+use mgmt::runtime::EventKind;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let count: usize = match std::env::args().nth(1).map(|text| text.parse()) {
-        None => 1000,
-        Some(Ok(count)) => count,
-        Some(Err(error)) => return Err(mgmt::Error::from(error).context("usage: noops [N]")),
-    };
+fn chain(count: usize) -> Result<GraphConfig> {
     let mut g = Graph::new("noops");
     let mut last = None;
     for n in 0..count {
@@ -20,7 +16,28 @@ async fn main() -> Result<()> {
             None => noop,
         }));
     }
-    let config = g.finish()?;
+    Ok(g.finish()?)
+}
+
+/// The number of nodes, and the pause between two announcements.
+fn arguments() -> Result<(usize, Option<Duration>)> {
+    let (mut count, mut every) = (1000, None);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--every" {
+            let seconds = arguments.next().unwrap_or_default().parse::<f64>()?;
+            every = Some(Duration::try_from_secs_f64(seconds)?);
+        } else {
+            count = argument.parse()?;
+        }
+    }
+    Ok((count, every))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<()> {
+    let (count, every) = arguments().map_err(|error| error.context("usage: noops [N] [--every SECONDS]"))?;
+    let config = chain(count)?;
     let start = Instant::now();
     let engine = mgmt::Engine::builder().graph(config).start().await?;
     engine.converged().await?;
@@ -29,6 +46,25 @@ async fn main() -> Result<()> {
     let each =
         memory.checked_div(count).map_or_else(|| format!("{memory} bytes"), |each| format!("{each} bytes a node"));
     println!("{count} nodes converged in {:.3} s, {each}", took.as_secs_f64());
+
+    let mut events = engine.events();
+    while let Some(every) = every {
+        // Made anew each time, as a front end would: equal, not the same.
+        let again = chain(count)?;
+        let start = Instant::now();
+        engine.swap(again).await?;
+        let took = start.elapsed().as_secs_f64();
+        tokio::time::sleep(every).await;
+        // All that has happened since: the swap itself, and whatever it made the engine do.
+        let (mut swap, mut others) = (String::new(), 0);
+        while let Some(event) = events.try_next() {
+            match event.kind {
+                EventKind::Swapped { .. } => swap = event.kind.to_string(),
+                _ => others += 1,
+            }
+        }
+        println!("{swap}, in {took:.3} s; {others} other events");
+    }
     engine.stop().await?;
     Ok(())
 }

@@ -148,11 +148,41 @@ fn noops_counts_seconds_and_bytes() {
     let many = noops("20000").code(0).out;
     let bytes: usize = many.split(", ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
     assert!((1..400).contains(&bytes), "{many}");
-    for wrong in ["many", "-1", "1.5", "99999999999999999999999"] {
+    for wrong in ["many", "-1", "1.5", "99999999999999999999999", "--every", "5 --every never", "--every -1"] {
         let ended = noops(wrong).code(1);
-        assert!(ended.err.starts_with("Error: usage: noops [N]: "), "{}", ended.err);
+        assert!(ended.err.starts_with("Error: usage: noops [N] [--every SECONDS]: "), "{}", ended.err);
     }
 }
+
+#[test]
+fn noops_announced_again_and_again_are_not_touched() {
+    let mut running = Program::new(&example("noops")).args("500 --every 0.02").start();
+    running.says("graph 4: ");
+    running.signal(rustix::process::Signal::INT);
+    let out = running.wait().out;
+    let mut lines = out.lines();
+    assert!(lines.next().unwrap().starts_with("500 nodes converged in "), "{out}");
+    for (line, number) in lines.zip(2..) {
+        assert!(line.starts_with(&format!("graph {number}: 0 added, 0 changed, 0 removed, 500 kept, in ")), "{out}");
+        assert!(line.ends_with(" s; 0 other events"), "{out}");
+    }
+}
+
+#[test]
+fn graph_data_binds_runs_and_is_told_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = Program::new(&example("graph_data")).env("TMPDIR", dir.path()).run().code(0);
+    assert_eq!(ended.out, GRAPH_DATA);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+}
+
+const GRAPH_DATA: &str = "\
+good morning world
+greeting[world]: `word`: invalid type: integer `5`, expected a string
+  at site.json:4
+file[DIR/motd]: file has no field `modes`: did you mean `mode`?
+  at site.json:5
+";
 
 #[test]
 fn the_schema_of_a_program_knows_its_own_kind() {
