@@ -2,6 +2,7 @@
 
 use super::facts::Facts;
 use super::rules::{self, Place, Problem};
+use super::words;
 
 const TABLE: &[(&str, u8, &[&str])] = &[("low", 0, &[]), ("high", 1, &["low"]), ("testing", 2, &["low", "high"])];
 
@@ -246,4 +247,57 @@ fn a_place_is_known_by_its_path() {
     assert_eq!(place("mgmt/src/bin/mgmt.rs"), (None, false, false, true));
     assert_eq!(place("tests/it/main.rs"), (None, false, true, false));
     assert_eq!(place("examples/hello.rs"), (None, false, false, false));
+}
+
+#[test]
+fn a_grant_that_no_file_uses_is_caught() {
+    let table: &[(&str, u8, &[&str])] =
+        &[("low", 0, &[]), ("mid", 1, &["low", "unwritten"]), ("unwritten", 1, &["low"])];
+    let stale = |low: &str, mid: &str| {
+        let files = [(Place::of("mgmt/src/low/x.rs"), facts(low)), (Place::of("mgmt/src/mid/x.rs"), facts(mid))];
+        rules::stale_grants(files.iter().map(|(place, facts)| (place, facts)), table)
+    };
+    assert_eq!(stale("", "use crate::low::X;"), [""; 0]);
+    assert_eq!(stale("", "use crate::mid::X;"), ["`mid` may use `low`, and no file of it does: take the grant back"]);
+}
+
+#[test]
+fn a_vague_name_is_caught_as_a_whole_word() {
+    let names = |text: &str| lines(words::names(&facts(text).names));
+    assert_eq!(names("struct FileManager;\nenum Core {}\ntrait JobHandler {}\nmod utils;"), [1, 2, 3, 4]);
+    assert_eq!(names("struct Scored;\nenum Corel {}\nmod service_free {}\nfn manager() {}"), [3]);
+    assert_eq!(
+        names("#[cfg(test)]\nmod helper {\n    struct Core;\n}"),
+        [0; 0],
+        "what a test declares is its own matter"
+    );
+}
+
+#[test]
+fn prose_that_is_not_plain_is_caught_in_comments_only() {
+    let rust = |text: &str| lines(words::prose(text, true));
+    assert_eq!(rust("/// It says so.\nlet says = 1;\nlet x = 1; // Somebody else.\nlet y = \"nobody\";"), [1, 3]);
+    assert_eq!(rust("/// A gainsaid word, an aside, `is_to_be`.\n/// Prints it."), [0; 0]);
+    assert_eq!(rust("    /// Who.\n    /// Who it is about.\n    // It.\n    /// It"), [1, 3, 4]);
+    assert_eq!(rust(&format!("// {}\n// {}", "x".repeat(117), "x".repeat(118))), [2]);
+    let text = format!("A file is to be there.\nSo many files.\n{}", "x".repeat(200));
+    assert_eq!(lines(words::prose(&text, false)), [1, 2]);
+}
+
+#[test]
+fn prose_over_its_waiver_is_caught_and_so_is_a_waiver_that_nothing_needs() {
+    let found = |count: usize| {
+        let problem = |line| Problem { line, what: "bad".into() };
+        [("a.md".to_owned(), (1..=count).map(problem).collect::<Vec<_>>())].into()
+    };
+    let waived = words::waivers("# why\n\na.md 2\n");
+    assert_eq!(words::over(&found(2), &waived), [""; 0]);
+    assert_eq!(words::over(&found(1), &waived), [""; 0]);
+    let over =
+        ["a.md:1: bad", "a.md:2: bad", "a.md:3: bad", "a.md: 3 of these, 2 are waived: mend as many as you wrote"];
+    assert_eq!(words::over(&found(3), &waived), over);
+    let clean = ["a.md: waived, but its prose is plain: take it off the list"];
+    assert_eq!(words::over(&found(0), &waived), clean);
+    assert_eq!(words::over(&[].into(), &waived), clean);
+    assert_eq!(words::over(&found(1), &words::waivers("")), ["a.md:1: bad"]);
 }

@@ -18,6 +18,8 @@ pub struct Facts {
     pub functions: Vec<(String, usize)>,
     /// Items other than `mod x;`, `use` and tests: line and what it is.
     pub code: Vec<(usize, String)>,
+    /// Types and modules that it declares: line and name.
+    pub names: Vec<(usize, String)>,
     /// `allow`, and `expect` without a reason.
     pub attributes: Vec<(usize, String)>,
 }
@@ -49,6 +51,7 @@ impl Facts {
         for path in &mut facts.paths {
             path.test = tests.iter().any(|range| range.contains(&path.line));
         }
+        facts.names.retain(|(line, _)| !tests.iter().any(|range| range.contains(line)));
         facts.lines = lines.iter().filter(|line| !tests.iter().any(|range| range.contains(line))).count();
         facts.code = file.items.iter().filter_map(code).collect();
         Ok(facts)
@@ -174,6 +177,10 @@ impl Reader {
         }
     }
 
+    fn name(&mut self, name: Option<&syn::Ident>) {
+        self.facts.names.extend(name.map(|name| (name.span().start().line, name.to_string())));
+    }
+
     fn inside(&mut self, owner: String, go: impl FnOnce(&mut Reader)) {
         let outer = self.owner.replace(owner);
         go(self);
@@ -189,8 +196,18 @@ impl<'a> Visit<'a> for Reader {
             syn::Item::Impl(i) => &i.attrs,
             syn::Item::Use(i) => &i.attrs,
             syn::Item::Struct(i) => &i.attrs,
+            syn::Item::Enum(i) => &i.attrs,
+            syn::Item::Trait(i) => &i.attrs,
             _ => return visit::visit_item(self, item),
         };
+        let name = match item {
+            syn::Item::Mod(i) => Some(&i.ident),
+            syn::Item::Struct(i) => Some(&i.ident),
+            syn::Item::Enum(i) => Some(&i.ident),
+            syn::Item::Trait(i) => Some(&i.ident),
+            _ => None,
+        };
+        self.name(name.filter(|_| !is_test(attributes)));
         if is_test(attributes) {
             self.tests.push(item.span().start().line..=item.span().end().line);
         }

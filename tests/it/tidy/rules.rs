@@ -1,6 +1,6 @@
 //! The rules: each takes what was read of a file and says what breaks it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::tidy::facts::{Facts, PathUse};
@@ -102,6 +102,35 @@ pub fn table(may_use: &[(&str, u8, &[&str])]) -> Vec<String> {
     bad
 }
 
+/// Grants of the table that no file uses: each would let something in unseen. Modules that are not written yet are not judged.
+pub fn stale_grants<'a>(
+    files: impl Iterator<Item = (&'a Place, &'a Facts)>,
+    may_use: &[(&str, u8, &[&str])],
+) -> Vec<String> {
+    let mut used: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for (place, facts) in files {
+        let Some(module) = &place.module else { continue };
+        used.entry(module).or_default().extend(facts.paths.iter().filter_map(|path| target(place, path)));
+    }
+    let mut bad = vec![];
+    for (module, _, grants) in may_use {
+        let Some(uses) = used.get(module) else { continue };
+        for grant in grants.iter().filter(|grant| used.contains_key(*grant) && !uses.contains(*grant)) {
+            bad.push(format!("`{module}` may use `{grant}`, and no file of it does: take the grant back"));
+        }
+    }
+    bad
+}
+
+/// The module of the library that a path leads to, if it names one.
+fn target<'a>(place: &Place, path: &'a PathUse) -> Option<&'a str> {
+    match (path.words[0].as_str(), path.words.get(1)) {
+        ("crate" | "mgmt", Some(used)) => Some(used),
+        ("super", Some(used)) if place.root && !path.test => Some(used),
+        _ => None,
+    }
+}
+
 /// A module uses only what the table says; its tests may use `testing` too.
 pub fn layers(place: &Place, facts: &Facts, may_use: &[(&str, u8, &[&str])]) -> Vec<Problem> {
     let Some(module) = &place.module else { return vec![] };
@@ -109,15 +138,11 @@ pub fn layers(place: &Place, facts: &Facts, may_use: &[(&str, u8, &[&str])]) -> 
         return vec![problem(1, format!("module `{module}` is not in MAY_USE"))];
     };
     let mut bad = vec![];
-    for PathUse { line, words, test } in &facts.paths {
-        let used = match (words[0].as_str(), words.get(1)) {
-            ("crate" | "mgmt", Some(used)) => used,
-            ("super", Some(used)) if place.root && !test => used,
-            _ => continue,
-        };
-        let allowed = used == module || uses.contains(&used.as_str()) || (*test && used == "testing");
+    for path in &facts.paths {
+        let Some(used) = target(place, path) else { continue };
+        let allowed = used == module || uses.contains(&used) || (path.test && used == "testing");
         if !allowed {
-            bad.push(problem(*line, format!("`{module}` may not use `{used}`")));
+            bad.push(problem(path.line, format!("`{module}` may not use `{used}`")));
         }
     }
     bad

@@ -1,0 +1,144 @@
+//! The rules of words: names that tell nothing, and phrases that plain technical English does not have.
+
+use std::collections::BTreeMap;
+
+use super::rules::Problem;
+
+/// Words that the name of a type or a module may not have: they fit anything, or mean something else here.
+const VAGUE: &[&str] = &[
+    "catalog",
+    "controller",
+    "core",
+    "handler",
+    "helper",
+    "magic",
+    "manager",
+    "manifest",
+    "misc",
+    "monitor",
+    "poke",
+    "service",
+    "services",
+    "stale",
+    "trigger",
+    "util",
+    "utils",
+];
+
+/// Phrases of comments and documents, and what to write in place of each.
+const PHRASES: &[(&str, &str)] = &[
+    ("said", "printed, reported"),
+    ("says", "prints, reports, means"),
+    ("told", "reported, notified"),
+    ("whoever", "the caller, the resource that"),
+    ("nobody", "no resource, no caller"),
+    ("somebody", "another program, another resource"),
+    ("anybody", "any user, any program"),
+    ("so many", "at most, at least"),
+    ("is to be", "must be, will be"),
+    ("are to be", "must be, will be"),
+    ("anew", "again"),
+    ("of old", "formerly"),
+    ("goes on", "continues"),
+    ("let go", "dropped, released"),
+];
+
+/// Comments that consist of one of these have no content.
+const EMPTY: &[&str] = &["How", "It", "None", "Them", "What", "When", "Where", "Which", "Who", "Why"];
+
+/// A comment line is not longer than this many characters.
+const COLUMNS_MAX: usize = 120;
+
+/// The vague words in names of types and modules: `(line, name, word)`.
+pub fn names(items: &[(usize, String)]) -> Vec<Problem> {
+    let vague = |name: &str| parts(name).into_iter().find(|part| VAGUE.contains(&part.as_str()));
+    let problem = |(line, name): &(usize, String)| {
+        vague(name)
+            .map(|word| Problem { line: *line, what: format!("`{name}`: `{word}` tells nothing, name what it is") })
+    };
+    items.iter().filter_map(problem).collect()
+}
+
+/// `SyncBatch` and `sync_batch` have the same words.
+fn parts(name: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    for c in name.chars() {
+        if c == '_' || (c.is_uppercase() && parts.last().is_some_and(|part| !part.is_empty())) {
+            parts.push(String::new());
+        }
+        if let (true, Some(part)) = (c != '_', parts.last_mut()) {
+            part.extend(c.to_lowercase());
+        }
+    }
+    parts
+}
+
+/// The comment on a line of Rust, if there is one; slashes in a text that look like one do no harm.
+fn comment(line: &str) -> Option<&str> {
+    let start = if line.trim_start().starts_with("//") { line.find("//") } else { line.find(" // ").map(|at| at + 1) };
+    start.map(|start| &line[start..])
+}
+
+/// Everything about the prose of a file that is not plain. `rust`: only comments are prose.
+pub fn prose(text: &str, rust: bool) -> Vec<Problem> {
+    let mut bad = vec![];
+    for (line, whole) in (1..).zip(text.lines()) {
+        let prose = if rust { comment(whole) } else { Some(whole) };
+        let Some(prose) = prose else { continue };
+        let mut say = |what: String| bad.push(Problem { line, what });
+        let lower = prose.to_lowercase();
+        for (phrase, instead) in PHRASES {
+            if holds(&lower, phrase) {
+                say(format!("\"{phrase}\": write {instead}, or name the noun"));
+            }
+        }
+        if !rust {
+            continue;
+        }
+        let bare = prose.trim_start_matches('/').trim_start_matches('!').trim().trim_end_matches('.');
+        if EMPTY.contains(&bare) {
+            say(format!("\"{bare}.\" explains nothing: name the noun"));
+        }
+        if whole.chars().count() > COLUMNS_MAX {
+            say(format!("a comment beyond column {COLUMNS_MAX}"));
+        }
+    }
+    bad
+}
+
+/// Whether a text holds a phrase as whole words.
+fn holds(text: &str, phrase: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(phrase).any(|(at, found)| {
+        !is_word(text[..at].chars().next_back()) && !is_word(text[at + found.len()..].chars().next())
+    })
+}
+
+/// Waivers from their text: a line a file, `path count`.
+pub fn waivers(text: &str) -> BTreeMap<&str, usize> {
+    text.lines()
+        .filter(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .filter_map(|line| line.rsplit_once(' '))
+        .filter_map(|(path, count)| Some((path, count.parse().ok()?)))
+        .collect()
+}
+
+/// What is over its waiver; and waivers that no file needs any more. A waiver is an upper bound, which only shrinks.
+pub fn over(found: &BTreeMap<String, Vec<Problem>>, waived: &BTreeMap<&str, usize>) -> Vec<String> {
+    let mut bad = vec![];
+    for (path, problems) in found {
+        let allowed = waived.get(path.as_str()).copied().unwrap_or_default();
+        if problems.len() > allowed {
+            bad.extend(problems.iter().map(|problem| format!("{path}:{problem}")));
+            if allowed > 0 {
+                bad.push(format!(
+                    "{path}: {} of these, {allowed} are waived: mend as many as you wrote",
+                    problems.len()
+                ));
+            }
+        }
+    }
+    let clean = waived.keys().filter(|path| found.get(**path).is_none_or(Vec::is_empty));
+    bad.extend(clean.map(|path| format!("{path}: waived, but its prose is plain: take it off the list")));
+    bad
+}
