@@ -56,7 +56,7 @@ impl Converge for Line {
         }
         let new = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let file = self.file.clone();
-        cx.change(move |fs| fs.write_file(file, &new, &WriteOptions::new())).await?;
+        cx.change(move |fs, _| fs.write_file(file, &new, &WriteOptions::new())).await?;
         Ok(())
     }
 
@@ -69,7 +69,7 @@ impl Converge for Line {
 impl Line {
     async fn read(&self, cx: &CheckCx) -> Result<String> {
         let file = self.file.clone();
-        match cx.look(move |fs| fs.read_file(file, 1 << 20)).await {
+        match cx.look(move |fs, _| fs.read_file(file, 1 << 20)).await {
             Ok(bytes) => Ok(String::from_utf8(bytes)?),
             Err(error) if error.is_missing() => Ok(String::new()),
             Err(error) => Err(error.into()),

@@ -15,5 +15,6 @@ mod reactive;
 mod refresh;
 mod start;
 mod stop;
+mod stuck;
 mod swap;
 mod values;

@@ -27,7 +27,7 @@ impl Converge for Sysctl {
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
         let places: Vec<_> = std::iter::once(&self.key).chain(&self.persist).cloned().collect();
-        let found = cx.look(move |_| places.iter().map(fs::read_to_string).collect::<Vec<_>>()).await;
+        let found = cx.look(move |_, _| places.iter().map(fs::read_to_string).collect::<Vec<_>>()).await;
         let found: Vec<_> = found.into_iter().map(|text| text.unwrap_or_default().trim().to_owned()).collect();
         cx.send(Self::PREVIOUS, found[0].clone());
         let wrong = ["value", "persist"].into_iter().zip(&found).filter(|(_, found)| **found != self.value);
@@ -37,7 +37,7 @@ impl Converge for Sysctl {
 
     async fn apply(&self, cx: &ApplyCx, drift: Vec<Change>) -> Result<()> {
         let this = self.clone();
-        cx.change(move |_| {
+        cx.change(move |_, _| {
             for change in drift {
                 let place = if change.field == "persist" { this.persist.as_ref() } else { Some(&this.key) };
                 place.map(|place| fs::write(place, &change.to)).transpose()?;

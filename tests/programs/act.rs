@@ -273,13 +273,13 @@ impl Converge for Written {
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let path = self.path.clone();
-        let found = cx.look(move |_| std::fs::read_to_string(path).unwrap_or_default()).await;
+        let found = cx.look(move |_, _| std::fs::read_to_string(path).unwrap_or_default()).await;
         Ok((found != self.text).then(|| Change::new("text", found.len(), self.text.len())))
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
         let (path, text) = (self.path.clone(), self.text.clone());
-        cx.change(move |fs| fs.write_file(path, &text, &mgmt::sys::fs::WriteOptions::new())).await?;
+        cx.change(move |fs, _| fs.write_file(path, &text, &mgmt::sys::fs::WriteOptions::new())).await?;
         hang("written").await;
         Ok(())
     }
@@ -364,7 +364,7 @@ impl Converge for Talks {
         tracing::info!("at once in check");
         tokio::time::sleep(Duration::from_millis(5)).await;
         tracing::info!("later in check");
-        cx.look(|_| tracing::info!("elsewhere in check")).await;
+        cx.look(|_, _| tracing::info!("elsewhere in check")).await;
         let applied = cx.local::<Applied>().0.load(std::sync::atomic::Ordering::Relaxed);
         Ok((!applied && !self.calm).then(|| Change::new("applied", "no", "yes")))
     }
@@ -372,7 +372,7 @@ impl Converge for Talks {
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
         tokio::task::yield_now().await;
         tracing::info!(kind = "mine", "in apply");
-        cx.change(|_| tracing::info!("elsewhere in apply")).await;
+        cx.change(|_, _| tracing::info!("elsewhere in apply")).await;
         cx.local::<Applied>().0.store(true, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }

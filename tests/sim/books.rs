@@ -64,6 +64,18 @@ impl Ledger {
                     self.fail(now, node);
                 }
             }
+            Input::Recovered(node) => {
+                if let Some(entry) = self.nodes.get_mut(&node.0) {
+                    entry.failures = 0;
+                    entry.failing_op = false;
+                    entry.retry_at = None;
+                    if std::mem::take(&mut entry.dead) {
+                        entry.failing_watch = false;
+                        entry.watch_failures = 0;
+                    }
+                    entry.causes.insert(Cause::Retry);
+                }
+            }
             Input::Pause => self.paused = true,
             Input::Resume => self.paused = false,
             Input::Stop(stage) => {

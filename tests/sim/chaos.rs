@@ -61,6 +61,7 @@ impl Drive {
                 graph.edges.retain(|(from, to), _| *from != leaving && *to != leaving);
                 self.swap(graph, &[])
             }
+            18 if self.rng.percent(50) => self.feed(Input::Recovered(Node(node))),
             18 => self.swap(self.world.graph.clone(), &[]),
             _ => self.feed(Input::Tick),
         }

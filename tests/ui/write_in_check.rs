@@ -13,7 +13,7 @@ struct User {
 impl Converge for User {
     type Drift = Change;
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
-        cx.change(|_| ()).await;
+        cx.change(|_, _| ()).await;
         Ok(None)
     }
     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {

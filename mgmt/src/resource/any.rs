@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::id::ResourceId;
 use crate::resource::change::{Change, Drift};
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
 use crate::resource::known::Known;
+use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
 use crate::resource::spec::{FieldReader, KindSpec};
@@ -42,7 +44,7 @@ impl fmt::Debug for AnyDrift {
     label = "this kind has no `impl Converge`",
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]
-pub trait AnyResource: Send + Sync + 'static {
+pub trait AnyResource: Identify + Send + Sync + 'static {
     /// Its kind.
     fn spec(&self) -> &'static KindSpec;
     /// Its name.
@@ -88,6 +90,13 @@ impl dyn AnyResource {
 impl fmt::Debug for dyn AnyResource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.debug(f)
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<R: Converge> Identify for R {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(R::spec().kind, R::name(self))
     }
 }
 

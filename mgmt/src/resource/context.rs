@@ -1,166 +1,21 @@
 //! What an operation of a resource may use: doors to the system, memory, outputs.
 
-use std::any::{Any, TypeId};
-use std::collections::HashMap;
-use std::fmt;
+use std::borrow::Cow;
+use std::future::Future;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
-use crate::resource::any::AnyResource;
-use crate::resource::digest::{Digest, Salt};
 use crate::resource::error::{Error, Result};
-use crate::resource::output::{Port, Sendable, Value};
-use crate::resource::private_dirs::PrivateDirs;
+use crate::resource::operation::{OnCancel, Operation, Sent, Work};
+use crate::resource::output::{Port, Sendable};
+use crate::resource::services::lock;
+use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
 use crate::sys::task::blocking;
-
-/// What a host remembers for a resource beyond a restart. The journal implements it.
-pub trait Memory: Send + Sync + fmt::Debug {
-    /// The mark that was set last.
-    fn mark(&self, id: &ResourceId) -> Option<Vec<u8>>;
-    /// Sets the mark, or removes it; on disk when the call returns. It blocks. What the resource has sent by then is not remembered any more, in the
-    /// same step: whoever is cut short after its mark and before it has sent what goes with it can't take the old for the new afterwards.
-    ///
-    /// # Errors
-    /// What the disk said.
-    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String>;
-}
-
-type AnyArc = Arc<dyn Any + Send + Sync>;
-
-/// Values by type, made when first asked for.
-#[derive(Default)]
-pub struct Slots {
-    by_type: Mutex<HashMap<(u32, TypeId), AnyArc>>,
-}
-
-impl Slots {
-    /// The value of type `T` of this owner.
-    pub fn get<T: Default + Send + Sync + 'static>(&self, owner: u32) -> Arc<T> {
-        let mut slots = lock(&self.by_type);
-        let slot = slots.entry((owner, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default()));
-        Arc::clone(slot).downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
-    }
-
-    /// Drops all values of this owner.
-    pub fn clear(&self, owner: u32) {
-        let mut slots = lock(&self.by_type);
-        if !slots.is_empty() {
-            let gone: Vec<AnyArc> = slots.extract_if(|(of, _), _| *of == owner).map(|(_, value)| value).collect();
-            // What is dropped may want a slot itself.
-            drop(slots);
-            drop(gone);
-        }
-    }
-}
-
-impl fmt::Debug for Slots {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Slots({})", lock(&self.by_type).len())
-    }
-}
-
-/// A poisoned lock only says that a kind panicked while it held it: the engine caught that.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What an engine gives all its resources.
-#[derive(Debug)]
-pub struct Services {
-    /// The file system.
-    pub fs: WriteFs,
-    /// What survives a restart.
-    pub memory: Arc<dyn Memory>,
-    /// Mixed into the digests of sent values.
-    pub salt: Salt,
-    /// The engine's working directory.
-    pub prefix: PathBuf,
-    /// The private directories of resources.
-    pub dirs: PrivateDirs,
-    /// State of single resources.
-    pub local: Slots,
-    /// State shared by resources of an engine.
-    pub shared: Slots,
-    /// Paths that resources of the graph own; a purge spares them.
-    pub owned: Mutex<Arc<Vec<PathBuf>>>,
-    /// Commands without an `env` of their own get this process's environment (Q15).
-    pub inherit_env: bool,
-}
-
-/// What an operation sent.
-#[derive(Clone)]
-pub enum Sent {
-    /// A value.
-    Value {
-        /// The output.
-        port: u8,
-        /// The value.
-        value: Value,
-        /// Its digest, salted.
-        digest: Digest,
-    },
-    /// The value is the same as in the run before, and isn't known any more.
-    Unchanged {
-        /// The output.
-        port: u8,
-    },
-}
-
-impl fmt::Debug for Sent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Sent::Value { port, .. } => write!(f, "Sent({port})"),
-            Sent::Unchanged { port } => write!(f, "Unchanged({port})"),
-        }
-    }
-}
-
-/// What the engine knows about one operation.
-#[derive(Debug)]
-pub struct Operation {
-    /// The resource, with what it received.
-    pub resource: Arc<dyn AnyResource>,
-    /// Its slot in the engine.
-    pub node: u32,
-    /// What it is given.
-    pub services: Arc<Services>,
-    /// A refresh is owed to it.
-    pub refresh: bool,
-    /// It will not be applied.
-    pub noop: bool,
-    /// What it has sent so far.
-    pub sent: Mutex<Vec<Sent>>,
-    /// It applied, but there was nothing to change.
-    pub unchanged: AtomicBool,
-    /// It applied because of an event.
-    pub by_event: AtomicBool,
-}
-
-impl Operation {
-    /// An operation of this resource.
-    pub fn new(resource: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Operation {
-        Operation {
-            resource,
-            node,
-            services,
-            refresh: false,
-            noop: false,
-            sent: Mutex::default(),
-            unchanged: AtomicBool::new(false),
-            by_event: AtomicBool::new(false),
-        }
-    }
-
-    /// Takes what was sent.
-    pub fn take_sent(&self) -> Vec<Sent> {
-        std::mem::take(&mut *lock(&self.sent))
-    }
-}
 
 /// What `check` may use. It holds no door that writes.
 #[derive(Clone, Debug)]
@@ -169,15 +24,13 @@ pub struct CheckCx {
 }
 
 impl CheckCx {
-    /// For the engine and for tests.
-    #[doc(hidden)]
-    pub fn new(operation: Arc<Operation>) -> CheckCx {
+    pub(crate) fn new(operation: Arc<Operation>) -> CheckCx {
         CheckCx { operation }
     }
 
     /// The resource's identity.
     pub fn id(&self) -> ResourceId {
-        ResourceId::new(self.operation.resource.spec().kind, self.operation.resource.name())
+        self.operation.id()
     }
 
     /// The file system, to look at. Its calls block: use [`look`](CheckCx::look) unless they are known to be quick.
@@ -185,11 +38,38 @@ impl CheckCx {
         &self.operation.services.fs
     }
 
-    /// Looks at the file system on a thread that may block.
-    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs) -> T + Send + 'static) -> T {
-        // The engine counts the holders of an operation: it has ended when only the engine is left, also if it was cancelled meanwhile.
-        let operation = Arc::clone(&self.operation);
-        blocking(move || look(&operation.services.fs)).await
+    /// Looks at the file system on a thread that may block. The operation has not ended before `look` has. Long work asks the token between its
+    /// steps: it stops when the operation is cancelled, or when the future that this returns is dropped.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs, &Stopping) -> T + Send + 'static) -> T {
+        let (operation, work) = (Arc::clone(&self.operation), self.work("looking at the file system"));
+        let waiting = StopOnDrop::default();
+        let stopping = waiting.token();
+        blocking(move || {
+            let _work = work;
+            look(&operation.services.fs, &stopping)
+        })
+        .await
+    }
+
+    /// Stops when this operation is cancelled: because its `timeout` is over, its resource leaves the graph, its watch failed, or the engine is told to
+    /// cancel. The operation's own future is dropped then; the token is for what the operation has begun besides it, a thread or a task.
+    pub fn stopping(&self) -> Stopping {
+        self.operation.stopping()
+    }
+
+    /// Tells the engine that this operation has begun something that may outlive its future, such as a thread or a task: until the guard is dropped, the
+    /// operation has not ended, and no other one of the resource begins. `doing` completes *it is still …* in the warning that names what does not end
+    /// in the grace time (see `Builder::grace`). [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard by themselves.
+    pub fn work(&self, doing: impl Into<Cow<'static, str>>) -> Work {
+        Work::new(&self.operation, doing)
+    }
+
+    /// What the engine does if it cancels this operation (or if the operation panics) before the guard is dropped: for what must be told that it is not
+    /// wanted any more, such as a transaction of another process. The operation has not ended before `hook` has.
+    ///
+    /// It is not run where a kind itself drops a future that holds the guard, by a `select!` or a timeout of its own.
+    pub fn on_cancel(&self, hook: impl Future<Output = ()> + Send + 'static) -> OnCancel {
+        OnCancel::new(&self.operation, Box::pin(hook))
     }
 
     /// This resource will not be applied.
@@ -269,9 +149,7 @@ impl Deref for ApplyCx {
 }
 
 impl ApplyCx {
-    /// For the engine and for tests.
-    #[doc(hidden)]
-    pub fn new(operation: Arc<Operation>) -> ApplyCx {
+    pub(crate) fn new(operation: Arc<Operation>) -> ApplyCx {
         ApplyCx { check: CheckCx::new(operation) }
     }
 
@@ -280,10 +158,17 @@ impl ApplyCx {
         &self.check.operation.services.fs
     }
 
-    /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation.
-    pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs) -> T + Send + 'static) -> T {
-        let operation = Arc::clone(&self.check.operation);
-        blocking(move || change(&operation.services.fs)).await
+    /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation, unless it asks the token: see
+    /// [`look`](CheckCx::look).
+    pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs, &Stopping) -> T + Send + 'static) -> T {
+        let (operation, work) = (Arc::clone(&self.check.operation), self.work("changing the file system"));
+        let waiting = StopOnDrop::default();
+        let stopping = waiting.token();
+        blocking(move || {
+            let _work = work;
+            change(&operation.services.fs, &stopping)
+        })
+        .await
     }
 
     /// Says that there was nothing to change after all: nobody is notified.
@@ -302,10 +187,12 @@ impl ApplyCx {
     /// # Errors
     /// What the disk said.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
-        let (operation, id) = (Arc::clone(&self.check.operation), self.id());
-        blocking(move || operation.services.memory.set_mark(&id, mark))
-            .await
-            .map_err(|error| Error::new(format!("the journal: {error}")))
+        let (operation, id, work) = (Arc::clone(&self.check.operation), self.id(), self.work("writing the journal"));
+        let written = blocking(move || {
+            let _work = work;
+            operation.services.memory.set_mark(&id, mark)
+        });
+        written.await.map_err(|error| Error::new(format!("the journal: {error}")))
     }
 }
 
@@ -316,9 +203,7 @@ pub struct WatchCx {
 }
 
 impl WatchCx {
-    /// For the engine and for tests.
-    #[doc(hidden)]
-    pub fn new(operation: Arc<Operation>) -> WatchCx {
+    pub(crate) fn new(operation: Arc<Operation>) -> WatchCx {
         WatchCx { check: CheckCx::new(operation) }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -10,7 +11,7 @@ use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::measure::Table;
-use crate::runtime::operate::Done;
+use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
@@ -46,7 +47,9 @@ pub(crate) struct Core {
     pub(crate) owned: Owned,
     pub(crate) events: Arc<Outlet>,
     pub(crate) converged: watch::Sender<bool>,
-    pub(crate) done: mpsc::UnboundedSender<Done>,
+    pub(crate) answers: mpsc::UnboundedSender<Answer>,
+    /// How long what a cancelled operation has begun may take to end.
+    pub(crate) grace: Duration,
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
     /// How often operations of a kind kept their thread for long.
     pub(crate) slow: HashMap<&'static str, u32>,
@@ -119,8 +122,8 @@ impl Core {
     }
 
     /// The operation of a resource, before it has begun.
-    pub(crate) fn operation(&self, node: Node, resource: Arc<dyn AnyResource>) -> Operation {
-        let mut operation = Operation::new(resource, node.0, Arc::clone(&self.services));
+    pub(crate) fn operation(&self, node: Node, resource: &Arc<dyn AnyResource>) -> Operation {
+        let mut operation = Operation::new(Arc::<dyn AnyResource>::clone(resource), node.0, Arc::clone(&self.services));
         operation.noop = self.running.is_noop(node);
         operation
     }
@@ -131,7 +134,7 @@ impl Core {
         let mut notices = Vec::new();
         match self.slots.current(node, base) {
             Some(resource) => {
-                let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(&resource))));
+                let cx = WatchCx::new(Arc::new(self.operation(node, &resource)));
                 span("watch", &*resource).in_scope(|| {
                     self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
                 });
@@ -153,7 +156,7 @@ impl Core {
 
     /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
-        let cx = WatchCx::new(Arc::new(self.operation(node, Arc::clone(resource))));
+        let cx = WatchCx::new(Arc::new(self.operation(node, resource)));
         let span = span("watch", &**resource);
         let watch = span.in_scope(|| resource.watch(&cx));
         if self.watches.is_same(&self.slots, node, &watch) {
@@ -244,12 +247,6 @@ impl Core {
         let running = &self.running;
         let id = |node: Node| -> ResourceId { running.id(node) };
         self.store.journal(ops, &id, ticket, &self.committed);
-    }
-
-    fn removed(&mut self, node: Node) {
-        self.services.local.clear(node.0);
-        self.slots.clear(node);
-        self.running.release(node);
     }
 
     pub(crate) fn warn(&self, message: String) {

@@ -7,7 +7,7 @@ use crate::id::Ticket;
 use crate::resource::PrivateDir;
 use crate::runtime::core::Core;
 use crate::runtime::measure::Measures;
-use crate::runtime::operate::Done;
+use crate::runtime::operate::Answer;
 use crate::runtime::status::{Progress, Status};
 use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
@@ -39,7 +39,7 @@ pub(crate) enum Request {
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
-    pub(crate) done: mpsc::UnboundedReceiver<Done>,
+    pub(crate) answers: mpsc::UnboundedReceiver<Answer>,
     pub(crate) reports: mpsc::UnboundedReceiver<Report>,
     pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), String>)>,
 }
@@ -60,7 +60,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         }
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
         tokio::select! {
-            Some(done) = inboxes.done.recv() => core.done(done),
+            Some(answer) = inboxes.answers.recv() => core.answer(answer),
             notices = core.watches.next() => core.notice_all(notices),
             Some(report) = inboxes.reports.recv() => receive(&mut core, report),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
@@ -88,8 +88,8 @@ async fn sleep_until(timeout: Option<tokio::time::Instant>) {
 /// Takes what is there already, up to a bound.
 fn drain(core: &mut Core, inboxes: &mut Inboxes) {
     for _ in 0..BUDGET {
-        if let Ok(done) = inboxes.done.try_recv() {
-            core.done(done);
+        if let Ok(answer) = inboxes.answers.try_recv() {
+            core.answer(answer);
         } else if let Ok((ticket, result)) = inboxes.committed.try_recv() {
             core.commit_ended(ticket, result);
         } else if let Ok(report) = inboxes.reports.try_recv() {

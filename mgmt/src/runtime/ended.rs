@@ -1,13 +1,16 @@
 //! What the end of an operation means: for the scheduler in a word, for people in changes and errors.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, Change, Operation};
+use crate::resource::{AnyDrift, AnyResource, Change, Sent};
 use crate::runtime::core::Core;
-use crate::runtime::operate::{CANCELLED, Ended};
-use crate::runtime::slot::Found;
-use crate::scheduler::{ApplyOutcome, CheckOutcome};
+use crate::runtime::measure::{apply_word, check_word};
+use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_pauses};
+use crate::runtime::slot::{Activity, Found};
+use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 
 /// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody knows any more.
 pub(crate) fn lost_value() -> Change {
@@ -15,10 +18,95 @@ pub(crate) fn lost_value() -> Change {
 }
 
 impl Core {
-    pub(super) fn end_check(
+    /// Holds back an answer that is outdated, longer each time; after too many of them it is a failure.
+    fn hold(&mut self, done: Done) -> Option<Done> {
+        let node = done.op.node;
+        if !done.outcome.is_outdated() {
+            // A check in sync or a repair: nothing changes the system under it any more.
+            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_)))))
+                && let Some(slot) = self.slots.get_mut(node)
+            {
+                slot.outdated = 0;
+                self.slots.tidy(node);
+            }
+            return Some(done);
+        }
+        let slot = self.slots.make(node);
+        let Some(delay) = outdated_pauses().nth(slot.outdated as usize) else {
+            slot.outdated = 0;
+            return Some(done);
+        };
+        slot.outdated += 1;
+        let Done { op, causes, operation, resource, began, outcome, .. } = done;
+        let outcome = match outcome {
+            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
+            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
+            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
+        };
+        // Whatever happens meanwhile is merged into the check that follows.
+        slot.activity = Activity::Pausing { op, began, causes };
+        let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
+        self.answer_later(delay, Answer::Ended(Box::new(done)));
+        None
+    }
+
+    pub(super) fn end(&mut self, done: Done) {
+        let cancelled = matches!(
+            done.outcome,
+            Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
+        );
+        let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
+        let Done { op, operation, resource, began, outcome, .. } = done;
+        let node = op.node;
+        let sent = operation.take_sent();
+        match outcome {
+            Outcome::Check(ended) => {
+                let outcome = self.end_check(node, &resource, began, ended);
+                self.measure(&*resource, "check", check_word(&outcome), began);
+                let sent = self.sent(node, &*resource, sent);
+                self.checked(op, outcome, sent);
+            }
+            Outcome::Apply(ended) => {
+                let unchanged = operation.unchanged.load(Ordering::Relaxed);
+                let outcome = match self.end_apply(node, began, ended, |()| !unchanged) {
+                    ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
+                    outcome => outcome,
+                };
+                self.measure(&*resource, "apply", apply_word(outcome), began);
+                let sent = self.sent(node, &*resource, sent);
+                self.applied(op, outcome, sent);
+            }
+            Outcome::Refresh(ended) => {
+                let found = || Found { changes: Vec::new(), drift: None, began, resource: Arc::clone(&resource) };
+                self.slots.make(node).found.get_or_insert_with(|| Box::new(found()));
+                let outcome = self.end_apply(node, began, ended, |changed| changed);
+                self.measure(&*resource, "refresh", apply_word(outcome), began);
+                let sent = self.sent(node, &*resource, sent);
+                self.applied(op, outcome, sent);
+            }
+        }
+    }
+
+    fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> PortSet {
+        if sent.is_empty() {
+            return PortSet(0);
+        }
+        let running = &self.running;
+        self.slots.sent(node, || running.id(node), resource.spec().outputs, sent, &self.store)
+    }
+
+    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+        self.handle(Input::Checked { op, outcome, sent });
+    }
+
+    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+        self.handle(Input::Applied { op, outcome, sent });
+    }
+
+    fn end_check(
         &mut self,
         node: Node,
-        operation: &Operation,
+        resource: &Arc<dyn AnyResource>,
         began: Time,
         ended: Ended<Option<AnyDrift>>,
     ) -> CheckOutcome {
@@ -31,7 +119,7 @@ impl Core {
                 CheckOutcome::InSync
             }
             Ended::Returned(Ok(Some(drift))) => {
-                let resource = Arc::clone(&operation.resource);
+                let resource = Arc::clone(resource);
                 let found = Found { changes: drift.changes.clone(), drift: Some(drift), began, resource };
                 self.slots.make(node).found = Some(Box::new(found));
                 CheckOutcome::Drifted
@@ -42,7 +130,7 @@ impl Core {
                 if senders.is_empty() {
                     return CheckOutcome::Failed;
                 }
-                self.missing(node, &operation.resource, began, senders)
+                self.missing(node, resource, began, senders)
             }
             Ended::Returned(Err(error)) => {
                 self.slots.set_error(node, error.to_string());
@@ -78,7 +166,7 @@ impl Core {
         CheckOutcome::Drifted
     }
 
-    pub(super) fn end_apply<T>(
+    fn end_apply<T>(
         &mut self,
         node: Node,
         began: Time,

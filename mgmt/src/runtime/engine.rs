@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::gapi::{Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::journal::Journal;
-use crate::resource::{PrivateDir, PrivateDirs, Services, Slots};
+use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::core::Core;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
@@ -28,9 +28,12 @@ use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
 use crate::sys::facts;
-use crate::sys::fs::{WriteFs, hub};
+use crate::sys::fs::hub;
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
+
+/// The default of `Builder::grace`.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// Settings of an engine, and where its graphs come from.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ pub(crate) struct Settings {
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     pub(crate) converged_timeout: Duration,
+    pub(crate) grace: Duration,
     pub(crate) running_max: usize,
     pub(crate) inherit_env: bool,
     pub(crate) measure: bool,
@@ -130,6 +134,14 @@ impl<G: Gapi> Builder<G> {
     /// How long all resources must have been settled to be called converged. Default: zero.
     pub fn converged_timeout(mut self, timeout: Duration) -> Self {
         self.options.converged_timeout = timeout;
+        self
+    }
+
+    /// How long what a cancelled operation has begun besides its own future (a thread, a write, a request to another process) may take to end. Default:
+    /// 5 s. After that the engine warns, naming the resource and what it still does, and goes on without it: a stop completes, other resources run. The
+    /// resource itself is not touched before that work has ended: its checks fail with this reason until then, and after that it is checked again.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
         self
     }
 
@@ -280,7 +292,7 @@ pub(crate) fn assemble(
     journal: Journal,
 ) -> (Core, Inboxes, mpsc::UnboundedSender<Request>) {
     let (requests, requests_in) = mpsc::unbounded_channel();
-    let (done, done_in) = mpsc::unbounded_channel();
+    let (answers, answers_in) = mpsc::unbounded_channel();
     let (reports, reports_in) = mpsc::unbounded_channel();
     let (committed, committed_in) = mpsc::unbounded_channel();
     let store = Arc::new(Store::new(journal));
@@ -293,17 +305,8 @@ pub(crate) fn assemble(
         seed: u64::from_ne_bytes(seed),
         node_events: true,
     };
-    let services = Services {
-        fs: WriteFs::new(),
-        memory: Arc::clone(&store) as _,
-        salt: store.salt(),
-        prefix,
-        dirs,
-        local: Slots::default(),
-        shared: Slots::default(),
-        owned: std::sync::Mutex::default(),
-        inherit_env: options.inherit_env,
-    };
+    let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
+    services.inherit_env = options.inherit_env;
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),
@@ -315,13 +318,14 @@ pub(crate) fn assemble(
         owned: Default::default(),
         events: Arc::clone(&options.events),
         converged: watch::channel(false).0,
-        done,
+        answers,
+        grace: options.grace,
         committed,
         slow: Default::default(),
         measured: options.measure.then(Box::default),
         stopped: false,
     };
-    let inboxes = Inboxes { requests: requests_in, done: done_in, reports: reports_in, committed: committed_in };
+    let inboxes = Inboxes { requests: requests_in, answers: answers_in, reports: reports_in, committed: committed_in };
     (core, inboxes, requests)
 }
 
@@ -351,6 +355,7 @@ impl Engine {
             preparing: Preparing::default(),
             no_watch: false,
             converged_timeout: Duration::ZERO,
+            grace: GRACE,
             running_max: cores * 4,
             inherit_env: false,
             measure: false,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::Time;
-use crate::resource::Operation;
+use crate::resource::AnyResource;
 use crate::runtime::core::Core;
 use crate::scheduler::{ApplyOutcome, CheckOutcome};
 
@@ -102,9 +102,15 @@ pub(crate) fn apply_word(outcome: ApplyOutcome) -> &'static str {
 
 impl Core {
     /// An operation has ended.
-    pub(crate) fn measure(&mut self, of: &Operation, operation: &'static str, outcome: &'static str, began: Time) {
+    pub(crate) fn measure(
+        &mut self,
+        of: &dyn AnyResource,
+        operation: &'static str,
+        outcome: &'static str,
+        began: Time,
+    ) {
         if let Some(table) = &mut self.measured {
-            table.add(of.resource.spec().kind, operation, outcome, self.clock.now().since(began));
+            table.add(of.spec().kind, operation, outcome, self.clock.now().since(began));
         }
     }
 

@@ -22,6 +22,7 @@ mod slot;
 mod span;
 mod status;
 mod store;
+mod stuck;
 mod values;
 mod watches;
 

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -11,14 +10,13 @@ use tokio::sync::oneshot;
 use tracing::Span;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Sent};
+use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Work};
 use crate::runtime::core::Core;
-use crate::runtime::measure::{apply_word, check_word};
-use crate::runtime::slot::{Action, Activity, Found, RunningOp, Waiting};
+use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::Resolved;
-use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
-use crate::sys::task::caught;
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Op, PortSet};
+use crate::sys::task::{caught, caught_async};
 
 /// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads that may block from then on.
 const SLOW: Duration = Duration::from_millis(1);
@@ -53,7 +51,7 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    fn is_outdated(&self) -> bool {
+    pub(super) fn is_outdated(&self) -> bool {
         match self {
             Outcome::Check(Ended::Returned(Err(error)))
             | Outcome::Apply(Ended::Returned(Err(error)))
@@ -66,13 +64,24 @@ impl Outcome {
 /// An operation has ended.
 #[derive(Debug)]
 pub(crate) struct Done {
-    op: Op,
-    causes: Causes,
-    operation: Arc<Operation>,
-    began: Time,
-    outcome: Outcome,
+    pub(super) op: Op,
+    pub(super) causes: Causes,
+    pub(super) operation: Arc<Operation>,
+    /// The resource, with what it received.
+    pub(super) resource: Arc<dyn AnyResource>,
+    pub(super) began: Time,
+    pub(super) outcome: Outcome,
     /// The longest that it kept its thread.
-    kept: Duration,
+    pub(super) kept: Duration,
+}
+
+/// What the task of an operation reports.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// It has ended, with all that it had begun.
+    Ended(Box<Done>),
+    /// Its future is gone, or should be, since the grace time; but what it had begun has not ended.
+    Overdue(Op),
 }
 
 impl Core {
@@ -81,6 +90,9 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         };
         let base = Arc::clone(&vertex.resource);
+        if self.slots.get(op.node).is_some_and(|slot| slot.stuck.is_some()) {
+            return self.refuse(op, causes, base);
+        }
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
             Resolved::Ready { resource, changed } => {
                 if changed {
@@ -120,9 +132,9 @@ impl Core {
 
     /// Its watch listens.
     pub(crate) fn check_now(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
-        let operation = Arc::new(self.operation(op.node, Arc::clone(&resource)));
-        let future = resource.check(CheckCx::new(Arc::clone(&operation)));
-        self.run(op, causes, Action::Check, operation, future, Outcome::Check);
+        let operation = Arc::new(self.operation(op.node, &resource));
+        let future = Arc::clone(&resource).check(CheckCx::new(Arc::clone(&operation)));
+        self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }
 
     pub(crate) fn apply(&mut self, op: Op, causes: Causes, refresh: bool) {
@@ -133,11 +145,11 @@ impl Core {
             self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
             return self.applied(op, ApplyOutcome::Failed, PortSet(0));
         };
-        let mut operation = self.operation(op.node, Arc::clone(&resource));
+        let mut operation = self.operation(op.node, &resource);
         operation.refresh = refresh;
         let operation = Arc::new(operation);
-        let future = resource.apply(ApplyCx::new(Arc::clone(&operation)), drift);
-        self.run(op, causes, Action::Apply, operation, future, Outcome::Apply);
+        let future = Arc::clone(&resource).apply(ApplyCx::new(Arc::clone(&operation)), drift);
+        self.run(Start { op, causes, action: Action::Apply, operation, resource }, future, Outcome::Apply);
     }
 
     pub(crate) fn refresh(&mut self, op: Op, causes: Causes) {
@@ -149,62 +161,69 @@ impl Core {
             self.slots.set_error(op.node, "a received value is not there any more");
             return self.applied(op, ApplyOutcome::Failed, PortSet(0));
         };
-        let mut operation = self.operation(op.node, Arc::clone(&resource));
+        let mut operation = self.operation(op.node, &resource);
         operation.refresh = true;
         let operation = Arc::new(operation);
-        let future = resource.refresh(ApplyCx::new(Arc::clone(&operation)));
-        self.run(op, causes, Action::Refresh, operation, future, Outcome::Refresh);
+        let future = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
+        self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
     }
 
-    /// Polls an operation once right here; a task is spawned only for what is not ready then.
+    /// Polls an operation once right here; a task is spawned only for what has not ended then.
     fn run<T: Send + 'static>(
         &mut self,
-        op: Op,
-        causes: Causes,
-        action: Action,
-        operation: Arc<Operation>,
+        start: Start,
         mut future: BoxFuture<Result<T>>,
         outcome: fn(Ended<T>) -> Outcome,
     ) {
         let began = self.clock.now();
-        let span = span(action.word(), &*operation.resource);
-        let slow = self.is_slow(&operation);
+        let Start { op, causes, action, operation, resource } = start;
+        let span = span(action.word(), &*resource);
+        let slow = self.is_slow(&*resource);
+        let (mut ended, mut kept) = (None, Duration::ZERO);
         if !slow {
             let started = Instant::now();
             let mut cx = Context::from_waker(Waker::noop());
             let polled = caught(|| poll_in(&span, future.as_mut(), &mut cx));
-            let kept = started.elapsed();
-            let ended = match polled {
-                Ok(Poll::Pending) => {
-                    self.note_slow(&operation, kept);
-                    None
-                }
+            kept = started.elapsed();
+            self.note_slow(&*resource, kept);
+            ended = match polled {
+                Ok(Poll::Pending) => None,
                 Ok(Poll::Ready(result)) => Some(Ended::Returned(result)),
                 Err(panic) => Some(Ended::Panicked(panic)),
             };
-            if let Some(ended) = ended {
-                self.note_slow(&operation, kept);
-                return self.end(Done { op, causes, operation, began, outcome: outcome(ended), kept });
-            }
+        }
+        let mut future = Some(future);
+        if let Some(Ended::Panicked(_)) = &ended {
+            give_up(&operation, &mut future);
+        }
+        if let Some(ended) = ended.take_if(|_| operation.is_idle()) {
+            let outcome = outcome(ended);
+            return self.end(Done { op, causes, operation, resource, began, outcome, kept });
         }
         let (cancel, cancelled) = oneshot::channel();
-        let running = RunningOp { op, began, causes, action, cancel: Some(cancel) };
+        let running = RunningOp { op, began, causes, action, operation: Arc::clone(&operation), cancel: Some(cancel) };
         self.slots.make(op.node).activity = Activity::Running(Box::new(running));
-        let done = self.done.clone();
+        let (answers, grace) = (self.answers.clone(), self.grace);
         let task = async move {
-            let (mut future, mut kept) = (Some(future), Duration::ZERO);
-            let ended = tokio::select! {
-                biased;
-                ended = poll_fn(|cx| poll_caught(&span, &mut future, &mut kept, cx)) => ended,
-                _ = cancelled => {
-                    // However it takes it: it is over.
-                    let _ = caught(|| drop(future.take()));
-                    settle(&operation).await;
-                    Ended::Cancelled
-                }
+            let ended = match ended {
+                Some(ended) => ended,
+                None => tokio::select! {
+                    biased;
+                    ended = poll_fn(|cx| poll_caught(&span, &operation, &mut future, &mut kept, cx)) => ended,
+                    _ = cancelled => {
+                        give_up(&operation, &mut future);
+                        Ended::Cancelled
+                    }
+                },
             };
-            // The loop is gone only when the whole engine is.
-            let _ = done.send(Done { op, causes, operation, began, outcome: outcome(ended), kept });
+            // Only fails when the loop is gone, with the whole engine; the same below.
+            if tokio::time::timeout(grace, operation.idle()).await.is_err() {
+                let _ = answers.send(Answer::Overdue(op));
+                operation.idle().await;
+            }
+            let outcome = outcome(ended);
+            let done = Done { op, causes, operation, resource, began, outcome, kept };
+            let _ = answers.send(Answer::Ended(Box::new(done)));
         };
         if slow {
             let runtime = Handle::current();
@@ -214,137 +233,31 @@ impl Core {
         }
     }
 
-    fn is_slow(&self, operation: &Operation) -> bool {
-        self.slow.get(operation.resource.spec().kind).is_some_and(|times| *times >= SLOW_TIMES)
+    fn is_slow(&self, resource: &dyn AnyResource) -> bool {
+        self.slow.get(resource.spec().kind).is_some_and(|times| *times >= SLOW_TIMES)
     }
 
-    fn note_slow(&mut self, operation: &Operation, kept: Duration) {
+    pub(super) fn note_slow(&mut self, resource: &dyn AnyResource, kept: Duration) {
         if kept > SLOW {
-            let times = self.slow.entry(operation.resource.spec().kind).or_insert(0);
+            let times = self.slow.entry(resource.spec().kind).or_insert(0);
             *times += if kept > VERY_SLOW { SLOW_TIMES } else { 1 };
         }
     }
+}
 
-    pub(crate) fn cancel(&mut self, op: Op) {
-        if !self.is_current(op) {
-            return;
-        }
-        if let Some(waiting) = self.take_waiting(op.node) {
-            self.note_timeout(op.node, waiting.began);
-            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
-        }
-        let Some(slot) = self.slots.get_mut(op.node) else { return };
-        if let Activity::Running(running) = &mut slot.activity
-            && let Some(cancel) = running.cancel.take()
-        {
-            // If the task is gone, the operation has just ended, and its answer is on the way.
-            let _ = cancel.send(());
-        }
-    }
-
-    /// An operation in a task has ended.
-    pub(crate) fn done(&mut self, done: Done) {
-        if self.is_current(done.op) {
-            self.slots.take_activity(done.op.node);
-        }
-        self.note_slow(&done.operation, done.kept);
-        self.end(done);
-    }
-
-    /// Holds back an answer that is outdated, longer each time; after too many of them it is a failure.
-    fn hold(&mut self, done: Done) -> Option<Done> {
-        let node = done.op.node;
-        if !done.outcome.is_outdated() {
-            // A check in sync or a repair: nothing changes the system under it any more.
-            if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_)))))
-                && let Some(slot) = self.slots.get_mut(node)
-            {
-                slot.outdated = 0;
-                self.slots.tidy(node);
-            }
-            return Some(done);
-        }
-        let slot = self.slots.make(node);
-        let Some(delay) = outdated_pauses().nth(slot.outdated as usize) else {
-            slot.outdated = 0;
-            return Some(done);
-        };
-        slot.outdated += 1;
-        let Done { op, causes, operation, began, outcome, .. } = done;
-        let outcome = match outcome {
-            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
-            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
-            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
-        };
-        // Whatever happens meanwhile is merged into the check that follows.
-        slot.activity = Activity::Pausing { op, began, causes };
-        let sender = self.done.clone();
-        tokio::spawn(async move {
-            tokio::time::sleep(delay).await;
-            // The loop is gone only when the whole engine is.
-            let _ = sender.send(Done { op, causes, operation, began, outcome, kept: Duration::ZERO });
-        });
-        None
-    }
-
-    fn end(&mut self, done: Done) {
-        let cancelled = matches!(
-            done.outcome,
-            Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
-        );
-        let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
-        let Done { op, operation, began, outcome, .. } = done;
-        let node = op.node;
-        let sent = operation.take_sent();
-        match outcome {
-            Outcome::Check(ended) => {
-                let outcome = self.end_check(node, &operation, began, ended);
-                self.measure(&operation, "check", check_word(&outcome), began);
-                let sent = self.sent(node, &operation, sent);
-                self.checked(op, outcome, sent);
-            }
-            Outcome::Apply(ended) => {
-                let unchanged = operation.unchanged.load(Ordering::Relaxed);
-                let outcome = match self.end_apply(node, began, ended, |()| !unchanged) {
-                    ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
-                    outcome => outcome,
-                };
-                self.measure(&operation, "apply", apply_word(outcome), began);
-                let sent = self.sent(node, &operation, sent);
-                self.applied(op, outcome, sent);
-            }
-            Outcome::Refresh(ended) => {
-                self.slots.make(node).found.get_or_insert_with(|| {
-                    let resource = Arc::clone(&operation.resource);
-                    Box::new(Found { changes: Vec::new(), drift: None, began, resource })
-                });
-                let outcome = self.end_apply(node, began, ended, |changed| changed);
-                self.measure(&operation, "refresh", apply_word(outcome), began);
-                let sent = self.sent(node, &operation, sent);
-                self.applied(op, outcome, sent);
-            }
-        }
-    }
-
-    fn sent(&mut self, node: Node, operation: &Operation, sent: Vec<Sent>) -> PortSet {
-        if sent.is_empty() {
-            return PortSet(0);
-        }
-        let running = &self.running;
-        self.slots.sent(node, || running.id(node), operation.resource.spec().outputs, sent, &self.store)
-    }
-
-    fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
-        self.handle(Input::Checked { op, outcome, sent });
-    }
-
-    fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
-        self.handle(Input::Applied { op, outcome, sent });
-    }
+/// An operation that begins.
+struct Start {
+    op: Op,
+    causes: Causes,
+    action: Action,
+    operation: Arc<Operation>,
+    /// The resource, with what it received.
+    resource: Arc<dyn AnyResource>,
 }
 
 fn poll_caught<T>(
     span: &Span,
+    operation: &Arc<Operation>,
     future: &mut Option<BoxFuture<Result<T>>>,
     kept: &mut Duration,
     cx: &mut Context<'_>,
@@ -357,15 +270,27 @@ fn poll_caught<T>(
         Ok(Poll::Pending) => Poll::Pending,
         Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
         Err(panic) => {
-            let _ = caught(|| *future = None);
+            give_up(operation, future);
             Poll::Ready(Ended::Panicked(panic))
         }
     }
 }
 
-/// Waits until the blocking work of a cancelled operation has ended: only then may another one of the same resource begin.
-async fn settle(operation: &Arc<Operation>) {
-    while Arc::strong_count(operation) > 1 {
-        tokio::time::sleep(Duration::from_millis(1)).await;
+/// Drops the future of an operation, and does what the operation wanted done in this case.
+fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
+    // Before the future is dropped: its guards would disarm them.
+    let hooks = operation.cancel();
+    if !hooks.is_empty() {
+        let work = Work::new(operation, "telling others that it is cancelled");
+        tokio::spawn(async move {
+            for hook in hooks {
+                if let Err(panic) = caught_async(hook).await {
+                    tracing::error!(target: "mgmt", "what an operation does when it is cancelled {panic}");
+                }
+            }
+            drop(work);
+        });
     }
+    // However it takes it: it is over.
+    let _ = caught(|| *future = None);
 }

@@ -187,7 +187,7 @@ impl Planner {
             }
             Resolved::Mismatch(error) => return self.decide(node, Outcome::Failed { error }),
         };
-        let mut operation = self.core.operation(Node(node), Arc::clone(&resource));
+        let mut operation = self.core.operation(Node(node), &resource);
         operation.refresh = self.owed(node);
         let operation = Arc::new(operation);
         let timeout = vertex.meta.as_ref().and_then(|meta| meta.timeout);
@@ -206,8 +206,8 @@ impl Planner {
 
     fn end(&mut self, node: u32, operation: &Operation, found: Result<Option<AnyDrift>>) {
         let sent: Vec<Sent> = operation.take_sent();
+        let outputs = self.resource(node).spec().outputs;
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
-        let outputs = operation.resource.spec().outputs;
         values.sent(Node(node), || running.id(Node(node)), outputs, sent, store);
         let outcome = match found {
             Ok(None) => Outcome::InSync,
@@ -234,7 +234,7 @@ impl Planner {
 
     /// It needs values of these. Who has sent no more than a digest would have to make its values anew, unless one of the two is in noop.
     fn missing(&mut self, node: u32, senders: Vec<Node>) -> Outcome {
-        let is_noop = |node: u32| self.core.operation(Node(node), Arc::clone(self.resource(node))).noop;
+        let is_noop = |node: u32| self.core.running.is_noop(Node(node));
         let is_lost = |sender: &Node| self.core.slots.is_lost(*sender);
         if is_noop(node) && senders.iter().all(is_lost) {
             return Outcome::Drifted { changes: vec![lost_value()], noop: true };

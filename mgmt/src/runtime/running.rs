@@ -75,6 +75,11 @@ impl Running {
         self.nodes.len()
     }
 
+    /// Its resource has left the graph, and its number is not free yet.
+    pub(crate) fn is_ghost(&self, node: Node) -> bool {
+        self.ghosts.contains_key(&node)
+    }
+
     /// The number is free for another resource, unless the one that left has come back to it.
     pub(crate) fn release(&mut self, node: Node) {
         if self.ghosts.remove(&node).is_some() {

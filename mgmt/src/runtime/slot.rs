@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, Change};
+use crate::resource::{AnyDrift, AnyResource, Change, Operation};
 use crate::runtime::values::{Output, Receiver};
 use crate::runtime::watches::Watching;
 use crate::scheduler::{Causes, Op};
@@ -72,8 +72,20 @@ pub(crate) struct RunningOp {
     pub(crate) began: Time,
     pub(crate) causes: Causes,
     pub(crate) action: Action,
+    pub(crate) operation: Arc<Operation>,
     /// Until it is used.
     pub(crate) cancel: Option<oneshot::Sender<()>>,
+}
+
+/// An operation that was given up and has not ended: no other one of the resource begins.
+#[derive(Debug)]
+pub(crate) struct Stuck {
+    pub(crate) op: Op,
+    pub(crate) action: Action,
+    /// What it still does, in words.
+    pub(crate) doing: String,
+    /// The resource has left the graph meanwhile.
+    pub(crate) left: bool,
 }
 
 /// A check that has not begun.
@@ -124,6 +136,8 @@ pub(crate) struct Slot {
     /// What it receives.
     pub(crate) receiver: Option<Box<Receiver>>,
     pub(crate) watching: Option<Watching>,
+    /// An operation that was given up and has not ended.
+    pub(crate) stuck: Option<Box<Stuck>>,
 }
 
 impl Slot {
@@ -137,6 +151,7 @@ impl Slot {
             && self.outputs.is_empty()
             && self.receiver.is_none()
             && self.watching.is_none()
+            && self.stuck.is_none()
     }
 }
 

@@ -187,6 +187,9 @@ pub enum Input {
     Committed(Ticket),
     /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
     CommitFailed(Ticket),
+    /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all its tries again, also if it had
+    /// failed for good, and is checked.
+    Recovered(Node),
     /// Start nothing until `Resume`. Events that arrive meanwhile are kept.
     Pause,
     /// Go on.

@@ -28,7 +28,7 @@ pub enum Cause {
     Refresh,
     /// A receiver needs its values, which are not known any more: it must make them again.
     Remake,
-    /// An earlier try, of an operation or of the watch, failed.
+    /// An earlier try, of an operation or of the watch, failed or was given up.
     Retry,
     /// The run before came to nothing, through no fault of the resource: it was cancelled or outdated, or what it rested on changed meanwhile.
     Again,

@@ -67,6 +67,8 @@ pub enum Mutant {
     CauseForgotten,
     /// Every run names its watch among its causes.
     CauseInvented,
+    /// A node that has failed for good is not revived when the reason is gone.
+    StaysFailed,
 }
 
 impl Mutant {
@@ -104,5 +106,6 @@ impl Mutant {
         Mutant::ForgetRemake,
         Mutant::CauseForgotten,
         Mutant::CauseInvented,
+        Mutant::StaysFailed,
     ];
 }

@@ -127,6 +127,27 @@ impl Scheduler {
         }
     }
 
+    /// What its operations failed with is over.
+    pub(super) fn recovered(&mut self, i: Node) {
+        let failed = self.nodes[i].any(FAILED) && !self.mutant(Mutant::StaysFailed);
+        if let Some(rare) = self.rare_if_any(i) {
+            rare.failures = 0;
+            if failed {
+                rare.watch_failures = 0;
+            }
+        }
+        self.disarm(i, Timer::Retry);
+        self.nodes[i].clear(DELAYED);
+        self.clear_failing(i, OP_FAILING);
+        if failed {
+            self.clear_failing(i, FAILED | WATCH_FAILING);
+            self.watch_as_wanted(i);
+        }
+        self.nodes[i].set(DIRTY_RETRY);
+        self.lift_limit(i);
+        self.update(i);
+    }
+
     /// A change reported by the watch.
     pub(super) fn changed(&mut self, i: Node) {
         let busy = self.nodes[i].phase().holds_slot();

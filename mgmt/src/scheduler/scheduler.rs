@@ -114,7 +114,8 @@ impl Scheduler {
             Input::WatchReady(node) if self.knows(node) => self.watch_ready(node),
             Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node),
             Input::Changed(node) if self.knows(node) => self.changed(node),
-            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
+            Input::Recovered(node) if self.knows(node) => self.recovered(node),
+            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) | Input::Recovered(_) => {}
             Input::ChangedTogether(nodes) => {
                 for node in nodes.into_iter().filter(|node| self.knows(*node)).collect::<Vec<_>>() {
                     self.changed(node);

@@ -194,7 +194,8 @@ impl Scheduler {
         self.tidy_rare(i);
     }
 
-    fn watch_as_wanted(&mut self, i: Node) {
+    /// The runtime watches it, or does not, as its settings say.
+    pub(super) fn watch_as_wanted(&mut self, i: Node) {
         let node = &self.nodes[i];
         if node.any(FAILED) {
             return;

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Salt, Services, Slots};
+use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Salt, Services};
 use crate::sys::fs::{Faults, WriteFs};
 use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
@@ -150,15 +150,9 @@ impl Fake {
 }
 
 fn services(prefix: PathBuf, marks: &Arc<Marks>, faults: &Arc<Faults>, inherit_env: bool) -> Services {
-    Services {
-        dirs: PrivateDirs::new(&prefix),
-        fs: WriteFs::with_faults(Arc::clone(faults)),
-        memory: Arc::clone(marks) as Arc<dyn Memory>,
-        salt: Salt::default(),
-        prefix,
-        local: Slots::default(),
-        shared: Slots::default(),
-        owned: Mutex::default(),
-        inherit_env,
-    }
+    let dirs = PrivateDirs::new(&prefix);
+    let mut services = Services::new(Arc::clone(marks) as Arc<dyn Memory>, Salt::default(), prefix, dirs);
+    services.fs = WriteFs::with_faults(Arc::clone(faults));
+    services.inherit_env = inherit_env;
+    services
 }

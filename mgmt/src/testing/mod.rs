@@ -11,5 +11,5 @@ mod watching;
 pub use crate::sys::fs::{At, Call, Faults};
 pub use fake::Fake;
 pub use temp::TempDir;
-pub use trial::{Outcome, Trial};
+pub use trial::{Begun, Outcome, Trial};
 pub use watching::Watching;

@@ -64,6 +64,27 @@ impl Outcome {
     }
 }
 
+/// An operation of a [`Trial`] that a test has begun by hand.
+#[derive(Debug)]
+pub struct Begun(Arc<Operation>);
+
+impl Begun {
+    /// Cancels it as an engine does: its token stops, its future is dropped, and what it wanted told is told. Returns when all of its work has ended.
+    pub async fn cancel<F>(&self, future: F) {
+        let hooks = self.0.cancel();
+        drop(future);
+        for hook in hooks {
+            hook.await;
+        }
+        self.0.idle().await;
+    }
+
+    /// Returns when nothing that the operation has begun is under way: no thread of `look` or `change`, and no other [`Work`](crate::resource::Work).
+    pub async fn idle(&self) {
+        self.0.idle().await;
+    }
+}
+
 impl Trial {
     pub(super) fn new(resource: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Trial {
         Trial { resource, node, services, noop: false, owed: false }
@@ -140,7 +161,8 @@ impl Trial {
     }
 
     fn operation(&self) -> Arc<Operation> {
-        let mut operation = Operation::new(Arc::clone(&self.resource), self.node, Arc::clone(&self.services));
+        let mut operation =
+            Operation::new(Arc::<dyn AnyResource>::clone(&self.resource), self.node, Arc::clone(&self.services));
         (operation.noop, operation.refresh) = (self.noop, self.owed);
         Arc::new(operation)
     }
@@ -190,7 +212,7 @@ impl Trial {
     /// # Errors
     /// Those of the kind.
     pub async fn apply(&self, drift: AnyDrift) -> Result<Outcome> {
-        let (apply, operation) = self.begin_apply(drift);
+        let (apply, operation) = self.start_apply(drift);
         apply.await?;
         Ok(Outcome {
             changed: !operation.unchanged.load(Ordering::Relaxed),
@@ -200,9 +222,14 @@ impl Trial {
         })
     }
 
-    /// The same, not yet begun; and what it holds: when nothing else holds it any more, all of its work has ended, also what continued after the future
-    /// was dropped.
-    pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Arc<Operation>) {
+    /// The same, not yet begun; and the operation, which is [idle](Begun::idle) once all that it has begun has ended, also what continued after the
+    /// future was dropped.
+    pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Begun) {
+        let (apply, operation) = self.start_apply(drift);
+        (apply, Begun(operation))
+    }
+
+    fn start_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Arc<Operation>) {
         let operation = self.operation();
         (Arc::clone(&self.resource).apply(ApplyCx::new(Arc::clone(&operation)), drift), operation)
     }

@@ -39,6 +39,8 @@ pub enum Act {
     BlockAt(Gate),
     /// Waits at a gate, on a thread for work that blocks: it can't be cut short.
     Thread(Gate),
+    /// Keeps its thread at a gate, at its second poll.
+    BlockLater(Gate),
     /// Changes nothing after all.
     Unchanged,
     /// Sends nothing.
@@ -303,7 +305,12 @@ impl Shared {
                 Ok(Then::GoOn)
             }
             Some(Act::Thread(gate)) => {
-                cx.look(move |_| gate.block()).await;
+                cx.look(move |_, _| gate.block()).await;
+                Ok(Then::GoOn)
+            }
+            Some(Act::BlockLater(gate)) => {
+                tokio::task::yield_now().await;
+                gate.block();
                 Ok(Then::GoOn)
             }
             Some(Act::Unchanged) => Ok(Then::Unchanged),

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
+use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldProblem, FieldSpec, FieldValue,
-    KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    Identify, KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -33,6 +34,12 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
 
 /// Which abilities such a kind has in another build is not known: nothing is held against an edge that notifies it.
 const ABILITIES: Abilities = Abilities { refresh: Some(|resource, _| refuse(resource.spec())) };
+
+impl Identify for Absent {
+    fn id(&self) -> ResourceId {
+        ResourceId::new(self.spec.kind, &self.name)
+    }
+}
 
 impl AnyResource for Absent {
     fn spec(&self) -> &'static KindSpec {

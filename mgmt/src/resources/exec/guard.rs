@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::resource::{CheckCx, Context as _, Result};
+use crate::resource::{CheckCx, Context as _, Result, Stopping};
 use crate::resources::exec::command::Line;
 use crate::resources::exec::kind::Exec;
 use crate::resources::exec::state::{Signature, State};
@@ -114,7 +114,7 @@ impl Exec {
             return Ok(BTreeMap::new());
         }
         let paths = paths.to_vec();
-        let look = move |fs: &ReadFs| {
+        let look = move |fs: &ReadFs, _: &Stopping| {
             let fs = fs.clone().links(Links::Follow);
             paths.into_iter().map(|path| Ok((path.clone(), signature(&fs, &path)?))).collect::<Result<_, FsError>>()
         };

@@ -51,7 +51,7 @@ impl Record {
     /// What an earlier process wrote.
     pub(super) async fn read(cx: &CheckCx) -> Result<Option<Record>> {
         let path = path(cx);
-        let read = cx.look(move |fs| fs.read_file(path, RECORD_BYTES_MAX)).await;
+        let read = cx.look(move |fs, _| fs.read_file(path, RECORD_BYTES_MAX)).await;
         match read {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)
                 .inspect_err(|error| tracing::warn!(exec = %cx.id(), %error, "the record of the last run can't be read: taken as none"))
@@ -63,7 +63,7 @@ impl Record {
 
     pub(super) async fn write(&self, cx: &ApplyCx) -> Result<()> {
         let (dir, path, bytes) = (cx.var_dir(), path(cx), serde_json::to_vec(self)?);
-        let written = cx.change(move |fs| {
+        let written = cx.change(move |fs, _| {
             fs.make_dirs(dir, &Attributes::new().mode(0o700))?;
             fs.write_file(path, &bytes, &WriteOptions::new().mode(0o600))
         });

@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::resource::Stopping;
 use crate::resource::{Context, Error, Result};
 use crate::resources::file::drift::{Action, Step};
 use crate::resources::file::path::shown;
-use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{Attributes, Content, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
@@ -15,7 +15,7 @@ use crate::sys::fs::{Attributes, Content, FileKind, FileReader, FsError, Replace
 pub(super) struct Work<'a> {
     pub(super) fs: &'a WriteFs,
     pub(super) wanted: &'a Wanted,
-    pub(super) stop: &'a Stop,
+    pub(super) stop: &'a Stopping,
 }
 
 impl Work<'_> {
@@ -143,12 +143,12 @@ struct Joined<'a> {
     /// The next one last.
     todo: Vec<PathBuf>,
     now: Option<FileReader>,
-    stop: &'a Stop,
+    stop: &'a Stopping,
 }
 
 impl Read for Joined<'_> {
     fn read(&mut self, chunk: &mut [u8]) -> io::Result<usize> {
-        if self.stop.is_asked() {
+        if self.stop.is_stopped() {
             return Err(io::Error::other("cancelled"));
         }
         loop {

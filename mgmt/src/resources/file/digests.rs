@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
+use crate::resource::Stopping;
 use crate::resource::{Digest, Result};
-use crate::resources::file::stop::Stop;
 use crate::sys::fs::{FileReader, ReadFs, Stat};
 
 /// How much older than its reading the last change of a file must be for its times to vouch for its content.
@@ -83,11 +83,11 @@ impl Digests {
     }
 
     /// The SHA-256 of a regular file that was found to be so.
-    pub(super) fn digest(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stop) -> Result<Digest> {
+    pub(super) fn digest(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping) -> Result<Digest> {
         self.digest_at(fs, path, stat, stop, now_ns())
     }
 
-    fn digest_at(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stop, now_ns: i128) -> Result<Digest> {
+    fn digest_at(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping, now_ns: i128) -> Result<Digest> {
         {
             let mut inner = self.lock();
             let round = inner.round;
@@ -113,7 +113,7 @@ impl Digests {
     }
 
     /// The SHA-256 of several files one after the other.
-    pub(super) fn joined(&self, fs: &ReadFs, files: &[(PathBuf, Stat)], stop: &Stop) -> Result<Digest> {
+    pub(super) fn joined(&self, fs: &ReadFs, files: &[(PathBuf, Stat)], stop: &Stopping) -> Result<Digest> {
         let mut versions: Vec<Version> = files.iter().map(|(_, stat)| Version::of(stat)).collect();
         if let Some((_, digest)) = self.lock().joined.as_ref().filter(|(known, _)| *known == versions) {
             return Ok(*digest);
@@ -133,7 +133,7 @@ impl Digests {
 
 /// Feeds a file to a digest until its end; says how many bytes that were. Files that the kernel makes up (`/proc`, `/sys`)
 /// have another size than they claim, and times that say nothing.
-fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stop) -> Result<u64> {
+fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result<u64> {
     let mut read = 0;
     let size = usize::try_from(reader.stat().size).unwrap_or(CHUNK_BYTES);
     // A small file is read at once, and the read that finds its end is as small.
@@ -179,7 +179,7 @@ mod tests {
     fn a_file_that_rested_is_read_once_and_again_when_it_changed() {
         let host = Fake::new().unwrap();
         let (path, fs) = (written(&host), WriteFs::with_faults(Arc::clone(host.faults())));
-        let (seen, stop) = (Digests::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stopping::default());
         let digest = |now| seen.digest_at(&fs, &path, &fs.stat(&path).unwrap().unwrap(), &stop, now).unwrap();
         let one = digest(now_ns() + LATER_NS);
         let reads = host.faults().count(Call::Read);
@@ -194,7 +194,7 @@ mod tests {
     fn a_file_written_a_moment_ago_is_read_again_although_its_times_are_the_same() {
         let host = Fake::new().unwrap();
         let (path, fs) = (written(&host), WriteFs::with_faults(Arc::clone(host.faults())));
-        let (seen, stop) = (Digests::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stopping::default());
         let stat = fs.stat(&path).unwrap().unwrap();
         seen.digest(&fs, &path, &stat, &stop).unwrap();
         let reads = host.faults().count(Call::Read);
@@ -206,7 +206,7 @@ mod tests {
     fn what_a_check_does_not_ask_for_is_forgotten() {
         let dir = tempfile::tempdir().unwrap();
         let fs = WriteFs::new();
-        let (seen, stop) = (Digests::default(), Stop::default());
+        let (seen, stop) = (Digests::default(), Stopping::default());
         for name in ["a", "b"] {
             std_fs::write(dir.path().join(name), name).unwrap();
         }

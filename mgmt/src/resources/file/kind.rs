@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Result, Uid, Watch, WatchCx};
+use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Result, Stopping, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
@@ -14,7 +14,6 @@ use crate::resources::file::mode::Mode;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::owner_ids::OwnerIds;
 use crate::resources::file::state::FileState;
-use crate::resources::file::stop::StopOnDrop;
 use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
 use mgmt_macros::Resource;
@@ -121,13 +120,10 @@ impl Converge for File {
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
         let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
-        let waiting = StopOnDrop::default();
-        let stop = waiting.stop();
         let path = wanted.path.clone();
-        let looked = cx.look(move |fs| {
+        let looked = cx.look(move |fs, stop| {
             let fs = wanted.reader(fs);
-            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop: &stop }
-                .look()
+            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop }.look()
         });
         looked.await.map_err(|error| {
             // It was swapped for something else between two looks at it.
@@ -138,9 +134,9 @@ impl Converge for File {
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
-        let waiting = StopOnDrop::default();
-        let stop = waiting.stop();
-        let work = move |fs: &WriteFs| Work { fs: &wanted.writer(fs), wanted: &wanted, stop: &stop }.run(drift.steps);
+        let work = move |fs: &WriteFs, stop: &Stopping| {
+            Work { fs: &wanted.writer(fs), wanted: &wanted, stop }.run(drift.steps)
+        };
         cx.change(work).await.map_err(|error| {
             // Somebody was quicker: what is there now, the next check finds.
             let raced = error.cause::<FsError>().is_some_and(FsError::is_race);

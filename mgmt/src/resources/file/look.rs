@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::Result;
+use crate::resource::Stopping;
 use crate::resources::file::alias::Asker;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::owner_ids::OwnerIds;
 use crate::resources::file::path::with_remedy;
-use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::Wanted;
 use crate::sys::fs::{ReadFs, Stat};
 
@@ -20,7 +20,7 @@ pub(super) struct Look<'a> {
     /// Paths that resources of the graph own.
     pub(super) owned: &'a [PathBuf],
     pub(super) alias: &'a Asker,
-    pub(super) stop: &'a Stop,
+    pub(super) stop: &'a Stopping,
 }
 
 impl Look<'_> {

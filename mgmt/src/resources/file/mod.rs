@@ -17,7 +17,6 @@ mod owner_ids;
 mod path;
 mod purge;
 mod state;
-mod stop;
 mod tree;
 mod wanted;
 mod wanted_content;

@@ -5,12 +5,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::resource::Stopping;
 use crate::resource::{Digest, Error, Result};
 use crate::resources::file::content::Content;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::path::with_remedy;
 use crate::resources::file::path::{Spelled, shown};
-use crate::resources::file::stop::Stop;
 use crate::resources::file::wanted::Origin;
 use crate::sys::fs::{FileKind, ReadFs, Stat};
 
@@ -74,7 +74,7 @@ impl WantedContent {
     }
 
     /// Whether this is its SHA-256.
-    pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Digests, stop: &Stop) -> Result<bool> {
+    pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Digests, stop: &Stopping) -> Result<bool> {
         match self {
             WantedContent::Given(content) => Ok(content.has_sha256(there)),
             WantedContent::Files(files) => match &files[..] {

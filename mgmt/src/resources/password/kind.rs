@@ -135,7 +135,7 @@ impl Converge for Password {
             PasswordDrift::Save(password) => self.save(cx, password).await?,
             PasswordDrift::Forget => {
                 let file = file(cx);
-                cx.change(move |fs| fs.remove_file(file)).await.context("the saved password")?;
+                cx.change(move |fs, _| fs.remove_file(file)).await.context("the saved password")?;
             }
         }
         // It is still the same password: whoever received it has nothing to do.
@@ -200,7 +200,7 @@ impl Password {
 
     async fn save(&self, cx: &ApplyCx, password: Secret<String>) -> Result<()> {
         let (dir, file) = (cx.var_dir(), file(cx));
-        let written = cx.change(move |fs| {
+        let written = cx.change(move |fs, _| {
             fs.make_dirs(dir, &Attributes::new().mode(0o700))?;
             let line = password.map(|text| format!("{text}\n"));
             fs.write_file(file, line.expose().as_bytes(), &WriteOptions::new().mode(0o600))
@@ -212,7 +212,7 @@ impl Password {
     async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
         let path = file(cx);
         // Of four bytes at most is a character of UTF-8.
-        let read = cx.look(move |fs| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
+        let read = cx.look(move |fs, _| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
         match read {
             Ok(bytes) => {
                 let text = Secret::new(String::from_utf8(bytes).unwrap_or_default());

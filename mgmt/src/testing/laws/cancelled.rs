@@ -1,11 +1,8 @@
 //! Cancelling apply at any await leaves something check repairs.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-
-use tokio::time::{Instant, sleep};
 
 use crate::resource::{AnyDrift, BoxFuture, Result as ResourceResult};
 use crate::testing::laws::stage::{Seen, Stage, told};
@@ -42,26 +39,22 @@ async fn drifted<'a>(subject: &'a Subject, way: Option<&Break>) -> Seen<Option<(
 /// Whether the apply had not ended at that await: it was cancelled there, and repaired.
 async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool> {
     let found = told(&drift);
-    let (apply, operation) = stage.trial.begin_apply(drift);
-    if let Some(result) = polled(apply, awaits, stage.subject.patience).await? {
+    let (mut apply, operation) = stage.trial.begin_apply(drift);
+    if let Some(result) = polled(&mut apply, awaits, stage.subject.patience).await? {
         return result.map(|()| false).map_err(|error| format!("apply failed: {error}"));
     }
     let when = format!("after apply of “{found}” was cancelled at await {awaits}");
-    let start = Instant::now();
-    while Arc::strong_count(&operation) > 1 {
-        if start.elapsed() > stage.subject.patience {
-            return Err(format!("{when}, its work had not ended after {:?}", stage.subject.patience));
-        }
-        sleep(Duration::from_millis(1)).await;
+    if tokio::time::timeout(stage.subject.patience, operation.cancel(apply)).await.is_err() {
+        return Err(format!("{when}, its work had not ended after {:?}", stage.subject.patience));
     }
     stage.settle().await.map_err(|error| format!("{when}, {error}"))?;
     stage.must_be_in_sync(&format!("{when} and applied again")).await?;
     Ok(true)
 }
 
-/// Its result, unless it has been pending that many times before: then it is dropped.
+/// Its result, unless it has been pending that many times before.
 async fn polled(
-    mut apply: BoxFuture<ResourceResult<()>>,
+    apply: &mut BoxFuture<ResourceResult<()>>,
     awaits: usize,
     patience: Duration,
 ) -> Seen<Option<ResourceResult<()>>> {

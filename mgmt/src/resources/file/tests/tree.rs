@@ -240,10 +240,7 @@ fn a_cancelled_copy_stops_and_leaves_no_temporary_file() {
         }
     });
     drop(apply);
-    // The work holds the operation until it is over.
-    while std::sync::Arc::strong_count(&operation) > 1 {
-        std::thread::yield_now();
-    }
+    bench.block_on(operation.idle());
     assert!(bench.faults.count(Call::Write) < 32, "it did not write all of it");
     assert_eq!(bench.names("t"), [""; 0]);
     bench.faults.reset();

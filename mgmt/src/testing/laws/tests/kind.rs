@@ -150,10 +150,10 @@ impl Line {
                 fs::remove_file(half)?;
             }
             Flaw::WorkGoesOn => {
-                let cx = cx.clone();
+                let work = cx.work("sleeping");
                 tokio::spawn(async move {
                     tokio::time::sleep(Duration::from_secs(6)).await;
-                    drop(cx);
+                    drop(work);
                 });
                 tokio::task::yield_now().await;
             }
@@ -168,7 +168,7 @@ impl Converge for Line {
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
         let this = self.clone();
-        let found = cx.look(move |_| this.read()).await;
+        let found = cx.look(move |_, _| this.read()).await;
         if let Some(decided) = self.look_badly(cx, found.as_deref()).await? {
             return Ok(decided);
         }
@@ -178,7 +178,7 @@ impl Converge for Line {
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
         self.apply_badly(cx).await?;
         let this = self.clone();
-        cx.change(move |_| match this.flaw {
+        cx.change(move |_, _| match this.flaw {
             Flaw::ApplyLies => Ok(()),
             Flaw::Appends => {
                 let before = this.read().unwrap_or_default();

@@ -1,0 +1,224 @@
+//! One operation of one resource: what it was asked, what it sent, what it has begun that must end before the next one.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Poll, Waker};
+
+use crate::id::ResourceId;
+use crate::resource::digest::Digest;
+use crate::resource::output::Value;
+use crate::resource::services::{Services, lock};
+use crate::resource::stopping::Stopping;
+
+/// What an operation sent.
+#[derive(Clone)]
+pub enum Sent {
+    /// A value.
+    Value {
+        /// The output.
+        port: u8,
+        /// The value.
+        value: Value,
+        /// Its digest, salted.
+        digest: Digest,
+    },
+    /// The value is the same as in the run before, and isn't known any more.
+    Unchanged {
+        /// The output.
+        port: u8,
+    },
+}
+
+impl fmt::Debug for Sent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Sent::Value { port, .. } => write!(f, "Sent({port})"),
+            Sent::Unchanged { port } => write!(f, "Unchanged({port})"),
+        }
+    }
+}
+
+/// What has an identity. Made only when it is asked for, since most operations of a large graph never need it.
+#[doc(hidden)]
+pub trait Identify: Send + Sync {
+    /// Its identity.
+    fn id(&self) -> ResourceId;
+}
+
+type Hook = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What an operation has begun.
+#[derive(Default)]
+struct Begun {
+    last: u64,
+    /// Work under way: its number, and what it does.
+    work: Vec<(u64, Cow<'static, str>)>,
+    /// What must be done if the operation is cancelled.
+    hooks: Vec<(u64, Hook)>,
+    /// Wait until no work is under way.
+    waiting: Vec<Waker>,
+}
+
+/// What the engine knows about one operation.
+pub(crate) struct Operation {
+    of: Arc<dyn Identify>,
+    /// The number of the resource in the engine.
+    pub(crate) node: u32,
+    pub(crate) services: Arc<Services>,
+    /// A refresh is owed to it.
+    pub(crate) refresh: bool,
+    /// It will not be applied.
+    pub(crate) noop: bool,
+    pub(crate) sent: Mutex<Vec<Sent>>,
+    /// It applied, but there was nothing to change.
+    pub(crate) unchanged: AtomicBool,
+    /// It applied because of an event.
+    pub(crate) by_event: AtomicBool,
+    cancelled: AtomicBool,
+    /// Made when it is first asked for.
+    stopping: OnceLock<Stopping>,
+    begun: Mutex<Begun>,
+}
+
+impl Operation {
+    /// An operation of this resource.
+    pub(crate) fn new(of: Arc<dyn Identify>, node: u32, services: Arc<Services>) -> Operation {
+        Operation {
+            of,
+            node,
+            services,
+            refresh: false,
+            noop: false,
+            sent: Mutex::default(),
+            unchanged: AtomicBool::new(false),
+            by_event: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
+            stopping: OnceLock::new(),
+            begun: Mutex::default(),
+        }
+    }
+
+    /// The identity of the resource.
+    pub(crate) fn id(&self) -> ResourceId {
+        self.of.id()
+    }
+
+    /// Takes what was sent.
+    pub(crate) fn take_sent(&self) -> Vec<Sent> {
+        std::mem::take(&mut *lock(&self.sent))
+    }
+
+    pub(crate) fn stopping(&self) -> Stopping {
+        let token = self.stopping.get_or_init(Stopping::default).clone();
+        // Made after the cancellation: it has missed it.
+        if self.cancelled.load(Ordering::SeqCst) {
+            token.stop();
+        }
+        token
+    }
+
+    /// The operation is cancelled: its token stops. What it wanted done in this case is returned, the last thing first.
+    pub(crate) fn cancel(&self) -> Vec<Hook> {
+        self.cancelled.store(true, Ordering::SeqCst);
+        if let Some(token) = self.stopping.get() {
+            token.stop();
+        }
+        let hooks = std::mem::take(&mut lock(&self.begun).hooks);
+        hooks.into_iter().rev().map(|(_, hook)| hook).collect()
+    }
+
+    /// Nothing that it has begun is under way.
+    pub(crate) fn is_idle(&self) -> bool {
+        lock(&self.begun).work.is_empty()
+    }
+
+    /// Returns when nothing that it has begun is under way.
+    pub(crate) async fn idle(&self) {
+        poll_fn(|cx| {
+            let mut begun = lock(&self.begun);
+            if begun.work.is_empty() {
+                return Poll::Ready(());
+            }
+            begun.waiting.retain(|waker| !waker.will_wake(cx.waker()));
+            begun.waiting.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// What is under way, in words.
+    pub(crate) fn doing(&self) -> Vec<String> {
+        lock(&self.begun).work.iter().map(|(_, doing)| doing.to_string()).collect()
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Operation").field("node", &self.node).field("doing", &self.doing()).finish_non_exhaustive()
+    }
+}
+
+/// Held by work that an operation has begun, such as a thread or a task: the operation has not ended before this is dropped.
+/// See [`CheckCx::work`](crate::resource::CheckCx::work).
+#[must_use = "the work counts as ended when this is dropped"]
+#[derive(Debug)]
+pub struct Work {
+    operation: Arc<Operation>,
+    number: u64,
+}
+
+impl Work {
+    pub(crate) fn new(operation: &Arc<Operation>, doing: impl Into<Cow<'static, str>>) -> Work {
+        let mut begun = lock(&operation.begun);
+        begun.last += 1;
+        let number = begun.last;
+        begun.work.push((number, doing.into()));
+        drop(begun);
+        Work { operation: Arc::clone(operation), number }
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let mut begun = lock(&self.operation.begun);
+        begun.work.retain(|(number, _)| *number != self.number);
+        let waiting = if begun.work.is_empty() { std::mem::take(&mut begun.waiting) } else { Vec::new() };
+        drop(begun);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Something that must be done if the operation is cancelled; disarmed when this is dropped.
+/// See [`CheckCx::on_cancel`](crate::resource::CheckCx::on_cancel).
+#[must_use = "it is disarmed when this is dropped"]
+#[derive(Debug)]
+pub struct OnCancel {
+    operation: Arc<Operation>,
+    number: u64,
+}
+
+impl OnCancel {
+    pub(crate) fn new(operation: &Arc<Operation>, hook: Hook) -> OnCancel {
+        let mut begun = lock(&operation.begun);
+        begun.last += 1;
+        let number = begun.last;
+        begun.hooks.push((number, hook));
+        drop(begun);
+        OnCancel { operation: Arc::clone(operation), number }
+    }
+}
+
+impl Drop for OnCancel {
+    fn drop(&mut self) {
+        let mut begun = lock(&self.operation.begun);
+        let at = begun.hooks.iter().position(|(number, _)| *number == self.number);
+        let hook = at.map(|at| begun.hooks.remove(at));
+        // What it holds is a kind's own, and may use the operation.
+        drop(begun);
+        drop(hook);
+    }
+}

@@ -1,0 +1,103 @@
+//! What an engine gives all its resources: doors, memory, state.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::id::ResourceId;
+use crate::resource::digest::Salt;
+use crate::resource::private_dirs::PrivateDirs;
+use crate::sys::fs::WriteFs;
+
+/// What a host remembers for a resource beyond a restart. The journal implements it.
+pub trait Memory: Send + Sync + fmt::Debug {
+    /// The mark that was set last.
+    fn mark(&self, id: &ResourceId) -> Option<Vec<u8>>;
+    /// Sets the mark, or removes it; on disk when the call returns. It blocks. What the resource has sent by then is not remembered any more, in the
+    /// same step: whoever is cut short after its mark and before it has sent what goes with it can't take the old for the new afterwards.
+    ///
+    /// # Errors
+    /// What the disk said.
+    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String>;
+}
+
+type AnyArc = Arc<dyn Any + Send + Sync>;
+
+/// Values by type, made when first asked for.
+#[derive(Default)]
+pub struct Slots {
+    by_type: Mutex<HashMap<(u32, TypeId), AnyArc>>,
+}
+
+impl Slots {
+    /// The value of type `T` of this owner.
+    pub fn get<T: Default + Send + Sync + 'static>(&self, owner: u32) -> Arc<T> {
+        let mut slots = lock(&self.by_type);
+        let slot = slots.entry((owner, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default()));
+        Arc::clone(slot).downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
+    }
+
+    /// Drops all values of this owner.
+    pub fn clear(&self, owner: u32) {
+        let mut slots = lock(&self.by_type);
+        if !slots.is_empty() {
+            let gone: Vec<AnyArc> = slots.extract_if(|(of, _), _| *of == owner).map(|(_, value)| value).collect();
+            // What is dropped may want a slot itself.
+            drop(slots);
+            drop(gone);
+        }
+    }
+}
+
+impl fmt::Debug for Slots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slots({})", lock(&self.by_type).len())
+    }
+}
+
+/// A poisoned lock only says that a kind panicked while it held it: the engine caught that.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What an engine gives all its resources.
+#[derive(Debug)]
+pub(crate) struct Services {
+    /// The file system.
+    pub(crate) fs: WriteFs,
+    /// What survives a restart.
+    pub(crate) memory: Arc<dyn Memory>,
+    /// Mixed into the digests of sent values.
+    pub(crate) salt: Salt,
+    /// The engine's working directory.
+    pub(crate) prefix: PathBuf,
+    /// The private directories of resources.
+    pub(crate) dirs: PrivateDirs,
+    /// State of single resources.
+    pub(crate) local: Slots,
+    /// State shared by resources of an engine.
+    pub(crate) shared: Slots,
+    /// Paths that resources of the graph own; a purge spares them.
+    pub(crate) owned: Mutex<Arc<Vec<PathBuf>>>,
+    /// Commands without an `env` of their own get this process's environment (Q15).
+    pub(crate) inherit_env: bool,
+}
+
+impl Services {
+    /// Those of an engine with this working directory, on the real file system.
+    pub(crate) fn new(memory: Arc<dyn Memory>, salt: Salt, prefix: PathBuf, dirs: PrivateDirs) -> Services {
+        Services {
+            fs: WriteFs::new(),
+            memory,
+            salt,
+            dirs,
+            prefix,
+            local: Slots::default(),
+            shared: Slots::default(),
+            owned: Mutex::default(),
+            inherit_env: false,
+        }
+    }
+}

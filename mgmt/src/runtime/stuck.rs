@@ -1,0 +1,117 @@
+//! Operations that are cancelled, and those whose work does not end: after the grace time the engine goes on without them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::Node;
+use crate::resource::{AnyResource, Error};
+use crate::runtime::core::Core;
+use crate::runtime::operate::{Answer, Done, Ended, Outcome};
+use crate::runtime::slot::{Action, Activity, Stuck};
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
+
+/// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no busy loop.
+const REFUSED_AFTER: Duration = Duration::from_millis(100);
+
+impl Core {
+    pub(crate) fn cancel(&mut self, op: Op) {
+        if !self.is_current(op) {
+            return;
+        }
+        if let Some(waiting) = self.take_waiting(op.node) {
+            self.note_timeout(op.node, waiting.began);
+            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+        }
+        let Some(slot) = self.slots.get_mut(op.node) else { return };
+        if let Activity::Running(running) = &mut slot.activity
+            && let Some(cancel) = running.cancel.take()
+        {
+            // If the task is gone, the operation has just ended, and its answer is on the way.
+            let _ = cancel.send(());
+            // The task may not get to see it, if its own code blocks.
+            self.answer_later(self.grace, Answer::Overdue(op));
+        }
+    }
+
+    pub(super) fn answer_later(&self, delay: Duration, answer: Answer) {
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The loop is gone only when the whole engine is.
+            let _ = answers.send(answer);
+        });
+    }
+
+    /// The task of an operation reports.
+    pub(crate) fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Ended(done) if self.is_current(done.op) => {
+                self.slots.take_activity(done.op.node);
+                self.note_slow(&*done.resource, done.kept);
+                self.end(*done);
+            }
+            Answer::Ended(done) => self.free(done.op),
+            Answer::Overdue(op) if self.is_current(op) => self.go_on_without(op),
+            Answer::Overdue(_) => {}
+        }
+    }
+
+    /// What an operation has begun does not end.
+    fn go_on_without(&mut self, op: Op) {
+        let Activity::Running(running) = self.slots.take_activity(op.node) else { return };
+        let mut doing = running.operation.doing().join(" and ");
+        if doing.is_empty() {
+            doing = "blocking the thread that it runs on".to_owned();
+        }
+        let (id, action, grace) = (self.running.id(op.node), running.action, self.grace);
+        let ended = if running.cancel.is_none() { "was cancelled" } else { "has returned" };
+        self.warn(format!(
+            "{id}: its {} {ended}, but {grace:?} later it is still {doing}: the engine goes on without it, and does not touch the resource before that \
+             has ended",
+            action.word()
+        ));
+        self.slots.make(op.node).stuck = Some(Box::new(Stuck { op, action, doing, left: false }));
+        self.note_timeout(op.node, running.began);
+        match action {
+            Action::Check => self.checked(op, CheckOutcome::Cancelled, PortSet(0)),
+            Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, PortSet(0)),
+        }
+    }
+
+    /// No operation begins before the earlier one has ended: a check fails with this reason.
+    pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
+        let Some(stuck) = self.slots.get(op.node).and_then(|slot| slot.stuck.as_deref()) else { return };
+        let reason = format!("its {} was given up and has not ended: it is still {}", stuck.action.word(), stuck.doing);
+        let (began, operation) = (self.clock.now(), Arc::new(self.operation(op.node, &resource)));
+        self.slots.make(op.node).activity = Activity::Pausing { op, began, causes };
+        let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
+        let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
+        self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
+    }
+
+    /// What was given up has ended after all.
+    fn free(&mut self, op: Op) {
+        let node = op.node;
+        let Some(slot) = self.slots.get_mut(node) else { return };
+        let Some(stuck) = slot.stuck.take_if(|stuck| stuck.op == op) else { return };
+        self.slots.tidy(node);
+        if stuck.left && self.running.is_ghost(node) {
+            return self.removed(node);
+        }
+        let id = self.running.id(node);
+        self.warn(format!("{id}: its {}, which was given up, has ended: it is checked again", stuck.action.word()));
+        self.handle(Input::Recovered(node));
+    }
+
+    /// A node has left the graph, and nothing of it is under way for the scheduler.
+    pub(super) fn removed(&mut self, node: Node) {
+        if let Some(stuck) = self.slots.get_mut(node).and_then(|slot| slot.stuck.as_mut()) {
+            // Its number is kept: should the resource come back, it gets the same, and waits.
+            stuck.left = true;
+            return;
+        }
+        self.services.local.clear(node.0);
+        self.slots.clear(node);
+        self.running.release(node);
+    }
+}
