@@ -83,7 +83,8 @@ fn add(g: &mut Graph, n: usize, seed: &Seed, before: &mut Before) {
                 _ if is(2) => file.content(vec![0, 255, (number % 256) as u8]),
                 _ => file.content(&text),
             };
-            let file = if is(3) { file.mode(number % 0o1000).owner(number) } else { file };
+            // As a text: a number is refused if it looks like a mode written in decimal.
+            let file = if is(3) { file.mode(format!("{:04o}", number % 0o1000)).owner(number) } else { file };
             let file = if is(4) { file.force(true).group("root") } else { file };
             g.add(common(file, seed, before));
         }

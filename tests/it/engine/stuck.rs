@@ -106,9 +106,9 @@ async fn a_resource_that_left_and_comes_back_waits_for_its_old_work() {
         }
         g.finish().unwrap()
     };
-    let mut run = Run::with(one(&Desk::new(), 0), |builder| builder.grace(GRACE)).await;
-    run.converged().await;
-    run.engine.swap(graph(true)).await.unwrap();
+    let mut g = Graph::new("stuck");
+    g.add(desk.probe("a").want("x"));
+    let mut run = Run::with(g, |builder| builder.grace(GRACE)).await;
     gate.reached().await;
     run.engine.swap(graph(false)).await.unwrap();
     assert!(warning(&mut run).await.starts_with("probe[a]: its apply was cancelled, but"));
