@@ -12,7 +12,7 @@ pub(crate) fn to_data(model: &Model) -> TokenStream {
         let (n, name) = (number(n), field.text());
         let json = quote_spanned!(ty.span()=> <#ty as ::mgmt::resource::FieldType>::to_json);
         let put = code! {
-            data.insert(#name.to_owned(), #json(value).map_err(|error| ::std::format!("`{}`: {error}", #name))?);
+            data.insert(#name.to_owned(), #json(value).map_err(|error| ::mgmt::resource::DataError::new(#name, error))?);
         };
         let equal = quote_spanned!(ty.span()=> <#ty as ::mgmt::resource::FieldType>::equal);
         match need {

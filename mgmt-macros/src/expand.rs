@@ -60,7 +60,7 @@ fn contract(parts: &Parts) -> TokenStream {
             #receive
         }
         fn to_data(&self, wired: &[::core::primitive::u8])
-            -> ::core::result::Result<::mgmt::__private::Map, ::std::string::String>
+            -> ::core::result::Result<::mgmt::__private::Map, ::mgmt::resource::DataError>
         {
             let _ = wired;
             #to_data

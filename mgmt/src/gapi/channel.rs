@@ -5,20 +5,21 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
+use crate::gapi::failure::Failure;
 use crate::graph::GraphConfig;
 
 /// Takes graphs from a [`GraphSender`].
 #[derive(Debug)]
 pub struct Channel {
     begun: Begun,
-    receiver: mpsc::Receiver<Result<GraphConfig, String>>,
-    next: Option<Result<GraphConfig, String>>,
+    receiver: mpsc::Receiver<Result<GraphConfig, Failure>>,
+    next: Option<Result<GraphConfig, Failure>>,
 }
 
 /// Sends graphs to an engine.
 #[derive(Clone, Debug)]
 pub struct GraphSender {
-    sender: mpsc::Sender<Result<GraphConfig, String>>,
+    sender: mpsc::Sender<Result<GraphConfig, Failure>>,
     _alive: Arc<()>,
 }
 
@@ -38,7 +39,7 @@ impl GraphSender {
     }
 
     /// Tells that there is no graph now, and why. The one that runs goes on.
-    pub async fn fail(&self, why: impl Into<String>) {
+    pub async fn fail(&self, why: impl Into<Failure>) {
         // If the engine has ended, nobody wants to know.
         let _ = self.sender.send(Err(why.into())).await;
     }
@@ -57,7 +58,7 @@ impl Gapi for Channel {
         };
         match next {
             Some(graph) => graph.map_err(GapiError::Failed),
-            None => Err(GapiError::Failed("the sender of graphs is gone".to_owned())),
+            None => Err(GapiError::Failed("the sender of graphs is gone".into())),
         }
     }
 

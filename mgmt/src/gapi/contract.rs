@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 
+use crate::gapi::failure::Failure;
 use crate::graph::{GraphConfig, Problems};
 
 /// What a source of graphs is told before it is asked for one.
@@ -29,8 +30,8 @@ pub enum GapiError {
     #[error(transparent)]
     Problems(#[from] Problems),
     /// It could not be made.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(#[from] Failure),
 }
 
 /// Whether a source of graphs has been initialised: once, and before it is asked for anything.
@@ -40,15 +41,14 @@ pub(crate) struct Begun(bool);
 impl Begun {
     pub(crate) fn begin(&mut self) -> Result<(), GapiError> {
         if std::mem::replace(&mut self.0, true) {
-            return Err(GapiError::Failed(
-                "a source of graphs is good for one engine: it was initialised before".to_owned(),
-            ));
+            let why = "a source of graphs is good for one engine: it was initialised before";
+            return Err(GapiError::Failed(why.into()));
         }
         Ok(())
     }
 
     pub(crate) fn has(self) -> Result<(), GapiError> {
-        if self.0 { Ok(()) } else { Err(GapiError::Failed("asked for a graph before it was initialised".to_owned())) }
+        if self.0 { Ok(()) } else { Err(GapiError::Failed("asked for a graph before it was initialised".into())) }
     }
 }
 

@@ -24,6 +24,6 @@ impl Gapi for Fixed {
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         self.begun.has()?;
         // An engine asks once only, as nothing signals a switch; and a graph may be large, so it is not copied.
-        self.config.take().ok_or_else(|| GapiError::Failed("a fixed graph is handed out once".to_owned()))
+        self.config.take().ok_or_else(|| GapiError::Failed("a fixed graph is handed out once".into()))
     }
 }

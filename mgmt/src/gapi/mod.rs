@@ -3,6 +3,7 @@
 mod builtin;
 mod channel;
 mod contract;
+mod failure;
 mod fixed;
 mod native;
 #[cfg(feature = "yaml")]
@@ -20,6 +21,7 @@ pub use crate::sys::facts::FactError;
 pub use builtin::builtin_kinds;
 pub use channel::{Channel, GraphSender, channel};
 pub use contract::{Gapi, GapiData, GapiError};
+pub use failure::Failure;
 pub use fixed::{Fixed, fixed};
 pub use native::{Cx, Native, native};
 #[cfg(feature = "yaml")]

@@ -9,6 +9,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
+use crate::gapi::failure::Failure;
 use crate::gapi::signal::Readable;
 use crate::graph::{Graph, GraphConfig};
 use crate::resource::Error;
@@ -118,7 +119,7 @@ where
         let declared = caught(|| (self.declare)(&mut graph, &cx));
         // Also after an error: what it read may change for the better.
         self.waiting = cx.read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        declared.map_err(GapiError::Failed)?.map_err(|error| GapiError::Failed(error.to_string()))?;
+        declared.map_err(Failure::from)?.map_err(Failure::from)?;
         Ok(graph.finish()?)
     }
 

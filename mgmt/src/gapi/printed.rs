@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::failure::Failure;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::{BYTES_MAX, YamlOptions, accept};
 use crate::graph::GraphConfig;
@@ -15,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 const RUN_INTERVAL: Duration = Duration::from_secs(1800);
 
 /// What the program printed, or why it failed.
-type Printed = Result<Vec<u8>, String>;
+type Printed = Result<Vec<u8>, Failure>;
 
 /// A program that prints a graph, as a source of graphs.
 #[derive(Debug)]
@@ -115,17 +116,26 @@ impl Program {
     }
 }
 
+/// The same output, or the same failure in words.
+fn is_same(one: &Printed, other: &Printed) -> bool {
+    match (one, other) {
+        (Ok(one), Ok(other)) => one == other,
+        (Err(one), Err(other)) => one.to_string() == other.to_string(),
+        _ => false,
+    }
+}
+
 /// Runs it to its end.
 async fn print(name: &str, command: &Command) -> Printed {
     let ended = run(command).await.and_then(|output| output.require_success(command));
-    let output = ended.map_err(|error| error.to_string())?;
+    let output = ended.map_err(Failure::from_error)?;
     let said = output.stderr.text();
     if !said.is_empty() {
         tracing::warn!(target: "mgmt", "{name}: {}", said.trim_end());
     }
     match output.stdout.whole() {
         Some(bytes) => Ok(bytes.to_vec()),
-        None => Err(format!("{name} printed {} bytes: too much for one graph", output.stdout.total())),
+        None => Err(format!("{name} printed {} bytes: too much for one graph", output.stdout.total()).into()),
     }
 }
 
@@ -146,13 +156,13 @@ impl Gapi for Program {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         if self.data.is_some() {
             return Err(GapiError::Failed(
-                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+                "a source of graphs is good for one engine: it was initialised before".into(),
             ));
         }
         self.options.noop |= data.noop;
         if !data.no_watch && !self.files.is_empty() {
             let files = self.files.iter().map(PathBuf::as_path);
-            self.watcher = Watcher::new(files).map_err(GapiError::Failed).map(Some)?;
+            self.watcher = Watcher::new(files).map(Some)?;
         }
         self.data = Some(data);
         Ok(())
@@ -160,7 +170,7 @@ impl Gapi for Program {
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         if self.data.is_none() {
-            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
+            return Err(GapiError::Failed("asked for a graph before it was initialised".into()));
         }
         let printed = match self.last.take() {
             Some(printed) if !self.taken => printed,
@@ -185,7 +195,7 @@ impl Gapi for Program {
         loop {
             self.due().await;
             let printed = print(&self.name, &self.command).await;
-            if self.last.as_ref() != Some(&printed) {
+            if !self.last.as_ref().is_some_and(|last| is_same(last, &printed)) {
                 self.last = Some(printed);
                 self.taken = false;
                 return Some(Ok(()));

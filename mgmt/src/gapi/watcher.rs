@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::gapi::failure::Failure;
 use crate::sys::fs::hub::{Hub, Options, Watched};
 
 /// Whoever saves a file may do so in several steps.
@@ -17,11 +18,11 @@ pub(crate) struct Watcher {
 
 impl Watcher {
     /// Of these files, which need not exist. Must be made in a tokio runtime. Every change after this returns is noticed.
-    pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, String> {
-        let mut hub = Hub::new(Options::default()).map_err(|error| error.to_string())?;
+    pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, Failure> {
+        let mut hub = Hub::new(Options::default()).map_err(Failure::from_error)?;
         for path in paths {
             hub.subscribe(0, path, Watched::Path)
-                .map_err(|error| format!("{} can't be followed: {error}", path.display()))?;
+                .map_err(|error| Failure::of(format_args!("{} can't be followed", path.display()), error))?;
         }
         Ok(Watcher { hub, dirty: false })
     }

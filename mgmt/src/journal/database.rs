@@ -139,7 +139,7 @@ impl DatabaseFile {
     }
 
     /// Make it durable. On an error nothing is known about what a later open will find: all of it, or nothing.
-    pub(super) fn commit(&mut self, writes: Writes) -> Result<(), String> {
+    pub(super) fn commit(&mut self, writes: Writes) -> io::Result<()> {
         self.commits += 1;
         let done = catch_unwind(AssertUnwindSafe(|| self.try_commit(writes)));
         match done {
@@ -149,8 +149,8 @@ impl DatabaseFile {
                 let db = self.db.take();
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
                 Err(match failed {
-                    Ok(Err(error)) => into_io(error).to_string(),
-                    _ => "the database has panicked".to_owned(),
+                    Ok(Err(error)) => into_io(error),
+                    _ => io::Error::other("the database has panicked"),
                 })
             }
         }

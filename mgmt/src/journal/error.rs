@@ -52,12 +52,12 @@ fn holder(pid: Option<u32>) -> String {
 #[non_exhaustive]
 pub enum CommitError {
     /// The disk did not take it. Whether it is there after a crash is not known. It is tried again with whatever is written next.
-    #[error("cannot write {}: {why}", .path.display())]
+    #[error("cannot write {}: {source}", .path.display())]
     Write {
         /// The journal.
         path: PathBuf,
-        /// What the disk said.
-        why: Arc<str>,
+        /// What the system reports.
+        source: Arc<io::Error>,
     },
     /// An entry of the batch is too large; nothing of the batch was taken.
     #[error("{what} of {bytes} bytes is too large for the journal, which takes {max}")]

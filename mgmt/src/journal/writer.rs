@@ -156,5 +156,5 @@ pub(super) fn work(shared: &Arc<Shared>, mut file: DatabaseFile, lock: Lock) {
 }
 
 fn commit(file: &mut DatabaseFile, writes: Writes) -> Result<(), CommitError> {
-    file.commit(writes).map_err(|why| CommitError::Write { path: file.path().to_owned(), why: why.into() })
+    file.commit(writes).map_err(|source| CommitError::Write { path: file.path().to_owned(), source: Arc::new(source) })
 }

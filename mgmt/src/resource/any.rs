@@ -12,7 +12,7 @@ use crate::id::ResourceId;
 use crate::resource::change::{Change, Drift};
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
-use crate::resource::error::Result;
+use crate::resource::error::{DataError, Result};
 use crate::resource::known::Known;
 use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
@@ -67,7 +67,7 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     ///
     /// # Errors
     /// A field that can't be written as data.
-    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String>;
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError>;
     /// For people.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl<R: Converge> AnyResource for R {
         Some(Arc::new(copy))
     }
 
-    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String> {
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError> {
         R::to_data(self, wired)
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
-use crate::resource::error::{Error, Result};
+use crate::resource::error::{Context as _, Result};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::services::lock;
@@ -192,7 +192,7 @@ impl ApplyCx {
             let _work = work;
             operation.services.memory.set_mark(&id, mark)
         });
-        written.await.map_err(|error| Error::new(format!("the journal: {error}")))
+        written.await.context("the journal")
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::resource::change::Drift;
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
-use crate::resource::error::Result;
+use crate::resource::error::{DataError, Result};
 use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
@@ -41,7 +41,7 @@ pub trait Resource: Sized + Send + Sync + 'static {
     ///
     /// # Errors
     /// A field that can't be written as data.
-    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, String>;
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError>;
     /// A resource from data; problems go to the reader.
     fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
 }

@@ -50,6 +50,11 @@ impl Error {
         self.cause.as_deref().and_then(|cause| cause.downcast_ref())
     }
 
+    /// The error that it was made of, whatever its type.
+    pub(crate) fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
+        self.cause
+    }
+
     /// Made by [`Error::needs_value`].
     pub fn is_needs_value(&self) -> bool {
         self.sort == Sort::NeedsValue
@@ -98,6 +103,23 @@ impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It is what a `main` that returns it prints, and what `unwrap` says.
         write!(f, "{self}")
+    }
+}
+
+/// A field has no form as data (a path that is not UTF-8, for example).
+#[derive(Debug, thiserror::Error)]
+#[error("`{field}`: {source}")]
+pub struct DataError {
+    /// The field.
+    pub field: &'static str,
+    /// Why.
+    source: serde_json::Error,
+}
+
+impl DataError {
+    /// This field can't be written as data.
+    pub fn new(field: &'static str, source: serde_json::Error) -> DataError {
+        DataError { field, source }
     }
 }
 

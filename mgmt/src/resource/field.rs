@@ -24,12 +24,12 @@ pub trait FieldType: Sized {
     ///
     /// # Errors
     /// It has no form as data (a path that is not UTF-8, for example).
-    fn to_json(&self) -> Result<Json, String>;
+    fn to_json(&self) -> serde_json::Result<Json>;
     /// The value from data.
     ///
     /// # Errors
     /// The data is not of this type.
-    fn from_json(json: Json) -> Result<Self, String>;
+    fn from_json(json: Json) -> serde_json::Result<Self>;
     /// Its JSON schema.
     fn schema(generator: &mut SchemaGenerator) -> Schema;
     /// The same value.
@@ -38,12 +38,12 @@ pub trait FieldType: Sized {
 
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static> FieldType for T {
-    fn to_json(&self) -> Result<Json, String> {
-        serde_json::to_value(self).map_err(|error| error.to_string())
+    fn to_json(&self) -> serde_json::Result<Json> {
+        serde_json::to_value(self)
     }
 
-    fn from_json(json: Json) -> Result<Self, String> {
-        serde_json::from_value(json).map_err(|error| error.to_string())
+    fn from_json(json: Json) -> serde_json::Result<Self> {
+        serde_json::from_value(json)
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {

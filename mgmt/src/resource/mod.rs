@@ -39,7 +39,7 @@ pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};
 pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes};
 pub use digest::{Digest, Salt, Salted, digest_of};
-pub use error::{Context, Error, Result};
+pub use error::{Context, DataError, Error, Result};
 pub use field::FieldType;
 pub use known::Known;
 pub use meta::{Backoff, Meta, parse_sema};

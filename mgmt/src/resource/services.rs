@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::digest::Salt;
+use crate::resource::error::Result;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::sys::fs::WriteFs;
 
@@ -20,7 +21,7 @@ pub trait Memory: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// What the disk said.
-    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String>;
+    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<()>;
 }
 
 type AnyArc = Arc<dyn Any + Send + Sync>;

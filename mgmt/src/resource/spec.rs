@@ -100,7 +100,7 @@ impl<'a> FieldReader<'a> {
         FieldReader { spec, data, wired, problems }
     }
 
-    fn parse<T>(&mut self, field: &str, json: Json, parse: fn(Json) -> Result<T, String>) -> Option<T> {
+    fn parse<T>(&mut self, field: &str, json: Json, parse: fn(Json) -> serde_json::Result<T>) -> Option<T> {
         parse(json)
             .map_err(|problem| self.problems.push(FieldProblem::new(field, format_args!(": {problem}"), "")))
             .ok()
@@ -111,7 +111,7 @@ impl<'a> FieldReader<'a> {
         &mut self,
         field: u8,
         placeholder: Option<T>,
-        parse: fn(Json) -> Result<T, String>,
+        parse: fn(Json) -> serde_json::Result<T>,
     ) -> Option<T> {
         let name = self.spec.fields[usize::from(field)].name;
         if let Some(json) = self.data.remove(name) {
@@ -128,7 +128,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// The value of a field that may be left out. The outer `None`: what was given is wrong.
-    pub fn optional<T>(&mut self, field: u8, parse: fn(Json) -> Result<T, String>) -> Option<Option<T>> {
+    pub fn optional<T>(&mut self, field: u8, parse: fn(Json) -> serde_json::Result<T>) -> Option<Option<T>> {
         let name = self.spec.fields[usize::from(field)].name;
         match self.data.remove(name) {
             None | Some(Json::Null) => Some(None),
@@ -137,7 +137,7 @@ impl<'a> FieldReader<'a> {
     }
 
     /// The same for a field with a default, whose type may have a value that is written as null.
-    pub fn defaulted<T>(&mut self, field: u8, parse: fn(Json) -> Result<T, String>) -> Option<Option<T>> {
+    pub fn defaulted<T>(&mut self, field: u8, parse: fn(Json) -> serde_json::Result<T>) -> Option<Option<T>> {
         let name = self.spec.fields[usize::from(field)].name;
         match self.data.remove(name) {
             None => Some(None),

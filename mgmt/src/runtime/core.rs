@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
+use crate::journal::CommitError;
 use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::measure::Table;
@@ -50,7 +51,7 @@ pub(crate) struct Core {
     pub(crate) answers: mpsc::UnboundedSender<Answer>,
     /// How long what a cancelled operation has begun may take to end.
     pub(crate) grace: Duration,
-    pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
+    pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), CommitError>)>,
     /// How often operations of a kind kept their thread for long.
     pub(crate) slow: HashMap<&'static str, u32>,
     /// What is measured, if the engine was asked to.
@@ -171,7 +172,7 @@ impl Core {
         }
     }
 
-    pub(crate) fn commit_ended(&mut self, ticket: Ticket, result: Result<(), String>) {
+    pub(crate) fn commit_ended(&mut self, ticket: Ticket, result: Result<(), CommitError>) {
         match result {
             Ok(()) => self.handle(Input::Committed(ticket)),
             Err(problem) => {

@@ -4,6 +4,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::graph::Prepared;
 use crate::id::Ticket;
+use crate::journal::CommitError;
 use crate::resource::PrivateDir;
 use crate::runtime::core::Core;
 use crate::runtime::measure::Measures;
@@ -41,7 +42,7 @@ pub(crate) struct Inboxes {
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
     pub(crate) answers: mpsc::UnboundedReceiver<Answer>,
     pub(crate) reports: mpsc::UnboundedReceiver<Report>,
-    pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), String>)>,
+    pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), CommitError>)>,
 }
 
 /// Runs until the engine has stopped; returns what is left of it.

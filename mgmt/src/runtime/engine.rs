@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::gapi::{Fixed, Gapi, GapiData, fixed};
+use crate::gapi::{Failure, Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::journal::Journal;
 use crate::resource::{PrivateDir, PrivateDirs, Services};
@@ -225,7 +225,7 @@ impl<G: Gapi> Builder<G> {
             let core = drive(core, inboxes).await;
             // If it is gone, it has ended the engine itself, with an error.
             let _ = end.send(());
-            let outcome = follow.await.unwrap_or_else(|error| Err(error.to_string()));
+            let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let store = Arc::clone(&core.store);
             drop(core);
             // Without a prefix there is nothing to write, and no thread is asked for.
@@ -334,7 +334,7 @@ struct Handle {
     requests: mpsc::UnboundedSender<Request>,
     events: Readers,
     converged: watch::Receiver<bool>,
-    ended: watch::Receiver<Option<Result<(), String>>>,
+    ended: watch::Receiver<Option<Result<(), Failure>>>,
     preparing: Preparing,
 }
 

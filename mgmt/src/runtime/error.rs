@@ -1,6 +1,6 @@
 //! Why an engine does not start, or has ended.
 
-use crate::gapi::GapiError;
+use crate::gapi::{Failure, GapiError};
 use crate::graph::Problems;
 use crate::journal::JournalError;
 
@@ -13,7 +13,7 @@ pub enum EngineError {
     Graph(#[from] Problems),
     /// There is no graph.
     #[error("no graph: {0}")]
-    Gapi(String),
+    Gapi(#[source] Failure),
     /// What this host remembers can't be used.
     #[error(transparent)]
     Journal(#[from] JournalError),

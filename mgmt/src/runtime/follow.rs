@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::gapi::{Gapi, GapiData};
+use crate::gapi::{Failure, Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
 use crate::runtime::drive::Request;
 use crate::runtime::error::EngineError;
@@ -21,7 +21,7 @@ pub(crate) async fn first_graph(gapi: &mut impl Gapi, data: GapiData) -> Result<
         gapi.init(data).await?;
         gapi.graph().await
     });
-    Ok(made.await.map_err(EngineError::Gapi)??)
+    Ok(made.await.map_err(|panic| EngineError::Gapi(panic.into()))??)
 }
 
 /// Nobody will ask it for a graph any more.
@@ -44,10 +44,10 @@ pub(crate) struct Follow {
 
 impl Follow {
     /// Until the engine is `ending`. What the source failed with has ended the engine.
-    pub(crate) async fn run(self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), String> {
+    pub(crate) async fn run(self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), Failure> {
         let graphs = async {
             let outcome = caught_async(self.graphs(&mut gapi)).await;
-            let outcome = outcome.unwrap_or_else(|panic| Err(format!("the source of graphs {panic}")));
+            let outcome = outcome.unwrap_or_else(|panic| Err(format!("the source of graphs {panic}").into()));
             if let Err(error) = &outcome {
                 tracing::error!(target: "mgmt", "no more graphs, so the engine ends: {error}");
                 self.send(Request::Stop(StopStage::Drain));
@@ -65,12 +65,15 @@ impl Follow {
     }
 
     /// Asks the source for another graph whenever it wants one, until it never will again.
-    async fn graphs(&self, gapi: &mut impl Gapi) -> Result<(), String> {
+    async fn graphs(&self, gapi: &mut impl Gapi) -> Result<(), Failure> {
         if self.no_watch {
             return Ok(());
         }
         while let Some(switched) = gapi.switched().await {
-            switched.map_err(|error| error.to_string())?;
+            switched.map_err(|error| match error {
+                GapiError::Failed(failure) => failure,
+                GapiError::Problems(problems) => Failure::from_error(problems),
+            })?;
             let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
             let request = match prepared.await {
                 Ok(prepared) => {

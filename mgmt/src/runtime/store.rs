@@ -5,8 +5,8 @@ use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc;
 
 use crate::id::{JournalOp, Node, ResourceId, Ticket};
-use crate::journal::{Entry, Journal};
-use crate::resource::{Digest, Memory, Salt, Salted};
+use crate::journal::{CommitError, Entry, Journal};
+use crate::resource::{Digest, Error, Memory, Result, Salt, Salted};
 
 /// What the engine remembers.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Store {
         ops: &[JournalOp],
         id: &dyn Fn(Node) -> ResourceId,
         ticket: Option<Ticket>,
-        committed: &mpsc::UnboundedSender<(Ticket, Result<(), String>)>,
+        committed: &mpsc::UnboundedSender<(Ticket, Result<(), CommitError>)>,
     ) {
         let entries = ops.iter().map(|op| Entry::Edge(op.map(id))).collect();
         match ticket {
@@ -70,9 +70,7 @@ impl Store {
             Some(ticket) => {
                 let committed = committed.clone();
                 // The loop is gone only when the whole engine is.
-                self.journal.submit(entries, move |result| {
-                    drop(committed.send((ticket, result.map_err(|error| error.to_string()))))
-                });
+                self.journal.submit(entries, move |result| drop(committed.send((ticket, result))));
             }
         }
     }
@@ -98,8 +96,8 @@ impl Store {
     }
 
     /// Waits until all is on disk.
-    pub(crate) fn flush(&self) -> Result<(), String> {
-        self.journal.flush().map_err(|error| error.to_string())
+    pub(crate) fn flush(&self) -> Result<(), CommitError> {
+        self.journal.flush()
     }
 }
 
@@ -112,10 +110,10 @@ impl Memory for Store {
         self.journal.mark(id)
     }
 
-    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String> {
+    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<()> {
         let (sender, receiver) = sync_channel(1);
         let batch = vec![Entry::Mark { of: id.clone(), mark }];
         self.journal.submit(batch, move |result| drop(sender.send(result)));
-        receiver.recv().map_err(|_| "it has ended".to_owned())?.map_err(|error| error.to_string())
+        Ok(receiver.recv().map_err(|_| Error::new("it has ended"))??)
     }
 }

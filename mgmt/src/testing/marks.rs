@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
-use crate::resource::{Memory, Result};
+use crate::resource::{Error, Memory, Result};
 
 /// What a host remembers, in memory.
 #[derive(Debug, Default)]
@@ -37,10 +37,10 @@ impl Memory for Marks {
         self.state().marks.get(id).cloned()
     }
 
-    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<(), String> {
+    fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<()> {
         let mut state = self.state();
         if let Some(error) = &state.fails {
-            return Err(error.clone());
+            return Err(Error::new(error.clone()));
         }
         match mark {
             Some(mark) => state.marks.insert(id.clone(), mark),

@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, Declare, FieldProblem, FieldValue, Known, Operation,
-    Port, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldProblem, FieldValue, Known,
+    Operation, Port, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
 };
 use crate::testing::watching::Watching;
 
@@ -192,7 +192,7 @@ impl Trial {
     ///
     /// # Errors
     /// A field has no form as data.
-    pub fn data(&self) -> Result<Map<String, Json>, String> {
+    pub fn data(&self) -> Result<Map<String, Json>, DataError> {
         self.resource.to_data(&[])
     }
 

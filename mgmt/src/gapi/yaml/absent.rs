@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, FieldProblem, FieldSpec, FieldValue,
-    Identify, KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
+    FieldValue, Identify, KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -80,7 +80,7 @@ impl AnyResource for Absent {
         Some(Arc::new(self.clone()))
     }
 
-    fn to_data(&self, _: &[u8]) -> Result<Map<String, Json>, String> {
+    fn to_data(&self, _: &[u8]) -> Result<Map<String, Json>, DataError> {
         let mut fields = self.fields.clone();
         if let Some(password) = fields.get_mut("auth").and_then(|auth| auth.get_mut("password")) {
             *password = Json::String(SECRET_PLACEHOLDER.to_owned());

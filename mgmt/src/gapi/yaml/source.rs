@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
+use crate::gapi::failure::Failure;
 use crate::gapi::warn::warn_of;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::options::YamlOptions;
@@ -36,12 +37,11 @@ impl Yaml {
 
 /// Reads a file, of one that is too long for a graph only so much that this is clear.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
-    let failed =
-        |error: &dyn std::fmt::Display| GapiError::Failed(format!("{} can't be read: {error}", path.display()));
-    let file = std::fs::File::open(path).map_err(|error| failed(&error))?;
+    let failed = |error| Failure::of(format_args!("{} can't be read", path.display()), error);
+    let file = std::fs::File::open(path).map_err(&failed)?;
     let mut bytes = Vec::new();
     let most = crate::gapi::yaml::tree::BYTES_MAX as u64 + 1;
-    std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).map_err(|error| failed(&error))?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -56,13 +56,13 @@ impl Gapi for Yaml {
     async fn init(&mut self, data: GapiData) -> Result<(), GapiError> {
         if self.data.is_some() {
             return Err(GapiError::Failed(
-                "a source of graphs is good for one engine: it was initialised before".to_owned(),
+                "a source of graphs is good for one engine: it was initialised before".into(),
             ));
         }
         self.options.noop |= data.noop;
         if !data.no_watch {
             // Before the first look, so that nothing is missed.
-            self.watcher = Watcher::new([self.path.as_path()]).map_err(GapiError::Failed).map(Some)?;
+            self.watcher = Watcher::new([self.path.as_path()]).map(Some)?;
         }
         self.data = Some(data);
         Ok(())
@@ -70,7 +70,7 @@ impl Gapi for Yaml {
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         if self.data.is_none() {
-            return Err(GapiError::Failed("asked for a graph before it was initialised".to_owned()));
+            return Err(GapiError::Failed("asked for a graph before it was initialised".into()));
         }
         let bytes = bytes(&self.path)?;
         let read = accept(&self.path.display().to_string(), &bytes, &self.options);
