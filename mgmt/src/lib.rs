@@ -44,7 +44,7 @@ pub use gapi::native;
 pub use gapi::render;
 pub use mgmt_macros::Resource;
 pub use resource::{Error, Result};
-pub use runtime::Engine;
+pub use runtime::{Doors, Engine};
 pub use std::process::ExitCode;
 
 /// For the code that the derive makes.

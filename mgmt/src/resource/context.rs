@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
+use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
@@ -106,6 +107,14 @@ impl CheckCx {
     /// State of type `T` that all resources of this engine share.
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.operation.services.shared.get(0)
+    }
+
+    /// A connection that resources share, see [`Door`]: opened if it is not open yet, or was lost.
+    ///
+    /// # Errors
+    /// It can't be opened.
+    pub async fn door<D: Door>(&self, key: &D::Key) -> Result<Arc<D>> {
+        self.operation.services.connections.door(key).await
     }
 
     /// What this resource marked in this run or an earlier one.
@@ -230,6 +239,12 @@ impl WatchCx {
     /// See [`CheckCx::shared`].
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.check.shared()
+    }
+
+    /// The connections that resources share, for a stream that needs one: [`Connections::door`] is what
+    /// [`CheckCx::door`] is.
+    pub fn connections(&self) -> Connections {
+        self.check.operation.services.connections.clone()
     }
 
     /// See [`CheckCx::inherits_env`].

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::digest::Salt;
+use crate::resource::door::Connections;
 use crate::resource::error::Result;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::sys::fs::WriteFs;
@@ -80,6 +81,8 @@ pub(crate) struct Services {
     pub(crate) local: Slots,
     /// State shared by resources of an engine.
     pub(crate) shared: Slots,
+    /// Doors with a life.
+    pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
     pub(crate) owned: Mutex<Arc<Vec<PathBuf>>>,
     /// Commands without an `env` of their own get this process's environment (Q15).
@@ -97,6 +100,7 @@ impl Services {
             prefix,
             local: Slots::default(),
             shared: Slots::default(),
+            connections: Connections::default(),
             owned: Mutex::default(),
             inherit_env: false,
         }

@@ -9,11 +9,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::gapi::{Failure, Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::journal::Journal;
-use crate::resource::{PrivateDir, PrivateDirs, Services};
+use crate::resource::{Connections, PrivateDir, PrivateDirs, Services};
 use crate::runtime::core::Core;
+use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
 use crate::runtime::event::Events;
+use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::measure::Measures;
@@ -57,6 +59,7 @@ pub(crate) struct Settings {
     pub(crate) inherit_env: bool,
     pub(crate) measure: bool,
     pub(crate) watch: hub::Options,
+    pub(crate) doors: Option<Doors>,
     pub(crate) events: Arc<Outlet>,
 }
 
@@ -169,6 +172,13 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
+    /// Shares connections and the watch hub with the other engines that are given the same doors. Default: it has its
+    /// own, and closes them at its end; shared ones are closed by [`Doors::close`].
+    pub fn doors(mut self, doors: Doors) -> Self {
+        self.options.doors = Some(doors);
+        self
+    }
+
     /// What will happen, from the start on. ([`Engine::events`] gives what happens after it was asked.)
     pub fn events(&self) -> Events {
         self.options.events.subscribe()
@@ -219,6 +229,7 @@ impl<G: Gapi> Builder<G> {
             tokio::spawn(count_daily(core.services.dirs.clone(), requests.downgrade(), handle.shared.ended.clone()));
         }
         drop(requests);
+        let shares_doors = self.options.doors.is_some();
         let (end, ending) = oneshot::channel();
         let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
@@ -226,8 +237,11 @@ impl<G: Gapi> Builder<G> {
             // If it is gone, it has ended the engine itself, with an error.
             let _ = end.send(());
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
-            let store = Arc::clone(&core.store);
+            let (store, connections) = (Arc::clone(&core.store), core.services.connections.clone());
             drop(core);
+            if !shares_doors {
+                connections.close().await;
+            }
             // Without a prefix there is nothing to write, and no thread is asked for.
             if !prefix.is_temporary()
                 && let Err(problem) = blocking(move || store.flush()).await
@@ -305,8 +319,13 @@ pub(crate) fn assemble(
         seed: u64::from_ne_bytes(seed),
         node_events: true,
     };
+    let (connections, files): (_, Box<dyn Files>) = match &options.doors {
+        Some(doors) => (doors.connections.clone(), Box::new(doors.files.seat())),
+        None => (Connections::default(), Box::new(OwnHub::new(options.watch.clone()))),
+    };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
     services.inherit_env = options.inherit_env;
+    services.connections = connections;
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),
@@ -314,7 +333,7 @@ pub(crate) fn assemble(
         store,
         running: Running::default(),
         slots: SlotTable::default(),
-        watches: Watches::new(options.watch.clone(), reports),
+        watches: Watches::new(files, reports),
         owned: Default::default(),
         events: Arc::clone(&options.events),
         converged: watch::channel(false).0,
@@ -360,6 +379,7 @@ impl Engine {
             inherit_env: false,
             measure: false,
             watch: hub::Options::default(),
+            doors: None,
             events: Arc::default(),
         };
         Builder { gapi: fixed(GraphConfig::default()), options }

@@ -1,11 +1,13 @@
 //! Hands and eyes: runs graphs with tokio. Decides nothing that the scheduler can decide.
 
 mod core;
+mod doors;
 mod drive;
 mod ended;
 mod engine;
 mod error;
 mod event;
+mod files;
 mod follow;
 mod forget;
 mod measure;
@@ -28,6 +30,7 @@ mod watches;
 
 pub use crate::journal::JournalError;
 pub use crate::scheduler::{Cause, Causes};
+pub use doors::Doors;
 pub use engine::{Builder, Engine};
 pub use error::EngineError;
 pub use event::{Event, EventKind, Events};

@@ -40,7 +40,13 @@ impl<G: Gapi> Builder<G> {
         let journal = Journal::glance(prefix.path())?;
         let prepared = self.options.preparing.here(config).await?;
         tell_warnings(&prepared);
-        Ok(Planner::new(prepared, &self.options, prefix.path(), journal).run().await)
+        let planner = Planner::new(prepared, &self.options, prefix.path(), journal);
+        let connections = planner.core.services.connections.clone();
+        let plan = planner.run().await;
+        if self.options.doors.is_none() {
+            connections.close().await;
+        }
+        Ok(plan)
     }
 
     /// The graph, ready to run, but not run. This host is not looked at: the graph may be for another one.

@@ -1,4 +1,4 @@
-//! The engine's eyes: one hub for files, one queue for time, and the streams that kinds bring themselves.
+//! The engine's eyes: a source of notices about files, one queue for time, and the streams that kinds bring themselves.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,8 +14,9 @@ use tracing::Span;
 
 use crate::id::{Node, Time};
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::runtime::files::Files;
 use crate::runtime::slot::SlotTable;
-use crate::sys::fs::hub::{Error as HubError, Event as HubEvent, Hub, Options, Watched};
+use crate::sys::fs::hub::Watched;
 use crate::sys::task::{caught_async, give_way};
 
 /// No interval is shorter: time must get on between two ticks.
@@ -32,7 +33,7 @@ pub(crate) struct Report {
 }
 
 /// What the watches have noticed.
-#[derive(Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Notice {
     /// All parts of a watch listen.
     Ready(Node),
@@ -75,8 +76,7 @@ struct More {
 /// All watches of an engine. What each node's watch holds is in its `Slot`.
 #[derive(Debug)]
 pub(crate) struct Watches {
-    hub: Option<Hub>,
-    options: Options,
+    files: Box<dyn Files>,
     /// How many there are.
     count: usize,
     epoch: u64,
@@ -85,8 +85,8 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    pub(crate) fn new(options: Options, reports: mpsc::UnboundedSender<Report>) -> Watches {
-        Watches { hub: None, options, count: 0, epoch: 0, timers: BinaryHeap::new(), reports }
+    pub(crate) fn new(files: Box<dyn Files>, reports: mpsc::UnboundedSender<Report>) -> Watches {
+        Watches { files, count: 0, epoch: 0, timers: BinaryHeap::new(), reports }
     }
 
     /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.
@@ -119,8 +119,8 @@ impl Watches {
                     continue;
                 }
             };
-            if let Err(problem) = self.subscribe(node, &path, kind) {
-                self.unsubscribe(node);
+            if let Err(problem) = self.files.subscribe(node, &path, kind) {
+                self.files.unsubscribe(node);
                 notices.push(Notice::Failed(node, problem));
                 return;
             }
@@ -153,26 +153,12 @@ impl Watches {
         same_rest && watching.paths == paths
     }
 
-    fn subscribe(&mut self, node: Node, path: &std::path::Path, kind: Watched) -> Result<(), String> {
-        if self.hub.is_none() {
-            self.hub = Some(Hub::new(self.options.clone()).map_err(|error| error.to_string())?);
-        }
-        let Some(hub) = &mut self.hub else { return Ok(()) };
-        hub.subscribe(u64::from(node.0), path, kind).map_err(|error| error.to_string())
-    }
-
-    fn unsubscribe(&mut self, node: Node) {
-        if let Some(hub) = &mut self.hub {
-            hub.unsubscribe(u64::from(node.0));
-        }
-    }
-
     /// Ends a watch.
     pub(crate) fn stop(&mut self, slots: &mut SlotTable, node: Node) {
         let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.take()) else { return };
         self.count -= 1;
         if !watching.paths.is_empty() {
-            self.unsubscribe(node);
+            self.files.unsubscribe(node);
         }
         slots.tidy(node);
     }
@@ -209,11 +195,9 @@ impl Watches {
         }
     }
 
-    /// What the hub has noticed, when it has. Cancel safe.
+    /// What has been noticed about paths, when anything has. Cancel safe.
     pub(crate) async fn next(&mut self) -> Vec<Notice> {
-        let Some(hub) = &mut self.hub else { return std::future::pending().await };
-        let events = poll_fn(|cx| hub.poll_next(cx)).await;
-        events.into_iter().map(of_hub).collect()
+        poll_fn(|cx| self.files.poll_next(cx)).await
     }
 
     /// What the report of a stream means, if its watch still runs.
@@ -248,24 +232,6 @@ impl SlotTable {
     /// Whether a resource is watched, but not all of its watch listens yet.
     pub(crate) fn is_watch_starting(&self, node: Node) -> bool {
         self.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.unready > 0)
-    }
-}
-
-/// What an event of the hub means.
-fn of_hub(event: HubEvent) -> Notice {
-    let node = |key: u64| Node(u32::try_from(key).unwrap_or(u32::MAX));
-    match event {
-        HubEvent::Changed(key) => Notice::Changed(node(key)),
-        HubEvent::Rescan => {
-            Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
-        }
-        HubEvent::Degraded(reason) => {
-            Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
-        }
-        HubEvent::Recovered => Notice::Warning("all paths are watched again".to_owned()),
-        HubEvent::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), error.to_string()),
-        // It stays subscribed; the check says what is wrong with the path.
-        HubEvent::Failed(key, _) => Notice::Changed(node(key)),
     }
 }
 

@@ -3,8 +3,12 @@
 use std::any::Any;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 /// Runs `work` on a thread that may block. If the returned future is dropped, the work goes on to its end.
 ///
@@ -54,6 +58,38 @@ pub async fn give_way() {
         Poll::Pending
     })
     .await
+}
+
+/// Work that several wait for.
+#[derive(Clone, Debug)]
+pub struct Attempt<T>(watch::Receiver<Option<T>>);
+
+/// Begins work that runs to its end in a task of its own, also if no caller waits for it any more.
+pub fn attempt<T: Clone + Send + Sync + 'static>(work: impl Future<Output = T> + Send + 'static) -> Attempt<T> {
+    let (sender, receiver) = watch::channel(None);
+    tokio::spawn(async move { sender.send_replace(Some(work.await)) });
+    Attempt(receiver)
+}
+
+impl<T: Clone> Attempt<T> {
+    /// Its result; `None` if the runtime that it was begun on has ended before.
+    pub async fn wait(mut self) -> Option<T> {
+        self.0.wait_for(Option::is_some).await.ok().and_then(|value| value.clone())
+    }
+
+    /// It has ended without a result.
+    pub fn is_given_up(&self) -> bool {
+        self.0.has_changed().is_err() && self.0.borrow().is_none()
+    }
+}
+
+/// Runs all of these at once, no longer than that. How many have not ended: they are dropped.
+pub async fn all_within(limit: Duration, all: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>) -> usize {
+    let mut tasks = JoinSet::new();
+    all.into_iter().for_each(|work| drop(tasks.spawn(work)));
+    let deadline = tokio::time::Instant::now() + limit;
+    while let Ok(Some(_)) = tokio::time::timeout_at(deadline, tasks.join_next()).await {}
+    tasks.len()
 }
 
 /// What a panic said.

@@ -3,8 +3,8 @@
 use std::fs;
 use std::process::Command;
 
-use mgmt::Engine;
 use mgmt::prelude::*;
+use mgmt::{Doors, Engine};
 
 use crate::kit::within;
 
@@ -92,4 +92,56 @@ fn thousand() {
 #[test]
 fn a_thousand_engines_without_a_prefix_take_no_thread_no_file_and_a_megabyte_each_at_most() {
     alone("engine::many::thousand");
+}
+
+const SHARING: usize = 300;
+
+#[test]
+#[ignore = "a part of another test, in a process of its own"]
+fn sharing() {
+    if !is_alone("engine::many::sharing") {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |n: usize| dir.path().join(format!("{n}"));
+    runtime.block_on(async {
+        let doors = Doors::new();
+        let mut engines = Vec::new();
+        for n in 0..SHARING {
+            let mut g = Graph::new(format!("watching-{n}"));
+            g.add(File::new(path(n).display().to_string()).content(format!("{n}\n")));
+            let builder = Engine::builder().doors(doors.clone()).graph(g.finish().unwrap());
+            engines.push(builder.start().await.unwrap());
+        }
+        for engine in &engines {
+            within(engine.converged()).await.unwrap();
+        }
+        let links = fs::read_dir("/proc/self/fd").unwrap().filter_map(|fd| fs::read_link(fd.unwrap().path()).ok());
+        assert_eq!(links.filter(|link| link.ends_with("anon_inode:inotify")).count(), 1);
+        let is_back = async |n: usize| {
+            while fs::read_to_string(path(n)).ok() != Some(format!("{n}\n")) {
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        // Half of them end; the others go on.
+        let rest = engines.split_off(SHARING / 2);
+        for engine in engines {
+            within(engine.stop()).await.unwrap();
+        }
+        (0..SHARING).for_each(|n| fs::remove_file(path(n)).unwrap());
+        for n in SHARING / 2..SHARING {
+            within(is_back(n)).await;
+        }
+        assert!((0..SHARING / 2).all(|n| !path(n).exists()), "an engine that has ended repairs nothing");
+        for engine in rest {
+            within(engine.stop()).await.unwrap();
+        }
+        doors.close().await;
+    });
+}
+
+#[test]
+fn three_hundred_engines_watch_files_by_one_inotify_instance() {
+    alone("engine::many::sharing");
 }

@@ -1,0 +1,63 @@
+//! What engines of one process may share.
+
+use crate::resource::Connections;
+use crate::runtime::files::SharedHub;
+use crate::sys::fs::hub;
+
+/// Doors that several engines of a process share: connections (see [`Door`](crate::resource::Door)), and the watch hub
+/// for files. Clones are the same doors.
+///
+/// An engine has doors of its own unless it is given some, by [`Builder::doors`](crate::runtime::Builder::doors).
+/// Sharing pays where there are many: a user may have 128 inotify instances (the default of Linux), and a server is
+/// spoken to over one connection instead of hundreds. Timers need no sharing: those of one tokio runtime are in one
+/// queue anyway.
+///
+/// ```
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// use mgmt::prelude::*;
+/// use mgmt::{Doors, Engine};
+///
+/// let doors = Doors::new();
+/// let mut engines = Vec::new();
+/// for tenant in ["one", "two"] {
+///     let mut g = Graph::new(tenant);
+///     g.add(Noop::new("something"));
+///     engines.push(Engine::builder().doors(doors.clone()).graph(g.finish()?).start().await?);
+/// }
+/// for engine in engines {
+///     engine.stop().await?;
+/// }
+/// doors.close().await;
+/// # Ok::<(), mgmt::Error>(())
+/// # }).unwrap();
+/// ```
+#[derive(Clone, Debug)]
+pub struct Doors {
+    pub(crate) connections: Connections,
+    pub(crate) files: SharedHub,
+}
+
+impl Doors {
+    /// None is open yet: each is opened when a resource first needs it.
+    pub fn new() -> Doors {
+        Doors::with_watch_options(hub::Options::default())
+    }
+
+    /// The same; files are watched by these options, not by those of the engines.
+    pub fn with_watch_options(options: hub::Options) -> Doors {
+        Doors { connections: Connections::default(), files: SharedHub::new(options) }
+    }
+
+    /// Closes all connections, within two seconds; engines that still use these doors can open none any more. To be
+    /// called when all of them have ended. Doors that are dropped without it are not closed in good order. (Files are
+    /// no longer watched as soon as the last engine has ended.)
+    pub async fn close(&self) {
+        self.connections.close().await;
+    }
+}
+
+impl Default for Doors {
+    fn default() -> Doors {
+        Doors::new()
+    }
+}

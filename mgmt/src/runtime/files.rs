@@ -1,0 +1,374 @@
+//! Who watches files for an engine: a hub of its own, or a seat at one that engines share.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::poll_fn;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::id::Node;
+use crate::runtime::watches::Notice;
+use crate::sys::fs::hub::{Error as HubError, Event, Hub, Options, Watched};
+use crate::sys::task::give_way;
+
+/// A source of notices about paths.
+pub(crate) trait Files: Send + fmt::Debug {
+    /// Watches a path for a node; a node may have several. When this returns, it listens.
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String>;
+    /// Forgets all paths of a node, and what happened to them already.
+    fn unsubscribe(&mut self, node: Node);
+    /// What has happened; never an empty batch.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
+}
+
+/// What an event of the hub means for the engine that has subscribed by these keys.
+fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
+    match event {
+        Event::Changed(key) => Notice::Changed(node(key)),
+        Event::Rescan => {
+            Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
+        }
+        Event::Degraded(reason) => {
+            Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
+        }
+        Event::Recovered => Notice::Warning("all paths are watched again".to_owned()),
+        Event::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), error.to_string()),
+        // It stays subscribed; the check finds what is wrong with the path.
+        Event::Failed(key, _) => Notice::Changed(node(key)),
+    }
+}
+
+/// A hub of the engine's own, polled by its loop; made for the first path.
+#[derive(Debug)]
+pub(crate) struct OwnHub {
+    hub: Option<Hub>,
+    options: Options,
+}
+
+impl OwnHub {
+    pub(crate) fn new(options: Options) -> OwnHub {
+        OwnHub { hub: None, options }
+    }
+}
+
+impl Files for OwnHub {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String> {
+        if self.hub.is_none() {
+            self.hub = Some(Hub::new(self.options.clone()).map_err(|error| error.to_string())?);
+        }
+        let Some(hub) = &mut self.hub else { return Ok(()) };
+        hub.subscribe(u64::from(node.0), path, kind).map_err(|error| error.to_string())
+    }
+
+    fn unsubscribe(&mut self, node: Node) {
+        if let Some(hub) = &mut self.hub {
+            hub.unsubscribe(u64::from(node.0));
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {
+        let Some(hub) = &mut self.hub else { return Poll::Pending };
+        let events = std::task::ready!(hub.poll_next(cx));
+        let node = |key| Node(u32::try_from(key).unwrap_or(u32::MAX));
+        Poll::Ready(events.into_iter().map(|event| meaning(event, node)).collect())
+    }
+}
+
+/// One hub for several engines. It has one thread, with a small runtime of its own, for as long as anything is watched:
+/// so it outlives whichever engine, and whichever runtime, came first.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedHub {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    hub: Option<Hub>,
+    /// Wakes the thread.
+    driver: Option<Waker>,
+    seats: HashMap<u32, Pending>,
+    last_seat: u32,
+}
+
+/// What an engine has not taken yet. It is bounded: each of its nodes stands there once, and warnings are rare.
+#[derive(Debug, Default)]
+struct Pending {
+    notices: Vec<Notice>,
+    changed: HashSet<Node>,
+    waker: Option<Waker>,
+}
+
+/// The place of one engine at a shared hub. Dropped, its subscriptions end, and no others.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    shared: Arc<Shared>,
+    number: u32,
+    /// What has subscribed.
+    nodes: HashSet<Node>,
+}
+
+fn key(seat: u32, node: Node) -> u64 {
+    u64::from(seat) << 32 | u64::from(node.0)
+}
+
+fn place(key: u64) -> (u32, Node) {
+    ((key >> 32) as u32, Node(key as u32))
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl SharedHub {
+    pub(crate) fn new(options: Options) -> SharedHub {
+        SharedHub { shared: Arc::new(Shared { options, state: Mutex::default() }) }
+    }
+
+    /// A place for one more engine.
+    pub(crate) fn seat(&self) -> Seat {
+        let mut state = self.shared.lock();
+        state.last_seat = state.last_seat.wrapping_add(1);
+        let number = state.last_seat;
+        state.seats.insert(number, Pending::default());
+        Seat { shared: Arc::clone(&self.shared), number, nodes: HashSet::new() }
+    }
+}
+
+impl Pending {
+    fn add(&mut self, notice: Notice) {
+        let is_news = match notice {
+            Notice::Changed(node) => self.changed.insert(node),
+            _ => true,
+        };
+        if is_news {
+            self.notices.push(notice);
+        }
+    }
+}
+
+impl State {
+    /// Brings events to the engines that they are for, and what concerns the hub as a whole to all of them.
+    fn route(&mut self, events: Vec<Event>) {
+        for event in events {
+            match event {
+                Event::Changed(key) | Event::Failed(key, _) => {
+                    if let Some(seat) = self.seats.get_mut(&place(key).0) {
+                        seat.add(meaning(event, |key| place(key).1));
+                    }
+                }
+                Event::Rescan | Event::Degraded(_) | Event::Recovered => {
+                    let notice = meaning(event, |key| place(key).1);
+                    self.seats.values_mut().for_each(|seat| seat.add(notice.clone()));
+                }
+            }
+        }
+        let wakers =
+            self.seats.values_mut().filter(|seat| !seat.notices.is_empty()).filter_map(|seat| seat.waker.take());
+        wakers.for_each(Waker::wake);
+    }
+
+    fn wake_driver(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    /// The hub, and the thread that polls it.
+    fn hub(&mut self, shared: &Arc<Shared>) -> Result<&mut Hub, String> {
+        if self.hub.is_none() {
+            let hub = Hub::new(shared.options.clone()).map_err(|error| error.to_string())?;
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|error| format!("can't start to watch files: {error}"))?;
+            let ours = Arc::clone(shared);
+            std::thread::Builder::new()
+                .name("mgmt-files".to_owned())
+                .spawn(move || runtime.block_on(drive(ours)))
+                .map_err(|error| format!("can't start a thread to watch files: {error}"))?;
+            self.hub = Some(hub);
+        }
+        self.hub.as_mut().ok_or_else(|| "files are not watched any more".to_owned())
+    }
+}
+
+/// The life of the thread: until nothing is watched any more.
+async fn drive(shared: Arc<Shared>) {
+    loop {
+        let goes_on = poll_fn(|cx| {
+            let mut state = shared.lock();
+            let state = &mut *state;
+            if state.seats.is_empty() {
+                // Dropped here, on the runtime on which it was polled.
+                state.hub = None;
+            }
+            let Some(hub) = &mut state.hub else { return Poll::Ready(false) };
+            state.driver = Some(cx.waker().clone());
+            let events = std::task::ready!(hub.poll_next(cx));
+            state.route(events);
+            Poll::Ready(true)
+        })
+        .await;
+        if !goes_on {
+            return;
+        }
+        // Between two batches the engines get at the hub.
+        give_way().await;
+    }
+}
+
+impl Files for Seat {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String> {
+        let mut state = self.shared.lock();
+        let hub = state.hub(&self.shared)?;
+        hub.subscribe(key(self.number, node), path, kind).map_err(|error| error.to_string())?;
+        self.nodes.insert(node);
+        // What it found may have to be reported, or polled.
+        state.wake_driver();
+        Ok(())
+    }
+
+    fn unsubscribe(&mut self, node: Node) {
+        if !self.nodes.remove(&node) {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if let Some(hub) = &mut state.hub {
+            hub.unsubscribe(key(self.number, node));
+        }
+        if let Some(seat) = state.seats.get_mut(&self.number)
+            && seat.changed.remove(&node)
+        {
+            seat.notices.retain(|notice| *notice != Notice::Changed(node));
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {
+        let mut state = self.shared.lock();
+        let Some(seat) = state.seats.get_mut(&self.number) else { return Poll::Pending };
+        if seat.notices.is_empty() {
+            seat.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        seat.changed.clear();
+        Poll::Ready(std::mem::take(&mut seat.notices))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.seats.remove(&self.number);
+        if let Some(hub) = &mut state.hub {
+            self.nodes.drain().for_each(|node| hub.unsubscribe(key(self.number, node)));
+        }
+        state.wake_driver();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn next(seat: &mut Seat) -> Vec<Notice> {
+        let next = poll_fn(|cx| seat.poll_next(cx));
+        tokio::time::timeout(Duration::from_secs(60), next).await.expect("something is noticed")
+    }
+
+    /// What is noticed within a moment, for what must not be.
+    async fn soon(seat: &mut Seat) -> Vec<Notice> {
+        tokio::time::timeout(Duration::from_millis(100), poll_fn(|cx| seat.poll_next(cx))).await.unwrap_or_default()
+    }
+
+    #[tokio::test]
+    async fn engines_at_one_hub_hear_of_their_own_paths_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = SharedHub::new(Options::default());
+        let (mut one, mut two) = (hub.seat(), hub.seat());
+        let path = |name: &str| dir.path().join(name);
+        one.subscribe(Node(7), &path("a"), Watched::Path).unwrap();
+        two.subscribe(Node(7), &path("b"), Watched::Path).unwrap();
+        two.subscribe(Node(8), &path("a"), Watched::Path).unwrap();
+        fs::write(path("b"), "").unwrap();
+        assert_eq!(next(&mut two).await, [Notice::Changed(Node(7))]);
+        assert_eq!(soon(&mut one).await, []);
+        fs::write(path("a"), "").unwrap();
+        assert_eq!(next(&mut one).await, [Notice::Changed(Node(7))]);
+        assert_eq!(next(&mut two).await, [Notice::Changed(Node(8))]);
+        soon(&mut two).await;
+        // A seat that leaves takes only its own; what had happened to a path is not reported once it is unsubscribed.
+        drop(one);
+        fs::write(path("a"), "more").unwrap();
+        assert_eq!(next(&mut two).await, [Notice::Changed(Node(8))]);
+        fs::write(path("b"), "more").unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        two.unsubscribe(Node(7));
+        assert_eq!(soon(&mut two).await, []);
+    }
+
+    #[test]
+    fn the_hub_outlives_the_runtime_of_the_engine_that_came_first_and_ends_with_the_last() {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = SharedHub::new(Options::default());
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let path = dir.path().join("a");
+        let first = runtime();
+        first.block_on(async {
+            let mut seat = hub.seat();
+            seat.subscribe(Node(1), &path, Watched::Path).unwrap();
+            fs::write(&path, "").unwrap();
+            assert_eq!(next(&mut seat).await, [Notice::Changed(Node(1))]);
+        });
+        let until_over = || {
+            let begun = std::time::Instant::now();
+            while hub.shared.lock().hub.is_some() {
+                assert!(begun.elapsed() < Duration::from_secs(60), "the thread ends");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        };
+        until_over();
+        let seat = first.block_on(async {
+            let mut seat = hub.seat();
+            seat.subscribe(Node(2), &path, Watched::Path).unwrap();
+            seat
+        });
+        drop(first);
+        runtime().block_on(async {
+            let mut other = hub.seat();
+            other.subscribe(Node(3), &path, Watched::Path).unwrap();
+            fs::write(&path, "more").unwrap();
+            assert_eq!(next(&mut other).await, [Notice::Changed(Node(3))]);
+        });
+        drop(seat);
+        until_over();
+    }
+
+    #[test]
+    fn what_concerns_the_whole_hub_reaches_all_and_nothing_is_reported_twice() {
+        let hub = SharedHub::new(Options::default());
+        let (mut one, mut two) = (hub.seat(), hub.seat());
+        let events =
+            vec![Event::Rescan, Event::Changed(key(one.number, Node(1))), Event::Changed(key(two.number, Node(2)))];
+        hub.shared.lock().route(events);
+        hub.shared.lock().route(vec![Event::Changed(key(one.number, Node(1))), Event::Changed(key(99, Node(1)))]);
+        let mut cx = Context::from_waker(Waker::noop());
+        for (seat, node) in [(&mut one, 1), (&mut two, 2)] {
+            let Poll::Ready(notices) = seat.poll_next(&mut cx) else { panic!("nothing is noticed") };
+            assert!(
+                matches!(&notices[..], [Notice::Warning(_), Notice::Changed(Node(n))] if *n == node),
+                "{notices:?}"
+            );
+            assert!(seat.poll_next(&mut cx).is_pending());
+        }
+    }
+}
