@@ -1,10 +1,11 @@
 //! Passes of one's own: what they add, what they must not, and what an engine and its drawings make of it.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use mgmt::graph::{GraphConfig, Pass, PassGraph, Prepared, Settings, prepare};
 use mgmt::prelude::*;
-use mgmt::resource::Origin;
+use mgmt::resource::{Error, Findings, Known, Need, Origin, Prepare, PrepareCx, Uid, UidKey};
 use mgmt::runtime::EventKind;
 
 use crate::kit::{Desk, Run, run::list};
@@ -265,5 +266,209 @@ async fn an_engine_runs_by_what_passes_add_and_warns_of_what_they_could_not() {
         seen.lock().unwrap().iter().map(|prepared| added(prepared).concat()).collect::<Vec<_>>(),
         ["first:x before then:x", "first:z before then:z"]
     );
+    run.stop().await;
+}
+
+/// What resources need, and what others own or provide, as edges.
+#[derive(Debug)]
+struct Needs;
+
+impl Pass for Needs {
+    fn name(&self) -> &'static str {
+        "needs"
+    }
+
+    fn run(&self, graph: &mut PassGraph<'_>) {
+        let count = graph.vertices().len() as u32;
+        for at in 0..count {
+            for need in graph.needs(at) {
+                let above = need.uid.as_path().map(|path| path.ancestors().map(Uid::path).collect::<Vec<_>>());
+                let wanted = above.unwrap_or_else(|| vec![need.uid.clone()]);
+                let found = wanted.iter().find_map(|uid| {
+                    graph.owner(uid).filter(|owner| *owner != at).or_else(|| graph.providers(uid).first().copied())
+                });
+                if let Some(first) = found {
+                    let why = format!("it needs {}", need.uid);
+                    if need.notify {
+                        graph.notify(first, at, why)
+                    } else {
+                        graph.before(first, at, why)
+                    };
+                }
+            }
+        }
+    }
+}
+
+fn by_needs(declare: impl FnOnce(&mut Graph)) -> Vec<String> {
+    let mut g = Graph::new("g");
+    declare(&mut g);
+    let prepared = prepare(g.finish().unwrap(), &Settings::default().pass(Needs)).unwrap();
+    assert!(prepared.warnings().is_empty(), "{:?}", prepared.warnings());
+    let mut all = added(&prepared);
+    all.sort();
+    all
+}
+
+#[test]
+fn files_and_commands_say_what_they_need() {
+    let edges = by_needs(|g| {
+        g.add(File::new("/srv/app/conf/x").source("/usr/share/app/x"));
+        g.add(File::new("/srv/app/"));
+        g.add(File::new("/srv/"));
+        g.add(File::new("/usr/share/app/x").content("x"));
+        g.add(File::new("/srv/app/gone").absent());
+        g.add(Exec::new("in").cmd("true").cwd("/srv/app").watchfiles(["/srv/app/conf/x"]));
+        g.add(Exec::new("makes").cmd("true").creates("/opt/made"));
+        g.add(Exec::new("uses").cmd("true").mtimes(["/opt/made"]));
+    });
+    assert_eq!(
+        edges,
+        [
+            "/srv/ before /srv/app/",
+            "/srv/app/ before /srv/app/conf/x",
+            "/srv/app/ before in",
+            "/srv/app/conf/x before in",
+            "/usr/share/app/x before /srv/app/conf/x",
+            "makes before uses",
+        ]
+    );
+}
+
+#[test]
+fn what_is_still_to_be_received_is_needed_by_nobody_yet() {
+    let edges = by_needs(|g| {
+        g.add(File::new("/srv/"));
+        let path = g.add(Value::new("path").value("/srv/x"));
+        let file = g.add(File::new("file").path(path.value()));
+        g.add(File::new("copy").path("/tmp/copy").source(file.full_path()));
+    });
+    assert!(edges.is_empty(), "{edges:?}");
+}
+
+#[test]
+fn what_is_served_needs_its_server_and_its_file() {
+    use mgmt::resources::{Address, UrlPath};
+    let edges = by_needs(|g| {
+        g.add(HttpFile::new("/x").source("/srv/x").server("a"));
+        g.add(HttpFile::new("/any").data("any"));
+        g.add(HttpServer::new("a").address("127.0.0.1:1"));
+        g.add(File::new("/srv/"));
+    });
+    assert_eq!(edges, ["/srv/ before /x", "a before /any", "a before /x"]);
+    let twice = {
+        let mut g = Graph::new("g");
+        g.add(HttpFile::new("one").path("/x").data("1"));
+        g.add(HttpFile::new("two").path("/x").data("2"));
+        g.add(HttpServer::new("a").address("127.0.0.1:1"));
+        g.add(HttpServer::new("b").address("127.0.0.1:1"));
+        prepare(g.finish().unwrap(), &Settings::default()).unwrap_err().to_string()
+    };
+    assert!(twice.contains("http:file[one] and http:file[two] both own the URL path `/x`"), "{twice}");
+    assert!(twice.contains("http:server[a] and http:server[b] both own the address `127.0.0.1:1`"), "{twice}");
+    let (address, path) = (Address("x".into()), UrlPath { server: None, path: "x".into() });
+    assert!(Uid::of(address.clone()) != Uid::of(path) && Uid::of(address.clone()) == Uid::of(address));
+}
+
+/// A key of a kind of one's own.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Tune(String);
+
+impl fmt::Display for Tune {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl UidKey for Tune {
+    const WORD: &'static str = "tune";
+}
+
+/// Finds out what it provides.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "tuner", unwatched)]
+struct Tuner {
+    #[resource(name)]
+    name: String,
+    /// `find`, `fail`, `hang` or `panic`.
+    how: String,
+}
+
+impl Converge for Tuner {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+
+    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
+        if self.how == "find" { Vec::new() } else { vec![Need::subscribe(Uid::of(Tune("a".to_owned())))] }
+    }
+}
+
+impl Refresh for Tuner {
+    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+impl Prepare for Tuner {
+    async fn prepare(&self, cx: &PrepareCx) -> Result<Findings> {
+        assert!(cx.known().is_known("how") && cx.id().name == self.name);
+        match self.how.as_str() {
+            "fail" => Err(Error::new("out of tune")),
+            "hang" => std::future::pending().await,
+            "panic" => panic!("a string broke"),
+            _ => {
+                let there = cx.look(|fs| fs.real_path("/").is_ok()).await;
+                Ok(Findings::default().provides(Uid::of(Tune(if there { "a" } else { "b" }.to_owned()))))
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_looks_before_the_passes_costs_only_what_it_would_have_added() {
+    let graph = || {
+        let mut g = Graph::new("g");
+        for (name, how) in [("1", "fail"), ("2", "hang"), ("3", "panic"), ("4", "find")] {
+            g.add(Tuner::new(name, how));
+        }
+        g.finish().unwrap()
+    };
+    let seen: Arc<Mutex<Vec<Prepared>>> = Arc::default();
+    let keep = Arc::clone(&seen);
+    let builder = mgmt::Engine::builder().graph(graph()).pass(Needs).prepare_timeout(Duration::from_secs(4)).inspect(
+        move |prepared| {
+            let keep = Arc::clone(&keep);
+            async move { keep.lock().unwrap().push(prepared) }
+        },
+    );
+    let mut run = Run::start(builder).await;
+    for _ in 0..3 {
+        run.find(|kind| matches!(kind, EventKind::Warning { .. }).then_some(())).await;
+    }
+    run.converged().await;
+    let prepared = seen.lock().unwrap().pop().unwrap();
+    assert_eq!(added(&prepared), ["4 notifies 1", "4 notifies 2", "4 notifies 3"]);
+    assert_eq!(prepared.config().edges[0].origin.to_string(), "needs: it needs the tune `a`");
+    let texts: Vec<_> = prepared.warnings().iter().map(|warning| warning.message.clone()).collect();
+    for (text, (name, why)) in
+        texts.iter().zip([("1", "out of tune"), ("2", "it took too long"), ("3", "panicked: a string broke")])
+    {
+        assert!(
+            text.starts_with(&format!("tuner[{name}] could not look at the system")) && text.contains(why),
+            "{text}"
+        );
+    }
+    run.stop().await;
+    // Nobody would read it, so nobody looks.
+    let begun = std::time::Instant::now();
+    let run = Run::start(mgmt::Engine::builder().graph(graph())).await;
+    assert!(begun.elapsed() < Duration::from_secs(4));
     run.stop().await;
 }

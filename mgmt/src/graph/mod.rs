@@ -19,6 +19,7 @@ pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub(crate) use index::is;
 pub use pass::{Pass, PassGraph};
+pub(crate) use prepare::Draft;
 pub use prepare::{Prepared, Settings, prepare};
 pub use problem::{Problem, Problems};
 pub use schema::graph_schema;

@@ -9,8 +9,9 @@ use crate::graph::config::{Edge, GraphConfig, Vertex};
 use crate::graph::cycle::story_of;
 use crate::graph::index::Index;
 use crate::graph::problem::Problem;
+use crate::graph::validate::coming;
 use crate::id::ResourceId;
-use crate::resource::{Origin, Reason, caught};
+use crate::resource::{Findings, Known, Need, Origin, Reason, Uid, caught};
 
 /// A function on graphs, called for each graph before it is put in force, planned, or drawn.
 ///
@@ -70,19 +71,22 @@ pub struct PassGraph<'a> {
 pub(super) struct Grown {
     pub(super) edges: Vec<Edge>,
     pub(super) warnings: Vec<Problem>,
-    known: Option<Known>,
+    edges_known: Option<EdgesKnown>,
+    uids: Option<Uids>,
+    /// By place: what resources have found out by looking at the system.
+    findings: HashMap<u32, Findings>,
 }
 
 /// What is looked up for each edge that is added.
 #[derive(Debug)]
-struct Known {
+struct EdgesKnown {
     /// The edges by their ends, with whether one of them notifies.
     pairs: HashMap<(u32, u32), bool>,
     order: Growing,
 }
 
-impl Known {
-    fn of(config: &GraphConfig) -> Known {
+impl EdgesKnown {
+    fn of(config: &GraphConfig) -> EdgesKnown {
         let mut pairs = HashMap::with_capacity(config.edges.len());
         for edge in &config.edges {
             *pairs.entry((edge.from, edge.to)).or_insert(false) |= edge.notify;
@@ -96,11 +100,56 @@ impl Known {
         let sends = config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to)));
         let all: Vec<(u32, u32)> = ends.chain(sends).collect();
         let order = Growing::new(config.vertices.len(), &all).expect("passes run on valid graphs, which have no cycle");
-        Known { pairs, order }
+        EdgesKnown { pairs, order }
     }
 }
 
+/// Which resources own or provide what.
+#[derive(Debug)]
+struct Uids {
+    by_uid: HashMap<Uid, Found>,
+    /// The fields of each resource that are still to be received.
+    coming: HashMap<u32, Vec<u8>>,
+}
+
+#[derive(Debug, Default)]
+struct Found {
+    owner: Option<u32>,
+    /// Those that provide it, in the order in which they were declared.
+    providers: Vec<u32>,
+}
+
+impl Uids {
+    fn of(config: &GraphConfig, findings: &HashMap<u32, Findings>) -> Uids {
+        let coming = coming(config);
+        let mut by_uid: HashMap<Uid, Found> = HashMap::new();
+        for (at, vertex) in (0u32..).zip(&config.vertices) {
+            let known = known(vertex, at, &coming);
+            for uid in vertex.resource.uids(&known) {
+                by_uid.entry(uid).or_default().owner = Some(at);
+            }
+            let found = findings.get(&at).into_iter().flat_map(|found| found.provides.iter().cloned());
+            for uid in vertex.resource.provides(&known).into_iter().chain(found) {
+                let providers = &mut by_uid.entry(uid).or_default().providers;
+                if providers.last() != Some(&at) {
+                    providers.push(at);
+                }
+            }
+        }
+        Uids { by_uid, coming }
+    }
+}
+
+fn known<'a>(vertex: &Vertex, at: u32, coming: &'a HashMap<u32, Vec<u8>>) -> Known<'a> {
+    Known::all_but(vertex.resource.spec(), coming.get(&at).map_or(&[][..], Vec::as_slice))
+}
+
 impl Grown {
+    /// Nothing yet, but for what is known before the passes.
+    pub(super) fn new(findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Grown {
+        Grown { findings, warnings, ..Grown::default() }
+    }
+
     /// Runs one pass on a valid graph, to which others may have added edges before.
     pub(super) fn run(&mut self, pass: &dyn Pass, config: &GraphConfig, index: &Index) {
         let name = pass.name();
@@ -133,6 +182,31 @@ impl<'a> PassGraph<'a> {
         self.index.find_id(&self.config.vertices, id)
     }
 
+    /// The place of the resource that owns this, as far as it follows from fields that are known.
+    pub fn owner(&mut self, uid: &Uid) -> Option<u32> {
+        self.uids().by_uid.get(uid)?.owner
+    }
+
+    /// The places of the resources that provide this without owning it, in the order in which they were declared: what their fields tell, and what they
+    /// have [found](crate::resource::Prepare) on the system.
+    pub fn providers(&mut self, uid: &Uid) -> &[u32] {
+        self.uids().by_uid.get(uid).map_or(&[], |found| found.providers.as_slice())
+    }
+
+    /// What the resource at that place needs: what its fields tell, and what it has [found](crate::resource::Prepare) on the system.
+    pub fn needs(&mut self, at: u32) -> Vec<Need> {
+        let Some(vertex) = self.config.vertices.get(at as usize) else { return Vec::new() };
+        let mut needs = vertex.resource.needs(&known(vertex, at, &self.uids().coming));
+        needs.extend(self.grown.findings.get(&at).into_iter().flat_map(|found| found.needs.iter().cloned()));
+        needs
+    }
+
+    /// Computed when a pass first asks, for all passes: it asks every resource.
+    fn uids(&mut self) -> &Uids {
+        let Grown { uids, findings, .. } = &mut *self.grown;
+        uids.get_or_insert_with(|| Uids::of(self.config, findings))
+    }
+
     /// The resource at `second` waits for the one at `first`, for the reason `why` (words that follow the name of the pass). Returns whether an edge was added.
     ///
     /// None is added if the graph has that edge already, if one of the two has its metaparameter `autoedge` off, or if both are one resource.
@@ -161,7 +235,7 @@ impl<'a> PassGraph<'a> {
             return false;
         }
         let notify = notify && self.vertices()[to as usize].resource.spec().abilities.refresh.is_some();
-        let known = self.grown.known.get_or_insert_with(|| Known::of(self.config));
+        let known = self.grown.edges_known.get_or_insert_with(|| EdgesKnown::of(self.config));
         if known.pairs.get(&(from, to)).is_some_and(|notifies| *notifies || !notify) {
             return false;
         }

@@ -10,7 +10,7 @@ use crate::graph::pass::{Grown, Pass};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::indexed;
 use crate::id::ResourceId;
-use crate::resource::Meta;
+use crate::resource::{Findings, Meta};
 
 /// What is done to every graph before it runs.
 #[derive(Clone, Debug)]
@@ -135,21 +135,60 @@ impl Prepared {
     }
 }
 
+/// A graph that is valid and has its settings, before the passes.
+#[derive(Debug)]
+pub(crate) struct Draft<'a> {
+    settings: &'a Settings,
+    source: Arc<GraphConfig>,
+    config: Arc<GraphConfig>,
+    index: Index,
+}
+
+impl<'a> Draft<'a> {
+    /// Applies the settings, and checks the graph whole.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the graph.
+    pub(crate) fn new(config: GraphConfig, settings: &'a Settings) -> Result<Draft<'a>, Problems> {
+        let source = Arc::new(config);
+        let config = settings.applied(&source);
+        let index = indexed(&config)?;
+        Ok(Draft { settings, source, config, index })
+    }
+
+    /// The resources that can look at the system before the passes, by place; none if no pass would read what they find.
+    pub(crate) fn curious(&self) -> Vec<(u32, &Vertex)> {
+        if self.settings.passes.is_empty() {
+            return Vec::new();
+        }
+        let all = (0u32..).zip(&self.config.vertices);
+        all.filter(|(_, vertex)| vertex.resource.spec().abilities.prepare.is_some()).collect()
+    }
+
+    /// The fields of a resource that are still to be received.
+    pub(crate) fn coming(&self, at: u32) -> Vec<u8> {
+        self.config.wired(at)
+    }
+
+    /// Lets the passes add to it. `findings`: what resources have found on the system, by place; `warnings`: of those that could not look.
+    pub(crate) fn finish(mut self, findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Prepared {
+        let mut grown = Grown::new(findings, warnings);
+        for pass in &self.settings.passes {
+            grown.run(&**pass, &self.config, &self.index);
+        }
+        if !grown.edges.is_empty() {
+            Arc::make_mut(&mut self.config).edges.append(&mut grown.edges);
+        }
+        let Draft { source, config, index, .. } = self;
+        Prepared { source, config, index: Arc::new(index), warnings: grown.warnings.into() }
+    }
+}
+
 /// Makes a graph ready to run: applies the settings, checks it whole, lets the passes add to it. What passes add is checked as it is added: both ends
-/// exist, and no cycle is closed.
+/// exist, and no cycle is closed. No resource looks at the system (see [`Prepare`](crate::resource::Prepare)): an engine does that.
 ///
 /// # Errors
 /// Everything that is wrong with the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    let source = Arc::new(config);
-    let mut config = settings.applied(&source);
-    let index = indexed(&config)?;
-    let mut grown = Grown::default();
-    for pass in &settings.passes {
-        grown.run(&**pass, &config, &index);
-    }
-    if !grown.edges.is_empty() {
-        Arc::make_mut(&mut config).edges.append(&mut grown.edges);
-    }
-    Ok(Prepared { source, config, index: Arc::new(index), warnings: grown.warnings.into() })
+    Ok(Draft::new(config, settings)?.finish(HashMap::new(), Vec::new()))
 }

@@ -55,7 +55,7 @@ fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
 fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {
     let paths = owners.into_keys().filter_map(|uid| match uid {
         Uid::Path(path) => Some(path),
-        Uid::Other { .. } => None,
+        Uid::Key(_) => None,
     });
     let mut paths: Vec<PathBuf> = paths.collect();
     paths.sort_unstable();
@@ -63,7 +63,7 @@ fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {
 }
 
 /// The fields of each resource that are still to be received.
-fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
+pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
     let mut coming: HashMap<u32, Vec<u8>> = HashMap::new();
     for link in &config.links {
         coming.entry(link.to).or_default().push(link.field);
@@ -112,12 +112,8 @@ fn check_owner(
         if first.id() == vertex.id() {
             continue;
         }
-        let what = match &uid {
-            Uid::Path(path) => format!("the path {}", path.display()),
-            Uid::Other { space, key } => format!("the {space} `{key}`"),
-        };
         let message = format!(
-            "{} and {} both own {what}: they would undo each other's work; leave it to one of them",
+            "{} and {} both own {uid}: they would undo each other's work; leave it to one of them",
             first.id(),
             vertex.id()
         );

@@ -12,6 +12,8 @@ use crate::resource::any::{AnyResource, BoxFuture};
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
+use crate::resource::prepare::PrepareCx;
+use crate::resource::uid::Findings;
 
 /// A kind whose resources can be refreshed: what notifies one of them (`notify`, `subscribe`) makes it act although nothing about it has drifted.
 ///
@@ -56,6 +58,23 @@ pub trait Refresh: Converge {
     fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send;
 }
 
+/// A kind that must look at the system to know what its resources provide and need: which files a package ships, say. A
+/// [`Pass`](crate::graph::Pass) then finds that with what the fields tell.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not look at the system before the passes",
+    label = "this kind has no `impl Prepare`",
+    note = "write `impl Prepare for {Self}`, besides `impl Converge`, if only the system tells what it provides and needs"
+)]
+pub trait Prepare: Converge {
+    /// Looks, before the passes run over a graph that this resource is in. Changes nothing. Not called where no pass runs. Dropped at any await when
+    /// it takes longer than the engine's [`prepare_timeout`](crate::Builder::prepare_timeout). If it fails or is dropped, a warning names the
+    /// resource, and the passes run with what its fields tell.
+    fn prepare(&self, cx: &PrepareCx) -> impl Future<Output = Result<Findings>> + Send;
+}
+
+/// What [`Prepare::prepare`] becomes once the type is erased.
+pub type PrepareFn = fn(Arc<dyn AnyResource>, PrepareCx) -> BoxFuture<Result<Findings>>;
+
 /// What [`Refresh::refresh`] becomes once the type is erased.
 pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>>;
 
@@ -64,11 +83,16 @@ pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>
 pub struct Abilities {
     /// It has [`Refresh`].
     pub refresh: Option<RefreshFn>,
+    /// It has [`Prepare`].
+    pub prepare: Option<PrepareFn>,
 }
 
 impl fmt::Debug for Abilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Abilities").field("refresh", &self.refresh.is_some()).finish()
+        f.debug_struct("Abilities")
+            .field("refresh", &self.refresh.is_some())
+            .field("prepare", &self.prepare.is_some())
+            .finish()
     }
 }
 
@@ -81,6 +105,8 @@ pub struct Ability<R>(PhantomData<R>);
 pub trait Lacks {
     /// No [`Refresh`].
     const REFRESH: Option<RefreshFn> = None;
+    /// No [`Prepare`].
+    const PREPARE: Option<PrepareFn> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -89,6 +115,12 @@ impl<R: Refresh> Ability<R> {
     /// Its [`Refresh`].
     pub const REFRESH: Option<RefreshFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).refresh(&cx).await }));
+}
+
+impl<R: Prepare> Ability<R> {
+    /// Its [`Prepare`].
+    pub const PREPARE: Option<PrepareFn> =
+        Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).prepare(&cx).await }));
 }
 
 /// The functions of a kind are called with a resource of that kind: they are reached through its own `KindSpec`.
@@ -103,6 +135,6 @@ macro_rules! __abilities {
     ($kind:ty) => {{
         // Together: of a kind that has all abilities `Lacks` alone would be unused.
         use $crate::resource::private::ability::*;
-        $crate::resource::Abilities { refresh: Ability::<$kind>::REFRESH }
+        $crate::resource::Abilities { refresh: Ability::<$kind>::REFRESH, prepare: Ability::<$kind>::PREPARE }
     }};
 }

@@ -18,7 +18,7 @@ use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
 use crate::resource::spec::{FieldReader, KindSpec};
-use crate::resource::uid::Uid;
+use crate::resource::uid::{Need, Uid};
 use crate::resource::watch::Watch;
 use crate::sys::task::caught;
 
@@ -53,6 +53,10 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
     /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
+    /// See [`Converge::provides`]. Nothing, if that panics.
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
+    /// See [`Converge::needs`]. Nothing, if that panics.
+    fn needs(&self, known: &Known<'_>) -> Vec<Need>;
     /// Same kind, name and fields.
     fn same(&self, other: &dyn AnyResource) -> bool;
     /// See [`Converge::check`].
@@ -126,6 +130,14 @@ impl<R: Converge> AnyResource for R {
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         caught(|| Converge::uids(self, known)).unwrap_or_default()
+    }
+
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
+        caught(|| Converge::provides(self, known)).unwrap_or_default()
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        caught(|| Converge::needs(self, known)).unwrap_or_default()
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {

@@ -12,7 +12,7 @@ use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
 use crate::resource::spec::{FieldReader, KindSpec};
-use crate::resource::uid::Uid;
+use crate::resource::uid::{Need, Uid};
 use crate::resource::watch::Watch;
 
 /// What a resource *is*: its kind, its name, its fields. Made by `#[derive(Resource)]`.
@@ -84,6 +84,19 @@ pub trait Converge: Resource {
     /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that is still to be received
     /// is not known before it is: leave it out then. Default: nothing.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
+        Vec::new()
+    }
+
+    /// What it makes or brings along without owning it: other resources may need it. Default: nothing.
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
+        Vec::new()
+    }
+
+    /// What it needs, if it is in the graph at all: what owns or provides that must come first. It makes no edge by itself: a
+    /// [`Pass`](crate::graph::Pass) does. Default: nothing.
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let _ = known;
         Vec::new()
     }

@@ -1,17 +1,215 @@
-//! By what resources recognise one another, beside kind and name.
+//! What resources own, provide and need in the world outside, besides kind and name: keys that passes match on.
 
-use std::path::PathBuf;
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-/// One identity of a resource in the world outside. Two resources of a graph that own the same one are refused; passes match on them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// A type of keys: what identifies one sort of thing. Two keys of different types are never the same.
+///
+/// ```
+/// use std::fmt;
+/// use mgmt::resource::{Uid, UidKey};
+///
+/// /// A table of a database.
+/// #[derive(Debug, PartialEq, Eq, Hash)]
+/// struct Table { database: String, name: String }
+///
+/// impl fmt::Display for Table {
+///     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+///         write!(f, "{}.{}", self.database, self.name)
+///     }
+/// }
+///
+/// impl UidKey for Table {
+///     const WORD: &'static str = "table";
+/// }
+///
+/// let users = || Table { database: "shop".into(), name: "users".into() };
+/// assert_eq!(Uid::of(users()), Uid::of(users()));
+/// assert_eq!(Uid::of(users()).to_string(), "the table `shop.users`");
+/// assert_eq!(Uid::of(users()).key::<Table>().unwrap().name, "users");
+/// ```
+pub trait UidKey: Eq + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
+    /// The word for it in messages, such as `user`; the key follows it.
+    const WORD: &'static str;
+}
+
+/// A [`UidKey`] with its type erased.
+trait AnyKey: fmt::Debug + Send + Sync {
+    fn word(&self) -> &'static str;
+    fn text(&self) -> String;
+    fn same(&self, other: &dyn Any) -> bool;
+    fn hash(&self, state: &mut dyn Hasher);
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<K: UidKey> AnyKey for K {
+    fn word(&self) -> &'static str {
+        K::WORD
+    }
+
+    fn text(&self) -> String {
+        self.to_string()
+    }
+
+    fn same(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<K>().is_some_and(|other| self == other)
+    }
+
+    fn hash(&self, mut state: &mut dyn Hasher) {
+        TypeId::of::<K>().hash(&mut state);
+        Hash::hash(self, &mut state);
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+/// A key of any type but a path.
+#[derive(Clone)]
+pub struct Key(Arc<dyn AnyKey>);
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Key) -> bool {
+        self.0.same(other.0.as_any())
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// One identity of a thing in the world outside. Two resources of a graph that own the same one are refused; passes match on them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Uid {
     /// A path of the file system, in normal form.
     Path(PathBuf),
-    /// Anything else: what sort of thing, and which.
-    Other {
-        /// What sort of thing, for example `user`.
-        space: &'static str,
-        /// Which.
-        key: String,
-    },
+    /// Anything else: see [`UidKey`].
+    Key(Key),
+}
+
+impl Uid {
+    /// A path of the file system, in normal form.
+    pub fn path(path: impl Into<PathBuf>) -> Uid {
+        Uid::Path(path.into())
+    }
+
+    /// A key.
+    pub fn of<K: UidKey>(key: K) -> Uid {
+        Uid::Key(Key(Arc::new(key)))
+    }
+
+    /// The path, if it is one.
+    pub fn as_path(&self) -> Option<&Path> {
+        match self {
+            Uid::Path(path) => Some(path),
+            Uid::Key(_) => None,
+        }
+    }
+
+    /// The key, if it is one of this type.
+    pub fn key<K: UidKey>(&self) -> Option<&K> {
+        match self {
+            Uid::Path(_) => None,
+            Uid::Key(key) => key.0.as_any().downcast_ref(),
+        }
+    }
+}
+
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Uid::Path(path) => write!(f, "the path {}", path.display()),
+            Uid::Key(key) => write!(f, "the {} `{}`", key.0.word(), key.0.text()),
+        }
+    }
+}
+
+/// A user of this host, by name, or by number in digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct User(pub String);
+
+/// A group of this host, by name, or by number in digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group(pub String);
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl UidKey for User {
+    const WORD: &'static str = "user";
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl UidKey for Group {
+    const WORD: &'static str = "group";
+}
+
+/// Something that a resource needs: if a resource of the graph owns or provides it, that one comes first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Need {
+    /// What. Of a path, what owns the nearest directory above it serves too.
+    pub uid: Uid,
+    /// A change of what owns or provides it refreshes the resource that needs it. Otherwise that one only waits.
+    pub notify: bool,
+}
+
+impl Need {
+    /// The resource waits for what owns or provides it.
+    pub fn after(uid: Uid) -> Need {
+        Need { uid, notify: false }
+    }
+
+    /// The same; and a change of that refreshes it.
+    pub fn subscribe(uid: Uid) -> Need {
+        Need { uid, notify: true }
+    }
+}
+
+/// What a resource provides and needs, as far as only a look at the system tells: see [`Prepare`](crate::resource::Prepare).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Findings {
+    /// What it provides, besides [`Converge::provides`](crate::resource::Converge::provides).
+    pub provides: Vec<Uid>,
+    /// What it needs, besides [`Converge::needs`](crate::resource::Converge::needs).
+    pub needs: Vec<Need>,
+}
+
+impl Findings {
+    /// It provides this.
+    #[must_use]
+    pub fn provides(mut self, uid: Uid) -> Findings {
+        self.provides.push(uid);
+        self
+    }
+
+    /// It needs this.
+    #[must_use]
+    pub fn needs(mut self, need: Need) -> Findings {
+        self.needs.push(need);
+        self
+    }
 }

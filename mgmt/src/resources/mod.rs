@@ -16,7 +16,10 @@ pub use crate::resource::Seconds;
 pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 #[cfg(feature = "http")]
-pub use http::{HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle};
+pub use http::{
+    Address, HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle, ServedBy,
+    UrlPath,
+};
 pub use kinds::kinds;
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};

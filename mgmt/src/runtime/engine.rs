@@ -113,6 +113,13 @@ impl<G: Gapi> Builder<G> {
         self.prepare_with(|settings| settings.autogroup(autogroup))
     }
 
+    /// How long all resources together may look at the system before the passes (see [`Prepare`](crate::resource::Prepare)); those that take longer add
+    /// nothing, with a warning. Default: 10 seconds.
+    pub fn prepare_timeout(mut self, timeout: Duration) -> Self {
+        self.options.preparing.timeout = timeout;
+        self
+    }
+
     fn prepare_with(mut self, set: impl FnOnce(graph::Settings) -> graph::Settings) -> Self {
         self.options.preparing.settings = set(self.options.preparing.settings);
         self

@@ -51,7 +51,7 @@ impl Core {
         let uids = resource.uids(&Known::all(resource.spec()));
         let paths = uids.into_iter().filter_map(|uid| match uid {
             Uid::Path(path) => Some(path),
-            Uid::Other { .. } => None,
+            Uid::Key(_) => None,
         });
         if self.owned.receive(node, paths.collect()) {
             self.publish_owned();

@@ -1,21 +1,41 @@
 //! Makes graphs ready for this host: the one way to what an engine runs, plans, or draws.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::graph::{self, GraphConfig, Prepared, Problems};
-use crate::resource::BoxFuture;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use crate::graph::{self, Draft, GraphConfig, Prepared, Problem, Problems};
+use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn};
 use crate::runtime::places::owned_twice;
+use crate::sys::fs::ReadFs;
 use crate::sys::task::caught_async;
+
+/// How long all resources together may look at the system before the passes. The default of `Builder::prepare_timeout`.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// At most this many resources look at once.
+const LOOKING_MAX: usize = 16;
 
 /// What the program wants to do with each graph before it is put in force.
 type Inspect = Arc<dyn Fn(Prepared) -> BoxFuture<()> + Send + Sync>;
 
 /// How an engine makes graphs ready.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Preparing {
+    /// How long all resources together may look at the system.
+    pub(crate) timeout: Duration,
+    fs: ReadFs,
     pub(crate) settings: graph::Settings,
     pub(crate) inspect: Option<Inspect>,
+}
+
+impl Default for Preparing {
+    fn default() -> Preparing {
+        Preparing { timeout: TIMEOUT, fs: ReadFs::new(), settings: graph::Settings::default(), inspect: None }
+    }
 }
 
 impl fmt::Debug for Preparing {
@@ -30,7 +50,9 @@ impl Preparing {
     /// # Errors
     /// Everything that is wrong as far as the graph tells; or else each place of this host that it owns twice.
     pub(crate) async fn here(&self, config: GraphConfig) -> Result<Prepared, Problems> {
-        let prepared = graph::prepare(config, &self.settings)?;
+        let draft = Draft::new(config, &self.settings)?;
+        let (findings, warnings) = self.look(&draft).await;
+        let prepared = draft.finish(findings, warnings);
         Problems(owned_twice(&prepared)).into_result()?;
         self.inspected(&prepared).await;
         Ok(prepared)
@@ -46,10 +68,60 @@ impl Preparing {
         Ok(prepared)
     }
 
+    /// What the resources that can look at the system before the passes find there, and a warning for each that could not look.
+    async fn look(&self, draft: &Draft<'_>) -> (HashMap<u32, Findings>, Vec<Problem>) {
+        let (mut findings, mut warnings) = (HashMap::new(), Vec::new());
+        let mut curious = draft.curious().into_iter();
+        let deadline = Instant::now() + self.timeout;
+        let mut looking = JoinSet::new();
+        let mut vertices = HashMap::new();
+        loop {
+            while looking.len() < LOOKING_MAX
+                && let Some((at, vertex)) = curious.next()
+                && let Some(prepare) = vertex.resource.spec().abilities.prepare
+            {
+                vertices.insert(at, vertex);
+                let cx = PrepareCx::new(vertex.id(), vertex.resource.spec(), draft.coming(at), self.fs.clone());
+                let resource = Arc::clone(&vertex.resource);
+                looking.spawn(async move { (at, bounded(deadline, prepare, resource, cx).await) });
+            }
+            match looking.join_next().await {
+                Some(Ok((at, Ok(found)))) => drop(findings.insert(at, found)),
+                Some(Ok((at, Err(why)))) => warnings.push((at, why)),
+                Some(Err(_)) => unreachable!("looks are caught when they panic, and never aborted"),
+                None => break,
+            }
+        }
+        warnings.sort_unstable();
+        let warning = |(at, why): (u32, String)| {
+            let vertex = vertices[&at];
+            let message = format!(
+                "{} could not look at the system before the passes: {why}; edges that follow from what it would have found are missing",
+                vertex.id()
+            );
+            Problem::new(message, vertex.origin.clone())
+        };
+        (findings, warnings.into_iter().map(warning).collect())
+    }
+
     async fn inspected(&self, prepared: &Prepared) {
         let Some(inspect) = &self.inspect else { return };
         if let Err(panic) = caught_async(async { inspect(prepared.clone()).await }).await {
             tracing::error!(target: "mgmt", "looking at a graph before it is put in force {panic}");
         }
+    }
+}
+
+/// What one resource finds, or why it finds nothing.
+async fn bounded(
+    deadline: Instant,
+    prepare: PrepareFn,
+    resource: Arc<dyn AnyResource>,
+    cx: PrepareCx,
+) -> Result<Findings, String> {
+    match timeout_at(deadline, caught_async(async { prepare(resource, cx).await })).await {
+        Ok(Ok(found)) => found.map_err(|error| error.to_string()),
+        Ok(Err(panic)) => Err(panic),
+        Err(_) => Err("it took too long (`Builder::prepare_timeout`)".to_owned()),
     }
 }

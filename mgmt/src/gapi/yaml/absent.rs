@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Identify, KindSpec, Known, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    FieldValue, Identify, KindSpec, Known, Need, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -33,7 +33,7 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
 }
 
 /// Which abilities such a kind has in another build is not known: nothing is held against an edge that notifies it.
-const ABILITIES: Abilities = Abilities { refresh: Some(|resource, _| refuse(resource.spec())) };
+const ABILITIES: Abilities = Abilities { refresh: Some(|resource, _| refuse(resource.spec())), prepare: None };
 
 impl Identify for Absent {
     fn id(&self) -> ResourceId {
@@ -55,6 +55,14 @@ impl AnyResource for Absent {
     }
 
     fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
+        Vec::new()
+    }
+
+    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
+        Vec::new()
+    }
+
+    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
         Vec::new()
     }
 

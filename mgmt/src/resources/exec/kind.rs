@@ -1,16 +1,17 @@
 //! The kind itself: its fields, and what an operation does.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, FieldProblem, Known, Refresh, Result, Seconds, Watch, WatchCx,
-    every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, FieldProblem, Group, Known, Need, Refresh, Result, Seconds, Uid,
+    User, Watch, WatchCx, every,
 };
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
+use crate::sys::fs::normal_form;
 use crate::sys::process::{Captured, Leftovers, run, signal_by_name};
 use mgmt_macros::Resource;
 
@@ -133,6 +134,20 @@ impl Converge for Exec {
         self.run(cx).await
     }
 
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
+        self.creates.iter().filter(|_| known.is_known("creates")).filter_map(path_key).collect()
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        let cwd = self.cwd.iter().filter(|_| known.is_known("cwd"));
+        let files = self.watchfiles.iter().filter(|_| known.is_known("watchfiles"));
+        let times = self.mtimes.iter().filter(|_| known.is_known("mtimes"));
+        let user = self.user.iter().filter(|_| known.is_known("user")).map(|user| Uid::of(User(user.clone())));
+        let group = self.group.iter().filter(|_| known.is_known("group")).map(|group| Uid::of(Group(group.clone())));
+        let paths = cwd.chain(files).chain(times).filter_map(path_key);
+        paths.chain(user).chain(group).map(Need::after).collect()
+    }
+
     fn watch(&self, cx: &WatchCx) -> Watch {
         let mut watch = Watch::none();
         for path in self.watchfiles.iter().chain(&self.mtimes).chain(&self.creates) {
@@ -153,6 +168,10 @@ impl Refresh for Exec {
         }
         Ok(need.is_some())
     }
+}
+
+fn path_key(path: impl AsRef<Path>) -> Option<Uid> {
+    normal_form(path.as_ref()).ok().map(Uid::Path)
 }
 
 impl Exec {

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Result, Stopping, Uid, Watch, WatchCx};
+use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
@@ -167,5 +167,9 @@ impl Converge for File {
             return Vec::new();
         }
         self.spelled().map(|spelled| Uid::Path(spelled.path)).into_iter().collect()
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        self.needed(known).into_iter().map(Need::after).collect()
     }
 }

@@ -12,6 +12,7 @@ mod drift;
 mod kind;
 mod look;
 mod mode;
+mod needed;
 mod owner;
 mod owner_ids;
 mod path;

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Result, Uid, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Need, Result, Uid, every,
 };
+use crate::resources::http::keys::{ServedBy, UrlPath};
 use crate::resources::http::path::plain;
 use crate::resources::http::table::{Entry, Place, Source, Table};
+use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
 /// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
@@ -86,8 +88,14 @@ impl Converge for HttpFile {
             return Vec::new();
         }
         let Ok(path) = plain(self.path()) else { return Vec::new() };
-        let server = self.server.as_deref().unwrap_or_default();
-        vec![Uid::Other { space: "URL path", key: format!("{server} {}", path.display()).trim_start().to_owned() }]
+        vec![Uid::of(UrlPath { server: self.server.clone(), path })]
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        let server = known.is_known("server").then(|| Need::after(Uid::of(ServedBy(self.server.clone()))));
+        let source = self.source.as_deref().filter(|_| known.is_known("source"));
+        let source = source.and_then(|source| normal_form(source).ok()).map(|source| Need::after(Uid::Path(source)));
+        server.into_iter().chain(source).collect()
     }
 }
 

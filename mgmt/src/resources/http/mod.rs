@@ -4,6 +4,7 @@ mod activity;
 mod auth;
 mod body;
 mod file;
+mod keys;
 mod listener;
 mod path;
 mod reply;
@@ -14,4 +15,5 @@ mod table;
 mod tests;
 
 pub use file::{HttpFile, HttpFileBuilder, HttpFileHandle};
+pub use keys::{Address, ServedBy, UrlPath};
 pub use server::{HttpServer, HttpServerBuilder, HttpServerHandle};

@@ -19,7 +19,7 @@ pub(super) enum BadPath {
 
 /// The path of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct UrlPath {
+pub(super) struct RequestPath {
     /// One slash before each part, `.` and empty parts left out.
     pub(super) path: PathBuf,
     /// It ends in a slash: a directory is meant.
@@ -27,7 +27,7 @@ pub(super) struct UrlPath {
 }
 
 /// A path as a request has it, percent-encoded.
-pub(super) fn requested(path: &str) -> Result<UrlPath, BadPath> {
+pub(super) fn requested(path: &str) -> Result<RequestPath, BadPath> {
     normal(&decode(path)?)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn plain(path: &str) -> Result<PathBuf, BadPath> {
     normal(path.as_bytes()).map(|url| url.path)
 }
 
-fn normal(path: &[u8]) -> Result<UrlPath, BadPath> {
+fn normal(path: &[u8]) -> Result<RequestPath, BadPath> {
     if path.first() != Some(&b'/') {
         return Err(BadPath::Relative);
     }
@@ -59,7 +59,7 @@ fn normal(path: &[u8]) -> Result<UrlPath, BadPath> {
     if normal.is_empty() {
         normal.push(b'/');
     }
-    Ok(UrlPath { path: OsString::from_vec(normal).into(), slash })
+    Ok(RequestPath { path: OsString::from_vec(normal).into(), slash })
 }
 
 fn decode(path: &str) -> Result<Vec<u8>, BadPath> {
@@ -99,9 +99,13 @@ mod tests {
     #[test]
     fn all_spellings_of_a_path_are_one() {
         for spelling in ["/admin/x", "//admin//x", "/./admin/./x", "/%61dmin/%78", "/admin%2Fx", "/%2e/admin/x"] {
-            assert_eq!(requested(spelling).unwrap(), UrlPath { path: "/admin/x".into(), slash: false }, "{spelling}");
+            assert_eq!(
+                requested(spelling).unwrap(),
+                RequestPath { path: "/admin/x".into(), slash: false },
+                "{spelling}"
+            );
         }
-        assert_eq!(requested("/").unwrap(), UrlPath { path: "/".into(), slash: true });
+        assert_eq!(requested("/").unwrap(), RequestPath { path: "/".into(), slash: true });
         assert!(requested("/a/").unwrap().slash);
         assert_eq!(plain("/a b%20").unwrap(), Path::new("/a b%20"));
     }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::resources::http::activity::Activity;
 use crate::resources::http::body::{Body, CHUNK_BYTES};
-use crate::resources::http::path::{UrlPath, encode};
+use crate::resources::http::path::{RequestPath, encode};
 use crate::sys::clock::rfc3339;
 use crate::sys::fs::{FileReader, FsError, ReadFs, Stat};
 use crate::sys::task::blocking;
@@ -103,7 +103,7 @@ enum Found {
 pub(super) async fn file(
     base: PathBuf,
     rest: PathBuf,
-    url: &UrlPath,
+    url: &RequestPath,
     asked: &HeaderMap,
     activity: Arc<Activity>,
 ) -> Reply {

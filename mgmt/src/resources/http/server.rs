@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, IntoInput, Known, Result, Seconds, Secret,
-    Uid, Watch, WatchCx, WatchEvent, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, IntoInput, Known, Need, Result, Seconds,
+    Secret, Uid, Watch, WatchCx, WatchEvent, every,
 };
 use crate::resources::http::auth::{Auth, Protected};
+use crate::resources::http::keys::{Address, ServedBy};
 use crate::resources::http::listener::{Listener, bind};
 use crate::resources::http::path::plain;
 use crate::resources::http::site::{Live, Site};
 use crate::resources::http::table::{Entry, Table};
+use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
 /// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and `HEAD` requests.
@@ -235,7 +237,16 @@ impl Converge for HttpServer {
         if !known.is_known("address") || address.ends_with(":0") {
             return Vec::new();
         }
-        vec![Uid::Other { space: "address", key: address.to_owned() }]
+        vec![Uid::of(Address(address.to_owned()))]
+    }
+
+    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
+        [Some(self.name.clone()), None].map(|name| Uid::of(ServedBy(name))).into()
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        let root = self.root.as_deref().filter(|_| known.is_known("root"));
+        root.and_then(|root| normal_form(root).ok()).map(|root| Need::after(Uid::Path(root))).into_iter().collect()
     }
 }
 

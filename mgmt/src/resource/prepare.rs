@@ -1,0 +1,40 @@
+//! What a kind may use that looks at the system before the passes.
+
+use crate::id::ResourceId;
+use crate::resource::known::Known;
+use crate::resource::spec::KindSpec;
+use crate::sys::fs::ReadFs;
+use crate::sys::task::blocking;
+
+/// What [`Prepare::prepare`](crate::resource::Prepare::prepare) may use. It holds no door that writes.
+#[derive(Clone, Debug)]
+pub struct PrepareCx {
+    id: ResourceId,
+    spec: &'static KindSpec,
+    coming: Vec<u8>,
+    fs: ReadFs,
+}
+
+impl PrepareCx {
+    /// For the engine and for tests: the context of this resource, whose fields with these numbers are still to come.
+    #[doc(hidden)]
+    pub fn new(id: ResourceId, spec: &'static KindSpec, coming: Vec<u8>, fs: ReadFs) -> PrepareCx {
+        PrepareCx { id, spec, coming, fs }
+    }
+
+    /// The resource's identity.
+    pub fn id(&self) -> &ResourceId {
+        &self.id
+    }
+
+    /// Which fields have their values. Nothing follows from the others yet.
+    pub fn known(&self) -> Known<'_> {
+        Known::all_but(self.spec, &self.coming)
+    }
+
+    /// Looks at the file system on a thread that may block.
+    pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs) -> T + Send + 'static) -> T {
+        let fs = self.fs.clone();
+        blocking(move || look(&fs)).await
+    }
+}

@@ -1,0 +1,39 @@
+//! What a file needs before it can be as it should: its directory, its owner, what it is copied from.
+
+use crate::resource::{Group, Known, Uid, User};
+use crate::resources::file::kind::File;
+use crate::resources::file::owner::Owner;
+use crate::resources::file::path::spelled;
+use crate::resources::file::state::FileState;
+use crate::resources::file::wanted::PATH_FIELDS;
+
+impl File {
+    /// The keys of all of it, as far as the fields are known. What must be absent needs nothing.
+    pub(super) fn needed(&self, known: &Known<'_>) -> Vec<Uid> {
+        let mut needed = Vec::new();
+        if !known.is_known("state") || self.state == Some(FileState::Absent) {
+            return needed;
+        }
+        if known.are_known(PATH_FIELDS) {
+            let dir = self.spelled().ok().and_then(|own| own.path.parent().map(Uid::path));
+            needed.extend(dir);
+        }
+        if let Some(owner) = self.owner.as_ref().filter(|_| known.is_known("owner")) {
+            needed.push(Uid::of(User(text(owner))));
+        }
+        if let Some(group) = self.group.as_ref().filter(|_| known.is_known("group")) {
+            needed.push(Uid::of(Group(text(group))));
+        }
+        let source = self.source.iter().filter(|_| known.is_known("source"));
+        let fragments = self.fragments.iter().flatten().filter(|_| known.is_known("fragments"));
+        needed.extend(source.chain(fragments).filter_map(|from| Some(Uid::Path(spelled(from).ok()?.path))));
+        needed
+    }
+}
+
+fn text(owner: &Owner) -> String {
+    match owner {
+        Owner::Id(number) => number.to_string(),
+        Owner::Name(name) => name.clone(),
+    }
+}
