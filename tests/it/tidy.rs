@@ -24,7 +24,7 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("graph", 3, &["id", "dag", "resource"]),
     ("resources", 3, &["id", "sys", "resource"]),
     ("world", 3, &["id", "sys"]),
-    ("gapi", 4, &["sys", "resource", "graph", "resources"]),
+    ("gapi", 4, &["id", "sys", "resource", "graph", "resources"]),
     ("plan", 4, &["id", "resource"]),
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "world", "gapi", "plan"]),
     ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
@@ -57,7 +57,7 @@ const LONG_FUNCTIONS: &[(&str, &str)] = &[];
 
 /// Names that are vague, and why they stay for now: `path name`.
 const VAGUE_NAMES: &[(&str, &str)] = &[
-    ("mgmt/src/resource/context.rs Services", "an inner type, given to operations by the engine alone"),
+    ("mgmt/src/resource/provided.rs Services", "an inner type, given to operations by the engine alone"),
     ("mgmt/src/runtime/core.rs Core", "the engine's state, all of it, owned by the loop"),
     ("mgmt/src/runtime/mod.rs core", "the module of that type"),
     ("mgmt/src/sys/fs/hub/core.rs Core", "the hub's state, all of it"),

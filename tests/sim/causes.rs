@@ -1,4 +1,5 @@
-//! The causes that a run names are those that there were, no more and no fewer; and they stay the same from its check to its end.
+//! The causes that a run names are those that there were, no more and no fewer; and they stay the same from its check
+//! to its end.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +35,8 @@ fn is_true(cx: &Cx, node: u32, cause: Cause) -> bool {
     }
 }
 
-/// These are marked by one input each, so that none of them may be missing. (Of the others the books know more than they need.)
+/// These are marked by one input each, so that none of them may be missing. (Of the others the books know more than
+/// they need.)
 const EXACT: [Cause; 6] = [Cause::Start, Cause::Watch, Cause::Listening, Cause::Parent, Cause::Value, Cause::Config];
 
 impl Invariant for TrueCauses {

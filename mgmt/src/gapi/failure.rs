@@ -21,7 +21,7 @@ impl Failure {
         Failure { text: format!("{doing}: {error}"), source: Some(Arc::new(error)) }
     }
 
-    /// An error that says by itself what was being done.
+    /// An error whose own text names what was being done.
     pub(crate) fn from_error(error: impl StdError + Send + Sync + 'static) -> Failure {
         Failure { text: error.to_string(), source: Some(Arc::new(error)) }
     }

@@ -1,7 +1,8 @@
-//! The optional abilities of a kind: small traits besides `Converge`. The derive finds out which of them a kind has, so the engine knows without asking.
+//! The optional abilities of a kind: small traits besides `Converge`. The derive finds out which of them a kind has, so
+//! the engine knows without asking.
 //!
-//! A further ability is: its trait, a field of [`Abilities`] with the type of its function, a constant of [`Lacks`], an `impl` of [`Ability`] with
-//! the function, and a line in `__abilities!`.
+//! A further ability is: its trait, a field of [`Abilities`] with the type of its function, a constant of [`Lacks`], an
+//! `impl` of [`Ability`] with the function, and a line in `__abilities!`.
 
 use std::fmt;
 use std::future::Future;
@@ -15,9 +16,11 @@ use crate::resource::error::Result;
 use crate::resource::prepare::PrepareCx;
 use crate::resource::uid::Findings;
 
-/// A kind whose resources can be refreshed: what notifies one of them (`notify`, `subscribe`) makes it act although nothing about it has drifted.
+/// A kind whose resources can be refreshed: what notifies one of them (`notify`, `subscribe`) makes it act although
+/// nothing about it has drifted.
 ///
-/// A kind without it has nothing to refresh: an edge that notifies one of its resources only orders the two, and `check` and `plan` warn about it.
+/// A kind without it has nothing to refresh: an edge that notifies one of its resources only orders the two, and
+/// `check` and `plan` warn about it.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -52,9 +55,10 @@ use crate::resource::uid::Findings;
     note = "write `impl Refresh for {Self}`, besides `impl Converge`, if a change of another resource should make it act"
 )]
 pub trait Refresh: Converge {
-    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found something, `apply` alone is called,
-    /// and the refresh is absorbed.) Returns whether it did something, which then notifies in turn. Dropped at any await when it is cancelled: the
-    /// refresh is still owed then, as after an error, and asked for again.
+    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found
+    /// something, `apply` alone is called, and the refresh is absorbed.) Returns whether it did something, which then
+    /// notifies in turn. Dropped at any await when it is cancelled: the refresh is still owed then, as after an error,
+    /// and asked for again.
     fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send;
 }
 
@@ -96,8 +100,8 @@ impl fmt::Debug for Abilities {
     }
 }
 
-/// Asks which abilities `R` has without demanding any: `Ability::<R>::REFRESH` is the constant of the `impl` below whose bound holds, else the
-/// one of [`Lacks`], since rustc prefers a type's own constants to those of its traits.
+/// Asks which abilities `R` has without demanding any: `Ability::<R>::REFRESH` is the constant of the `impl` below
+/// whose bound holds, else the one of [`Lacks`], since rustc prefers a type's own constants to those of its traits.
 #[derive(Debug)]
 pub struct Ability<R>(PhantomData<R>);
 

@@ -12,7 +12,7 @@ use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
-use crate::resource::services::lock;
+use crate::resource::provided::lock;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
@@ -39,8 +39,9 @@ impl CheckCx {
         &self.operation.services.fs
     }
 
-    /// Looks at the file system on a thread that may block. The operation has not ended before `look` has. Long work asks the token between its
-    /// steps: it stops when the operation is cancelled, or when the future that this returns is dropped.
+    /// Looks at the file system on a thread that may block. The operation has not ended before `look` has. Long work
+    /// asks the token between its steps: it stops when the operation is cancelled, or when the future that this returns
+    /// is dropped.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.operation), self.work("looking at the file system"));
         let waiting = StopOnDrop::default();
@@ -52,21 +53,24 @@ impl CheckCx {
         .await
     }
 
-    /// Stops when this operation is cancelled: because its `timeout` is over, its resource leaves the graph, its watch failed, or the engine is told to
-    /// cancel. The operation's own future is dropped then; the token is for what the operation has begun besides it, a thread or a task.
+    /// Stops when this operation is cancelled: because its `timeout` is over, its resource leaves the graph, its watch
+    /// failed, or the engine is told to cancel. The operation's own future is dropped then; the token is for what the
+    /// operation has begun besides it, a thread or a task.
     pub fn stopping(&self) -> Stopping {
         self.operation.stopping()
     }
 
-    /// Tells the engine that this operation has begun something that may outlive its future, such as a thread or a task: until the guard is dropped, the
-    /// operation has not ended, and no other one of the resource begins. `doing` completes *it is still …* in the warning that names what does not end
-    /// in the grace time (see `Builder::grace`). [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard by themselves.
+    /// Tells the engine that this operation has begun something that may outlive its future, such as a thread or a
+    /// task: until the guard is dropped, the operation has not ended, and no other one of the resource begins. `doing`
+    /// completes *it is still …* in the warning that names what does not end in the grace time (see `Builder::grace`).
+    /// [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard by themselves.
     pub fn work(&self, doing: impl Into<Cow<'static, str>>) -> Work {
         Work::new(&self.operation, doing)
     }
 
-    /// What the engine does if it cancels this operation (or if the operation panics) before the guard is dropped: for what must be told that it is not
-    /// wanted any more, such as a transaction of another process. The operation has not ended before `hook` has.
+    /// What the engine does if it cancels this operation (or if the operation panics) before the guard is dropped: for
+    /// what must be told that it is not wanted any more, such as a transaction of another process. The operation has
+    /// not ended before `hook` has.
     ///
     /// It is not run where a kind itself drops a future that holds the guard, by a `select!` or a timeout of its own.
     pub fn on_cancel(&self, hook: impl Future<Output = ()> + Send + 'static) -> OnCancel {
@@ -89,8 +93,8 @@ impl CheckCx {
         self.push(Sent::Value { port: port.number(), value: Arc::new(value), digest });
     }
 
-    /// Says that the value of an output is the one of an earlier run, which is not known any more. Receivers that can do with its digest go on;
-    /// if one needs the value itself, this resource is refreshed and must send a value.
+    /// Says that the value of an output is the one of an earlier run, which is not known any more. Receivers that can
+    /// do with its digest go on; if one needs the value itself, this resource is refreshed and must send a value.
     pub fn send_unchanged<T: Sendable>(&self, port: Port<T>) {
         self.push(Sent::Unchanged { port: port.number() });
     }
@@ -122,8 +126,8 @@ impl CheckCx {
         self.operation.services.memory.mark(&self.id())
     }
 
-    /// A directory for this resource's own files below the prefix. It may not exist yet. It is removed when the resource
-    /// has been in no graph for 30 days.
+    /// A directory for this resource's own files below the prefix. It may not exist yet. It is removed when the
+    /// resource has been in no graph for 30 days.
     pub fn var_dir(&self) -> PathBuf {
         self.operation.services.dirs.of(&self.id())
     }
@@ -167,8 +171,8 @@ impl ApplyCx {
         &self.check.operation.services.fs
     }
 
-    /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation, unless it asks the token: see
-    /// [`look`](CheckCx::look).
+    /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation, unless it
+    /// asks the token: see [`look`](CheckCx::look).
     pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.check.operation), self.work("changing the file system"));
         let waiting = StopOnDrop::default();
@@ -185,13 +189,15 @@ impl ApplyCx {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
     }
 
-    /// Says that an event made this necessary, such as a tick or a line of a command: nobody has undone an earlier repair. However often that comes, the
-    /// resource is not taken for one that somebody else changes too, and its checks are not spaced out.
+    /// Says that an event made this necessary, such as a tick or a line of a command: nobody has undone an earlier
+    /// repair. However often that comes, the resource is not taken for one that somebody else changes too, and its
+    /// checks are not spaced out.
     pub fn by_event(&self) {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
-    /// Remembers a small mark beyond a restart; on disk when the call returns. A value that goes with the mark is sent after it.
+    /// Remembers a small mark beyond a restart; on disk when the call returns. A value that goes with the mark is sent
+    /// after it.
     ///
     /// # Errors
     /// What the disk said.

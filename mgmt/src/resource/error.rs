@@ -6,7 +6,8 @@ use std::fmt;
 /// The result of a resource's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a check, an apply, a refresh or a watch of a resource failed. It feeds the resource's retry policy and never ends the engine.
+/// Why a check, an apply, a refresh or a watch of a resource failed. It feeds the resource's retry policy and never
+/// ends the engine.
 ///
 /// Made from any error by `?`, or from a message by [`Error::new`].
 pub struct Error {
@@ -29,7 +30,8 @@ impl Error {
         Error { message: message.into(), cause: None, sort: Sort::Failure }
     }
 
-    /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make it again.
+    /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make
+    /// it again.
     pub fn needs_value(field: &str) -> Error {
         Error {
             message: format!("the value received for `{field}` in an earlier run is not kept, and is needed"),
@@ -60,9 +62,9 @@ impl Error {
         self.sort == Sort::NeedsValue
     }
 
-    /// The world is just changing under the operation (what the check found is not so any more, or what it stands on is about to be repaired by
-    /// another resource of the graph): a moment later it is checked again, without counting as a try. If it still says so after several moments,
-    /// a second in all, it is a failure like any other.
+    /// The world is just changing under the operation (what the check found is not so any more, or what it stands on is
+    /// about to be repaired by another resource of the graph): a moment later it is checked again, without counting as
+    /// a try. If it still says so after several moments, a second in all, it is a failure like any other.
     #[must_use]
     pub fn outdated(mut self) -> Error {
         self.sort = Sort::Outdated;

@@ -11,7 +11,7 @@ use std::task::{Poll, Waker};
 use crate::id::ResourceId;
 use crate::resource::digest::Digest;
 use crate::resource::output::Value;
-use crate::resource::services::{Services, lock};
+use crate::resource::provided::{Services, lock};
 use crate::resource::stopping::Stopping;
 
 /// What an operation sent.
@@ -162,8 +162,8 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// Held by work that an operation has begun, such as a thread or a task: the operation has not ended before this is dropped.
-/// See [`CheckCx::work`](crate::resource::CheckCx::work).
+/// Held by work that an operation has begun, such as a thread or a task: the operation has not ended before this is
+/// dropped. See [`CheckCx::work`](crate::resource::CheckCx::work).
 #[must_use = "the work counts as ended when this is dropped"]
 #[derive(Debug)]
 pub struct Work {

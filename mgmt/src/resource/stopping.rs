@@ -7,10 +7,11 @@ use std::task::{Poll, Waker};
 
 use crate::resource::error::{Error, Result};
 
-/// Whether work must stop: its operation was cancelled, or the future that waits for the work was dropped. Clones are the same token.
+/// Whether work must stop: its operation was cancelled, or the future that waits for the work was dropped. Clones are
+/// the same token.
 ///
-/// Blocking work asks it between two steps; a task of a kind's own waits for it. The default is a token that never stops, for tests of a kind's own
-/// functions.
+/// Blocking work asks it between two steps; a task of a kind's own waits for it. The default is a token that never
+/// stops, for tests of a kind's own functions.
 ///
 /// ```
 /// # use mgmt::resource::Stopping;

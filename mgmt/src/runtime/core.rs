@@ -23,7 +23,8 @@ use crate::runtime::watches::{Notice, Watches};
 use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
 
-/// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the loop.
+/// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the
+/// loop.
 const LARGE: usize = 1000;
 
 fn drop_graph(old: Prepared) {
@@ -146,7 +147,8 @@ impl Core {
         notices.into_iter().for_each(|notice| self.notice(notice));
     }
 
-    /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set, before its next check.
+    /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set,
+    /// before its next check.
     fn rewatch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);

@@ -12,7 +12,8 @@ use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_
 use crate::runtime::slot::{Activity, Found};
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
 
-/// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody knows any more.
+/// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody
+/// knows any more.
 pub(crate) fn lost_value() -> Change {
     Change::new("received", "not known any more", "made anew")
 }
@@ -147,8 +148,8 @@ impl Core {
         }
     }
 
-    /// It needs values that only these senders can make, anew. In noop nobody is asked: all others who receive them would get new ones, for the sake of
-    /// one that is not repaired.
+    /// It needs values that only these senders can make, anew. In noop nobody is asked: all others who receive them
+    /// would get new ones, for the sake of one that is not repaired.
     pub(super) fn missing(
         &mut self,
         node: Node,

@@ -147,9 +147,10 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How long what a cancelled operation has begun besides its own future (a thread, a write, a request to another process) may take to end. Default:
-    /// 5 s. After that the engine warns, naming the resource and what it still does, and goes on without it: a stop completes, other resources run. The
-    /// resource itself is not touched before that work has ended: its checks fail with this reason until then, and after that it is checked again.
+    /// How long what a cancelled operation has begun besides its own future (a thread, a write, a request to another
+    /// process) may take to end. Default: 5 s. After that the engine warns, naming the resource and what it still does,
+    /// and continues without it: a stop completes, other resources run. The resource itself is not touched before that
+    /// work has ended: its checks fail with this reason until then, and after that it is checked again.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self

@@ -49,14 +49,15 @@ pub struct Measure {
     pub kind: &'static str,
     /// `check`, `apply` or `refresh`.
     pub operation: &'static str,
-    /// What it came to. A check: `in_sync`, `drifted`, `waiting` (for a value), `failed`, `cancelled`. An apply or a refresh: `changed`, `unchanged`,
-    /// `failed`, `cancelled`.
+    /// What it came to. A check: `in_sync`, `drifted`, `waiting` (for a value), `failed`, `cancelled`. An apply or a
+    /// refresh: `changed`, `unchanged`, `failed`, `cancelled`.
     pub outcome: &'static str,
     /// How many.
     pub count: u64,
     /// How long they took in all.
     pub took: Duration,
-    /// How many took at most as long as each of [`DURATION_CLASSES`], but longer than the one before; and, in the end, how many took longer.
+    /// How many took at most as long as each of [`DURATION_CLASSES`], but longer than the one before; and, in the end,
+    /// how many took longer.
     pub classes: [u64; DURATION_CLASSES.len() + 1],
 }
 

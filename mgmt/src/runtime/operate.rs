@@ -18,7 +18,8 @@ use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Op, PortSet};
 use crate::sys::task::{caught, caught_async};
 
-/// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads that may block from then on.
+/// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads
+/// that may block from then on.
 const SLOW: Duration = Duration::from_millis(1);
 const VERY_SLOW: Duration = Duration::from_millis(10);
 const SLOW_TIMES: u32 = 3;

@@ -143,8 +143,8 @@ impl Running {
         difference
     }
 
-    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant. What was declared is compared
-    /// with what was declared before, not with what came of that.
+    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant.
+    /// What was declared is compared with what was declared before, not with what came of that.
     fn assign(&mut self, config: &GraphConfig) -> Assigned {
         let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
@@ -215,7 +215,8 @@ fn by_receiver(links: &[Link], nodes: &[Node]) -> HashMap<Node, Vec<Wiring>> {
     receivers
 }
 
-/// At most one edge for each pair: refreshes and sends of several come together in it. What notifies a resource with nothing to refresh only orders.
+/// At most one edge for each pair: refreshes and sends of several come together in it. What notifies a resource with
+/// nothing to refresh only orders.
 fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
     let mut pairs: Vec<(u32, u32, bool, u32)> = Vec::with_capacity(config.edges.len());
     pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge), 0)));

@@ -1,4 +1,5 @@
-//! What the engine knows of a node beside its place in the graph: one record, for those nodes that need one. A noop has none.
+//! What the engine knows of a node beside its place in the graph: one record, for those nodes that need one. A noop has
+//! none.
 
 use std::sync::Arc;
 
@@ -53,8 +54,8 @@ pub(crate) enum Activity {
     Running(Box<RunningOp>),
     /// A check that begins when the watch, which was begun again for what it checks, listens.
     WaitingForWatch(Box<Waiting>),
-    /// The system is being changed under the operation: its answer is held back for a moment, and what comes meanwhile is merged into the check that
-    /// follows.
+    /// The system is being changed under the operation: its answer is held back for a moment, and what comes meanwhile
+    /// is merged into the check that follows.
     Pausing {
         /// The operation.
         op: Op,
@@ -204,7 +205,8 @@ impl SlotTable {
         }
     }
 
-    /// The resource has left: nothing of it stays for the one that gets its slot. (What a slot receives is the graph's, see `rewire`.)
+    /// The resource has left: nothing of it stays for the one that gets its slot. (What a slot receives is the graph's,
+    /// see `rewire`.)
     pub(crate) fn clear(&mut self, node: Node) {
         if let Some(slot) = self.get_mut(node) {
             *slot = Slot { receiver: slot.receiver.take(), ..Slot::default() };

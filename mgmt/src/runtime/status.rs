@@ -108,7 +108,8 @@ impl Standing {
 pub struct RunningStatus {
     /// Whose.
     pub id: ResourceId,
-    /// `check`, `apply` or `refresh`; `watch`: a check that begins when its watch listens; `wait`: one that is begun again in a moment.
+    /// `check`, `apply` or `refresh`; `watch`: a check that begins when its watch listens; `wait`: one that is begun
+    /// again in a moment.
     pub operation: String,
     /// How long it has been under way: in data, as a number of seconds.
     #[serde(with = "seconds")]

@@ -1,4 +1,5 @@
-//! Operations that are cancelled, and those whose work does not end: after the grace time the engine goes on without them.
+//! Operations that are cancelled, and those whose work does not end: after the grace time the engine continues
+//! without them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +11,8 @@ use crate::runtime::operate::{Answer, Done, Ended, Outcome};
 use crate::runtime::slot::{Action, Activity, Stuck};
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
 
-/// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no busy loop.
+/// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no
+/// busy loop.
 const REFUSED_AFTER: Duration = Duration::from_millis(100);
 
 impl Core {

@@ -61,8 +61,8 @@ impl SlotTable {
         self.get(from)?.outputs.get(usize::from(port)).filter(|output| output.sent)
     }
 
-    /// Whether what a resource receives is wired in another way than before: other sources, other closures. (The same line of the program is
-    /// the same closure; what it captured shows in the value that it makes.)
+    /// Whether what a resource receives is wired in another way than before: other sources, other closures. (The same
+    /// line of the program is the same closure; what it captured shows in the value that it makes.)
     pub(crate) fn is_rewired(&self, node: Node, wirings: &[Wiring]) -> bool {
         let old = self.receiver(node).map_or(&[][..], |receiver| &receiver.wirings);
         let same = |a: &Wiring, b: &Wiring| {
@@ -197,8 +197,8 @@ impl SlotTable {
         Resolved::Ready { resource, changed }
     }
 
-    /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values. Returns the senders of which no value is
-    /// known.
+    /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values. Returns
+    /// the senders of which no value is known.
     pub(crate) fn forget(&mut self, node: Node) -> Vec<Node> {
         let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) else { return Vec::new() };
         receiver.inputs.clear();
@@ -214,7 +214,8 @@ impl SlotTable {
         lost
     }
 
-    /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the same as in the run before.
+    /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the
+    /// same as in the run before.
     fn field(&self, wiring: &Wiring, id: &ResourceId, name: &str, store: &Store) -> Option<Result<FieldValue, String>> {
         let sources: Vec<&Output> = wiring.sources.iter().filter_map(|source| self.output(*source)).collect();
         let mut hasher = Sha256::new();

@@ -187,7 +187,8 @@ impl Watches {
         {
             self.timers.pop();
             if is_epoch(slots, node, epoch) {
-                // From when it was due, so that a late loop does not shift all that follow; but never a burst to catch up.
+                // From when it was due, so that a late loop does not shift all that follow; but never a burst to catch
+                // up.
                 let next = due.after(interval).max(now.after(interval / 2));
                 self.timers.push(Reverse((next, node, epoch, interval)));
                 notices.push(Notice::Changed(node));

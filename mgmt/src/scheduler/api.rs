@@ -18,7 +18,8 @@ pub struct Config {
     pub converged_timeout: Duration,
     /// Seed of the jitter of retry delays.
     pub seed: u64,
-    /// Emit the per-node events (`Checked` … `Settled`) as commands. Off, only graph-wide ones (`Swapped`, `Converged`, `Unconverged`, `Stopped`) are.
+    /// Emit the per-node events (`Checked` … `Settled`) as commands. Off, only graph-wide ones (`Swapped`, `Converged`,
+    /// `Unconverged`, `Stopped`) are.
     pub node_events: bool,
 }
 
@@ -41,7 +42,8 @@ pub enum Backoff {
 pub struct NodeConfig {
     /// Never applied: checked only.
     pub noop: bool,
-    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success refills (of a watch: see `WATCH_WELL`).
+    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success
+    /// refills (of a watch: see `WATCH_WELL`).
     pub retry: Option<u32>,
     /// Pause before each further try.
     pub delay: Duration,
@@ -55,7 +57,8 @@ pub struct NodeConfig {
     pub burst: u32,
     /// An operation that takes longer is cancelled and counts as failed.
     pub timeout: Option<Duration>,
-    /// Semaphores held while an operation runs: (number of the semaphore, its size). Taken in order of number, all or none.
+    /// Semaphores held while an operation runs: (number of the semaphore, its size). Taken in order of number, all or
+    /// none.
     pub sema: Vec<(u32, u32)>,
     /// Has a watch: nothing runs before it is ready.
     pub watched: bool,
@@ -70,8 +73,8 @@ pub struct NodeSpec {
     pub node: Node,
     /// Its settings: an index into `Swap::configs`.
     pub config: u32,
-    /// What its operations do (the resource's own fields, or what it receives) differs from what ran under this slot: check it again.
-    /// Ignored for a new node.
+    /// What its operations do (the resource's own fields, or what it receives) differs from what ran under this slot:
+    /// check it again. Ignored for a new node.
     pub changed: bool,
 }
 
@@ -86,8 +89,8 @@ pub struct EdgeSpec {
     pub notify: bool,
     /// `to` receives these outputs of `from`, and waits until all have been sent once.
     pub sends: PortSet,
-    /// The journal says that a refresh along this edge is owed from an earlier run (a debt, or an intent without outcome). Only honoured if the edge
-    /// is new to the scheduler.
+    /// The journal says that a refresh along this edge is owed from an earlier run (a debt, or an intent without
+    /// outcome). Only honoured if the edge is new to the scheduler.
     pub owed: bool,
 }
 
@@ -120,7 +123,8 @@ pub enum CheckOutcome {
     InSync,
     /// Something to repair; the runtime keeps what.
     Drifted,
-    /// It could not look, because it needs a received value itself of which only the digest is known: these senders must make it again.
+    /// It could not look, because it needs a received value itself of which only the digest is known: these senders
+    /// must make it again.
     Missing(Vec<Node>),
     /// It could not look.
     Failed,
@@ -133,7 +137,8 @@ pub enum CheckOutcome {
 pub enum ApplyOutcome {
     /// It changed something.
     Changed,
-    /// The same, and an event asked for it (a tick, a line of a command): nobody undid an earlier repair, however often it comes.
+    /// The same, and an event asked for it (a tick, a line of a command): nobody undid an earlier repair, however often
+    /// it comes.
     ChangedByEvent,
     /// There was nothing to change after all.
     Unchanged,
@@ -163,9 +168,11 @@ pub enum Input {
     WatchFailed(Node),
     /// The watch of a node says: look again.
     Changed(Node),
-    /// The same of several at once: all are dirty before the first of them is checked, so that a child waits for a parent that changed with it.
+    /// The same of several at once: all are dirty before the first of them is checked, so that a child waits for a
+    /// parent that changed with it.
     ChangedTogether(Vec<Node>),
-    /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the first time.
+    /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the
+    /// first time.
     Checked {
         /// The operation.
         op: Op,
@@ -187,8 +194,8 @@ pub enum Input {
     Committed(Ticket),
     /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
     CommitFailed(Ticket),
-    /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all its tries again, also if it had
-    /// failed for good, and is checked.
+    /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all
+    /// its tries again, also if it had failed for good, and is checked.
     Recovered(Node),
     /// Start nothing until `Resume`. Events that arrive meanwhile are kept.
     Pause,

@@ -1,7 +1,7 @@
 //! Failed nodes block their descendants: each node counts its parents that have failed or are blocked.
 //!
-//! A node counts as failed from its first failure until its next success, so that a string of tries is one block, not many. Each change goes down as
-//! far as it makes a difference and no further.
+//! A node counts as failed from its first failure until its next success, so that a string of tries is one block, not
+//! many. Each change goes down as far as it makes a difference and no further.
 
 use super::Event;
 use super::node::*;

@@ -30,7 +30,8 @@ pub enum Cause {
     Remake,
     /// An earlier try, of an operation or of the watch, failed or was given up.
     Retry,
-    /// The run before came to nothing, through no fault of the resource: it was cancelled or outdated, or what it rested on changed meanwhile.
+    /// The run before came to nothing, through no fault of the resource: it was cancelled or outdated, or what it
+    /// rested on changed meanwhile.
     Again,
 }
 

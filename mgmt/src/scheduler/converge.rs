@@ -1,7 +1,8 @@
 //! Settled and converged: derived, never reported.
 //!
-//! *Settled* is what the order asks of a parent: nothing to do and nothing under way. *Calm* is what convergence asks of a node: it is settled, or it
-//! is only looked at by its poll, or it waits for what cannot come because the sender is noop (*excused*; then its descendants are excused too).
+//! *Settled* is what the order asks of a parent: nothing to do and nothing under way. *Calm* is what convergence asks
+//! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
+//! is noop (*excused*; then its descendants are excused too).
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -41,7 +42,8 @@ impl Scheduler {
             && !node.wants_run()
     }
 
-    /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for parents that do.
+    /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for
+    /// parents that do.
     pub(super) fn is_excused(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         if node.phase() != Phase::Idle

@@ -29,8 +29,8 @@ const TOKEN_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 struct Semaphore {
     size: u32,
     held: u32,
-    /// Who waits: (node, its place). Somebody who waits for several is in several queues; the places have the same order in all of them, so that the
-    /// first of all is at the head of each of its queues: no deadlock, no starvation.
+    /// Who waits: (node, its place). Somebody who waits for several is in several queues; the places have the same
+    /// order in all of them, so that the first of all is at the head of each of its queues: no deadlock, no starvation.
     queue: VecDeque<(Node, u64)>,
 }
 
@@ -200,8 +200,8 @@ impl Scheduler {
         Some(now.after(wait.clamp(Duration::from_nanos(1), TOKEN_WAIT_MAX)))
     }
 
-    /// A run that the watch caused has changed something. If that happens again and again, somebody else writes it too: it is said, and the checks are
-    /// spaced out so that others are not starved.
+    /// A run that the watch caused has changed something. If that happens again and again, somebody else writes it too:
+    /// it is said, and the checks are spaced out so that others are not starved.
     pub(super) fn repaired(&mut self, i: Node) {
         let now = self.now;
         let flapping = self.rare_mut(i).flapping.get_or_insert_default();

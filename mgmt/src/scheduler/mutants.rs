@@ -1,4 +1,5 @@
-//! Deliberate breaches of single rules, to see that the tests would notice them. Without the feature `testing` there are none.
+//! Deliberate breaches of single rules, to see that the tests would notice them. Without the feature `testing` there
+//! are none.
 
 /// One rule, broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -107,7 +107,8 @@ pub(super) const OP_FAILING: Flags = Flags::bit(6);
 pub(super) const FAILED: Flags = Flags::bit(7);
 /// In the pause before a further try.
 pub(super) const DELAYED: Flags = Flags::bit(8);
-/// Dirty for this cause. (That of `Cause::Remake` is `REMAKE`; a debt is `OWED`, and `DIRTY_REFRESH` only where a swap has found one.)
+/// Dirty for this cause. (That of `Cause::Remake` is `REMAKE`; a debt is `OWED`, and `DIRTY_REFRESH` only where a swap
+/// has found one.)
 const fn dirty(cause: Cause) -> Flags {
     Flags::bit(DIRTY_FIRST + cause as u32)
 }

@@ -71,7 +71,8 @@ impl Scheduler {
         self.convergence.converged
     }
 
-    /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will move it.
+    /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will
+    /// move it.
     pub fn is_idle(&self) -> bool {
         let held = self.paused || self.stop.is_some();
         self.running == 0 && self.commands.is_empty() && (held || self.ready.is_empty() && self.granted.is_empty())

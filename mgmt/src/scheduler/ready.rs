@@ -1,4 +1,5 @@
-//! Who may run: all parents settled, nobody above failed, the watch ready, all values there. And the queue of those who may.
+//! Who may run: all parents settled, nobody above failed, the watch ready, all values there. And the queue of those who
+//! may.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -8,7 +9,8 @@ use super::{Cause, Command, Op};
 use crate::id::Node;
 
 impl Scheduler {
-    /// Brings up to date what follows from the node's own flags and counts, here and in its children. To be called after each change of them.
+    /// Brings up to date what follows from the node's own flags and counts, here and in its children. To be called
+    /// after each change of them.
     pub(super) fn update(&mut self, i: Node) {
         self.settle(i);
         self.wake(i);

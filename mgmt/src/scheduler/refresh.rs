@@ -1,11 +1,11 @@
 //! Owed refreshes: intents, debts, and when they are paid.
 //!
-//! An edge's entry in the journal goes: nothing → *intent* (before the parent is applied) → *debt* (it changed) or nothing (it did not) → nothing (the
-//! child was refreshed). At a start, an intent counts as a debt.
+//! An edge's entry in the journal goes: nothing → *intent* (before the parent is applied) → *debt* (it changed) or
+//! nothing (it did not) → nothing (the child was refreshed). At a start, an intent counts as a debt.
 //!
-//! An apply that failed or was cancelled may have changed something. Its intents stay in the journal as they are, and the edge is marked *maybe*; the
-//! next good end of the parent, be it only a check in sync, turns the mark into a debt. So a refresh may be made once too often, but is never lost:
-//! at least once, never zero.
+//! An apply that failed or was cancelled may have changed something. Its intents stay in the journal as they are, and
+//! the edge is marked *maybe*; the next good end of the parent, be it only a check in sync, turns the mark into a debt.
+//! So a refresh may be made once too often, but is never lost: at least once, never zero.
 //!
 //! A refresh that begins takes the debts that there are; one that arises meanwhile is a new one, and outlives it.
 
@@ -165,7 +165,8 @@ impl Scheduler {
         let (from, to) = self.ends(e);
         self.edges.clear(e, EDGE_OWED);
         self.entries.push(JournalOp::Paid { from, to });
-        // The parent is being applied again by now: its intent must stand, whatever `Paid` strikes out. One batch, so never neither.
+        // The parent is being applied again by now: its intent must stand, whatever `Paid` strikes out. One batch, so
+        // never neither.
         if self.edges.any(e, EDGE_INTENT | EDGE_MAYBE) && !self.mutant(Mutant::PaidStrikesIntent) {
             self.entries.push(JournalOp::Intent { from, to });
         }

@@ -9,8 +9,8 @@ use super::timers::Timer;
 use super::{Backoff, Causes, Command, Event, NodeConfig};
 use crate::id::Node;
 
-/// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries again. That it is ready is not
-/// enough: a command that ends as soon as it has begun would be begun for ever.
+/// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries
+/// again. That it is ready is not enough: a command that ends as soon as it has begun would be begun for ever.
 pub const WATCH_WELL: Duration = Duration::from_secs(10);
 
 impl Scheduler {

@@ -17,8 +17,8 @@ const COMMANDS_KEPT: usize = 1024;
 
 /// Decides what runs when.
 ///
-/// It knows nodes as numbers, does nothing by itself and reads no clock: inputs go in by `handle`, commands come out by `poll`.
-/// The same inputs give the same commands.
+/// It knows nodes as numbers, does nothing by itself and reads no clock: inputs go in by `handle`, commands come out by
+/// `poll`. The same inputs give the same commands.
 #[derive(Debug)]
 pub struct Scheduler {
     pub(super) config: Config,
@@ -104,8 +104,8 @@ impl Scheduler {
         false
     }
 
-    /// Takes what happened, and decides what follows; `poll` until it gives `None` afterwards. Time never runs backwards: an earlier
-    /// `now` than the one before counts as the one before. After a stop, a new graph is ignored.
+    /// Takes what happened, and decides what follows; `poll` until it gives `None` afterwards. Time never runs
+    /// backwards: an earlier `now` than the one before counts as the one before. After a stop, a new graph is ignored.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         self.fire_timers();

@@ -8,7 +8,8 @@ use crate::id::Node;
 use crate::scheduler::edges::SENDS;
 
 impl Scheduler {
-    /// A node has new values for these outputs: its receivers are dirty, and wait no longer if that was all they waited for.
+    /// A node has new values for these outputs: its receivers are dirty, and wait no longer if that was all they waited
+    /// for.
     pub(super) fn sent(&mut self, i: Node, ports: PortSet) {
         let node = &mut self.nodes[i];
         if ports.0 == 0 || !node.any(PRESENT) {

@@ -1,4 +1,5 @@
-//! A new graph takes over, by difference: first who leaves, then who stays and who is new, then the edges, then what is counted.
+//! A new graph takes over, by difference: first who leaves, then who stays and who is new, then the edges, then what is
+//! counted.
 
 use super::mutants::Mutant;
 use super::node::*;

@@ -69,7 +69,8 @@ impl Outcome {
 pub struct Begun(Arc<Operation>);
 
 impl Begun {
-    /// Cancels it as an engine does: its token stops, its future is dropped, and what it wanted told is told. Returns when all of its work has ended.
+    /// Cancels it as an engine does: its token stops, its future is dropped, and what it registered
+    /// for this case is done. Returns when all of its work has ended.
     pub async fn cancel<F>(&self, future: F) {
         let hooks = self.0.cancel();
         drop(future);
@@ -79,7 +80,8 @@ impl Begun {
         self.0.idle().await;
     }
 
-    /// Returns when nothing that the operation has begun is under way: no thread of `look` or `change`, and no other [`Work`](crate::resource::Work).
+    /// Returns when nothing that the operation has begun is under way: no thread of `look` or `change`, and no other
+    /// [`Work`](crate::resource::Work).
     pub async fn idle(&self) {
         self.0.idle().await;
     }
@@ -222,8 +224,8 @@ impl Trial {
         })
     }
 
-    /// The same, not yet begun; and the operation, which is [idle](Begun::idle) once all that it has begun has ended, also what continued after the
-    /// future was dropped.
+    /// The same, not yet begun; and the operation, which is [idle](Begun::idle) once all that it has begun has ended,
+    /// also what continued after the future was dropped.
     pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Begun) {
         let (apply, operation) = self.start_apply(drift);
         (apply, Begun(operation))

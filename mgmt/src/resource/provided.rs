@@ -17,11 +17,12 @@ use crate::sys::fs::WriteFs;
 pub trait Memory: Send + Sync + fmt::Debug {
     /// The mark that was set last.
     fn mark(&self, id: &ResourceId) -> Option<Vec<u8>>;
-    /// Sets the mark, or removes it; on disk when the call returns. It blocks. What the resource has sent by then is not remembered any more, in the
-    /// same step: whoever is cut short after its mark and before it has sent what goes with it can't take the old for the new afterwards.
+    /// Sets the mark, or removes it; on disk when the call returns. It blocks. In the same batch the digests of
+    /// everything that this resource sent are forgotten, so that a crash before the next `send` cannot pair the new
+    /// mark with an old digest.
     ///
     /// # Errors
-    /// What the disk said.
+    /// The mark could not be written.
     fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<()>;
 }
 
@@ -59,7 +60,7 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// A poisoned lock only says that a kind panicked while it held it: the engine caught that.
+/// A poisoned lock only means that a kind panicked while it held it: the engine caught that.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
