@@ -263,7 +263,7 @@ fn a_grant_that_no_file_uses_is_caught() {
 
 #[test]
 fn a_vague_name_is_caught_as_a_whole_word() {
-    let names = |text: &str| lines(words::names(&facts(text).names));
+    let names = |text: &str| words::names(&facts(text).names).into_iter().map(|(_, p)| p.line).collect::<Vec<_>>();
     assert_eq!(names("struct FileManager;\nenum Core {}\ntrait JobHandler {}\nmod utils;"), [1, 2, 3, 4]);
     assert_eq!(names("struct Scored;\nenum Corel {}\nmod service_free {}\nfn manager() {}"), [3]);
     assert_eq!(
@@ -300,4 +300,11 @@ fn prose_over_its_waiver_is_caught_and_so_is_a_waiver_that_nothing_needs() {
     assert_eq!(words::over(&found(0), &waived), clean);
     assert_eq!(words::over(&[].into(), &waived), clean);
     assert_eq!(words::over(&found(1), &words::waivers("")), ["a.md:1: bad"]);
+}
+
+#[test]
+fn a_statement_without_how_it_is_kept_is_caught() {
+    let text = "- Before.\n## The modules\n- One *(type)*\n- Two\n  lines *(sim: `x.rs`)*\n- Three\n  lines.\n\n### x\n\n- Four *(review)*.\n## After\n- Five";
+    assert_eq!(lines(words::untagged(text)), [6]);
+    assert_eq!(lines(words::untagged("## The modules\n- Last")), [2]);
 }

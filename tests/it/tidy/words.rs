@@ -49,12 +49,12 @@ const EMPTY: &[&str] = &["How", "It", "None", "Them", "What", "When", "Where", "
 /// A comment line is not longer than this many characters.
 const COLUMNS_MAX: usize = 120;
 
-/// The vague words in names of types and modules: `(line, name, word)`.
-pub fn names(items: &[(usize, String)]) -> Vec<Problem> {
+/// The names of types and modules that have a vague word in them, each with what is wrong.
+pub fn names(items: &[(usize, String)]) -> Vec<(String, Problem)> {
     let vague = |name: &str| parts(name).into_iter().find(|part| VAGUE.contains(&part.as_str()));
     let problem = |(line, name): &(usize, String)| {
-        vague(name)
-            .map(|word| Problem { line: *line, what: format!("`{name}`: `{word}` tells nothing, name what it is") })
+        let what = format!("`{name}`: `{}` tells nothing, name what it is", vague(name)?);
+        Some((name.clone(), Problem { line: *line, what }))
     };
     items.iter().filter_map(problem).collect()
 }
@@ -101,6 +101,37 @@ pub fn prose(text: &str, rust: bool) -> Vec<Problem> {
         }
         if whole.chars().count() > COLUMNS_MAX {
             say(format!("a comment beyond column {COLUMNS_MAX}"));
+        }
+    }
+    bad
+}
+
+/// Statements about modules that do not end with how they are kept: `*(type)*`, `*(tidy)*`, `*(sim: file)*`, `*(test: file)*` or `*(review)*`. Looks at
+/// the items of lists below `## The modules`.
+pub fn untagged(text: &str) -> Vec<Problem> {
+    let (mut inside, mut bad) = (false, vec![]);
+    let mut item: Option<(usize, String)> = None;
+    let end = |item: Option<(usize, String)>, bad: &mut Vec<Problem>| {
+        let tagged = |text: &str| text.trim_end_matches('.').ends_with(")*");
+        if let Some((line, _)) = item.filter(|(_, text)| !tagged(text.trim_end())) {
+            bad.push(Problem {
+                line,
+                what: "how is it kept? End it with *(type)*, *(tidy)*, *(sim: …)*, *(test: …)* or *(review)*".into(),
+            });
+        }
+    };
+    for (line, text) in (1..).zip(text.lines().chain(["## the end"])) {
+        let is_item = text.starts_with("- ");
+        if is_item || text.is_empty() || text.starts_with('#') {
+            end(item.take(), &mut bad);
+        }
+        if text.starts_with("## ") {
+            inside = text == "## The modules";
+        }
+        match &mut item {
+            Some((_, whole)) => whole.push_str(text),
+            None if inside && is_item => item = Some((line, text.to_owned())),
+            None => {}
         }
     }
     bad
