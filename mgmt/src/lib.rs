@@ -1,5 +1,5 @@
-//! Keeps a machine in a declared state, continuously: a program declares a graph of typed resources, and the same program checks them, repairs what has
-//! drifted, and repairs it again whenever it drifts.
+//! Keeps a machine in a declared state, continuously: a program declares a graph of typed resources, and the same
+//! program checks them, repairs what has drifted, and repairs it again whenever it drifts.
 //!
 //! | to … | begin with |
 //! |---|---|

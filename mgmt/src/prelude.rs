@@ -1,7 +1,7 @@
 //! What a program that declares a graph, or a kind of its own, names: `use mgmt::prelude::*;`.
 //!
-//! It is a list of names, not all there are: builders, and the types that only setters take, are in [`resources`](crate::resources); the rest of the
-//! contract of a kind is in [`resource`](crate::resource).
+//! It is a list of names, not all there are: builders, and the types that only setters take, are in
+//! [`resources`](crate::resources); the rest of the contract of a kind is in [`resource`](crate::resource).
 //!
 //! A program:
 //!

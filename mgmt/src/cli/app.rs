@@ -11,7 +11,8 @@ use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error};
 
-/// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise; `--help` lists the rest).
+/// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise;
+/// `--help` lists the rest).
 ///
 /// The name is the program's and the graph's.
 pub fn main<F>(name: &str, mut declare: F) -> ExitCode
@@ -21,7 +22,8 @@ where
     App::new(name).main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
 }
 
-/// A program with a graph, step by step: for graphs that follow the world, kinds of one's own in the schema, and a version of one's own.
+/// A program with a graph, step by step: for graphs that follow the world, kinds of one's own in the schema, and a
+/// version of one's own.
 ///
 /// ```no_run
 /// use mgmt::prelude::*;
@@ -72,8 +74,8 @@ impl App {
         self
     }
 
-    /// A line that is printed once the graph has converged for the first time, for example where to look at the result. Not with `--noop`, which makes
-    /// nothing, nor with `--converged-timeout`, which ends the program then.
+    /// A line that is printed once the graph has converged for the first time, for example where to look at the result.
+    /// Not with `--noop`, which makes nothing, nor with `--converged-timeout`, which ends the program then.
     pub fn greeting(mut self, line: impl Into<String>) -> App {
         self.greeting = Some(line.into());
         self

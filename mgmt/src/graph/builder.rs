@@ -83,15 +83,15 @@ impl Graph {
         None
     }
 
-    /// `first` before `second`: the second waits until the first is settled. The same as `.after(&first)` on the builder of the second, for resources that
-    /// are both in the graph already.
+    /// `first` before `second`: the second waits until the first is settled. The same as `.after(&first)` on the
+    /// builder of the second, for resources that are both in the graph already.
     #[track_caller]
     pub fn before(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
         self.edges(first, second, false);
     }
 
-    /// `first` notifies `second`: the second waits until the first is settled, and is refreshed if the first changed. The same as `.subscribe(&first)` on the
-    /// builder of the second, for resources that are both in the graph already.
+    /// `first` notifies `second`: the second waits until the first is settled, and is refreshed if the first changed.
+    /// The same as `.subscribe(&first)` on the builder of the second, for resources that are both in the graph already.
     #[track_caller]
     pub fn notify(&mut self, first: impl IntoNodes, second: impl IntoNodes) {
         self.edges(first, second, true);
@@ -146,8 +146,8 @@ impl Graph {
     /// The graph as data. Sends have become edges too.
     ///
     /// # Errors
-    /// What is wrong with how it was built, and then all else that is wrong. (A graph that was built right may still be refused by
-    /// [`validate`](crate::graph::validate).)
+    /// What is wrong with how it was built, and then all else that is wrong. (A graph that was built right may still be
+    /// refused by [`validate`](crate::graph::validate).)
     pub fn finish(mut self) -> Result<GraphConfig, Problems> {
         for link in &self.config.links {
             for (from, _) in &link.sources {

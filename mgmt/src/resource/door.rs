@@ -138,6 +138,8 @@ pub struct Connections {
 struct Registry {
     rooms: HashMap<TypeId, Arc<dyn AnyRoom>>,
     closed: bool,
+    /// Every request fails with this text: for tests of kinds.
+    refusal: Option<String>,
 }
 
 /// All doors of one type.
@@ -231,9 +233,7 @@ impl Connections {
     /// # Errors
     /// It can't be opened, or the engine is ending.
     pub async fn door<D: Door>(&self, key: &D::Key) -> Result<Arc<D>> {
-        let Some(room) = self.room::<D>() else {
-            return Err(Error::new("the engine is ending: nothing is opened any more"));
-        };
+        let room = self.room::<D>()?;
         let attempt = {
             let mut doors = lock(&room.doors);
             match doors.by_key.get(key) {
@@ -248,16 +248,25 @@ impl Connections {
         }
     }
 
-    fn room<D: Door>(&self) -> Option<Arc<Room<D>>> {
+    /// From now on each request fails with this text, or none does any more.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn refuse(&self, error: Option<String>) {
+        lock(&self.registry).refusal = error;
+    }
+
+    fn room<D: Door>(&self) -> Result<Arc<Room<D>>> {
         let mut registry = lock(&self.registry);
+        if let Some(error) = &registry.refusal {
+            return Err(Error::new(error.clone()));
+        }
         if registry.closed {
-            return None;
+            return Err(Error::new("the engine is ending: nothing is opened any more"));
         }
         let make = || -> Arc<dyn AnyRoom> {
             Arc::new(Room::<D> { doors: Mutex::new(Doors { by_key: HashMap::new(), attempts: 0 }) })
         };
         let room = Arc::clone(registry.rooms.entry(TypeId::of::<D>()).or_insert_with(make));
-        room.into_any().downcast().ok()
+        room.into_any().downcast().map_err(|_| Error::new("a room's key is the type of its doors"))
     }
 
     /// Closes all doors, within two seconds. Nothing is opened any more.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::resource::accept::Accepts;
 
-/// A length of time. In data it is a number of seconds, with a fraction if need be; in Rust give a `Duration`, or a whole number of seconds.
+/// A length of time. In data it is a number of seconds, with a fraction if need be; in Rust give a `Duration`, or a
+/// whole number of seconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seconds(pub Duration);
 

@@ -1,5 +1,5 @@
-//! The built-in kinds. Each is a folder of its name with `kind.rs` as its main file, or one file of its name; a family of kinds (`http`) is a folder with
-//! a file for each.
+//! The built-in kinds. Each is a folder of its name with `kind.rs` as its main file, or one file of its name; a family
+//! of kinds (`http`) is a folder with a file for each.
 
 mod exec;
 mod file;

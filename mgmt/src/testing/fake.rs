@@ -13,8 +13,9 @@ use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
 use crate::testing::trial::Trial;
 
-/// A host: a directory for a test's own files, and what an engine gives its resources. No engine runs, and nothing happens by itself: the test calls
-/// each operation, and sees what it found, changed and sent. Doors and memory fail when the test says so.
+/// A host: a directory for a test's own files, and what an engine gives its resources. No engine runs, and nothing
+/// happens by itself: the test calls each operation, and sees what it found, changed and sent. Doors and memory fail
+/// when the test asks for it.
 ///
 /// This is how the author of a kind tests it. The laws that hold for all kinds are in [`laws`](crate::testing::laws).
 ///
@@ -109,8 +110,8 @@ impl Fake {
         self.dir.path()
     }
 
-    /// Makes calls to the file system fail, for all resources of this host. Calls are counted from the start, or from the last
-    /// [`reset`](Faults::reset).
+    /// Makes calls to the file system fail, for all resources of this host. Calls are counted from the start, or from
+    /// the last [`reset`](Faults::reset).
     pub fn faults(&self) -> &Arc<Faults> {
         &self.faults
     }
@@ -118,6 +119,12 @@ impl Fake {
     /// From now on a mark can't be set: the journal fails with this text. `None`: it works again.
     pub fn fail_marks(&self, error: Option<&str>) {
         self.marks.fail(error.map(str::to_owned));
+    }
+
+    /// From now on [`cx.door`](crate::resource::CheckCx::door) fails with this text, for all doors of this host.
+    /// `None`: it works again.
+    pub fn fail_doors(&self, error: Option<&str>) {
+        self.services.connections.refuse(error.map(str::to_owned));
     }
 
     /// What resources have marked.
@@ -131,14 +138,15 @@ impl Fake {
         *self.services.owned.lock().unwrap_or_else(PoisonError::into_inner) = owned;
     }
 
-    /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is there. Resources are put on the
-    /// host again.
+    /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is
+    /// there. Resources are put on the host again.
     pub fn restart(&mut self) {
         let Services { prefix, inherit_env, .. } = &*self.services;
         self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env));
     }
 
-    /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see [`Trial::receiving`].
+    /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see
+    /// [`Trial::receiving`].
     pub fn put(&self, declared: impl Declare) -> Trial {
         self.put_resource(Arc::new(declared.finish().0))
     }

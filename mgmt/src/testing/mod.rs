@@ -1,10 +1,12 @@
-//! For tests of one's own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried; and [`laws`], which every kind
-//! must keep.
+//! For tests of one's own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried;
+//! and [`laws`], which every kind must keep.
 
 mod fake;
 pub mod laws;
 mod marks;
 mod temp;
+#[cfg(test)]
+mod tests;
 mod trial;
 mod watching;
 

@@ -5,7 +5,8 @@ use std::{fs, io};
 
 use crate::sys::rng;
 
-/// A new directory below the system's for temporary files, which only this user can enter; removed with all that is in it when it is dropped.
+/// A new directory below the system's for temporary files, which only this user can enter; removed with all that is in
+/// it when it is dropped.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
@@ -33,7 +34,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // A test may have taken its own right to remove what it made; what is left is in the system's directory for such things.
+        // A test may have taken its own right to remove what it made; what is left is in the system's directory for
+        // such things.
         drop(fs::remove_dir_all(&self.0));
     }
 }

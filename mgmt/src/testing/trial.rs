@@ -8,9 +8,10 @@ use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldProblem, FieldValue, Known,
-    Operation, Port, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldProblem, FieldValue, Findings,
+    Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
 };
+use crate::sys::fs::ReadFs;
 use crate::testing::watching::Watching;
 
 /// A resource on a [`Fake`](crate::testing::Fake) host.
@@ -196,6 +197,18 @@ impl Trial {
     /// A field has no form as data.
     pub fn data(&self) -> Result<Map<String, Json>, DataError> {
         self.resource.to_data(&[])
+    }
+
+    /// What its kind finds before the passes; `None`: it has no [`Prepare`](crate::resource::Prepare).
+    ///
+    /// # Errors
+    /// Those of the kind.
+    pub async fn prepare(&self) -> Result<Option<Findings>> {
+        let spec = self.resource.spec();
+        let Some(prepare) = spec.abilities.prepare else { return Ok(None) };
+        let fs = ReadFs::clone(&self.services.fs);
+        let cx = PrepareCx::new(self.id(), spec, Vec::new(), fs);
+        prepare(Arc::<dyn AnyResource>::clone(&self.resource), cx).await.map(Some)
     }
 
     /// Checks.

@@ -11,8 +11,8 @@ use crate::resource::{Part, Result, Watch, WatchEvent, WatchStream};
 /// How long a stream may be silent before a test has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A watch that is taken apart. Nothing listens to its paths and intervals: they are there to be compared. Its streams are polled by
-/// [`next`](Watching::next).
+/// A watch that is taken apart. Nothing listens to its paths and intervals: they are there to be compared. Its streams
+/// are polled by [`next`](Watching::next).
 pub struct Watching {
     /// Paths of which the engine would watch the entry.
     pub paths: Vec<PathBuf>,

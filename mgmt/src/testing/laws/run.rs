@@ -5,7 +5,8 @@ use crate::testing::laws::stage::Seen;
 use crate::testing::laws::subject::Subject;
 use crate::testing::laws::{cancelled, in_sync, looks, noop, once, watched};
 
-/// Tries all laws, and returns those that could be tried: without a way to break it, or for a kind that never drifts, some can't.
+/// Tries all laws, and returns those that could be tried: without a way to break it, or for a kind that never drifts,
+/// some can't.
 ///
 /// # Panics
 /// If the kind breaks one, with what was seen; or if the subject's own functions panic.

@@ -34,8 +34,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The resource that `make` declares. It is given an empty directory, and what the resource keeps should be below it; for anything elsewhere,
-    /// [`observe`](Subject::observe) it.
+    /// The resource that `make` declares. It is given an empty directory, and what the resource keeps should be below
+    /// it; for anything elsewhere, [`observe`](Subject::observe) it.
     pub fn new<D>(make: impl Fn(&Path) -> D + Send + Sync + 'static) -> Subject
     where
         D: Declare<Resource: Resource>,
@@ -65,8 +65,8 @@ impl Subject {
         self
     }
 
-    /// A way in which somebody else undoes what the resource keeps, and nothing but that. There may be several; without any, only some laws can be
-    /// tried. Panics of it end the test.
+    /// A way in which somebody else undoes what the resource keeps, and nothing but that. There may be several; without
+    /// any, only some laws can be tried. Panics of it end the test.
     #[track_caller]
     pub fn break_it(mut self, make: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         self.breaks.push(Break { make: Arc::new(make), at: Location::caller() });
@@ -79,7 +79,8 @@ impl Subject {
         self
     }
 
-    /// What breaks it can't be heard, and is found at the next check only: for kinds whose documentation tells to `poll`.
+    /// What breaks it can't be heard, and is found at the next check only: for kinds whose documentation tells to
+    /// `poll`.
     pub fn unwatched(mut self) -> Self {
         self.is_watched = false;
         self
