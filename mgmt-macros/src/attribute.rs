@@ -14,19 +14,32 @@ pub(crate) enum Role {
     Field(Option<Option<Expr>>),
 }
 
-/// What is written on the struct: its kind (something else if it is missing), and whether it may have a watch.
-pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> (String, bool) {
+/// What is written on the struct.
+pub(crate) struct Kind {
+    /// Its kind; a guess if it is missing.
+    pub(crate) kind: String,
+    /// It may have a watch.
+    pub(crate) watched: bool,
+    /// It logs nothing.
+    pub(crate) quiet: bool,
+}
+
+pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
     let before = errors.count();
-    let (mut kind, mut watched) = (None, true);
+    let (mut kind, mut watched, mut quiet) = (None, true, false);
     for attr in ours(&input.attrs) {
         errors.collect(attr, |meta, errors| {
-            match word(meta, &["kind", "unwatched"], errors)? {
+            match word(meta, &["kind", "unwatched", "quiet"], errors)? {
                 Some("kind") => {
                     let text = kind_text(meta, errors)?;
                     if text.is_some() && kind.is_some() {
                         errors.say(&meta.path, "a second kind: a resource has one");
                     }
                     kind = text.or(kind.take());
+                }
+                Some("quiet") => {
+                    quiet = true;
+                    without_value(meta, "quiet", errors)?;
                 }
                 Some(_) => {
                     watched = false;
@@ -45,7 +58,7 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> (String, bool) {
         }
         guess
     });
-    (kind, watched)
+    Kind { kind, watched, quiet }
 }
 
 fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Option<String>> {

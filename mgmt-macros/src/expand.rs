@@ -117,7 +117,8 @@ fn bodies(model: &Model) -> Parts {
 }
 
 fn spec(model: &Model) -> TokenStream {
-    let (ident, kind, doc, name, watched) = (&model.ident, &model.kind, &model.doc, text(&model.name), model.watched);
+    let (ident, kind, doc, name) = (&model.ident, &model.kind, &model.doc, text(&model.name));
+    let (watched, quiet) = (model.watched, model.quiet);
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
     code! {
@@ -125,6 +126,7 @@ fn spec(model: &Model) -> TokenStream {
             kind: #kind,
             doc: #doc,
             watched: #watched,
+            quiet: #quiet,
             name_field: #name,
             fields: &[#(#fields),*],
             outputs: &[#(#outputs),*],
@@ -144,6 +146,8 @@ fn field_spec(field: &Field) -> TokenStream {
             doc: #doc,
             required: #required,
             type_name: #type_name,
+            secret: ::mgmt::__fact!(SECRET, #ty),
+            format: ::mgmt::__fact!(FORMAT, #ty),
             schema: #schema,
             takes: |id| ::mgmt::__takes!(takes, #ty, id, ::mgmt::resource::private::Not(false), or_else).0,
             convert: |value| ::mgmt::__takes!(take, #ty, value, ::core::option::Option::None, or_else),
@@ -156,7 +160,13 @@ fn output_spec(output: &Output) -> TokenStream {
     let (name, doc, ty) = (output.text(), &output.doc, &output.ty);
     let type_name = text_of(ty);
     code! {
-        ::mgmt::resource::OutputSpec { name: #name, doc: #doc, type_name: #type_name, type_id: ::core::any::TypeId::of::<#ty> }
+        ::mgmt::resource::OutputSpec {
+            name: #name,
+            doc: #doc,
+            type_name: #type_name,
+            secret: ::mgmt::__fact!(SECRET, #ty),
+            type_id: ::core::any::TypeId::of::<#ty>,
+        }
     }
 }
 

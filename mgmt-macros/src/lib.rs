@@ -19,7 +19,8 @@ use proc_macro::TokenStream;
 
 /// Makes a struct a kind of resource: builder, handle, outputs, schema, equality, data.
 ///
-/// On the struct: `#[resource(kind = "…")]`, and `unwatched` if nothing outside can change it. On a field: `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output).
+/// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing outside can change it; `quiet` if it logs nothing. On a field:
+/// `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output).
 /// A field of type `Option<T>` or with a default is a setter of the builder; any other is an argument of `new`, in order.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {

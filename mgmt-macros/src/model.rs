@@ -11,6 +11,7 @@ pub(crate) struct Model {
     pub(crate) kind: String,
     pub(crate) doc: String,
     pub(crate) watched: bool,
+    pub(crate) quiet: bool,
     pub(crate) name: Ident,
     pub(crate) name_doc: String,
     /// Required and optional fields, in order: their place here is their number.

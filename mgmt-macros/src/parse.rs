@@ -25,11 +25,11 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         _ => None,
     };
     let mut parts = Parts::default();
-    let (mut kind, mut watched) = (String::new(), true);
+    let mut kind = attribute::Kind { kind: String::new(), watched: true, quiet: false };
     match named {
         None => errors.say(&input.ident, "a resource is a struct with named fields"),
         Some(fields) => {
-            (kind, watched) = attribute::kind(input, errors);
+            kind = attribute::kind(input, errors);
             parts = Parts::read(input, fields, errors);
         }
     }
@@ -37,9 +37,10 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
     Some(Model {
         ident: input.ident.clone(),
         vis: input.vis.clone(),
-        kind,
+        kind: kind.kind,
         doc: attribute::doc(&input.attrs),
-        watched,
+        watched: kind.watched,
+        quiet: kind.quiet,
         name,
         name_doc,
         fields: parts.fields,

@@ -261,3 +261,64 @@ resources:
     let error = read_yaml("g.yaml", wrong.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
     assert!(error.contains("`cpus`: takes a whole number, not `many`") && error.contains("`memory`"), "{error}");
 }
+
+/// A type with the word *Mode* in its name, which is none.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct Model(u64);
+
+/// A type with the word *Secret* in its name, which is none.
+#[derive(Clone, Debug, Default, PartialEq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(transparent)]
+struct SecretSauce(String);
+
+/// The real thing under another name.
+type CarKey = Secret<String>;
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "car", unwatched)]
+struct Car {
+    #[resource(name)]
+    name: String,
+    model: Option<Model>,
+    rights: Option<mgmt::sys::fs::Mode>,
+    #[resource(send)]
+    recipe: SecretSauce,
+    #[resource(send)]
+    key: CarKey,
+}
+
+impl Converge for Car {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn what_a_type_means_is_asked_of_the_type_and_not_of_its_name() {
+    use mgmt::resource::{Format, Resource as _};
+    let spec = Car::spec();
+    let formats: Vec<_> = spec.fields.iter().map(|field| (field.name, field.format, field.secret)).collect();
+    assert_eq!(formats, [("model", Format::Plain, false), ("rights", Format::Octal, false)]);
+    let secret: Vec<_> = spec.outputs.iter().map(|output| (output.name, output.secret)).collect();
+    assert_eq!(secret, [("recipe", false), ("key", true)]);
+
+    let mut options = YamlOptions::default();
+    options.kinds = options.kinds.with::<Car>();
+    let read = |text: &str| read_yaml("g.yaml", text.as_bytes(), &options);
+    let graph = read("graph: g\nresources:\n  car:\n  - {name: c, model: 400, rights: 0644}\n").unwrap();
+    let fields = data(&graph.config)["resources"][0]["fields"].clone();
+    assert_eq!(fields, serde_json::json!({ "model": 400, "rights": "0644" }));
+    let wrong = read(
+        "graph: g\nresources:\n  car:\n  - name: c\n    rights: 644\n  msg:\n  - {name: a, recv: {body: {kind: car, name: c, key: recipe}}}\n  - {name: b, recv: {body: {kind: car, name: c, key: key}}}\n",
+    );
+    let wrong = wrong.unwrap_err().to_string();
+    assert!(wrong.contains("car[c]: `rights`: 644 is a decimal number, and a mode is octal"), "{wrong}");
+    let why = |name: &str, sent: &str, why: &str| format!("and `body` of msg[{name}] takes `String`{why}\n  at {sent}");
+    assert!(wrong.contains(&why("a", "g.yaml:7", "")), "{wrong}");
+    assert!(wrong.contains(&why("b", "g.yaml:8", ": a secret goes only to fields that keep secrets")), "{wrong}");
+}

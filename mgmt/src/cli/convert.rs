@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::graph::{GraphConfig, Vertex};
-use crate::resource::{Backoff, FieldSpec, Meta, SECRET_PLACEHOLDER};
+use crate::resource::{Backoff, FieldSpec, Format, Meta, SECRET_PLACEHOLDER};
 use crate::resources::Exec;
 
 /// The program, as one file. `declare` in it makes the graph, which must be a valid one.
@@ -192,10 +192,11 @@ fn capital(word: &str) -> String {
 fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
     let name = field.type_name.replace(' ', "");
     let plain = name.strip_prefix("Option<").and_then(|rest| rest.strip_suffix('>')).unwrap_or(&name);
-    value(plain, json)
+    value(plain, field.format, json)
 }
 
-fn value(name: &str, json: &Json) -> Result<String, String> {
+/// A value of the type of that name.
+fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
     let number = |json: &Json| match json.as_f64() {
         Some(_) if json.is_u64() || json.is_i64() => format!("{json}u64"),
         seconds => format!("Duration::from_secs_f64({:?})", seconds.unwrap_or_default()),
@@ -204,22 +205,23 @@ fn value(name: &str, json: &Json) -> Result<String, String> {
         Json::String(text) if text == SECRET_PLACEHOLDER => {
             return Err("a secret is not written into a program: send it from a `password`".to_owned());
         }
-        Json::String(text) if matches!(name, "FileState" | "Priority" | "Charset") => {
+        Json::String(text) if format == Format::Choice => {
             format!("{name}::{}", capital(text))
         }
         Json::String(text) => format!("{text:?}"),
         Json::Bool(truth) => truth.to_string(),
-        Json::Number(_) if name == "Seconds" => number(json),
-        Json::Number(value) if name == "Owner" => format!("{value}u32"),
+        Json::Number(_) if format == Format::Seconds => number(json),
+        Json::Number(value) if format == Format::Account => format!("{value}u32"),
         Json::Number(value) => format!("{value}{name}"),
         Json::Array(values) => {
             let inner = name.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')).unwrap_or("String");
-            let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, json)).collect();
+            let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, Format::Plain, json)).collect();
             format!("[{}]", values?.join(", "))
         }
-        Json::Object(entries) if name == "Env" || name.starts_with("BTreeMap<") => {
-            let entry =
-                |(key, json): (&String, &Json)| value("String", json).map(|value| format!("({key:?}, {value})"));
+        Json::Object(entries) if format == Format::Table => {
+            let entry = |(key, json): (&String, &Json)| {
+                value("String", Format::Plain, json).map(|value| format!("({key:?}, {value})"))
+            };
             let entries: Result<Vec<_>, _> = entries.iter().map(entry).collect();
             format!("[{}]", entries?.join(", "))
         }

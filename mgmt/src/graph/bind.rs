@@ -9,7 +9,7 @@ use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 use crate::graph::problem::{Problem, Problems};
 use crate::id::ResourceId;
-use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, nearest};
+use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, hint, nearest};
 
 impl GraphData {
     /// The graph that the data means.
@@ -148,17 +148,15 @@ fn ends(
     data: &SendData,
 ) -> Result<(u8, u8), String> {
     let Some(port) = sender.output(output) else {
-        let near = nearest(output, sender.outputs.iter().map(|output| output.name));
-        let hint = near.map_or_else(
-            || format!("`{}` sends nothing of that name", sender.kind),
-            |near| format!("did you mean `{near}`?"),
-        );
+        let hint = match sender.outputs {
+            [] => format!("a {} sends nothing", sender.kind),
+            outputs => hint(output, outputs.iter().map(|output| output.name), "it sends"),
+        };
         return Err(format!("{from} has no output `{output}`: {hint}"));
     };
     let Some(field) = receiver.field(&data.field) else {
-        let near = nearest(&data.field, receiver.fields.iter().map(|field| field.name));
-        let hint = near.map_or(String::new(), |near| format!(": did you mean `{near}`?"));
-        return Err(format!("{} has no field `{}`{hint}", data.to, data.field));
+        let hint = hint(&data.field, receiver.fields.iter().map(|field| field.name), "its fields are");
+        return Err(format!("{} has no field `{}`: {hint}", data.to, data.field));
     };
     let (spec, sent) = (&receiver.fields[usize::from(field)], &sender.outputs[usize::from(port)]);
     if (spec.takes)((sent.type_id)()) {

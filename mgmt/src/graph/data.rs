@@ -9,7 +9,7 @@ use crate::graph::config::GraphConfig;
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::places_exist;
 use crate::id::ResourceId;
-use crate::resource::{Converge, Kind, Meta, Origin, nearest};
+use crate::resource::{Converge, Kind, Meta, Origin, hint};
 
 /// A graph as plain data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -121,12 +121,8 @@ impl Kinds {
     /// # Errors
     /// There is no such kind; the text says which is meant.
     pub fn find(&self, name: &str) -> Result<&Kind, String> {
-        self.get(&name.to_ascii_lowercase()).ok_or_else(|| match nearest(name, self.by_name.keys().copied()) {
-            Some(near) => format!("there is no kind `{name}`: did you mean `{near}`?"),
-            None => {
-                let all: Vec<_> = self.by_name.keys().map(|kind| format!("`{kind}`")).collect();
-                format!("there is no kind `{name}`: there are {}", all.join(", "))
-            }
+        self.get(&name.to_ascii_lowercase()).ok_or_else(|| {
+            format!("there is no kind `{name}`: {}", hint(name, self.by_name.keys().copied(), "there are"))
         })
     }
 }

@@ -114,7 +114,7 @@ impl fmt::Debug for Error {
 pub struct DataError {
     /// The field.
     pub field: &'static str,
-    /// Why.
+    /// What serde reports.
     source: serde_json::Error,
 }
 

@@ -7,6 +7,11 @@ pub mod ability {
     pub use crate::resource::ability::{Ability, Lacks};
 }
 
+/// Which facts a type states.
+pub mod fact {
+    pub use crate::resource::facts::{Fact, Unstated};
+}
+
 /// Whether a field takes a type.
 pub mod either {
     pub use crate::resource::field::{Refuses, Takes};

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::resource::ability::Abilities;
 use crate::resource::digest::Salted;
+use crate::resource::facts::Format;
 use crate::resource::output::{FieldValue, Received, Value};
 use crate::resource::problem::FieldProblem;
 
@@ -19,6 +20,8 @@ pub struct KindSpec {
     pub doc: &'static str,
     /// Its resources may have a watch. (Else the engine does not even ask.)
     pub watched: bool,
+    /// Its resources log nothing: their operations get no span, which saves its cost where there are very many.
+    pub quiet: bool,
     /// The field that holds the name.
     pub name_field: &'static str,
     /// Its other fields, in order.
@@ -37,8 +40,12 @@ pub struct FieldSpec {
     pub doc: &'static str,
     /// Must be given.
     pub required: bool,
-    /// Its type, as written.
+    /// Its type, as written. For people: what the type means is in the facts below.
     pub type_name: &'static str,
+    /// Its values must not be shown.
+    pub secret: bool,
+    /// How its values are written.
+    pub format: Format,
     /// Its JSON schema.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
     /// Whether it takes sent values of that type.
@@ -57,6 +64,8 @@ pub struct OutputSpec {
     pub doc: &'static str,
     /// Its type, as written.
     pub type_name: &'static str,
+    /// Its values must not be shown.
+    pub secret: bool,
     /// Its type.
     pub type_id: fn() -> TypeId,
 }
@@ -149,16 +158,20 @@ impl<'a> FieldReader<'a> {
     /// Whatever is left has no field.
     pub fn finish(self) {
         for (key, _) in std::mem::take(self.data) {
-            let known = self.spec.fields.iter().map(|field| field.name);
-            let hint = match nearest(&key, known.clone()) {
-                Some(name) => format!("did you mean `{name}`?"),
-                None => {
-                    format!("its fields are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-                }
-            };
+            let hint = hint(&key, self.spec.fields.iter().map(|field| field.name), "its fields are");
             let problem = format!("{} has no field `{key}`", self.spec.kind);
             self.problems.push(FieldProblem::of_key(&key, problem, hint));
         }
+    }
+}
+
+/// What helps where `word` is none of the known ones: the one that is most like it, or all of them after `list` (as in
+/// *there are*).
+pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str, IntoIter: Clone>, list: &str) -> String {
+    let known = known.into_iter();
+    match nearest(word, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("{list} {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
 }
 

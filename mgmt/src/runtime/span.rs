@@ -10,8 +10,7 @@ use crate::resource::AnyResource;
 
 /// The span of one operation of a resource. Where nobody listens it costs one look at an atomic.
 pub(crate) fn span(event: &'static str, resource: &dyn AnyResource) -> Span {
-    // It says nothing, and there may be a million of them.
-    if resource.spec().kind == "noop" {
+    if resource.spec().quiet {
         return Span::none();
     }
     tracing::info_span!(target: "mgmt", "resource", kind = resource.spec().kind, name = resource.name(), event)

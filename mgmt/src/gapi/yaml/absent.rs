@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Identify, KindSpec, Known, Need, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    FieldValue, Format, Identify, KindSpec, Known, Need, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -24,6 +24,15 @@ pub(crate) struct Absent {
 impl Absent {
     fn error<T: Send + 'static>(&self) -> BoxFuture<Result<T>> {
         refuse(self.spec)
+    }
+}
+
+/// Puts a placeholder in the place of every text in a value.
+fn hide(value: &mut Json) {
+    match value {
+        Json::Array(values) => values.iter_mut().for_each(hide),
+        Json::Object(values) => values.values_mut().for_each(hide),
+        _ => *value = Json::String(SECRET_PLACEHOLDER.to_owned()),
     }
 }
 
@@ -90,8 +99,8 @@ impl AnyResource for Absent {
 
     fn to_data(&self, _: &[u8]) -> Result<Map<String, Json>, DataError> {
         let mut fields = self.fields.clone();
-        if let Some(password) = fields.get_mut("auth").and_then(|auth| auth.get_mut("password")) {
-            *password = Json::String(SECRET_PLACEHOLDER.to_owned());
+        for field in self.spec.fields.iter().filter(|field| field.secret) {
+            fields.get_mut(field.name).into_iter().for_each(hide);
         }
         Ok(fields)
     }
@@ -117,7 +126,7 @@ pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
 }
 
 const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec]) -> KindSpec {
-    KindSpec { kind, doc, watched: false, name_field: "name", fields, outputs: &[], abilities: ABILITIES }
+    KindSpec { kind, doc, watched: false, quiet: false, name_field: "name", fields, outputs: &[], abilities: ABILITIES }
 }
 
 const fn field(
@@ -126,7 +135,18 @@ const fn field(
     schema: fn(&mut SchemaGenerator) -> Schema,
     doc: &'static str,
 ) -> FieldSpec {
-    FieldSpec { name, doc, required: false, type_name, schema, takes: |_| true, convert: |_| None, recall: |_, _| None }
+    FieldSpec {
+        name,
+        doc,
+        required: false,
+        type_name,
+        secret: false,
+        format: Format::Plain,
+        schema,
+        takes: |_| true,
+        convert: |_| None,
+        recall: |_, _| None,
+    }
 }
 
 const fn text(name: &'static str, doc: &'static str) -> FieldSpec {
@@ -200,7 +220,10 @@ static ABSENT: [KindSpec; 5] = [
             tables("cdrom", "Its CD-ROMs: `source`, `type`."),
             tables("network", "Its networks: `name`, `mac`."),
             tables("filesystem", "Directories of the host: `access`, `source`, `target`, `read_only`."),
-            field("auth", "map", |generator| generator.subschema_for::<Table>(), "`username`, `password`."),
+            FieldSpec {
+                secret: true,
+                ..field("auth", "map", |generator| generator.subschema_for::<Table>(), "`username`, `password`.")
+            },
             text("restartondiverge", "Whether it restarts when it must."),
             truth("restartonrefresh", "Whether it restarts on a refresh."),
         ],

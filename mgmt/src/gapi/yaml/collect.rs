@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Node, Value};
 
@@ -32,7 +33,8 @@ impl Document<'_> {
         let Some(kind) = kind else {
             return self.complain(node.place, "say what is collected with `kind: …`");
         };
-        if let (Some((text, place)), "file") = (&pattern, kind)
+        let pattern_field = compat::pattern_field(kind);
+        if let (Some((text, place)), Some(_)) = (&pattern, pattern_field)
             && !(text.starts_with('/') && text.ends_with('/'))
         {
             let message = format!(
@@ -59,8 +61,8 @@ impl Document<'_> {
             self.warn(node.place, message);
         }
         for mut draft in taken {
-            if let (Some((pattern, _)), "file") = (&pattern, kind) {
-                draft.fields.insert("dirname".to_owned(), Json::String(pattern.clone()));
+            if let (Some((pattern, _)), Some(field)) = (&pattern, pattern_field) {
+                draft.fields.insert(field.to_owned(), Json::String(pattern.clone()));
             }
             self.add(draft);
         }

@@ -20,6 +20,11 @@ const EMPTY: &[(&str, &[&str])] = &[
     ("msg", &["priority"]),
 ];
 
+/// The field that the `pattern` of a rule of `collect` sets: the directory that what is collected goes to.
+pub(crate) fn pattern_field(kind: &str) -> Option<&'static str> {
+    (kind == "file").then_some("dirname")
+}
+
 /// Fields that say what a file holds.
 const CONTENTS: [&str; 3] = ["content", "source", "fragments"];
 

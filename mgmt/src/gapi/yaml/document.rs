@@ -10,7 +10,7 @@ use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::GraphConfig;
-use crate::resource::nearest;
+use crate::resource::hint;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
 
@@ -76,10 +76,7 @@ impl<'a> Document<'a> {
 
     /// A key that means nothing: `owner` has no such thing.
     pub(crate) fn unknown<'n>(&mut self, key: &Key, owner: &str, known: impl Iterator<Item = &'n str> + Clone) {
-        let hint = match nearest(&key.text, known.clone()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("there are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
-        };
+        let hint = hint(&key.text, known, "there are");
         let message = format!("{owner} has no key `{}`: {hint}", key.text);
         if self.options.allow_unknown { self.warn(key.place, message) } else { self.complain(key.place, message) }
     }

@@ -4,7 +4,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, End, Export, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
 use crate::graph::{Edge, Link};
-use crate::resource::{Wire, nearest};
+use crate::resource::{Wire, hint, nearest};
 
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
@@ -132,18 +132,16 @@ impl Document<'_> {
         let from = format!("{}[{}]", sender.kind, receive.from.name);
         let Some(port) = sender.output(&receive.key) else {
             let outputs = sender.outputs.iter().map(|output| output.name);
-            let hint = match nearest(&receive.key, outputs.clone()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if sender.outputs.is_empty() => format!("a {} sends nothing", sender.kind),
-                None => format!("it sends {}", outputs.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            let hint = match sender.outputs {
+                [] => format!("a {} sends nothing", sender.kind),
+                _ => hint(&receive.key, outputs, "it sends"),
             };
             self.complain(receive.key_place, format!("{from} has no output `{}`: {hint}", receive.key));
             return None;
         };
         let (spec, sent) = (&receiver.fields[usize::from(receive.field)], &sender.outputs[usize::from(port)]);
         if !(spec.takes)((sent.type_id)()) {
-            let is_secret = sent.type_name.starts_with("Secret");
-            let why = if is_secret { ": a secret goes only to fields that keep secrets" } else { "" };
+            let why = if sent.secret { ": a secret goes only to fields that keep secrets" } else { "" };
             let message = format!(
                 "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`{why}",
                 sent.name, sent.type_name, spec.name, receive.to.0, receive.to.1, spec.type_name

@@ -11,7 +11,7 @@ use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, Meta, nearest};
+use crate::resource::{AnyResource, Meta, hint};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -24,12 +24,7 @@ impl Document<'_> {
         }
         let known = self.options.kinds.iter().map(|kind| kind.spec.kind).chain(absent_kinds().map(|spec| spec.kind));
         let known: std::collections::BTreeSet<_> = known.collect();
-        let hint = match nearest(&name, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => {
-                format!("there are {}", known.iter().map(|kind| format!("`{kind}`")).collect::<Vec<_>>().join(", "))
-            }
-        };
+        let hint = hint(&name, known.iter().copied(), "there are");
         self.complain(place, format!("there is no kind `{text}`: {hint}"));
         None
     }

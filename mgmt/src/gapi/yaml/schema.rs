@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::gapi::yaml::absent::absent_kinds;
 use crate::graph::Kinds;
-use crate::resource::{KindSpec, fields_schema};
+use crate::resource::{Format, KindSpec, fields_schema};
 
 /// The schema (draft 2020-12) of YAML files with resources of these kinds, and of those that other builds have.
 pub fn yaml_schema(kinds: &Kinds) -> Schema {
@@ -125,7 +125,7 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
     let received: serde_json::Map<_, _> =
         spec.fields.iter().map(|field| (field.name.to_owned(), received(field.doc))).collect();
     if let Some(properties) = object.get_mut("properties").and_then(Json::as_object_mut) {
-        for field in spec.fields.iter().filter(|field| field.type_name.contains("Mode")) {
+        for field in spec.fields.iter().filter(|field| field.format == Format::Octal) {
             if let Some(schema) = properties.remove(field.name) {
                 // `0644` without quotes is a number to whoever checks by the schema.
                 let number = json!({ "type": "integer" });

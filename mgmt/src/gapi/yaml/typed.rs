@@ -5,7 +5,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::{Map, Number, Value as Json};
 
 use crate::gapi::yaml::tree::{Node, Value};
-use crate::resource::{FieldSpec, nearest};
+use crate::resource::{FieldSpec, Format, hint};
 
 /// Makes schemas of fields.
 pub(crate) fn generator() -> SchemaGenerator {
@@ -119,7 +119,7 @@ pub(crate) struct Misfit<'a> {
 
 /// The value of a field.
 pub(crate) fn field<'a>(node: &'a Node, spec: &FieldSpec, generator: &mut SchemaGenerator) -> Result<Json, Misfit<'a>> {
-    if spec.type_name.contains("Mode")
+    if spec.format == Format::Octal
         && let Value::Scalar { text, plain } = &node.value
     {
         return mode(text, *plain).map_err(|problem| Misfit { node, problem });
@@ -248,9 +248,7 @@ pub(crate) fn for_people(problem: &str) -> String {
     {
         let known = known.trim_start_matches("one of ").split(" or ").flat_map(|known| known.split(", "));
         let known: Vec<_> = known.filter(|known| *known != "``").collect();
-        let near = nearest(variant.trim_matches('`'), known.iter().map(|known| known.trim_matches('`')));
-        let hint =
-            near.map_or_else(|| format!("there are {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
+        let hint = hint(variant.trim_matches('`'), known.iter().map(|known| known.trim_matches('`')), "there are");
         return format!("there is no {variant}: {hint}");
     }
     let is_expected = problem.starts_with("invalid value: ") || problem.starts_with("invalid type: ");

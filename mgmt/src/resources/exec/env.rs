@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::resource::{Accepts, Secret};
+use crate::resource::{Accepts, Format, Secret, TypeFacts};
 
 /// The value of a variable: text, or a secret that is shown nowhere. In data a secret is written `{ secret: text }`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -60,6 +60,10 @@ impl From<Secret<String>> for EnvValue {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Env(BTreeMap<String, EnvValue>);
+
+impl TypeFacts for Env {
+    const FORMAT: Format = Format::Table;
+}
 
 impl Env {
     /// No variables.

@@ -6,7 +6,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::resource::Accepts;
+use crate::resource::{Accepts, Format, TypeFacts};
 use crate::sys::fs;
 
 /// Permissions: `0o644`, `"0644"`, or symbolic as for chmod, `"u=rw,go=r"`.
@@ -14,6 +14,10 @@ use crate::sys::fs;
 /// In data it is always text: a number such as 644 would be read as decimal by some and as octal by others, and is refused.
 #[derive(Clone, PartialEq)]
 pub struct Mode(Form);
+
+impl TypeFacts for Mode {
+    const FORMAT: Format = Format::Octal;
+}
 
 #[derive(Clone, PartialEq)]
 enum Form {

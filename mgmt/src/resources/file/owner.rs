@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::resource::{Accepts, FieldProblem};
+use crate::resource::{Accepts, FieldProblem, Format, TypeFacts};
 use crate::sys::users::{self, UserError};
 
 /// A user or a group: `"www-data"`, or its number. A text of digits is a number, unless somebody has that name.
@@ -16,6 +16,10 @@ pub enum Owner {
     Id(u32),
     /// By name.
     Name(String),
+}
+
+impl TypeFacts for Owner {
+    const FORMAT: Format = Format::Account;
 }
 
 impl Owner {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::{Format, TypeFacts};
+
 /// Whether something is to be at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -14,4 +16,8 @@ pub enum FileState {
     /// It is kept as declared, but never created: that it is missing is an error.
     #[serde(alias = "")]
     Undefined,
+}
+
+impl TypeFacts for FileState {
+    const FORMAT: Format = Format::Choice;
 }

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::{Format, TypeFacts};
+
 /// How urgent a message is, as syslog has it: the most urgent first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -32,6 +34,10 @@ pub enum Priority {
     /// For whoever looks for a fault.
     #[serde(alias = "Debug")]
     Debug,
+}
+
+impl TypeFacts for Priority {
+    const FORMAT: Format = Format::Choice;
 }
 
 impl Priority {

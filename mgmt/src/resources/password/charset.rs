@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::{Format, TypeFacts};
+
 /// The characters that a password is made of; each is as likely as any other, at each place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -18,6 +20,10 @@ pub enum Charset {
     Digits,
     /// These, each once: 2 to 256 of them, no control characters.
     Chars(String),
+}
+
+impl TypeFacts for Charset {
+    const FORMAT: Format = Format::Choice;
 }
 
 impl Charset {
