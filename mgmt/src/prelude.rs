@@ -60,14 +60,14 @@
 //!     type Drift = Change;
 //!     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
 //!         let path = format!("/proc/sys/{}", self.key.replace('.', "/"));
-//!         let now = cx.look(move |fs| fs.read_file(path, 4096)).await?;
+//!         let now = cx.look(move |fs, _| fs.read_file(path, 4096)).await?;
 //!         let now = String::from_utf8(now)?.trim().to_owned();
 //!         cx.send(Sysctl::PREVIOUS, now.clone());
 //!         Ok((now != self.value).then(|| Change::new("value", now, &self.value)))
 //!     }
 //!     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
 //!         let (path, value) = (format!("/proc/sys/{}", self.key.replace('.', "/")), self.value.clone());
-//!         cx.change(move |_| std::fs::write(path, value)).await?;
+//!         cx.change(move |_, _| std::fs::write(path, value)).await?;
 //!         Ok(())
 //!     }
 //!     fn watch(&self, cx: &WatchCx) -> Watch {
