@@ -3,6 +3,7 @@
 mod dirty;
 mod faults;
 mod follow;
+mod foretold;
 mod forget;
 mod many;
 mod metaparameters;

@@ -1,6 +1,7 @@
-//! Makes a plan: every resource is checked once, by the very check that would run before an apply, and nothing is applied.
+//! Makes a plan: the scheduler runs the graph as it would for an engine, but with hands that only pretend. Every check is real; an apply or a refresh
+//! does nothing, and is answered as if it had changed something.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,13 @@ use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::prefix::Prefix;
 use crate::runtime::values::Resolved;
+use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
 use crate::sys::task::caught_async;
 
-/// So many checks run at once.
+/// At most this many checks run at once.
 const RUNNING_MAX: usize = 16;
 
-type Checked = (u32, Arc<Operation>, Result<Option<AnyDrift>>);
+type Checked = (Op, Arc<Operation>, Result<Option<AnyDrift>>);
 
 impl<G: Gapi> Builder<G> {
     /// What the graph would do now. Changes nothing, neither on the system nor below the prefix.
@@ -40,7 +42,7 @@ impl<G: Gapi> Builder<G> {
         let journal = Journal::glance(prefix.path())?;
         let prepared = self.options.preparing.here(config).await?;
         tell_warnings(&prepared);
-        let planner = Planner::new(prepared, &self.options, prefix.path(), journal);
+        let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
         let plan = planner.run().await;
         if self.options.doors.is_none() {
@@ -83,22 +85,34 @@ fn tell_warnings(prepared: &Prepared) {
     warn_of(&config.name, &[&config.warnings(), prepared.warnings()].concat());
 }
 
+/// The scheduler with hands that only pretend, and what it has shown so far of each node.
 struct Planner {
     core: Core,
-    /// Of each node; with whether they notify it.
-    parents: Vec<Vec<(u32, bool)>>,
-    children: Vec<Vec<u32>>,
-    /// Parents without an outcome.
-    waits: Vec<usize>,
-    order: Vec<u32>,
-    /// Its place in the order.
-    place: Vec<u32>,
-    /// Who can be looked at, by place.
-    ready: BTreeSet<u32>,
-    outcomes: HashMap<u32, Outcome>,
-    refreshed_by: HashMap<u32, Vec<ResourceId>>,
-    /// Who would make its values anew, and for whom.
-    asked_by: HashMap<u32, Vec<ResourceId>>,
+    /// The parents of each node, in the order of their edges.
+    parents: Vec<Vec<Node>>,
+    /// What each receiver receives from, in the order of its wires.
+    sources: HashMap<Node, Vec<Node>>,
+    /// All nodes, parents first.
+    order: Vec<Node>,
+    /// The place of each node in that order.
+    places: Vec<usize>,
+    outcomes: HashMap<Node, Outcome>,
+    /// Those that would change something, by an apply or a refresh.
+    changing: BTreeSet<Node>,
+    /// Those that make their values again, and for which receivers.
+    asked_by: HashMap<Node, Vec<Node>>,
+    /// The senders of new values that will only be known when they have run.
+    remade: BTreeSet<Node>,
+    /// Outputs that the scheduler takes for sent.
+    sent: HashMap<Node, PortSet>,
+    /// Which parents owe a node a refresh.
+    owed: HashMap<Node, BTreeSet<Node>>,
+    refreshed_by: HashMap<Node, BTreeSet<Node>>,
+}
+
+/// The settings of a node, but for what takes time or asks for another try: a plan is one look.
+fn at_once(config: NodeConfig) -> NodeConfig {
+    NodeConfig { retry: Some(0), poll: None, limit: None, timeout: None, watched: false, ..config }
 }
 
 /// One check, as it would run before an apply.
@@ -124,220 +138,257 @@ async fn look(
 }
 
 impl Planner {
-    fn new(prepared: Prepared, options: &Settings, prefix: &Path, journal: Journal) -> Planner {
+    fn new(prepared: Prepared, mut options: Settings, prefix: &Path, journal: Journal) -> Planner {
         let config = prepared.config();
         let count = config.vertices.len();
-        let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge))).collect();
-        edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to, false))));
-        let pairs: Vec<_> = edges.iter().map(|(from, to, _)| (*from, *to)).collect();
-        let order = topo::order(count, &pairs).unwrap_or_default();
-        let (mut parents, mut children) = (vec![Vec::new(); count], vec![Vec::new(); count]);
-        for (from, to, notify) in edges {
-            parents[to as usize].push((from, notify));
-            children[from as usize].push(to);
+        let mut edges: Vec<_> = config.edges.iter().map(|edge| (edge.from, edge.to)).collect();
+        edges.extend(config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to))));
+        let order: Vec<_> = topo::order(count, &edges).unwrap_or_default().into_iter().map(Node).collect();
+        let mut sources: HashMap<Node, Vec<Node>> = HashMap::new();
+        for link in &config.links {
+            let of = sources.entry(Node(link.to)).or_default();
+            of.extend(link.sources.iter().map(|(from, _)| Node(*from)));
+            of.dedup();
         }
-        let mut place = vec![0; count];
-        (0u32..).zip(&order).for_each(|(at, node)| place[*node as usize] = at);
-        let waits: Vec<_> = parents.iter().map(Vec::len).collect();
-        let free = (0u32..).zip(&waits).filter(|(_, waits)| **waits == 0);
-        let ready = free.map(|(node, _)| place[node as usize]).collect();
+        let (mut parents, mut pairs) = (vec![Vec::new(); count], HashSet::new());
+        for (from, to) in edges {
+            if pairs.insert((from, to)) {
+                parents[to as usize].push(Node(from));
+            }
+        }
+        let mut places = vec![0; count];
+        order.iter().enumerate().for_each(|(place, node)| places[node.index()] = place);
+        options.running_max = RUNNING_MAX;
         let (dirs, _) = PrivateDirs::open(prefix, false);
-        let (mut core, ..) = assemble(options, prefix.to_owned(), dirs, journal);
-        // In a fresh core every vertex has the slot of its own number.
-        core.place(prepared);
-        let (outcomes, refreshed_by, asked_by) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Planner { core, parents, children, waits, order, place, ready, outcomes, refreshed_by, asked_by }
+        let (mut core, ..) = assemble(&options, prefix.to_owned(), dirs, journal);
+        // In a fresh core every vertex has the node of its own number.
+        let (mut swap, _) = core.place(prepared);
+        swap.configs = swap.configs.into_iter().map(at_once).collect();
+        let mut owed: HashMap<Node, BTreeSet<Node>> = HashMap::new();
+        for edge in swap.edges.iter().filter(|edge| edge.owed) {
+            owed.entry(edge.to).or_default().insert(edge.from);
+        }
+        core.handle(Input::Swap(swap));
+        Planner {
+            core,
+            parents,
+            sources,
+            order,
+            places,
+            outcomes: HashMap::new(),
+            changing: BTreeSet::new(),
+            asked_by: HashMap::new(),
+            remade: BTreeSet::new(),
+            sent: HashMap::new(),
+            owed,
+            refreshed_by: HashMap::new(),
+        }
     }
 
     async fn run(mut self) -> Plan {
         let mut tasks: JoinSet<Checked> = JoinSet::new();
         loop {
-            while tasks.len() < RUNNING_MAX
-                && let Some(at) = self.ready.pop_first()
-            {
-                self.begin(self.order[at as usize], &mut tasks);
+            while let Some(command) = self.core.scheduler.poll() {
+                self.carry_out(command, &mut tasks);
             }
             match tasks.join_next().await {
-                Some(Ok((node, operation, found))) => self.end(node, &operation, found),
+                Some(Ok((op, operation, found))) => self.end(op, &operation, found),
                 Some(Err(_)) => unreachable!("checks are caught when they panic, and never aborted"),
                 None => return self.finish(),
             }
         }
     }
 
-    /// It is known what would be done with this one: who waits for it waits no longer.
-    fn decide(&mut self, node: u32, outcome: Outcome) {
-        self.outcomes.insert(node, outcome);
-        for child in &self.children[node as usize] {
-            let waits = &mut self.waits[*child as usize];
-            *waits -= 1;
-            if *waits == 0 {
-                self.ready.insert(self.place[*child as usize]);
-            }
+    fn carry_out(&mut self, command: Command, tasks: &mut JoinSet<Checked>) {
+        match command {
+            Command::Check { op, .. } => self.check(op, tasks),
+            Command::Apply { op, refresh, .. } => self.pretend(op, refresh),
+            Command::Refresh { op, .. } => self.pretend(op, true),
+            Command::Journal { ticket: Some(ticket), .. } => self.core.handle(Input::Committed(ticket)),
+            Command::Event(Event::Owed { from, to }) => drop(self.owed.entry(to).or_default().insert(from)),
+            // Nothing is watched, cancelled, removed or written.
+            Command::Watch(_)
+            | Command::Unwatch(_)
+            | Command::Cancel(_)
+            | Command::Journal { ticket: None, .. }
+            | Command::Removed(_)
+            | Command::Event(_)
+            | Command::Stopped => {}
         }
     }
 
-    fn begin(&mut self, node: u32, tasks: &mut JoinSet<Checked>) {
-        let blocked: Vec<_> =
-            self.parents_where(node, |outcome| matches!(outcome, Outcome::Failed { .. } | Outcome::Blocked { .. }));
-        if !blocked.is_empty() {
-            return self.decide(node, Outcome::Blocked { by: blocked });
+    /// An apply or a refresh: it would change something, and send its values; which, is not known.
+    fn pretend(&mut self, op: Op, refresh: bool) {
+        let node = op.node;
+        self.changing.insert(node);
+        if self.asked_by.contains_key(&node) {
+            self.remade.insert(node);
         }
-        let vertex = &self.core.running.config.vertices[node as usize];
-        let base = Arc::clone(&vertex.resource);
-        let resource = match self.core.slots.resolve(Node(node), &base, &self.core.store) {
-            Resolved::Ready { resource, .. } => resource,
-            Resolved::Missing(senders) => {
-                let outcome = self.missing(node, senders);
-                return self.decide(node, outcome);
-            }
-            Resolved::Mismatch(error) => return self.decide(node, Outcome::Failed { error }),
+        if refresh && let Some(owed) = self.owed.remove(&node) {
+            self.refreshed_by.entry(node).or_default().extend(owed);
+        }
+        let sent = self.all_outputs(node);
+        self.core.handle(Input::Applied { op, outcome: ApplyOutcome::Changed, sent });
+    }
+
+    /// All outputs: the scheduler takes them for sent from now on, so that what receives from them gets its turn.
+    fn all_outputs(&mut self, node: Node) -> PortSet {
+        let outputs = self.resource(node).spec().outputs.len();
+        let all = PortSet((0..outputs).fold(0, |all, port| all | 1 << port));
+        self.sent.insert(node, all);
+        all
+    }
+
+    fn answer(&mut self, op: Op, outcome: CheckOutcome, new: PortSet) {
+        let known = self.sent.get(&op.node).copied().unwrap_or(PortSet(0));
+        // A sender that has nothing to do sends no more than this: what receives from it is looked at all the same.
+        let sent = match outcome {
+            CheckOutcome::InSync | CheckOutcome::Drifted => PortSet(new.0 | (self.all_outputs(op.node).0 & !known.0)),
+            _ => new,
         };
-        let mut operation = self.core.operation(Node(node), &resource);
-        operation.refresh = self.owed(node);
+        self.core.handle(Input::Checked { op, outcome, sent });
+    }
+
+    /// The outcome of a check is known without running it, or as it has run.
+    fn decide(&mut self, op: Op, outcome: Outcome, new: PortSet) {
+        let answer = match &outcome {
+            Outcome::InSync => CheckOutcome::InSync,
+            Outcome::Failed { .. } => CheckOutcome::Failed,
+            _ => CheckOutcome::Drifted,
+        };
+        self.outcomes.insert(op.node, outcome);
+        self.answer(op, answer, new);
+    }
+
+    fn check(&mut self, op: Op, tasks: &mut JoinSet<Checked>) {
+        let node = op.node;
+        let sources = self.sources.get(&node).into_iter().flatten().copied();
+        let until: Vec<_> = sources.filter(|source| self.remade.contains(source)).collect();
+        if !until.is_empty() {
+            return self.look_at_new_values(op, &until);
+        }
+        let base = Arc::clone(self.resource(node));
+        let resource = match self.core.slots.resolve(node, &base, &self.core.store) {
+            Resolved::Ready { resource, .. } => resource,
+            Resolved::Missing(senders) => return self.missing(op, senders, PortSet(0)),
+            Resolved::Mismatch(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
+        };
+        let mut operation = self.core.operation(node, &resource);
+        operation.refresh = self.owed.contains_key(&node);
         let operation = Arc::new(operation);
-        let timeout = vertex.meta.as_ref().and_then(|meta| meta.timeout);
+        let timeout = self.core.running.vertex(node).and_then(|vertex| vertex.meta.as_ref()?.timeout);
         tasks.spawn(async move {
             let found = look(&resource, &operation, timeout).await;
-            (node, operation, found)
+            (op, operation, found)
         });
     }
 
-    fn owed(&self, node: u32) -> bool {
-        let id = self.core.running.id(Node(node));
-        self.parents[node as usize]
-            .iter()
-            .any(|(parent, notify)| *notify && self.core.store.is_owed(&self.core.running.id(Node(*parent)), &id))
-    }
-
-    fn end(&mut self, node: u32, operation: &Operation, found: Result<Option<AnyDrift>>) {
+    fn end(&mut self, op: Op, operation: &Operation, found: Result<Option<AnyDrift>>) {
         let sent: Vec<Sent> = operation.take_sent();
-        let outputs = self.resource(node).spec().outputs;
+        let (node, outputs) = (op.node, self.resource(op.node).spec().outputs);
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
-        values.sent(Node(node), || running.id(Node(node)), outputs, sent, store);
+        let new = values.sent(node, || running.id(node), outputs, sent, store);
         let outcome = match found {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
             Err(error) if error.is_needs_value() => {
-                let senders = self.core.slots.forget(Node(node));
-                self.missing(node, senders)
+                let senders = self.core.slots.forget(node);
+                return self.missing(op, senders, new);
             }
             Err(error) => match self.changing_above(node) {
                 until if until.is_empty() => Outcome::Failed { error: error.to_string() },
-                until => Outcome::Unknown { until, now: Some(error.to_string()) },
+                until => Outcome::Unknown { until: self.ids(until), now: Some(error.to_string()) },
             },
         };
-        let id = self.core.running.id(Node(node));
-        for (parent, notify) in self.parents[node as usize].clone() {
-            let parent_id = self.core.running.id(Node(parent));
-            let owed = self.core.store.is_owed(&parent_id, &id);
-            if notify && !operation.noop && (owed || self.would_change(parent)) {
-                self.refreshed_by.entry(node).or_default().push(parent_id);
+        self.decide(op, outcome, new);
+    }
+
+    /// It needs values of these. One that has sent no more than a digest would have to make its values again, unless one of the two is in noop.
+    fn missing(&mut self, op: Op, senders: Vec<Node>, new: PortSet) {
+        let (node, slots, running) = (op.node, &self.core.slots, &self.core.running);
+        let is_noop = running.is_noop(node);
+        if is_noop && senders.iter().all(|sender| slots.is_lost(*sender)) {
+            return self.decide(op, Outcome::Drifted { changes: vec![lost_value()], noop: true }, new);
+        }
+        let asked = senders.iter().copied().filter(|sender| slots.is_lost(*sender) && !running.is_noop(*sender));
+        let asked: Vec<_> = asked.filter(|sender| !self.remade.contains(sender)).collect();
+        self.outcomes.insert(node, Outcome::Unknown { until: self.ids(senders.iter().copied()), now: None });
+        for sender in &asked {
+            let askers = self.asked_by.entry(*sender).or_default();
+            if !askers.contains(&node) {
+                askers.push(node);
             }
         }
-        self.decide(node, outcome);
+        if !asked.is_empty() {
+            self.answer(op, CheckOutcome::Missing(asked), new);
+        } else if senders.iter().all(|sender| self.changing.contains(sender)) {
+            self.answer(op, CheckOutcome::Drifted, new);
+        } else {
+            // One of them would send nothing, so it would never run; what comes after it is looked at all the same.
+            self.answer(op, CheckOutcome::InSync, new);
+        }
     }
 
-    /// It needs values of these. Who has sent no more than a digest would have to make its values anew, unless one of the two is in noop.
-    fn missing(&mut self, node: u32, senders: Vec<Node>) -> Outcome {
-        let is_noop = |node: u32| self.core.running.is_noop(Node(node));
-        let is_lost = |sender: &Node| self.core.slots.is_lost(*sender);
-        if is_noop(node) && senders.iter().all(is_lost) {
-            return Outcome::Drifted { changes: vec![lost_value()], noop: true };
-        }
-        let asked: Vec<_> = senders.iter().filter(|sender| is_lost(sender) && !is_noop(sender.0)).collect();
-        for sender in asked {
-            self.asked_by.entry(sender.0).or_default().push(self.core.running.id(Node(node)));
-        }
-        Outcome::Unknown { until: senders.into_iter().map(|sender| self.core.running.id(sender)).collect(), now: None }
-    }
-
-    fn resource(&self, node: u32) -> &Arc<dyn AnyResource> {
-        &self.core.running.config.vertices[node as usize].resource
-    }
-
-    /// New values reach also those who were looked at with the old ones: what will be done with them is not known yet.
-    fn follow_new_values(&mut self) {
-        if self.asked_by.is_empty() {
-            return;
-        }
-        let mut receives: HashMap<u32, Vec<u32>> = HashMap::new();
-        for link in &self.core.running.config.links {
-            receives.entry(link.to).or_default().extend(link.sources.iter().map(|(from, _)| *from));
-        }
-        let mut new: BTreeSet<u32> = self.asked_by.keys().copied().collect();
-        for node in self.order.clone() {
-            let id = |node: &u32| self.core.running.id(Node(*node));
-            let outcome = self.outcomes.get(&node);
-            if matches!(
-                outcome,
-                Some(Outcome::Drifted { noop: true, .. } | Outcome::Blocked { .. } | Outcome::Failed { .. })
-            ) {
-                continue;
+    /// New values reach also what was looked at with the old ones: what will be done with them is not known yet.
+    fn look_at_new_values(&mut self, op: Op, until: &[Node]) {
+        let outcome = match self.outcomes.remove(&op.node) {
+            Some(known @ (Outcome::Drifted { noop: true, .. } | Outcome::Failed { .. } | Outcome::Unknown { .. })) => {
+                known
             }
-            let mut until: Vec<u32> =
-                receives.get(&node).into_iter().flatten().copied().filter(|s| new.contains(s)).collect();
-            until.dedup();
-            if !until.is_empty() && !matches!(outcome, Some(Outcome::Unknown { .. })) {
-                let until = until.iter().map(id).collect();
-                self.outcomes.insert(node, Outcome::Unknown { until, now: None });
-                new.insert(node);
-            }
-            let told = self.parents[node as usize].iter().filter(|(parent, notify)| *notify && new.contains(parent));
-            let told: Vec<_> = told.map(|(parent, _)| id(parent)).collect();
-            if !told.is_empty() {
-                let known = self.refreshed_by.entry(node).or_default();
-                known.extend(told);
-                let mut seen = BTreeSet::new();
-                known.retain(|id| seen.insert(id.clone()));
-                new.insert(node);
-            }
-        }
+            _ => Outcome::Unknown { until: self.ids(until.iter().copied()), now: None },
+        };
+        self.decide(op, outcome, PortSet(0));
     }
 
-    fn would_change(&self, node: u32) -> bool {
-        let refreshed = self.refreshed_by.contains_key(&node);
-        matches!(self.outcomes.get(&node), Some(Outcome::Drifted { noop: false, .. } | Outcome::Unknown { .. }))
-            || refreshed
+    fn resource(&self, node: Node) -> &Arc<dyn AnyResource> {
+        &self.core.running.config.vertices[node.index()].resource
     }
 
-    /// Its nearest ancestors that would change: what its check misses may come from them.
-    fn changing_above(&self, node: u32) -> Vec<ResourceId> {
+    fn ids(&self, nodes: impl IntoIterator<Item = Node>) -> Vec<ResourceId> {
+        nodes.into_iter().map(|node| self.core.running.id(node)).collect()
+    }
+
+    /// Its nearest ancestors that would change, or may: what its check lacks may come from them.
+    fn changing_above(&self, node: Node) -> Vec<Node> {
         let (mut changing, mut seen, mut looked) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
         while let Some(node) = looked.pop() {
-            for (parent, _) in &self.parents[node as usize] {
-                if self.would_change(*parent) {
-                    changing.insert(self.place[*parent as usize]);
+            for parent in &self.parents[node.index()] {
+                let is_unknown = matches!(self.outcomes.get(parent), Some(Outcome::Unknown { .. }));
+                if is_unknown || self.changing.contains(parent) {
+                    changing.insert(self.places[parent.index()]);
                 } else if seen.insert(*parent) {
                     looked.push(*parent);
                 }
             }
         }
-        changing.into_iter().map(|at| self.core.running.id(Node(self.order[at as usize]))).collect()
+        changing.into_iter().map(|place| self.order[place]).collect()
     }
 
-    fn parents_where(&self, node: u32, which: fn(&Outcome) -> bool) -> Vec<ResourceId> {
-        let parents =
-            self.parents[node as usize].iter().filter(|(parent, _)| self.outcomes.get(parent).is_some_and(which));
-        let mut ids: Vec<_> = parents.map(|(parent, _)| self.core.running.id(Node(*parent))).collect();
-        ids.dedup();
-        ids
+    /// What is known of a node that the scheduler never had checked.
+    fn unchecked(&self, node: Node) -> Outcome {
+        let parents = self.parents[node.index()].iter().copied();
+        match self.core.scheduler.state(node) {
+            State::Blocked(_) => {
+                let is_bad =
+                    |parent: &Node| matches!(self.core.scheduler.state(*parent), State::Failed | State::Blocked(_));
+                Outcome::Blocked { by: self.ids(parents.filter(is_bad)) }
+            }
+            _ => Outcome::Unknown { until: self.ids(parents), now: None },
+        }
     }
 
     fn finish(mut self) -> Plan {
-        self.follow_new_values();
         let mut entries = Vec::with_capacity(self.order.len());
-        for node in &self.order {
-            let vertex = &self.core.running.config.vertices[*node as usize];
-            let mut refreshed_by = self.refreshed_by.remove(node).unwrap_or_default();
-            refreshed_by.dedup();
-            entries.push(PlanEntry {
-                id: vertex.id(),
-                origin: vertex.origin.to_string(),
-                outcome: self.outcomes.remove(node).unwrap_or(Outcome::InSync),
-                refreshed_by,
-                asked_by: self.asked_by.remove(node).unwrap_or_default(),
-            });
+        for node in self.order.clone() {
+            let vertex = &self.core.running.config.vertices[node.index()];
+            let (id, origin) = (vertex.id(), vertex.origin.to_string());
+            let refreshed_by = self.refreshed_by.remove(&node).unwrap_or_default();
+            let refreshed_by =
+                self.parents[node.index()].iter().copied().filter(|parent| refreshed_by.contains(parent));
+            let refreshed_by = self.ids(refreshed_by);
+            let asked_by = self.asked_by.remove(&node).unwrap_or_default();
+            let outcome = self.outcomes.remove(&node).unwrap_or_else(|| self.unchecked(node));
+            entries.push(PlanEntry { id, origin, outcome, refreshed_by, asked_by: self.ids(asked_by) });
         }
         Plan::new(self.core.running.config.name.clone(), entries)
     }
