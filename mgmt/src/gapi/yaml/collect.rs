@@ -42,13 +42,13 @@ impl Document<'_> {
             );
             return self.complain(*place, message);
         }
-        self.collected.insert(kind.to_owned());
+        self.drafts.collected.insert(kind.to_owned());
         // Nothing is exported in noop, but it is still collected: what others export.
         if self.options.noop {
             return;
         }
         let (mut taken, mut twice) = (Vec::new(), Vec::new());
-        for export in self.exports.iter_mut().filter(|export| export.draft.kind.spec().kind == kind) {
+        for export in self.drafts.exports.iter_mut().filter(|export| export.draft.kind.spec().kind == kind) {
             if std::mem::replace(&mut export.collected, true) {
                 twice.push(export.draft.name.as_str());
             } else {
@@ -72,7 +72,7 @@ impl Document<'_> {
         if self.options.noop {
             return;
         }
-        let idle: Vec<_> = self.exports.iter().filter(|export| !export.collected).collect();
+        let idle: Vec<_> = self.drafts.exports.iter().filter(|export| !export.collected).collect();
         let places: Vec<_> = idle.iter().map(|export| (export.draft.place, export.draft.name.clone())).collect();
         for (place, name) in places {
             self.warn(place, format!("`{name}` is exported and nobody collects it: it has no effect"));

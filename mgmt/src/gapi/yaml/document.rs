@@ -17,31 +17,48 @@ const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", 
 /// A file with very many mistakes must not take for ever to be refused.
 const COMPARISONS_MAX: usize = 1_000_000;
 
-/// A file on its way to a graph.
+/// A file on its way to a graph: from a tree of keys and values, by drafts of resources, to the graph.
 pub(crate) struct Document<'a> {
     pub(crate) options: &'a YamlOptions,
     pub(crate) quotes: &'a Quotes<'a>,
     pub(crate) complaints: Vec<Complaint>,
     pub(crate) warnings: Vec<Complaint>,
-    pub(crate) config: GraphConfig,
-    pub(crate) hostname: Option<String>,
     pub(crate) schemas: SchemaGenerator,
-    /// The places of resources in the graph, by kind and name.
-    pub(crate) known: HashMap<(String, String), u32>,
-    /// Those that were declared and are wrong: not to be missed too.
-    pub(crate) spoilt: HashSet<(String, String)>,
-    pub(crate) receives: Vec<Receive>,
-    pub(crate) exports: Vec<Export>,
-    /// How wide the names of resources are, by line and column.
-    pub(crate) widths: HashMap<(usize, usize), usize>,
-    /// How many fields would receive something, and it can't be found.
-    pub(crate) unreceived: usize,
-    /// Which resources have an edge, by their places.
-    pub(crate) pairs: HashSet<(u32, u32)>,
-    /// So many more names are compared with wrong ones.
+    /// How many more names are compared with wrong ones.
     pub(crate) comparisons_left: usize,
+    /// The second phase.
+    pub(crate) drafts: Drafts,
+    /// The third phase.
+    pub(crate) graph: Built,
+}
+
+/// What has been read and is not in the graph yet.
+#[derive(Default)]
+pub(crate) struct Drafts {
+    /// Resources that were declared and are wrong: edges to them are not wrong too.
+    pub(crate) spoilt: HashSet<(String, String)>,
+    /// Fields that receive. Their senders are looked up when all resources are in the graph.
+    pub(crate) receives: Vec<Receive>,
+    /// Resources that are exported, and in the graph only if they are collected.
+    pub(crate) exports: Vec<Export>,
     /// Kinds that are collected.
     pub(crate) collected: HashSet<String>,
+    /// How many fields would receive something that can't be found.
+    pub(crate) unreceived: usize,
+}
+
+/// The graph as far as it is built, and what is looked up in it.
+#[derive(Default)]
+pub(crate) struct Built {
+    pub(crate) config: GraphConfig,
+    /// The host that the file names.
+    pub(crate) hostname: Option<String>,
+    /// The places of resources in the graph, by kind and name.
+    pub(crate) known: HashMap<(String, String), u32>,
+    /// How wide the names of resources are, by line and column.
+    pub(crate) widths: HashMap<(usize, usize), usize>,
+    /// Which resources have an edge, by their places.
+    pub(crate) pairs: HashSet<(u32, u32)>,
 }
 
 impl<'a> Document<'a> {
@@ -51,18 +68,10 @@ impl<'a> Document<'a> {
             quotes,
             complaints,
             warnings: Vec::new(),
-            config: GraphConfig::default(),
-            hostname: None,
             schemas: typed::generator(),
-            known: HashMap::new(),
-            spoilt: HashSet::new(),
-            receives: Vec::new(),
-            exports: Vec::new(),
-            widths: HashMap::new(),
-            unreceived: 0,
-            pairs: HashSet::new(),
             comparisons_left: COMPARISONS_MAX,
-            collected: HashSet::new(),
+            drafts: Drafts::default(),
+            graph: Built::default(),
         }
     }
 
@@ -143,12 +152,12 @@ impl<'a> Document<'a> {
         }
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
         match get("graph") {
-            Some(node) => self.config.name = self.text(node, "`graph`, the graph's name,").unwrap_or_default(),
+            Some(node) => self.graph.config.name = self.text(node, "`graph`, the graph's name,").unwrap_or_default(),
             None => self.complain(entries[0].0.place, "the graph has no name: give it one with `graph: NAME`"),
         }
         for (key, node) in entries {
             match key.text.as_str() {
-                "hostname" => self.hostname = self.text(node, "`hostname`"),
+                "hostname" => self.graph.hostname = self.text(node, "`hostname`"),
                 "remote" => self.warn(key.place, "`remote` has no effect: the graph runs on this host"),
                 "graph" | "comment" | "resources" | "edges" | "collect" => {}
                 "types" | "res" => {

@@ -35,8 +35,8 @@ impl Document<'_> {
         let from = from.flatten().and_then(|end| self.find(&end, "an edge from"));
         let to = to.flatten().and_then(|end| self.find(&end, "an edge to"));
         if let (Some(from), Some(to)) = (from, to) {
-            self.pairs.insert((from, to));
-            self.config.edges.push(Edge { from, to, notify, origin: self.quotes.origin(node.place) });
+            self.graph.pairs.insert((from, to));
+            self.graph.config.edges.push(Edge { from, to, notify, origin: self.quotes.origin(node.place) });
         }
     }
 

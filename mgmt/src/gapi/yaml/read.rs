@@ -49,10 +49,10 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
     }
     let mut problems = quotes.problems(document.complaints);
     // What is wrong with the graph as a whole is said too, unless it may only seem so, since a field does not get what it should receive.
-    if document.unreceived == 0
-        && let Err(more) = validate(&document.config)
+    if document.drafts.unreceived == 0
+        && let Err(more) = validate(&document.graph.config)
     {
-        problems.0.extend(quotes.quote(more, &document.widths).0);
+        problems.0.extend(quotes.quote(more, &document.graph.widths).0);
         problems.0.sort_by_key(|problem| match &problem.origin {
             Origin::File(span) => (span.line, span.column),
             _ => (0, 0),
@@ -60,7 +60,7 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
     }
     problems.into_result()?;
     let warnings = quotes.problems(document.warnings).0;
-    Ok(YamlGraph { config: document.config, hostname: document.hostname, warnings })
+    Ok(YamlGraph { config: document.graph.config, hostname: document.graph.hostname, warnings })
 }
 
 const START: Place = Place { line: 1, column: 1, width: 1 };

@@ -19,25 +19,25 @@ impl Document<'_> {
                 continue;
             };
             let Some(entries) = self.some_map(node, &format!("what `{}` receives", key.text)) else {
-                self.unreceived += 1;
+                self.drafts.unreceived += 1;
                 continue;
             };
             let Some(from) = self.end(entries, node.place, &["kind", "name", "key"]) else {
-                self.unreceived += 1;
+                self.drafts.unreceived += 1;
                 continue;
             };
             let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
-                self.unreceived += 1;
+                self.drafts.unreceived += 1;
                 let message = "say which value is received with `key: …`";
                 self.complain(node.place, message);
                 continue;
             };
             let Some(text) = self.text(output, "`key`") else {
-                self.unreceived += 1;
+                self.drafts.unreceived += 1;
                 continue;
             };
             draft.wired.push(field);
-            self.receives.push(Receive {
+            self.drafts.receives.push(Receive {
                 to: (spec.kind.to_owned(), draft.name.clone()),
                 spec,
                 field,
@@ -69,10 +69,10 @@ impl Document<'_> {
     /// The place of that resource in the graph. `None`: it is not there, and that has been said.
     pub(crate) fn find(&mut self, end: &End, what: &str) -> Option<u32> {
         let id = (end.kind.clone(), end.name.clone());
-        if let Some(place) = self.known.get(&id) {
+        if let Some(place) = self.graph.known.get(&id) {
             return Some(*place);
         }
-        if self.spoilt.contains(&id) {
+        if self.drafts.spoilt.contains(&id) {
             return None;
         }
         if let Some(name) = end.name.strip_prefix("@@") {
@@ -82,11 +82,11 @@ impl Document<'_> {
             return None;
         }
         let own = |export: &Export| export.is(&end.kind, &end.name);
-        if self.options.noop && self.exports.iter().any(own) {
+        if self.options.noop && self.drafts.exports.iter().any(own) {
             // Nothing is exported in noop.
             return None;
         }
-        if self.collected.contains(&end.kind) {
+        if self.drafts.collected.contains(&end.kind) {
             // It may be exported later, or by another host.
             self.warn(
                 end.place,
@@ -94,16 +94,17 @@ impl Document<'_> {
             );
             return None;
         }
-        let compared = self.exports.len() + self.known.len();
+        let compared = self.drafts.exports.len() + self.graph.known.len();
         let has_time = self.comparisons_left >= compared;
         self.comparisons_left -= if has_time { compared } else { 0 };
-        let is_exported = |document: &Self| document.exports.iter().any(|export| export.is(&end.kind, &end.name));
+        let is_exported =
+            |document: &Self| document.drafts.exports.iter().any(|export| export.is(&end.kind, &end.name));
         let hint = if !has_time {
             String::new()
         } else if is_exported(self) {
             ", but exported: without `collect` it is not in this graph".to_owned()
         } else {
-            let names = self.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
+            let names = self.graph.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
             let mut names: Vec<_> = names.collect();
             names.sort_unstable();
             nearest(&end.name, names).map_or(String::new(), |near| format!(": did you mean `{near}`?"))
@@ -114,14 +115,14 @@ impl Document<'_> {
     }
 
     pub(crate) fn receive(&mut self) {
-        for receive in std::mem::take(&mut self.receives) {
-            let to = self.known.get(&receive.to).copied();
+        for receive in std::mem::take(&mut self.drafts.receives) {
+            let to = self.graph.known.get(&receive.to).copied();
             let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
             // Also if one of the two is wrong in another way: all is said at once.
             let port = self.port(&receive);
             match (from, to, port) {
                 (Some(from), Some(to), Some(port)) => self.link(&receive, from, port, to),
-                _ => self.unreceived += 1,
+                _ => self.drafts.unreceived += 1,
             }
         }
     }
@@ -157,9 +158,9 @@ impl Document<'_> {
         let field = &receive.spec.fields[usize::from(receive.field)];
         let origin = self.quotes.origin(receive.place);
         let wire = Wire::from_data(origin.clone(), (output.type_id)(), field.convert, field.recall);
-        self.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
-        if self.pairs.insert((from, to)) {
-            self.config.edges.push(Edge { from, to, notify: false, origin });
+        self.graph.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
+        if self.graph.pairs.insert((from, to)) {
+            self.graph.config.edges.push(Edge { from, to, notify: false, origin });
         }
     }
 }

@@ -49,7 +49,7 @@ impl Document<'_> {
             if let Some((_, name)) = entries.iter().find(|(key, _)| key.text == "name")
                 && let Value::Scalar { text, .. } = &name.value
             {
-                self.spoilt.insert((kind.to_ascii_lowercase(), text.clone()));
+                self.drafts.spoilt.insert((kind.to_ascii_lowercase(), text.clone()));
             }
         }
     }
@@ -77,7 +77,7 @@ impl Document<'_> {
         if self.complaints.len() > before {
             // What else is wrong with it.
             self.made(&draft);
-            self.spoilt.insert((spec.kind.to_owned(), draft.name));
+            self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
         } else if let Some(name) = draft.name.strip_prefix("@@") {
             draft.name = name.to_owned();
             if draft.name.is_empty() {
@@ -86,7 +86,7 @@ impl Document<'_> {
             if !draft.wired.is_empty() {
                 self.complain(draft.place, "an exported resource can't receive: its sender is on this host alone");
             }
-            self.exports.push(Export { draft, collected: false });
+            self.drafts.exports.push(Export { draft, collected: false });
         } else {
             self.add(draft);
         }
@@ -166,14 +166,14 @@ impl Document<'_> {
     pub(crate) fn add(&mut self, draft: Draft) {
         let spec = draft.kind.spec();
         let Some(resource) = self.made(&draft) else {
-            self.spoilt.insert((spec.kind.to_owned(), draft.name));
+            self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
             return;
         };
         // Which of two of one name is meant is moot: the graph's validation refuses both.
-        let place = u32::try_from(self.config.vertices.len()).unwrap_or(u32::MAX);
-        self.known.entry((spec.kind.to_owned(), draft.name)).or_insert(place);
-        self.widths.insert((draft.place.line, draft.place.column), draft.place.width);
+        let place = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
+        self.graph.known.entry((spec.kind.to_owned(), draft.name)).or_insert(place);
+        self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
         let meta = (draft.meta != Meta::default()).then(|| Arc::new(draft.meta));
-        self.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
+        self.graph.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
     }
 }
