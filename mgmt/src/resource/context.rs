@@ -121,6 +121,16 @@ impl CheckCx {
         self.operation.services.connections.door(key).await
     }
 
+    /// The connection to a D-Bus bus. There is one for each bus, also for its signals (see [`Watch::signals`]); one
+    /// that was lost is made again.
+    ///
+    /// # Errors
+    /// The bus cannot be reached.
+    #[cfg(feature = "dbus")]
+    pub async fn bus(&self, bus: crate::sys::dbus::Bus) -> Result<zbus::Connection> {
+        Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.0.clone())
+    }
+
     /// What this resource marked in this run or an earlier one.
     pub fn mark(&self) -> Option<Vec<u8>> {
         self.operation.services.memory.mark(&self.id())

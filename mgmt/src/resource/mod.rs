@@ -3,6 +3,8 @@
 mod ability;
 mod accept;
 mod any;
+#[cfg(feature = "dbus")]
+mod bus;
 mod change;
 mod context;
 mod converge;
@@ -33,10 +35,16 @@ mod watch;
 #[doc(hidden)]
 pub mod private;
 
+#[cfg(feature = "dbus")]
+pub use crate::sys::dbus::{Bus, BusError};
 pub(crate) use crate::sys::task::caught;
 pub use ability::{Abilities, Prepare, PrepareFn, Refresh, RefreshFn};
 pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
+#[cfg(feature = "dbus")]
+pub(crate) use bus::BusDoor;
+#[cfg(feature = "dbus")]
+pub use bus::SignalRule;
 pub use change::{Change, Drift};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use futures_core::Stream;
 
+#[cfg(feature = "dbus")]
+use crate::resource::bus::SignalRule;
 use crate::resource::error::{Error, Result};
 use crate::resource::streams::{Unfold, WatchSender, channel};
+#[cfg(feature = "dbus")]
+use crate::sys::dbus::Bus;
 
 /// What a watch says. It carries nothing else: what changed is found by `check`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +28,8 @@ pub enum WatchEvent {
 /// A stream of a kind's own. It must say `Ready` once it listens; its end or an error is a failed watch.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchEvent>> + Send>>;
 
-/// What a resource wants to be woken by: parts of the engine's shared watch hub, which cost no task, or streams of its own.
+/// What a resource wants to be woken by: parts of the engine's shared watch hub, which cost no task, or streams of its
+/// own.
 #[derive(Default)]
 #[must_use]
 pub struct Watch {
@@ -41,6 +46,9 @@ pub enum Part {
     Every(Duration),
     /// Whatever the kind itself listens to.
     Stream(WatchStream),
+    /// Signals of a D-Bus bus.
+    #[cfg(feature = "dbus")]
+    Signals(Bus, SignalRule),
 }
 
 impl Watch {
@@ -69,9 +77,10 @@ impl Watch {
         Watch { parts: vec![Part::Stream(Box::pin(stream))] }
     }
 
-    /// Watch by one asynchronous step after the other: each is given the state that the one before returned. The first one begins to listen and
-    /// returns `Ready`; each of the others waits until something may have changed. An error is a failed watch, which the engine begins again, by another
-    /// call of `watch`, as the retry policy of the resource says.
+    /// Watch by one asynchronous step after the other: each is given the state that the one before returned. The first
+    /// one begins to listen and returns `Ready`; each of the others waits until something may have changed. An error is
+    /// a failed watch, which the engine begins again, by another call of `watch`, as the retry policy of the resource
+    /// says.
     ///
     /// ```
     /// # use mgmt::resource::{Context, Result, Watch, WatchEvent};
@@ -132,6 +141,30 @@ impl Watch {
         (sender, Watch::stream(receiver))
     }
 
+    /// Watch signals of a D-Bus bus. All resources share one connection to the bus and one task, and a rule that
+    /// several resources have is registered once. `Ready` means that the bus has acknowledged the rule. When the bus is
+    /// lost and comes back, the resource is checked; if it stays away for ten seconds, or is not there at the start,
+    /// the watch has failed.
+    ///
+    /// ```
+    /// use mgmt::resource::{Bus, SignalRule, Watch};
+    ///
+    /// /// The properties of a unit of systemd, for `Converge::watch`.
+    /// fn unit(path: &str) -> Watch {
+    ///     let rule = SignalRule::new()
+    ///         .sender("org.freedesktop.systemd1")
+    ///         .path(path)
+    ///         .interface("org.freedesktop.DBus.Properties")
+    ///         .member("PropertiesChanged");
+    ///     Watch::signals(Bus::System, rule)
+    /// }
+    /// # assert!(!unit("/org/freedesktop/systemd1/unit/ssh_2eservice").is_none());
+    /// ```
+    #[cfg(feature = "dbus")]
+    pub fn signals(bus: Bus, rule: SignalRule) -> Watch {
+        Watch { parts: vec![Part::Signals(bus, rule)] }
+    }
+
     /// A watch that fails at once: for whoever can't say what to watch.
     pub fn failed(why: impl Into<String>) -> Watch {
         Watch::stream(Failed(Some(Error::new(why))))
@@ -183,6 +216,8 @@ impl fmt::Debug for Part {
             Part::Tree(path) => f.debug_tuple("Tree").field(path).finish(),
             Part::Every(interval) => f.debug_tuple("Every").field(interval).finish(),
             Part::Stream(_) => f.write_str("Stream"),
+            #[cfg(feature = "dbus")]
+            Part::Signals(bus, rule) => f.debug_tuple("Signals").field(bus).field(rule).finish(),
         }
     }
 }

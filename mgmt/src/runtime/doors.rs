@@ -2,6 +2,8 @@
 
 use crate::resource::Connections;
 use crate::runtime::files::SharedHub;
+#[cfg(feature = "dbus")]
+use crate::runtime::signals::SignalHub;
 use crate::sys::fs::hub;
 
 /// Doors that several engines of a process share: connections (see [`Door`](crate::resource::Door)), and the watch hub
@@ -35,6 +37,8 @@ use crate::sys::fs::hub;
 pub struct Doors {
     pub(crate) connections: Connections,
     pub(crate) files: SharedHub,
+    #[cfg(feature = "dbus")]
+    pub(crate) signals: SignalHub,
 }
 
 impl Doors {
@@ -45,7 +49,13 @@ impl Doors {
 
     /// The same; files are watched by these options, not by those of the engines.
     pub fn with_watch_options(options: hub::Options) -> Doors {
-        Doors { connections: Connections::default(), files: SharedHub::new(options) }
+        let connections = Connections::default();
+        Doors {
+            #[cfg(feature = "dbus")]
+            signals: SignalHub::new(connections.clone()),
+            connections,
+            files: SharedHub::new(options),
+        }
     }
 
     /// Closes all connections, within two seconds; engines that still use these doors can open none any more. To be

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::gapi::{Failure, Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::journal::Journal;
-use crate::resource::{Connections, PrivateDir, PrivateDirs, Services};
+use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::core::Core;
 use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
@@ -327,13 +327,13 @@ pub(crate) fn assemble(
         seed: u64::from_ne_bytes(seed),
         node_events: true,
     };
-    let (connections, files): (_, Box<dyn Files>) = match &options.doors {
-        Some(doors) => (doors.connections.clone(), Box::new(doors.files.seat())),
-        None => (Connections::default(), Box::new(OwnHub::new(options.watch.clone()))),
+    let (doors, files): (_, Box<dyn Files>) = match &options.doors {
+        Some(doors) => (doors.clone(), Box::new(doors.files.seat())),
+        None => (Doors::new(), Box::new(OwnHub::new(options.watch.clone()))),
     };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
     services.inherit_env = options.inherit_env;
-    services.connections = connections;
+    services.connections = doors.connections.clone();
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),
@@ -341,7 +341,7 @@ pub(crate) fn assemble(
         store,
         running: Running::default(),
         slots: SlotTable::default(),
-        watches: Watches::new(files, reports),
+        watches: Watches::new(files, &doors, reports),
         owned: Default::default(),
         events: Arc::clone(&options.events),
         converged: watch::channel(false).0,

@@ -20,6 +20,10 @@ mod prefix;
 mod prepare;
 mod publish;
 mod running;
+#[cfg(all(feature = "dbus", any(test, feature = "testing")))]
+mod signal_stream;
+#[cfg(feature = "dbus")]
+mod signals;
 mod slot;
 mod span;
 mod status;
@@ -37,4 +41,6 @@ pub use event::{Event, EventKind, Events};
 pub use measure::{DURATION_CLASSES, Measure, Measures};
 #[cfg(feature = "cli")]
 pub(crate) use prefix::Prefix;
+#[cfg(all(feature = "dbus", any(test, feature = "testing")))]
+pub(crate) use signal_stream::stream_of;
 pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

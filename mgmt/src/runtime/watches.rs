@@ -13,9 +13,16 @@ use tokio::task::AbortHandle;
 use tracing::Span;
 
 use crate::id::{Node, Time};
+#[cfg(feature = "dbus")]
+use crate::resource::SignalRule;
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::runtime::doors::Doors;
 use crate::runtime::files::Files;
+#[cfg(feature = "dbus")]
+use crate::runtime::signals::{SignalHub, Subscription};
 use crate::runtime::slot::SlotTable;
+#[cfg(feature = "dbus")]
+use crate::sys::dbus::Bus;
 use crate::sys::fs::hub::Watched;
 use crate::sys::task::{caught_async, give_way};
 
@@ -71,12 +78,16 @@ pub(crate) struct Watching {
 struct More {
     streams: Vec<Reading>,
     intervals: Vec<Duration>,
+    #[cfg(feature = "dbus")]
+    signals: Vec<(Bus, SignalRule, Subscription)>,
 }
 
 /// All watches of an engine. What each node's watch holds is in its `Slot`.
 #[derive(Debug)]
 pub(crate) struct Watches {
     files: Box<dyn Files>,
+    #[cfg(feature = "dbus")]
+    signals: SignalHub,
     /// How many there are.
     count: usize,
     epoch: u64,
@@ -85,8 +96,18 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    pub(crate) fn new(files: Box<dyn Files>, reports: mpsc::UnboundedSender<Report>) -> Watches {
-        Watches { files, count: 0, epoch: 0, timers: BinaryHeap::new(), reports }
+    /// The watches of an engine, with doors of its own or those that it is given.
+    #[cfg_attr(not(feature = "dbus"), expect(unused_variables, reason = "only buses need doors here"))]
+    pub(crate) fn new(files: Box<dyn Files>, doors: &Doors, reports: mpsc::UnboundedSender<Report>) -> Watches {
+        Watches {
+            #[cfg(feature = "dbus")]
+            signals: doors.signals.clone(),
+            files,
+            count: 0,
+            epoch: 0,
+            timers: BinaryHeap::new(),
+            reports,
+        }
     }
 
     /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.
@@ -118,6 +139,14 @@ impl Watches {
                     watching.more.get_or_insert_default().streams.push(reading);
                     continue;
                 }
+                #[cfg(feature = "dbus")]
+                Part::Signals(bus, rule) => {
+                    watching.unready += 1;
+                    let listener = listener(node, self.epoch, self.reports.clone());
+                    let subscription = self.signals.subscribe(&bus, rule.clone(), listener);
+                    watching.more.get_or_insert_default().signals.push((bus, rule, subscription));
+                    continue;
+                }
             };
             if let Err(problem) = self.files.subscribe(node, &path, kind) {
                 self.files.unsubscribe(node);
@@ -138,17 +167,26 @@ impl Watches {
     pub(crate) fn is_same(&self, slots: &SlotTable, node: Node, watch: &Watch) -> bool {
         let Some(watching) = slots.get(node).and_then(|slot| slot.watching.as_ref()) else { return false };
         let (mut paths, mut intervals) = (Vec::new(), Vec::new());
+        #[cfg(feature = "dbus")]
+        let mut signals = Vec::new();
         for part in watch.parts() {
             match part {
                 Part::Path(path) => paths.push((path.clone(), Watched::Path)),
                 Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
                 Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),
                 Part::Stream(_) => return false,
+                #[cfg(feature = "dbus")]
+                Part::Signals(bus, rule) => signals.push((bus, rule)),
             }
         }
         let same_rest = match watching.more.as_deref() {
             None => intervals.is_empty(),
             Some(more) => more.streams.is_empty() && more.intervals == intervals,
+        };
+        #[cfg(feature = "dbus")]
+        let same_rest = same_rest && {
+            let known = watching.more.iter().flat_map(|more| &more.signals);
+            known.map(|(bus, rule, _)| (bus, rule)).eq(signals)
         };
         same_rest && watching.paths == paths
     }
@@ -234,6 +272,22 @@ impl SlotTable {
     pub(crate) fn is_watch_starting(&self, node: Node) -> bool {
         self.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.unready > 0)
     }
+}
+
+/// Brings signals to the loop.
+#[cfg(feature = "dbus")]
+fn listener(
+    node: Node,
+    epoch: u64,
+    reports: mpsc::UnboundedSender<Report>,
+) -> Box<dyn Fn(Result<WatchEvent, String>) + Send> {
+    let pending = Arc::new(AtomicBool::new(false));
+    Box::new(move |event| {
+        if !matches!(event, Ok(WatchEvent::Changed)) || !pending.swap(true, Ordering::AcqRel) {
+            // The loop is gone only when the whole engine is.
+            let _ = reports.send(Report { node, epoch, event, pending: Arc::clone(&pending) });
+        }
+    })
 }
 
 /// Brings what a stream reports to the loop.

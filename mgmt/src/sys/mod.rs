@@ -1,6 +1,8 @@
 //! Doors to the system: the only place for raw system calls.
 
 pub mod clock;
+#[cfg(feature = "dbus")]
+pub mod dbus;
 pub mod facts;
 pub mod fs;
 pub mod process;

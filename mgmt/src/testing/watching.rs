@@ -32,6 +32,8 @@ impl Watching {
                 Part::Tree(path) => watching.trees.push(path),
                 Part::Every(every) => watching.every.push(every),
                 Part::Stream(stream) => watching.streams.push(stream),
+                #[cfg(feature = "dbus")]
+                Part::Signals(bus, rule) => watching.streams.push(crate::runtime::stream_of(&bus, rule)),
             }
         }
         watching

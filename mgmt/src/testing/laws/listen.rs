@@ -31,17 +31,22 @@ impl Listener {
                     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
                     listener.intervals.push(interval);
                 }
-                Part::Stream(mut stream) => {
-                    let ready = poll_fn(|cx| until_ready(&mut stream, cx));
-                    match timeout(patience, ready).await {
-                        Ok(ready) => ready?,
-                        Err(_) => return Err(format!("a stream of the watch did not say `Ready` for {patience:?}")),
-                    }
-                    listener.streams.push(stream);
-                }
+                Part::Stream(stream) => listener.listen(stream).await?,
+                #[cfg(feature = "dbus")]
+                Part::Signals(bus, rule) => listener.listen(crate::runtime::stream_of(&bus, rule)).await?,
             }
         }
         Ok(listener)
+    }
+
+    async fn listen(&mut self, mut stream: WatchStream) -> Seen<()> {
+        let (ready, patience) = (poll_fn(|cx| until_ready(&mut stream, cx)), self.patience);
+        match timeout(patience, ready).await {
+            Ok(ready) => ready?,
+            Err(_) => return Err(format!("a stream of the watch did not say `Ready` for {patience:?}")),
+        }
+        self.streams.push(stream);
+        Ok(())
     }
 
     fn subscribe(&mut self, path: &std::path::Path, kind: Watched) -> Seen<()> {

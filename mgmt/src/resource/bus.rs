@@ -1,0 +1,173 @@
+//! D-Bus for kinds: one connection for each bus, and signals that wake a resource.
+
+use zbus::Connection;
+use zbus::message::{Message, Type};
+
+use crate::resource::door::Door;
+use crate::resource::error::Result;
+use crate::sys::dbus::{Bus, connect};
+
+/// The connection to a bus.
+#[derive(Debug)]
+pub(crate) struct BusDoor(pub(crate) Connection);
+
+impl Door for BusDoor {
+    type Key = Bus;
+
+    async fn open(bus: &Bus) -> Result<BusDoor> {
+        Ok(BusDoor(connect(bus).await?))
+    }
+
+    fn is_lost(&self) -> bool {
+        self.0.is_closed()
+    }
+
+    async fn close(&self) {
+        // It may be closed already.
+        let _ = self.0.clone().close().await;
+    }
+}
+
+/// Which signals wake a resource. What is not given may be anything. A signal that does not concern the resource only
+/// costs a check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[must_use]
+pub struct SignalRule {
+    sender: Option<String>,
+    path: Option<String>,
+    below: Option<String>,
+    interface: Option<String>,
+    member: Option<String>,
+    arg0: Option<String>,
+}
+
+impl SignalRule {
+    /// Every signal.
+    pub fn new() -> SignalRule {
+        SignalRule::default()
+    }
+
+    /// Signals of this connection: a name such as `org.freedesktop.systemd1`.
+    pub fn sender(mut self, name: impl Into<String>) -> Self {
+        self.sender = Some(name.into());
+        self
+    }
+
+    /// Signals of the object at this path.
+    pub fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = Some(path.into());
+        self
+    }
+
+    /// Signals of the object at this path and of all below it.
+    pub fn below(mut self, path: impl Into<String>) -> Self {
+        self.below = Some(path.into());
+        self
+    }
+
+    /// Signals of this interface.
+    pub fn interface(mut self, interface: impl Into<String>) -> Self {
+        self.interface = Some(interface.into());
+        self
+    }
+
+    /// Signals of this name.
+    pub fn member(mut self, member: impl Into<String>) -> Self {
+        self.member = Some(member.into());
+        self
+    }
+
+    /// Signals whose first argument is this text.
+    pub fn arg0(mut self, text: impl Into<String>) -> Self {
+        self.arg0 = Some(text.into());
+        self
+    }
+
+    /// The object that it is about, if it is about one.
+    pub(crate) fn object(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// As the bus takes it.
+    pub(crate) fn text(&self) -> String {
+        let mut text = "type='signal'".to_owned();
+        let parts = [
+            ("sender", &self.sender),
+            ("path", &self.path),
+            ("path_namespace", &self.below),
+            ("interface", &self.interface),
+            ("member", &self.member),
+            ("arg0", &self.arg0),
+        ];
+        for (key, value) in parts {
+            if let Some(value) = value {
+                // An apostrophe ends the quotation, stands escaped, and begins the next one.
+                text.push_str(&format!(",{key}='{}'", value.replace('\'', r"'\''")));
+            }
+        }
+        text
+    }
+
+    /// Whether a message may be one of these signals. The sender's name and the argument are left to the bus, which
+    /// forwards only what some rule asks for.
+    pub(crate) fn may_match(&self, message: &Message) -> bool {
+        let header = message.header();
+        let is =
+            |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
+        let path = header.path().map(|path| path.as_str());
+        header.message_type() == Type::Signal
+            && is(&self.path, path)
+            && is(&self.interface, header.interface().map(|interface| interface.as_str()))
+            && is(&self.member, header.member().map(|member| member.as_str()))
+            && self.below.as_deref().is_none_or(|below| path.is_some_and(|path| is_below(path, below)))
+    }
+}
+
+fn is_below(path: &str, root: &str) -> bool {
+    root == "/" || path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signal(path: &str, interface: &str, member: &str) -> Message {
+        Message::signal(path, interface, member).build(&()).unwrap()
+    }
+
+    #[test]
+    fn a_rule_is_written_as_the_bus_takes_it() {
+        assert_eq!(SignalRule::new().text(), "type='signal'");
+        let rule = SignalRule::new().sender("a.b").path("/x").below("/y").interface("i.j").member("M").arg0("it's");
+        let wanted =
+            r"type='signal',sender='a.b',path='/x',path_namespace='/y',interface='i.j',member='M',arg0='it'\''s'";
+        assert_eq!(rule.text(), wanted);
+    }
+
+    #[test]
+    fn a_rule_matches_by_path_interface_and_member() {
+        let message = signal("/units/a", "x.y.Unit", "Changed");
+        let rule = SignalRule::new;
+        for matching in [
+            rule(),
+            rule().path("/units/a").interface("x.y.Unit").member("Changed"),
+            rule().below("/units"),
+            rule().below("/units/a"),
+            rule().below("/"),
+            rule().sender("org.example").arg0("left to the bus"),
+        ] {
+            assert!(matching.may_match(&message), "{matching:?}");
+        }
+        for other in [
+            rule().path("/units"),
+            rule().below("/unit"),
+            rule().below("/units/a/b"),
+            rule().interface("x.y"),
+            rule().member("Change"),
+        ] {
+            assert!(!other.may_match(&message), "{other:?}");
+        }
+        let call = Message::method_call("/units/a", "Changed").build(&()).unwrap();
+        assert!(!rule().may_match(&call));
+    }
+}

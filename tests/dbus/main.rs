@@ -1,0 +1,219 @@
+//! Engines at a real D-Bus daemon, which each test starts on a socket of its own.
+
+mod daemon;
+mod kind;
+
+use std::time::Duration;
+
+use mgmt::prelude::*;
+use mgmt::resource::{Bus, WatchEvent};
+use mgmt::runtime::{EventKind, Events};
+use mgmt::testing::Fake;
+use mgmt::{Doors, Engine};
+
+use daemon::Daemon;
+use kind::{Wakeful, checks};
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes no longer than a minute")
+}
+
+/// Waits until a resource has been checked that often.
+async fn until_checked(name: &str, times: usize) {
+    within(async {
+        while checks(name) < times {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+/// What happens only wrongly gets a moment to happen.
+async fn a_moment() {
+    tokio::time::sleep(Duration::from_millis(150)).await;
+}
+
+fn graph(name: &str, bus: &Daemon, resources: usize) -> GraphConfig {
+    let mut g = Graph::new(name);
+    for n in 0..resources {
+        let resource = Wakeful::new(format!("{name}-{n}"), bus.address(), format!("/test/{n}"));
+        // A check that is under way when its bus is killed fails, and is tried again.
+        g.add(resource.retry(-1).delay(Duration::from_millis(5)));
+    }
+    g.finish().unwrap()
+}
+
+async fn start(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engine, Events) {
+    let events = builder.events();
+    let engine = within(builder.start()).await.unwrap();
+    within(engine.converged()).await.unwrap();
+    (engine, events)
+}
+
+/// Watches that have failed.
+fn failures(events: &mut Events) -> Vec<String> {
+    let all = std::iter::from_fn(|| events.try_next());
+    all.filter(|event| matches!(event.kind, EventKind::Failed { watch: true, .. }))
+        .map(|event| format!("{event:?}"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn a_signal_wakes_those_that_watch_its_object_and_no_others() {
+    let bus = Daemon::start();
+    let (engine, _) = start(Engine::builder().graph(graph("wakes", &bus, 3))).await;
+    assert_eq!([0, 1, 2].map(|n| checks(&format!("wakes-{n}"))), [1, 1, 1]);
+    let tester = bus.connect().await;
+    for round in 0..5 {
+        daemon::emit(&tester, "/test/1", "Changed").await;
+        until_checked("wakes-1", 2 + round).await;
+    }
+    daemon::emit(&tester, "/test/7", "Changed").await;
+    daemon::emit(&tester, "/test/2", "SomethingElse").await;
+    a_moment().await;
+    assert_eq!((checks("wakes-0"), checks("wakes-2")), (1, 1));
+    within(engine.stop()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn a_bus_that_is_killed_and_comes_back_loses_nothing() {
+    let mut bus = Daemon::start();
+    let (engine, mut events) = start(Engine::builder().graph(graph("killed", &bus, 5))).await;
+    for round in 1..=3 {
+        bus.kill();
+        a_moment().await;
+        bus.restart();
+        // What was missed is found by a check of each.
+        for n in 0..5 {
+            until_checked(&format!("killed-{n}"), 2 * round).await;
+        }
+        let tester = bus.connect().await;
+        let before: Vec<usize> = (0..5).map(|n| checks(&format!("killed-{n}"))).collect();
+        for (n, before) in before.into_iter().enumerate() {
+            daemon::emit(&tester, &format!("/test/{n}"), "Changed").await;
+            until_checked(&format!("killed-{n}"), before + 1).await;
+        }
+    }
+    assert_eq!(failures(&mut events), [] as [&str; 0]);
+    within(engine.stop()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn five_hundred_resources_take_one_connection_and_no_task_each() {
+    let bus = Daemon::start();
+    let tester = bus.connect().await;
+    let (names, tasks) = (daemon::connections(&tester).await, daemon::tasks());
+    let (engine, mut events) = start(Engine::builder().graph(graph("many", &bus, 500))).await;
+    assert_eq!(daemon::connections(&tester).await, names + 1);
+    assert!(daemon::tasks() <= tasks + 20, "{} tasks more", daemon::tasks() - tasks);
+    daemon::emit(&tester, "/test/321", "Changed").await;
+    until_checked("many-321", 2).await;
+    a_moment().await;
+    assert_eq!((0..500).map(|n| checks(&format!("many-{n}"))).sum::<usize>(), 501);
+    // Half of them leave: the others are still woken.
+    within(engine.swap(graph("many", &bus, 250))).await.unwrap();
+    daemon::emit(&tester, "/test/321", "Changed").await;
+    daemon::emit(&tester, "/test/123", "Changed").await;
+    until_checked("many-123", 2).await;
+    a_moment().await;
+    assert_eq!((checks("many-321"), failures(&mut events)), (2, vec![]));
+    within(engine.stop()).await.unwrap();
+    within(async {
+        while daemon::connections(&tester).await > names {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn engines_that_share_doors_share_the_connection() {
+    let bus = Daemon::start();
+    let tester = bus.connect().await;
+    let names = daemon::connections(&tester).await;
+    let doors = Doors::new();
+    let builder = |name| Engine::builder().doors(doors.clone()).graph(graph(name, &bus, 2));
+    let (one, _) = start(builder("share-one")).await;
+    let (two, _) = start(builder("share-two")).await;
+    assert_eq!(daemon::connections(&tester).await, names + 1);
+    daemon::emit(&tester, "/test/1", "Changed").await;
+    until_checked("share-one-1", 2).await;
+    until_checked("share-two-1", 2).await;
+    within(one.stop()).await.unwrap();
+    daemon::emit(&tester, "/test/1", "Changed").await;
+    until_checked("share-two-1", 3).await;
+    assert_eq!(checks("share-one-1"), 2);
+    within(two.stop()).await.unwrap();
+    doors.close().await;
+    within(async {
+        while daemon::connections(&tester).await > names {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn without_a_bus_the_watch_fails_by_name_and_begins_when_there_is_one() {
+    let mut bus = Daemon::start();
+    bus.kill();
+    let mut g = Graph::new("late");
+    let resource = Wakeful::new("late-0", bus.address(), "/test/0");
+    g.add(resource.retry(-1).delay(Duration::from_millis(20)));
+    let builder = Engine::builder().graph(g.finish().unwrap());
+    let mut events = builder.events();
+    let engine = within(builder.start()).await.unwrap();
+    let error = within(async {
+        loop {
+            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert!(error.starts_with(&format!("cannot connect to the bus {}", bus.address())), "{error}");
+    bus.restart();
+    within(engine.converged()).await.unwrap();
+    let before = checks("late-0");
+    daemon::emit(&bus.connect().await, "/test/0", "Changed").await;
+    until_checked("late-0", before + 1).await;
+    within(engine.stop()).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn a_host_without_an_engine_listens_too() {
+    let bus = Daemon::start();
+    let host = Fake::new().unwrap();
+    let mut watching = host.put(Wakeful::new("fake-0", bus.address(), "/test/0")).listen();
+    assert_eq!(watching.next().await.unwrap().unwrap(), WatchEvent::Ready);
+    daemon::emit(&bus.connect().await, "/test/0", "Changed").await;
+    assert_eq!(watching.next().await.unwrap().unwrap(), WatchEvent::Changed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+async fn a_rule_that_the_bus_refuses_is_a_failed_watch_with_the_rule() {
+    let bus = Daemon::start();
+    let mut g = Graph::new("refused");
+    g.add(Wakeful::new("refused-0", bus.address(), "no path"));
+    let builder = Engine::builder().graph(g.finish().unwrap());
+    let mut events = builder.events();
+    let engine = within(builder.start()).await.unwrap();
+    let error = within(async {
+        loop {
+            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
+                return error;
+            }
+        }
+    })
+    .await;
+    assert!(error.contains("path='no path'"), "{error}");
+    assert!(!matches!(Bus::address("x"), Bus::System));
+    within(engine.stop()).await.unwrap();
+}
