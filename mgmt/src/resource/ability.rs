@@ -71,7 +71,7 @@ pub trait Refresh: Converge {
 )]
 pub trait Prepare: Converge {
     /// Looks, before the passes run over a graph that this resource is in. Changes nothing. Not called where no pass runs. Dropped at any await when
-    /// it takes longer than the engine's [`prepare_timeout`](crate::Builder::prepare_timeout). If it fails or is dropped, a warning names the
+    /// it takes longer than the engine's [`prepare_timeout`](crate::runtime::Builder::prepare_timeout). If it fails or is dropped, a warning names the
     /// resource, and the passes run with what its fields tell.
     fn prepare(&self, cx: &PrepareCx) -> impl Future<Output = Result<Findings>> + Send;
 }
