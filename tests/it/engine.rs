@@ -18,4 +18,5 @@ mod start;
 mod stop;
 mod stuck;
 mod swap;
+mod together;
 mod values;

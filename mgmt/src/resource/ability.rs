@@ -13,6 +13,7 @@ use crate::resource::any::{AnyResource, BoxFuture};
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
+use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
 use crate::resource::uid::Findings;
 
@@ -89,6 +90,8 @@ pub struct Abilities {
     pub refresh: Option<RefreshFn>,
     /// It has [`Prepare`].
     pub prepare: Option<PrepareFn>,
+    /// It has [`ConvergeMany`].
+    pub many: Option<Many>,
 }
 
 impl fmt::Debug for Abilities {
@@ -96,6 +99,7 @@ impl fmt::Debug for Abilities {
         f.debug_struct("Abilities")
             .field("refresh", &self.refresh.is_some())
             .field("prepare", &self.prepare.is_some())
+            .field("many", &self.many.is_some())
             .finish()
     }
 }
@@ -111,6 +115,8 @@ pub trait Lacks {
     const REFRESH: Option<RefreshFn> = None;
     /// No [`Prepare`].
     const PREPARE: Option<PrepareFn> = None;
+    /// No [`ConvergeMany`].
+    const MANY: Option<Many> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -127,8 +133,13 @@ impl<R: Prepare> Ability<R> {
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).prepare(&cx).await }));
 }
 
+impl<R: ConvergeMany> Ability<R> {
+    /// Its [`ConvergeMany`].
+    pub const MANY: Option<Many> = Some(Many::of::<R>());
+}
+
 /// The functions of a kind are called with a resource of that kind: they are reached through its own `KindSpec`.
-fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
+pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
     resource.as_any().downcast_ref().expect("the engine calls a kind's functions with a resource of that kind")
 }
 
@@ -139,6 +150,10 @@ macro_rules! __abilities {
     ($kind:ty) => {{
         // Together: of a kind that has all abilities `Lacks` alone would be unused.
         use $crate::resource::private::ability::*;
-        $crate::resource::Abilities { refresh: Ability::<$kind>::REFRESH, prepare: Ability::<$kind>::PREPARE }
+        $crate::resource::Abilities {
+            refresh: Ability::<$kind>::REFRESH,
+            prepare: Ability::<$kind>::PREPARE,
+            many: Ability::<$kind>::MANY,
+        }
     }};
 }

@@ -32,6 +32,17 @@ pub struct AnyDrift {
     value: Box<dyn Any + Send>,
 }
 
+impl AnyDrift {
+    pub(crate) fn new(drift: impl Drift) -> AnyDrift {
+        AnyDrift { changes: drift.changes(), value: Box::new(drift) }
+    }
+
+    /// The drift of a resource of that kind.
+    pub(crate) fn of<R: Converge>(self) -> R::Drift {
+        *self.value.downcast().expect("the engine hands apply the drift of the same resource's check")
+    }
+}
+
 impl fmt::Debug for AnyDrift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.changes.fmt(f)
@@ -147,18 +158,12 @@ impl<R: Converge> AnyResource for R {
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
         Box::pin(async move {
             let found = Converge::check(&*self, &cx).await?;
-            Ok(found.map(|drift| AnyDrift { changes: drift.changes(), value: Box::new(drift) }))
+            Ok(found.map(AnyDrift::new))
         })
     }
 
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
-        Box::pin(async move {
-            let drift = drift
-                .value
-                .downcast::<R::Drift>()
-                .expect("the engine hands apply the drift of the same resource's check");
-            Converge::apply(&*self, &cx, *drift).await
-        })
+        Box::pin(async move { Converge::apply(&*self, &cx, drift.of::<R>()).await })
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

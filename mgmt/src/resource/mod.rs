@@ -15,6 +15,7 @@ mod error;
 mod facts;
 mod field;
 mod known;
+mod many;
 mod meta;
 mod operation;
 mod origin;
@@ -55,6 +56,8 @@ pub use error::{Context, DataError, Error, Result};
 pub use facts::{Format, TypeFacts};
 pub use field::FieldType;
 pub use known::Known;
+pub(crate) use many::{AnyApply, AnyCheck, Item, Reply};
+pub use many::{ApplyItem, CheckItem, ConvergeMany, Many};
 pub use meta::{Backoff, Meta, parse_sema};
 #[doc(hidden)]
 pub use operation::Identify;

@@ -11,6 +11,7 @@ use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::CommitError;
 use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
 use crate::runtime::event::{Event, EventKind};
+use crate::runtime::many::Calls;
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
@@ -57,6 +58,8 @@ pub(crate) struct Core {
     pub(crate) slow: HashMap<&'static str, u32>,
     /// What is measured, if the engine was asked to.
     pub(crate) measured: Option<Box<Table>>,
+    /// Operations that begin together.
+    pub(crate) calls: Calls,
     pub(crate) stopped: bool,
 }
 
@@ -67,13 +70,18 @@ impl Core {
 
     /// Carries out commands until there are none left, or `budget` of them. Whether some are left.
     pub(crate) fn pump(&mut self, budget: usize) -> bool {
+        let mut more = true;
         for _ in 0..budget {
             match self.scheduler.poll() {
                 Some(command) => self.carry_out(command),
-                None => return false,
+                None => {
+                    more = false;
+                    break;
+                }
             }
         }
-        true
+        self.begin_calls();
+        more
     }
 
     fn carry_out(&mut self, command: Command) {

@@ -350,6 +350,7 @@ pub(crate) fn assemble(
         committed,
         slow: Default::default(),
         measured: options.measure.then(Box::default),
+        calls: Default::default(),
         stopped: false,
     };
     let inboxes = Inboxes { requests: requests_in, answers: answers_in, reports: reports_in, committed: committed_in };

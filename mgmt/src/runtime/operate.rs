@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tracing::Span;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operation, Result, Work};
+use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result, Work};
 use crate::runtime::core::Core;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
@@ -134,7 +134,7 @@ impl Core {
     /// Its watch listens.
     pub(crate) fn check_now(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
         let operation = Arc::new(self.operation(op.node, &resource));
-        let future = Arc::clone(&resource).check(CheckCx::new(Arc::clone(&operation)));
+        let future = self.checking(&resource, &operation);
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }
 
@@ -149,7 +149,7 @@ impl Core {
         let mut operation = self.operation(op.node, &resource);
         operation.refresh = refresh;
         let operation = Arc::new(operation);
-        let future = Arc::clone(&resource).apply(ApplyCx::new(Arc::clone(&operation)), drift);
+        let future = self.applying(&resource, &operation, drift);
         self.run(Start { op, causes, action: Action::Apply, operation, resource }, future, Outcome::Apply);
     }
 

@@ -1,0 +1,239 @@
+//! Several resources of one kind in one call.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::resource::ability::typed;
+use crate::resource::any::{AnyDrift, AnyResource, BoxFuture};
+use crate::resource::context::{ApplyCx, CheckCx};
+use crate::resource::converge::Converge;
+use crate::resource::error::{Error, Result};
+use crate::resource::operation::Work;
+
+/// A kind that handles several of its resources in one call: one transaction for many packages, one query for many
+/// rows. Resources of the kind that are ready at the same time come together, at most 64 in a call; one that is ready
+/// alone comes alone. `check` and `apply` are then used by plans and by tests.
+///
+/// Each item keeps what it would have alone: its context, its timeout, its semaphores, its retries, its answer. An item
+/// can be answered at any time, and what follows it then continues. An item without an answer when the call ends has
+/// failed, as has each that a panic leaves without one. If one item is cancelled, its token stops
+/// ([`CheckCx::stopping`]) and its answer is dropped; the resource is not touched again before the item is answered or
+/// dropped. If all items are cancelled, the call is dropped. The call must not block its thread.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// # use mgmt::resource::{ApplyItem, CheckItem, ConvergeMany, Error};
+/// # #[derive(Resource, Clone, Debug, PartialEq)]
+/// # #[resource(kind = "row", unwatched)]
+/// # struct Row { #[resource(name)] key: String, value: u64 }
+/// # impl Row {
+/// #     async fn select(_: Vec<&str>) -> Result<Vec<Option<u64>>> { Ok(Vec::new()) }
+/// #     async fn upsert(_: Vec<(&str, u64)>) -> Result<()> { Ok(()) }
+/// # }
+/// # impl Converge for Row {
+/// #     type Drift = Change;
+/// #     async fn check(&self, _: &CheckCx) -> Result<Option<Change>> { Ok(None) }
+/// #     async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> { Ok(()) }
+/// # }
+/// impl ConvergeMany for Row {
+///     async fn check_many(items: Vec<CheckItem<Row>>) {
+///         let keys = items.iter().map(|item| item.resource().key.as_str()).collect();
+///         match Row::select(keys).await {
+///             Ok(found) => {
+///                 for (item, found) in items.into_iter().zip(found) {
+///                     let wanted = item.resource().value;
+///                     let drift = (found != Some(wanted)).then(|| Change::new("value", format!("{found:?}"), wanted));
+///                     item.answer(Ok(drift));
+///                 }
+///             }
+///             Err(error) => items.into_iter().for_each(|item| item.answer(Err(Error::new(error.to_string())))),
+///         }
+///     }
+///
+///     async fn apply_many(items: Vec<ApplyItem<Row>>) {
+///         let rows = items.iter().map(|item| (item.resource().key.as_str(), item.resource().value)).collect();
+///         let done = Row::upsert(rows).await.map_err(|error| error.to_string());
+///         items.into_iter().for_each(|item| item.answer(done.clone().map_err(Error::new)));
+///     }
+/// }
+/// ```
+pub trait ConvergeMany: Converge {
+    /// See [`Converge::check`], for each of the items.
+    fn check_many(items: Vec<CheckItem<Self>>) -> impl Future<Output = ()> + Send;
+
+    /// See [`Converge::apply`], for each of the items.
+    fn apply_many(items: Vec<ApplyItem<Self>>) -> impl Future<Output = ()> + Send;
+}
+
+/// What [`ConvergeMany`] becomes once the type is erased.
+#[derive(Clone, Copy)]
+pub struct Many {
+    pub(crate) check: fn(Vec<AnyCheck>) -> BoxFuture<()>,
+    pub(crate) apply: fn(Vec<AnyApply>) -> BoxFuture<()>,
+}
+
+impl Many {
+    /// The calls of a kind.
+    #[doc(hidden)]
+    pub const fn of<R: ConvergeMany>() -> Many {
+        Many {
+            check: |items| Box::pin(async { R::check_many(items.into_iter().map(CheckItem::new).collect()).await }),
+            apply: |items| Box::pin(async { R::apply_many(items.into_iter().map(ApplyItem::new).collect()).await }),
+        }
+    }
+}
+
+impl fmt::Debug for Many {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Many")
+    }
+}
+
+type Send1<T> = Box<dyn FnOnce(Result<T>) + Send>;
+
+/// Where the answer of one item goes, once.
+pub(crate) struct Reply<T>(Arc<Mutex<Option<Send1<T>>>>);
+
+impl<T> Clone for Reply<T> {
+    fn clone(&self) -> Self {
+        Reply(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Reply<T> {
+    pub(crate) fn new(send: impl FnOnce(Result<T>) + Send + 'static) -> Reply<T> {
+        Reply(Arc::new(Mutex::new(Some(Box::new(send)))))
+    }
+
+    /// Gives the answer, unless one was given before.
+    pub(crate) fn give(&self, answer: Result<T>) {
+        let send = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(send) = send {
+            send(answer);
+        }
+    }
+
+    pub(crate) fn is_given(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+}
+
+/// One check among several.
+pub(crate) struct AnyCheck {
+    pub(crate) resource: Arc<dyn AnyResource>,
+    pub(crate) cx: CheckCx,
+    pub(crate) reply: Reply<Option<AnyDrift>>,
+    /// The operation has not ended before this is dropped.
+    pub(crate) work: Work,
+}
+
+/// One apply among several.
+pub(crate) struct AnyApply {
+    pub(crate) resource: Arc<dyn AnyResource>,
+    pub(crate) cx: ApplyCx,
+    pub(crate) drift: AnyDrift,
+    pub(crate) reply: Reply<()>,
+    pub(crate) work: Work,
+}
+
+/// A resource to be checked, with others of its kind. See [`ConvergeMany`].
+pub struct CheckItem<R>(AnyCheck, PhantomData<R>);
+
+impl<R: Converge> CheckItem<R> {
+    fn new(item: AnyCheck) -> CheckItem<R> {
+        CheckItem(item, PhantomData)
+    }
+
+    /// The resource.
+    pub fn resource(&self) -> &R {
+        typed(&*self.0.resource)
+    }
+
+    /// What the check may use.
+    pub fn cx(&self) -> &CheckCx {
+        &self.0.cx
+    }
+
+    /// The check has ended: `None`, what is wrong, or why that can't be known.
+    pub fn answer(self, found: Result<Option<R::Drift>>) {
+        let AnyCheck { reply, work, .. } = self.0;
+        drop(work);
+        reply.give(found.map(|drift| drift.map(AnyDrift::new)));
+    }
+}
+
+impl<R: Converge + fmt::Debug> fmt::Debug for CheckItem<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CheckItem").field(self.resource()).finish()
+    }
+}
+
+/// A resource to be repaired, with others of its kind. See [`ConvergeMany`].
+pub struct ApplyItem<R: Converge> {
+    /// What the check just before found.
+    pub drift: R::Drift,
+    resource: Arc<dyn AnyResource>,
+    cx: ApplyCx,
+    reply: Reply<()>,
+    work: Work,
+}
+
+impl<R: Converge> ApplyItem<R> {
+    fn new(item: AnyApply) -> ApplyItem<R> {
+        let AnyApply { resource, cx, drift, reply, work } = item;
+        ApplyItem { drift: drift.of::<R>(), resource, cx, reply, work }
+    }
+
+    /// The resource.
+    pub fn resource(&self) -> &R {
+        typed(&*self.resource)
+    }
+
+    /// What the apply may use.
+    pub fn cx(&self) -> &ApplyCx {
+        &self.cx
+    }
+
+    /// The apply has ended.
+    pub fn answer(self, done: Result<()>) {
+        drop(self.work);
+        self.reply.give(done);
+    }
+}
+
+impl<R: Converge + fmt::Debug> fmt::Debug for ApplyItem<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ApplyItem").field(self.resource()).finish()
+    }
+}
+
+/// An item of a call, as the engine needs it.
+pub(crate) trait Item: Send + 'static {
+    /// Its answer, were it alone.
+    type Answer: Send + 'static;
+    /// Where its answer goes.
+    fn reply(&self) -> Reply<Self::Answer>;
+}
+
+impl Item for AnyCheck {
+    type Answer = Option<AnyDrift>;
+    fn reply(&self) -> Reply<Option<AnyDrift>> {
+        self.reply.clone()
+    }
+}
+
+impl Item for AnyApply {
+    type Answer = ();
+    fn reply(&self) -> Reply<()> {
+        self.reply.clone()
+    }
+}
+
+impl<T> Reply<T> {
+    /// The call is over: what has no answer has failed.
+    pub(crate) fn fail(&self, why: &str) {
+        self.give(Err(Error::new(why)));
+    }
+}

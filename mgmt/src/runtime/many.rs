@@ -1,0 +1,138 @@
+//! Operations of one kind that are ready together, in one call. Each has an operation, a task and an answer of its own,
+//! as if it were alone; its future only waits for its part of the call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
+
+use crate::resource::{
+    AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Item, KindSpec, Operation, Reply,
+    Result, Work,
+};
+use crate::runtime::core::Core;
+use crate::sys::task::caught_async;
+
+/// Most resources in one call.
+const CALL_MAX: usize = 64;
+
+/// A call of a kind, before it begins.
+struct Call<I> {
+    spec: &'static KindSpec,
+    run: fn(Vec<I>) -> BoxFuture<()>,
+    items: Vec<I>,
+    /// Held by the future of each item: when all are gone, no operation waits for the call any more.
+    waits: mpsc::Sender<()>,
+    all_gone: mpsc::Receiver<()>,
+}
+
+/// The calls that begin at the end of this turn of the loop, by kind.
+#[derive(Default)]
+pub(crate) struct Calls {
+    checks: BTreeMap<&'static str, Call<AnyCheck>>,
+    applies: BTreeMap<&'static str, Call<AnyApply>>,
+}
+
+impl std::fmt::Debug for Calls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Calls").field("checks", &self.checks.len()).field("applies", &self.applies.len()).finish()
+    }
+}
+
+impl Core {
+    /// The check of a resource, or its part of a call for several.
+    pub(super) fn checking(
+        &mut self,
+        resource: &Arc<dyn AnyResource>,
+        operation: &Arc<Operation>,
+    ) -> BoxFuture<Result<Option<AnyDrift>>> {
+        let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
+        let Some(many) = spec.abilities.many else { return resource.check(cx) };
+        let work = part(operation);
+        let item = |reply| AnyCheck { resource, cx, reply, work };
+        join(&mut self.calls.checks, spec, many.check, "check", item)
+    }
+
+    /// The apply of a resource, or its part of a call for several.
+    pub(super) fn applying(
+        &mut self,
+        resource: &Arc<dyn AnyResource>,
+        operation: &Arc<Operation>,
+        drift: AnyDrift,
+    ) -> BoxFuture<Result<()>> {
+        let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
+        let Some(many) = spec.abilities.many else { return resource.apply(cx, drift) };
+        let work = part(operation);
+        let item = |reply| AnyApply { resource, cx, drift, reply, work };
+        join(&mut self.calls.applies, spec, many.apply, "apply", item)
+    }
+
+    /// Begins the calls that have come together.
+    pub(super) fn begin_calls(&mut self) {
+        std::mem::take(&mut self.calls.checks).into_values().for_each(|call| begin(call, "check"));
+        std::mem::take(&mut self.calls.applies).into_values().for_each(|call| begin(call, "apply"));
+    }
+}
+
+fn part(operation: &Arc<Operation>) -> Work {
+    Work::new(operation, "part of a call for several resources")
+}
+
+/// Puts an item into the next call of its kind.
+fn join<I: Item>(
+    calls: &mut BTreeMap<&'static str, Call<I>>,
+    spec: &'static KindSpec,
+    run: fn(Vec<I>) -> BoxFuture<()>,
+    event: &'static str,
+    item: impl FnOnce(Reply<I::Answer>) -> I,
+) -> BoxFuture<Result<I::Answer>> {
+    let (sender, answer) = oneshot::channel();
+    // If nothing waits for it, the operation was cancelled.
+    let reply = Reply::new(move |answer| drop(sender.send(answer)));
+    let call = calls.entry(spec.kind).or_insert_with(|| {
+        let (waits, all_gone) = mpsc::channel(1);
+        Call { spec, run, items: Vec::new(), waits, all_gone }
+    });
+    call.items.push(item(reply));
+    let waits = call.waits.clone();
+    if call.items.len() >= CALL_MAX
+        && let Some(full) = calls.remove(spec.kind)
+    {
+        begin(full, event);
+    }
+    Box::pin(async move {
+        let answer = answer.await;
+        drop(waits);
+        answer.unwrap_or_else(|_| Err(Error::new("the engine has ended")))
+    })
+}
+
+fn begin<I: Item>(call: Call<I>, event: &'static str) {
+    let Call { spec, run, items, waits, mut all_gone } = call;
+    drop(waits);
+    let replies: Vec<_> = items.iter().map(Item::reply).collect();
+    let span = if spec.quiet {
+        tracing::Span::none()
+    } else {
+        tracing::info_span!(target: "mgmt", "resources", kind = spec.kind, count = items.len(), event)
+    };
+    let task = async move {
+        let mut called = std::pin::pin!(caught_async(run(items)));
+        let ended = tokio::select! {
+            biased;
+            ended = &mut called => ended,
+            // All are answered or cancelled. If all were answered, the call comes to its own end.
+            _ = all_gone.recv() => match replies.iter().all(Reply::is_given) {
+                true => called.await,
+                false => return,
+            },
+        };
+        let why = match ended {
+            Ok(()) => format!("`{event}_many` of the kind `{}` ended without an answer for it", spec.kind),
+            Err(panic) => panic,
+        };
+        replies.iter().for_each(|reply| reply.fail(&why));
+    };
+    tokio::spawn(task.instrument(span));
+}
