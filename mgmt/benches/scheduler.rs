@@ -29,6 +29,7 @@ fn settings() -> NodeConfig {
         sema: Vec::new(),
         watched: false,
         rewatch: false,
+        leaves: false,
     }
 }
 
@@ -41,7 +42,7 @@ fn edge(from: u32, to: u32) -> EdgeSpec {
 }
 
 fn graph(n: u32, edges: Vec<EdgeSpec>) -> Swap {
-    Swap { generation: Generation(1), configs: vec![settings()], nodes: nodes(n), edges }
+    Swap { generation: Generation(1), configs: vec![settings()], nodes: nodes(n), edges, handovers: Vec::new() }
 }
 
 fn chain(n: u32) -> Swap {

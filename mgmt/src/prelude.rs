@@ -118,6 +118,8 @@ pub use std::time::Duration;
 pub use crate::gapi::{Facts, Signal};
 
 /// A kind of one's own.
-pub use crate::resource::{ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Refresh, Result, Watch, WatchCx};
+pub use crate::resource::{
+    ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Leave, Refresh, Result, Watch, WatchCx,
+};
 pub use mgmt_macros::Resource;
 pub use serde::{Deserialize, Serialize};

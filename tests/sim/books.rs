@@ -54,6 +54,7 @@ impl Ledger {
             Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
             Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
             Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
+            Input::Left { op, .. } => drop(self.end(*op)),
             Input::Committed(ticket) => {
                 for (_, node) in self.take_commits(|t| t <= *ticket) {
                     self.mark(node, Cause::Again);
@@ -351,6 +352,7 @@ impl Ledger {
             Command::Check { op, .. } => self.begin(now, *op, Act::Check),
             Command::Apply { op, refresh, .. } => self.begin(now, *op, Act::Apply { refresh: *refresh }),
             Command::Refresh { op, .. } => self.begin(now, *op, Act::Refresh),
+            Command::Leave(op) => self.begin_leave(now, *op),
             Command::Cancel(op) => {
                 if let Some(busy) = self.busy.get_mut(&op.node.0) {
                     busy.cancelled = true;
@@ -383,6 +385,12 @@ impl Ledger {
         }
         let deadline = entry.config.timeout.map(|timeout| now.after(timeout));
         self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false, caused });
+    }
+
+    /// It is in no graph any more, but its operation is one.
+    fn begin_leave(&mut self, _: Time, op: Op) {
+        let busy = Busy { op, act: Act::Leave, deadline: None, cancelled: false, stale: false, caused: true };
+        self.busy.insert(op.node.0, busy);
     }
 
     fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {

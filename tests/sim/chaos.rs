@@ -61,7 +61,13 @@ impl Drive {
                 graph.edges.retain(|(from, to), _| *from != leaving && *to != leaving);
                 self.swap(graph, &[])
             }
-            18 if self.rng.percent(50) => self.feed(Input::Recovered(Node(node))),
+            18 if self.rng.percent(50) => {
+                let busy = self.world.running.iter().find(|running| running.owns.is_some());
+                let leaving = busy.map_or(node, |running| running.op.node.0);
+                let graph = self.wild.rename(&self.world.graph, leaving, &mut self.rng);
+                self.swap(graph, &[])
+            }
+            19 if self.rng.percent(20) => self.feed(Input::Recovered(Node(node))),
             18 => self.swap(self.world.graph.clone(), &[]),
             _ => self.feed(Input::Tick),
         }

@@ -254,8 +254,9 @@ impl Drive {
         let changed: Vec<u32> = revive.iter().copied().chain(left).collect();
         let first = !self.ledger.swapped;
         let owes = |edge| first && self.journal.owes(edge);
-        let swap = graph.swap(&before, self.generation, &changed, owes);
+        let mut swap = graph.swap(&before, self.generation, &changed, owes);
         self.world.follow(graph);
+        swap.handovers = self.world.handovers();
         self.feed(Input::Swap(swap))
     }
 
@@ -332,6 +333,7 @@ impl Drive {
             Command::Check { op, .. } => self.begin_op(op, Act::Check),
             Command::Apply { op, refresh, .. } => self.begin_op(op, Act::Apply { refresh }),
             Command::Refresh { op, .. } => self.begin_op(op, Act::Refresh),
+            Command::Leave(op) => self.begin_op(op, Act::Leave),
             Command::Cancel(op) => self.cancel_op(op),
             Command::Journal { ticket, ops } => {
                 self.journal.append(Batch { ticket, ops });
@@ -340,7 +342,10 @@ impl Drive {
                 }
             }
             Command::Stopped => self.stopped = true,
-            Command::Removed(_) | Command::Event(_) => {}
+            Command::Removed(Node(node)) => {
+                self.world.ghosts.remove(&node);
+            }
+            Command::Event(_) => {}
         }
     }
 
@@ -352,7 +357,7 @@ impl Drive {
         self.world.begin(op, act, fate);
         let slow = self.chaos && self.rng.percent(if act == Act::Refresh { 40 } else { 10 });
         let answer = later(self.now, &mut self.rng, if slow { 3000 } else { 60 });
-        if act != Act::Check {
+        if !matches!(act, Act::Check | Act::Leave) {
             let effect = self.now.0 + self.rng.below(answer.0 - self.now.0 + 1);
             self.plan_at(Time(effect), Happening::Effect(op));
         }

@@ -1,4 +1,5 @@
-//! What holds back a node that could run: the parallel bound, semaphores, a pause, the rate limit (sections 5.1 and 6.1 of the catalogue).
+//! What holds back a node that could run: the parallel bound, semaphores, a pause, the rate limit (sections 5.1 and 6.1
+//! of the catalogue).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,6 +27,12 @@ impl Invariant for Gates {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
+        if let Command::Leave(op) = command {
+            // Its last run is over, and holds nothing any more.
+            self.holds.remove(&op.node.0);
+            let running = cx.world.running.len() + 1;
+            must!(running <= cx.config.running_max, "{command:?}: {running} at once");
+        }
         let Some(node) = begun(command) else { return Ok(()) };
         must!(!cx.ledger.paused, "{command:?} in a pause");
         let running = cx.world.running.len() + 1;

@@ -17,7 +17,10 @@ impl Invariant for OneAtATime {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         match command {
-            Command::Check { op, .. } | Command::Apply { op, .. } | Command::Refresh { op, .. } => {
+            Command::Check { op, .. }
+            | Command::Apply { op, .. }
+            | Command::Refresh { op, .. }
+            | Command::Leave(op) => {
                 let other = cx.world.running.iter().find(|running| running.op.node == op.node);
                 must!(other.is_none(), "{command:?} while {other:?} is under way");
                 must!(op.number > self.last, "{command:?}: the number was used before");

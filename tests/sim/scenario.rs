@@ -19,6 +19,8 @@ pub struct Desired {
     pub forgetful: bool,
     /// A refresh of it changes something, like a command that is run again.
     pub changed_by_refresh: bool,
+    /// What it owns in the world outside, as a path: never two of one graph.
+    pub owns: Option<u32>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +49,7 @@ pub struct Wild {
     pub noop_percent: u64,
     pub watched_percent: u64,
     pub meta_percent: u64,
+    pub leaves_percent: u64,
     pub fault_percent: u64,
 }
 
@@ -60,6 +63,7 @@ impl Wild {
             noop_percent: rng.pick(&[0, 0, 10, 40]),
             watched_percent: rng.pick(&[0, 50, 90, 100]),
             meta_percent: rng.pick(&[0, 10, 40]),
+            leaves_percent: rng.pick(&[0, 50, 100]),
             fault_percent: rng.pick(&[0, 2, 10, 25]),
         }
     }
@@ -68,7 +72,8 @@ impl Wild {
         let mut graph = Graph::default();
         for node in 0..self.slots {
             if rng.percent(80) {
-                graph.nodes.insert(node, self.desired(rng));
+                let desired = Desired { owns: graph.vacant(rng), ..self.desired(rng) };
+                graph.nodes.insert(node, desired);
             }
         }
         let nodes: Vec<u32> = graph.nodes.keys().copied().collect();
@@ -94,6 +99,7 @@ impl Wild {
             config: self.config(rng),
             forgetful: rng.percent(15),
             changed_by_refresh: rng.percent(30),
+            owns: None,
         }
     }
 
@@ -115,6 +121,7 @@ impl Wild {
             sema: if meta(rng) { SEMAPHORES.iter().copied().filter(|_| rng.percent(50)).collect() } else { Vec::new() },
             watched,
             rewatch: rng.percent(30),
+            leaves: rng.percent(self.leaves_percent),
         }
     }
 
@@ -128,12 +135,15 @@ impl Wild {
                     graph.edges.retain(|(from, to), _| *from != node && *to != node);
                 }
                 0 | 1 => {
-                    graph.nodes.insert(node, self.desired(rng));
+                    let desired = Desired { owns: graph.vacant(rng), ..self.desired(rng) };
+                    graph.nodes.insert(node, desired);
                     self.wire(&mut graph, node, rng);
                 }
                 2 => {
+                    let vacant = graph.vacant(rng);
                     if let Some(desired) = graph.nodes.get_mut(&node) {
                         desired.version = rng.next();
+                        desired.owns = if rng.percent(50) { vacant } else { desired.owns };
                     }
                 }
                 3 => {
@@ -152,6 +162,19 @@ impl Wild {
                     }
                 }
             }
+        }
+        graph
+    }
+
+    /// The same, but another node has taken the place of this one, and owns what it owned.
+    pub fn rename(&self, graph: &Graph, node: u32, rng: &mut Rng) -> Graph {
+        let mut graph = graph.clone();
+        let Some(old) = graph.nodes.remove(&node) else { return graph };
+        graph.edges.retain(|(from, to), _| *from != node && *to != node);
+        let mut others = (0..self.slots).filter(|other| *other != node && !graph.nodes.contains_key(other));
+        if let Some(other) = others.next() {
+            graph.nodes.insert(other, Desired { owns: old.owns, ..self.desired(rng) });
+            self.wire(&mut graph, other, rng);
         }
         graph
     }
@@ -180,8 +203,8 @@ impl Graph {
                 configs.len() - 1
             });
             let changed = before.nodes.get(&node).is_some_and(|old| {
-                (old.version, old.forgetful, old.changed_by_refresh)
-                    != (desired.version, desired.forgetful, desired.changed_by_refresh)
+                (old.version, old.forgetful, old.changed_by_refresh, old.owns)
+                    != (desired.version, desired.forgetful, desired.changed_by_refresh, desired.owns)
             });
             let rewired = self.inputs(node) != before.inputs(node);
             let changed = changed || rewired || also_changed.contains(&node);
@@ -194,7 +217,19 @@ impl Graph {
             sends: PortSet(link.sends),
             owed: owes((from, to)),
         });
-        Swap { generation: Generation(generation), configs, nodes, edges: edges.collect() }
+        Swap { generation: Generation(generation), configs, nodes, edges: edges.collect(), handovers: Vec::new() }
+    }
+
+    /// Something that none of them owns, or nothing.
+    fn vacant(&self, rng: &mut Rng) -> Option<u32> {
+        let place = rng.below(4) as u32;
+        let taken = self.nodes.values().any(|desired| desired.owns == Some(place));
+        (rng.percent(80) && !taken).then_some(place)
+    }
+
+    /// The node that owns this.
+    pub fn owner(&self, place: u32) -> Option<u32> {
+        self.nodes.iter().find(|(_, desired)| desired.owns == Some(place)).map(|(node, _)| *node)
     }
 
     /// Where a node's received values come from: (sender, ports).

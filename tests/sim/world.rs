@@ -1,12 +1,13 @@
 //! A model of reality, and of the runtime's hands in it.
 //!
-//! A check samples reality when it *starts* and answers later. An apply gets what the check found, and takes effect at some instant between its start
-//! and its answer. What our changes make necessary (`needs`) is kept here, in reality: no crash of the engine wipes it.
+//! A check samples reality when it *starts* and answers later. An apply gets what the check found, and takes effect at
+//! some instant between its start and its answer. What our changes make necessary (`needs`) is kept here, in reality:
+//! no crash of the engine wipes it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+use mgmt::scheduler::{ApplyOutcome, CheckOutcome, Handover, Input, Op, PortSet};
 
 use crate::journal::Edge;
 use crate::rng::{Rng, mix};
@@ -36,6 +37,7 @@ pub enum Act {
     Check,
     Apply { refresh: bool },
     Refresh,
+    Leave,
 }
 
 /// How an operation is going to end, if nobody cancels it.
@@ -65,6 +67,8 @@ pub struct Running {
     pub notifies: BTreeSet<Edge>,
     /// What it answers if it was cancelled in time.
     pub cancelled: Option<bool>,
+    /// What the resource that it works for owns, as it was when the operation began.
+    pub owns: Option<u32>,
 }
 
 #[derive(Clone, Default)]
@@ -82,6 +86,8 @@ pub struct World {
     /// What the last check of each node found, until it is applied.
     pub drift: BTreeMap<u32, Sample>,
     pub changes: u64,
+    /// What resources that have left owned, until their slots are free.
+    pub ghosts: BTreeMap<u32, u32>,
 }
 
 /// The outputs of every resource.
@@ -134,7 +140,12 @@ impl World {
             _ => self.drift.get(&node).cloned().unwrap_or_else(|| self.sample(node)),
         };
         let notifies = self.graph.children(node).filter(|(_, link)| link.notify).map(|(to, _)| (node, to)).collect();
-        self.running.push(Running { op, act, sample, fate, done: false, changed: false, notifies, cancelled: None });
+        let owns = match self.graph.nodes.get(&node) {
+            Some(desired) if act != Act::Leave => desired.owns,
+            _ => self.ghosts.get(&node).copied(),
+        };
+        let (done, changed, cancelled) = (false, false, None);
+        self.running.push(Running { op, act, sample, fate, done, changed, notifies, cancelled, owns });
     }
 
     pub fn running(&self, op: Op) -> Option<&Running> {
@@ -148,7 +159,10 @@ impl World {
     /// The instant at which an apply or a refresh happens. Says whether the thing is different now.
     pub fn take_effect(&mut self, op: Op) -> bool {
         let Some(running) = self.running_mut(op) else { return false };
-        if running.done || running.act == Act::Check || running.fate == Fate::FailsBefore || running.cancelled.is_some()
+        if running.done
+            || matches!(running.act, Act::Check | Act::Leave)
+            || running.fate == Fate::FailsBefore
+            || running.cancelled.is_some()
         {
             return false;
         }
@@ -197,6 +211,10 @@ impl World {
                 self.drift.insert(node, running.sample);
             }
             return Some(Input::Checked { op, outcome, sent });
+        }
+        if running.act == Act::Leave {
+            let well = matches!((running.fate, running.cancelled), (Fate::Well | Fate::Mute, None));
+            return Some(Input::Left { op, well });
         }
         let outcome = match (running.fate, running.cancelled) {
             (Fate::FailsBefore | Fate::FailsAfter, _) | (_, Some(true)) => ApplyOutcome::Failed,
@@ -257,6 +275,9 @@ impl World {
     pub fn follow(&mut self, graph: Graph) {
         let gone: Vec<u32> = self.graph.nodes.keys().filter(|n| !graph.nodes.contains_key(n)).copied().collect();
         for node in gone {
+            if let Some(owns) = self.graph.nodes[&node].owns {
+                self.ghosts.insert(node, owns);
+            }
             self.sent.retain(|(from, _), _| *from != node);
             self.drift.remove(&node);
         }
@@ -265,7 +286,17 @@ impl World {
         for running in &mut self.running {
             running.notifies.retain(in_force);
         }
+        self.ghosts.retain(|node, _| !graph.nodes.contains_key(node));
         self.graph = graph;
+    }
+
+    /// Who takes whose place: what is under way, or has left, and owns what a node of this graph owns now.
+    pub fn handovers(&self) -> Vec<Handover> {
+        let running = self.running.iter().map(|running| (running.op.node.0, running.owns));
+        let old = running.chain(self.ghosts.iter().map(|(node, owns)| (*node, Some(*owns))));
+        let taken = old.filter_map(|(from, owns)| Some((from, self.graph.owner(owns?)?)));
+        let taken = taken.filter(|(from, to)| from != to);
+        taken.map(|(from, to)| Handover { from: Node(from), to: Node(to) }).collect()
     }
 
     /// The engine is gone, and with it all that was only in memory.
@@ -279,6 +310,7 @@ impl World {
         self.sent.clear();
         self.remembered.clear();
         self.drift.clear();
+        self.ghosts.clear();
         self.needs.retain(|_, durable| *durable);
     }
 }

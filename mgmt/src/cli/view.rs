@@ -102,8 +102,8 @@ impl View {
                 }
                 self.line(event);
             }
-            EventKind::Refreshed { .. } => self.line(event),
-            EventKind::Failed { .. } | EventKind::Flapping { .. } => self.shout(event),
+            EventKind::Refreshed { .. } | EventKind::Left { error: None, .. } => self.line(event),
+            EventKind::Failed { .. } | EventKind::Flapping { .. } | EventKind::Left { .. } => self.shout(event),
             // Logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
             // A graph that was made anew and is the same is no news.

@@ -63,6 +63,25 @@ pub trait Refresh: Converge {
     fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send;
 }
 
+/// A kind whose resources do something when they have left the graph of a running engine: close what they opened, undo
+/// what must not outlive them.
+///
+/// It is not called for a resource that never ran, in noop, nor when the engine stops: what the graph keeps stays kept
+/// then. It is called once, after the last operation of the resource, and what takes its place (by kind and name, or by
+/// owning the same) waits for it. If it fails, that is reported, and not tried again.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does nothing when it leaves the graph",
+    label = "this kind has no `impl Leave`",
+    note = "write `impl Leave for {Self}`, besides `impl Converge`, if something must be undone when a resource leaves the graph"
+)]
+pub trait Leave: Converge {
+    /// The resource has left the graph. Bounded by its `timeout`; dropped at any await when it is cancelled.
+    fn leave(&self, cx: &ApplyCx) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// What [`Leave::leave`] becomes once the type is erased.
+pub type LeaveFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<()>>;
+
 /// A kind that must look at the system to know what its resources provide and need: which files a package ships, say. A
 /// [`Pass`](crate::graph::Pass) then finds that with what the fields tell.
 #[diagnostic::on_unimplemented(
@@ -71,8 +90,9 @@ pub trait Refresh: Converge {
     note = "write `impl Prepare for {Self}`, besides `impl Converge`, if only the system tells what it provides and needs"
 )]
 pub trait Prepare: Converge {
-    /// Looks, before the passes run over a graph that this resource is in. Changes nothing. Not called where no pass runs. Dropped at any await when
-    /// it takes longer than the engine's [`prepare_timeout`](crate::runtime::Builder::prepare_timeout). If it fails or is dropped, a warning names the
+    /// Looks, before the passes run over a graph that this resource is in. Changes nothing. Not called where no pass
+    /// runs. Dropped at any await when it takes longer than the engine's
+    /// [`prepare_timeout`](crate::runtime::Builder::prepare_timeout). If it fails or is dropped, a warning names the
     /// resource, and the passes run with what its fields tell.
     fn prepare(&self, cx: &PrepareCx) -> impl Future<Output = Result<Findings>> + Send;
 }
@@ -88,6 +108,8 @@ pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>
 pub struct Abilities {
     /// It has [`Refresh`].
     pub refresh: Option<RefreshFn>,
+    /// It has [`Leave`].
+    pub leave: Option<LeaveFn>,
     /// It has [`Prepare`].
     pub prepare: Option<PrepareFn>,
     /// It has [`ConvergeMany`].
@@ -98,6 +120,7 @@ impl fmt::Debug for Abilities {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Abilities")
             .field("refresh", &self.refresh.is_some())
+            .field("leave", &self.leave.is_some())
             .field("prepare", &self.prepare.is_some())
             .field("many", &self.many.is_some())
             .finish()
@@ -113,6 +136,8 @@ pub struct Ability<R>(PhantomData<R>);
 pub trait Lacks {
     /// No [`Refresh`].
     const REFRESH: Option<RefreshFn> = None;
+    /// No [`Leave`].
+    const LEAVE: Option<LeaveFn> = None;
     /// No [`Prepare`].
     const PREPARE: Option<PrepareFn> = None;
     /// No [`ConvergeMany`].
@@ -125,6 +150,12 @@ impl<R: Refresh> Ability<R> {
     /// Its [`Refresh`].
     pub const REFRESH: Option<RefreshFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).refresh(&cx).await }));
+}
+
+impl<R: Leave> Ability<R> {
+    /// Its [`Leave`].
+    pub const LEAVE: Option<LeaveFn> =
+        Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).leave(&cx).await }));
 }
 
 impl<R: Prepare> Ability<R> {
@@ -152,6 +183,7 @@ macro_rules! __abilities {
         use $crate::resource::private::ability::*;
         $crate::resource::Abilities {
             refresh: Ability::<$kind>::REFRESH,
+            leave: Ability::<$kind>::LEAVE,
             prepare: Ability::<$kind>::PREPARE,
             many: Ability::<$kind>::MANY,
         }

@@ -100,6 +100,14 @@ impl dyn AnyResource {
             None => Box::pin(std::future::ready(Ok(false))),
         }
     }
+
+    /// See [`Leave::leave`](crate::resource::Leave::leave). A kind without it has nothing to do.
+    pub fn leave(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<()>> {
+        match self.spec().abilities.leave {
+            Some(leave) => leave(self, cx),
+            None => Box::pin(std::future::ready(Ok(()))),
+        }
+    }
 }
 
 impl fmt::Debug for dyn AnyResource {

@@ -39,7 +39,7 @@ pub mod private;
 #[cfg(feature = "dbus")]
 pub use crate::sys::dbus::{Bus, BusError};
 pub(crate) use crate::sys::task::caught;
-pub use ability::{Abilities, Prepare, PrepareFn, Refresh, RefreshFn};
+pub use ability::{Abilities, Leave, LeaveFn, Prepare, PrepareFn, Refresh, RefreshFn};
 pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 #[cfg(feature = "dbus")]

@@ -20,6 +20,7 @@ use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::span::span;
 use crate::runtime::store::Store;
+use crate::runtime::values::Wiring;
 use crate::runtime::watches::{Notice, Watches};
 use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
@@ -90,6 +91,7 @@ impl Core {
             Command::Apply { op, causes, refresh } => self.apply(op, causes, refresh),
             Command::Refresh { op, causes } => self.refresh(op, causes),
             Command::Watch(node) => self.watch(node),
+            Command::Leave(op) => self.leave(op),
             Command::Unwatch(node) => self.watches.stop(&mut self.slots, node),
             Command::Cancel(op) => self.cancel(op),
             Command::Journal { ticket, ops } => self.journal(ticket, &ops),
@@ -121,10 +123,16 @@ impl Core {
     /// Puts a graph in the place of the old one; the scheduler has yet to be told.
     pub(crate) fn place(&mut self, prepared: Prepared) -> (Swap, Vec<Node>) {
         let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(prepared.owned()));
-        let difference =
-            self.running.replace(prepared, &|node, wirings| slots.is_rewired(node, wirings), &|from, to| {
-                store.is_owed(from, to)
-            });
+        let is_busy = slots.busy().next().is_some();
+        let rewired = |node: Node, wirings: &[Wiring]| slots.is_rewired(node, wirings);
+        let owed = |from: &ResourceId, to: &ResourceId| store.is_owed(from, to);
+        let mut difference = self.running.replace(prepared, &rewired, &owed, is_busy);
+        for node in &difference.removed {
+            let Some(ghost) = self.running.vertex(*node) else { continue };
+            let resource = self.slots.current(*node, &ghost.resource);
+            self.running.set_ghost(*node, resource);
+        }
+        difference.swap.handovers = self.handovers(&difference);
         self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
         drop_graph(difference.old);
         self.own(owned);

@@ -43,9 +43,10 @@ impl Core {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
             Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
             Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
+            Outcome::Leave(_) => Outcome::Leave(Ended::Cancelled),
         };
         // Whatever happens meanwhile is merged into the check that follows.
-        slot.activity = Activity::Pausing { op, began, causes };
+        self.slots.set_activity(node, Activity::Pausing { op, began, causes });
         let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
         None
@@ -54,7 +55,10 @@ impl Core {
     pub(super) fn end(&mut self, done: Done) {
         let cancelled = matches!(
             done.outcome,
-            Outcome::Check(Ended::Cancelled) | Outcome::Apply(Ended::Cancelled) | Outcome::Refresh(Ended::Cancelled)
+            Outcome::Check(Ended::Cancelled)
+                | Outcome::Apply(Ended::Cancelled)
+                | Outcome::Refresh(Ended::Cancelled)
+                | Outcome::Leave(_)
         );
         let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
         let Done { op, operation, resource, began, outcome, .. } = done;
@@ -84,6 +88,11 @@ impl Core {
                 self.measure(&*resource, "refresh", apply_word(outcome), began);
                 let sent = self.sent(node, &*resource, sent);
                 self.applied(op, outcome, sent);
+            }
+            Outcome::Leave(ended) => {
+                let outcome = self.end_apply(node, began, ended, |()| true);
+                self.measure(&*resource, "leave", apply_word(outcome), began);
+                self.handle(Input::Left { op, well: outcome == ApplyOutcome::Changed });
             }
         }
     }

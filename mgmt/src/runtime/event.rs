@@ -74,6 +74,13 @@ pub enum EventKind {
         #[serde(with = "seconds")]
         took: Duration,
     },
+    /// A resource of a kind that does something when it has left the graph ([`Leave`](crate::resource::Leave)) has done so, or could not.
+    Left {
+        /// The resource that has left.
+        id: ResourceId,
+        /// What it failed with. It is not tried again.
+        error: Option<String>,
+    },
     /// A refresh has become owed.
     #[non_exhaustive]
     Owed {
@@ -122,7 +129,7 @@ pub enum EventKind {
     /// It changes again right after each repair: something else writes it too.
     #[non_exhaustive]
     Flapping {
-        /// Who.
+        /// The resource that changes again and again.
         id: ResourceId,
         /// Repairs in the last ten seconds.
         repairs: u32,
@@ -169,6 +176,7 @@ impl EventKind {
             EventKind::Drifted { .. } => "drifted",
             EventKind::Applied { .. } => "applied",
             EventKind::Refreshed { .. } => "refreshed",
+            EventKind::Left { .. } => "left",
             EventKind::Owed { .. } => "owed",
             EventKind::Sent { .. } => "sent",
             EventKind::Failed { .. } => "failed",
@@ -192,6 +200,7 @@ impl EventKind {
             | EventKind::Applied { id, .. }
             | EventKind::Refreshed { id, .. }
             | EventKind::Failed { id, .. }
+            | EventKind::Left { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Flapping { id, .. } => Some(id),
@@ -215,6 +224,8 @@ impl fmt::Display for EventKind {
                 write!(f, "{id}: {what}{refreshed} in {took:.1?}: {}", Short(changes))
             }
             EventKind::Refreshed { id, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
+            EventKind::Left { id, error: None } => write!(f, "{id}: left"),
+            EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
             EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
             EventKind::Failed { id, error, watch, retry_in, .. } => {

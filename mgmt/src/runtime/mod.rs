@@ -10,6 +10,7 @@ mod event;
 mod files;
 mod follow;
 mod forget;
+mod handover;
 mod many;
 mod measure;
 mod operate;

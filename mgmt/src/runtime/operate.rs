@@ -15,7 +15,7 @@ use crate::runtime::core::Core;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::Resolved;
-use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Op, PortSet};
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
 use crate::sys::task::{caught, caught_async};
 
 /// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads
@@ -49,6 +49,7 @@ pub(crate) enum Outcome {
     Check(Ended<Option<AnyDrift>>),
     Apply(Ended<()>),
     Refresh(Ended<bool>),
+    Leave(Ended<()>),
 }
 
 impl Outcome {
@@ -91,8 +92,8 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         };
         let base = Arc::clone(&vertex.resource);
-        if self.slots.get(op.node).is_some_and(|slot| slot.stuck.is_some()) {
-            return self.refuse(op, causes, base);
+        if let Some(reason) = self.refusal(op.node, &base) {
+            return self.refuse(op, causes, base, reason);
         }
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
             Resolved::Ready { resource, changed } => {
@@ -115,7 +116,7 @@ impl Core {
         };
         if self.slots.is_watch_starting(op.node) {
             let waiting = Waiting { op, began: self.clock.now(), causes, resource };
-            self.slots.make(op.node).activity = Activity::WaitingForWatch(Box::new(waiting));
+            self.slots.set_activity(op.node, Activity::WaitingForWatch(Box::new(waiting)));
             return;
         }
         self.check_now(op, causes, resource);
@@ -169,6 +170,25 @@ impl Core {
         self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
     }
 
+    /// It has left the graph. A resource that never ran leaves nothing behind.
+    pub(crate) fn leave(&mut self, op: Op) {
+        let Some(vertex) = self.running.vertex(op.node).filter(|_| !self.running.is_blind(op.node)) else {
+            return self.handle(Input::Left { op, well: true });
+        };
+        let resource = Arc::clone(&vertex.resource);
+        if let Some(reason) = self.refusal(op.node, &resource) {
+            self.slots.set_error(op.node, reason);
+            return self.handle(Input::Left { op, well: false });
+        }
+        let operation = Arc::new(self.operation(op.node, &resource));
+        let future = Arc::clone(&resource).leave(ApplyCx::new(Arc::clone(&operation)));
+        self.run(
+            Start { op, causes: Causes::NONE, action: Action::Leave, operation, resource },
+            future,
+            Outcome::Leave,
+        );
+    }
+
     /// Polls an operation once right here; a task is spawned only for what has not ended then.
     fn run<T: Send + 'static>(
         &mut self,
@@ -202,8 +222,9 @@ impl Core {
             return self.end(Done { op, causes, operation, resource, began, outcome, kept });
         }
         let (cancel, cancelled) = oneshot::channel();
-        let running = RunningOp { op, began, causes, action, operation: Arc::clone(&operation), cancel: Some(cancel) };
-        self.slots.make(op.node).activity = Activity::Running(Box::new(running));
+        let (of, with) = (Arc::clone(&operation), Arc::clone(&resource));
+        let running = RunningOp { op, began, causes, action, operation: of, resource: with, cancel: Some(cancel) };
+        self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
         let (answers, grace) = (self.answers.clone(), self.grace);
         let task = async move {
             let ended = match ended {

@@ -206,10 +206,11 @@ impl Planner {
             Command::Refresh { op, .. } => self.pretend(op, true),
             Command::Journal { ticket: Some(ticket), .. } => self.core.handle(Input::Committed(ticket)),
             Command::Event(Event::Owed { from, to }) => drop(self.owed.entry(to).or_default().insert(from)),
-            // Nothing is watched, cancelled, removed or written.
+            // Nothing is watched, cancelled, removed or written, and in one graph nothing leaves.
             Command::Watch(_)
             | Command::Unwatch(_)
             | Command::Cancel(_)
+            | Command::Leave(_)
             | Command::Journal { ticket: None, .. }
             | Command::Removed(_)
             | Command::Event(_)

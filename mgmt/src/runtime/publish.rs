@@ -45,6 +45,11 @@ impl Core {
                 EventKind::Applied { id: id(node), causes, changes, changed, refreshed, took }
             }
             Event::Refreshed { node, causes } => EventKind::Refreshed { id: id(node), causes, took: took(node) },
+            Event::Left { node, well } => {
+                let error = self.slots.get(node).and_then(|slot| slot.error.clone());
+                let error = (!well).then(|| error.unwrap_or_else(|| "it was cancelled".to_owned()));
+                EventKind::Left { id: id(node), error }
+            }
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
             Event::Failed { node, causes, watch, retry_in } => {

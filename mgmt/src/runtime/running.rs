@@ -1,12 +1,12 @@
 //! The graph in force: which resource has which slot, and what a new graph changes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
-use crate::resource::{Backoff, Meta, parse_sema};
+use crate::resource::{AnyResource, Backoff, KindSpec, Meta, parse_sema};
 use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
@@ -25,6 +25,8 @@ pub(crate) struct Running {
     free: Vec<Node>,
     /// What left the graph but may still have an operation under way.
     ghosts: HashMap<Node, Vertex>,
+    /// Those of them that never had the values that they receive.
+    blind: BTreeSet<Node>,
 }
 
 /// What a new graph changes.
@@ -33,6 +35,8 @@ pub(crate) struct Difference {
     pub(crate) swap: Swap,
     /// Nodes whose resource differs from before.
     pub(crate) changed: Vec<Node>,
+    /// Nodes that are new or differ from before, if something is under way or has left whose place they could take.
+    pub(crate) heirs: Vec<Node>,
     /// Nodes that are gone.
     pub(crate) removed: Vec<Node>,
     /// What receives.
@@ -75,6 +79,27 @@ impl Running {
         self.nodes.len()
     }
 
+    /// What has left the graph, while something of it is under way.
+    pub(crate) fn ghosts(&self) -> impl Iterator<Item = (Node, &Arc<dyn AnyResource>)> {
+        let seeing = self.ghosts.iter().filter(|(node, _)| !self.is_blind(**node));
+        seeing.map(|(node, vertex)| (*node, &vertex.resource))
+    }
+
+    /// What has left the graph never had the values that it receives: it never ran, and what its fields hold means
+    /// nothing.
+    pub(crate) fn is_blind(&self, node: Node) -> bool {
+        self.blind.contains(&node)
+    }
+
+    /// What has left is this resource, with what it received; `None`: it never had that.
+    pub(crate) fn set_ghost(&mut self, node: Node, resource: Option<Arc<dyn AnyResource>>) {
+        match (self.ghosts.get_mut(&node), resource) {
+            (Some(vertex), Some(resource)) => vertex.resource = resource,
+            (Some(_), None) => drop(self.blind.insert(node)),
+            (None, _) => {}
+        }
+    }
+
     /// Its resource has left the graph, and its number is not free yet.
     pub(crate) fn is_ghost(&self, node: Node) -> bool {
         self.ghosts.contains_key(&node)
@@ -82,6 +107,7 @@ impl Running {
 
     /// The number is free for another resource, unless the one that left has come back to it.
     pub(crate) fn release(&mut self, node: Node) {
+        self.blind.remove(&node);
         if self.ghosts.remove(&node).is_some() {
             self.free.push(node);
         }
@@ -98,6 +124,7 @@ impl Running {
         prepared: Prepared,
         rewired: &dyn Fn(Node, &[Wiring]) -> bool,
         owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
+        is_busy: bool,
     ) -> Difference {
         self.generation.0 += 1;
         let config = Arc::clone(prepared.config());
@@ -107,17 +134,24 @@ impl Running {
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
+            heirs: Vec::new(),
             removed: Vec::new(),
             wirings,
             old: Prepared::default(),
         };
         difference.swap.nodes.reserve_exact(config.vertices.len());
+        let inherits = is_busy || !removed.is_empty() || !self.ghosts.is_empty();
         for ((vertex, node), same) in config.vertices.iter().zip(&nodes).zip(same) {
             let node = *node;
             let is_rewired = || rewired(node, difference.wirings.get(&node).map_or(&[][..], Vec::as_slice));
+            let is_new = same.is_none();
             let changed = same.is_some_and(|same| !same || is_rewired());
             if changed {
                 difference.changed.push(node);
+            }
+            // What comes back had left: others may have taken its place meanwhile.
+            if inherits && (changed || is_new || self.ghosts.contains_key(&node)) {
+                difference.heirs.push(node);
             }
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
@@ -136,6 +170,7 @@ impl Running {
             self.places[node.index()] = place;
             if !self.ghosts.is_empty() {
                 self.ghosts.remove(node);
+                self.blind.remove(node);
             }
         }
         (self.nodes, self.config) = (nodes, config);
@@ -245,48 +280,66 @@ fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &Resou
         .collect()
 }
 
+/// What the scheduler must know of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Facts {
+    watched: bool,
+    leaves: bool,
+}
+
+impl Facts {
+    fn of(spec: &KindSpec) -> Facts {
+        Facts { watched: spec.watched, leaves: spec.abilities.leave.is_some() }
+    }
+}
+
 /// The distinct settings of a graph.
 #[derive(Default)]
 struct Settings {
     configs: Vec<NodeConfig>,
-    /// By metaparameters in words and whether watched.
-    known: HashMap<(String, bool), u32>,
-    plain: [Option<u32>; 2],
-    last: Option<(*const Meta, bool, u32)>,
+    /// By metaparameters in words and facts of the kind.
+    known: HashMap<(String, Facts), u32>,
+    plain: HashMap<Facts, u32>,
+    last_plain: Option<(Facts, u32)>,
+    last: Option<(*const Meta, Facts, u32)>,
     semas: HashMap<String, u32>,
 }
 
 impl Settings {
     fn of(&mut self, vertex: &Vertex) -> u32 {
-        let watched = vertex.resource.spec().watched;
+        let facts = Facts::of(vertex.resource.spec());
         let Some(meta) = &vertex.meta else {
-            if let Some(known) = self.plain[usize::from(watched)] {
-                return known;
+            if let Some((_, config)) = self.last_plain.filter(|(last, _)| *last == facts) {
+                return config;
             }
-            let made = self.make(&Meta::default(), watched);
-            self.plain[usize::from(watched)] = Some(made);
-            return made;
+            let config = match self.plain.get(&facts) {
+                Some(known) => *known,
+                None => self.make(&Meta::default(), facts),
+            };
+            self.plain.insert(facts, config);
+            self.last_plain = Some((facts, config));
+            return config;
         };
         if let Some((last, was, config)) = self.last
             && std::ptr::eq(last, Arc::as_ptr(meta))
-            && was == watched
+            && was == facts
         {
             return config;
         }
-        let key = (format!("{meta:?}"), watched);
+        let key = (format!("{meta:?}"), facts);
         let config = match self.known.get(&key) {
             Some(known) => *known,
             None => {
-                let made = self.make(meta, watched);
+                let made = self.make(meta, facts);
                 self.known.insert(key, made);
                 made
             }
         };
-        self.last = Some((Arc::as_ptr(meta), watched, config));
+        self.last = Some((Arc::as_ptr(meta), facts, config));
         config
     }
 
-    fn make(&mut self, meta: &Meta, watched: bool) -> u32 {
+    fn make(&mut self, meta: &Meta, facts: Facts) -> u32 {
         let mut sema = Vec::new();
         for (name, size) in meta.sema.iter().filter_map(|text| parse_sema(text).ok()) {
             let next = u32::try_from(self.semas.len()).unwrap_or(u32::MAX);
@@ -308,8 +361,9 @@ impl Settings {
             burst: meta.burst,
             timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
             sema,
-            watched,
+            watched: facts.watched,
             rewatch: meta.rewatch,
+            leaves: facts.leaves,
         });
         u32::try_from(self.configs.len() - 1).unwrap_or(u32::MAX)
     }

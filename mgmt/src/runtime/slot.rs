@@ -1,12 +1,13 @@
 //! What the engine knows of a node beside its place in the graph: one record, for those nodes that need one. A noop has
 //! none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, Change, Operation};
+use crate::resource::{AnyDrift, AnyResource, Change, Operation, Uid};
 use crate::runtime::values::{Output, Receiver};
 use crate::runtime::watches::Watching;
 use crate::scheduler::{Causes, Op};
@@ -32,6 +33,7 @@ pub(crate) enum Action {
     Check,
     Apply,
     Refresh,
+    Leave,
 }
 
 impl Action {
@@ -40,6 +42,7 @@ impl Action {
             Action::Check => "check",
             Action::Apply => "apply",
             Action::Refresh => "refresh",
+            Action::Leave => "leave",
         }
     }
 }
@@ -74,6 +77,8 @@ pub(crate) struct RunningOp {
     pub(crate) causes: Causes,
     pub(crate) action: Action,
     pub(crate) operation: Arc<Operation>,
+    /// With what it received.
+    pub(crate) resource: Arc<dyn AnyResource>,
     /// Until it is used.
     pub(crate) cancel: Option<oneshot::Sender<()>>,
 }
@@ -85,6 +90,10 @@ pub(crate) struct Stuck {
     pub(crate) action: Action,
     /// What it still does, in words.
     pub(crate) doing: String,
+    /// What its resource owns: no other resource takes its place meanwhile.
+    pub(crate) owns: Vec<Uid>,
+    /// The nodes that were refused for it, its own among them.
+    pub(crate) refused: BTreeSet<Node>,
     /// The resource has left the graph meanwhile.
     pub(crate) left: bool,
 }
@@ -165,6 +174,10 @@ pub(crate) struct SlotTable {
     free: Vec<u32>,
     /// The nodes that receive.
     pub(crate) receivers: Vec<Node>,
+    /// The nodes for which something is under way.
+    busy: BTreeSet<Node>,
+    /// The nodes of which an operation was given up and has not ended.
+    pub(crate) stuck: Vec<Node>,
 }
 
 impl SlotTable {
@@ -208,6 +221,7 @@ impl SlotTable {
     /// The resource has left: nothing of it stays for the one that gets its slot. (What a slot receives is the graph's,
     /// see `rewire`.)
     pub(crate) fn clear(&mut self, node: Node) {
+        self.busy.remove(&node);
         if let Some(slot) = self.get_mut(node) {
             *slot = Slot { receiver: slot.receiver.take(), ..Slot::default() };
             self.tidy(node);
@@ -220,8 +234,20 @@ impl SlotTable {
         filled.map(|(node, at)| (Node(node), &self.records[*at as usize]))
     }
 
+    /// Something is under way.
+    pub(crate) fn set_activity(&mut self, node: Node, activity: Activity) {
+        self.make(node).activity = activity;
+        self.busy.insert(node);
+    }
+
+    /// The nodes for which something is under way, in their order.
+    pub(crate) fn busy(&self) -> impl Iterator<Item = (Node, &Activity)> {
+        self.busy.iter().filter_map(|node| Some((*node, &self.get(*node)?.activity)))
+    }
+
     /// Takes what is under way.
     pub(crate) fn take_activity(&mut self, node: Node) -> Activity {
+        self.busy.remove(&node);
         let taken = self.get_mut(node).map(|slot| std::mem::take(&mut slot.activity)).unwrap_or_default();
         self.tidy(node);
         taken

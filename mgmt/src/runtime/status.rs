@@ -84,6 +84,9 @@ pub enum Standing {
     WaitingForValue(Vec<ResourceId>),
     /// These ancestors have failed.
     Blocked(Vec<ResourceId>),
+    /// Owns what these owned, which have left the graph or changed: it waits until their last operation has ended and
+    /// they have left.
+    WaitingForPredecessor(Vec<ResourceId>),
     /// Waits for its turn.
     Ready,
     /// An operation is under way.
@@ -128,6 +131,7 @@ impl Core {
             State::WaitingForParents(nodes) => Standing::WaitingForParents(ids(nodes)),
             State::WaitingForValue(nodes) => Standing::WaitingForValue(ids(nodes)),
             State::Blocked(nodes) => Standing::Blocked(ids(nodes)),
+            State::WaitingForPredecessor(nodes) => Standing::WaitingForPredecessor(ids(nodes)),
             State::Ready => Standing::Ready,
             State::Running => Standing::Running,
             State::Retrying => Standing::Retrying,
@@ -158,8 +162,8 @@ impl Core {
             }
         }
         let now = self.clock.now();
-        let running = self.slots.iter().filter_map(|(node, slot)| {
-            let (operation, began, causes) = slot.activity.under_way()?;
+        let running = self.slots.busy().filter_map(|(node, activity)| {
+            let (operation, began, causes) = activity.under_way()?;
             let (id, operation) = (self.running.id(node), operation.to_owned());
             Some(RunningStatus { id, operation, elapsed: now.since(began), causes })
         });

@@ -1,11 +1,12 @@
 //! Operations that are cancelled, and those whose work does not end: after the grace time the engine continues
 //! without them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::Node;
-use crate::resource::{AnyResource, Error};
+use crate::resource::{AnyResource, Error, Known};
 use crate::runtime::core::Core;
 use crate::runtime::operate::{Answer, Done, Ended, Outcome};
 use crate::runtime::slot::{Action, Activity, Stuck};
@@ -72,20 +73,45 @@ impl Core {
              has ended",
             action.word()
         ));
-        self.slots.make(op.node).stuck = Some(Box::new(Stuck { op, action, doing, left: false }));
+        let owns = running.resource.uids(&Known::all(running.resource.spec()));
+        let stuck = Stuck { op, action, doing, owns, refused: BTreeSet::new(), left: false };
+        self.slots.make(op.node).stuck = Some(Box::new(stuck));
+        self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
         match action {
             Action::Check => self.checked(op, CheckOutcome::Cancelled, PortSet(0)),
             Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, PortSet(0)),
+            Action::Leave => self.handle(Input::Left { op, well: false }),
         }
     }
 
-    /// No operation begins before the earlier one has ended: a check fails with this reason.
-    pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
-        let Some(stuck) = self.slots.get(op.node).and_then(|slot| slot.stuck.as_deref()) else { return };
-        let reason = format!("its {} was given up and has not ended: it is still {}", stuck.action.word(), stuck.doing);
+    /// Why a node must not be checked: an operation of it, or of a resource that owns the same, was given up and has
+    /// not ended.
+    pub(super) fn refusal(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<String> {
+        if self.slots.stuck.is_empty() {
+            return None;
+        }
+        let owns = resource.uids(&Known::all(resource.spec()));
+        for other in self.slots.stuck.clone() {
+            let whose = if other == node {
+                "its".to_owned()
+            } else {
+                format!("it owns what {} did, whose", self.running.id(other))
+            };
+            let Some(stuck) = self.slots.get_mut(other).and_then(|slot| slot.stuck.as_deref_mut()) else { continue };
+            if other == node || stuck.owns.iter().any(|uid| owns.contains(uid)) {
+                stuck.refused.insert(node);
+                let (action, doing) = (stuck.action.word(), &stuck.doing);
+                return Some(format!("{whose} {action} was given up and has not ended: it is still {doing}"));
+            }
+        }
+        None
+    }
+
+    /// The check fails with this reason.
+    pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>, reason: String) {
         let (began, operation) = (self.clock.now(), Arc::new(self.operation(op.node, &resource)));
-        self.slots.make(op.node).activity = Activity::Pausing { op, began, causes };
+        self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
         let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
@@ -96,13 +122,19 @@ impl Core {
         let node = op.node;
         let Some(slot) = self.slots.get_mut(node) else { return };
         let Some(stuck) = slot.stuck.take_if(|stuck| stuck.op == op) else { return };
+        self.slots.stuck.retain(|other| *other != node);
         self.slots.tidy(node);
+        let (id, mut refused) = (self.running.id(node), stuck.refused);
         if stuck.left && self.running.is_ghost(node) {
-            return self.removed(node);
+            self.warn(format!("{id}: its {}, which was given up, has ended", stuck.action.word()));
+            self.removed(node);
+        } else {
+            self.warn(format!("{id}: its {}, which was given up, has ended: it is checked again", stuck.action.word()));
+            refused.insert(node);
         }
-        let id = self.running.id(node);
-        self.warn(format!("{id}: its {}, which was given up, has ended: it is checked again", stuck.action.word()));
-        self.handle(Input::Recovered(node));
+        for node in refused {
+            self.handle(Input::Recovered(node));
+        }
     }
 
     /// A node has left the graph, and nothing of it is under way for the scheduler.

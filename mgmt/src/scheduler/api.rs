@@ -64,6 +64,8 @@ pub struct NodeConfig {
     pub watched: bool,
     /// A swap that keeps this node revives it if it has failed for good.
     pub rewatch: bool,
+    /// When it has left the graph, and its last operation has ended, it is asked to leave. A noop node is not.
+    pub leaves: bool,
 }
 
 /// One node of a new graph.
@@ -94,6 +96,16 @@ pub struct EdgeSpec {
     pub owed: bool,
 }
 
+/// What one node was responsible for in the world outside is another's now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Handover {
+    /// It has left the graph, or has changed.
+    pub from: Node,
+    /// It takes the place of the other: it starts nothing before the operation under way of the other has ended and, if
+    /// that has left the graph, before it has left for good.
+    pub to: Node,
+}
+
 /// A new graph, whole. Slots not listed are gone. It is valid: no cycle, no dangling edge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Swap {
@@ -105,6 +117,9 @@ pub struct Swap {
     pub nodes: Vec<NodeSpec>,
     /// All edges.
     pub edges: Vec<EdgeSpec>,
+    /// Who takes whose place. Pairs of which the first has nothing under way mean nothing; those of earlier swaps stay
+    /// in force.
+    pub handovers: Vec<Handover>,
 }
 
 /// One operation of one node. Answers carry it back; an answer with another number than the one under way is dropped.
@@ -190,6 +205,13 @@ pub enum Input {
         /// Outputs with a new value.
         sent: PortSet,
     },
+    /// A node that has left the graph has done what it does then, or could not.
+    Left {
+        /// The operation.
+        op: Op,
+        /// It ended well.
+        well: bool,
+    },
     /// All journal entries up to and including this ticket are on disk.
     Committed(Ticket),
     /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
@@ -237,6 +259,8 @@ pub enum Command {
         /// Why its check began, and what has come to be owed since.
         causes: Causes,
     },
+    /// The node has left the graph, and nothing else of it is under way: do what its kind does then; answer `Left`.
+    Leave(Op),
     /// Give up an operation that is under way; it still must be answered (`Cancelled`, or what it came to).
     Cancel(Op),
     /// Write these, in order. With a ticket somebody waits: answer `Committed` or `CommitFailed`. Tickets only grow.
@@ -270,6 +294,8 @@ pub enum State {
     WaitingForValue(Vec<Node>),
     /// One of these ancestors has failed (the first few).
     Blocked(Vec<Node>),
+    /// What it takes the place of has not ended: these.
+    WaitingForPredecessor(Vec<Node>),
     /// Could run; waits for a worker, a semaphore, or the rate limit.
     Ready,
     /// An operation is under way (or its journal entry is being written).
@@ -317,6 +343,13 @@ pub enum Event {
         /// Why its run began.
         causes: Causes,
     },
+    /// A node that has left the graph has done what it does then (`well`), or could not.
+    Left {
+        /// The node.
+        node: Node,
+        /// It ended well.
+        well: bool,
+    },
     /// A refresh has become owed.
     Owed {
         /// The notifier.
@@ -353,7 +386,7 @@ pub enum Event {
     Unblocked(Node),
     /// It changes again right after each repair: somebody else writes it too. `repairs` in the last ten seconds.
     Flapping {
-        /// Who.
+        /// The node.
         node: Node,
         /// How often.
         repairs: u32,

@@ -83,6 +83,10 @@ impl Scheduler {
         let queued = self.ready.iter().chain(&self.granted).filter(|j| **j == i).count();
         match n.phase() {
             Phase::Absent => assert!(!n.any(PRESENT) && n.rare == NO_RARE, "free slot {i:?} is not blank"),
+            Phase::ToLeave => {
+                assert!(!n.any(PRESENT) && n.any(LEAVES), "{i:?} waits to leave, and does not");
+                assert!(self.leaving.contains(&i), "{i:?} waits to leave in no queue");
+            }
             Phase::Idle => {
                 assert!(n.any(PRESENT), "idle, but not in the graph: {i:?}");
                 assert!(!self.may_start(i), "{i:?} could run and is in no queue");
@@ -90,6 +94,14 @@ impl Scheduler {
             Phase::Queued => assert!(queued == 1, "{i:?} is {queued} times in the queue"),
             Phase::Parked => assert!(self.rare(i).is_some_and(|rare| rare.place > 0), "{i:?} is parked nowhere"),
             _ => assert!(n.op > 0, "{i:?} runs without a number"),
+        }
+        let rare = self.rare(i);
+        assert_eq!(n.any(HELD), rare.is_some_and(|rare| !rare.predecessors.is_empty()), "held: {i:?}");
+        for from in rare.into_iter().flat_map(|rare| &rare.predecessors) {
+            assert!(
+                self.rare(*from).is_some_and(|rare| rare.successors.contains(&i)),
+                "{i:?} waits for {from:?} in vain"
+            );
         }
         if n.any(ASKING) {
             assert!(self.rare(i).is_some_and(|rare| !rare.asked.is_empty()), "{i:?} asks nobody");

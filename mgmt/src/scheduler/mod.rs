@@ -8,8 +8,10 @@ mod converge;
 mod edges;
 mod flags;
 mod gate;
+mod handover;
 #[cfg(any(test, feature = "testing"))]
 mod invariants;
+mod leave;
 mod mutants;
 mod node;
 mod questions;
@@ -30,8 +32,8 @@ mod watch;
 
 pub use crate::id::JournalOp;
 pub use api::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Input, NodeConfig, NodeSpec, Op, PortSet,
-    State, StopStage, Swap,
+    ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Handover, Input, NodeConfig, NodeSpec, Op,
+    PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
 #[doc(hidden)]

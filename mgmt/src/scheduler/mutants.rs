@@ -70,6 +70,14 @@ pub enum Mutant {
     CauseInvented,
     /// A node that has failed for good is not revived when the reason is gone.
     StaysFailed,
+    /// The slot of a node that leaves is free although it was not asked to leave.
+    LeaveForgotten,
+    /// A node is asked to leave after a stop.
+    LeaveAtStop,
+    /// What takes the place of another does not wait for it.
+    NoHandover,
+    /// What takes the place of another starts before that has left.
+    HandoverBeforeLeave,
 }
 
 impl Mutant {
@@ -108,5 +116,9 @@ impl Mutant {
         Mutant::CauseForgotten,
         Mutant::CauseInvented,
         Mutant::StaysFailed,
+        Mutant::LeaveForgotten,
+        Mutant::LeaveAtStop,
+        Mutant::NoHandover,
+        Mutant::HandoverBeforeLeave,
     ];
 }

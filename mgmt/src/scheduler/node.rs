@@ -12,6 +12,8 @@ use crate::id::Node;
 pub(super) enum Phase {
     /// The slot is free.
     Absent,
+    /// It has left the graph and waits to be asked to leave.
+    ToLeave,
     /// Nothing under way. What it waits for, if anything, follows from its flags and counts.
     Idle,
     /// In the ready queue.
@@ -28,12 +30,15 @@ pub(super) enum Phase {
     Applying,
     /// A refresh is under way.
     Refreshing,
+    /// It has left the graph and does what it does then.
+    Leaving,
 }
 
 impl Phase {
     /// In the order of their numbers.
-    const ALL: [Phase; 9] = [
+    const ALL: [Phase; 11] = [
         Phase::Absent,
+        Phase::ToLeave,
         Phase::Idle,
         Phase::Queued,
         Phase::Parked,
@@ -42,6 +47,7 @@ impl Phase {
         Phase::CommitRefresh,
         Phase::Applying,
         Phase::Refreshing,
+        Phase::Leaving,
     ];
 
     /// Its number, where a node keeps it.
@@ -58,13 +64,14 @@ impl Phase {
         use Phase::*;
         match self {
             Absent => matches!(next, Idle),
-            Idle => matches!(next, Queued | Absent),
-            Queued => matches!(next, Idle | Parked | Checking | Absent),
+            ToLeave => matches!(next, Leaving | Idle | Absent),
+            Idle => matches!(next, Queued | ToLeave | Absent),
+            Queued => matches!(next, Idle | Parked | Checking | ToLeave | Absent),
             Parked => matches!(next, Idle | Queued | Absent),
             Checking => matches!(next, Idle | CommitApply | CommitRefresh | Applying | Refreshing | Absent),
             CommitApply => matches!(next, Idle | Applying | Absent),
             CommitRefresh => matches!(next, Idle | Refreshing | Absent),
-            Applying | Refreshing => matches!(next, Idle | Absent),
+            Applying | Refreshing | Leaving => matches!(next, Idle | Absent),
         }
     }
 
@@ -85,7 +92,7 @@ impl Phase {
 
     /// The runtime works on an operation and will answer.
     pub(super) fn has_op(self) -> bool {
-        self == Phase::Checking || self.writes()
+        self == Phase::Checking || self == Phase::Leaving || self.writes()
     }
 }
 
@@ -139,6 +146,12 @@ pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
 pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
 /// Its metaparameters were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
 pub(super) const DIRTY_META: Flags = Flags::bit(20);
+/// Has left the graph, and will be asked to leave.
+pub(super) const LEAVES: Flags = Flags::bit(36);
+/// What it takes the place of has not ended.
+pub(super) const HELD: Flags = Flags::bit(37);
+/// It has run since it came, or since it last left: there may be something to leave.
+pub(super) const RAN: Flags = Flags::bit(38);
 /// At least one edge into it is owed.
 pub(super) const OWED: Flags = Flags::bit(21);
 /// The operation under way absorbs owed refreshes.

@@ -24,6 +24,9 @@ impl Scheduler {
             State::Failed
         } else if n.any(FAILING) {
             State::Retrying
+        } else if n.any(HELD) && n.wants_run() {
+            let predecessors = self.rare(i).map_or(&[][..], |rare| &rare.predecessors[..]);
+            State::WaitingForPredecessor(predecessors.iter().take(NAMED_MAX).copied().collect())
         } else if n.bad_parents > 0 {
             State::Blocked(self.failed_above(i))
         } else if !n.any(WATCH_READY) {
@@ -75,7 +78,8 @@ impl Scheduler {
     /// move it.
     pub fn is_idle(&self) -> bool {
         let held = self.paused || self.stop.is_some();
-        self.running == 0 && self.commands.is_empty() && (held || self.ready.is_empty() && self.granted.is_empty())
+        let waiting = [&self.ready, &self.granted, &self.leaving];
+        self.running == 0 && self.commands.is_empty() && (held || waiting.iter().all(|queue| queue.is_empty()))
     }
 
     /// How many nodes are not settled.
@@ -116,7 +120,7 @@ impl Scheduler {
             + self.edges.memory()
             + self.rare.memory()
             + self.timers.memory()
-            + (self.ready.capacity() + self.granted.capacity()) * size_of::<Node>()
+            + (self.ready.capacity() + self.granted.capacity() + self.leaving.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()
     }

@@ -26,6 +26,12 @@ pub(super) struct Rare {
     pub(super) asked: Vec<Node>,
     /// Senders that did, since the last success.
     pub(super) answered: Vec<Node>,
+    /// What it takes the place of and has not ended.
+    pub(super) predecessors: Vec<Node>,
+    /// The nodes that take its place.
+    pub(super) successors: Vec<Node>,
+    /// How long it may take to leave.
+    pub(super) leave_timeout: Option<Duration>,
     /// Semaphores held.
     pub(super) held: Vec<u32>,
     /// Place in the queues of the semaphores; 0: in none.
@@ -64,6 +70,9 @@ impl Rare {
             && self.flapping.is_none()
             && self.asked.is_empty()
             && self.answered.is_empty()
+            && self.predecessors.is_empty()
+            && self.successors.is_empty()
+            && self.leave_timeout.is_none()
             && self.held.is_empty()
             && self.place == 0
     }

@@ -52,7 +52,7 @@ impl Scheduler {
     pub(super) fn is_open(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         node.any(PRESENT)
-            && !node.any(FAILED)
+            && !node.any(FAILED | HELD)
             && (node.any(WATCH_READY) || self.mutant(Mutant::IgnoreWatch))
             && (node.unsettled_parents == 0 || self.mutant(Mutant::IgnoreOrder))
             && (node.bad_parents == 0 || self.mutant(Mutant::IgnoreBlocked))
@@ -66,10 +66,14 @@ impl Scheduler {
 
     /// Starts what may start, as long as there is room.
     pub(super) fn pump(&mut self) {
+        if self.stop.is_some() && self.mutant(Mutant::LeaveAtStop) {
+            self.pump_leaving(usize::MAX);
+        }
         if self.paused || (self.stop.is_some() && !self.mutant(Mutant::WorkAfterStop)) {
             return;
         }
         let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
+        self.pump_leaving(room);
         while self.running < room {
             let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else { break };
             if self.nodes[i].phase() != Phase::Queued {
@@ -102,6 +106,7 @@ impl Scheduler {
         let mut causes = node.reasons();
         node.set_causes(causes);
         node.clear(DIRTY | DRIFTED);
+        node.set(RAN);
         // It was not settled and is not now; calm it can only be for its poll.
         let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
         self.running += 1;

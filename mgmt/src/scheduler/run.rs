@@ -8,7 +8,7 @@ use super::{ApplyOutcome, Cause, Causes, CheckOutcome, Command, Event, Op, PortS
 use crate::id::{Node, Ticket};
 
 impl Scheduler {
-    fn is_under_way(&self, op: Op, phase: fn(Phase) -> bool) -> bool {
+    pub(super) fn is_under_way(&self, op: Op, phase: fn(Phase) -> bool) -> bool {
         self.nodes.get(op.node).is_some_and(|n| n.op == op.number && phase(n.phase()))
     }
 
@@ -242,11 +242,12 @@ impl Scheduler {
     /// Ends the run, whatever it came to; a node that has left the graph ends with it.
     pub(super) fn end_run(&mut self, i: Node) {
         self.close_run(i);
-        if self.nodes[i].any(PRESENT) {
-            self.update(i);
-        } else {
-            self.forget(i);
+        if !self.nodes[i].any(PRESENT) {
+            return self.depart(i);
         }
+        // A run of before the swap, if any, is over: this node is not in the way of what took over from it.
+        self.hand_over(i);
+        self.update(i);
     }
 
     /// The part of it that touches nobody else.

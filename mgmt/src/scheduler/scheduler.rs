@@ -33,6 +33,8 @@ pub struct Scheduler {
     pub(super) ready: VecDeque<Node>,
     /// Nodes that hold their semaphores already: they go first.
     pub(super) granted: VecDeque<Node>,
+    /// Nodes that have left the graph and wait to be asked to leave.
+    pub(super) leaving: VecDeque<Node>,
     pub(super) semaphores: Semaphores,
     /// Who waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
@@ -67,6 +69,7 @@ impl Scheduler {
             timers: Timers::default(),
             ready: VecDeque::new(),
             granted: VecDeque::new(),
+            leaving: VecDeque::new(),
             semaphores: Semaphores::default(),
             commits: VecDeque::new(),
             entries: Vec::new(),
@@ -123,6 +126,7 @@ impl Scheduler {
             }
             Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
             Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
+            Input::Left { op, well } => self.left(op, well),
             Input::Committed(ticket) => self.committed(ticket),
             Input::CommitFailed(ticket) => self.commit_failed(ticket),
             Input::Pause => self.paused = true,

@@ -7,6 +7,7 @@ use super::{Command, StopStage};
 impl Scheduler {
     pub(super) fn begin_stop(&mut self, stage: StopStage) {
         self.stop = self.stop.max(Some(stage));
+        self.drop_leaving();
         for i in self.nodes.numbers() {
             match self.nodes[i].phase() {
                 Phase::Checking => self.cancel(i),
@@ -15,7 +16,7 @@ impl Scheduler {
                     self.drop_intents(i);
                     self.run_again(i);
                 }
-                Phase::Applying | Phase::Refreshing if stage == StopStage::Cancel => self.cancel(i),
+                Phase::Applying | Phase::Refreshing | Phase::Leaving if stage == StopStage::Cancel => self.cancel(i),
                 _ => {}
             }
         }

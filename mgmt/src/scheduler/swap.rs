@@ -34,7 +34,7 @@ impl Scheduler {
         if self.stop.is_some() {
             return;
         }
-        let Swap { generation, configs, nodes: specs, edges } = swap;
+        let Swap { generation, configs, nodes: specs, edges, handovers } = swap;
         let before = self.convergence.present;
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
@@ -63,6 +63,7 @@ impl Scheduler {
                 changed += 1;
             }
         }
+        self.hold_successors(&handovers);
         self.carry_edges(Edges::build(slots, &edges));
         self.mark_edges();
         self.resize_semaphores();
@@ -91,8 +92,17 @@ impl Scheduler {
     /// A node leaves. An operation under way is cancelled, and waited for.
     fn remove(&mut self, i: Node) {
         self.unwatch(i);
-        self.cancel(i);
-        self.disarm_all(i);
+        // It may have come back while it left, and leave again: that is let end.
+        let leaving = self.nodes[i].phase() == Phase::Leaving;
+        if leaving {
+            self.disarm_all_but(i, Some(Timer::Timeout));
+        } else {
+            self.cancel(i);
+            self.disarm_all_but(i, None);
+        }
+        self.stop_waiting_for_predecessors(i);
+        let NodeConfig { leaves, noop, timeout, .. } = *self.settings(i);
+        let leaves = leaves && !noop && self.nodes[i].any(RAN);
         self.nodes[i].clear(PRESENT);
         let phase = self.nodes[i].phase();
         if phase.commits() {
@@ -100,17 +110,25 @@ impl Scheduler {
         }
         if !phase.has_op() {
             self.release(i);
-            return self.forget(i);
         }
         if let Some(rare) = self.rare_if_any(i) {
-            let held = std::mem::take(&mut rare.held);
-            *rare = Rare { held, ..Rare::default() };
+            let Rare { held, successors, due, .. } = std::mem::take(rare);
+            *rare = Rare { held, successors, due, ..Rare::default() };
         }
-        self.nodes[i].keep(CANCELLED);
+        self.tidy_rare(i);
+        if leaves && timeout.is_some() {
+            self.rare_mut(i).leave_timeout = timeout;
+        }
+        self.nodes[i].keep(CANCELLED | RAN);
+        self.nodes[i].put(LEAVES, leaves);
+        if !phase.has_op() {
+            self.depart(i);
+        }
     }
 
     /// Nothing is left of it: the slot is free.
     pub(super) fn forget(&mut self, i: Node) {
+        self.hand_over(i);
         self.drop_rare(i);
         self.nodes[i].go(Phase::Absent);
         self.nodes[i] = NodeData::absent();
@@ -120,19 +138,28 @@ impl Scheduler {
     fn add(&mut self, spec: &NodeSpec) {
         let i = spec.node;
         let two_at_once = self.mutant(Mutant::TwoAtOnce);
+        if self.nodes[i].phase() == Phase::ToLeave {
+            // It is back before it was asked to leave.
+            self.hand_over(i);
+        }
+        if let Some(rare) = self.rare_if_any(i) {
+            rare.leave_timeout = None;
+            self.tidy_rare(i);
+        }
         let node = &mut self.nodes[i];
         // Its slot may still have an operation of the node that left: nothing starts before that has ended.
         if node.phase().has_op() && !two_at_once {
-            node.keep(CANCELLED);
+            node.keep(CANCELLED | RAN);
             node.set(STALE);
         } else {
             if node.phase().has_op() {
                 node.go(Phase::Absent);
                 self.running -= 1;
             }
-            let rare = node.rare;
+            let (rare, ran) = (node.rare, node.any(RAN));
             *node = NodeData::absent();
             node.rare = rare;
+            node.put(RAN, ran);
             node.go(Phase::Idle);
         }
         node.sent.0 = 0;

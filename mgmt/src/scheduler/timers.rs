@@ -79,10 +79,12 @@ impl Scheduler {
         }
     }
 
-    /// Stops all timers of a node.
-    pub(super) fn disarm_all(&mut self, i: Node) {
+    /// Stops all timers of a node, but for this one.
+    pub(super) fn disarm_all_but(&mut self, i: Node, kept: Option<Timer>) {
         for timer in [Timer::Timeout, Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
-            self.disarm(i, timer);
+            if Some(timer) != kept {
+                self.disarm(i, timer);
+            }
         }
     }
 

@@ -27,7 +27,8 @@ fn one(desk: &Desk, retry: i32) -> Graph {
     g
 }
 
-/// Its check blocks past its timeout; another resource is not held up, and once the work has ended the resource is checked again.
+/// Its check blocks past its timeout; another resource is not held up, and once the work has ended the resource is
+/// checked again.
 async fn goes_on(act: fn(Gate) -> Act, doing: &str) {
     let (desk, gate) = (Desk::new(), Gate::new());
     desk.once("a", Op::Check, act(gate.clone()));

@@ -43,7 +43,7 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
 
 /// Which abilities such a kind has in another build is not known: nothing is held against an edge that notifies it.
 const ABILITIES: Abilities =
-    Abilities { refresh: Some(|resource, _| refuse(resource.spec())), prepare: None, many: None };
+    Abilities { refresh: Some(|resource, _| refuse(resource.spec())), leave: None, prepare: None, many: None };
 
 impl Identify for Absent {
     fn id(&self) -> ResourceId {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Need, Result, Uid, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Leave, Need, Result, Uid, every,
 };
 use crate::resources::http::keys::{ServedBy, UrlPath};
 use crate::resources::http::path::plain;
@@ -14,7 +14,8 @@ use mgmt_macros::Resource;
 
 /// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
 ///
-/// Files are read when they are asked for, so what changes in them needs no event. What can be received can be served, but for secrets.
+/// Files are read when they are asked for, so what changes in them needs no event. What can be received can be served,
+/// but for secrets.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:file", unwatched)]
 pub struct HttpFile {
@@ -23,7 +24,8 @@ pub struct HttpFile {
     name: String,
     /// The name of the `http:server`. Must be given where a graph has several. Default: the only one.
     server: Option<String>,
-    /// The path of its URL, as text: `/a b` for what a browser writes `/a%20b`. A directory's files are below it. Default: the name.
+    /// The path of its URL, as text: `/a b` for what a browser writes `/a%20b`. A directory's files are below it.
+    /// Default: the name.
     path: Option<String>,
     /// The file or the directory, an absolute path. It need not exist yet. This or `data` must be given.
     source: Option<PathBuf>,
@@ -96,6 +98,14 @@ impl Converge for HttpFile {
         let source = self.source.as_deref().filter(|_| known.is_known("source"));
         let source = source.and_then(|source| normal_form(source).ok()).map(|source| Need::after(Uid::Path(source)));
         server.into_iter().chain(source).collect()
+    }
+}
+
+/// Its route is gone.
+impl Leave for HttpFile {
+    async fn leave(&self, cx: &ApplyCx) -> Result<()> {
+        drop(cx.local::<State>().route().take());
+        Ok(())
     }
 }
 

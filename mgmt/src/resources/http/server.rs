@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, IntoInput, Known, Need, Result, Seconds,
-    Secret, Uid, Watch, WatchCx, WatchEvent, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, IntoInput, Known, Leave, Need, Result,
+    Seconds, Secret, Uid, Watch, WatchCx, WatchEvent, every,
 };
 use crate::resources::http::auth::{Auth, Protected};
 use crate::resources::http::keys::{Address, ServedBy};
@@ -19,18 +19,20 @@ use crate::resources::http::table::{Entry, Table};
 use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
-/// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and `HEAD` requests.
+/// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and
+/// `HEAD` requests.
 ///
-/// It listens only while it is in the graph and the engine runs. Directories are not listed; `index.html` stands for them. No symlink leads out of
-/// what is served. At most 256 connections are served at the same time. There is no encryption: put it behind a proxy where others can listen.
+/// It listens only while it is in the graph and the engine runs. Directories are not listed; `index.html` stands for
+/// them. No symlink leads out of what is served. At most 256 connections are served at the same time. There is no
+/// encryption: put it behind a proxy where others can listen.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:server")]
 pub struct HttpServer {
     /// What it is called; also its address unless that is given.
     #[resource(name)]
     name: String,
-    /// Where it listens, as `host:port`: `127.0.0.1:8080` for this machine alone, `0.0.0.0:8080` for all who can reach it. Port 0: any that is
-    /// free. Default: the name.
+    /// Where it listens, as `host:port`: `127.0.0.1:8080` for this machine alone, `0.0.0.0:8080` for all who can reach
+    /// it. Port 0: any that is free. Default: the name.
     address: Option<String>,
     /// A directory that is served, where no `http:file` is in its place: an absolute path. Default: none.
     root: Option<PathBuf>,
@@ -50,7 +52,8 @@ pub struct HttpServer {
 }
 
 impl HttpServerBuilder {
-    /// Opens `path` and all below it only to `user` with the password of this bcrypt hash: a text, or the output `hash` of a `password`.
+    /// Opens `path` and all below it only to `user` with the password of this bcrypt hash: a text, or the output `hash`
+    /// of a `password`.
     #[track_caller]
     pub fn basic_auth<M>(
         self,
@@ -247,6 +250,17 @@ impl Converge for HttpServer {
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let root = self.root.as_deref().filter(|_| known.is_known("root"));
         root.and_then(|root| normal_form(root).ok()).map(|root| Need::after(Uid::Path(root))).into_iter().collect()
+    }
+}
+
+/// Stops to listen; its connections end.
+impl Leave for HttpServer {
+    async fn leave(&self, cx: &ApplyCx) -> Result<()> {
+        let running = cx.local::<State>().running().take();
+        if let Some(running) = running {
+            running.listener.stop().await;
+        }
+        Ok(())
     }
 }
 

@@ -35,6 +35,7 @@ pub(super) fn plain() -> NodeConfig {
         sema: Vec::new(),
         watched: false,
         rewatch: false,
+        leaves: false,
     }
 }
 
@@ -50,6 +51,8 @@ pub(super) struct Bed {
     ops: HashMap<u32, Op>,
     configs: HashMap<u32, NodeConfig>,
     events: bool,
+    /// Of the next swaps.
+    pub(super) handovers: Vec<Handover>,
 }
 
 impl Bed {
@@ -70,6 +73,7 @@ impl Bed {
             generation: 0,
             ops: HashMap::new(),
             configs: HashMap::new(),
+            handovers: Vec::new(),
         }
     }
 
@@ -93,7 +97,13 @@ impl Bed {
         });
         let nodes = specs.collect();
         let edges = edges.to_vec();
-        self.feed(Input::Swap(Swap { generation: Generation(self.generation), configs, nodes, edges }))
+        self.feed(Input::Swap(Swap {
+            generation: Generation(self.generation),
+            configs,
+            nodes,
+            edges,
+            handovers: self.handovers.clone(),
+        }))
     }
 
     /// Hands over an input; gives the commands.
@@ -102,7 +112,11 @@ impl Bed {
         self.scheduler.check_invariants();
         let mut shown = Vec::new();
         while let Some(command) = self.scheduler.poll() {
-            if let Command::Check { op, .. } | Command::Apply { op, .. } | Command::Refresh { op, .. } = &command {
+            if let Command::Check { op, .. }
+            | Command::Apply { op, .. }
+            | Command::Refresh { op, .. }
+            | Command::Leave(op) = &command
+            {
                 self.ops.insert(op.node.0, *op);
             }
             if !matches!(command, Command::Event(Event::Swapped { .. })) || self.events {
@@ -185,6 +199,7 @@ fn show(command: &Command) -> String {
         Command::Apply { op, refresh: false, .. } => format!("apply {}", op.node.0),
         Command::Apply { op, refresh: true, .. } => format!("apply and refresh {}", op.node.0),
         Command::Refresh { op, .. } => format!("refresh {}", op.node.0),
+        Command::Leave(op) => format!("leave {}", op.node.0),
         Command::Cancel(op) => format!("cancel {}", op.node.0),
         Command::Journal { ticket, ops } => {
             let ops: Vec<String> = ops.iter().map(show_entry).collect();
@@ -215,6 +230,7 @@ fn show_event(event: &Event) -> String {
             format!("applied {}{changed}{}", node.0, if *refreshed { " refreshed" } else { "" })
         }
         Event::Refreshed { node, .. } => format!("refreshed {}", node.0),
+        Event::Left { node, well } => format!("left {}{}", node.0, if *well { "" } else { ", not well" }),
         Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
         Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
         Event::Failed { node, watch, retry_in, .. } => {

@@ -6,6 +6,7 @@ mod blocked;
 mod converge;
 mod dirty;
 mod gates;
+mod leaving;
 mod order;
 mod refresh;
 mod retry;

@@ -1,0 +1,41 @@
+//! Who takes whose place: a resource that owns what another owned waits until nothing of that one is under way.
+
+use std::collections::HashMap;
+
+use crate::id::Node;
+use crate::resource::{Known, Uid};
+use crate::runtime::core::Core;
+use crate::runtime::running::Difference;
+use crate::runtime::slot::Activity;
+use crate::scheduler::Handover;
+
+impl Core {
+    /// The pairs of a new graph: what has left, or is under way, and the new or changed resources that own the same.
+    /// Costs as much as there is of these.
+    pub(super) fn handovers(&self, difference: &Difference) -> Vec<Handover> {
+        let mut owners: HashMap<Uid, Vec<Node>> = HashMap::new();
+        let under_way = self.slots.busy().filter_map(|(node, activity)| match activity {
+            Activity::Running(running) => Some((node, &running.resource)),
+            _ => None,
+        });
+        for (node, resource) in self.running.ghosts().chain(under_way) {
+            for uid in resource.uids(&Known::all(resource.spec())) {
+                owners.entry(uid).or_default().push(node);
+            }
+        }
+        if owners.is_empty() {
+            return Vec::new();
+        }
+        let mut handovers = Vec::new();
+        for &to in &difference.heirs {
+            let Some(vertex) = self.running.vertex(to) else { continue };
+            let coming: Vec<u8> =
+                difference.wirings.get(&to).into_iter().flatten().map(|wiring| wiring.field).collect();
+            for uid in vertex.resource.uids(&Known::all_but(vertex.resource.spec(), &coming)) {
+                let from = owners.get(&uid).into_iter().flatten().copied().filter(|from| *from != to);
+                handovers.extend(from.map(|from| Handover { from, to }));
+            }
+        }
+        handovers
+    }
+}

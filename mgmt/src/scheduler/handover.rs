@@ -1,0 +1,71 @@
+//! Handovers: what takes the place of another starts when that has ended.
+
+use super::Handover;
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use crate::id::Node;
+
+impl Scheduler {
+    /// Something of it is under way that a successor must wait for.
+    fn is_in_the_way(&self, from: Node) -> bool {
+        let Some(node) = self.nodes.get(from) else { return false };
+        match node.phase() {
+            Phase::Absent => false,
+            _ if !node.any(PRESENT) => true,
+            phase => phase.has_op() && node.any(STALE),
+        }
+    }
+
+    /// The pairs of a swap. (`update` is the caller's.)
+    pub(super) fn hold_successors(&mut self, handovers: &[Handover]) {
+        if self.mutant(Mutant::NoHandover) {
+            return;
+        }
+        for &Handover { from, to } in handovers {
+            let known = self.nodes.get(to).is_some_and(|node| node.any(PRESENT));
+            if from == to || !known || !self.is_in_the_way(from) {
+                continue;
+            }
+            let predecessors = &mut self.rare_mut(to).predecessors;
+            if !predecessors.contains(&from) {
+                predecessors.push(from);
+                self.rare_mut(from).successors.push(to);
+                self.nodes[to].set(HELD);
+            }
+        }
+    }
+
+    /// Nothing of it is in the way any more.
+    pub(super) fn hand_over(&mut self, from: Node) {
+        let Some(rare) = self.rare_if_any(from) else { return };
+        for to in std::mem::take(&mut rare.successors) {
+            let Some(rare) = self.rare_if_any(to) else { continue };
+            let before = rare.predecessors.len();
+            rare.predecessors.retain(|predecessor| *predecessor != from);
+            if before > 0 && rare.predecessors.is_empty() {
+                self.nodes[to].clear(HELD);
+                self.tidy_rare(to);
+                if self.nodes[to].any(PRESENT) {
+                    self.update(to);
+                }
+            }
+        }
+        self.tidy_rare(from);
+    }
+
+    /// It waits for no other any more: it has left itself.
+    pub(super) fn stop_waiting_for_predecessors(&mut self, to: Node) {
+        if !self.nodes[to].any(HELD) {
+            return;
+        }
+        self.nodes[to].clear(HELD);
+        let Some(rare) = self.rare_if_any(to) else { return };
+        for from in std::mem::take(&mut rare.predecessors) {
+            if let Some(rare) = self.rare_if_any(from) {
+                rare.successors.retain(|successor| *successor != to);
+                self.tidy_rare(from);
+            }
+        }
+    }
+}

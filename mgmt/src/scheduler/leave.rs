@@ -1,0 +1,70 @@
+//! Leaving: what a node does when it has left the graph, after its last operation and before its slot is free.
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use super::timers::Timer;
+use super::{Command, Event, Op};
+use crate::id::Node;
+
+impl Scheduler {
+    /// A node that is not in the graph has nothing under way any more: it leaves, or its slot is free.
+    pub(super) fn depart(&mut self, i: Node) {
+        let stopping = self.stop.is_some() && !self.mutant(Mutant::LeaveAtStop);
+        if !self.nodes[i].any(LEAVES) || stopping || self.mutant(Mutant::LeaveForgotten) {
+            return self.forget(i);
+        }
+        self.nodes[i].go(Phase::ToLeave);
+        self.leaving.push_back(i);
+        if self.mutant(Mutant::HandoverBeforeLeave) {
+            self.hand_over(i);
+        }
+    }
+
+    /// Tells those to leave that wait for it, as long as there is room.
+    pub(super) fn pump_leaving(&mut self, room: usize) {
+        while self.running < room
+            && let Some(i) = self.leaving.pop_front()
+        {
+            // It may have come back meanwhile.
+            if self.nodes[i].phase() == Phase::ToLeave {
+                self.begin_leave(i);
+            }
+        }
+    }
+
+    fn begin_leave(&mut self, i: Node) {
+        self.last_op += 1;
+        let number = self.last_op;
+        let node = &mut self.nodes[i];
+        node.go(Phase::Leaving);
+        node.clear(LEAVES | CANCELLED | TIMED_OUT | RAN);
+        node.op = number;
+        self.running += 1;
+        if let Some(timeout) = self.rare_if_any(i).and_then(|rare| rare.leave_timeout.take()) {
+            self.arm(i, Timer::Timeout, self.now.after(timeout));
+        }
+        self.commands.push_back(Command::Leave(Op { node: i, number }));
+    }
+
+    /// It has left. If it came back meanwhile, it starts.
+    pub(super) fn left(&mut self, op: Op, well: bool) {
+        if !self.is_under_way(op, |phase| phase == Phase::Leaving) {
+            return;
+        }
+        self.tell(Event::Left { node: op.node, well });
+        self.end_run(op.node);
+    }
+
+    /// The engine ends: nothing leaves any more that has not begun to.
+    pub(super) fn drop_leaving(&mut self) {
+        if self.mutant(Mutant::LeaveAtStop) {
+            return;
+        }
+        while let Some(i) = self.leaving.pop_front() {
+            if self.nodes[i].phase() == Phase::ToLeave {
+                self.forget(i);
+            }
+        }
+    }
+}

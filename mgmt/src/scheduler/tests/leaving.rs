@@ -1,0 +1,102 @@
+//! Nodes that have left the graph, and those that take their place.
+
+use crate::id::Node;
+use crate::scheduler::tests::bed::*;
+use crate::scheduler::*;
+
+fn leaver() -> NodeConfig {
+    NodeConfig { leaves: true, timeout: Some(ms(100)), ..plain() }
+}
+
+fn left(bed: &mut Bed, node: u32, well: bool) -> Vec<String> {
+    let op = bed.op(node);
+    bed.feed(Input::Left { op, well })
+}
+
+#[test]
+fn a_node_leaves_after_its_last_operation_and_before_its_slot_is_free() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    assert_eq!(bed.swap(&[], &[], &[])[0], "cancel 0");
+    assert_eq!(bed.applied(0, ApplyOutcome::Cancelled), ["leave 0"]);
+    assert_eq!(bed.pass(ms(99)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["cancel 0"], "it takes longer than its timeout");
+    assert_eq!(left(&mut bed, 0, false), ["removed 0"]);
+}
+
+#[test]
+fn a_node_that_comes_back_while_it_leaves_starts_when_it_has_left() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    assert_eq!(bed.swap(&[], &[], &[])[0], "leave 0");
+    assert_eq!(bed.swap(&[0], &[], &[]), ["event: unconverged"]);
+    assert!(!bed.swap(&[], &[], &[]).contains(&"leave 0".to_owned()), "once is enough");
+    bed.swap(&[0], &[], &[]);
+    assert_eq!(left(&mut bed, 0, true), ["check 0"]);
+}
+
+#[test]
+fn neither_noop_nor_a_stop_nor_a_pause_begins_to_leave() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { noop: true, ..leaver() });
+    bed.configure(1, leaver());
+    bed.swap(&[0, 1], &[], &[]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    bed.feed(Input::Pause);
+    assert_eq!(bed.swap(&[], &[], &[]), ["removed 0"]);
+    assert_eq!(bed.feed(Input::Stop(StopStage::Drain)), ["removed 1", "stopped"]);
+}
+
+#[test]
+fn what_takes_its_place_waits_for_all_of_it() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    bed.handovers = vec![Handover { from: Node(0), to: Node(1) }, Handover { from: Node(7), to: Node(2) }];
+    assert_eq!(bed.swap(&[1, 2], &[], &[]), ["cancel 0", "check 2"], "nobody is in the way of 2");
+    assert_eq!(bed.state(1), State::WaitingForPredecessor(vec![Node(0)]));
+    bed.handovers.clear();
+    assert_eq!(bed.swap(&[1, 2], &[], &[]), [""; 0], "another graph changes nothing about it");
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["leave 0"]);
+    assert_eq!(left(&mut bed, 0, false), ["removed 0", "check 1"], "also if it could not leave well");
+}
+
+#[test]
+fn what_a_changed_node_gave_up_waits_for_its_old_operation_only() {
+    let mut bed = Bed::new();
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    bed.handovers = vec![Handover { from: Node(0), to: Node(1) }];
+    assert_eq!(bed.swap(&[0, 1], &[0], &[]), [""; 0]);
+    assert_eq!(bed.state(1), State::WaitingForPredecessor(vec![Node(0)]));
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["check 1", "check 0"]);
+}
+
+#[test]
+fn a_node_that_never_ran_has_nothing_to_leave() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.configure(1, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    bed.handovers = vec![Handover { from: Node(0), to: Node(1) }];
+    bed.swap(&[1], &[], &[]);
+    assert_eq!(bed.swap(&[], &[], &[])[0], "removed 1");
+}
+
+#[test]
+fn a_node_that_leaves_waits_for_room() {
+    let config = Config { running_max: 1, converged_timeout: ms(0), seed: 0, node_events: false };
+    let mut bed = Bed::with(config);
+    bed.configure(0, leaver());
+    bed.swap(&[0, 1], &[], &[]);
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+    assert_eq!(bed.swap(&[1], &[], &[]), [""; 0]);
+    assert_eq!(bed.in_sync(1), ["leave 0", "event: converged"]);
+}

@@ -1,0 +1,297 @@
+//! What a resource does when it has left the graph, and what waits for that.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mgmt::prelude::*;
+use mgmt::resource::{Known, Leave, Uid};
+use mgmt::runtime::{EventKind, Standing};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+use crate::kit::{Run, within};
+
+/// What the resources of one test do, by what they own.
+#[derive(Debug, Default)]
+struct Book {
+    log: Vec<String>,
+    /// How many operations are under way, by place.
+    busy: BTreeMap<String, usize>,
+    overlaps: Vec<String>,
+    /// What those that left had kept.
+    kept: Vec<String>,
+}
+
+static BOOKS: Mutex<BTreeMap<String, Book>> = Mutex::new(BTreeMap::new());
+
+/// Opens what holds an apply or a leave.
+static GATES: Mutex<BTreeMap<String, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
+
+fn with_book<T>(test: &str, act: impl FnOnce(&mut Book) -> T) -> T {
+    act(BOOKS.lock().unwrap().entry(test.to_owned()).or_default())
+}
+
+fn log(test: &str) -> Vec<String> {
+    with_book(test, |book| std::mem::take(&mut book.log))
+}
+
+fn gate(name: &str) -> Arc<Semaphore> {
+    Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
+}
+
+/// Keeps a place, and gives it back when it leaves.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[resource(kind = "keeps:place", unwatched)]
+struct Place {
+    #[resource(name)]
+    name: String,
+    test: String,
+    place: String,
+    /// What its apply or its leave does: waits at the gate `test`, fails, or takes some milliseconds.
+    #[resource(default)]
+    apply: String,
+    #[resource(default)]
+    leave: String,
+}
+
+/// An operation under way at a place, until it is dropped.
+struct At<'a>(&'a Place);
+
+impl Place {
+    async fn act(&self, what: &str, way: &str) -> Result<At<'_>> {
+        with_book(&self.test, |book| {
+            book.log.push(format!("{what} {}", self.name));
+            let busy = book.busy.entry(self.place.clone()).or_default();
+            *busy += 1;
+            if *busy > 1 {
+                book.overlaps.push(format!("{what} {} beside another at {}", self.name, self.place));
+            }
+        });
+        let at = At(self);
+        match way {
+            "wait" => gate(&self.test).acquire().await.unwrap().forget(),
+            "fail" => return Err(mgmt::resource::Error::new("it can't")),
+            "hang" => std::future::pending().await,
+            "slow" => tokio::time::sleep(Duration::from_millis(3)).await,
+            _ => {}
+        }
+        Ok(at)
+    }
+}
+
+impl Drop for At<'_> {
+    fn drop(&mut self) {
+        with_book(&self.0.test, |book| *book.busy.get_mut(&self.0.place).unwrap() -= 1);
+    }
+}
+
+#[derive(Default)]
+struct Kept(Mutex<Option<String>>);
+
+impl Converge for Place {
+    type Drift = Change;
+
+    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
+        vec![Uid::path(format!("/places/{}", self.place))]
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let kept = cx.local::<Kept>().0.lock().unwrap().clone();
+        Ok((kept.as_ref() != Some(&self.place)).then(|| Change::new("place", "free", &self.place)))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        if self.apply == "thread" {
+            let (gate, this) = (gate(&self.test), self.clone());
+            cx.look(move |_, _| {
+                let _at = tokio::runtime::Handle::current().block_on(this.act("apply", ""));
+                while gate.try_acquire().map(|permit| permit.forget()).is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            })
+            .await;
+        }
+        let _at = self.act("apply", &self.apply).await?;
+        *cx.local::<Kept>().0.lock().unwrap() = Some(self.place.clone());
+        Ok(())
+    }
+}
+
+impl Leave for Place {
+    async fn leave(&self, cx: &ApplyCx) -> Result<()> {
+        let _at = self.act("leave", &self.leave).await?;
+        let kept = cx.local::<Kept>().0.lock().unwrap().take();
+        with_book(&self.test, |book| book.kept.extend(kept));
+        Ok(())
+    }
+}
+
+fn graph(places: Vec<PlaceBuilder>) -> GraphConfig {
+    let mut g = Graph::new("leaving");
+    for place in places {
+        g.add(place);
+    }
+    g.finish().unwrap()
+}
+
+async fn left(run: &mut Run) -> (String, Option<String>) {
+    run.find(|event| match event {
+        EventKind::Left { id, error, .. } => Some((id.name.clone(), error.clone())),
+        _ => None,
+    })
+    .await
+}
+
+async fn run(places: Vec<PlaceBuilder>) -> Run {
+    Run::start(mgmt::Engine::builder().graph(graph(places))).await
+}
+
+#[tokio::test]
+async fn a_resource_that_leaves_the_graph_is_told_once() {
+    let mut run = run(vec![Place::new("a", "once", "x"), Place::new("b", "once", "y")]).await;
+    run.converged().await;
+    run.engine.swap(graph(vec![Place::new("b", "once", "y")])).await.unwrap();
+    assert_eq!(left(&mut run).await, ("a".to_owned(), None));
+    assert_eq!(with_book("once", |book| book.kept.clone()), ["x"], "its state is there until it has left");
+    run.engine.swap(graph(vec![Place::new("a", "once", "x"), Place::new("b", "once", "y")])).await.unwrap();
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(log("once"), ["apply a", "apply b", "leave a", "apply a"], "and not at the end of the engine");
+}
+
+#[tokio::test]
+async fn in_noop_nothing_leaves() {
+    let mut run = run(vec![Place::new("a", "noop", "x").noop(true)]).await;
+    run.converged().await;
+    run.engine.swap(graph(vec![])).await.unwrap();
+    run.until("swapped").await;
+    run.stop().await;
+    assert_eq!(log("noop"), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_can_not_leave_well_is_reported_and_gone() {
+    let hangs = Place::new("hangs", "fails", "y").leave("hang").timeout(Duration::from_millis(20));
+    let mut run = run(vec![Place::new("fails", "fails", "x").leave("fail"), hangs]).await;
+    run.converged().await;
+    run.engine.swap(graph(vec![])).await.unwrap();
+    let mut all = vec![left(&mut run).await, left(&mut run).await];
+    all.sort();
+    let timeout = "cancelled: it took longer than its `timeout`";
+    let reasons = [("fails", "it can't"), ("hangs", timeout)];
+    assert_eq!(all, reasons.map(|(name, why)| (name.to_owned(), Some(why.to_owned()))));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn what_takes_the_place_of_another_waits_for_its_last_operation_and_its_leave() {
+    let mut run = run(vec![Place::new("old", "waits", "x").apply("wait").leave("wait")]).await;
+    within(async {
+        while with_book("waits", |book| book.log.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    gate("waits").add_permits(1);
+    run.converged().await;
+    run.engine.swap(graph(vec![Place::new("new", "waits", "x"), Place::new("other", "waits", "y")])).await.unwrap();
+    run.stands("other", Standing::Settled).await;
+    let Standing::WaitingForPredecessor(by) = run.standing("new").await else { panic!("it waits") };
+    assert_eq!(by.iter().map(ToString::to_string).collect::<Vec<_>>(), ["keeps:place[old]"]);
+    assert_eq!(log("waits"), ["apply old", "leave old", "apply other"]);
+    gate("waits").add_permits(1);
+    run.converged().await;
+    assert_eq!(log("waits"), ["apply new"]);
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn what_a_changed_resource_no_longer_owns_is_another_s_once_its_old_operation_has_ended() {
+    let mut run = run(vec![Place::new("a", "changed", "x").apply("hang")]).await;
+    within(async {
+        while with_book("changed", |book| book.log.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    run.engine.swap(graph(vec![Place::new("a", "changed", "y"), Place::new("b", "changed", "x")])).await.unwrap();
+    let Standing::WaitingForPredecessor(by) = run.standing("b").await else { panic!("it waits") };
+    assert_eq!(by[0].name, "a");
+    run.engine.cancel();
+    run.until("stopped").await;
+    assert_eq!(log("changed"), ["apply a"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_the_place_of_work_that_does_not_end_waits_for_it_too() {
+    let grace = Duration::from_millis(30);
+    let graph = |name: &str, apply: &str| graph(vec![Place::new(name, "stuck", "x").apply(apply)]);
+    let builder = mgmt::Engine::builder().graph(graph("old", "thread")).grace(grace);
+    let mut run = Run::start(builder).await;
+    within(async {
+        while with_book("stuck", |book| book.log.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    run.engine.swap(graph("new", "")).await.unwrap();
+    let (name, why) = left(&mut run).await;
+    let stuck = "its apply was given up and has not ended: it is still looking at the file system";
+    assert_eq!((name.as_str(), why.as_deref()), ("old", Some(stuck)));
+    let error = run.find(|event| match event {
+        EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
+        _ => None,
+    });
+    let reason = "it owns what keeps:place[old] did, whose apply was given up and has not ended: it is still looking at \
+                  the file system";
+    assert_eq!(error.await, reason);
+    assert_eq!(log("stuck"), ["apply old"], "nothing happens beside it");
+    gate("stuck").add_permits(1);
+    run.converged().await;
+    assert_eq!(log("stuck"), ["apply new"]);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renamed_again_and_again_a_place_has_never_two_at_work() {
+    let places = |turn: usize| {
+        let place = |place: &str, at: usize| {
+            Place::new(format!("{place}{}", (turn + at) % 3), "renamed", place).apply("slow").leave("slow")
+        };
+        graph(vec![place("x", 0), place("y", 1), place("z", 2)])
+    };
+    let mut run = Run::start(mgmt::Engine::builder().graph(places(0))).await;
+    for turn in 1..60 {
+        run.engine.swap(places(turn)).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(turn as u64 % 5)).await;
+    }
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(with_book("renamed", |book| std::mem::take(&mut book.overlaps)), [""; 0]);
+    assert!(log("renamed").iter().filter(|entry| entry.starts_with("leave")).count() > 20);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_renamed_under_load_is_never_written_by_two() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("file");
+    let content = |turn: usize| format!("{turn}\n").repeat(200_000);
+    let graph = |turn: usize| {
+        let mut g = Graph::new("rename");
+        let name = if turn.is_multiple_of(2) { "a" } else { "b" };
+        g.add(File::new(name).path(path.to_str().unwrap()).content(content(turn)));
+        g.finish().unwrap()
+    };
+    let mut run = Run::start(mgmt::Engine::builder().graph(graph(0)).running_max(8)).await;
+    for turn in 1..40 {
+        run.engine.swap(graph(turn)).await.unwrap();
+        let running = run.engine.status().await.unwrap().running;
+        assert!(running.iter().filter(|running| running.operation == "apply").count() <= 1, "{running:?}");
+        tokio::time::sleep(Duration::from_millis(turn as u64 % 4)).await;
+    }
+    run.converged().await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), content(39));
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    run.stop().await;
+}

@@ -1,0 +1,78 @@
+//! What has left the graph is told to leave once, after its last operation and before its slot is free; not if it never
+//! ran, nor in noop, nor after a stop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mgmt::scheduler::{Command, Input, Op};
+
+use crate::invariant::{Cx, Invariant, Verdict};
+use crate::must;
+
+#[derive(Default)]
+pub struct Leaving {
+    /// Have left the graph, and must be told.
+    due: BTreeSet<u32>,
+    /// Have run since they came or last left.
+    ran: BTreeSet<u32>,
+    /// Have been told, and have not answered.
+    told: BTreeMap<u32, Op>,
+}
+
+impl Invariant for Leaving {
+    fn name(&self) -> &'static str {
+        "leaving"
+    }
+
+    fn input(&mut self, cx: &Cx, input: &Input) -> Verdict {
+        match input {
+            Input::Swap(swap) if cx.ledger.stop.is_none() => {
+                for (node, entry) in &cx.ledger.nodes {
+                    let stays = swap.nodes.iter().any(|spec| spec.node.0 == *node);
+                    if !stays && entry.config.leaves && !entry.config.noop && self.ran.contains(node) {
+                        self.due.insert(*node);
+                    }
+                }
+                self.due.retain(|node| !swap.nodes.iter().any(|spec| spec.node.0 == *node));
+            }
+            // An answer may come twice.
+            Input::Left { op, .. } if self.told.get(&op.node.0) == Some(op) => {
+                self.told.remove(&op.node.0);
+            }
+            Input::Stop(_) => self.due.clear(),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
+        match command {
+            Command::Leave(op) => {
+                must!(self.due.remove(&op.node.0), "{command:?}, but it has not left, or was told before");
+                must!(!cx.ledger.nodes.contains_key(&op.node.0), "{command:?} while it is in the graph");
+                must!(cx.ledger.stop.is_none(), "{command:?} after a stop");
+                must!(!cx.ledger.paused, "{command:?} in a pause");
+                self.told.insert(op.node.0, *op);
+                self.ran.remove(&op.node.0);
+            }
+            Command::Check { op, .. } => {
+                self.ran.insert(op.node.0);
+            }
+            Command::Removed(node) => {
+                self.ran.remove(&node.0);
+                must!(!self.due.contains(&node.0), "{command:?} before it was told to leave");
+                must!(!self.told.contains_key(&node.0), "{command:?} before it has left");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        *self = Leaving::default();
+    }
+
+    fn end(&mut self, _: &Cx) -> Verdict {
+        must!(self.due.is_empty(), "never told to leave: {:?}", self.due);
+        Ok(())
+    }
+}
