@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -24,8 +25,30 @@ pub struct Mode(Repr);
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Repr {
-    Bits(u32),
+    Bits(Bits),
     Changes(Vec<Change>),
+}
+
+/// The bits, and whether they were given as a number, which may have been written in decimal by mistake. Text is octal,
+/// always. Equal bits are one mode, however they were written.
+#[derive(Clone, Copy)]
+struct Bits {
+    bits: u32,
+    is_number: bool,
+}
+
+impl PartialEq for Bits {
+    fn eq(&self, other: &Bits) -> bool {
+        self.bits == other.bits
+    }
+}
+
+impl Eq for Bits {}
+
+impl Hash for Bits {
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        self.bits.hash(hasher);
+    }
 }
 
 /// `go-w`: for whom, what to do, with which permissions.
@@ -99,7 +122,7 @@ impl Mode {
     /// The bits, if they do not depend on what is there.
     pub fn bits(&self) -> Option<u32> {
         match self.0 {
-            Repr::Bits(bits) => Some(bits),
+            Repr::Bits(Bits { bits, .. }) => Some(bits),
             Repr::Changes(_) => None,
         }
     }
@@ -124,15 +147,15 @@ impl Mode {
             4750, 4755,
         ];
         match self.0 {
-            Repr::Bits(bits) if MISREAD.contains(&bits) => Err(ModeError::Decimal(bits)),
-            Repr::Bits(bits) if bits > ALL => Err(ModeError::TooBig(bits)),
+            Repr::Bits(Bits { bits, is_number: true }) if MISREAD.contains(&bits) => Err(ModeError::Decimal(bits)),
+            Repr::Bits(Bits { bits, .. }) if bits > ALL => Err(ModeError::TooBig(bits)),
             _ => Ok(()),
         }
     }
 
     fn apply_with_umask(&self, current: u32, is_dir: bool, umask: u32) -> u32 {
         match &self.0 {
-            Repr::Bits(bits) => bits & ALL,
+            Repr::Bits(Bits { bits, .. }) => bits & ALL,
             Repr::Changes(changes) => {
                 changes.iter().fold(current & ALL, |mode, change| change.apply(mode, is_dir, umask))
             }
@@ -176,7 +199,7 @@ impl Who {
 
 impl From<u32> for Mode {
     fn from(bits: u32) -> Mode {
-        Mode(Repr::Bits(bits))
+        Mode(Repr::Bits(Bits { bits, is_number: true }))
     }
 }
 
@@ -191,7 +214,7 @@ impl FromStr for Mode {
                 let octal =
                     !digits.is_empty() && digits.len() <= 8 && digits.bytes().all(|b| (b'0'..=b'7').contains(&b));
                 match u32::from_str_radix(digits, 8) {
-                    Ok(bits) if octal && bits <= ALL => Ok(Mode(Repr::Bits(bits))),
+                    Ok(bits) if octal && bits <= ALL => Ok(Mode(Repr::Bits(Bits { bits, is_number: false }))),
                     Ok(bits) if octal => Err(ModeError::TooBig(bits)),
                     _ => Err(ModeError::NotOctal(text.to_owned())),
                 }
@@ -260,7 +283,7 @@ fn parse_permissions(text: &str, letters: &str) -> Result<What, ModeError> {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Repr::Bits(bits) => write!(f, "{bits:04o}"),
+            Repr::Bits(Bits { bits, .. }) => write!(f, "{bits:04o}"),
             Repr::Changes(changes) => {
                 for (i, change) in changes.iter().enumerate() {
                     f.write_str(if i > 0 { "," } else { "" })?;
@@ -430,6 +453,9 @@ mod tests {
         for usual in [0, 0o400, 0o440, 0o444, 0o600, 0o620, 0o640, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o7777] {
             assert_eq!(Mode::from(usual).validate(), Ok(()), "{usual:o}");
         }
+        // Its bits are the decimal 444, but a text is octal.
+        assert_eq!("0674".parse::<Mode>().unwrap().validate(), Ok(()));
+        assert_eq!("0674".parse::<Mode>().unwrap(), Mode::from(0o674));
     }
 
     #[test]
