@@ -53,6 +53,13 @@ impl Daemon {
         }
     }
 
+    /// Sends it a signal such as `STOP`.
+    pub(crate) fn signal(&self, name: &str) {
+        let process = self.process.as_ref().expect("it runs");
+        let status = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
+        assert!(status.expect("kill is installed").success());
+    }
+
     pub(crate) async fn connect(&self) -> Connection {
         zbus::connection::Builder::address(self.address().as_str()).build().await.unwrap()
     }

@@ -217,3 +217,71 @@ async fn a_rule_that_the_bus_refuses_is_a_failed_watch_with_the_rule() {
     assert!(!matches!(Bus::address("x"), Bus::System));
     within(engine.stop()).await.unwrap();
 }
+
+/// Waits for a watch that fails, and returns why.
+async fn watch_failure(events: &mut Events) -> String {
+    within(async {
+        loop {
+            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
+                return error;
+            }
+        }
+    })
+    .await
+}
+
+#[test]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon)"]
+fn engines_that_share_doors_listen_on_when_the_runtime_of_the_first_ends() {
+    let bus = Daemon::start();
+    let doors = Doors::new();
+    let runtime = || {
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime starts")
+    };
+    let (first, second) = (runtime(), runtime());
+    let builder = |name| Engine::builder().doors(doors.clone()).graph(graph(name, &bus, 2));
+    let one = first.block_on(start(builder("first")));
+    let (two, mut events) = second.block_on(start(builder("second")));
+    drop(one);
+    drop(first);
+    second.block_on(async {
+        let error = watch_failure(&mut events).await;
+        assert_eq!(error, "the runtime that listened to the bus has ended");
+        let tester = bus.connect().await;
+        // It listens again after a check that finds what was missed.
+        within(two.converged()).await.unwrap();
+        until_checked("second-1", 2).await;
+        a_moment().await;
+        let before = checks("second-1");
+        daemon::emit(&tester, "/test/1", "Changed").await;
+        until_checked("second-1", before + 1).await;
+        within(two.stop()).await.unwrap();
+        doors.close().await;
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs dbus-daemon (Debian's package dbus-daemon), and takes ten seconds"]
+async fn a_bus_that_does_not_answer_is_a_failed_watch_of_all_that_wait() {
+    let bus = Daemon::start();
+    let (engine, mut events) = start(Engine::builder().graph(graph("silent", &bus, 1))).await;
+    bus.signal("STOP");
+    let swapped = tokio::spawn({
+        let (engine, graph) = (engine.clone(), graph("silent", &bus, 3));
+        async move { engine.swap(graph).await }
+    });
+    let begun = std::time::Instant::now();
+    let errors = [watch_failure(&mut events).await, watch_failure(&mut events).await];
+    assert!(begun.elapsed() < Duration::from_secs(15), "both have failed by one wait: {:?}", begun.elapsed());
+    for error in errors {
+        let (start, end) = ("the bus has not answered about the rule type='signal',path='/test/", " within 10 s");
+        assert!(error.starts_with(start) && error.ends_with(end), "{error}");
+    }
+    bus.signal("CONT");
+    within(swapped).await.unwrap().unwrap();
+    within(engine.converged()).await.unwrap();
+    let before = checks("silent-2");
+    daemon::emit(&bus.connect().await, "/test/2", "Changed").await;
+    until_checked("silent-2", before + 1).await;
+    within(engine.stop()).await.unwrap();
+}

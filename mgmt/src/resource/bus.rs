@@ -1,30 +1,50 @@
 //! D-Bus for kinds: one connection for each bus, and signals that wake a resource.
 
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
 use zbus::Connection;
 use zbus::message::{Message, Type};
 
 use crate::resource::door::Door;
 use crate::resource::error::Result;
-use crate::sys::dbus::{Bus, connect};
+use crate::sys::dbus::{Bus, RuntimeLife, connect};
 
 /// The connection to a bus.
 #[derive(Debug)]
-pub(crate) struct BusDoor(pub(crate) Connection);
+pub(crate) struct BusDoor {
+    pub(crate) connection: Connection,
+    /// Of the runtime that reads from the connection. If it ends, the connection does not notice.
+    life: RuntimeLife,
+}
+
+impl BusDoor {
+    /// Waits until it is of no use any more.
+    pub(crate) async fn lost(&self) {
+        let (mut closed, mut over) = (pin!(self.connection.closed()), pin!(self.life.over()));
+        poll_fn(|cx| match closed.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => over.as_mut().poll(cx),
+        })
+        .await;
+    }
+}
 
 impl Door for BusDoor {
     type Key = Bus;
 
     async fn open(bus: &Bus) -> Result<BusDoor> {
-        Ok(BusDoor(connect(bus).await?))
+        Ok(BusDoor { life: RuntimeLife::here(), connection: connect(bus).await? })
     }
 
     fn is_lost(&self) -> bool {
-        self.0.is_closed()
+        self.connection.is_closed() || self.life.is_over()
     }
 
     async fn close(&self) {
         // It may be closed already.
-        let _ = self.0.clone().close().await;
+        let _ = self.connection.clone().close().await;
     }
 }
 

@@ -128,7 +128,7 @@ impl CheckCx {
     /// The bus cannot be reached.
     #[cfg(feature = "dbus")]
     pub async fn bus(&self, bus: crate::sys::dbus::Bus) -> Result<zbus::Connection> {
-        Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.0.clone())
+        Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.connection.clone())
     }
 
     /// What this resource marked in this run or an earlier one.

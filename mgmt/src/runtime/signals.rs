@@ -25,6 +25,8 @@ const LOST_MAX: Duration = Duration::from_secs(10);
 /// The first pause between such tries; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
+/// How long the bus may take to answer about a rule.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// What is called for each event of one subscription.
 type Listener = Box<dyn Fn(Result<WatchEvent, String>) + Send>;
@@ -77,20 +79,25 @@ impl SignalHub {
     /// bus, which ends the subscription.
     pub(crate) fn subscribe(&self, bus: &Bus, rule: SignalRule, listener: Listener) -> Subscription {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
-        let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
-        // A task whose runtime has ended hears nothing any more.
-        let orders = match buses.get(bus).filter(|orders| !orders.is_closed()) {
-            Some(orders) => orders.clone(),
-            None => {
-                let (orders, inbox) = mpsc::unbounded_channel();
-                buses.insert(bus.clone(), orders.clone());
-                let task = BusTask { bus: bus.clone(), hub: self.clone(), inbox, listeners: Listeners::default() };
-                tokio::spawn(task.run());
-                orders
-            }
+        let (orders, task) = {
+            let mut buses = self.buses.lock().unwrap_or_else(PoisonError::into_inner);
+            let (orders, task) = match buses.get(bus) {
+                Some(orders) => (orders.clone(), None),
+                None => {
+                    let (orders, inbox) = mpsc::unbounded_channel();
+                    buses.insert(bus.clone(), orders.clone());
+                    let listeners = Listeners::default();
+                    (orders, Some(BusTask { bus: bus.clone(), hub: self.clone(), inbox, listeners }))
+                }
+            };
+            // The receiver is there: its end takes the same lock, and takes itself out of the map.
+            let _ = orders.send(Order::Add { number, rule, listener });
+            (orders, task)
         };
-        // The receiver is there: either it was asked just now under the lock that its end takes too, or it is new.
-        let _ = orders.send(Order::Add { number, rule, listener });
+        if let Some(task) = task {
+            // Without the lock: a runtime that is ending drops the task here, and that takes it.
+            tokio::spawn(task.run());
+        }
         Subscription { orders, number }
     }
 }
@@ -184,7 +191,6 @@ impl Listeners {
     fn armed(&mut self, text: &str, serial: u64, answer: Result<(), String>) {
         let Some(rule) = self.rules.get_mut(text).filter(|rule| rule.serial == serial) else { return };
         if let Err(problem) = answer {
-            let problem = format!("the bus refuses the rule {text}: {problem}");
             for number in rule.listeners.clone() {
                 if let Some(listening) = self.by_number.get(&number) {
                     (listening.listener)(Err(problem.clone()));
@@ -240,26 +246,45 @@ enum Arm {
 type Answer = (String, u64, Result<(), String>);
 
 /// Asks the bus, one rule after the other: an answer comes only while messages are taken, so the task that takes them
-/// cannot wait for it.
+/// cannot wait for it. When the bus does not answer about one, all that wait for their turn have failed with it.
 async fn arm(connection: Connection, mut wanted: mpsc::UnboundedReceiver<Arm>, answers: mpsc::UnboundedSender<Answer>) {
     let call = async |method: &str, text: &str| {
         let bus = Some("org.freedesktop.DBus");
-        connection.call_method(bus, "/org/freedesktop/DBus", bus, method, &(text,)).await
+        let arguments = (text,);
+        let answer = connection.call_method(bus, "/org/freedesktop/DBus", bus, method, &arguments);
+        Some(timeout(ANSWER_MAX, answer).await.ok()?.map(drop))
     };
+    let silent =
+        |text: &str| Err(format!("the bus has not answered about the rule {text} within {} s", ANSWER_MAX.as_secs()));
     while let Some(arm) = wanted.recv().await {
         match arm {
             Arm::Add(text, serial) => {
-                let answer = call("AddMatch", &text).await.map(drop).map_err(|error| error.to_string());
+                let answer = call("AddMatch", &text).await;
                 // Of a lost connection there are no answers: the rule is asked for again on the next one.
-                if !connection.is_closed() && answers.send((text, serial, answer)).is_err() {
+                if connection.is_closed() {
+                    continue;
+                }
+                let is_silent = answer.is_none();
+                let answer = match answer {
+                    Some(answer) => answer.map_err(|error| format!("the bus refuses the rule {text}: {error}")),
+                    None => silent(&text),
+                };
+                if answers.send((text, serial, answer)).is_err() {
                     return;
                 }
-            }
-            Arm::Remove(text) => {
-                if let Err(error) = call("RemoveMatch", &text).await {
-                    tracing::debug!(%error, "a rule for signals stays at the bus");
+                while is_silent && let Ok(arm) = wanted.try_recv() {
+                    // A rule that stays at the bus costs only signals that match nothing here.
+                    if let Arm::Add(text, serial) = arm {
+                        let answer = silent(&text);
+                        let _ = answers.send((text, serial, answer));
+                    }
                 }
             }
+            Arm::Remove(text) => match call("RemoveMatch", &text).await {
+                Some(Ok(())) => {}
+                Some(Err(error)) => tracing::debug!(%error, "a rule for signals stays at the bus"),
+                None => tracing::debug!("a rule for signals stays at the bus, which does not answer"),
+            },
         }
     }
 }
@@ -295,7 +320,7 @@ impl BusTask {
             match self.hub.connections.door::<BusDoor>(&self.bus).await {
                 Ok(door) => {
                     self.take_orders();
-                    self.serve(&door.0).await;
+                    self.serve(&door).await;
                     lost = Some(Instant::now());
                     if begun.elapsed() > LOST_MAX {
                         pause = PAUSE;
@@ -336,7 +361,8 @@ impl BusTask {
     }
 
     /// Listens until the connection is lost, or nothing is subscribed any more.
-    async fn serve(&mut self, connection: &Connection) {
+    async fn serve(&mut self, door: &BusDoor) {
+        let connection = &door.connection;
         let mut messages = MessageStream::from(connection);
         let (wanted, asked) = mpsc::unbounded_channel();
         let (answers, mut answered) = mpsc::unbounded_channel();
@@ -355,7 +381,7 @@ impl BusTask {
                     Some(Err(error)) => tracing::debug!(%error, "a message of {} can't be read", self.bus),
                     None => return,
                 },
-                () = connection.closed() => return,
+                () = door.lost() => return,
             }
         }
         // The bus must know which rules are over.
@@ -370,5 +396,23 @@ impl BusTask {
         };
         // What is not answered by then goes with the connection.
         let _ = timeout(PAUSE_MAX, rest).await;
+    }
+}
+
+impl Drop for BusTask {
+    /// When its runtime ends under it, engines on other runtimes may still listen: their watches have failed, and begin
+    /// again with a task of their own runtime.
+    fn drop(&mut self) {
+        {
+            let hub = self.hub.clone();
+            let mut buses = hub.buses.lock().unwrap_or_else(PoisonError::into_inner);
+            // From here on a subscription begins another task.
+            self.inbox.close();
+            self.take_orders();
+            if buses.get(&self.bus).is_some_and(Orders::is_closed) {
+                buses.remove(&self.bus);
+            }
+        }
+        self.listeners.fail("the runtime that listened to the bus has ended");
     }
 }

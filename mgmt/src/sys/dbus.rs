@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::watch;
 use zbus::Connection;
 use zbus::connection::Builder;
 
@@ -55,6 +56,30 @@ pub enum BusError {
         /// The bus.
         bus: Bus,
     },
+}
+
+/// Tells when the runtime on which it was made has ended.
+#[derive(Debug)]
+pub struct RuntimeLife(watch::Receiver<()>);
+
+impl RuntimeLife {
+    /// Of the runtime that this is called on.
+    pub fn here() -> RuntimeLife {
+        let (alive, life) = watch::channel(());
+        tokio::spawn(async move { alive.closed().await });
+        RuntimeLife(life)
+    }
+
+    /// It has ended.
+    pub fn is_over(&self) -> bool {
+        self.0.has_changed().is_err()
+    }
+
+    /// Waits until it has ended.
+    pub async fn over(&self) {
+        // An error: the task that keeps the other side has been dropped.
+        let _ = self.0.clone().wait_for(|()| false).await;
+    }
 }
 
 /// Connects to a bus.
