@@ -290,6 +290,19 @@ mod tests {
         tokio::time::timeout(Duration::from_millis(100), poll_fn(|cx| seat.poll_next(cx))).await.unwrap_or_default()
     }
 
+    /// Takes what is noticed until this node is among it. One write is several events of the kernel, so a node may be
+    /// noticed once more; other nodes than these must not be.
+    async fn until(seat: &mut Seat, node: Node, among: &[Node]) {
+        loop {
+            let notices = next(seat).await;
+            let is_expected = |notice: &Notice| among.iter().any(|node| *notice == Notice::Changed(*node));
+            assert!(notices.iter().all(is_expected), "{notices:?}");
+            if notices.contains(&Notice::Changed(node)) {
+                return;
+            }
+        }
+    }
+
     #[tokio::test]
     async fn engines_at_one_hub_hear_of_their_own_paths_only() {
         let dir = tempfile::tempdir().unwrap();
@@ -300,20 +313,26 @@ mod tests {
         two.subscribe(Node(7), &path("b"), Watched::Path).unwrap();
         two.subscribe(Node(8), &path("a"), Watched::Path).unwrap();
         fs::write(path("b"), "").unwrap();
-        assert_eq!(next(&mut two).await, [Notice::Changed(Node(7))]);
+        until(&mut two, Node(7), &[Node(7)]).await;
         assert_eq!(soon(&mut one).await, []);
         fs::write(path("a"), "").unwrap();
-        assert_eq!(next(&mut one).await, [Notice::Changed(Node(7))]);
-        assert_eq!(next(&mut two).await, [Notice::Changed(Node(8))]);
-        soon(&mut two).await;
+        until(&mut one, Node(7), &[Node(7)]).await;
+        until(&mut two, Node(8), &[Node(7), Node(8)]).await;
+        while !soon(&mut two).await.is_empty() {}
         // A seat that leaves takes only its own; what had happened to a path is not reported once it is unsubscribed.
         drop(one);
         fs::write(path("a"), "more").unwrap();
-        assert_eq!(next(&mut two).await, [Notice::Changed(Node(8))]);
+        until(&mut two, Node(8), &[Node(7), Node(8)]).await;
         fs::write(path("b"), "more").unwrap();
         tokio::time::sleep(Duration::from_millis(50)).await;
         two.unsubscribe(Node(7));
-        assert_eq!(soon(&mut two).await, []);
+        loop {
+            let notices = soon(&mut two).await;
+            assert!(!notices.contains(&Notice::Changed(Node(7))), "{notices:?}");
+            if notices.is_empty() {
+                return;
+            }
+        }
     }
 
     #[test]
