@@ -47,6 +47,14 @@ impl Converge for Crate {
         }
         self.path.iter().map(|path| Uid::Path(PathBuf::from(path))).collect()
     }
+    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
+        assert!(self.note.as_deref() != Some("provides"), "nothing to provide");
+        Vec::new()
+    }
+    fn needs(&self, _: &Known<'_>) -> Vec<mgmt::resource::Need> {
+        assert!(self.note.as_deref() != Some("needs"), "nothing to need");
+        Vec::new()
+    }
 }
 
 fn kinds() -> Kinds {
@@ -63,6 +71,14 @@ fn graph(declare: impl FnOnce(&mut Graph)) -> Result<GraphConfig, Problems> {
 
 fn add(g: &mut Graph, declared: impl Declare) {
     g.add(declared);
+}
+
+#[test]
+fn a_kind_that_panics_when_it_is_asked_what_it_provides_or_needs_is_a_problem_of_the_graph() {
+    for (note, text) in [("provides", "panicked: nothing to provide"), ("needs", "panicked: nothing to need")] {
+        let problems = graph(|g| add(g, Crate::new("a").note(note))).unwrap_err().to_string();
+        assert!(problems.contains(text), "{problems}");
+    }
 }
 
 /// What is wrong with a graph given as data.

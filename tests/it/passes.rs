@@ -432,6 +432,16 @@ impl Prepare for Tuner {
 }
 
 #[tokio::test]
+async fn a_kind_that_looks_before_the_passes_may_take_as_long_as_it_likes() {
+    let mut g = Graph::new("g");
+    g.add(Tuner::new("1", "find"));
+    let builder = mgmt::Engine::builder().graph(g.finish().unwrap()).pass(Needs).prepare_timeout(Duration::MAX);
+    let mut run = Run::start(builder).await;
+    run.converged().await;
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_kind_that_looks_before_the_passes_costs_only_what_it_would_have_added() {
     let graph = || {
         let mut g = Graph::new("g");

@@ -64,9 +64,9 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
     /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
-    /// See [`Converge::provides`]. Nothing, if that panics.
+    /// See [`Converge::provides`]. Nothing, if that panics: `validate` reports it.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
-    /// See [`Converge::needs`]. Nothing, if that panics.
+    /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
     fn needs(&self, known: &Known<'_>) -> Vec<Need>;
     /// Same kind, name and fields.
     fn same(&self, other: &dyn AnyResource) -> bool;
@@ -141,8 +141,12 @@ impl<R: Converge> AnyResource for R {
         problems.retain(|problem| known.bears_out(problem));
         // Of wrong fields nothing can be asked.
         if problems.is_empty() {
-            problems
-                .extend(caught(|| drop(Converge::uids(self, known))).err().map(|panic| FieldProblem::whole(panic, "")));
+            let asked = caught(|| {
+                drop(Converge::uids(self, known));
+                drop(Converge::provides(self, known));
+                drop(Converge::needs(self, known));
+            });
+            problems.extend(asked.err().map(|panic| FieldProblem::whole(panic, "")));
         }
         problems
     }

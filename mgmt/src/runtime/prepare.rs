@@ -71,8 +71,13 @@ impl Preparing {
     /// What the resources that can look at the system before the passes find there, and a warning for each that could not look.
     async fn look(&self, draft: &Draft<'_>) -> (HashMap<u32, Findings>, Vec<Problem>) {
         let (mut findings, mut warnings) = (HashMap::new(), Vec::new());
-        let mut curious = draft.curious().into_iter();
-        let deadline = Instant::now() + self.timeout;
+        let curious = draft.curious();
+        if curious.is_empty() {
+            return Default::default();
+        }
+        let mut curious = curious.into_iter();
+        // None: so far in the future that there is no such moment.
+        let deadline = Instant::now().checked_add(self.timeout);
         let mut looking = JoinSet::new();
         let mut vertices = HashMap::new();
         loop {
@@ -114,12 +119,17 @@ impl Preparing {
 
 /// What one resource finds, or why it finds nothing.
 async fn bounded(
-    deadline: Instant,
+    deadline: Option<Instant>,
     prepare: PrepareFn,
     resource: Arc<dyn AnyResource>,
     cx: PrepareCx,
 ) -> Result<Findings, String> {
-    match timeout_at(deadline, caught_async(async { prepare(resource, cx).await })).await {
+    let look = caught_async(async { prepare(resource, cx).await });
+    let looked = match deadline {
+        Some(deadline) => timeout_at(deadline, look).await,
+        None => Ok(look.await),
+    };
+    match looked {
         Ok(Ok(found)) => found.map_err(|error| error.to_string()),
         Ok(Err(panic)) => Err(panic),
         Err(_) => Err("it took too long (`Builder::prepare_timeout`)".to_owned()),
