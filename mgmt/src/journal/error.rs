@@ -59,6 +59,9 @@ pub enum CommitError {
         /// What the system reports.
         source: Arc<io::Error>,
     },
+    /// The journal is closed: its engine has ended.
+    #[error("the engine has ended: nothing is written any more")]
+    Closed,
     /// An entry of the batch is too large; nothing of the batch was taken.
     #[error("{what} of {bytes} bytes is too large for the journal, which takes {max}")]
     TooLarge {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -51,8 +51,10 @@ impl fmt::Debug for Options {
 /// Dropped, it writes what is left and gives the prefix back.
 pub struct Journal {
     shared: Arc<Shared>,
-    /// `None`: nothing is written, all is in memory.
-    writer: Option<JoinHandle<()>>,
+    /// All is in memory, nothing is written.
+    is_volatile: bool,
+    /// `None`: there is none, or it has been asked to end.
+    writer: Mutex<Option<JoinHandle<()>>>,
     lazy: Duration,
     salt: [u8; 32],
     aside: Option<PathBuf>,
@@ -90,7 +92,8 @@ impl Journal {
         let writer = thread
             .spawn(move || work(&ours, file, lock))
             .map_err(|source| fail("start the writer of the journal in", source))?;
-        Ok(Journal { shared, writer: Some(writer), lazy: options.lazy, salt, aside })
+        let writer = Mutex::new(Some(writer));
+        Ok(Journal { shared, is_volatile: false, writer, lazy: options.lazy, salt, aside })
     }
 
     /// A journal without a disk and without a thread: it forgets everything when it is dropped, and everything is durable at once.
@@ -116,7 +119,8 @@ impl Journal {
     }
 
     fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
-        Journal { shared: Arc::new(Shared::new(mirror)), writer: None, lazy: Duration::ZERO, salt, aside: None }
+        let shared = Arc::new(Shared::new(mirror));
+        Journal { shared, is_volatile: true, writer: Mutex::default(), lazy: Duration::ZERO, salt, aside: None }
     }
 
     /// Where a corrupt journal was moved when this one was opened.
@@ -129,10 +133,7 @@ impl Journal {
     pub fn submit(&self, batch: Vec<Entry>, done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
         match too_large(&batch) {
             Some(error) => done(Err(error)),
-            None if self.writer.is_none() => {
-                self.shared.keep(batch);
-                done(Ok(()));
-            }
+            None if self.is_volatile => self.shared.keep(batch, Some(Box::new(done))),
             None => self.shared.submit(batch, Some(Box::new(done) as Done), self.lazy),
         }
     }
@@ -141,7 +142,7 @@ impl Journal {
     pub fn note(&self, batch: Vec<Entry>) {
         match too_large(&batch) {
             Some(error) => tracing::error!("{error}"),
-            None if self.writer.is_none() => self.shared.keep(batch),
+            None if self.is_volatile => self.shared.keep(batch, None),
             None => self.shared.submit(batch, None, self.lazy),
         }
     }
@@ -153,22 +154,24 @@ impl Journal {
     pub fn flush(&self) -> Result<(), CommitError> {
         let (sender, receiver) = channel();
         self.submit(Vec::new(), move |result| drop(sender.send(result)));
-        // The writer answers everybody before it ends, and it ends only with us.
+        // The writer answers everybody before it ends.
         receiver.recv().unwrap_or(Ok(()))
     }
 
-    /// Write what is left, and give the prefix back.
+    /// Write what is left, and give the prefix back. It can still be asked; what is submitted from then on is refused
+    /// with [`CommitError::Closed`].
     ///
     /// # Errors
     /// If it could not be written.
-    pub fn close(mut self) -> Result<(), CommitError> {
+    pub fn close(&self) -> Result<(), CommitError> {
         self.end();
         self.shared.last().map_or(Ok(()), Err)
     }
 
-    fn end(&mut self) {
+    fn end(&self) {
         self.shared.close();
-        if let Some(writer) = self.writer.take()
+        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(writer) = writer
             // `done` may drop the journal on the writer's own thread, which cannot join itself.
             && writer.thread().id() != std::thread::current().id()
         {

@@ -46,9 +46,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Take over a batch whole. With `done` it is written at once, else within `lazy`.
+    /// Take over a batch whole. With `done` it is written at once, else within `lazy`. A closed journal takes nothing.
     pub(super) fn submit(&self, batch: Vec<Entry>, done: Option<Done>, lazy: Duration) {
         let mut state = self.lock();
+        if state.closing {
+            drop(state);
+            return refuse(done);
+        }
         let State { mirror, dirty, .. } = &mut *state;
         for entry in batch {
             mirror.apply(entry, dirty);
@@ -61,11 +65,19 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Take over a batch that is to be written nowhere.
-    pub(super) fn keep(&self, batch: Vec<Entry>) {
+    /// Take over a batch that is to be written nowhere. A closed journal takes nothing.
+    pub(super) fn keep(&self, batch: Vec<Entry>, done: Option<Done>) {
         let mut state = self.lock();
+        if state.closing {
+            drop(state);
+            return refuse(done);
+        }
         let mut dirty = BTreeSet::new();
         batch.into_iter().for_each(|entry| state.mirror.apply(entry, &mut dirty));
+        drop(state);
+        if let Some(done) = done {
+            done(Ok(()));
+        }
     }
 
     /// Write what there is, and end.
@@ -111,6 +123,14 @@ impl Shared {
             false => keys.iter().cloned().map(value).collect(),
         };
         Some(Round { keys, writes, waiting: std::mem::take(&mut state.waiting), closing: state.closing })
+    }
+}
+
+/// Nothing is written any more.
+fn refuse(done: Option<Done>) {
+    match done {
+        Some(done) => done(Err(CommitError::Closed)),
+        None => tracing::debug!("{}", CommitError::Closed),
     }
 }
 

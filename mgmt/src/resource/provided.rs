@@ -12,6 +12,7 @@ use crate::resource::door::Connections;
 use crate::resource::error::Result;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::sys::fs::WriteFs;
+use crate::sys::task::caught;
 
 /// What a host remembers for a resource beyond a restart. The journal implements it.
 pub trait Memory: Send + Sync + fmt::Debug {
@@ -40,6 +41,13 @@ impl Slots {
         let mut slots = lock(&self.by_type);
         let slot = slots.entry((owner, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default()));
         Arc::clone(slot).downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
+    }
+
+    /// Drops all values of all owners.
+    pub(crate) fn clear_all(&self) {
+        let gone = std::mem::take(&mut *lock(&self.by_type));
+        // What is dropped may want a slot itself.
+        drop(gone);
     }
 
     /// Drops all values of this owner.
@@ -104,6 +112,15 @@ impl Services {
             connections: Connections::default(),
             owned: Mutex::default(),
             inherit_env: false,
+        }
+    }
+
+    /// The engine has ended. What a kind stored may hold a `cx`, and so these services, for ever.
+    pub(crate) fn clear(&self) {
+        for slots in [&self.local, &self.shared] {
+            if let Err(panic) = caught(|| slots.clear_all()) {
+                tracing::warn!(target: "mgmt", "dropping the state of a resource {panic}");
+            }
         }
     }
 }

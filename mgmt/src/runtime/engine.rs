@@ -241,20 +241,21 @@ impl<G: Gapi> Builder<G> {
         let (end, ending) = oneshot::channel();
         let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
+            let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));
             let core = drive(core, inboxes).await;
             // If it is gone, it has ended the engine itself, with an error.
             let _ = end.send(());
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
-            let (store, connections) = (Arc::clone(&core.store), core.services.connections.clone());
+            let connections = core.services.connections.clone();
+            core.services.clear();
             drop(core);
             if !shares_doors {
                 connections.close().await;
             }
-            // Without a prefix there is nothing to write, and no thread is asked for.
-            if !prefix.is_temporary()
-                && let Err(problem) = blocking(move || store.flush()).await
-            {
-                tracing::error!(target: "mgmt", "the journal: {problem}");
+            match prefix.is_temporary() {
+                // There is nothing to write, and no thread is asked for.
+                true => drop(end_of_memory),
+                false => blocking(move || drop(end_of_memory)).await,
             }
             drop(prefix);
             drop(events);
@@ -294,6 +295,19 @@ struct Begun {
     dirs: PrivateDirs,
     /// The private directories that exist.
     existing: Vec<PrivateDir>,
+}
+
+/// When an engine ends, also by the end of its runtime: what its resources keep is dropped, and the prefix given back.
+struct EndOfMemory(Arc<Services>, Arc<Store>);
+
+impl Drop for EndOfMemory {
+    fn drop(&mut self) {
+        let EndOfMemory(services, store) = self;
+        services.clear();
+        if let Err(problem) = store.close() {
+            tracing::error!(target: "mgmt", "the journal: {problem}");
+        }
+    }
 }
 
 /// Better an error than a panic somewhere inside.

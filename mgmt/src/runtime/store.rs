@@ -95,9 +95,10 @@ impl Store {
         self.journal.moved_aside()
     }
 
-    /// Waits until all is on disk.
-    pub(crate) fn flush(&self) -> Result<(), CommitError> {
-        self.journal.flush()
+    /// Waits until all is on disk, and gives the prefix back, also if a kind still holds its `cx`: what that writes is
+    /// refused.
+    pub(crate) fn close(&self) -> Result<(), CommitError> {
+        self.journal.close()
     }
 }
 

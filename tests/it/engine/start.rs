@@ -62,6 +62,58 @@ async fn a_prefix_in_use_is_an_error_that_names_its_user() {
     Run::start(Engine::builder().graph(graph(&desk)).prefix(dir.path())).await.stop().await;
 }
 
+/// Keeps its `cx` in its state, and in a task that asks for a mark when it may.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[resource(kind = "keeper", unwatched)]
+struct Keeper {
+    #[resource(name)]
+    name: String,
+}
+
+static LATE: Mutex<Vec<tokio::sync::oneshot::Sender<tokio::sync::oneshot::Sender<String>>>> = Mutex::new(Vec::new());
+
+impl Converge for Keeper {
+    type Drift = Change;
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        Ok(Some(Change::new("kept", "no", "yes")))
+    }
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        *cx.local::<Mutex<Option<ApplyCx>>>().lock().unwrap() = Some(cx.clone());
+        *cx.shared::<Mutex<Option<ApplyCx>>>().lock().unwrap() = Some(cx.clone());
+        let (late, asked) = tokio::sync::oneshot::channel::<tokio::sync::oneshot::Sender<String>>();
+        LATE.lock().unwrap().push(late);
+        let cx = cx.clone();
+        tokio::spawn(async move {
+            if let Ok(reply) = asked.await {
+                let _ =
+                    reply.send(format!("{:?}", cx.set_mark(Some(vec![1])).await.map_err(|error| error.to_string())));
+            }
+        });
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_kind_that_keeps_its_cx_does_not_keep_the_prefix() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = || {
+        let mut g = Graph::new("kept");
+        g.add(Keeper::new("a"));
+        g.finish().unwrap()
+    };
+    for _ in 0..2 {
+        let mut run = Run::start(Engine::builder().graph(graph()).prefix(dir.path())).await;
+        run.converged().await;
+        run.stop().await;
+    }
+    // What is written later is refused.
+    let late = LATE.lock().unwrap().remove(0);
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    late.send(reply).unwrap();
+    let answer = within(answer).await.unwrap();
+    assert!(answer.contains("the engine has ended: nothing is written any more"), "{answer}");
+}
+
 /// A source that fails in a way of its own.
 struct Failing(&'static str);
 
