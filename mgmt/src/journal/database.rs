@@ -248,11 +248,13 @@ fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
             Some(newer) if newer > SCHEMA => return Err(Unusable::Newer(newer)),
             _ => return Err(Unusable::Corrupt("it has no schema".to_owned())),
         };
-        let counted = number("counted")?;
         let salt = meta.get("salt")?.and_then(|bytes| bytes.value().try_into().ok());
         let salt = salt.ok_or_else(|| Unusable::Corrupt("it has no salt".to_owned()))?;
         let mut mirror = read(&transaction)?;
-        mirror.load_counted(counted);
+        // The schema's first release wrote only the last day: that is a list of one.
+        if let Some(days) = meta.get("counted")? {
+            mirror.load_counted(days.value());
+        }
         if schema == 1 {
             migrate::from_1(&mut mirror);
         }
@@ -300,7 +302,7 @@ fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(), redb::Er
                 }
             }
             Key::Counted => match value {
-                Some(day) => drop(meta.insert("counted", day.as_slice())?),
+                Some(days) => drop(meta.insert("counted", days.as_slice())?),
                 None => drop(meta.remove("counted")?),
             },
         }

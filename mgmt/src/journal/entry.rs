@@ -45,7 +45,7 @@ pub enum Entry {
         /// The days.
         days: Option<u16>,
     },
-    /// The day, counted from 1970-01-01, on which absences were counted last.
+    /// Absences have been counted on this day, counted from 1970-01-01.
     Counted(u64),
     /// The resource is gone: everything about it, also what it owes and is owed.
     Forget {

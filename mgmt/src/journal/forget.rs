@@ -7,18 +7,22 @@ use crate::id::ResourceId;
 use super::entry::Entry;
 use super::journal::Journal;
 
-/// What is in no graph is remembered for this many days, and then forgotten.
+/// What is in no graph is remembered for this many days of use, and then forgotten.
 pub const ABSENT_DAYS_MAX: u16 = 30;
 
 impl Journal {
-    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days. To be called at the start of an engine and at least once a day; it writes only when an
-    /// absence begins, ends, or is counted, so nothing while everything that is remembered is in the graph.
+    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days on which the prefix was in use. To be called at
+    /// the start of an engine and at least once a day; it writes only when an absence begins, ends, or is counted, so
+    /// nothing while everything that is remembered is in the graph.
     ///
-    /// `today` is the wall clock's day. That clock may be wrong and jump, so no date is compared with another one: a day counts as one more day of absence when it is
-    /// later than the day of the last count, however much later. Therefore
+    /// `today` is the wall clock's day. That clock may be wrong and jump, so the distance of two dates means nothing: a
+    /// day counts as one more day of absence when it is later than the day that was seen last, however much later, and
+    /// is none of the last 64 days that were seen. Therefore
     ///
     /// - a clock far ahead costs one day of the thirty, not all of them,
     /// - a clock set back counts nothing until it has passed the next midnight,
+    /// - a clock that begins at the same day with each boot, and is set later, counts each real day once, however often
+    ///   the host boots,
     /// - days on which no engine used the prefix do not count.
     ///
     /// `more` are resources of which something is kept elsewhere. Returns the resources that are forgotten.
@@ -30,7 +34,7 @@ impl Journal {
     ) -> Vec<ResourceId> {
         let known: BTreeSet<ResourceId> = self.resources().into_iter().chain(more).collect();
         let counted = self.counted();
-        let is_new_day = counted.is_some_and(|counted| counted < today);
+        let is_new_day = counted.last().is_some_and(|last| *last < today) && !counted.contains(&today);
         let (mut batch, mut gone, mut is_absent) = (Vec::new(), Vec::new(), false);
         for of in known {
             let days = self.absent(&of);
@@ -51,7 +55,7 @@ impl Journal {
                 Some(_) => {}
             }
         }
-        if is_absent && counted != Some(today) {
+        if is_absent && counted.last() != Some(&today) {
             batch.push(Entry::Counted(today));
         }
         if !batch.is_empty() {

@@ -223,9 +223,9 @@ impl Journal {
         self.shared.lock().mirror.all_absent()
     }
 
-    /// The day on which absences were counted last.
-    pub(super) fn counted(&self) -> Option<u64> {
-        self.shared.lock().mirror.counted()
+    /// The days on which absences were counted, the last one at the end.
+    pub(super) fn counted(&self) -> Vec<u64> {
+        self.shared.lock().mirror.counted().to_vec()
     }
 
     /// A random number that this journal keeps, to be mixed into the digests that are written to it: nobody can look up short secrets in a table of

@@ -32,6 +32,9 @@ pub(super) enum Key {
     Counted,
 }
 
+/// How many days are known to have been counted. More than an absence is counted, so that no absence counts one twice.
+const DAYS_MAX: usize = 64;
+
 type Facts = [BTreeMap<String, Vec<u8>>; SECTIONS.len()];
 
 /// All that the journal knows.
@@ -41,8 +44,8 @@ pub(super) struct Mirror {
     facts: HashMap<ResourceId, Facts>,
     /// Which resources have a fact in the section `Absent`.
     absent: BTreeSet<ResourceId>,
-    /// The day on which absences were counted last.
-    counted: Option<u64>,
+    /// The days on which absences were counted, at most [`DAYS_MAX`] of them, the last one at the end.
+    counted: Vec<u64>,
 }
 
 impl Mirror {
@@ -67,7 +70,11 @@ impl Mirror {
                 self.fact(of, Section::Absent, String::new(), days.map(|days| days.to_le_bytes().to_vec()), dirty);
             }
             Entry::Counted(day) => {
-                if self.counted.replace(day) != Some(day) {
+                if self.counted.last() != Some(&day) {
+                    self.counted.retain(|counted| *counted != day);
+                    self.counted.push(day);
+                    let too_many = self.counted.len().saturating_sub(DAYS_MAX);
+                    self.counted.drain(..too_many);
                     dirty.insert(Key::Counted);
                 }
             }
@@ -166,9 +173,9 @@ impl Mirror {
         self.absent.iter().cloned().collect()
     }
 
-    /// The day on which absences were counted last.
-    pub(super) fn counted(&self) -> Option<u64> {
-        self.counted
+    /// The days on which absences were counted, the last one at the end.
+    pub(super) fn counted(&self) -> &[u64] {
+        &self.counted
     }
 
     /// What is owed along an edge.
@@ -201,7 +208,7 @@ impl Mirror {
                 SECTIONS.into_iter().zip(facts).flat_map(|(section, facts)| facts.keys().map(move |k| (section, k)));
             keys.map(|(section, key)| Key::Fact(of.clone(), section, key.clone()))
         });
-        edges.chain(facts).chain(self.counted.map(|_| Key::Counted)).collect()
+        edges.chain(facts).chain((!self.counted.is_empty()).then_some(Key::Counted)).collect()
     }
 
     /// The value under a key as it goes to disk; `None`: there is none.
@@ -209,7 +216,10 @@ impl Mirror {
         match key {
             Key::Edge(from, to) => self.edges.get(from)?.get(to).map(|edge| vec![edge.byte()]),
             Key::Fact(of, section, key) => self.get(of, *section, key).map(<[u8]>::to_vec),
-            Key::Counted => self.counted.map(|day| day.to_le_bytes().to_vec()),
+            Key::Counted => {
+                let days = self.counted.iter().flat_map(|day| day.to_le_bytes());
+                (!self.counted.is_empty()).then(|| days.collect())
+            }
         }
     }
 
@@ -235,9 +245,9 @@ impl Mirror {
         section.is_some()
     }
 
-    /// The day that was found on disk.
-    pub(super) fn load_counted(&mut self, day: Option<u64>) {
-        self.counted = day;
+    /// The days that were found on disk.
+    pub(super) fn load_counted(&mut self, bytes: &[u8]) {
+        self.counted = bytes.as_chunks().0.iter().map(|day| u64::from_le_bytes(*day)).collect();
     }
 
     /// Renames the keys of all facts; what `rename` has no name for is left out. How many were.

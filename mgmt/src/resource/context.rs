@@ -137,7 +137,7 @@ impl CheckCx {
     }
 
     /// A directory for this resource's own files below the prefix. It may not exist yet. It is removed when the
-    /// resource has been in no graph for 30 days.
+    /// resource has been in no graph for 30 days on which an engine used the prefix.
     pub fn var_dir(&self) -> PathBuf {
         self.operation.services.dirs.of(&self.id())
     }

@@ -25,16 +25,9 @@ impl Core {
         if gone.is_empty() {
             return;
         }
-        tracing::info!(target: "mgmt", "forgotten, since it has been in no graph for 30 days: {}", shown(&gone));
+        tracing::info!(target: "mgmt", "forgotten, since it has been in no graph for 30 days of use: {}", shown(&gone));
         let gone: HashSet<ResourceId> = gone.into_iter().collect();
-        let mut aside = Vec::new();
-        for dir in dirs.iter().filter(|dir| gone.contains(&dir.id)) {
-            match dir.set_aside() {
-                Ok(path) => aside.push(path),
-                Err(error) => self.warn(format!("cannot remove {}: {error}", dir.path.display())),
-            }
-        }
-        remove(aside);
+        remove(dirs.into_iter().filter(|dir| gone.contains(&dir.id)).collect());
     }
 
     /// Of the directories that do not say whose they are, those of resources in the graph.
@@ -59,13 +52,22 @@ fn shown(ids: &[ResourceId]) -> String {
     shown.join(", ")
 }
 
-fn remove(paths: Vec<PathBuf>) {
-    if !paths.is_empty() {
-        // What stays is removed at the next start.
-        drop(tokio::task::spawn_blocking(move || {
-            paths.into_iter().for_each(|path| drop(std::fs::remove_dir_all(path)))
-        }));
+/// Removes directories, on a thread that may block: they may be large.
+fn remove(dirs: Vec<PrivateDir>) {
+    if dirs.is_empty() {
+        return;
     }
+    drop(tokio::task::spawn_blocking(move || {
+        // All are out of the way before the first is removed: that takes longer.
+        let aside = dirs.iter().map(|dir| (dir, dir.set_aside())).collect::<Vec<_>>();
+        for (dir, aside) in aside {
+            match aside {
+                // What stays is removed at the next start.
+                Ok(path) => drop(std::fs::remove_dir_all(path)),
+                Err(error) => tracing::warn!(target: "mgmt", "cannot remove {}: {error}", dir.path.display()),
+            }
+        }
+    }));
 }
 
 /// Asks the loop to count, once a day until the engine has ended.

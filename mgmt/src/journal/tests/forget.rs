@@ -77,6 +77,33 @@ fn a_clock_set_back_counts_nothing_and_goes_on_from_there() {
 }
 
 #[test]
+fn a_clock_that_begins_anew_with_each_boot_counts_each_real_day_once() {
+    let journal = journal();
+    // Two hundred boots in an afternoon: at the day that the board begins with, then at the day that the network knows.
+    assert_eq!(forgotten(&journal, [0, 1000].repeat(200)), [0u64; 0]);
+    assert_eq!(journal.absent(&id("a[1]")), Some(1), "the day on which the absence was first seen, and the real one");
+    let days = (1001..1040).flat_map(|day| [0, day, 0, day, 0, day]);
+    assert_eq!(forgotten(&journal, days), [1030]);
+}
+
+#[test]
+fn the_days_that_were_counted_outlive_a_restart() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    put(&journal, vec![value("a[1]", "k", Some("1"))]).unwrap();
+    let mut journal = again(journal, dir.path());
+    for _ in 0..40 {
+        assert_eq!(forgotten(&journal, [0]), [0u64; 0]);
+        journal = again(journal, dir.path());
+        assert_eq!(forgotten(&journal, [1000]), [0u64; 0]);
+    }
+    assert_eq!(journal.absent(&id("a[1]")), Some(1));
+    // More days than are kept.
+    assert_eq!(forgotten(&journal, (1001..1100).rev()), [0u64; 0]);
+    assert_eq!(forgotten(&again(journal, dir.path()), 1100..1140), [1128]);
+}
+
+#[test]
 fn what_is_in_the_graph_is_never_forgotten_whatever_the_clock_does() {
     let journal = journal();
     for day in [1000, 0, u64::MAX, 5, 50_000, 1001].repeat(40) {
