@@ -249,7 +249,8 @@ fn graphviz_draws_hostile_names_with_each_of_its_programs() {
         let arguments =
             ["check", "--yaml", graph.to_str().unwrap(), "-g", picture.to_str().unwrap(), "--graphviz-filter", filter];
         let (code, _, err) = run(&desk, &arguments);
-        assert!(code == Some(0) && err.is_empty(), "{filter}: {err}");
+        // The corpus has edges that notify kinds which can't be refreshed: that is a warning.
+        assert!(code == Some(0) && !err.contains("ERROR") && !err.contains("can't"), "{filter}: {err}");
         assert!(std::fs::read(picture.with_extension("png")).unwrap().starts_with(b"\x89PNG"), "{filter}");
     }
 }

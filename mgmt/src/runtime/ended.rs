@@ -203,7 +203,9 @@ impl Core {
     pub(super) fn note_timeout(&mut self, node: Node, began: Time) {
         let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
         let timeout = meta.and_then(|meta| meta.timeout);
-        if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout)) {
+        // The scheduler counts from when it gave the command, a little before the operation began.
+        let early = Duration::from_millis(20);
+        if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout.saturating_sub(early))) {
             self.slots.set_error(node, CANCELLED);
         }
     }

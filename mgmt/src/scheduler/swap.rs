@@ -367,17 +367,17 @@ impl Scheduler {
     fn review_asking(&mut self, i: Node) {
         let mut asked = self.rare_mut(i).asked.clone();
         asked.retain(|sender| self.edges.find(*sender, i).is_some_and(|e| self.edges.any(e, SENDS)));
-        for &sender in &asked {
-            let sender = &mut self.nodes[sender];
-            if !sender.any(NOOP | REMAKE | REMAKE_TAKEN) {
-                sender.set(REMAKE);
-            }
-        }
         let changed = self.nodes[i].any(DIRTY_INPUT);
         if asked.is_empty() || changed {
             self.stop_asking(i);
             self.tidy_rare(i);
         } else {
+            for &sender in &asked {
+                let sender = &mut self.nodes[sender];
+                if !sender.any(NOOP | REMAKE | REMAKE_TAKEN) {
+                    sender.set(REMAKE);
+                }
+            }
             self.rare_mut(i).asked = asked;
         }
     }
