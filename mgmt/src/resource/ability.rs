@@ -69,6 +69,9 @@ pub trait Refresh: Converge {
 /// It is not called for a resource that never ran, in noop, nor when the engine stops: what the graph keeps stays kept
 /// then. It is called once, after the last operation of the resource, and what takes its place (by kind and name, or by
 /// owning the same) waits for it. If it fails, that is reported, and not tried again.
+///
+/// One exception: if the last operation of the resource was given up and still runs, or one of a resource that owns the
+/// same, `leave` would run beside it. It is not called then, and the event `left` reports why.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does nothing when it leaves the graph",
     label = "this kind has no `impl Leave`",

@@ -121,14 +121,19 @@ impl Operation {
         token
     }
 
-    /// The operation is cancelled: its token stops. What it wanted done in this case is returned, the last thing first.
-    pub(crate) fn cancel(&self) -> Vec<Hook> {
+    /// What it wants done when it is cancelled, the last thing first; once.
+    pub(crate) fn take_hooks(&self) -> Vec<Hook> {
+        let hooks = std::mem::take(&mut lock(&self.begun).hooks);
+        hooks.into_iter().rev().map(|(_, hook)| hook).collect()
+    }
+
+    /// The operation is cancelled: its token stops. After `take_hooks`, since what waits for the token may drop the
+    /// guards.
+    pub(crate) fn stop(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         if let Some(token) = self.stopping.get() {
             token.stop();
         }
-        let hooks = std::mem::take(&mut lock(&self.begun).hooks);
-        hooks.into_iter().rev().map(|(_, hook)| hook).collect()
     }
 
     /// Nothing that it has begun is under way.

@@ -112,6 +112,8 @@ fn receive(core: &mut Core, report: Report) {
 fn answer(core: &mut Core, request: Request) {
     // Who asked may have lost interest: then nobody reads the reply.
     match request {
+        // Without its reply, who asked learns that the engine ends.
+        Request::Swap { .. } if core.scheduler.is_stopping() => {}
         Request::Swap { prepared, reply } => {
             core.swap(prepared);
             core.publish_convergence();

@@ -39,12 +39,7 @@ impl Core {
         };
         slot.outdated += 1;
         let Done { op, causes, operation, resource, began, outcome, .. } = done;
-        let outcome = match outcome {
-            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
-            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
-            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
-            Outcome::Leave(_) => Outcome::Leave(Ended::Cancelled),
-        };
+        let outcome = outcome.cancelled();
         // Whatever happens meanwhile is merged into the check that follows.
         self.slots.set_activity(node, Activity::Pausing { op, began, causes });
         let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };

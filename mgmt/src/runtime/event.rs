@@ -75,6 +75,7 @@ pub enum EventKind {
         took: Duration,
     },
     /// A resource of a kind that does something when it has left the graph ([`Leave`](crate::resource::Leave)) has done so, or could not.
+    #[non_exhaustive]
     Left {
         /// The resource that has left.
         id: ResourceId,

@@ -61,6 +61,27 @@ impl Outcome {
             _ => false,
         }
     }
+
+    /// It counts as cancelled, whatever it came to.
+    pub(super) fn cancelled(&self) -> Outcome {
+        match self {
+            Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
+            Outcome::Apply(_) => Outcome::Apply(Ended::Cancelled),
+            Outcome::Refresh(_) => Outcome::Refresh(Ended::Cancelled),
+            Outcome::Leave(_) => Outcome::Leave(Ended::Cancelled),
+        }
+    }
+
+    /// The same of an operation that was cancelled: an error that it returned then comes of that.
+    pub(super) fn of_cancelled(self) -> Outcome {
+        match &self {
+            Outcome::Check(Ended::Returned(Err(_)))
+            | Outcome::Apply(Ended::Returned(Err(_)))
+            | Outcome::Refresh(Ended::Returned(Err(_)))
+            | Outcome::Leave(Ended::Returned(Err(_))) => self.cancelled(),
+            _ => self,
+        }
+    }
 }
 
 /// An operation has ended.
@@ -92,7 +113,7 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
         };
         let base = Arc::clone(&vertex.resource);
-        if let Some(reason) = self.refusal(op.node, &base) {
+        if let Some(reason) = self.refusal_by_itself(op) {
             return self.refuse(op, causes, base, reason);
         }
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
@@ -134,6 +155,9 @@ impl Core {
 
     /// Its watch listens.
     pub(crate) fn check_now(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
+        if let Some(reason) = self.refusal(op, &resource) {
+            return self.refuse(op, causes, resource, reason);
+        }
         let operation = Arc::new(self.operation(op.node, &resource));
         let future = self.checking(&resource, &operation);
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
@@ -176,7 +200,7 @@ impl Core {
             return self.handle(Input::Left { op, well: true });
         };
         let resource = Arc::clone(&vertex.resource);
-        if let Some(reason) = self.refusal(op.node, &resource) {
+        if let Some(reason) = self.refusal(op, &resource) {
             self.slots.set_error(op.node, reason);
             return self.handle(Input::Left { op, well: false });
         }
@@ -221,7 +245,7 @@ impl Core {
             let outcome = outcome(ended);
             return self.end(Done { op, causes, operation, resource, began, outcome, kept });
         }
-        let (cancel, cancelled) = oneshot::channel();
+        let (cancel, mut cancelled) = oneshot::channel();
         let (of, with) = (Arc::clone(&operation), Arc::clone(&resource));
         let running = RunningOp { op, began, causes, action, operation: of, resource: with, cancel: Some(cancel) };
         self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
@@ -231,16 +255,23 @@ impl Core {
                 Some(ended) => ended,
                 None => tokio::select! {
                     biased;
-                    ended = poll_fn(|cx| poll_caught(&span, &operation, &mut future, &mut kept, cx)) => ended,
-                    _ = cancelled => {
+                    // First: once its token has stopped, what the future returns means nothing for the resource.
+                    _ = &mut cancelled => {
                         give_up(&operation, &mut future);
                         Ended::Cancelled
+                    }
+                    ended = poll_fn(|cx| poll_caught(&span, &operation, &mut future, &mut kept, cx)) => {
+                        // The same, if it was cancelled while its code blocked.
+                        if cancelled.try_recv().is_ok() { Ended::Cancelled } else { ended }
                     }
                 },
             };
             // Only fails when the loop is gone, with the whole engine; the same below.
             if tokio::time::timeout(grace, operation.idle()).await.is_err() {
                 let _ = answers.send(Answer::Overdue(op));
+                // What it has returned counts no more, so its work is in vain.
+                run_hooks(&operation);
+                operation.stop();
                 operation.idle().await;
             }
             let outcome = outcome(ended);
@@ -301,7 +332,15 @@ fn poll_caught<T>(
 /// Drops the future of an operation, and does what the operation wanted done in this case.
 fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
     // Before the future is dropped: its guards would disarm them.
-    let hooks = operation.cancel();
+    run_hooks(operation);
+    operation.stop();
+    // However it takes it: it is over.
+    let _ = caught(|| *future = None);
+}
+
+/// Does what an operation wanted done when it is cancelled.
+pub(super) fn run_hooks(operation: &Arc<Operation>) {
+    let hooks = operation.take_hooks();
     if !hooks.is_empty() {
         let work = Work::new(operation, "telling others that it is cancelled");
         tokio::spawn(async move {
@@ -313,6 +352,4 @@ fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
             drop(work);
         });
     }
-    // However it takes it: it is over.
-    let _ = caught(|| *future = None);
 }

@@ -1,7 +1,7 @@
 //! What the engine knows of a node beside its place in the graph: one record, for those nodes that need one. A noop has
 //! none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
@@ -92,10 +92,17 @@ pub(crate) struct Stuck {
     pub(crate) doing: String,
     /// What its resource owns: no other resource takes its place meanwhile.
     pub(crate) owns: Vec<Uid>,
-    /// The nodes that were refused for it, its own among them.
-    pub(crate) refused: BTreeSet<Node>,
+    /// The nodes that were refused for it, its own among them, each with its last operation that was.
+    pub(crate) refused: BTreeMap<Node, Op>,
     /// The resource has left the graph meanwhile.
     pub(crate) left: bool,
+}
+
+impl Stuck {
+    /// Why others must wait, in words. `whose`: of the operation.
+    pub(crate) fn reason(&self, whose: &str) -> String {
+        format!("{whose} {} was given up and has not ended: it is still {}", self.action.word(), self.doing)
+    }
 }
 
 /// A check that has not begun.

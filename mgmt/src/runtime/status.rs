@@ -111,8 +111,8 @@ impl Standing {
 pub struct RunningStatus {
     /// Whose.
     pub id: ResourceId,
-    /// `check`, `apply` or `refresh`; `watch`: a check that begins when its watch listens; `wait`: one that is begun
-    /// again in a moment.
+    /// `check`, `apply`, `refresh` or `leave`; `watch`: a check that begins when its watch listens; `wait`: one that is
+    /// begun again in a moment.
     pub operation: String,
     /// How long it has been under way: in data, as a number of seconds.
     #[serde(with = "seconds")]

@@ -1,14 +1,14 @@
 //! Operations that are cancelled, and those whose work does not end: after the grace time the engine continues
 //! without them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::id::Node;
 use crate::resource::{AnyResource, Error, Known};
 use crate::runtime::core::Core;
-use crate::runtime::operate::{Answer, Done, Ended, Outcome};
+use crate::runtime::operate::{Answer, Done, Ended, Outcome, run_hooks};
 use crate::runtime::slot::{Action, Activity, Stuck};
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
 
@@ -29,9 +29,13 @@ impl Core {
         if let Activity::Running(running) = &mut slot.activity
             && let Some(cancel) = running.cancel.take()
         {
-            // If the task is gone, the operation has just ended, and its answer is on the way.
+            // Here, since the task may not get to it: its own code blocks, or its future has returned and only its work
+            // is under way.
+            run_hooks(&running.operation);
+            // Before the token stops, so that what is returned because of that is no answer. If the task is gone, the
+            // operation has just ended, and its answer is on the way.
             let _ = cancel.send(());
-            // The task may not get to see it, if its own code blocks.
+            running.operation.stop();
             self.answer_later(self.grace, Answer::Overdue(op));
         }
     }
@@ -48,19 +52,26 @@ impl Core {
     /// The task of an operation reports.
     pub(crate) fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Ended(done) if self.is_current(done.op) => {
-                self.slots.take_activity(done.op.node);
+            Answer::Ended(mut done) if self.is_current(done.op) => {
+                let activity = self.slots.take_activity(done.op.node);
+                if matches!(activity, Activity::Running(running) if running.cancel.is_none()) {
+                    done.outcome = done.outcome.of_cancelled();
+                }
                 self.note_slow(&*done.resource, done.kept);
                 self.end(*done);
             }
             Answer::Ended(done) => self.free(done.op),
-            Answer::Overdue(op) if self.is_current(op) => self.go_on_without(op),
-            Answer::Overdue(_) => {}
+            Answer::Overdue(op) => self.go_on_without(op),
         }
     }
 
     /// What an operation has begun does not end.
     fn go_on_without(&mut self, op: Op) {
+        let runs = |activity: &Activity| matches!(activity, Activity::Running(running) if running.op == op);
+        // It may have ended meanwhile; an answer that is held back comes by itself.
+        if !self.slots.get(op.node).is_some_and(|slot| runs(&slot.activity)) {
+            return;
+        }
         let Activity::Running(running) = self.slots.take_activity(op.node) else { return };
         let mut doing = running.operation.doing().join(" and ");
         if doing.is_empty() {
@@ -74,7 +85,7 @@ impl Core {
             action.word()
         ));
         let owns = running.resource.uids(&Known::all(running.resource.spec()));
-        let stuck = Stuck { op, action, doing, owns, refused: BTreeSet::new(), left: false };
+        let stuck = Stuck { op, action, doing, owns, refused: BTreeMap::new(), left: false };
         self.slots.make(op.node).stuck = Some(Box::new(stuck));
         self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
@@ -85,24 +96,28 @@ impl Core {
         }
     }
 
-    /// Why a node must not be checked: an operation of it, or of a resource that owns the same, was given up and has
-    /// not ended.
-    pub(super) fn refusal(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<String> {
+    /// Why a node must not be checked, whatever its fields hold: an operation of its own was given up and has not
+    /// ended.
+    pub(super) fn refusal_by_itself(&mut self, op: Op) -> Option<String> {
+        let stuck = self.slots.get_mut(op.node)?.stuck.as_deref_mut()?;
+        stuck.refused.insert(op.node, op);
+        Some(stuck.reason("its"))
+    }
+
+    /// The same, and whether it owns what another does whose operation was given up. The resource has what it receives.
+    pub(super) fn refusal(&mut self, op: Op, resource: &Arc<dyn AnyResource>) -> Option<String> {
         if self.slots.stuck.is_empty() {
             return None;
         }
+        if let Some(reason) = self.refusal_by_itself(op) {
+            return Some(reason);
+        }
         let owns = resource.uids(&Known::all(resource.spec()));
         for other in self.slots.stuck.clone() {
-            let whose = if other == node {
-                "its".to_owned()
-            } else {
-                format!("it owns what {} did, whose", self.running.id(other))
-            };
             let Some(stuck) = self.slots.get_mut(other).and_then(|slot| slot.stuck.as_deref_mut()) else { continue };
-            if other == node || stuck.owns.iter().any(|uid| owns.contains(uid)) {
-                stuck.refused.insert(node);
-                let (action, doing) = (stuck.action.word(), &stuck.doing);
-                return Some(format!("{whose} {action} was given up and has not ended: it is still {doing}"));
+            if stuck.owns.iter().any(|uid| owns.contains(uid)) {
+                stuck.refused.insert(op.node, op);
+                return Some(stuck.reason(&format!("it owns what {} did, whose", self.running.id(other))));
             }
         }
         None
@@ -124,15 +139,21 @@ impl Core {
         let Some(stuck) = slot.stuck.take_if(|stuck| stuck.op == op) else { return };
         self.slots.stuck.retain(|other| *other != node);
         self.slots.tidy(node);
-        let (id, mut refused) = (self.running.id(node), stuck.refused);
+        let id = self.running.id(node);
+        let mut again: BTreeSet<Node> = stuck.refused.keys().copied().collect();
         if stuck.left && self.running.is_ghost(node) {
             self.warn(format!("{id}: its {}, which was given up, has ended", stuck.action.word()));
             self.removed(node);
         } else {
             self.warn(format!("{id}: its {}, which was given up, has ended: it is checked again", stuck.action.word()));
-            refused.insert(node);
+            again.insert(node);
         }
-        for node in refused {
+        for refused in stuck.refused.into_values().filter(|refused| self.is_current(*refused)).collect::<Vec<_>>() {
+            // Its failure is on the way, with a reason that is not true any more.
+            self.slots.take_activity(refused.node);
+            self.checked(refused, CheckOutcome::Cancelled, PortSet(0));
+        }
+        for node in again {
             self.handle(Input::Recovered(node));
         }
     }

@@ -37,7 +37,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them, in their order.
-    pub const ALL: [Cause; 11] = [
+    pub const ALL: &'static [Cause] = &[
         Cause::Start,
         Cause::Watch,
         Cause::Listening,
@@ -108,7 +108,7 @@ impl Causes {
 
     /// All of them, in their order.
     pub fn iter(self) -> impl Iterator<Item = Cause> {
-        Cause::ALL.into_iter().filter(move |cause| self.contains(*cause))
+        Cause::ALL.iter().copied().filter(move |cause| self.contains(*cause))
     }
 }
 

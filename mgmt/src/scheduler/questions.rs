@@ -12,6 +12,11 @@ const NAMED_MAX: usize = 3;
 const CLIMB_MAX: usize = 1024;
 
 impl Scheduler {
+    /// A stop has begun: nothing starts any more, and no other graph comes into force.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
     /// Why a node is where it is. A slot that is not in the graph is `Settled`.
     pub fn state(&self, node: Node) -> State {
         let i = node;

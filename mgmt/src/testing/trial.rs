@@ -73,7 +73,8 @@ impl Begun {
     /// Cancels it as an engine does: its token stops, its future is dropped, and what it registered
     /// for this case is done. Returns when all of its work has ended.
     pub async fn cancel<F>(&self, future: F) {
-        let hooks = self.0.cancel();
+        let hooks = self.0.take_hooks();
+        self.0.stop();
         drop(future);
         for hook in hooks {
             hook.await;

@@ -254,6 +254,34 @@ async fn what_takes_the_place_of_work_that_does_not_end_waits_for_it_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_receives_the_place_of_work_that_does_not_end_waits_for_it_too() {
+    let old = graph(vec![Place::new("old", "receives", "x").apply("thread")]);
+    let mut run = Run::start(mgmt::Engine::builder().graph(old).grace(Duration::from_millis(30))).await;
+    within(async {
+        while with_book("receives", |book| book.log.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    let mut new = Graph::new("leaving");
+    let place = new.add(Value::new("place").value("x"));
+    new.add(Place::new("new", "receives", place.value()).retry(-1));
+    run.engine.swap(graph(vec![])).await.unwrap();
+    left(&mut run).await;
+    run.engine.swap(new.finish().unwrap()).await.unwrap();
+    let error = run.find(|event| match event {
+        EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
+        EventKind::Applied { id, .. } if id.name == "new" => Some("it ran beside the old one".to_owned()),
+        _ => None,
+    });
+    assert!(error.await.starts_with("it owns what keeps:place[old] did, whose apply was given up"));
+    gate("receives").add_permits(1);
+    run.converged().await;
+    assert_eq!(log("receives"), ["apply old", "apply new"]);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn renamed_again_and_again_a_place_has_never_two_at_work() {
     let places = |turn: usize| {
         let place = |place: &str, at: usize| {

@@ -94,6 +94,22 @@ async fn when_the_last_handle_is_dropped_everything_ends() {
 }
 
 #[tokio::test]
+async fn no_graph_comes_into_force_once_a_stop_has_begun() {
+    let desk = Desk::new();
+    let apply = desk.gate("a", Op::Apply);
+    let mut run = Run::new(graph(&desk)).await;
+    apply.reached().await;
+    run.engine.shut_down();
+    let mut other = Graph::new("other");
+    other.add(desk.probe("c").want("x"));
+    assert!(matches!(run.engine.swap(other.finish().unwrap()).await, Err(EngineError::Ended)));
+    assert_eq!(run.engine.status().await.unwrap().graph, "stop");
+    apply.open();
+    run.until("applied a").await;
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn two_engines_in_one_process_know_nothing_of_each_other() {
     let (one, two) = (Desk::new(), Desk::new());
     let mut first = Run::new(graph(&one)).await;

@@ -122,6 +122,33 @@ async fn a_resource_that_left_and_comes_back_waits_for_its_old_work() {
     run.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_check_does_not_fail_once_the_work_has_ended() {
+    let (desk, gate) = (Desk::new(), Gate::new());
+    desk.once("a", Op::Apply, Act::Thread(gate.clone()));
+    let graph = |with: bool| {
+        let mut g = Graph::new("stuck");
+        if with {
+            g.add(desk.probe("a").want("x").retry(0));
+        }
+        g
+    };
+    let mut run = Run::with(graph(true), |builder| builder.grace(GRACE)).await;
+    gate.reached().await;
+    run.engine.swap(graph(false).finish().unwrap()).await.unwrap();
+    assert!(warning(&mut run).await.starts_with("probe[a]: its apply was cancelled, but"));
+    run.engine.swap(graph(true).finish().unwrap()).await.unwrap();
+    within(async {
+        while !run.engine.status().await.unwrap().running.iter().any(|running| running.operation == "wait") {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    gate.open();
+    run.converged().await;
+    run.stop().await;
+}
+
 /// What the instances of a test share.
 #[derive(Debug, Default)]
 struct Book {
@@ -179,6 +206,43 @@ impl Converge for Keeper {
                 });
                 note("began");
                 std::future::pending().await
+            }
+            "return" => {
+                let (work, stopping, told) = (cx.work("waiting for a task"), cx.stopping(), Arc::clone(&book));
+                let armed = cx.on_cancel(async move { told.notes.lock().unwrap().push("told") });
+                tokio::spawn(async move {
+                    stopping.stopped().await;
+                    drop((armed, work));
+                });
+                note("returned");
+                Ok(None)
+            }
+            "outdated" => {
+                let outdated = || Err(mgmt::resource::Error::new("just changing").outdated());
+                let tries = book.notes.lock().unwrap().len();
+                note("checked");
+                match tries {
+                    // After these, its answer is held back for 64 ms.
+                    0..5 => outdated(),
+                    5 => {
+                        let (work, stopping) = (cx.work("waiting for a task"), cx.stopping());
+                        tokio::spawn(async move {
+                            stopping.stopped().await;
+                            drop(work);
+                        });
+                        outdated()
+                    }
+                    _ => Ok(None),
+                }
+            }
+            "blocks" => {
+                tokio::task::yield_now().await;
+                note("began");
+                let stopping = cx.stopping();
+                while !stopping.is_stopped() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+                Ok(None)
             }
             _ => {
                 tokio::task::yield_now().await;
@@ -241,4 +305,39 @@ async fn a_task_of_a_kind_is_stopped_and_waited_for() {
     noted(&book).await;
     run.stop().await;
     assert_eq!(*book.notes.lock().unwrap(), ["began", "task ended"]);
+}
+
+#[tokio::test]
+async fn work_that_outlives_the_future_is_stopped_by_a_cancellation_too() {
+    let (run, book) = keeper("returns", "return").await;
+    noted(&book).await;
+    let began = Instant::now();
+    run.engine.cancel();
+    run.stop().await;
+    assert!(began.elapsed() < Duration::from_secs(4), "it did not take the grace time: {:?}", began.elapsed());
+    assert_eq!(*book.notes.lock().unwrap(), ["returned", "told"]);
+}
+
+#[tokio::test]
+async fn a_cancelled_operation_that_is_outdated_is_answered_once() {
+    let mut g = Graph::new("keeper");
+    g.add(Keeper::new("outdated", "outdated").timeout(Duration::from_millis(20)).retry(-1));
+    let mut run = Run::with(g, |builder| builder.grace(Duration::from_millis(40))).await;
+    run.converged().await;
+    assert_eq!(book("outdated").notes.lock().unwrap().len(), 7);
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn code_that_blocks_sees_the_cancellation_and_its_answer_then_counts_as_none() {
+    let mut g = Graph::new("keeper");
+    g.add(Keeper::new("blocks", "blocks").timeout(Duration::from_millis(20)).retry(0));
+    let mut run = Run::new(g).await;
+    let error = run.find(|event| match event {
+        EventKind::Failed { error, .. } => Some(error.clone()),
+        EventKind::InSync { .. } => Some("in sync".to_owned()),
+        _ => None,
+    });
+    assert_eq!(error.await, "cancelled: it took longer than its `timeout`");
+    run.stop().await;
 }
