@@ -184,6 +184,44 @@ fn a_secret_is_not_written_and_its_placeholder_is_not_read() {
 }
 
 #[test]
+fn a_secret_of_a_wrong_type_is_refused_without_its_value() {
+    #[derive(Resource, Clone, Debug, PartialEq)]
+    #[resource(kind = "test:vault", unwatched)]
+    struct Vault {
+        #[resource(name)]
+        name: String,
+        pin: Secret<u32>,
+        note: Option<Secret<String>>,
+    }
+    impl Converge for Vault {
+        type Drift = Change;
+        async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+            Ok(None)
+        }
+        async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+            Ok(())
+        }
+    }
+    let kinds = Kinds::none().with::<Vault>();
+    let fields = json!({ "pin": "77canary", "note": 7_654_321 });
+    let data = json!({ "graph": "g", "resources": [{ "kind": "test:vault", "name": "v", "fields": fields }] });
+    let said = serde_json::from_value::<GraphData>(data).unwrap().bind(&kinds).unwrap_err().to_string();
+    let read = |fields: &str| {
+        let text = format!("graph: g\nresources:\n  test:vault:\n  - name: v\n{fields}");
+        let options = mgmt::gapi::YamlOptions { kinds: kinds.clone(), ..mgmt::gapi::YamlOptions::default() };
+        mgmt::gapi::read_yaml("g.yaml", text.as_bytes(), &options).unwrap_err().to_string()
+    };
+    // Of another type for the schema; too large for the type; a list in place of a text.
+    let file = read("    pin: 77canary\n    note:\n    - 7654321\n");
+    let large = read("    pin: 77654321000\n");
+    for said in [&said, &file, &large] {
+        assert!(!said.contains("canary") && !said.contains("7654321"), "{said}");
+        assert!(said.contains("`pin`: the value, which is secret, is no `Secret<u32>`"), "{said}");
+    }
+    assert!(file.contains("g.yaml:5") && file.contains("`note`: the value, which is secret"), "{file}");
+}
+
+#[test]
 fn a_resource_declared_twice_is_told_with_both_places() {
     let problem = noops(&["a", "b", "a"], &[]).unwrap_err();
     let expected = "noop[a] is declared twice: kind and name are its identity; rename one, or make them one\n  at site.yaml:3\n  first at site.yaml:1";

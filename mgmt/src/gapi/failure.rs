@@ -41,7 +41,7 @@ impl From<&str> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { text: error.to_string(), source: error.into_source().map(Arc::from) }
+        Failure { text: error.to_string(), source: error.into_source() }
     }
 }
 

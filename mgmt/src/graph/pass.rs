@@ -141,7 +141,7 @@ impl Uids {
 }
 
 fn known<'a>(vertex: &Vertex, at: u32, coming: &'a HashMap<u32, Vec<u8>>) -> Known<'a> {
-    Known::all_but(vertex.resource.spec(), coming.get(&at).map_or(&[][..], Vec::as_slice))
+    Known::all_but_numbers(vertex.resource.spec(), coming.get(&at).map_or(&[][..], Vec::as_slice))
 }
 
 impl Grown {

@@ -32,7 +32,7 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
             twice.push(declared_twice(&config.vertices[first as usize], vertex));
         }
         let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
-        check_vertex(vertex, &Known::all_but(vertex.resource.spec(), coming), &mut problems);
+        check_vertex(vertex, &Known::all_but_numbers(vertex.resource.spec(), coming), &mut problems);
         check_owner(config, n, coming, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
     }
@@ -102,7 +102,7 @@ fn check_owner(
     problems: &mut Vec<Problem>,
 ) {
     let vertex = &config.vertices[n as usize];
-    for uid in vertex.resource.uids(&Known::all_but(vertex.resource.spec(), coming)) {
+    for uid in vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), coming)) {
         let Some(first) = owners.get(&uid).copied().filter(|first| *first != n) else {
             owners.insert(uid, n);
             continue;

@@ -134,11 +134,12 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
-        let mut problems = match caught(|| Converge::validate(self, known)) {
+        let judged =
+            || Converge::validate(self, known).into_iter().filter(|problem| known.bears_out(problem)).collect();
+        let mut problems: Vec<_> = match caught(judged) {
             Ok(problems) => problems,
             Err(panic) => return vec![FieldProblem::whole(panic, "")],
         };
-        problems.retain(|problem| known.bears_out(problem));
         // Of wrong fields nothing can be asked.
         if problems.is_empty() {
             let asked = caught(|| {

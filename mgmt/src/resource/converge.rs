@@ -83,6 +83,10 @@ pub trait Converge: Resource {
 
     /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that is still to be received
     /// is not known before it is: leave it out then. Default: nothing.
+    ///
+    /// Compared once, when a graph is prepared and before anything of it runs. With the received values it is asked
+    /// again, but only for the paths ([`Uid::Path`]), which a purge then spares: that two resources come to own the
+    /// same by what they receive is not found.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()

@@ -2,7 +2,6 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
-use std::error::Error as StdError;
 use std::fmt;
 use std::future::Future;
 use std::hash::Hash;
@@ -157,7 +156,7 @@ enum State<D: Door> {
     Open(Arc<D>),
 }
 
-type Opened<D> = std::result::Result<Arc<D>, Arc<Error>>;
+type Opened<D> = Result<Arc<D>>;
 
 /// A room whose type is erased.
 trait AnyRoom: Any + Send + Sync {
@@ -200,8 +199,8 @@ impl<D: Door> Room<D> {
         let attempt = attempt(async move {
             let opened = match caught_async(D::open(&its_key)).await {
                 Ok(Ok(door)) => Ok(Arc::new(door)),
-                Ok(Err(error)) => Err(Arc::new(error)),
-                Err(panic) => Err(Arc::new(Error::new(format!("opening it {panic}")))),
+                Ok(Err(error)) => Err(error),
+                Err(panic) => Err(Error::new(format!("opening it {panic}"))),
             };
             let unwanted = room.end(number, its_key, opened.clone());
             if let Some(door) = unwanted {
@@ -243,7 +242,7 @@ impl Connections {
             }
         };
         match attempt.wait().await {
-            Some(opened) => opened.map_err(refused),
+            Some(opened) => opened,
             None => Err(Error::new("opening it was given up: its runtime has ended")),
         }
     }
@@ -288,24 +287,6 @@ impl fmt::Debug for Connections {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Connections({})", lock(&self.registry).rooms.len())
     }
-}
-
-/// The error of an attempt that several waited for.
-#[derive(Debug)]
-struct Refused(Arc<Error>);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl StdError for Refused {}
-
-fn refused(error: Arc<Error>) -> Error {
-    let is_outdated = error.is_outdated();
-    let refused = Error::from(Refused(error));
-    if is_outdated { refused.outdated() } else { refused }
 }
 
 #[cfg(test)]
@@ -416,6 +397,27 @@ mod tests {
         assert_eq!(key.0.permits.available_permits(), 1, "two attempts in all; the last permit was not needed");
         let other = Server::key(1);
         assert_eq!(doors.door::<Line>(&other).await.unwrap().number, 1, "another key is another door");
+    }
+
+    #[tokio::test]
+    async fn all_that_shared_a_failed_attempt_have_its_cause_and_its_sort() {
+        #[derive(Debug)]
+        struct Refusing;
+        impl Door for Refusing {
+            type Key = bool;
+            async fn open(outdated: &bool) -> Result<Refusing> {
+                tokio::task::yield_now().await;
+                let error = Error::from(std::io::Error::from_raw_os_error(111)).context("the desk");
+                Err(if *outdated { error.outdated() } else { Error::needs_value("desk") })
+            }
+        }
+        let doors = Connections::default();
+        let (a, b) = tokio::join!(doors.door::<Refusing>(&true), doors.door::<Refusing>(&true));
+        for error in [a.unwrap_err(), b.unwrap_err()] {
+            assert_eq!(error.cause::<std::io::Error>().and_then(std::io::Error::raw_os_error), Some(111));
+            assert!(error.is_outdated() && error.to_string().starts_with("the desk: Connection refused"), "{error}");
+        }
+        assert!(doors.door::<Refusing>(&false).await.unwrap_err().is_needs_value());
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// The result of a resource's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -9,10 +10,12 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Why a check, an apply, a refresh or a watch of a resource failed. It feeds the resource's retry policy and never
 /// ends the engine.
 ///
-/// Made from any error by `?`, or from a message by [`Error::new`].
+/// Made from any error by `?`, or from a message by [`Error::new`]. Clones share the error that it was made of, so one
+/// failure can be the answer to several.
+#[derive(Clone)]
 pub struct Error {
     message: String,
-    cause: Option<Box<dyn StdError + Send + Sync>>,
+    cause: Option<Arc<dyn StdError + Send + Sync>>,
     sort: Sort,
 }
 
@@ -53,7 +56,7 @@ impl Error {
     }
 
     /// The error that it was made of, whatever its type.
-    pub(crate) fn into_source(self) -> Option<Box<dyn StdError + Send + Sync>> {
+    pub(crate) fn into_source(self) -> Option<Arc<dyn StdError + Send + Sync>> {
         self.cause
     }
 
@@ -79,7 +82,7 @@ impl Error {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(cause: E) -> Error {
-        Error { message: String::new(), cause: Some(Box::new(cause)), sort: Sort::Failure }
+        Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure }
     }
 }
 

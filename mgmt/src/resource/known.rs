@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::resource::problem::{FieldNames, FieldProblem};
-use crate::resource::spec::KindSpec;
+use crate::resource::spec::{KindSpec, hint};
 
 /// Which fields of a resource have their values. Before a graph runs, a field that receives its value from another resource holds a placeholder
 /// (the type's default; of an optional field, `None`), which says nothing; when the resource runs, all fields are known.
@@ -34,32 +34,63 @@ use crate::resource::spec::KindSpec;
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     spec: &'static KindSpec,
-    /// The numbers of the fields that are still to come.
+    /// The fields that are still to come, by their numbers and by their names.
     coming: &'a [u8],
+    named: &'a [&'a str],
 }
 
 impl<'a> Known<'a> {
+    /// All fields but these.
+    ///
+    /// # Panics
+    /// There is no such field.
+    #[track_caller]
+    pub fn all_but(spec: &'static KindSpec, coming: &'a [&'a str]) -> Known<'a> {
+        for field in coming {
+            number(spec, field);
+        }
+        Known { spec, coming: &[], named: coming }
+    }
+
     /// All fields but those with these numbers.
-    pub fn all_but(spec: &'static KindSpec, coming: &'a [u8]) -> Known<'a> {
-        Known { spec, coming }
+    pub(crate) fn all_but_numbers(spec: &'static KindSpec, coming: &'a [u8]) -> Known<'a> {
+        Known { spec, coming, named: &[] }
     }
 
     /// All fields.
     pub fn all(spec: &'static KindSpec) -> Known<'static> {
-        Known { spec, coming: &[] }
+        Known { spec, coming: &[], named: &[] }
     }
 
-    /// Whether the field has its value: what it holds is what the resource will run with.
+    /// Whether the field has its value: what it holds is what the resource will run with. (The name always has.)
+    ///
+    /// # Panics
+    /// The kind has no such field. A release build, where this is asked very often, finds that only of a resource that
+    /// receives something.
+    #[track_caller]
     pub fn is_known(&self, field: &str) -> bool {
-        self.coming.is_empty() || self.spec.field(field).is_none_or(|number| !self.coming.contains(&number))
+        if !cfg!(debug_assertions) && self.coming.is_empty() && self.named.is_empty() {
+            return true;
+        }
+        let number = number(self.spec, field);
+        number.is_none_or(|number| !self.coming.contains(&number)) && !self.named.contains(&field)
     }
 
     /// Whether all of these fields have their values.
+    ///
+    /// # Panics
+    /// As [`is_known`](Known::is_known).
+    #[track_caller]
     pub fn are_known(&self, fields: impl FieldNames) -> bool {
-        fields.names().iter().all(|field| self.is_known(field))
+        // Each is asked, so that no misspelt name hides behind one that is still to come.
+        fields.names().iter().filter(|field| !self.is_known(field)).count() == 0
     }
 
     /// A problem, unless the condition holds or a field that it looks at is still to come. See [`FieldProblem::new`] for the fields.
+    ///
+    /// # Panics
+    /// As [`is_known`](Known::is_known).
+    #[track_caller]
     pub fn require(
         &self,
         fields: impl FieldNames,
@@ -67,12 +98,87 @@ impl<'a> Known<'a> {
         problem: impl fmt::Display,
         remedy: impl fmt::Display,
     ) -> Option<FieldProblem> {
-        (!holds && fields.names().iter().all(|field| self.is_known(field)))
-            .then(|| FieldProblem::new(fields, problem, remedy))
+        let is_known = (cfg!(debug_assertions) || !holds) && self.are_known(&fields);
+        (!holds && is_known).then(|| FieldProblem::new(fields, problem, remedy))
     }
 
     /// Whether a problem was found in fields that have their values.
+    ///
+    /// # Panics
+    /// As [`is_known`](Known::is_known).
     pub fn bears_out(&self, problem: &FieldProblem) -> bool {
         problem.judged.iter().all(|field| self.is_known(field))
+    }
+}
+
+/// The number of a field; `None`: it is the one that holds the name.
+#[track_caller]
+fn number(spec: &KindSpec, field: &str) -> Option<u8> {
+    let number = spec.field(field);
+    if number.is_none() && field != spec.name_field {
+        let hint = hint(field, spec.fields.iter().map(|field| field.name), "its fields are");
+        panic!("{} has no field `{field}`: {hint}", spec.kind);
+    }
+    number
+}
+
+#[cfg(test)]
+mod tests {
+    use mgmt_macros::Resource;
+
+    use super::*;
+    use crate::resource::{AnyResource, ApplyCx, Change, CheckCx, Converge, Result};
+
+    #[derive(Resource, Clone, Debug, PartialEq)]
+    #[resource(kind = "test:rope", unwatched)]
+    struct Rope {
+        #[resource(name)]
+        name: String,
+        length: u64,
+        /// How its author spelled `length`.
+        spelled: String,
+    }
+
+    impl Converge for Rope {
+        type Drift = Change;
+        fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+            known.require(&*self.spelled, self.length > 0, "is 0", "give 1").into_iter().collect()
+        }
+        async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+            Ok(None)
+        }
+        async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn spec() -> &'static KindSpec {
+        <Rope as crate::resource::Resource>::spec()
+    }
+
+    fn problems(length: u64, spelled: &str, known: &Known<'_>) -> Vec<String> {
+        let rope = Rope { name: "r".to_owned(), length, spelled: spelled.to_owned() };
+        AnyResource::validate(&rope, known).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_misspelt_field_is_a_defect_of_the_kind_and_not_a_known_field() {
+        let (all, without) = (Known::all(spec()), Known::all_but(spec(), &["length"]));
+        let defect = ["panicked: test:rope has no field `lenght`: did you mean `length`?"];
+        for length in [0, 1] {
+            assert_eq!(problems(length, "lenght", &all), defect, "{length}");
+            assert_eq!(problems(length, "lenght", &without), defect, "{length}");
+        }
+        assert_eq!(problems(0, "length", &all), ["`length` is 0: give 1"]);
+        assert_eq!(problems(0, "name", &all), ["`name` is 0: give 1"]);
+        assert!(problems(0, "length", &without).is_empty());
+        assert!(without.is_known("name") && without.is_known("spelled") && !without.are_known(["name", "length"]));
+        assert!(!Known::all_but_numbers(spec(), &[0]).is_known("length"));
+    }
+
+    #[test]
+    #[should_panic(expected = "test:rope has no field `lenght`: did you mean `length`?")]
+    fn a_misspelt_field_can_not_be_still_to_come() {
+        drop(problems(0, "length", &Known::all_but(spec(), &["lenght"])));
     }
 }

@@ -1,20 +1,29 @@
 //! Several resources of one kind in one call.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::marker::PhantomData;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 
 use crate::resource::ability::typed;
 use crate::resource::any::{AnyDrift, AnyResource, BoxFuture};
 use crate::resource::context::{ApplyCx, CheckCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::{Error, Result};
-use crate::resource::operation::Work;
+use crate::resource::operation::{Operation, Work};
+use crate::resource::provided::lock;
+use crate::resource::stopping::Stopping;
+use crate::sys::task::caught_async;
 
 /// A kind that handles several of its resources in one call: one transaction for many packages, one query for many
 /// rows. Resources of the kind that are ready at the same time come together, at most 64 in a call; one that is ready
-/// alone comes alone. `check` and `apply` are then used by plans and by tests.
+/// alone comes alone, also in a plan and in tests. Both methods have a default, which calls `check` or `apply` of each
+/// item, all at the same time: a kind may write just one of them.
+///
+/// Each item takes a place of [`running_max`](crate::runtime::Builder::running_max), as it would alone: by default a
+/// call has at most 4 items per processor. Raise it where larger calls are worth it.
 ///
 /// Each item keeps what it would have alone: its context, its timeout, its semaphores, its retries, its answer. An item
 /// can be answered at any time, and what follows it then continues. An item without an answer when the call ends has
@@ -24,7 +33,7 @@ use crate::resource::operation::Work;
 ///
 /// ```
 /// # use mgmt::prelude::*;
-/// # use mgmt::resource::{ApplyItem, CheckItem, ConvergeMany, Error};
+/// # use mgmt::resource::{ApplyItem, CheckItem, ConvergeMany};
 /// # #[derive(Resource, Clone, Debug, PartialEq)]
 /// # #[resource(kind = "row", unwatched)]
 /// # struct Row { #[resource(name)] key: String, value: u64 }
@@ -48,23 +57,62 @@ use crate::resource::operation::Work;
 ///                     item.answer(Ok(drift));
 ///                 }
 ///             }
-///             Err(error) => items.into_iter().for_each(|item| item.answer(Err(Error::new(error.to_string())))),
+///             Err(error) => items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
 ///         }
 ///     }
 ///
 ///     async fn apply_many(items: Vec<ApplyItem<Row>>) {
 ///         let rows = items.iter().map(|item| (item.resource().key.as_str(), item.resource().value)).collect();
-///         let done = Row::upsert(rows).await.map_err(|error| error.to_string());
-///         items.into_iter().for_each(|item| item.answer(done.clone().map_err(Error::new)));
+///         let done = Row::upsert(rows).await;
+///         items.into_iter().for_each(|item| item.answer(done.clone()));
 ///     }
 /// }
 /// ```
 pub trait ConvergeMany: Converge {
     /// See [`Converge::check`], for each of the items.
-    fn check_many(items: Vec<CheckItem<Self>>) -> impl Future<Output = ()> + Send;
+    fn check_many(items: Vec<CheckItem<Self>>) -> impl Future<Output = ()> + Send {
+        all(items.into_iter().map(|item| async move {
+            let found = unless_stopped(item.cx().stopping(), item.resource().check(item.cx())).await;
+            if let Some(found) = found {
+                item.answer(found);
+            }
+        }))
+    }
 
     /// See [`Converge::apply`], for each of the items.
-    fn apply_many(items: Vec<ApplyItem<Self>>) -> impl Future<Output = ()> + Send;
+    fn apply_many(items: Vec<ApplyItem<Self>>) -> impl Future<Output = ()> + Send {
+        all(items.into_iter().map(|item| async move {
+            let ApplyItem { drift, resource, cx, reply, work } = item;
+            let done = unless_stopped(cx.stopping(), typed::<Self>(&*resource).apply(&cx, drift)).await;
+            drop(work);
+            if let Some(done) = done {
+                reply.give(done);
+            }
+        }))
+    }
+}
+
+/// Runs all of them in this task.
+async fn all<F: Future<Output = ()> + Send>(parts: impl Iterator<Item = F>) {
+    let mut parts: Vec<_> = parts.map(Box::pin).collect();
+    poll_fn(|cx| {
+        // What has ended must not be polled again.
+        parts.retain_mut(|part| part.as_mut().poll(cx).is_pending());
+        if parts.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// What becomes of one item; a panic is its own failure. `None`: it was cancelled, so its future is dropped.
+async fn unless_stopped<T>(stopping: Stopping, part: impl Future<Output = Result<T>>) -> Option<Result<T>> {
+    let (mut stopped, mut part) = (pin!(stopping.stopped()), pin!(caught_async(part)));
+    poll_fn(|cx| {
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(None);
+        }
+        part.as_mut().poll(cx).map(|done| Some(done.unwrap_or_else(|panic| Err(Error::new(panic)))))
+    })
+    .await
 }
 
 /// What [`ConvergeMany`] becomes once the type is erased.
@@ -236,4 +284,52 @@ impl<T> Reply<T> {
     pub(crate) fn fail(&self, why: &str) {
         self.give(Err(Error::new(why)));
     }
+}
+
+impl dyn AnyResource {
+    /// Its check as a run has it: by [`ConvergeMany`] if the kind has it, alone.
+    pub(crate) fn check_alone(self: Arc<Self>, operation: &Arc<Operation>) -> BoxFuture<Result<Option<AnyDrift>>> {
+        let cx = CheckCx::new(Arc::clone(operation));
+        let Some(many) = self.spec().abilities.many else { return self.check(cx) };
+        let (kind, work) = (self.spec().kind, part(operation));
+        alone(kind, "check", many.check, |reply| AnyCheck { resource: self, cx, reply, work })
+    }
+
+    /// Its apply as a run has it.
+    pub(crate) fn apply_alone(self: Arc<Self>, operation: &Arc<Operation>, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        let cx = ApplyCx::new(Arc::clone(operation));
+        let Some(many) = self.spec().abilities.many else { return self.apply(cx, drift) };
+        let (kind, work) = (self.spec().kind, part(operation));
+        alone(kind, "apply", many.apply, |reply| AnyApply { resource: self, cx, drift, reply, work })
+    }
+}
+
+/// The part of an operation in a call: the operation has not ended before this is dropped.
+pub(crate) fn part(operation: &Arc<Operation>) -> Work {
+    Work::new(operation, "part of a call for several resources")
+}
+
+/// Why an item has failed when its call has ended without an answer for it.
+pub(crate) fn unanswered(kind: &str, event: &str) -> String {
+    format!("`{event}_many` of the kind `{kind}` ended without an answer for it")
+}
+
+/// A call with one item, which ends with the call.
+fn alone<I: Item>(
+    kind: &'static str,
+    event: &'static str,
+    run: fn(Vec<I>) -> BoxFuture<()>,
+    item: impl FnOnce(Reply<I::Answer>) -> I,
+) -> BoxFuture<Result<I::Answer>> {
+    let answer = Arc::new(Mutex::new(None));
+    let given = Arc::clone(&answer);
+    let item = item(Reply::new(move |answer| *lock(&given) = Some(answer)));
+    let reply = item.reply();
+    let call = run(vec![item]);
+    Box::pin(async move {
+        call.await;
+        reply.fail(&unanswered(kind, event));
+        let answer = lock(&answer).take();
+        answer.unwrap_or_else(|| Err(Error::new(unanswered(kind, event))))
+    })
 }

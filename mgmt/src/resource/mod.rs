@@ -56,7 +56,7 @@ pub use error::{Context, DataError, Error, Result};
 pub use facts::{Format, TypeFacts};
 pub use field::FieldType;
 pub use known::Known;
-pub(crate) use many::{AnyApply, AnyCheck, Item, Reply};
+pub(crate) use many::{AnyApply, AnyCheck, Item, Reply, part, unanswered};
 pub use many::{ApplyItem, CheckItem, ConvergeMany, Many};
 pub use meta::{Backoff, Meta, parse_sema};
 #[doc(hidden)]

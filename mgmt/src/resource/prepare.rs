@@ -29,7 +29,7 @@ impl PrepareCx {
 
     /// Which fields have their values. Nothing follows from the others yet.
     pub fn known(&self) -> Known<'_> {
-        Known::all_but(self.spec, &self.coming)
+        Known::all_but_numbers(self.spec, &self.coming)
     }
 
     /// Looks at the file system on a thread that may block.

@@ -109,6 +109,12 @@ pub trait FieldNames {
     fn names(&self) -> &[&str];
 }
 
+impl<T: FieldNames> FieldNames for &T {
+    fn names(&self) -> &[&str] {
+        (**self).names()
+    }
+}
+
 impl FieldNames for &str {
     fn names(&self) -> &[&str] {
         std::slice::from_ref(self)

@@ -82,6 +82,13 @@ impl KindSpec {
     }
 }
 
+impl FieldSpec {
+    /// What is wrong with a value that is not of the field's type, without the value.
+    pub(crate) fn misfit(&self) -> String {
+        format!(": the value, which is secret, is no `{}`", self.type_name)
+    }
+}
+
 impl fmt::Debug for KindSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("KindSpec").field(&self.kind).finish()
@@ -109,10 +116,16 @@ impl<'a> FieldReader<'a> {
         FieldReader { spec, data, wired, problems }
     }
 
-    fn parse<T>(&mut self, field: &str, json: Json, parse: fn(Json) -> serde_json::Result<T>) -> Option<T> {
-        parse(json)
-            .map_err(|problem| self.problems.push(FieldProblem::new(field, format_args!(": {problem}"), "")))
-            .ok()
+    fn parse<T>(&mut self, field: u8, json: Json, parse: fn(Json) -> serde_json::Result<T>) -> Option<T> {
+        let field = &self.spec.fields[usize::from(field)];
+        let problem = match parse(json) {
+            Ok(value) => return Some(value),
+            // The text of serde quotes the value.
+            Err(_) if field.secret => FieldProblem::new(field.name, field.misfit(), ""),
+            Err(problem) => FieldProblem::new(field.name, format_args!(": {problem}"), ""),
+        };
+        self.problems.push(problem);
+        None
     }
 
     /// The value of a field that must be given, or received: then the placeholder stands in until it is.
@@ -124,7 +137,7 @@ impl<'a> FieldReader<'a> {
     ) -> Option<T> {
         let name = self.spec.fields[usize::from(field)].name;
         if let Some(json) = self.data.remove(name) {
-            return self.parse(name, json, parse);
+            return self.parse(field, json, parse);
         }
         let wired = self.wired.contains(&field);
         let problem = match placeholder {
@@ -141,7 +154,7 @@ impl<'a> FieldReader<'a> {
         let name = self.spec.fields[usize::from(field)].name;
         match self.data.remove(name) {
             None | Some(Json::Null) => Some(None),
-            Some(json) => self.parse(name, json, parse).map(Some),
+            Some(json) => self.parse(field, json, parse).map(Some),
         }
     }
 
@@ -151,7 +164,7 @@ impl<'a> FieldReader<'a> {
         match self.data.remove(name) {
             None => Some(None),
             Some(Json::Null) => Some(parse(Json::Null).ok()),
-            Some(json) => self.parse(name, json, parse).map(Some),
+            Some(json) => self.parse(field, json, parse).map(Some),
         }
     }
 

@@ -31,7 +31,7 @@ impl Core {
             let Some(vertex) = self.running.vertex(to) else { continue };
             let coming: Vec<u8> =
                 difference.wirings.get(&to).into_iter().flatten().map(|wiring| wiring.field).collect();
-            for uid in vertex.resource.uids(&Known::all_but(vertex.resource.spec(), &coming)) {
+            for uid in vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), &coming)) {
                 let from = owners.get(&uid).into_iter().flatten().copied().filter(|from| *from != to);
                 handovers.extend(from.map(|from| Handover { from, to }));
             }

@@ -9,7 +9,7 @@ use tracing::Instrument as _;
 
 use crate::resource::{
     AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Item, KindSpec, Operation, Reply,
-    Result, Work,
+    Result, part, unanswered,
 };
 use crate::runtime::core::Core;
 use crate::sys::task::caught_async;
@@ -75,10 +75,6 @@ impl Core {
     }
 }
 
-fn part(operation: &Arc<Operation>) -> Work {
-    Work::new(operation, "part of a call for several resources")
-}
-
 /// Puts an item into the next call of its kind.
 fn join<I: Item>(
     calls: &mut BTreeMap<&'static str, Call<I>>,
@@ -129,7 +125,7 @@ fn begin<I: Item>(call: Call<I>, event: &'static str) {
             },
         };
         let why = match ended {
-            Ok(()) => format!("`{event}_many` of the kind `{}` ended without an answer for it", spec.kind),
+            Ok(()) => unanswered(spec.kind, event),
             Err(panic) => panic,
         };
         replies.iter().for_each(|reply| reply.fail(&why));

@@ -330,7 +330,7 @@ fn poll_caught<T>(
 }
 
 /// Drops the future of an operation, and does what the operation wanted done in this case.
-fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
+pub(super) fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
     // Before the future is dropped: its guards would disarm them.
     run_hooks(operation);
     operation.stop();

@@ -58,7 +58,7 @@ fn owner<'a>(config: &'a GraphConfig, path: &Path) -> Option<&'a Vertex> {
     let owns = |uid: Uid| matches!(uid, Uid::Path(owned) if owned == path);
     let is_owner = |(n, vertex): &(u32, &Vertex)| {
         let coming = config.wired(*n);
-        vertex.resource.uids(&Known::all_but(vertex.resource.spec(), &coming)).into_iter().any(owns)
+        vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), &coming)).into_iter().any(owns)
     };
     (0..).zip(&config.vertices).find(is_owner).map(|(_, vertex)| vertex)
 }

@@ -14,13 +14,13 @@ use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyDrift, AnyResource, CheckCx, Error, Operation, PrivateDirs, Result, Sent};
+use crate::resource::{AnyDrift, AnyResource, BoxFuture, Error, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
 use crate::runtime::engine::{Builder, Settings, assemble, has_runtime};
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
-use crate::runtime::operate::{CANCELLED, outdated_pauses};
+use crate::runtime::operate::{CANCELLED, give_up, outdated_pauses};
 use crate::runtime::prefix::Prefix;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
@@ -120,20 +120,54 @@ async fn look(
     resource: &Arc<dyn AnyResource>,
     operation: &Arc<Operation>,
     timeout: Option<Duration>,
+    grace: Duration,
 ) -> Result<Option<AnyDrift>> {
     let mut pauses = outdated_pauses();
     loop {
-        let check = caught_async(Arc::clone(resource).check(CheckCx::new(Arc::clone(operation))));
+        let mut under_way = UnderWay::new(resource, operation);
         let ended = match timeout {
-            Some(timeout) => tokio::time::timeout(timeout, check).await.unwrap_or_else(|_| Err(CANCELLED.to_owned())),
-            None => check.await,
+            Some(timeout) => {
+                tokio::time::timeout(timeout, under_way.ended()).await.unwrap_or_else(|_| Err(CANCELLED.to_owned()))
+            }
+            None => under_way.ended().await,
         };
+        drop(under_way);
         let found = ended.unwrap_or_else(|why| Err(Error::new(why)));
+        // What does not end even now outlives the plan.
+        let _ = tokio::time::timeout(grace, operation.idle()).await;
         let again = pauses.next().filter(|_| found.as_ref().is_err_and(Error::is_outdated));
         let Some(pause) = again else { return found };
         tokio::time::sleep(pause).await;
         // It says it again.
         operation.take_sent();
+    }
+}
+
+/// A check that is cancelled when this is dropped before it has returned, also with the whole plan.
+struct UnderWay<'a> {
+    operation: &'a Arc<Operation>,
+    check: Option<BoxFuture<Result<Option<AnyDrift>>>>,
+}
+
+impl<'a> UnderWay<'a> {
+    fn new(resource: &Arc<dyn AnyResource>, operation: &'a Arc<Operation>) -> UnderWay<'a> {
+        UnderWay { operation, check: Some(Arc::clone(resource).check_alone(operation)) }
+    }
+
+    /// What it returned, or its panic.
+    async fn ended(&mut self) -> Result<Result<Option<AnyDrift>>, String> {
+        let Some(check) = &mut self.check else { return Err(CANCELLED.to_owned()) };
+        let found = caught_async(check.as_mut()).await?;
+        self.check = None;
+        Ok(found)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if self.check.is_some() {
+            give_up(self.operation, &mut self.check);
+        }
     }
 }
 
@@ -278,8 +312,9 @@ impl Planner {
         operation.refresh = self.owed.contains_key(&node);
         let operation = Arc::new(operation);
         let timeout = self.core.running.vertex(node).and_then(|vertex| vertex.meta.as_ref()?.timeout);
+        let grace = self.core.grace;
         tasks.spawn(async move {
-            let found = look(&resource, &operation, timeout).await;
+            let found = look(&resource, &operation, timeout, grace).await;
             (op, operation, found)
         });
     }

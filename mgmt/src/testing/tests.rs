@@ -3,7 +3,8 @@
 use mgmt_macros::Resource;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Door, Error, Findings, Prepare, PrepareCx, Refresh, Result, Uid,
+    ApplyCx, Change, CheckCx, Converge, Door, Error, FieldProblem, Findings, Known, Prepare, PrepareCx, Refresh,
+    Result, Uid, every,
 };
 use crate::testing::Fake;
 
@@ -30,6 +31,10 @@ struct Lamp {
 
 impl Converge for Lamp {
     type Drift = Change;
+
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        every([known.require("watts", self.watts > 0, "is 0", "give 1")])
+    }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         cx.door::<Line>(&()).await?;
@@ -111,6 +116,15 @@ async fn what_a_kind_finds_before_the_passes_is_seen() {
     std::fs::write(&path, "").unwrap();
     assert_eq!(lamp.prepare().await.unwrap().unwrap().provides, [Uid::Path(path)]);
     assert!(host.put(Bare::new("n")).prepare().await.unwrap().is_none());
+}
+
+#[test]
+fn what_is_still_to_come_is_not_judged() {
+    let host = Fake::new().unwrap();
+    let lamp = host.put(Lamp::new("l", 0_u64));
+    assert_eq!(lamp.validate().len(), 1);
+    assert_eq!(lamp.validate_without(["watts"]), []);
+    assert_eq!(lamp.validate_without("watts"), []);
 }
 
 #[test]

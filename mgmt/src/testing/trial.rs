@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 
 use crate::id::ResourceId;
 use crate::resource::{
-    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldProblem, FieldValue, Findings,
-    Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldNames, FieldProblem,
+    FieldValue, Findings, Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
 };
 use crate::sys::fs::ReadFs;
 use crate::testing::watching::Watching;
@@ -186,6 +186,14 @@ impl Trial {
         self.resource.validate(&Known::all(self.resource.spec()))
     }
 
+    /// The same, while these fields are still to come: what is wrong with their values is not known yet.
+    ///
+    /// # Panics
+    /// There is no such field.
+    pub fn validate_without(&self, coming: impl FieldNames) -> Vec<FieldProblem> {
+        self.resource.validate(&Known::all_but(self.resource.spec(), coming.names()))
+    }
+
     /// The same as text, one a line.
     #[cfg(test)]
     pub(crate) fn refusal(&self) -> String {
@@ -218,7 +226,7 @@ impl Trial {
     /// Those of the kind.
     pub async fn check(&self) -> Result<Outcome> {
         let operation = self.operation();
-        let drift = Arc::clone(&self.resource).check(CheckCx::new(Arc::clone(&operation))).await?;
+        let drift = Arc::clone(&self.resource).check_alone(&operation).await?;
         let changes = drift.as_ref().map(|drift| drift.changes.clone()).unwrap_or_default();
         Ok(Outcome { drifted: drift.is_some(), changes, drift, sent: operation.take_sent(), ..Outcome::default() })
     }
@@ -247,7 +255,7 @@ impl Trial {
 
     fn start_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Arc<Operation>) {
         let operation = self.operation();
-        (Arc::clone(&self.resource).apply(ApplyCx::new(Arc::clone(&operation)), drift), operation)
+        (Arc::clone(&self.resource).apply_alone(&operation, drift), operation)
     }
 
     /// Checks, and applies what was found unless it is noop.

@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use mgmt::Engine;
 use mgmt::plan::Plan;
@@ -71,4 +74,75 @@ async fn nobody_waits_for_what_is_in_noop() {
     g.add(File::new(at("copy")).source(at("source")).after(&source));
     let (plan, text) = Site(g).plan(dir.path()).await;
     assert!(plan.has_failed(), "{text}");
+}
+
+/// What a check that has been given up still did.
+#[derive(Debug, Default)]
+struct GivenUp {
+    begun: AtomicU32,
+    told: AtomicU32,
+    stopped: AtomicU32,
+}
+
+/// Whose check takes until it is cancelled: in a thread, and with a server that must be told.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "test:endless", unwatched)]
+struct Endless {
+    #[resource(name)]
+    name: String,
+}
+
+static GIVEN_UP: Mutex<Option<Arc<GivenUp>>> = Mutex::new(None);
+
+impl Converge for Endless {
+    type Drift = Change;
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>, mgmt::resource::Error> {
+        let seen = GIVEN_UP.lock().unwrap().clone().expect("the test has set it");
+        let told = Arc::clone(&seen);
+        let _hook = cx.on_cancel(async move {
+            tokio::task::yield_now().await;
+            told.told.fetch_add(1, Ordering::SeqCst);
+        });
+        cx.look(move |_, stopping| {
+            seen.begun.fetch_add(1, Ordering::SeqCst);
+            while !stopping.is_stopped() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            seen.stopped.fetch_add(1, Ordering::SeqCst);
+        })
+        .await;
+        Ok(None)
+    }
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<(), mgmt::resource::Error> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_check_that_a_plan_gives_up_is_cancelled_and_has_ended_before_the_plan() {
+    let seen = Arc::<GivenUp>::default();
+    *GIVEN_UP.lock().unwrap() = Some(Arc::clone(&seen));
+    let counts = || (seen.told.load(Ordering::SeqCst), seen.stopped.load(Ordering::SeqCst));
+    let mut g = Graph::new("endless");
+    g.add(Endless::new("e").timeout(Duration::from_millis(50)));
+    let plan = Engine::builder().graph(g.finish().unwrap()).plan().await.unwrap();
+    assert!(plan.to_string().contains("cancelled: it took longer than its `timeout`"), "{plan}");
+    assert_eq!(counts(), (1, 1));
+
+    // A plan that is given up as a whole.
+    let mut g = Graph::new("endless");
+    g.add(Endless::new("e"));
+    let planning = tokio::spawn(Engine::builder().graph(g.finish().unwrap()).plan());
+    while seen.begun.load(Ordering::SeqCst) < 2 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    planning.abort();
+    assert!(planning.await.unwrap_err().is_cancelled());
+    crate::kit::within(async {
+        while counts() != (2, 2) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
 }

@@ -31,7 +31,7 @@ impl<'a> Quotes<'a> {
     /// The complaint as a problem.
     pub(crate) fn problem(&self, complaint: Complaint) -> Problem {
         let mut problem = Problem::new(complaint.message, self.origin(complaint.place));
-        problem.excerpt = self.excerpt(complaint.place);
+        problem.excerpt = if complaint.secret { None } else { self.excerpt(complaint.place) };
         match complaint.also {
             Some((what, place)) => problem.also(what, self.origin(place)),
             None => problem,

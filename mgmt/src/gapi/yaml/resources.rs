@@ -8,10 +8,10 @@ use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
 use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, Export, Known};
-use crate::gapi::yaml::tree::{Key, Node, Place, Value};
+use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, Meta, hint};
+use crate::resource::{AnyResource, FieldSpec, Meta, hint};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -122,8 +122,9 @@ impl Document<'_> {
 
     fn field(&mut self, draft: &mut Draft, key: &Key, node: &Node) {
         let spec = draft.kind.spec();
-        let json = match spec.field(&key.text) {
-            Some(field) => typed::field(node, &spec.fields[usize::from(field)], &mut self.schemas),
+        let field = spec.field(&key.text).map(|field| &spec.fields[usize::from(field)]);
+        let json = match field {
+            Some(field) => typed::field(node, field, &mut self.schemas),
             None => typed::typed(node, &Json::Bool(true)),
         };
         match json {
@@ -132,8 +133,11 @@ impl Document<'_> {
                 draft.places.push((key.text.clone(), key.place, node.place));
             }
             Err(misfit) => {
-                let message = format!("{}[{}]: `{}`: {}", spec.kind, draft.name, key.text, misfit.problem);
-                self.complain(misfit.node.place, message);
+                let secret = field.filter(|field| field.secret);
+                let problem = secret.map_or(format!(": {}", misfit.problem), FieldSpec::misfit);
+                let message = format!("{}[{}]: `{}`{problem}", spec.kind, draft.name, key.text);
+                let place = if secret.is_some() { node.place } else { misfit.node.place };
+                self.complaints.push(Complaint { secret: secret.is_some(), ..Complaint::new(place, message) });
                 draft.misfits.push(key.text.clone());
             }
         }
@@ -157,7 +161,9 @@ impl Document<'_> {
             if !problem.key {
                 problem.problem = format!(": {}", typed::for_people(problem.problem.trim_start_matches(": ")));
             }
-            self.complain(place, format!("{id}: {problem}"));
+            let field = spec.field(&problem.field).map(|field| &spec.fields[usize::from(field)]);
+            let secret = !problem.key && field.is_some_and(|field| field.secret);
+            self.complaints.push(Complaint { secret, ..Complaint::new(place, format!("{id}: {problem}")) });
         }
         resource
     }

@@ -63,11 +63,13 @@ pub(crate) struct Complaint {
     pub(crate) message: String,
     /// Another place that matters, and what it is.
     pub(crate) also: Option<(&'static str, Place)>,
+    /// The text holds a secret there: it is not quoted.
+    pub(crate) secret: bool,
 }
 
 impl Complaint {
     pub(crate) fn new(place: Place, message: impl Into<String>) -> Complaint {
-        Complaint { place, message: message.into(), also: None }
+        Complaint { place, message: message.into(), also: None, secret: false }
     }
 }
 

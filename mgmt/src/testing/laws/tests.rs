@@ -1,6 +1,7 @@
 //! The laws bite: each is broken by mutants of a good kind, and none by the good kind.
 
 mod kind;
+mod many;
 
 use std::fs;
 use std::path::Path;
