@@ -112,12 +112,30 @@ impl Core {
         for warning in prepared.warnings() {
             self.warn(warning.to_string());
         }
+        let is_held = self.finish_commands();
         let (swap, changed) = self.place(prepared);
         self.store.welcome(|id| self.running.contains(id));
         self.handle(Input::Swap(swap));
+        if is_held {
+            self.handle(Input::Resume);
+        }
         for node in changed {
             self.rewatch(node);
         }
+    }
+
+    /// Carries out what was decided for the graph in force: a command that is carried out after a swap would find the
+    /// resources of the next one, and what takes their places would not know of it. Meanwhile nothing else may begin, or
+    /// tries without a pause could follow one another for ever. Whether the scheduler must be resumed for that.
+    fn finish_commands(&mut self) -> bool {
+        let Some(command) = self.scheduler.poll() else { return false };
+        let is_held = !self.scheduler.is_paused();
+        if is_held {
+            self.handle(Input::Pause);
+        }
+        self.carry_out(command);
+        self.pump(usize::MAX);
+        is_held
     }
 
     /// Puts a graph in the place of the old one; the scheduler has yet to be told.

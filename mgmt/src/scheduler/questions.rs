@@ -17,6 +17,11 @@ impl Scheduler {
         self.stop.is_some()
     }
 
+    /// Between `Input::Pause` and `Input::Resume`.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// Why a node is where it is. A slot that is not in the graph is `Settled`.
     pub fn state(&self, node: Node) -> State {
         let i = node;

@@ -53,6 +53,9 @@ struct Place {
     apply: String,
     #[resource(default)]
     leave: String,
+    /// Its check waits at the gate `test`.
+    #[resource(default)]
+    check_waits: bool,
 }
 
 /// An operation under way at a place, until it is dropped.
@@ -97,6 +100,9 @@ impl Converge for Place {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        if self.check_waits {
+            gate(&self.test).acquire().await.unwrap().forget();
+        }
         let kept = cx.local::<Kept>().0.lock().unwrap().clone();
         Ok((kept.as_ref() != Some(&self.place)).then(|| Change::new("place", "free", &self.place)))
     }
@@ -221,6 +227,28 @@ async fn what_a_changed_resource_no_longer_owns_is_another_s_once_its_old_operat
     run.engine.cancel();
     run.until("stopped").await;
     assert_eq!(log("changed"), ["apply a"]);
+}
+
+#[tokio::test]
+async fn what_was_decided_before_a_swap_is_begun_before_it() {
+    for turn in 0..20 {
+        let test = format!("decided {turn}");
+        let old = Place::new("a", test.as_str(), "x").apply("slow").check_waits(true);
+        let mut run = run(vec![old]).await;
+        within(async {
+            while run.engine.status().await.unwrap().running.is_empty() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await;
+        // The answer of the check and the new graph reach the engine together: the apply is decided, not begun.
+        gate(&test).add_permits(1);
+        let new = graph(vec![Place::new("a", test.as_str(), "y"), Place::new("b", test.as_str(), "x")]);
+        run.engine.swap(new).await.unwrap();
+        run.converged().await;
+        run.stop().await;
+        assert_eq!(with_book(&test, |book| std::mem::take(&mut book.overlaps)), [""; 0], "turn {turn}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
