@@ -125,8 +125,8 @@ impl Core {
     }
 
     /// Carries out what was decided for the graph in force: a command that is carried out after a swap would find the
-    /// resources of the next one, and what takes their places would not know of it. Meanwhile nothing else may begin, or
-    /// tries without a pause could follow one another for ever. Whether the scheduler must be resumed for that.
+    /// resources of the next one, and what takes their places would not know of it. Nothing else begins meanwhile, or
+    /// tries without a pause could follow one another for ever. Returns whether the scheduler must be resumed.
     fn finish_commands(&mut self) -> bool {
         let Some(command) = self.scheduler.poll() else { return false };
         let is_held = !self.scheduler.is_paused();

@@ -64,13 +64,14 @@ fn a_target_swapped_for_a_symlink_during_10_000_writes_never_leads_us_to_the_can
         std::fs::write(&aside, "theirs").unwrap();
         std::fs::rename(&aside, &target).unwrap();
     };
-    let (mut refused, mut written) = (0, 0);
+    let (mut refused, written) = (0, std::cell::Cell::new(0));
     let swaps = while_repeating(swap, || {
-        for i in 0..ROUNDS {
+        // However fast the other is: until this many rounds were raced, and half as many writes have won.
+        for i in (0..10 * ROUNDS).take_while(|i| *i < ROUNDS || written.get() <= ROUNDS / 2) {
             let replace = if i % 2 == 0 { Replace::SameKind } else { Replace::NotDirectory };
             let options = WriteOptions::new().mode(0o600).durable(false).replace(replace);
             match fs.write_file(&target, "ours", &options) {
-                Ok(_) => written += 1,
+                Ok(_) => written.set(written.get() + 1),
                 Err(FsError::Symlink { link, .. }) if link == target && i % 2 == 0 => refused += 1,
                 Err(error @ FsError::Changed { .. }) => assert_eq!(error.path(), target),
                 Err(error) => panic!("{error}"),
@@ -82,6 +83,7 @@ fn a_target_swapped_for_a_symlink_during_10_000_writes_never_leads_us_to_the_can
             canary.must_live();
         }
     });
+    let written = written.get();
     assert!(refused > 0 && written > ROUNDS / 2, "{swaps} swaps, {refused} refused, {written} written");
 }
 
