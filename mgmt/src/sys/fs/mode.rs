@@ -96,7 +96,7 @@ pub enum ModeError {
     #[error("the mode {0:#o} has bits beyond 07777")]
     TooBig(u32),
     /// It was most likely meant to be octal.
-    #[error("the mode {0} is a decimal number, octal {0:#06o}: write 0o{0} if that is meant")]
+    #[error("the number {0} (octal {0:#o}) has the digits of the mode 0o{0}: write 0o{0}, or the text \"{0:04o}\" if {0:#o} is meant")]
     Decimal(u32),
     /// A symbolic mode has something else where an operator belongs.
     #[error("`{text}` is not a mode: {found} where `+`, `-` or `=` belongs, as in `u=rw,go=r`")]
@@ -139,15 +139,11 @@ impl Mode {
         self.apply(current, is_dir) == current & ALL
     }
 
-    /// Whether it can be meant: at most twelve bits, and not `644` (which is 01204) where `0o644` was meant.
+    /// Whether it can be meant: at most twelve bits, and not `644` (which is 01204) where `0o644` was meant. A number is refused whose
+    /// decimal digits are those of a usual mode; as text, `"01204"`, every mode can be given.
     pub fn validate(&self) -> Result<(), ModeError> {
-        /// Usual modes whose digits were read as decimal; none of them is a mode that anybody uses.
-        const MISREAD: [u32; 22] = [
-            444, 555, 600, 640, 644, 660, 664, 666, 700, 711, 750, 751, 755, 770, 775, 777, 1777, 2750, 2755, 2775,
-            4750, 4755,
-        ];
         match self.0 {
-            Repr::Bits(Bits { bits, is_number: true }) if MISREAD.contains(&bits) => Err(ModeError::Decimal(bits)),
+            Repr::Bits(Bits { bits, is_number: true }) if reads_as_usual(bits) => Err(ModeError::Decimal(bits)),
             Repr::Bits(Bits { bits, .. }) if bits > ALL => Err(ModeError::TooBig(bits)),
             _ => Ok(()),
         }
@@ -195,6 +191,19 @@ impl Who {
         let part = |yes, bits| if yes { bits } else { 0 };
         part(self.user, 0o4700) | part(self.group, 0o2070) | part(self.other, 0o1007)
     }
+}
+
+/// Whether the decimal digits of this number are those of a mode that people use: each class may do no more than the one before it,
+/// and whoever may write may read. With the sticky or a set-id bit, only modes of directories and programs. (0510 and 0511 are
+/// left out: their digits are those of the decimal values of 0776 and 0777.)
+fn reads_as_usual(number: u32) -> bool {
+    let text = number.to_string();
+    let Ok(mode) = u32::from_str_radix(&text, 8) else { return false };
+    let [special, user, group, other] = [9, 6, 3, 0].map(|shift| mode >> shift & 0o7);
+    let usual = |class: u32, before: u32| ![2, 3].contains(&class) && class & !before == 0;
+    let nested = user >= 4 && usual(group, user) && usual(other, group);
+    let runs = user & 0o1 != 0 && (user == 7 || group & 0o1 != 0);
+    (3..=4).contains(&text.len()) && nested && (special == 0 || runs) && ![0o510, 0o511].contains(&mode)
 }
 
 impl From<u32> for Mode {
@@ -447,12 +456,22 @@ mod tests {
     fn a_decimal_number_where_octal_was_meant_is_an_error() {
         assert_eq!(
             Mode::from(644).validate().unwrap_err().to_string(),
-            "the mode 644 is a decimal number, octal 0o1204: write 0o644 if that is meant"
+            "the number 644 (octal 0o1204) has the digits of the mode 0o644: write 0o644, or the text \"1204\" if 0o1204 is meant"
         );
         assert_eq!(Mode::from(0o10000).validate(), Err(ModeError::TooBig(0o10000)));
-        for usual in [0, 0o400, 0o440, 0o444, 0o600, 0o620, 0o640, 0o644, 0o755, 0o1777, 0o2755, 0o4755, 0o7777] {
+        let usual = [
+            0, 0o400, 0o440, 0o444, 0o500, 0o550, 0o555, 0o600, 0o640, 0o644, 0o660, 0o664, 0o666, 0o700, 0o710,
+            0o711, 0o744, 0o750, 0o751, 0o755, 0o770, 0o775, 0o776, 0o777, 0o1755, 0o1770, 0o1775, 0o1777, 0o2711,
+            0o2750, 0o2755, 0o2770, 0o2775, 0o2777, 0o4555, 0o4711, 0o4750, 0o4755, 0o6755, 0o7777,
+        ];
+        for usual in usual {
             assert_eq!(Mode::from(usual).validate(), Ok(()), "{usual:o}");
         }
+        for misread in usual.map(|usual| format!("{usual:o}").parse().unwrap()) {
+            assert_eq!(Mode::from(misread).validate().is_err(), misread != 0, "{misread}");
+        }
+        // Its bits are the decimal 400: as a number it would be refused.
+        assert_eq!("0620".parse::<Mode>().unwrap().validate(), Ok(()));
         // Its bits are the decimal 444, but a text is octal.
         assert_eq!("0674".parse::<Mode>().unwrap().validate(), Ok(()));
         assert_eq!("0674".parse::<Mode>().unwrap(), Mode::from(0o674));
