@@ -299,14 +299,14 @@ struct Hashed {
 impl Converge for Hashed {
     type Drift = Change;
 
-    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         hang(&self.name).await;
         let found = std::fs::read_to_string(&self.path).unwrap_or_default();
-        Ok((found != *self.hash.expose()).then(|| Change::secret("hash")))
+        Ok((found != *self.hash.expose(cx)).then(|| Change::secret("hash")))
     }
 
-    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
-        Ok(std::fs::write(&self.path, self.hash.expose())?)
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        Ok(std::fs::write(&self.path, self.hash.expose(cx))?)
     }
 }
 

@@ -72,7 +72,7 @@ pub(crate) use provided::Services;
 pub use provided::{Memory, Slots};
 pub use schema::{fields_schema, kind_schema};
 pub use seconds::Seconds;
-pub use secret::{SECRET_PLACEHOLDER, Secret};
+pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
 pub use spec::{FieldReader, FieldSpec, KindSpec, OutputSpec, hint, nearest};
 pub use stopping::Stopping;
 pub use streams::WatchSender;

@@ -12,7 +12,17 @@ pub const SECRET_PLACEHOLDER: &str = "(secret)";
 
 /// A value that is never shown: `Debug` and `Serialize` give a placeholder, and its memory is wiped when it is dropped.
 ///
-/// Send it only to fields that keep secrets; rustc refuses others. What is inside comes out by [`expose`](Secret::expose) alone.
+/// Send it only to fields that keep secrets; rustc refuses others. On its way another secret is made of it with [`map`](Secret::map) and
+/// [`zip`](Secret::zip). What is inside comes out in two ways: [`expose`](Secret::expose), in the code of a kind, which has a context to show, and
+/// [`declassify`](Secret::declassify), anywhere, which is a name to search for when a program is reviewed.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// let (user, password) = (Secret::new("admin".to_owned()), Secret::new("1234".to_owned()));
+/// let login = user.zip(&password).map(|(user, password)| format!("{user}:{password}"));
+/// assert_eq!(format!("{login:?}"), "(secret)");
+/// assert_eq!(login.declassify(), "admin:1234");
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Secret<T: Zeroize>(T);
 
@@ -22,9 +32,21 @@ impl<T: Zeroize> Secret<T> {
         Secret(value)
     }
 
-    /// The value itself. Each call is a place where it may leak.
-    pub fn expose(&self) -> &T {
+    /// The value itself, for the code of a kind: any context that its methods are given (`cx`) serves. The closures of a graph
+    /// have none.
+    pub fn expose(&self, _cx: &impl Clearance) -> &T {
         &self.0
+    }
+
+    /// The value itself, from now on without protection: it may be printed, and sent to a field that is shown. Each call is a
+    /// place for a reviewer to look at.
+    pub fn declassify(&self) -> &T {
+        &self.0
+    }
+
+    /// Whether the value has a property: for `validate`, which has no context.
+    pub fn satisfies(&self, test: impl FnOnce(&T) -> bool) -> bool {
+        test(&self.0)
     }
 
     /// Another secret made from this one.
@@ -32,7 +54,50 @@ impl<T: Zeroize> Secret<T> {
     pub fn map<U: Zeroize>(&self, make: impl FnOnce(&T) -> U) -> Secret<U> {
         Secret(make(&self.0))
     }
+
+    /// The same, where it may fail. The error is a text of the program, so that nothing of the value can be in it.
+    ///
+    /// # Errors
+    /// That of `make`.
+    pub fn try_map<U: Zeroize>(
+        &self,
+        make: impl FnOnce(&T) -> Result<U, &'static str>,
+    ) -> Result<Secret<U>, &'static str> {
+        make(&self.0).map(Secret)
+    }
+
+    /// One secret made of two.
+    #[must_use]
+    pub fn zip<U: Zeroize + Clone>(&self, other: &Secret<U>) -> Secret<(T, U)>
+    where
+        T: Clone,
+    {
+        Secret((self.0.clone(), other.0.clone()))
+    }
 }
+
+/// A context of an operation, which only the code of a kind is given. It opens secrets: see [`Secret::expose`].
+#[diagnostic::on_unimplemented(
+    message = "a secret is exposed only to the code of a kind, which has a `cx` to show for it",
+    label = "this is no context of an operation",
+    note = "in a closure, `secret.map(|value| …)` makes another secret of it",
+    note = "where the value must leave its protection, `declassify()` says so: for a reviewer to find"
+)]
+pub trait Clearance: sealed::Sealed {}
+
+mod sealed {
+    use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
+    use crate::resource::prepare::PrepareCx;
+
+    pub trait Sealed {}
+    impl Sealed for CheckCx {}
+    impl Sealed for ApplyCx {}
+    impl Sealed for WatchCx {}
+    impl Sealed for PrepareCx {}
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: sealed::Sealed> Clearance for T {}
 
 impl<T: Zeroize> Drop for Secret<T> {
     fn drop(&mut self) {

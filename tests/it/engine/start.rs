@@ -163,7 +163,7 @@ async fn without_a_prefix_nothing_is_left_behind() {
     let gapi = mgmt::native(move |g, cx| {
         *seen.lock().unwrap() = cx.prefix().to_owned();
         let password = g.add(Password::new("p").saved(true));
-        let length = password.password().map(|password| password.expose().len().to_string());
+        let length = password.password().map(|password| password.declassify().len().to_string());
         g.add(Probe::new("length", &key).want(length));
         Ok(())
     });

@@ -104,7 +104,7 @@ impl Exec {
                 let vars = env.iter().flat_map(|env| env.iter());
                 let path = [("PATH".into(), PATH.into())].into_iter();
                 CommandEnv::Explicit(
-                    path.chain(vars.map(|(name, value)| (name.into(), value.expose().into()))).collect(),
+                    path.chain(vars.map(|(name, value)| (name.into(), value.plain().into()))).collect(),
                 )
             }
         };

@@ -21,10 +21,10 @@ pub enum EnvValue {
 }
 
 impl EnvValue {
-    pub(super) fn expose(&self) -> &str {
+    pub(super) fn plain(&self) -> &str {
         match self {
             EnvValue::Plain(text) => text,
-            EnvValue::Secret { secret } => secret.expose(),
+            EnvValue::Secret { secret } => secret.declassify(),
         }
     }
 }
@@ -82,7 +82,7 @@ impl Env {
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         const LENGTH_MIN: usize = 4;
         let secrets = self.0.values().filter_map(|value| match value {
-            EnvValue::Secret { secret } => Some(secret.expose().as_str()),
+            EnvValue::Secret { secret } => Some(secret.declassify().as_str()),
             EnvValue::Plain(_) => None,
         });
         secrets.filter(|secret| secret.trim().len() >= LENGTH_MIN)

@@ -302,7 +302,7 @@ impl Exec {
         );
         in_vain.or_else(|| {
             let wrong = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
-            let (name, _) = self.env.iter().flat_map(Env::iter).find(|(name, value)| wrong(name, value.expose()))?;
+            let (name, _) = self.env.iter().flat_map(Env::iter).find(|(name, value)| wrong(name, value.plain()))?;
             let problem = format_args!(": `{}` can't be a variable: no name, a `=` or a NUL byte", name.escape_debug());
             Some(FieldProblem::new("env", problem, ""))
         })

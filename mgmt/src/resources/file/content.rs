@@ -127,8 +127,8 @@ accepts! {
     &[u8], false, value => value.to_vec();
     Vec<u8>, false, value => value;
     &Vec<u8>, false, value => value.clone();
-    Secret<String>, true, value => value.expose().as_bytes().to_vec();
-    Secret<Vec<u8>>, true, value => value.expose().clone();
+    Secret<String>, true, value => value.declassify().as_bytes().to_vec();
+    Secret<Vec<u8>>, true, value => value.declassify().clone();
 }
 
 impl<const N: usize> Accepts<&[u8; N]> for Content {

@@ -280,7 +280,7 @@ impl HttpServer {
         let protected = match (&self.auth_path, &self.auth_user, &self.auth_hash) {
             (None, None, None) => None,
             (Some(path), Some(user), Some(hash)) => {
-                if bcrypt::HashParts::from_str(hash.expose()).is_err() {
+                if hash.satisfies(|hash| bcrypt::HashParts::from_str(hash).is_err()) {
                     return Err(Error::new("`auth_hash` is not a bcrypt hash: take the output `hash` of a `password`"));
                 }
                 let path = plain(path).context("`auth_path`")?;

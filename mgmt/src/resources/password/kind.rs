@@ -104,7 +104,7 @@ impl Converge for Password {
             let text = text.clone();
             // Slow by design, and so done once in the life of a process.
             known = blocking(move || {
-                let same = bcrypt::verify(text.expose(), &hash).unwrap_or(false);
+                let same = bcrypt::verify(text.declassify(), &hash).unwrap_or(false);
                 same.then(|| Known { password: text, hash: Secret::new(hash) })
             })
             .await;
@@ -178,7 +178,7 @@ impl Password {
         let made = blocking(move || -> io::Result<Known> {
             let mut text = rng::letters(length, charset.chars())?;
             let password = Secret::new(std::mem::take(&mut *text));
-            let hash = bcrypt::hash(password.expose(), COST).map_err(io::Error::other)?;
+            let hash = bcrypt::hash(password.declassify(), COST).map_err(io::Error::other)?;
             Ok(Known { password, hash: Secret::new(hash) })
         });
         let known = made.await.context("making a password")?;
@@ -189,7 +189,7 @@ impl Password {
             generated: true,
             length: self.length,
             charset: self.charset.clone(),
-            hash: known.hash.expose().clone(),
+            hash: known.hash.declassify().clone(),
         };
         // In memory first: if we are cut short here, the mark that is written nevertheless finds its password.
         cx.local::<State>().set(known.clone());
@@ -203,7 +203,7 @@ impl Password {
         let written = cx.change(move |fs, _| {
             fs.make_dirs(dir, &Attributes::new().mode(0o700))?;
             let line = password.map(|text| format!("{text}\n"));
-            fs.write_file(file, line.expose().as_bytes(), &WriteOptions::new().mode(0o600))
+            fs.write_file(file, line.declassify().as_bytes(), &WriteOptions::new().mode(0o600))
         });
         written.await.map(drop).context("the saved password")
     }

@@ -96,7 +96,9 @@ pub enum ModeError {
     #[error("the mode {0:#o} has bits beyond 07777")]
     TooBig(u32),
     /// It was most likely meant to be octal.
-    #[error("the number {0} (octal {0:#o}) has the digits of the mode 0o{0}: write 0o{0}, or the text \"{0:04o}\" if {0:#o} is meant")]
+    #[error(
+        "the number {0} (octal {0:#o}) has the digits of the mode 0o{0}: write 0o{0}, or the text \"{0:04o}\" if {0:#o} is meant"
+    )]
     Decimal(u32),
     /// A symbolic mode has something else where an operator belongs.
     #[error("`{text}` is not a mode: {found} where `+`, `-` or `=` belongs, as in `u=rw,go=r`")]
@@ -460,9 +462,9 @@ mod tests {
         );
         assert_eq!(Mode::from(0o10000).validate(), Err(ModeError::TooBig(0o10000)));
         let usual = [
-            0, 0o400, 0o440, 0o444, 0o500, 0o550, 0o555, 0o600, 0o640, 0o644, 0o660, 0o664, 0o666, 0o700, 0o710,
-            0o711, 0o744, 0o750, 0o751, 0o755, 0o770, 0o775, 0o776, 0o777, 0o1755, 0o1770, 0o1775, 0o1777, 0o2711,
-            0o2750, 0o2755, 0o2770, 0o2775, 0o2777, 0o4555, 0o4711, 0o4750, 0o4755, 0o6755, 0o7777,
+            0, 0o400, 0o440, 0o444, 0o500, 0o550, 0o555, 0o600, 0o640, 0o644, 0o660, 0o664, 0o666, 0o700, 0o710, 0o711,
+            0o744, 0o750, 0o751, 0o755, 0o770, 0o775, 0o776, 0o777, 0o1755, 0o1770, 0o1775, 0o1777, 0o2711, 0o2750,
+            0o2755, 0o2770, 0o2775, 0o2777, 0o4555, 0o4711, 0o4750, 0o4755, 0o6755, 0o7777,
         ];
         for usual in usual {
             assert_eq!(Mode::from(usual).validate(), Ok(()), "{usual:o}");

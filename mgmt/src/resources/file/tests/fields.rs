@@ -101,7 +101,10 @@ fn values_that_can_not_be_meant_are_refused() {
     assert!(problem(File::new("/f").symlink("/f")).contains("leads to itself"));
     assert!(problem(File::new("/f").symlink("x".repeat(4096))).contains("4095 is the limit"));
     assert!(problem(File::new("/f").symlink("/g").mode(0o644)).contains("`mode` is given, and a symlink has none"));
-    assert!(problem(File::new("/f").mode(644)).contains("`mode`: the number 644 (octal 0o1204) has the digits of the mode 0o644"));
+    assert!(
+        problem(File::new("/f").mode(644))
+            .contains("`mode`: the number 644 (octal 0o1204) has the digits of the mode 0o644")
+    );
     assert!(problem(File::new("/f").mode(0o17777)).contains("`mode`: "));
     assert!(problem(File::new("/f").mode("u+q")).contains("`u+q` is not a mode"));
     assert!(problem(File::new("/f").owner("")).contains("`owner` is empty"));
