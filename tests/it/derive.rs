@@ -173,7 +173,7 @@ fn a_field_does_not_receive_a_value_of_another_type() {
         let first = g.add(house());
         g.add(House::new("2 Main Street", first.number(), Roof::Flat));
     });
-    assert!(config.links[0].wire.receive(&[Arc::new(7_u64)]).is_none());
+    assert!(config.links[0].wire.receive(&[Arc::new(7_u64)]).is_err());
     let wrong: Box<dyn std::any::Any + Send + Sync> = Box::new(7_u64);
     assert!(config.vertices[1].resource.with_received(vec![(0, wrong)]).is_none());
     assert!(config.vertices[1].resource.with_received(vec![(99, Box::new(7_u64))]).is_none(), "there is no such field");

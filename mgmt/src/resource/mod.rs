@@ -64,7 +64,7 @@ pub use operation::Identify;
 pub(crate) use operation::Operation;
 pub use operation::{OnCancel, Sent, Work};
 pub use origin::{Origin, Reason, Span};
-pub use output::{FieldValue, NodeRef, Output, Port, Received, Sendable, Source, Value, Wire};
+pub use output::{FieldValue, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
 pub use prepare::PrepareCx;
 pub use private_dirs::{PrivateDir, PrivateDirs};
 pub use problem::{FieldNames, FieldProblem, every};

@@ -8,8 +8,9 @@ use std::panic::Location;
 use std::sync::Arc;
 
 use crate::resource::accept::Accepts;
-use crate::resource::digest::{Digest, Salted};
+use crate::resource::digest::{Digest, Salted, digest_of};
 use crate::resource::origin::Origin;
+use crate::resource::secret::Secret;
 
 /// A value that was sent. Shared, never copied.
 pub type Value = Arc<dyn Any + Send + Sync>;
@@ -78,12 +79,26 @@ pub struct Source {
     pub node: NodeRef,
     /// The number of the output.
     pub port: u8,
+    /// The type of what it sends.
+    pub sent: TypeId,
 }
 
-type Receive = Arc<dyn Fn(&[Value]) -> Option<Received> + Send + Sync>;
-type Compute = Arc<dyn Fn(&[Value]) -> Option<Value> + Send + Sync>;
+type Receive = Arc<dyn Fn(&[Value]) -> Result<Received, NotReceived> + Send + Sync>;
+type Compute = Arc<dyn Fn(&[Value]) -> Result<Value, NotReceived> + Send + Sync>;
 
-/// A value that a resource will have made once it has run: typed, and free to be transformed and combined before it is set on a field.
+/// Why what was sent makes no value of a field.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReceived {
+    /// A sender sent something else than its port promises.
+    #[error("what it receives is of another type than its sender promised")]
+    WrongType,
+    /// A `try_map` on the way failed, with this text.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// A value that a resource will have made once it has run: typed, and free to be transformed and combined before it is
+/// set on a field. It has no text before: `format!("{output}")` does not compile.
 #[must_use = "an output does nothing until it is set on a field"]
 pub struct Output<T> {
     sources: Vec<Source>,
@@ -98,22 +113,69 @@ impl<T> Clone for Output<T> {
     }
 }
 
-impl<T> fmt::Debug for Output<T> {
+/// Implemented by nothing. An output has its value once its resource has run, so a text with `{output}` in it, made
+/// with the graph, does not compile, and rustc's message has the name of this trait. The text is made when the value is
+/// there: `output.map(|value| format!("… {value} …"))`; of several, with `zip` or `Output::all`.
+#[doc(hidden)]
+pub trait HasItsValueBeforeTheRun {}
+
+impl<T> fmt::Display for Output<T>
+where
+    Output<T>: HasItsValueBeforeTheRun,
+{
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Output").field("sources", &self.sources).field("transformed", &self.compute.is_some()).finish()
+        f.write_str("(an output)")
+    }
+}
+
+impl<T> fmt::Debug for Output<T>
+where
+    Output<T>: HasItsValueBeforeTheRun,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(an output)")
     }
 }
 
 impl<T: Sendable> Output<T> {
     /// The output `port` of the resource `node`.
     pub fn of(node: NodeRef, port: Port<T>) -> Self {
-        Output { sources: vec![Source { node, port: port.number }], compute: None, of: PhantomData }
+        Output {
+            sources: vec![Source { node, port: port.number, sent: TypeId::of::<T>() }],
+            compute: None,
+            of: PhantomData,
+        }
     }
 
     /// Another value made from this one. Must be a pure function: it runs whenever the value changes, and in plans.
+    ///
+    /// What a secret was made into is recalled after a restart without the secret itself, as long as the closure makes
+    /// the same of two sample texts as before. If the program's next version has a closure that does not, the secret's
+    /// sender must make it again.
     pub fn map<U: Sendable>(self, make: impl Fn(T) -> U + Send + Sync + 'static) -> Output<U> {
         let inner = self.computed();
-        let compute: Compute = Arc::new(move |values| Some(Arc::new(make(inner(values)?))));
+        let compute: Compute = Arc::new(move |values| Ok(Arc::new(make(inner(values)?))));
+        Output { sources: self.sources, compute: Some(compute), of: PhantomData }
+    }
+
+    /// The same with a function that can fail: then the run of the receiver fails with the error's text and the place
+    /// where the output was set on the field, and is tried again as its metaparameters demand.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("length");
+    /// let length = g.add(Exec::new("length").cmd("cat /etc/password-length"));
+    /// g.add(Password::new("admin").length(length.stdout().try_map(|text| text.trim().parse::<usize>())));
+    /// ```
+    pub fn try_map<U: Sendable, E: fmt::Display>(
+        self,
+        make: impl Fn(T) -> Result<U, E> + Send + Sync + 'static,
+    ) -> Output<U> {
+        let inner = self.computed();
+        let compute: Compute = Arc::new(move |values| {
+            let made = make(inner(values)?).map_err(|error| NotReceived::Failed(error.to_string()))?;
+            Ok(Arc::new(made))
+        });
         Output { sources: self.sources, compute: Some(compute), of: PhantomData }
     }
 
@@ -122,7 +184,7 @@ impl<T: Sendable> Output<T> {
         let (left, right, cut) = (self.computed(), other.computed(), self.sources.len());
         let mut sources = self.sources;
         sources.extend(other.sources);
-        let compute: Compute = Arc::new(move |values| Some(Arc::new((left(&values[..cut])?, right(&values[cut..])?))));
+        let compute: Compute = Arc::new(move |values| Ok(Arc::new((left(&values[..cut])?, right(&values[cut..])?))));
         Output { sources, compute: Some(compute), of: PhantomData }
     }
 
@@ -141,19 +203,19 @@ impl<T: Sendable> Output<T> {
                 made.push(part(mine)?);
                 rest = others;
             }
-            Some(Arc::new(made))
+            Ok(Arc::new(made))
         });
         Output { sources, compute: Some(compute), of: PhantomData }
     }
 
-    fn computed(&self) -> impl Fn(&[Value]) -> Option<T> + Send + Sync + 'static {
+    fn computed(&self) -> impl Fn(&[Value]) -> Result<T, NotReceived> + Send + Sync + 'static {
         let compute = self.compute.clone();
         move |values| {
             let value = match &compute {
                 Some(compute) => compute(values)?,
-                None => values.first()?.clone(),
+                None => values.first().ok_or(NotReceived::WrongType)?.clone(),
             };
-            value.downcast_ref::<T>().cloned()
+            value.downcast_ref::<T>().cloned().ok_or(NotReceived::WrongType)
         }
     }
 }
@@ -211,7 +273,7 @@ impl Wire {
             receive: Arc::new(move |values| {
                 let field = <T as Accepts<V>>::accept(compute(values)?);
                 let digest = field.digest();
-                Some(Received { value: Box::new(field), digest })
+                Ok(Received { value: Box::new(field), digest })
             }),
             recall: |_, digest| T::from_digest(digest).map(|field| Box::new(field) as FieldValue),
             sent: TypeId::of::<V>(),
@@ -229,15 +291,44 @@ impl Wire {
             sources: Vec::new(),
             closure: false,
             origin,
-            receive: Arc::new(move |values| convert(values.first()?)),
+            receive: Arc::new(move |values| values.first().and_then(convert).ok_or(NotReceived::WrongType)),
             recall,
             sent,
         }
     }
 
-    /// The field's value from the sources' values, in their order. `None` if a value is not of the type that its port promises.
-    pub fn receive(&self, values: &[Value]) -> Option<Received> {
+    /// The field's value from the sources' values, in their order.
+    ///
+    /// # Errors
+    /// A value is not of the type that its port promises, or a `try_map` failed.
+    pub fn receive(&self, values: &[Value]) -> Result<Received, NotReceived> {
         (self.receive)(values)
+    }
+
+    /// What the closures of this wire make of sample texts in place of the secrets that are sent, and of these values
+    /// for all that is no secret: as long as that is the same, they can be taken to be the same closures. `None`: it
+    /// can't be found out.
+    pub fn fingerprint(&self, values: &[Option<Value>]) -> Option<Digest> {
+        const SAMPLES: [&str; 2] =
+            ["aZ09-sample-of-a-secret-text-that-is-long-enough", "bY18_another-sample-of-a-secret-text-of-odd-length"];
+        let mut made = Vec::new();
+        for sample in SAMPLES {
+            let sample = |(source, value): (&Source, &Option<Value>)| -> Option<Value> {
+                if source.sent == TypeId::of::<Secret<String>>() {
+                    Some(Arc::new(Secret::new(sample.to_owned())))
+                } else if source.sent == TypeId::of::<Secret<Vec<u8>>>() {
+                    Some(Arc::new(Secret::new(sample.as_bytes().to_vec())))
+                } else {
+                    value.clone()
+                }
+            };
+            let values: Vec<Value> = self.sources.iter().zip(values).map(sample).collect::<Option<_>>()?;
+            made.push(match self.receive(&values) {
+                Ok(received) => received.digest?,
+                Err(error) => digest_of(&error.to_string()),
+            });
+        }
+        Some(digest_of(&made))
     }
 
     /// A stand-in for a value received in an earlier run.

@@ -12,9 +12,10 @@ pub const SECRET_PLACEHOLDER: &str = "(secret)";
 
 /// A value that is never shown: `Debug` and `Serialize` give a placeholder, and its memory is wiped when it is dropped.
 ///
-/// Send it only to fields that keep secrets; rustc refuses others. On its way another secret is made of it with [`map`](Secret::map) and
-/// [`zip`](Secret::zip). What is inside comes out in two ways: [`expose`](Secret::expose), in the code of a kind, which has a context to show, and
-/// [`declassify`](Secret::declassify), anywhere, which is a name to search for when a program is reviewed.
+/// Send it only to fields that keep secrets; rustc refuses others. On its way another secret is made of it with
+/// [`map`](Secret::map) and [`zip`](Secret::zip). What is inside comes out in two ways: [`expose`](Secret::expose), in
+/// the code of a kind, which has a context to show, and [`declassify`](Secret::declassify), anywhere: a name to search
+/// for in a review.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -32,14 +33,14 @@ impl<T: Zeroize> Secret<T> {
         Secret(value)
     }
 
-    /// The value itself, for the code of a kind: any context that its methods are given (`cx`) serves. The closures of a graph
-    /// have none.
+    /// The value itself, for the code of a kind: any context that its methods are given (`cx`) serves. The closures of
+    /// a graph have none.
     pub fn expose(&self, _cx: &impl Clearance) -> &T {
         &self.0
     }
 
-    /// The value itself, from now on without protection: it may be printed, and sent to a field that is shown. Each call is a
-    /// place for a reviewer to look at.
+    /// The value itself, from now on without protection: it may be printed, and sent to a field that is shown. Each
+    /// call is a place for a reviewer to look at.
     pub fn declassify(&self) -> &T {
         &self.0
     }

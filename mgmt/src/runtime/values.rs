@@ -1,6 +1,7 @@
 //! Values on their way: what was sent, and what receivers make of it.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -173,14 +174,17 @@ impl SlotTable {
             return Resolved::Ready { resource: Arc::clone(effective), changed: false };
         }
         let id = ResourceId::new(base.spec().kind, base.name());
-        let mut fields: Vec<(u8, FieldValue)> = Vec::new();
+        let (mut fields, mut problems): (Vec<(u8, FieldValue)>, Vec<String>) = Default::default();
         for wiring in &receiver.wirings {
             let name = base.spec().fields[usize::from(wiring.field)].name;
             match self.field(wiring, &id, name, store) {
                 Some(Ok(value)) => fields.push((wiring.field, value)),
-                Some(Err(problem)) => return Resolved::Mismatch(problem),
+                Some(Err(problem)) => problems.push(problem),
                 None => return Resolved::Missing(lost),
             }
+        }
+        if !problems.is_empty() {
+            return Resolved::Mismatch(problems.join("; "));
         }
         let Some(resource) = base.with_received(fields) else {
             return Resolved::Mismatch(format!("{id}: a received value is not of its field's type"));
@@ -215,34 +219,44 @@ impl SlotTable {
     }
 
     /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the
-    /// same as in the run before.
+    /// same as in the run before, and what is made of them is the same, too.
     fn field(&self, wiring: &Wiring, id: &ResourceId, name: &str, store: &Store) -> Option<Result<FieldValue, String>> {
         let sources: Vec<&Output> = wiring.sources.iter().filter_map(|source| self.output(*source)).collect();
-        let mut hasher = Sha256::new();
-        sources.iter().for_each(|output| hasher.update(output.digest));
-        let inputs: Digest = hasher.finalize().into();
+        let inputs = || inputs_of(&wiring.wire, &sources);
+        let failed = |problem: &dyn fmt::Display| {
+            Some(Err(format!("`{name}`, set at {}, has no value: {problem}", wiring.wire.origin)))
+        };
         let values: Option<Vec<Value>> = sources.iter().map(|output| output.value.clone()).collect();
         match values {
-            Some(values) => {
-                let received = match caught(|| wiring.wire.receive(&values)) {
-                    Ok(received) => received,
-                    Err(panic) => return Some(Err(format!("making the value of `{name}` {panic}"))),
-                };
-                let Some(received) = received else {
-                    return Some(Err(format!("what `{name}` receives is of another type than its sender promised")));
-                };
-                if let Some(digest) = received.digest {
-                    store.set_received(id, name, inputs, digest);
+            Some(values) => match caught(|| wiring.wire.receive(&values)) {
+                Ok(Ok(received)) => {
+                    if let Some((inputs, digest)) = received.digest.and_then(|digest| Some((inputs()?, digest))) {
+                        store.set_received(id, name, inputs, digest);
+                    }
+                    Some(Ok(received.value))
                 }
-                Some(Ok(received.value))
-            }
+                Ok(Err(problem)) => failed(&problem),
+                Err(panic) => failed(&panic),
+            },
             None => {
-                let digest = store.received(id, name, inputs)?;
+                let digest = store.received(id, name, inputs()?)?;
                 match caught(|| wiring.wire.recall(digest)) {
                     Ok(recalled) => recalled.map(Ok),
-                    Err(panic) => Some(Err(format!("recalling the value of `{name}` {panic}"))),
+                    Err(panic) => failed(&panic),
                 }
             }
         }
     }
+}
+
+/// By what a value received in an earlier run is known again: what was sent, and what is made of that. `None`: it never
+/// is.
+fn inputs_of(wire: &Wire, sources: &[&Output]) -> Option<Digest> {
+    let mut hasher = Sha256::new();
+    sources.iter().for_each(|output| hasher.update(output.digest));
+    if wire.closure {
+        let values: Vec<Option<Value>> = sources.iter().map(|output| output.value.clone()).collect();
+        hasher.update(caught(|| wire.fingerprint(&values)).ok()??);
+    }
+    Some(hasher.finalize().into())
 }

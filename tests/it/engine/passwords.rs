@@ -347,3 +347,29 @@ async fn what_is_made_of_it_follows_it_over_restarts() {
     assert_eq!(place.read("both"), kept);
     run.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_version_of_a_program_that_formats_it_otherwise_is_not_taken_for_the_old_one() {
+    let place = Place::new();
+    let graph = |format: &'static str| {
+        let mut g = Graph::new("formatted");
+        let password = g.add(Password::new("admin").length(20));
+        let text = password.password().map(move |password| password.map(|text| format.replace("{}", text)));
+        g.add(File::new(place.file("one").display().to_string()).content(text));
+        g
+    };
+    let once = async |format: &'static str| {
+        let mut run = Run::with(graph(format), |builder| builder.prefix(place.prefix())).await;
+        let events = run.converged().await;
+        run.stop().await;
+        (place.read("one"), events)
+    };
+    let (first, _) = once("version 1: {}").await;
+    assert!(first.starts_with("version 1: ") && first.len() == 31, "{first}");
+    // The same format: nothing is made again, though the password itself is not known any more.
+    let (same, events) = once("version 1: {}").await;
+    assert!(same == first && !events.iter().any(|event| event.starts_with("drifted")), "{events:?}");
+    let (second, _) = once("version 2: {}").await;
+    assert!(second.starts_with("version 2: ") && second.len() == 31, "{second}");
+    assert_eq!(once("version 2: {}").await.0, second);
+}

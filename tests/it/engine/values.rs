@@ -62,6 +62,25 @@ async fn values_are_mapped_zipped_and_gathered_from_several_senders() {
 }
 
 #[tokio::test]
+async fn a_value_that_cannot_be_made_fails_its_receiver_with_the_place_and_all_of_them_are_reported() {
+    let desk = Desk::new();
+    let mut g = Graph::new("send");
+    let a = g.add(desk.probe("a").want("ten"));
+    let number = || {
+        a.made().try_map(|text| text.parse::<u32>().map(|_| text.clone()).map_err(|error| format!("`{text}`: {error}")))
+    };
+    let wrong = line!() + 1;
+    let probe = desk.probe("b").want(number()).bad(number());
+    g.add(probe);
+    let mut run = Run::new(g).await;
+    let why = run.find(|event| Some(event.to_string()).filter(|text| text.contains("probe[b]: failed"))).await;
+    let problem =
+        format!("set at tests/it/engine/values.rs:{wrong}, has no value: `ten`: invalid digit found in string");
+    assert!(why.contains(&format!("`want`, {problem}")) && why.contains(&format!("`bad`, {problem}")), "{why}");
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_receiver_waits_for_a_sender_that_has_sent_nothing_yet() {
     let desk = Desk::new();
     desk.put("a", "value");

@@ -141,8 +141,8 @@ impl Mode {
         self.apply(current, is_dir) == current & ALL
     }
 
-    /// Whether it can be meant: at most twelve bits, and not `644` (which is 01204) where `0o644` was meant. A number is refused whose
-    /// decimal digits are those of a usual mode; as text, `"01204"`, every mode can be given.
+    /// Whether it can be meant: at most twelve bits, and not `644` (which is 01204) where `0o644` was meant. A number
+    /// is refused whose decimal digits are those of a usual mode; as text, `"01204"`, every mode can be given.
     pub fn validate(&self) -> Result<(), ModeError> {
         match self.0 {
             Repr::Bits(Bits { bits, is_number: true }) if reads_as_usual(bits) => Err(ModeError::Decimal(bits)),
@@ -195,9 +195,9 @@ impl Who {
     }
 }
 
-/// Whether the decimal digits of this number are those of a mode that people use: each class may do no more than the one before it,
-/// and whoever may write may read. With the sticky or a set-id bit, only modes of directories and programs. (0510 and 0511 are
-/// left out: their digits are those of the decimal values of 0776 and 0777.)
+/// Whether the decimal digits of this number are those of a mode that people use: each class may do no more than the
+/// one before it, and no class may write without reading. With the sticky or a set-id bit, only modes of directories and
+/// programs. (0510 and 0511 are left out: their digits are those of the decimal values of 0776 and 0777.)
 fn reads_as_usual(number: u32) -> bool {
     let text = number.to_string();
     let Ok(mode) = u32::from_str_radix(&text, 8) else { return false };
@@ -469,7 +469,7 @@ mod tests {
         for usual in usual {
             assert_eq!(Mode::from(usual).validate(), Ok(()), "{usual:o}");
         }
-        for misread in usual.map(|usual| format!("{usual:o}").parse().unwrap()) {
+        for misread in usual.map(|usual| format!("{usual:o}").parse::<u32>().unwrap()) {
             assert_eq!(Mode::from(misread).validate().is_err(), misread != 0, "{misread}");
         }
         // Its bits are the decimal 400: as a number it would be refused.
