@@ -5,6 +5,7 @@ mod faults;
 mod follow;
 mod foretold;
 mod forget;
+mod lane;
 mod leaving;
 mod many;
 mod metaparameters;

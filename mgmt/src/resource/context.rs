@@ -16,7 +16,7 @@ use crate::resource::provided::lock;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
-use crate::sys::task::blocking;
+use crate::sys::task::{blocking, may_block};
 
 /// What `check` may use. It holds no door that writes.
 #[derive(Clone, Debug)]
@@ -42,15 +42,24 @@ impl CheckCx {
     /// Looks at the file system on a thread that may block. The operation has not ended before `look` has. Long work
     /// asks the token between its steps: it stops when the operation is cancelled, or when the future that this returns
     /// is dropped.
+    ///
+    /// Where a kind does this often, the engine polls its operations on such threads, and `look` runs on the thread
+    /// that polls: code of the same future that would run besides it, in a `join!` or a `select!`, has to wait.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.operation), self.work("looking at the file system"));
         let waiting = StopOnDrop::default();
-        let stopping = waiting.token();
+        let stopping = self.token(&waiting);
         blocking(move || {
             let _work = work;
             look(&operation.services.fs, &stopping)
         })
         .await
+    }
+
+    /// Of work that this future waits for. On a thread that may block the future cannot be dropped before the work has
+    /// ended, so only the operation can be cancelled.
+    fn token(&self, waiting: &StopOnDrop) -> Stopping {
+        if may_block() { self.operation.stopping() } else { waiting.token() }
     }
 
     /// Stops when this operation is cancelled: because its `timeout` is over, its resource leaves the graph, its watch
@@ -186,7 +195,7 @@ impl ApplyCx {
     pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.check.operation), self.work("changing the file system"));
         let waiting = StopOnDrop::default();
-        let stopping = waiting.token();
+        let stopping = self.token(&waiting);
         blocking(move || {
             let _work = work;
             change(&operation.services.fs, &stopping)

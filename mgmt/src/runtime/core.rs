@@ -1,6 +1,6 @@
 //! Hands: carries out what the scheduler decides, and tells it how it went. Decides nothing itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::CommitError;
 use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
 use crate::runtime::event::{Event, EventKind};
+use crate::runtime::lane::Lane;
 use crate::runtime::many::Calls;
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
-use crate::runtime::slot::SlotTable;
+use crate::runtime::slot::{Action, SlotTable};
 use crate::runtime::span::span;
 use crate::runtime::store::Store;
 use crate::runtime::values::Wiring;
@@ -57,6 +58,10 @@ pub(crate) struct Core {
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), CommitError>)>,
     /// How often operations of a kind kept their thread for long.
     pub(crate) slow: HashMap<&'static str, u32>,
+    /// Operations that the last time asked for a thread that may block.
+    pub(crate) blocks: HashSet<(&'static str, Action)>,
+    /// Where these and the slow ones are polled.
+    pub(crate) lane: Lane,
     /// What is measured, if the engine was asked to.
     pub(crate) measured: Option<Box<Table>>,
     /// Operations that begin together.
@@ -82,6 +87,7 @@ impl Core {
             }
         }
         self.begin_calls();
+        self.lane.begin(self.clock.now());
         more
     }
 
@@ -266,10 +272,8 @@ impl Core {
 
     /// When something must be done though nothing happens.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
-        match (self.scheduler.next_timeout(), self.watches.next_timeout()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let all = [self.scheduler.next_timeout(), self.watches.next_timeout(), self.lane.next_timeout()];
+        all.into_iter().flatten().min()
     }
 
     /// A new graph was refused.

@@ -62,6 +62,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
         tokio::select! {
             Some(answer) = inboxes.answers.recv() => core.answer(answer),
+            () = core.lane.answered() => {}
             notices = core.watches.next() => core.notice_all(notices),
             Some(report) = inboxes.reports.recv() => receive(&mut core, report),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
@@ -88,6 +89,7 @@ async fn sleep_until(timeout: Option<tokio::time::Instant>) {
 
 /// Takes what is there already, up to a bound.
 fn drain(core: &mut Core, inboxes: &mut Inboxes) {
+    core.lane.take_answers().into_iter().for_each(|answer| core.answer(answer));
     for _ in 0..BUDGET {
         if let Ok(answer) = inboxes.answers.try_recv() {
             core.answer(answer);

@@ -42,7 +42,7 @@ impl Core {
         let outcome = outcome.cancelled();
         // Whatever happens meanwhile is merged into the check that follows.
         self.slots.set_activity(node, Activity::Pausing { op, began, causes });
-        let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
+        let done = Done { op, causes, operation, resource, began, outcome, used: None };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
         None
     }

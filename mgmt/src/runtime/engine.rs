@@ -18,6 +18,7 @@ use crate::runtime::event::Events;
 use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
+use crate::runtime::lane::Lane;
 use crate::runtime::measure::Measures;
 use crate::runtime::outlet::{Outlet, Readers};
 use crate::runtime::prefix::Prefix;
@@ -320,6 +321,10 @@ pub(crate) fn has_runtime() -> Result<(), EngineError> {
     })
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// A core without a graph, and the ways into it.
 pub(crate) fn assemble(
     options: &Settings,
@@ -363,6 +368,8 @@ pub(crate) fn assemble(
         grace: options.grace,
         committed,
         slow: Default::default(),
+        blocks: Default::default(),
+        lane: Lane::new(cores().min(options.running_max)),
         measured: options.measure.then(Box::default),
         calls: Default::default(),
         stopped: false,
@@ -389,7 +396,6 @@ pub struct Engine {
 impl Engine {
     /// Settings for a new engine.
     pub fn builder() -> Builder {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let options = Settings {
             name: String::new(),
             prefix: None,
@@ -398,7 +404,7 @@ impl Engine {
             no_watch: false,
             converged_timeout: Duration::ZERO,
             grace: GRACE,
-            running_max: cores * 4,
+            running_max: cores() * 4,
             inherit_env: false,
             measure: false,
             watch: hub::Options::default(),

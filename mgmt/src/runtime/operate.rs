@@ -1,22 +1,19 @@
-//! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own.
+//! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own, or on a
+//! thread that may block.
 
-use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::oneshot;
-use tracing::Span;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result, Work};
+use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result};
 use crate::runtime::core::Core;
+use crate::runtime::errand::{Away, Errand};
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
-use crate::runtime::span::{poll_in, span};
+use crate::runtime::span::span;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
-use crate::sys::task::{caught, caught_async};
 
 /// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads
 /// that may block from then on.
@@ -94,8 +91,17 @@ pub(crate) struct Done {
     pub(super) resource: Arc<dyn AnyResource>,
     pub(super) began: Time,
     pub(super) outcome: Outcome,
-    /// The longest that it kept its thread.
+    /// Of an operation that was polled.
+    pub(super) used: Option<UseOfThread>,
+}
+
+/// How an operation used the threads that polled it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct UseOfThread {
+    /// The longest that it kept one, except for what it had asked a thread that may block for.
     pub(super) kept: Duration,
+    /// It asked for a thread that may block.
+    pub(super) asked: bool,
 }
 
 /// What the task of an operation reports.
@@ -213,76 +219,32 @@ impl Core {
         );
     }
 
-    /// Polls an operation once right here; a task is spawned only for what has not ended then.
-    fn run<T: Send + 'static>(
-        &mut self,
-        start: Start,
-        mut future: BoxFuture<Result<T>>,
-        outcome: fn(Ended<T>) -> Outcome,
-    ) {
-        let began = self.clock.now();
-        let Start { op, causes, action, operation, resource } = start;
-        let span = span(action.word(), &*resource);
-        let slow = self.is_slow(&*resource);
-        let (mut ended, mut kept) = (None, Duration::ZERO);
-        if !slow {
-            let started = Instant::now();
-            let mut cx = Context::from_waker(Waker::noop());
-            let polled = caught(|| poll_in(&span, future.as_mut(), &mut cx));
-            kept = started.elapsed();
-            self.note_slow(&*resource, kept);
-            ended = match polled {
-                Ok(Poll::Pending) => None,
-                Ok(Poll::Ready(result)) => Some(Ended::Returned(result)),
-                Err(panic) => Some(Ended::Panicked(panic)),
-            };
-        }
-        let mut future = Some(future);
-        if let Some(Ended::Panicked(_)) = &ended {
-            give_up(&operation, &mut future);
-        }
-        if let Some(ended) = ended.take_if(|_| operation.is_idle()) {
-            let outcome = outcome(ended);
-            return self.end(Done { op, causes, operation, resource, began, outcome, kept });
-        }
-        let (cancel, mut cancelled) = oneshot::channel();
-        let (of, with) = (Arc::clone(&operation), Arc::clone(&resource));
-        let running = RunningOp { op, began, causes, action, operation: of, resource: with, cancel: Some(cancel) };
-        self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
-        let (answers, grace) = (self.answers.clone(), self.grace);
-        let task = async move {
-            let ended = match ended {
-                Some(ended) => ended,
-                None => tokio::select! {
-                    biased;
-                    // First: once its token has stopped, what the future returns means nothing for the resource.
-                    _ = &mut cancelled => {
-                        give_up(&operation, &mut future);
-                        Ended::Cancelled
-                    }
-                    ended = poll_fn(|cx| poll_caught(&span, &operation, &mut future, &mut kept, cx)) => {
-                        // The same, if it was cancelled while its code blocked.
-                        if cancelled.try_recv().is_ok() { Ended::Cancelled } else { ended }
-                    }
-                },
-            };
-            // Only fails when the loop is gone, with the whole engine; the same below.
-            if tokio::time::timeout(grace, operation.idle()).await.is_err() {
-                let _ = answers.send(Answer::Overdue(op));
-                // What it has returned counts no more, so its work is in vain.
-                run_hooks(&operation);
-                operation.stop();
-                operation.idle().await;
+    /// Polls an operation once right here, unless it needs a thread that may block, as the one before it of its kind
+    /// did. A task is spawned only for what has not ended then.
+    fn run<T: Send + 'static>(&mut self, start: Start, future: BoxFuture<Result<T>>, outcome: fn(Ended<T>) -> Outcome) {
+        let (began, span) = (self.clock.now(), span(start.action.word(), &*start.resource));
+        let is_slow = self.is_slow(&*start.resource);
+        let may_block = is_slow || self.blocks.contains(&(start.resource.spec().kind, start.action));
+        let mut errand = Errand::new(start, began, span, future, outcome);
+        let mut ended = None;
+        if !may_block {
+            ended = errand.poll_once(false);
+            self.note_thread(&*errand.start.resource, errand.start.action, errand.used);
+            if errand.start.operation.is_idle()
+                && let Some(ended) = ended.take()
+            {
+                return self.end(errand.done(ended));
             }
-            let outcome = outcome(ended);
-            let done = Done { op, causes, operation, resource, began, outcome, kept };
-            let _ = answers.send(Answer::Ended(Box::new(done)));
-        };
-        if slow {
-            let runtime = Handle::current();
-            tokio::task::spawn_blocking(move || runtime.block_on(task));
-        } else {
-            tokio::spawn(task);
+        }
+        let Start { op, causes, action, .. } = errand.start;
+        let (operation, resource) = (Arc::clone(&errand.start.operation), Arc::clone(&errand.start.resource));
+        let (cancel, cancelled) = oneshot::channel();
+        let running = RunningOp { op, began, causes, action, operation, resource, cancel: Some(cancel) };
+        self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
+        let away = Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow };
+        match may_block {
+            true => self.lane.push(Box::new(move || away.stay())),
+            false => away.spawn(ended),
         }
     }
 
@@ -290,66 +252,30 @@ impl Core {
         self.slow.get(resource.spec().kind).is_some_and(|times| *times >= SLOW_TIMES)
     }
 
-    pub(super) fn note_slow(&mut self, resource: &dyn AnyResource, kept: Duration) {
-        if kept > SLOW {
-            let times = self.slow.entry(resource.spec().kind).or_insert(0);
-            *times += if kept > VERY_SLOW { SLOW_TIMES } else { 1 };
+    /// How an operation used its thread decides where the next one of its kind begins.
+    pub(super) fn note_thread(&mut self, resource: &dyn AnyResource, action: Action, used: Option<UseOfThread>) {
+        let Some(used) = used else { return };
+        let kind = resource.spec().kind;
+        if used.kept > SLOW {
+            let times = self.slow.entry(kind).or_insert(0);
+            *times += if used.kept > VERY_SLOW { SLOW_TIMES } else { 1 };
+        }
+        if used.asked != self.blocks.contains(&(kind, action)) {
+            match used.asked {
+                true => self.blocks.insert((kind, action)),
+                false => self.blocks.remove(&(kind, action)),
+            };
         }
     }
 }
 
 /// An operation that begins.
-struct Start {
-    op: Op,
-    causes: Causes,
-    action: Action,
-    operation: Arc<Operation>,
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) op: Op,
+    pub(super) causes: Causes,
+    pub(super) action: Action,
+    pub(super) operation: Arc<Operation>,
     /// The resource, with what it received.
-    resource: Arc<dyn AnyResource>,
-}
-
-fn poll_caught<T>(
-    span: &Span,
-    operation: &Arc<Operation>,
-    future: &mut Option<BoxFuture<Result<T>>>,
-    kept: &mut Duration,
-    cx: &mut Context<'_>,
-) -> Poll<Ended<T>> {
-    let Some(running) = future else { return Poll::Pending };
-    let started = Instant::now();
-    let polled = caught(|| poll_in(span, running.as_mut(), cx));
-    *kept = (*kept).max(started.elapsed());
-    match polled {
-        Ok(Poll::Pending) => Poll::Pending,
-        Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
-        Err(panic) => {
-            give_up(operation, future);
-            Poll::Ready(Ended::Panicked(panic))
-        }
-    }
-}
-
-/// Drops the future of an operation, and does what the operation wanted done in this case.
-pub(super) fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
-    // Before the future is dropped: its guards would disarm them.
-    run_hooks(operation);
-    operation.stop();
-    // However it takes it: it is over.
-    let _ = caught(|| *future = None);
-}
-
-/// Does what an operation wanted done when it is cancelled.
-pub(super) fn run_hooks(operation: &Arc<Operation>) {
-    let hooks = operation.take_hooks();
-    if !hooks.is_empty() {
-        let work = Work::new(operation, "telling others that it is cancelled");
-        tokio::spawn(async move {
-            for hook in hooks {
-                if let Err(panic) = caught_async(hook).await {
-                    tracing::error!(target: "mgmt", "what an operation does when it is cancelled {panic}");
-                }
-            }
-            drop(work);
-        });
-    }
+    pub(super) resource: Arc<dyn AnyResource>,
 }

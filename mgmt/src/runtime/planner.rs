@@ -18,9 +18,10 @@ use crate::resource::{AnyDrift, AnyResource, BoxFuture, Error, Operation, Privat
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
 use crate::runtime::engine::{Builder, Settings, assemble, has_runtime};
+use crate::runtime::errand::give_up;
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
-use crate::runtime::operate::{CANCELLED, give_up, outdated_pauses};
+use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::prefix::Prefix;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};

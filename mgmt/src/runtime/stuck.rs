@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::id::Node;
 use crate::resource::{AnyResource, Error, Known};
 use crate::runtime::core::Core;
-use crate::runtime::operate::{Answer, Done, Ended, Outcome, run_hooks};
+use crate::runtime::errand::run_hooks;
+use crate::runtime::operate::{Answer, Done, Ended, Outcome};
 use crate::runtime::slot::{Action, Activity, Stuck};
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
 
@@ -54,10 +55,12 @@ impl Core {
         match answer {
             Answer::Ended(mut done) if self.is_current(done.op) => {
                 let activity = self.slots.take_activity(done.op.node);
-                if matches!(activity, Activity::Running(running) if running.cancel.is_none()) {
-                    done.outcome = done.outcome.of_cancelled();
+                if let Activity::Running(running) = activity {
+                    if running.cancel.is_none() {
+                        done.outcome = done.outcome.of_cancelled();
+                    }
+                    self.note_thread(&*done.resource, running.action, done.used);
                 }
-                self.note_slow(&*done.resource, done.kept);
                 self.end(*done);
             }
             Answer::Ended(done) => self.free(done.op),
@@ -128,7 +131,7 @@ impl Core {
         let (began, operation) = (self.clock.now(), Arc::new(self.operation(op.node, &resource)));
         self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
-        let done = Done { op, causes, operation, resource, began, outcome, kept: Duration::ZERO };
+        let done = Done { op, causes, operation, resource, began, outcome, used: None };
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
     }
 

@@ -1,20 +1,73 @@
 //! Work that blocks, off the threads that must not; and code of others, whose panics must not spread.
 
 use std::any::Any;
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// Runs `work` on a thread that may block. If the returned future is dropped, the work goes on to its end.
+/// What the code that runs on a thread asked of [`blocking`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Blocked {
+    /// It asked.
+    pub asked: bool,
+    /// How long its work took, as far as it ran on this thread.
+    pub took: Duration,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Thread {
+    may_block: bool,
+    blocked: Blocked,
+}
+
+thread_local! {
+    static THREAD: Cell<Thread> = Cell::default();
+}
+
+/// Restores what held for the thread before.
+struct Restore(Thread);
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        THREAD.set(self.0);
+    }
+}
+
+/// Runs code, and returns what it asked of [`blocking`] meanwhile. On a thread that may block, the work runs right
+/// there, and takes no other thread.
+pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Blocked) {
+    let _restore = Restore(THREAD.replace(Thread { may_block, blocked: Blocked::default() }));
+    let value = run();
+    (value, THREAD.get().blocked)
+}
+
+/// [`blocking`] would run its work on this thread.
+pub fn may_block() -> bool {
+    THREAD.get().may_block
+}
+
+/// Runs `work` on a thread that may block: on this one, if it may (see [`watching`]). If the returned future is
+/// dropped, the work continues to its end.
 ///
 /// # Panics
 /// If `work` panics, with its message: the engine catches it as a failure of that resource.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let mut thread = THREAD.get();
+    thread.blocked.asked = true;
+    THREAD.set(thread);
+    if thread.may_block {
+        let began = Instant::now();
+        let value = work();
+        thread.blocked.took += began.elapsed();
+        THREAD.set(thread);
+        return value;
+    }
     // What is logged there belongs to whoever waits here.
     let span = tracing::Span::current();
     match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
@@ -101,6 +154,24 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn work_runs_where_it_is_asked_for_if_that_thread_may_block() {
+        let here = std::thread::current().id();
+        let on = || {
+            let mut future = pin!(blocking(|| std::thread::current().id()));
+            future.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()))
+        };
+        let (polled, blocked) = watching(true, on);
+        assert!(matches!(polled, Poll::Ready(thread) if thread == here));
+        assert!(blocked.asked && blocked.took > Duration::ZERO);
+        let (polled, blocked) = watching(false, on);
+        assert!(polled.is_pending());
+        assert_eq!(blocked, Blocked { asked: true, took: Duration::ZERO });
+        assert_eq!(watching(true, || ()).1, Blocked::default());
+        // A panic leaves nothing behind.
+        assert!(caught(|| watching(true, || panic!("gone"))).is_err() && !may_block());
+    }
 
     #[tokio::test]
     async fn a_panic_becomes_an_error_with_its_text() {

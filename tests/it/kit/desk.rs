@@ -39,6 +39,12 @@ pub enum Act {
     BlockAt(Gate),
     /// Waits at a gate, on a thread for work that blocks: it can't be cut short.
     Thread(Gate),
+    /// Asks for a thread for work that blocks, and notes whether that is the one that polls it: `stays a` or `leaves a`.
+    Look,
+    /// Works on such a thread until it is told to stop.
+    LookUntilStopped,
+    /// Panics on such a thread.
+    PanicThere(&'static str),
     /// Keeps its thread at a gate, at its second poll.
     BlockLater(Gate),
     /// Changes nothing after all.
@@ -307,6 +313,25 @@ impl Shared {
             Some(Act::Thread(gate)) => {
                 cx.look(move |_, _| gate.block()).await;
                 Ok(Then::GoOn)
+            }
+            Some(Act::Look) => {
+                let polled_by = std::thread::current().id();
+                let stays = cx.look(move |_, _| std::thread::current().id() == polled_by).await;
+                self.note(format!("{} {name}", if stays { "stays" } else { "leaves" }));
+                Ok(Then::GoOn)
+            }
+            Some(Act::LookUntilStopped) => {
+                cx.look(|_, stopping| {
+                    while !stopping.is_stopped() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                })
+                .await;
+                Ok(Then::GoOn)
+            }
+            Some(Act::PanicThere(why)) => {
+                under.ended = true;
+                cx.look(move |_, _| panic!("{why}")).await
             }
             Some(Act::BlockLater(gate)) => {
                 tokio::task::yield_now().await;

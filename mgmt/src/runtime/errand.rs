@@ -1,0 +1,179 @@
+//! An operation that has begun: polled in the loop; else in a task of its own, or on a thread that may block.
+
+use std::future::{Future as _, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tracing::Span;
+
+use crate::id::Time;
+use crate::resource::{BoxFuture, Operation, Result, Work};
+use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start, UseOfThread};
+use crate::runtime::span::poll_in;
+use crate::sys::task::{Blocked, caught, caught_async, watching};
+
+/// The operation, and what belongs to its answer.
+pub(super) struct Errand<T> {
+    pub(super) start: Start,
+    began: Time,
+    span: Span,
+    /// Until it is given up.
+    future: Option<BoxFuture<Result<T>>>,
+    outcome: fn(Ended<T>) -> Outcome,
+    /// Since it was polled first.
+    pub(super) used: Option<UseOfThread>,
+}
+
+impl<T> Errand<T> {
+    pub(super) fn new(
+        start: Start,
+        began: Time,
+        span: Span,
+        future: BoxFuture<Result<T>>,
+        outcome: fn(Ended<T>) -> Outcome,
+    ) -> Errand<T> {
+        Errand { start, began, span, future: Some(future), outcome, used: None }
+    }
+
+    /// Polls it here and now; nothing if it waits for something.
+    pub(super) fn poll_once(&mut self, may_block: bool) -> Option<Ended<T>> {
+        match self.poll(&mut Context::from_waker(Waker::noop()), may_block) {
+            Poll::Ready(ended) => Some(ended),
+            Poll::Pending => None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>, may_block: bool) -> Poll<Ended<T>> {
+        let Some(running) = &mut self.future else { return Poll::Pending };
+        let started = Instant::now();
+        let poll = || caught(|| poll_in(&self.span, running.as_mut(), cx));
+        let (polled, Blocked { asked, took }) = watching(may_block, poll);
+        let used = self.used.get_or_insert_default();
+        used.kept = used.kept.max(started.elapsed().saturating_sub(took));
+        used.asked |= asked;
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
+            Err(panic) => {
+                give_up(&self.start.operation, &mut self.future);
+                Poll::Ready(Ended::Panicked(panic))
+            }
+        }
+    }
+
+    fn cancel(&mut self) -> Ended<T> {
+        give_up(&self.start.operation, &mut self.future);
+        Ended::Cancelled
+    }
+
+    pub(super) fn done(self, ended: Ended<T>) -> Done {
+        let Start { op, causes, operation, resource, .. } = self.start;
+        let (began, outcome, used) = (self.began, (self.outcome)(ended), self.used);
+        Done { op, causes, operation, resource, began, outcome, used }
+    }
+}
+
+/// An operation that has left the loop.
+pub(super) struct Away<T> {
+    pub(super) errand: Errand<T>,
+    pub(super) cancelled: oneshot::Receiver<()>,
+    pub(super) answers: mpsc::UnboundedSender<Answer>,
+    /// How long what it has begun may take to end.
+    pub(super) grace: Duration,
+    /// Its kind keeps its threads for long.
+    pub(super) is_slow: bool,
+}
+
+impl<T: Send + 'static> Away<T> {
+    /// Polls it once, on a thread that may block: most have ended then. A task continues those that have not.
+    pub(super) fn stay(mut self) -> Option<Answer> {
+        let ended = match self.cancelled.try_recv() {
+            Err(oneshot::error::TryRecvError::Empty) => self.errand.poll_once(true),
+            _ => Some(self.errand.cancel()),
+        };
+        let ended = ended.map(|ended| self.unless_cancelled(ended));
+        match ended {
+            Some(ended) if self.errand.start.operation.is_idle() => Some(ended_with(self.errand, ended)),
+            ended => {
+                self.spawn(ended);
+                None
+            }
+        }
+    }
+
+    /// Continues in a task of its own: polls it until it has ended, unless it has, and waits for what it has begun.
+    pub(super) fn spawn(self, ended: Option<Ended<T>>) {
+        if self.is_slow {
+            let runtime = Handle::current();
+            tokio::task::spawn_blocking(move || runtime.block_on(self.run(ended)));
+        } else {
+            tokio::spawn(self.run(ended));
+        }
+    }
+
+    async fn run(mut self, ended: Option<Ended<T>>) {
+        let ended = match ended {
+            Some(ended) => ended,
+            None => self.until_ended().await,
+        };
+        let (op, operation) = (self.errand.start.op, Arc::clone(&self.errand.start.operation));
+        // Only fails when the loop is gone, with the whole engine; the same below.
+        if tokio::time::timeout(self.grace, operation.idle()).await.is_err() {
+            let _ = self.answers.send(Answer::Overdue(op));
+            // What it has returned counts no more, so its work is in vain.
+            run_hooks(&operation);
+            operation.stop();
+            operation.idle().await;
+        }
+        let _ = self.answers.send(ended_with(self.errand, ended));
+    }
+
+    async fn until_ended(&mut self) -> Ended<T> {
+        poll_fn(|cx| {
+            // First: once its token has stopped, what the future returns means nothing for the resource.
+            if Pin::new(&mut self.cancelled).poll(cx).is_ready() {
+                return Poll::Ready(self.errand.cancel());
+            }
+            self.errand.poll(cx, false).map(|ended| self.unless_cancelled(ended))
+        })
+        .await
+    }
+
+    /// It may have been cancelled while its code blocked.
+    fn unless_cancelled(&mut self, ended: Ended<T>) -> Ended<T> {
+        if self.cancelled.try_recv().is_ok() { Ended::Cancelled } else { ended }
+    }
+}
+
+fn ended_with<T>(errand: Errand<T>, ended: Ended<T>) -> Answer {
+    Answer::Ended(Box::new(errand.done(ended)))
+}
+
+/// Drops the future of an operation, and does what the operation wanted done in this case.
+pub(super) fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
+    // Before the future is dropped: its guards would disarm them.
+    run_hooks(operation);
+    operation.stop();
+    // However it takes it: it is over.
+    let _ = caught(|| *future = None);
+}
+
+/// Does what an operation wanted done when it is cancelled.
+pub(super) fn run_hooks(operation: &Arc<Operation>) {
+    let hooks = operation.take_hooks();
+    if !hooks.is_empty() {
+        let work = Work::new(operation, "telling others that it is cancelled");
+        tokio::spawn(async move {
+            for hook in hooks {
+                if let Err(panic) = caught_async(hook).await {
+                    tracing::error!(target: "mgmt", "what an operation does when it is cancelled {panic}");
+                }
+            }
+            drop(work);
+        });
+    }
+}

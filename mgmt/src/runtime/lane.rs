@@ -1,0 +1,149 @@
+//! Threads for operations that block. They take what waits one after the other and collect the answers, so that many
+//! short operations cost few wake-ups; where one of them blocks for long, another thread joins them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::id::Time;
+use crate::runtime::operate::Answer;
+
+/// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
+/// loop takes it.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// An operation that waits for a thread. It returns its answer, unless a task of its own continues it and will answer.
+pub(crate) type Job = Box<dyn FnOnce() -> Option<Answer> + Send>;
+
+/// The queue, and the threads that work it off: tokio's for blocking work. None is held while nothing waits.
+pub(crate) struct Lane {
+    shared: Arc<Shared>,
+    /// What `begin` puts into the queue.
+    next: Vec<Job>,
+    /// At most that many threads, as long as the queue moves.
+    threads_max: usize,
+    /// When to look whether the queue has moved, and how many jobs had been taken before.
+    look: Option<(Time, u64)>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    answered: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    answers: Vec<Answer>,
+    /// The loop was woken for the answers.
+    is_announced: bool,
+    /// How many threads work.
+    threads: usize,
+    /// How many jobs have been taken so far.
+    taken: u64,
+}
+
+impl Lane {
+    pub(crate) fn new(threads_max: usize) -> Lane {
+        Lane { shared: Arc::default(), next: Vec::new(), threads_max, look: None }
+    }
+
+    /// Adds an operation to those that `begin` puts into the queue.
+    pub(crate) fn push(&mut self, job: Job) {
+        self.next.push(job);
+    }
+
+    /// Sees to it that what waits is worked off. To be called whenever jobs were pushed, and at `next_timeout`.
+    pub(crate) fn begin(&mut self, now: Time) {
+        if self.next.is_empty() && self.look.is_none() {
+            return;
+        }
+        let mut state = self.shared.lock();
+        state.queue.extend(self.next.drain(..));
+        let mut more = self.threads_max.saturating_sub(state.threads).min(state.queue.len());
+        self.look = match self.look {
+            _ if state.queue.is_empty() => None,
+            Some((at, taken)) if at <= now => {
+                if taken == state.taken {
+                    more = more.max(1);
+                }
+                Some((now.after(PAUSE), state.taken))
+            }
+            Some(look) => Some(look),
+            None => Some((now.after(PAUSE), state.taken)),
+        };
+        state.threads += more;
+        drop(state);
+        for _ in 0..more {
+            let (shared, threads_max) = (Arc::clone(&self.shared), self.threads_max);
+            tokio::task::spawn_blocking(move || shared.work(threads_max));
+        }
+    }
+
+    /// When `begin` must be called though nothing was pushed.
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        self.look.map(|(at, _)| at)
+    }
+
+    /// Returns when there are answers.
+    pub(crate) fn answered(&self) -> impl Future<Output = ()> + Send + use<> {
+        let shared = Arc::clone(&self.shared);
+        async move { shared.answered.notified().await }
+    }
+
+    /// The answers that there are.
+    pub(crate) fn take_answers(&self) -> Vec<Answer> {
+        let mut state = self.shared.lock();
+        state.is_announced = false;
+        std::mem::take(&mut state.answers)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a thread does: it works until nothing waits, or until it is one too many.
+    fn work(&self, threads_max: usize) {
+        let mut state = self.lock();
+        while let Some(job) = state.queue.pop_front() {
+            state.taken += 1;
+            drop(state);
+            let began = Instant::now();
+            let answer = job();
+            let was_quick = began.elapsed() < PAUSE;
+            state = self.lock();
+            state.answers.extend(answer);
+            // As long as there is more to do than was done, the loop need not know.
+            if !state.is_announced && !state.answers.is_empty() && state.queue.len() <= state.answers.len() {
+                state.is_announced = true;
+                self.answered.notify_one();
+            }
+            if was_quick && state.threads > threads_max {
+                break;
+            }
+        }
+        state.threads -= 1;
+    }
+}
+
+impl Drop for Lane {
+    /// What has not begun does not begin.
+    fn drop(&mut self) {
+        let queue = std::mem::take(&mut self.shared.lock().queue);
+        // Without the lock: what an operation holds is a kind's own.
+        drop(queue);
+    }
+}
+
+impl fmt::Debug for Lane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.shared.lock();
+        f.debug_struct("Lane").field("queue", &state.queue.len()).field("threads", &state.threads).finish()
+    }
+}
