@@ -10,6 +10,7 @@ mod leaving;
 mod many;
 mod metaparameters;
 mod order;
+mod owning;
 mod panics;
 mod passwords;
 mod pause;

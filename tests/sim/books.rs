@@ -253,6 +253,9 @@ impl Ledger {
                     }
                 }
             }
+            CheckOutcome::Occupied(_) => {
+                entry.causes.insert(Cause::Again);
+            }
             CheckOutcome::Cancelled | CheckOutcome::Failed => {
                 let failed = *outcome == CheckOutcome::Failed && !busy.cancelled || timed_out;
                 entry.causes.insert(Cause::Again);

@@ -83,7 +83,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::generations::Generations),
         Box::new(crate::swap::Swaps::default()),
         Box::new(crate::leaving::Leaving::default()),
-        Box::new(crate::handover::Handovers),
+        Box::new(crate::handover::Handovers::default()),
         Box::new(crate::convergence::Convergence::default()),
         Box::new(crate::stop::Stop::default()),
         Box::new(crate::healed::Healed),

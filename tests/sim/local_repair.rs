@@ -49,8 +49,14 @@ impl Counter {
         let mut graph = Graph::default();
         let size = 1 + self.rng.below(40) as u32;
         for node in 0..size {
-            let desired =
-                Desired { version: 0, config: config.clone(), forgetful: false, changed_by_refresh: false, owns: None };
+            let desired = Desired {
+                version: 0,
+                config: config.clone(),
+                forgetful: false,
+                changed_by_refresh: false,
+                owns: None,
+                owns_received: false,
+            };
             graph.nodes.insert(node, desired);
             for _ in 0..self.rng.below(3).min(u64::from(node)) {
                 let from = self.rng.below(u64::from(node)) as u32;

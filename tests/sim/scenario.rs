@@ -21,6 +21,8 @@ pub struct Desired {
     pub changed_by_refresh: bool,
     /// What it owns in the world outside, as a path: never two of one graph.
     pub owns: Option<u32>,
+    /// It receives what it owns: only its check knows.
+    pub owns_received: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,6 +102,7 @@ impl Wild {
             forgetful: rng.percent(15),
             changed_by_refresh: rng.percent(30),
             owns: None,
+            owns_received: rng.percent(30),
         }
     }
 
@@ -203,8 +206,16 @@ impl Graph {
                 configs.len() - 1
             });
             let changed = before.nodes.get(&node).is_some_and(|old| {
-                (old.version, old.forgetful, old.changed_by_refresh, old.owns)
-                    != (desired.version, desired.forgetful, desired.changed_by_refresh, desired.owns)
+                let fields = |desired: &Desired| {
+                    (
+                        desired.version,
+                        desired.forgetful,
+                        desired.changed_by_refresh,
+                        desired.owns,
+                        desired.owns_received,
+                    )
+                };
+                fields(old) != fields(desired)
             });
             let rewired = self.inputs(node) != before.inputs(node);
             let changed = changed || rewired || also_changed.contains(&node);

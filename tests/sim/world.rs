@@ -69,6 +69,8 @@ pub struct Running {
     pub cancelled: Option<bool>,
     /// What the resource that it works for owns, as it was when the operation began.
     pub owns: Option<u32>,
+    /// A check that found that these have not ended with what its resource has received.
+    pub occupied: Vec<Node>,
 }
 
 #[derive(Clone, Default)]
@@ -144,8 +146,20 @@ impl World {
             Some(desired) if act != Act::Leave => desired.owns,
             _ => self.ghosts.get(&node).copied(),
         };
+        let occupied = match self.graph.nodes.get(&node) {
+            Some(desired) if act == Act::Check && desired.owns_received => self.occupied(node, owns),
+            _ => Vec::new(),
+        };
+        let owns = owns.filter(|_| occupied.is_empty());
         let (done, changed, cancelled) = (false, false, None);
-        self.running.push(Running { op, act, sample, fate, done, changed, notifies, cancelled, owns });
+        self.running.push(Running { op, act, sample, fate, done, changed, notifies, cancelled, owns, occupied });
+    }
+
+    /// The others that have not ended with this.
+    fn occupied(&self, node: u32, owns: Option<u32>) -> Vec<Node> {
+        let running = self.running.iter().map(|running| (running.op.node.0, running.owns));
+        let all = running.chain(self.ghosts.iter().map(|(node, owns)| (*node, Some(*owns))));
+        all.filter(|(other, owned)| *other != node && owns.is_some() && *owned == owns).map(|(n, _)| Node(n)).collect()
     }
 
     pub fn running(&self, op: Op) -> Option<&Running> {
@@ -237,6 +251,9 @@ impl World {
             (_, Some(false)) => return (CheckOutcome::Cancelled, PortSet(0)),
             _ => {}
         }
+        if !running.occupied.is_empty() {
+            return (CheckOutcome::Occupied(running.occupied.clone()), PortSet(0));
+        }
         if real.value == *target && (!self.is_forgetful(node) || real.made != 0) {
             let sent = if running.fate == Fate::Mute { PortSet(0) } else { self.send(node, *real) };
             (CheckOutcome::InSync, sent)
@@ -295,7 +312,7 @@ impl World {
         let running = self.running.iter().map(|running| (running.op.node.0, running.owns));
         let old = running.chain(self.ghosts.iter().map(|(node, owns)| (*node, Some(*owns))));
         let taken = old.filter_map(|(from, owns)| Some((from, self.graph.owner(owns?)?)));
-        let taken = taken.filter(|(from, to)| from != to);
+        let taken = taken.filter(|(from, to)| from != to && !self.graph.nodes[to].owns_received);
         taken.map(|(from, to)| Handover { from: Node(from), to: Node(to) }).collect()
     }
 

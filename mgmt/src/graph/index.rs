@@ -1,5 +1,6 @@
 //! Where in a graph a resource stands: found by kind and name.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,13 +9,19 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::graph::config::Vertex;
 use crate::id::ResourceId;
+use crate::resource::{Key, Uid};
 
 /// Finds resources of a graph by kind and name.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     table: HashTable<u32>,
     hasher: DefaultHashBuilder,
+    /// The paths that resources own, sorted.
     owned: Arc<Vec<PathBuf>>,
+    /// The place of the owner of each of them.
+    path_owners: Vec<u32>,
+    /// What else resources own, with the place of the owner.
+    key_owners: HashMap<Key, u32>,
 }
 
 fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
@@ -60,15 +67,34 @@ impl Index {
         &self.owned
     }
 
-    /// Sets the paths that the graph's resources own; sorted.
-    pub(super) fn set_owned(&mut self, owned: Vec<PathBuf>) {
-        self.owned = Arc::new(owned);
+    /// Sets what the graph's resources own, each with the place of its owner.
+    pub(super) fn set_owners(&mut self, owners: HashMap<Uid, u32>) {
+        let mut paths = Vec::new();
+        for (uid, at) in owners {
+            match uid {
+                Uid::Path(path) => paths.push((path, at)),
+                Uid::Key(key) => drop(self.key_owners.insert(key, at)),
+            }
+        }
+        paths.sort_unstable();
+        let (owned, path_owners) = paths.into_iter().unzip();
+        (self.owned, self.path_owners) = (Arc::new(owned), path_owners);
+    }
+
+    /// The place of the resource that owns this, as far as the fields of the graph name it.
+    pub(crate) fn owner(&self, uid: &Uid) -> Option<u32> {
+        match uid {
+            Uid::Path(path) => self.owned.binary_search(path).ok().map(|at| self.path_owners[at]),
+            Uid::Key(key) => self.key_owners.get(key).copied(),
+        }
     }
 
     /// Bytes held.
     pub(crate) fn memory(&self) -> usize {
         self.table.allocation_size()
             + self.owned.iter().map(|path| size_of::<PathBuf>() + path.capacity()).sum::<usize>()
+            + self.path_owners.capacity() * size_of::<u32>()
+            + self.key_owners.capacity() * size_of::<(Key, u32)>()
     }
 }
 

@@ -1,7 +1,6 @@
 //! The first pass: everything that can be wrong with a graph is found before anything of it runs.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use crate::dag::topo;
 use crate::graph::config::{GraphConfig, Vertex};
@@ -42,7 +41,7 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
     }
     twice.append(&mut problems);
     Problems(twice).into_result()?;
-    index.set_owned(paths(owners));
+    index.set_owners(owners);
     Ok(index)
 }
 
@@ -50,16 +49,6 @@ fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
     let message =
         format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
     Problem::new(message, second.origin.clone()).also("first", first.origin.clone())
-}
-
-fn paths(owners: HashMap<Uid, u32>) -> Vec<PathBuf> {
-    let paths = owners.into_keys().filter_map(|uid| match uid {
-        Uid::Path(path) => Some(path),
-        Uid::Key(_) => None,
-    });
-    let mut paths: Vec<PathBuf> = paths.collect();
-    paths.sort_unstable();
-    paths
 }
 
 /// The fields of each resource that are still to be received.

@@ -12,6 +12,7 @@ use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
+use crate::resource::owned::OwnedPaths;
 use crate::resource::provided::lock;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
@@ -157,8 +158,8 @@ impl CheckCx {
     }
 
     /// Paths that resources of the graph own.
-    pub fn owned_paths(&self) -> Arc<Vec<PathBuf>> {
-        Arc::clone(&lock(&self.operation.services.owned))
+    pub fn owned_paths(&self) -> Arc<OwnedPaths> {
+        Arc::clone(&self.operation.services.owned)
     }
 
     /// Commands without an `env` of their own get this process's environment.

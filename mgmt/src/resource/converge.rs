@@ -81,12 +81,13 @@ pub trait Converge: Resource {
         Watch::none()
     }
 
-    /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that is still to be received
-    /// is not known before it is: leave it out then. Default: nothing.
+    /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that
+    /// is still to be received is not known before it is: leave it out then. Default: nothing.
     ///
-    /// Compared once, when a graph is prepared and before anything of it runs. With the received values it is asked
-    /// again, but only for the paths ([`Uid::Path`]), which a purge then spares: that two resources come to own the
-    /// same by what they receive is not found.
+    /// Compared when a graph is prepared, before anything of it runs: two owners are a problem of the graph. It is
+    /// asked again with received values, before each check of a resource that receives: if another resource of the
+    /// graph owns the same, that check fails with both names, until the other has left or has received something else.
+    /// If one that has left the graph, or changed, owned it and has not ended, the check waits for that.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()

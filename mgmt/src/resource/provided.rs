@@ -10,6 +10,7 @@ use crate::id::ResourceId;
 use crate::resource::digest::Salt;
 use crate::resource::door::Connections;
 use crate::resource::error::Result;
+use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
@@ -93,7 +94,7 @@ pub(crate) struct Services {
     /// Doors with a life.
     pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
-    pub(crate) owned: Mutex<Arc<Vec<PathBuf>>>,
+    pub(crate) owned: Arc<OwnedPaths>,
     /// Commands without an `env` of their own get this process's environment (Q15).
     pub(crate) inherit_env: bool,
 }
@@ -110,7 +111,7 @@ impl Services {
             local: Slots::default(),
             shared: Slots::default(),
             connections: Connections::default(),
-            owned: Mutex::default(),
+            owned: Arc::default(),
             inherit_env: false,
         }
     }

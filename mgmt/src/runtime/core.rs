@@ -122,6 +122,7 @@ impl Core {
         let (swap, changed) = self.place(prepared);
         self.store.welcome(|id| self.running.contains(id));
         self.handle(Input::Swap(swap));
+        self.free_refused();
         if is_held {
             self.handle(Input::Resume);
         }
@@ -156,10 +157,12 @@ impl Core {
             let resource = self.slots.current(*node, &ghost.resource);
             self.running.set_ghost(*node, resource);
         }
-        difference.swap.handovers = self.handovers(&difference);
+        let owners = self.former_owners();
+        difference.swap.handovers = self.handovers(&owners, &difference);
+        self.own(&mut difference, owners);
         self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
         drop_graph(difference.old);
-        self.own(owned);
+        self.services.owned.set_known(owned);
         (difference.swap, difference.changed)
     }
 

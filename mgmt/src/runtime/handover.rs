@@ -10,9 +10,8 @@ use crate::runtime::slot::Activity;
 use crate::scheduler::Handover;
 
 impl Core {
-    /// The pairs of a new graph: what has left, or is under way, and the new or changed resources that own the same.
-    /// Costs as much as there is of these.
-    pub(super) fn handovers(&self, difference: &Difference) -> Vec<Handover> {
+    /// What has left, or is under way, by what it owns. Costs as much as there is of these.
+    pub(super) fn former_owners(&self) -> HashMap<Uid, Vec<Node>> {
         let mut owners: HashMap<Uid, Vec<Node>> = HashMap::new();
         let under_way = self.slots.busy().filter_map(|(node, activity)| match activity {
             Activity::Running(running) => Some((node, &running.resource)),
@@ -23,6 +22,12 @@ impl Core {
                 owners.entry(uid).or_default().push(node);
             }
         }
+        owners
+    }
+
+    /// The pairs of a new graph: those, and the new or changed resources that own the same. What a resource will own by
+    /// values that it has yet to receive is found by its check: see `claim`.
+    pub(super) fn handovers(&self, owners: &HashMap<Uid, Vec<Node>>, difference: &Difference) -> Vec<Handover> {
         if owners.is_empty() {
             return Vec::new();
         }

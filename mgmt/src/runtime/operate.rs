@@ -10,6 +10,7 @@ use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result};
 use crate::runtime::core::Core;
 use crate::runtime::errand::{Away, Errand};
+use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::span;
 use crate::runtime::values::Resolved;
@@ -122,10 +123,20 @@ impl Core {
         if let Some(reason) = self.refusal_by_itself(op) {
             return self.refuse(op, causes, base, reason);
         }
+        let former = if self.slots.receives(op.node) { self.slots.current(op.node, &base) } else { None };
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
             Resolved::Ready { resource, changed } => {
-                if changed {
-                    self.own_received(op.node, &resource);
+                match self.claim(op.node, &resource) {
+                    Claim::Granted => {}
+                    Claim::Occupied(owners) => {
+                        self.slots.restore(op.node, former);
+                        return self.checked(op, CheckOutcome::Occupied(owners), PortSet(0));
+                    }
+                    Claim::Refused(reason) => {
+                        self.slots.restore(op.node, former);
+                        self.slots.set_error(op.node, reason);
+                        return self.checked(op, CheckOutcome::Failed, PortSet(0));
+                    }
                 }
                 if changed && resource.spec().watched {
                     self.rewatch_as(op.node, &resource);

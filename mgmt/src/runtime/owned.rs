@@ -1,64 +1,165 @@
-//! Which paths the resources own: those that their fields tell before anything runs, and those that follow from values received since.
+//! What resources own by values that they have received: which of them may have it, and which must wait or fail. (What
+//! the fields of a graph name is compared before anything runs.)
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use crate::id::Node;
 use crate::resource::{AnyResource, Known, Uid};
 use crate::runtime::core::Core;
+use crate::runtime::running::Difference;
+use crate::scheduler::Input;
 
-/// The owned paths of the graph in force.
+/// What is owned by received values.
 #[derive(Debug, Default)]
 pub(crate) struct Owned {
-    /// Sorted.
-    known: Arc<Vec<PathBuf>>,
-    /// By the resource that received them.
-    received: BTreeMap<Node, Vec<PathBuf>>,
+    /// By resource. None of it is named by the fields of a resource of the graph.
+    received: BTreeMap<Node, Vec<Uid>>,
+    /// The same, the other way round: each has one owner.
+    owners: HashMap<Uid, Node>,
+    /// What had left the graph or was under way when it came into force, by what that owned. Only kept if the graph has
+    /// receivers.
+    before: HashMap<Uid, Vec<Node>>,
+    /// The resources that were refused, and the first thing that they wanted and another owns.
+    refused: BTreeMap<Node, Uid>,
 }
 
-impl Owned {
-    /// All, sorted.
-    fn all(&self) -> Arc<Vec<PathBuf>> {
-        if self.received.is_empty() {
-            return Arc::clone(&self.known);
-        }
-        let mut all: Vec<PathBuf> = self.known.iter().chain(self.received.values().flatten()).cloned().collect();
-        all.sort_unstable();
-        all.dedup();
-        Arc::new(all)
-    }
+/// Whether a resource may work on what it owns.
+#[derive(Debug)]
+pub(crate) enum Claim {
+    /// It is its own.
+    Granted,
+    /// These have not ended with it.
+    Occupied(Vec<Node>),
+    /// Another resource of the graph owns it too: this is why it must not.
+    Refused(String),
+}
 
-    /// Keeps what a resource owns now that it has its values. Whether that differs from before.
-    fn receive(&mut self, node: Node, mut paths: Vec<PathBuf>) -> bool {
-        paths.retain(|path| self.known.binary_search(path).is_err());
-        let before =
-            if paths.is_empty() { self.received.remove(&node) } else { self.received.insert(node, paths.clone()) };
-        before.unwrap_or_default() != paths
-    }
+fn paths(uids: &[Uid]) -> Vec<PathBuf> {
+    uids.iter().filter_map(|uid| uid.as_path().map(PathBuf::from)).collect()
 }
 
 impl Core {
-    /// A new graph is in force. What its resources have received stays theirs until they receive something else.
-    pub(crate) fn own(&mut self, known: Arc<Vec<PathBuf>>) {
-        self.owned.known = known;
-        self.owned.received.retain(|node, _| self.slots.receives(*node));
-        self.publish_owned();
+    /// A new graph is in force, but the scheduler does not know it yet. What its resources have received stays theirs
+    /// until they receive something else, unless the graph declares it for another resource: these are checked again,
+    /// as if they had changed.
+    pub(super) fn own(&mut self, difference: &mut Difference, before: HashMap<Uid, Vec<Node>>) {
+        self.owned.before = if difference.wirings.is_empty() { HashMap::new() } else { before };
+        let mut gone = Vec::new();
+        for (node, uids) in &mut self.owned.received {
+            let (kept, lost): (Vec<Uid>, Vec<Uid>) = std::mem::take(uids)
+                .into_iter()
+                .partition(|uid| difference.wirings.contains_key(node) && self.running.owner(uid).is_none());
+            *uids = kept;
+            if !lost.is_empty() {
+                difference.change(*node, self.running.place(*node));
+                gone.extend(lost);
+            }
+        }
+        self.owned.received.retain(|_, uids| !uids.is_empty());
+        for uid in &gone {
+            self.owned.owners.remove(uid);
+        }
+        self.services.owned.receive(&paths(&gone), &[]);
     }
 
-    /// A resource is made of other values than before.
-    pub(crate) fn own_received(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
-        let uids = resource.uids(&Known::all(resource.spec()));
-        let paths = uids.into_iter().filter_map(|uid| match uid {
-            Uid::Path(path) => Some(path),
-            Uid::Key(_) => None,
+    /// The owner of something in the graph in force.
+    fn owner(&self, uid: &Uid) -> Option<Node> {
+        self.running.owner(uid).or_else(|| self.owned.owners.get(uid).copied())
+    }
+
+    /// Whether a resource with what it has received may be checked. If so, what it owns by that is its own from now on.
+    pub(crate) fn claim(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Claim {
+        if !self.slots.receives(node) {
+            return Claim::Granted;
+        }
+        self.owned.refused.remove(&node);
+        let mut uids = resource.uids(&Known::all(resource.spec()));
+        uids.retain(|uid| self.running.owner(uid) != Some(node));
+        let occupied: Vec<Node> = uids.iter().flat_map(|uid| self.in_the_way(node, uid)).collect();
+        if !occupied.is_empty() {
+            return Claim::Occupied(occupied);
+        }
+        let conflict = uids.iter().find_map(|uid| {
+            let owner = self.owner(uid).filter(|owner| *owner != node)?;
+            // It has received something else in its place and will be checked: it is no longer the owner.
+            let is_former = self.owned.owners.get(uid) == Some(&owner) && self.slots.is_outdated(owner);
+            (!is_former).then(|| (uid.clone(), owner))
         });
-        if self.owned.receive(node, paths.collect()) {
-            self.publish_owned();
+        if let Some((uid, owner)) = conflict {
+            let (id, owner) = (self.running.id(node), self.running.id(owner));
+            let reason = format!(
+                "with what it received, {id} owns {uid}, which {owner} owns too: they would undo each other's work; leave it to one of them"
+            );
+            self.hold_uids(node, Vec::new());
+            self.owned.refused.insert(node, uid);
+            return Claim::Refused(reason);
+        }
+        self.hold_uids(node, uids);
+        Claim::Granted
+    }
+
+    /// What has not ended with something that this node wants to own.
+    fn in_the_way(&self, node: Node, uid: &Uid) -> Vec<Node> {
+        let before = self.owned.before.get(uid).into_iter().flatten().copied();
+        let mut all: Vec<Node> = before.filter(|from| *from != node && self.scheduler.is_in_the_way(*from)).collect();
+        let is_busy = |owner: &Node| self.slots.get(*owner).is_some_and(|slot| slot.activity.op().is_some());
+        let former = self.owned.owners.get(uid).copied().filter(|owner| *owner != node);
+        all.extend(former.filter(|owner| self.slots.is_outdated(*owner) && is_busy(owner)));
+        all
+    }
+
+    /// From now on a resource owns this by what it has received, and nothing else.
+    fn hold_uids(&mut self, node: Node, uids: Vec<Uid>) {
+        if uids.is_empty() && !self.owned.received.contains_key(&node) {
+            return;
+        }
+        let old = self.owned.received.remove(&node).unwrap_or_default();
+        if old == uids {
+            self.owned.received.insert(node, old);
+            return;
+        }
+        for uid in &old {
+            if self.owned.owners.get(uid) == Some(&node) {
+                self.owned.owners.remove(uid);
+            }
+        }
+        self.services.owned.receive(&paths(&old), &paths(&uids));
+        for uid in &uids {
+            if let Some(former) = self.owned.owners.insert(uid.clone(), node)
+                && let Some(others) = self.owned.received.get_mut(&former)
+            {
+                others.retain(|other| other != uid);
+            }
+        }
+        if !uids.is_empty() {
+            self.owned.received.insert(node, uids);
+        }
+        if !old.is_empty() {
+            self.free_refused();
         }
     }
 
-    fn publish_owned(&self) {
-        *self.services.owned.lock().unwrap_or_else(PoisonError::into_inner) = self.owned.all();
+    /// What was refused because another owned the same is checked again if none does any more.
+    pub(super) fn free_refused(&mut self) {
+        let is_over = |(node, uid): (&Node, &Uid)| self.owner(uid).is_none_or(|owner| owner == *node).then_some(*node);
+        let over: Vec<Node> = self.owned.refused.iter().filter_map(is_over).collect();
+        for node in over {
+            self.owned.refused.remove(&node);
+            self.handle(Input::Recovered(node));
+        }
+    }
+
+    /// Nothing that has left the graph is left: what it owned is of no interest.
+    pub(super) fn forget_former_owners(&mut self) {
+        if self.owned.before.is_empty() || self.running.has_ghosts() {
+            return;
+        }
+        let scheduler = &self.scheduler;
+        self.owned.before.retain(|_, nodes| {
+            nodes.retain(|node| scheduler.is_in_the_way(*node));
+            !nodes.is_empty()
+        });
     }
 }

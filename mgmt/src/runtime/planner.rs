@@ -22,6 +22,7 @@ use crate::runtime::errand::give_up;
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
+use crate::runtime::owned::Claim;
 use crate::runtime::prefix::Prefix;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
@@ -305,7 +306,11 @@ impl Planner {
         }
         let base = Arc::clone(self.resource(node));
         let resource = match self.core.slots.resolve(node, &base, &self.core.store) {
-            Resolved::Ready { resource, .. } => resource,
+            Resolved::Ready { resource, .. } => match self.core.claim(node, &resource) {
+                Claim::Refused(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
+                // Nothing that has left is under way.
+                Claim::Granted | Claim::Occupied(_) => resource,
+            },
             Resolved::Missing(senders) => return self.missing(op, senders, PortSet(0)),
             Resolved::Mismatch(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
         };

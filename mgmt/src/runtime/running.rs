@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
-use crate::resource::{AnyResource, Backoff, KindSpec, Meta, parse_sema};
+use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid, parse_sema};
 use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
@@ -45,12 +45,22 @@ pub(crate) struct Difference {
     pub(crate) old: Prepared,
 }
 
+impl Difference {
+    /// The resource of a node that stays must be checked as if it had changed.
+    pub(crate) fn change(&mut self, node: Node, place: Option<Place>) {
+        let Some(spec) = place.and_then(|place| self.swap.nodes.get_mut(place.index())) else { return };
+        if !std::mem::replace(&mut spec.changed, true) {
+            self.changed.push(node);
+        }
+    }
+}
+
 impl Running {
     /// The vertex of a node.
     pub(crate) fn vertex(&self, node: Node) -> Option<&Vertex> {
-        match self.places.get(node.index()) {
-            Some(place) if *place != Place::NONE => Some(&self.config.vertices[place.index()]),
-            _ => self.ghosts.get(&node),
+        match self.place(node) {
+            Some(place) => Some(&self.config.vertices[place.index()]),
+            None => self.ghosts.get(&node),
         }
     }
 
@@ -67,6 +77,16 @@ impl Running {
     /// Whether a resource is in the graph.
     pub(crate) fn contains(&self, id: &ResourceId) -> bool {
         self.prepared.find(id).is_some()
+    }
+
+    /// The resource that owns this, as far as the fields of the graph name it.
+    pub(crate) fn owner(&self, uid: &Uid) -> Option<Node> {
+        self.prepared.index().owner(uid).map(|place| self.nodes[place as usize])
+    }
+
+    /// The place of a node of the graph.
+    pub(crate) fn place(&self, node: Node) -> Option<Place> {
+        self.places.get(node.index()).copied().filter(|place| *place != Place::NONE)
     }
 
     /// All nodes, in the order of the graph.
@@ -98,6 +118,11 @@ impl Running {
             (Some(_), None) => drop(self.blind.insert(node)),
             (None, _) => {}
         }
+    }
+
+    /// Something has left the graph whose number is not free yet.
+    pub(crate) fn has_ghosts(&self) -> bool {
+        !self.ghosts.is_empty()
     }
 
     /// Its resource has left the graph, and its number is not free yet.

@@ -171,5 +171,6 @@ impl Core {
         self.services.local.clear(node.0);
         self.slots.clear(node);
         self.running.release(node);
+        self.forget_former_owners();
     }
 }

@@ -201,6 +201,23 @@ impl SlotTable {
         Resolved::Ready { resource, changed }
     }
 
+    /// What a resource receives differs from what it was last made of, or it was never made.
+    pub(crate) fn is_outdated(&self, node: Node) -> bool {
+        let Some(receiver) = self.receiver(node) else { return false };
+        let sources = receiver.wirings.iter().flat_map(|wiring| &wiring.sources);
+        let now = sources.map(|source| self.output(*source).map(|output| output.digest));
+        receiver.effective.is_none() || !now.eq(receiver.inputs.iter().copied().map(Some))
+    }
+
+    /// The resource must not work with what it has just been made of: it is again what it was before, until it is
+    /// resolved once more.
+    pub(crate) fn restore(&mut self, node: Node, former: Option<Arc<dyn AnyResource>>) {
+        if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) {
+            receiver.inputs.clear();
+            receiver.effective = former;
+        }
+    }
+
     /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values. Returns
     /// the senders of which no value is known.
     pub(crate) fn forget(&mut self, node: Node) -> Vec<Node> {

@@ -141,6 +141,10 @@ pub enum CheckOutcome {
     /// It could not look, because it needs a received value itself of which only the digest is known: these senders
     /// must make it again.
     Missing(Vec<Node>),
+    /// It could not look, because what it has received makes it the owner of something that these nodes have not ended
+    /// with: it waits until their operations under way have ended, and until those that have left the graph have left
+    /// for good.
+    Occupied(Vec<Node>),
     /// It could not look.
     Failed,
     /// It was cancelled before it ended (by `Command::Cancel`); never counts as a try.

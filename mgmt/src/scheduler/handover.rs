@@ -8,7 +8,7 @@ use crate::id::Node;
 
 impl Scheduler {
     /// Something of it is under way that a successor must wait for.
-    fn is_in_the_way(&self, from: Node) -> bool {
+    pub fn is_in_the_way(&self, from: Node) -> bool {
         let Some(node) = self.nodes.get(from) else { return false };
         match node.phase() {
             Phase::Absent => false,
@@ -24,15 +24,33 @@ impl Scheduler {
         }
         for &Handover { from, to } in handovers {
             let known = self.nodes.get(to).is_some_and(|node| node.any(PRESENT));
-            if from == to || !known || !self.is_in_the_way(from) {
-                continue;
+            if from != to && known && self.is_in_the_way(from) {
+                self.hold(from, to);
             }
-            let predecessors = &mut self.rare_mut(to).predecessors;
-            if !predecessors.contains(&from) {
-                predecessors.push(from);
-                self.rare_mut(from).successors.push(to);
-                self.nodes[to].set(HELD);
+        }
+    }
+
+    /// The check of a node found that others have not ended with what it owns by its received values.
+    pub(super) fn wait_for_owners(&mut self, to: Node, owners: &[Node]) {
+        if self.mutant(Mutant::OccupiedGoesOn) {
+            return self.begin_repair(to, false);
+        }
+        let has_op = |from: Node| self.nodes.get(from).is_some_and(|node| node.phase().has_op());
+        let waits = |from: &Node| *from != to && (self.is_in_the_way(*from) || has_op(*from));
+        for from in owners.iter().copied().filter(waits).collect::<Vec<_>>() {
+            if !self.mutant(Mutant::NoHandover) {
+                self.hold(from, to);
             }
+        }
+        self.run_again(to);
+    }
+
+    fn hold(&mut self, from: Node, to: Node) {
+        let predecessors = &mut self.rare_mut(to).predecessors;
+        if !predecessors.contains(&from) {
+            predecessors.push(from);
+            self.rare_mut(from).successors.push(to);
+            self.nodes[to].set(HELD);
         }
     }
 

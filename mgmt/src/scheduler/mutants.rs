@@ -78,6 +78,8 @@ pub enum Mutant {
     NoHandover,
     /// What takes the place of another starts before that has left.
     HandoverBeforeLeave,
+    /// What has received something that another has not ended with is applied all the same.
+    OccupiedGoesOn,
 }
 
 impl Mutant {
@@ -120,5 +122,6 @@ impl Mutant {
         Mutant::LeaveAtStop,
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
+        Mutant::OccupiedGoesOn,
     ];
 }

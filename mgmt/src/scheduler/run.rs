@@ -35,6 +35,7 @@ impl Scheduler {
             CheckOutcome::Failed if cancelled => self.run_again(i),
             CheckOutcome::Failed => self.fail_run(i),
             CheckOutcome::Missing(senders) => self.ask(i, senders),
+            CheckOutcome::Occupied(owners) => self.wait_for_owners(i, &owners),
             CheckOutcome::InSync => {
                 self.tell(Event::InSync { node: op.node, causes });
                 self.in_sync(i);
@@ -83,7 +84,7 @@ impl Scheduler {
     }
 
     /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
-    fn begin_repair(&mut self, i: Node, refresh: bool) {
+    pub(super) fn begin_repair(&mut self, i: Node, refresh: bool) {
         let old = self.mutant(Mutant::ApplyOldDrift) && self.nodes[i].any(STALE);
         if !self.may_go_on(i) && !old {
             return self.run_again(i);

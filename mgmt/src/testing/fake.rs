@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::{fs, io};
 
 use crate::id::ResourceId;
@@ -134,8 +134,9 @@ impl Fake {
 
     /// These paths are owned by other resources of the graph.
     pub fn own(&self, paths: impl IntoIterator<Item = PathBuf>) {
-        let owned = Arc::new(paths.into_iter().collect());
-        *self.services.owned.lock().unwrap_or_else(PoisonError::into_inner) = owned;
+        let mut owned: Vec<PathBuf> = paths.into_iter().collect();
+        owned.sort_unstable();
+        self.services.owned.set_known(Arc::new(owned));
     }
 
     /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is

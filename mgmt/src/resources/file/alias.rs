@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
-use crate::resource::{Error, Result};
+use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::path::shown;
 use crate::sys::fs::{ReadFs, Stat};
 
@@ -56,8 +56,8 @@ impl Aliases {
 
 /// A resource that asks whether another one has its file.
 pub(super) struct Asker {
-    /// The paths that resources of the graph own, sorted.
-    pub(super) owned: Arc<Vec<PathBuf>>,
+    /// The paths that resources of the graph own.
+    pub(super) owned: Arc<OwnedPaths>,
     pub(super) id: ResourceId,
     pub(super) aliases: Arc<Aliases>,
     pub(super) claims: Arc<Claims>,
@@ -68,7 +68,7 @@ impl Asker {
     pub(super) fn is_only_owner(&self, fs: &ReadFs, path: &Path) -> Result<()> {
         // What is wrong on the way there, the check itself says.
         let Ok(Some(real)) = fs.behind_links(path) else { return Ok(()) };
-        if self.owned.binary_search(&real).is_ok() {
+        if self.owned.contains(&real) {
             return Err(Error::new(format!(
                 "{} leads through a symlink to {}, which another resource of the graph owns: they would undo each other's work; leave it to one of them",
                 shown(path),
@@ -108,7 +108,7 @@ impl Asker {
     fn claim(&self, key: Key, path: &Path, still: impl FnOnce(&Owner) -> bool) -> Option<Owner> {
         let found = self.aliases.lock().get(&key).filter(|owner| owner.id != self.id).cloned();
         // Who has just left the graph may not have let go yet.
-        let found = found.filter(|owner| self.owned.binary_search(&owner.spelled).is_ok());
+        let found = found.filter(|owner| self.owned.contains(&owner.spelled));
         if let Some(owner) = found.filter(still) {
             return Some(owner);
         }

@@ -1,9 +1,8 @@
 //! One check of a file resource, with all that it looks at; the files that extend it each compare one thing.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::resource::Result;
-use crate::resource::Stopping;
+use crate::resource::{OwnedPaths, Result, Stopping};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::owner_ids::OwnerIds;
@@ -18,7 +17,7 @@ pub(super) struct Look<'a> {
     pub(super) seen: &'a Digests,
     pub(super) names: &'a OwnerIds,
     /// Paths that resources of the graph own.
-    pub(super) owned: &'a [PathBuf],
+    pub(super) owned: &'a OwnedPaths,
     pub(super) alias: &'a Asker,
     pub(super) stop: &'a Stopping,
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use crate::resource::{Error, Result};
+use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::drift::{Action, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
@@ -17,17 +17,16 @@ pub(super) struct Spare(BTreeSet<PathBuf>);
 
 impl Spare {
     /// As far as the spelling tells.
-    pub(super) fn spelled(owned: &[PathBuf], dir: &Path) -> Spare {
-        let below = owned.iter().filter_map(|path| path.strip_prefix(dir).ok());
-        Spare(below.filter(|path| !path.as_os_str().is_empty()).map(Path::to_owned).collect())
+    pub(super) fn spelled(owned: &OwnedPaths, dir: &Path) -> Spare {
+        Spare(owned.below(dir).iter().filter_map(|path| path.strip_prefix(dir).ok()).map(Path::to_owned).collect())
     }
 
     /// However it is spelled: with the symlinks in the paths resolved. It looks at each of them.
-    pub(super) fn real(fs: &ReadFs, owned: &[PathBuf], dir: &Path) -> Result<Spare> {
+    pub(super) fn real(fs: &ReadFs, owned: &OwnedPaths, dir: &Path) -> Result<Spare> {
         let mut spare = Spare::spelled(owned, dir);
         // The directory itself is not followed if it is a link; nobody asks then.
         let real_dir = fs.same_file_key(dir)?.path;
-        let keys = owned.iter().filter_map(|path| fs.same_file_key(path).ok());
+        let keys = owned.all().into_iter().filter_map(|path| fs.same_file_key(&path).ok());
         let below = keys.filter_map(|key| key.path.strip_prefix(&real_dir).ok().map(Path::to_owned));
         spare.0.extend(below.filter(|path| !path.as_os_str().is_empty()));
         Ok(spare)

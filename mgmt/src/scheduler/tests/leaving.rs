@@ -79,6 +79,24 @@ fn what_a_changed_node_gave_up_waits_for_its_old_operation_only() {
 }
 
 #[test]
+fn what_receives_what_another_has_not_ended_with_waits_for_all_of_that() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    assert_eq!(bed.swap(&[1, 2], &[], &[]), ["cancel 0", "check 1", "check 2"]);
+    assert_eq!(bed.checked(1, CheckOutcome::Occupied(vec![Node(0)])), [""; 0]);
+    assert_eq!(bed.state(1), State::WaitingForPredecessor(vec![Node(0)]));
+    assert_eq!(bed.changed(1), [""; 0], "whatever its watch says");
+    assert_eq!(bed.applied(0, ApplyOutcome::Cancelled), ["leave 0"]);
+    assert_eq!(left(&mut bed, 0, true), ["removed 0", "check 1"]);
+    assert_eq!(bed.checked(1, CheckOutcome::Occupied(vec![Node(2)])), [""; 0], "also for one that stays");
+    assert_eq!(bed.in_sync(2), ["check 1"]);
+    assert_eq!(bed.checked(1, CheckOutcome::Occupied(vec![Node(2), Node(1), Node(9)])), ["check 1"], "all is over");
+    assert_eq!(bed.in_sync(1), [""; 0]);
+}
+
+#[test]
 fn a_node_that_never_ran_has_nothing_to_leave() {
     let mut bed = Bed::new();
     bed.configure(0, leaver());

@@ -52,6 +52,16 @@ fn what_is_owned_by_another_spelling_is_spared() {
 }
 
 #[test]
+fn what_is_owned_is_found_in_whatever_order_a_test_names_it() {
+    let bench = Bench::new();
+    bench.write("d/file", "x");
+    bench.link("alias", "d");
+    bench.own(&["z", "d/file", "a", "b"]);
+    let error = bench.check(&bench.file("alias/file").content("y")).map(|_| ()).unwrap_err().to_string();
+    assert!(error.contains("which another resource of the graph owns"), "{error}");
+}
+
+#[test]
 fn without_recurse_directories_stay() {
     let bench = Bench::new();
     bench.write("d/a", "x");

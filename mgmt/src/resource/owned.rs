@@ -1,0 +1,105 @@
+//! The paths that resources of the graph own, as kinds see them.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// The paths that resources of the graph in force own, those among them that follow from received values as soon as
+/// these have arrived. Every question is answered as of now.
+#[derive(Default)]
+pub struct OwnedPaths(RwLock<Paths>);
+
+#[derive(Default)]
+struct Paths {
+    /// Those that the fields of the graph name; sorted.
+    known: Arc<Vec<PathBuf>>,
+    /// Those that were received.
+    received: BTreeSet<PathBuf>,
+}
+
+impl OwnedPaths {
+    fn read(&self) -> RwLockReadGuard<'_, Paths> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A resource owns exactly this path.
+    pub fn contains(&self, path: &Path) -> bool {
+        let paths = self.read();
+        paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
+    }
+
+    /// The owned paths below a directory, itself not included, in order. Costs as much as there are of them.
+    pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
+        let paths = self.read();
+        // Paths are ordered by their components: what is below a directory follows it at once.
+        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let is_below = |path: &&PathBuf| path.starts_with(dir);
+        let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
+        let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
+        below.extend(received.take_while(is_below).cloned());
+        below.sort_unstable();
+        below.dedup();
+        below
+    }
+
+    /// All of them, in order.
+    pub fn all(&self) -> Vec<PathBuf> {
+        let paths = self.read();
+        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).cloned().collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    /// Another graph is in force, whose fields name these, sorted. What was received stays.
+    pub(crate) fn set_known(&self, known: Arc<Vec<PathBuf>>) {
+        debug_assert!(known.is_sorted(), "looked up by bisection");
+        self.0.write().unwrap_or_else(PoisonError::into_inner).known = known;
+    }
+
+    /// A resource owns another path than before by what it has received.
+    pub(crate) fn receive(&self, gone: &[PathBuf], come: &[PathBuf]) {
+        if gone.is_empty() && come.is_empty() {
+            return;
+        }
+        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        for path in gone {
+            paths.received.remove(path);
+        }
+        paths.received.extend(come.iter().cloned());
+    }
+}
+
+impl fmt::Debug for OwnedPaths {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let paths = self.read();
+        f.debug_struct("OwnedPaths")
+            .field("known", &paths.known.len())
+            .field("received", &paths.received.len())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn paths(all: &[&str]) -> Vec<PathBuf> {
+        all.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn what_is_known_and_what_was_received_are_one_list() {
+        let owned = OwnedPaths::default();
+        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"])));
+        owned.receive(&[], &paths(&["/a/c", "/d"]));
+        assert!(owned.contains(Path::new("/a.b")) && owned.contains(Path::new("/d")));
+        assert!(!owned.contains(Path::new("/a/b/c")));
+        assert_eq!(owned.below(Path::new("/a")), paths(&["/a/b", "/a/c"]), "not what only begins alike");
+        assert_eq!(owned.below(Path::new("/")), owned.all());
+        owned.receive(&paths(&["/a/c", "/d"]), &paths(&["/e"]));
+        assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/e"]));
+    }
+}
