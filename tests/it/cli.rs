@@ -2,6 +2,7 @@
 
 mod commands;
 mod ends;
+mod idle;
 mod logs;
 mod options;
 mod signals;

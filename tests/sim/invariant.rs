@@ -85,6 +85,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::leaving::Leaving::default()),
         Box::new(crate::handover::Handovers::default()),
         Box::new(crate::convergence::Convergence::default()),
+        Box::new(crate::hopeless::Hopeless::default()),
         Box::new(crate::stop::Stop::default()),
         Box::new(crate::healed::Healed),
     ]

@@ -128,10 +128,15 @@ impl Ledger {
 
     /// A node that is neither settled nor waits (it or a parent) for what cannot come from a noop sender.
     pub fn restless(&self) -> Option<u32> {
+        self.all_restless().into_iter().next()
+    }
+
+    /// All of these.
+    pub fn all_restless(&self) -> Vec<u32> {
         // …to whether it waits in vain.
         let mut calm = BTreeMap::new();
         // Parents have lower numbers, so they come first.
-        self.nodes.keys().copied().find(|&node| {
+        let restless = self.nodes.keys().copied().filter(|&node| {
             let quiet = self.is_settled(node) || self.is_polled(node);
             let is_calm = quiet || self.is_excused(node, &calm);
             if is_calm {
@@ -141,7 +146,8 @@ impl Ledger {
                 calm.insert(node, !quiet || behind);
             }
             !is_calm
-        })
+        });
+        restless.collect()
     }
 
     fn is_excused(&self, node: u32, calm: &BTreeMap<u32, bool>) -> bool {

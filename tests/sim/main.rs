@@ -13,6 +13,7 @@ mod gates;
 mod generations;
 mod handover;
 mod healed;
+mod hopeless;
 mod intents;
 mod invariant;
 mod journal;

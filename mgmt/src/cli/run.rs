@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::time::MissedTickBehavior;
+
 use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
@@ -14,7 +16,7 @@ use crate::cli::view::View;
 use crate::gapi::Gapi;
 use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 
-/// How often the bar moves, and hopeless runs are found.
+/// How often the bar moves, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a run ends.
@@ -97,7 +99,8 @@ async fn follow(
     options: &RunOptions,
 ) -> End {
     let mut look = tokio::time::interval(LOOK);
-    let mut hopeless_for = Duration::ZERO;
+    look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let (is_waited_for, mut missed) = (options.converged_timeout.0.is_some(), 0);
     loop {
         tokio::select! {
             event = events.next() => match event {
@@ -106,27 +109,34 @@ async fn follow(
                     if let EventKind::Converged | EventKind::Unconverged = event.kind {
                         status_line(options.converged_status_file.as_deref(), &event.kind);
                     }
-                    if event.kind == EventKind::Converged && options.converged_timeout.0.is_some() {
+                    let is_news = missed < events.missed() || event.kind == EventKind::Hopeless;
+                    missed = events.missed();
+                    if event.kind == EventKind::Converged && is_waited_for {
                         return End::Converged;
+                    }
+                    // Without a timeout it runs until it is stopped; with one it would wait for ever.
+                    if is_news && is_waited_for && let Some(end) = end_of(engine).await {
+                        return end;
                     }
                 }
                 None => return End::Ended,
             },
-            _ = look.tick() => {
+            _ = look.tick(), if view.is_moving() => {
                 if let Ok(progress) = engine.progress().await {
                     view.progress(progress);
-                    // Nobody waits for a run without a timeout; with one it would wait for ever.
-                    let hopeless = options.converged_timeout.0.is_some() && progress.failed > 0;
-                    let status = if hopeless { engine.status().await.ok().filter(|status| status.hopeless) } else { None };
-                    match status {
-                        Some(status) if hopeless_for >= options.converged_timeout.0.unwrap_or_default() => return End::Hopeless(Box::new(status)),
-                        Some(_) => hopeless_for += LOOK,
-                        None => hopeless_for = Duration::ZERO,
-                    }
                 }
             }
             code = ladder.first() => return End::Signal(code),
         }
+    }
+}
+
+/// Whether the engine has come to an end as it is now: events that report it may have been missed, or be outdated.
+async fn end_of(engine: &Engine) -> Option<End> {
+    match engine.status().await.ok()? {
+        status if status.converged => Some(End::Converged),
+        status if status.hopeless => Some(End::Hopeless(Box::new(status))),
+        _ => None,
     }
 }
 

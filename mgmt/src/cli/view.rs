@@ -31,6 +31,8 @@ pub(crate) struct View {
     left_alone: HashSet<ResourceId>,
     /// Who began to wait, and who waits no longer, since the bar moved last.
     waiting: [usize; 2],
+    /// An event came since the bar moved last, or operations were under way then.
+    busy: bool,
     /// How long all is settled before it is called converged.
     timeout: Duration,
     greeting: Option<String>,
@@ -50,6 +52,7 @@ impl View {
             repaired: 0,
             left_alone: HashSet::new(),
             waiting: [0; 2],
+            busy: true,
             timeout: timeout.unwrap_or_default(),
             greeting,
         }
@@ -66,8 +69,15 @@ impl View {
         &self.screen
     }
 
+    /// There is something to show that no event reports: the bar moves, or what was counted is printed.
+    pub(crate) fn is_moving(&self) -> bool {
+        let has_bar = !self.ever && self.busy;
+        self.screen.terminal && (has_bar || self.waiting.iter().any(|count| *count > 0))
+    }
+
     pub(crate) fn progress(&mut self, progress: Progress) {
         self.tell_waiting();
+        self.busy = progress.running > 0;
         if !self.converged && self.screen.terminal {
             let bar = &self.screen.bar;
             bar.set_length(progress.resources as u64);
@@ -79,6 +89,7 @@ impl View {
     }
 
     pub(crate) fn event(&mut self, event: &EventKind) {
+        self.busy = true;
         // Most events are of no interest, and there may be millions.
         let is_quiet = matches!(event, EventKind::InSync { .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
         if is_quiet && !tracing::enabled!(tracing::Level::DEBUG) {

@@ -16,7 +16,7 @@ pub struct Event {
     /// When, since the engine started.
     #[serde(with = "seconds")]
     pub at: Duration,
-    /// What.
+    /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
 }
@@ -74,7 +74,8 @@ pub enum EventKind {
         #[serde(with = "seconds")]
         took: Duration,
     },
-    /// A resource of a kind that does something when it has left the graph ([`Leave`](crate::resource::Leave)) has done so, or could not.
+    /// A resource of a kind that does something when it has left the graph ([`Leave`](crate::resource::Leave)) has done
+    /// so, or could not.
     #[non_exhaustive]
     Left {
         /// The resource that has left.
@@ -159,6 +160,11 @@ pub enum EventKind {
     Converged,
     /// A resource is not settled any more.
     Unconverged,
+    /// It will not converge by itself: some resources have failed for good, and for the converged timeout no other that is
+    /// not settled has done anything or will before one of these does. Once, until [`Hopeful`](EventKind::Hopeful).
+    Hopeless,
+    /// It is not hopeless any more: a graph or a change outside has set something going again.
+    Hopeful,
     /// Something that the user should know, said once.
     #[non_exhaustive]
     Warning {
@@ -188,6 +194,8 @@ impl EventKind {
             EventKind::Rejected { .. } => "rejected",
             EventKind::Converged => "converged",
             EventKind::Unconverged => "unconverged",
+            EventKind::Hopeless => "hopeless",
+            EventKind::Hopeful => "hopeful",
             EventKind::Warning { .. } => "warning",
             EventKind::Stopped => "stopped",
         }
@@ -247,6 +255,10 @@ impl fmt::Display for EventKind {
             EventKind::Rejected { problems } => write!(f, "the new graph is refused, the old one goes on:\n{problems}"),
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
+            EventKind::Hopeless => {
+                f.write_str("it can't converge: what is not settled has failed or waits for what has")
+            }
+            EventKind::Hopeful => f.write_str("it may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
         }

@@ -10,6 +10,8 @@ impl Core {
         match event {
             Event::Converged => self.set_converged(true),
             Event::Unconverged => self.set_converged(false),
+            Event::Hopeless => self.emit(EventKind::Hopeless),
+            Event::Hopeful => self.emit(EventKind::Hopeful),
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
@@ -61,7 +63,7 @@ impl Core {
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
             Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },
             Event::Flapping { node, repairs } => EventKind::Flapping { id: id(node), repairs },
-            Event::Converged | Event::Unconverged | Event::Swapped { .. } => return,
+            Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful | Event::Swapped { .. } => return,
         });
     }
 }

@@ -28,7 +28,8 @@ pub struct Status {
     pub failed: usize,
     /// All have been settled for the converged timeout.
     pub converged: bool,
-    /// It will not converge by itself: some have failed for good, and all others that are not settled wait for them.
+    /// It will not converge by itself: some have failed for good, and for the converged timeout all others that are not
+    /// settled have waited for them.
     pub hopeless: bool,
     /// Those that are not settled, and those in noop that have drifted (the first thousand).
     pub notable: Vec<ResourceStatus>,
@@ -50,6 +51,8 @@ pub struct Progress {
     pub settled: usize,
     /// How many have failed for good.
     pub failed: usize,
+    /// How many operations are under way.
+    pub running: usize,
 }
 
 /// How one resource is.
@@ -97,14 +100,6 @@ pub enum Standing {
     Failed,
 }
 
-impl Standing {
-    /// It does nothing, and will not before another resource does.
-    fn is_stuck(&self) -> bool {
-        use Standing::*;
-        matches!(self, Settled | Noop | Failed | Blocked(_) | WaitingForParents(_) | WaitingForValue(_))
-    }
-}
-
 /// One operation that is under way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -145,17 +140,16 @@ impl Core {
             resources,
             settled: resources.saturating_sub(self.scheduler.unsettled()),
             failed: self.scheduler.failed(),
+            running: self.scheduler.running(),
         }
     }
 
     pub(crate) fn status(&self) -> Status {
         let mut notable = Vec::new();
-        let mut hopeless = self.scheduler.failed() > 0;
         let unsettled = self.scheduler.unsettled();
         if unsettled > 0 || self.slots.iter().any(|(_, slot)| slot.found.is_some()) {
             for node in self.running.nodes() {
                 let standing = self.standing(node);
-                hopeless &= standing.is_stuck();
                 if standing != Standing::Settled && notable.len() < TOLD_MAX {
                     notable.push(self.resource_status(node, standing));
                 }
@@ -174,7 +168,7 @@ impl Core {
             settled: self.running.len().saturating_sub(unsettled),
             failed: self.scheduler.failed(),
             converged: self.scheduler.is_converged(),
-            hopeless,
+            hopeless: self.scheduler.is_hopeless(),
             notable,
             running: running.collect(),
             owed: self

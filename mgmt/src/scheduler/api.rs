@@ -412,4 +412,9 @@ pub enum Event {
     Converged,
     /// A node is not settled any more.
     Unconverged,
+    /// Some nodes have failed for good, and for the converged timeout no other node that is not settled has done anything or
+    /// will by itself.
+    Hopeless,
+    /// It is not hopeless any more.
+    Hopeful,
 }

@@ -3,6 +3,9 @@
 //! *Settled* is what the order asks of a parent: nothing to do and nothing under way. *Calm* is what convergence asks
 //! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
 //! is noop (*excused*; then its descendants are excused too).
+//!
+//! *Hopeless* is the other end that a graph can come to: some nodes have failed for good, and no node that is not calm
+//! does anything or will by itself (*moving*), so that only the outside or a swap can change that.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -23,16 +26,22 @@ pub(super) struct Convergence {
     pub(super) excused: usize,
     /// …that have failed for good.
     pub(super) failed: usize,
-    /// Edges whose values were never sent, and nodes that have asked for values: without any, nobody is excused.
+    /// …that are not calm and move, and nodes that have left but not ended.
+    pub(super) moving: usize,
+    /// Edges whose values were never sent, and nodes that have asked for values: without any, no node is excused.
     pub(super) missing: usize,
     /// Since when all have been calm, outside of pauses.
     since: Option<Time>,
-    /// It was said.
+    /// `Event::Converged` was emitted, and `Event::Unconverged` not yet.
     pub(super) converged: bool,
+    /// Since when some have failed and none moves, outside of pauses.
+    stuck_since: Option<Time>,
+    /// `Event::Hopeless` was emitted, and `Event::Hopeful` not yet.
+    pub(super) hopeless: bool,
 }
 
 impl Scheduler {
-    /// What `SETTLED` says, from scratch.
+    /// What `SETTLED` means, from scratch.
     pub(super) fn is_settled(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         node.phase() == Phase::Idle
@@ -42,8 +51,8 @@ impl Scheduler {
             && !node.wants_run()
     }
 
-    /// What `EXCUSED` says, from scratch (but for the flags of the parents): waits for a value that cannot come, or for
-    /// parents that do.
+    /// What `EXCUSED` means, from scratch (but for the flags of the parents): waits for a value that cannot come, or
+    /// for parents that do.
     pub(super) fn is_excused(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         if node.phase() != Phase::Idle
@@ -82,7 +91,34 @@ impl Scheduler {
             }
     }
 
-    /// Brings `SETTLED`, `CALM` and `EXCUSED` up to date, and all counts that hang on them.
+    /// What `MOVING` means, from scratch, but for `CALM`. A node that waits for others does not move by itself: what it
+    /// waits for does, or has failed.
+    pub(super) fn is_moving(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
+        match node.phase() {
+            Phase::Absent => false,
+            _ if node.all(PRESENT | CALM) => false,
+            Phase::Idle => {
+                let waits_for_time = node.any(DELAYED | LIMITED) || !node.any(WATCH_READY);
+                waits_for_time && !node.any(FAILED) && node.bad_parents == 0
+            }
+            _ => true,
+        }
+    }
+
+    /// Brings `MOVING` up to date.
+    pub(super) fn count_moving(&mut self, i: Node) {
+        let moving = self.is_moving(i);
+        let node = &mut self.nodes[i];
+        match (node.any(MOVING), moving) {
+            (false, true) => self.convergence.moving += 1,
+            (true, false) => self.convergence.moving -= 1,
+            _ => return,
+        }
+        node.put(MOVING, moving);
+    }
+
+    /// Brings `SETTLED`, `CALM`, `EXCUSED` and `MOVING` up to date, and all counts that hang on them.
     pub(super) fn settle(&mut self, i: Node) {
         let settled = self.is_settled(i);
         let turned = settled != self.nodes[i].any(SETTLED);
@@ -112,7 +148,7 @@ impl Scheduler {
         }
     }
 
-    /// Brings `CALM` and `EXCUSED` of one node up to date. Says whether they differ from before.
+    /// Brings `CALM`, `EXCUSED` and `MOVING` of one node up to date. Returns whether one of the first two differs.
     fn calm(&mut self, i: Node) -> bool {
         let settled = self.nodes[i].any(SETTLED);
         let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
@@ -131,6 +167,7 @@ impl Scheduler {
             (true, false) => self.convergence.excused -= 1,
             _ => {}
         }
+        self.count_moving(i);
         (was_calm, was_excused) != (calm, excused)
     }
 
@@ -149,14 +186,17 @@ impl Scheduler {
 
     /// Forgets the counts of nodes and takes them from scratch, all flags included. For a swap.
     pub(super) fn recount(&mut self) {
-        let Convergence { since, converged, .. } = self.convergence;
-        let mut count = Convergence { since, converged, ..Convergence::default() };
+        let Convergence { since, converged, stuck_since, hopeless, .. } = self.convergence;
+        let mut count = Convergence { since, converged, stuck_since, hopeless, ..Convergence::default() };
         for i in self.nodes.numbers() {
             let settled = self.is_settled(i);
             let node = &mut self.nodes[i];
-            node.clear(SETTLED | CALM | EXCUSED);
+            node.clear(SETTLED | CALM | EXCUSED | MOVING);
             node.unsettled_parents = 0;
             if !node.any(PRESENT) {
+                let ends = node.phase() != Phase::Absent;
+                node.put(MOVING, ends);
+                count.moving += usize::from(ends);
                 continue;
             }
             count.present += 1;
@@ -174,7 +214,7 @@ impl Scheduler {
         }
     }
 
-    /// Says so when the graph converges, and when it ceases to.
+    /// Emits an event when the graph converges, and when it ceases to.
     pub(super) fn converge(&mut self) {
         if self.generation.is_none() {
             return;
@@ -190,8 +230,10 @@ impl Scheduler {
             if std::mem::take(&mut count.converged) {
                 self.commands.push_back(Command::Event(Event::Unconverged));
             }
-            return;
+            return self.lose_hope();
         }
+        self.hope();
+        let count = &mut self.convergence;
         if self.paused || self.stop.is_some() {
             // Time in a pause does not count: what is outside may be going on.
             count.since = None;
@@ -206,7 +248,40 @@ impl Scheduler {
         }
     }
 
-    /// When convergence is to be declared, if nothing happens before.
+    /// Not all are calm: reports when none of the others moves any more, and when one does again.
+    fn lose_hope(&mut self) {
+        let early = self.mutant(Mutant::HopelessEarly);
+        let count = &mut self.convergence;
+        if count.failed == 0 || count.moving > 0 && !early {
+            return self.hope();
+        }
+        if self.paused || self.stop.is_some() {
+            count.stuck_since = None;
+            return;
+        }
+        count.stuck_since.get_or_insert(self.now);
+        if self.hopeless_due().is_some_and(|due| due <= self.now) && !self.mutant(Mutant::NeverHopeless) {
+            self.convergence.hopeless = true;
+            self.commands.push_back(Command::Event(Event::Hopeless));
+        }
+    }
+
+    /// It may converge.
+    fn hope(&mut self) {
+        self.convergence.stuck_since = None;
+        if self.convergence.hopeless && !self.mutant(Mutant::StaysHopeless) {
+            self.convergence.hopeless = false;
+            self.commands.push_back(Command::Event(Event::Hopeful));
+        }
+    }
+
+    /// When it must be declared hopeless, if nothing happens before.
+    pub(super) fn hopeless_due(&self) -> Option<Time> {
+        let since = self.convergence.stuck_since.filter(|_| !self.convergence.hopeless)?;
+        Some(since.after(self.config.converged_timeout))
+    }
+
+    /// When convergence must be declared, if nothing happens before.
     pub(super) fn converged_due(&self) -> Option<Time> {
         let count = &self.convergence;
         let since = count.since.filter(|_| !count.converged)?;

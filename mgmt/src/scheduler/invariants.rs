@@ -10,11 +10,14 @@ impl Scheduler {
     pub fn check_invariants(&self) {
         let mut running = 0;
         let (mut present, mut unsettled, mut restless, mut excused, mut missing, mut failed) = (0, 0, 0, 0, 0, 0);
+        let mut moving = 0;
         for i in self.nodes.numbers() {
             let n = &self.nodes[i];
             running += usize::from(n.phase().holds_slot());
             self.check_counts(i);
             self.check_phase(i);
+            assert_eq!(n.any(MOVING), self.is_moving(i), "moving: {i:?}");
+            moving += usize::from(n.any(MOVING));
             if n.any(PRESENT) {
                 present += 1;
                 unsettled += usize::from(!n.any(SETTLED));
@@ -32,6 +35,7 @@ impl Scheduler {
         assert_eq!(excused, c.excused, "excused");
         assert_eq!(missing, c.missing, "missing");
         assert_eq!(failed, c.failed, "failed");
+        assert_eq!(moving, c.moving, "moving");
         for (number, held, _) in self.semaphores.usage() {
             let holders =
                 self.nodes.numbers().filter(|i| self.rare(*i).is_some_and(|rare| rare.held.contains(&number))).count();

@@ -80,6 +80,12 @@ pub enum Mutant {
     HandoverBeforeLeave,
     /// What has received something that another has not ended with is applied all the same.
     OccupiedGoesOn,
+    /// It is called hopeless while a node still moves.
+    HopelessEarly,
+    /// It is never called hopeless.
+    NeverHopeless,
+    /// Once hopeless, always hopeless.
+    StaysHopeless,
 }
 
 impl Mutant {
@@ -123,5 +129,8 @@ impl Mutant {
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
         Mutant::OccupiedGoesOn,
+        Mutant::HopelessEarly,
+        Mutant::NeverHopeless,
+        Mutant::StaysHopeless,
     ];
 }

@@ -146,6 +146,8 @@ pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
 pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
 /// Its metaparameters were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
 pub(super) const DIRTY_META: Flags = Flags::bit(20);
+/// Cached: not calm, and it does something or will by itself.
+pub(super) const MOVING: Flags = Flags::bit(39);
 /// Has left the graph, and will be asked to leave.
 pub(super) const LEAVES: Flags = Flags::bit(36);
 /// What it takes the place of has not ended.

@@ -84,6 +84,11 @@ impl Scheduler {
         self.convergence.converged
     }
 
+    /// It will not converge by itself, and `Event::Hopeless` was emitted.
+    pub fn is_hopeless(&self) -> bool {
+        self.convergence.hopeless
+    }
+
     /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will
     /// move it.
     pub fn is_idle(&self) -> bool {

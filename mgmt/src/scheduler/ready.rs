@@ -22,6 +22,9 @@ impl Scheduler {
         if node.phase() == Phase::Idle && self.may_start(i) {
             self.nodes[i].go(Phase::Queued);
             self.ready.push_back(i);
+            if !self.nodes[i].any(CALM | MOVING) {
+                self.count_moving(i);
+            }
         }
     }
 

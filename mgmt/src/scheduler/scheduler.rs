@@ -152,12 +152,7 @@ impl Scheduler {
 
     /// When the next `Input::Tick` is wanted, unless another input comes before. May lie in the past: then at once.
     pub fn next_timeout(&self) -> Option<Time> {
-        let converged = self.converged_due();
-        let timer = self.timers.first();
-        match (timer, converged) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        [self.converged_due(), self.hopeless_due(), self.timers.first()].into_iter().flatten().min()
     }
 
     fn knows(&self, node: Node) -> bool {

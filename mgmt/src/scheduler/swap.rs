@@ -131,6 +131,7 @@ impl Scheduler {
         self.hand_over(i);
         self.drop_rare(i);
         self.nodes[i].go(Phase::Absent);
+        self.count_moving(i);
         self.nodes[i] = NodeData::absent();
         self.commands.push_back(Command::Removed(i));
     }

@@ -8,12 +8,12 @@ use rustix::process::Signal;
 
 use crate::kit::program::{Program, Running, example};
 
-fn has_script() -> bool {
+pub fn has_script() -> bool {
     Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
 /// A scene in a terminal of 100 columns.
-fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
+pub fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
     let act = example("act");
     let line = format!("stty cols 100 rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
     let mut program = Program::new(Path::new("script"));
@@ -46,11 +46,16 @@ fn a_run_shows_what_it_does_and_then_each_repair_with_a_short_diff() {
     assert!(ended.out.contains("\x1b[32m"), "in colours");
 }
 
-/// ^C in that terminal: to the program, which `script` has started.
-fn interrupt(running: &Running) {
+/// The program in that terminal, which `script` has started.
+pub fn program_in(running: &Running) -> u32 {
     let children = fs::read_to_string(format!("/proc/{0}/task/{0}/children", running.pid())).unwrap();
-    let child = children.split_whitespace().next().unwrap_or_else(|| panic!("it has ended")).parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(child).unwrap(), Signal::INT).unwrap();
+    children.split_whitespace().next().unwrap_or_else(|| panic!("it has ended")).parse().unwrap()
+}
+
+/// ^C in that terminal.
+pub fn interrupt(running: &Running) {
+    let program = rustix::process::Pid::from_raw(program_in(running) as i32).unwrap();
+    rustix::process::kill_process(program, Signal::INT).unwrap();
 }
 
 fn without_colours(text: &str) -> String {

@@ -77,6 +77,8 @@ async fn without_tries_left_descendants_are_blocked_and_the_rest_goes_on() {
     // What wakes it now is kept until a new graph gives it another try.
     desk.always("a", Op::Apply, Act::Sleep(Duration::ZERO));
     run.engine.swap(graph(&desk, |a| a.retry(1).rewatch(true)).finish().unwrap()).await.unwrap();
+    assert!(!run.engine.status().await.unwrap().hopeless);
+    run.until("hopeful").await;
     run.converged().await;
     assert_eq!(desk.real("a"), "x");
     run.stop().await;

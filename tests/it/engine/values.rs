@@ -108,6 +108,7 @@ async fn a_receiver_of_a_failed_sender_is_blocked() {
     g.add(desk.probe("b").want(a.made()));
     let mut run = Run::new(g).await;
     run.until("blocked b").await;
+    run.until("hopeless").await;
     assert_eq!(desk.count("check b"), 0);
     assert!(run.engine.status().await.unwrap().hopeless);
     run.stop().await;

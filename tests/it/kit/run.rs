@@ -116,6 +116,8 @@ pub fn short(kind: &EventKind) -> Option<String> {
         EventKind::Unblocked { id, .. } => on("unblocked", id),
         EventKind::Flapping { id, .. } => on("flapping", id),
         EventKind::Converged => Some("converged".into()),
+        EventKind::Hopeless => Some("hopeless".into()),
+        EventKind::Hopeful => Some("hopeful".into()),
         EventKind::Rejected { .. } => Some("rejected".into()),
         EventKind::Swapped { .. } => Some("swapped".into()),
         EventKind::Stopped => Some("stopped".into()),

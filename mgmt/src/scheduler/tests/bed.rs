@@ -248,5 +248,7 @@ fn show_event(event: &Event) -> String {
         }
         Event::Converged => "converged".into(),
         Event::Unconverged => "unconverged".into(),
+        Event::Hopeless => "hopeless".into(),
+        Event::Hopeful => "hopeful".into(),
     }
 }

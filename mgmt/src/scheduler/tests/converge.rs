@@ -39,7 +39,7 @@ fn a_failed_node_does_not_converge() {
     bed.swap(&[0, 1], &[], &[]);
     bed.in_sync(0);
     bed.checked(1, CheckOutcome::Failed);
-    assert_eq!(bed.pass(ms(100_000)), [""; 0]);
+    assert_eq!(bed.pass(ms(100_000)), ["event: hopeless"]);
     assert_eq!(bed.scheduler.next_timeout(), None);
 }
 
@@ -101,4 +101,75 @@ fn a_poll_that_finds_nothing_is_no_activity() {
     assert_eq!(bed.pass(ms(100)), ["event: converged"]);
     assert_eq!(bed.pass(ms(200)), ["check 0"]);
     assert_eq!(bed.drifted(0), ["apply 0", "event: unconverged"]);
+}
+
+#[test]
+fn what_failed_for_good_makes_it_hopeless_once_nothing_else_moves() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1, 2], &[], &[edge(0, 1)]);
+    bed.checked(0, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(5000)), [""; 0], "a check is under way");
+    bed.in_sync(2);
+    assert_eq!(bed.pass(ms(999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: hopeless"]);
+    assert_eq!(bed.pass(ms(100_000)), [""; 0], "it is reported once");
+    assert_eq!(bed.scheduler.next_timeout(), None, "nothing is waited for");
+    assert_eq!(bed.changed(2), ["check 2", "event: hopeful"]);
+    assert_eq!(bed.in_sync(2), [""; 0]);
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"]);
+    bed.swap(&[0, 1, 2], &[0], &[edge(0, 1)]);
+    assert!(!bed.scheduler.is_hopeless(), "it has its tries again");
+}
+
+#[test]
+fn it_is_not_hopeless_while_a_try_is_still_to_come() {
+    let mut bed = Bed::new();
+    bed.configure(1, NodeConfig { retry: Some(1), delay: ms(60_000), ..plain() });
+    bed.swap(&[0, 1], &[], &[]);
+    bed.checked(0, CheckOutcome::Failed);
+    bed.checked(1, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(59_000)), [""; 0]);
+    assert_eq!(bed.pass(ms(1000)), ["check 1"]);
+    bed.checked(1, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"]);
+}
+
+#[test]
+fn one_that_would_be_tried_again_below_one_that_failed_for_good_is_no_hope() {
+    let mut bed = Bed::new();
+    bed.configure(1, NodeConfig { retry: None, delay: ms(10), ..plain() });
+    bed.swap(&[0, 1], &[], &[edge(0, 1)]);
+    bed.in_sync(0);
+    bed.checked(1, CheckOutcome::Failed);
+    bed.changed(0);
+    bed.checked(0, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"]);
+}
+
+#[test]
+fn a_poll_that_finds_nothing_is_no_hope_and_one_that_finds_something_is() {
+    let mut bed = Bed::new();
+    bed.configure(1, NodeConfig { poll: Some(ms(300)), ..plain() });
+    bed.swap(&[0, 1], &[], &[]);
+    bed.checked(0, CheckOutcome::Failed);
+    bed.in_sync(1);
+    for _ in 0..3 {
+        assert_eq!(bed.pass(ms(300)), ["check 1"]);
+        assert_eq!(bed.in_sync(1), [""; 0]);
+    }
+    assert_eq!(bed.pass(ms(100)), ["event: hopeless"]);
+    assert_eq!(bed.pass(ms(200)), ["check 1"]);
+    assert_eq!(bed.checked(1, CheckOutcome::Drifted), ["apply 1", "event: hopeful"]);
+}
+
+#[test]
+fn time_in_a_pause_does_not_make_it_hopeless() {
+    let mut bed = Bed::new();
+    bed.swap(&[0], &[], &[]);
+    bed.checked(0, CheckOutcome::Failed);
+    bed.feed(Input::Pause);
+    assert_eq!(bed.pass(ms(5000)), [""; 0]);
+    bed.feed(Input::Resume);
+    assert_eq!(bed.pass(ms(999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: hopeless"]);
 }

@@ -21,7 +21,7 @@ fn without_tries_left_a_node_fails_for_good() {
     assert_eq!(bed.state(0), State::Failed);
     assert_eq!(bed.scheduler.failed(), 1);
     assert_eq!(bed.changed(0), [""; 0]);
-    assert_eq!(bed.pass(ms(100_000)), [""; 0]);
+    assert_eq!(bed.pass(ms(100_000)), ["event: hopeless"]);
 }
 
 #[test]

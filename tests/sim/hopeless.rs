@@ -1,0 +1,115 @@
+//! Hopeless: reported once when nodes have failed for good and no other that is not calm moves, taken back when one does (section 5.6).
+
+use mgmt::id::{Node, Time};
+use mgmt::scheduler::{Command, Event, Input, State};
+
+use crate::invariant::{Cx, Invariant, Verdict};
+use crate::must;
+
+#[derive(Default)]
+pub struct Hopeless {
+    /// When last a node moved, none had failed for good, or there was a pause.
+    last: Time,
+    /// That was so after the last input, and so until the next.
+    moved: bool,
+    said: bool,
+}
+
+/// A node that keeps the graph from being hopeless, by the plain reading of the rule.
+fn moving(cx: &Cx) -> Option<u32> {
+    let restless = cx.ledger.all_restless();
+    let moves = |node: &u32| {
+        let entry = &cx.ledger.nodes[node];
+        let busy = cx.ledger.busy.contains_key(node) || entry.committing.is_some();
+        busy || match cx.scheduler.state(Node(*node)) {
+            State::Settled { .. } | State::Failed | State::Blocked(_) => false,
+            State::WaitingForParents(_) | State::WaitingForValue(_) => false,
+            // What it waits for moves, and is looked at for itself.
+            State::WaitingForPredecessor(_) => false,
+            // A pause is over, and it waits for parents or values: these move, or have failed.
+            State::Retrying => !waits_for_others(cx, *node),
+            State::WaitingForWatch | State::Ready | State::Running => true,
+        }
+    };
+    let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
+    let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node));
+    left.or_else(|| restless.into_iter().find(moves))
+}
+
+fn waits_for_others(cx: &Cx, node: u32) -> bool {
+    let entry = &cx.ledger.nodes[&node];
+    let over = entry.retry_at.is_none_or(|at| at <= cx.now);
+    let blocked = cx.ledger.parents(node).any(|from| !cx.ledger.is_settled(from) || cx.ledger.lacks(from, node));
+    let bad = matches!(cx.scheduler.state(Node(node)), State::Retrying) && is_bad(cx, node);
+    bad || over && (blocked || !entry.asks.is_empty()) && !entry.failing_watch
+}
+
+/// An ancestor fails.
+fn is_bad(cx: &Cx, node: u32) -> bool {
+    cx.ledger.parents(node).any(|from| cx.ledger.is_failing(from) || is_bad(cx, from))
+}
+
+impl Invariant for Hopeless {
+    fn name(&self) -> &'static str {
+        "hopeless"
+    }
+
+    fn input(&mut self, cx: &Cx, _: &Input) -> Verdict {
+        if self.moved {
+            self.last = cx.now;
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
+        match command {
+            Command::Event(Event::Hopeless) => {
+                must!(!self.said, "hopeless twice");
+                self.said = true;
+                must!(!cx.ledger.paused, "hopeless in a pause");
+                must!(cx.ledger.stop.is_none(), "hopeless after a stop");
+                let waited = cx.now.since(self.last);
+                must!(
+                    waited >= cx.config.converged_timeout,
+                    "hopeless after {waited:?} of {:?}",
+                    cx.config.converged_timeout
+                );
+            }
+            Command::Event(Event::Hopeful) => {
+                must!(self.said, "hopeful, but was not hopeless");
+                self.said = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn after(&mut self, cx: &Cx) -> Verdict {
+        must!(self.said == cx.scheduler.is_hopeless(), "is_hopeless is not what was said");
+        if cx.ledger.stop.is_some() {
+            return Ok(());
+        }
+        let failed = cx.ledger.nodes.values().any(|entry| entry.dead);
+        let moving = moving(cx);
+        must!(!self.said || failed, "hopeless, but none has failed for good");
+        if let (true, Some(node)) = (self.said, moving) {
+            return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));
+        }
+        self.moved = moving.is_some() || !failed || cx.ledger.paused;
+        if self.moved {
+            self.last = cx.now;
+        }
+        let due = self.last.after(cx.config.converged_timeout) < cx.now;
+        must!(self.said || !due, "nothing moves since {:?}, and it is not called hopeless", self.last);
+        Ok(())
+    }
+
+    fn restart(&mut self) {
+        *self = Hopeless::default();
+    }
+
+    fn end(&mut self, _: &Cx) -> Verdict {
+        must!(!self.said, "all is well, and it is still called hopeless");
+        Ok(())
+    }
+}
