@@ -4,14 +4,18 @@ use mgmt::id::{Node, Time};
 use mgmt::scheduler::{Command, Event, Input, State};
 
 use crate::invariant::{Cx, Invariant, Verdict};
+use crate::ledger::Cause;
 use crate::must;
 
 #[derive(Default)]
 pub struct Hopeless {
     /// When last a node moved, none had failed for good, or there was a pause.
     last: Time,
-    /// That was so after the last input, and so until the next.
+    /// The same, or a node may have waited for the rate limit.
+    last_maybe: Time,
+    /// These were so after the last input, and so until the next.
     moved: bool,
+    maybe_moved: bool,
     said: bool,
 }
 
@@ -49,15 +53,30 @@ fn is_bad(cx: &Cx, node: u32) -> bool {
     cx.ledger.parents(node).any(|from| cx.ledger.is_failing(from) || is_bad(cx, from))
 }
 
+/// A node waits for its parents, and may wait for the rate limit too: no input tells.
+fn may_be_limited(cx: &Cx) -> bool {
+    let waits = |node: &u32| cx.ledger.nodes[node].causes.contains(&Cause::Watch);
+    cx.ledger.all_restless().iter().any(waits)
+}
+
+impl Hopeless {
+    fn note(&mut self, now: Time) {
+        if self.moved {
+            self.last = now;
+        }
+        if self.maybe_moved {
+            self.last_maybe = now;
+        }
+    }
+}
+
 impl Invariant for Hopeless {
     fn name(&self) -> &'static str {
         "hopeless"
     }
 
     fn input(&mut self, cx: &Cx, _: &Input) -> Verdict {
-        if self.moved {
-            self.last = cx.now;
-        }
+        self.note(cx.now);
         Ok(())
     }
 
@@ -96,11 +115,15 @@ impl Invariant for Hopeless {
             return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));
         }
         self.moved = moving.is_some() || !failed || cx.ledger.paused;
-        if self.moved {
-            self.last = cx.now;
-        }
-        let due = self.last.after(cx.config.converged_timeout) < cx.now;
-        must!(self.said || !due, "nothing moves since {:?}, and it is not called hopeless", self.last);
+        self.maybe_moved = self.moved || may_be_limited(cx);
+        self.note(cx.now);
+        let due = self.last_maybe.after(cx.config.converged_timeout) < cx.now;
+        // A poll is let end before: what it is looked at for may be what others wait for.
+        must!(
+            self.said || !due || !cx.ledger.busy.is_empty(),
+            "nothing moves since {:?}, and it is not called hopeless",
+            self.last
+        );
         Ok(())
     }
 
