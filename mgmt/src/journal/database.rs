@@ -6,13 +6,16 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use redb::{
+    Builder, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend as _, TableDefinition,
+    WriteTransaction,
+};
 
 use crate::id::ResourceId;
 use crate::sys::fs::NOFOLLOW;
 use crate::sys::rng;
 
-use super::backend::{Backend, Fault, Step};
+use super::backend::{Backend, Fault, Reading, Step};
 use super::error::JournalError;
 use super::migrate;
 use super::mirror::{Key, Mirror};
@@ -38,10 +41,29 @@ pub(super) type Writes = Vec<(Key, Option<Vec<u8>>)>;
 pub(super) struct DatabaseFile {
     path: PathBuf,
     salt: [u8; 32],
-    /// `None` after a failure, when what the file holds is not known, and when the file is of an earlier schema: the next commit writes a new file.
-    db: Option<Database>,
+    db: Db,
     fault: Faults,
     commits: u64,
+}
+
+/// The database in the file.
+enum Db {
+    /// There is none that can be used: there is no file, or one of an earlier schema, or after a failure it is not known
+    /// what it holds. The next commit writes a new file.
+    Missing,
+    /// It was read, and is not open: the next commit opens it.
+    Closed,
+    Open(Database),
+}
+
+impl std::fmt::Debug for Db {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Db::Missing => "Missing",
+            Db::Closed => "Closed",
+            Db::Open(_) => "Open",
+        })
+    }
 }
 
 /// What was found when a database was opened.
@@ -79,7 +101,8 @@ impl<E: Into<redb::Error>> From<E> for Unusable {
 }
 
 impl DatabaseFile {
-    /// Open the journal of the prefix, whose lock is held, or begin one.
+    /// Read the journal of the prefix, whose lock is held. Nothing is written: that begins with the first commit, which
+    /// makes the file if there is none.
     pub(super) fn open(prefix: &Path, fault: Option<Fault>) -> Result<Opened, JournalError> {
         let path = prefix.join("journal.redb");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
@@ -88,9 +111,9 @@ impl DatabaseFile {
         let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
             Ok(file) => match load(file, fault.clone()) {
-                Ok(Loaded { db, mirror, salt, schema }) => {
+                Ok(Loaded { mirror, salt, schema }) => {
                     // A file of an earlier schema stays as it is until there is something to write.
-                    let db = Some(db).filter(|_| schema == SCHEMA);
+                    let db = if schema == SCHEMA { Db::Closed } else { Db::Missing };
                     let file = DatabaseFile { path, salt, db, fault: Faults(fault), commits: 0 };
                     return Ok(Opened { file, mirror, salt, aside });
                 }
@@ -111,8 +134,7 @@ impl DatabaseFile {
         }
         let mut salt = [0; 32];
         rng::fill(&mut salt).map_err(|source| fail("create", source))?;
-        let mut file = DatabaseFile { path: path.clone(), salt, db: None, fault: Faults(fault), commits: 0 };
-        file.rebuild(Vec::new()).map_err(|error| fail("create", into_io(error)))?;
+        let file = DatabaseFile { path, salt, db: Db::Missing, fault: Faults(fault), commits: 0 };
         Ok(Opened { file, mirror: Mirror::default(), salt, aside })
     }
 
@@ -133,9 +155,28 @@ impl DatabaseFile {
         &self.path
     }
 
-    /// After a failure the next commit must bring everything, not only what is new.
-    pub(super) fn wants_all(&self) -> bool {
-        self.db.is_none()
+    /// Opens it for a commit. Whether that must bring everything, not only what is new.
+    pub(super) fn prepare(&mut self) -> bool {
+        if let Db::Closed = self.db {
+            // Its pages were checked when it was read. What goes wrong is no loss: all of it is in memory.
+            let opened = catch_unwind(AssertUnwindSafe(|| -> Result<Database, Unusable> {
+                let backend = Backend::new(open_file(&self.path).map_err(Unusable::Io)?, self.fault.0.clone());
+                if backend.len().map_err(Unusable::Io)? == 0 {
+                    return Err(Unusable::Corrupt("it is empty".to_owned()));
+                }
+                Ok(builder().create_with_backend(backend)?)
+            }));
+            self.db = match opened {
+                Ok(Ok(db)) => Db::Open(db),
+                _ => Db::Missing,
+            };
+        }
+        self.is_missing()
+    }
+
+    /// No file holds what there is.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.db, Db::Missing)
     }
 
     /// Make it durable. On an error nothing is known about what a later open will find: all of it, or nothing.
@@ -146,7 +187,7 @@ impl DatabaseFile {
             Ok(Ok(())) => Ok(()),
             failed => {
                 // Closing it may stumble over the same trouble.
-                let db = self.db.take();
+                let db = std::mem::replace(&mut self.db, Db::Missing);
                 let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
                 Err(match failed {
                     Ok(Err(error)) => into_io(error),
@@ -159,12 +200,12 @@ impl DatabaseFile {
     fn try_commit(&mut self, writes: Writes) -> Result<(), redb::Error> {
         self.at(Step::Commit(self.commits))?;
         match &self.db {
-            Some(db) => {
+            Db::Open(db) => {
                 let transaction = db.begin_write()?;
                 write(&transaction, &writes)?;
                 transaction.commit()?;
             }
-            None => self.rebuild(writes)?,
+            Db::Closed | Db::Missing => self.rebuild(writes)?,
         }
         Ok(self.at(Step::Committed(self.commits))?)
     }
@@ -193,15 +234,14 @@ impl DatabaseFile {
         transaction.commit()?;
         fs::rename(&new, &self.path)?;
         sync_parent(&self.path)?;
-        self.db = Some(db);
+        self.db = Db::Open(db);
         Ok(())
     }
 }
 
 fn builder() -> Builder {
     let mut builder = Builder::new();
-    // All of it is read anyway when it is opened.
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    builder.set_cache_size(CACHE_BYTES);
     builder
 }
 
@@ -222,7 +262,6 @@ fn sync_parent(path: &Path) -> io::Result<()> {
 
 /// What a journal holds, by the names of today.
 struct Loaded {
-    db: Database,
     mirror: Mirror,
     salt: [u8; 32],
     /// The schema of the file.
@@ -237,7 +276,9 @@ fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
     }
     // What is read may be anything, and the database asserts a good deal about it.
     catch_unwind(AssertUnwindSafe(|| {
-        let db = builder().create_with_backend(Backend::new(file, fault))?;
+        let reading = Reading::new(Backend::new(file, fault))?;
+        // All of it is read anyway.
+        let db = builder().set_check_integrity_on_open(true).create_with_backend(reading)?;
         let transaction = db.begin_read()?;
         let meta = transaction.open_table(META)?;
         let number = |key| -> Result<Option<u64>, redb::StorageError> {
@@ -259,7 +300,7 @@ fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
             migrate::from_1(&mut mirror);
         }
         drop((meta, transaction));
-        Ok(Loaded { db, mirror, salt, schema })
+        Ok(Loaded { mirror, salt, schema })
     }))
     .unwrap_or_else(|_| Err(Unusable::Corrupt("the database has panicked".to_owned())))
 }

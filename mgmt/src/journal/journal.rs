@@ -5,7 +5,7 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
 use super::lock::Lock;
 use super::mirror::{Mirror, Section};
-use super::writer::{Done, Shared, work};
+use super::writer::{Done, Held, Shared, work};
 
 /// The largest mark or value, in bytes. What is larger belongs into a file.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
@@ -53,11 +53,18 @@ pub struct Journal {
     shared: Arc<Shared>,
     /// All is in memory, nothing is written.
     is_volatile: bool,
-    /// `None`: there is none, or it has been asked to end.
-    writer: Mutex<Option<JoinHandle<()>>>,
+    writer: Mutex<Writer>,
     lazy: Duration,
     salt: [u8; 32],
     aside: Option<PathBuf>,
+}
+
+/// The thread that writes. It begins with the first thing to write.
+#[derive(Default)]
+struct Writer {
+    thread: Option<JoinHandle<()>>,
+    /// What it takes over when it begins. `None`: it has, or there is nothing on a disk.
+    held: Arc<Mutex<Option<Held>>>,
 }
 
 impl fmt::Debug for Journal {
@@ -67,7 +74,8 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Open the journal in this directory, or begin one; the directory is made if it is missing (mode 0770, less the umask).
+    /// Open the journal in this directory; the directory is made if it is missing (mode 0770, less the umask), and locked. Nothing is written to
+    /// the journal, and none is made, before there is something to write.
     ///
     /// A corrupt journal is moved aside, see `moved_aside`.
     ///
@@ -87,12 +95,8 @@ impl Journal {
         let lock = Lock::take(prefix)?;
         let Opened { file, mirror, salt, aside } = DatabaseFile::open(prefix, options.fault)?;
         let shared = Arc::new(Shared::new(mirror));
-        let ours = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("mgmt-journal".into());
-        let writer = thread
-            .spawn(move || work(&ours, file, lock))
-            .map_err(|source| fail("start the writer of the journal in", source))?;
-        let writer = Mutex::new(Some(writer));
+        let held = Arc::new(Mutex::new(Some(Held { file, _lock: lock })));
+        let writer = Mutex::new(Writer { thread: None, held });
         Ok(Journal { shared, is_volatile: false, writer, lazy: options.lazy, salt, aside })
     }
 
@@ -134,7 +138,7 @@ impl Journal {
         match too_large(&batch) {
             Some(error) => done(Err(error)),
             None if self.is_volatile => self.shared.keep(batch, Some(Box::new(done))),
-            None => self.shared.submit(batch, Some(Box::new(done) as Done), self.lazy),
+            None => self.hand_over(batch, Some(Box::new(done) as Done)),
         }
     }
 
@@ -143,7 +147,33 @@ impl Journal {
         match too_large(&batch) {
             Some(error) => tracing::error!("{error}"),
             None if self.is_volatile => self.shared.keep(batch, None),
-            None => self.shared.submit(batch, None, self.lazy),
+            None => self.hand_over(batch, None),
+        }
+    }
+
+    /// Gives a batch to the writer, which begins if it has not.
+    fn hand_over(&self, batch: Vec<Entry>, done: Option<Done>) {
+        if !self.shared.submit(batch, done, self.lazy) {
+            return;
+        }
+        let mut writer = lock(&self.writer);
+        if writer.thread.is_some() || lock(&writer.held).is_none() {
+            return;
+        }
+        let (shared, held) = (Arc::clone(&self.shared), Arc::clone(&writer.held));
+        let begun = std::thread::Builder::new().name("mgmt-journal".into()).spawn(move || {
+            let held = lock(&held).take();
+            if let Some(held) = held {
+                work(&shared, held);
+            }
+        });
+        match begun {
+            Ok(thread) => writer.thread = Some(thread),
+            Err(source) => {
+                let path = lock(&writer.held).as_ref().map(|held| held.file.path().to_owned()).unwrap_or_default();
+                drop(writer);
+                self.shared.fail(&CommitError::Write { path, source: Arc::new(source) });
+            }
         }
     }
 
@@ -170,12 +200,21 @@ impl Journal {
 
     fn end(&self) {
         self.shared.close();
-        let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(writer) = writer
+        let (thread, held) = {
+            let mut writer = lock(&self.writer);
+            // The thread has it, or will take it in a moment.
+            let held = if writer.thread.is_none() { lock(&writer.held).take() } else { None };
+            (writer.thread.take(), held)
+        };
+        if let Some(held) = held {
+            // There was nothing to write, or no thread to be had: then it is written here.
+            work(&self.shared, held);
+        }
+        if let Some(thread) = thread
             // `done` may drop the journal on the writer's own thread, which cannot join itself.
-            && writer.thread().id() != std::thread::current().id()
+            && thread.thread().id() != std::thread::current().id()
         {
-            let _ = writer.join();
+            let _ = thread.join();
         }
     }
 
@@ -239,6 +278,10 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The first entry that is too large.

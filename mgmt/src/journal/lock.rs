@@ -1,8 +1,8 @@
 //! One process a prefix.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ impl Lock {
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NOFOLLOW);
-        let mut file = options.open(&path).map_err(|source| fail("open", source))?;
+        let file = options.open(&path).map_err(|source| fail("open", source))?;
         let mut tries = TRIES;
         loop {
             match file.try_lock() {
@@ -36,19 +36,26 @@ impl Lock {
                     std::thread::sleep(PAUSE);
                 }
                 Err(TryLockError::WouldBlock) => {
-                    return Err(JournalError::Locked { prefix: prefix.to_owned(), pid: read_pid(&mut file) });
+                    return Err(JournalError::Locked { prefix: prefix.to_owned(), pid: holder(&file) });
                 }
                 Err(TryLockError::Error(error)) => return Err(fail("lock", error)),
             }
         }
-        // Only for the message to others: the lock holds without it, also on a full disk.
-        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Lock { _file: file })
     }
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
-    let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+/// Which process holds the lock, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`. Nothing is
+/// written for that.
+fn holder(file: &File) -> Option<u32> {
+    let inode = file.metadata().ok()?.ino().to_string();
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let pids = locks.lines().filter_map(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [_, "FLOCK", _, "WRITE", pid, place, ..] = fields[..] else { return None };
+        (place.rsplit(':').next() == Some(&inode)).then(|| pid.parse().ok()).flatten()
+    });
+    // Files of two file systems may have one number. A process of another namespace is listed as 0.
+    let pids: BTreeSet<u32> = pids.collect();
+    pids.first().copied().filter(|pid| pids.len() == 1 && *pid != 0)
 }

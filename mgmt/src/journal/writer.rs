@@ -47,11 +47,13 @@ impl Shared {
     }
 
     /// Take over a batch whole. With `done` it is written at once, else within `lazy`. A closed journal takes nothing.
-    pub(super) fn submit(&self, batch: Vec<Entry>, done: Option<Done>, lazy: Duration) {
+    /// Returns whether there is something to do for the writer.
+    pub(super) fn submit(&self, batch: Vec<Entry>, done: Option<Done>, lazy: Duration) -> bool {
         let mut state = self.lock();
         if state.closing {
             drop(state);
-            return refuse(done);
+            refuse(done);
+            return false;
         }
         let State { mirror, dirty, .. } = &mut *state;
         for entry in batch {
@@ -59,10 +61,12 @@ impl Shared {
         }
         match done {
             Some(done) => state.waiting.push(done),
-            None if state.dirty.is_empty() || state.due.is_some() => return,
+            None if state.dirty.is_empty() => return false,
+            None if state.due.is_some() => return true,
             None => state.due = Some(Instant::now() + lazy),
         }
         self.wake.notify_one();
+        true
     }
 
     /// Take over a batch that is to be written nowhere. A closed journal takes nothing.
@@ -86,19 +90,28 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// There is no writer: those who wait get this error, and what they submitted stays to be written.
+    pub(super) fn fail(&self, error: &CommitError) {
+        let mut state = self.lock();
+        state.last = Some(error.clone());
+        let waiting = std::mem::take(&mut state.waiting);
+        drop(state);
+        waiting.into_iter().for_each(|done| done(Err(error.clone())));
+    }
+
     /// Why the last commit failed, if it did.
     pub(super) fn last(&self) -> Option<CommitError> {
         self.lock().last.clone()
     }
 
-    /// Sleep until there is something to write; `None`: nothing more will come.
-    fn next(&self, wants_all: bool) -> Option<Round> {
+    /// Sleep until there is something to do: whether that is to write. `None`: nothing more will come.
+    fn wait(&self) -> Option<bool> {
         let mut state = self.lock();
         loop {
             let now = Instant::now();
             let due = state.due.is_some_and(|due| due <= now);
             if !state.waiting.is_empty() || due || (state.closing && !state.dirty.is_empty()) {
-                break;
+                return Some(!state.dirty.is_empty());
             }
             if state.closing {
                 return None;
@@ -111,9 +124,18 @@ impl Shared {
                 }
             };
         }
+    }
+
+    /// What must be done now. `None`: since `wait` there is something to write after all.
+    fn next(&self, writes: bool, wants_all: bool) -> Option<Round> {
+        let mut state = self.lock();
+        if !writes && !state.dirty.is_empty() {
+            return None;
+        }
         state.due = None;
         let keys = std::mem::take(&mut state.dirty);
-        // Read under the same lock as the keys were taken: what is written is what was true at one moment, never half of a batch.
+        // Read under the same lock as the keys were taken: what is written is what was true at one moment, never half of
+        // a batch.
         let value = |key: Key| {
             let bytes = state.mirror.bytes(&key);
             (key, bytes)
@@ -142,13 +164,23 @@ struct Round {
     closing: bool,
 }
 
+/// What the writer needs, wherever it is until it begins.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) file: DatabaseFile,
+    /// Of the prefix.
+    pub(super) _lock: Lock,
+}
+
 /// The writer's life. Holds the lock of the prefix to its end.
-pub(super) fn work(shared: &Arc<Shared>, mut file: DatabaseFile, lock: Lock) {
-    loop {
-        let wants_all = file.wants_all();
-        let Some(round) = shared.next(wants_all) else { break };
-        // With nothing to write, what is waited for is on disk already.
-        let result = if wants_all || !round.writes.is_empty() { commit(&mut file, round.writes) } else { Ok(()) };
+pub(super) fn work(shared: &Shared, mut held: Held) {
+    let file = &mut held.file;
+    while let Some(is_dirty) = shared.wait() {
+        // With nothing to write, what is waited for is on disk already, unless there is no file that holds it.
+        let wants_all = if is_dirty { file.prepare() } else { file.is_missing() };
+        let writes = is_dirty || wants_all;
+        let Some(round) = shared.next(writes, wants_all) else { continue };
+        let result = if writes { commit(file, round.writes) } else { Ok(()) };
         let mut state = shared.lock();
         if let Err(error) = &result {
             if state.last.is_none() {
@@ -171,8 +203,6 @@ pub(super) fn work(shared: &Arc<Shared>, mut file: DatabaseFile, lock: Lock) {
             }
         }
     }
-    drop(file);
-    drop(lock);
 }
 
 fn commit(file: &mut DatabaseFile, writes: Writes) -> Result<(), CommitError> {

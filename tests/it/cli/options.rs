@@ -52,7 +52,7 @@ fn the_prefix_is_where_it_is_asked_for() {
         program.args("-t 0").run()
     };
     let place = |name: &str| dir.path().join(name);
-    let used = |name: &str| place(name).join("journal.redb").exists();
+    let used = |name: &str| place(name).join("journal.lock").exists();
     run(&|program| program.arg("--prefix").arg(place("given"))).code(0);
     run(&|program| program.env("MGMT_PREFIX", place("variable"))).code(0);
     run(&|program| program.env("STATE_DIRECTORY", format!("{}:/other", place("systemd").display()))).code(0);
@@ -83,7 +83,7 @@ fn an_ordinary_users_prefix_is_below_the_home_directory() {
         prepare(&mut program);
         program.args("-t 0").run()
     };
-    let used = |name: &str| dir.path().join(name).join("journal.redb").exists();
+    let used = |name: &str| dir.path().join(name).join("journal.lock").exists();
     run(&|program| program.env("HOME", dir.path().join("home"))).code(0);
     run(&|program| program.env("XDG_STATE_HOME", dir.path().join("state"))).code(0);
     assert!(used("home/.local/state/mgmt/act") && used("state/mgmt/act"));

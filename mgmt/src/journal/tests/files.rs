@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -50,7 +50,7 @@ fn only_the_owner_may_read_the_journal() {
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let dir = dir();
-    drop(Journal::open(dir.path()).unwrap());
+    put(&Journal::open(dir.path()).unwrap(), vec![value("a[b]", "k", Some("1"))]).unwrap();
     let path = dir.path().join("journal.redb");
     {
         let db = redb::Database::open(&path).unwrap();
@@ -139,19 +139,89 @@ fn a_prefix_that_cannot_be_used_says_why() {
 }
 
 #[test]
-fn a_full_disk_at_the_start_is_an_error_and_no_corruption() {
+fn a_full_disk_at_the_start_is_an_error_of_the_first_write_and_no_corruption() {
     let dir = dir();
-    let full: Fault = Arc::new(|step| match step {
-        Step::Write | Step::Resize => Err(io::Error::from_raw_os_error(28)),
+    let is_full = Arc::new(AtomicBool::new(true));
+    let ask = Arc::clone(&is_full);
+    let full: Fault = Arc::new(move |step| match step {
+        Step::Write | Step::Resize if ask.load(Ordering::SeqCst) => Err(io::Error::from_raw_os_error(28)),
         _ => Ok(()),
     });
     let options = Options { fault: Some(full), ..Options::default() };
-    let error = Journal::open_with(dir.path(), options).unwrap_err().to_string();
+    let journal = Journal::open_with(dir.path(), options).unwrap();
+    let error = put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap_err().to_string();
     let path = dir.path().join("journal.redb");
-    assert_eq!(error, format!("cannot create {}: No space left on device (os error 28)", path.display()));
-    let journal = Journal::open(dir.path()).unwrap();
+    assert_eq!(error, format!("cannot write {}: No space left on device (os error 28)", path.display()));
+    assert!(!path.exists());
+    is_full.store(false, Ordering::SeqCst);
+    put(&journal, vec![value("a[b]", "l", Some("1"))]).unwrap();
+    let journal = again(journal, dir.path());
     assert_eq!(journal.moved_aside(), None);
+    assert!(["k", "l"].iter().all(|key| journal.value(&id("a[b]"), key).is_some()), "both are there in the end");
     assert_eq!(names(dir.path()), ["journal.lock", "journal.redb"]);
+}
+
+/// All that can be seen of the files of a prefix, and of itself.
+fn state(prefix: &Path) -> Vec<(String, Vec<u8>, [i64; 4])> {
+    let seen = |path: &Path| {
+        let meta = fs::symlink_metadata(path).unwrap();
+        [meta.mtime(), meta.mtime_nsec(), meta.ctime(), meta.ctime_nsec()]
+    };
+    let files = names(prefix).into_iter().map(|name| {
+        let path = prefix.join(&name);
+        (name, fs::read(&path).unwrap(), seen(&path))
+    });
+    files.chain([(".".to_owned(), Vec::new(), seen(prefix))]).collect()
+}
+
+#[test]
+fn a_journal_that_has_nothing_new_to_say_is_not_written() {
+    let dir = dir();
+    drop(Journal::open(dir.path()).unwrap());
+    assert_eq!(names(dir.path()), ["journal.lock"], "a new prefix is only locked");
+    let journal = Journal::open(dir.path()).unwrap();
+    put(&journal, vec![value("a[b]", "k", Some("1")), edge(DEBT, "a[b]", "c[d]")]).unwrap();
+    // As a crash leaves it: it has to be brought in order before it can be written.
+    let crashed = self::dir();
+    fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
+    fs::write(crashed.path().join("journal.lock"), "").unwrap();
+    journal.close().unwrap();
+    for prefix in [dir.path(), crashed.path()] {
+        let before = state(prefix);
+        for _ in 0..2 {
+            let journal = Journal::open(prefix).unwrap();
+            assert_eq!((journal.value(&id("a[b]"), "k"), journal.owed().len()), (Some(b"1".to_vec()), 1));
+            journal.note(vec![value("a[b]", "k", Some("1"))]);
+            journal.welcome(|_| true);
+            assert!(journal.retain(20_000, |_| true, []).is_empty());
+            journal.flush().unwrap();
+            let error = Journal::open(prefix).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("is in use by this process (pid {})", std::process::id())), "{error}");
+            journal.close().unwrap();
+            assert_eq!(state(prefix), before);
+        }
+        let journal = Journal::open(prefix).unwrap();
+        put(&journal, vec![value("a[b]", "k", Some("2"))]).unwrap();
+        assert_eq!(again(journal, prefix).value(&id("a[b]"), "k"), Some(b"2".to_vec()));
+        assert_ne!(state(prefix), before);
+    }
+}
+
+#[test]
+fn a_journal_that_is_lost_while_it_is_not_open_is_written_again_whole() {
+    let dir = dir();
+    let journal = Journal::open(dir.path()).unwrap();
+    put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap();
+    journal.close().unwrap();
+    let path = dir.path().join("journal.redb");
+    let lost: [fn(&Path); 2] = [|path| fs::remove_file(path).unwrap(), |path| fs::write(path, "").unwrap()];
+    for (n, lose) in lost.into_iter().enumerate() {
+        let journal = Journal::open(dir.path()).unwrap();
+        lose(&path);
+        put(&journal, vec![value("a[b]", "l", Some(&n.to_string()))]).unwrap();
+        let journal = again(journal, dir.path());
+        assert!(["k", "l"].iter().all(|key| journal.value(&id("a[b]"), key).is_some()));
+    }
 }
 
 #[test]

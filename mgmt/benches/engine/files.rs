@@ -1,0 +1,154 @@
+//! Whole processes that find files in sync or create them, each beside the least that a program can do (`floor.c`), in
+//! turn.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use mgmt::Engine;
+use mgmt::runtime::EventKind;
+
+use crate::kit::{child, content, file_name, files_graph, median, row, scratch, status_kib};
+
+const COUNT: usize = 500;
+const RUNS: usize = 21;
+
+/// What runs in a process of its own.
+pub(crate) async fn as_child(what: &str, dir: &Path) {
+    let count = if what == "files" { COUNT } else { 1 };
+    let builder = Engine::builder().graph(files_graph(&dir.join("tree"), count)).prefix(dir.join("prefix"));
+    let mut events = builder.events();
+    let engine = builder.start().await.expect("it starts");
+    if what == "start" {
+        while let Some(event) = events.next().await {
+            if let EventKind::InSync { .. } | EventKind::Drifted { .. } = event.kind {
+                println!("checked");
+                break;
+            }
+        }
+    }
+    engine.converged().await.expect("it converges");
+    engine.stop().await.expect("it stops");
+    // Whoever wanted to know when it began may be gone.
+    let _ = writeln!(std::io::stdout(), "{}", status_kib("VmHWM"));
+}
+
+/// The program that does the least, where a C compiler makes one.
+struct Floor(Option<PathBuf>);
+
+impl Floor {
+    fn build(dir: &Path) -> Floor {
+        let program = dir.join("floor");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/engine/floor.c");
+        let built = Command::new("cc").arg("-O2").arg("-o").arg(&program).arg(source).status();
+        Floor(built.is_ok_and(|status| status.success()).then_some(program))
+    }
+
+    fn command(&self, dir: &Path, count: usize) -> Option<Command> {
+        let mut command = Command::new(self.0.as_ref()?);
+        command.arg(dir).arg(count.to_string());
+        Some(command)
+    }
+}
+
+/// The stock program with a YAML file of so many files, until it has converged.
+fn stock(dir: &Path, count: usize) -> Option<Command> {
+    let yaml = dir.join(format!("{count}.yaml"));
+    if !yaml.exists() {
+        let mut text = String::from("graph: files\nresources:\n  file:\n");
+        for n in 0..count {
+            let path = dir.join("tree").join(file_name(n));
+            let content = content(n).replace('\n', "\\n");
+            text += &format!(
+                "  - name: {}\n    state: exists\n    mode: '0644'\n    content: \"{content}\"\n",
+                path.display()
+            );
+        }
+        fs::write(&yaml, text).expect("there is room");
+    }
+    let mut command = Command::new(option_env!("CARGO_BIN_EXE_mgmt")?);
+    command.arg("run").arg("--yaml").arg(yaml).args(["--converged-timeout", "0"]);
+    command.arg("--prefix").arg(dir.join(format!("prefix{count}"))).stdout(Stdio::null()).stderr(Stdio::null());
+    Some(command)
+}
+
+fn timed(command: &mut Command) -> Duration {
+    let begun = Instant::now();
+    let output = command.output().expect("it runs");
+    let took = begun.elapsed();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+    took
+}
+
+/// A row of two programs that run in turn, `prepare` before each.
+fn race(name: &str, ours: Option<Command>, floor: Option<Command>, mut prepare: impl FnMut(), more: &str) {
+    let Some(mut ours) = ours else { return row(name, "-", "the program `mgmt` was not built: it needs its features") };
+    let mut floor = floor;
+    let (mut times, mut floors) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        prepare();
+        floors.extend(floor.as_mut().map(timed));
+        prepare();
+        times.push(timed(&mut ours));
+    }
+    let (p50, _) = median(times);
+    let beside = match floors.is_empty() {
+        true => "no C compiler for the floor".to_owned(),
+        false => {
+            let floor = median(floors).0;
+            format!("{:.2} × the C loop, {floor:.1?}", p50.as_secs_f64() / floor.as_secs_f64())
+        }
+    };
+    row(name, &format!("{p50:.1?}"), &format!("{beside}{more}"));
+}
+
+/// Whole processes that find 500 files, or one, in sync.
+pub(crate) fn in_sync() {
+    let (_keep, dir) = scratch();
+    let (floor, plain) = (Floor::build(&dir), dir.join("plain"));
+    fs::create_dir_all(&plain).expect("there is room");
+    let output = child("files", &dir).output().expect("it runs");
+    assert!(output.status.success());
+    let peak = String::from_utf8_lossy(&output.stdout).trim().parse::<u64>().expect("a number") / 1024;
+    let peak = format!("; peak {peak} MB");
+    if let Some(mut make) = floor.command(&plain, COUNT) {
+        timed(&mut make);
+    }
+    // What was written in the last seconds is read again at each check.
+    std::thread::sleep(Duration::from_secs(3));
+    race("files in sync: 500, a program", Some(child("files", &dir)), floor.command(&plain, COUNT), || (), &peak);
+    race("files in sync: 500, mgmt and YAML", stock(&dir, COUNT), floor.command(&plain, COUNT), || (), "");
+    race("files in sync: 1, mgmt and YAML", stock(&dir, 1), floor.command(&plain, 1), || (), "");
+}
+
+/// The same, where the files must be made: durable when the process ends.
+pub(crate) fn created() {
+    let (_keep, dir) = scratch();
+    let (floor, plain) = (Floor::build(&dir), dir.join("plain"));
+    let clear = || {
+        for dir in [&plain, &dir.join("tree")] {
+            // It need not exist.
+            let _ = fs::remove_dir_all(dir);
+        }
+        fs::create_dir_all(&plain).expect("there is room");
+    };
+    race("files created: 500, durable", Some(child("files", &dir)), floor.command(&plain, COUNT), clear, "");
+}
+
+/// From the start of a process to the end of its first check.
+pub(crate) fn start() {
+    let (_keep, dir) = scratch();
+    let mut times = Vec::new();
+    for _ in 0..RUNS {
+        let begun = Instant::now();
+        let mut process = child("start", &dir).spawn().expect("it runs");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("it is piped")).read_line(&mut line).expect("it prints");
+        times.push(begun.elapsed());
+        process.wait().expect("it ends");
+    }
+    let (p50, _) = median(times);
+    row("start to first check", &format!("{p50:.1?}"), "median of 21");
+}

@@ -1,0 +1,44 @@
+//! What the engine costs, row by row: `cargo bench -p mgmt --bench engine`, or with the beginning of a row's name to run it alone.
+
+mod files;
+mod kit;
+mod noops;
+mod watched;
+
+use std::path::Path;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["child", "noops", shape, count] => {
+            return kit::runtime().block_on(noops::noops_once(shape, count.parse().expect("a number")));
+        }
+        ["child", what, dir] => return kit::runtime().block_on(files::as_child(what, Path::new(dir))),
+        _ => {}
+    }
+    let wanted =
+        |row: &str| arguments.is_empty() || arguments.iter().any(|argument| row.starts_with(argument.as_str()));
+    println!("{:<44} {:>12}  more", "row", "figure");
+    for shape in ["chain", "layers", "independent"] {
+        for count in [1_000, 10_000, 100_000, 1_000_000] {
+            if wanted(&format!("noops {shape} {count}")) {
+                noops::noops(shape, count);
+            }
+        }
+    }
+    if wanted("swap") {
+        kit::runtime().block_on(noops::swap());
+    }
+    if wanted("files in sync") {
+        files::in_sync();
+    }
+    if wanted("files created") {
+        files::created();
+    }
+    if wanted("watched") {
+        kit::runtime().block_on(watched::watched());
+    }
+    if wanted("start") {
+        files::start();
+    }
+}
