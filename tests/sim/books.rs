@@ -159,6 +159,7 @@ impl Ledger {
             }
             self.nodes.insert(node, entry);
         }
+        self.accounts.keep(|node| old_nodes.contains_key(&node) && self.nodes.contains_key(&node));
         self.swap_edges(swap, &old_nodes, &old_edges);
         self.review_asks();
     }
@@ -222,6 +223,7 @@ impl Ledger {
     fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: PortSet) {
         let Some(busy) = self.end(op) else { return };
         let node = op.node.0;
+        self.accounts.ended(node, now);
         self.sent(node, sent);
         let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
         let owed = self.is_owed(node);
@@ -234,12 +236,16 @@ impl Ledger {
             CheckOutcome::InSync => {
                 entry.unrepaired = false;
                 if entry.config.noop || !(owed || entry.asked) {
+                    self.accounts.charge(node, now);
                     self.succeed(node);
                 } else {
                     entry.causes.insert(Cause::Again);
                 }
             }
-            CheckOutcome::Drifted if entry.config.noop => self.succeed(node),
+            CheckOutcome::Drifted if entry.config.noop => {
+                self.accounts.charge(node, now);
+                self.succeed(node);
+            }
             CheckOutcome::Drifted => {
                 entry.unrepaired = true;
                 entry.causes.insert(Cause::Again);
@@ -269,6 +275,7 @@ impl Ledger {
     fn applied(&mut self, now: Time, op: Op, outcome: ApplyOutcome, sent: PortSet) {
         let Some(busy) = self.end(op) else { return };
         let node = op.node.0;
+        self.accounts.ended(node, now);
         self.sent(node, sent);
         let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
         if !self.nodes.contains_key(&node) {
@@ -285,6 +292,9 @@ impl Ledger {
             }
         }
         let done = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
+        if done && outcome != ApplyOutcome::ChangedByEvent {
+            self.accounts.charge(node, now);
+        }
         if !done {
             for (to, link) in self.children(node) {
                 if link.notify {
@@ -352,9 +362,19 @@ impl Ledger {
         match command {
             Command::Watch(node) => self.watch(node.0, Watch::Starting),
             Command::Unwatch(node) => self.watch(node.0, Watch::Off),
-            Command::Check { op, .. } => self.begin(now, *op, Act::Check),
-            Command::Apply { op, refresh, .. } => self.begin(now, *op, Act::Apply { refresh: *refresh }),
-            Command::Refresh { op, .. } => self.begin(now, *op, Act::Refresh),
+            Command::Check { op, causes } => {
+                self.accounts.begins_run(op.node.0);
+                self.accounts.begins(op.node.0, now, *causes);
+                self.begin(now, *op, Act::Check);
+            }
+            Command::Apply { op, refresh, causes } => {
+                self.accounts.begins(op.node.0, now, *causes);
+                self.begin(now, *op, Act::Apply { refresh: *refresh });
+            }
+            Command::Refresh { op, causes } => {
+                self.accounts.begins(op.node.0, now, *causes);
+                self.begin(now, *op, Act::Refresh);
+            }
             Command::Leave(op) => self.begin_leave(now, *op),
             Command::Cancel(op) => {
                 if let Some(busy) = self.busy.get_mut(&op.node.0) {

@@ -18,11 +18,9 @@ impl Drive {
         self.plan(600, Happening::Chaos);
         let node = self.somebody();
         let faults = self.wild.fault_percent > 0;
-        match self.rng.below(20) {
+        match self.rng.below(21) {
             0..=6 => {
-                let seen =
-                    self.world.graph.nodes.get(&node).is_some_and(|d| d.config.watched || d.config.poll.is_some());
-                if seen {
+                if self.is_seen(node) {
                     self.note(|| format!("somebody changes {node}"));
                     self.world.drift(node, &mut self.rng);
                     self.notice(node);
@@ -60,6 +58,12 @@ impl Drive {
                 graph.nodes.remove(&leaving);
                 graph.edges.retain(|(from, to), _| *from != leaving && *to != leaving);
                 self.swap(graph, &[])
+            }
+            // A fight; best with what has children.
+            20 if self.listening.contains(&node) => {
+                let until = self.now.after(Duration::from_secs(1 + self.rng.below(6)));
+                self.fights.insert(node, until);
+                self.happen(Happening::Undone(node))
             }
             18 if self.rng.percent(50) => {
                 let busy = self.world.running.iter().find(|running| running.owns.is_some());

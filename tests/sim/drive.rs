@@ -39,6 +39,8 @@ pub enum Happening {
         epoch: u64,
     },
     Changed(u32),
+    /// Somebody undoes our repair.
+    Undone(u32),
     Commit,
     Chaos,
     Pause(bool),
@@ -70,6 +72,8 @@ pub struct Drive {
     /// Watches that listen or will: each start is another epoch.
     pub epochs: BTreeMap<u32, u64>,
     pub listening: BTreeSet<u32>,
+    /// What somebody else writes too, and until when.
+    pub fights: BTreeMap<u32, Time>,
     pub chaos: bool,
     pub stopped: bool,
     pub commit_due: bool,
@@ -106,6 +110,7 @@ impl Drive {
             generation: 0,
             epochs: BTreeMap::new(),
             listening: BTreeSet::new(),
+            fights: BTreeMap::new(),
             chaos: true,
             stopped: false,
             commit_due: false,
@@ -197,7 +202,7 @@ impl Drive {
             Happening::Effect(op) => {
                 if self.world.take_effect(op) {
                     self.note(|| format!("{} is different now", op.node.0));
-                    self.notice(op.node.0);
+                    self.repaired(op.node.0);
                 }
                 self.ask(|invariant, cx| invariant.after(cx))
             }
@@ -205,7 +210,7 @@ impl Drive {
                 let before = self.world.thing(op.node.0);
                 let Some(input) = self.world.answer(op, &mut self.rng) else { return Ok(()) };
                 if self.world.thing(op.node.0).value != before.value {
-                    self.notice(op.node.0);
+                    self.repaired(op.node.0);
                 }
                 if self.chaos && self.rng.percent(3) {
                     self.plan(100, Happening::Again(input.clone()));
@@ -225,6 +230,13 @@ impl Drive {
             Happening::WatchTires { node, epoch } if self.chaos => self.happen(Happening::WatchFailed { node, epoch }),
             Happening::WatchTires { .. } => Ok(()),
             Happening::Changed(node) => self.feed(Input::Changed(Node(node))),
+            Happening::Undone(node) if self.chaos && self.is_seen(node) => {
+                self.note(|| format!("somebody undoes the repair of {node}"));
+                self.world.drift(node, &mut self.rng);
+                self.notice(node);
+                Ok(())
+            }
+            Happening::Undone(_) => Ok(()),
             Happening::Commit => self.commit(),
             Happening::Pause(true) if self.chaos => self.feed(Input::Pause),
             Happening::Pause(true) => Ok(()),
@@ -233,6 +245,19 @@ impl Drive {
             Happening::Back(graph) if self.chaos && self.ledger.stop.is_none() => self.swap(*graph, &[]),
             Happening::Back(_) => Ok(()),
             Happening::Chaos => self.stir(),
+        }
+    }
+
+    /// A change of it is noticed, sooner or later.
+    pub fn is_seen(&self, node: u32) -> bool {
+        self.world.graph.nodes.get(&node).is_some_and(|d| d.config.watched || d.config.poll.is_some())
+    }
+
+    /// We have changed it. Who fights undoes that, soon.
+    fn repaired(&mut self, node: u32) {
+        self.notice(node);
+        if self.fights.get(&node).is_some_and(|until| *until > self.now) {
+            self.plan(5, Happening::Undone(node));
         }
     }
 

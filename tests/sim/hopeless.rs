@@ -32,7 +32,7 @@ fn moving(cx: &Cx) -> Option<u32> {
             State::WaitingForPredecessor(_) => false,
             // A pause is over, and it waits for parents or values: these move, or have failed.
             State::Retrying => !waits_for_others(cx, *node),
-            State::WaitingForWatch | State::Ready | State::Running => true,
+            State::WaitingForWatch | State::Ready | State::Spaced | State::Running => true,
         }
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());

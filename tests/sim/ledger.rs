@@ -7,6 +7,7 @@ use mgmt::scheduler::{NodeConfig, Op, StopStage};
 
 use crate::journal::Edge;
 use crate::scenario::Link;
+use crate::share::Accounts;
 use crate::world::Act;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +90,7 @@ pub struct Ledger {
     pub paused: bool,
     pub stop: Option<StopStage>,
     pub commits: BTreeMap<Ticket, u32>,
+    pub accounts: Accounts,
     pub swapped: bool,
 }
 
@@ -111,9 +113,19 @@ impl Ledger {
     }
 
     pub fn is_settled(&self, node: u32) -> bool {
+        self.nodes[&node].causes.is_empty() && self.is_well(node)
+    }
+
+    /// Settled, or in the pause that its share imposes.
+    pub fn is_settled_for_order(&self, node: u32, now: Time) -> bool {
+        let by_watch = self.nodes[&node].causes.iter().eq([&Cause::Watch]);
+        self.is_settled(node) || by_watch && self.is_well(node) && self.accounts.is_overdrawn(node, now)
+    }
+
+    /// It would be settled without the causes for its next check.
+    fn is_well(&self, node: u32) -> bool {
         let entry = &self.nodes[&node];
-        entry.causes.is_empty()
-            && !entry.unrepaired
+        !entry.unrepaired
             && entry.committing.is_none()
             && !self.busy.contains_key(&node)
             && !entry.failing_op

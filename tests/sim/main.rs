@@ -27,6 +27,7 @@ mod refresh_owed;
 mod retry;
 mod rng;
 mod scenario;
+mod share;
 mod stop;
 mod swap;
 mod values;

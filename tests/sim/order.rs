@@ -1,4 +1,4 @@
-//! A node runs only when every parent is settled (section 5.1 of the design; R2, S17).
+//! A node runs only when every parent is settled, or in the pause that its share imposes (section 5.1 of the design; R2, S17).
 
 use mgmt::scheduler::Command;
 
@@ -16,7 +16,7 @@ impl Invariant for Order {
         let Some(node) = begun(command) else { return Ok(()) };
         for parent in cx.ledger.parents(node) {
             must!(
-                cx.ledger.is_settled(parent),
+                cx.ledger.is_settled_for_order(parent, cx.now),
                 "{command:?} although the parent {parent} is not settled: {:?}",
                 cx.ledger.nodes[&parent]
             );

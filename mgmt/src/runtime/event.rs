@@ -128,13 +128,24 @@ pub enum EventKind {
         /// Who.
         id: ResourceId,
     },
-    /// It changes again right after each repair: something else writes it too.
+    /// Its repairs take more than its share of the time, about 5 % of one worker: something else changes it too. While
+    /// other resources want to work, it is repaired less often. Reported once, until it has been quiet for as long as
+    /// its share needs to make up for all of these repairs.
     #[non_exhaustive]
     Flapping {
         /// The resource that changes again and again.
         id: ResourceId,
-        /// Repairs in the last ten seconds.
+        /// How often it was repaired…
         repairs: u32,
+        /// …in this time. In data, as a number of seconds; the same below.
+        #[serde(with = "seconds")]
+        within: Duration,
+        /// How long the last repair took, with its check.
+        #[serde(with = "seconds")]
+        took: Duration,
+        /// The shortest time between two such repairs while other resources want to work.
+        #[serde(with = "seconds")]
+        every: Duration,
     },
     /// A new graph is in force.
     #[non_exhaustive]
@@ -246,9 +257,11 @@ impl fmt::Display for EventKind {
             }
             EventKind::Blocked { id, by } => write!(f, "{id}: waits, blocked by {by}"),
             EventKind::Unblocked { id } => write!(f, "{id}: no longer blocked"),
-            EventKind::Flapping { id, repairs } => {
-                write!(f, "{id}: flapping: repaired {repairs} times in ten seconds, something else changes it too")
-            }
+            EventKind::Flapping { id, repairs, within, took, every } => write!(
+                f,
+                "{id}: flapping: repaired {repairs} times in {within:.1?}, something else changes it too (a repair takes \
+                 {took:.1?}: every {every:.1?} at most while other resources have work)"
+            ),
             EventKind::Swapped { generation, added, changed, removed, kept } => {
                 write!(f, "graph {generation}: {added} added, {changed} changed, {removed} removed, {kept} kept")
             }

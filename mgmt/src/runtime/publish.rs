@@ -62,7 +62,9 @@ impl Core {
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
             Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },
-            Event::Flapping { node, repairs } => EventKind::Flapping { id: id(node), repairs },
+            Event::Flapping { node, repairs, within, took, every } => {
+                EventKind::Flapping { id: id(node), repairs, within, took, every }
+            }
             Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful | Event::Swapped { .. } => return,
         });
     }

@@ -92,6 +92,9 @@ pub enum Standing {
     WaitingForPredecessor(Vec<ResourceId>),
     /// Waits for its turn.
     Ready,
+    /// It changes again and again, and what that costs is more than its share: waits until its share allows a further
+    /// check, or until no other resource wants to work.
+    Spaced,
     /// An operation is under way.
     Running,
     /// Failed, and will be tried again.
@@ -128,6 +131,7 @@ impl Core {
             State::Blocked(nodes) => Standing::Blocked(ids(nodes)),
             State::WaitingForPredecessor(nodes) => Standing::WaitingForPredecessor(ids(nodes)),
             State::Ready => Standing::Ready,
+            State::Spaced => Standing::Spaced,
             State::Running => Standing::Running,
             State::Retrying => Standing::Retrying,
             State::Failed => Standing::Failed,

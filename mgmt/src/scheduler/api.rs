@@ -302,6 +302,9 @@ pub enum State {
     WaitingForPredecessor(Vec<Node>),
     /// Could run; waits for a worker, a semaphore, or the rate limit.
     Ready,
+    /// What its watch causes takes more than its share of the time: waits until that allows it, or until no other node
+    /// wants to work. Its children see it settled.
+    Spaced,
     /// An operation is under way (or its journal entry is being written).
     Running,
     /// Failed; will be tried again.
@@ -388,12 +391,19 @@ pub enum Event {
     },
     /// No longer blocked.
     Unblocked(Node),
-    /// It changes again right after each repair: somebody else writes it too. `repairs` in the last ten seconds.
+    /// Its repairs take more than its share of the time: something else changes it too. One event until it has been
+    /// quiet for so long that all of them are paid off.
     Flapping {
         /// The node.
         node: Node,
-        /// How often.
+        /// How often it was repaired…
         repairs: u32,
+        /// …in this time.
+        within: Duration,
+        /// How long the last repair took.
+        took: Duration,
+        /// While other nodes want to work, repairs that take so long come no more often than this.
+        every: Duration,
     },
     /// A new graph is in force.
     Swapped {

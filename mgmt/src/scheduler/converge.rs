@@ -1,6 +1,7 @@
 //! Settled and converged: derived, never reported.
 //!
-//! *Settled* is what the order asks of a parent: nothing to do and nothing under way. *Calm* is what convergence asks
+//! *Settled* is what the order asks of a parent: nothing to do and nothing under way, or in the pause that its share
+//! imposes (`share.rs`). *Calm* is what convergence asks
 //! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
 //! is noop (*excused*; then its descendants are excused too).
 //!
@@ -48,7 +49,7 @@ impl Scheduler {
             && node.all(PRESENT | WATCH_READY)
             && !node.any(FAILING | ASKING)
             && node.unsent == 0
-            && !node.wants_run()
+            && (!node.wants_run() || self.is_in_pause(i) && !self.mutant(Mutant::SpacedUnsettled))
     }
 
     /// What `EXCUSED` means, from scratch (but for the flags of the parents): waits for a value that cannot come, or
@@ -57,7 +58,7 @@ impl Scheduler {
         let node = &self.nodes[i];
         if node.phase() != Phase::Idle
             || !node.all(PRESENT | WATCH_READY)
-            || node.any(FAILING | LIMITED)
+            || node.any(FAILING | LIMITED | SPACED)
             || node.bad_parents > 0
         {
             return false;
@@ -99,7 +100,7 @@ impl Scheduler {
             Phase::Absent => false,
             _ if node.all(PRESENT | CALM) => false,
             Phase::Idle => {
-                let waits_for_time = node.any(DELAYED | LIMITED) || !node.any(WATCH_READY);
+                let waits_for_time = node.any(DELAYED | LIMITED | SPACED) || !node.any(WATCH_READY);
                 waits_for_time && !node.any(FAILED) && node.bad_parents == 0
             }
             _ => true,
@@ -152,7 +153,8 @@ impl Scheduler {
     fn calm(&mut self, i: Node) -> bool {
         let settled = self.nodes[i].any(SETTLED);
         let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
-        let calm = settled || excused || self.is_looked_at_by_poll(i);
+        let at_rest = settled && (!self.nodes[i].any(SPACED) || self.mutant(Mutant::SpacedConverges));
+        let calm = at_rest || excused || self.is_looked_at_by_poll(i);
         let node = &mut self.nodes[i];
         let (was_calm, was_excused) = (node.any(CALM), node.any(EXCUSED));
         node.put(CALM, calm);
@@ -203,8 +205,10 @@ impl Scheduler {
             count.missing += node.unsent as usize + usize::from(node.any(ASKING));
             count.failed += usize::from(node.any(FAILED));
             count.unsettled += usize::from(!settled);
-            count.restless += usize::from(!settled);
-            node.put(SETTLED | CALM, settled);
+            let calm = settled && !node.any(SPACED);
+            count.restless += usize::from(!calm);
+            node.put(SETTLED, settled);
+            node.put(CALM, calm);
         }
         self.convergence = count;
         for e in self.edges.all() {
@@ -275,8 +279,8 @@ impl Scheduler {
         }
     }
 
-    /// When it must be declared hopeless, if nothing happens before. Not while a poll is under way: it may be what others
-    /// wait for, and its answer is an input.
+    /// When it must be declared hopeless, if nothing happens before. Not while a poll is under way: it may be what
+    /// others wait for, and its answer is an input.
     pub(super) fn hopeless_due(&self) -> Option<Time> {
         let is_still = self.running == 0 && self.ready.is_empty() && self.granted.is_empty();
         let since = self.convergence.stuck_since.filter(|_| is_still && !self.convergence.hopeless)?;

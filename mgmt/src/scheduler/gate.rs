@@ -1,9 +1,8 @@
-//! What holds back a node that could run: semaphores, the rate limit, and the spacing of a node that flaps.
+//! What holds back a node that could run: semaphores and the rate limit.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use super::Event;
 use super::mutants::Mutant;
 use super::node::*;
 use super::rare::Bucket;
@@ -11,14 +10,6 @@ use super::scheduler::Scheduler;
 use super::timers::Timer;
 use crate::id::{Node, Time};
 
-/// More repairs than this within `FLAPPING_WINDOW`, each caused by the watch, and the node is said to flap.
-pub(super) const FLAPPING_REPAIRS: usize = 5;
-/// The window, and the shortest time between two such events.
-pub(super) const FLAPPING_WINDOW: Duration = Duration::from_secs(10);
-/// The pause between the checks of a flapping node: doubled with each further repair…
-const SPACING_MIN: Duration = Duration::from_millis(200);
-/// …up to this.
-const SPACING_MAX: Duration = Duration::from_secs(2);
 /// Tokens are counted in floating point: so much short of one is one.
 const TOKEN_SLACK: f64 = 1e-6;
 /// Nobody waits longer for a token.
@@ -164,18 +155,13 @@ impl Scheduler {
         all.retain(|_, semaphore| semaphore.size > 0 || semaphore.held > 0);
     }
 
-    /// Only the watch wants it run, and too often: it waits, by a timer.
-    pub(super) fn is_throttled(&mut self, i: Node) -> bool {
+    /// Only the watch wants it run, and too often for its rate limit: it waits, by a timer.
+    pub(super) fn is_limited(&mut self, i: Node) -> bool {
         let node = &self.nodes[i];
         if node.dirt() != DIRTY_WATCH || node.is_called() {
             return false;
         }
-        let spaced =
-            self.rare(i).and_then(|rare| rare.flapping.as_ref()).map(|f| f.not_before).filter(|at| *at > self.now);
-        let until = match spaced {
-            Some(at) => Some(at),
-            None => self.take_token(i),
-        };
+        let until = self.take_token(i);
         if let Some(at) = until {
             self.nodes[i].set(LIMITED);
             self.arm(i, Timer::Limit, at);
@@ -198,29 +184,5 @@ impl Scheduler {
         }
         let wait = Duration::try_from_secs_f64((1.0 - bucket.tokens) / rate).unwrap_or(TOKEN_WAIT_MAX);
         Some(now.after(wait.clamp(Duration::from_nanos(1), TOKEN_WAIT_MAX)))
-    }
-
-    /// A run that the watch caused has changed something. If that happens again and again, somebody else writes it too:
-    /// it is said, and the checks are spaced out so that others are not starved.
-    pub(super) fn repaired(&mut self, i: Node) {
-        let now = self.now;
-        let flapping = self.rare_mut(i).flapping.get_or_insert_default();
-        while flapping.repairs.front().is_some_and(|at| now.since(*at) > FLAPPING_WINDOW) {
-            flapping.repairs.pop_front();
-        }
-        if flapping.repairs.is_empty() {
-            flapping.spacing = Duration::ZERO;
-        }
-        flapping.repairs.push_back(now);
-        let repairs = flapping.repairs.len();
-        if repairs > FLAPPING_REPAIRS {
-            flapping.spacing = (flapping.spacing * 2).clamp(SPACING_MIN, SPACING_MAX);
-        }
-        flapping.not_before = now.after(flapping.spacing);
-        let is_news = flapping.told.is_none_or(|at| now.since(at) >= FLAPPING_WINDOW);
-        if repairs > FLAPPING_REPAIRS && is_news {
-            flapping.told = Some(now);
-            self.tell(Event::Flapping { node: i, repairs: repairs as u32 });
-        }
     }
 }

@@ -79,7 +79,8 @@ impl Scheduler {
         assert_eq!(n.any(SETTLED), self.is_settled(i), "settled: {i:?}");
         let may_be_excused = !n.any(SETTLED) && self.convergence.missing > 0 && self.is_excused(i);
         assert_eq!(n.any(EXCUSED), may_be_excused, "excused: {i:?}");
-        assert_eq!(n.any(CALM), n.any(SETTLED | EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i:?}");
+        let at_rest = n.any(SETTLED) && !n.any(SPACED);
+        assert_eq!(n.any(CALM), at_rest || n.any(EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i:?}");
     }
 
     fn check_phase(&self, i: Node) {
@@ -100,6 +101,12 @@ impl Scheduler {
             _ => assert!(n.op > 0, "{i:?} runs without a number"),
         }
         let rare = self.rare(i);
+        let spaced = n.any(SPACED);
+        assert_eq!(spaced, self.waits_for_its_share(i), "spaced: {i:?}");
+        assert!(
+            !spaced || n.phase() == Phase::Idle && n.dirt() == DIRTY_WATCH,
+            "{i:?} waits for its share, and is busy"
+        );
         assert_eq!(n.any(HELD), rare.is_some_and(|rare| !rare.predecessors.is_empty()), "held: {i:?}");
         for from in rare.into_iter().flat_map(|rare| &rare.predecessors) {
             assert!(

@@ -23,6 +23,7 @@ mod run;
 #[expect(clippy::module_inception, reason = "the type is the module's")]
 mod scheduler;
 mod send;
+mod share;
 mod stop;
 mod swap;
 #[cfg(test)]
@@ -40,3 +41,4 @@ pub use cause::{Cause, Causes};
 pub use mutants::Mutant;
 pub use retry::WATCH_WELL;
 pub use scheduler::Scheduler;
+pub use share::{REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS};

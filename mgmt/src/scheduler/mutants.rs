@@ -74,6 +74,14 @@ pub enum Mutant {
     LeaveForgotten,
     /// A node is asked to leave after a stop.
     LeaveAtStop,
+    /// What its watch causes may take any share of the time.
+    EndlessShare,
+    /// A node that waits for its share does so although no other wants to work.
+    SpacedAlone,
+    /// A node that waits for its share is not settled: its children wait too.
+    SpacedUnsettled,
+    /// A graph converges while a node waits for its share.
+    SpacedConverges,
     /// What takes the place of another does not wait for it.
     NoHandover,
     /// What takes the place of another starts before that has left.
@@ -126,6 +134,10 @@ impl Mutant {
         Mutant::StaysFailed,
         Mutant::LeaveForgotten,
         Mutant::LeaveAtStop,
+        Mutant::EndlessShare,
+        Mutant::SpacedAlone,
+        Mutant::SpacedUnsettled,
+        Mutant::SpacedConverges,
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
         Mutant::OccupiedGoesOn,

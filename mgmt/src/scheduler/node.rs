@@ -166,6 +166,10 @@ pub(super) const NOTIFIES: Flags = Flags::bit(24);
 pub(super) const SENDER: Flags = Flags::bit(25);
 /// An apply that failed or was cancelled may have changed something, and no child knows.
 pub(super) const MAYBE: Flags = Flags::bit(26);
+/// A parent that does not flap has changed something.
+pub(super) const PARENT_NEWS: Flags = Flags::bit(40);
+/// Waits for its share: settled, as the order sees it.
+pub(super) const SPACED: Flags = Flags::bit(41);
 /// The operation under way began before the node was swapped.
 pub(super) const STALE: Flags = Flags::bit(27);
 /// The runtime was told to cancel the operation under way.

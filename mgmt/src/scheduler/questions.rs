@@ -48,6 +48,8 @@ impl Scheduler {
             State::WaitingForParents(self.parents_where(i, |parent, _| !parent.any(SETTLED)))
         } else if n.unsent > 0 {
             State::WaitingForValue(self.parents_where(i, |parent, sends| sends & !parent.sent.0 != 0))
+        } else if n.any(SPACED) {
+            State::Spaced
         } else if n.wants_run() {
             State::Ready
         } else {
@@ -97,9 +99,9 @@ impl Scheduler {
         self.running == 0 && self.commands.is_empty() && (held || waiting.iter().all(|queue| queue.is_empty()))
     }
 
-    /// How many nodes are not settled.
+    /// How many nodes are not settled, or settled only in the pause that their share imposes.
     pub fn unsettled(&self) -> usize {
-        self.convergence.unsettled
+        self.convergence.unsettled + self.shares.spaced()
     }
 
     /// How many nodes have failed for good.
@@ -135,6 +137,7 @@ impl Scheduler {
             + self.edges.memory()
             + self.rare.memory()
             + self.timers.memory()
+            + self.shares.memory()
             + (self.ready.capacity() + self.granted.capacity() + self.leaving.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()

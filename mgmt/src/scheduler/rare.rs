@@ -1,4 +1,4 @@
-//! What only few nodes need: counters of failures, timers, the rate limit, flapping, semaphores held, values asked for.
+//! What only few nodes need: counters of failures, timers, the rate limit, semaphores held, values asked for.
 
 use std::time::Duration;
 
@@ -20,8 +20,6 @@ pub(super) struct Rare {
     pub(super) due: [Option<Time>; TIMER_KINDS],
     /// The rate limit.
     pub(super) bucket: Option<Bucket>,
-    /// Repairs that the watch caused.
-    pub(super) flapping: Option<Box<Flapping>>,
     /// Senders that were asked to make their values again and have not yet.
     pub(super) asked: Vec<Node>,
     /// Senders that did, since the last success.
@@ -47,19 +45,6 @@ pub(super) struct Bucket {
     pub(super) at: Time,
 }
 
-/// The history of one node that somebody else writes too.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Flapping {
-    /// When the last repairs were.
-    pub(super) repairs: std::collections::VecDeque<Time>,
-    /// When it was said last.
-    pub(super) told: Option<Time>,
-    /// The pause before the next check that the watch causes.
-    pub(super) spacing: Duration,
-    /// No such check before.
-    pub(super) not_before: Time,
-}
-
 impl Rare {
     /// Nothing in it is worth keeping.
     fn is_blank(&self) -> bool {
@@ -67,7 +52,6 @@ impl Rare {
             && self.watch_failures == 0
             && self.due.iter().all(Option::is_none)
             && self.bucket.is_none()
-            && self.flapping.is_none()
             && self.asked.is_empty()
             && self.answered.is_empty()
             && self.predecessors.is_empty()

@@ -19,12 +19,16 @@ impl Scheduler {
     /// Puts it into the ready queue if it may run.
     pub(super) fn wake(&mut self, i: Node) {
         let node = &self.nodes[i];
-        if node.phase() == Phase::Idle && self.may_start(i) {
-            self.nodes[i].go(Phase::Queued);
-            self.ready.push_back(i);
-            if !self.nodes[i].any(CALM | MOVING) {
-                self.count_moving(i);
-            }
+        if node.phase() != Phase::Idle || !self.may_start(i) {
+            return;
+        }
+        if self.is_beyond_its_share(i) {
+            return self.space(i);
+        }
+        self.nodes[i].go(Phase::Queued);
+        self.ready.push_back(i);
+        if !self.nodes[i].any(CALM | MOVING) {
+            self.count_moving(i);
         }
     }
 
@@ -42,10 +46,18 @@ impl Scheduler {
         self.update(i);
     }
 
-    /// The limit is on what the watch causes: with another cause, it waits no longer.
+    /// Limit and share are for what the watch causes: with another cause, it waits no longer.
     pub(super) fn lift_limit(&mut self, i: Node) {
+        if self.nodes[i].any(LIMITED | SPACED) && (self.nodes[i].dirt() != DIRTY_WATCH || self.nodes[i].is_called()) {
+            self.end_limit(i);
+        }
+    }
+
+    /// It waits neither for the rate limit nor for its share. (`update` is the caller's.)
+    pub(super) fn end_limit(&mut self, i: Node) {
+        self.unspace(i);
         let node = &mut self.nodes[i];
-        if node.any(LIMITED) && node.dirt() != DIRTY_WATCH {
+        if node.any(LIMITED) {
             node.clear(LIMITED);
             self.disarm(i, Timer::Limit);
         }
@@ -64,7 +76,7 @@ impl Scheduler {
 
     pub(super) fn may_start(&self, i: Node) -> bool {
         let node = &self.nodes[i];
-        node.wants_run() && !node.any(DELAYED | LIMITED | ASKING) && self.is_open(i)
+        node.wants_run() && !node.any(DELAYED | LIMITED | SPACED | ASKING) && self.is_open(i)
     }
 
     /// Starts what may start, as long as there is room.
@@ -78,11 +90,16 @@ impl Scheduler {
         let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
         self.pump_leaving(room);
         while self.running < room {
-            let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else { break };
+            let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else {
+                if self.release_spaced() {
+                    continue;
+                }
+                break;
+            };
             if self.nodes[i].phase() != Phase::Queued {
                 continue;
             }
-            if !self.may_start(i) || self.is_throttled(i) {
+            if !self.may_start(i) || self.is_limited(i) {
                 self.unqueue(i);
             } else if self.acquire(i) {
                 self.start(i);
@@ -108,11 +125,12 @@ impl Scheduler {
         node.op = number;
         let mut causes = node.reasons();
         node.set_causes(causes);
-        node.clear(DIRTY | DRIFTED);
+        node.clear(DIRTY | PARENT_NEWS | DRIFTED);
         node.set(RAN);
         // It was not settled and is not now; calm it can only be for its poll.
         let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
         self.running += 1;
+        self.clock_in(i);
         self.arm_timeout(i);
         if self.mutant(Mutant::CauseForgotten) {
             causes = causes.iter().filter(|cause| *cause != Cause::Parent).collect();

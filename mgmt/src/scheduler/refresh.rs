@@ -55,8 +55,13 @@ impl Scheduler {
 
     /// All children must look again.
     pub(super) fn dirty_children(&mut self, i: Node) {
+        let news = !self.flaps(i);
         for e in self.edges.out(i) {
-            self.dirty(self.edges.to(e), DIRTY_PARENT);
+            let to = self.edges.to(e);
+            if news {
+                self.nodes[to].set(PARENT_NEWS);
+            }
+            self.dirty(to, DIRTY_PARENT);
         }
     }
 
@@ -114,6 +119,7 @@ impl Scheduler {
         for e in self.edges.out(i) {
             if self.edges.any(e, EDGE_MAYBE) {
                 self.owe_along(e);
+                self.nodes[self.edges.to(e)].set(PARENT_NEWS);
                 self.dirty(self.edges.to(e), DIRTY_PARENT);
             }
         }

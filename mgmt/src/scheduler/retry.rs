@@ -18,6 +18,7 @@ impl Scheduler {
     pub(super) fn fail(&mut self, i: Node, what: Flags) {
         let is_watch = what == WATCH_FAILING;
         self.nodes[i].set(DIRTY_RETRY);
+        self.lift_limit(i);
         if self.nodes[i].any(FAILED) {
             return;
         }
@@ -43,9 +44,10 @@ impl Scheduler {
     /// No tries are left: only a swap revives it. What may come to dirty it is kept until then.
     fn fail_for_good(&mut self, i: Node, what: Flags) {
         self.set_failing(i, what | FAILED);
-        self.nodes[i].clear(DELAYED | LIMITED);
+        self.nodes[i].clear(DELAYED);
+        self.end_limit(i);
         // Not the timeout: an apply may be left to end.
-        for timer in [Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
+        for timer in [Timer::Retry, Timer::WatchRetry, Timer::Poll] {
             self.disarm(i, timer);
         }
         self.unwatch(i);

@@ -18,6 +18,7 @@ impl Scheduler {
         }
         let i = op.node;
         self.disarm(i, Timer::Timeout);
+        self.clock_out(i);
         self.sent(i, sent);
         let node = &self.nodes[i];
         if !node.any(PRESENT) {
@@ -45,6 +46,7 @@ impl Scheduler {
                 self.tell(Event::Drifted { node: op.node, causes, noop });
                 if noop {
                     self.nodes[i].set(DRIFTED);
+                    self.charge(i, false);
                     self.succeed(i);
                     self.end_run(i);
                 } else if cancelled {
@@ -72,6 +74,7 @@ impl Scheduler {
         if self.mutant(Mutant::CheckedParentDirties) {
             self.dirty_children(i);
         }
+        self.charge(i, false);
         self.succeed(i);
         self.end_run(i);
     }
@@ -80,7 +83,9 @@ impl Scheduler {
     fn may_go_on(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let held = self.paused && !self.mutant(Mutant::IgnorePause);
-        self.is_open(i) && !held && self.stop.is_none() && !node.any(STALE | DIRTY_INPUT)
+        // What a parent repairs that flaps is no news.
+        let differs = STALE | PARENT_NEWS | DIRTY_INPUT.without(DIRTY_PARENT);
+        self.is_open(i) && !held && self.stop.is_none() && !node.any(differs)
     }
 
     /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
@@ -118,6 +123,7 @@ impl Scheduler {
         node.clear(REMAKE | CANCELLED | TIMED_OUT);
         node.op = op.number;
         node.go(if refresh { Phase::Refreshing } else { Phase::Applying });
+        self.clock_in(i);
         self.arm_timeout(i);
         self.settle(i);
         // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
@@ -166,6 +172,7 @@ impl Scheduler {
         }
         let i = op.node;
         self.disarm(i, Timer::Timeout);
+        self.clock_out(i);
         self.sent(i, sent);
         let node = &self.nodes[i];
         if !node.any(PRESENT) {
@@ -192,8 +199,9 @@ impl Scheduler {
             true => Event::Refreshed { node: op.node, causes },
             false => Event::Applied { node: op.node, causes, changed, refreshed: absorbed },
         });
-        if outcome == ApplyOutcome::Changed && causes == Cause::Watch.into() {
-            self.repaired(i);
+        // What an event asked for is no fight, however often it comes.
+        if outcome != ApplyOutcome::ChangedByEvent {
+            self.charge(i, outcome == ApplyOutcome::Changed);
         }
         if stale {
             return self.run_again(i);
@@ -261,6 +269,7 @@ impl Scheduler {
         node.set_causes(Causes::NONE);
         self.running -= 1;
         self.disarm(i, Timer::Timeout);
+        self.close_account(i);
         self.release(i);
         self.arm_poll(i);
         self.tidy_rare(i);

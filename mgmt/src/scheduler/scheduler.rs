@@ -8,6 +8,7 @@ use super::gate::Semaphores;
 use super::mutants::Mutant;
 use super::node::{Nodes, PRESENT};
 use super::rare::RareSlab;
+use super::share::Shares;
 use super::timers::Timers;
 use super::{Command, Config, Event, Input, JournalOp, NodeConfig, StopStage};
 use crate::id::{Generation, Node, Ticket, Time};
@@ -36,6 +37,7 @@ pub struct Scheduler {
     /// Nodes that have left the graph and wait to be asked to leave.
     pub(super) leaving: VecDeque<Node>,
     pub(super) semaphores: Semaphores,
+    pub(super) shares: Shares,
     /// Who waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
     /// Entries of this turn that nobody waits for.
@@ -71,6 +73,7 @@ impl Scheduler {
             granted: VecDeque::new(),
             leaving: VecDeque::new(),
             semaphores: Semaphores::default(),
+            shares: Shares::default(),
             commits: VecDeque::new(),
             entries: Vec::new(),
             commands: VecDeque::new(),

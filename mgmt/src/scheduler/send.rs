@@ -72,6 +72,7 @@ impl Scheduler {
         let node = &mut self.nodes[sender];
         if !node.any(NOOP | REMAKE) {
             node.set(REMAKE);
+            self.lift_limit(sender);
             self.update(sender);
         }
     }

@@ -73,7 +73,7 @@ impl Scheduler {
         for spec in &specs {
             let node = &mut self.nodes[spec.node];
             node.clear(SEEN);
-            if !node.any(SETTLED) {
+            if !node.all(SETTLED | CALM) {
                 self.lift_limit(spec.node);
                 self.update(spec.node);
             }
@@ -101,6 +101,7 @@ impl Scheduler {
             self.disarm_all_but(i, None);
         }
         self.stop_waiting_for_predecessors(i);
+        self.shares.forget(i);
         let NodeConfig { leaves, noop, timeout, .. } = *self.settings(i);
         let leaves = leaves && !noop && self.nodes[i].any(RAN);
         self.nodes[i].clear(PRESENT);
@@ -214,8 +215,7 @@ impl Scheduler {
             self.arm_poll(i);
         }
         if (new.limit, new.burst) != (old.limit, old.burst) {
-            self.nodes[i].clear(LIMITED);
-            self.disarm(i, Timer::Limit);
+            self.end_limit(i);
             if let Some(rare) = self.rare_if_any(i) {
                 rare.bucket = None;
             }

@@ -18,7 +18,7 @@ pub(super) enum Timer {
     Retry,
     /// The next try of its watch.
     WatchRetry,
-    /// The rate limit lets it go on.
+    /// The rate limit or its share lets it continue.
     Limit,
     /// It is to be looked at.
     Poll,
@@ -140,6 +140,7 @@ impl Scheduler {
             }
             Timer::WatchRetry if self.paused => self.held_watches.push(i),
             Timer::WatchRetry => self.watch(i),
+            Timer::Limit if node.any(SPACED) => self.review_share(i),
             Timer::Limit => {
                 node.clear(LIMITED);
                 self.update(i);

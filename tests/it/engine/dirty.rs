@@ -3,12 +3,12 @@
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use mgmt::prelude::*;
 use mgmt::resource::WatchEvent;
-use mgmt::runtime::EventKind;
+use mgmt::runtime::{EventKind, Standing};
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Op, Run};
@@ -112,31 +112,44 @@ async fn a_world_that_never_stops_changing_is_a_failure() {
     run.stop().await;
 }
 
-#[tokio::test]
-async fn somebody_who_undoes_each_repair_is_told_and_does_not_starve_others() {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_flaps_is_told_once_and_waits_only_while_others_want_to_work() {
     let desk = Desk::new();
     let mut g = Graph::new("flap");
-    g.add(desk.probe("a").want("x"));
+    let a = g.add(desk.probe("a").want("x"));
+    g.add(desk.probe("child").want("x").after(&a));
     g.add(desk.probe("b").want("x"));
     let mut run = Run::new(g).await;
     run.converged().await;
-    for n in 0.. {
-        assert!(n < 100, "it is never told");
+    desk.always("a", Op::Apply, Act::Sleep(Duration::from_millis(40)));
+    let mut told = 0;
+    for _ in 0..10 {
         desk.touch("a", "broken");
-        let event = run.find(|event| match event {
-            EventKind::Flapping { id, repairs, .. } => Some(Some((id.name.clone(), *repairs))),
-            EventKind::Applied { .. } => Some(None),
-            _ => None,
-        });
-        if let Some((who, repairs)) = event.await {
-            assert_eq!((who.as_str(), repairs), ("a", 6));
-            break;
-        }
+        run.find(|event| {
+            if let EventKind::Flapping { id, repairs, took, every, .. } = event {
+                assert_eq!((id.name.as_str(), *every), ("a", *took * 20));
+                assert!(*repairs >= 2 && *took >= Duration::from_millis(40), "{event}");
+                told += 1;
+            }
+            matches!(event, EventKind::Applied { id, .. } if id.name == "a").then_some(())
+        })
+        .await;
     }
-    desk.touch("a", "broken");
+    assert_eq!(told, 1);
+    let gate = desk.gate("b", Op::Check);
     desk.touch("b", "broken");
-    run.until("applied b").await;
+    gate.reached().await;
+    desk.touch("a", "broken");
+    run.stands("a", Standing::Spaced).await;
+    // Its child does not wait for it.
+    desk.touch("child", "broken");
+    run.until("applied child").await;
+    assert_eq!(run.standing("a").await, Standing::Spaced);
+    let began = Instant::now();
+    gate.open();
     run.until("applied a").await;
+    assert!(began.elapsed() < Duration::from_millis(800), "{:?}: its share alone is less", began.elapsed());
+    run.converged().await;
     run.stop().await;
 }
 

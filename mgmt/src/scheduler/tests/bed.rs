@@ -242,7 +242,9 @@ fn show_event(event: &Event) -> String {
         }
         Event::Blocked { node, by } => format!("blocked {} by {}", node.0, by.0),
         Event::Unblocked(node) => format!("unblocked {}", node.0),
-        Event::Flapping { node, repairs } => format!("flapping {} {repairs}", node.0),
+        Event::Flapping { node, repairs, within, took, every } => {
+            format!("flapping {}: {repairs} in {within:?}, {took:?} each, every {every:?}", node.0)
+        }
         Event::Swapped { generation, added, changed, removed, kept } => {
             format!("swapped to {generation}: +{added} ~{changed} -{removed} ={kept}")
         }

@@ -1,4 +1,4 @@
-//! What holds back: the parallel bound, semaphores, the rate limit, flapping, a pause.
+//! What holds back: the parallel bound, semaphores, the rate limit, a pause.
 
 use super::bed::*;
 use crate::scheduler::*;
@@ -106,54 +106,6 @@ fn the_limit_does_not_hold_back_what_a_parent_causes() {
     bed.changed(0);
     bed.drifted(0);
     assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["check 1"]);
-}
-
-#[test]
-fn a_node_that_somebody_else_writes_too_is_said_to_flap_and_spaced_out() {
-    let mut bed = Bed::with_events();
-    bed.swap(&[0], &[], &[]);
-    bed.in_sync(0);
-    for _ in 0..5 {
-        assert_eq!(bed.changed(0), ["check 0"]);
-        bed.drifted(0);
-        assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["event: applied 0 changed"]);
-    }
-    bed.changed(0);
-    bed.drifted(0);
-    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["event: applied 0 changed", "event: flapping 0 6"]);
-    for spacing in [200, 400, 800, 1600, 2000, 2000] {
-        assert_eq!(bed.changed(0), [""; 0]);
-        assert_eq!(bed.pass(ms(spacing - 1)), [""; 0]);
-        assert_eq!(bed.pass(ms(1)), ["check 0"]);
-        bed.drifted(0);
-        assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["event: applied 0 changed"], "said once in ten seconds");
-    }
-    bed.pass(ms(20_000));
-    assert_eq!(bed.changed(0), ["check 0", "event: unconverged"], "quiet for a while: no spacing");
-    bed.drifted(0);
-    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["event: applied 0 changed"]);
-    assert_eq!(bed.changed(0), ["check 0"]);
-}
-
-#[test]
-fn events_are_no_flapping_however_often_they_come() {
-    let mut bed = Bed::with_events();
-    bed.swap(&[0, 1], &[], &[notify(0, 1)]);
-    bed.in_sync(0);
-    bed.in_sync(1);
-    for ticket in 1..=20 {
-        assert_eq!(bed.changed(0)[0], "check 0");
-        bed.drifted(0);
-        bed.committed(ticket);
-        let told = bed.applied(0, ApplyOutcome::ChangedByEvent);
-        assert!(
-            told.contains(&"event: applied 0 changed".to_owned()) && told.contains(&"check 1".to_owned()),
-            "{told:?}"
-        );
-        assert!(!told.iter().any(|event| event.contains("flapping")), "{told:?}");
-        bed.in_sync(1);
-        bed.applied(1, ApplyOutcome::Changed);
-    }
 }
 
 #[test]

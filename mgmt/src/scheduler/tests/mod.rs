@@ -10,6 +10,7 @@ mod leaving;
 mod order;
 mod refresh;
 mod retry;
+mod share;
 mod stop;
 mod swap;
 mod values;
