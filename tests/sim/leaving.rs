@@ -1,12 +1,14 @@
 //! What has left the graph is told to leave once, after its last operation and before its slot is free; not if it never
-//! ran, nor in noop, nor after a stop.
+//! ran, nor in noop, nor after a stop. What changes something is left to end, also by who leaves: it is cancelled only
+//! when its time is over, or by a second stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mgmt::scheduler::{Command, Input, Op};
+use mgmt::scheduler::{Command, Input, Op, StopStage};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
+use crate::world::Act;
 
 #[derive(Default)]
 pub struct Leaving {
@@ -53,6 +55,15 @@ impl Invariant for Leaving {
                 must!(!cx.ledger.paused, "{command:?} in a pause");
                 self.told.insert(op.node.0, *op);
                 self.ran.remove(&op.node.0);
+            }
+            Command::Cancel(op) => {
+                let busy = cx
+                    .ledger
+                    .busy
+                    .get(&op.node.0)
+                    .filter(|busy| busy.op == *op && !matches!(busy.act, Act::Check | Act::Leave));
+                let over = busy.is_none_or(|busy| busy.deadline.is_some_and(|deadline| deadline <= cx.now));
+                must!(over || cx.ledger.stop == Some(StopStage::Cancel), "{command:?} in the middle of {busy:?}");
             }
             Command::Check { op, .. } => {
                 self.ran.insert(op.node.0);

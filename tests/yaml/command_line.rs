@@ -81,6 +81,31 @@ fn check_and_plan_warn_of_an_edge_that_notifies_what_has_nothing_to_refresh() {
 }
 
 #[test]
+fn words_for_a_shell_without_one_are_a_warning_in_a_file_and_run_as_they_are() {
+    let desk = Desk::new();
+    let text = "graph: words\nresources:\n  exec:\n  - name: a\n    cmd: touch a > b\n    cwd: $DIR\n";
+    let graph = desk.graph(text);
+    let graph = graph.to_str().unwrap();
+    for command in [&["check"][..], &["plan"], &["run", "-t", "0"]] {
+        let (code, _, err) = run(&desk, &[command, &["--yaml", graph]].concat());
+        assert_eq!(code, if command[0] == "plan" { Some(2) } else { Some(0) }, "{command:?}: {err}");
+        assert!(err.contains("exec[a]: `cmd` holds `>`, which only a shell understands"), "{command:?}: {err}");
+    }
+    assert!(["a", ">", "b"].iter().all(|name| desk.path(name).exists()), "each word is an argument");
+}
+
+#[test]
+fn without_a_graph_there_is_an_error_that_names_the_options() {
+    let desk = Desk::new();
+    for arguments in [&["check"][..], &["plan"], &["run"], &["graph"], &["-t", "1"]] {
+        let (code, out, err) = run(&desk, arguments);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{arguments:?}: {err}");
+        assert!(err.contains("no graph: give one with --yaml FILE"), "{arguments:?}: {err}");
+        assert!(err.contains("--command LINE") && err.contains("--puppet"), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn a_graph_is_run_without_a_command_too_and_drawn_and_told_in_the_status_file() {
     let desk = Desk::new();
     let graph = desk.graph(GRAPH);
@@ -117,10 +142,10 @@ fn the_environment_stands_in_for_options() {
     let mut command = desk.mgmt(&["run", "--yaml", graph.to_str().unwrap()]);
     let output = command.env("MGMT_CONVERGED_TIMEOUT", "0").output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let mut command = desk.mgmt(&["run"]);
+    let mut command = desk.mgmt(&["run", "--yaml", graph.to_str().unwrap()]);
     // What is set to nothing is not set.
     let output = command.env("MGMT_CONVERGED_TIMEOUT", "").env("MGMT_MAX_RUNTIME", "0.5").output().unwrap();
-    assert!(output.status.success(), "an empty graph waits: {}", text(&output.stderr));
+    assert!(output.status.success(), "it runs on until its time is over: {}", text(&output.stderr));
 }
 
 #[test]

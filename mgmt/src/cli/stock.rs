@@ -100,6 +100,16 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
         return Err(wrong("--every and --watch-file say when --command runs again: give that too"));
     }
+    let needs_graph = match &stock.command {
+        None => true,
+        Some(StockCommand::Common(command)) => command.needs_graph(),
+        Some(StockCommand::Convert { .. }) => false,
+    };
+    if needs_graph && source.yaml.is_none() && source.program.is_none() && source.puppet.is_none() {
+        let missing =
+            "no graph: give one with --yaml FILE, with --command LINE (a program that prints YAML), or with --puppet";
+        return Err(Stock::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
+    }
     if source.puppet.is_none() && source.puppet_conf.is_some() {
         return Err(wrong("--puppet-conf is for --puppet: give that too"));
     }

@@ -129,7 +129,8 @@ impl Prepared {
         self.index.owned()
     }
 
-    /// What is not as it was asked for, but keeps nothing from running: edges that would have closed a cycle, passes that panicked.
+    /// What is not as it was asked for, but keeps nothing from running: edges that would have closed a cycle, passes that
+    /// panicked, and what a kind warns of in a file.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
@@ -142,6 +143,7 @@ pub(crate) struct Draft<'a> {
     source: Arc<GraphConfig>,
     config: Arc<GraphConfig>,
     index: Index,
+    warnings: Vec<Problem>,
 }
 
 impl<'a> Draft<'a> {
@@ -152,8 +154,8 @@ impl<'a> Draft<'a> {
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings) -> Result<Draft<'a>, Problems> {
         let source = Arc::new(config);
         let config = settings.applied(&source);
-        let index = indexed(&config)?;
-        Ok(Draft { settings, source, config, index })
+        let (index, warnings) = indexed(&config)?;
+        Ok(Draft { settings, source, config, index, warnings })
     }
 
     /// The resources that can look at the system before the passes, by place; none if no pass would read what they find.
@@ -172,7 +174,8 @@ impl<'a> Draft<'a> {
 
     /// Lets the passes add to it. `findings`: what resources have found on the system, by place; `warnings`: of those that could not look.
     pub(crate) fn finish(mut self, findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Prepared {
-        let mut grown = Grown::new(findings, warnings);
+        self.warnings.extend(warnings);
+        let mut grown = Grown::new(findings, self.warnings);
         for pass in &self.settings.passes {
             grown.run(&**pass, &self.config, &self.index);
         }

@@ -18,9 +18,9 @@ pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
     indexed(config).map(drop)
 }
 
-/// The same; and where everything is.
-pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
-    let (mut twice, mut problems) = (Vec::new(), Vec::new());
+/// The same; where everything is, and what is no more than a warning.
+pub(super) fn indexed(config: &GraphConfig) -> Result<(Index, Vec<Problem>), Problems> {
+    let (mut twice, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
@@ -31,7 +31,7 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
             twice.push(declared_twice(&config.vertices[first as usize], vertex));
         }
         let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
-        check_vertex(vertex, &Known::all_but_numbers(vertex.resource.spec(), coming), &mut problems);
+        check_vertex(vertex, &Known::all_but_numbers(vertex.resource.spec(), coming), &mut problems, &mut warnings);
         check_owner(config, n, coming, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
     }
@@ -42,7 +42,7 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<Index, Problems> {
     twice.append(&mut problems);
     Problems(twice).into_result()?;
     index.set_owners(owners);
-    Ok(index)
+    Ok((index, warnings))
 }
 
 fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
@@ -60,7 +60,7 @@ pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
     coming
 }
 
-fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>) {
+fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
     const NAME_BYTES_MAX: usize = 4096;
     let name = vertex.resource.name();
     let mut say = |message: String| problems.push(Problem::new(message, vertex.origin.clone()));
@@ -76,7 +76,12 @@ fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>)
         say(format!("{}: a name can't hold a NUL byte", vertex.id()));
     }
     for problem in vertex.resource.validate(known) {
-        say(format!("{}: {problem}", vertex.id()));
+        let message = format!("{}: {problem}", vertex.id());
+        if problem.lenient && matches!(vertex.origin, Origin::File(_)) {
+            warnings.push(Problem::new(message, vertex.origin.clone()));
+        } else {
+            say(message);
+        }
     }
     for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
         say(format!("{}: {problem}", vertex.id()));

@@ -19,6 +19,8 @@ pub struct FieldProblem {
     pub problem: String,
     /// What to do about it; empty if `problem` makes that plain.
     pub remedy: String,
+    /// It is a problem where the resource is declared in Rust. In a graph that was read from a file it is a warning.
+    pub lenient: bool,
     /// In a resource given as data, the key is wrong (unknown, or missing), not its value. Then `problem` names it.
     pub key: bool,
 }
@@ -40,6 +42,7 @@ impl FieldProblem {
             judged: owned(fields),
             problem: one_line(problem),
             remedy: one_line(remedy),
+            lenient: false,
             key: false,
         }
     }
@@ -54,6 +57,14 @@ impl FieldProblem {
     #[must_use]
     pub fn judged_by(mut self, fields: impl FieldNames) -> FieldProblem {
         self.judged = owned(fields);
+        self
+    }
+
+    /// The same problem, but only a warning where the resource was read from a file: for what older files hold and what
+    /// has always run as it is written.
+    #[must_use]
+    pub fn lenient(mut self) -> FieldProblem {
+        self.lenient = true;
         self
     }
 

@@ -13,7 +13,7 @@ mod timer;
 mod value;
 
 pub use crate::resource::Seconds;
-pub use exec::{Env, EnvValue, Exec, ExecBuilder, ExecHandle};
+pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
 #[cfg(feature = "http")]
 pub use http::{

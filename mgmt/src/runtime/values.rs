@@ -189,7 +189,8 @@ impl SlotTable {
         let Some(resource) = base.with_received(fields) else {
             return Resolved::Mismatch(format!("{id}: a received value is not of its field's type"));
         };
-        let problems = resource.validate(&Known::all(resource.spec()));
+        let mut problems = resource.validate(&Known::all(resource.spec()));
+        problems.retain(|problem| !problem.lenient);
         if !problems.is_empty() {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Resolved::Mismatch(format!("with what it received: {}", problems.join("; ")));

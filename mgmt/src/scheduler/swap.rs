@@ -89,12 +89,12 @@ impl Scheduler {
         }));
     }
 
-    /// A node leaves. An operation under way is cancelled, and waited for.
+    /// A node leaves. A check under way is cancelled, and waited for; what changes something is left to end.
     fn remove(&mut self, i: Node) {
         self.unwatch(i);
         // It may have come back while it left, and leave again: that is let end.
-        let leaving = self.nodes[i].phase() == Phase::Leaving;
-        if leaving {
+        let phase = self.nodes[i].phase();
+        if phase == Phase::Leaving || phase.writes() {
             self.disarm_all_but(i, Some(Timer::Timeout));
         } else {
             self.cancel(i);

@@ -100,6 +100,16 @@ impl Converge for Place {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        if self.apply == "thread" {
+            let (gate, this) = (gate(&self.test), self.clone());
+            cx.look(move |_, _| {
+                let _at = tokio::runtime::Handle::current().block_on(this.act("check", ""));
+                while gate.try_acquire().map(|permit| permit.forget()).is_err() {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            })
+            .await;
+        }
         if self.check_waits {
             gate(&self.test).acquire().await.unwrap().forget();
         }
@@ -108,16 +118,6 @@ impl Converge for Place {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
-        if self.apply == "thread" {
-            let (gate, this) = (gate(&self.test), self.clone());
-            cx.look(move |_, _| {
-                let _at = tokio::runtime::Handle::current().block_on(this.act("apply", ""));
-                while gate.try_acquire().map(|permit| permit.forget()).is_err() {
-                    std::thread::sleep(Duration::from_millis(1));
-                }
-            })
-            .await;
-        }
         let _at = self.act("apply", &self.apply).await?;
         *cx.local::<Kept>().0.lock().unwrap() = Some(self.place.clone());
         Ok(())
@@ -265,16 +265,16 @@ async fn what_takes_the_place_of_work_that_does_not_end_waits_for_it_too() {
     .await;
     run.engine.swap(graph("new", "")).await.unwrap();
     let (name, why) = left(&mut run).await;
-    let stuck = "its apply was given up and has not ended: it is still looking at the file system";
+    let stuck = "its check was given up and has not ended: it is still looking at the file system";
     assert_eq!((name.as_str(), why.as_deref()), ("old", Some(stuck)));
     let error = run.find(|event| match event {
         EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
         _ => None,
     });
-    let reason = "it owns what keeps:place[old] did, whose apply was given up and has not ended: it is still looking at \
+    let reason = "it owns what keeps:place[old] did, whose check was given up and has not ended: it is still looking at \
                   the file system";
     assert_eq!(error.await, reason);
-    assert_eq!(log("stuck"), ["apply old"], "nothing happens beside it");
+    assert_eq!(log("stuck"), ["check old"], "nothing happens beside it");
     gate("stuck").add_permits(1);
     run.converged().await;
     assert_eq!(log("stuck"), ["apply new"]);
@@ -302,10 +302,10 @@ async fn what_receives_the_place_of_work_that_does_not_end_waits_for_it_too() {
         EventKind::Applied { id, .. } if id.name == "new" => Some("it ran beside the old one".to_owned()),
         _ => None,
     });
-    assert!(error.await.starts_with("it owns what keeps:place[old] did, whose apply was given up"));
+    assert!(error.await.starts_with("it owns what keeps:place[old] did, whose check was given up"));
     gate("receives").add_permits(1);
     run.converged().await;
-    assert_eq!(log("receives"), ["apply old", "apply new"]);
+    assert_eq!(log("receives"), ["check old", "apply new"]);
     run.stop().await;
 }
 

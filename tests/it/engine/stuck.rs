@@ -99,7 +99,7 @@ async fn a_stop_completes_without_what_does_not_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_resource_that_left_and_comes_back_waits_for_its_old_work() {
     let (desk, gate) = (Desk::new(), Gate::new());
-    desk.once("a", Op::Apply, Act::Thread(gate.clone()));
+    desk.once("a", Op::Check, Act::Thread(gate.clone()));
     let graph = |with: bool| {
         let mut g = Graph::new("stuck");
         if with {
@@ -112,11 +112,11 @@ async fn a_resource_that_left_and_comes_back_waits_for_its_old_work() {
     let mut run = Run::with(g, |builder| builder.grace(GRACE)).await;
     gate.reached().await;
     run.engine.swap(graph(false)).await.unwrap();
-    assert!(warning(&mut run).await.starts_with("probe[a]: its apply was cancelled, but"));
+    assert!(warning(&mut run).await.starts_with("probe[a]: its check was cancelled, but"));
     desk.log();
     run.engine.swap(graph(true)).await.unwrap();
     run.stands("a", Standing::Failed).await;
-    assert_eq!(desk.log(), ["watch a"], "no check beside the old apply");
+    assert_eq!(desk.log(), ["watch a"], "no check beside the old one");
     gate.open();
     run.until("applied a").await;
     run.stop().await;
@@ -125,7 +125,7 @@ async fn a_resource_that_left_and_comes_back_waits_for_its_old_work() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_check_does_not_fail_once_the_work_has_ended() {
     let (desk, gate) = (Desk::new(), Gate::new());
-    desk.once("a", Op::Apply, Act::Thread(gate.clone()));
+    desk.once("a", Op::Check, Act::Thread(gate.clone()));
     let graph = |with: bool| {
         let mut g = Graph::new("stuck");
         if with {
@@ -136,7 +136,7 @@ async fn a_refused_check_does_not_fail_once_the_work_has_ended() {
     let mut run = Run::with(graph(true), |builder| builder.grace(GRACE)).await;
     gate.reached().await;
     run.engine.swap(graph(false).finish().unwrap()).await.unwrap();
-    assert!(warning(&mut run).await.starts_with("probe[a]: its apply was cancelled, but"));
+    assert!(warning(&mut run).await.starts_with("probe[a]: its check was cancelled, but"));
     run.engine.swap(graph(true).finish().unwrap()).await.unwrap();
     within(async {
         while !run.engine.status().await.unwrap().running.iter().any(|running| running.operation == "wait") {

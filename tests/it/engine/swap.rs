@@ -181,8 +181,33 @@ async fn an_operation_of_who_left_ends_before_another_of_the_same_begins() {
     gate.open();
     run.until("applied a").await;
     assert_eq!(desk.real("a"), "2");
-    assert!(desk.log().contains(&"cut a".to_owned()), "who leaves is given up where that can be");
+    assert!(!desk.log().contains(&"cut a".to_owned()), "who leaves ends what it has begun to change");
     run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_under_way_is_waited_for_when_its_resource_leaves() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let script = format!(
+        "touch {}; while [ ! -e {} ]; do sleep 0.01; done; touch {}",
+        path("up").display(),
+        path("go").display(),
+        path("done").display()
+    );
+    let mut g = Graph::new("command");
+    g.add(Exec::new("slow").cmd(script).shell("/bin/sh"));
+    let run = Run::new(g).await;
+    within(async {
+        while !path("up").exists() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+    swap(&run, Graph::new("empty")).await.unwrap();
+    std::fs::write(path("go"), "").unwrap();
+    run.stop().await;
+    assert!(path("done").exists(), "it was not cancelled");
 }
 
 #[tokio::test]

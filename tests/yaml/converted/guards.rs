@@ -55,6 +55,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .ifequals("never here"),
     );
     g.add(
+        Exec::new("codes")
+            .cmd("touch /tmp/corpus/codes; exit 2")
+            .shell("/bin/sh")
+            .codes([0u8, 2u8])
+            .ifcmd(["true", "test -e /tmp/corpus/old"]),
+    );
+    g.add(
         Exec::new("done")
             .cmd("echo did > /tmp/corpus/did")
             .shell("/bin/sh")

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::resource::{Digest, digest_of};
+use crate::resources::exec::commands::Commands;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::kind::Exec;
 use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless, signal_by_name};
@@ -34,6 +35,11 @@ impl<'a> Line<'a> {
         Some(Line { text: given(text)?, args: None, shell: given(shell), cwd: cwd.map(std::path::PathBuf::as_path) })
     }
 
+    /// What of it only a shell would understand, if it is executed directly and cut at white space.
+    pub(super) fn shell_word(&self) -> Option<&'a str> {
+        if self.shell.is_some() || self.args.is_some() { None } else { shell_word(self.text) }
+    }
+
     /// Whether a shell runs it.
     pub(super) fn has_shell(&self) -> bool {
         self.shell.is_some()
@@ -58,6 +64,17 @@ impl<'a> Line<'a> {
     }
 }
 
+/// A word that means something to a shell, and nothing to a command that is executed directly.
+fn shell_word(text: &str) -> Option<&str> {
+    const WORDS: [&str; 9] = ["|", "||", "&&", "&", ";", "<", "<<", "<<<", "|&"];
+    let redirects = |word: &str| {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+        rest.starts_with('>') && !rest.starts_with(">=")
+    };
+    let substitutes = |word: &str| word.starts_with("$(") || word.starts_with('`');
+    text.split_whitespace().find(|word| WORDS.contains(word) || redirects(word) || substitutes(word))
+}
+
 fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
@@ -76,12 +93,14 @@ impl Exec {
         Line::of(self.watchcmd.as_ref(), self.watchshell.as_ref(), self.watchcwd.as_ref())
     }
 
-    pub(super) fn if_line(&self) -> Option<Line<'_>> {
-        Line::of(self.ifcmd.as_ref(), self.ifshell.as_ref(), self.ifcwd.as_ref())
+    pub(super) fn if_lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let all = self.ifcmd.iter().flat_map(Commands::iter);
+        all.filter_map(|text| Line::of(Some(text), self.ifshell.as_ref(), self.ifcwd.as_ref()))
     }
 
-    pub(super) fn nif_line(&self) -> Option<Line<'_>> {
-        Line::of(self.nifcmd.as_ref(), self.nifshell.as_ref(), self.nifcwd.as_ref())
+    pub(super) fn nif_lines(&self) -> impl Iterator<Item = Line<'_>> {
+        let all = self.nifcmd.iter().flat_map(Commands::iter);
+        all.filter_map(|text| Line::of(Some(text), self.nifshell.as_ref(), self.nifcwd.as_ref()))
     }
 
     pub(super) fn done_line(&self) -> Option<Line<'_>> {

@@ -5,18 +5,18 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::{CheckCx, Context as _, Result, Stopping};
 use crate::resources::exec::command::Line;
-use crate::resources::exec::kind::Exec;
+use crate::resources::exec::kind::{Exec, run};
 use crate::resources::exec::state::{Signature, State};
 use crate::sys::fs::{FsError, Links, ReadFs};
-use crate::sys::process::{Leftovers, Output, Status, run};
+use crate::sys::process::{Leftovers, Output, Status};
 
 impl Exec {
     /// Whether anything but the life of the process says when the command is to run.
     pub(super) fn is_guarded(&self) -> bool {
         self.creates.is_some()
             || !self.mtimes.is_empty()
-            || self.if_line().is_some()
-            || self.nif_line().is_some()
+            || self.if_lines().next().is_some()
+            || self.nif_lines().next().is_some()
             || self.done_line().is_some()
     }
 
@@ -36,7 +36,7 @@ impl Exec {
                 None => return Ok(None),
             }
         }
-        if let Some(line) = self.if_line() {
+        for line in self.if_lines() {
             let output = self.ask(cx, "ifcmd", &line).await?;
             let said = output.stdout.whole().unwrap_or_default().trim_ascii();
             let equal = self.ifequals.as_ref().is_none_or(|wanted| wanted.trim().as_bytes() == said);
@@ -45,7 +45,7 @@ impl Exec {
             }
             why = format!("`ifcmd` {}", if self.ifequals.is_some() { "says so" } else { "succeeds" });
         }
-        if let Some(line) = self.nif_line() {
+        for line in self.nif_lines() {
             if self.ask(cx, "nifcmd", &line).await?.status.success() {
                 return Ok(None);
             }
@@ -94,7 +94,7 @@ impl Exec {
     async fn ask(&self, cx: &CheckCx, field: &str, line: &Line<'_>) -> Result<Output> {
         let command = self.command(line, cx.inherits_env()).leftovers(Leftovers::Kill);
         let doing = || format!("{field} `{}`", line.shown());
-        let output = run(&command).await.context(doing())?;
+        let output = run(cx, &command).await.context(doing())?;
         let answered = match output.status {
             Status::Signal(_) => false,
             // How a shell says that it could not execute the command.

@@ -8,28 +8,35 @@ use crate::resource::{
     ApplyCx, Change, CheckCx, Context as _, Converge, FieldProblem, Group, Known, Need, Refresh, Result, Seconds, Uid,
     User, Watch, WatchCx, every,
 };
+use crate::resources::exec::command::Line;
+use crate::resources::exec::commands::Commands;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::sys::fs::normal_form;
-use crate::sys::process::{Captured, Leftovers, run, signal_by_name};
+use crate::sys::process::{Captured, Command, Leftovers, Output, ProcessError, run_guarded, signal_by_name};
 use mgmt_macros::Resource;
 
 /// Runs a command.
 ///
-/// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) it runs once in the life of the process, again when its watch command says
-/// a line or a watched file changes, and again when it is refreshed. With guards it runs whenever all of them say so: they are asked at each
-/// check, also under noop, so they must be harmless.
+/// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) it runs once in the life of the process, again
+/// when its watch command prints a line or a watched file changes, and again when it is refreshed. With guards it runs
+/// whenever all of them agree: they are asked at each check, also under noop, so they must be harmless.
 ///
-/// What it said is sent on. With guards that is remembered beyond a restart, for when they say that nothing is to be done; a command that was never
-/// run has said nothing, and whoever is to receive it waits.
+/// What it printed is sent on. With guards that is remembered beyond a restart, for when they find nothing to do. A
+/// command that was never run has printed nothing, and the receivers of its outputs wait.
 ///
-/// The command runs in a process group of its own, with its standard input closed. An exit code other than 0, and death by a signal, is a failure.
-/// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one.
+/// The command runs in a process group of its own, with its standard input closed. An exit code other than 0 (see
+/// `codes`), and death by a signal, is a failure. A command that is under way when its resource leaves the graph is
+/// waited for; one that is cancelled gets its signal (`sig`), and 5 seconds later it is killed.
+///
+/// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one. Words that
+/// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell, and a
+/// warning in files: in `args` every word is taken literally.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "exec")]
 pub struct Exec {
-    /// What it is called.
+    /// The name of the resource.
     #[resource(name)]
     pub(super) name: String,
     /// The command to run. Must be given.
@@ -38,52 +45,59 @@ pub struct Exec {
     pub(super) args: Option<Vec<String>>,
     /// The shell that runs `cmd`, as `<shell> -c <cmd>`. Default: none.
     pub(super) shell: Option<String>,
+    /// The exit codes with which `cmd` has succeeded, for example `[0, 2]`. Default: 0 alone.
+    pub(super) codes: Option<Vec<u8>>,
     /// The directory in which `cmd` runs, an absolute path. Default: the one in which the engine runs.
     pub(super) cwd: Option<PathBuf>,
-    /// The variables of all commands here; `PATH` has the usual directories unless it is among them, and there are no others. Default: only
-    /// that `PATH`; in graphs from YAML, the environment of the engine.
+    /// The variables of all commands here; `PATH` has the usual directories unless it is among them, and there are no
+    /// others. Default: only that `PATH`; in graphs from YAML, the environment of the engine.
     pub(super) env: Option<Env>,
     /// The user as whom all commands here run, by name or number; needs root. Default: the engine's.
     pub(super) user: Option<String>,
     /// The group as which all commands here run, by name or number; needs root. Default: the user's.
     pub(super) group: Option<String>,
-    /// How long `cmd`, a guard or `donecmd` may take; then its whole process group is stopped, and it has failed. 0, the default: any time.
+    /// How long `cmd`, a guard or `donecmd` may take; then its whole process group is stopped, and it has failed. 0,
+    /// the default: any time.
     #[resource(default)]
     pub(super) timeout: Seconds,
-    /// The signal that asks a command to stop when its time is over, for example `INT`; 5 seconds later it is killed. Default: `TERM`.
+    /// The signal that asks a command to stop when its time is over or when it is cancelled, for example `INT`; 5
+    /// seconds later it is killed. Default: `TERM`.
     pub(super) sig: Option<String>,
-    /// A command that runs all the time: each line that it says, unless empty, runs `cmd`, if the guards agree. Its end is a failed watch: it is begun
-    /// again as often as `retry` says.
+    /// A command that runs all the time: each line that it prints, unless empty, runs `cmd`, if the guards agree. Its
+    /// end is a failed watch: it is begun again as often as `retry` allows.
     pub(super) watchcmd: Option<String>,
     /// The shell that runs `watchcmd`. Default: none.
     pub(super) watchshell: Option<String>,
     /// The directory in which `watchcmd` runs. Default: the one in which the engine runs.
     pub(super) watchcwd: Option<PathBuf>,
-    /// Files whose change runs `cmd`, if the guards agree: absolute paths. One that `cmd` itself changes would run it again and again.
+    /// Files whose change runs `cmd`, if the guards agree: absolute paths. One that `cmd` itself changes would run it
+    /// again and again.
     #[resource(default)]
     pub(super) watchfiles: Vec<PathBuf>,
-    /// A guard: `cmd` runs only if this one succeeds. If it exits with another code nothing is to be done; if it can't be executed, or is killed,
-    /// that is a failure.
-    pub(super) ifcmd: Option<String>,
+    /// A guard, or a list of them: `cmd` runs only if all of them succeed. If one exits with another code than 0
+    /// nothing is done, and the rest is not run; if it can't be executed, or is killed, that is a failure.
+    pub(super) ifcmd: Option<Commands>,
     /// The shell that runs `ifcmd`. Default: none.
     pub(super) ifshell: Option<String>,
     /// The directory in which `ifcmd` runs. Default: the one in which the engine runs.
     pub(super) ifcwd: Option<PathBuf>,
-    /// What `ifcmd` must say on its standard output, blanks at both ends aside, for `cmd` to run; it must succeed too.
+    /// What each `ifcmd` must print on its standard output, blanks at both ends aside, for `cmd` to run; it must
+    /// succeed too.
     pub(super) ifequals: Option<String>,
-    /// A guard: `cmd` runs unless this one succeeds.
-    pub(super) nifcmd: Option<String>,
+    /// A guard, or a list of them: `cmd` runs unless one of them succeeds.
+    pub(super) nifcmd: Option<Commands>,
     /// The shell that runs `nifcmd`. Default: none.
     pub(super) nifshell: Option<String>,
     /// The directory in which `nifcmd` runs. Default: the one in which the engine runs.
     pub(super) nifcwd: Option<PathBuf>,
     /// A guard: `cmd` runs only while nothing is at this path, or if one of `mtimes` is newer than it.
     pub(super) creates: Option<PathBuf>,
-    /// A guard: `cmd` runs only if one of these files is newer than `creates`, or without that than at the last run, also one before a restart.
+    /// A guard: `cmd` runs only if one of these files is newer than `creates`, or without that than at the last run,
+    /// also one before a restart.
     #[resource(default)]
     pub(super) mtimes: Vec<PathBuf>,
-    /// A command that runs after `cmd` has succeeded. Once both have, they are done: remembered beyond restarts, until the command here is another,
-    /// or a refresh. If it fails, the whole has failed.
+    /// A command that runs after `cmd` has succeeded. Once both have, they are done: remembered beyond restarts, until
+    /// the command here is another, or a refresh. If it fails, the whole has failed.
     pub(super) donecmd: Option<String>,
     /// The shell that runs `donecmd`. Default: none.
     pub(super) doneshell: Option<String>,
@@ -93,10 +107,11 @@ pub struct Exec {
     #[resource(default)]
     pub(super) refreshonly: bool,
 
-    /// What `cmd` said on its standard output, to the letter. Output that is not UTF-8, or longer than 2 MiB, is not sent.
+    /// What `cmd` printed on its standard output, to the letter. Output that is not UTF-8, or longer than 2 MiB, is not
+    /// sent.
     #[resource(send)]
     pub(super) stdout: String,
-    /// What `cmd` said on its standard error.
+    /// What `cmd` printed on its standard error.
     #[resource(send)]
     pub(super) stderr: String,
     /// Its standard output, followed by its standard error.
@@ -174,6 +189,12 @@ fn path_key(path: impl AsRef<Path>) -> Option<Uid> {
     normal_form(path.as_ref()).ok().map(Uid::Path)
 }
 
+/// Runs a command to its end. If the operation is cancelled, the command is asked to stop, and the operation has not ended
+/// before the command has.
+pub(super) async fn run(cx: &CheckCx, command: &Command) -> Result<Output, ProcessError> {
+    run_guarded(command.clone(), cx.work("waiting for its command to stop")).await
+}
+
 impl Exec {
     /// Runs the command, whatever the guards say.
     async fn run(&self, cx: &ApplyCx) -> Result<()> {
@@ -183,7 +204,8 @@ impl Exec {
         // All that is seen from here on is later than what this run has seen, and needs another.
         let seen = state.lines();
         let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
-        let output = run(&command).await.and_then(|output| output.require_success(&command));
+        let codes = self.codes.as_deref().unwrap_or(&[0]);
+        let output = run(cx, &command).await.and_then(|output| output.require_exit(codes, &command));
         let output = output.context(format_args!("`{}`", line.shown()))?;
         let shown = |said: &Captured| said.without(&command.secrets).text();
         tracing::debug!(target: "mgmt::exec", exec = %cx.id(), stdout = %shown(&output.stdout), stderr = %shown(&output.stderr), "ran");
@@ -191,7 +213,7 @@ impl Exec {
             None => false,
             Some(line) => {
                 let command = self.command(&line, cx.inherits_env()).leftovers(Leftovers::Kill);
-                let ran = run(&command).await.and_then(|output| output.require_success(&command));
+                let ran = run(cx, &command).await.and_then(|output| output.require_success(&command));
                 ran.context(format_args!("donecmd `{}`", line.shown())).map(|_| true)?
             }
         };
@@ -252,13 +274,13 @@ impl Exec {
                 known.require(["args", "shell"], !both, problem, "leave out either")
             })
             .or_else(|| {
-                let stray = self.ifequals.is_some() && self.if_line().is_none();
+                let stray = self.ifequals.is_some() && self.if_lines().next().is_none();
                 known.require(["ifequals", "ifcmd"], !stray, "compares what `ifcmd` says", "give that too")
             });
         let parts = [
             ("watchcmd", self.watch_line(), "watchshell", &self.watchshell, "watchcwd", &self.watchcwd),
-            ("ifcmd", self.if_line(), "ifshell", &self.ifshell, "ifcwd", &self.ifcwd),
-            ("nifcmd", self.nif_line(), "nifshell", &self.nifshell, "nifcwd", &self.nifcwd),
+            ("ifcmd", self.if_lines().next(), "ifshell", &self.ifshell, "ifcwd", &self.ifcwd),
+            ("nifcmd", self.nif_lines().next(), "nifshell", &self.nifshell, "nifcwd", &self.nifcwd),
             ("donecmd", self.done_line(), "doneshell", &self.doneshell, "donecwd", &self.donecwd),
         ];
         let strays = parts.into_iter().flat_map(|(cmd, line, shell, has_shell, cwd, has_cwd)| {
@@ -268,18 +290,39 @@ impl Exec {
                 known.require([stray, cmd], !given || line.is_some(), problem, "give that, or leave it out")
             })
         });
-        alone.or_else(|| strays.flatten().next()).or_else(|| self.wrong_text())
+        let codes = self.codes.as_ref().is_none_or(|codes| !codes.is_empty());
+        let codes = || known.require("codes", codes, "is empty", "give the exit codes of a success, or leave it out");
+        alone
+            .or_else(|| strays.flatten().next())
+            .or_else(codes)
+            .or_else(|| self.wrong_text())
+            .or_else(|| self.shell_words(known))
+    }
+
+    /// Its commands, each with the field that it is of and the field of its shell.
+    fn lines(&self) -> impl Iterator<Item = (&'static str, &'static str, Line<'_>)> {
+        let one = |field, shell, line: Option<_>| line.map(|line| (field, shell, line)).into_iter();
+        one("cmd", "shell", Some(self.cmd_line()))
+            .chain(one("watchcmd", "watchshell", self.watch_line()))
+            .chain(self.if_lines().map(|line| ("ifcmd", "ifshell", line)))
+            .chain(self.nif_lines().map(|line| ("nifcmd", "nifshell", line)))
+            .chain(one("donecmd", "doneshell", self.done_line()))
+    }
+
+    /// Words that only a shell understands, in a command that has none: it would get them as arguments.
+    fn shell_words(&self, known: &Known<'_>) -> Option<FieldProblem> {
+        self.lines().find_map(|(field, shell, line)| {
+            let word = line.shell_word()?;
+            let literally =
+                if field == "cmd" { ", or give the words as `args`, which are taken literally" } else { "" };
+            let problem = format_args!("holds `{word}`, which only a shell understands, but no shell is set");
+            let remedy = format_args!("set `{shell}` to `/bin/sh`{literally}");
+            known.require([field, shell, "args"], false, problem, remedy).map(FieldProblem::lenient)
+        })
     }
 
     fn wrong_text(&self) -> Option<FieldProblem> {
-        let lines = [
-            ("cmd", Some(self.cmd_line())),
-            ("watchcmd", self.watch_line()),
-            ("ifcmd", self.if_line()),
-            ("nifcmd", self.nif_line()),
-            ("donecmd", self.done_line()),
-        ];
-        let lines = lines.into_iter().filter_map(|(field, line)| Some((field, line?.text)));
+        let lines = self.lines().map(|(field, _, line)| (field, line.text));
         let args = self.args.iter().flatten().map(|arg| ("args", arg.as_str()));
         let (field, text) = lines.chain(args).find(|(_, text)| text.contains('\0'))?;
         let problem = format_args!(": `{}` holds a NUL byte, which no command can", text.escape_debug());

@@ -1,6 +1,7 @@
 //! `exec`: runs commands, once or whenever a guard, a watch or a refresh says so.
 
 mod command;
+mod commands;
 mod env;
 mod guard;
 mod kind;
@@ -9,5 +10,6 @@ mod state;
 mod tests;
 mod watch;
 
+pub use commands::Commands;
 pub use env::{Env, EnvValue};
 pub use kind::{Exec, ExecBuilder, ExecHandle};

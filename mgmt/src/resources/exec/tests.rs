@@ -104,6 +104,54 @@ async fn it_fails_with_its_code_and_its_last_words() {
 }
 
 #[tokio::test]
+async fn codes_are_the_exit_codes_of_a_success() {
+    let host = Fake::new().unwrap();
+    let exec = |code: u8| Exec::new("x").cmd(format!("exit {code}")).shell("/bin/sh").codes([0, 2]);
+    for code in [0, 2] {
+        let exec = host.put(exec(code));
+        exec.settle().await.unwrap();
+        assert!(exec.check().await.unwrap().in_sync());
+    }
+    assert!(host.put(exec(1)).settle().await.unwrap_err().to_string().contains("exit code 1"));
+}
+
+#[tokio::test]
+async fn several_guards_must_all_agree() {
+    let host = Fake::new().unwrap();
+    let log = host.path("log");
+    let run = async |exec: ExecBuilder| host.put(exec).check().await.unwrap().in_sync();
+    assert!(!run(counting(&log).ifcmd(["true", "test 1 = 1"])).await);
+    assert!(run(counting(&log).ifcmd(["true", "false"])).await);
+    assert!(!run(counting(&log).nifcmd(["false", "test 1 = 2"])).await);
+    assert!(run(counting(&log).nifcmd(["false", "true"])).await);
+    assert!(run(counting(&log).ifcmd(["false", "no-such-guard"])).await, "the rest is not asked");
+    assert!(!run(counting(&log).ifcmd(["echo a", "echo a"]).ifequals("a")).await);
+    assert!(run(counting(&log).ifcmd(["echo a", "echo b"]).ifequals("a")).await);
+}
+
+#[test]
+fn words_that_only_a_shell_understands_are_refused_without_one() {
+    let host = Fake::new().unwrap();
+    let said = |exec: ExecBuilder| host.put(exec).refusal();
+    for script in
+        ["echo hi > /tmp/x", "a | b", "a && b", "a ; b", "echo $(id)", "echo `id`", "x 2>&1", "x >/tmp/y", "a &"]
+    {
+        let said = said(Exec::new("x").cmd(script));
+        assert!(said.contains("which only a shell understands") && said.contains("set `shell` to `/bin/sh`"), "{said}");
+        assert_eq!(host.put(Exec::new("x").cmd(script).shell("/bin/sh")).validate(), []);
+        let [program, args @ ..] = &script.split(' ').collect::<Vec<_>>()[..] else { panic!("{script}") };
+        assert_eq!(host.put(Exec::new("x").cmd(*program).args(args)).validate(), []);
+    }
+    for plain in
+        ["ls *", "expr 1 >= 2", "find . -name ? -print", "echo a;b", "echo it's -> there", "curl http://x/?a=1&b=2"]
+    {
+        assert_eq!(host.put(Exec::new("x").cmd(plain)).validate(), [], "{plain}");
+    }
+    assert!(said(Exec::new("x").cmd("true").ifcmd(["true", "a | b"])).contains("set `ifshell` to `/bin/sh`"));
+    assert!(host.put(Exec::new("x").cmd("a | b")).validate()[0].lenient);
+}
+
+#[tokio::test]
 async fn variables_are_explicit_unless_the_graph_says_otherwise() {
     let env = |exec: ExecBuilder| exec.cmd("env");
     let said =
@@ -409,6 +457,32 @@ async fn when_its_time_is_over_its_whole_group_is_gone() {
 }
 
 #[tokio::test]
+async fn when_it_is_cancelled_it_gets_its_signal_and_may_clean_up() {
+    let host = Fake::new().unwrap();
+    let (up, clean) = (host.path("up"), host.path("clean"));
+    for (sig, trapped) in [(None, "TERM"), (Some("USR1"), "USR1")] {
+        let script = format!(
+            "trap 'touch {}; exit' {trapped}; touch {}; while :; do sleep 0.01; done",
+            clean.display(),
+            up.display()
+        );
+        let exec = Exec::new("x").cmd(script).shell("/bin/sh");
+        let exec = host.put(if let Some(sig) = sig { exec.sig(sig) } else { exec });
+        {
+            let mut settle = Box::pin(exec.settle());
+            while !up.exists() {
+                let _ = tokio::time::timeout(Duration::from_millis(5), &mut settle).await;
+            }
+        }
+        while !clean.exists() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        fs::remove_file(&up).unwrap();
+        fs::remove_file(&clean).unwrap();
+    }
+}
+
+#[tokio::test]
 async fn when_it_is_cancelled_its_whole_group_is_killed_and_it_has_not_run() {
     let host = Fake::new().unwrap();
     let word = format!("exec-cancel-{}", std::process::id());
@@ -451,6 +525,7 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(exec().env([("A=B", "c")])).contains("`env`: `A=B`"));
     assert!(said(exec().user("")).starts_with("`user` is empty"));
     assert!(said(exec().group("")).starts_with("`group` is empty"));
+    assert!(said(exec().codes(Vec::<u8>::new())).starts_with("`codes` is empty"));
     // As a file of data may spell it out.
     let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(0).sig("SIGUSR1");
     assert_eq!(host.put(plain).validate(), []);

@@ -31,8 +31,20 @@ fn a_slot_is_given_back_only_when_its_operation_has_ended() {
     let mut bed = Bed::new();
     bed.swap(&[0], &[], &[]);
     bed.drifted(0);
-    assert_eq!(bed.swap(&[], &[], &[]), ["cancel 0", "event: converged"]);
+    assert_eq!(bed.swap(&[], &[], &[]), ["event: converged"]);
     assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["removed 0"]);
+}
+
+#[test]
+fn what_changes_something_is_left_to_end_by_who_leaves_and_a_check_is_not() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { timeout: Some(ms(500)), ..plain() });
+    bed.swap(&[0, 1], &[], &[]);
+    bed.drifted(0);
+    assert_eq!(bed.swap(&[], &[], &[]), ["cancel 1", "event: converged"]);
+    assert_eq!(bed.pass(ms(499)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["cancel 0"], "it takes longer than its timeout");
+    assert_eq!(bed.applied(0, ApplyOutcome::Cancelled), ["removed 0"]);
 }
 
 #[test]
@@ -52,7 +64,7 @@ fn what_the_old_operation_of_a_slot_changed_is_told_to_the_new_children() {
     bed.swap(&[0, 1], &[], &[notify(0, 1)]);
     bed.drifted(0);
     bed.committed(1);
-    assert_eq!(bed.swap(&[1], &[], &[]), ["cancel 0", "journal: paid 0>1", "check 1"]);
+    assert_eq!(bed.swap(&[1], &[], &[]), ["journal: paid 0>1", "check 1"]);
     bed.in_sync(1);
     assert_eq!(bed.swap(&[0, 1], &[], &[notify(0, 1)]), ["journal: intent 0>1"]);
     assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["journal: debt 0>1", "check 0"]);

@@ -23,6 +23,6 @@ pub use command::{Command, Env, LINGER, Leftovers, OUTPUT_BYTES_MAX};
 pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
-pub use run::{Output, run, run_until};
+pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
 pub use status::{Status, signal_by_name};

@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use super::capture::{Capture, Captured};
 use super::child::Child;
@@ -47,10 +48,18 @@ impl Output {
     /// # Errors
     /// `Failed` or `Killed`, with the last that the command said on standard error.
     pub fn require_success(self, command: &Command) -> Result<Output, ProcessError> {
+        self.require_exit(&[0], command)
+    }
+
+    /// The same, if the exit code is one of these.
+    ///
+    /// # Errors
+    /// It is none of them, or a signal killed it.
+    pub fn require_exit(self, codes: &[u8], command: &Command) -> Result<Output, ProcessError> {
         let stderr = self.stderr.without(&command.secrets);
         let said = || escape_lossless(stderr.last(SAID_BYTES_MAX).trim_ascii());
         match self.status {
-            Status::Exit(0) => Ok(self),
+            Status::Exit(code) if codes.iter().any(|good| i32::from(*good) == code) => Ok(self),
             Status::Exit(_) => {
                 Err(ProcessError::Failed { program: command.shown(), status: self.status, stderr: said() })
             }
@@ -104,6 +113,33 @@ pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Res
             Err(ProcessError::TooMuch { program, max, output: Box::new(output) })
         }
         Some(Why::Timeout(after)) => Err(ProcessError::Timeout { program, after, output: Box::new(output) }),
+    }
+}
+
+/// Run the command to its end. If the future is dropped, its group gets `stop_signal` and after `grace` is killed;
+/// `guard` is dropped once nothing of that is left to do.
+///
+/// # Errors
+/// As [`run_until`].
+pub async fn run_guarded<G: Send + 'static>(command: Command, guard: G) -> Result<Output, ProcessError> {
+    let (wanted, unwanted) = tokio::sync::oneshot::channel::<()>();
+    let span = tracing::Span::current();
+    let running = tokio::spawn(
+        async move {
+            // It comes to an end when the other side is dropped.
+            let ended = run_until(&command, async { drop(unwanted.await) }).await;
+            drop(guard);
+            ended
+        }
+        .instrument(span),
+    );
+    let ended = running.await;
+    drop(wanted);
+    match ended {
+        Ok(ended) => ended,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The runtime is shutting down: what waits here is being dropped too.
+        Err(_) => pending().await,
     }
 }
 
