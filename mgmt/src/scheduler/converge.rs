@@ -5,8 +5,8 @@
 //! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
 //! is noop (*excused*; then its descendants are excused too).
 //!
-//! *Hopeless* is the other end that a graph can come to: some nodes have failed for good, and no node that is not calm
-//! does anything or will by itself (*moving*), so that only the outside or a swap can change that.
+//! *Hopeless* is the other end that a graph can come to: some nodes have failed for good, and no node that is not
+//! calm does anything or will by itself (*moving*), so that only the outside or a swap can change that.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -92,8 +92,8 @@ impl Scheduler {
             }
     }
 
-    /// What `MOVING` means, from scratch, but for `CALM`. A node that waits for others does not move by itself: what it
-    /// waits for does, or has failed.
+    /// What `MOVING` means, from scratch, but for `CALM`. A node that waits for others does not move by itself: what
+    /// it waits for does, or has failed.
     pub(super) fn is_moving(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         match node.phase() {

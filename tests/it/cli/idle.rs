@@ -59,6 +59,30 @@ fn a_converged_run_sleeps() {
 }
 
 #[test]
+fn what_others_do_in_a_directory_above_wakes_nothing() {
+    let dir = quiet();
+    let managed = dir.path().join("managed");
+    fs::create_dir(&managed).unwrap();
+    let mut running = act("wide", &managed).start();
+    running.says("converged in ");
+    let others = std::thread::spawn({
+        let above = dir.path().to_owned();
+        move || {
+            for number in 0..400 {
+                fs::write(above.join(format!("{number}")), "x").unwrap();
+                fs::rename(above.join(format!("{number}")), above.join("renamed")).unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
+    sleeps(running.pid());
+    others.join().unwrap();
+    fs::write(managed.join("5"), "broken").unwrap();
+    running.until("repaired", |_| fs::read_to_string(managed.join("5")).unwrap() == "5\n");
+    stop(running);
+}
+
+#[test]
 fn a_run_that_can_not_converge_sleeps_too() {
     let dir = quiet();
     let mut running = act("fails", dir.path()).start();

@@ -36,6 +36,8 @@ pub(super) enum Refusal {
 pub(super) struct What {
     /// A name came, went, or stands for something else.
     pub(super) entry: bool,
+    /// … and what it stood for is not there any more.
+    pub(super) gone: bool,
     /// … or a content, or attributes.
     pub(super) content: bool,
     pub(super) attributes: bool,
@@ -58,8 +60,19 @@ pub(super) enum Raw<'a> {
 
 /// A means of watching directories, each by itself: names in it, and itself.
 pub(super) trait Backend: Send {
-    /// Watches what is at the path now; what happens from now on is told.
+    /// Watches what is at the path now; what happens from now on is reported.
     fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal>;
+
+    /// Whether `narrow` does anything.
+    fn narrows(&self) -> bool {
+        false
+    }
+
+    /// Reports no more than the directory itself, not its entries. Returns the watch of what is at the path now,
+    /// which is the one of which no more is reported.
+    fn narrow(&mut self, _path: &[u8]) -> Result<WatchId, Refusal> {
+        Err(Refusal::Never)
+    }
 
     /// Forgets a watch; unknown ones are ignored.
     fn disarm(&mut self, watch: WatchId);

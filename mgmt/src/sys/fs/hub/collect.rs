@@ -36,6 +36,9 @@ impl Core {
         if what.entry {
             self.mark_own(id);
         }
+        if what.gone {
+            self.entry_gone(id, child);
+        }
         match child {
             // Attributes decide whether what is below can be looked at.
             Some(child) if what.entry || what.attributes => {
@@ -68,6 +71,7 @@ impl Core {
             self.trie.get_mut(id).watch = 0;
             self.mark_changed(id);
             self.queue(id, true);
+            self.will_review(id);
         }
     }
 

@@ -42,6 +42,8 @@ pub(super) struct Core {
     pub(super) is_freed: bool,
     pub(super) work: Vec<NodeId>,
     pub(super) garbage: Vec<NodeId>,
+    /// Nodes of which it may be different whether their entries must be reported (`narrow.rs`).
+    pub(super) review: Vec<NodeId>,
     /// Something in the trie has become something else.
     pub(super) is_moved: bool,
     /// Changes were lost.
@@ -71,6 +73,7 @@ impl Core {
             is_freed: false,
             work: Vec::new(),
             garbage: Vec::new(),
+            review: Vec::new(),
             is_moved: false,
             is_lost: false,
             batch: 0,
@@ -155,14 +158,18 @@ impl Core {
             while let Some(id) = self.work.pop() {
                 self.look(backend, id);
             }
-            if !std::mem::take(&mut self.is_moved) || self.looped.is_empty() {
+            if std::mem::take(&mut self.is_moved) && !self.looped.is_empty() {
+                for at in 0..self.looped.len() {
+                    self.queue(self.looped[at], false);
+                }
+                continue;
+            }
+            self.collect_garbage(backend);
+            self.review(backend);
+            if self.work.is_empty() && self.garbage.is_empty() {
                 break;
             }
-            for at in 0..self.looped.len() {
-                self.queue(self.looped[at], false);
-            }
         }
-        self.collect_garbage(backend);
     }
 
     /// Whether entries of the node can be looked at and are watched.
@@ -224,7 +231,11 @@ impl Core {
 
     fn collect_garbage(&mut self, backend: &mut dyn Backend) {
         while let Some(id) = self.garbage.pop() {
-            if !self.trie.is_used(id) || !self.is_removable(id) {
+            if !self.trie.is_used(id) {
+                continue;
+            }
+            if !self.is_removable(id) {
+                self.will_review(id);
                 continue;
             }
             self.detach(backend, id);

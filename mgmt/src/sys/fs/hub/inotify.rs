@@ -17,6 +17,10 @@ const BUFFER: usize = 64 * 1024;
 /// Events handed over in one go.
 const EVENTS_MAX: usize = 65_536;
 
+/// What is always wanted: what becomes of the watched thing itself. (The system reports attributes of entries with it.)
+const ITSELF: WatchFlags =
+    WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF).union(WatchFlags::EXCL_UNLINK);
+
 const ENTRY: ReadFlags =
     ReadFlags::CREATE.union(ReadFlags::DELETE).union(ReadFlags::MOVED_FROM).union(ReadFlags::MOVED_TO);
 
@@ -41,23 +45,20 @@ impl Inotify {
 impl Backend for Inotify {
     fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal> {
         // Two names of one directory share a watch: what one wants must not take from the other.
-        let mut flags = WatchFlags::MASK_ADD
-            | WatchFlags::EXCL_UNLINK
-            | WatchFlags::CREATE
-            | WatchFlags::DELETE
-            | WatchFlags::MOVE
-            | WatchFlags::ATTRIB
-            | WatchFlags::DELETE_SELF
-            | WatchFlags::MOVE_SELF;
+        let mut flags = ITSELF | WatchFlags::MASK_ADD | WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;
         flags.set(WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE, want.content);
         flags.set(WatchFlags::DONT_FOLLOW, !want.follow);
         flags.set(WatchFlags::ONLYDIR, want.directory);
-        inotify::add_watch(self.ready.fd(), path, flags).map_err(|errno| match errno {
-            Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG => Refusal::Gone,
-            Errno::ACCESS | Errno::PERM => Refusal::Denied,
-            Errno::NOSPC | Errno::NOMEM => Refusal::Watches,
-            other => Refusal::Other(other.into()),
-        })
+        inotify::add_watch(self.ready.fd(), path, flags).map_err(refusal)
+    }
+
+    fn narrows(&self) -> bool {
+        true
+    }
+
+    fn narrow(&mut self, path: &[u8]) -> Result<WatchId, Refusal> {
+        let flags = ITSELF | WatchFlags::DONT_FOLLOW | WatchFlags::ONLYDIR;
+        inotify::add_watch(self.ready.fd(), path, flags).map_err(refusal)
     }
 
     fn disarm(&mut self, watch: WatchId) {
@@ -88,6 +89,15 @@ impl Backend for Inotify {
     }
 }
 
+fn refusal(errno: Errno) -> Refusal {
+    match errno {
+        Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG => Refusal::Gone,
+        Errno::ACCESS | Errno::PERM => Refusal::Denied,
+        Errno::NOSPC | Errno::NOMEM => Refusal::Watches,
+        other => Refusal::Other(other.into()),
+    }
+}
+
 fn raw<'a>(event: &'a inotify::Event<'_>) -> Raw<'a> {
     let flags = event.events();
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
@@ -95,6 +105,7 @@ fn raw<'a>(event: &'a inotify::Event<'_>) -> Raw<'a> {
     }
     let what = What {
         entry: flags.intersects(ENTRY),
+        gone: flags.intersects(ReadFlags::DELETE | ReadFlags::MOVED_FROM),
         content: flags.intersects(ReadFlags::MODIFY | ReadFlags::CLOSE_WRITE),
         attributes: flags.contains(ReadFlags::ATTRIB),
         directory: flags.contains(ReadFlags::ISDIR),

@@ -48,6 +48,7 @@ impl Core {
             None
         } else {
             self.leads_to.insert(id, place);
+            self.will_review(place);
             self.led_from.entry(place).or_default().push(id);
             self.want_content_of(place)
         };

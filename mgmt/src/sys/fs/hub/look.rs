@@ -9,12 +9,16 @@ use super::backend::{Backend, Refusal, Want};
 use super::core::{Core, to_path};
 use super::poll::Why;
 use super::stat::{self, Stat};
-use super::trie::{CONTENT, DEEP, Kind, LISTED, MEMBER, NodeId, QUEUED, ROOT};
+use super::trie::{CONTENT, DEEP, Kind, LISTED, MEMBER, NodeId, QUEUED, ROOT, WIDE};
 
 impl Core {
     /// Looks at a node whose parent has been looked at. The watch of the parent is older than the look, so whatever
     /// changes after it is told.
     pub(super) fn look(&mut self, backend: &mut dyn Backend, id: NodeId) {
+        if self.widen_parent(id) {
+            return;
+        }
+        self.will_review(id);
         let node = self.trie.get_mut(id);
         let deep = node.is(DEEP);
         node.set(QUEUED | DEEP, false);
@@ -32,7 +36,7 @@ impl Core {
             let seen = stat::stat(&path, false);
             is_other = self.remember(id, &seen);
             match seen {
-                Ok(seen) if seen.is_dir => self.look_at_directory(backend, id, &path),
+                Ok(seen) if seen.is_dir => self.look_at_directory(backend, id, &path, &seen),
                 Ok(seen) if seen.is_link => {
                     if !self.look_at_link(backend, id, &path) {
                         // To be looked at once more, when the place it leads to is watched.
@@ -76,10 +80,14 @@ impl Core {
         }
     }
 
-    fn look_at_directory(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8]) {
+    fn look_at_directory(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8], seen: &Stat) {
         self.unlink(id);
-        self.trie.get_mut(id).kind = Kind::Dir;
+        let node = self.trie.get_mut(id);
+        node.kind = Kind::Dir;
+        // What goes from here on is counted, since its watch is older than what is seen below.
+        node.gone = 0;
         self.arm(backend, id, path, false);
+        self.look_inside(id, path, seen);
     }
 
     /// A file is watched by its directory, unless it can be reached by other ways too.
@@ -109,6 +117,7 @@ impl Core {
     pub(super) fn arm(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8], follow: bool) {
         let content = self.trie.get(id).is(CONTENT) || self.is_in_tree(id);
         let answer = backend.arm(path, Want { content, follow, directory: true });
+        self.trie.get_mut(id).set(WIDE, true);
         self.armed(backend, id, path, answer);
     }
 
@@ -150,6 +159,7 @@ impl Core {
         for id in self.trie.subtree(id) {
             self.forget(backend, id);
             self.trie.get_mut(id).kind = Kind::Absent;
+            self.will_review(id);
         }
     }
 
@@ -188,6 +198,7 @@ impl Core {
             }
         }
         self.forget(backend, id);
+        self.will_review(id);
         self.trie.get_mut(id).kind = Kind::Unreachable;
         self.poll(id, path, Why::Broken);
     }

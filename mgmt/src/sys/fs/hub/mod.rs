@@ -5,10 +5,11 @@
 //! ancestor. What comes out is level, not edge: [`Event::Changed`] means *look again*.
 //!
 //! One rule keeps changes from being lost: a node is looked at only after the watch of its parent is armed, so that
-//! whatever changes after the look is told. Events only mark who is to be told and what is to be looked at; when all
-//! that were waiting are taken, the marked nodes are looked at from the top downwards, and then the batch is handed
-//! out. Where a link leads is watched like a subscribed path. What can't be watched is polled by the same rules: a
-//! round of polling compares, marks and looks as events do.
+//! whatever changes after the look is reported. Events only mark which keys changed and what must be looked at; when
+//! all that were waiting are taken, the marked nodes are looked at from the top downwards, and then the batch is
+//! handed out. A directory that is only on the way to others reports nothing of its entries (`narrow`). Where a link
+//! leads is watched like a subscribed path. What can't be watched is polled by the same rules: a round of polling
+//! compares, marks and looks as events do.
 
 mod api;
 mod backend;
@@ -19,6 +20,7 @@ mod links;
 mod list;
 mod look;
 mod mounts;
+mod narrow;
 mod notify;
 mod poll;
 mod ready;

@@ -40,6 +40,11 @@ impl Signature {
         Self { inode: self.inode, device: self.device, born: self.born, ..Self::default() }
     }
 
+    /// Whether both are on the same device.
+    pub(super) fn is_beside(self, other: Self) -> bool {
+        self.device == other.device
+    }
+
     /// Whether it is known when the thing was made: numbers of inodes are used again.
     pub(super) fn is_born(self) -> bool {
         self.born != (0, 0)

@@ -3,6 +3,7 @@
 mod cost;
 mod faults;
 mod harness;
+mod narrow;
 mod paths;
 mod random;
 mod spaces;

@@ -38,15 +38,27 @@ pub(super) struct Sub {
 }
 
 /// Entries of the directory must be watched for their content, not only for their existence.
-pub(super) const CONTENT: u8 = 1;
+pub(super) const CONTENT: u16 = 1;
 /// Made because it is a directory of a watched tree.
-pub(super) const MEMBER: u8 = 2;
+pub(super) const MEMBER: u16 = 2;
 /// Its sub-directories are in the trie, since its watch was armed.
-pub(super) const LISTED: u8 = 4;
+pub(super) const LISTED: u16 = 4;
 /// Waits to be looked at.
-pub(super) const QUEUED: u8 = 8;
+pub(super) const QUEUED: u16 = 8;
 /// … and everything below with it.
-pub(super) const DEEP: u8 = 16;
+pub(super) const DEEP: u16 = 16;
+/// The watch of the directory reports its entries, not only the directory itself.
+pub(super) const WIDE: u16 = 32;
+/// A directory that cannot go, nor another take its place, without a report by its own watch.
+pub(super) const FIXED: u16 = 64;
+/// Something is there.
+pub(super) const PRESENT: u16 = 128;
+/// The directory has entries, when it was looked at last, though none of them is in the trie.
+pub(super) const FILLED: u16 = 256;
+/// The directory is not on the same device as its parent.
+pub(super) const FOREIGN: u16 = 512;
+/// Waits for `review`.
+pub(super) const REVIEWED: u16 = 1024;
 
 #[derive(Debug)]
 pub(super) struct Node {
@@ -60,8 +72,14 @@ pub(super) struct Node {
     pub(super) watch: WatchId,
     /// The last batch in which everything below was marked.
     pub(super) marked: u32,
+    /// How many children are not `FIXED`.
+    pub(super) loose: u32,
+    /// How many children are `PRESENT`.
+    pub(super) present: u32,
+    /// How many entries have gone since the directory was looked at.
+    pub(super) gone: u32,
     pub(super) kind: Kind,
-    pub(super) flags: u8,
+    flags: u16,
 }
 
 impl Node {
@@ -75,16 +93,19 @@ impl Node {
             previous: NONE,
             watch: 0,
             marked: 0,
+            loose: 0,
+            present: 0,
+            gone: 0,
             kind: Kind::Unknown,
             flags: 0,
         }
     }
 
-    pub(super) fn is(&self, flag: u8) -> bool {
+    pub(super) fn is(&self, flag: u16) -> bool {
         self.flags & flag != 0
     }
 
-    pub(super) fn set(&mut self, flag: u8, on: bool) {
+    pub(super) fn set(&mut self, flag: u16, on: bool) {
         if on {
             self.flags |= flag;
         } else {
@@ -180,7 +201,9 @@ impl Trie {
         if next != NONE {
             self.get_mut(next).previous = id;
         }
-        self.get_mut(parent).first = id;
+        let above = self.get_mut(parent);
+        above.first = id;
+        above.loose += 1;
         let Self { nodes, table, hasher, .. } = self;
         let hash = |&id: &NodeId| {
             let node = &nodes[id as usize];
@@ -211,6 +234,10 @@ impl Trie {
             self.get_mut(next).previous = previous;
         }
         self.dotdots -= usize::from(*self.get(id).name == *b"..");
+        let (fixed, present) = (self.get(id).is(FIXED), self.get(id).is(PRESENT));
+        let above = self.get_mut(parent);
+        above.loose -= u32::from(!fixed);
+        above.present -= u32::from(present);
         self.nodes[id as usize] = Node::new(NONE, b"");
         self.free.push(id);
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::harness::{BACKENDS, Stage, options, run};
-use crate::sys::fs::hub::trie::{MEMBER, QUEUED, ROOT};
+use crate::sys::fs::hub::trie::{FIXED, Kind, MEMBER, PRESENT, QUEUED, ROOT, WIDE};
 use crate::sys::fs::hub::{Event, Watched};
 
 const SEEDS: u64 = 30;
@@ -163,6 +163,11 @@ fn check_invariants(stage: &Stage, seed: u64) {
         let place = String::from_utf8_lossy(&place);
         assert!(!node.is(QUEUED), "seed {seed}: {place} is still to be looked at");
         members += usize::from(node.is(MEMBER));
+        let children = || core.trie.children(id).map(|child| core.trie.get(child));
+        assert_eq!(node.loose as usize, children().filter(|child| !child.is(FIXED)).count(), "seed {seed}: {place}");
+        assert_eq!(node.present as usize, children().filter(|child| child.is(PRESENT)).count(), "seed {seed}: {place}");
+        let is_narrow = node.kind == Kind::Dir && node.watch != 0 && !node.is(WIDE);
+        assert!(!is_narrow || node.loose == 0 && node.subs.as_slice().is_empty(), "seed {seed}: {place} is narrow");
         if node.watch != 0 {
             let nodes = core.watches.get(&node.watch).expect("a known watch");
             assert!(nodes.as_slice().contains(&id), "seed {seed}: the watch of {place} does not know it");
