@@ -9,7 +9,7 @@ use crate::resources::file::drift::{Action, Step};
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
-use crate::sys::fs::{Attributes, Content, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
+use crate::sys::fs::{Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
 
 /// One apply.
 pub(super) struct Work<'a> {
@@ -92,6 +92,11 @@ impl Work<'_> {
             Some(WantedContent::Given(content)) => {
                 let bytes = content.bytes().ok_or_else(|| Error::needs_value("content"))?;
                 fs.write_file(path, bytes, options)?
+            }
+            Some(WantedContent::Files(files)) if files.len() == 1 => {
+                let mut file = fs.open(&files[0].0)?;
+                let source = CopySource { file: &mut file, is_stopped: &|| self.stop.is_stopped() };
+                fs.write_file(path, Content::File(source), options)?
             }
             Some(WantedContent::Files(files)) => {
                 let paths = files.iter().map(|(path, _)| path.clone()).rev().collect();

@@ -96,7 +96,7 @@ impl Digests {
                 return Ok(known.digest);
             }
         }
-        let mut reader = fs.open(path)?;
+        let mut reader = fs.open_seen(path, stat)?;
         let version = Version::of(reader.stat());
         let mut hasher = Sha256::new();
         let read = feed(&mut hasher, &mut reader, stop)?;
@@ -145,6 +145,10 @@ fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result
             n => {
                 read += n as u64;
                 hasher.update(&chunk[..n]);
+                // All of it, and there was room for more: this was the end.
+                if read == reader.stat().size && n < chunk.len() {
+                    return Ok(read);
+                }
             }
         }
     }

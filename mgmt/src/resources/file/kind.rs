@@ -122,7 +122,7 @@ impl Converge for File {
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
         let path = wanted.path.clone();
         let looked = cx.look(move |fs, stop| {
-            let fs = wanted.reader(fs);
+            let fs = wanted.reader(fs).near(&wanted.path);
             Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop }.look()
         });
         looked.await.map_err(|error| {

@@ -31,6 +31,10 @@ pub enum Call {
     Lock,
     /// Writes content.
     Write,
+    /// Lets a file share the content of another.
+    Clone,
+    /// Copies content from one file to another.
+    Copy,
     /// Changes the owner or the group.
     Chown,
     /// Changes the mode.
@@ -73,6 +77,8 @@ impl fmt::Display for Call {
             Call::Create => "create",
             Call::Lock => "lock",
             Call::Write => "write",
+            Call::Clone => "clone",
+            Call::Copy => "copy",
             Call::Chown => "chown",
             Call::Chmod => "chmod",
             Call::SetXattr => "setxattr",

@@ -5,6 +5,7 @@ pub mod hub;
 mod attributes;
 mod batch;
 mod calls;
+mod copy;
 mod digest;
 mod entry;
 mod error;
@@ -26,6 +27,7 @@ mod write;
 pub use attributes::Attributes;
 pub use batch::SyncBatch;
 pub use calls::Call;
+pub use copy::CopySource;
 pub use digest::Digest;
 pub use error::{FsError, LinkReason};
 #[cfg(any(test, feature = "testing"))]

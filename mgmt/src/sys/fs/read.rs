@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::digest::{Digest, Hasher};
@@ -15,7 +16,7 @@ use super::error::{FsError, LinkReason};
 use super::memory::Memory;
 use super::path::normal_form;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
-use super::walk::{Links, Place, Root, Walker};
+use super::walk::{Links, Near, Place, Root, Walker};
 
 /// How many bytes are read or written at a time.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
@@ -29,6 +30,7 @@ const DIR_ENTRIES_MAX: usize = 4_000_000;
 pub struct ReadFs {
     pub(super) inner: Arc<Inner>,
     pub(super) links: Links,
+    near: Option<Arc<Near>>,
 }
 
 /// What all clones of a door share.
@@ -78,18 +80,28 @@ impl ReadFs {
     pub(super) fn with(calls: Calls, root: Root) -> ReadFs {
         let euid = rustix::process::geteuid().as_raw();
         let inner = Inner { calls, root, euid, memory: Memory::default() };
-        ReadFs { inner: Arc::new(inner), links: Links::default() }
+        ReadFs { inner: Arc::new(inner), links: Links::default(), near: None }
     }
 
     pub(super) fn root_at(&self, root: &Path) -> Result<Root, FsError> {
-        Ok(Root::Dir(Arc::new(self.walker().directory(&self.normal(root)?)?)))
+        Ok(Root::Dir(self.walker().directory(&self.normal(root)?)?))
     }
 
     /// The same door with another rule about symlinks in the middle of a path.
     #[must_use]
     pub fn links(mut self, links: Links) -> ReadFs {
         self.links = links;
+        // It was opened by the other rule.
+        self.near = None;
         self
+    }
+
+    /// The same door for several looks at `path` and at what is beside it: the directory that holds it is opened once,
+    /// and is the same for all of them, also if it is moved meanwhile. It must not be kept for longer than such a look.
+    #[must_use]
+    pub fn near(&self, path: impl AsRef<Path>) -> ReadFs {
+        let near = self.normal(path.as_ref()).ok().and_then(|path| Some(Arc::new(Near::new(path.parent()?))));
+        ReadFs { inner: Arc::clone(&self.inner), links: self.links, near }
     }
 
     /// What is at `path`, or nothing if nothing is there. A symlink is described itself.
@@ -113,7 +125,7 @@ impl ReadFs {
     /// The content of a regular file of at most `cap` bytes.
     ///
     /// # Errors
-    /// [`FsError::TooLarge`], [`FsError::Missing`], [`FsError::WrongType`], or what the system says.
+    /// [`FsError::TooLarge`], [`FsError::Missing`], [`FsError::WrongType`], or what the system reports.
     pub fn read_file(&self, path: impl AsRef<Path>, cap: u64) -> Result<Vec<u8>, FsError> {
         let mut file = self.open(path)?;
         let too_large = |file: &FileReader| FsError::TooLarge { path: file.path.clone(), cap };
@@ -153,11 +165,28 @@ impl ReadFs {
     pub fn open(&self, path: impl AsRef<Path>) -> Result<FileReader, FsError> {
         let place = self.place(path.as_ref())?;
         // Opening a device or a pipe can have effects or wait: look before.
-        expect_kind(&place.path, self.stat_required(&place)?.kind, FileKind::File)?;
+        let kind = self.stat_required(&place)?.kind;
+        self.open_kind(place, kind)
+    }
+
+    /// The same for what was looked at just now.
+    pub fn open_seen(&self, path: impl AsRef<Path>, seen: &Stat) -> Result<FileReader, FsError> {
+        self.open_kind(self.place(path.as_ref())?, seen.kind)
+    }
+
+    fn open_kind(&self, place: Place, kind: FileKind) -> Result<FileReader, FsError> {
+        expect_kind(&place.path, kind, FileKind::File)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let calls = &self.inner.calls;
-        let fd =
-            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+        let opened =
+            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()));
+        let fd = match opened {
+            Err(error) if error.is_missing() => return Err(FsError::Missing { path: place.path }),
+            Err(error) if error.is(Errno::LOOP) => {
+                return expect_kind(&place.path, FileKind::Symlink, kind).and(Err(error));
+            }
+            other => other?,
+        };
         let stat = stat_fd(calls, &fd, &place.path)?;
         expect_kind(&place.path, stat.kind, FileKind::File)?;
         Ok(FileReader { fd, calls: calls.clone(), path: place.path, stat })
@@ -168,7 +197,7 @@ impl ReadFs {
         let normal = self.normal(path.as_ref())?;
         let calls = &self.inner.calls;
         let fd = if normal == Path::new("/") {
-            open_dir(calls, &self.walker().directory(&normal)?, OsStr::new("."), &normal)?
+            open_dir(calls, &*self.walker().directory(&normal)?, OsStr::new("."), &normal)?
         } else {
             let place = self.walker().place(&normal)?;
             expect_kind(&place.path, self.stat_required(&place)?.kind, FileKind::Directory)?;
@@ -202,7 +231,13 @@ impl ReadFs {
 
     pub(super) fn walker(&self) -> Walker<'_> {
         let inner = &*self.inner;
-        Walker { calls: &inner.calls, root: &inner.root, links: self.links, euid: inner.euid }
+        Walker {
+            calls: &inner.calls,
+            root: &inner.root,
+            links: self.links,
+            euid: inner.euid,
+            near: self.near.as_deref(),
+        }
     }
 
     pub(super) fn place(&self, path: &Path) -> Result<Place, FsError> {

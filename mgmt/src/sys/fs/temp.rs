@@ -35,7 +35,8 @@ pub(super) struct Temp<'a> {
 impl<'a> Temp<'a> {
     /// A new, empty, locked file beside `place`, with `mode` (at most `0600`), owned by us.
     pub(super) fn create(calls: &'a Calls, place: &'a Place, euid: u32, mode: u32) -> Result<Temp<'a>, FsError> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        // What was copied is read again.
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o600);
         for _ in 0..TRIES {
             let name = new_name(calls, euid, &place.path)?;

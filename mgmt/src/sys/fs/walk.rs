@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -38,6 +38,27 @@ pub(super) enum Root {
     Dir(Arc<OwnedFd>),
 }
 
+/// A directory that is opened once, for all that is looked at in it.
+#[derive(Debug)]
+pub(super) struct Near {
+    path: PathBuf,
+    opened: OnceLock<Opened>,
+}
+
+/// A directory, open for paths relative to it.
+#[derive(Clone, Debug)]
+struct Opened {
+    dir: Arc<OwnedFd>,
+    /// No component of its path is a link.
+    without_links: bool,
+}
+
+impl Near {
+    pub(super) fn new(path: &Path) -> Near {
+        Near { path: path.to_path_buf(), opened: OnceLock::new() }
+    }
+}
+
 /// Walks paths; borrows all that it needs to know.
 #[derive(Clone, Copy)]
 pub(super) struct Walker<'a> {
@@ -45,11 +66,12 @@ pub(super) struct Walker<'a> {
     pub(super) root: &'a Root,
     pub(super) links: Links,
     pub(super) euid: u32,
+    pub(super) near: Option<&'a Near>,
 }
 
 /// A directory, held open, and a name in it: what stays the same whoever swaps a directory on the way to it.
 pub(super) struct Place {
-    pub(super) dir: OwnedFd,
+    pub(super) dir: Arc<OwnedFd>,
     pub(super) name: OsString,
     /// In normal form, as the user spelled it.
     pub(super) path: PathBuf,
@@ -88,16 +110,32 @@ impl Walker<'_> {
     }
 
     /// The directory at a path in normal form, open for paths relative to it only (`O_PATH`).
-    pub(super) fn directory(&self, normal: &Path) -> Result<OwnedFd, FsError> {
-        if let Ok(fd) = self.open_without_links(normal) {
-            return Ok(fd);
+    pub(super) fn directory(&self, normal: &Path) -> Result<Arc<OwnedFd>, FsError> {
+        Ok(self.open(normal)?.dir)
+    }
+
+    fn open(&self, normal: &Path) -> Result<Opened, FsError> {
+        let near = self.near.filter(|near| near.path == normal);
+        if let Some(opened) = near.and_then(|near| near.opened.get()) {
+            return Ok(opened.clone());
         }
-        // There is a link, or an error that wants its component named, or a system without `openat2`.
-        let walk = self.walk(normal, End::Directory)?;
-        match walk.at {
-            Some(fd) => Ok(fd),
-            None => self.reopen(&walk.real),
+        let opened = match self.open_without_links(normal) {
+            Ok(fd) => Opened { dir: Arc::new(fd), without_links: true },
+            // There is a link, or an error that wants its component named, or a system without `openat2`.
+            Err(_) => {
+                let walk = self.walk(normal, End::Directory)?;
+                let fd = match walk.at {
+                    Some(fd) => fd,
+                    None => self.reopen(&walk.real)?,
+                };
+                Opened { dir: Arc::new(fd), without_links: false }
+            }
+        };
+        if let Some(near) = near {
+            // Of two that open it at once, the first one's is kept.
+            let _ = near.opened.set(opened.clone());
         }
+        Ok(opened)
     }
 
     /// The path without links, its last component followed too.
@@ -108,7 +146,7 @@ impl Walker<'_> {
     /// The path of a place without links before its last component, if it is spelled with some; `None`: it is spelled as it is, or nothing is there.
     pub(super) fn behind_links(&self, normal: &Path) -> Result<Option<PathBuf>, FsError> {
         let Some((parent, name)) = super::path::split_last(normal) else { return Ok(None) };
-        if self.open_without_links(parent).is_ok() {
+        if self.open(parent).is_ok_and(|opened| opened.without_links) {
             return Ok(None);
         }
         match self.real_path(parent) {

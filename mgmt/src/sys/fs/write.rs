@@ -10,9 +10,10 @@ use std::sync::Arc;
 use super::attributes::{Attributes, Handle, copy_xattrs};
 use super::batch::Pending;
 use super::calls::{Call, Calls};
+use super::copy::{CopySource, copy, read_error, write_all};
 use super::digest::{Digest, Hasher};
 use super::error::FsError;
-use super::read::{CHUNK_BYTES, FileReader, ReadFs, expect_kind};
+use super::read::{CHUNK_BYTES, ReadFs, expect_kind};
 use super::stat::{FileKind, Stat, stat_fd};
 use super::temp::{Temp, clean};
 #[cfg(any(test, feature = "testing"))]
@@ -38,6 +39,8 @@ pub enum Content<'a> {
     Bytes(&'a [u8]),
     /// What comes from here until its end; for content that need not be in memory at once.
     Reader(&'a mut dyn Read),
+    /// What another file holds: shared with it or copied by the kernel where that can be.
+    File(CopySource<'a>),
 }
 
 /// What may be replaced.
@@ -176,6 +179,7 @@ impl fmt::Debug for Content<'_> {
         match self {
             Content::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Content::Reader(_) => f.write_str("Reader"),
+            Content::File(source) => write!(f, "File({})", source.file.path().display()),
         }
     }
 }
@@ -229,7 +233,7 @@ impl WriteFs {
     /// The same door with another rule about symlinks in the middle of a path.
     #[must_use]
     pub fn links(mut self, links: Links) -> WriteFs {
-        self.read.links = links;
+        self.read = self.read.links(links);
         self
     }
 
@@ -285,12 +289,13 @@ impl WriteFs {
         to: impl AsRef<Path>,
         options: &WriteOptions,
     ) -> Result<Written, FsError> {
-        let mut source = CheckedSource(self.open(from)?);
+        let mut file = self.open(from)?;
         let mut options = *options;
         if options.attributes.mode.is_none() && self.stat(to.as_ref())?.is_none_or(|old| !old.is_file()) {
-            options.attributes.mode = Some(source.0.stat().mode & 0o777);
+            options.attributes.mode = Some(file.stat().mode & 0o777);
         }
-        self.write_file(to, Content::Reader(&mut source), &options)
+        let source = CopySource { file: &mut file, is_stopped: &|| false };
+        self.write_file(to, Content::File(source), &options)
     }
 
     /// Removes the temporary files that killed processes of this user left in the directory `path`; says how many.
@@ -370,21 +375,12 @@ impl WriteFs {
 
 /// Writes the content into the new file.
 fn fill(calls: &Calls, temp: &Temp<'_>, content: Content<'_>, path: &Path) -> Result<Digest, FsError> {
-    let write_all = |mut bytes: &[u8]| {
-        while !bytes.is_empty() {
-            match calls.run(Call::Write, path, || rustix::io::write(&temp.fd, bytes))? {
-                // It can't happen with a regular file; going on would never end.
-                0 => return Err(FsError::Changed { path: path.to_path_buf() }),
-                n => bytes = &bytes[n..],
-            }
-        }
-        Ok(())
-    };
     let reader = match content {
         Content::Bytes(bytes) => {
-            write_all(bytes)?;
+            write_all(calls, &temp.fd, bytes, path)?;
             return Ok(Digest::of(bytes));
         }
+        Content::File(mut source) => return copy(calls, &mut source, &temp.fd, path),
         Content::Reader(reader) => reader,
     };
     let mut hasher = Hasher::default();
@@ -392,33 +388,12 @@ fn fill(calls: &Calls, temp: &Temp<'_>, content: Content<'_>, path: &Path) -> Re
     loop {
         let n = match reader.read(&mut chunk) {
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            // A reader of ours knows better which file it was.
-            Err(error) => {
-                return Err(error.downcast().unwrap_or_else(|source| FsError::Call {
-                    call: Call::Read,
-                    path: path.to_path_buf(),
-                    source,
-                }));
-            }
-            Ok(n) => n,
+            other => other.map_err(|error| read_error(error, path))?,
         };
         if n == 0 {
             return Ok(hasher.finish());
         }
         hasher.update(&chunk[..n]);
-        write_all(&chunk[..n])?;
-    }
-}
-
-/// A file that must not change while it is read.
-struct CheckedSource(FileReader);
-
-impl Read for CheckedSource {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.0.read(buf)?;
-        if n == 0 && !buf.is_empty() && self.0.changed_since_opened().map_err(std::io::Error::other)? {
-            return Err(std::io::Error::other(FsError::Changed { path: self.0.path().to_path_buf() }));
-        }
-        Ok(n)
+        write_all(calls, &temp.fd, &chunk[..n], path)?;
     }
 }

@@ -13,6 +13,9 @@ use crate::resources::file::{File, FileBuilder};
 use crate::sys::fs::Faults;
 use crate::testing::{Fake, Trial};
 
+/// The errno of a file system that cannot do what it is asked for.
+pub(super) const EOPNOTSUPP: i32 = 95;
+
 /// A host with a directory to work in.
 pub(super) struct Bench {
     pub(super) faults: Arc<Faults>,

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
-use super::harness::Bench;
+use super::harness::{Bench, EOPNOTSUPP};
 use crate::sys::fs::{At, Call};
 
 #[test]
@@ -76,7 +76,8 @@ fn a_source_written_while_it_is_copied_leaves_the_old_target() {
     let file = bench.file("f").source(bench.path("s"));
     let drift = bench.check(&file).unwrap().unwrap();
     bench.faults.reset();
-    bench.faults.hook(At::Nth(Call::Write, 2), move || {
+    bench.faults.fail(At::Every(Call::Clone), EOPNOTSUPP);
+    bench.faults.hook(At::Nth(Call::Copy, 2), move || {
         fs::OpenOptions::new().append(true).open(&source).unwrap().write_all(b"more").unwrap();
     });
     let error = bench.apply(&file, drift).unwrap_err().to_string();

@@ -198,20 +198,46 @@ fn an_interrupted_call_is_made_again_and_other_doors_see_no_fault() {
 fn a_source_that_cannot_be_read_or_changes_leaves_the_target_and_is_named() {
     let dir = temp_dir();
     let (from, to) = (dir.path().join("from"), dir.path().join("to"));
-    std::fs::write(&from, vec![7; 300_000]).unwrap();
     std::fs::write(&to, "old").unwrap();
-    let faults = Faults::new();
-    faults.fail(At::Nth(Call::Read, 2), Errno::IO.raw_os_error());
-    let fs = WriteFs::with_faults(faults.clone());
-    let error = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap_err();
-    assert_eq!((error.path(), error.call(), text(&to).as_str()), (from.as_path(), Some(Call::Read), "old"));
+    for by_kernel in [true, false] {
+        std::fs::write(&from, vec![7; 300_000]).unwrap();
+        let faults = Faults::new();
+        let fs = WriteFs::with_faults(faults.clone());
+        let reset = || {
+            faults.reset();
+            for call in [Call::Clone, Call::Copy].into_iter().filter(|_| !by_kernel) {
+                faults.fail(At::Every(call), Errno::XDEV.raw_os_error());
+            }
+        };
+        reset();
+        faults.fail(At::Nth(Call::Read, 1), Errno::IO.raw_os_error());
+        let error = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap_err();
+        assert_eq!((error.path(), error.call(), text(&to).as_str()), (from.as_path(), Some(Call::Read), "old"));
 
-    faults.reset();
-    let source = from.clone();
-    faults.hook(At::Nth(Call::Read, 2), move || std::fs::write(&source, "shorter").unwrap());
-    let error = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap_err();
-    assert_eq!(error.to_string(), format!("{} was changed by somebody else meanwhile", from.display()));
-    assert_eq!((text(&to).as_str(), names(dir.path()).len()), ("old", 2));
+        reset();
+        let source = from.clone();
+        faults.hook(At::Nth(Call::Read, 1), move || std::fs::write(&source, "shorter").unwrap());
+        let error = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap_err();
+        assert_eq!(error.to_string(), format!("{} was changed by somebody else meanwhile", from.display()));
+        assert_eq!((text(&to).as_str(), names(dir.path()).len()), ("old", 2));
+    }
+}
+
+#[test]
+fn whatever_call_of_a_copy_fails_the_old_file_is_intact() {
+    let calls = fail_each_change(
+        |dir| {
+            std::fs::write(dir.join("from"), "new").unwrap();
+            std::fs::write(dir.join("to"), "old").unwrap();
+        },
+        |fs, dir| fs.copy_file(dir.join("from"), dir.join("to"), &WriteOptions::new()).map(drop),
+        |_, dir, call, _| {
+            assert_eq!(names(dir), ["from", "to"], "{call}");
+            assert_eq!(text(dir.join("to")), if call == Call::SyncDir { "new" } else { "old" }, "{call}");
+        },
+        None,
+    );
+    assert!(calls.contains(&Call::Clone), "{calls:?}");
 }
 
 #[test]

@@ -214,3 +214,50 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn looks_near_a_path_see_one_directory_also_if_another_takes_its_place() {
+    let dir = temp_dir();
+    let (place, path) = (dir.path().join("place"), dir.path().join("place/file"));
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(&path, "old").unwrap();
+    let fs = ReadFs::new();
+    let near = fs.near(&path);
+    let size = |fs: &ReadFs| fs.stat(&path).unwrap().map(|stat| stat.size);
+    assert_eq!(size(&near), Some(3));
+    std::fs::rename(&place, dir.path().join("elsewhere")).unwrap();
+    assert_eq!((size(&near), size(&fs)), (Some(3), None));
+    std::fs::create_dir(&place).unwrap();
+    std::fs::write(&path, "newer").unwrap();
+    assert_eq!((size(&near), size(&fs), size(&fs.near(&path))), (Some(3), Some(5), Some(5)));
+    assert_eq!(near.read_file(&path, 9).unwrap(), b"old");
+    let seen = near.stat(&path).unwrap().unwrap();
+    assert_eq!(near.open_seen(&path, &seen).unwrap().stat().size, 3);
+    // By another rule it is opened again.
+    assert_eq!(size(&near.clone().links(Links::Follow)), Some(5));
+    // What is elsewhere is not near.
+    assert_eq!(near.stat(dir.path().join("elsewhere/file")).unwrap().unwrap().size, 3);
+}
+
+#[test]
+fn looks_near_a_path_through_a_link_know_that_it_is_one() {
+    let dir = temp_dir();
+    std::fs::create_dir(dir.path().join("real")).unwrap();
+    std::fs::write(dir.path().join("real/file"), "x").unwrap();
+    symlink("real", dir.path().join("link")).unwrap();
+    let path = dir.path().join("link/file");
+    let near = ReadFs::new().links(Links::Follow).near(&path);
+    for _ in 0..2 {
+        assert_eq!(near.stat(&path).unwrap().unwrap().size, 1);
+        assert_eq!(near.behind_links(&path).unwrap(), Some(dir.path().join("real/file")));
+    }
+    let real = near.near(dir.path().join("real/file"));
+    assert_eq!(real.behind_links(dir.path().join("real/file")).unwrap(), None);
+    // What was a file is something else when it is opened.
+    let seen = near.stat(&path).unwrap().unwrap();
+    std::fs::remove_file(dir.path().join("real/file")).unwrap();
+    assert!(matches!(near.open_seen(&path, &seen).unwrap_err(), FsError::Missing { .. }));
+    symlink("/etc/passwd", dir.path().join("real/file")).unwrap();
+    let error = near.open_seen(&path, &seen).unwrap_err();
+    assert!(matches!(error, FsError::Symlink { .. }) && error.is_race(), "{error}");
+}

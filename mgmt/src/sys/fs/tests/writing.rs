@@ -2,6 +2,9 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
+
+use rustix::io::Errno;
 
 use super::support::*;
 
@@ -87,6 +90,50 @@ fn a_big_content_comes_in_pieces_and_its_digest_is_right() {
     fs.write_file(&to, &[0u8; 3], &WriteOptions::new().mode(0o640)).unwrap();
     fs.copy_file(&from, &to, &WriteOptions::new()).unwrap();
     assert_eq!(mode_of(&to), 0o640, "an existing file keeps its mode");
+}
+
+#[test]
+fn a_copy_is_made_by_the_kernel_where_that_can_be_and_is_the_same_where_not() {
+    let dir = temp_dir();
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    let content: Vec<u8> = (0..400_001u32).map(|i| (i * 11 % 253) as u8).collect();
+    std::fs::write(&from, &content).unwrap();
+    let faults = Faults::new();
+    let fs = WriteFs::with_faults(Arc::clone(&faults));
+    let copy = |unable: &[(Call, Errno)]| {
+        faults.reset();
+        unable.iter().for_each(|(call, errno)| faults.fail(At::Every(*call), errno.raw_os_error()));
+        let written = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap();
+        assert_eq!((std::fs::read(&to).unwrap() == content, written.digest), (true, Digest::of(&content)));
+        assert_eq!((written.stat.size, written.stat.kind), (content.len() as u64, FileKind::File));
+        [Call::Clone, Call::Copy, Call::Write].map(|call| faults.count(call))
+    };
+    let [clones, copies, writes] = copy(&[]);
+    assert_eq!((clones, writes), (1, 0), "{copies} copies");
+    for errno in [Errno::OPNOTSUPP, Errno::NOTTY, Errno::XDEV, Errno::INVAL, Errno::NOSYS, Errno::PERM] {
+        assert!(copy(&[(Call::Clone, errno)])[1] > 0);
+        let [_, copies, writes] = copy(&[(Call::Clone, errno), (Call::Copy, errno)]);
+        assert!(copies == 1 && writes > 1, "read and written: {copies} {writes}");
+    }
+    // Nothing, and what claims to be nothing.
+    std::fs::write(&from, "").unwrap();
+    assert_eq!(fs.copy_file(&from, &to, &WriteOptions::new()).unwrap().digest, Digest::of(b""));
+    let made_up = Path::new("/proc/self/cmdline");
+    fs.copy_file(made_up, &to, &WriteOptions::new()).unwrap();
+    assert_eq!(std::fs::read(&to).unwrap(), std::fs::read(made_up).unwrap());
+}
+
+#[test]
+fn a_copy_can_be_stopped() {
+    let dir = temp_dir();
+    let (from, to) = (dir.path().join("from"), dir.path().join("to"));
+    std::fs::write(&from, "new").unwrap();
+    let fs = WriteFs::new();
+    let mut file = fs.open(&from).unwrap();
+    let source = CopySource { file: &mut file, is_stopped: &|| true };
+    let error = fs.write_file(&to, Content::File(source), &WriteOptions::new()).unwrap_err();
+    assert!(error.to_string().ends_with("cancelled"), "{error}");
+    assert_eq!(names(dir.path()), ["from"]);
 }
 
 #[test]

@@ -1,0 +1,134 @@
+//! What one file holds, brought into another: shared between the two (a reflink) or copied by the kernel, where the
+//! file systems can do that; else read and written.
+
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
+
+use rustix::io::Errno;
+
+use super::calls::{Call, Calls};
+use super::digest::{Digest, Hasher};
+use super::error::FsError;
+use super::read::{CHUNK_BYTES, FileReader};
+
+/// How much the kernel copies at a time: between two pieces a copy can be stopped.
+const PIECE_BYTES: usize = 8 << 20;
+
+/// How a copy fails that these file systems, or this kernel, cannot make.
+const CANNOT: [Errno; 11] = [
+    Errno::OPNOTSUPP,
+    Errno::NOTTY,
+    Errno::NOSYS,
+    Errno::XDEV,
+    Errno::INVAL,
+    Errno::PERM,
+    Errno::ACCESS,
+    Errno::BADF,
+    Errno::ISDIR,
+    Errno::TXTBSY,
+    Errno::OVERFLOW,
+];
+
+/// A file whose content is copied. It must not change meanwhile.
+pub struct CopySource<'a> {
+    /// Open at its beginning.
+    pub file: &'a mut FileReader,
+    /// Asked between two pieces: whether to give up.
+    pub is_stopped: &'a dyn Fn() -> bool,
+}
+
+/// Writes all of `source` into `to`, which is new and empty; the digest is that of what `to` holds then, read from
+/// there.
+pub(super) fn copy(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
+    if !clone(calls, source, to, path)? {
+        copy_pieces(calls, source, to, path)?;
+    }
+    // Half of one version and half of another would be neither.
+    if source.file.changed_since_opened()? {
+        return Err(FsError::Changed { path: source.file.path().to_path_buf() });
+    }
+    hash(calls, source, to, path)
+}
+
+/// Whether both share now what `source` holds.
+fn clone(calls: &Calls, source: &CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<bool, FsError> {
+    if source.file.stat().size == 0 {
+        return Ok(false);
+    }
+    match calls.run(Call::Clone, path, || rustix::fs::ioctl_ficlone(to, &source.file.fd)) {
+        Ok(()) => Ok(true),
+        Err(error) if is_unable(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<(), FsError> {
+    // A file that the kernel makes up claims to be empty, and has nothing for it to copy.
+    let mut by_kernel = source.file.stat().size > 0;
+    let mut copied = 0;
+    while by_kernel {
+        stop(source, path)?;
+        let from = source.file.fd.as_fd();
+        match calls.run(Call::Copy, path, || rustix::fs::copy_file_range(from, None, to, None, PIECE_BYTES)) {
+            Ok(0) => by_kernel = false,
+            Ok(n) => copied += n,
+            Err(error) if copied == 0 && is_unable(&error) => by_kernel = false,
+            Err(error) => return Err(error),
+        }
+    }
+    // From where that ended: it may have grown, or was larger than it claims.
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        stop(source, path)?;
+        let n = source.file.read(&mut chunk).map_err(|error| read_error(error, source.file.path()))?;
+        if n == 0 {
+            return Ok(());
+        }
+        write_all(calls, to, &chunk[..n], path)?;
+    }
+}
+
+/// The digest of what a file holds that was just written.
+fn hash(calls: &Calls, source: &CopySource<'_>, file: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
+    let (mut hasher, mut chunk, mut at) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
+    loop {
+        stop(source, path)?;
+        let n = calls.run(Call::Read, path, || rustix::io::pread(file, &mut chunk[..], at))?;
+        if n == 0 {
+            return Ok(hasher.finish());
+        }
+        hasher.update(&chunk[..n]);
+        at += n as u64;
+    }
+}
+
+pub(super) fn write_all(calls: &Calls, to: &OwnedFd, mut bytes: &[u8], path: &Path) -> Result<(), FsError> {
+    while !bytes.is_empty() {
+        match calls.run(Call::Write, path, || rustix::io::write(to, bytes))? {
+            // It can't happen with a regular file; another try would not end.
+            0 => return Err(FsError::Changed { path: path.to_path_buf() }),
+            n => bytes = &bytes[n..],
+        }
+    }
+    Ok(())
+}
+
+/// The error of a reader. One of ours knows better which file it was.
+pub(super) fn read_error(error: io::Error, path: &Path) -> FsError {
+    let call = |source| FsError::Call { call: Call::Read, path: path.to_path_buf(), source };
+    error.downcast().unwrap_or_else(call)
+}
+
+fn stop(source: &CopySource<'_>, path: &Path) -> Result<(), FsError> {
+    match (source.is_stopped)() {
+        true => {
+            Err(FsError::Call { call: Call::Copy, path: path.to_path_buf(), source: io::Error::other("cancelled") })
+        }
+        false => Ok(()),
+    }
+}
+
+fn is_unable(error: &FsError) -> bool {
+    CANNOT.iter().any(|errno| error.is(*errno))
+}
