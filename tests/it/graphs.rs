@@ -639,3 +639,31 @@ fn lengths_of_time_are_numbers_of_seconds_in_data() {
     assert_eq!(data["backoff"], json!({ "exponential": { "max": 90 } }));
     assert_eq!(serde_json::from_value::<Meta>(data).unwrap(), meta);
 }
+
+#[test]
+fn edges_take_options_lists_of_nodes_and_handles_of_many_kinds() {
+    let mut g = Graph::new("edges");
+    let (a, b, c) = (g.add(Noop::new("a")), g.add(Msg::new("b")), g.add(Value::new("c").value("x")));
+    let none: Option<&NoopHandle> = None;
+    g.add(Noop::new("d").after(Some(&a)).before(none));
+    let all = vec![a.node(), b.node(), c.node()];
+    g.add(Noop::new("e").after(&all));
+    g.add(Noop::new("f").after((&a, &b, &c, &all, Some(&b), none)));
+    let edges = g.finish().unwrap().edges.into_iter().map(|edge| (edge.from, edge.to));
+    let mut edges: Vec<_> = edges.collect();
+    edges.dedup();
+    assert_eq!(edges[..4], [(0, 3), (0, 4), (1, 4), (2, 4)]);
+    assert!(edges[4..].iter().all(|(_, to)| *to == 5) && edges.len() > 6, "{edges:?}");
+}
+
+#[test]
+fn an_error_becomes_a_standard_one_with_its_source() {
+    let failed = || -> Result<(), Box<dyn std::error::Error>> {
+        let parsed: mgmt::Result<u8> = "x".parse::<u8>().map_err(mgmt::Error::from);
+        parsed?;
+        Ok(())
+    };
+    let error = failed().unwrap_err();
+    assert_eq!(error.to_string(), "invalid digit found in string");
+    assert!(error.source().unwrap().is::<std::num::ParseIntError>());
+}

@@ -134,13 +134,6 @@ pub enum Command {
     Man,
 }
 
-impl Command {
-    /// It works on the graph.
-    pub(crate) fn needs_graph(&self) -> bool {
-        matches!(self, Command::Run | Command::Plan { .. } | Command::Check | Command::Graph { .. })
-    }
-}
-
 /// A language to print a graph in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {

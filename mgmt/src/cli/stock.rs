@@ -102,7 +102,9 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     }
     let needs_graph = match &stock.command {
         None => true,
-        Some(StockCommand::Common(command)) => command.needs_graph(),
+        Some(StockCommand::Common(command)) => {
+            matches!(command, Command::Run | Command::Plan { .. } | Command::Check | Command::Graph { .. })
+        }
         Some(StockCommand::Convert { .. }) => false,
     };
     if needs_graph && source.yaml.is_none() && source.program.is_none() && source.puppet.is_none() {

@@ -59,7 +59,8 @@ pub trait Handle: Copy {
     fn node(&self) -> NodeRef;
 }
 
-/// One handle or several: `&a`, `[&a, &b]`, `(&a, &b)`, a slice, a `Vec`.
+/// No resource, one or several: `&a`, `[&a, &b]`, `(&a, &b)`, a slice, a `Vec`, `Some(&a)` or `None`. A list of handles of
+/// different kinds is one of nodes: `vec![a.node(), b.node()]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name resources of the graph",
     label = "give a handle, as `&handle`",
@@ -68,6 +69,18 @@ pub trait Handle: Copy {
 pub trait IntoNodes {
     /// Calls `each` with every one.
     fn each(self, each: &mut dyn FnMut(NodeRef));
+}
+
+impl Handle for NodeRef {
+    fn node(&self) -> NodeRef {
+        *self
+    }
+}
+
+impl<N: IntoNodes> IntoNodes for Option<N> {
+    fn each(self, each: &mut dyn FnMut(NodeRef)) {
+        self.into_iter().for_each(|nodes| nodes.each(each));
+    }
 }
 
 impl<H: Handle> IntoNodes for &H {
@@ -114,6 +127,10 @@ macro_rules! tuples {
 tuples!(A B);
 tuples!(A B C);
 tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
 
 /// A resource in the making: the kind's setters, and here what all kinds have in common. `Graph::add` takes it.
 #[diagnostic::on_unimplemented(

@@ -11,7 +11,17 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// ends the engine.
 ///
 /// Made from any error by `?`, or from a message by [`Error::new`]. Clones share the error that it was made of, so one
-/// failure can be the answer to several.
+/// failure can be the answer to several. It is made from all standard errors and so can't be one itself, but it becomes
+/// one by `?` or `into` where a `Box<dyn std::error::Error>` is wanted:
+///
+/// ```
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let failed: mgmt::Result<()> = Err(mgmt::Error::new("it can't"));
+///     # let failed: mgmt::Result<()> = Ok(());
+///     failed?;
+///     Ok(())
+/// }
+/// ```
 #[derive(Clone)]
 pub struct Error {
     message: String,
@@ -83,6 +93,34 @@ impl Error {
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(cause: E) -> Error {
         Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure }
+    }
+}
+
+/// It as a standard error, with the error that it was made of as its source.
+#[derive(Debug)]
+struct Standard(Error);
+
+impl fmt::Display for Standard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl StdError for Standard {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.cause.as_deref().map(|cause| cause as _)
+    }
+}
+
+impl From<Error> for Box<dyn StdError + Send + Sync> {
+    fn from(error: Error) -> Self {
+        Box::new(Standard(error))
+    }
+}
+
+impl From<Error> for Box<dyn StdError> {
+    fn from(error: Error) -> Self {
+        Box::new(Standard(error))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
@@ -67,6 +67,8 @@ pub(crate) struct Core {
     /// Operations that begin together.
     pub(crate) calls: Calls,
     pub(crate) stopped: bool,
+    /// Who waits until no operation is under way.
+    pub(crate) idle_wanted: Vec<oneshot::Sender<()>>,
 }
 
 impl Core {
@@ -89,6 +91,14 @@ impl Core {
         self.begin_calls();
         self.lane.begin(self.clock.now());
         more
+    }
+
+    /// Tells those who wait for it that no operation is under way.
+    pub(crate) fn reply_if_idle(&mut self) {
+        if !self.idle_wanted.is_empty() && self.scheduler.running() == 0 {
+            // Who asked may have lost interest.
+            self.idle_wanted.drain(..).for_each(|reply| drop(reply.send(())));
+        }
     }
 
     fn carry_out(&mut self, command: Command) {

@@ -3,13 +3,13 @@
 use tokio::sync::{mpsc, oneshot};
 
 use crate::graph::Prepared;
-use crate::id::Ticket;
+use crate::id::{ResourceId, Ticket};
 use crate::journal::CommitError;
 use crate::resource::PrivateDir;
 use crate::runtime::core::Core;
 use crate::runtime::measure::Measures;
 use crate::runtime::operate::Answer;
-use crate::runtime::status::{Progress, Status};
+use crate::runtime::status::{Progress, ResourceStatus, Status};
 use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
 use crate::sys::clock;
@@ -29,7 +29,11 @@ pub(crate) enum Request {
     /// Count what has left the graph; these private directories exist.
     CountAbsent(Vec<PrivateDir>),
     Status(oneshot::Sender<Status>),
+    /// How that resource is.
+    Resource(ResourceId, oneshot::Sender<Option<ResourceStatus>>),
     Progress(oneshot::Sender<Progress>),
+    /// Reply when no operation is under way.
+    Idle(oneshot::Sender<()>),
     Measures(oneshot::Sender<Measures>),
     Pause(oneshot::Sender<()>),
     Resume(oneshot::Sender<()>),
@@ -59,6 +63,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             give_way().await;
             continue;
         }
+        core.reply_if_idle();
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
         tokio::select! {
             Some(answer) = inboxes.answers.recv() => core.answer(answer),
@@ -124,7 +129,9 @@ fn answer(core: &mut Core, request: Request) {
         Request::Rejected(problems) => core.rejected(problems),
         Request::CountAbsent(dirs) => core.forget_absent(clock::today(), dirs),
         Request::Status(reply) => drop(reply.send(core.status())),
+        Request::Resource(id, reply) => drop(reply.send(core.status_of(&id))),
         Request::Progress(reply) => drop(reply.send(core.progress())),
+        Request::Idle(reply) => core.idle_wanted.push(reply),
         Request::Measures(reply) => drop(reply.send(core.measures())),
         Request::Pause(reply) => {
             core.handle(Input::Pause);

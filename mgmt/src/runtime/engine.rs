@@ -8,6 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::gapi::{Failure, Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
+use crate::id::ResourceId;
 use crate::journal::Journal;
 use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::core::Core;
@@ -25,7 +26,7 @@ use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
-use crate::runtime::status::{Progress, Status};
+use crate::runtime::status::{Progress, ResourceStatus, Status};
 use crate::runtime::store::Store;
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
@@ -373,6 +374,7 @@ pub(crate) fn assemble(
         measured: options.measure.then(Box::default),
         calls: Default::default(),
         stopped: false,
+        idle_wanted: Vec::new(),
     };
     let inboxes = Inboxes { requests: requests_in, answers: answers_in, reports: reports_in, committed: committed_in };
     (core, inboxes, requests)
@@ -444,6 +446,14 @@ impl Engine {
         self.ask(Request::Status).await
     }
 
+    /// How one resource is; `None` if it is not in the graph in force.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn resource(&self, id: &ResourceId) -> Result<Option<ResourceStatus>, EngineError> {
+        self.ask(|reply| Request::Resource(id.clone(), reply)).await
+    }
+
     /// How far it is. Cheap: it does not look at every resource.
     ///
     /// # Errors
@@ -469,12 +479,22 @@ impl Engine {
         self.ask(|reply| Request::Swap { prepared, reply }).await
     }
 
-    /// Starts nothing until [`resume`](Engine::resume); what runs ends. Changes meanwhile are not lost.
+    /// Starts nothing until [`resume`](Engine::resume). What is under way ends, and is not waited for here: see
+    /// [`idle`](Engine::idle). Changes meanwhile are not lost.
     ///
     /// # Errors
     /// It has ended.
     pub async fn pause(&self) -> Result<(), EngineError> {
         self.ask(Request::Pause).await
+    }
+
+    /// Returns when no operation is under way: after [`pause`](Engine::pause), when the last of those that were has
+    /// ended. (Without a pause the next one may begin at once.)
+    ///
+    /// # Errors
+    /// It has ended.
+    pub async fn idle(&self) -> Result<(), EngineError> {
+        self.ask(Request::Idle).await
     }
 
     /// Goes on after a pause.

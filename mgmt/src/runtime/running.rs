@@ -74,6 +74,11 @@ impl Running {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
     }
 
+    /// The node of a resource of the graph.
+    pub(crate) fn find(&self, id: &ResourceId) -> Option<Node> {
+        self.prepared.find(id).map(|place| self.nodes[place as usize])
+    }
+
     /// Whether a resource is in the graph.
     pub(crate) fn contains(&self, id: &ResourceId) -> bool {
         self.prepared.find(id).is_some()

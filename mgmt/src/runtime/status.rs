@@ -185,6 +185,12 @@ impl Core {
         }
     }
 
+    /// How the resource of that name is, if it is in the graph.
+    pub(crate) fn status_of(&self, id: &ResourceId) -> Option<ResourceStatus> {
+        let node = self.running.find(id)?;
+        Some(self.resource_status(node, self.standing(node)))
+    }
+
     pub(crate) fn resource_status(&self, node: Node, standing: Standing) -> ResourceStatus {
         ResourceStatus {
             id: self.running.id(node),

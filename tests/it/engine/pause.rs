@@ -45,13 +45,20 @@ async fn what_runs_at_a_pause_ends_and_what_follows_waits() {
     let mut run = Run::new(g).await;
     gate.reached().await;
     run.engine.pause().await.unwrap();
+    let mut idle = Box::pin(run.engine.idle());
+    assert!(tokio::time::timeout(Duration::from_millis(20), &mut idle).await.is_err(), "its check is under way");
     gate.open();
-    run.until("drifted a").await;
-    run.engine.status().await.unwrap();
+    within(idle).await.unwrap();
     assert_eq!(desk.count("apply a"), 0);
+    let id = mgmt::id::ResourceId::new("probe", "a");
+    let found = run.engine.resource(&id).await.unwrap().unwrap();
+    assert_eq!(found.standing, mgmt::runtime::Standing::Ready);
+    assert!(run.engine.resource(&mgmt::id::ResourceId::new("probe", "z")).await.unwrap().is_none());
     run.engine.resume().await.unwrap();
     run.converged().await;
     assert_eq!(desk.real("a"), "x");
+    // A settled resource can be asked for, too.
+    assert_eq!(run.engine.resource(&id).await.unwrap().unwrap().standing, mgmt::runtime::Standing::Settled);
     run.stop().await;
 }
 
