@@ -27,6 +27,7 @@ pub(crate) struct Running {
     ghosts: HashMap<Node, Vertex>,
     /// Those of them that never had the values that they receive.
     blind: BTreeSet<Node>,
+    semas: SemaNumbers,
 }
 
 /// What a new graph changes.
@@ -160,7 +161,7 @@ impl Running {
         let config = Arc::clone(prepared.config());
         let Assigned { nodes, same, mut removed } = self.assign(prepared.source());
         let wirings = by_receiver(&config.links, &nodes);
-        let mut settings = Settings::default();
+        let mut settings = Settings { semas: std::mem::take(&mut self.semas), ..Settings::default() };
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
@@ -186,6 +187,8 @@ impl Running {
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
         difference.swap.configs = settings.configs;
+        self.semas = settings.semas;
+        self.semas.end_graph(is_busy);
         difference.swap.edges = edges(&config, &nodes, owed);
         removed.sort_unstable();
         for node in &removed {
@@ -332,7 +335,39 @@ struct Settings {
     plain: HashMap<Facts, u32>,
     last_plain: Option<(Facts, u32)>,
     last: Option<(*const Meta, Facts, u32)>,
-    semas: HashMap<String, u32>,
+    semas: SemaNumbers,
+}
+
+/// The numbers of semaphores. One that is in two graphs that follow each other has the same in both: its holders and
+/// waiters stay what they are.
+#[derive(Debug, Default)]
+struct SemaNumbers {
+    known: HashMap<String, Numbered>,
+    next: u32,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    number: u32,
+    /// In the newest graph.
+    used: bool,
+}
+
+impl SemaNumbers {
+    fn number(&mut self, name: &str) -> u32 {
+        if let Some(known) = self.known.get_mut(name) {
+            known.used = true;
+            return known.number;
+        }
+        self.next += 1;
+        self.known.insert(name.to_owned(), Numbered { number: self.next - 1, used: true });
+        self.next - 1
+    }
+
+    /// All of a graph have their numbers. `is_busy`: something may hold one of an earlier graph, which keeps its number.
+    fn end_graph(&mut self, is_busy: bool) {
+        self.known.retain(|_, known| std::mem::take(&mut known.used) || is_busy);
+    }
 }
 
 impl Settings {
@@ -372,9 +407,7 @@ impl Settings {
     fn make(&mut self, meta: &Meta, facts: Facts) -> u32 {
         let mut sema = Vec::new();
         for (name, size) in meta.sema.iter().filter_map(|text| parse_sema(text).ok()) {
-            let next = u32::try_from(self.semas.len()).unwrap_or(u32::MAX);
-            let number = *self.semas.entry(name.to_owned()).or_insert(next);
-            sema.push((number, size));
+            sema.push((self.semas.number(name), size));
         }
         sema.sort_unstable();
         sema.dedup();

@@ -274,3 +274,34 @@ async fn why_a_watch_failed_is_known_also_after_an_apply_that_was_left_to_end() 
     assert_eq!(found.error.as_deref(), Some("the bus is gone"));
     run.stop().await;
 }
+
+#[tokio::test]
+async fn a_semaphore_is_the_same_in_the_next_graph_whatever_others_it_has() {
+    let desk = Desk::new();
+    let gate = desk.gate("holder", Op::Apply);
+    let graph = |with_more: bool| {
+        let mut g = Graph::new("sema");
+        if with_more {
+            g.add(desk.probe("free").want("x").sema("t"));
+        }
+        g.add(desk.probe("holder").want("x").sema("s"));
+        if with_more {
+            g.add(desk.probe("waits").want("x").sema("s"));
+        }
+        g
+    };
+    let mut run = Run::new(graph(false)).await;
+    gate.reached().await;
+    run.engine.swap(graph(true).finish().unwrap()).await.unwrap();
+    let kept = run.find(|event| match event {
+        EventKind::Swapped { added, changed, kept, .. } if *added == 2 => Some((*changed, *kept)),
+        _ => None,
+    });
+    assert_eq!(kept.await, (0, 1), "the holder has not changed");
+    run.until("applied free").await;
+    assert_eq!(desk.count("check waits"), 0, "another holds it");
+    gate.open();
+    run.converged().await;
+    assert_eq!(desk.real("waits"), "x");
+    run.stop().await;
+}

@@ -179,7 +179,7 @@ async fn an_operation_of_who_left_ends_before_another_of_the_same_begins() {
     }
     assert_eq!(desk.count("check a"), 1, "the old one is still at work");
     gate.open();
-    run.until("applied a").await;
+    run.converged().await;
     assert_eq!(desk.real("a"), "2");
     assert!(!desk.log().contains(&"cut a".to_owned()), "who leaves ends what it has begun to change");
     run.stop().await;
