@@ -59,8 +59,8 @@ pub trait Handle: Copy {
     fn node(&self) -> NodeRef;
 }
 
-/// No resource, one or several: `&a`, `[&a, &b]`, `(&a, &b)`, a slice, a `Vec`, `Some(&a)` or `None`. A list of handles of
-/// different kinds is one of nodes: `vec![a.node(), b.node()]`.
+/// No resource, one or several: `&a`, `[&a, &b]`, `(&a, &b)`, a slice, a `Vec`, `Some(&a)` or `None`. A list of handles
+/// of different kinds is one of nodes: `vec![a.node(), b.node()]`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not name resources of the graph",
     label = "give a handle, as `&handle`",

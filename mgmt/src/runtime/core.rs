@@ -96,8 +96,10 @@ impl Core {
     /// Tells those who wait for it that no operation is under way.
     pub(crate) fn reply_if_idle(&mut self) {
         if !self.idle_wanted.is_empty() && self.scheduler.running() == 0 {
-            // Who asked may have lost interest.
-            self.idle_wanted.drain(..).for_each(|reply| drop(reply.send(())));
+            for reply in self.idle_wanted.drain(..) {
+                // Who asked may have lost interest.
+                let _ = reply.send(());
+            }
         }
     }
 
