@@ -364,7 +364,8 @@ impl SemaNumbers {
         self.next - 1
     }
 
-    /// All of a graph have their numbers. `is_busy`: something may hold one of an earlier graph, which keeps its number.
+    /// All of a graph have their numbers. `is_busy`: something may hold one of an earlier graph, which keeps its
+    /// number.
     fn end_graph(&mut self, is_busy: bool) {
         self.known.retain(|_, known| std::mem::take(&mut known.used) || is_busy);
     }
