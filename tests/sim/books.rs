@@ -55,6 +55,7 @@ impl Ledger {
             Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
             Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
             Input::Left { op, .. } => drop(self.end(*op)),
+            Input::Looked(_) => {}
             Input::Committed(ticket) => {
                 for (_, node) in self.take_commits(|t| t <= *ticket) {
                     self.mark(node, Cause::Again);
@@ -382,7 +383,7 @@ impl Ledger {
                 }
             }
             Command::Journal { ticket, ops } => self.journal(*ticket, ops),
-            Command::Removed(_) | Command::Event(_) | Command::Stopped => {}
+            Command::Look(_) | Command::Removed(_) | Command::Event(_) | Command::Stopped => {}
         }
     }
 

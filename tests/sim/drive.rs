@@ -39,6 +39,7 @@ pub enum Happening {
         epoch: u64,
     },
     Changed(u32),
+    Looked(u64),
     /// Somebody undoes our repair.
     Undone(u32),
     Commit,
@@ -229,7 +230,11 @@ impl Drive {
             Happening::WatchReady { .. } | Happening::WatchFailed { .. } => Ok(()),
             Happening::WatchTires { node, epoch } if self.chaos => self.happen(Happening::WatchFailed { node, epoch }),
             Happening::WatchTires { .. } => Ok(()),
-            Happening::Changed(node) => self.feed(Input::Changed(Node(node))),
+            Happening::Changed(node) => {
+                self.world.unseen.remove(&node);
+                self.feed(Input::Changed(Node(node)))
+            }
+            Happening::Looked(look) => self.looked(look),
             Happening::Undone(node) if self.chaos && self.is_seen(node) => {
                 self.note(|| format!("somebody undoes the repair of {node}"));
                 self.world.drift(node, &mut self.rng);
@@ -264,8 +269,27 @@ impl Drive {
     /// The watch of a node sees that it is different, if it listens.
     pub fn notice(&mut self, node: u32) {
         if self.listening.contains(&node) {
+            self.world.unseen.insert(node);
             self.plan(if self.chaos { 100 } else { 10 }, Happening::Changed(node));
         }
+    }
+
+    /// All that is in the queue of the kernel is handed over.
+    fn looked(&mut self, look: u64) -> Step {
+        let mut nodes = Vec::new();
+        self.agenda.retain(|_, happening| match happening {
+            Happening::Changed(node) => {
+                nodes.push(Node(*node));
+                false
+            }
+            _ => true,
+        });
+        self.world.unseen.clear();
+        if !nodes.is_empty() {
+            self.feed(Input::ChangedTogether(nodes))?;
+        }
+        self.world.looks -= 1;
+        self.feed(Input::Looked(look))
     }
 
     pub fn swap(&mut self, graph: Graph, revive: &[u32]) -> Step {
@@ -365,6 +389,10 @@ impl Drive {
                 if !std::mem::replace(&mut self.commit_due, true) {
                     self.plan(20, Happening::Commit);
                 }
+            }
+            Command::Look(look) => {
+                self.world.looks += 1;
+                self.plan_at(self.now, Happening::Looked(look));
             }
             Command::Stopped => self.stopped = true,
             Command::Removed(Node(node)) => {

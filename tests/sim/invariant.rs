@@ -80,6 +80,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::intents::Intents),
         Box::new(crate::retry::Retry),
         Box::new(crate::gates::Gates::default()),
+        Box::new(crate::old_drift::OldDrift),
         Box::new(crate::share::Shares),
         Box::new(crate::generations::Generations),
         Box::new(crate::swap::Swaps::default()),

@@ -84,6 +84,7 @@ impl Counter {
                         self.drifted.retain(|node| *node != op.node.0);
                         inputs.push(Input::Applied { op, outcome: ApplyOutcome::Changed, sent: PortSet(0) });
                     }
+                    Command::Look(look) => inputs.push(Input::Looked(look)),
                     _ => {}
                 }
             }

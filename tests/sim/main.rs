@@ -21,6 +21,7 @@ mod leaving;
 mod ledger;
 mod local_repair;
 mod noop;
+mod old_drift;
 mod one_at_a_time;
 mod order;
 mod refresh_owed;

@@ -122,9 +122,11 @@ impl Invariant for Shares {
     }
 }
 
-/// Some operation is under way, or waits for the journal.
+/// Some operation is under way, or waits for the journal or for a look.
 fn others_work(cx: &Cx) -> bool {
-    !cx.world.running.is_empty() || cx.ledger.nodes.values().any(|entry| entry.committing.is_some())
+    cx.world.looks > 0
+        || !cx.world.running.is_empty()
+        || cx.ledger.nodes.values().any(|entry| entry.committing.is_some())
 }
 
 /// Its children wait for it with reason: it is not settled; or it is, but for an event, and could not run either.

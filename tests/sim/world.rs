@@ -87,6 +87,10 @@ pub struct World {
     pub running: Vec<Running>,
     /// What the last check of each node found, until it is applied.
     pub drift: BTreeMap<u32, Sample>,
+    /// What has changed and was not yet handed over: it is in the queue of the kernel.
+    pub unseen: BTreeSet<u32>,
+    /// Looks at that queue that were not answered.
+    pub looks: u32,
     pub changes: u64,
     /// What resources that have left owned, until their slots are free.
     pub ghosts: BTreeMap<u32, u32>,
@@ -327,6 +331,8 @@ impl World {
         self.sent.clear();
         self.remembered.clear();
         self.drift.clear();
+        self.unseen.clear();
+        self.looks = 0;
         self.ghosts.clear();
         self.needs.retain(|_, durable| *durable);
     }

@@ -113,6 +113,11 @@ impl Core {
             Command::Unwatch(node) => self.watches.stop(&mut self.slots, node),
             Command::Cancel(op) => self.cancel(op),
             Command::Journal { ticket, ops } => self.journal(ticket, &ops),
+            Command::Look(look) => {
+                let notices = self.watches.take();
+                self.notice_all(notices);
+                self.handle(Input::Looked(look));
+            }
             Command::Removed(node) => self.removed(node),
             Command::Event(event) => self.publish(event),
             Command::Stopped => {

@@ -20,6 +20,8 @@ pub(crate) trait Files: Send + fmt::Debug {
     fn unsubscribe(&mut self, node: Node);
     /// What has happened; never an empty batch.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
+    /// What has happened by now, read from the kernel without waiting.
+    fn take(&mut self) -> Vec<Notice>;
 }
 
 /// What an event of the hub means for the engine that has subscribed by these keys.
@@ -70,9 +72,18 @@ impl Files for OwnHub {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {
         let Some(hub) = &mut self.hub else { return Poll::Pending };
         let events = std::task::ready!(hub.poll_next(cx));
-        let node = |key| Node(u32::try_from(key).unwrap_or(u32::MAX));
-        Poll::Ready(events.into_iter().map(|event| meaning(event, node)).collect())
+        Poll::Ready(notices(events))
     }
+
+    fn take(&mut self) -> Vec<Notice> {
+        self.hub.as_mut().map(|hub| notices(hub.take())).unwrap_or_default()
+    }
+}
+
+/// The keys of a hub of one's own are the nodes.
+fn notices(events: Vec<Event>) -> Vec<Notice> {
+    let node = |key| Node(u32::try_from(key).unwrap_or(u32::MAX));
+    events.into_iter().map(|event| meaning(event, node)).collect()
 }
 
 /// One hub for several engines. It has one thread, with a small runtime of its own, for as long as anything is watched:
@@ -259,6 +270,20 @@ impl Files for Seat {
         }
         seat.changed.clear();
         Poll::Ready(std::mem::take(&mut seat.notices))
+    }
+
+    fn take(&mut self) -> Vec<Notice> {
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let events = state.hub.as_mut().map(Hub::take).unwrap_or_default();
+        if !events.is_empty() {
+            state.route(events);
+            // What it found may have to be polled.
+            state.wake_driver();
+        }
+        let Some(seat) = state.seats.get_mut(&self.number) else { return Vec::new() };
+        seat.changed.clear();
+        std::mem::take(&mut seat.notices)
     }
 }
 

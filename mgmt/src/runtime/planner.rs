@@ -241,6 +241,7 @@ impl Planner {
             Command::Apply { op, refresh, .. } => self.pretend(op, refresh),
             Command::Refresh { op, .. } => self.pretend(op, true),
             Command::Journal { ticket: Some(ticket), .. } => self.core.handle(Input::Committed(ticket)),
+            Command::Look(look) => self.core.handle(Input::Looked(look)),
             Command::Event(Event::Owed { from, to }) => drop(self.owed.entry(to).or_default().insert(from)),
             // Nothing is watched, cancelled, removed or written, and in one graph nothing leaves.
             Command::Watch(_)

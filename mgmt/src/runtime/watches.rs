@@ -239,6 +239,11 @@ impl Watches {
         poll_fn(|cx| self.files.poll_next(cx)).await
     }
 
+    /// What has happened to paths by now, without waiting.
+    pub(crate) fn take(&mut self) -> Vec<Notice> {
+        self.files.take()
+    }
+
     /// What the report of a stream means, if its watch still runs.
     pub(crate) fn receive(&mut self, slots: &mut SlotTable, report: Report) -> Option<Notice> {
         let Report { node, epoch, event, pending } = report;

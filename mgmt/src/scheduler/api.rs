@@ -218,6 +218,8 @@ pub enum Input {
     },
     /// All journal entries up to and including this ticket are on disk.
     Committed(Ticket),
+    /// What the watches had noticed when the look was begun has been handed over, and so have all looks before it.
+    Looked(u64),
     /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
     CommitFailed(Ticket),
     /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all
@@ -274,6 +276,9 @@ pub enum Command {
         /// The entries.
         ops: Vec<JournalOp>,
     },
+    /// Before some repairs begin: hand over what the watches have noticed by now, without waiting; then answer `Looked`.
+    /// Numbers only grow.
+    Look(u64),
     /// A node that left the graph has no operation and no watch any more: its slot may be used again.
     Removed(Node),
     /// Something happened that people or tests may want to know.

@@ -74,7 +74,10 @@ impl Scheduler {
         let maybe = self.edges.out(i).any(|e| self.edges.any(e, EDGE_MAYBE));
         let intent = self.edges.out(i).any(|e| self.edges.any(e, EDGE_INTENT));
         assert_eq!(n.any(MAYBE), maybe, "maybe changed: {i:?}");
-        assert!(!intent || n.phase().commits() || n.phase().writes(), "an intent of {i:?}, which is not being applied");
+        assert!(
+            !intent || n.phase().is_before_repair() || n.phase().writes(),
+            "an intent of {i:?}, which is not being applied"
+        );
         assert!(!n.any(TAKEN) || n.phase().writes(), "a refresh taken by {i:?}, which is not being applied");
         assert_eq!(n.any(SETTLED), self.is_settled(i), "settled: {i:?}");
         let may_be_excused = !n.any(SETTLED) && self.convergence.missing > 0 && self.is_excused(i);

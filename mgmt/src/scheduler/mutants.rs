@@ -74,6 +74,8 @@ pub enum Mutant {
     LeaveForgotten,
     /// A node is asked to leave after a stop.
     LeaveAtStop,
+    /// A repair begins without a look at what has changed meanwhile.
+    RepairBlindly,
     /// What its watch causes may take any share of the time.
     EndlessShare,
     /// A node that waits for its share does so although no other wants to work.
@@ -134,6 +136,7 @@ impl Mutant {
         Mutant::StaysFailed,
         Mutant::LeaveForgotten,
         Mutant::LeaveAtStop,
+        Mutant::RepairBlindly,
         Mutant::EndlessShare,
         Mutant::SpacedAlone,
         Mutant::SpacedUnsettled,

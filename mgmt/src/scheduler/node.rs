@@ -26,6 +26,10 @@ pub(super) enum Phase {
     CommitApply,
     /// To be refreshed; the intents are being written, then `Refreshing`.
     CommitRefresh,
+    /// To be applied: what the kernel had queued by then is read, then `Applying`.
+    LookApply,
+    /// To be refreshed: the same, then `Refreshing`.
+    LookRefresh,
     /// An apply is under way.
     Applying,
     /// A refresh is under way.
@@ -36,7 +40,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// In the order of their numbers.
-    const ALL: [Phase; 11] = [
+    const ALL: [Phase; 13] = [
         Phase::Absent,
         Phase::ToLeave,
         Phase::Idle,
@@ -45,6 +49,8 @@ impl Phase {
         Phase::Checking,
         Phase::CommitApply,
         Phase::CommitRefresh,
+        Phase::LookApply,
+        Phase::LookRefresh,
         Phase::Applying,
         Phase::Refreshing,
         Phase::Leaving,
@@ -68,9 +74,14 @@ impl Phase {
             Idle => matches!(next, Queued | ToLeave | Absent),
             Queued => matches!(next, Idle | Parked | Checking | ToLeave | Absent),
             Parked => matches!(next, Idle | Queued | Absent),
-            Checking => matches!(next, Idle | CommitApply | CommitRefresh | Applying | Refreshing | Absent),
-            CommitApply => matches!(next, Idle | Applying | Absent),
-            CommitRefresh => matches!(next, Idle | Refreshing | Absent),
+            Checking => matches!(
+                next,
+                Idle | CommitApply | CommitRefresh | LookApply | LookRefresh | Applying | Refreshing | Absent
+            ),
+            CommitApply => matches!(next, Idle | LookApply | Applying | Absent),
+            CommitRefresh => matches!(next, Idle | LookRefresh | Refreshing | Absent),
+            LookApply => matches!(next, Idle | Applying | Absent),
+            LookRefresh => matches!(next, Idle | Refreshing | Absent),
             Applying | Refreshing | Leaving => matches!(next, Idle | Absent),
         }
     }
@@ -83,6 +94,16 @@ impl Phase {
     /// Waits for the journal.
     pub(super) fn commits(self) -> bool {
         matches!(self, Phase::CommitApply | Phase::CommitRefresh)
+    }
+
+    /// Waits until the kernel's queue has been read.
+    pub(super) fn looks(self) -> bool {
+        matches!(self, Phase::LookApply | Phase::LookRefresh)
+    }
+
+    /// Its check has found something to do, and nothing of that has begun.
+    pub(super) fn is_before_repair(self) -> bool {
+        self.commits() || self.looks()
     }
 
     /// May be changing the real thing right now.

@@ -95,7 +95,7 @@ impl Scheduler {
             return self.run_again(i);
         }
         if !self.nodes[i].any(NOTIFIES) {
-            return self.start_repair(i, refresh);
+            return self.look_first(i, refresh);
         }
         let ticket = self.write_intents(i);
         let node = &mut self.nodes[i];
@@ -105,6 +105,48 @@ impl Scheduler {
         self.settle(i);
         if self.mutant(Mutant::ApplyBeforeCommit) {
             self.start_repair(i, refresh);
+        }
+    }
+
+    /// No repair on top of a drift of a parent that was there before: what the kernel had queued by then is read first,
+    /// once for all repairs that begin together.
+    fn look_first(&mut self, i: Node, refresh: bool) {
+        if self.edges.positions_in(i).is_empty() || self.mutant(Mutant::RepairBlindly) {
+            return self.start_repair(i, refresh);
+        }
+        let look = self.open_look.unwrap_or_else(|| {
+            self.last_look += 1;
+            self.commands.push_back(Command::Look(self.last_look));
+            self.last_look
+        });
+        self.open_look = Some(look);
+        let node = &mut self.nodes[i];
+        node.op = look;
+        node.go(if refresh { Phase::LookRefresh } else { Phase::LookApply });
+        self.looks.push_back((look, i));
+        self.settle(i);
+    }
+
+    /// All that the kernel had queued when this look began has been handed over.
+    pub(super) fn looked(&mut self, look: u64) {
+        while let Some((number, i)) = self.looks.front().copied()
+            && number <= look
+        {
+            self.looks.pop_front();
+            if self.nodes[i].phase().looks() && self.nodes[i].op == number {
+                self.repair_or_drop(i, self.nodes[i].phase() == Phase::LookRefresh, Scheduler::start_repair);
+            }
+        }
+    }
+
+    /// What its check found is acted upon if it still counts.
+    fn repair_or_drop(&mut self, i: Node, refresh: bool, next: fn(&mut Scheduler, Node, bool)) {
+        let pointless = refresh && !self.nodes[i].any(OWED | REMAKE);
+        if pointless || !self.may_go_on(i) {
+            self.drop_intents(i);
+            self.run_again(i);
+        } else {
+            next(self, i, refresh);
         }
     }
 
@@ -143,14 +185,7 @@ impl Scheduler {
             if !node.phase().commits() || node.op != number.0 {
                 continue;
             }
-            let refresh = node.phase() == Phase::CommitRefresh;
-            let pointless = refresh && !node.any(OWED | REMAKE);
-            if pointless || !self.may_go_on(i) {
-                self.drop_intents(i);
-                self.run_again(i);
-            } else {
-                self.start_repair(i, refresh);
-            }
+            self.repair_or_drop(i, node.phase() == Phase::CommitRefresh, Scheduler::look_first);
         }
     }
 

@@ -40,6 +40,11 @@ pub struct Scheduler {
     pub(super) shares: Shares,
     /// Who waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
+    /// Which nodes wait for which look at the kernel's queue, in order of the looks.
+    pub(super) looks: VecDeque<(u64, Node)>,
+    pub(super) last_look: u64,
+    /// The last look, as long as its command has not been polled.
+    pub(super) open_look: Option<u64>,
     /// Entries of this turn that nobody waits for.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
@@ -75,6 +80,9 @@ impl Scheduler {
             semaphores: Semaphores::default(),
             shares: Shares::default(),
             commits: VecDeque::new(),
+            looks: VecDeque::new(),
+            last_look: 0,
+            open_look: None,
             entries: Vec::new(),
             commands: VecDeque::new(),
             running: 0,
@@ -131,6 +139,7 @@ impl Scheduler {
             Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
             Input::Left { op, well } => self.left(op, well),
             Input::Committed(ticket) => self.committed(ticket),
+            Input::Looked(look) => self.looked(look),
             Input::CommitFailed(ticket) => self.commit_failed(ticket),
             Input::Pause => self.paused = true,
             Input::Resume => self.resume(),
@@ -147,6 +156,9 @@ impl Scheduler {
     /// The next thing to do, if any.
     pub fn poll(&mut self) -> Option<Command> {
         let command = self.commands.pop_front();
+        if let Some(Command::Look(_)) = command {
+            self.open_look = None;
+        }
         if command.is_none() && self.commands.capacity() > COMMANDS_KEPT {
             self.commands.shrink_to(COMMANDS_KEPT);
         }

@@ -12,7 +12,7 @@ impl Scheduler {
             match self.nodes[i].phase() {
                 Phase::Checking => self.cancel(i),
                 // Nothing was begun yet: the intents are void.
-                Phase::CommitApply | Phase::CommitRefresh => {
+                phase if phase.is_before_repair() => {
                     self.drop_intents(i);
                     self.run_again(i);
                 }

@@ -106,7 +106,7 @@ impl Scheduler {
         let leaves = leaves && !noop && self.nodes[i].any(RAN);
         self.nodes[i].clear(PRESENT);
         let phase = self.nodes[i].phase();
-        if phase.commits() {
+        if phase.is_before_repair() {
             self.close_run(i);
         }
         if !phase.has_op() {
@@ -246,7 +246,7 @@ impl Scheduler {
 
     /// What was found does not count any more, and nothing was begun.
     fn abort_commit(&mut self, i: Node) {
-        if self.nodes[i].phase().commits() {
+        if self.nodes[i].phase().is_before_repair() {
             self.drop_intents(i);
             self.nodes[i].set(DIRTY_AGAIN);
             self.close_run(i);
@@ -262,7 +262,7 @@ impl Scheduler {
             let phase = self.nodes[i].phase();
             let matters = old.any_out(i, IN_JOURNAL)
                 || self.edges.any_out(i, EDGE_CLAIMED)
-                || (phase.writes() || phase.commits());
+                || (phase.writes() || phase.is_before_repair());
             if !matters {
                 continue;
             }
@@ -323,7 +323,7 @@ impl Scheduler {
             self.edges.set(e, EDGE_INTENT);
             self.entries.push(JournalOp::Intent { from, to });
         }
-        phase.commits()
+        phase.is_before_repair()
     }
 
     /// What the nodes keep about their edges, from scratch.

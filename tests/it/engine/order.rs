@@ -1,8 +1,11 @@
 //! Who runs when.
 
+use std::path::Path;
 use std::time::Duration;
 
+use mgmt::Engine;
 use mgmt::prelude::*;
+use mgmt::runtime::Doors;
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Gate, Op, Run, within};
@@ -209,4 +212,71 @@ async fn ten_thousand_files_of_one_directory_are_made() {
     }
     settles(g).await;
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 10_000);
+}
+
+/// A file, by hand: its check removes the file of its parent if a third one asks for that, as somebody else may do at
+/// that very moment.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "undercut")]
+struct Undercut {
+    #[resource(name)]
+    path: String,
+    parent: String,
+    ask: String,
+}
+
+impl Converge for Undercut {
+    type Drift = Change;
+
+    async fn check(&self, _: &CheckCx) -> Result<Option<Change>> {
+        if Path::new(&self.path).exists() {
+            return Ok(None);
+        }
+        if std::fs::remove_file(&self.ask).is_ok() {
+            std::fs::remove_file(&self.parent).map_err(|error| mgmt::Error::new(error.to_string()))?;
+        }
+        Ok(Some(Change::new("state", "absent", "exists")))
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        assert!(Path::new(&self.parent).exists(), "the parent is back first");
+        std::fs::write(&self.path, "child\n").map_err(|error| mgmt::Error::new(error.to_string()))
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        cx.fs().path(&self.path)
+    }
+}
+
+async fn a_parent_that_was_gone_before_is_back_first(doors: Option<Doors>) {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut g = Graph::new("undercut");
+    let parent = g.add(File::new(at("f1")).content("parent\n"));
+    g.add(Undercut::new(at("f2"), at("f1"), at("ask")).after(&parent));
+    let builder = Engine::builder().graph(g.finish().unwrap());
+    let mut run = Run::start(match doors {
+        Some(doors) => builder.doors(doors),
+        None => builder,
+    })
+    .await;
+    run.converged().await;
+    // Once: a parent that was repaired often lately may flap, and is not waited for then.
+    std::fs::write(at("ask"), "").unwrap();
+    std::fs::remove_file(at("f2")).unwrap();
+    let applied = run.until(&format!("applied {}", at("f2"))).await;
+    let [f1, f2] = ["f1", "f2"].map(|name| format!("applied {}", at(name)));
+    let order: Vec<_> = applied.iter().filter(|event| **event == f1 || **event == f2).collect();
+    assert_eq!(order, [&f1, &f2], "{applied:?}");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_parent_that_was_gone_before_its_child_is_repaired_is_back_first() {
+    a_parent_that_was_gone_before_is_back_first(None).await;
+}
+
+#[tokio::test]
+async fn the_same_where_engines_share_what_watches_files() {
+    a_parent_that_was_gone_before_is_back_first(Some(Doors::default())).await;
 }

@@ -53,6 +53,8 @@ pub(super) struct Bed {
     events: bool,
     /// Of the next swaps.
     pub(super) handovers: Vec<Handover>,
+    /// What the next look finds.
+    pub(super) queued: Vec<Node>,
 }
 
 impl Bed {
@@ -74,6 +76,7 @@ impl Bed {
             ops: HashMap::new(),
             configs: HashMap::new(),
             handovers: Vec::new(),
+            queued: Vec::new(),
         }
     }
 
@@ -118,6 +121,16 @@ impl Bed {
             | Command::Leave(op) = &command
             {
                 self.ops.insert(op.node.0, *op);
+            }
+            if let Command::Look(look) = command {
+                // What a look finds, if a test does not want another thing found: nothing.
+                let found = std::mem::take(&mut self.queued);
+                if !found.is_empty() {
+                    self.scheduler.handle(self.now, Input::ChangedTogether(found));
+                }
+                self.scheduler.handle(self.now, Input::Looked(look));
+                self.scheduler.check_invariants();
+                continue;
             }
             if !matches!(command, Command::Event(Event::Swapped { .. })) || self.events {
                 shown.push(show(&command));
@@ -206,6 +219,7 @@ fn show(command: &Command) -> String {
             let ticket = ticket.map(|t| format!(" {}", t.0)).unwrap_or_default();
             format!("journal{ticket}: {}", ops.join(", "))
         }
+        Command::Look(look) => format!("look {look}"),
         Command::Removed(node) => format!("removed {}", node.0),
         Command::Event(event) => format!("event: {}", show_event(event)),
         Command::Stopped => "stopped".into(),

@@ -80,6 +80,9 @@ pub(super) trait Backend: Send {
     /// Hands over what happened, in order; pending while nothing did. Takes a bounded number.
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>>;
 
+    /// The same for what happened by now, whether or not a wake-up has come for it; waits for nothing.
+    fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()>;
+
     /// Something was mounted or unmounted: the places concerned are armed again after this.
     fn remounted(&mut self) {}
 
@@ -102,6 +105,10 @@ impl Backend for Nothing {
 
     fn poll_drain(&mut self, _: &mut Context<'_>, _: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
         Poll::Pending
+    }
+
+    fn drain(&mut self, _: &mut dyn FnMut(Raw<'_>)) -> io::Result<()> {
+        Ok(())
     }
 
     fn is_able(&self) -> bool {

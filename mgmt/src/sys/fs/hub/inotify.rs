@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
 use std::task::{Context, Poll};
 
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
@@ -68,24 +69,31 @@ impl Backend for Inotify {
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
         let Self { ready, buffer } = self;
-        ready.poll_read(cx, |fd| {
-            let mut reader = Reader::new(fd, buffer);
-            let mut count = 0;
-            loop {
-                match reader.next() {
-                    Ok(event) => {
-                        count += 1;
-                        sink(raw(&event));
-                    }
-                    Err(Errno::AGAIN) => return Ok(Read { value: (count > 0).then_some(()), is_drained: true }),
-                    Err(Errno::INTR) => {}
-                    Err(errno) => return Err(errno.into()),
-                }
-                if count >= EVENTS_MAX && reader.is_buffer_empty() {
-                    return Ok(Read { value: Some(()), is_drained: false });
-                }
+        ready.poll_read(cx, |fd| read(fd, buffer, sink))
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()> {
+        read(self.ready.fd(), &mut self.buffer, sink).map(drop)
+    }
+}
+
+/// Hands over what the kernel has queued, up to a bound.
+fn read(fd: &OwnedFd, buffer: &mut [MaybeUninit<u8>], sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<Read<()>> {
+    let mut reader = Reader::new(fd, buffer);
+    let mut count = 0;
+    loop {
+        match reader.next() {
+            Ok(event) => {
+                count += 1;
+                sink(raw(&event));
             }
-        })
+            Err(Errno::AGAIN) => return Ok(Read { value: (count > 0).then_some(()), is_drained: true }),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if count >= EVENTS_MAX && reader.is_buffer_empty() {
+            return Ok(Read { value: Some(()), is_drained: false });
+        }
     }
 }
 

@@ -169,12 +169,19 @@ impl Backend for Notify {
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
-        let (events, is_overflowed) = {
+        {
             let mut inbox = lock(&self.inbox);
             if inbox.events.is_empty() && !inbox.is_overflowed && self.dropped.is_empty() {
                 inbox.waker = Some(cx.waker().clone());
                 return Poll::Pending;
             }
+        }
+        Poll::Ready(self.drain(sink))
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()> {
+        let (events, is_overflowed) = {
+            let mut inbox = lock(&self.inbox);
             (std::mem::take(&mut inbox.events), std::mem::take(&mut inbox.is_overflowed))
         };
         for watch in self.dropped.drain(..) {
@@ -186,7 +193,7 @@ impl Backend for Notify {
         for event in &events {
             self.sort(event, sink);
         }
-        Poll::Ready(Ok(()))
+        Ok(())
     }
 
     /// A file system that was unmounted takes its watches with it, which the watcher does not tell.

@@ -95,6 +95,17 @@ impl Hub {
         }
     }
 
+    /// What has happened by now, without waiting. (That something was mounted, or is polled, is left to `next`.)
+    pub fn take(&mut self) -> Vec<Event> {
+        self.core.begin();
+        let core = &mut self.core;
+        if let Err(source) = self.backend.drain(&mut |raw| core.collect(raw)) {
+            self.lose_backend(source);
+        }
+        self.core.settle(&mut *self.backend);
+        self.core.take().unwrap_or_default()
+    }
+
     /// What is held at the moment.
     pub fn stats(&self) -> Stats {
         self.core.stats()

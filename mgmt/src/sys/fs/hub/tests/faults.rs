@@ -85,6 +85,15 @@ struct Scarce {
     max: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
+fn count(used: &mut std::collections::HashSet<WatchId>, raw: Raw<'_>, sink: &mut dyn FnMut(Raw<'_>)) {
+    if let Raw::At { watch, what, .. } = raw
+        && what.dead
+    {
+        used.remove(&watch);
+    }
+    sink(raw);
+}
+
 impl Backend for Scarce {
     fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal> {
         let watch = self.inner.arm(path, want)?;
@@ -103,14 +112,12 @@ impl Backend for Scarce {
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<std::io::Result<()>> {
         let used = &mut self.used;
-        self.inner.poll_drain(cx, &mut |raw| {
-            if let Raw::At { watch, what, .. } = raw
-                && what.dead
-            {
-                used.remove(&watch);
-            }
-            sink(raw);
-        })
+        self.inner.poll_drain(cx, &mut |raw| count(used, raw, sink))
+    }
+
+    fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> std::io::Result<()> {
+        let used = &mut self.used;
+        self.inner.drain(&mut |raw| count(used, raw, sink))
     }
 }
 
