@@ -118,6 +118,10 @@ impl fmt::Debug for dyn AnyResource {
 
 #[diagnostic::do_not_recommend]
 impl<R: Converge> Identify for R {
+    fn kind(&self) -> &'static KindSpec {
+        R::spec()
+    }
+
     fn id(&self) -> ResourceId {
         ResourceId::new(R::spec().kind, R::name(self))
     }

@@ -97,6 +97,19 @@ impl CheckCx {
         self.operation.refresh
     }
 
+    /// Whether this field receives something else than when an operation of this resource ended well last: that stays
+    /// so until a check finds it in sync, or an apply or a refresh ends well. In the first run of an engine all that
+    /// is received is new. What a closure on the way makes of it is not looked at.
+    ///
+    /// # Panics
+    /// The kind has no such field.
+    #[track_caller]
+    pub fn has_changed(&self, field: &str) -> bool {
+        let spec = self.operation.spec();
+        let Some(number) = spec.field(field) else { panic!("{} has no field `{field}`", spec.kind) };
+        self.operation.changed.contains(&number)
+    }
+
     /// Sends a value on an output. Receivers are checked again if it differs from the one before.
     pub fn send<T: Sendable>(&self, port: Port<T>, value: T) {
         let digest = self.operation.services.salt.digest_of(&value);

@@ -12,6 +12,7 @@ use crate::id::ResourceId;
 use crate::resource::digest::Digest;
 use crate::resource::output::Value;
 use crate::resource::provided::{Services, lock};
+use crate::resource::spec::KindSpec;
 use crate::resource::stopping::Stopping;
 
 /// What an operation sent.
@@ -47,6 +48,8 @@ impl fmt::Debug for Sent {
 pub trait Identify: Send + Sync {
     /// Its identity.
     fn id(&self) -> ResourceId;
+    /// Its kind.
+    fn kind(&self) -> &'static KindSpec;
 }
 
 type Hook = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -71,6 +74,8 @@ pub(crate) struct Operation {
     pub(crate) services: Arc<Services>,
     /// A refresh is owed to it.
     pub(crate) refresh: bool,
+    /// The fields that have received something else since an operation ended well, by number.
+    pub(crate) changed: Vec<u8>,
     /// It will not be applied.
     pub(crate) noop: bool,
     pub(crate) sent: Mutex<Vec<Sent>>,
@@ -92,6 +97,7 @@ impl Operation {
             node,
             services,
             refresh: false,
+            changed: Vec::new(),
             noop: false,
             sent: Mutex::default(),
             unchanged: AtomicBool::new(false),
@@ -105,6 +111,11 @@ impl Operation {
     /// The identity of the resource.
     pub(crate) fn id(&self) -> ResourceId {
         self.of.id()
+    }
+
+    /// The kind of the resource.
+    pub(crate) fn spec(&self) -> &'static KindSpec {
+        self.of.kind()
     }
 
     /// Takes what was sent.

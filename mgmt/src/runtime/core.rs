@@ -187,6 +187,7 @@ impl Core {
     pub(crate) fn operation(&self, node: Node, resource: &Arc<dyn AnyResource>) -> Operation {
         let mut operation = Operation::new(Arc::<dyn AnyResource>::clone(resource), node.0, Arc::clone(&self.services));
         operation.noop = self.running.is_noop(node);
+        operation.changed = self.slots.changed_fields(node);
         operation
     }
 

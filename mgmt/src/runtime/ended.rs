@@ -101,10 +101,16 @@ impl Core {
     }
 
     pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+        if outcome == CheckOutcome::InSync {
+            self.slots.use_received(op.node);
+        }
         self.handle(Input::Checked { op, outcome, sent });
     }
 
     pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+        if !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled) {
+            self.slots.use_received(op.node);
+        }
         self.handle(Input::Applied { op, outcome, sent });
     }
 

@@ -14,7 +14,7 @@ use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::span;
 use crate::runtime::values::Resolved;
-use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
+use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op, PortSet};
 
 /// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads
 /// that may block from then on.
@@ -175,7 +175,9 @@ impl Core {
         if let Some(reason) = self.refusal(op, &resource) {
             return self.refuse(op, causes, resource, reason);
         }
-        let operation = Arc::new(self.operation(op.node, &resource));
+        let mut operation = self.operation(op.node, &resource);
+        operation.refresh = causes.contains(Cause::Refresh);
+        let operation = Arc::new(operation);
         let future = self.checking(&resource, &operation);
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }

@@ -40,6 +40,21 @@ pub(crate) struct Receiver {
     /// The digests of the values in `effective`, by source.
     inputs: Vec<Digest>,
     effective: Option<Arc<dyn AnyResource>>,
+    /// By field: the digests of what it received, when an operation ended well last.
+    used: Vec<(u8, Vec<Digest>)>,
+}
+
+impl Receiver {
+    /// By field: the digests of what it receives. Nothing while the sources are other ones than at the last resolve.
+    fn by_field(&self) -> impl Iterator<Item = (u8, &[Digest])> {
+        let sources = self.wirings.iter().map(|wiring| wiring.sources.len()).sum::<usize>();
+        let mut rest = if sources == self.inputs.len() { &self.inputs[..] } else { &[] };
+        self.wirings.iter().filter(move |_| sources == self.inputs.len()).map(move |wiring| {
+            let (mine, others) = rest.split_at(wiring.sources.len());
+            rest = others;
+            (wiring.field, mine)
+        })
+    }
 }
 
 /// The resource that an operation works on.
@@ -142,6 +157,23 @@ impl SlotTable {
     /// A resource has sent something of which only the digest is known.
     pub(crate) fn is_lost(&self, node: Node) -> bool {
         self.get(node).is_some_and(|slot| slot.outputs.iter().any(|output| output.sent && output.value.is_none()))
+    }
+
+    /// The fields that receive something else than when an operation of this resource ended well last, by number.
+    pub(crate) fn changed_fields(&self, node: Node) -> Vec<u8> {
+        let Some(receiver) = self.receiver(node) else { return Vec::new() };
+        let is_used =
+            |(field, digests): &(u8, &[Digest])| receiver.used.iter().any(|(of, used)| of == field && used == digests);
+        receiver.by_field().filter(|now| !is_used(now)).map(|(field, _)| field).collect()
+    }
+
+    /// An operation of this resource has ended well: what it has received is news no longer.
+    pub(crate) fn use_received(&mut self, node: Node) {
+        if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut())
+            && !receiver.inputs.is_empty()
+        {
+            receiver.used = receiver.by_field().map(|(field, digests)| (field, digests.to_vec())).collect();
+        }
     }
 
     /// Whether it receives values.

@@ -1,5 +1,7 @@
 //! Values from resource to resource.
 
+use std::sync::Mutex;
+
 use mgmt::prelude::*;
 use mgmt::runtime::{EventKind, Standing};
 
@@ -291,5 +293,69 @@ async fn a_file_with_a_path_that_it_received_is_watched_there_and_not_purged_als
     std::fs::write(path("kept/other"), "").unwrap();
     run.until(&format!("applied {}", path("kept/"))).await;
     assert!(!dir.path().join("kept/other").exists() && dir.path().join("kept/made").exists());
+    run.stop().await;
+}
+
+/// What it was told at each check: which of its fields had changed, and whether a refresh was owed.
+static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "test:attentive", unwatched)]
+struct Attentive {
+    #[resource(name)]
+    name: String,
+    left: Option<String>,
+    right: Option<String>,
+}
+
+impl Converge for Attentive {
+    type Drift = Change;
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let mut told: Vec<&str> = ["left", "right"].into_iter().filter(|field| cx.has_changed(field)).collect();
+        told.extend(cx.refresh_owed().then_some("refresh"));
+        TOLD.lock().unwrap().push(told.join(" "));
+        if self.right.as_deref() == Some("fail") { Err(mgmt::Error::new("it can't")) } else { Ok(None) }
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Refresh for Attentive {
+    async fn refresh(&self, _: &ApplyCx) -> Result<bool> {
+        Ok(true)
+    }
+}
+
+#[tokio::test]
+async fn a_check_can_ask_which_fields_have_changed_and_whether_a_refresh_is_owed() {
+    let desk = Desk::new();
+    ["left", "right", "bell"].iter().for_each(|name| desk.put(name, "one"));
+    let mut g = Graph::new("attentive");
+    let (left, right) = (g.add(desk.probe("left")), g.add(desk.probe("right")));
+    let bell = g.add(desk.probe("bell").want("one"));
+    let attentive = Attentive::new("a").left(left.made()).right(right.made()).subscribe(&bell).retry(-1);
+    g.add(attentive);
+    let mut run = Run::new(g).await;
+    let told = || std::mem::take(&mut *TOLD.lock().unwrap());
+    run.converged().await;
+    assert_eq!(told(), ["left right"], "at first all is new");
+    desk.touch("left", "two");
+    run.converged().await;
+    assert_eq!(told(), ["left"]);
+    // As long as nothing ends well, it stays news.
+    desk.touch("right", "fail");
+    run.find(|event| matches!(event, EventKind::Failed { .. }).then_some(())).await;
+    desk.touch("left", "three");
+    desk.touch("right", "two");
+    run.converged().await;
+    let told_of_failures = told();
+    assert!(told_of_failures.starts_with(&["right".to_owned()]), "{told_of_failures:?}");
+    assert_eq!(told_of_failures.last().unwrap(), "left right");
+    desk.touch("bell", "broken");
+    run.converged().await;
+    assert_eq!(told(), ["refresh"]);
     run.stop().await;
 }

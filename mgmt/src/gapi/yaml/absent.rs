@@ -46,6 +46,10 @@ const ABILITIES: Abilities =
     Abilities { refresh: Some(|resource, _| refuse(resource.spec())), leave: None, prepare: None, many: None };
 
 impl Identify for Absent {
+    fn kind(&self) -> &'static KindSpec {
+        self.spec
+    }
+
     fn id(&self) -> ResourceId {
         ResourceId::new(self.spec.kind, &self.name)
     }
