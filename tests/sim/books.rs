@@ -54,7 +54,7 @@ impl Ledger {
             Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
             Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
             Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
-            Input::Left { op, .. } => drop(self.end(*op)),
+            Input::Left { op, .. } | Input::LeaveRefused(op) => drop(self.end(*op)),
             Input::Looked(_) => {}
             Input::Committed(ticket) => {
                 for (_, node) in self.take_commits(|t| t <= *ticket) {

@@ -216,6 +216,9 @@ impl Drive {
                 if self.chaos && self.rng.percent(3) {
                     self.plan(100, Happening::Again(input.clone()));
                 }
+                if let Input::LeaveRefused(op) = input {
+                    self.plan(2000, Happening::Again(Input::Recovered(op.node)));
+                }
                 self.feed(input)
             }
             Happening::WatchReady { node, epoch } if self.epochs.get(&node) == Some(&epoch) => {

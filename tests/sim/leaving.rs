@@ -40,6 +40,14 @@ impl Invariant for Leaving {
             Input::Left { op, .. } if self.told.get(&op.node.0) == Some(op) => {
                 self.told.remove(&op.node.0);
             }
+            Input::LeaveRefused(op) if self.told.get(&op.node.0) == Some(op) => {
+                self.told.remove(&op.node.0);
+                // It can't yet, and is asked once more; or it is back, and has run.
+                self.ran.insert(op.node.0);
+                if !cx.ledger.nodes.contains_key(&op.node.0) && cx.ledger.stop.is_none() {
+                    self.due.insert(op.node.0);
+                }
+            }
             Input::Stop(_) => self.due.clear(),
             _ => {}
         }

@@ -231,6 +231,9 @@ impl World {
             return Some(Input::Checked { op, outcome, sent });
         }
         if running.act == Act::Leave {
+            if running.fate == Fate::FailsBefore && running.cancelled.is_none() {
+                return Some(Input::LeaveRefused(op));
+            }
             let well = matches!((running.fate, running.cancelled), (Fate::Well | Fate::Mute, None));
             return Some(Input::Left { op, well });
         }

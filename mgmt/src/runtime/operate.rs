@@ -220,8 +220,9 @@ impl Core {
         };
         let resource = Arc::clone(&vertex.resource);
         if let Some(reason) = self.refusal(op, &resource) {
-            self.slots.set_error(op.node, reason);
-            return self.handle(Input::Left { op, well: false });
+            let id = self.running.id(op.node);
+            self.warn(format!("{id} has left the graph, but does what it does then only after other work: {reason}"));
+            return self.handle(Input::LeaveRefused(op));
         }
         let operation = Arc::new(self.operation(op.node, &resource));
         let future = Arc::clone(&resource).leave(ApplyCx::new(Arc::clone(&operation)));

@@ -144,9 +144,11 @@ impl Core {
         self.slots.tidy(node);
         let id = self.running.id(node);
         let mut again: BTreeSet<Node> = stuck.refused.keys().copied().collect();
-        if stuck.left && self.running.is_ghost(node) {
+        if self.running.is_ghost(node) {
             self.warn(format!("{id}: its {}, which was given up, has ended", stuck.action.word()));
-            self.removed(node);
+            if stuck.left {
+                self.removed(node);
+            }
         } else {
             self.warn(format!("{id}: its {}, which was given up, has ended: it is checked again", stuck.action.word()));
             again.insert(node);

@@ -216,6 +216,9 @@ pub enum Input {
         /// It ended well.
         well: bool,
     },
+    /// A node that has left the graph can't do what it does then before other work has ended: it is asked again after
+    /// `Recovered`, and its slot is not free before.
+    LeaveRefused(Op),
     /// All journal entries up to and including this ticket are on disk.
     Committed(Ticket),
     /// What the watches had noticed when the look was begun has been handed over, and so have all looks before it.
@@ -223,7 +226,7 @@ pub enum Input {
     /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
     CommitFailed(Ticket),
     /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all
-    /// its tries again, also if it had failed for good, and is checked.
+    /// its tries again, also if it had failed for good, and is checked. One that has left the graph is asked to leave.
     Recovered(Node),
     /// Start nothing until `Resume`. Events that arrive meanwhile are kept.
     Pause,

@@ -93,7 +93,8 @@ impl Scheduler {
             Phase::Absent => assert!(!n.any(PRESENT) && n.rare == NO_RARE, "free slot {i:?} is not blank"),
             Phase::ToLeave => {
                 assert!(!n.any(PRESENT) && n.any(LEAVES), "{i:?} waits to leave, and does not");
-                assert!(self.leaving.contains(&i), "{i:?} waits to leave in no queue");
+                let waits = self.leaving.contains(&i) || self.leaving_held.contains(&i);
+                assert!(waits, "{i:?} waits to leave in no queue");
             }
             Phase::Idle => {
                 assert!(n.any(PRESENT), "idle, but not in the graph: {i:?}");

@@ -41,7 +41,7 @@ impl Scheduler {
         node.clear(LEAVES | CANCELLED | TIMED_OUT | RAN);
         node.op = number;
         self.running += 1;
-        if let Some(timeout) = self.rare_if_any(i).and_then(|rare| rare.leave_timeout.take()) {
+        if let Some(timeout) = self.rare_if_any(i).and_then(|rare| rare.leave_timeout) {
             self.arm(i, Timer::Timeout, self.now.after(timeout));
         }
         self.commands.push_back(Command::Leave(Op { node: i, number }));
@@ -56,11 +56,38 @@ impl Scheduler {
         self.end_run(op.node);
     }
 
+    /// It could not even begin. Unless it came back meanwhile, or the engine ends, it waits for `recovered`.
+    pub(super) fn leave_refused(&mut self, op: Op) {
+        if !self.is_under_way(op, |phase| phase == Phase::Leaving) {
+            return;
+        }
+        let i = op.node;
+        let waits = !self.nodes[i].any(PRESENT) && self.stop.is_none();
+        if !waits || self.mutant(Mutant::RefusedLeaveForgotten) {
+            self.nodes[i].set(RAN);
+            return self.end_run(i);
+        }
+        self.close_run(i);
+        let node = &mut self.nodes[i];
+        node.set(LEAVES | RAN);
+        node.go(Phase::ToLeave);
+        self.leaving_held.push(i);
+    }
+
+    /// What kept a node from leaving is over.
+    pub(super) fn ask_again_to_leave(&mut self, i: Node) {
+        if let Some(at) = self.leaving_held.iter().position(|held| *held == i) {
+            self.leaving_held.swap_remove(at);
+            self.leaving.push_back(i);
+        }
+    }
+
     /// The engine ends: nothing leaves any more that has not begun to.
     pub(super) fn drop_leaving(&mut self) {
         if self.mutant(Mutant::LeaveAtStop) {
             return;
         }
+        self.leaving.extend(self.leaving_held.drain(..));
         while let Some(i) = self.leaving.pop_front() {
             if self.nodes[i].phase() == Phase::ToLeave {
                 self.forget(i);

@@ -88,6 +88,8 @@ pub enum Mutant {
     NoHandover,
     /// What takes the place of another starts before that has left.
     HandoverBeforeLeave,
+    /// A node that can't leave yet is not asked again.
+    RefusedLeaveForgotten,
     /// What has received something that another has not ended with is applied all the same.
     OccupiedGoesOn,
     /// It is called hopeless while a node still moves.
@@ -143,6 +145,7 @@ impl Mutant {
         Mutant::SpacedConverges,
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
+        Mutant::RefusedLeaveForgotten,
         Mutant::OccupiedGoesOn,
         Mutant::HopelessEarly,
         Mutant::NeverHopeless,

@@ -138,7 +138,8 @@ impl Scheduler {
             + self.rare.memory()
             + self.timers.memory()
             + self.shares.memory()
-            + (self.ready.capacity() + self.granted.capacity() + self.leaving.capacity()) * size_of::<Node>()
+            + (self.ready.capacity() + self.granted.capacity()) * size_of::<Node>()
+            + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()
     }

@@ -36,6 +36,8 @@ pub struct Scheduler {
     pub(super) granted: VecDeque<Node>,
     /// Nodes that have left the graph and wait to be asked to leave.
     pub(super) leaving: VecDeque<Node>,
+    /// The same, but they can't before they have recovered.
+    pub(super) leaving_held: Vec<Node>,
     pub(super) semaphores: Semaphores,
     pub(super) shares: Shares,
     /// Who waits for which ticket of the journal, in order of the tickets.
@@ -77,6 +79,7 @@ impl Scheduler {
             ready: VecDeque::new(),
             granted: VecDeque::new(),
             leaving: VecDeque::new(),
+            leaving_held: Vec::new(),
             semaphores: Semaphores::default(),
             shares: Shares::default(),
             commits: VecDeque::new(),
@@ -129,7 +132,8 @@ impl Scheduler {
             Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node),
             Input::Changed(node) if self.knows(node) => self.changed(node),
             Input::Recovered(node) if self.knows(node) => self.recovered(node),
-            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) | Input::Recovered(_) => {}
+            Input::Recovered(node) => self.ask_again_to_leave(node),
+            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
             Input::ChangedTogether(nodes) => {
                 for node in nodes.into_iter().filter(|node| self.knows(*node)).collect::<Vec<_>>() {
                     self.changed(node);
@@ -138,6 +142,7 @@ impl Scheduler {
             Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
             Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
             Input::Left { op, well } => self.left(op, well),
+            Input::LeaveRefused(op) => self.leave_refused(op),
             Input::Committed(ticket) => self.committed(ticket),
             Input::Looked(look) => self.looked(look),
             Input::CommitFailed(ticket) => self.commit_failed(ticket),

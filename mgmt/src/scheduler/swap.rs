@@ -143,6 +143,7 @@ impl Scheduler {
         if self.nodes[i].phase() == Phase::ToLeave {
             // It is back before it was asked to leave.
             self.hand_over(i);
+            self.leaving_held.retain(|held| *held != i);
         }
         if let Some(rare) = self.rare_if_any(i) {
             rare.leave_timeout = None;

@@ -251,62 +251,122 @@ async fn what_was_decided_before_a_swap_is_begun_before_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_takes_the_place_of_work_that_does_not_end_waits_for_it_too() {
-    let grace = Duration::from_millis(30);
-    let graph = |name: &str, apply: &str| graph(vec![Place::new(name, "stuck", "x").apply(apply)]);
-    let builder = mgmt::Engine::builder().graph(graph("old", "thread")).grace(grace);
-    let mut run = Run::start(builder).await;
+/// The same of a kind that does nothing when it leaves.
+#[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[resource(kind = "lasts:place", unwatched)]
+struct Lasting {
+    #[resource(name)]
+    name: String,
+    test: String,
+    place: String,
+    apply: String,
+}
+
+impl Lasting {
+    fn as_place(&self) -> Place {
+        let Lasting { name, test, place, apply } = self.clone();
+        Place { name, test, place, apply, leave: String::new(), check_waits: false }
+    }
+}
+
+impl Converge for Lasting {
+    type Drift = Change;
+
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        self.as_place().uids(known)
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        self.as_place().check(cx).await
+    }
+
+    async fn apply(&self, cx: &ApplyCx, drift: Change) -> Result<()> {
+        self.as_place().apply(cx, drift).await
+    }
+}
+
+/// An engine of one resource, the work of whose check does not end before the gate `test` opens.
+async fn stuck(test: &str, old: impl mgmt::resource::Declare) -> Run {
+    let mut g = Graph::new("leaving");
+    g.add(old);
+    let builder = mgmt::Engine::builder().graph(g.finish().unwrap()).grace(Duration::from_millis(30));
+    let run = Run::start(builder).await;
     within(async {
-        while with_book("stuck", |book| book.log.is_empty()) {
+        while with_book(test, |book| book.log.is_empty()) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     })
     .await;
-    run.engine.swap(graph("new", "")).await.unwrap();
-    let (name, why) = left(&mut run).await;
-    let stuck = "its check was given up and has not ended: it is still looking at the file system";
-    assert_eq!((name.as_str(), why.as_deref()), ("old", Some(stuck)));
-    let error = run.find(|event| match event {
-        EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
-        _ => None,
-    });
-    let reason = "it owns what keeps:place[old] did, whose check was given up and has not ended: it is still looking at \
-                  the file system";
-    assert_eq!(error.await, reason);
-    assert_eq!(log("stuck"), ["check old"], "nothing happens beside it");
-    gate("stuck").add_permits(1);
-    run.converged().await;
-    assert_eq!(log("stuck"), ["apply new"]);
-    run.stop().await;
+    run
+}
+
+/// The same place by a field, or by a received value.
+fn successor(test: &str, receives: bool) -> GraphConfig {
+    let mut g = Graph::new("leaving");
+    if receives {
+        let place = g.add(Value::new("place").value("x"));
+        g.add(Place::new("new", test, place.value()).retry(-1));
+    } else {
+        g.add(Place::new("new", test, "x").retry(-1));
+    }
+    g.finish().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_receives_the_place_of_work_that_does_not_end_waits_for_it_too() {
-    let old = graph(vec![Place::new("old", "receives", "x").apply("thread")]);
-    let mut run = Run::start(mgmt::Engine::builder().graph(old).grace(Duration::from_millis(30))).await;
-    within(async {
-        while with_book("receives", |book| book.log.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await;
-    let mut new = Graph::new("leaving");
-    let place = new.add(Value::new("place").value("x"));
-    new.add(Place::new("new", "receives", place.value()).retry(-1));
+async fn what_takes_the_place_of_work_that_does_not_end_waits_for_it_too() {
+    for receives in [false, true] {
+        let test = format!("stuck {receives}");
+        let old = Lasting::new("old", test.as_str(), "x", "thread");
+        let mut run = stuck(&test, old).await;
+        run.engine.swap(successor(&test, receives)).await.unwrap();
+        let error = run.find(|event| match event {
+            EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
+            EventKind::Applied { id, .. } if id.name == "new" => Some("it ran beside the old one".to_owned()),
+            _ => None,
+        });
+        let reason = "it owns what lasts:place[old] did, whose check was given up and has not ended: it is still looking \
+                      at the file system";
+        assert_eq!(error.await, reason);
+        assert_eq!(log(&test), ["check old"], "nothing happens beside it");
+        gate(&test).add_permits(1);
+        run.converged().await;
+        assert_eq!(log(&test), ["apply new"]);
+        run.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_can_not_leave_beside_work_that_does_not_end_leaves_after_it() {
+    for receives in [false, true] {
+        let test = format!("leaves late {receives}");
+        let mut run = stuck(&test, Place::new("old", test.as_str(), "x").apply("thread")).await;
+        run.engine.swap(successor(&test, receives)).await.unwrap();
+        let warning = run.find(|event| match event {
+            EventKind::Warning { message, .. } if message.contains("has left the graph") => Some(message.clone()),
+            _ => None,
+        });
+        let why = "its check was given up and has not ended: it is still looking at the file system";
+        assert!(warning.await.ends_with(why));
+        run.stands("new", Standing::WaitingForPredecessor(vec!["keeps:place[old]".parse().unwrap()])).await;
+        assert_eq!(log(&test), ["check old"], "nothing happens beside it");
+        gate(&test).add_permits(1);
+        assert_eq!(left(&mut run).await, ("old".to_owned(), None));
+        run.converged().await;
+        assert_eq!(log(&test), ["leave old", "apply new"]);
+        run.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_does_not_wait_for_what_can_not_leave() {
+    let test = "stops";
+    let mut run = stuck(test, Place::new("old", test, "x").apply("thread")).await;
     run.engine.swap(graph(vec![])).await.unwrap();
-    left(&mut run).await;
-    run.engine.swap(new.finish().unwrap()).await.unwrap();
-    let error = run.find(|event| match event {
-        EventKind::Failed { id, error, .. } if id.name == "new" => Some(error.clone()),
-        EventKind::Applied { id, .. } if id.name == "new" => Some("it ran beside the old one".to_owned()),
-        _ => None,
-    });
-    assert!(error.await.starts_with("it owns what keeps:place[old] did, whose check was given up"));
-    gate("receives").add_permits(1);
-    run.converged().await;
-    assert_eq!(log("receives"), ["check old", "apply new"]);
+    run.find(|event| matches!(event, EventKind::Warning { message, .. } if message.contains("has left")).then_some(()))
+        .await;
     run.stop().await;
+    gate(test).add_permits(1);
+    assert_eq!(log(test), ["check old"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,6 +79,43 @@ fn what_a_changed_node_gave_up_waits_for_its_old_operation_only() {
 }
 
 #[test]
+fn what_can_not_leave_yet_is_asked_again_and_keeps_its_slot_until_then() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.swap(&[0], &[], &[]);
+    bed.in_sync(0);
+    bed.handovers = vec![Handover { from: Node(0), to: Node(1) }];
+    assert_eq!(bed.swap(&[1], &[], &[])[0], "leave 0");
+    let op = bed.op(0);
+    assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0]);
+    assert_eq!(bed.state(1), State::WaitingForPredecessor(vec![Node(0)]));
+    assert_eq!(bed.pass(ms(1000)), [""; 0], "its timeout does not run");
+    assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0], "an answer that comes twice");
+    assert_eq!(bed.feed(Input::Recovered(Node(0))), ["leave 0"]);
+    assert_eq!(bed.pass(ms(100)), ["cancel 0"], "now it does");
+    assert_eq!(left(&mut bed, 0, true), ["removed 0", "check 1"]);
+}
+
+#[test]
+fn a_stop_and_a_return_end_the_wait_of_what_can_not_leave_yet() {
+    let mut bed = Bed::new();
+    bed.configure(0, leaver());
+    bed.configure(1, leaver());
+    bed.swap(&[0, 1], &[], &[]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    bed.handovers.clear();
+    bed.swap(&[], &[], &[]);
+    for node in [0, 1] {
+        let op = bed.op(node);
+        assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0]);
+    }
+    assert!(bed.swap(&[0], &[], &[]).contains(&"check 0".to_owned()));
+    assert_eq!(bed.feed(Input::Recovered(Node(0))), [""; 0], "it is checked already");
+    assert_eq!(bed.feed(Input::Stop(StopStage::Drain)), ["removed 1", "cancel 0"]);
+}
+
+#[test]
 fn what_receives_what_another_has_not_ended_with_waits_for_all_of_that() {
     let mut bed = Bed::new();
     bed.configure(0, leaver());
