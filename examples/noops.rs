@@ -19,11 +19,16 @@ fn chain(count: usize) -> Result<GraphConfig> {
     Ok(g.finish()?)
 }
 
-/// The number of nodes, and the pause between two announcements.
-fn arguments() -> Result<(usize, Option<Duration>)> {
+const USAGE: &str = "usage: noops [N] [--every SECONDS]";
+
+/// The number of nodes, and the pause between two announcements; `None`: only the usage is asked for.
+fn arguments() -> Result<Option<(usize, Option<Duration>)>> {
     let (mut count, mut every) = (1000, None);
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
+        if argument == "--help" || argument == "-h" {
+            return Ok(None);
+        }
         if argument == "--every" {
             let seconds = arguments.next().unwrap_or_default().parse::<f64>()?;
             every = Some(Duration::try_from_secs_f64(seconds)?);
@@ -31,12 +36,15 @@ fn arguments() -> Result<(usize, Option<Duration>)> {
             count = argument.parse()?;
         }
     }
-    Ok((count, every))
+    Ok(Some((count, every)))
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let (count, every) = arguments().map_err(|error| error.context("usage: noops [N] [--every SECONDS]"))?;
+    let Some((count, every)) = arguments().map_err(|error| error.context(USAGE))? else {
+        println!("{USAGE}");
+        return Ok(());
+    };
     let config = chain(count)?;
     let start = Instant::now();
     let engine = mgmt::Engine::builder().graph(config).start().await?;

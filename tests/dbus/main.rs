@@ -43,11 +43,38 @@ fn graph(name: &str, bus: &Daemon, resources: usize) -> GraphConfig {
     g.finish().unwrap()
 }
 
-async fn start(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engine, Events) {
+async fn begin(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engine, Events) {
     let events = builder.events();
-    let engine = within(builder.start()).await.unwrap();
+    (within(builder.start()).await.unwrap(), events)
+}
+
+/// The same until it has converged.
+async fn start(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engine, Events) {
+    let (engine, events) = begin(builder).await;
     within(engine.converged()).await.unwrap();
     (engine, events)
+}
+
+/// Waits for a watch that fails, and returns why.
+async fn watch_failure(events: &mut Events) -> String {
+    within(async {
+        loop {
+            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
+                return error;
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until the bus has no more connections than that.
+async fn until_connections(tester: &zbus::Connection, names: usize) {
+    within(async {
+        while daemon::connections(tester).await > names {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
 }
 
 /// Watches that have failed.
@@ -121,12 +148,7 @@ async fn five_hundred_resources_take_one_connection_and_no_task_each() {
     a_moment().await;
     assert_eq!((checks("many-321"), failures(&mut events)), (2, vec![]));
     within(engine.stop()).await.unwrap();
-    within(async {
-        while daemon::connections(&tester).await > names {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until_connections(&tester, names).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,12 +171,7 @@ async fn engines_that_share_doors_share_the_connection() {
     assert_eq!(checks("share-one-1"), 2);
     within(two.stop()).await.unwrap();
     doors.close().await;
-    within(async {
-        while daemon::connections(&tester).await > names {
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-    })
-    .await;
+    until_connections(&tester, names).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,17 +182,8 @@ async fn without_a_bus_the_watch_fails_by_name_and_begins_when_there_is_one() {
     let mut g = Graph::new("late");
     let resource = Wakeful::new("late-0", bus.address(), "/test/0");
     g.add(resource.retry(-1).delay(Duration::from_millis(20)));
-    let builder = Engine::builder().graph(g.finish().unwrap());
-    let mut events = builder.events();
-    let engine = within(builder.start()).await.unwrap();
-    let error = within(async {
-        loop {
-            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
-                return error;
-            }
-        }
-    })
-    .await;
+    let (engine, mut events) = begin(Engine::builder().graph(g.finish().unwrap())).await;
+    let error = watch_failure(&mut events).await;
     assert!(error.starts_with(&format!("cannot connect to the bus {}", bus.address())), "{error}");
     bus.restart();
     within(engine.converged()).await.unwrap();
@@ -202,32 +210,11 @@ async fn a_rule_that_the_bus_refuses_is_a_failed_watch_with_the_rule() {
     let bus = Daemon::start();
     let mut g = Graph::new("refused");
     g.add(Wakeful::new("refused-0", bus.address(), "no path"));
-    let builder = Engine::builder().graph(g.finish().unwrap());
-    let mut events = builder.events();
-    let engine = within(builder.start()).await.unwrap();
-    let error = within(async {
-        loop {
-            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
-                return error;
-            }
-        }
-    })
-    .await;
+    let (engine, mut events) = begin(Engine::builder().graph(g.finish().unwrap())).await;
+    let error = watch_failure(&mut events).await;
     assert!(error.contains("path='no path'"), "{error}");
     assert!(!matches!(Bus::address("x"), Bus::System));
     within(engine.stop()).await.unwrap();
-}
-
-/// Waits for a watch that fails, and returns why.
-async fn watch_failure(events: &mut Events) -> String {
-    within(async {
-        loop {
-            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
-                return error;
-            }
-        }
-    })
-    .await
 }
 
 #[test]

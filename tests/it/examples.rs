@@ -145,6 +145,7 @@ fn noops_counts_seconds_and_bytes() {
     assert_eq!(shape(&noops("1").code(0).out), " nodes converged in  s,  bytes a node\n");
     assert_eq!(shape(&noops("0").code(0).out), " nodes converged in  s,  bytes\n");
     assert!(noops("").code(0).out.starts_with("1000 nodes converged in "));
+    assert_eq!(noops("--help").code(0).out, "usage: noops [N] [--every SECONDS]\n");
     let many = noops("20000").code(0).out;
     let bytes: usize = many.split(", ").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap();
     assert!((1..400).contains(&bytes), "{many}");

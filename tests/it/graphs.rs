@@ -330,7 +330,7 @@ fn a_bad_metaparameter_is_told_with_what_helps() {
     let form = "write `name` or `name:size`, with a size of at least 1";
     assert_eq!(told(noop().sema("disk:0")), format!("noop[n]: semaphore `disk:0`: {form}"));
     assert_eq!(told(noop().sema(":3")), format!("noop[n]: semaphore `:3`: {form}"));
-    assert_eq!(told(noop().sema("disk:x")), "noop[n]: semaphore `disk:x`: `x` is not a number of holders");
+    assert_eq!(told(noop().sema("disk:x")), format!("noop[n]: semaphore `disk:x`: {form}"));
     assert_eq!(message(graph(|g| add(g, Crate::new("b").weight(0_u64)))), "test:box[b]: `weight` is 0: leave it out");
 }
 
@@ -465,7 +465,7 @@ test:box[front]: test:box has no field `lable`: did you mean `label`?
   at x:2
 test:box[back]: `label` is both given and received: leave it to one of them
   at x:3
-an edge from test:box[frnot], which is not in the graph: did you mean test:box[front]?
+an edge from test:box[frnot], which is not in the graph: did you mean `front`?
   at x:4
 an edge to noop[n], which is not in the graph
   at x:5
@@ -473,7 +473,7 @@ test:box[front] has no output `nummer`: did you mean `number`?
   at x:6
 test:box[front] sends `volume` as `u64`, and `note` of test:box[back] takes `String`
   at x:7
-test:box[front] sends `code` as `Secret<String>`, and `label` of test:box[back] takes `String`
+test:box[front] sends `code` as `Secret<String>`, and `label` of test:box[back] takes `String`: a secret goes only to fields that keep secrets
   at x:8
 test:box[back] has no field `notes`: did you mean `note`?
   at x:9

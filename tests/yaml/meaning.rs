@@ -114,7 +114,7 @@ resources:
             meta.limit = Some(0.5);
             meta.burst = 3;
             meta.timeout = Some(Duration::from_millis(250));
-            meta.sema = vec!["disk".to_owned(), "net:2".to_owned()];
+            meta.sema = vec!["disk".into(), "net:2".into()];
             meta.rewatch = true;
         })));
         g.add(Noop::new("b"));

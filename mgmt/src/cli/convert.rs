@@ -250,7 +250,7 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     set(meta.burst != usual.burst, "burst", meta.burst.to_string());
     set(meta.timeout.is_some(), "timeout", time(meta.timeout));
     for sema in &meta.sema {
-        set(true, "sema", format!("{sema:?}"));
+        set(true, "sema", format!("{:?}", sema.to_string()));
     }
     set(meta.autoedge != usual.autoedge, "autoedge", meta.autoedge.to_string());
     set(meta.autogroup != usual.autogroup, "autogroup", meta.autogroup.to_string());

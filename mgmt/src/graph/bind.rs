@@ -9,7 +9,7 @@ use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 use crate::graph::problem::{Problem, Problems};
 use crate::id::ResourceId;
-use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, hint, nearest};
+use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, hint, near};
 
 impl GraphData {
     /// The graph that the data means.
@@ -96,8 +96,7 @@ impl Binder<'_> {
             let names = self.places.keys().filter(|other| other.kind == id.kind).map(|other| other.name.as_str());
             let mut names: Vec<_> = names.collect();
             names.sort_unstable();
-            let hint = nearest(&id.name, names)
-                .map_or(String::new(), |near| format!(": did you mean {}?", ResourceId::new(id.kind.as_str(), near)));
+            let hint = near(&id.name, names).map_or(String::new(), |near| format!(": {near}"));
             self.say(format!("{what} {id}, which is not in the graph{hint}"), origin);
         }
         place
@@ -147,25 +146,13 @@ fn ends(
     output: &str,
     data: &SendData,
 ) -> Result<(u8, u8), String> {
-    let Some(port) = sender.output(output) else {
-        let hint = match sender.outputs {
-            [] => format!("a {} sends nothing", sender.kind),
-            outputs => hint(output, outputs.iter().map(|output| output.name), "it sends"),
-        };
-        return Err(format!("{from} has no output `{output}`: {hint}"));
-    };
+    let port = sender.sends(from, output)?;
     let Some(field) = receiver.field(&data.field) else {
         let hint = hint(&data.field, receiver.fields.iter().map(|field| field.name), "its fields are");
         return Err(format!("{} has no field `{}`: {hint}", data.to, data.field));
     };
-    let (spec, sent) = (&receiver.fields[usize::from(field)], &sender.outputs[usize::from(port)]);
-    if (spec.takes)((sent.type_id)()) {
-        return Ok((port, field));
-    }
-    Err(format!(
-        "{from} sends `{output}` as `{}`, and `{}` of {} takes `{}`",
-        sent.type_name, data.field, data.to, spec.type_name
-    ))
+    sender.fits(from, port, &data.to, &receiver.fields[usize::from(field)])?;
+    Ok((port, field))
 }
 
 /// A place as it is written: `file:line:column`, as far as known.

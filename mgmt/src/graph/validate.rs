@@ -7,7 +7,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::cycle::tell_cycle;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{Known, Origin, Uid, parse_sema};
+use crate::resource::{Known, Origin, Uid};
 
 /// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends. (To run it, or to look at what
 /// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
@@ -116,8 +116,8 @@ fn check_owner(
 }
 
 fn check_semas(vertex: &Vertex, semas: &mut HashMap<String, (u32, Origin)>, problems: &mut Vec<Problem>) {
-    for text in vertex.meta.iter().flat_map(|meta| &meta.sema) {
-        let Ok((name, size)) = parse_sema(text) else { continue };
+    for sema in vertex.meta.iter().flat_map(|meta| &meta.sema).filter(|sema| sema.problem().is_none()) {
+        let (name, size) = (sema.name(), sema.size());
         let (first, origin) = semas.entry(name.to_owned()).or_insert_with(|| (size, vertex.origin.clone()));
         if *first != size {
             let message = format!(

@@ -6,6 +6,7 @@ use crate::resource::any::AnyResource;
 use crate::resource::meta::{Backoff, Meta};
 use crate::resource::origin::Origin;
 use crate::resource::output::{NodeRef, Wire};
+use crate::resource::sema::Sema;
 
 /// An edge that a builder asks for, before its resource is in the graph.
 #[derive(Clone, Debug)]
@@ -247,8 +248,8 @@ pub trait Declare: Sized {
     /// Holds a semaphore while it is checked or applied: `name`, or `name:size` with how many may hold it at once (1 unless given). May be given several
     /// times. Default: none.
     #[must_use]
-    fn sema(mut self, name: impl Into<String>) -> Self {
-        self.draft().meta.sema.push(name.into());
+    fn sema(mut self, sema: impl Into<Sema>) -> Self {
+        self.draft().meta.sema.push(sema.into());
         self
     }
 

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::seconds::{self, Seconds};
+use crate::resource::sema::Sema;
 
 /// How the delay between tries grows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,8 +52,9 @@ pub struct Meta {
     #[serde(with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub timeout: Option<Duration>,
-    /// Semaphores held while this resource is checked or applied: `name`, or `name:size`; size 1 unless given. Default: none.
-    pub sema: Vec<String>,
+    /// Semaphores held while this resource is checked or applied: `name`, or `name:size`; size 1 unless given. Default:
+    /// none.
+    pub sema: Vec<Sema>,
     /// May edges be found by the engine. Default: true.
     pub autoedge: bool,
     /// May it be merged with others of its kind. Default: true.
@@ -117,28 +119,7 @@ impl Meta {
         if self.timeout.is_some_and(|timeout| timeout.is_zero()) {
             problems.push("`timeout` is 0: leave it out for none".to_owned());
         }
-        for sema in &self.sema {
-            if let Err(problem) = parse_sema(sema) {
-                problems.push(problem);
-            }
-        }
+        problems.extend(self.sema.iter().filter_map(Sema::problem));
         problems
     }
-}
-
-/// The name and the size of a semaphore written `name` or `name:size`.
-///
-/// # Errors
-/// What is wrong, in words.
-pub fn parse_sema(text: &str) -> Result<(&str, u32), String> {
-    let (name, size) = match text.rsplit_once(':') {
-        None => (text, 1),
-        Some((name, size)) => {
-            (name, size.parse().map_err(|_| format!("semaphore `{text}`: `{size}` is not a number of holders"))?)
-        }
-    };
-    if name.is_empty() || size == 0 {
-        return Err(format!("semaphore `{text}`: write `name` or `name:size`, with a size of at least 1"));
-    }
-    Ok((name, size))
 }

@@ -1,7 +1,7 @@
 //! What a kind says of itself: made by `#[derive(Resource)]`, read by every front end.
 
 use std::any::TypeId;
-use std::fmt;
+use std::fmt::{self, Display};
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
@@ -71,6 +71,36 @@ pub struct OutputSpec {
 }
 
 impl KindSpec {
+    /// The number of the output that `from`, a resource of this kind, sends under that name, or what to do without it.
+    pub(crate) fn sends(&self, from: &dyn Display, output: &str) -> Result<u8, String> {
+        self.output(output).ok_or_else(|| {
+            let hint = match self.outputs {
+                [] => format!("a {} sends nothing", self.kind),
+                outputs => hint(output, outputs.iter().map(|output| output.name), "it sends"),
+            };
+            format!("{from} has no output `{output}`: {hint}")
+        })
+    }
+
+    /// What `from` sends by an output of this kind can go to a field of `to`, or why not.
+    pub(crate) fn fits(
+        &self,
+        from: &dyn Display,
+        output: u8,
+        to: &dyn Display,
+        field: &FieldSpec,
+    ) -> Result<(), String> {
+        let sent = &self.outputs[usize::from(output)];
+        if (field.takes)((sent.type_id)()) {
+            return Ok(());
+        }
+        let why = if sent.secret { ": a secret goes only to fields that keep secrets" } else { "" };
+        Err(format!(
+            "{from} sends `{}` as `{}`, and `{}` of {to} takes `{}`{why}",
+            sent.name, sent.type_name, field.name, field.type_name
+        ))
+    }
+
     /// The number of the field of that name.
     pub fn field(&self, name: &str) -> Option<u8> {
         self.fields.iter().position(|field| field.name == name).and_then(|n| u8::try_from(n).ok())
@@ -182,10 +212,15 @@ impl<'a> FieldReader<'a> {
 /// *there are*).
 pub fn hint<'a>(word: &str, known: impl IntoIterator<Item = &'a str, IntoIter: Clone>, list: &str) -> String {
     let known = known.into_iter();
-    match nearest(word, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
+    match near(word, known.clone()) {
+        Some(near) => near,
         None => format!("{list} {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     }
+}
+
+/// The same where there may be too many to list them.
+pub(crate) fn near<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    nearest(word, known).map(|near| format!("did you mean `{near}`?"))
 }
 
 /// The candidate most like `word`, if any is near enough to be meant.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
-use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid, parse_sema};
+use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid};
 use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
@@ -407,8 +407,8 @@ impl Settings {
 
     fn make(&mut self, meta: &Meta, facts: Facts) -> u32 {
         let mut sema = Vec::new();
-        for (name, size) in meta.sema.iter().filter_map(|text| parse_sema(text).ok()) {
-            sema.push((self.semas.number(name), size));
+        for one in &meta.sema {
+            sema.push((self.semas.number(one.name()), one.size()));
         }
         sema.sort_unstable();
         sema.dedup();

@@ -15,7 +15,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .comment("nothing")
             .retry(3)
             .delay(Duration::from_millis(10))
-            .sema("one:1")
+            .sema("one")
             .autoedge(false)
             .autogroup(false),
     );

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
-use crate::resource::{Backoff, Meta};
+use crate::resource::{Backoff, Meta, Sema};
 
 const KEYS: [&str; 12] = [
     "autoedge",
@@ -69,10 +69,10 @@ impl Document<'_> {
         match &node.value {
             Value::List(nodes) => {
                 for node in nodes {
-                    meta.sema.extend(self.text(node, "a semaphore"));
+                    meta.sema.extend(self.text(node, "a semaphore").map(Sema::from));
                 }
             }
-            _ => meta.sema.extend(self.text(node, "`sema`")),
+            _ => meta.sema.extend(self.text(node, "`sema`").map(Sema::from)),
         }
     }
 

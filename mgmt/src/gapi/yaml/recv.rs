@@ -4,7 +4,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, End, Export, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
 use crate::graph::{Edge, Link};
-use crate::resource::{Wire, hint, nearest};
+use crate::resource::{Wire, near};
 
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
@@ -107,7 +107,7 @@ impl Document<'_> {
             let names = self.graph.known.keys().filter(|(kind, _)| *kind == end.kind).map(|(_, name)| name.as_str());
             let mut names: Vec<_> = names.collect();
             names.sort_unstable();
-            nearest(&end.name, names).map_or(String::new(), |near| format!(": did you mean `{near}`?"))
+            near(&end.name, names).map_or(String::new(), |near| format!(": {near}"))
         };
         let message = format!("{what} {}[{}], which is not in the graph{hint}", end.kind, end.name);
         self.complain(end.place, message);
@@ -131,26 +131,21 @@ impl Document<'_> {
     fn port(&mut self, receive: &Receive) -> Option<u8> {
         let (sender, receiver) = (receive.from.spec, receive.spec);
         let from = format!("{}[{}]", sender.kind, receive.from.name);
-        let Some(port) = sender.output(&receive.key) else {
-            let outputs = sender.outputs.iter().map(|output| output.name);
-            let hint = match sender.outputs {
-                [] => format!("a {} sends nothing", sender.kind),
-                _ => hint(&receive.key, outputs, "it sends"),
-            };
-            self.complain(receive.key_place, format!("{from} has no output `{}`: {hint}", receive.key));
-            return None;
+        let port = match sender.sends(&from, &receive.key) {
+            Ok(port) => port,
+            Err(problem) => {
+                self.complain(receive.key_place, problem);
+                return None;
+            }
         };
-        let (spec, sent) = (&receiver.fields[usize::from(receive.field)], &sender.outputs[usize::from(port)]);
-        if !(spec.takes)((sent.type_id)()) {
-            let why = if sent.secret { ": a secret goes only to fields that keep secrets" } else { "" };
-            let message = format!(
-                "{from} sends `{}` as `{}`, and `{}` of {}[{}] takes `{}`{why}",
-                sent.name, sent.type_name, spec.name, receive.to.0, receive.to.1, spec.type_name
-            );
-            self.complain(receive.place, message);
-            return None;
+        let to = format!("{}[{}]", receive.to.0, receive.to.1);
+        match sender.fits(&from, port, &to, &receiver.fields[usize::from(receive.field)]) {
+            Ok(()) => Some(port),
+            Err(problem) => {
+                self.complain(receive.place, problem);
+                None
+            }
         }
-        Some(port)
     }
 
     fn link(&mut self, receive: &Receive, from: u32, port: u8, to: u32) {
