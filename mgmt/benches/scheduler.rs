@@ -30,6 +30,7 @@ fn settings() -> NodeConfig {
         watched: false,
         rewatch: false,
         leaves: false,
+        together: None,
     }
 }
 

@@ -190,7 +190,10 @@ impl Ledger {
         let mut remake = Vec::new();
         for (node, entry) in &mut self.nodes {
             let before = entry.asks.len();
-            entry.asks.retain(|from| self.edges.get(&(*from, *node)).is_some_and(|link| link.sends != 0));
+            // One that must look again for another reason asks again if it needs to.
+            let dirty = [Cause::Parent, Cause::Value, Cause::Config].iter().any(|cause| entry.causes.contains(cause));
+            let sends = |from: &u32| self.edges.get(&(*from, *node)).is_some_and(|link| link.sends != 0);
+            entry.asks.retain(|from| !dirty && sends(from));
             remake.extend(entry.asks.iter().copied());
             if before > 0 && entry.asks.is_empty() {
                 entry.causes.insert(Cause::Again);

@@ -19,6 +19,19 @@ pub struct Gates {
     taken: BTreeMap<u32, BTreeSet<u32>>,
     /// …and those of the operations that are under way.
     holds: BTreeMap<u32, BTreeSet<u32>>,
+    /// How many inputs there were.
+    turn: u64,
+    /// The call that the last check of each node was in: by what they are together, and when it began.
+    calls: BTreeMap<u32, (u32, u64)>,
+}
+
+impl Gates {
+    /// How many places of the parallel bound are taken, this node's operation included.
+    fn places(&self, cx: &Cx, node: u32) -> usize {
+        let mut shared = BTreeSet::new();
+        let nodes = cx.world.running.iter().map(|running| running.op.node.0).chain([node]);
+        nodes.filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
+    }
 }
 
 impl Invariant for Gates {
@@ -30,14 +43,21 @@ impl Invariant for Gates {
         if let Command::Leave(op) = command {
             // Its last run is over, and holds nothing any more.
             self.holds.remove(&op.node.0);
-            let running = cx.world.running.len() + 1;
+            self.calls.remove(&op.node.0);
+            let running = self.places(cx, op.node.0);
             must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         }
         let Some(node) = begun(command) else { return Ok(()) };
         must!(!cx.ledger.paused, "{command:?} in a pause");
-        let running = cx.world.running.len() + 1;
-        must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         let entry = &cx.ledger.nodes[&node];
+        if let Command::Check { .. } = command {
+            match entry.config.together {
+                Some(together) => drop(self.calls.insert(node, (together, self.turn))),
+                None => drop(self.calls.remove(&node)),
+            }
+        }
+        let running = self.places(cx, node);
+        must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         // Taken when the run begins, whatever a swap says later.
         if let Command::Check { .. } = command {
             self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
@@ -73,6 +93,7 @@ impl Invariant for Gates {
     }
 
     fn input(&mut self, _: &Cx, input: &mgmt::scheduler::Input) -> Verdict {
+        self.turn += 1;
         if matches!(input, mgmt::scheduler::Input::Swap(_)) {
             self.by_watch.clear();
         }
@@ -82,5 +103,6 @@ impl Invariant for Gates {
     fn restart(&mut self) {
         self.by_watch.clear();
         self.holds.clear();
+        self.calls.clear();
     }
 }

@@ -1,5 +1,7 @@
 //! Hopeless: reported once when nodes have failed for good and no other that is not calm moves, taken back when one does (section 5.6).
 
+use std::collections::BTreeSet;
+
 use mgmt::id::{Node, Time};
 use mgmt::scheduler::{Command, Event, Input, State};
 
@@ -17,10 +19,12 @@ pub struct Hopeless {
     moved: bool,
     maybe_moved: bool,
     said: bool,
+    /// Have left the graph, and can't leave for good before work has ended of which nothing is known.
+    held: BTreeSet<u32>,
 }
 
 /// A node that keeps the graph from being hopeless, by the plain reading of the rule.
-fn moving(cx: &Cx) -> Option<u32> {
+fn moving(cx: &Cx, held: &BTreeSet<u32>) -> Option<u32> {
     let restless = cx.ledger.all_restless();
     let moves = |node: &u32| {
         let entry = &cx.ledger.nodes[node];
@@ -36,7 +40,7 @@ fn moving(cx: &Cx) -> Option<u32> {
         }
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
-    let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node));
+    let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node));
     left.or_else(|| restless.into_iter().find(moves))
 }
 
@@ -75,7 +79,18 @@ impl Invariant for Hopeless {
         "hopeless"
     }
 
-    fn input(&mut self, cx: &Cx, _: &Input) -> Verdict {
+    fn input(&mut self, cx: &Cx, input: &Input) -> Verdict {
+        match input {
+            Input::LeaveRefused(op)
+                if cx.ledger.busy.get(&op.node.0).is_some_and(|busy| busy.op == *op)
+                    && !cx.ledger.nodes.contains_key(&op.node.0) =>
+            {
+                self.held.insert(op.node.0);
+            }
+            Input::Recovered(node) => drop(self.held.remove(&node.0)),
+            Input::Swap(swap) => self.held.retain(|held| swap.nodes.iter().all(|spec| spec.node.0 != *held)),
+            _ => {}
+        }
         self.note(cx.now);
         Ok(())
     }
@@ -98,6 +113,8 @@ impl Invariant for Hopeless {
                 must!(self.said, "hopeful, but was not hopeless");
                 self.said = false;
             }
+            Command::Leave(op) => drop(self.held.remove(&op.node.0)),
+            Command::Removed(node) => drop(self.held.remove(&node.0)),
             _ => {}
         }
         Ok(())
@@ -109,7 +126,7 @@ impl Invariant for Hopeless {
             return Ok(());
         }
         let failed = cx.ledger.nodes.values().any(|entry| entry.dead);
-        let moving = moving(cx);
+        let moving = moving(cx, &self.held);
         must!(!self.said || failed, "hopeless, but none has failed for good");
         if let (true, Some(node)) = (self.said, moving) {
             return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));

@@ -45,6 +45,7 @@ impl Counter {
             watched: false,
             rewatch: false,
             leaves: false,
+            together: None,
         };
         let mut graph = Graph::default();
         let size = 1 + self.rng.below(40) as u32;

@@ -52,6 +52,7 @@ pub struct Wild {
     pub watched_percent: u64,
     pub meta_percent: u64,
     pub leaves_percent: u64,
+    pub together_percent: u64,
     pub fault_percent: u64,
 }
 
@@ -66,6 +67,7 @@ impl Wild {
             watched_percent: rng.pick(&[0, 50, 90, 100]),
             meta_percent: rng.pick(&[0, 10, 40]),
             leaves_percent: rng.pick(&[0, 50, 100]),
+            together_percent: rng.pick(&[0, 0, 40, 100]),
             fault_percent: rng.pick(&[0, 2, 10, 25]),
         }
     }
@@ -125,6 +127,7 @@ impl Wild {
             watched,
             rewatch: rng.percent(30),
             leaves: rng.percent(self.leaves_percent),
+            together: rng.percent(self.together_percent).then(|| rng.below(2) as u32),
         }
     }
 

@@ -22,8 +22,8 @@ use crate::sys::task::caught_async;
 /// alone comes alone, also in a plan and in tests. Both methods have a default, which calls `check` or `apply` of each
 /// item, all at the same time: a kind may write just one of them.
 ///
-/// Each item takes a place of [`running_max`](crate::runtime::Builder::running_max), as it would alone: by default a
-/// call has at most 4 items per processor. Raise it where larger calls are worth it.
+/// Resources whose checks begin together take one place of [`running_max`](crate::runtime::Builder::running_max)
+/// between them, from then until the last of them has been checked and, if need be, applied.
 ///
 /// Each item keeps what it would have alone: its context, its timeout, its semaphores, its retries, its answer. An item
 /// can be answered at any time, and what follows it then continues. An item without an answer when the call ends has

@@ -158,7 +158,8 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How many operations run at once. Default: four for each processor.
+    /// How many operations run at once; resources that a kind handles in one call
+    /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one. Default: four for each processor.
     pub fn running_max(mut self, operations: usize) -> Self {
         self.options.running_max = operations.max(1);
         self

@@ -12,10 +12,8 @@ use crate::resource::{
     Result, part, unanswered,
 };
 use crate::runtime::core::Core;
+use crate::scheduler::CALL_MAX;
 use crate::sys::task::caught_async;
-
-/// Most resources in one call.
-const CALL_MAX: usize = 64;
 
 /// A call of a kind, before it begins.
 struct Call<I> {
@@ -92,7 +90,7 @@ fn join<I: Item>(
     });
     call.items.push(item(reply));
     let waits = call.waits.clone();
-    if call.items.len() >= CALL_MAX
+    if call.items.len() >= CALL_MAX as usize
         && let Some(full) = calls.remove(spec.kind)
     {
         begin(full, event);

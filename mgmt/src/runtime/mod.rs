@@ -15,6 +15,7 @@ mod handover;
 mod lane;
 mod many;
 mod measure;
+mod numbers;
 mod operate;
 mod outlet;
 mod owned;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
 use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid};
+use crate::runtime::numbers::Numbers;
 use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
@@ -27,7 +28,10 @@ pub(crate) struct Running {
     ghosts: HashMap<Node, Vertex>,
     /// Those of them that never had the values that they receive.
     blind: BTreeSet<Node>,
-    semas: SemaNumbers,
+    /// Of semaphores: their holders and waiters stay what they are.
+    semas: Numbers,
+    /// Of kinds with several resources in one call.
+    together: Numbers,
 }
 
 /// What a new graph changes.
@@ -161,7 +165,8 @@ impl Running {
         let config = Arc::clone(prepared.config());
         let Assigned { nodes, same, mut removed } = self.assign(prepared.source());
         let wirings = by_receiver(&config.links, &nodes);
-        let mut settings = Settings { semas: std::mem::take(&mut self.semas), ..Settings::default() };
+        let (semas, together) = (std::mem::take(&mut self.semas), std::mem::take(&mut self.together));
+        let mut settings = Settings { semas, together, ..Settings::default() };
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
@@ -187,8 +192,9 @@ impl Running {
             difference.swap.nodes.push(NodeSpec { node, config: settings.of(vertex), changed });
         }
         difference.swap.configs = settings.configs;
-        self.semas = settings.semas;
+        (self.semas, self.together) = (settings.semas, settings.together);
         self.semas.end_graph(is_busy);
+        self.together.end_graph(is_busy);
         difference.swap.edges = edges(&config, &nodes, owed);
         removed.sort_unstable();
         for node in &removed {
@@ -318,11 +324,17 @@ fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &Resou
 struct Facts {
     watched: bool,
     leaves: bool,
+    /// The kind, if several of its resources can go into one call.
+    together: Option<&'static str>,
 }
 
 impl Facts {
     fn of(spec: &KindSpec) -> Facts {
-        Facts { watched: spec.watched, leaves: spec.abilities.leave.is_some() }
+        Facts {
+            watched: spec.watched,
+            leaves: spec.abilities.leave.is_some(),
+            together: spec.abilities.many.map(|_| spec.kind),
+        }
     }
 }
 
@@ -335,40 +347,8 @@ struct Settings {
     plain: HashMap<Facts, u32>,
     last_plain: Option<(Facts, u32)>,
     last: Option<(*const Meta, Facts, u32)>,
-    semas: SemaNumbers,
-}
-
-/// The numbers of semaphores. One that is in two graphs that follow each other has the same in both: its holders and
-/// waiters stay what they are.
-#[derive(Debug, Default)]
-struct SemaNumbers {
-    known: HashMap<String, Numbered>,
-    next: u32,
-}
-
-#[derive(Debug)]
-struct Numbered {
-    number: u32,
-    /// In the newest graph.
-    used: bool,
-}
-
-impl SemaNumbers {
-    fn number(&mut self, name: &str) -> u32 {
-        if let Some(known) = self.known.get_mut(name) {
-            known.used = true;
-            return known.number;
-        }
-        self.next += 1;
-        self.known.insert(name.to_owned(), Numbered { number: self.next - 1, used: true });
-        self.next - 1
-    }
-
-    /// All of a graph have their numbers. `is_busy`: something may hold one of an earlier graph, which keeps its
-    /// number.
-    fn end_graph(&mut self, is_busy: bool) {
-        self.known.retain(|_, known| std::mem::take(&mut known.used) || is_busy);
-    }
+    semas: Numbers,
+    together: Numbers,
 }
 
 impl Settings {
@@ -412,6 +392,7 @@ impl Settings {
         }
         sema.sort_unstable();
         sema.dedup();
+        let together = facts.together.map(|kind| self.together.number(kind));
         self.configs.push(NodeConfig {
             noop: meta.noop,
             retry: u32::try_from(meta.retry).ok(),
@@ -428,6 +409,7 @@ impl Settings {
             watched: facts.watched,
             rewatch: meta.rewatch,
             leaves: facts.leaves,
+            together,
         });
         u32::try_from(self.configs.len() - 1).unwrap_or(u32::MAX)
     }

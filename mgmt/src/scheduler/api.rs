@@ -12,7 +12,8 @@ pub struct PortSet(pub u32);
 /// Settings of a whole scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How many operations (check, apply, refresh) may be under way at once. At least 1.
+    /// How many operations (check, apply, refresh) may be under way at once; those of one call count as one. At least
+    /// 1.
     pub running_max: usize,
     /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
     pub converged_timeout: Duration,
@@ -66,7 +67,13 @@ pub struct NodeConfig {
     pub rewatch: bool,
     /// When it has left the graph, and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
+    /// Checks of nodes with the same number that begin together, at most `CALL_MAX`, are one call: until the runs of
+    /// all of them have ended they take one place of `Config::running_max`.
+    pub together: Option<u32>,
 }
+
+/// Most nodes in one call.
+pub const CALL_MAX: u32 = 64;
 
 /// One node of a new graph.
 #[derive(Clone, Debug, PartialEq)]

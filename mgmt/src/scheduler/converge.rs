@@ -98,6 +98,8 @@ impl Scheduler {
         let node = &self.nodes[i];
         match node.phase() {
             Phase::Absent => false,
+            // It waits for work that may never end.
+            Phase::ToLeave => !self.leaving_held.contains(&i),
             _ if node.all(PRESENT | CALM) => false,
             Phase::Idle => {
                 let waits_for_time = node.any(DELAYED | LIMITED | SPACED) || !node.any(WATCH_READY);
@@ -192,11 +194,11 @@ impl Scheduler {
         let mut count = Convergence { since, converged, stuck_since, hopeless, ..Convergence::default() };
         for i in self.nodes.numbers() {
             let settled = self.is_settled(i);
+            let ends = !self.nodes[i].any(PRESENT) && self.is_moving(i);
             let node = &mut self.nodes[i];
             node.clear(SETTLED | CALM | EXCUSED | MOVING);
             node.unsettled_parents = 0;
             if !node.any(PRESENT) {
-                let ends = node.phase() != Phase::Absent;
                 node.put(MOVING, ends);
                 count.moving += usize::from(ends);
                 continue;

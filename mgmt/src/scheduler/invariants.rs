@@ -28,7 +28,8 @@ impl Scheduler {
             }
         }
         let c = &self.convergence;
-        assert_eq!(running, self.running, "running");
+        assert_eq!(self.places(), self.running, "places");
+        assert_eq!(running, self.running(), "running");
         assert_eq!(present, c.present, "present");
         assert_eq!(unsettled, c.unsettled, "unsettled");
         assert_eq!(restless, c.restless, "restless");

@@ -72,6 +72,7 @@ impl Scheduler {
         node.set(LEAVES | RAN);
         node.go(Phase::ToLeave);
         self.leaving_held.push(i);
+        self.count_moving(i);
     }
 
     /// What kept a node from leaving is over.
@@ -79,6 +80,7 @@ impl Scheduler {
         if let Some(at) = self.leaving_held.iter().position(|held| *held == i) {
             self.leaving_held.swap_remove(at);
             self.leaving.push_back(i);
+            self.count_moving(i);
         }
     }
 

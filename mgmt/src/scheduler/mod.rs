@@ -29,12 +29,13 @@ mod swap;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod together;
 mod watch;
 
 pub use crate::id::JournalOp;
 pub use api::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, Config, EdgeSpec, Event, Handover, Input, NodeConfig, NodeSpec, Op,
-    PortSet, State, StopStage, Swap,
+    ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Handover, Input, NodeConfig,
+    NodeSpec, Op, PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
 #[doc(hidden)]

@@ -88,6 +88,8 @@ pub enum Mutant {
     NoHandover,
     /// What takes the place of another starts before that has left.
     HandoverBeforeLeave,
+    /// The operations of a call take no place of the parallel bound.
+    CallsTakeNoPlace,
     /// A node that can't leave yet is not asked again.
     RefusedLeaveForgotten,
     /// What has received something that another has not ended with is applied all the same.
@@ -145,6 +147,7 @@ impl Mutant {
         Mutant::SpacedConverges,
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
+        Mutant::CallsTakeNoPlace,
         Mutant::RefusedLeaveForgotten,
         Mutant::OccupiedGoesOn,
         Mutant::HopelessEarly,

@@ -111,7 +111,7 @@ impl Scheduler {
 
     /// How many operations are under way, those that wait for the journal included.
     pub fn running(&self) -> usize {
-        self.running
+        self.running + self.calls.guests()
     }
 
     /// How many nodes the graph has.
@@ -138,6 +138,7 @@ impl Scheduler {
             + self.rare.memory()
             + self.timers.memory()
             + self.shares.memory()
+            + self.calls.memory()
             + (self.ready.capacity() + self.granted.capacity()) * size_of::<Node>()
             + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()

@@ -34,6 +34,8 @@ pub(super) struct Rare {
     pub(super) held: Vec<u32>,
     /// Place in the queues of the semaphores; 0: in none.
     pub(super) place: u64,
+    /// The call that its run is in.
+    pub(super) call: Option<u32>,
 }
 
 /// Tokens of the rate limit.
@@ -59,6 +61,7 @@ impl Rare {
             && self.leave_timeout.is_none()
             && self.held.is_empty()
             && self.place == 0
+            && self.call.is_none()
     }
 }
 

@@ -89,13 +89,17 @@ impl Scheduler {
         }
         let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
         self.pump_leaving(room);
-        while self.running < room {
-            let Some(i) = self.granted.pop_front().or_else(|| self.ready.pop_front()) else {
-                if self.release_spaced() {
+        loop {
+            let Some(i) = self.granted.front().or_else(|| self.ready.front()).copied() else {
+                if self.running < room && self.release_spaced() {
                     continue;
                 }
                 break;
             };
+            if self.running >= room && !self.joins_call(i) {
+                break;
+            }
+            let _ = self.granted.pop_front().or_else(|| self.ready.pop_front());
             if self.nodes[i].phase() != Phase::Queued {
                 continue;
             }
@@ -129,7 +133,7 @@ impl Scheduler {
         node.set(RAN);
         // It was not settled and is not now; calm it can only be for its poll.
         let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
-        self.running += 1;
+        self.take_place(i);
         self.clock_in(i);
         self.arm_timeout(i);
         if self.mutant(Mutant::CauseForgotten) {

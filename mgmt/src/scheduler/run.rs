@@ -302,7 +302,7 @@ impl Scheduler {
         node.op = 0;
         node.clear(RUN | TAKEN);
         node.set_causes(Causes::NONE);
-        self.running -= 1;
+        self.give_place_back(i);
         self.disarm(i, Timer::Timeout);
         self.close_account(i);
         self.release(i);

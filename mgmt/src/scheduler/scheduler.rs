@@ -10,6 +10,7 @@ use super::node::{Nodes, PRESENT};
 use super::rare::RareSlab;
 use super::share::Shares;
 use super::timers::Timers;
+use super::together::Calls;
 use super::{Command, Config, Event, Input, JournalOp, NodeConfig, StopStage};
 use crate::id::{Generation, Node, Ticket, Time};
 
@@ -40,6 +41,7 @@ pub struct Scheduler {
     pub(super) leaving_held: Vec<Node>,
     pub(super) semaphores: Semaphores,
     pub(super) shares: Shares,
+    pub(super) calls: Calls,
     /// Who waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
     /// Which nodes wait for which look at the kernel's queue, in order of the looks.
@@ -50,7 +52,7 @@ pub struct Scheduler {
     /// Entries of this turn that nobody waits for.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
-    /// Operations (and journal writes before them) under way.
+    /// Places taken by operations (and journal writes before them) under way.
     pub(super) running: usize,
     pub(super) last_op: u64,
     pub(super) last_ticket: u64,
@@ -82,6 +84,7 @@ impl Scheduler {
             leaving_held: Vec::new(),
             semaphores: Semaphores::default(),
             shares: Shares::default(),
+            calls: Calls::default(),
             commits: VecDeque::new(),
             looks: VecDeque::new(),
             last_look: 0,
@@ -152,6 +155,7 @@ impl Scheduler {
             Input::Tick => {}
         }
         self.flush_journal();
+        self.calls.close();
         self.pump();
         self.converge();
         self.end_stop();

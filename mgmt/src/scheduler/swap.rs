@@ -113,8 +113,8 @@ impl Scheduler {
             self.release(i);
         }
         if let Some(rare) = self.rare_if_any(i) {
-            let Rare { held, successors, due, .. } = std::mem::take(rare);
-            *rare = Rare { held, successors, due, ..Rare::default() };
+            let Rare { held, successors, due, call, .. } = std::mem::take(rare);
+            *rare = Rare { held, successors, due, call, ..Rare::default() };
         }
         self.tidy_rare(i);
         if leaves && timeout.is_some() {
@@ -149,16 +149,16 @@ impl Scheduler {
             rare.leave_timeout = None;
             self.tidy_rare(i);
         }
+        if two_at_once && self.nodes[i].phase().has_op() {
+            self.nodes[i].go(Phase::Absent);
+            self.give_place_back(i);
+        }
         let node = &mut self.nodes[i];
         // Its slot may still have an operation of the node that left: nothing starts before that has ended.
-        if node.phase().has_op() && !two_at_once {
+        if node.phase().has_op() {
             node.keep(CANCELLED | RAN);
             node.set(STALE);
         } else {
-            if node.phase().has_op() {
-                node.go(Phase::Absent);
-                self.running -= 1;
-            }
             let (rare, ran) = (node.rare, node.any(RAN));
             *node = NodeData::absent();
             node.rare = rare;

@@ -162,8 +162,12 @@ async fn what_is_ready_together_is_one_call_and_each_has_its_own_answer() {
 #[tokio::test]
 async fn a_call_has_a_bound() {
     let names: Vec<String> = (0..150).map(|n| n.to_string()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut run = run("bound", &names, |row| row).await;
+    // Each call is one operation of those that run at once.
+    let mut g = Graph::new("bound");
+    for name in names {
+        g.add(Row::new(name, "bound", 1u64));
+    }
+    let mut run = Run::with(g, |builder| builder.running_max(2)).await;
     run.converged().await;
     let calls = table("bound", |table| std::mem::take(&mut table.calls));
     let checks = calls.iter().filter_map(|call| call.strip_prefix("check ")).map(|names| names.split(' ').count());

@@ -36,6 +36,7 @@ pub(super) fn plain() -> NodeConfig {
         watched: false,
         rewatch: false,
         leaves: false,
+        together: None,
     }
 }
 

@@ -35,6 +35,28 @@ fn holding(sema: &[(u32, u32)]) -> NodeConfig {
 }
 
 #[test]
+fn what_begins_together_takes_one_place_until_the_last_of_it_has_ended() {
+    let mut bed = Bed::with(Config { running_max: 2, converged_timeout: ms(0), seed: 0, node_events: false });
+    for node in 0..70 {
+        bed.configure(node, NodeConfig { together: Some(0), ..plain() });
+    }
+    bed.configure(70, plain());
+    bed.configure(71, plain());
+    let nodes: Vec<u32> = (0..72).collect();
+    let begun = bed.swap(&nodes, &[], &[]);
+    assert_eq!(begun.len(), 70, "64 in the first place, 6 in the second");
+    assert_eq!(bed.scheduler.running(), 70);
+    for node in 0..63 {
+        assert_eq!(bed.in_sync(node), [""; 0]);
+    }
+    assert_eq!(bed.drifted(63), ["apply 63"]);
+    assert_eq!(bed.changed(0), [""; 0], "a call that has begun can't be joined");
+    assert_eq!(bed.applied(63, ApplyOutcome::Changed), ["check 70"]);
+    assert_eq!(bed.in_sync(70), ["check 71"]);
+    assert_eq!(bed.in_sync(71), ["check 0"]);
+}
+
+#[test]
 fn a_semaphore_is_held_by_as_many_as_its_size() {
     let mut bed = Bed::new();
     for node in 0..4 {
