@@ -324,7 +324,8 @@ fn a_bad_metaparameter_is_told_with_what_helps() {
     for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(told(noop().limit(limit)), "noop[n]: `limit` must be more than 0 checks per second");
     }
-    assert_eq!(told(noop().burst(0)), "noop[n]: `burst` is 0, so no check could ever start: give at least 1");
+    let burst = "noop[n]: `burst` is 0, so with `limit` no check could ever start: give at least 1";
+    assert_eq!(told(noop().limit(1.0).burst(0)), burst);
     assert_eq!(told(noop().poll(Duration::ZERO)), "noop[n]: `poll` must be at least a millisecond");
     assert_eq!(told(noop().timeout(Duration::ZERO)), "noop[n]: `timeout` is 0: leave it out for none");
     let form = "write `name` or `name:size`, with a size of at least 1";

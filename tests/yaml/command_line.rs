@@ -95,6 +95,19 @@ fn words_for_a_shell_without_one_are_a_warning_in_a_file_and_run_as_they_are() {
 }
 
 #[test]
+fn a_host_has_a_name_that_others_can_know_it_by() {
+    let desk = Desk::new();
+    let graph = desk.graph(GRAPH);
+    for name in ["a b", "a/b", ""] {
+        let (code, _, err) = run(&desk, &["check", "--yaml", graph.to_str().unwrap(), "--hostname", name]);
+        assert!(code == Some(1) && err.contains(&format!("the host name `{name}`")), "{err}");
+    }
+    let graph = desk.graph("graph: named\nhostname: web 1\n");
+    let (code, _, err) = run(&desk, &["check", "--yaml", graph.to_str().unwrap()]);
+    assert!(code == Some(1) && err.contains("the host name `web 1` holds ` `") && err.contains(":2:11"), "{err}");
+}
+
+#[test]
 fn without_a_graph_there_is_an_error_that_names_the_options() {
     let desk = Desk::new();
     for arguments in [&["check"][..], &["plan"], &["run"], &["graph"], &["-t", "1"]] {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use crate::sys::facts::check_hostname;
+
 /// Everything that a program with a graph understands. Flattened into a program's own options:
 ///
 /// ```no_run
@@ -54,7 +56,7 @@ pub struct RunOptions {
     #[arg(long, global = true)]
     pub allow_tmp_prefix: bool,
     /// Name of this host
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, value_name = "NAME", value_parser = hostname)]
     pub hostname: Option<String>,
     /// Check everything, change nothing
     #[arg(long, global = true)]
@@ -188,4 +190,8 @@ fn seconds_or_never(text: &str) -> Result<Timeout, String> {
         return Ok(Timeout(None));
     }
     if number(text)? < 0.0 { Ok(Timeout(None)) } else { Ok(Timeout(Some(seconds(text)?))) }
+}
+
+fn hostname(text: &str) -> Result<String, String> {
+    check_hostname(text).map(|()| text.to_owned())
 }

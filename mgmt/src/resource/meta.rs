@@ -110,8 +110,8 @@ impl Meta {
         if self.limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
             problems.push("`limit` must be more than 0 checks per second".to_owned());
         }
-        if self.burst == 0 {
-            problems.push("`burst` is 0, so no check could ever start: give at least 1".to_owned());
+        if self.burst == 0 && self.limit.is_some() {
+            problems.push("`burst` is 0, so with `limit` no check could ever start: give at least 1".to_owned());
         }
         if self.poll.is_some_and(|poll| poll < Duration::from_millis(1)) {
             problems.push("`poll` must be at least a millisecond".to_owned());

@@ -53,6 +53,8 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
     pub(crate) hostname: String,
+    /// What is wrong with the name that the program has given it. (That of a machine is taken as it is.)
+    pub(crate) wrong_host: Option<String>,
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     pub(crate) converged_timeout: Duration,
@@ -89,9 +91,11 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// The name of this host. Default: what the system says.
+    /// The name of this host: letters, digits, `-`, `_` and `.` (else [`start`](Builder::start) fails). Default: the
+    /// system's, whatever it is.
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.options.hostname = hostname.into();
+        self.options.wrong_host = facts::check_hostname(&self.options.hostname).err();
         self
     }
 
@@ -201,6 +205,7 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
+        self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = Prefix::new(self.options.prefix.as_deref())?;
         let Begun { prepared, journal, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
@@ -323,10 +328,6 @@ pub(crate) fn has_runtime() -> Result<(), EngineError> {
     })
 }
 
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
-}
-
 /// A core without a graph, and the ways into it.
 pub(crate) fn assemble(
     options: &Settings,
@@ -371,7 +372,7 @@ pub(crate) fn assemble(
         committed,
         slow: Default::default(),
         blocks: Default::default(),
-        lane: Lane::new(cores().min(options.running_max)),
+        lane: Lane::new(facts::cpus().min(options.running_max)),
         measured: options.measure.then(Box::default),
         calls: Default::default(),
         stopped: false,
@@ -403,11 +404,12 @@ impl Engine {
             name: String::new(),
             prefix: None,
             hostname: facts::hostname(),
+            wrong_host: None,
             preparing: Preparing::default(),
             no_watch: false,
             converged_timeout: Duration::ZERO,
             grace: GRACE,
-            running_max: cores() * 4,
+            running_max: facts::cpus() * 4,
             inherit_env: false,
             measure: false,
             watch: hub::Options::default(),

@@ -25,6 +25,13 @@ pub enum EngineError {
     Ended,
 }
 
+impl EngineError {
+    /// Something that the program asked for can't be.
+    pub(crate) fn wrong(what: String) -> EngineError {
+        EngineError::System(std::io::Error::new(std::io::ErrorKind::InvalidInput, what))
+    }
+}
+
 impl From<GapiError> for EngineError {
     fn from(error: GapiError) -> EngineError {
         match error {

@@ -18,6 +18,33 @@ pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// What is wrong with a name by which other hosts must know this one: RFC 1123, section 2.1, but for `_` and capitals,
+/// which names in use have.
+///
+/// # Errors
+/// It is no such name.
+pub fn check_hostname(name: &str) -> Result<(), String> {
+    const NAME_BYTES_MAX: usize = 253;
+    const LABEL_BYTES_MAX: usize = 63;
+    let problem = if name.is_empty() {
+        "is empty".to_owned()
+    } else if name.len() > NAME_BYTES_MAX {
+        format!("is {} bytes long: at most {NAME_BYTES_MAX} are allowed", name.len())
+    } else if let Some(wrong) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.".contains(*c))) {
+        format!("holds `{}`: letters, digits, `-`, `_` and `.` are allowed", wrong.escape_debug())
+    } else if let Some(label) = name.split('.').find(|label| label.len() > LABEL_BYTES_MAX || label.is_empty()) {
+        match label.is_empty() {
+            true => "has a dot at an end or beside another".to_owned(),
+            false => format!("has a part of {} bytes: at most {LABEL_BYTES_MAX} are allowed", label.len()),
+        }
+    } else if name.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
+        "has a part that begins or ends with `-`".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(format!("the host name `{}` {problem}", name.escape_debug()))
+}
+
 /// The release of its kernel.
 pub fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
@@ -144,5 +171,23 @@ mod tests {
             "the uptime of this host can't be known: /proc/uptime does not begin with a number"
         );
         assert!(why(load(root).map(|n| n.to_string())).contains("/proc/loadavg: No such file"));
+    }
+
+    #[test]
+    fn names_of_hosts_are_those_that_other_hosts_can_know_them_by() {
+        let long = "a".repeat(63);
+        for name in
+            ["a", "web1", "Web-1.example.org", "under_score", &long, &format!("{long}.{long}.{long}.{}", &long[2..])]
+        {
+            assert_eq!(check_hostname(name), Ok(()), "{name}");
+        }
+        let why = |name: &str| check_hostname(name).unwrap_err();
+        assert_eq!(why(""), "the host name `` is empty");
+        assert_eq!(why("a b"), "the host name `a b` holds ` `: letters, digits, `-`, `_` and `.` are allowed");
+        assert!(why("a/b").contains('/') && why("\u{fc}").contains("holds") && why("a\nb").contains("\\n"));
+        assert!(why(".a").contains("dot") && why("a.").contains("dot") && why("a..b").contains("dot"));
+        assert!(why("-a").contains("begins or ends with `-`") && why("b.a-").contains("begins or ends"));
+        assert!(why(&"a".repeat(64)).contains("a part of 64 bytes"));
+        assert!(why(&"a.".repeat(127)).contains("254 bytes long"));
     }
 }

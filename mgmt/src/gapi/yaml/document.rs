@@ -11,6 +11,7 @@ use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::GraphConfig;
 use crate::resource::hint;
+use crate::sys::facts::check_hostname;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
 
@@ -157,7 +158,12 @@ impl<'a> Document<'a> {
         }
         for (key, node) in entries {
             match key.text.as_str() {
-                "hostname" => self.graph.hostname = self.text(node, "`hostname`"),
+                "hostname" => {
+                    self.graph.hostname = self.text(node, "`hostname`");
+                    if let Some(problem) = self.graph.hostname.as_deref().and_then(|name| check_hostname(name).err()) {
+                        self.complain(node.place, problem);
+                    }
+                }
                 "remote" => self.warn(key.place, "`remote` has no effect: the graph runs on this host"),
                 "graph" | "comment" | "resources" | "edges" | "collect" => {}
                 "types" | "res" => {

@@ -41,7 +41,14 @@ impl Document<'_> {
             "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),
             "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
             "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
-            "limit" => meta.limit = self.number(node, &what, "a number of checks per second"),
+            "limit" => {
+                // As a number of YAML, and as no limit has always been written.
+                let endless = |text: &str| matches!(text.trim_start_matches('+'), ".inf" | ".Inf" | ".INF");
+                meta.limit = match &node.value {
+                    Value::Scalar { text, plain: true } if endless(text) => None,
+                    _ => self.number(node, &what, "a number of checks per second; `.inf`: no limit"),
+                };
+            }
             "delay" => set(&mut meta.delay, self.time(node, &what, 1e-3, "milliseconds")),
             "timeout" => {
                 // 0 has always meant none.

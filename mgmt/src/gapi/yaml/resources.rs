@@ -175,11 +175,20 @@ impl Document<'_> {
             self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
             return;
         };
-        // Which of two of one name is meant is moot: the graph's validation refuses both.
-        let place = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
-        self.graph.known.entry((spec.kind.to_owned(), draft.name)).or_insert(place);
-        self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
         let meta = (draft.meta != Meta::default()).then(|| Arc::new(draft.meta));
+        let id = (spec.kind.to_owned(), draft.name);
+        if let Some(place) = self.graph.known.get(&id)
+            && let Some(first) = self.graph.config.vertices.get(*place as usize)
+            && draft.wired.is_empty()
+            && (first.resource.same(&*resource) && first.meta == meta)
+        {
+            let message = format!("{} is declared twice, each time the same: once is enough", first.id());
+            return self.warn(draft.place, message);
+        }
+        // Which of two other ones of one name is meant is moot: the graph's validation refuses both.
+        let place = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
+        self.graph.known.entry(id).or_insert(place);
+        self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
         self.graph.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
     }
 }

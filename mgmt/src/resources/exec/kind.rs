@@ -331,7 +331,7 @@ impl Exec {
 
     /// What is wrong with its signal, its variables, and what would never run it.
     fn wrong_way(&self, known: &Known<'_>) -> Option<FieldProblem> {
-        if let Some(sig) = &self.sig
+        if let Some(sig) = self.sig.as_ref().filter(|sig| !sig.is_empty())
             && signal_by_name(sig).is_none()
         {
             return Some(FieldProblem::new("sig", format_args!("is `{sig}`"), "give the name of a signal, as INT"));

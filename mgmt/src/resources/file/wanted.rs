@@ -193,7 +193,9 @@ impl File {
         if self.state == Some(FileState::Absent) {
             return Ok(What::Absent);
         }
-        let source = self.source.as_deref().map(|source| self.from("source", source, spelled)).transpose()?;
+        // Older files ask for an empty directory this way: there is nothing to copy.
+        let source = self.source.as_deref().filter(|source| !(spelled.dir && *source == "/dev/null"));
+        let source = source.map(|source| self.from("source", source, spelled)).transpose()?;
         if let Some(source) = source.as_ref().filter(|source| source.dir != spelled.dir) {
             let (field, end) = if source.dir {
                 ("source", "ends in `/` and `path` does not")
