@@ -27,7 +27,7 @@ use crate::runtime::prepare::Preparing;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
 use crate::runtime::status::{Progress, ResourceStatus, Status};
-use crate::runtime::store::Store;
+use crate::runtime::store::{Store, journal_of};
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
@@ -207,7 +207,9 @@ impl<G: Gapi> Builder<G> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = Prefix::new(self.options.prefix.as_deref())?;
-        let Begun { prepared, journal, dirs, existing } = match self.begin(&prefix).await {
+        // First of all: where another engine works, nothing is asked or begun.
+        let journal = journal_of(self.options.prefix.as_deref())?;
+        let Begun { prepared, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
             Err(error) => {
                 close(&mut self.gapi).await;
@@ -250,13 +252,19 @@ impl<G: Gapi> Builder<G> {
         let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
             let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));
-            let core = drive(core, inboxes).await;
+            let mut core = drive(core, inboxes).await;
             // If it is gone, it has ended the engine itself, with an error.
             let _ = end.send(());
+            // The kernel takes milliseconds to end a hub: for this one while the source ends its own.
+            let hub = core.watches.take_hub().map(|hub| tokio::task::spawn_blocking(|| drop(hub)));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
+            if let Some(hub) = hub {
+                // Only fails if a drop panics or the runtime ends: it is gone then, too.
+                let _ = hub.await;
+            }
             if !shares_doors {
                 connections.close().await;
             }
@@ -272,7 +280,7 @@ impl<G: Gapi> Builder<G> {
         Ok(handle)
     }
 
-    /// All that can go wrong with a start.
+    /// All that can go wrong with a start once the prefix is ours.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Begun, EngineError> {
         let data = GapiData {
             name: self.options.name.clone(),
@@ -283,23 +291,18 @@ impl<G: Gapi> Builder<G> {
         };
         let config = first_graph(&mut self.gapi, data).await?;
         let prepared = self.options.preparing.here(config).await?;
-        let journal = match &self.options.prefix {
-            Some(prefix) => Journal::open(prefix)?,
-            None => Journal::volatile()?,
-        };
         let path = prefix.path().to_owned();
         let (dirs, existing) = match prefix.is_temporary() {
             true => (PrivateDirs::new(&path), Vec::new()),
             false => blocking(move || PrivateDirs::open(&path, true)).await,
         };
-        Ok(Begun { prepared, journal, dirs, existing })
+        Ok(Begun { prepared, dirs, existing })
     }
 }
 
 /// What a start found.
 struct Begun {
     prepared: Prepared,
-    journal: Journal,
     dirs: PrivateDirs,
     /// The private directories that exist.
     existing: Vec<PrivateDir>,

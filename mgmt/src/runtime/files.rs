@@ -22,6 +22,10 @@ pub(crate) trait Files: Send + fmt::Debug {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
     /// What has happened by now, read from the kernel without waiting.
     fn take(&mut self) -> Vec<Notice>;
+    /// Watches nothing any more. To drop its own hub takes the kernel milliseconds, so that is left to the caller.
+    fn take_hub(&mut self) -> Option<Hub> {
+        None
+    }
 }
 
 /// What an event of the hub means for the engine that has subscribed by these keys.
@@ -67,6 +71,10 @@ impl Files for OwnHub {
         if let Some(hub) = &mut self.hub {
             hub.unsubscribe(u64::from(node.0));
         }
+    }
+
+    fn take_hub(&mut self) -> Option<Hub> {
+        self.hub.take()
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {

@@ -1,5 +1,6 @@
 //! What the engine remembers on this host: the journal, in the terms of the engine.
 
+use std::path::Path;
 use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc;
@@ -7,6 +8,15 @@ use tokio::sync::mpsc;
 use crate::id::{JournalOp, Node, ResourceId, Ticket};
 use crate::journal::{CommitError, Entry, Journal};
 use crate::resource::{Digest, Error, Memory, Result, Salt, Salted};
+use crate::runtime::error::EngineError;
+
+/// The journal of a prefix, which is locked by that; without one, a journal that forgets.
+pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> {
+    Ok(match prefix {
+        Some(prefix) => Journal::open(prefix)?,
+        None => Journal::volatile()?,
+    })
+}
 
 /// What the engine remembers.
 #[derive(Debug)]

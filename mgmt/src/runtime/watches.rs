@@ -23,7 +23,7 @@ use crate::runtime::signals::{SignalHub, Subscription};
 use crate::runtime::slot::SlotTable;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::Bus;
-use crate::sys::fs::hub::Watched;
+use crate::sys::fs::hub::{Hub, Watched};
 use crate::sys::task::{caught_async, give_way};
 
 /// No interval is shorter: time must get on between two ticks.
@@ -108,6 +108,11 @@ impl Watches {
             timers: BinaryHeap::new(),
             reports,
         }
+    }
+
+    /// Its own hub, at its end.
+    pub(crate) fn take_hub(&mut self) -> Option<Hub> {
+        self.files.take_hub()
     }
 
     /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.

@@ -132,7 +132,7 @@ async fn a_source_is_closed_however_the_engine_ends() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
     within(Engine::builder().gapi(gapi).prefix(dir.path().join("file")).start()).await.unwrap_err();
-    assert_eq!(teller.asked(), ["init", "graph", "close"]);
+    assert!(teller.asked().is_empty(), "the prefix comes first");
     // Asked for a plan.
     let (teller, gapi) = told(false);
     within(Engine::builder().gapi(gapi).plan()).await.unwrap();

@@ -58,6 +58,9 @@ async fn a_prefix_in_use_is_an_error_that_names_its_user() {
     let error = within(Engine::builder().graph(graph(&desk)).prefix(dir.path()).start()).await.unwrap_err();
     let (path, pid) = (dir.path().display().to_string(), std::process::id());
     assert_eq!(error.to_string(), format!("the prefix {path} is in use by this process (pid {pid})"));
+    // Before the source of graphs is asked for anything.
+    let error = within(Engine::builder().gapi(Failing("init panics")).prefix(dir.path()).start()).await.unwrap_err();
+    assert!(matches!(error, EngineError::Journal(_)), "{error}");
     run.stop().await;
     Run::start(Engine::builder().graph(graph(&desk)).prefix(dir.path())).await.stop().await;
 }
