@@ -41,8 +41,10 @@ struct State {
     answers: Vec<Answer>,
     /// The loop was woken for the answers.
     is_announced: bool,
-    /// How many threads work.
+    /// How many threads work, or have been asked for.
     threads: usize,
+    /// How many of them are inside a job.
+    busy: usize,
     /// How many jobs have been taken so far.
     taken: u64,
 }
@@ -76,6 +78,8 @@ impl Lane {
             Some(look) => Some(look),
             None => Some((now.after(PAUSE), state.taken)),
         };
+        // Where tokio has no more threads to give, those that were asked for are enough.
+        more = more.min((state.busy + state.queue.len()).saturating_sub(state.threads));
         state.threads += more;
         drop(state);
         for _ in 0..more {
@@ -113,11 +117,13 @@ impl Shared {
         let mut state = self.lock();
         while let Some(job) = state.queue.pop_front() {
             state.taken += 1;
+            state.busy += 1;
             drop(state);
             let began = Instant::now();
             let answer = job();
             let was_quick = began.elapsed() < PAUSE;
             state = self.lock();
+            state.busy -= 1;
             state.answers.extend(answer);
             // As long as there is more to do than was done, the loop need not know.
             if !state.is_announced && !state.answers.is_empty() && state.queue.len() <= state.answers.len() {
@@ -145,5 +151,98 @@ impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
         f.debug_struct("Lane").field("queue", &state.queue.len()).field("threads", &state.threads).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use super::*;
+    use crate::id::Node;
+    use crate::scheduler::Op;
+
+    fn answer(number: u64) -> Answer {
+        Answer::Overdue(Op { node: Node(0), number })
+    }
+
+    fn later(millis: u64) -> Time {
+        Time(0).after(Duration::from_millis(millis))
+    }
+
+    fn runtime(threads: usize) -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().max_blocking_threads(threads).enable_all().build().unwrap()
+    }
+
+    fn until(is: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is() {
+            assert!(begun.elapsed() < Duration::from_secs(60), "it never comes");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_job_that_blocks_holds_up_neither_answers_nor_jobs() {
+        let runtime = runtime(8);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1);
+        let ((go, wait), (begun, has_begun)) = (channel::<()>(), channel::<()>());
+        lane.push(Box::new(|| Some(answer(1))));
+        lane.push(Box::new(move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            Some(answer(2))
+        }));
+        lane.push(Box::new(|| Some(answer(3))));
+        lane.begin(later(0));
+        has_begun.recv().unwrap();
+        // It waits for no more than a turn of the loop.
+        assert_eq!((lane.take_answers().len(), lane.next_timeout()), (1, Some(later(1))));
+        lane.begin(later(1));
+        lane.begin(later(2));
+        until(|| !lane.shared.lock().answers.is_empty());
+        runtime.block_on(lane.answered());
+        assert_eq!(lane.take_answers().len(), 1);
+        lane.begin(later(3));
+        assert_eq!(lane.next_timeout(), None, "nothing waits");
+        go.send(()).unwrap();
+        runtime.block_on(lane.answered());
+        assert_eq!(lane.take_answers().len(), 1);
+        until(|| lane.shared.lock().threads == 0);
+    }
+
+    #[test]
+    fn answers_of_short_jobs_are_announced_together() {
+        let runtime = runtime(8);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1);
+        (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
+        lane.begin(later(0));
+        until(|| lane.shared.lock().threads == 0);
+        runtime.block_on(lane.answered());
+        assert_eq!(lane.take_answers().len(), 64);
+        let again = runtime.block_on(async { tokio::time::timeout(Duration::from_millis(5), lane.answered()).await });
+        assert!(again.is_err(), "once");
+    }
+
+    #[test]
+    fn no_more_threads_are_asked_for_than_there_are_jobs() {
+        let runtime = runtime(1);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(2);
+        let (go, wait) = channel::<()>();
+        let wait = Arc::new(Mutex::new(wait));
+        for _ in 0..4 {
+            let wait = Arc::clone(&wait);
+            lane.push(Box::new(move || {
+                wait.lock().unwrap().recv().unwrap();
+                None
+            }));
+        }
+        (0..50).for_each(|millis| lane.begin(later(millis)));
+        assert_eq!(lane.shared.lock().threads, 4);
+        (0..4).for_each(|_| go.send(()).unwrap());
+        until(|| lane.shared.lock().threads == 0);
     }
 }
