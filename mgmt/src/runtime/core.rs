@@ -311,6 +311,15 @@ impl Core {
         self.store.journal(ops, &id, ticket, &self.committed);
     }
 
+    pub(crate) fn warn_of_lost_journal(&self) {
+        if let Some(aside) = self.store.moved_aside() {
+            self.warn(format!(
+                "the journal could not be read and was moved to {}: refreshes that were owed are lost",
+                aside.display()
+            ));
+        }
+    }
+
     pub(crate) fn warn(&self, message: String) {
         tracing::warn!(target: "mgmt", "{message}");
         self.emit(EventKind::Warning { message });

@@ -217,12 +217,7 @@ impl<G: Gapi> Builder<G> {
             }
         };
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path().to_owned(), dirs, journal);
-        if let Some(aside) = core.store.moved_aside() {
-            core.warn(format!(
-                "the journal could not be read and was moved to {}: refreshes that were owed are lost",
-                aside.display()
-            ));
-        }
+        core.warn_of_lost_journal();
         core.swap(prepared);
         if !prefix.is_temporary() {
             core.forget_absent(clock::today(), existing);
