@@ -1,7 +1,9 @@
 //! What the engine costs, row by row: `cargo bench -p mgmt --bench engine`, or with the beginning of a row's name to run it alone.
 
 mod files;
+mod idle;
 mod kit;
+mod many;
 mod noops;
 mod watched;
 
@@ -13,6 +15,7 @@ fn main() {
         ["child", "noops", shape, count] => {
             return kit::runtime().block_on(noops::noops_once(shape, count.parse().expect("a number")));
         }
+        ["child", "many", dir] => return kit::runtime().block_on(many::as_child(Path::new(dir))),
         ["child", what, dir] => return kit::runtime().block_on(files::as_child(what, Path::new(dir))),
         _ => {}
     }
@@ -37,6 +40,18 @@ fn main() {
     }
     if wanted("watched") {
         kit::runtime().block_on(watched::watched());
+    }
+    if wanted("many") {
+        many::many();
+    }
+    if wanted("idle 400") {
+        idle::idle();
+    }
+    if wanted("idle beside") {
+        idle::beside();
+    }
+    if wanted("foreign") {
+        idle::foreign();
     }
     if wanted("start") {
         files::start();
