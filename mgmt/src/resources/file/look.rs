@@ -1,6 +1,6 @@
 //! One check of a file resource, with all that it looks at; the files that extend it each compare one thing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::resource::{OwnedPaths, Result, Stopping};
 use crate::resources::file::alias::Asker;
@@ -26,5 +26,15 @@ impl Look<'_> {
     /// What is at a path.
     pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
         self.fs.stat(path).map_err(with_remedy)
+    }
+
+    /// The same, for one path after the other: the directory of the last one is held open.
+    pub(super) fn stat_near(&self, last: &mut Option<(PathBuf, ReadFs)>, path: &Path) -> Result<Option<Stat>> {
+        let dir = path.parent().unwrap_or(path);
+        if last.as_ref().is_none_or(|(last, _)| last != dir) {
+            *last = Some((dir.to_owned(), self.fs.near(path)));
+        }
+        let fs = last.as_ref().map_or(self.fs, |(_, fs)| fs);
+        fs.stat(path).map_err(with_remedy)
     }
 }

@@ -11,7 +11,7 @@ use crate::resources::file::path::shown;
 use crate::resources::file::purge::Spare;
 use crate::resources::file::wanted::Directory;
 use crate::resources::file::wanted_content::{WantedContent, is_temporary, original};
-use crate::sys::fs::{FileKind, Mode, Stat};
+use crate::sys::fs::{FileKind, Mode, ReadFs, Stat};
 
 /// How many entries a source may have.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -52,13 +52,13 @@ impl Look<'_> {
             _ => Ok(()),
         };
         refuse_self(&original(self.fs, source, FileKind::Directory)?, source)?;
-        let mut dirs = vec![PathBuf::new()];
+        let (mut dirs, mut last) = (vec![PathBuf::new()], None);
         while let Some(dir) = dirs.pop() {
             self.stop.check()?;
             for found in self.fs.read_dir(source.join(&dir))? {
                 let entry = dir.join(&found.name);
                 let path = source.join(&entry);
-                let Some(stat) = self.stat(&path)? else { continue };
+                let Some(stat) = self.stat_near(&mut last, &path)? else { continue };
                 match stat.kind {
                     FileKind::File if is_temporary(&found.name) => continue,
                     FileKind::File | FileKind::Symlink => {}
@@ -99,6 +99,7 @@ impl Look<'_> {
         if !is_there {
             new.insert(Path::new(""));
         }
+        let mut last = None;
         for original in originals {
             self.stop.check()?;
             let entry = original.entry.as_path();
@@ -108,7 +109,7 @@ impl Look<'_> {
             if is_owned && !is_dir {
                 continue;
             }
-            let Some(found) = self.entry(source, original, in_new)? else { continue };
+            let Some(found) = self.entry(source, original, in_new, &mut last)? else { continue };
             // A directory of another resource is made, for what goes into it, but not altered.
             if is_owned && found.step.seen.is_some() {
                 continue;
@@ -122,10 +123,16 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn entry(&self, source: &Path, original: &Original, in_new: bool) -> Result<Option<Found>> {
+    fn entry(
+        &self,
+        source: &Path,
+        original: &Original,
+        in_new: bool,
+        last: &mut Option<(PathBuf, ReadFs)>,
+    ) -> Result<Option<Found>> {
         let Original { entry, stat } = original;
         let path = self.wanted.path.join(entry);
-        let old = if in_new { None } else { self.stat(&path)? };
+        let old = if in_new { None } else { self.stat_near(last, &path)? };
         if let Some(target) = &stat.link_target {
             return self.link(&path, old.as_ref(), target, true);
         }
