@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use crate::id::{JournalOp, ResourceId};
 
 use super::entry::{Entry, Owed};
+use super::facts::Facts;
 
 /// What is known about an edge. Neither flag: nothing, and then it is not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub(super) enum Section {
     Absent = 3,
 }
 
-const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Value, Section::Absent];
+pub(super) const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Value, Section::Absent];
 
 /// The place of one value on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,8 +35,6 @@ pub(super) enum Key {
 
 /// How many days are known to have been counted. More than an absence is counted, so that no absence counts one twice.
 const DAYS_MAX: usize = 64;
-
-type Facts = [BTreeMap<String, Vec<u8>>; SECTIONS.len()];
 
 /// All that the journal knows.
 #[derive(Debug, Default)]
@@ -125,12 +124,12 @@ impl Mirror {
         }
         match value {
             Some(value) => {
-                self.facts.entry(of).or_default()[section as usize].insert(key, value);
+                self.facts.entry(of).or_default().insert(section, &key, value);
             }
             None => {
                 if let Some(facts) = self.facts.get_mut(&of) {
-                    facts[section as usize].remove(&key);
-                    if facts.iter().all(BTreeMap::is_empty) {
+                    facts.remove(section, &key);
+                    if facts.is_empty() {
                         self.facts.remove(&of);
                     }
                 }
@@ -148,19 +147,18 @@ impl Mirror {
             }
             !tos.is_empty()
         });
-        for (section, facts) in SECTIONS.into_iter().zip(self.facts.remove(of).into_iter().flatten()) {
-            dirty.extend(facts.into_keys().map(|key| Key::Fact(of.clone(), section, key)));
-        }
+        let facts = self.facts.remove(of).unwrap_or_default().take();
+        dirty.extend(facts.into_iter().map(|(section, key, _)| Key::Fact(of.clone(), section, key.into())));
     }
 
     /// A fact about a resource.
     pub(super) fn get(&self, of: &ResourceId, section: Section, key: &str) -> Option<&[u8]> {
-        self.facts.get(of)?[section as usize].get(key).map(Vec::as_slice)
+        self.facts.get(of)?.get(section, key)
     }
 
     /// The keys of the facts of a section about a resource.
     fn keys_of(&self, of: &ResourceId, section: Section) -> Vec<String> {
-        self.facts.get(of).map_or_else(Vec::new, |facts| facts[section as usize].keys().cloned().collect())
+        self.facts.get(of).map_or_else(Vec::new, |facts| facts.keys(section))
     }
 
     /// On how many counted days a resource has been absent; `None`: it is in the graph, or was never missed.
@@ -205,8 +203,8 @@ impl Mirror {
         let edges = self.edges.iter().flat_map(|(from, tos)| tos.keys().map(|to| Key::Edge(from.clone(), to.clone())));
         let facts = self.facts.iter().flat_map(|(of, facts)| {
             let keys =
-                SECTIONS.into_iter().zip(facts).flat_map(|(section, facts)| facts.keys().map(move |k| (section, k)));
-            keys.map(|(section, key)| Key::Fact(of.clone(), section, key.clone()))
+                move |section| facts.keys(section).into_iter().map(move |key| Key::Fact(of.clone(), section, key));
+            SECTIONS.into_iter().flat_map(keys)
         });
         edges.chain(facts).chain((!self.counted.is_empty()).then_some(Key::Counted)).collect()
     }
@@ -240,7 +238,7 @@ impl Mirror {
             if *section == Section::Absent {
                 self.absent.insert(of.clone());
             }
-            self.facts.entry(of).or_default()[*section as usize].insert(key.to_owned(), value.to_vec());
+            self.facts.entry(of).or_default().insert(*section, key, value.to_vec());
         }
         section.is_some()
     }
@@ -254,16 +252,14 @@ impl Mirror {
     pub(super) fn rename(&mut self, rename: impl Fn(&ResourceId, Section, &str) -> Option<String>) -> usize {
         let mut dropped = 0;
         for (of, facts) in &mut self.facts {
-            for (section, facts) in SECTIONS.into_iter().zip(facts) {
-                for (key, value) in std::mem::take(facts) {
-                    match rename(of, section, &key) {
-                        Some(name) => drop(facts.insert(name, value)),
-                        None => dropped += 1,
-                    }
+            for (section, key, value) in facts.take() {
+                match rename(of, section, &key) {
+                    Some(name) => facts.insert(section, &name, value.into()),
+                    None => dropped += 1,
                 }
             }
         }
-        self.facts.retain(|_, facts| !facts.iter().all(BTreeMap::is_empty));
+        self.facts.retain(|_, facts| !facts.is_empty());
         dropped
     }
 }

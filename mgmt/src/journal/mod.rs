@@ -4,6 +4,7 @@ mod backend;
 mod database;
 mod entry;
 mod error;
+mod facts;
 mod forget;
 #[expect(clippy::module_inception, reason = "the type is the module's")]
 mod journal;

@@ -136,6 +136,8 @@ impl SlotTable {
                 }
             };
             if outputs.len() <= usize::from(port) {
+                // Of most kinds it is the only one: no room for more.
+                outputs.reserve_exact(usize::from(port) + 1 - outputs.len());
                 outputs.resize_with(usize::from(port) + 1, Output::default);
             }
             let output = &mut outputs[usize::from(port)];

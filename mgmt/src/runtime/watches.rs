@@ -158,6 +158,8 @@ impl Watches {
                 notices.push(Notice::Failed(node, problem));
                 return;
             }
+            // Of most it is the only one: no room for more.
+            watching.paths.reserve_exact(1);
             watching.paths.push((path, kind));
         }
         let ready = watching.unready == 0;

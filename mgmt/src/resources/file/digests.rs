@@ -52,7 +52,7 @@ pub(super) struct Digests {
 #[derive(Debug, Default)]
 struct Inner {
     round: u32,
-    files: HashMap<PathBuf, Known>,
+    files: Files,
     /// Of several files one after the other.
     joined: Option<(Vec<Version>, Digest)>,
 }
@@ -62,6 +62,62 @@ struct Known {
     version: Version,
     digest: Digest,
     round: u32,
+}
+
+/// Known files by path. Most resources are about one file, and there may be very many of them: one takes no table.
+#[derive(Debug, Default)]
+enum Files {
+    #[default]
+    None,
+    One(Box<(PathBuf, Known)>),
+    Many(HashMap<PathBuf, Known>),
+}
+
+impl Files {
+    fn get_mut(&mut self, path: &Path) -> Option<&mut Known> {
+        match self {
+            Files::None => None,
+            Files::One(one) => (one.0 == path).then_some(&mut one.1),
+            Files::Many(many) => many.get_mut(path),
+        }
+    }
+
+    fn insert(&mut self, path: &Path, known: Known) {
+        *self = match std::mem::take(self) {
+            Files::None => Files::One(Box::new((path.to_owned(), known))),
+            Files::One(one) if one.0 == path => Files::One(Box::new((one.0, known))),
+            Files::One(one) => Files::Many(HashMap::from([*one, (path.to_owned(), known)])),
+            Files::Many(mut many) => {
+                many.insert(path.to_owned(), known);
+                Files::Many(many)
+            }
+        };
+    }
+
+    fn remove(&mut self, path: &Path) {
+        match self {
+            Files::One(one) if one.0 == path => *self = Files::None,
+            Files::None | Files::One(_) => {}
+            Files::Many(many) => drop(many.remove(path)),
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Path, &Known) -> bool) {
+        match self {
+            Files::One(one) if !keep(&one.0, &one.1) => *self = Files::None,
+            Files::None | Files::One(_) => {}
+            Files::Many(many) => many.retain(|path, known| keep(path, known)),
+        }
+    }
+
+    #[cfg(test)]
+    fn paths(&self) -> Vec<&Path> {
+        match self {
+            Files::None => Vec::new(),
+            Files::One(one) => vec![&one.0],
+            Files::Many(many) => many.keys().map(PathBuf::as_path).collect(),
+        }
+    }
 }
 
 impl Digests {
@@ -105,7 +161,7 @@ impl Digests {
         let mut inner = self.lock();
         let round = inner.round;
         if version.is_quiet(now_ns) && read == version.size {
-            inner.files.insert(path.to_owned(), Known { version, digest, round });
+            inner.files.insert(path, Known { version, digest, round });
         } else {
             inner.files.remove(path);
         }
@@ -223,10 +279,10 @@ mod tests {
         ask("a");
         ask("b");
         seen.end();
-        assert_eq!(seen.lock().files.len(), 2);
+        assert_eq!(seen.lock().files.paths().len(), 2);
         seen.begin();
         ask("b");
         seen.end();
-        assert_eq!(seen.lock().files.keys().collect::<Vec<_>>(), [&dir.path().join("b")]);
+        assert_eq!(seen.lock().files.paths(), [dir.path().join("b")]);
     }
 }
