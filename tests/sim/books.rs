@@ -371,7 +371,7 @@ impl Ledger {
                 self.accounts.begins(op.node.0, now, *causes);
                 self.begin(now, *op, Act::Check);
             }
-            Command::Apply { op, refresh, causes } => {
+            Command::Apply { op, refresh, causes, .. } => {
                 self.accounts.begins(op.node.0, now, *causes);
                 self.begin(now, *op, Act::Apply { refresh: *refresh });
             }

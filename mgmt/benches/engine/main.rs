@@ -5,6 +5,7 @@ mod idle;
 mod kit;
 mod many;
 mod noops;
+mod repair;
 mod watched;
 
 use std::path::Path;
@@ -16,6 +17,8 @@ fn main() {
             return kit::runtime().block_on(noops::noops_once(shape, count.parse().expect("a number")));
         }
         ["child", "many", dir] => return kit::runtime().block_on(many::as_child(Path::new(dir))),
+        ["child", "keep", dir] => return kit::runtime().block_on(repair::keep(Path::new(dir))),
+        ["child", "probe", dir] => return repair::probe(Path::new(dir)),
         ["child", what, dir] => return kit::runtime().block_on(files::as_child(what, Path::new(dir))),
         _ => {}
     }
@@ -52,6 +55,9 @@ fn main() {
     }
     if wanted("foreign") {
         idle::foreign();
+    }
+    if wanted("deleted") {
+        repair::deleted();
     }
     if wanted("start") {
         files::start();

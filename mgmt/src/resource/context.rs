@@ -195,6 +195,12 @@ impl Deref for ApplyCx {
 }
 
 impl ApplyCx {
+    /// Other resources are refreshed if this one changes, and the journal has a note of that: a crash from here on
+    /// costs none of these refreshes, at most one too many.
+    pub fn owes_refreshes(&self) -> bool {
+        self.operation.announced
+    }
+
     pub(crate) fn new(operation: Arc<Operation>) -> ApplyCx {
         ApplyCx { check: CheckCx::new(operation) }
     }

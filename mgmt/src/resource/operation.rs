@@ -76,6 +76,8 @@ pub(crate) struct Operation {
     pub(crate) refresh: bool,
     /// The fields that have received something else since an operation ended well, by number.
     pub(crate) changed: Vec<u8>,
+    /// The journal holds that refreshes of others are owed if it changes.
+    pub(crate) announced: bool,
     /// It will not be applied.
     pub(crate) noop: bool,
     pub(crate) sent: Mutex<Vec<Sent>>,
@@ -98,6 +100,7 @@ impl Operation {
             services,
             refresh: false,
             changed: Vec::new(),
+            announced: false,
             noop: false,
             sent: Mutex::default(),
             unchanged: AtomicBool::new(false),

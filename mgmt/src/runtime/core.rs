@@ -106,7 +106,7 @@ impl Core {
     fn carry_out(&mut self, command: Command) {
         match command {
             Command::Check { op, causes } => self.check(op, causes),
-            Command::Apply { op, causes, refresh } => self.apply(op, causes, refresh),
+            Command::Apply { op, causes, refresh, announced } => self.apply(op, causes, refresh, announced),
             Command::Refresh { op, causes } => self.refresh(op, causes),
             Command::Watch(node) => self.watch(node),
             Command::Leave(op) => self.leave(op),

@@ -182,7 +182,7 @@ impl Core {
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }
 
-    pub(crate) fn apply(&mut self, op: Op, causes: Causes, refresh: bool) {
+    pub(crate) fn apply(&mut self, op: Op, causes: Causes, refresh: bool, announced: bool) {
         let found = self.slots.get_mut(op.node).and_then(|slot| slot.found.as_mut());
         let found = found.and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
@@ -191,7 +191,7 @@ impl Core {
             return self.applied(op, ApplyOutcome::Failed, PortSet(0));
         };
         let mut operation = self.operation(op.node, &resource);
-        operation.refresh = refresh;
+        (operation.refresh, operation.announced) = (refresh, announced);
         let operation = Arc::new(operation);
         let future = self.applying(&resource, &operation, drift);
         self.run(Start { op, causes, action: Action::Apply, operation, resource }, future, Outcome::Apply);

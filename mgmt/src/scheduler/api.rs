@@ -267,6 +267,8 @@ pub enum Command {
         causes: Causes,
         /// A refresh is owed too, and is absorbed.
         refresh: bool,
+        /// The journal holds that it owes refreshes if it changes.
+        announced: bool,
     },
     /// Nothing has drifted but a refresh is owed (or a sender must make its values again); answer `Applied`.
     Refresh {

@@ -165,13 +165,14 @@ impl Scheduler {
         node.clear(REMAKE | CANCELLED | TIMED_OUT);
         node.op = op.number;
         node.go(if refresh { Phase::Refreshing } else { Phase::Applying });
+        let announced = self.nodes[i].any(NOTIFIES);
         self.clock_in(i);
         self.arm_timeout(i);
         self.settle(i);
         // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
         self.commands.push_back(match refresh {
             true => Command::Refresh { op, causes },
-            false => Command::Apply { op, causes, refresh: absorbed || remake },
+            false => Command::Apply { op, causes, refresh: absorbed || remake, announced },
         });
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Work<'a> {
     pub(super) fs: &'a WriteFs,
     pub(super) wanted: &'a Wanted,
     pub(super) stop: &'a Stopping,
+    /// The journal holds that refreshes are owed for what is about to change.
+    pub(super) is_announced: bool,
 }
 
 impl Work<'_> {
@@ -50,7 +52,9 @@ impl Work<'_> {
         let outcome = match &step.action {
             Action::Write { input, mode, replace } => {
                 let attributes = Attributes { mode: *mode, ..*owners };
+                let is_secret = matches!(input, Some(WantedContent::Given(content)) if content.is_secret());
                 let options = WriteOptions { attributes, ..WriteOptions::new() }.replace(*replace);
+                let options = options.named_first(!is_secret && !self.is_announced);
                 return self.write(fs, path, input.as_ref(), &options).map_err(|error| self.explain(fs, path, error));
             }
             Action::MakeDir { mode } => make_dir(fs, step, &Attributes { mode: *mode, ..*owners }),

@@ -134,8 +134,9 @@ impl Converge for File {
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
+        let is_announced = cx.owes_refreshes();
         let work = move |fs: &WriteFs, stop: &Stopping| {
-            Work { fs: &wanted.writer(fs), wanted: &wanted, stop }.run(drift.steps)
+            Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced }.run(drift.steps)
         };
         cx.change(work).await.map_err(|error| {
             // Somebody was quicker: what is there now, the next check finds.

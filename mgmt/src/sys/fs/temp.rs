@@ -69,6 +69,15 @@ impl<'a> Temp<'a> {
         Ok(())
     }
 
+    /// Puts it under its final name if nothing is there, where the file system can do that. Returns whether it did.
+    pub(super) fn rename_to_free(&mut self) -> Result<bool, FsError> {
+        match self.rename(false) {
+            Ok(()) => Ok(true),
+            Err(error) if [Errno::EXIST, Errno::INVAL, Errno::NOSYS].iter().any(|e| error.is(*e)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes a symlink beside `place` and puts it there. This file guards it meanwhile.
     pub(super) fn rename_link(self, target: &Path, over: bool) -> Result<(), FsError> {
         let name = self.name.replace(FILE_SUFFIX, LINK_SUFFIX);

@@ -74,6 +74,9 @@ pub struct WriteOptions {
     pub replace: Replace,
     /// Whether the file survives a power cut once it is written. Default: yes.
     pub durable: bool,
+    /// Where nothing was before: whether the complete file gets its name first and is made durable then, so that it is
+    /// there sooner. After a power cut in between there may be nothing, or a file with wrong content. Default: no.
+    pub named_first: bool,
 }
 
 /// What was written.
@@ -90,7 +93,13 @@ pub struct Written {
 
 impl Default for WriteOptions {
     fn default() -> WriteOptions {
-        WriteOptions { attributes: Attributes::default(), keep: true, replace: Replace::default(), durable: true }
+        WriteOptions {
+            attributes: Attributes::default(),
+            keep: true,
+            replace: Replace::default(),
+            durable: true,
+            named_first: false,
+        }
     }
 }
 
@@ -139,6 +148,15 @@ impl WriteOptions {
     #[must_use]
     pub fn durable(mut self, durable: bool) -> WriteOptions {
         self.durable = durable;
+        self
+    }
+}
+
+impl WriteOptions {
+    /// Whether a file where nothing was before gets its name before it is made durable.
+    #[must_use]
+    pub fn named_first(mut self, named_first: bool) -> WriteOptions {
+        self.named_first = named_first;
         self
     }
 }
@@ -240,8 +258,9 @@ impl WriteFs {
     /// Makes the regular file `path` hold `content`: everything or nothing of it.
     ///
     /// It is written under another name in the same directory, readable for us alone, gets its owner, then its mode, is
-    /// made durable, and is renamed over the target. Whoever looks sees the old file or the new one, also after the
-    /// process was killed at any point. Other hard links of an old file keep the old content.
+    /// made durable, and is renamed over the target
+    /// (see [`WriteOptions::named_first`] for another order). A program that looks finds the old file or the new one,
+    /// also after the process was killed at any point. Other hard links of an old file keep the old content.
     ///
     /// # Errors
     /// The old file is intact after any error but one: that its directory could not be made durable. Then the new one is
@@ -266,11 +285,18 @@ impl WriteFs {
         let mut temp = Temp::create(calls, &place, self.inner.euid, desired.mode.unwrap_or(FILE_MODE))?;
         let digest = fill(calls, &temp, content.into(), &place.path)?;
         self.finish(&temp, &place, &desired, kept.is_some().then_some(options.attributes.mode.is_none()))?;
+        let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable {
-            calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd))?;
+            let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
+            if named_first && synced.is_err() {
+                self.take_back(&temp, &place);
+            }
+            synced?;
         }
-        self.clear_the_way(&place, old.as_ref(), options.replace)?;
-        temp.rename(options.replace != Replace::Nothing)?;
+        if !named_first {
+            self.clear_the_way(&place, old.as_ref(), options.replace)?;
+            temp.rename(options.replace != Replace::Nothing)?;
+        }
         let stat = stat_fd(calls, &temp.fd, &place.path)?;
         if options.durable {
             self.sync_parent(&place)?;
@@ -349,6 +375,24 @@ impl WriteFs {
         match (old, replace) {
             (Some(old), Replace::Tree { cap }) if old.is_dir() => self.remove_place(place, cap).map(drop),
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a file that has its name and could not be made durable: else the next check would find it as desired.
+    fn take_back(&self, temp: &Temp<'_>, place: &Place) {
+        let calls = &self.inner.calls;
+        let is_ours = || -> Result<bool, FsError> {
+            let ours = stat_fd(calls, &temp.fd, &place.path)?.identity();
+            Ok(self.stat_optional(place)?.is_some_and(|now| now.identity() == ours))
+        };
+        let removed = is_ours().and_then(|is_ours| match is_ours {
+            true => calls.run(Call::Unlink, &place.path, || {
+                rustix::fs::unlinkat(&place.dir, &place.name, rustix::fs::AtFlags::empty())
+            }),
+            false => Ok(()),
+        });
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a file that may not survive a power cut stays");
         }
     }
 

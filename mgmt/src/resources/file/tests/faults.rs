@@ -1,6 +1,7 @@
 //! The system says no, at each call in turn (faults 3 and 4).
 
 use super::harness::Bench;
+use crate::resource::Secret;
 use crate::resources::file::FileBuilder;
 use crate::sys::fs::{At, Call};
 
@@ -105,4 +106,44 @@ fn a_symlink_raced_in_while_the_file_is_written_is_never_followed() {
         assert_eq!((bench.read("shadow").as_str(), bench.read("f").as_str()), ("precious", "new"));
         std::fs::remove_file(bench.at("f")).unwrap();
     }
+}
+
+/// What a disk may hold of a file that was written and got its name, before it was made durable: nothing, nothing in it,
+/// a part of it, blocks that were never written, or all of it.
+fn after_a_power_cut(content: &str) -> Vec<Option<Vec<u8>>> {
+    let bytes = content.as_bytes();
+    let half = bytes.len() / 2;
+    let torn = [&bytes[..half], &vec![0; bytes.len() - half]].concat();
+    let states = [Vec::new(), bytes[..half].to_vec(), vec![0; bytes.len()], torn, bytes.to_vec()];
+    std::iter::once(None).chain(states.map(Some)).collect()
+}
+
+#[test]
+fn a_power_cut_before_a_new_file_is_durable_is_found_by_the_next_check() {
+    const CONTENT: &str = "some lines\nthat must be there\n";
+    for state in after_a_power_cut(CONTENT) {
+        // Another boot: nothing is remembered.
+        let bench = Bench::new();
+        let file = bench.file("f").content(CONTENT);
+        if let Some(bytes) = &state {
+            bench.write("f", bytes);
+        }
+        let is_whole = state.as_deref() == Some(CONTENT.as_bytes());
+        assert_eq!(bench.converge(&file).unwrap().is_empty(), is_whole, "{state:?}");
+        assert_eq!(bench.read("f"), CONTENT);
+    }
+}
+
+#[test]
+fn a_new_file_is_durable_before_it_counts_as_made() {
+    let order = |secret: bool| {
+        let bench = Bench::new();
+        let file = bench.file("f").mode(0o600);
+        let file = if secret { file.content(Secret::new("x".to_owned())) } else { file.content("x") };
+        bench.converge(&file).unwrap();
+        let calls = bench.faults.changes().into_iter().map(|(call, _)| call);
+        calls.filter(|call| matches!(call, Call::Sync | Call::Rename | Call::SyncDir)).collect::<Vec<_>>()
+    };
+    assert_eq!(order(false), [Call::Rename, Call::Sync, Call::SyncDir]);
+    assert_eq!(order(true), [Call::Sync, Call::Rename, Call::SyncDir], "a secret is durable before it has its name");
 }

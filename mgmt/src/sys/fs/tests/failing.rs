@@ -254,3 +254,55 @@ fn what_can_not_be_looked_at_is_an_error_and_not_absent() {
         assert_eq!(fs.stat(&path).is_err(), call == Call::Stat);
     }
 }
+
+#[test]
+fn a_file_that_has_its_name_first_and_cannot_be_made_durable_loses_it_again() {
+    let write = |fs: &WriteFs, dir: &Path| {
+        let options = WriteOptions::new().mode(0o640).named_first(true);
+        fs.write_file(dir.join("f"), "new", &options).map(drop)
+    };
+    let calls = fail_each_change(
+        |_| {},
+        write,
+        |fs, dir, call, error| {
+            let left = if call == Call::SyncDir { vec!["f"] } else { Vec::new() };
+            assert_eq!(names(dir), left, "{call}: {error}");
+            assert_eq!(fs.owes_sync(dir.join("f")), call == Call::SyncDir);
+        },
+        None,
+    );
+    let position = |call| calls.iter().position(|other| *other == call).expect("it is made");
+    assert!(position(Call::Chmod) < position(Call::Rename), "never wider than it must be: {calls:?}");
+    assert!(position(Call::Rename) < position(Call::Sync), "{calls:?}");
+    assert!(position(Call::Sync) < position(Call::SyncDir), "{calls:?}");
+}
+
+#[test]
+fn only_what_replaces_nothing_has_its_name_first() {
+    let options = WriteOptions::new().named_first(true);
+    let order = |dir: &Path, arm: &dyn Fn(&Arc<Faults>)| {
+        let faults = Faults::new();
+        arm(&faults);
+        WriteFs::with_faults(faults.clone()).write_file(dir.join("f"), "new", &options).unwrap();
+        let calls = faults.changes().into_iter().map(|(call, _)| call);
+        calls.filter(|call| matches!(call, Call::Sync | Call::Rename)).collect::<Vec<_>>()
+    };
+    let dir = temp_dir();
+    let file = dir.path().join("f");
+    std::fs::write(&file, "old").unwrap();
+    assert_eq!(order(dir.path(), &|_| {}), [Call::Sync, Call::Rename], "something is replaced");
+    // Another program makes the file at the last moment: it is replaced as if it had been there before.
+    std::fs::remove_file(&file).unwrap();
+    let made = file.clone();
+    let order_of_race = order(dir.path(), &|faults| {
+        let made = made.clone();
+        faults.hook(At::Nth(Call::Rename, 1), move || std::fs::write(&made, "theirs").unwrap());
+    });
+    assert_eq!(order_of_race, [Call::Rename, Call::Sync, Call::Rename]);
+    // A file system that can't rename without replacing.
+    std::fs::remove_file(&file).unwrap();
+    let without = order(dir.path(), &|faults| faults.fail(At::Nth(Call::Rename, 1), Errno::INVAL.raw_os_error()));
+    assert_eq!(without, [Call::Rename, Call::Sync, Call::Rename]);
+    assert_eq!(text(&file), "new");
+    assert_eq!(names(dir.path()), ["f"]);
+}

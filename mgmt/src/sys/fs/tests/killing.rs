@@ -35,11 +35,18 @@ fn write(fs: &WriteFs, target: &Path) -> Result<(), FsError> {
     fs.write_file(target, NEW, &options).map(drop)
 }
 
-const SCENARIOS: [Scenario; 5] = [
+const SCENARIOS: [Scenario; 6] = [
     Scenario {
         name: "new",
         set_up: |_| {},
         act: write,
+        is_whole: |target| !target.exists() || (holds(target, NEW) && mode_of(target) == 0o640),
+        changes_min: 7,
+    },
+    Scenario {
+        name: "named-first",
+        set_up: |_| {},
+        act: |fs, target| fs.write_file(target, NEW, &WriteOptions::new().mode(0o640).named_first(true)).map(drop),
         is_whole: |target| !target.exists() || (holds(target, NEW) && mode_of(target) == 0o640),
         changes_min: 7,
     },
