@@ -104,7 +104,7 @@ impl CheckCx {
     /// # Panics
     /// The kind has no such field.
     #[track_caller]
-    pub fn has_changed(&self, field: &str) -> bool {
+    pub fn is_updated(&self, field: &str) -> bool {
         let spec = self.operation.spec();
         let Some(number) = spec.field(field) else { panic!("{} has no field `{field}`", spec.kind) };
         self.operation.changed.contains(&number)

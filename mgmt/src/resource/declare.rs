@@ -72,6 +72,7 @@ pub trait IntoNodes {
     fn each(self, each: &mut dyn FnMut(NodeRef));
 }
 
+#[diagnostic::do_not_recommend]
 impl Handle for NodeRef {
     fn node(&self) -> NodeRef {
         *self

@@ -312,7 +312,7 @@ impl Converge for Attentive {
     type Drift = Change;
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
-        let mut told: Vec<&str> = ["left", "right"].into_iter().filter(|field| cx.has_changed(field)).collect();
+        let mut told: Vec<&str> = ["left", "right"].into_iter().filter(|field| cx.is_updated(field)).collect();
         told.extend(cx.refresh_owed().then_some("refresh"));
         TOLD.lock().unwrap().push(told.join(" "));
         if self.right.as_deref() == Some("fail") { Err(mgmt::Error::new("it can't")) } else { Ok(None) }
