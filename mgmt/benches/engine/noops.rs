@@ -31,7 +31,12 @@ fn shaped(shape: &str, count: usize) -> GraphConfig {
 /// From a graph in hand to converged, in processes of their own: there the growth of its memory is the engine's alone.
 pub(crate) fn noops(shape: &str, count: usize) {
     let (mut times, mut memory) = (Vec::new(), 0);
-    for _ in 0..if count >= 1_000_000 { 5 } else { 11 } {
+    let times_max = match count {
+        10_000_000.. => 3,
+        1_000_000.. => 5,
+        _ => 11,
+    };
+    for _ in 0..times_max {
         let output = child("noops", Path::new(shape)).arg(count.to_string()).output().expect("it runs");
         let output = String::from_utf8(output.stdout).expect("it prints text");
         let mut figures = output.split_whitespace().map(|figure| figure.parse::<u64>().expect("it prints numbers"));

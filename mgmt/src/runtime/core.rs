@@ -1,6 +1,6 @@
 //! Hands: carries out what the scheduler decides, and tells it how it went. Decides nothing itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::runtime::outlet::Outlet;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
 use crate::runtime::slot::{Action, SlotTable};
+use crate::runtime::slowness::Slowness;
 use crate::runtime::span::span;
 use crate::runtime::store::Store;
 use crate::runtime::values::Wiring;
@@ -56,8 +57,11 @@ pub(crate) struct Core {
     /// How long what a cancelled operation has begun may take to end.
     pub(crate) grace: Duration,
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), CommitError>)>,
-    /// How often operations of a kind kept their thread for long.
-    pub(crate) slow: HashMap<&'static str, u32>,
+    /// Kinds whose operations keep their threads for long.
+    pub(crate) slowness: Slowness,
+    /// The time at which the operation before ended, if nothing has been done since that may take long: to read a clock
+    /// costs as much as to look after a noop.
+    pub(crate) recent: Option<Time>,
     /// Operations that the last time asked for a thread that may block.
     pub(crate) blocks: HashSet<(&'static str, Action)>,
     /// Where these and the slow ones are polled.
@@ -73,7 +77,13 @@ pub(crate) struct Core {
 
 impl Core {
     pub(crate) fn handle(&mut self, input: Input) {
-        self.scheduler.handle(self.clock.now(), input);
+        let now = self.now();
+        self.scheduler.handle(now, input);
+    }
+
+    /// The time, or that of a moment ago.
+    pub(super) fn now(&self) -> Time {
+        self.recent.unwrap_or_else(|| self.clock.now())
     }
 
     /// Carries out commands until there are none left, or `budget` of them. Whether some are left.
@@ -81,13 +91,19 @@ impl Core {
         let mut more = true;
         for _ in 0..budget {
             match self.scheduler.poll() {
-                Some(command) => self.carry_out(command),
+                Some(command) => {
+                    if !matches!(command, Command::Check { .. } | Command::Event(_)) {
+                        self.recent = None;
+                    }
+                    self.carry_out(command);
+                }
                 None => {
                     more = false;
                     break;
                 }
             }
         }
+        self.recent = None;
         self.begin_calls();
         self.lane.begin(self.clock.now());
         more

@@ -47,22 +47,37 @@ impl<T> Errand<T> {
         }
     }
 
+    /// The same in the loop, whose clock tells how long it took.
+    pub(super) fn poll_in_loop(&mut self) -> (Option<Ended<T>>, Blocked) {
+        let (polled, blocked) = self.poll_untimed(&mut Context::from_waker(Waker::noop()), false);
+        match polled {
+            Poll::Ready(ended) => (Some(ended), blocked),
+            Poll::Pending => (None, blocked),
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, may_block: bool) -> Poll<Ended<T>> {
-        let Some(running) = &mut self.future else { return Poll::Pending };
         let started = Instant::now();
-        let poll = || caught(|| poll_in(&self.span, running.as_mut(), cx));
-        let (polled, Blocked { asked, took }) = watching(may_block, poll);
+        let (polled, Blocked { asked, took }) = self.poll_untimed(cx, may_block);
         let used = self.used.get_or_insert_default();
         used.kept = used.kept.max(started.elapsed().saturating_sub(took));
         used.asked |= asked;
-        match polled {
+        polled
+    }
+
+    fn poll_untimed(&mut self, cx: &mut Context<'_>, may_block: bool) -> (Poll<Ended<T>>, Blocked) {
+        let Some(running) = &mut self.future else { return (Poll::Pending, Blocked::default()) };
+        let poll = || caught(|| poll_in(&self.span, running.as_mut(), cx));
+        let (polled, blocked) = watching(may_block, poll);
+        let polled = match polled {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
             Err(panic) => {
                 give_up(&self.start.operation, &mut self.future);
                 Poll::Ready(Ended::Panicked(panic))
             }
-        }
+        };
+        (polled, blocked)
     }
 
     fn cancel(&mut self) -> Ended<T> {

@@ -30,6 +30,7 @@ mod signal_stream;
 #[cfg(feature = "dbus")]
 mod signals;
 mod slot;
+mod slowness;
 mod span;
 mod status;
 mod store;

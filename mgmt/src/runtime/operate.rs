@@ -16,12 +16,6 @@ use crate::runtime::span::span;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op, PortSet};
 
-/// A kind whose operations keep their thread longer than this, several times or at once much longer, runs on threads
-/// that may block from then on.
-const SLOW: Duration = Duration::from_millis(1);
-const VERY_SLOW: Duration = Duration::from_millis(10);
-const SLOW_TIMES: u32 = 3;
-
 /// The error of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
@@ -122,6 +116,10 @@ impl Core {
         let base = Arc::clone(&vertex.resource);
         if let Some(reason) = self.refusal_by_itself(op) {
             return self.refuse(op, causes, base, reason);
+        }
+        if self.slots.receives(op.node) {
+            // Closures make its values, and its watch may begin again.
+            self.recent = None;
         }
         let former = if self.slots.receives(op.node) { self.slots.current(op.node, &base) } else { None };
         let resource = match self.slots.resolve(op.node, &base, &self.store) {
@@ -236,13 +234,16 @@ impl Core {
     /// Polls an operation once right here, unless it needs a thread that may block, as the one before it of its kind
     /// did. A task is spawned only for what has not ended then.
     fn run<T: Send + 'static>(&mut self, start: Start, future: BoxFuture<Result<T>>, outcome: fn(Ended<T>) -> Outcome) {
-        let (began, span) = (self.clock.now(), span(start.action.word(), &*start.resource));
-        let is_slow = self.is_slow(&*start.resource);
+        let (began, span) = (self.now(), span(start.action.word(), &*start.resource));
+        let is_slow = self.slowness.is_slow(start.resource.spec().kind);
         let may_block = is_slow || self.blocks.contains(&(start.resource.spec().kind, start.action));
         let mut errand = Errand::new(start, began, span, future, outcome);
         let mut ended = None;
         if !may_block {
-            ended = errand.poll_once(false);
+            let (polled, blocked) = errand.poll_in_loop();
+            let now = self.clock.now();
+            let used = UseOfThread { kept: now.since(began).saturating_sub(blocked.took), asked: blocked.asked };
+            (ended, errand.used, self.recent) = (polled, Some(used), Some(now));
             self.note_thread(&*errand.start.resource, errand.start.action, errand.used);
             if errand.start.operation.is_idle()
                 && let Some(ended) = ended.take()
@@ -262,18 +263,11 @@ impl Core {
         }
     }
 
-    fn is_slow(&self, resource: &dyn AnyResource) -> bool {
-        self.slow.get(resource.spec().kind).is_some_and(|times| *times >= SLOW_TIMES)
-    }
-
     /// How an operation used its thread decides where the next one of its kind begins.
     pub(super) fn note_thread(&mut self, resource: &dyn AnyResource, action: Action, used: Option<UseOfThread>) {
         let Some(used) = used else { return };
         let kind = resource.spec().kind;
-        if used.kept > SLOW {
-            let times = self.slow.entry(kind).or_insert(0);
-            *times += if used.kept > VERY_SLOW { SLOW_TIMES } else { 1 };
-        }
+        self.slowness.note(kind, used.kept);
         if used.asked != self.blocks.contains(&(kind, action)) {
             match used.asked {
                 true => self.blocks.insert((kind, action)),

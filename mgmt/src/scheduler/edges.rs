@@ -54,10 +54,10 @@ pub(super) struct Edges {
 
 impl Edges {
     /// Sorts the edges by counting: one pass over the nodes and three over the edges.
-    pub(super) fn build(slots: usize, specs: &[EdgeSpec]) -> Edges {
+    pub(super) fn build(slots: usize, specs: Vec<EdgeSpec>) -> Edges {
         let mut out_start = vec![0u32; slots + 1];
         let mut in_start = vec![0u32; slots + 1];
-        for spec in specs {
+        for spec in &specs {
             out_start[spec.from.index() + 1] += 1;
             in_start[spec.to.index() + 1] += 1;
         }
@@ -69,13 +69,13 @@ impl Edges {
             from: vec![Node(0); specs.len()],
             to: vec![Node(0); specs.len()],
             flags: vec![EdgeFlags::NONE; specs.len()],
-            in_edge: vec![Edge(0); specs.len()],
+            in_edge: Vec::new(),
             sends: Vec::new(),
             out_start: Vec::new(),
             in_start: Vec::new(),
         };
         // Each start is moved forward while its node's edges are placed, and is the start of the next node's then.
-        for spec in specs {
+        for spec in &specs {
             let at = &mut out_start[spec.from.index()];
             let edge = Edge(*at);
             *at += 1;
@@ -91,6 +91,9 @@ impl Edges {
             }
             edges.flags[edge.index()] = flags;
         }
+        // Memory is at its largest here.
+        drop(specs);
+        edges.in_edge = vec![Edge(0); edges.to.len()];
         for edge in edges.all() {
             let at = &mut in_start[edges.to(edge).index()];
             edges.in_edge[*at as usize] = edge;

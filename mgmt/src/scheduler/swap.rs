@@ -64,7 +64,7 @@ impl Scheduler {
             }
         }
         self.hold_successors(&handovers);
-        self.carry_edges(Edges::build(slots, &edges));
+        self.carry_edges(Edges::build(slots, edges));
         self.mark_edges();
         self.resize_semaphores();
         self.retain_queued();
