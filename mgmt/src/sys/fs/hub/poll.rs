@@ -80,13 +80,7 @@ impl Core {
     fn compare(&mut self, id: NodeId) {
         let children: Vec<NodeId> = self.trie.children(id).collect();
         for child in children {
-            let now = as_entry(&stat::stat(&self.trie.path(child), false));
-            if self.seen.get(&child) != Some(&now) {
-                self.mark_subtree(child);
-                self.mark_own(id);
-                self.mark_upwards(id);
-                self.queue(child, true);
-            }
+            self.compare_entry(id, child);
         }
         let path = self.trie.path(id);
         let own = stat::stat(&path, true).ok().map(|seen| seen.signature);
@@ -106,6 +100,17 @@ impl Core {
             self.mark_upwards(id);
             self.trie.get_mut(id).set(LISTED, false);
             self.queue(id, false);
+        }
+    }
+
+    /// Compares an entry of a polled directory with what was seen of it.
+    pub(super) fn compare_entry(&mut self, id: NodeId, child: NodeId) {
+        let now = as_entry(&stat::stat(&self.trie.path(child), false));
+        if self.seen.get(&child) != Some(&now) {
+            self.mark_subtree(child);
+            self.mark_own(id);
+            self.mark_upwards(id);
+            self.queue(child, true);
         }
     }
 
