@@ -99,6 +99,9 @@ impl Core {
             if is_new && fresh.is_none() {
                 fresh = Some(child);
             }
+            if !is_new {
+                self.compare_known(at, child);
+            }
             at = child;
         }
         (at, fresh)

@@ -103,8 +103,16 @@ impl Core {
         }
     }
 
+    /// The way of a new subscription goes over this entry. If its directory is polled, what the last round saw of it may
+    /// be long past, and a change from what is there now back to that would be none.
+    pub(super) fn compare_known(&mut self, id: NodeId, child: NodeId) {
+        if self.polled.contains_key(&id) {
+            self.compare_entry(id, child);
+        }
+    }
+
     /// Compares an entry of a polled directory with what was seen of it.
-    pub(super) fn compare_entry(&mut self, id: NodeId, child: NodeId) {
+    fn compare_entry(&mut self, id: NodeId, child: NodeId) {
         let now = as_entry(&stat::stat(&self.trie.path(child), false));
         if self.seen.get(&child) != Some(&now) {
             self.mark_subtree(child);

@@ -48,9 +48,8 @@ impl Core {
             if is_new && fresh.is_none() {
                 fresh = Some(child);
             }
-            if !is_new && self.polled.contains_key(&id) {
-                // What its last round saw may be long past, and a change from that back to it would be none.
-                self.compare_entry(id, child);
+            if !is_new {
+                self.compare_known(id, child);
             }
             id = child;
         }
