@@ -26,8 +26,8 @@ impl Scheduler {
         while self.running < room
             && let Some(i) = self.leaving.pop_front()
         {
-            // It may have come back meanwhile.
-            if self.nodes[i].phase() == Phase::ToLeave {
+            // It may have come back meanwhile, left again and been refused: then this is its earlier place in the queue.
+            if self.nodes[i].phase() == Phase::ToLeave && !self.leaving_held.contains(&i) {
                 self.begin_leave(i);
             }
         }

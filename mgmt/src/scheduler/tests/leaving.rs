@@ -155,3 +155,20 @@ fn a_node_that_leaves_waits_for_room() {
     assert_eq!(bed.swap(&[1], &[], &[]), [""; 0]);
     assert_eq!(bed.in_sync(1), ["leave 0", "event: converged"]);
 }
+
+#[test]
+fn a_node_that_left_twice_while_there_was_no_room_is_asked_once_and_may_be_refused() {
+    let config = Config { running_max: 1, converged_timeout: ms(0), seed: 0, node_events: false };
+    let mut bed = Bed::with(config);
+    bed.configure(0, leaver());
+    bed.swap(&[0, 1], &[], &[]);
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+    for nodes in [&[1][..], &[0, 1], &[1]] {
+        bed.swap(nodes, &[], &[]);
+    }
+    assert_eq!(bed.in_sync(1), ["leave 0", "event: converged"]);
+    let op = bed.op(0);
+    assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0], "its earlier place in the queue means nothing");
+    assert_eq!(bed.feed(Input::Recovered(Node(0))), ["leave 0"]);
+    assert_eq!(left(&mut bed, 0, true), ["removed 0"]);
+}
