@@ -1,6 +1,6 @@
 //! The graph in force: which resource has which slot, and what a new graph changes.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,13 +25,19 @@ pub(crate) struct Running {
     places: Vec<Place>,
     free: Vec<Node>,
     /// What left the graph but may still have an operation under way.
-    ghosts: HashMap<Node, Vertex>,
-    /// Those of them that never had the values that they receive.
-    blind: BTreeSet<Node>,
+    ghosts: HashMap<Node, Ghost>,
     /// Of semaphores: their holders and waiters stay what they are.
     semas: Numbers,
     /// Of kinds with several resources in one call.
     together: Numbers,
+}
+
+/// A resource that has left the graph.
+#[derive(Debug)]
+struct Ghost {
+    vertex: Vertex,
+    /// It never had the values that it receives.
+    is_blind: bool,
 }
 
 /// What a new graph changes.
@@ -65,7 +71,7 @@ impl Running {
     pub(crate) fn vertex(&self, node: Node) -> Option<&Vertex> {
         match self.place(node) {
             Some(place) => Some(&self.config.vertices[place.index()]),
-            None => self.ghosts.get(&node),
+            None => self.ghosts.get(&node).map(|ghost| &ghost.vertex),
         }
     }
 
@@ -111,21 +117,21 @@ impl Running {
 
     /// What has left the graph, while something of it is under way.
     pub(crate) fn ghosts(&self) -> impl Iterator<Item = (Node, &Arc<dyn AnyResource>)> {
-        let seeing = self.ghosts.iter().filter(|(node, _)| !self.is_blind(**node));
-        seeing.map(|(node, vertex)| (*node, &vertex.resource))
+        let seeing = self.ghosts.iter().filter(|(_, ghost)| !ghost.is_blind);
+        seeing.map(|(node, ghost)| (*node, &ghost.vertex.resource))
     }
 
     /// What has left the graph never had the values that it receives: it never ran, and what its fields hold means
     /// nothing.
     pub(crate) fn is_blind(&self, node: Node) -> bool {
-        self.blind.contains(&node)
+        self.ghosts.get(&node).is_some_and(|ghost| ghost.is_blind)
     }
 
     /// What has left is this resource, with what it received; `None`: it never had that.
     pub(crate) fn set_ghost(&mut self, node: Node, resource: Option<Arc<dyn AnyResource>>) {
         match (self.ghosts.get_mut(&node), resource) {
-            (Some(vertex), Some(resource)) => vertex.resource = resource,
-            (Some(_), None) => drop(self.blind.insert(node)),
+            (Some(ghost), Some(resource)) => ghost.vertex.resource = resource,
+            (Some(ghost), None) => ghost.is_blind = true,
             (None, _) => {}
         }
     }
@@ -142,7 +148,6 @@ impl Running {
 
     /// The number is free for another resource, unless the one that left has come back to it.
     pub(crate) fn release(&mut self, node: Node) {
-        self.blind.remove(&node);
         if self.ghosts.remove(&node).is_some() {
             self.free.push(node);
         }
@@ -199,7 +204,8 @@ impl Running {
         removed.sort_unstable();
         for node in &removed {
             let place = std::mem::replace(&mut self.places[node.index()], Place::NONE);
-            self.ghosts.insert(*node, self.config.vertices[place.index()].clone());
+            let vertex = self.config.vertices[place.index()].clone();
+            self.ghosts.insert(*node, Ghost { vertex, is_blind: false });
         }
         difference.removed = removed;
         for (place, node) in (0u32..).map(Place).zip(&nodes) {
@@ -209,7 +215,6 @@ impl Running {
             self.places[node.index()] = place;
             if !self.ghosts.is_empty() {
                 self.ghosts.remove(node);
-                self.blind.remove(node);
             }
         }
         (self.nodes, self.config) = (nodes, config);
@@ -229,7 +234,10 @@ impl Running {
             return Assigned { nodes, same: vec![None; count], removed: Vec::new() };
         }
         let (mut nodes, mut same) = (Vec::with_capacity(count), Vec::with_capacity(count));
-        let named = |(node, old): (&Node, &Vertex)| ((old.resource.spec().kind, old.resource.name().to_owned()), *node);
+        let named = |(node, ghost): (&Node, &Ghost)| {
+            let old = &ghost.vertex.resource;
+            ((old.spec().kind, old.name().to_owned()), *node)
+        };
         let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.nodes.len()];
         let mut next = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
@@ -251,7 +259,7 @@ impl Running {
                 same.push(Some(is_same(&olds[at as usize], vertex)));
             } else if let Some(node) = ghost() {
                 nodes.push(node);
-                same.push(self.ghosts.get(&node).map(|old| is_same(old, vertex)));
+                same.push(self.ghosts.get(&node).map(|ghost| is_same(&ghost.vertex, vertex)));
             } else {
                 nodes.push(self.free.pop().unwrap_or_else(|| {
                     next += 1;

@@ -26,7 +26,7 @@ impl Scheduler {
         while self.running < room
             && let Some(i) = self.leaving.pop_front()
         {
-            // It may have come back meanwhile, left again and been refused: then this is its earlier place in the queue.
+            // It may have come back meanwhile, left again and been refused: this is its earlier place in the queue.
             if self.nodes[i].phase() == Phase::ToLeave && !self.leaving_held.contains(&i) {
                 self.begin_leave(i);
             }

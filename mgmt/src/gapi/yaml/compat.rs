@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::Draft;
@@ -96,5 +96,27 @@ fn file(document: &mut Document<'_>, draft: &mut Draft) {
         if draft.fields.remove(*field).is_some() {
             document.warn(place(draft, field), format!("{id}: `{field}` has no effect: {why}"));
         }
+    }
+}
+
+/// The schema of what older files hold besides the fields of a kind.
+pub(crate) fn old_schema(kind: &str, properties: &mut serde_json::Map<String, Json>) {
+    let also = |properties: &mut serde_json::Map<String, Json>, field: &str, more: Json| {
+        if let Some(schema) = properties.remove(field) {
+            properties.insert(field.to_owned(), json!({ "anyOf": [schema, more] }));
+        }
+    };
+    let deprecated = |what: &str| json!({ "deprecated": true, "description": what });
+    match kind {
+        "exec" => {
+            properties.insert("pollint".to_owned(), deprecated("The old name of `meta: {poll: …}`."));
+            properties.insert("state".to_owned(), deprecated("Accepted for old files. Has no effect."));
+        }
+        "file" => also(properties, "state", json!({ "const": "" })),
+        "msg" => {
+            let capital = ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug", ""];
+            also(properties, "priority", json!({ "enum": capital }));
+        }
+        _ => {}
     }
 }

@@ -4,6 +4,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value as Json, json};
 
 use crate::gapi::yaml::absent::absent_kinds;
+use crate::gapi::yaml::compat::old_schema;
 use crate::graph::Kinds;
 use crate::resource::{Format, KindSpec, fields_schema};
 
@@ -98,28 +99,6 @@ fn loosen(schema: &mut Json) {
     }
 }
 
-/// What old files say beside.
-fn old(kind: &str, properties: &mut serde_json::Map<String, Json>) {
-    let also = |properties: &mut serde_json::Map<String, Json>, field: &str, more: Json| {
-        if let Some(schema) = properties.remove(field) {
-            properties.insert(field.to_owned(), json!({ "anyOf": [schema, more] }));
-        }
-    };
-    let deprecated = |what: &str| json!({ "deprecated": true, "description": what });
-    match kind {
-        "exec" => {
-            properties.insert("pollint".to_owned(), deprecated("The old name of `meta: {poll: …}`."));
-            properties.insert("state".to_owned(), deprecated("Accepted for old files. Has no effect."));
-        }
-        "file" => also(properties, "state", json!({ "const": "" })),
-        "msg" => {
-            let capital = ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug", ""];
-            also(properties, "priority", json!({ "enum": capital }));
-        }
-        _ => {}
-    }
-}
-
 fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
     let mut object = fields_schema(spec, generator).to_value();
     let received: serde_json::Map<_, _> =
@@ -133,7 +112,7 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
                     .insert(field.name.to_owned(), json!({ "description": field.doc, "anyOf": [schema, number] }));
             }
         }
-        old(spec.kind, properties);
+        old_schema(spec.kind, properties);
         let name = json!({ "type": "string", "minLength": 1, "description": "Its name: unique within the kind." });
         properties.insert("name".to_owned(), name);
         properties.insert("meta".to_owned(), meta());

@@ -103,8 +103,8 @@ impl Core {
         }
     }
 
-    /// The way of a new subscription goes over this entry. If its directory is polled, what the last round saw of it may
-    /// be long past, and a change from what is there now back to that would be none.
+    /// The way of a new subscription goes over this entry. If its directory is polled, what the last round saw of it
+    /// may be long past, and a change from what is there now back to that would be none.
     pub(super) fn compare_known(&mut self, id: NodeId, child: NodeId) {
         if self.polled.contains_key(&id) {
             self.compare_entry(id, child);
