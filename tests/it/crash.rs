@@ -88,10 +88,14 @@ fn killed_at_random_nothing_is_lost_and_nothing_is_half_written() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();
     let text = |n: u32| format!("{n} {}", "x".repeat(100_000));
+    let begun = std::time::Instant::now();
+    converge(dir, &text(0));
+    // The kills are spread over the time that a whole run takes on this machine.
+    let whole = begun.elapsed();
     let mut kills = 0;
     for n in 1..=14 {
         let running = scene(dir, &text(n)).start();
-        std::thread::sleep(Duration::from_millis(u64::from(n * n * 7 % 90)));
+        std::thread::sleep(whole * (n * 4 % 15) / 15);
         running.kill_9();
         let found = fs::read_to_string(dir.join("file")).unwrap_or_default();
         assert!(found.is_empty() || found == text(n - 1) || found == text(n), "half written in round {n}");
