@@ -1,5 +1,6 @@
 //! What the tests of whole engines and programs share.
 
+pub mod book;
 pub mod desk;
 pub mod probe;
 pub mod program;

@@ -63,9 +63,9 @@ impl CheckCx {
         if may_block() { self.operation.stopping() } else { waiting.token() }
     }
 
-    /// Stops when this operation is cancelled: because its `timeout` is over, its resource leaves the graph, its watch
-    /// failed, or the engine is told to cancel. The operation's own future is dropped then; the token is for what the
-    /// operation has begun besides it, a thread or a task.
+    /// Stops when this operation is cancelled: because its `timeout` is over or the engine is told to cancel; a check
+    /// also because its resource leaves the graph or its watch failed. The operation's own future is dropped then; the
+    /// token is for what the operation has begun besides it, a thread or a task.
     pub fn stopping(&self) -> Stopping {
         self.operation.stopping()
     }

@@ -1,44 +1,15 @@
 //! What a resource does when it has left the graph, and what waits for that.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::resource::{Known, Leave, Uid};
 use mgmt::runtime::{EventKind, Standing};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
+use crate::kit::book::{At, gate, log, overlaps, with_book};
 use crate::kit::{Run, within};
-
-/// What the resources of one test do, by what they own.
-#[derive(Debug, Default)]
-struct Book {
-    log: Vec<String>,
-    /// How many operations are under way, by place.
-    busy: BTreeMap<String, usize>,
-    overlaps: Vec<String>,
-    /// What those that left had kept.
-    kept: Vec<String>,
-}
-
-static BOOKS: Mutex<BTreeMap<String, Book>> = Mutex::new(BTreeMap::new());
-
-/// Opens what holds an apply or a leave.
-static GATES: Mutex<BTreeMap<String, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
-
-fn with_book<T>(test: &str, act: impl FnOnce(&mut Book) -> T) -> T {
-    act(BOOKS.lock().unwrap().entry(test.to_owned()).or_default())
-}
-
-fn log(test: &str) -> Vec<String> {
-    with_book(test, |book| std::mem::take(&mut book.log))
-}
-
-fn gate(name: &str) -> Arc<Semaphore> {
-    Arc::clone(GATES.lock().unwrap().entry(name.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
-}
 
 /// Keeps a place, and gives it back when it leaves.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -58,20 +29,9 @@ struct Place {
     check_waits: bool,
 }
 
-/// An operation under way at a place, until it is dropped.
-struct At<'a>(&'a Place);
-
 impl Place {
     async fn act(&self, what: &str, way: &str) -> Result<At<'_>> {
-        with_book(&self.test, |book| {
-            book.log.push(format!("{what} {}", self.name));
-            let busy = book.busy.entry(self.place.clone()).or_default();
-            *busy += 1;
-            if *busy > 1 {
-                book.overlaps.push(format!("{what} {} beside another at {}", self.name, self.place));
-            }
-        });
-        let at = At(self);
+        let at = At::enter(&self.test, &self.place, format!("{what} {}", self.name));
         match way {
             "wait" => gate(&self.test).acquire().await.unwrap().forget(),
             "fail" => return Err(mgmt::resource::Error::new("it can't")),
@@ -80,12 +40,6 @@ impl Place {
             _ => {}
         }
         Ok(at)
-    }
-}
-
-impl Drop for At<'_> {
-    fn drop(&mut self) {
-        with_book(&self.0.test, |book| *book.busy.get_mut(&self.0.place).unwrap() -= 1);
     }
 }
 
@@ -247,7 +201,7 @@ async fn what_was_decided_before_a_swap_is_begun_before_it() {
         run.engine.swap(new).await.unwrap();
         run.converged().await;
         run.stop().await;
-        assert_eq!(with_book(&test, |book| std::mem::take(&mut book.overlaps)), [""; 0], "turn {turn}");
+        assert_eq!(overlaps(&test), [""; 0], "turn {turn}");
     }
 }
 
@@ -384,7 +338,7 @@ async fn renamed_again_and_again_a_place_has_never_two_at_work() {
     }
     run.converged().await;
     run.stop().await;
-    assert_eq!(with_book("renamed", |book| std::mem::take(&mut book.overlaps)), [""; 0]);
+    assert_eq!(overlaps("renamed"), [""; 0]);
     assert!(log("renamed").iter().filter(|entry| entry.starts_with("leave")).count() > 20);
 }
 

@@ -1,44 +1,15 @@
 //! What a resource owns by a value that it has received: never two at work on it, and never two owners.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::resource::{Known, Leave, Uid, UidKey};
 use mgmt::runtime::{EventKind, Standing};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
 
+use crate::kit::book::{At, gate, log, overlaps, with_book};
 use crate::kit::{Run, within};
-
-/// What the resources of one test do.
-#[derive(Debug, Default)]
-struct Book {
-    log: Vec<String>,
-    busy: BTreeMap<String, usize>,
-    overlaps: Vec<String>,
-}
-
-static BOOKS: Mutex<BTreeMap<String, Book>> = Mutex::new(BTreeMap::new());
-/// Opens what holds the applies and the leaves that wait.
-static GATES: Mutex<BTreeMap<String, Arc<Semaphore>>> = Mutex::new(BTreeMap::new());
-
-fn with_book<T>(test: &str, act: impl FnOnce(&mut Book) -> T) -> T {
-    act(BOOKS.lock().unwrap().entry(test.to_owned()).or_default())
-}
-
-fn log(test: &str) -> Vec<String> {
-    with_book(test, |book| std::mem::take(&mut book.log))
-}
-
-fn overlaps(test: &str) -> Vec<String> {
-    with_book(test, |book| std::mem::take(&mut book.overlaps))
-}
-
-fn gate(test: &str) -> Arc<Semaphore> {
-    Arc::clone(GATES.lock().unwrap().entry(test.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(0))))
-}
 
 /// A key of the test's own.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -69,31 +40,15 @@ struct Takes {
     leave_waits: bool,
 }
 
-/// An operation under way, until it is dropped.
-struct At<'a>(&'a Takes);
-
 impl Takes {
     async fn act(&self, what: &str, waits: bool) -> At<'_> {
-        with_book(&self.test, |book| {
-            book.log.push(format!("{what} {} at {}", self.name, self.spot));
-            let busy = book.busy.entry(self.spot.clone()).or_default();
-            *busy += 1;
-            if *busy > 1 {
-                book.overlaps.push(format!("{what} {} beside another at {}", self.name, self.spot));
-            }
-        });
-        let at = At(self);
+        let entry = format!("{what} {} at {}", self.name, self.spot);
+        let at = At::enter(&self.test, &self.spot, entry);
         if waits {
             gate(&self.test).acquire().await.unwrap().forget();
         }
         tokio::time::sleep(Duration::from_millis(1)).await;
         at
-    }
-}
-
-impl Drop for At<'_> {
-    fn drop(&mut self) {
-        with_book(&self.0.test, |book| *book.busy.get_mut(&self.0.spot).unwrap() -= 1);
     }
 }
 
@@ -207,7 +162,7 @@ async fn what_waits_and_leaves_itself_has_nothing_to_leave() {
 
 #[tokio::test]
 async fn what_receives_what_a_changed_resource_gave_up_waits_for_its_operation() {
-    let test = "changed";
+    let test = "turned";
     let mut run = start(graph(vec![Takes::new("a", test, "x").apply_waits(true)], &[], test)).await;
     until_logged(test, "apply a at x").await;
     run.engine.swap(graph(vec![Takes::new("a", test, "y")], &[("b", "x")], test)).await.unwrap();
