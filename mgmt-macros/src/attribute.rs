@@ -2,9 +2,10 @@
 
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, DeriveInput, Expr, ExprLit, Lit, Meta};
+use syn::{Attribute, DeriveInput, Expr, Meta};
 
 use crate::errors::Errors;
+use crate::fragment::{text_of, value_of};
 use crate::words;
 
 /// What a field is.
@@ -62,18 +63,19 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
 }
 
 fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Option<String>> {
-    match value(meta)? {
-        Some(Expr::Lit(ExprLit { lit: Lit::Str(text), .. })) => {
-            let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
-            if text.value().is_empty() || !text.value().chars().all(good) {
-                errors.say(&text, "a kind is written in lower case letters, digits, `_`, `-` and `:`");
-            }
-            return Ok(Some(text.value()));
-        }
-        Some(other) => errors.say(other, "the kind is a text: write `kind = \"…\"`"),
-        None => errors.say(&meta.path, "the kind is missing: write `kind = \"…\"`"),
+    let Some(value) = value(meta)? else {
+        errors.say(&meta.path, "the kind is missing: write `kind = \"…\"`");
+        return Ok(None);
+    };
+    let Some(text) = text_of(&value) else {
+        errors.say(value, "the kind is a text: write `kind = \"…\"`");
+        return Ok(None);
+    };
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-:".contains(c);
+    if text.value().is_empty() || !text.value().chars().all(good) {
+        errors.say(text, "a kind is written in lower case letters, digits, `_`, `-` and `:`");
     }
-    Ok(None)
+    Ok(Some(text.value()))
 }
 
 /// What is written on a field.
@@ -104,8 +106,7 @@ pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
 pub(crate) fn doc(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value().trim().to_owned()),
-            _ => None,
+            value => text_of(value).map(|text| text.value().trim().to_owned()),
         },
         _ => None,
     });
@@ -135,7 +136,7 @@ fn word(meta: &ParseNestedMeta<'_>, known: &[&'static str], errors: &mut Errors)
 }
 
 fn value(meta: &ParseNestedMeta<'_>) -> syn::Result<Option<Expr>> {
-    if meta.input.peek(syn::Token![=]) { Ok(Some(meta.value()?.parse()?)) } else { Ok(None) }
+    if meta.input.peek(syn::Token![=]) { Ok(Some(value_of(meta.value()?.parse()?))) } else { Ok(None) }
 }
 
 fn without_value(meta: &ParseNestedMeta<'_>, word: &str, errors: &mut Errors) -> syn::Result<()> {

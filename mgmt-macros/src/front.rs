@@ -6,15 +6,29 @@ use syn::spanned::Spanned;
 
 use crate::data::default_value;
 use crate::model::{Field, Model, Need, Output, number};
+use crate::parse::inside_option;
 
 /// A body, or what stands in for it: it must use the arguments, or rustc warns of them.
 fn body(model: &Model, arguments: &[&Ident], body: TokenStream) -> TokenStream {
     if model.mute { code!(let _ = (#(#arguments),*); ::core::unreachable!()) } else { body }
 }
 
-/// What a setter takes. It bears the place of the field, so that a message leads there.
+/// What an argument of `new` takes. It bears the place of the field, so that a message leads there.
 fn input(ty: &syn::Type, marker: &Ident) -> TokenStream {
     quote_spanned!(ty.span()=> impl ::mgmt::resource::IntoInput<#ty, #marker>)
+}
+
+/// What a setter takes. `Option<T>` is a value of the field itself where its type is one.
+fn setting(field: &Field, marker: &Ident) -> TokenStream {
+    let ty = &field.ty;
+    match is_option(field) {
+        true => input(ty, marker),
+        false => quote_spanned!(ty.span()=> impl ::mgmt::resource::IntoSetting<#ty, #marker>),
+    }
+}
+
+fn is_option(field: &Field) -> bool {
+    inside_option(&field.ty).is_some()
 }
 
 pub(crate) fn constructor(model: &Model) -> TokenStream {
@@ -126,30 +140,45 @@ pub(crate) fn builder(model: &Model) -> TokenStream {
 
 fn setter(model: &Model, n: u8, field: &Field) -> TokenStream {
     let (vis, Field { ident, ty, need, doc }) = (&model.vis, field);
-    let optional = matches!(need, Need::Option);
-    let set = if optional { code!(::core::option::Option::Some(value)) } else { code!(value) };
-    let wired = if optional { code!(::core::option::Option::None) } else { code!(placeholder) };
+    let some = |value: TokenStream| match need {
+        Need::Option => code!(::core::option::Option::Some(#value)),
+        _ => value,
+    };
+    let (set, none) = (some(code!(value)), code!(::core::option::Option::None));
+    let (wired, unset) = match need {
+        Need::Default(default) => (code!(placeholder), default_value(ty, default.as_ref())),
+        _ => (none.clone(), none),
+    };
+    let given = match is_option(field) {
+        true => code!(::core::option::Option::Some(::mgmt::resource::IntoInput::into_input(#ident))),
+        false => code!(::mgmt::resource::IntoSetting::into_setting(#ident)),
+    };
     let made = body(
         model,
         &[ident],
         code! {
             let mut this = self;
-            match ::mgmt::resource::IntoInput::into_input(#ident) {
-                ::mgmt::resource::Input::Value(value) => {
+            let wire = match #given {
+                ::core::option::Option::Some(::mgmt::resource::Input::Value(value)) => {
                     this.resource.#ident = #set;
-                    this.draft.wire(#n, ::core::option::Option::None);
+                    ::core::option::Option::None
                 }
-                ::mgmt::resource::Input::Wire(wire, placeholder) => {
+                ::core::option::Option::Some(::mgmt::resource::Input::Wire(wire, placeholder)) => {
                     let _ = &placeholder;
                     this.resource.#ident = #wired;
-                    this.draft.wire(#n, ::core::option::Option::Some(wire));
+                    ::core::option::Option::Some(wire)
                 }
-            }
+                ::core::option::Option::None => {
+                    this.resource.#ident = #unset;
+                    ::core::option::Option::None
+                }
+            };
+            this.draft.wire(#n, wire);
             this
         },
     );
     let marker = format_ident!("__M");
-    let input = input(ty, &marker);
+    let input = setting(field, &marker);
     code! {
         #[doc = #doc]
         #[must_use]

@@ -10,6 +10,7 @@ mod attribute;
 mod data;
 mod errors;
 mod expand;
+mod fragment;
 mod front;
 mod model;
 mod parse;

@@ -5,6 +5,7 @@ use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
 
 use crate::attribute::{self, Role};
 use crate::errors::Errors;
+use crate::fragment::type_of;
 use crate::model::{Field, Model, Need, Output, text};
 use crate::words;
 
@@ -83,7 +84,7 @@ impl Parts {
 
     fn field(&mut self, field: &syn::Field, errors: &mut Errors) {
         let ident = field.ident.clone().unwrap_or_else(|| Ident::new("_", Span::call_site()));
-        let doc = attribute::doc(&field.attrs);
+        let (doc, ty) = (attribute::doc(&field.attrs), type_of(field.ty.clone()));
         match attribute::role(&field.attrs, errors) {
             Role::Name => match &self.name {
                 Some((first, _)) => {
@@ -91,23 +92,23 @@ impl Parts {
                     errors.say(&ident, message);
                 }
                 None => {
-                    if !is(&field.ty, "String") {
+                    if !is(&ty, "String") {
                         errors.say(&field.ty, "the name is a `String`");
                     }
                     self.name = Some((ident, doc));
                 }
             },
-            Role::Send => self.outputs.push(Output { ident, doc, ty: field.ty.clone() }),
+            Role::Send => self.outputs.push(Output { ident, doc, ty }),
             Role::Field(default) => {
                 if TAKEN.contains(&text(&ident).as_str()) {
                     let message =
                         format!("no field may be called {}: builders have methods of these names", words::list(TAKEN));
                     errors.say(&ident, message);
                 }
-                let (ty, need) = match (inside_option(&field.ty), default) {
-                    (_, Some(default)) => (field.ty.clone(), Need::Default(default)),
+                let (ty, need) = match (inside_option(&ty), default) {
+                    (_, Some(default)) => (ty, Need::Default(default)),
                     (Some(inside), None) => (inside, Need::Option),
-                    (None, None) => (field.ty.clone(), Need::Required),
+                    (None, None) => (ty, Need::Required),
                 };
                 self.fields.push(Field { ident, doc, ty, need });
             }
@@ -126,11 +127,12 @@ fn is(ty: &Type, name: &str) -> bool {
     last_segment(ty).is_some_and(|segment| segment.ident == name)
 }
 
-fn inside_option(ty: &Type) -> Option<Type> {
+/// `T` of an `Option<T>`.
+pub(crate) fn inside_option(ty: &Type) -> Option<Type> {
     let segment = last_segment(ty).filter(|segment| segment.ident == "Option")?;
     match &segment.arguments {
         syn::PathArguments::AngleBracketed(arguments) => match arguments.args.first() {
-            Some(syn::GenericArgument::Type(inside)) => Some(inside.clone()),
+            Some(syn::GenericArgument::Type(inside)) => Some(type_of(inside.clone())),
             _ => None,
         },
         _ => None,

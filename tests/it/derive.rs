@@ -85,6 +85,71 @@ macro_rules! does_nothing {
         }
     )+};
 }
+/// A kind that a `macro_rules` makes, of fragments of all sorts, and private as those of programs are: nothing of it that is not used is a
+/// warning.
+#[deny(dead_code, reason = "an unused setter must not be a warning in a program")]
+mod made_by_a_macro {
+    use mgmt::prelude::*;
+
+    macro_rules! kind {
+        ($(#[$meta:meta])* $ident:ident, $kind:literal, $doc:expr, $name:ty, $size:ty, $default:expr, $number:literal) => {
+            #[doc = $doc]
+            #[derive(Resource, Clone, Debug, PartialEq)]
+            $(#[$meta])*
+            #[resource(kind = $kind)]
+            struct $ident {
+                #[resource(name)]
+                name: $name,
+                required: $name,
+                optional: Option<$size>,
+                whole: $size,
+                #[resource(default = $default)]
+                text: $name,
+                #[resource(default = $number)]
+                count: u8,
+                #[resource(send)]
+                sent: $name,
+            }
+        };
+    }
+    kind!(
+        #[resource(unwatched)]
+        Made,
+        "test:made",
+        "Made.",
+        String,
+        Option<u32>,
+        "a".repeat(3),
+        7
+    );
+    does_nothing!(Made);
+
+    #[test]
+    fn a_kind_can_be_made_by_a_macro() {
+        use mgmt::resource::Resource as _;
+        let spec = Made::spec();
+        assert_eq!((spec.kind, spec.doc, spec.watched, spec.name_field), ("test:made", "Made.", false, "name"));
+        let fields: Vec<_> = spec.fields.iter().map(|field| (field.name, field.type_name, field.required)).collect();
+        let expected = [
+            ("required", "String", true),
+            ("optional", "Option<u32>", false),
+            ("whole", "u32", false),
+            ("text", "String", false),
+            ("count", "u8", false),
+        ];
+        assert_eq!(fields, expected);
+        let made = super::read_kind::<Made>(serde_json::json!({ "required": "r" }));
+        assert_eq!((made.text.as_str(), made.count, made.whole), ("aaa", 7, None));
+    }
+}
+
+fn read_kind<R: mgmt::resource::Resource>(data: Json) -> R {
+    let Json::Object(mut data) = data else { panic!("an object") };
+    let mut problems = Vec::new();
+    let read = R::from_data("name", FieldReader::new(R::spec(), &mut data, &[], &mut problems));
+    read.unwrap_or_else(|| panic!("{problems:?}"))
+}
+
 does_nothing!(House, Clash);
 
 fn house() -> HouseBuilder {
@@ -136,6 +201,34 @@ fn setters_take_values_in_the_forms_that_the_type_accepts() {
     );
     assert_eq!((house.colour.as_str(), house.limit, house.r#type.as_deref()), ("red", None, Some("x")));
     assert_eq!(house.key.as_ref().map(|key| key.declassify().as_str()), Some("k"));
+}
+
+#[test]
+fn setters_of_optional_fields_and_of_fields_with_a_default_take_what_may_be_missing() {
+    let (some, none) = (Some("red"), None::<String>);
+    let house = built(house().rooms(Some(3)).rooms(None::<u32>).colour(some).r#type(Some(String::from("barn"))));
+    assert_eq!((house.rooms, house.colour.as_str(), house.r#type.as_deref()), (None, "red", Some("barn")));
+    let house = built(self::house().colour("red").colour(none).floors(Some(9)).floors(None::<u8>).limit(Some(1)));
+    assert_eq!(
+        (house.colour.as_str(), house.floors, house.limit),
+        ("green", 2, Some(1)),
+        "as if it had not been called"
+    );
+}
+
+#[test]
+fn an_output_that_may_be_missing_wires_a_field_or_does_not() {
+    let mut lines = Vec::new();
+    let config = graph(|g| {
+        let first = g.add(house());
+        g.add(House::new("there", "Ada", Roof::Flat).colour(Some(first.number())));
+        lines.push(line!() - 1);
+        g.add(House::new("missing", "Ada", Roof::Flat).colour(first.number()).colour(None::<Output<String>>));
+        g.add(House::new("optional", "Ada", Roof::Flat).r#type(Some(first.number().map(|number| number + "a"))));
+    });
+    assert_eq!(config.links.iter().map(|link| link.to).collect::<Vec<_>>(), [1, 3]);
+    let origin = config.links[0].wire.origin.to_string();
+    assert!(origin.contains(&format!("derive.rs:{}", lines[0])), "the caller's line: {origin}");
 }
 
 #[test]

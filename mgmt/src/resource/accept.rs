@@ -1,6 +1,7 @@
 //! What may be set on, or sent to, a field.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::resource::secret::Secret;
     message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
     label = "this field takes `{Self}`",
     note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
+    note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
 pub trait Accepts<V>: Sized {
@@ -123,6 +125,7 @@ pub enum ByWire {}
     message = "a value of type `{Self}` can't be set on a field of type `{T}`",
     label = "this field takes `{T}`",
     note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
+    note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
 pub trait IntoInput<T, M> {
@@ -149,5 +152,59 @@ where
     #[track_caller]
     fn into_input(self) -> Input<T> {
         Input::Wire(Wire::new::<T, V>(self), T::default())
+    }
+}
+
+/// Marks a setter's argument as something that is there.
+#[derive(Debug)]
+pub struct Given<M>(PhantomData<M>);
+/// Marks a setter's argument as something that may be missing.
+#[derive(Debug)]
+pub struct ByOption<M>(PhantomData<M>);
+
+/// Anything that a setter of an optional field takes, or of one with a default: a value, an [`Output`], or an `Option`
+/// of either; `None` leaves the field as if the setter had not been called. `M` tells them apart and is always inferred.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// fn page(path: &str, owner: Option<&str>) -> FileBuilder {
+///     File::new(path).content("hello\n").owner(owner)
+/// }
+/// # drop(page("/srv/index.html", None));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a value of type `{Self}` can't be set on a field of type `{T}`",
+    label = "this field takes `{T}`",
+    note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
+    note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
+    note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
+)]
+pub trait IntoSetting<T, M> {
+    /// The value or the wire, if there is one.
+    fn into_setting(self) -> Option<Input<T>>;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, V, M> IntoSetting<T, Given<M>> for V
+where
+    V: IntoInput<T, M>,
+{
+    #[track_caller]
+    fn into_setting(self) -> Option<Input<T>> {
+        Some(self.into_input())
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<T, V, M> IntoSetting<T, ByOption<M>> for Option<V>
+where
+    V: IntoInput<T, M>,
+{
+    #[track_caller]
+    fn into_setting(self) -> Option<Input<T>> {
+        match self {
+            Some(given) => Some(given.into_input()),
+            None => None,
+        }
     }
 }

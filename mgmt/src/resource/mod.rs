@@ -42,7 +42,7 @@ pub mod private;
 pub use crate::sys::dbus::{Bus, BusError};
 pub(crate) use crate::sys::task::caught;
 pub use ability::{Abilities, Leave, LeaveFn, Prepare, PrepareFn, Refresh, RefreshFn};
-pub use accept::{Accepts, ByValue, ByWire, Input, IntoInput};
+pub use accept::{Accepts, ByOption, ByValue, ByWire, Given, Input, IntoInput, IntoSetting};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 #[cfg(feature = "dbus")]
 pub(crate) use bus::BusDoor;
