@@ -105,11 +105,10 @@ pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
 /// The documentation, its lines as written.
 pub(crate) fn doc(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
-        Meta::NameValue(pair) if pair.path.is_ident("doc") => match &pair.value {
-            value => text_of(value).map(|text| text.value().trim().to_owned()),
-        },
+        Meta::NameValue(pair) if pair.path.is_ident("doc") => text_of(&pair.value),
         _ => None,
     });
+    let lines = lines.map(|text| text.value().trim().to_owned());
     lines.collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
