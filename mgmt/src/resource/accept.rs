@@ -202,9 +202,7 @@ where
 {
     #[track_caller]
     fn into_setting(self) -> Option<Input<T>> {
-        match self {
-            Some(given) => Some(given.into_input()),
-            None => None,
-        }
+        // Not by `map`: the line that a closure calls from is its own.
+        Some(self?.into_input())
     }
 }
