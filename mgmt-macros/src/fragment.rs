@@ -1,4 +1,5 @@
-//! What a `macro_rules` hands on as a fragment, such as `$kind:literal` or `$type:ty`, arrives in an invisible group: here it is what it holds.
+//! What a `macro_rules` hands on as a fragment, such as `$kind:literal` or `$type:ty`, arrives in an invisible group.
+//! Here is what the group holds.
 
 use syn::{Expr, ExprLit, Lit, LitStr, Type};
 

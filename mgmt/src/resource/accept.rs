@@ -11,7 +11,7 @@ use crate::resource::digest::{Digest, Salted};
 use crate::resource::output::{Output, Sendable, Wire};
 use crate::resource::secret::Secret;
 
-/// A field type says what it takes besides itself.
+/// What a field type takes besides itself.
 ///
 /// Implement it to let a kind's own field type be set from, or receive, something else: `impl Accepts<u16> for Port { … }`.
 #[diagnostic::on_unimplemented(
