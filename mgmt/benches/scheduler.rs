@@ -83,7 +83,7 @@ fn run(scheduler: &mut Scheduler, input: Input) -> u64 {
         }
         next = waiting.pop().map(|op| {
             checks += 1;
-            Input::Checked { op, outcome: CheckOutcome::InSync, sent: PortSet(0) }
+            Input::Checked { op, outcome: CheckOutcome::InSync, sent: PortSet(0), again: PortSet(0) }
         });
     }
     assert!(scheduler.is_converged());

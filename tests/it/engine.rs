@@ -18,6 +18,7 @@ mod plans;
 mod quiet;
 mod reactive;
 mod refresh;
+mod silent;
 mod start;
 mod stop;
 mod stuck;

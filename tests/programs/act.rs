@@ -14,6 +14,8 @@ use mgmt::resource::WatchEvent;
 enum Scene {
     /// A small site: a directory, two files, a command that is refreshed.
     Site,
+    /// A command that is never run, and what waits for its output.
+    Silent,
     /// A command that fails, and what hangs on it.
     Fails,
     /// A command that takes long.
@@ -80,6 +82,11 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             g.add(File::new(path("site/seed")).content(seed.stdout()).mode(0o600).after(&site));
             let motd = g.add(File::new(path("site/motd")).content("hello\nworld\n").mode(0o644).after(&site));
             g.add(shell("reload", format!("echo reloaded >> {}", path("log"))).refreshonly(true).subscribe(&motd));
+        }
+        Scene::Silent => {
+            let quiet = g.add(shell("quiet", "echo hello".to_owned()).ifcmd("false"));
+            let copy = g.add(File::new(path("copy")).content(quiet.stdout()));
+            g.add(shell("after", "true".to_owned()).after(&copy));
         }
         Scene::Fails => {
             g.add(File::new(path("fine")).content("fine\n"));

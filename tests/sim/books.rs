@@ -52,8 +52,8 @@ impl Ledger {
             }
             Input::Changed(node) => self.mark(node.0, Cause::Watch),
             Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
-            Input::Checked { op, outcome, sent } => self.checked(now, *op, outcome, *sent),
-            Input::Applied { op, outcome, sent } => self.applied(now, *op, *outcome, *sent),
+            Input::Checked { op, outcome, sent, again } => self.checked(now, *op, outcome, (*sent, *again)),
+            Input::Applied { op, outcome, sent, again } => self.applied(now, *op, *outcome, (*sent, *again)),
             Input::Left { op, .. } | Input::LeaveRefused(op) => drop(self.end(*op)),
             Input::Looked(_) => {}
             Input::Committed(ticket) => {
@@ -134,6 +134,7 @@ impl Ledger {
             }
             if spec.changed {
                 entry.causes.insert(Cause::Config);
+                entry.sent = 0;
                 entry.asks.clear();
                 if let Some(busy) = self.busy.get_mut(&node) {
                     busy.stale = true;
@@ -211,24 +212,37 @@ impl Ledger {
         self.busy.remove(&op.node.0)
     }
 
-    fn sent(&mut self, node: u32, ports: PortSet) {
-        let Some(entry) = self.nodes.get_mut(&node) else { return };
-        entry.sent |= ports.0;
+    /// What was begun with other fields, or with other values received, sends what does not count.
+    fn count_as_sent(&mut self, node: u32, ports: PortSet, stale: bool) {
+        if let Some(entry) = self.nodes.get_mut(&node)
+            && !stale
+            && !entry.causes.contains(&Cause::Value)
+        {
+            entry.sent |= ports.0;
+        }
+    }
+
+    fn sent(&mut self, node: u32, (ports, again): (PortSet, PortSet), stale: bool) {
+        if !self.nodes.contains_key(&node) {
+            return;
+        }
+        self.count_as_sent(node, PortSet(ports.0 | again.0), stale);
         for (to, link) in self.children(node) {
             if link.sends & ports.0 != 0 {
                 self.mark(to, Cause::Value);
                 if let Some(child) = self.nodes.get_mut(&to) {
                     child.asks.remove(&node);
+                    child.sent = 0;
                 }
             }
         }
     }
 
-    fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: PortSet) {
+    fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: (PortSet, PortSet)) {
         let Some(busy) = self.end(op) else { return };
         let node = op.node.0;
         self.accounts.ended(node, now);
-        self.sent(node, sent);
+        self.sent(node, sent, busy.stale);
         let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
         let owed = self.is_owed(node);
         let Some(entry) = self.nodes.get_mut(&node) else { return };
@@ -276,11 +290,11 @@ impl Ledger {
         }
     }
 
-    fn applied(&mut self, now: Time, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+    fn applied(&mut self, now: Time, op: Op, outcome: ApplyOutcome, sent: (PortSet, PortSet)) {
         let Some(busy) = self.end(op) else { return };
         let node = op.node.0;
         self.accounts.ended(node, now);
-        self.sent(node, sent);
+        self.sent(node, sent, busy.stale);
         let timed_out = busy.deadline.is_some_and(|deadline| deadline <= now);
         if !self.nodes.contains_key(&node) {
             return;

@@ -307,7 +307,7 @@ impl Drive {
         let first = !self.ledger.swapped;
         let owes = |edge| first && self.journal.owes(edge);
         let mut swap = graph.swap(&before, self.generation, &changed, owes);
-        self.world.follow(graph);
+        self.world.follow(graph, swap.nodes.iter().filter(|spec| spec.changed).map(|spec| spec.node.0));
         swap.handovers = self.world.handovers();
         self.feed(Input::Swap(swap))
     }

@@ -1,4 +1,4 @@
-//! Hopeless: reported once when nodes have failed for good and no other that is not calm moves, taken back when one does (section 5.6).
+//! Hopeless: reported once when some nodes are not calm and none of these moves, taken back when one does (section 5.6).
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::must;
 
 #[derive(Default)]
 pub struct Hopeless {
-    /// When last a node moved, none had failed for good, or there was a pause.
+    /// When last a node moved, all were calm, or there was a pause.
     last: Time,
     /// The same, or a node may have waited for the rate limit.
     last_maybe: Time,
@@ -125,13 +125,13 @@ impl Invariant for Hopeless {
         if cx.ledger.stop.is_some() {
             return Ok(());
         }
-        let failed = cx.ledger.nodes.values().any(|entry| entry.dead);
+        let restless = cx.ledger.restless().is_some();
         let moving = moving(cx, &self.held);
-        must!(!self.said || failed, "hopeless, but none has failed for good");
+        must!(!self.said || restless, "hopeless, but all are calm");
         if let (true, Some(node)) = (self.said, moving) {
             return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));
         }
-        self.moved = moving.is_some() || !failed || cx.ledger.paused;
+        self.moved = moving.is_some() || !restless || cx.ledger.paused;
         self.maybe_moved = self.moved || may_be_limited(cx);
         self.note(cx.now);
         let due = self.last_maybe.after(cx.config.converged_timeout) < cx.now;

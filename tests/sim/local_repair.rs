@@ -78,12 +78,17 @@ impl Counter {
                         *self.checks.entry(op.node.0).or_default() += 1;
                         let drifted = self.drifted.contains(&op.node.0);
                         let outcome = if drifted { CheckOutcome::Drifted } else { CheckOutcome::InSync };
-                        inputs.push(Input::Checked { op, outcome, sent: PortSet(0) });
+                        inputs.push(Input::Checked { op, outcome, sent: PortSet(0), again: PortSet(0) });
                     }
                     Command::Apply { op, .. } => {
                         *self.applies.entry(op.node.0).or_default() += 1;
                         self.drifted.retain(|node| *node != op.node.0);
-                        inputs.push(Input::Applied { op, outcome: ApplyOutcome::Changed, sent: PortSet(0) });
+                        inputs.push(Input::Applied {
+                            op,
+                            outcome: ApplyOutcome::Changed,
+                            sent: PortSet(0),
+                            again: PortSet(0),
+                        });
                     }
                     Command::Look(look) => inputs.push(Input::Looked(look)),
                     _ => {}

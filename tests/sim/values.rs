@@ -1,4 +1,4 @@
-//! A receiver waits until all its values were sent once; who asks for values gets them made again (section 5.3; S02).
+//! A receiver waits until all its values were sent by senders that are since the same; who asks for values gets them made again (section 5.3; S02).
 
 use mgmt::scheduler::Command;
 
@@ -15,7 +15,10 @@ impl Invariant for Values {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         if let Some(node) = begun(command) {
-            must!(cx.world.has_values(node), "{command:?} although a value was never sent to it");
+            must!(
+                cx.world.has_values(node),
+                "{command:?} although a value was not sent to it by its sender as it is now"
+            );
         }
         Ok(())
     }

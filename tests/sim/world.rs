@@ -71,6 +71,8 @@ pub struct Running {
     pub owns: Option<u32>,
     /// A check that found that these have not ended with what its resource has received.
     pub occupied: Vec<Node>,
+    /// The fields of its resource, or what it receives, are different since it began.
+    pub outdated: bool,
 }
 
 #[derive(Clone, Default)]
@@ -79,6 +81,8 @@ pub struct World {
     pub things: BTreeMap<u32, Thing>,
     /// The values that were sent last, as the receivers see them: (sender, port).
     pub sent: BTreeMap<(u32, u32), u64>,
+    /// What was sent since the fields of the sender, and what it receives, were different: (sender, port).
+    pub fresh: BTreeSet<(u32, u32)>,
     /// Forgetful senders whose value is still in memory.
     pub remembered: BTreeSet<u32>,
     /// Things that we changed and whose notified have not been refreshed since. `true`: must survive a crash.
@@ -120,10 +124,10 @@ impl World {
         self.graph.nodes.get(&node).is_some_and(|desired| desired.forgetful)
     }
 
-    /// All that it receives has been sent at least once.
+    /// All that it receives has been sent by the senders as they are now.
     pub fn has_values(&self, node: u32) -> bool {
         self.graph.inputs(node).iter().all(|(from, ports)| {
-            (0..PORTS).filter(|port| ports & (1 << port) != 0).all(|port| self.sent.contains_key(&(*from, port)))
+            (0..PORTS).filter(|port| ports & (1 << port) != 0).all(|port| self.fresh.contains(&(*from, port)))
         })
     }
 
@@ -156,7 +160,20 @@ impl World {
         };
         let owns = owns.filter(|_| occupied.is_empty());
         let (done, changed, cancelled) = (false, false, None);
-        self.running.push(Running { op, act, sample, fate, done, changed, notifies, cancelled, owns, occupied });
+        let outdated = false;
+        self.running.push(Running {
+            op,
+            act,
+            sample,
+            fate,
+            done,
+            changed,
+            notifies,
+            cancelled,
+            owns,
+            occupied,
+            outdated,
+        });
     }
 
     /// The others that have not ended with this.
@@ -224,11 +241,11 @@ impl World {
         let running = self.running.remove(at);
         let node = op.node.0;
         if running.act == Act::Check {
-            let (outcome, sent) = self.answer_check(&running);
+            let (outcome, (sent, again)) = self.answer_check(&running);
             if outcome == CheckOutcome::Drifted {
                 self.drift.insert(node, running.sample);
             }
-            return Some(Input::Checked { op, outcome, sent });
+            return Some(Input::Checked { op, outcome, sent, again });
         }
         if running.act == Act::Leave {
             if running.fate == Fate::FailsBefore && running.cancelled.is_none() {
@@ -246,44 +263,63 @@ impl World {
         };
         let well = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
         let muted = running.fate == Fate::Mute && rng.percent(70);
-        let sent = if well && !muted { self.send(node, self.thing(node)) } else { PortSet(0) };
-        Some(Input::Applied { op, outcome, sent })
+        let sends = well && !muted;
+        let (sent, again) = if sends { self.send(&running, self.thing(node)) } else { Default::default() };
+        Some(Input::Applied { op, outcome, sent, again })
     }
 
-    fn answer_check(&mut self, running: &Running) -> (CheckOutcome, PortSet) {
+    fn answer_check(&mut self, running: &Running) -> (CheckOutcome, (PortSet, PortSet)) {
         let node = running.op.node.0;
         let Sample { real, target, missing } = &running.sample;
         match (running.fate, running.cancelled) {
-            (_, Some(true)) | (Fate::FailsBefore | Fate::FailsAfter, _) => return (CheckOutcome::Failed, PortSet(0)),
-            (_, Some(false)) => return (CheckOutcome::Cancelled, PortSet(0)),
+            (_, Some(true)) | (Fate::FailsBefore | Fate::FailsAfter, _) => {
+                return (CheckOutcome::Failed, Default::default());
+            }
+            (_, Some(false)) => return (CheckOutcome::Cancelled, Default::default()),
             _ => {}
         }
         if !running.occupied.is_empty() {
-            return (CheckOutcome::Occupied(running.occupied.clone()), PortSet(0));
+            return (CheckOutcome::Occupied(running.occupied.clone()), Default::default());
         }
         if real.value == *target && (!self.is_forgetful(node) || real.made != 0) {
-            let sent = if running.fate == Fate::Mute { PortSet(0) } else { self.send(node, *real) };
+            let sent = if running.fate == Fate::Mute { Default::default() } else { self.send(running, *real) };
             (CheckOutcome::InSync, sent)
         } else if !missing.is_empty() {
-            (CheckOutcome::Missing(missing.iter().map(|n| Node(*n)).collect()), PortSet(0))
+            (CheckOutcome::Missing(missing.iter().map(|n| Node(*n)).collect()), Default::default())
         } else {
-            (CheckOutcome::Drifted, PortSet(0))
+            (CheckOutcome::Drifted, Default::default())
         }
     }
 
-    /// Sends what is new. Only who is in the graph sends.
-    fn send(&mut self, node: u32, thing: Thing) -> PortSet {
-        let mut new = 0;
+    /// Sends its values: the new ones, and those that are as before. Only who is in the graph sends. Receivers of what is
+    /// new must send again themselves.
+    fn send(&mut self, running: &Running, thing: Thing) -> (PortSet, PortSet) {
+        let node = running.op.node.0;
+        let (mut new, mut again) = (0, 0);
         if self.graph.nodes.contains_key(&node) {
             for port in 0..PORTS {
                 let source = if self.is_forgetful(node) { thing.made } else { thing.value };
                 let value = mix(source, if port == 0 { 0 } else { thing.reading });
-                if self.sent.insert((node, port), value) != Some(value) {
-                    new |= 1 << port;
+                match self.sent.insert((node, port), value) == Some(value) {
+                    true => again |= 1 << port,
+                    false => new |= 1 << port,
+                }
+                if !running.outdated {
+                    self.fresh.insert((node, port));
                 }
             }
+            let receivers: Vec<_> = self.graph.children(node).filter(|(_, link)| link.sends & new != 0).collect();
+            receivers.into_iter().for_each(|(to, _)| self.outdate(to));
         }
-        PortSet(new)
+        (PortSet(new), PortSet(again))
+    }
+
+    /// What it has sent, and what it does now, is of other fields or of other values received.
+    fn outdate(&mut self, node: u32) {
+        self.fresh.retain(|(from, _)| *from != node);
+        for running in self.running.iter_mut().filter(|running| running.op.node.0 == node) {
+            running.outdated = true;
+        }
     }
 
     /// Somebody else writes it.
@@ -295,10 +331,15 @@ impl World {
         }
     }
 
-    /// A new graph is in force: nobody needs a refresh along an edge that is gone.
-    pub fn follow(&mut self, graph: Graph) {
+    /// A new graph is in force, in which these have other fields or other wires: nobody needs a refresh along an edge that
+    /// is gone.
+    pub fn follow(&mut self, graph: Graph, changed: impl Iterator<Item = u32>) {
         let gone: Vec<u32> = self.graph.nodes.keys().filter(|n| !graph.nodes.contains_key(n)).copied().collect();
+        for node in changed {
+            self.outdate(node);
+        }
         for node in gone {
+            self.outdate(node);
             if let Some(owns) = self.graph.nodes[&node].owns {
                 self.ghosts.insert(node, owns);
             }
@@ -332,6 +373,7 @@ impl World {
         }
         self.running.clear();
         self.sent.clear();
+        self.fresh.clear();
         self.remembered.clear();
         self.drift.clear();
         self.unseen.clear();

@@ -14,6 +14,7 @@ use crate::cli::session::{CommandError, Session};
 use crate::cli::signals::Ladder;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
+use crate::id::ResourceId;
 use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 
 /// How often the bar moves, in a terminal and while something runs.
@@ -149,11 +150,22 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
             resource.error.as_deref().unwrap_or("it did not say why")
         ));
     }
-    let waiting = status
-        .notable
-        .iter()
-        .filter(|resource| !matches!(resource.standing, Standing::Failed | Standing::Noop))
-        .count();
+    let named = |ids: &[ResourceId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let mut waiting = 0;
+    for resource in &status.notable {
+        let id = &resource.id;
+        match &resource.standing {
+            Standing::Failed | Standing::Noop => {}
+            Standing::WaitingForValue(senders) => screen.complain(&format!(
+                "  {id} waits for a value of {}, which has nothing to do and did not send it",
+                named(senders)
+            )),
+            Standing::WaitingForPredecessor(others) => {
+                screen.complain(&format!("  {id} waits for the end of {}, whose place it takes", named(others)));
+            }
+            _ => waiting += 1,
+        }
+    }
     if waiting > 0 {
         screen.complain(&format!("  {waiting} more wait for them"));
     }

@@ -10,7 +10,8 @@ use crate::runtime::core::Core;
 use crate::runtime::measure::{apply_word, check_word};
 use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_pauses};
 use crate::runtime::slot::{Activity, Found};
-use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, PortSet};
+use crate::runtime::values::SentPorts;
+use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op};
 
 /// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody
 /// knows any more.
@@ -92,26 +93,28 @@ impl Core {
         }
     }
 
-    fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> PortSet {
+    fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> SentPorts {
         if sent.is_empty() {
-            return PortSet(0);
+            return SentPorts::default();
         }
         let running = &self.running;
         self.slots.sent(node, || running.id(node), resource.spec().outputs, sent, &self.store)
     }
 
-    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: SentPorts) {
         if outcome == CheckOutcome::InSync {
             self.slots.use_received(op.node);
         }
-        self.handle(Input::Checked { op, outcome, sent });
+        let SentPorts { new: sent, again } = sent;
+        self.handle(Input::Checked { op, outcome, sent, again });
     }
 
-    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: SentPorts) {
         if !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled) {
             self.slots.use_received(op.node);
         }
-        self.handle(Input::Applied { op, outcome, sent });
+        let SentPorts { new: sent, again } = sent;
+        self.handle(Input::Applied { op, outcome, sent, again });
     }
 
     fn end_check(

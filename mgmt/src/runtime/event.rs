@@ -171,8 +171,9 @@ pub enum EventKind {
     Converged,
     /// A resource is not settled any more.
     Unconverged,
-    /// It will not converge by itself: some resources have failed for good, and for the converged timeout no other that is
-    /// not settled has done anything or will before one of these does. Once, until [`Hopeful`](EventKind::Hopeful).
+    /// It will not converge by itself: for the converged timeout no resource that is not settled has done anything or will,
+    /// since some have failed for good, or wait for a value that no sender is going to send, and the others wait for
+    /// these. Once, until [`Hopeful`](EventKind::Hopeful).
     Hopeless,
     /// It is not hopeless any more: a graph or a change outside has set something going again.
     Hopeful,
@@ -269,7 +270,7 @@ impl fmt::Display for EventKind {
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {
-                f.write_str("it can't converge: what is not settled has failed or waits for what has")
+                f.write_str("it can't converge: what is not settled has failed, or waits for what will not come")
             }
             EventKind::Hopeful => f.write_str("it may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),

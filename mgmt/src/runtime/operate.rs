@@ -13,8 +13,8 @@ use crate::runtime::errand::{Away, Errand};
 use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::span;
-use crate::runtime::values::Resolved;
-use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op, PortSet};
+use crate::runtime::values::{Resolved, SentPorts};
+use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op};
 
 /// The error of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
@@ -111,7 +111,7 @@ pub(crate) enum Answer {
 impl Core {
     pub(crate) fn check(&mut self, op: Op, causes: Causes) {
         let Some(vertex) = self.running.vertex(op.node) else {
-            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+            return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         };
         let base = Arc::clone(&vertex.resource);
         if let Some(reason) = self.refusal_by_itself(op) {
@@ -128,12 +128,12 @@ impl Core {
                     Claim::Granted => {}
                     Claim::Occupied(owners) => {
                         self.slots.restore(op.node, former);
-                        return self.checked(op, CheckOutcome::Occupied(owners), PortSet(0));
+                        return self.checked(op, CheckOutcome::Occupied(owners), SentPorts::default());
                     }
                     Claim::Refused(reason) => {
                         self.slots.restore(op.node, former);
                         self.slots.set_error(op.node, reason);
-                        return self.checked(op, CheckOutcome::Failed, PortSet(0));
+                        return self.checked(op, CheckOutcome::Failed, SentPorts::default());
                     }
                 }
                 if changed && resource.spec().watched {
@@ -143,11 +143,11 @@ impl Core {
             }
             Resolved::Missing(senders) => {
                 let outcome = self.missing(op.node, &base, self.clock.now(), senders);
-                return self.checked(op, outcome, PortSet(0));
+                return self.checked(op, outcome, SentPorts::default());
             }
             Resolved::Mismatch(problem) => {
                 self.slots.set_error(op.node, problem);
-                return self.checked(op, CheckOutcome::Failed, PortSet(0));
+                return self.checked(op, CheckOutcome::Failed, SentPorts::default());
             }
         };
         if self.slots.is_watch_starting(op.node) {
@@ -186,7 +186,7 @@ impl Core {
         let Some((drift, resource)) = found else {
             // The scheduler applies only what a check just found.
             self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
-            return self.applied(op, ApplyOutcome::Failed, PortSet(0));
+            return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
         let mut operation = self.operation(op.node, &resource);
         (operation.refresh, operation.announced) = (refresh, announced);
@@ -197,12 +197,12 @@ impl Core {
 
     pub(crate) fn refresh(&mut self, op: Op, causes: Causes) {
         let Some(vertex) = self.running.vertex(op.node) else {
-            return self.applied(op, ApplyOutcome::Cancelled, PortSet(0));
+            return self.applied(op, ApplyOutcome::Cancelled, SentPorts::default());
         };
         let base = Arc::clone(&vertex.resource);
         let Resolved::Ready { resource, .. } = self.slots.resolve(op.node, &base, &self.store) else {
             self.slots.set_error(op.node, "a received value is not there any more");
-            return self.applied(op, ApplyOutcome::Failed, PortSet(0));
+            return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
         let mut operation = self.operation(op.node, &resource);
         operation.refresh = true;

@@ -266,7 +266,7 @@ impl Planner {
             self.refreshed_by.entry(node).or_default().extend(owed);
         }
         let sent = self.all_outputs(node);
-        self.core.handle(Input::Applied { op, outcome: ApplyOutcome::Changed, sent });
+        self.core.handle(Input::Applied { op, outcome: ApplyOutcome::Changed, sent, again: PortSet(0) });
     }
 
     /// All outputs: the scheduler takes them for sent from now on, so that what receives from them gets its turn.
@@ -280,11 +280,13 @@ impl Planner {
     fn answer(&mut self, op: Op, outcome: CheckOutcome, new: PortSet) {
         let known = self.sent.get(&op.node).copied().unwrap_or(PortSet(0));
         // A sender that has nothing to do sends no more than this: what receives from it is looked at all the same.
-        let sent = match outcome {
-            CheckOutcome::InSync | CheckOutcome::Drifted => PortSet(new.0 | (self.all_outputs(op.node).0 & !known.0)),
-            _ => new,
+        let (sent, again) = match outcome {
+            CheckOutcome::InSync | CheckOutcome::Drifted => {
+                (PortSet(new.0 | (self.all_outputs(op.node).0 & !known.0)), known)
+            }
+            _ => (new, PortSet(0)),
         };
-        self.core.handle(Input::Checked { op, outcome, sent });
+        self.core.handle(Input::Checked { op, outcome, sent, again });
     }
 
     /// The outcome of a check is known without running it, or as it has run.
@@ -330,7 +332,7 @@ impl Planner {
         let sent: Vec<Sent> = operation.take_sent();
         let (node, outputs) = (op.node, self.resource(op.node).spec().outputs);
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
-        let new = values.sent(node, || running.id(node), outputs, sent, store);
+        let new = values.sent(node, || running.id(node), outputs, sent, store).new;
         let outcome = match found {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },

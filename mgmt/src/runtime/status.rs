@@ -28,8 +28,8 @@ pub struct Status {
     pub failed: usize,
     /// All have been settled for the converged timeout.
     pub converged: bool,
-    /// It will not converge by itself: some have failed for good, and for the converged timeout all others that are not
-    /// settled have waited for them.
+    /// It will not converge by itself: for the converged timeout, all that are not settled have failed for good, waited
+    /// for a value that no sender is going to send, or waited for others of these.
     pub hopeless: bool,
     /// Those that are not settled, and those in noop that have drifted (the first thousand).
     pub notable: Vec<ResourceStatus>,

@@ -11,7 +11,8 @@ use crate::runtime::core::Core;
 use crate::runtime::errand::run_hooks;
 use crate::runtime::operate::{Answer, Done, Ended, Outcome};
 use crate::runtime::slot::{Action, Activity, Stuck};
-use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op, PortSet};
+use crate::runtime::values::SentPorts;
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op};
 
 /// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no
 /// busy loop.
@@ -24,7 +25,7 @@ impl Core {
         }
         if let Some(waiting) = self.take_waiting(op.node) {
             self.note_timeout(op.node, waiting.began);
-            return self.checked(op, CheckOutcome::Cancelled, PortSet(0));
+            return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         }
         let Some(slot) = self.slots.get_mut(op.node) else { return };
         if let Activity::Running(running) = &mut slot.activity
@@ -93,8 +94,8 @@ impl Core {
         self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
         match action {
-            Action::Check => self.checked(op, CheckOutcome::Cancelled, PortSet(0)),
-            Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, PortSet(0)),
+            Action::Check => self.checked(op, CheckOutcome::Cancelled, SentPorts::default()),
+            Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, SentPorts::default()),
             Action::Leave => self.handle(Input::Left { op, well: false }),
         }
     }
@@ -156,7 +157,7 @@ impl Core {
         for refused in stuck.refused.into_values().filter(|refused| self.is_current(*refused)).collect::<Vec<_>>() {
             // Its failure is on the way, with a reason that is not true any more.
             self.slots.take_activity(refused.node);
-            self.checked(refused, CheckOutcome::Cancelled, PortSet(0));
+            self.checked(refused, CheckOutcome::Cancelled, SentPorts::default());
         }
         for node in again {
             self.handle(Input::Recovered(node));

@@ -33,6 +33,15 @@ pub(crate) struct Output {
     sent: bool,
 }
 
+/// What an operation has sent, by output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SentPorts {
+    /// With a value that is new, or for the first time.
+    pub(crate) new: PortSet,
+    /// With the value of before.
+    pub(crate) again: PortSet,
+}
+
 /// What a receiver is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
@@ -114,7 +123,7 @@ impl SlotTable {
         }
     }
 
-    /// Keeps what an operation sent; returns the outputs with a value that is new, or sent for the first time.
+    /// Keeps what an operation sent.
     pub(crate) fn sent(
         &mut self,
         node: Node,
@@ -122,10 +131,10 @@ impl SlotTable {
         names: &[OutputSpec],
         sent: Vec<Sent>,
         store: &Store,
-    ) -> PortSet {
+    ) -> SentPorts {
         // A kind may send on a port of another kind, which leads nowhere.
         let name = |port: u8| names.get(usize::from(port)).map(|output| output.name);
-        let mut new = 0;
+        let (mut new, mut all) = (0, 0);
         for sent in sent {
             let outputs = &mut self.make(node).outputs;
             let (port, value, digest) = match sent {
@@ -141,6 +150,7 @@ impl SlotTable {
                 outputs.resize_with(usize::from(port) + 1, Output::default);
             }
             let output = &mut outputs[usize::from(port)];
+            all |= 1u32 << port;
             if !output.sent || output.digest != digest || (output.value.is_none() && value.is_some()) {
                 new |= 1u32 << port;
             }
@@ -153,7 +163,7 @@ impl SlotTable {
             }
             (output.digest, output.sent) = (digest, true);
         }
-        PortSet(new)
+        SentPorts { new: PortSet(new), again: PortSet(all & !new) }
     }
 
     /// A resource has sent something of which only the digest is known.

@@ -96,7 +96,8 @@ pub struct EdgeSpec {
     pub to: Node,
     /// If `from` changes, `to` is owed a refresh.
     pub notify: bool,
-    /// `to` receives these outputs of `from`, and waits until all have been sent once.
+    /// `to` receives these outputs of `from`, and waits until all have been sent since `from` was new, had other fields or
+    /// received another value.
     pub sends: PortSet,
     /// The journal says that a refresh along this edge is owed from an earlier run (a debt, or an intent without
     /// outcome). Only honoured if the edge is new to the scheduler.
@@ -206,6 +207,8 @@ pub enum Input {
         outcome: CheckOutcome,
         /// Outputs with a new value.
         sent: PortSet,
+        /// Outputs sent with the value of before.
+        again: PortSet,
     },
     /// An apply or a refresh ended.
     Applied {
@@ -215,6 +218,8 @@ pub enum Input {
         outcome: ApplyOutcome,
         /// Outputs with a new value.
         sent: PortSet,
+        /// Outputs sent with the value of before.
+        again: PortSet,
     },
     /// A node that has left the graph has done what it does then, or could not.
     Left {
@@ -439,8 +444,8 @@ pub enum Event {
     Converged,
     /// A node is not settled any more.
     Unconverged,
-    /// Some nodes have failed for good, and for the converged timeout no other node that is not settled has done anything or
-    /// will by itself.
+    /// For the converged timeout no node that is not settled has done anything or will by itself: some have failed for
+    /// good, or wait for a value that no sender is going to send, and the others wait for these.
     Hopeless,
     /// It is not hopeless any more.
     Hopeful,

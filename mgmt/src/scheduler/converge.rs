@@ -5,8 +5,9 @@
 //! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
 //! is noop (*excused*; then its descendants are excused too).
 //!
-//! *Hopeless* is the other end that a graph can come to: some nodes have failed for good, and no node that is not
-//! calm does anything or will by itself (*moving*), so that only the outside or a swap can change that.
+//! *Hopeless* is the other end that a graph can come to: no node that is not calm does anything or will by itself
+//! (*moving*), so that only the outside or a swap can change that. At the root are nodes that have failed for good, or
+//! lack a value which their settled sender did not send.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -29,13 +30,13 @@ pub(super) struct Convergence {
     pub(super) failed: usize,
     /// …that are not calm and move, and nodes that have left but not ended.
     pub(super) moving: usize,
-    /// Edges whose values were never sent, and nodes that have asked for values: without any, no node is excused.
+    /// Edges whose values were not sent, and nodes that have asked for values: without any, no node is excused.
     pub(super) missing: usize,
     /// Since when all have been calm, outside of pauses.
     since: Option<Time>,
     /// `Event::Converged` was emitted, and `Event::Unconverged` not yet.
     pub(super) converged: bool,
-    /// Since when some have failed and none moves, outside of pauses.
+    /// Since when not all are calm and none moves, outside of pauses.
     stuck_since: Option<Time>,
     /// `Event::Hopeless` was emitted, and `Event::Hopeful` not yet.
     pub(super) hopeless: bool,
@@ -257,8 +258,9 @@ impl Scheduler {
     /// Not all are calm: reports when none of the others moves any more, and when one does again.
     fn lose_hope(&mut self) {
         let early = self.mutant(Mutant::HopelessEarly);
+        let only_failed = self.mutant(Mutant::WaitsForNothing);
         let count = &mut self.convergence;
-        if count.failed == 0 || count.moving > 0 && !early {
+        if count.failed == 0 && only_failed || count.moving > 0 && !early {
             return self.hope();
         }
         if self.paused || self.stop.is_some() {

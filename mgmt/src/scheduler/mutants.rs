@@ -58,6 +58,8 @@ pub enum Mutant {
     ConvergeEarly,
     /// A receiver does not wait for values.
     IgnoreValues,
+    /// What a sender sent before its fields or what it receives were different counts as sent.
+    OldValuesCount,
     /// A new value does not make its receiver dirty.
     SentIsQuiet,
     /// A stop begins new work.
@@ -96,6 +98,8 @@ pub enum Mutant {
     OccupiedGoesOn,
     /// It is called hopeless while a node still moves.
     HopelessEarly,
+    /// It is called hopeless only if a node has failed.
+    WaitsForNothing,
     /// It is never called hopeless.
     NeverHopeless,
     /// Once hopeless, always hopeless.
@@ -132,6 +136,7 @@ impl Mutant {
         Mutant::FailedConverges,
         Mutant::ConvergeEarly,
         Mutant::IgnoreValues,
+        Mutant::OldValuesCount,
         Mutant::SentIsQuiet,
         Mutant::WorkAfterStop,
         Mutant::ForgetRemake,
@@ -151,6 +156,7 @@ impl Mutant {
         Mutant::RefusedLeaveForgotten,
         Mutant::OccupiedGoesOn,
         Mutant::HopelessEarly,
+        Mutant::WaitsForNothing,
         Mutant::NeverHopeless,
         Mutant::StaysHopeless,
     ];

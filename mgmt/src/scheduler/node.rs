@@ -251,9 +251,9 @@ pub(super) struct NodeData {
     pub(super) unsettled_parents: u32,
     /// How many parents have failed or are blocked themselves.
     pub(super) bad_parents: u32,
-    /// How many edges into it carry a value that was never sent.
+    /// How many edges into it carry a value that was not sent.
     pub(super) unsent: u32,
-    /// All outputs that it has ever sent.
+    /// All outputs that it has sent since its fields or what it receives were different.
     pub(super) sent: PortSet,
     /// Its side record, or `NO_RARE`.
     pub(super) rare: u32,

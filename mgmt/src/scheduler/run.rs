@@ -12,7 +12,7 @@ impl Scheduler {
         self.nodes.get(op.node).is_some_and(|n| n.op == op.number && phase(n.phase()))
     }
 
-    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet) {
+    pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: PortSet, again: PortSet) {
         if !self.is_under_way(op, |phase| phase == Phase::Checking) {
             return;
         }
@@ -20,6 +20,7 @@ impl Scheduler {
         self.disarm(i, Timer::Timeout);
         self.clock_out(i);
         self.sent(i, sent);
+        self.sent_again(i, again);
         let node = &self.nodes[i];
         if !node.any(PRESENT) {
             return self.end_run(i);
@@ -202,7 +203,7 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet) {
+    pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: PortSet, again: PortSet) {
         if !self.is_under_way(op, Phase::writes) {
             return;
         }
@@ -210,6 +211,7 @@ impl Scheduler {
         self.disarm(i, Timer::Timeout);
         self.clock_out(i);
         self.sent(i, sent);
+        self.sent_again(i, again);
         let node = &self.nodes[i];
         if !node.any(PRESENT) {
             return self.end_run(i);

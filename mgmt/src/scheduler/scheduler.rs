@@ -142,8 +142,8 @@ impl Scheduler {
                     self.changed(node);
                 }
             }
-            Input::Checked { op, outcome, sent } => self.checked(op, outcome, sent),
-            Input::Applied { op, outcome, sent } => self.applied(op, outcome, sent),
+            Input::Checked { op, outcome, sent, again } => self.checked(op, outcome, sent, again),
+            Input::Applied { op, outcome, sent, again } => self.applied(op, outcome, sent, again),
             Input::Left { op, well } => self.left(op, well),
             Input::LeaveRefused(op) => self.leave_refused(op),
             Input::Committed(ticket) => self.committed(ticket),

@@ -5,37 +5,83 @@ use super::node::*;
 use super::scheduler::Scheduler;
 use super::{Event, PortSet};
 use crate::id::Node;
-use crate::scheduler::edges::SENDS;
+use crate::scheduler::edges::{Edge, SENDS};
 
 impl Scheduler {
     /// A node has new values for these outputs: its receivers are dirty, and wait no longer if that was all they waited
     /// for.
     pub(super) fn sent(&mut self, i: Node, ports: PortSet) {
-        let node = &mut self.nodes[i];
-        if ports.0 == 0 || !node.any(PRESENT) {
-            return;
-        }
-        let before = node.sent.0;
-        node.sent.0 |= ports.0;
-        if !node.any(SENDER) {
-            return;
-        }
-        for e in self.edges.out(i) {
-            let wanted = self.edges.sends(e).0;
-            if wanted & ports.0 == 0 {
-                continue;
-            }
+        for e in self.count_as_sent(i, ports, true) {
             let to = self.edges.to(e);
-            if wanted & !before != 0 && wanted & !(before | ports.0) == 0 {
-                self.nodes[to].unsent -= 1;
-                self.convergence.missing -= 1;
-            }
             self.tell(Event::Sent { from: i, to });
             self.hear(to, i);
             if self.mutant(Mutant::SentIsQuiet) {
                 self.update(to);
             } else {
+                self.outdate(to);
                 self.dirty(to, DIRTY_VALUE);
+            }
+        }
+    }
+
+    /// A node has sent these with the values of before: receivers that wait for them have what they had, and are no
+    /// dirtier for it.
+    pub(super) fn sent_again(&mut self, i: Node, ports: PortSet) {
+        if self.nodes[i].sent.0 & ports.0 != ports.0 {
+            for e in self.count_as_sent(i, ports, false) {
+                self.update(self.edges.to(e));
+            }
+        }
+    }
+
+    /// The sender, as it is now, has sent these. Returns the edges to those who receive some of them, or only to those
+    /// for whom they end the wait.
+    fn count_as_sent(&mut self, i: Node, ports: PortSet, all: bool) -> Vec<Edge> {
+        let mut receivers = Vec::new();
+        let node = &mut self.nodes[i];
+        if ports.0 == 0 || !node.any(PRESENT) {
+            return receivers;
+        }
+        let before = node.sent.0;
+        // What began with other fields, or with other values received, has sent what these make.
+        if !node.any(STALE | DIRTY_VALUE) {
+            node.sent.0 |= ports.0;
+        }
+        let now = node.sent.0;
+        if !node.any(SENDER) {
+            return receivers;
+        }
+        for e in self.edges.out(i) {
+            let wanted = self.edges.sends(e).0;
+            let ends_wait = wanted & !before != 0 && wanted & !now == 0;
+            if ends_wait {
+                self.nodes[self.edges.to(e)].unsent -= 1;
+                self.convergence.missing -= 1;
+            }
+            if ends_wait || all && wanted & ports.0 != 0 {
+                receivers.push(e);
+            }
+        }
+        receivers
+    }
+
+    /// The sender has other fields, or receives another value: what it has sent does not count any more, and its
+    /// receivers wait until it has sent something again, be it the same.
+    pub(super) fn outdate(&mut self, i: Node) {
+        if self.mutant(Mutant::OldValuesCount) {
+            return;
+        }
+        let before = std::mem::take(&mut self.nodes[i].sent.0);
+        if before == 0 || !self.nodes[i].any(SENDER) {
+            return;
+        }
+        for e in self.edges.out(i) {
+            let wanted = self.edges.sends(e).0;
+            if wanted != 0 && wanted & !before == 0 {
+                let to = self.edges.to(e);
+                self.nodes[to].unsent += 1;
+                self.convergence.missing += 1;
+                self.settle(to);
             }
         }
     }

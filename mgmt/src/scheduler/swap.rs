@@ -186,9 +186,14 @@ impl Scheduler {
             self.revive(i);
         }
         if spec.changed {
+            let keeps_values = self.mutant(Mutant::OldValuesCount);
             let node = &mut self.nodes[i];
             node.set(DIRTY_CONFIG);
             node.put(STALE, node.phase().has_op());
+            if !keeps_values {
+                // Its receivers wait for what it sends as it is now: the new edges count who does.
+                node.sent.0 = 0;
+            }
             self.abort_commit(i);
         }
         if differ {

@@ -45,6 +45,15 @@ fn a_hopeless_run_with_a_timeout_ends_with_1_and_names_what_failed() {
 }
 
 #[test]
+fn a_run_with_a_timeout_ends_with_1_and_names_what_waits_for_a_value_that_will_not_come() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = act("silent", dir.path()).args("-t 0.1").run().code(1);
+    let waits = "copy] waits for a value of exec[quiet], which has nothing to do and did not send it";
+    ended.said("it can't converge:").said(waits).said("1 more wait for them");
+    assert!(!dir.path().join("copy").exists());
+}
+
+#[test]
 fn in_noop_nothing_is_changed() {
     let dir = tempfile::tempdir().unwrap();
     let ended = act("site", dir.path()).args("--noop -t 0").run().code(0);

@@ -163,7 +163,7 @@ impl Bed {
 
     pub(super) fn checked_sending(&mut self, node: u32, outcome: CheckOutcome, ports: u32) -> Vec<String> {
         let op = self.op(node);
-        self.feed(Input::Checked { op, outcome, sent: PortSet(ports) })
+        self.feed(Input::Checked { op, outcome, sent: PortSet(ports), again: PortSet(0) })
     }
 
     pub(super) fn in_sync(&mut self, node: u32) -> Vec<String> {
@@ -180,7 +180,7 @@ impl Bed {
 
     pub(super) fn applied_sending(&mut self, node: u32, outcome: ApplyOutcome, ports: u32) -> Vec<String> {
         let op = self.op(node);
-        self.feed(Input::Applied { op, outcome, sent: PortSet(ports) })
+        self.feed(Input::Applied { op, outcome, sent: PortSet(ports), again: PortSet(0) })
     }
 
     pub(super) fn committed(&mut self, ticket: u64) -> Vec<String> {

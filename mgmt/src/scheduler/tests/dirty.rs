@@ -113,14 +113,25 @@ fn answers_that_nobody_waits_for_are_dropped() {
     bed.swap(&[0], &[], &[]);
     let old = bed.op(0);
     bed.in_sync(0);
-    let again = Input::Checked { op: old, outcome: CheckOutcome::Drifted, sent: PortSet(1) };
+    let again = Input::Checked { op: old, outcome: CheckOutcome::Drifted, sent: PortSet(1), again: PortSet(0) };
     assert_eq!(bed.feed(again), [""; 0]);
     let unknown = Op { node: Node(77), number: 3 };
-    assert_eq!(bed.feed(Input::Applied { op: unknown, outcome: ApplyOutcome::Changed, sent: PortSet(0) }), [""; 0]);
+    assert_eq!(
+        bed.feed(Input::Applied { op: unknown, outcome: ApplyOutcome::Changed, sent: PortSet(0), again: PortSet(0) }),
+        [""; 0]
+    );
     assert_eq!(bed.changed(77), [""; 0]);
     let wrong_number = Op { node: Node(0), number: 99 };
     bed.changed(0);
-    assert_eq!(bed.feed(Input::Checked { op: wrong_number, outcome: CheckOutcome::InSync, sent: PortSet(0) }), [""; 0]);
+    assert_eq!(
+        bed.feed(Input::Checked {
+            op: wrong_number,
+            outcome: CheckOutcome::InSync,
+            sent: PortSet(0),
+            again: PortSet(0)
+        }),
+        [""; 0]
+    );
     assert_eq!(bed.state(0), State::Running);
 }
 

@@ -89,9 +89,9 @@ fn what_can_not_leave_yet_is_asked_again_and_keeps_its_slot_until_then() {
     let op = bed.op(0);
     assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0]);
     assert_eq!(bed.state(1), State::WaitingForPredecessor(vec![Node(0)]));
-    assert_eq!(bed.pass(ms(1000)), [""; 0], "its timeout does not run");
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"], "its timeout does not run");
     assert_eq!(bed.feed(Input::LeaveRefused(op)), [""; 0], "an answer that comes twice");
-    assert_eq!(bed.feed(Input::Recovered(Node(0))), ["leave 0"]);
+    assert_eq!(bed.feed(Input::Recovered(Node(0))), ["leave 0", "event: hopeful"]);
     assert_eq!(bed.pass(ms(100)), ["cancel 0"], "now it does");
     assert_eq!(left(&mut bed, 0, true), ["removed 0", "check 1"]);
 }

@@ -80,7 +80,10 @@ fn one_look_is_enough_for_all_repairs_that_begin_together() {
     bed.in_sync(0);
     let drifted = [1, 2].map(|node| bed.op(node));
     for op in drifted {
-        bed.scheduler.handle(bed.now, Input::Checked { op, outcome: CheckOutcome::Drifted, sent: PortSet(0) });
+        bed.scheduler.handle(
+            bed.now,
+            Input::Checked { op, outcome: CheckOutcome::Drifted, sent: PortSet(0), again: PortSet(0) },
+        );
     }
     assert_eq!(bed.scheduler.poll(), Some(Command::Look(1)));
     assert_eq!(bed.scheduler.poll(), None);
@@ -105,7 +108,8 @@ fn a_stop_drops_what_waits_for_a_look() {
     bed.swap(&[0, 1], &[], &[edge(0, 1)]);
     bed.in_sync(0);
     let op = bed.op(1);
-    bed.scheduler.handle(bed.now, Input::Checked { op, outcome: CheckOutcome::Drifted, sent: PortSet(0) });
+    bed.scheduler
+        .handle(bed.now, Input::Checked { op, outcome: CheckOutcome::Drifted, sent: PortSet(0), again: PortSet(0) });
     bed.scheduler.handle(bed.now, Input::Stop(StopStage::Drain));
     assert_eq!(bed.scheduler.poll(), Some(Command::Look(1)));
     assert_eq!(bed.scheduler.poll(), Some(Command::Stopped));

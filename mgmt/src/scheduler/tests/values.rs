@@ -14,8 +14,8 @@ fn a_receiver_waits_until_all_its_values_were_sent_once() {
     bed.swap(&[0, 1], &[], &[sends(0, 1, 0b11)]);
     assert_eq!(bed.checked_sending(0, CheckOutcome::InSync, 0b01), [""; 0]);
     assert_eq!(bed.state(1), State::WaitingForValue(vec![Node(0)]));
-    assert_eq!(bed.pass(ms(5000)), [""; 0], "not converged");
-    bed.changed(0);
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"], "nothing is going to send it");
+    assert_eq!(bed.changed(0), ["check 0", "event: hopeful"]);
     assert_eq!(bed.checked_sending(0, CheckOutcome::InSync, 0b10), ["check 1"]);
 }
 
@@ -134,4 +134,58 @@ fn who_asks_a_node_that_sends_it_nothing_has_failed() {
     bed.in_sync(0);
     bed.checked(1, CheckOutcome::Missing(vec![Node(0), Node(99)]));
     assert_eq!(bed.state(1), State::Failed);
+}
+
+/// The check of a sender ends in sync and sends what it sent before.
+fn again(bed: &mut Bed, node: u32) -> Vec<String> {
+    let op = bed.op(node);
+    bed.feed(Input::Checked { op, outcome: CheckOutcome::InSync, sent: PortSet(0), again: PortSet(1) })
+}
+
+#[test]
+fn what_was_sent_with_other_fields_does_not_count_until_it_is_sent_again() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1, 2], &[], &[sends(0, 1, 1), edge(1, 2)]);
+    bed.checked_sending(0, CheckOutcome::InSync, 1);
+    bed.in_sync(1);
+    bed.in_sync(2);
+    bed.swap(&[0, 1, 2], &[0], &[sends(0, 1, 1), edge(1, 2)]);
+    assert_eq!(bed.in_sync(0), [""; 0]);
+    assert_eq!(bed.changed(1), [""; 0], "it has nothing to work with");
+    assert_eq!(bed.state(1), State::WaitingForValue(vec![Node(0)]));
+    assert_eq!(bed.pass(ms(1000)), ["event: hopeless"]);
+    assert_eq!(bed.changed(0), ["check 0", "event: hopeful"]);
+    assert_eq!(again(&mut bed, 0), ["check 1"]);
+    bed.in_sync(1);
+    bed.swap(&[0, 1, 2], &[0], &[sends(0, 1, 1), edge(1, 2)]);
+    assert_eq!(again(&mut bed, 0), [""; 0], "the same value wakes no receiver");
+    assert_eq!(bed.pass(ms(1000)), ["event: converged"]);
+}
+
+#[test]
+fn what_was_sent_of_another_value_does_not_count_either() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1, 2], &[], &[sends(0, 1, 1), sends(1, 2, 1)]);
+    bed.checked_sending(0, CheckOutcome::InSync, 1);
+    bed.checked_sending(1, CheckOutcome::InSync, 1);
+    bed.in_sync(2);
+    bed.changed(0);
+    assert_eq!(bed.checked_sending(0, CheckOutcome::InSync, 1), ["check 1"]);
+    assert_eq!(bed.changed(2), [""; 0]);
+    assert_eq!(bed.in_sync(1), [""; 0], "it sends nothing");
+    assert_eq!(bed.state(2), State::WaitingForValue(vec![Node(1)]));
+}
+
+#[test]
+fn what_began_with_the_old_fields_or_values_sends_what_does_not_count() {
+    let mut bed = Bed::new();
+    let edges = [sends(0, 1, 1), sends(1, 2, 1)];
+    bed.swap(&[0, 1, 2], &[], &edges);
+    bed.checked_sending(0, CheckOutcome::InSync, 1);
+    bed.changed(0);
+    bed.checked_sending(0, CheckOutcome::InSync, 1);
+    assert_eq!(bed.checked_sending(1, CheckOutcome::InSync, 1), ["check 1"], "of the value before");
+    bed.swap(&[0, 1, 2], &[1], &edges);
+    assert_eq!(bed.checked_sending(1, CheckOutcome::InSync, 1), ["check 1"], "of the fields before");
+    assert_eq!(again(&mut bed, 1), ["check 2"]);
 }
