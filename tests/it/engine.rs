@@ -24,4 +24,5 @@ mod stop;
 mod stuck;
 mod swap;
 mod together;
+mod trees;
 mod values;

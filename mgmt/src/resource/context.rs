@@ -175,6 +175,16 @@ impl CheckCx {
         Arc::clone(&self.operation.services.owned)
     }
 
+    /// The only paths in watched trees that may have changed since a check found this resource in sync, each with all
+    /// that is below it; spelled as the trees are. `None`: anything may have changed, as it is unless nothing but the
+    /// watch is the reason for this check. A kind that looks at everything nevertheless is right too.
+    ///
+    /// At most 256 paths: of more changes it is `None`. What was reported for a check that did not find the resource in
+    /// sync is reported again to the next one.
+    pub fn changed_paths(&self) -> Option<&[PathBuf]> {
+        self.operation.paths.as_deref()
+    }
+
     /// Commands without an `env` of their own get this process's environment.
     pub fn inherits_env(&self) -> bool {
         self.operation.services.inherit_env

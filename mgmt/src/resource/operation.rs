@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -76,6 +77,8 @@ pub(crate) struct Operation {
     pub(crate) refresh: bool,
     /// The fields that have received something else since an operation ended well, by number.
     pub(crate) changed: Vec<u8>,
+    /// The only paths that a check must look at.
+    pub(crate) paths: Option<Box<[PathBuf]>>,
     /// The journal holds that refreshes of others are owed if it changes.
     pub(crate) announced: bool,
     /// It will not be applied.
@@ -100,6 +103,7 @@ impl Operation {
             services,
             refresh: false,
             changed: Vec::new(),
+            paths: None,
             announced: false,
             noop: false,
             sent: Mutex::default(),

@@ -17,6 +17,8 @@ struct Paths {
     known: Arc<Vec<PathBuf>>,
     /// Those that were received.
     received: BTreeSet<PathBuf>,
+    /// Counts the changes.
+    version: u64,
 }
 
 impl OwnedPaths {
@@ -56,7 +58,9 @@ impl OwnedPaths {
     /// Another graph is in force, whose fields name these, sorted. What was received stays.
     pub(crate) fn set_known(&self, known: Arc<Vec<PathBuf>>) {
         debug_assert!(known.is_sorted(), "looked up by bisection");
-        self.0.write().unwrap_or_else(PoisonError::into_inner).known = known;
+        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        paths.known = known;
+        paths.version += 1;
     }
 
     /// A resource owns another path than before by what it has received.
@@ -69,6 +73,12 @@ impl OwnedPaths {
             paths.received.remove(path);
         }
         paths.received.extend(come.iter().cloned());
+        paths.version += 1;
+    }
+
+    /// Another number than before if other paths may be owned than before.
+    pub(crate) fn version(&self) -> u64 {
+        self.read().version
     }
 }
 

@@ -266,7 +266,10 @@ impl Core {
         let mut changed = Vec::new();
         for notice in all {
             match notice {
-                Notice::Changed(node) => changed.push(node),
+                Notice::Changed(node, extent) => {
+                    self.slots.note_change(node, extent);
+                    changed.push(node);
+                }
                 other => self.notice(other),
             }
         }
@@ -288,7 +291,10 @@ impl Core {
                     self.handle(Input::WatchReady(node));
                 }
             },
-            Notice::Changed(node) => self.handle(Input::Changed(node)),
+            Notice::Changed(node, extent) => {
+                self.slots.note_change(node, extent);
+                self.handle(Input::Changed(node));
+            }
             Notice::Failed(node, error) => {
                 if let (Some(table), Some(vertex)) = (&mut self.measured, self.running.vertex(node)) {
                     table.watch_failed(vertex.resource.spec().kind);

@@ -62,7 +62,7 @@ impl Core {
         let sent = operation.take_sent();
         match outcome {
             Outcome::Check(ended) => {
-                let outcome = self.end_check(node, &resource, began, ended);
+                let outcome = self.end_check(op, &resource, began, ended);
                 self.measure(&*resource, "check", check_word(&outcome), began);
                 let sent = self.sent(node, &*resource, sent);
                 self.checked(op, outcome, sent);
@@ -119,13 +119,15 @@ impl Core {
 
     fn end_check(
         &mut self,
-        node: Node,
+        op: Op,
         resource: &Arc<dyn AnyResource>,
         began: Time,
         ended: Ended<Option<AnyDrift>>,
     ) -> CheckOutcome {
+        let node = op.node;
         match ended {
             Ended::Returned(Ok(None)) => {
+                self.slots.end_look(op);
                 if let Some(slot) = self.slots.get_mut(node) {
                     (slot.found, slot.error) = (None, None);
                     self.slots.tidy(node);

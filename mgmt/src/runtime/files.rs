@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::id::Node;
 use crate::runtime::watches::Notice;
-use crate::sys::fs::hub::{Error as HubError, Event, Hub, Options, Watched};
+use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Watched};
 use crate::sys::task::give_way;
 
 /// A source of notices about paths.
@@ -31,7 +31,7 @@ pub(crate) trait Files: Send + fmt::Debug {
 /// What an event of the hub means for the engine that has subscribed by these keys.
 fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
     match event {
-        Event::Changed(key) => Notice::Changed(node(key)),
+        Event::Changed(key, extent) => Notice::Changed(node(key), extent),
         Event::Rescan => {
             Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
         }
@@ -41,7 +41,7 @@ fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
         Event::Recovered => Notice::Warning("all paths are watched again".to_owned()),
         Event::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), error.to_string()),
         // It stays subscribed; the check finds what is wrong with the path.
-        Event::Failed(key, _) => Notice::Changed(node(key)),
+        Event::Failed(key, _) => Notice::Changed(node(key), Extent::All),
     }
 }
 
@@ -120,7 +120,7 @@ struct State {
 #[derive(Debug, Default)]
 struct Pending {
     notices: Vec<Notice>,
-    changed: HashSet<Node>,
+    changed: HashMap<Node, Extent>,
     waker: Option<Waker>,
 }
 
@@ -164,13 +164,20 @@ impl SharedHub {
 
 impl Pending {
     fn add(&mut self, notice: Notice) {
-        let is_news = match notice {
-            Notice::Changed(node) => self.changed.insert(node),
-            _ => true,
-        };
-        if is_news {
-            self.notices.push(notice);
+        match notice {
+            Notice::Changed(node, extent) => self.changed.entry(node).or_insert_with(Extent::none).merge(extent),
+            other => self.notices.push(other),
         }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.notices.is_empty() && self.changed.is_empty()
+    }
+
+    fn take(&mut self) -> Vec<Notice> {
+        let mut notices = std::mem::take(&mut self.notices);
+        notices.extend(self.changed.drain().map(|(node, extent)| Notice::Changed(node, extent)));
+        notices
     }
 }
 
@@ -179,7 +186,7 @@ impl State {
     fn route(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Changed(key) | Event::Failed(key, _) => {
+                Event::Changed(key, _) | Event::Failed(key, _) => {
                     if let Some(seat) = self.seats.get_mut(&place(key).0) {
                         seat.add(meaning(event, |key| place(key).1));
                     }
@@ -190,8 +197,7 @@ impl State {
                 }
             }
         }
-        let wakers =
-            self.seats.values_mut().filter(|seat| !seat.notices.is_empty()).filter_map(|seat| seat.waker.take());
+        let wakers = self.seats.values_mut().filter(|seat| !seat.is_empty()).filter_map(|seat| seat.waker.take());
         wakers.for_each(Waker::wake);
     }
 
@@ -262,22 +268,19 @@ impl Files for Seat {
         if let Some(hub) = &mut state.hub {
             hub.unsubscribe(key(self.number, node));
         }
-        if let Some(seat) = state.seats.get_mut(&self.number)
-            && seat.changed.remove(&node)
-        {
-            seat.notices.retain(|notice| *notice != Notice::Changed(node));
+        if let Some(seat) = state.seats.get_mut(&self.number) {
+            seat.changed.remove(&node);
         }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {
         let mut state = self.shared.lock();
         let Some(seat) = state.seats.get_mut(&self.number) else { return Poll::Pending };
-        if seat.notices.is_empty() {
+        if seat.is_empty() {
             seat.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        seat.changed.clear();
-        Poll::Ready(std::mem::take(&mut seat.notices))
+        Poll::Ready(seat.take())
     }
 
     fn take(&mut self) -> Vec<Notice> {
@@ -289,9 +292,7 @@ impl Files for Seat {
             // What it found may have to be polled.
             state.wake_driver();
         }
-        let Some(seat) = state.seats.get_mut(&self.number) else { return Vec::new() };
-        seat.changed.clear();
-        std::mem::take(&mut seat.notices)
+        state.seats.get_mut(&self.number).map(Pending::take).unwrap_or_default()
     }
 }
 
@@ -308,10 +309,16 @@ impl Drop for Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::fs;
+    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
+
+    fn changed(node: Node) -> Notice {
+        Notice::Changed(node, Extent::All)
+    }
 
     async fn next(seat: &mut Seat) -> Vec<Notice> {
         let next = poll_fn(|cx| seat.poll_next(cx));
@@ -328,9 +335,9 @@ mod tests {
     async fn until(seat: &mut Seat, node: Node, among: &[Node]) {
         loop {
             let notices = next(seat).await;
-            let is_expected = |notice: &Notice| among.iter().any(|node| *notice == Notice::Changed(*node));
+            let is_expected = |notice: &Notice| among.iter().any(|node| *notice == changed(*node));
             assert!(notices.iter().all(is_expected), "{notices:?}");
-            if notices.contains(&Notice::Changed(node)) {
+            if notices.contains(&changed(node)) {
                 return;
             }
         }
@@ -361,7 +368,7 @@ mod tests {
         two.unsubscribe(Node(7));
         loop {
             let notices = soon(&mut two).await;
-            assert!(!notices.contains(&Notice::Changed(Node(7))), "{notices:?}");
+            assert!(!notices.contains(&changed(Node(7))), "{notices:?}");
             if notices.is_empty() {
                 return;
             }
@@ -379,7 +386,7 @@ mod tests {
             let mut seat = hub.seat();
             seat.subscribe(Node(1), &path, Watched::Path).unwrap();
             fs::write(&path, "").unwrap();
-            assert_eq!(next(&mut seat).await, [Notice::Changed(Node(1))]);
+            assert_eq!(next(&mut seat).await, [changed(Node(1))]);
         });
         let until_over = || {
             let begun = std::time::Instant::now();
@@ -399,7 +406,7 @@ mod tests {
             let mut other = hub.seat();
             other.subscribe(Node(3), &path, Watched::Path).unwrap();
             fs::write(&path, "more").unwrap();
-            assert_eq!(next(&mut other).await, [Notice::Changed(Node(3))]);
+            assert_eq!(next(&mut other).await, [changed(Node(3))]);
         });
         drop(seat);
         until_over();
@@ -409,15 +416,17 @@ mod tests {
     fn what_concerns_the_whole_hub_reaches_all_and_nothing_is_reported_twice() {
         let hub = SharedHub::new(Options::default());
         let (mut one, mut two) = (hub.seat(), hub.seat());
-        let events =
-            vec![Event::Rescan, Event::Changed(key(one.number, Node(1))), Event::Changed(key(two.number, Node(2)))];
-        hub.shared.lock().route(events);
-        hub.shared.lock().route(vec![Event::Changed(key(one.number, Node(1))), Event::Changed(key(99, Node(1)))]);
+        let event = |seat, node, path: &str| {
+            Event::Changed(key(seat, Node(node)), Extent::Entries(BTreeSet::from([PathBuf::from(path)])))
+        };
+        hub.shared.lock().route(vec![Event::Rescan, event(one.number, 1, "a"), event(two.number, 2, "a")]);
+        hub.shared.lock().route(vec![event(one.number, 1, "b"), event(two.number, 2, "b"), event(99, 1, "c")]);
         let mut cx = Context::from_waker(Waker::noop());
         for (seat, node) in [(&mut one, 1), (&mut two, 2)] {
             let Poll::Ready(notices) = seat.poll_next(&mut cx) else { panic!("nothing is noticed") };
             assert!(
-                matches!(&notices[..], [Notice::Warning(_), Notice::Changed(Node(n))] if *n == node),
+                matches!(&notices[..], [Notice::Warning(_), Notice::Changed(Node(n), Extent::Entries(entries))]
+                    if *n == node && entries.iter().eq(["a", "b"].map(Path::new))),
                 "{notices:?}"
             );
             assert!(seat.poll_next(&mut cx).is_pending());

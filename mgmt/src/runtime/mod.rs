@@ -13,6 +13,7 @@ mod follow;
 mod forget;
 mod handover;
 mod lane;
+mod looks;
 mod many;
 mod measure;
 mod numbers;

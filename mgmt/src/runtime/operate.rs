@@ -175,6 +175,7 @@ impl Core {
         }
         let mut operation = self.operation(op.node, &resource);
         operation.refresh = causes.contains(Cause::Refresh);
+        operation.paths = self.slots.begin_look(op, causes, self.services.owned.version());
         let operation = Arc::new(operation);
         let future = self.checking(&resource, &operation);
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);

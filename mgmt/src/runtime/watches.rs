@@ -18,12 +18,13 @@ use crate::resource::SignalRule;
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
 use crate::runtime::doors::Doors;
 use crate::runtime::files::Files;
+use crate::runtime::looks::Looks;
 #[cfg(feature = "dbus")]
 use crate::runtime::signals::{SignalHub, Subscription};
 use crate::runtime::slot::SlotTable;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::Bus;
-use crate::sys::fs::hub::{Hub, Watched};
+use crate::sys::fs::hub::{Extent, Hub, Watched};
 use crate::sys::task::{caught_async, give_way};
 
 /// No interval is shorter: time must get on between two ticks.
@@ -44,8 +45,8 @@ pub(crate) struct Report {
 pub(crate) enum Notice {
     /// All parts of a watch listen.
     Ready(Node),
-    /// Look again.
-    Changed(Node),
+    /// Look again, at as much.
+    Changed(Node, Extent),
     /// A watch ended.
     Failed(Node, String),
     /// Something that the user should know.
@@ -69,6 +70,8 @@ pub(crate) struct Watching {
     paths: Vec<(PathBuf, Watched)>,
     /// Streams that are not `Ready` yet.
     unready: u32,
+    /// Of a watch with a tree.
+    pub(super) looks: Option<Box<Looks>>,
     /// What few watches have.
     more: Option<Box<More>>,
 }
@@ -126,7 +129,7 @@ impl Watches {
     ) {
         self.stop(slots, node);
         self.epoch += 1;
-        let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, more: None };
+        let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, looks: None, more: None };
         for part in watch.into_parts() {
             let (path, kind) = match part {
                 Part::Path(path) => (path, Watched::Path),
@@ -161,6 +164,9 @@ impl Watches {
             // Of most it is the only one: no room for more.
             watching.paths.reserve_exact(1);
             watching.paths.push((path, kind));
+            if kind == Watched::Tree {
+                watching.looks.get_or_insert_default();
+            }
         }
         let ready = watching.unready == 0;
         slots.make(node).watching = Some(watching);
@@ -236,7 +242,7 @@ impl Watches {
                 // up.
                 let next = due.after(interval).max(now.after(interval / 2));
                 self.timers.push(Reverse((next, node, epoch, interval)));
-                notices.push(Notice::Changed(node));
+                notices.push(Notice::Changed(node, Extent::All));
             }
         }
     }
@@ -261,7 +267,7 @@ impl Watches {
                 watching.unready = watching.unready.saturating_sub(1);
                 (watching.unready == 0).then_some(Notice::Ready(node))
             }
-            Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node)),
+            Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node, Extent::All)),
             Err(problem) => {
                 self.stop(slots, node);
                 Some(Notice::Failed(node, problem))

@@ -1,6 +1,7 @@
 //! One resource on a fake host, and what its operations find, change and send.
 
 use std::any::TypeId;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -22,6 +23,7 @@ pub struct Trial {
     services: Arc<Services>,
     noop: bool,
     owed: bool,
+    paths: Option<Box<[PathBuf]>>,
 }
 
 /// What came of an operation.
@@ -91,7 +93,7 @@ impl Begun {
 
 impl Trial {
     pub(super) fn new(resource: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Trial {
-        Trial { resource, node, services, noop: false, owed: false }
+        Trial { resource, node, services, noop: false, owed: false, paths: None }
     }
 
     /// Its identity.
@@ -111,6 +113,13 @@ impl Trial {
     pub fn owed(mut self) -> Trial {
         self.owed = true;
         self
+    }
+
+    /// Nothing but these paths in watched trees has changed since a check found it in sync
+    /// ([`CheckCx::changed_paths`]).
+    #[must_use]
+    pub fn changed_at(&self, paths: impl IntoIterator<Item = PathBuf>) -> Trial {
+        Trial { paths: Some(paths.into_iter().collect()), ..self.clone() }
     }
 
     /// The graph has another version of it now; what it keeps in memory stays, as after a swap.
@@ -168,6 +177,7 @@ impl Trial {
         let mut operation =
             Operation::new(Arc::<dyn AnyResource>::clone(&self.resource), self.node, Arc::clone(&self.services));
         (operation.noop, operation.refresh) = (self.noop, self.owed);
+        operation.paths = self.paths.clone();
         Arc::new(operation)
     }
 

@@ -16,9 +16,12 @@ impl Look<'_> {
     /// What is wrong, if anything.
     pub(super) fn look(&self) -> Result<Option<FileDrift>> {
         self.alias.is_only_owner(self.fs, &self.wanted.path)?;
-        self.seen.begin();
+        let is_whole = self.paths.is_none();
+        if is_whole {
+            self.seen.begin(self.owners());
+        }
         let mut drift = self.what()?;
-        self.seen.end();
+        self.seen.end(is_whole);
         if drift.steps.is_empty() && self.fs.owes_sync(&self.wanted.path) {
             drift.changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
             drift.steps.push(Step { path: self.wanted.path.clone(), seen: None, action: Action::Sync });

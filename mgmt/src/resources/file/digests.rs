@@ -22,6 +22,9 @@ const QUIET_NS: i128 = 2_000_000_000;
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
+/// At most this many files that are not there any more are remembered in any case.
+const FORGET_ABOVE: usize = 1024;
+
 /// What tells one version of a file from another. The time of the last change of its attributes is among it: unlike that
 /// of its content it can't be set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +58,10 @@ struct Inner {
     files: Files,
     /// Of several files one after the other.
     joined: Option<(Vec<Version>, Digest)>,
+    /// How many files the last check of everything has left.
+    count: usize,
+    /// The numbers of the owners at that check.
+    owners: [Option<u32>; 2],
 }
 
 #[derive(Debug)]
@@ -110,6 +117,14 @@ impl Files {
         }
     }
 
+    fn len(&self) -> usize {
+        match self {
+            Files::None => 0,
+            Files::One(_) => 1,
+            Files::Many(many) => many.len(),
+        }
+    }
+
     #[cfg(test)]
     fn paths(&self) -> Vec<&Path> {
         match self {
@@ -125,17 +140,34 @@ impl Digests {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A check begins.
-    pub(super) fn begin(&self) {
+    /// A check of everything begins; these are the owners.
+    pub(super) fn begin(&self, owners: [Option<u32>; 2]) {
         let mut inner = self.lock();
         inner.round = inner.round.wrapping_add(1);
+        inner.owners = owners;
     }
 
-    /// A check is over: what it did not ask for is forgotten.
-    pub(super) fn end(&self) {
+    /// A check is over: what it did not ask for is forgotten. One that did not look at everything forgets nothing,
+    /// until there may be many that are not there any more: then all, which costs no more than to read them again.
+    pub(super) fn end(&self, is_whole: bool) {
         let mut inner = self.lock();
-        let round = inner.round;
-        inner.files.retain(|_, known| known.round == round);
+        if is_whole {
+            let round = inner.round;
+            inner.files.retain(|_, known| known.round == round);
+            inner.count = inner.files.len();
+        } else if inner.files.len() > 2 * inner.count + FORGET_ABOVE {
+            inner.files = Files::None;
+        }
+    }
+
+    /// The owners at the last check of everything.
+    pub(super) fn owners(&self) -> [Option<u32>; 2] {
+        self.lock().owners
+    }
+
+    /// No file is there.
+    pub(super) fn forget(&self, path: &Path) {
+        self.lock().files.remove(path);
     }
 
     /// The SHA-256 of a regular file that was found to be so.
@@ -275,14 +307,14 @@ mod tests {
             let stat = fs.stat(&path).unwrap().unwrap();
             seen.digest_at(&fs, &path, &stat, &stop, now_ns() + LATER_NS).unwrap();
         };
-        seen.begin();
+        seen.begin([None; 2]);
         ask("a");
         ask("b");
-        seen.end();
+        seen.end(true);
         assert_eq!(seen.lock().files.paths().len(), 2);
-        seen.begin();
+        seen.begin([None; 2]);
         ask("b");
-        seen.end();
+        seen.end(true);
         assert_eq!(seen.lock().files.paths(), [dir.path().join("b")]);
     }
 }

@@ -120,10 +120,11 @@ impl Converge for File {
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
         let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
-        let path = wanted.path.clone();
+        let (path, paths) = (wanted.path.clone(), cx.changed_paths().map(<[_]>::to_vec));
         let looked = cx.look(move |fs, stop| {
             let fs = wanted.reader(fs).near(&wanted.path);
-            Look { fs: &fs, wanted: &wanted, seen: &seen, names: &names, owned: &owned, alias: &alias, stop }.look()
+            let (wanted, seen, names, owned, alias) = (&wanted, &*seen, &*names, &*owned, &alias);
+            Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref() }.look()
         });
         looked.await.map_err(|error| {
             // It was swapped for something else between two looks at it.

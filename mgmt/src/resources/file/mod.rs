@@ -15,6 +15,7 @@ mod mode;
 mod needed;
 mod owner;
 mod owner_ids;
+mod parts;
 mod path;
 mod purge;
 mod state;

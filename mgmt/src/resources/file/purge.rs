@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::drift::{Action, Listing, Step};
 use crate::resources::file::look::Look;
+use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::is_temporary;
 use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs};
@@ -37,7 +38,7 @@ impl Spare {
     }
 
     /// Something below `entry` is owned.
-    fn is_below(&self, entry: &Path) -> bool {
+    pub(super) fn is_below(&self, entry: &Path) -> bool {
         // Paths are ordered by their components: what is below follows at once.
         self.0
             .range::<Path, _>((Bound::Excluded(entry), Bound::Unbounded))
@@ -50,6 +51,16 @@ impl Spare {
     }
 }
 
+/// What is wanted in a directory.
+pub(super) struct Kept<'a> {
+    /// What is deeper counts too.
+    pub(super) recurse: bool,
+    /// What the source holds, and which of it are directories.
+    pub(super) source: &'a HashMap<PathBuf, bool>,
+    /// Where to look.
+    pub(super) parts: &'a [PathBuf],
+}
+
 /// One thing that goes, with all that is in it.
 struct Extra {
     path: PathBuf,
@@ -59,18 +70,12 @@ struct Extra {
 }
 
 impl Look<'_> {
-    /// Finds what is in the directory beside what `source` holds (which are directories) and what others own.
-    pub(super) fn purge(
-        &self,
-        recurse: bool,
-        source: &HashMap<PathBuf, bool>,
-        steps: &mut Vec<Step>,
-        listing: &mut Listing,
-    ) -> Result<()> {
-        let mut extras = self.extras(recurse, source, &Spare::spelled(self.owned, &self.wanted.path))?;
+    /// Finds what is in the directory besides what is kept and what others own.
+    pub(super) fn purge(&self, kept: &Kept<'_>, steps: &mut Vec<Step>, listing: &mut Listing) -> Result<()> {
+        let mut extras = self.extras(kept, &Spare::spelled(self.owned, &self.wanted.path))?;
         if !extras.is_empty() {
             // Before anything goes: does anybody own it by another spelling?
-            extras = self.extras(recurse, source, &Spare::real(self.fs, self.owned, &self.wanted.path)?)?;
+            extras = self.extras(kept, &Spare::real(self.fs, self.owned, &self.wanted.path)?)?;
         }
         for extra in extras {
             for entry in &extra.entries {
@@ -82,55 +87,75 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn extras(&self, recurse: bool, source: &HashMap<PathBuf, bool>, spare: &Spare) -> Result<Vec<Extra>> {
+    fn extras(&self, kept: &Kept<'_>, spare: &Spare) -> Result<Vec<Extra>> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
         let mut extras = Vec::new();
         let mut count = 0;
-        let mut dirs = vec![PathBuf::new()];
-        while let Some(dir) = dirs.pop() {
-            self.stop.check()?;
-            for DirEntry { name, kind } in self.entries(&top.join(&dir))? {
-                let entry = dir.join(&name);
-                let is_dir = kind == FileKind::Directory;
-                // What another resource owns is its business, with all that is in it.
-                if spare.owns(&entry) || (!is_dir && is_temporary(&name)) || (is_dir && !recurse) {
-                    continue;
-                }
-                let path = top.join(&entry);
-                let original = source.get(&entry);
-                if original.is_some() || (is_dir && spare.is_below(&entry)) {
-                    // One that gives way to a file goes as a whole, elsewhere.
-                    if is_dir && original != Some(&false) {
-                        self.refuse_mount(&path)?;
-                        dirs.push(entry);
+        let mut dirs = Vec::new();
+        for part in kept.parts {
+            let mut entries = self.first_entries(part, spare)?;
+            loop {
+                for (entry, kind) in entries {
+                    let is_dir = kind == FileKind::Directory;
+                    let is_temporary = !is_dir && entry.file_name().is_some_and(is_temporary);
+                    // What another resource owns is its business, with all that is in it.
+                    if spare.owns(&entry) || is_temporary || (is_dir && !kept.recurse) {
+                        continue;
                     }
-                    continue;
+                    let path = top.join(&entry);
+                    let original = kept.source.get(&entry);
+                    if original.is_some() || (is_dir && spare.is_below(&entry)) {
+                        // One that gives way to a file goes as a whole, elsewhere.
+                        if is_dir && original != Some(&false) {
+                            self.refuse_mount(&path)?;
+                            dirs.push(entry);
+                        }
+                        continue;
+                    }
+                    let tree = match self.fs.list_tree(&path, cap) {
+                        Err(error) if error.is_missing() => continue,
+                        other => other.map_err(|error| self.not_removable(error))?,
+                    };
+                    count += tree.entries.len();
+                    if count > cap {
+                        return Err(self.not_removable(FsError::TooMany { path: top.clone(), cap }));
+                    }
+                    extras.push(Extra { kind, entries: tree.paths().collect(), path });
                 }
-                let tree = match self.fs.list_tree(&path, cap) {
-                    Err(error) if error.is_missing() => continue,
-                    other => other.map_err(|error| self.not_removable(error))?,
-                };
-                count += tree.entries.len();
-                if count > cap {
-                    return Err(self.not_removable(FsError::TooMany { path: top.clone(), cap }));
-                }
-                extras.push(Extra { kind, entries: tree.paths().collect(), path });
+                let Some(dir) = dirs.pop() else { break };
+                entries = self.entries(&dir)?;
             }
         }
         Ok(extras)
     }
 
-    fn entries(&self, dir: &Path) -> Result<Vec<DirEntry>> {
-        match self.fs.read_dir(dir) {
+    /// What a look at this part begins with.
+    fn first_entries(&self, part: &Path, spare: &Spare) -> Result<Vec<(PathBuf, FileKind)>> {
+        if is_whole(part) {
+            return self.entries(part);
+        }
+        let above = || part.ancestors().skip(1).filter(|above| !is_whole(above));
+        // In a directory of another resource nothing is removed.
+        if above().any(|above| spare.owns(above)) {
+            return Ok(Vec::new());
+        }
+        above().try_for_each(|above| self.refuse_mount(&self.wanted.path.join(above)))?;
+        let stat = self.stat(&self.wanted.path.join(part))?;
+        Ok(stat.map(|stat| (part.to_owned(), stat.kind)).into_iter().collect())
+    }
+
+    fn entries(&self, dir: &Path) -> Result<Vec<(PathBuf, FileKind)>> {
+        self.stop.check()?;
+        match self.fs.read_dir(self.wanted.path.join(dir)) {
             // Not there yet, or no more: nothing to remove.
             Err(error) if error.is_missing() => Ok(Vec::new()),
-            other => Ok(other?),
+            other => Ok(other?.into_iter().map(|DirEntry { name, kind }| (dir.join(name), kind)).collect()),
         }
     }
 
     /// A purge does not go into what is mounted below its directory.
     fn refuse_mount(&self, dir: &Path) -> Result<()> {
-        match self.fs.list_tree(dir, 1) {
+        match self.fs.refuse_mount(dir) {
             Err(error @ FsError::MountPoint { .. }) => Err(Error::new(format!(
                 "{error}; nothing is purged: unmount it first, or declare {}/ as a resource of its own, which is then spared",
                 shown(dir)

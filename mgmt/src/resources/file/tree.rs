@@ -7,8 +7,9 @@ use crate::resource::{Error, Result};
 use crate::resources::file::compare::FileRules;
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing};
 use crate::resources::file::look::Look;
+use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
-use crate::resources::file::purge::Spare;
+use crate::resources::file::purge::{Kept, Spare};
 use crate::resources::file::wanted::Directory;
 use crate::resources::file::wanted_content::{WantedContent, is_temporary, original};
 use crate::sys::fs::{FileKind, Mode, ReadFs, Stat};
@@ -28,21 +29,28 @@ impl Look<'_> {
         let mut listing = Listing::default();
         let mut wanted = HashMap::new();
         let is_there = there.is_some_and(Stat::is_dir);
+        let parts = self.parts(directory, there)?;
         if let Some(source) = &directory.source {
-            let originals = self.originals(source, directory.recurse, there)?;
+            let originals = self.originals(source, directory.recurse, there, &parts)?;
             self.sync(source, &originals, is_there, drift, &mut listing)?;
             wanted.extend(originals.into_iter().map(|original| (original.entry, original.stat.is_dir())));
         }
         if directory.purge && is_there {
-            self.purge(directory.recurse, &wanted, &mut drift.steps, &mut listing)?;
+            let wanted = Kept { recurse: directory.recurse, source: &wanted, parts: &parts };
+            self.purge(&wanted, &mut drift.steps, &mut listing)?;
         }
         drift.changes.extend(listing.into_changes());
         Ok(())
     }
 
-    /// What is in the source: each directory before its entries.
-    fn originals(&self, source: &Path, recurse: bool, there: Option<&Stat>) -> Result<Vec<Original>> {
-        let mut originals = Vec::new();
+    /// What is in these parts of the source: each directory before its entries.
+    fn originals(
+        &self,
+        source: &Path,
+        recurse: bool,
+        there: Option<&Stat>,
+        parts: &[PathBuf],
+    ) -> Result<Vec<Original>> {
         let refuse_self = |stat: &Stat, path: &Path| match there {
             Some(there) if there.identity() == stat.identity() => Err(Error::new(format!(
                 "the source {} is, or holds, the directory {} by another name: it would copy itself",
@@ -52,37 +60,43 @@ impl Look<'_> {
             _ => Ok(()),
         };
         refuse_self(&original(self.fs, source, FileKind::Directory)?, source)?;
-        let (mut dirs, mut last) = (vec![PathBuf::new()], None);
-        while let Some(dir) = dirs.pop() {
-            self.stop.check()?;
-            for found in self.fs.read_dir(source.join(&dir))? {
-                let entry = dir.join(&found.name);
-                let path = source.join(&entry);
-                let Some(stat) = self.stat_near(&mut last, &path)? else { continue };
-                match stat.kind {
-                    FileKind::File if is_temporary(&found.name) => continue,
-                    FileKind::File | FileKind::Symlink => {}
-                    FileKind::Directory => {
+        let (mut originals, mut dirs, mut last) = (Vec::new(), Vec::new(), None);
+        for part in parts {
+            let mut entries = match is_whole(part) {
+                true => self.entries_of(source, part)?,
+                false => vec![part.clone()],
+            };
+            loop {
+                for entry in entries {
+                    let path = source.join(&entry);
+                    let Some(stat) = self.stat_near(&mut last, &path)? else {
+                        self.seen.forget(&path);
+                        continue;
+                    };
+                    if stat.is_dir() {
                         refuse_self(&stat, &path)?;
-                        if recurse {
-                            dirs.push(entry.clone());
-                        }
+                        dirs.extend(recurse.then(|| entry.clone()));
                     }
-                    kind => {
-                        let path = shown(&path);
-                        return Err(Error::new(format!(
-                            "the source holds {path}, which is a {kind} and can't be copied: move it out of the source"
-                        )));
+                    if !is_copied(&entry, stat.kind, &path)? {
+                        continue;
                     }
+                    if originals.len() == ENTRIES_MAX {
+                        let source = shown(source);
+                        return Err(Error::new(format!("the source {source} holds more than {ENTRIES_MAX} entries")));
+                    }
+                    originals.push(Original { entry, stat });
                 }
-                if originals.len() == ENTRIES_MAX {
-                    let source = shown(source);
-                    return Err(Error::new(format!("the source {source} holds more than {ENTRIES_MAX} entries")));
-                }
-                originals.push(Original { entry, stat });
+                let Some(dir) = dirs.pop() else { break };
+                entries = self.entries_of(source, &dir)?;
             }
         }
         Ok(originals)
+    }
+
+    fn entries_of(&self, source: &Path, dir: &Path) -> Result<Vec<PathBuf>> {
+        self.stop.check()?;
+        let found = self.fs.read_dir(source.join(dir))?;
+        Ok(found.into_iter().map(|found| dir.join(found.name)).collect())
     }
 
     fn sync(
@@ -133,6 +147,9 @@ impl Look<'_> {
         let Original { entry, stat } = original;
         let path = self.wanted.path.join(entry);
         let old = if in_new { None } else { self.stat_near(last, &path)? };
+        if old.is_none() {
+            self.seen.forget(&path);
+        }
         if let Some(target) = &stat.link_target {
             return self.link(&path, old.as_ref(), target, true);
         }
@@ -145,5 +162,17 @@ impl Look<'_> {
         let input = WantedContent::Files(vec![(source.join(entry), stat.clone())]);
         let rules = FileRules { mode: None, create: true, detail: false };
         self.file(&path, old.as_ref(), Some(&input), &rules)
+    }
+}
+
+/// Whether an entry of the source is one of those that are copied.
+fn is_copied(entry: &Path, kind: FileKind, path: &Path) -> Result<bool> {
+    match kind {
+        FileKind::File => Ok(!entry.file_name().is_some_and(is_temporary)),
+        FileKind::Symlink | FileKind::Directory => Ok(true),
+        kind => Err(Error::new(format!(
+            "the source holds {}, which is a {kind} and can't be copied: move it out of the source",
+            shown(path)
+        ))),
     }
 }

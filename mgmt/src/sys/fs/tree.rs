@@ -67,6 +67,16 @@ impl ReadFs {
         Ok(Tree { root: place.path, entries })
     }
 
+    /// Nothing is mounted at `path`.
+    ///
+    /// # Errors
+    /// [`FsError::MountPoint`] if something is.
+    pub fn refuse_mount(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let place = self.place(path.as_ref())?;
+        let stat = self.stat_required(&place)?;
+        refuse_mounts(&place.path, &stat, &stat_fd(&self.inner.calls, &place.dir, &place.path)?)
+    }
+
     fn visit(&self, place: &Place, cap: usize, mut each: impl FnMut(TreeEntry)) -> Result<usize, FsError> {
         let calls = &self.inner.calls;
         let stat = self.stat_required(place)?;

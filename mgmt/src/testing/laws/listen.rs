@@ -89,7 +89,7 @@ impl Listener {
         while let Some(hub) = &mut self.hub {
             let Poll::Ready(events) = hub.poll_next(cx) else { break };
             // Whatever the engine would answer by a check.
-            if events.iter().any(|event| matches!(event, Event::Changed(_) | Event::Failed(..))) {
+            if events.iter().any(|event| matches!(event, Event::Changed(..) | Event::Failed(..))) {
                 return Poll::Ready(Ok(()));
             }
         }

@@ -1,5 +1,6 @@
 //! What is asked of the hub and what it says: options, events, errors.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -45,11 +46,47 @@ pub enum Watched {
     Tree,
 }
 
+/// How much of what a key has subscribed to may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Anything.
+    All,
+    /// Only these paths in subscribed trees, spelled as the trees were, each with all that is below it.
+    Entries(BTreeSet<PathBuf>),
+}
+
+impl Extent {
+    /// At most this many entries; more count as all: one look at everything costs less then than looks at each.
+    pub const ENTRIES_MAX: usize = 256;
+
+    /// Nothing yet.
+    pub(crate) fn none() -> Extent {
+        Extent::Entries(BTreeSet::new())
+    }
+
+    /// One more entry.
+    pub(crate) fn add(&mut self, entry: PathBuf) {
+        let Extent::Entries(entries) = self else { return };
+        entries.insert(entry);
+        if entries.len() > Extent::ENTRIES_MAX {
+            *self = Extent::All;
+        }
+    }
+
+    /// What has changed by this or by the other.
+    pub(crate) fn merge(&mut self, other: Extent) {
+        match other {
+            Extent::All => *self = Extent::All,
+            Extent::Entries(entries) => entries.into_iter().for_each(|entry| self.add(entry)),
+        }
+    }
+}
+
 /// What the hub has to say.
 #[derive(Debug)]
 pub enum Event {
-    /// Something about a path of this key may have changed: look again. At most one for a key in a batch.
-    Changed(u64),
+    /// Something about a path of this key may have changed: look again, at as much. At most one for a key in a batch.
+    Changed(u64, Extent),
     /// Changes came faster than they were taken, some were missed. Every key is reported as `Changed` in the same batch.
     Rescan,
     /// Some paths can't be watched by the system and are looked at every `poll_interval` instead. Said once for each

@@ -1,8 +1,12 @@
 //! From what happened to who is told and what is looked at.
 
-use super::api::Watched;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use super::api::{Extent, Watched};
 use super::backend::{Raw, WatchId, What};
-use super::core::Core;
+use super::core::{Core, to_path};
 use super::trie::{Kind, NodeId, ROOT};
 
 impl Core {
@@ -32,9 +36,9 @@ impl Core {
 
     fn entry_changed(&mut self, id: NodeId, name: &[u8], what: What) {
         let child = self.trie.child(id, name);
-        self.mark_upwards(id);
+        self.mark_upwards(id, Some(name));
         if what.entry {
-            self.mark_own(id);
+            self.mark_listed(id);
         }
         if what.gone {
             self.entry_gone(id, child);
@@ -87,7 +91,7 @@ impl Core {
                 self.mark_changed(id);
                 self.queue(id, true);
             } else if left == 1 {
-                self.mark_upwards(id);
+                self.mark_upwards(id, None);
             }
         }
     }
@@ -95,7 +99,18 @@ impl Core {
     /// Something else is there now: for those at and below it, and for the trees it is in.
     pub(super) fn mark_changed(&mut self, id: NodeId) {
         self.mark_subtree(id);
-        self.mark_upwards(id);
+        self.mark_upwards(id, None);
+    }
+
+    /// Those who watch the names in the directory itself, or through a link to it. Of trees, see `mark_upwards`.
+    fn mark_listed(&mut self, id: NodeId) {
+        for at in 0..self.trie.get(id).subs.as_slice().len() {
+            let sub = self.trie.get(id).subs.as_slice()[at];
+            if sub.kind == Watched::Path {
+                self.touch(sub.key);
+            }
+        }
+        self.mark_links(id);
     }
 
     /// Those who watch the node itself, or through a link to it.
@@ -104,6 +119,11 @@ impl Core {
             let key = self.trie.get(id).subs.as_slice()[at].key;
             self.touch(key);
         }
+        self.mark_links(id);
+    }
+
+    /// Those who watch a link to the node.
+    fn mark_links(&mut self, id: NodeId) {
         let links = self.led_from.get(&id).map_or(0, Vec::len);
         for at in 0..links {
             self.mark_own(self.led_from[&id][at]);
@@ -128,21 +148,29 @@ impl Core {
         }
     }
 
-    /// Those who watch a tree that the directory is in.
-    pub(super) fn mark_upwards(&mut self, id: NodeId) {
+    /// Those who watch a tree that the node is in: the entry of that name of it has changed, or it itself, and maybe
+    /// what is below.
+    pub(super) fn mark_upwards(&mut self, id: NodeId, name: Option<&[u8]>) {
         if self.trees == 0 {
             return;
         }
+        let (start, mut entry) = (id, None);
         let mut next = Some(id);
         while let Some(id) = next {
             for at in 0..self.trie.get(id).subs.as_slice().len() {
                 let sub = self.trie.get(id).subs.as_slice()[at];
-                if sub.kind == Watched::Tree {
-                    self.touch(sub.key);
+                if sub.kind == Watched::Tree && *self.extent(sub.key) != Extent::All {
+                    let entry = entry.get_or_insert_with(|| self.entry(start, name)).clone();
+                    self.extent(sub.key).add(entry);
                 }
             }
             let node = self.trie.get(id);
             next = if node.kind == Kind::Link { None } else { self.trie.parent(id) };
         }
+    }
+
+    fn entry(&self, id: NodeId, name: Option<&[u8]>) -> PathBuf {
+        let path = to_path(&self.trie.path(id));
+        name.map_or_else(|| path.clone(), |name| path.join(OsStr::from_bytes(name)))
     }
 }

@@ -1,12 +1,12 @@
 //! The state of a hub: what is watched, by which watch, for whom, and who is to be told.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::api::{Error, Event, Reason, Stats, Watched};
+use super::api::{Error, Event, Extent, Reason, Stats, Watched};
 use super::backend::{Backend, WatchId};
 use super::list::List;
 use super::poll::Polled;
@@ -50,7 +50,8 @@ pub(super) struct Core {
     pub(super) is_lost: bool,
     pub(super) batch: u32,
     dirty: Vec<u64>,
-    is_dirty: HashSet<u64>,
+    /// How much of each of them.
+    extents: HashMap<u64, Extent>,
     said: Vec<Event>,
     last_said: HashMap<std::mem::Discriminant<Reason>, Instant>,
 }
@@ -78,7 +79,7 @@ impl Core {
             is_lost: false,
             batch: 0,
             dirty: Vec::new(),
-            is_dirty: HashSet::new(),
+            extents: HashMap::new(),
             said: Vec::new(),
             last_said: HashMap::new(),
         }
@@ -90,8 +91,8 @@ impl Core {
             return None;
         }
         let mut events = std::mem::take(&mut self.said);
-        events.extend(self.dirty.drain(..).map(Event::Changed));
-        self.is_dirty.clear();
+        let extents = &mut self.extents;
+        events.extend(self.dirty.drain(..).map(|key| Event::Changed(key, extents.remove(&key).unwrap_or(Extent::All))));
         Some(events)
     }
 
@@ -100,15 +101,23 @@ impl Core {
         self.batch = self.batch.wrapping_add(1);
     }
 
+    /// Anything of what the key has subscribed to may have changed.
     pub(super) fn touch(&mut self, key: u64) {
-        if self.is_dirty.insert(key) {
-            self.dirty.push(key);
-        }
+        *self.extent(key) = Extent::All;
+    }
+
+    /// How much of it has changed so far; nothing yet, if it is news that anything has.
+    pub(super) fn extent(&mut self, key: u64) -> &mut Extent {
+        let dirty = &mut self.dirty;
+        self.extents.entry(key).or_insert_with(|| {
+            dirty.push(key);
+            Extent::none()
+        })
     }
 
     /// A key that has gone is not told of any more.
     pub(super) fn untouch(&mut self, key: u64) {
-        if self.is_dirty.remove(&key) {
+        if self.extents.remove(&key).is_some() {
             self.dirty.retain(|&other| other != key);
         }
         self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));

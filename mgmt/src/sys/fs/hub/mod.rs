@@ -2,7 +2,7 @@
 //!
 //! Every watched path is a line in one trie of path components. A directory of the trie has at most one kernel
 //! watch, whatever the number of paths below it; a path that does not exist yet is watched at its deepest existing
-//! ancestor. What comes out is level, not edge: [`Event::Changed`] means *look again*.
+//! ancestor. What comes out is level, not edge: [`Event::Changed`] means *look again*; of a tree, at which entries.
 //!
 //! One rule keeps changes from being lost: a node is looked at only after the watch of its parent is armed, so that
 //! whatever changes after the look is reported. Events only mark which keys changed and what must be looked at; when
@@ -30,7 +30,7 @@ mod subscribe;
 mod tree;
 mod trie;
 
-pub use api::{BackendKind, Error, Event, Options, Reason, Stats, Watched};
+pub use api::{BackendKind, Error, Event, Extent, Options, Reason, Stats, Watched};
 pub use run::Hub;
 
 #[cfg(test)]

@@ -90,14 +90,14 @@ impl Core {
         let listed_before = std::mem::replace(&mut polled.listing, listing);
         if before != own {
             self.mark_own(id);
-            self.mark_upwards(id);
+            self.mark_upwards(id, None);
         }
         if before.map(|own| own.as_entry(true)) != own.map(|own| own.as_entry(true)) {
             self.mark_subtree(id);
             self.queue(id, true);
         }
         if listed_before != listing {
-            self.mark_upwards(id);
+            self.mark_upwards(id, None);
             self.trie.get_mut(id).set(LISTED, false);
             self.queue(id, false);
         }
@@ -117,7 +117,7 @@ impl Core {
         if self.seen.get(&child) != Some(&now) {
             self.mark_subtree(child);
             self.mark_own(id);
-            self.mark_upwards(id);
+            self.mark_upwards(child, None);
             self.queue(child, true);
         }
     }

@@ -1,6 +1,6 @@
 //! What the tests of the hub share: a hub over a directory of its own, and fences that order what is seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::timeout;
 
-use crate::sys::fs::hub::{BackendKind, Event, Hub, Options, Watched};
+use crate::sys::fs::hub::{BackendKind, Event, Extent, Hub, Options, Watched};
 
 /// Far longer than anything takes, even on a loaded machine.
 pub(super) const FOREVER: Duration = Duration::from_secs(60);
@@ -24,6 +24,8 @@ pub(super) struct Stage {
     fences: u64,
     /// Everything but `Changed`, as text.
     pub(super) said: Vec<String>,
+    /// How much of each key, until it is taken.
+    pub(super) extents: HashMap<u64, Extent>,
 }
 
 /// Runs a test by every means of watching.
@@ -52,7 +54,14 @@ impl Stage {
             fs::create_dir(dir.path().join(name)).expect("a directory");
         }
         let backend = options.backend;
-        Self { hub: Hub::new(options).expect("a hub"), backend, dir, fences: 0, said: Vec::new() }
+        Self {
+            hub: Hub::new(options).expect("a hub"),
+            backend,
+            dir,
+            fences: 0,
+            said: Vec::new(),
+            extents: HashMap::new(),
+        }
     }
 
     pub(super) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
@@ -94,7 +103,10 @@ impl Stage {
         let mut changed = BTreeSet::new();
         for event in events {
             match event {
-                Event::Changed(key) => assert!(changed.insert(key), "key {key} twice in a batch"),
+                Event::Changed(key, extent) => {
+                    assert!(changed.insert(key), "key {key} twice in a batch");
+                    self.extents.entry(key).or_insert_with(Extent::none).merge(extent);
+                }
                 other => self.said.push(format!("{other:?}")),
             }
         }

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::harness::{BACKENDS, Stage, options, run};
 use crate::sys::fs::hub::trie::{FIXED, Kind, MEMBER, PRESENT, QUEUED, ROOT, WIDE};
-use crate::sys::fs::hub::{Event, Watched};
+use crate::sys::fs::hub::{Event, Extent, Watched};
 
 const SEEDS: u64 = 30;
 const STEPS: usize = 120;
@@ -58,27 +58,31 @@ fn change(dice: &mut Dice, root: &Path) {
     };
 }
 
-/// Everything about a path that its subscribers care about.
-fn look(path: &Path, kind: Watched) -> String {
-    let Ok(own) = fs::symlink_metadata(path) else { return "absent".into() };
-    let mut seen = one(path, &own);
+/// Everything about a path that its subscribers care about, by the paths of a tree.
+type Seen = BTreeMap<PathBuf, String>;
+
+fn look(path: &Path, kind: Watched) -> Seen {
+    let Ok(own) = fs::symlink_metadata(path) else { return Seen::new() };
+    let mut seen = one(path, &own, kind);
     if own.is_symlink() {
         match fs::metadata(path) {
-            Ok(to) => seen += &one(path, &to),
+            Ok(to) => seen += &one(path, &to, kind),
             Err(_) => seen += " to nowhere",
         }
     }
+    let mut all = Seen::from([(path.to_owned(), seen)]);
     if kind == Watched::Tree && fs::metadata(path).is_ok_and(|to| to.is_dir()) {
-        seen += &below(path);
+        names(path).iter().for_each(|name| below(name, &mut all));
     }
-    seen
+    all
 }
 
-fn one(path: &Path, meta: &fs::Metadata) -> String {
+fn one(path: &Path, meta: &fs::Metadata, kind: Watched) -> String {
     let content = if meta.is_symlink() {
         format!("{:?}", fs::read_link(path).ok())
     } else if meta.is_dir() {
-        format!("{:?}", names(path))
+        // Of a tree, each name stands for itself.
+        if kind == Watched::Path { format!("{:?}", names(path)) } else { String::new() }
     } else {
         fs::read_to_string(path).unwrap_or_default()
     };
@@ -92,22 +96,28 @@ fn names(path: &Path) -> Vec<PathBuf> {
     names
 }
 
-fn below(path: &Path) -> String {
-    let mut all = String::new();
-    for name in names(path) {
-        let Ok(meta) = fs::symlink_metadata(&name) else { continue };
-        all += &one(&name, &meta);
-        if meta.is_dir() {
-            all += &below(&name);
-        }
+/// An entry of a tree and all below it.
+fn below(path: &Path, all: &mut Seen) {
+    let Ok(meta) = fs::symlink_metadata(path) else { return };
+    all.insert(path.to_owned(), one(path, &meta, Watched::Tree));
+    if meta.is_dir() {
+        names(path).iter().for_each(|name| below(name, all));
     }
-    all
+}
+
+/// Whether the way from the root of a tree to an entry leads over directories only, and so is a part of the tree.
+fn is_within(root: &Path, entry: &Path) -> bool {
+    let mut above = entry.ancestors().skip(1).take_while(|above| above.starts_with(root));
+    above.all(|above| match above == root {
+        true => fs::metadata(above).is_ok_and(|meta| meta.is_dir()),
+        false => fs::symlink_metadata(above).is_ok_and(|meta| meta.is_dir()),
+    })
 }
 
 /// Who has subscribed to what, and what each saw when it was last told.
 #[derive(Default)]
 struct Crowd {
-    all: BTreeMap<u64, (PathBuf, Watched, String)>,
+    all: BTreeMap<u64, (PathBuf, Watched, Seen)>,
     next: u64,
 }
 
@@ -129,15 +139,31 @@ impl Crowd {
         }
     }
 
-    fn told(&mut self, key: u64) {
-        if let Some((path, kind, seen)) = self.all.get_mut(&key) {
+    /// Looks at what is said to have changed, and at nothing else.
+    fn told(&mut self, key: u64, extent: Extent) {
+        let Some((path, kind, seen)) = self.all.get_mut(&key) else { return };
+        let Extent::Entries(entries) = extent else {
             *seen = look(path, *kind);
+            return;
+        };
+        assert_eq!(*kind, Watched::Tree);
+        for entry in entries {
+            assert!(entry.starts_with(&*path), "{} is not in {}", entry.display(), path.display());
+            if entry == *path {
+                *seen = look(path, *kind);
+                continue;
+            }
+            seen.retain(|other, _| !other.starts_with(&entry));
+            if is_within(path, &entry) {
+                below(&entry, seen);
+            }
         }
     }
 
     async fn check(&mut self, stage: &mut Stage, seed: u64) {
         for key in stage.changed().await {
-            self.told(key);
+            let extent = stage.extents.remove(&key).expect("it was told of");
+            self.told(key, extent);
         }
         check_invariants(stage, seed);
         for (key, (path, kind, seen)) in &self.all {
@@ -256,8 +282,8 @@ fn no_change_is_lost_when_another_thread_makes_them() {
                     // Mostly cancelled: nothing may be lost by that either.
                     let Ok(batch) = timeout(Duration::from_micros(100), stage.hub.next()).await else { continue };
                     for event in batch {
-                        if let Event::Changed(key) = event {
-                            crowd.told(key);
+                        if let Event::Changed(key, extent) = event {
+                            crowd.told(key, extent);
                             count += 1;
                         }
                     }
