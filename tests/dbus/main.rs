@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::resource::{Bus, WatchEvent};
-use mgmt::runtime::{EventKind, Events};
+use mgmt::runtime::{EventKind, Events, Operation};
 use mgmt::testing::Fake;
 use mgmt::{Doors, Engine};
 
@@ -59,7 +59,7 @@ async fn start(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engin
 async fn watch_failure(events: &mut Events) -> String {
     within(async {
         loop {
-            if let EventKind::Failed { error, watch: true, .. } = events.next().await.unwrap().kind {
+            if let EventKind::Failed { error, operation: Operation::Watch, .. } = events.next().await.unwrap().kind {
                 return error;
             }
         }
@@ -80,7 +80,7 @@ async fn until_connections(tester: &zbus::Connection, names: usize) {
 /// Watches that have failed.
 fn failures(events: &mut Events) -> Vec<String> {
     let all = std::iter::from_fn(|| events.try_next());
-    all.filter(|event| matches!(event.kind, EventKind::Failed { watch: true, .. }))
+    all.filter(|event| matches!(event.kind, EventKind::Failed { operation: Operation::Watch, .. }))
         .map(|event| format!("{event:?}"))
         .collect()
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mgmt::graph::{GraphConfig, Kinds};
 use mgmt::prelude::*;
-use mgmt::resource::{FieldProblem, FieldReader, Kind, Resource as _, SECRET_PLACEHOLDER, Value};
+use mgmt::resource::{FieldProblem, FieldReader, Kind, Resource as _, SECRET_PLACEHOLDER, Seconds, Value};
 use schemars::JsonSchema;
 use serde_json::{Map, Value as Json, json};
 
@@ -229,6 +229,38 @@ fn an_output_that_may_be_missing_wires_a_field_or_does_not() {
     assert_eq!(config.links.iter().map(|link| link.to).collect::<Vec<_>>(), [1, 3]);
     let origin = config.links[0].wire.origin.to_string();
     assert!(origin.contains(&format!("derive.rs:{}", lines[0])), "the caller's line: {origin}");
+}
+
+/// A kind with lengths of time.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "test:times")]
+struct Times {
+    #[resource(name)]
+    name: String,
+    every: std::time::Duration,
+    until: Option<std::time::Duration>,
+    pauses: Vec<Seconds>,
+}
+does_nothing!(Times);
+
+#[test]
+fn a_length_of_time_is_a_number_of_seconds_in_data() {
+    let pauses = vec![Seconds(Duration::from_secs(3))];
+    let (times, _) = Times::new("t", Duration::from_millis(1500), pauses).until(60).finish();
+    let data = Json::Object(times.to_data(&[]).unwrap());
+    assert_eq!(data, json!({ "every": 1.5, "until": 60, "pauses": [3] }));
+    let mut generator = schemars::SchemaGenerator::default();
+    for field in &Times::spec().fields[..2] {
+        assert_eq!((field.schema)(&mut generator).as_value(), &json!({ "type": "number", "minimum": 0 }));
+    }
+    let Json::Object(mut data) = data else { panic!("an object") };
+    let mut problems = Vec::new();
+    let read = Times::from_data("t", FieldReader::new(Times::spec(), &mut data, &[], &mut problems));
+    assert_eq!((read, problems), (Some(times), vec![]));
+    let mut data = serde_json::from_value(json!({ "every": "soon", "pauses": [] })).unwrap();
+    let mut problems = Vec::new();
+    assert_eq!(Times::from_data("t", FieldReader::new(Times::spec(), &mut data, &[], &mut problems)), None);
+    assert_eq!(problems[0].to_string(), "`every`: expected a number of seconds, 0 or more");
 }
 
 #[test]

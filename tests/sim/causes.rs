@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use mgmt::scheduler::{Cause, Causes, Command, Event};
+use mgmt::scheduler::{Cause, Causes, Command, Event, Failing};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::ledger;
@@ -74,8 +74,8 @@ impl Invariant for TrueCauses {
             ) => {
                 must!(self.runs.get(&node.0) == Some(causes), "{command:?}, but it is {:?}", self.runs.get(&node.0));
             }
-            Command::Event(Event::Failed { node, causes, watch, .. }) => {
-                let known = causes.is_empty() || !watch && self.runs.get(&node.0) == Some(causes);
+            Command::Event(Event::Failed { node, causes, what, .. }) => {
+                let known = causes.is_empty() || *what != Failing::Watch && self.runs.get(&node.0) == Some(causes);
                 must!(known, "{command:?}, but it is {:?}", self.runs.get(&node.0));
             }
             _ => {}

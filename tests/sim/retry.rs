@@ -2,7 +2,7 @@
 //! cancellation (section 5.6; R9, S07).
 
 use mgmt::id::Node;
-use mgmt::scheduler::{Command, Event, State};
+use mgmt::scheduler::{Command, Event, Failing, State};
 
 use crate::invariant::{Cx, Invariant, Verdict, begun};
 use crate::must;
@@ -20,9 +20,9 @@ impl Invariant for Retry {
             must!(!entry.dead, "{command:?} of a node that failed for good");
             must!(entry.retry_at.is_none_or(|at| at <= cx.now), "{command:?} before the delay is over");
         }
-        if let Command::Event(Event::Failed { node, watch, retry_in, .. }) = command {
+        if let Command::Event(Event::Failed { node, what, retry_in, .. }) = command {
             let entry = &cx.ledger.nodes[&node.0];
-            let failing = if *watch { entry.failing_watch } else { entry.failing_op };
+            let failing = if *what == Failing::Watch { entry.failing_watch } else { entry.failing_op };
             must!(failing, "{command:?}, but nothing of it has failed");
             must!(
                 retry_in.is_none() == entry.dead,

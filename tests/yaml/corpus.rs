@@ -114,7 +114,7 @@ fn kinds_that_this_build_has_not_fail_in_one_clear_line_each_and_nothing_else_do
     let said = text(&output.stderr);
     for id in ["svc[nginx]", "pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"] {
         let kind = id.split('[').next().unwrap();
-        let line = format!("{id}: failed: this build has no kind `{kind}` (");
+        let line = format!("{id}: check failed: this build has no kind `{kind}` (");
         assert_eq!(said.matches(&line).count(), 1, "{id}: {said}");
     }
     assert_eq!(desk.read("alone").as_deref(), Some("alone"));

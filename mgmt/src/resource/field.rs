@@ -1,8 +1,9 @@
 //! What the derive needs of a field's type.
 
-use std::any::TypeId;
+use std::any::{Any, TypeId};
 use std::fmt::Debug;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -12,8 +13,10 @@ use serde_json::Value as Json;
 use crate::resource::accept::{Accepts, Input, IntoInput};
 use crate::resource::digest::Salted;
 use crate::resource::output::{FieldValue, NodeRef, Output, Port, Received, Sendable, Value};
+use crate::resource::seconds::Seconds;
 
-/// A type that a field of a resource may have. Implemented for everything with these properties.
+/// A type that a field of a resource may have. Implemented for everything with these properties. A `Duration` is a
+/// number of seconds in data, as all lengths of time are; inside of other types it must be [`Seconds`].
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` can't be written as data",
     label = "graphs travel as data: this type can't",
@@ -39,15 +42,26 @@ pub trait FieldType: Sized {
 #[diagnostic::do_not_recommend]
 impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static> FieldType for T {
     fn to_json(&self) -> serde_json::Result<Json> {
-        serde_json::to_value(self)
+        match (self as &dyn Any).downcast_ref::<Duration>() {
+            Some(duration) => serde_json::to_value(Seconds(*duration)),
+            None => serde_json::to_value(self),
+        }
     }
 
     fn from_json(json: Json) -> serde_json::Result<Self> {
-        serde_json::from_value(json)
+        if TypeId::of::<T>() != TypeId::of::<Duration>() {
+            return serde_json::from_value(json);
+        }
+        let Seconds(duration) = serde_json::from_value(json)?;
+        let same: Box<dyn Any> = Box::new(duration);
+        Ok(*same.downcast::<T>().unwrap_or_else(|_| unreachable!("it is of this type")))
     }
 
     fn schema(generator: &mut SchemaGenerator) -> Schema {
-        generator.subschema_for::<T>()
+        match TypeId::of::<T>() == TypeId::of::<Duration>() {
+            true => generator.subschema_for::<Seconds>(),
+            false => generator.subschema_for::<T>(),
+        }
     }
 
     fn equal(&self, other: &Self) -> bool {

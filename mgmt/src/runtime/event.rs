@@ -1,8 +1,12 @@
 //! What the engine tells: typed events, for the terminal, for metrics, for tests.
 
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_core::Stream;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -19,6 +23,32 @@ pub struct Event {
     /// What happened.
     #[serde(flatten)]
     pub kind: EventKind,
+}
+
+/// What of a resource can fail. What fails when it leaves the graph is in [`EventKind::Left`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Operation {
+    /// A check; also that a value which it receives could not be made.
+    Check,
+    /// An apply.
+    Apply,
+    /// A refresh.
+    Refresh,
+    /// The watch.
+    Watch,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Operation::Check => "check",
+            Operation::Apply => "apply",
+            Operation::Refresh => "refresh",
+            Operation::Watch => "watch",
+        })
+    }
 }
 
 /// What happened.
@@ -106,10 +136,10 @@ pub enum EventKind {
         id: ResourceId,
         /// Why the run that failed began. None, if it was the watch.
         causes: Causes,
+        /// What of it failed.
+        operation: Operation,
         /// What it failed with.
         error: String,
-        /// It was the watch.
-        watch: bool,
         /// When it is tried again; `None`: not until a graph changes the resource (or any graph comes, with `rewatch`).
         #[serde(with = "seconds::option")]
         retry_in: Option<Duration>,
@@ -249,8 +279,8 @@ impl fmt::Display for EventKind {
             EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
             EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
-            EventKind::Failed { id, error, watch, retry_in, .. } => {
-                write!(f, "{id}: {}failed: {error}", if *watch { "watch " } else { "" })?;
+            EventKind::Failed { id, operation, error, retry_in, .. } => {
+                write!(f, "{id}: {operation} failed: {error}")?;
                 match retry_in {
                     Some(delay) => write!(f, " (again in {delay:.1?})"),
                     None => f.write_str(" (no tries left: it is left alone until a graph changes it)"),
@@ -295,43 +325,119 @@ impl fmt::Display for Short<'_> {
     }
 }
 
-/// A stream of events, from the moment it was asked for.
-#[derive(Debug)]
+/// Events, from the moment that they were asked for: a [`Stream`], or one by one with [`next`](Events::next). It is over
+/// when the engine has ended.
+///
+/// The last 16 384 events are kept for a reader. One that is slower misses the oldest of them and continues with those
+/// that are kept: [`missed`](Events::missed) is how many it has missed.
+///
+/// ```
+/// # use mgmt::prelude::*;
+/// use futures_util::StreamExt as _;
+/// use mgmt::runtime::EventKind;
+///
+/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+/// let mut g = Graph::new("hello");
+/// g.add(Noop::new("n"));
+/// let builder = mgmt::Engine::builder().graph(g.finish()?);
+/// let events = builder.events();
+/// let engine = builder.start().await?;
+/// let settled = events.take_while(|event| std::future::ready(event.kind != EventKind::Converged));
+/// assert_eq!(settled.count().await, 2, "a graph in force, a resource in sync");
+/// engine.stop().await?;
+/// # Ok::<(), mgmt::Error>(())
+/// # }).unwrap();
+/// ```
 pub struct Events {
-    receiver: broadcast::Receiver<Event>,
+    reading: Reading,
     missed: u64,
+}
+
+type Received = Result<Event, broadcast::error::RecvError>;
+
+/// A receiver is either at hand or waits for the next event.
+enum Reading {
+    AtHand(broadcast::Receiver<Event>),
+    Waiting(Pin<Box<dyn Future<Output = (broadcast::Receiver<Event>, Received)> + Send + Sync>>),
+    /// The engine has ended.
+    Over,
+}
+
+impl fmt::Debug for Events {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Events").field("missed", &self.missed).finish_non_exhaustive()
+    }
 }
 
 impl Events {
     pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Events {
-        Events { receiver, missed: 0 }
+        Events { reading: Reading::AtHand(receiver), missed: 0 }
     }
 
-    /// The next event; `None` after the engine has ended. A reader that is too slow misses the oldest ones: see [`missed`](Events::missed).
+    /// The next event; `None` after the engine has ended. If this is dropped before, no event is lost.
     pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            match self.receiver.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(count)) => self.missed += count,
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
+        poll_fn(|cx| self.poll(cx)).await
     }
 
     /// An event that is there already.
     pub fn try_next(&mut self) -> Option<Event> {
-        loop {
-            match self.receiver.try_recv() {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::TryRecvError::Lagged(count)) => self.missed += count,
-                Err(_) => return None,
-            }
+        match self.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(event) => event,
+            Poll::Pending => None,
         }
     }
 
-    /// How many events were missed so far.
+    /// How many events were missed so far, since this reader was too slow.
     pub fn missed(&self) -> u64 {
         self.missed
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        use broadcast::error::{RecvError, TryRecvError};
+        loop {
+            let received = match std::mem::replace(&mut self.reading, Reading::Over) {
+                Reading::AtHand(mut receiver) => match receiver.try_recv() {
+                    Err(TryRecvError::Empty) => {
+                        self.reading = Reading::Waiting(Box::pin(async move {
+                            let received = receiver.recv().await;
+                            (receiver, received)
+                        }));
+                        continue;
+                    }
+                    received => {
+                        self.reading = Reading::AtHand(receiver);
+                        received.map_err(|error| match error {
+                            TryRecvError::Lagged(count) => RecvError::Lagged(count),
+                            TryRecvError::Empty | TryRecvError::Closed => RecvError::Closed,
+                        })
+                    }
+                },
+                Reading::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
+                    Poll::Pending => {
+                        self.reading = Reading::Waiting(waiting);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready((receiver, received)) => {
+                        self.reading = Reading::AtHand(receiver);
+                        received
+                    }
+                },
+                Reading::Over => return Poll::Ready(None),
+            };
+            match received {
+                Ok(event) => return Poll::Ready(Some(event)),
+                Err(RecvError::Lagged(count)) => self.missed += count,
+                Err(RecvError::Closed) => self.reading = Reading::Over,
+            }
+        }
+    }
+}
+
+impl Stream for Events {
+    type Item = Event;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
+        self.get_mut().poll(cx)
     }
 }
 
@@ -347,5 +453,39 @@ mod tests {
         let kind = EventKind::Refreshed { id, causes: Causes::default(), took };
         let event = serde_json::to_value(Event { at: Duration::from_secs(3), kind }).unwrap();
         assert_eq!(event, json!({ "at": 3, "event": "refreshed", "id": "noop[n]", "causes": [], "took": 0.25 }));
+    }
+
+    fn numbered(n: u64) -> Event {
+        Event { at: Duration::from_secs(n), kind: EventKind::Converged }
+    }
+
+    #[tokio::test]
+    async fn events_are_a_stream_that_wakes_ends_and_counts_what_its_reader_missed() {
+        let (sender, receiver) = broadcast::channel(2);
+        let mut events = Events::new(receiver);
+        let reader = tokio::spawn(async move {
+            let mut seen = Vec::new();
+            while let Some(event) = poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await {
+                seen.push(event.at.as_secs());
+            }
+            (seen, events.missed(), events.next().await)
+        });
+        tokio::task::yield_now().await;
+        for n in 1..=5 {
+            sender.send(numbered(n)).unwrap();
+        }
+        drop(sender);
+        assert_eq!(reader.await.unwrap(), (vec![4, 5], 3, None));
+    }
+
+    #[tokio::test]
+    async fn an_event_is_not_lost_where_waiting_for_it_was_given_up() {
+        let (sender, receiver) = broadcast::channel(8);
+        let mut events = Events::new(receiver);
+        assert!(tokio::time::timeout(Duration::from_millis(1), events.next()).await.is_err());
+        assert_eq!(events.try_next(), None);
+        sender.send(numbered(1)).unwrap();
+        sender.send(numbered(2)).unwrap();
+        assert_eq!((events.try_next(), events.next().await), (Some(numbered(1)), Some(numbered(2))));
     }
 }

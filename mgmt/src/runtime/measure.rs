@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::Time;
-use crate::resource::AnyResource;
+use crate::resource::{AnyResource, seconds};
 use crate::runtime::core::Core;
 use crate::scheduler::{ApplyOutcome, CheckOutcome};
 
@@ -54,7 +54,8 @@ pub struct Measure {
     pub outcome: &'static str,
     /// How many.
     pub count: u64,
-    /// How long they took in all.
+    /// How long they took in all: in data, as a number of seconds.
+    #[serde(with = "seconds")]
     pub took: Duration,
     /// How many took at most as long as each of [`DURATION_CLASSES`], but longer than the one before; and, in the end,
     /// how many took longer.

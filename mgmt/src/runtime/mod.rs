@@ -44,7 +44,7 @@ pub use crate::scheduler::{Cause, Causes};
 pub use doors::Doors;
 pub use engine::{Builder, Engine};
 pub use error::EngineError;
-pub use event::{Event, EventKind, Events};
+pub use event::{Event, EventKind, Events, Operation};
 pub use measure::{DURATION_CLASSES, Measure, Measures};
 #[cfg(feature = "cli")]
 pub(crate) use prefix::Prefix;

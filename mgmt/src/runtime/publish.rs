@@ -2,8 +2,8 @@
 
 use crate::id::{Node, Time};
 use crate::runtime::core::Core;
-use crate::runtime::event::EventKind;
-use crate::scheduler::Event;
+use crate::runtime::event::{EventKind, Operation};
+use crate::scheduler::{Event, Failing};
 
 impl Core {
     pub(crate) fn publish(&mut self, event: Event) {
@@ -54,11 +54,20 @@ impl Core {
             }
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
-            Event::Failed { node, causes, watch, retry_in } => {
+            Event::Failed { node, causes, what, retry_in } => {
+                let operation = match what {
+                    Failing::Check => Operation::Check,
+                    Failing::Apply => Operation::Apply,
+                    Failing::Refresh => Operation::Refresh,
+                    Failing::Watch => Operation::Watch,
+                };
                 let slot = self.slots.get(node);
-                let error = slot.and_then(|slot| if watch { slot.watch_error.clone() } else { slot.error.clone() });
+                let error = slot.and_then(|slot| match what {
+                    Failing::Watch => slot.watch_error.clone(),
+                    _ => slot.error.clone(),
+                });
                 let error = error.unwrap_or_else(|| "without a reason".to_owned());
-                EventKind::Failed { id: id(node), causes, error, watch, retry_in }
+                EventKind::Failed { id: id(node), causes, operation, error, retry_in }
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
             Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },

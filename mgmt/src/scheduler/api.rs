@@ -335,6 +335,19 @@ pub enum State {
     Failed,
 }
 
+/// What fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failing {
+    /// A check.
+    Check,
+    /// An apply.
+    Apply,
+    /// A refresh.
+    Refresh,
+    /// The watch.
+    Watch,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -399,8 +412,8 @@ pub enum Event {
         node: Node,
         /// Why the run that failed began; none, if no run did.
         causes: Causes,
-        /// The watch, not a check or an apply.
-        watch: bool,
+        /// Which of them failed.
+        what: Failing,
         /// When it is tried again.
         retry_in: Option<Duration>,
     },

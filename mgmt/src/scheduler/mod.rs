@@ -34,8 +34,8 @@ mod watch;
 
 pub use crate::id::JournalOp;
 pub use api::{
-    ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Handover, Input, NodeConfig,
-    NodeSpec, Op, PortSet, State, StopStage, Swap,
+    ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Failing, Handover, Input,
+    NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{Backoff, Causes, Command, Event, NodeConfig};
+use super::{Backoff, Causes, Command, Event, Failing, NodeConfig};
 use crate::id::Node;
 
 /// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries
@@ -30,7 +30,13 @@ impl Scheduler {
         let failures = *failures;
         let retry_in = try_again.then(|| self.delay(i, failures));
         let causes = if is_watch { Causes::NONE } else { self.nodes[i].causes() };
-        self.tell(Event::Failed { node: i, causes, watch: is_watch, retry_in });
+        let what_fails = match self.nodes[i].phase() {
+            _ if is_watch => Failing::Watch,
+            Phase::Applying => Failing::Apply,
+            Phase::Refreshing => Failing::Refresh,
+            _ => Failing::Check,
+        };
+        self.tell(Event::Failed { node: i, causes, what: what_fails, retry_in });
         let Some(delay) = retry_in else { return self.fail_for_good(i, what) };
         self.set_failing(i, what);
         if is_watch {

@@ -86,7 +86,7 @@ fn what_others_do_in_a_directory_above_wakes_nothing() {
 fn a_run_that_can_not_converge_sleeps_too() {
     let dir = quiet();
     let mut running = act("fails", dir.path()).start();
-    running.says("exec[broken]: failed");
+    running.says("exec[broken]: apply failed");
     running.until("fine", |_| dir.path().join("fine").exists());
     sleeps(running.pid());
     stop(running);
@@ -95,7 +95,7 @@ fn a_run_that_can_not_converge_sleeps_too() {
 #[test]
 fn so_it_does_in_a_terminal() {
     assert!(has_script(), "this test needs `script` of util-linux");
-    for (scene, sign) in [("wide", "converged in "), ("fails", "exec[broken]: failed")] {
+    for (scene, sign) in [("wide", "converged in "), ("fails", "exec[broken]: apply failed")] {
         let dir = quiet();
         let mut running = in_terminal(scene, dir.path(), "");
         running.says(sign);

@@ -87,7 +87,7 @@ fn a_failure_stands_out() {
     let dir = tempfile::tempdir().unwrap();
     let ended = in_terminal("fails", dir.path(), "-t 0").wait().code(1);
     let plain = without_colours(&ended.out);
-    assert!(plain.contains("✘ exec[broken]: failed: "), "{plain}");
+    assert!(plain.contains("✘ exec[broken]: apply failed: "), "{plain}");
     assert!(ended.out.contains("\x1b[31m✘"), "{:?}", ended.out);
     assert!(plain.contains("it can't converge:"), "{plain}");
     // A line never stands behind the bar.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_core::Stream;
 use mgmt::prelude::*;
 use mgmt::resource::WatchEvent;
-use mgmt::runtime::{EventKind, Standing};
+use mgmt::runtime::{EventKind, Operation, Standing};
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Op, Run};
@@ -78,7 +78,7 @@ async fn what_was_changed_while_nobody_watched_is_found_when_the_watch_is_back()
     desk.log();
     desk.break_watch("a", "the bus is gone");
     let why = run.find(|event| match event {
-        EventKind::Failed { error, watch: true, .. } => Some(error.clone()),
+        EventKind::Failed { error, operation: Operation::Watch, .. } => Some(error.clone()),
         _ => None,
     });
     assert_eq!(why.await, "the bus is gone");

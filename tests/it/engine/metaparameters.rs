@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use mgmt::prelude::*;
-use mgmt::runtime::{EventKind, Standing};
+use mgmt::runtime::{EventKind, Operation, Standing};
 
 use crate::kit::probe::ProbeBuilder;
 use crate::kit::run::list;
@@ -56,7 +56,7 @@ async fn without_tries_left_descendants_are_blocked_and_the_rest_goes_on() {
     while failures.len() < 2 {
         failures.push(
             run.find(|event| match event {
-                EventKind::Failed { id, error, retry_in, watch: false, .. } => {
+                EventKind::Failed { id, error, retry_in, operation: Operation::Apply, .. } => {
                     Some((id.to_string(), error.clone(), *retry_in))
                 }
                 _ => None,
@@ -242,7 +242,7 @@ async fn a_watch_command_that_always_ends_at_once_is_begun_as_often_as_it_has_tr
     while left.last() != Some(&false) {
         left.push(
             run.find(|event| match event {
-                EventKind::Failed { error, retry_in, watch: true, .. } => {
+                EventKind::Failed { error, retry_in, operation: Operation::Watch, .. } => {
                     assert!(error.contains("3"), "{error}");
                     Some(retry_in.is_some())
                 }

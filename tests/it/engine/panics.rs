@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mgmt::Engine;
 use mgmt::prelude::*;
-use mgmt::runtime::EventKind;
+use mgmt::runtime::{EventKind, Operation};
 
 use crate::kit::{Act, Desk, Op, Run, within};
 
@@ -16,9 +16,9 @@ fn graph(desk: &Desk, retry: i32) -> Graph {
     g
 }
 
-async fn failure(run: &mut Run) -> (String, String, bool) {
+async fn failure(run: &mut Run) -> (String, String, Operation) {
     run.find(|event| match event {
-        EventKind::Failed { id, error, watch, .. } => Some((id.name.clone(), error.clone(), *watch)),
+        EventKind::Failed { id, error, operation, .. } => Some((id.name.clone(), error.clone(), *operation)),
         _ => None,
     })
     .await
@@ -26,11 +26,11 @@ async fn failure(run: &mut Run) -> (String, String, bool) {
 
 #[tokio::test]
 async fn a_panic_in_an_operation_is_its_failure_and_is_tried_again() {
-    for op in [Op::Check, Op::Apply] {
+    for (op, operation) in [(Op::Check, Operation::Check), (Op::Apply, Operation::Apply)] {
         let desk = Desk::new();
         desk.once("a", op, Act::Panic("index out of bounds"));
         let mut run = Run::new(graph(&desk, 1)).await;
-        assert_eq!(failure(&mut run).await, ("a".into(), "panicked: index out of bounds".into(), false));
+        assert_eq!(failure(&mut run).await, ("a".into(), "panicked: index out of bounds".into(), operation));
         run.converged().await;
         assert_eq!((desk.real("a"), desk.real("other")), ("x".into(), "x".into()));
         run.stop().await;
@@ -45,7 +45,7 @@ async fn a_panic_in_a_refresh_leaves_it_owed() {
     let a = g.add(desk.probe("a").want("x"));
     g.add(desk.probe("b").subscribe(&a).retry(1));
     let mut run = Run::new(g).await;
-    assert_eq!(failure(&mut run).await, ("b".into(), "panicked: gone".into(), false));
+    assert_eq!(failure(&mut run).await, ("b".into(), "panicked: gone".into(), Operation::Refresh));
     run.converged().await;
     assert_eq!(desk.count("refresh b"), 2);
     run.stop().await;
@@ -56,7 +56,7 @@ async fn a_panic_in_watch_is_a_failed_watch() {
     let desk = Desk::new();
     desk.once("a", Op::Watch, Act::Panic("no such bus"));
     let mut run = Run::new(graph(&desk, 1)).await;
-    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: no such bus".into(), true));
+    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: no such bus".into(), Operation::Watch));
     run.converged().await;
     assert_eq!(desk.real("a"), "x");
     run.stop().await;
@@ -67,7 +67,7 @@ async fn a_panic_in_watch_without_tries_fails_that_resource_alone() {
     let desk = Desk::new();
     desk.always("a", Op::Watch, Act::Panic("no such bus"));
     let mut run = Run::new(graph(&desk, 0)).await;
-    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: no such bus".into(), true));
+    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: no such bus".into(), Operation::Watch));
     run.until("applied other").await;
     assert_eq!(run.standing("a").await, mgmt::runtime::Standing::Failed);
     run.stop().await;
@@ -79,7 +79,7 @@ async fn a_panic_in_a_stream_of_a_watch_is_a_failed_watch() {
     let mut run = Run::new(graph(&desk, 1)).await;
     run.converged().await;
     desk.break_watch("a", "panic");
-    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: the stream gave up".into(), true));
+    assert_eq!(failure(&mut run).await, ("a".into(), "panicked: the stream gave up".into(), Operation::Watch));
     desk.put("a", "broken");
     run.converged().await;
     assert_eq!(desk.real("a"), "x");

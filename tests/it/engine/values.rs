@@ -75,7 +75,7 @@ async fn a_value_that_cannot_be_made_fails_its_receiver_with_the_place_and_all_o
     let probe = desk.probe("b").want(number()).bad(number());
     g.add(probe);
     let mut run = Run::new(g).await;
-    let why = run.find(|event| Some(event.to_string()).filter(|text| text.contains("probe[b]: failed"))).await;
+    let why = run.find(|event| Some(event.to_string()).filter(|text| text.contains("probe[b]: check failed"))).await;
     let problem =
         format!("set at tests/it/engine/values.rs:{wrong}, has no value: `ten`: invalid digit found in string");
     assert!(why.contains(&format!("`want`, {problem}")) && why.contains(&format!("`bad`, {problem}")), "{why}");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mgmt::Engine;
 use mgmt::prelude::*;
-use mgmt::runtime::{Builder, Event, EventKind, Events, Standing};
+use mgmt::runtime::{Builder, Event, EventKind, Events, Operation, Standing};
 
 /// Nothing here takes that long on any machine.
 pub const LONG: Duration = Duration::from_secs(60);
@@ -110,8 +110,8 @@ pub fn short(kind: &EventKind) -> Option<String> {
         EventKind::Refreshed { id, .. } => on("refreshed", id),
         EventKind::Owed { from, to, .. } => Some(format!("owed {} by {}", to.name, from.name)),
         EventKind::Sent { from, to, .. } => Some(format!("sent {} by {}", to.name, from.name)),
-        EventKind::Failed { id, watch: false, .. } => on("failed", id),
-        EventKind::Failed { id, watch: true, .. } => on("watch failed", id),
+        EventKind::Failed { id, operation: Operation::Watch, .. } => on("watch failed", id),
+        EventKind::Failed { id, .. } => on("failed", id),
         EventKind::Blocked { id, .. } => on("blocked", id),
         EventKind::Unblocked { id, .. } => on("unblocked", id),
         EventKind::Flapping { id, .. } => on("flapping", id),

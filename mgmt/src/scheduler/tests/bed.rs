@@ -248,8 +248,8 @@ fn show_event(event: &Event) -> String {
         Event::Left { node, well } => format!("left {}{}", node.0, if *well { "" } else { ", not well" }),
         Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
         Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
-        Event::Failed { node, watch, retry_in, .. } => {
-            let what = if *watch { " watch" } else { "" };
+        Event::Failed { node, what, retry_in, .. } => {
+            let what = if *what == Failing::Watch { " watch" } else { "" };
             match retry_in {
                 Some(delay) => format!("failed {}{what}, again in {delay:?}", node.0),
                 None => format!("failed {}{what} for good", node.0),
