@@ -2,10 +2,10 @@
 
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
-use syn::{Attribute, DeriveInput, Expr, Meta};
+use syn::{Attribute, DeriveInput, Expr, Meta, Type};
 
 use crate::errors::Errors;
-use crate::fragment::{text_of, value_of};
+use crate::fragment::{text_of, type_of, value_of};
 use crate::words;
 
 /// What a field is.
@@ -23,14 +23,16 @@ pub(crate) struct Kind {
     pub(crate) watched: bool,
     /// It logs nothing.
     pub(crate) quiet: bool,
+    /// What it needs from the program, by type.
+    pub(crate) provided: Vec<Type>,
 }
 
 pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
     let before = errors.count();
-    let (mut kind, mut watched, mut quiet) = (None, true, false);
+    let (mut kind, mut watched, mut quiet, mut provided) = (None, true, false, Vec::new());
     for attr in ours(&input.attrs) {
         errors.collect(attr, |meta, errors| {
-            match word(meta, &["kind", "unwatched", "quiet"], errors)? {
+            match word(meta, &["kind", "unwatched", "quiet", "provided"], errors)? {
                 Some("kind") => {
                     let text = kind_text(meta, errors)?;
                     if text.is_some() && kind.is_some() {
@@ -38,6 +40,10 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
                     }
                     kind = text.or(kind.take());
                 }
+                Some("provided") => match meta.input.peek(syn::Token![=]) {
+                    true => provided.extend(types(meta.value()?.parse()?)),
+                    false => errors.say(&meta.path, "the type is missing: write `provided = Type`"),
+                },
                 Some("quiet") => {
                     quiet = true;
                     without_value(meta, "quiet", errors)?;
@@ -59,7 +65,15 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
         }
         guess
     });
-    Kind { kind, watched, quiet }
+    Kind { kind, watched, quiet, provided }
+}
+
+/// One type, or a tuple of several.
+fn types(ty: Type) -> Vec<Type> {
+    match type_of(ty) {
+        Type::Tuple(types) => types.elems.into_iter().map(type_of).collect(),
+        ty => vec![ty],
+    }
 }
 
 fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Option<String>> {

@@ -121,6 +121,10 @@ fn spec(model: &Model) -> TokenStream {
     let (watched, quiet) = (model.watched, model.quiet);
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
+    let provided = model.provided.iter().map(|ty| {
+        let (type_name, type_id) = (text_of(ty), quote_spanned!(ty.span()=> ::core::any::TypeId::of::<#ty>));
+        code!(::mgmt::resource::ProvidedSpec { type_name: #type_name, type_id: #type_id })
+    });
     code! {
         static SPEC: ::mgmt::resource::KindSpec = ::mgmt::resource::KindSpec {
             kind: #kind,
@@ -131,6 +135,7 @@ fn spec(model: &Model) -> TokenStream {
             fields: &[#(#fields),*],
             outputs: &[#(#outputs),*],
             abilities: ::mgmt::__abilities!(#ident),
+            provided: &[#(#provided),*],
         };
         &SPEC
     }

@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub(crate) doc: String,
     pub(crate) watched: bool,
     pub(crate) quiet: bool,
+    /// What it needs from the program.
+    pub(crate) provided: Vec<Type>,
     pub(crate) name: Ident,
     pub(crate) name_doc: String,
     /// Required and optional fields, in order: their place here is their number.

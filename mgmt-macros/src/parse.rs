@@ -26,7 +26,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         _ => None,
     };
     let mut parts = Parts::default();
-    let mut kind = attribute::Kind { kind: String::new(), watched: true, quiet: false };
+    let mut kind = attribute::Kind { kind: String::new(), watched: true, quiet: false, provided: Vec::new() };
     match named {
         None => errors.say(&input.ident, "a resource is a struct with named fields"),
         Some(fields) => {
@@ -42,6 +42,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         doc: attribute::doc(&input.attrs),
         watched: kind.watched,
         quiet: kind.quiet,
+        provided: kind.provided,
         name,
         name_doc,
         fields: parts.fields,

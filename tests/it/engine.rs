@@ -15,6 +15,7 @@ mod panics;
 mod passwords;
 mod pause;
 mod plans;
+mod provided;
 mod quiet;
 mod reactive;
 mod refresh;

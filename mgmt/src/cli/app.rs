@@ -9,7 +9,7 @@ use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
-use crate::resource::{Converge, Error};
+use crate::resource::{Converge, Error, Provisions};
 
 /// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise;
 /// `--help` lists the rest).
@@ -46,6 +46,7 @@ pub struct App {
     command_line: Option<clap::Command>,
     /// Commands get this process's environment: so it has always been with YAML.
     pub(crate) inherit_env: bool,
+    provisions: Provisions,
 }
 
 impl App {
@@ -59,6 +60,7 @@ impl App {
             greeting: None,
             command_line: None,
             inherit_env: false,
+            provisions: Provisions::default(),
         }
     }
 
@@ -94,6 +96,12 @@ impl App {
         self
     }
 
+    /// A value of the program for its kinds, see [`Builder::provide`](crate::runtime::Builder::provide).
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> App {
+        self.provisions.insert(value);
+        self
+    }
+
     /// Does what the command line says with this source of graphs.
     pub fn main(self, gapi: impl Gapi) -> ExitCode {
         let options = self.parse(std::env::args_os());
@@ -110,9 +118,9 @@ impl App {
     /// Does what these options say, for programs that have parsed their own command line.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
         let command_line = self.command();
-        let App { name, kinds, greeting, inherit_env, .. } = self;
+        let App { name, kinds, greeting, inherit_env, provisions, .. } = self;
         let command = options.command.unwrap_or(Command::Run);
-        let session = Session { name, kinds, greeting, inherit_env, command_line, options: options.run };
+        let session = Session { name, kinds, greeting, inherit_env, provisions, command_line, options: options.run };
         commands::execute(&session, command, gapi)
     }
 

@@ -11,6 +11,7 @@ use crate::cli::prefix;
 use crate::gapi::Gapi;
 use crate::graph::Kinds;
 use crate::journal::JournalError;
+use crate::resource::Provisions;
 use crate::runtime::{Builder, Engine, EngineError, Prefix};
 
 /// Why a command fails, for the user.
@@ -47,6 +48,8 @@ pub(crate) struct Session {
     pub(crate) greeting: Option<String>,
     /// Commands of the graph get this process's environment.
     pub(crate) inherit_env: bool,
+    /// What the program gives its kinds.
+    pub(crate) provisions: Provisions,
     /// The whole command line that the program understands.
     pub(crate) command_line: clap::Command,
     /// The options of this run.
@@ -72,7 +75,8 @@ impl Session {
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch)
-            .inherit_env(self.inherit_env);
+            .inherit_env(self.inherit_env)
+            .provisions(self.provisions.clone());
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);
         }

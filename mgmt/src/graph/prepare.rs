@@ -10,7 +10,7 @@ use crate::graph::pass::{Grown, Pass};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::indexed;
 use crate::id::ResourceId;
-use crate::resource::{Findings, Meta};
+use crate::resource::{Findings, Meta, Provisions};
 
 /// What is done to every graph before it runs.
 #[derive(Clone, Debug)]
@@ -20,12 +20,13 @@ pub struct Settings {
     autoedge: bool,
     autogroup: bool,
     passes: Vec<Arc<dyn Pass>>,
+    provisions: Option<Provisions>,
 }
 
 impl Default for Settings {
     /// Nothing is changed, and no pass runs.
     fn default() -> Settings {
-        Settings { noop: false, autoedge: true, autogroup: true, passes: Vec::new() }
+        Settings { noop: false, autoedge: true, autogroup: true, passes: Vec::new(), provisions: None }
     }
 }
 
@@ -52,6 +53,18 @@ impl Settings {
     pub fn pass(mut self, pass: impl Pass) -> Settings {
         self.passes.push(Arc::new(pass));
         self
+    }
+
+    /// What the program gives its kinds: where a kind declares that it needs something else, the graph is refused. Default:
+    /// what kinds need is not looked at.
+    pub(crate) fn provisions(mut self, provisions: Provisions) -> Settings {
+        self.provisions = Some(provisions);
+        self
+    }
+
+    /// What the program gives its kinds.
+    pub(crate) fn provided(&self) -> Provisions {
+        self.provisions.clone().unwrap_or_default()
     }
 
     /// Whether every resource is put in noop.
@@ -154,7 +167,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings) -> Result<Draft<'a>, Problems> {
         let source = Arc::new(config);
         let config = settings.applied(&source);
-        let (index, warnings) = indexed(&config)?;
+        let (index, warnings) = indexed(&config, settings.provisions.as_ref())?;
         Ok(Draft { settings, source, config, index, warnings })
     }
 

@@ -7,7 +7,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::cycle::tell_cycle;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{Known, Origin, Uid};
+use crate::resource::{Known, Origin, Provisions, Uid};
 
 /// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends. (To run it, or to look at what
 /// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
@@ -15,11 +15,15 @@ use crate::resource::{Known, Origin, Uid};
 /// # Errors
 /// Everything that is wrong.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
-    indexed(config).map(drop)
+    indexed(config, None).map(drop)
 }
 
-/// The same; where everything is, and what is no more than a warning.
-pub(super) fn indexed(config: &GraphConfig) -> Result<(Index, Vec<Problem>), Problems> {
+/// The same, and what kinds need of the program if that is known; where everything is, and what is no more than a
+/// warning.
+pub(super) fn indexed(
+    config: &GraphConfig,
+    provisions: Option<&Provisions>,
+) -> Result<(Index, Vec<Problem>), Problems> {
     let (mut twice, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
@@ -31,7 +35,11 @@ pub(super) fn indexed(config: &GraphConfig) -> Result<(Index, Vec<Problem>), Pro
             twice.push(declared_twice(&config.vertices[first as usize], vertex));
         }
         let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
-        check_vertex(vertex, &Known::all_but_numbers(vertex.resource.spec(), coming), &mut problems, &mut warnings);
+        let spec = vertex.resource.spec();
+        for lack in provisions.iter().flat_map(|provisions| provisions.lacking(spec)) {
+            problems.push(Problem::new(format!("{}: {lack}", vertex.id()), vertex.origin.clone()));
+        }
+        check_vertex(vertex, &Known::all_but_numbers(spec, coming), &mut problems, &mut warnings);
         check_owner(config, n, coming, &mut owners, &mut problems);
         check_semas(vertex, &mut semas, &mut problems);
     }

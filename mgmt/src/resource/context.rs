@@ -136,6 +136,16 @@ impl CheckCx {
         self.operation.services.shared.get(0)
     }
 
+    /// What the program that embeds the engine has given for its kinds (`Engine::builder().provide(value)`): a client of
+    /// its own, a cache. A kind declares that it needs it (`#[resource(kind = "…", provided = Client)]`); then a graph with
+    /// such a resource is refused, before anything runs, where the program has not given it.
+    ///
+    /// # Errors
+    /// The program has given no value of this type.
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.operation.services.provisions.get(self.operation.spec())
+    }
+
     /// A connection that resources share, see [`Door`]: opened if it is not open yet, or was lost.
     ///
     /// # Errors
@@ -294,6 +304,14 @@ impl WatchCx {
     /// See [`CheckCx::shared`].
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.check.shared()
+    }
+
+    /// See [`CheckCx::provided`].
+    ///
+    /// # Errors
+    /// The program has given no value of this type.
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.check.provided()
     }
 
     /// The connections that resources share, for a stream that needs one: [`Connections::door`] is what

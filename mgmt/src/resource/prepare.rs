@@ -1,7 +1,11 @@
 //! What a kind may use that looks at the system before the passes.
 
+use std::sync::Arc;
+
 use crate::id::ResourceId;
+use crate::resource::error::Result;
 use crate::resource::known::Known;
+use crate::resource::provisions::Provisions;
 use crate::resource::spec::KindSpec;
 use crate::sys::fs::ReadFs;
 use crate::sys::task::blocking;
@@ -13,13 +17,20 @@ pub struct PrepareCx {
     spec: &'static KindSpec,
     coming: Vec<u8>,
     fs: ReadFs,
+    provisions: Provisions,
 }
 
 impl PrepareCx {
     /// For the engine and for tests: the context of this resource, whose fields with these numbers are still to come.
     #[doc(hidden)]
-    pub fn new(id: ResourceId, spec: &'static KindSpec, coming: Vec<u8>, fs: ReadFs) -> PrepareCx {
-        PrepareCx { id, spec, coming, fs }
+    pub fn new(
+        id: ResourceId,
+        spec: &'static KindSpec,
+        coming: Vec<u8>,
+        fs: ReadFs,
+        provisions: Provisions,
+    ) -> PrepareCx {
+        PrepareCx { id, spec, coming, fs, provisions }
     }
 
     /// The resource's identity.
@@ -30,6 +41,14 @@ impl PrepareCx {
     /// Which fields have their values. Nothing follows from the others yet.
     pub fn known(&self) -> Known<'_> {
         Known::all_but_numbers(self.spec, &self.coming)
+    }
+
+    /// See [`CheckCx::provided`](crate::resource::CheckCx::provided).
+    ///
+    /// # Errors
+    /// The program has given no value of this type.
+    pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
+        self.provisions.get(self.spec)
     }
 
     /// Looks at the file system on a thread that may block.

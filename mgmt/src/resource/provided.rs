@@ -12,6 +12,7 @@ use crate::resource::door::Connections;
 use crate::resource::error::Result;
 use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
+use crate::resource::provisions::Provisions;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
 
@@ -91,6 +92,8 @@ pub(crate) struct Services {
     pub(crate) local: Slots,
     /// State shared by resources of an engine.
     pub(crate) shared: Slots,
+    /// What the program has given.
+    pub(crate) provisions: Provisions,
     /// Doors with a life.
     pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
@@ -110,6 +113,7 @@ impl Services {
             prefix,
             local: Slots::default(),
             shared: Slots::default(),
+            provisions: Provisions::default(),
             connections: Connections::default(),
             owned: Arc::default(),
             inherit_env: false,

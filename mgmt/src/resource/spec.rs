@@ -30,6 +30,16 @@ pub struct KindSpec {
     pub outputs: &'static [OutputSpec],
     /// What its resources can do besides being checked and applied.
     pub abilities: Abilities,
+    /// What its resources need from the program that embeds the engine: `#[resource(provided = Client)]`.
+    pub provided: &'static [ProvidedSpec],
+}
+
+/// A value that a kind needs from the program.
+pub struct ProvidedSpec {
+    /// Its type, as written.
+    pub type_name: &'static str,
+    /// Its type.
+    pub type_id: fn() -> TypeId,
 }
 
 /// One field of a kind.

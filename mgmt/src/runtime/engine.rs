@@ -10,7 +10,7 @@ use crate::gapi::{Failure, Fixed, Gapi, GapiData, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 use crate::id::ResourceId;
 use crate::journal::Journal;
-use crate::resource::{PrivateDir, PrivateDirs, Services};
+use crate::resource::{PrivateDir, PrivateDirs, Provisions, Services};
 use crate::runtime::core::Core;
 use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
@@ -187,6 +187,58 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
+    /// A value of the program for its kinds, which find it by its type (`cx.provided::<T>()`): a client, a cache. One of
+    /// each type; the last one counts. Default: none.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # struct Client;
+    /// # impl Client { async fn has(&self, _: &str) -> Result<bool> { Ok(true) } async fn put(&self, _: &str) -> Result<()> { Ok(()) } }
+    /// /// A row in a store of which the program has the client.
+    /// #[derive(Resource, Clone, Debug, PartialEq)]
+    /// #[resource(kind = "row", unwatched, provided = Client)]
+    /// struct Row {
+    ///     #[resource(name)]
+    ///     key: String,
+    /// }
+    ///
+    /// impl Converge for Row {
+    ///     type Drift = Change;
+    ///     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+    ///         let there = cx.provided::<Client>()?.has(&self.key).await?;
+    ///         Ok((!there).then(|| Change::new("row", "absent", "present")))
+    ///     }
+    ///     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+    ///         cx.provided::<Client>()?.put(&self.key).await
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut g = Graph::new("rows");
+    /// g.add(Row::new("first"));
+    /// let graph = g.finish()?;
+    /// // Without it, the graph is refused before anything runs.
+    /// assert!(mgmt::Engine::builder().graph(graph.clone()).start().await.is_err());
+    /// let engine = mgmt::Engine::builder().graph(graph).provide(Client).start().await?;
+    /// engine.converged().await?;
+    /// # engine.stop().await?;
+    /// # Ok::<(), mgmt::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.prepare_with(|settings| {
+            let mut provisions = settings.provided();
+            provisions.insert(value);
+            settings.provisions(provisions)
+        })
+    }
+
+    /// All of these, in place of those that were given before.
+    #[cfg(any(feature = "cli", test, feature = "testing"))]
+    pub(crate) fn provisions(self, provisions: Provisions) -> Self {
+        self.prepare_with(|settings| settings.provisions(provisions))
+    }
+
     /// Shares connections and the watch hub with the other engines that are given the same doors. Default: it has its
     /// own, and closes them at its end; shared ones are closed by [`Doors::close`].
     pub fn doors(mut self, doors: Doors) -> Self {
@@ -353,6 +405,7 @@ pub(crate) fn assemble(
     };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
     services.inherit_env = options.inherit_env;
+    services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     let core = Core {
         scheduler: Scheduler::new(config),

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use crate::graph::{self, Draft, GraphConfig, Prepared, Problem, Problems};
-use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn};
+use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
 use crate::runtime::places::owned_twice;
 use crate::sys::fs::ReadFs;
 use crate::sys::task::caught_async;
@@ -34,7 +34,12 @@ pub(crate) struct Preparing {
 
 impl Default for Preparing {
     fn default() -> Preparing {
-        Preparing { timeout: TIMEOUT, fs: ReadFs::new(), settings: graph::Settings::default(), inspect: None }
+        Preparing {
+            timeout: TIMEOUT,
+            fs: ReadFs::new(),
+            settings: graph::Settings::default().provisions(Provisions::default()),
+            inspect: None,
+        }
     }
 }
 
@@ -75,7 +80,7 @@ impl Preparing {
         if curious.is_empty() {
             return Default::default();
         }
-        let mut curious = curious.into_iter();
+        let (mut curious, provisions) = (curious.into_iter(), self.settings.provided());
         // None: so far in the future that there is no such moment.
         let deadline = Instant::now().checked_add(self.timeout);
         let mut looking = JoinSet::new();
@@ -86,7 +91,8 @@ impl Preparing {
                 && let Some(prepare) = vertex.resource.spec().abilities.prepare
             {
                 vertices.insert(at, vertex);
-                let cx = PrepareCx::new(vertex.id(), vertex.resource.spec(), draft.coming(at), self.fs.clone());
+                let (spec, fs) = (vertex.resource.spec(), self.fs.clone());
+                let cx = PrepareCx::new(vertex.id(), spec, draft.coming(at), fs, provisions.clone());
                 let resource = Arc::clone(&vertex.resource);
                 looking.spawn(async move { (at, bounded(deadline, prepare, resource, cx).await) });
             }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::{fs, io};
 
 use crate::id::ResourceId;
-use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Salt, Services};
+use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Provisions, Salt, Services};
 use crate::sys::fs::{Faults, WriteFs};
 use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
@@ -79,14 +79,30 @@ impl Fake {
         fs::create_dir(&own)?;
         fs::create_dir(&prefix)?;
         let (marks, faults) = (Arc::<Marks>::default(), Faults::new());
-        let services = Arc::new(services(prefix, &marks, &faults, false));
+        let services = Arc::new(services(prefix, &marks, &faults, false, Provisions::default()));
         Ok(Fake { services, marks, faults, nodes: AtomicU32::new(0), own, dir })
     }
 
     /// Commands inherit this process's environment, as in graphs from YAML. Default: they don't.
     #[must_use]
     pub fn inherit_env(mut self) -> Fake {
-        self.services = Arc::new(services(self.services.prefix.clone(), &self.marks, &self.faults, true));
+        let Services { prefix, provisions, .. } = &*self.services;
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, true, provisions.clone()));
+        self
+    }
+
+    /// A value of the program for its kinds, as [`Builder::provide`](crate::runtime::Builder::provide) gives it.
+    /// Resources that are on the host already do not have it.
+    #[must_use]
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Fake {
+        let mut provisions = self.services.provisions.clone();
+        provisions.insert(value);
+        self.provisions(provisions)
+    }
+
+    pub(crate) fn provisions(mut self, provisions: Provisions) -> Fake {
+        let Services { prefix, inherit_env, .. } = &*self.services;
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env, provisions));
         self
     }
 
@@ -142,8 +158,9 @@ impl Fake {
     /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is
     /// there. Resources are put on the host again.
     pub fn restart(&mut self) {
-        let Services { prefix, inherit_env, .. } = &*self.services;
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env));
+        let Services { prefix, inherit_env, provisions, .. } = &*self.services;
+        let provisions = provisions.clone();
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env, provisions));
     }
 
     /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see
@@ -158,10 +175,16 @@ impl Fake {
     }
 }
 
-fn services(prefix: PathBuf, marks: &Arc<Marks>, faults: &Arc<Faults>, inherit_env: bool) -> Services {
+fn services(
+    prefix: PathBuf,
+    marks: &Arc<Marks>,
+    faults: &Arc<Faults>,
+    inherit_env: bool,
+    provisions: Provisions,
+) -> Services {
     let dirs = PrivateDirs::new(&prefix);
     let mut services = Services::new(Arc::clone(marks) as Arc<dyn Memory>, Salt::default(), prefix, dirs);
     services.fs = WriteFs::with_faults(Arc::clone(faults));
-    services.inherit_env = inherit_env;
+    (services.inherit_env, services.provisions) = (inherit_env, provisions);
     services
 }

@@ -226,7 +226,7 @@ impl Trial {
         let spec = self.resource.spec();
         let Some(prepare) = spec.abilities.prepare else { return Ok(None) };
         let fs = ReadFs::clone(&self.services.fs);
-        let cx = PrepareCx::new(self.id(), spec, Vec::new(), fs);
+        let cx = PrepareCx::new(self.id(), spec, Vec::new(), fs, self.services.provisions.clone());
         prepare(Arc::<dyn AnyResource>::clone(&self.resource), cx).await.map(Some)
     }
 

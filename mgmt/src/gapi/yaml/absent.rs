@@ -131,7 +131,17 @@ pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
 }
 
 const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec]) -> KindSpec {
-    KindSpec { kind, doc, watched: false, quiet: false, name_field: "name", fields, outputs: &[], abilities: ABILITIES }
+    KindSpec {
+        kind,
+        doc,
+        watched: false,
+        quiet: false,
+        name_field: "name",
+        fields,
+        outputs: &[],
+        abilities: ABILITIES,
+        provided: &[],
+    }
 }
 
 const fn field(

@@ -22,6 +22,7 @@ async fn run(stage: &Stage<'_>, when: &str) -> Seen<()> {
     let engines_own = TempDir::new().map_err(|error| format!("no prefix for an engine: {error}"))?;
     let graph = (stage.subject.noop_graph)(stage.fake.dir());
     let builder = Engine::builder().graph(graph).prefix(engines_own.path());
+    let builder = builder.provisions(stage.subject.provisions.clone());
     let mut events = builder.events();
     let engine = builder.start().await.map_err(|error| format!("the engine did not start: {error}"))?;
     let looked = timeout(stage.subject.patience, async {

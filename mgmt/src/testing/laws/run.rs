@@ -9,7 +9,8 @@ use crate::testing::laws::{cancelled, in_sync, looks, noop, once, watched};
 /// some can't.
 ///
 /// # Panics
-/// If the kind breaks one, with what was seen; or if the subject's own functions panic.
+/// If the kind breaks one, with what was seen, at the line of the caller; or if the subject's own functions panic.
+#[track_caller]
 pub fn check(subject: Subject) -> Vec<Law> {
     let report = report(subject);
     let broken: Vec<_> = report.broken.iter().map(ToString::to_string).collect();

@@ -27,6 +27,7 @@ impl<'a> Stage<'a> {
     /// The world is prepared, and nothing has run.
     pub(super) async fn new(subject: &'a Subject) -> Seen<Stage<'a>> {
         let fake = Fake::new().map_err(|error| format!("no host to try it on: {error}"))?;
+        let fake = fake.provisions(subject.provisions.clone());
         if let Some(prepare) = subject.prepare.clone() {
             let dir = fake.dir().to_owned();
             blocking(move || prepare(&dir)).await;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::graph::{Graph, GraphConfig};
-use crate::resource::{AnyResource, Declare, Resource};
+use crate::resource::{AnyResource, Declare, Provisions, Resource};
 
 type OnDir<T> = Arc<dyn Fn(&Path) -> T + Send + Sync>;
 
@@ -26,6 +26,7 @@ pub struct Subject {
     pub(crate) resource: OnDir<Arc<dyn AnyResource>>,
     pub(crate) noop_graph: OnDir<GraphConfig>,
     pub(crate) prepare: Option<OnDir<()>>,
+    pub(crate) provisions: Provisions,
     pub(crate) breaks: Vec<Break>,
     pub(crate) observe: Option<OnDir<String>>,
     pub(crate) is_watched: bool,
@@ -51,6 +52,7 @@ impl Subject {
                 g.finish().unwrap_or_else(|problems| panic!("the subject makes no graph: {problems}"))
             }),
             prepare: None,
+            provisions: Provisions::default(),
             breaks: Vec::new(),
             observe: None,
             is_watched: true,
@@ -62,6 +64,13 @@ impl Subject {
     /// What is there before the resource is. Panics of it end the test.
     pub fn prepare(mut self, prepare: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         self.prepare = Some(Arc::new(prepare));
+        self
+    }
+
+    /// A value of the program for its kinds, see [`Builder::provide`](crate::runtime::Builder::provide). All laws are
+    /// tried with this one.
+    pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.provisions.insert(value);
         self
     }
 

@@ -3,9 +3,10 @@
 mod kind;
 mod many;
 
-use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::{fs, panic, thread};
 
 use crate::testing::laws::{self, Broken, Law, Subject};
 use kind::{Flaw, Line, LineBuilder};
@@ -93,6 +94,23 @@ fn every_law_has_a_mutant_and_every_flaw_is_one() {
 #[should_panic(expected = "test:line breaks the law “an outside change makes watch speak”: it has no watch")]
 fn check_panics_with_what_was_seen() {
     laws::check(subject(Flaw::NoWatch));
+}
+
+#[test]
+fn check_panics_at_the_line_of_the_test() {
+    let (places, others, here) = (Arc::new(Mutex::new(Vec::new())), panic::take_hook(), thread::current().id());
+    let seen = Arc::clone(&places);
+    panic::set_hook(Box::new(move |info| {
+        match thread::current().id() == here {
+            true => seen.lock().unwrap().extend(info.location().map(ToString::to_string)),
+            false => others(info),
+        };
+    }));
+    let line = line!() + 1;
+    let panicked = panic::catch_unwind(|| laws::check(subject(Flaw::NoWatch)));
+    assert!(panicked.is_err());
+    let places = places.lock().unwrap().clone();
+    assert!(places.len() == 1 && places[0].contains(&format!("laws/tests.rs:{line}:")), "{places:?}");
 }
 
 #[test]
