@@ -20,10 +20,11 @@ use proc_macro::TokenStream;
 
 /// Makes a struct a kind of resource: builder, handle, outputs, schema, equality, data.
 ///
-/// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing outside can change it; `quiet` if it logs nothing; `provided = Client`,
-/// `provided = (Client, Cache)`: what it needs from the program (`Engine::builder().provide(…)`, `cx.provided::<Client>()`). On a field:
-/// `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output).
-/// A field of type `Option<T>` or with a default is a setter of the builder; any other is an argument of `new`, in order.
+/// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing outside can change it; `quiet` if it logs nothing;
+/// `provided = Client`, `provided = (Client, Cache)`: what it needs from the program (`Engine::builder().provide(…)`,
+/// `cx.provided::<Client>()`). On a field: `name` (exactly one, a `String`), `default` or `default = value`, `send` (an
+/// output). A field of type `Option<T>` or with a default is a setter of the builder; any other is an argument of `new`,
+/// in order.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

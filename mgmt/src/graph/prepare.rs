@@ -55,7 +55,7 @@ impl Settings {
         self
     }
 
-    /// What the program gives its kinds: where a kind declares that it needs something else, the graph is refused. Default:
+    /// What the program gives its kinds; a graph with a kind that declares another need is refused. Default:
     /// what kinds need is not looked at.
     pub(crate) fn provisions(mut self, provisions: Provisions) -> Settings {
         self.provisions = Some(provisions);

@@ -79,7 +79,7 @@ impl CheckCx {
     }
 
     /// What the engine does if it cancels this operation (or if the operation panics) before the guard is dropped: for
-    /// what must be told that it is not wanted any more, such as a transaction of another process. The operation has
+    /// what must learn that it is not wanted any more, such as a transaction of another process. The operation has
     /// not ended before `hook` has.
     ///
     /// It is not run where a kind itself drops a future that holds the guard, by a `select!` or a timeout of its own.
@@ -243,13 +243,13 @@ impl ApplyCx {
         .await
     }
 
-    /// Says that there was nothing to change after all: nobody is notified.
+    /// There was nothing to change after all: no resource is notified.
     pub fn unchanged(&self) {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
     }
 
-    /// Says that an event made this necessary, such as a tick or a line of a command: nobody has undone an earlier
-    /// repair. However often that comes, the resource is not taken for one that somebody else changes too, and its
+    /// An event made this necessary, such as a tick or a line of a command: no other program has undone an earlier
+    /// repair. However often that comes, the resource is not taken for one that something else changes too, and its
     /// checks are not spaced out.
     pub fn by_event(&self) {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
@@ -259,7 +259,7 @@ impl ApplyCx {
     /// after it.
     ///
     /// # Errors
-    /// What the disk said.
+    /// The error of the disk.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
         let (operation, id, work) = (Arc::clone(&self.check.operation), self.id(), self.work("writing the journal"));
         let written = blocking(move || {

@@ -1,5 +1,6 @@
 //! Hands and eyes: runs graphs with tokio. Decides nothing that the scheduler can decide.
 
+mod builder;
 mod core;
 mod doors;
 mod drive;
@@ -41,8 +42,9 @@ mod watches;
 
 pub use crate::journal::JournalError;
 pub use crate::scheduler::{Cause, Causes};
+pub use builder::Builder;
 pub use doors::Doors;
-pub use engine::{Builder, Engine};
+pub use engine::Engine;
 pub use error::EngineError;
 pub use event::{Event, EventKind, Events, Operation};
 pub use measure::{DURATION_CLASSES, Measure, Measures};

@@ -1,0 +1,259 @@
+//! The settings of an engine.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gapi::{Fixed, Gapi, fixed};
+use crate::graph::{self, GraphConfig, Pass, Prepared};
+use crate::resource::Provisions;
+use crate::runtime::doors::Doors;
+use crate::runtime::event::Events;
+use crate::runtime::outlet::Outlet;
+use crate::runtime::prepare::Preparing;
+use crate::sys::facts;
+use crate::sys::fs::hub;
+
+/// The default of `Builder::grace`.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Settings of an engine, and where its graphs come from.
+#[derive(Debug)]
+#[must_use]
+pub struct Builder<G = Fixed> {
+    pub(crate) gapi: G,
+    pub(crate) options: Settings,
+}
+
+/// Settings of an engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) name: String,
+    pub(crate) prefix: Option<PathBuf>,
+    pub(crate) hostname: String,
+    /// What is wrong with the name that the program has given it. (That of a machine is taken as it is.)
+    pub(crate) wrong_host: Option<String>,
+    pub(crate) preparing: Preparing,
+    pub(crate) no_watch: bool,
+    pub(crate) converged_timeout: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) running_max: usize,
+    pub(crate) inherit_env: bool,
+    pub(crate) measure: bool,
+    pub(crate) watch: hub::Options,
+    pub(crate) doors: Option<Doors>,
+    pub(crate) events: Arc<Outlet>,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            name: String::new(),
+            prefix: None,
+            hostname: facts::hostname(),
+            wrong_host: None,
+            preparing: Preparing::default(),
+            no_watch: false,
+            converged_timeout: Duration::ZERO,
+            grace: GRACE,
+            running_max: facts::cpus() * 4,
+            inherit_env: false,
+            measure: false,
+            watch: hub::Options::default(),
+            doors: None,
+            events: Arc::default(),
+        }
+    }
+}
+
+impl<G: Gapi> Builder<G> {
+    /// Where its graphs come from.
+    pub fn gapi<H: Gapi>(self, gapi: H) -> Builder<H> {
+        Builder { gapi, options: self.options }
+    }
+
+    /// One graph that never changes by itself.
+    pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
+        self.gapi(fixed(config))
+    }
+
+    /// What a graph is called that has no name of its own. Default: `graph`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.options.name = name.into();
+        self
+    }
+
+    /// Its working directory: the journal and the resources' own files are there. Only one engine can use it at a time.
+    /// Without one, nothing is remembered beyond the engine's end.
+    pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
+        self.options.prefix = Some(prefix.into());
+        self
+    }
+
+    /// The name of this host: letters, digits, `-`, `_` and `.` (else [`start`](Builder::start) fails). Default: the
+    /// system's, whatever it is.
+    pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
+        self.options.hostname = hostname.into();
+        self.options.wrong_host = facts::check_hostname(&self.options.hostname).err();
+        self
+    }
+
+    /// Puts every resource in noop. Default: no.
+    pub fn noop(self, noop: bool) -> Self {
+        self.prepare_with(|settings| settings.noop(noop))
+    }
+
+    /// One more pass over every graph, after those that were given before. Default: none.
+    pub fn pass(self, pass: impl Pass) -> Self {
+        self.prepare_with(|settings| settings.pass(pass))
+    }
+
+    /// Whether passes may add edges to graphs. Default: yes.
+    pub fn autoedge(self, autoedge: bool) -> Self {
+        self.prepare_with(|settings| settings.autoedge(autoedge))
+    }
+
+    /// Whether resources may be grouped. Default: yes.
+    pub fn autogroup(self, autogroup: bool) -> Self {
+        self.prepare_with(|settings| settings.autogroup(autogroup))
+    }
+
+    /// How long all resources together may look at the system before the passes (see
+    /// [`Prepare`](crate::resource::Prepare)); those that take longer add nothing, with a warning. Default: 10 seconds.
+    pub fn prepare_timeout(mut self, timeout: Duration) -> Self {
+        self.options.preparing.timeout = timeout;
+        self
+    }
+
+    fn prepare_with(mut self, set: impl FnOnce(graph::Settings) -> graph::Settings) -> Self {
+        self.options.preparing.settings = set(self.options.preparing.settings);
+        self
+    }
+
+    /// Called with every graph that is ready, before it is put in force, planned, or returned by
+    /// [`check`](Builder::check); that waits until `inspect` returns. Default: nothing is called.
+    pub fn inspect<F: Future<Output = ()> + Send + 'static>(
+        mut self,
+        inspect: impl Fn(Prepared) -> F + Send + Sync + 'static,
+    ) -> Self {
+        self.options.preparing.inspect = Some(Arc::new(move |prepared| Box::pin(inspect(prepared))));
+        self
+    }
+
+    /// Asks its source for one graph only. Default: it follows.
+    pub fn no_watch(mut self, no_watch: bool) -> Self {
+        self.options.no_watch = no_watch;
+        self
+    }
+
+    /// How long all resources must have been settled to be called converged. Default: zero.
+    pub fn converged_timeout(mut self, timeout: Duration) -> Self {
+        self.options.converged_timeout = timeout;
+        self
+    }
+
+    /// How long what a cancelled operation has begun besides its own future (a thread, a write, a request to another
+    /// process) may take to end. Default: 5 s. After that the engine warns, naming the resource and what it still does,
+    /// and continues without it: a stop completes, other resources run. The resource itself is not touched before that
+    /// work has ended: its checks fail with this reason until then, and after that it is checked again.
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// How many operations run at once; resources that a kind handles in one call
+    /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one. Default: four for each processor.
+    pub fn running_max(mut self, operations: usize) -> Self {
+        self.options.running_max = operations.max(1);
+        self
+    }
+
+    /// Commands get this process's environment, not only what they are given. Default: no.
+    pub fn inherit_env(mut self, inherit: bool) -> Self {
+        self.options.inherit_env = inherit;
+        self
+    }
+
+    /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; it costs a
+    /// look at
+    /// the clock and into a table for each of them.
+    pub fn measure(mut self, measure: bool) -> Self {
+        self.options.measure = measure;
+        self
+    }
+
+    /// How files are watched. Default: by inotify, and polled where that has no more to give.
+    pub fn watch_options(mut self, options: hub::Options) -> Self {
+        self.options.watch = options;
+        self
+    }
+
+    /// A value of the program for its kinds, which find it by its type (`cx.provided::<T>()`): a client, a cache. One
+    /// of
+    /// each type; the last one counts. Default: none.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # struct Client;
+    /// # impl Client {
+    /// #     async fn has(&self, _: &str) -> Result<bool> { Ok(true) }
+    /// #     async fn put(&self, _: &str) -> Result<()> { Ok(()) }
+    /// # }
+    /// /// A row in a store of which the program has the client.
+    /// #[derive(Resource, Clone, Debug, PartialEq)]
+    /// #[resource(kind = "row", unwatched, provided = Client)]
+    /// struct Row {
+    ///     #[resource(name)]
+    ///     key: String,
+    /// }
+    ///
+    /// impl Converge for Row {
+    ///     type Drift = Change;
+    ///     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+    ///         let there = cx.provided::<Client>()?.has(&self.key).await?;
+    ///         Ok((!there).then(|| Change::new("row", "absent", "present")))
+    ///     }
+    ///     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+    ///         cx.provided::<Client>()?.put(&self.key).await
+    ///     }
+    /// }
+    ///
+    /// # tokio::runtime::Runtime::new().unwrap().block_on(async {
+    /// let mut g = Graph::new("rows");
+    /// g.add(Row::new("first"));
+    /// let graph = g.finish()?;
+    /// // Without it, the graph is refused before anything runs.
+    /// assert!(mgmt::Engine::builder().graph(graph.clone()).start().await.is_err());
+    /// let engine = mgmt::Engine::builder().graph(graph).provide(Client).start().await?;
+    /// engine.converged().await?;
+    /// # engine.stop().await?;
+    /// # Ok::<(), mgmt::Error>(())
+    /// # }).unwrap();
+    /// ```
+    pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Self {
+        self.prepare_with(|settings| {
+            let mut provisions = settings.provided();
+            provisions.insert(value);
+            settings.provisions(provisions)
+        })
+    }
+
+    /// All of these, in place of those that were given before.
+    #[cfg(any(feature = "cli", test, feature = "testing"))]
+    pub(crate) fn provisions(self, provisions: Provisions) -> Self {
+        self.prepare_with(|settings| settings.provisions(provisions))
+    }
+
+    /// Shares connections and the watch hub with the other engines that are given the same doors. Default: it has its
+    /// own, and closes them at its end; shared ones are closed by [`Doors::close`].
+    pub fn doors(mut self, doors: Doors) -> Self {
+        self.options.doors = Some(doors);
+        self
+    }
+
+    /// What will happen, from the start on. ([`Engine::events`](crate::Engine::events) gives what happens after it
+    /// was asked.)
+    pub fn events(&self) -> Events {
+        self.options.events.subscribe()
+    }
+}
