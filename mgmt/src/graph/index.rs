@@ -32,22 +32,32 @@ fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
     hasher.finish()
 }
 
+fn hash_vertex(hasher: &DefaultHashBuilder, vertex: &Vertex) -> u64 {
+    hash(hasher, vertex.resource.spec().kind, vertex.resource.name())
+}
+
 impl Index {
     /// An empty index with room for `count` resources.
     pub(super) fn with_room(count: usize) -> Index {
         Index { table: HashTable::with_capacity(count), ..Index::default() }
     }
 
-    /// Takes in the resource at place `n`, or returns the place of the resource that has its identity.
-    pub(super) fn insert(&mut self, vertices: &[Vertex], n: u32) -> Option<u32> {
-        let hash_of = |at: u32| {
-            let resource = &vertices[at as usize].resource;
-            hash(&self.hasher, resource.spec().kind, resource.name())
+    /// By which it finds a resource.
+    pub(super) fn hash_of(&self, vertex: &Vertex) -> u64 {
+        hash_vertex(&self.hasher, vertex)
+    }
+
+    /// Takes in the resource at place `n`, whose hash this is, or returns the place of the resource that has its
+    /// identity.
+    pub(super) fn insert(&mut self, vertices: &[Vertex], n: u32, hash: u64) -> Option<u32> {
+        let same = |at: &u32| {
+            let resource = &vertices[n as usize].resource;
+            is(vertices, *at, resource.spec().kind, resource.name())
         };
-        let (resource, hash) = (&vertices[n as usize].resource, hash_of(n));
-        let first = self.table.find(hash, |at| is(vertices, *at, resource.spec().kind, resource.name())).copied();
+        let first = self.table.find(hash, same).copied();
         if first.is_none() {
-            self.table.insert_unique(hash, n, |at| hash_of(*at));
+            let again = |at: &u32| hash_vertex(&self.hasher, &vertices[*at as usize]);
+            self.table.insert_unique(hash, n, again);
         }
         first
     }

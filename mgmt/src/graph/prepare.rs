@@ -8,7 +8,7 @@ use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::index::Index;
 use crate::graph::pass::{Grown, Pass};
 use crate::graph::problem::{Problem, Problems};
-use crate::graph::validate::indexed;
+use crate::graph::validate::{Hands, indexed, one_by_one};
 use crate::id::ResourceId;
 use crate::resource::{Findings, Meta, Provisions};
 
@@ -21,12 +21,21 @@ pub struct Settings {
     autogroup: bool,
     passes: Vec<Arc<dyn Pass>>,
     provisions: Option<Provisions>,
+    /// Look at the resources of large graphs.
+    hands: Hands,
 }
 
 impl Default for Settings {
     /// Nothing is changed, and no pass runs.
     fn default() -> Settings {
-        Settings { noop: false, autoedge: true, autogroup: true, passes: Vec::new(), provisions: None }
+        Settings {
+            noop: false,
+            autoedge: true,
+            autogroup: true,
+            passes: Vec::new(),
+            provisions: None,
+            hands: one_by_one,
+        }
     }
 }
 
@@ -65,6 +74,12 @@ impl Settings {
     /// What the program gives its kinds.
     pub(crate) fn provided(&self) -> Provisions {
         self.provisions.clone().unwrap_or_default()
+    }
+
+    /// Resources of large graphs are looked at with these. Default: one after the other.
+    pub(crate) fn hands(mut self, hands: Hands) -> Settings {
+        self.hands = hands;
+        self
     }
 
     /// Whether every resource is put in noop.
@@ -167,7 +182,7 @@ impl<'a> Draft<'a> {
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings) -> Result<Draft<'a>, Problems> {
         let source = Arc::new(config);
         let config = settings.applied(&source);
-        let (index, warnings) = indexed(&config, settings.provisions.as_ref())?;
+        let (index, warnings) = indexed(&config, settings.provisions.as_ref(), settings.hands)?;
         Ok(Draft { settings, source, config, index, warnings })
     }
 

@@ -1,6 +1,8 @@
 //! The first pass: everything that can be wrong with a graph is found before anything of it runs.
 
 use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::OnceLock;
 
 use crate::dag::topo;
 use crate::graph::config::{GraphConfig, Vertex};
@@ -15,7 +17,31 @@ use crate::resource::{Known, Origin, Provisions, Uid};
 /// # Errors
 /// Everything that is wrong.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
-    indexed(config, None).map(drop)
+    indexed(config, None, one_by_one).map(drop)
+}
+
+/// Does numbered pieces of work that don't depend on one another, perhaps several at once.
+pub(crate) type Hands = fn(usize, &(dyn Fn(usize) + Sync));
+
+/// Does them one after the other.
+pub(super) fn one_by_one(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    (0..count).for_each(work);
+}
+
+/// A piece of work is to look at this many resources, and this many pieces are done before what they found is put
+/// together, which bounds the memory that it takes.
+const PIECE: usize = 4096;
+const PIECES: usize = 8;
+
+/// What was found of some resources, each by itself.
+#[derive(Default)]
+struct Found {
+    /// By which the index finds each.
+    hashes: Vec<u64>,
+    /// What those own that own something.
+    uids: Vec<(u32, Vec<Uid>)>,
+    problems: Vec<(u32, Problem)>,
+    warnings: Vec<Problem>,
 }
 
 /// The same, and what kinds need of the program if that is known; where everything is, and what is no more than a
@@ -23,26 +49,37 @@ pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
 pub(super) fn indexed(
     config: &GraphConfig,
     provisions: Option<&Provisions>,
+    hands: Hands,
 ) -> Result<(Index, Vec<Problem>), Problems> {
     let (mut twice, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
     let coming = coming(config);
-    // One pass: to fetch a resource from memory costs more than to look at it.
-    for (n, vertex) in (0u32..).zip(&config.vertices) {
-        if let Some(first) = index.insert(&config.vertices, n) {
-            twice.push(declared_twice(&config.vertices[first as usize], vertex));
+    let count = config.vertices.len();
+    for block in (0..count).step_by(PIECE * PIECES) {
+        let starts: Vec<usize> = (block..count.min(block + PIECE * PIECES)).step_by(PIECE).collect();
+        let found: Vec<OnceLock<Found>> = starts.iter().map(|_| OnceLock::new()).collect();
+        hands(starts.len(), &|piece| {
+            let range = starts[piece]..count.min(starts[piece] + PIECE);
+            found[piece].get_or_init(|| look(config, range, &coming, provisions, &index));
+        });
+        for (start, found) in starts.iter().zip(found.into_iter().filter_map(OnceLock::into_inner)) {
+            for (n, hash) in (*start as u32..).zip(found.hashes) {
+                let vertex = &config.vertices[n as usize];
+                if let Some(first) = index.insert(&config.vertices, n, hash) {
+                    twice.push(declared_twice(&config.vertices[first as usize], vertex));
+                }
+                check_semas(n, vertex, &mut semas, &mut problems);
+            }
+            problems.extend(found.problems);
+            warnings.extend(found.warnings);
+            found.uids.into_iter().for_each(|(n, uids)| check_owner(config, n, uids, &mut owners, &mut problems));
         }
-        let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
-        let spec = vertex.resource.spec();
-        for lack in provisions.iter().flat_map(|provisions| provisions.lacking(spec)) {
-            problems.push(Problem::new(format!("{}: {lack}", vertex.id()), vertex.origin.clone()));
-        }
-        check_vertex(vertex, &Known::all_but_numbers(spec, coming), &mut problems, &mut warnings);
-        check_owner(config, n, coming, &mut owners, &mut problems);
-        check_semas(vertex, &mut semas, &mut problems);
     }
+    // By resource, whatever was found first.
+    problems.sort_by_key(|(n, _)| *n);
+    let mut problems = problems.into_iter().map(|(_, problem)| problem).collect();
     if places_exist(config, &mut problems) {
         check_receivers(config, &mut problems);
         check_cycles(config, &mut problems);
@@ -51,6 +88,34 @@ pub(super) fn indexed(
     Problems(twice).into_result()?;
     index.set_owners(owners);
     Ok((index, warnings))
+}
+
+/// What can be found out about each of these resources by itself. To fetch one from memory costs more than to look at
+/// it, so all of it is asked at once.
+fn look(
+    config: &GraphConfig,
+    range: Range<usize>,
+    coming: &HashMap<u32, Vec<u8>>,
+    provisions: Option<&Provisions>,
+    index: &Index,
+) -> Found {
+    let mut found = Found { hashes: Vec::with_capacity(range.len()), ..Found::default() };
+    for (n, vertex) in (range.start as u32..).zip(&config.vertices[range]) {
+        let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
+        let spec = vertex.resource.spec();
+        for lack in provisions.iter().flat_map(|provisions| provisions.lacking(spec)) {
+            let problem = Problem::new(format!("{}: {lack}", vertex.id()), vertex.origin.clone());
+            found.problems.push((n, problem));
+        }
+        let known = Known::all_but_numbers(spec, coming);
+        found.hashes.push(index.hash_of(vertex));
+        check_vertex(vertex, &known, &mut |problem| found.problems.push((n, problem)), &mut found.warnings);
+        let uids = vertex.resource.uids(&known);
+        if !uids.is_empty() {
+            found.uids.push((n, uids));
+        }
+    }
+    found
 }
 
 fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
@@ -68,10 +133,10 @@ pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
     coming
 }
 
-fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
+fn check_vertex(vertex: &Vertex, known: &Known<'_>, found: &mut dyn FnMut(Problem), warnings: &mut Vec<Problem>) {
     const NAME_BYTES_MAX: usize = 4096;
     let name = vertex.resource.name();
-    let mut say = |message: String| problems.push(Problem::new(message, vertex.origin.clone()));
+    let mut say = |message: String| found(Problem::new(message, vertex.origin.clone()));
     if name.is_empty() {
         say(format!("a {} without a name: give it one", vertex.resource.spec().kind));
     } else if name.len() > NAME_BYTES_MAX {
@@ -99,12 +164,12 @@ fn check_vertex(vertex: &Vertex, known: &Known<'_>, problems: &mut Vec<Problem>,
 fn check_owner(
     config: &GraphConfig,
     n: u32,
-    coming: &[u8],
+    uids: Vec<Uid>,
     owners: &mut HashMap<Uid, u32>,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<(u32, Problem)>,
 ) {
     let vertex = &config.vertices[n as usize];
-    for uid in vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), coming)) {
+    for uid in uids {
         let Some(first) = owners.get(&uid).copied().filter(|first| *first != n) else {
             owners.insert(uid, n);
             continue;
@@ -119,11 +184,17 @@ fn check_owner(
             first.id(),
             vertex.id()
         );
-        problems.push(Problem::new(message, vertex.origin.clone()).also(first.id().to_string(), first.origin.clone()));
+        let problem = Problem::new(message, vertex.origin.clone());
+        problems.push((n, problem.also(first.id().to_string(), first.origin.clone())));
     }
 }
 
-fn check_semas(vertex: &Vertex, semas: &mut HashMap<String, (u32, Origin)>, problems: &mut Vec<Problem>) {
+fn check_semas(
+    n: u32,
+    vertex: &Vertex,
+    semas: &mut HashMap<String, (u32, Origin)>,
+    problems: &mut Vec<(u32, Problem)>,
+) {
     for sema in vertex.meta.iter().flat_map(|meta| &meta.sema).filter(|sema| sema.problem().is_none()) {
         let (name, size) = (sema.name(), sema.size());
         let (first, origin) = semas.entry(name.to_owned()).or_insert_with(|| (size, vertex.origin.clone()));
@@ -132,7 +203,8 @@ fn check_semas(vertex: &Vertex, semas: &mut HashMap<String, (u32, Origin)>, prob
                 "{}: the semaphore `{name}` has size {size} here and {first} elsewhere: give it one size",
                 vertex.id()
             );
-            problems.push(Problem::new(message, vertex.origin.clone()).also(format!("size {first}"), origin.clone()));
+            let problem = Problem::new(message, vertex.origin.clone());
+            problems.push((n, problem.also(format!("size {first}"), origin.clone())));
         }
     }
 }

@@ -13,7 +13,6 @@ use crate::resource::error::{Context as _, Result};
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
-use crate::resource::provided::lock;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, WriteFs};
@@ -123,7 +122,7 @@ impl CheckCx {
     }
 
     fn push(&self, sent: Sent) {
-        lock(&self.operation.sent).push(sent);
+        self.operation.send(sent);
     }
 
     /// This resource's state of type `T` in this engine: kept as long as it is in the graph, gone with the process.

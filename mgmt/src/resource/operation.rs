@@ -67,9 +67,19 @@ struct Begun {
     waiting: Vec<Waker>,
 }
 
+/// What most operations of a large graph never need.
+#[derive(Default)]
+struct Extra {
+    sent: Mutex<Vec<Sent>>,
+    /// Made when it is first asked for.
+    stopping: OnceLock<Stopping>,
+    begun: Mutex<Begun>,
+}
+
 /// What the engine knows about one operation.
 pub(crate) struct Operation {
-    of: Arc<dyn Identify>,
+    /// Until it is over.
+    of: Option<Arc<dyn Identify>>,
     /// The number of the resource in the engine.
     pub(crate) node: u32,
     pub(crate) services: Arc<Services>,
@@ -83,22 +93,19 @@ pub(crate) struct Operation {
     pub(crate) announced: bool,
     /// It will not be applied.
     pub(crate) noop: bool,
-    pub(crate) sent: Mutex<Vec<Sent>>,
     /// It applied, but there was nothing to change.
     pub(crate) unchanged: AtomicBool,
     /// It applied because of an event.
     pub(crate) by_event: AtomicBool,
     cancelled: AtomicBool,
-    /// Made when it is first asked for.
-    stopping: OnceLock<Stopping>,
-    begun: Mutex<Begun>,
+    extra: OnceLock<Box<Extra>>,
 }
 
 impl Operation {
     /// An operation of this resource.
     pub(crate) fn new(of: Arc<dyn Identify>, node: u32, services: Arc<Services>) -> Operation {
         Operation {
-            of,
+            of: Some(of),
             node,
             services,
             refresh: false,
@@ -106,32 +113,75 @@ impl Operation {
             paths: None,
             announced: false,
             noop: false,
-            sent: Mutex::default(),
             unchanged: AtomicBool::new(false),
             by_event: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
-            stopping: OnceLock::new(),
-            begun: Mutex::default(),
+            extra: OnceLock::new(),
         }
+    }
+
+    /// The operation is over: it holds on to nothing. Whether it can be used for another one.
+    pub(crate) fn end(&mut self) -> bool {
+        (self.of, self.paths) = (None, None);
+        self.extra.get().is_none()
+    }
+
+    /// The same memory for another operation of the same engine.
+    pub(crate) fn again(&mut self, of: Arc<dyn Identify>, node: u32) {
+        // Without `..`: no field is forgotten.
+        let Operation {
+            of: former,
+            node: at,
+            services: _,
+            refresh,
+            changed,
+            paths,
+            announced,
+            noop,
+            unchanged,
+            by_event,
+            cancelled,
+            extra: _,
+        } = self;
+        (*former, *at) = (Some(of), node);
+        (*refresh, *announced, *noop) = (false, false, false);
+        changed.clear();
+        *paths = None;
+        for flag in [unchanged, by_event, cancelled] {
+            *flag.get_mut() = false;
+        }
+    }
+
+    fn of(&self) -> &dyn Identify {
+        self.of.as_deref().expect("nothing asks an operation that is over")
+    }
+
+    fn extra(&self) -> &Extra {
+        self.extra.get_or_init(Box::default)
     }
 
     /// The identity of the resource.
     pub(crate) fn id(&self) -> ResourceId {
-        self.of.id()
+        self.of().id()
     }
 
     /// The kind of the resource.
     pub(crate) fn spec(&self) -> &'static KindSpec {
-        self.of.kind()
+        self.of().kind()
+    }
+
+    /// Adds to what was sent.
+    pub(crate) fn send(&self, sent: Sent) {
+        lock(&self.extra().sent).push(sent);
     }
 
     /// Takes what was sent.
     pub(crate) fn take_sent(&self) -> Vec<Sent> {
-        std::mem::take(&mut *lock(&self.sent))
+        self.extra.get().map(|extra| std::mem::take(&mut *lock(&extra.sent))).unwrap_or_default()
     }
 
     pub(crate) fn stopping(&self) -> Stopping {
-        let token = self.stopping.get_or_init(Stopping::default).clone();
+        let token = self.extra().stopping.get_or_init(Stopping::default).clone();
         // Made after the cancellation: it has missed it.
         if self.cancelled.load(Ordering::SeqCst) {
             token.stop();
@@ -141,28 +191,28 @@ impl Operation {
 
     /// What it wants done when it is cancelled, the last thing first; once.
     pub(crate) fn take_hooks(&self) -> Vec<Hook> {
-        let hooks = std::mem::take(&mut lock(&self.begun).hooks);
-        hooks.into_iter().rev().map(|(_, hook)| hook).collect()
+        let hooks = self.extra.get().map(|extra| std::mem::take(&mut lock(&extra.begun).hooks));
+        hooks.into_iter().flatten().rev().map(|(_, hook)| hook).collect()
     }
 
     /// The operation is cancelled: its token stops. After `take_hooks`, since what waits for the token may drop the
     /// guards.
     pub(crate) fn stop(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
-        if let Some(token) = self.stopping.get() {
+        if let Some(token) = self.extra.get().and_then(|extra| extra.stopping.get()) {
             token.stop();
         }
     }
 
     /// Nothing that it has begun is under way.
     pub(crate) fn is_idle(&self) -> bool {
-        lock(&self.begun).work.is_empty()
+        self.extra.get().is_none_or(|extra| lock(&extra.begun).work.is_empty())
     }
 
     /// Returns when nothing that it has begun is under way.
     pub(crate) async fn idle(&self) {
         poll_fn(|cx| {
-            let mut begun = lock(&self.begun);
+            let mut begun = lock(&self.extra().begun);
             if begun.work.is_empty() {
                 return Poll::Ready(());
             }
@@ -175,7 +225,8 @@ impl Operation {
 
     /// What is under way, in words.
     pub(crate) fn doing(&self) -> Vec<String> {
-        lock(&self.begun).work.iter().map(|(_, doing)| doing.to_string()).collect()
+        let Some(extra) = self.extra.get() else { return Vec::new() };
+        lock(&extra.begun).work.iter().map(|(_, doing)| doing.to_string()).collect()
     }
 }
 
@@ -196,7 +247,7 @@ pub struct Work {
 
 impl Work {
     pub(crate) fn new(operation: &Arc<Operation>, doing: impl Into<Cow<'static, str>>) -> Work {
-        let mut begun = lock(&operation.begun);
+        let mut begun = lock(&operation.extra().begun);
         begun.last += 1;
         let number = begun.last;
         begun.work.push((number, doing.into()));
@@ -207,7 +258,7 @@ impl Work {
 
 impl Drop for Work {
     fn drop(&mut self) {
-        let mut begun = lock(&self.operation.begun);
+        let mut begun = lock(&self.operation.extra().begun);
         begun.work.retain(|(number, _)| *number != self.number);
         let waiting = if begun.work.is_empty() { std::mem::take(&mut begun.waiting) } else { Vec::new() };
         drop(begun);
@@ -226,7 +277,7 @@ pub struct OnCancel {
 
 impl OnCancel {
     pub(crate) fn new(operation: &Arc<Operation>, hook: Hook) -> OnCancel {
-        let mut begun = lock(&operation.begun);
+        let mut begun = lock(&operation.extra().begun);
         begun.last += 1;
         let number = begun.last;
         begun.hooks.push((number, hook));
@@ -237,7 +288,7 @@ impl OnCancel {
 
 impl Drop for OnCancel {
     fn drop(&mut self) {
-        let mut begun = lock(&self.operation.begun);
+        let mut begun = lock(&self.operation.extra().begun);
         let at = begun.hooks.iter().position(|(number, _)| *number == self.number);
         let hook = at.map(|at| begun.hooks.remove(at));
         // What it holds is a kind's own, and may use the operation.

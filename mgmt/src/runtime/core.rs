@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) lane: Lane,
     /// What is measured, if the engine was asked to.
     pub(crate) measured: Option<Box<Table>>,
+    /// One that is over, for the next one.
+    pub(crate) spare: Option<Arc<Operation>>,
     /// Operations that begin together.
     pub(crate) calls: Calls,
     pub(crate) stopped: bool,
@@ -199,12 +201,32 @@ impl Core {
         (difference.swap, difference.changed)
     }
 
-    /// The operation of a resource, before it has begun.
-    pub(crate) fn operation(&self, node: Node, resource: &Arc<dyn AnyResource>) -> Operation {
-        let mut operation = Operation::new(Arc::<dyn AnyResource>::clone(resource), node.0, Arc::clone(&self.services));
-        operation.noop = self.running.is_noop(node);
-        operation.changed = self.slots.changed_fields(node);
+    /// The operation of a resource, before it has begun; `asked` sets what it is asked.
+    pub(crate) fn operation(
+        &mut self,
+        node: Node,
+        resource: &Arc<dyn AnyResource>,
+        asked: impl FnOnce(&mut Operation),
+    ) -> Arc<Operation> {
+        let of = Arc::<dyn AnyResource>::clone(resource);
+        let mut operation = match self.spare.take() {
+            Some(spare) => spare,
+            None => Arc::new(Operation::new(Arc::clone(&of) as _, node.0, Arc::clone(&self.services))),
+        };
+        if let Some(operation) = Arc::get_mut(&mut operation) {
+            operation.again(of, node.0);
+            operation.noop = self.running.is_noop(node);
+            operation.changed = self.slots.changed_fields(node);
+            asked(operation);
+        }
         operation
+    }
+
+    /// An operation is over. Most leave nothing behind, and their memory is that of the next one.
+    pub(super) fn give_back(&mut self, mut operation: Arc<Operation>) {
+        if Arc::get_mut(&mut operation).is_some_and(Operation::end) {
+            self.spare = Some(operation);
+        }
     }
 
     fn watch(&mut self, node: Node) {
@@ -213,7 +235,7 @@ impl Core {
         let mut notices = Vec::new();
         match self.slots.current(node, base) {
             Some(resource) => {
-                let cx = WatchCx::new(Arc::new(self.operation(node, &resource)));
+                let cx = WatchCx::new(self.operation(node, &resource, |_| ()));
                 span("watch", &*resource).in_scope(|| {
                     self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
                 });
@@ -236,7 +258,7 @@ impl Core {
 
     /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
-        let cx = WatchCx::new(Arc::new(self.operation(node, resource)));
+        let cx = WatchCx::new(self.operation(node, resource, |_| ()));
         let span = span("watch", &**resource);
         let watch = span.in_scope(|| resource.watch(&cx));
         if self.watches.is_same(&self.slots, node, &watch) {

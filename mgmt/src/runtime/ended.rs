@@ -65,6 +65,7 @@ impl Core {
                 let outcome = self.end_check(op, &resource, began, ended);
                 self.measure(&*resource, "check", check_word(&outcome), began);
                 let sent = self.sent(node, &*resource, sent);
+                self.give_back(operation);
                 self.checked(op, outcome, sent);
             }
             Outcome::Apply(ended) => {

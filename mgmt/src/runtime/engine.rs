@@ -212,6 +212,7 @@ pub(crate) fn assemble(
         blocks: Default::default(),
         lane: Lane::new(facts::cpus().min(options.running_max)),
         measured: options.measure.then(Box::default),
+        spare: None,
         calls: Default::default(),
         stopped: false,
         idle_wanted: Vec::new(),

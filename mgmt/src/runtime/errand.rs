@@ -14,31 +14,21 @@ use crate::id::Time;
 use crate::resource::{BoxFuture, Operation, Result, Work};
 use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start, UseOfThread};
 use crate::runtime::span::poll_in;
-use crate::sys::task::{Blocked, caught, caught_async, watching};
+use crate::sys::task::{caught, caught_async, watching};
 
 /// The operation, and what belongs to its answer.
 pub(super) struct Errand<T> {
     pub(super) start: Start,
-    began: Time,
-    span: Span,
+    pub(super) began: Time,
+    pub(super) span: Span,
     /// Until it is given up.
-    future: Option<BoxFuture<Result<T>>>,
-    outcome: fn(Ended<T>) -> Outcome,
+    pub(super) future: Option<BoxFuture<Result<T>>>,
+    pub(super) outcome: fn(Ended<T>) -> Outcome,
     /// Since it was polled first.
     pub(super) used: Option<UseOfThread>,
 }
 
 impl<T> Errand<T> {
-    pub(super) fn new(
-        start: Start,
-        began: Time,
-        span: Span,
-        future: BoxFuture<Result<T>>,
-        outcome: fn(Ended<T>) -> Outcome,
-    ) -> Errand<T> {
-        Errand { start, began, span, future: Some(future), outcome, used: None }
-    }
-
     /// Polls it here and now; nothing if it waits for something.
     pub(super) fn poll_once(&mut self, may_block: bool) -> Option<Ended<T>> {
         match self.poll(&mut Context::from_waker(Waker::noop()), may_block) {
@@ -47,37 +37,20 @@ impl<T> Errand<T> {
         }
     }
 
-    /// The same in the loop, whose clock tells how long it took.
-    pub(super) fn poll_in_loop(&mut self) -> (Option<Ended<T>>, Blocked) {
-        let (polled, blocked) = self.poll_untimed(&mut Context::from_waker(Waker::noop()), false);
-        match polled {
-            Poll::Ready(ended) => (Some(ended), blocked),
-            Poll::Pending => (None, blocked),
-        }
-    }
-
     fn poll(&mut self, cx: &mut Context<'_>, may_block: bool) -> Poll<Ended<T>> {
+        let Some(running) = &mut self.future else { return Poll::Pending };
         let started = Instant::now();
-        let (polled, Blocked { asked, took }) = self.poll_untimed(cx, may_block);
+        let (polled, blocked) = watching(may_block, || caught(|| poll_in(&self.span, running.as_mut(), cx)));
         let used = self.used.get_or_insert_default();
-        used.kept = used.kept.max(started.elapsed().saturating_sub(took));
-        used.asked |= asked;
-        polled
-    }
-
-    fn poll_untimed(&mut self, cx: &mut Context<'_>, may_block: bool) -> (Poll<Ended<T>>, Blocked) {
-        let Some(running) = &mut self.future else { return (Poll::Pending, Blocked::default()) };
-        let poll = || caught(|| poll_in(&self.span, running.as_mut(), cx));
-        let (polled, blocked) = watching(may_block, poll);
-        let polled = match polled {
-            Ok(Poll::Pending) => Poll::Pending,
-            Ok(Poll::Ready(result)) => Poll::Ready(Ended::Returned(result)),
+        used.kept = used.kept.max(started.elapsed().saturating_sub(blocked.took));
+        used.asked |= blocked.asked;
+        match polled {
+            Ok(polled) => polled.map(Ended::Returned),
             Err(panic) => {
                 give_up(&self.start.operation, &mut self.future);
                 Poll::Ready(Ended::Panicked(panic))
             }
-        };
-        (polled, blocked)
+        }
     }
 
     fn cancel(&mut self) -> Ended<T> {
@@ -85,7 +58,7 @@ impl<T> Errand<T> {
         Ended::Cancelled
     }
 
-    pub(super) fn done(self, ended: Ended<T>) -> Done {
+    fn done(self, ended: Ended<T>) -> Done {
         let Start { op, causes, operation, resource, .. } = self.start;
         let (began, outcome, used) = (self.began, (self.outcome)(ended), self.used);
         Done { op, causes, operation, resource, began, outcome, used }

@@ -2,6 +2,7 @@
 //! thread that may block.
 
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -9,12 +10,13 @@ use tokio::sync::oneshot;
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result};
 use crate::runtime::core::Core;
-use crate::runtime::errand::{Away, Errand};
+use crate::runtime::errand::{Away, Errand, give_up};
 use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
-use crate::runtime::span::span;
+use crate::runtime::span::{poll_in, span};
 use crate::runtime::values::{Resolved, SentPorts};
 use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op};
+use crate::sys::task::{caught, watching};
 
 /// The error of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
@@ -117,38 +119,8 @@ impl Core {
         if let Some(reason) = self.refusal_by_itself(op) {
             return self.refuse(op, causes, base, reason);
         }
-        if self.slots.receives(op.node) {
-            // Closures make its values, and its watch may begin again.
-            self.recent = None;
-        }
-        let former = if self.slots.receives(op.node) { self.slots.current(op.node, &base) } else { None };
-        let resource = match self.slots.resolve(op.node, &base, &self.store) {
-            Resolved::Ready { resource, changed } => {
-                match self.claim(op.node, &resource) {
-                    Claim::Granted => {}
-                    Claim::Occupied(owners) => {
-                        self.slots.restore(op.node, former);
-                        return self.checked(op, CheckOutcome::Occupied(owners), SentPorts::default());
-                    }
-                    Claim::Refused(reason) => {
-                        self.slots.restore(op.node, former);
-                        self.slots.set_error(op.node, reason);
-                        return self.checked(op, CheckOutcome::Failed, SentPorts::default());
-                    }
-                }
-                if changed && resource.spec().watched {
-                    self.rewatch_as(op.node, &resource);
-                }
-                resource
-            }
-            Resolved::Missing(senders) => {
-                let outcome = self.missing(op.node, &base, self.clock.now(), senders);
-                return self.checked(op, outcome, SentPorts::default());
-            }
-            Resolved::Mismatch(problem) => {
-                self.slots.set_error(op.node, problem);
-                return self.checked(op, CheckOutcome::Failed, SentPorts::default());
-            }
+        let Some(resource) = (if self.slots.receives(op.node) { self.received(op, &base) } else { Some(base) }) else {
+            return;
         };
         if self.slots.is_watch_starting(op.node) {
             let waiting = Waiting { op, began: self.clock.now(), causes, resource };
@@ -156,6 +128,39 @@ impl Core {
             return;
         }
         self.check_now(op, causes, resource);
+    }
+
+    /// The resource of a check with what it receives; `None`: it can't be checked with that, which has been answered.
+    fn received(&mut self, op: Op, base: &Arc<dyn AnyResource>) -> Option<Arc<dyn AnyResource>> {
+        // Closures make its values, and its watch may begin again.
+        self.recent = None;
+        let former = self.slots.current(op.node, base);
+        let outcome = match self.slots.resolve(op.node, base, &self.store) {
+            Resolved::Ready { resource, changed } => match self.claim(op.node, &resource) {
+                Claim::Granted => {
+                    if changed && resource.spec().watched {
+                        self.rewatch_as(op.node, &resource);
+                    }
+                    return Some(resource);
+                }
+                Claim::Occupied(owners) => {
+                    self.slots.restore(op.node, former);
+                    CheckOutcome::Occupied(owners)
+                }
+                Claim::Refused(reason) => {
+                    self.slots.restore(op.node, former);
+                    self.slots.set_error(op.node, reason);
+                    CheckOutcome::Failed
+                }
+            },
+            Resolved::Missing(senders) => self.missing(op.node, base, self.clock.now(), senders),
+            Resolved::Mismatch(problem) => {
+                self.slots.set_error(op.node, problem);
+                CheckOutcome::Failed
+            }
+        };
+        self.checked(op, outcome, SentPorts::default());
+        None
     }
 
     /// The check that waits for its watch, if there is one: it waits no longer.
@@ -173,10 +178,11 @@ impl Core {
         if let Some(reason) = self.refusal(op, &resource) {
             return self.refuse(op, causes, resource, reason);
         }
-        let mut operation = self.operation(op.node, &resource);
-        operation.refresh = causes.contains(Cause::Refresh);
-        operation.paths = self.slots.begin_look(op, causes, self.services.owned.version());
-        let operation = Arc::new(operation);
+        let refresh = causes.contains(Cause::Refresh);
+        let paths = self.slots.begin_look(op, causes, self.services.owned.version());
+        let operation = self.operation(op.node, &resource, |operation| {
+            (operation.refresh, operation.paths) = (refresh, paths);
+        });
         let future = self.checking(&resource, &operation);
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }
@@ -189,9 +195,9 @@ impl Core {
             self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
-        let mut operation = self.operation(op.node, &resource);
-        (operation.refresh, operation.announced) = (refresh, announced);
-        let operation = Arc::new(operation);
+        let operation = self.operation(op.node, &resource, |operation| {
+            (operation.refresh, operation.announced) = (refresh, announced);
+        });
         let future = self.applying(&resource, &operation, drift);
         self.run(Start { op, causes, action: Action::Apply, operation, resource }, future, Outcome::Apply);
     }
@@ -205,9 +211,7 @@ impl Core {
             self.slots.set_error(op.node, "a received value is not there any more");
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
-        let mut operation = self.operation(op.node, &resource);
-        operation.refresh = true;
-        let operation = Arc::new(operation);
+        let operation = self.operation(op.node, &resource, |operation| operation.refresh = true);
         let future = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
         self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
     }
@@ -223,7 +227,7 @@ impl Core {
             self.warn(format!("{id} has left the graph, but does what it does then only after other work: {reason}"));
             return self.handle(Input::LeaveRefused(op));
         }
-        let operation = Arc::new(self.operation(op.node, &resource));
+        let operation = self.operation(op.node, &resource, |_| ());
         let future = Arc::clone(&resource).leave(ApplyCx::new(Arc::clone(&operation)));
         self.run(
             Start { op, causes: Causes::NONE, action: Action::Leave, operation, resource },
@@ -234,40 +238,60 @@ impl Core {
 
     /// Polls an operation once right here, unless it needs a thread that may block, as the one before it of its kind
     /// did. A task is spawned only for what has not ended then.
-    fn run<T: Send + 'static>(&mut self, start: Start, future: BoxFuture<Result<T>>, outcome: fn(Ended<T>) -> Outcome) {
-        let (began, span) = (self.now(), span(start.action.word(), &*start.resource));
-        let is_slow = self.slowness.is_slow(start.resource.spec().kind);
-        let may_block = is_slow || self.blocks.contains(&(start.resource.spec().kind, start.action));
-        let mut errand = Errand::new(start, began, span, future, outcome);
-        let mut ended = None;
-        if !may_block {
-            let (polled, blocked) = errand.poll_in_loop();
-            let now = self.clock.now();
-            let used = UseOfThread { kept: now.since(began).saturating_sub(blocked.took), asked: blocked.asked };
-            (ended, errand.used, self.recent) = (polled, Some(used), Some(now));
-            self.note_thread(&*errand.start.resource, errand.start.action, errand.used);
-            if errand.start.operation.is_idle()
-                && let Some(ended) = ended.take()
-            {
-                return self.end(errand.done(ended));
-            }
+    fn run<T: Send + 'static>(
+        &mut self,
+        start: Start,
+        mut future: BoxFuture<Result<T>>,
+        outcome: fn(Ended<T>) -> Outcome,
+    ) {
+        let (began, kind) = (self.now(), start.resource.spec().kind);
+        let span = span(start.action.word(), &*start.resource);
+        let is_slow = self.slowness.is_slow(kind);
+        if is_slow || self.blocks.contains(&(kind, start.action)) {
+            let errand = Errand { start, began, span, future: Some(future), outcome, used: None };
+            let away = self.send_away(errand, is_slow);
+            return self.lane.push(Box::new(move || away.stay()));
         }
-        let Start { op, causes, action, .. } = errand.start;
-        let (operation, resource) = (Arc::clone(&errand.start.operation), Arc::clone(&errand.start.resource));
-        let (cancel, cancelled) = oneshot::channel();
-        let running = RunningOp { op, began, causes, action, operation, resource, cancel: Some(cancel) };
-        self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
-        let away = Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow };
-        match may_block {
-            true => self.lane.push(Box::new(move || away.stay())),
-            false => away.spawn(ended),
+        let cx = &mut Context::from_waker(Waker::noop());
+        let (polled, blocked) = watching(false, || caught(|| poll_in(&span, future.as_mut(), cx)));
+        let now = self.clock.now();
+        self.recent = Some(now);
+        let used = UseOfThread { kept: now.since(began).saturating_sub(blocked.took), asked: blocked.asked };
+        self.note_thread(kind, start.action, used);
+        let mut future = Some(future);
+        let ended = match polled {
+            Ok(Poll::Pending) => None,
+            Ok(Poll::Ready(result)) => Some(Ended::Returned(result)),
+            Err(panic) => {
+                give_up(&start.operation, &mut future);
+                Some(Ended::Panicked(panic))
+            }
+        };
+        match ended {
+            Some(ended) if start.operation.is_idle() => {
+                drop(future);
+                let Start { op, causes, operation, resource, .. } = start;
+                self.end(Done { op, causes, operation, resource, began, outcome: outcome(ended), used: Some(used) });
+            }
+            ended => {
+                let errand = Errand { start, began, span, future, outcome, used: Some(used) };
+                self.send_away(errand, false).spawn(ended);
+            }
         }
     }
 
+    /// The operation leaves the loop.
+    fn send_away<T>(&mut self, errand: Errand<T>, is_slow: bool) -> Away<T> {
+        let Start { op, causes, action, .. } = errand.start;
+        let (operation, resource) = (Arc::clone(&errand.start.operation), Arc::clone(&errand.start.resource));
+        let (cancel, cancelled) = oneshot::channel();
+        let running = RunningOp { op, began: errand.began, causes, action, operation, resource, cancel: Some(cancel) };
+        self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
+        Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow }
+    }
+
     /// How an operation used its thread decides where the next one of its kind begins.
-    pub(super) fn note_thread(&mut self, resource: &dyn AnyResource, action: Action, used: Option<UseOfThread>) {
-        let Some(used) = used else { return };
-        let kind = resource.spec().kind;
+    pub(super) fn note_thread(&mut self, kind: &'static str, action: Action, used: UseOfThread) {
         self.slowness.note(kind, used.kept);
         if used.asked != self.blocks.contains(&(kind, action)) {
             match used.asked {

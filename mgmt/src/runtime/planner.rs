@@ -318,9 +318,8 @@ impl Planner {
             Resolved::Missing(senders) => return self.missing(op, senders, PortSet(0)),
             Resolved::Mismatch(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
         };
-        let mut operation = self.core.operation(node, &resource);
-        operation.refresh = self.owed.contains_key(&node);
-        let operation = Arc::new(operation);
+        let refresh = self.owed.contains_key(&node);
+        let operation = self.core.operation(node, &resource, |operation| operation.refresh = refresh);
         let timeout = self.core.running.vertex(node).and_then(|vertex| vertex.meta.as_ref()?.timeout);
         let grace = self.core.grace;
         tasks.spawn(async move {

@@ -12,7 +12,7 @@ use crate::graph::{self, Draft, GraphConfig, Prepared, Problem, Problems};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
 use crate::runtime::places::owned_twice;
 use crate::sys::fs::ReadFs;
-use crate::sys::task::caught_async;
+use crate::sys::task::{caught_async, side_by_side};
 
 /// How long all resources together may look at the system before the passes. The default of `Builder::prepare_timeout`.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ impl Default for Preparing {
         Preparing {
             timeout: TIMEOUT,
             fs: ReadFs::new(),
-            settings: graph::Settings::default().provisions(Provisions::default()),
+            settings: graph::Settings::default().provisions(Provisions::default()).hands(side_by_side),
             inspect: None,
         }
     }

@@ -60,7 +60,9 @@ impl Core {
                     if running.cancel.is_none() {
                         done.outcome = done.outcome.of_cancelled();
                     }
-                    self.note_thread(&*done.resource, running.action, done.used);
+                    if let Some(used) = done.used {
+                        self.note_thread(done.resource.spec().kind, running.action, used);
+                    }
                 }
                 self.end(*done);
             }
@@ -129,7 +131,7 @@ impl Core {
 
     /// The check fails with this reason.
     pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>, reason: String) {
-        let (began, operation) = (self.clock.now(), Arc::new(self.operation(op.node, &resource)));
+        let (began, operation) = (self.clock.now(), self.operation(op.node, &resource, |_| ()));
         self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
         let done = Done { op, causes, operation, resource, began, outcome, used: None };

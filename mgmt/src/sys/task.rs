@@ -3,9 +3,12 @@
 use std::any::Any;
 use std::cell::Cell;
 use std::future::{Future, poll_fn};
+use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -20,14 +23,20 @@ pub struct Blocked {
     pub took: Duration,
 }
 
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 struct Thread {
     may_block: bool,
     blocked: Blocked,
 }
 
+impl Thread {
+    const fn new(may_block: bool) -> Thread {
+        Thread { may_block, blocked: Blocked { asked: false, took: Duration::ZERO } }
+    }
+}
+
 thread_local! {
-    static THREAD: Cell<Thread> = Cell::default();
+    static THREAD: Cell<Thread> = const { Cell::new(Thread::new(false)) };
 }
 
 /// Restores what held for the thread before.
@@ -42,7 +51,7 @@ impl Drop for Restore {
 /// Runs code, and returns what it asked of [`blocking`] meanwhile. On a thread that may block, the work runs right
 /// there, and takes no other thread.
 pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Blocked) {
-    let _restore = Restore(THREAD.replace(Thread { may_block, blocked: Blocked::default() }));
+    let _restore = Restore(THREAD.replace(Thread::new(may_block)));
     let value = run();
     (value, THREAD.get().blocked)
 }
@@ -98,6 +107,28 @@ pub async fn caught_async<T>(future: impl Future<Output = T>) -> Result<T, Strin
         Err(text) => Poll::Ready(Err(text)),
     })
     .await
+}
+
+/// Does numbered pieces of work that don't depend on one another, on as many threads as there are processors, this one
+/// among them; on fewer where no more can be had.
+///
+/// # Panics
+/// If a piece of work does, after all others that had begun.
+pub fn side_by_side(count: usize, work: &(dyn Fn(usize) + Sync)) {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        taken.take_while(|piece| *piece < count).for_each(work);
+    };
+    let cpus = if count > 1 { thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
+    thread::scope(|scope| {
+        for _ in 1..cpus.min(count) {
+            if thread::Builder::new().spawn_scoped(scope, take).is_err() {
+                break;
+            }
+        }
+        take();
+    });
 }
 
 /// Lets other tasks run first. Unlike tokio's own, whoever yields can go on in another thread at once, also if what runs first here blocks.
@@ -171,6 +202,19 @@ mod tests {
         assert_eq!(watching(true, || ()).1, Blocked::default());
         // A panic leaves nothing behind.
         assert!(caught(|| watching(true, || panic!("gone"))).is_err() && !may_block());
+    }
+
+    #[test]
+    fn pieces_of_work_are_each_done_once() {
+        for count in [0, 1, 2, 1000] {
+            let done: Vec<AtomicUsize> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+            side_by_side(count, &|piece| {
+                done[piece].fetch_add(1, Ordering::Relaxed);
+            });
+            assert!(done.iter().all(|done| done.load(Ordering::Relaxed) == 1), "{count}: {done:?}");
+        }
+        let broken = || side_by_side(50, &|piece| assert_ne!(piece, 30));
+        assert!(caught(broken).is_err());
     }
 
     #[tokio::test]
