@@ -166,7 +166,7 @@ pub struct ByOption<M>(PhantomData<M>);
 /// of either; `None` leaves the field as if the setter had not been called. `M` tells them apart and is always inferred.
 ///
 /// ```
-/// # use mgmt::prelude::*;
+/// # use mgmt::{prelude::*, resources::FileBuilder};
 /// fn page(path: &str, owner: Option<&str>) -> FileBuilder {
 ///     File::new(path).content("hello\n").owner(owner)
 /// }
