@@ -66,7 +66,13 @@ fn independent(n: u32) -> Swap {
 }
 
 fn scheduler() -> Scheduler {
-    Scheduler::new(Config { running_max: 8, converged_timeout: Duration::ZERO, seed: 0, node_events: false })
+    Scheduler::new(Config {
+        running_max: 8,
+        reserve: 0,
+        converged_timeout: Duration::ZERO,
+        seed: 0,
+        node_events: false,
+    })
 }
 
 /// Hands over an input and answers every check at once. Says how many there were.

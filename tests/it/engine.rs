@@ -19,6 +19,7 @@ mod provided;
 mod quiet;
 mod reactive;
 mod refresh;
+mod reserve;
 mod silent;
 mod start;
 mod stop;

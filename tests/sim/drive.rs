@@ -91,6 +91,7 @@ impl Drive {
         let wild = Wild::new(&mut rng);
         let config = Config {
             running_max: rng.pick(&[1, 2, 4, 100]),
+            reserve: rng.pick(&[0, 1, 3, 100]),
             converged_timeout: Duration::from_millis(rng.pick(&[0, 0, 500, 2000])),
             seed,
             node_events: true,

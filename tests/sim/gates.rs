@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mgmt::id::Time;
-use mgmt::scheduler::Command;
+use mgmt::id::{Node, Time};
+use mgmt::scheduler::{Command, Config, LONG, State};
 
 use crate::invariant::{Cx, Invariant, Verdict, begun};
-use crate::ledger::Cause;
+use crate::ledger::{Cause, Entry};
 use crate::must;
 use crate::scenario::SEMAPHORES;
 
@@ -21,17 +21,52 @@ pub struct Gates {
     holds: BTreeMap<u32, BTreeSet<u32>>,
     /// How many inputs there were.
     turn: u64,
+    /// When the last run of each node began.
+    since: BTreeMap<u32, Time>,
     /// The call that the last check of each node was in: by what they are together, and when it began.
     calls: BTreeMap<u32, (u32, u64)>,
 }
 
 impl Gates {
+    /// An operation may be beyond the bound: what continues a run, what joins a call, and what an event asks for.
+    fn in_reserve(&self, cx: &Cx, node: u32, command: &Command) -> bool {
+        let joins = |call: &(u32, u64)| self.calls.iter().any(|(other, of)| of == call && *other != node);
+        !matches!(command, Command::Check { .. })
+            || self.calls.get(&node).is_some_and(joins)
+            || is_urgent(&cx.ledger.nodes[&node])
+    }
+
+    /// What an event asks for begins at once if less than the bound is held by runs that are not long, and the reserve
+    /// has a place.
+    fn no_urgent_one_waits(&self, cx: &Cx) -> Verdict {
+        // What waits for the journal or a look holds a place too, and those of one call share one: from here, at most.
+        let places = cx.scheduler.running();
+        let is_long = |node: u32| self.since.get(&node).is_some_and(|since| since.after(LONG) <= cx.now);
+        let running = cx.world.running.iter().map(|running| running.op.node.0);
+        let long = running.filter(|node| is_long(*node) && !self.calls.contains_key(node)).count();
+        let Config { running_max, reserve, .. } = *cx.config;
+        if places >= running_max + reserve || places - long.min(places) >= running_max || cx.ledger.paused {
+            return Ok(());
+        }
+        for (node, entry) in &cx.ledger.nodes {
+            let gated = entry.config.limit.is_some() || !entry.config.sema.is_empty();
+            let waits = !gated && is_urgent(entry) && cx.scheduler.state(Node(*node)) == State::Ready;
+            must!(!waits, "{node} waits for a place, of {places} that are held {long} are held by long runs");
+        }
+        Ok(())
+    }
+
     /// How many places of the parallel bound are taken, this node's operation included.
     fn places(&self, cx: &Cx, node: u32) -> usize {
         let mut shared = BTreeSet::new();
         let nodes = cx.world.running.iter().map(|running| running.op.node.0).chain([node]);
         nodes.filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
     }
+}
+
+/// Neither the start, nor a new graph, nor a further try has it run.
+fn is_urgent(entry: &Entry) -> bool {
+    ![Cause::New, Cause::Config, Cause::Retry].iter().any(|cause| entry.causes.contains(cause))
 }
 
 impl Invariant for Gates {
@@ -44,6 +79,7 @@ impl Invariant for Gates {
             // Its last run is over, and holds nothing any more.
             self.holds.remove(&op.node.0);
             self.calls.remove(&op.node.0);
+            self.since.insert(op.node.0, cx.now);
             let running = self.places(cx, op.node.0);
             must!(running <= cx.config.running_max, "{command:?}: {running} at once");
         }
@@ -56,8 +92,12 @@ impl Invariant for Gates {
                 None => drop(self.calls.remove(&node)),
             }
         }
+        if let Command::Check { .. } = command {
+            self.since.insert(node, cx.now);
+        }
         let running = self.places(cx, node);
-        must!(running <= cx.config.running_max, "{command:?}: {running} at once");
+        let most = if self.in_reserve(cx, node, command) { cx.config.reserve } else { 0 } + cx.config.running_max;
+        must!(running <= most, "{command:?}: {running} at once");
         // Taken when the run begins, whatever a swap says later.
         if let Command::Check { .. } = command {
             self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
@@ -87,6 +127,9 @@ impl Invariant for Gates {
             let holders = self.holds.values().filter(|held| held.contains(number)).count();
             must!(holders <= *size as usize, "semaphore {number} of {size} is held {holders} times");
         }
+        if cx.ledger.stop.is_none() {
+            self.no_urgent_one_waits(cx)?;
+        }
         // A swap may change limit and burst: counted anew.
         self.by_watch.retain(|node, _| cx.ledger.nodes.contains_key(node));
         Ok(())
@@ -104,5 +147,6 @@ impl Invariant for Gates {
         self.by_watch.clear();
         self.holds.clear();
         self.calls.clear();
+        self.since.clear();
     }
 }

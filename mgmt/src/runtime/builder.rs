@@ -16,6 +16,8 @@ use crate::sys::fs::hub;
 
 /// The default of `Builder::grace`.
 const GRACE: Duration = Duration::from_secs(5);
+/// The default of `Builder::reserve`, in terms of `Builder::running_max`.
+const RESERVE_FACTOR: usize = 7;
 
 /// Settings of an engine, and where its graphs come from.
 #[derive(Debug)]
@@ -38,6 +40,8 @@ pub(crate) struct Settings {
     pub(crate) converged_timeout: Duration,
     pub(crate) grace: Duration,
     pub(crate) running_max: usize,
+    /// `None`: the default, which depends on `running_max`.
+    pub(crate) reserve: Option<usize>,
     pub(crate) inherit_env: bool,
     pub(crate) measure: bool,
     pub(crate) watch: hub::Options,
@@ -57,12 +61,20 @@ impl Default for Settings {
             converged_timeout: Duration::ZERO,
             grace: GRACE,
             running_max: facts::cpus() * 4,
+            reserve: None,
             inherit_env: false,
             measure: false,
             watch: hub::Options::default(),
             doors: None,
             events: Arc::default(),
         }
+    }
+}
+
+impl Settings {
+    /// How many operations may run beyond `running_max`.
+    pub(crate) fn reserve(&self) -> usize {
+        self.reserve.unwrap_or(RESERVE_FACTOR * self.running_max)
     }
 }
 
@@ -165,6 +177,15 @@ impl<G: Gapi> Builder<G> {
     /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one. Default: four for each processor.
     pub fn running_max(mut self, operations: usize) -> Self {
         self.options.running_max = operations.max(1);
+        self
+    }
+
+    /// How many more may run for what an event asks for (a watch, a poll, a parent, a received value, an owed refresh)
+    /// while operations that have taken longer than 0.1 s hold the places of [`running_max`](Builder::running_max). So
+    /// a repair waits 0.1 s at most for operations that take long, until there are this many more. What the start, a
+    /// new graph or a further try asks for stays within `running_max`. Default: seven times `running_max`.
+    pub fn reserve(mut self, operations: usize) -> Self {
+        self.options.reserve = Some(operations);
         self
     }
 

@@ -181,6 +181,7 @@ pub(crate) fn assemble(
     let _ = rng::fill(&mut seed);
     let config = Config {
         running_max: options.running_max,
+        reserve: options.reserve(),
         converged_timeout: options.converged_timeout,
         seed: u64::from_ne_bytes(seed),
         node_events: true,

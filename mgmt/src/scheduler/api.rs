@@ -12,9 +12,12 @@ pub struct PortSet(pub u32);
 /// Settings of a whole scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How many operations (check, apply, refresh) may be under way at once; those of one call count as one. At least
-    /// 1.
+    /// How many runs (each a check, and what follows from it) may be under way at once; those of one call count as one.
+    /// At least 1.
     pub running_max: usize,
+    /// How many more may be, of those that an event has caused (not the start, a new graph or a further try), while
+    /// runs that have been under way for longer than `LONG` hold places.
+    pub reserve: usize,
     /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
     pub converged_timeout: Duration,
     /// Seed of the jitter of retry delays.

@@ -286,7 +286,7 @@ impl Scheduler {
     /// When it must be declared hopeless, if nothing happens before. Not while a poll is under way: it may be what
     /// others wait for, and its answer is an input.
     pub(super) fn hopeless_due(&self) -> Option<Time> {
-        let is_still = self.running == 0 && self.ready.is_empty() && self.granted.is_empty();
+        let is_still = self.running == 0 && self.are_queues_empty();
         let since = self.convergence.stuck_since.filter(|_| is_still && !self.convergence.hopeless)?;
         Some(since.after(self.config.converged_timeout))
     }

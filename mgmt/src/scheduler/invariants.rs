@@ -28,7 +28,8 @@ impl Scheduler {
             }
         }
         let c = &self.convergence;
-        assert_eq!(self.places(), self.running, "places");
+        assert_eq!(self.places_taken(), self.running, "places");
+        assert_eq!(self.places.len(), self.running, "places by their beginning");
         assert_eq!(running, self.running(), "running");
         assert_eq!(present, c.present, "present");
         assert_eq!(unsettled, c.unsettled, "unsettled");
@@ -89,7 +90,7 @@ impl Scheduler {
 
     fn check_phase(&self, i: Node) {
         let n = &self.nodes[i];
-        let queued = self.ready.iter().chain(&self.granted).filter(|j| **j == i).count();
+        let queued = self.ready.iter().chain(&self.urgent).chain(&self.granted).filter(|j| **j == i).count();
         match n.phase() {
             Phase::Absent => assert!(!n.any(PRESENT) && n.rare == NO_RARE, "free slot {i:?} is not blank"),
             Phase::ToLeave => {

@@ -2,6 +2,7 @@
 
 use super::mutants::Mutant;
 use super::node::*;
+use super::places::Holder;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
 use super::{Command, Event, Op};
@@ -40,7 +41,7 @@ impl Scheduler {
         node.go(Phase::Leaving);
         node.clear(LEAVES | CANCELLED | TIMED_OUT | RAN);
         node.op = number;
-        self.running += 1;
+        self.occupy(Holder::Run(i));
         if let Some(timeout) = self.rare_if_any(i).and_then(|rare| rare.leave_timeout) {
             self.arm(i, Timer::Timeout, self.now.after(timeout));
         }

@@ -14,6 +14,7 @@ mod invariants;
 mod leave;
 mod mutants;
 mod node;
+mod places;
 mod questions;
 mod rare;
 mod ready;
@@ -40,6 +41,7 @@ pub use api::{
 pub use cause::{Cause, Causes};
 #[doc(hidden)]
 pub use mutants::Mutant;
+pub use places::LONG;
 pub use retry::WATCH_WELL;
 pub use scheduler::Scheduler;
 pub use share::{REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS};

@@ -48,6 +48,10 @@ pub enum Mutant {
     IgnorePause,
     /// One more operation at once than allowed.
     OneTooMany,
+    /// Runs that take long hold their places against what an event asks for.
+    LongOnesCount,
+    /// The start, a new graph and a further try may use the reserve too.
+    AllIsUrgent,
     /// A semaphore has one more place than it has.
     WideSemaphore,
     /// A noop node is refreshed.
@@ -131,6 +135,8 @@ impl Mutant {
         Mutant::SwapForgetsOwed,
         Mutant::IgnorePause,
         Mutant::OneTooMany,
+        Mutant::LongOnesCount,
+        Mutant::AllIsUrgent,
         Mutant::WideSemaphore,
         Mutant::RefreshNoop,
         Mutant::FailedConverges,

@@ -95,8 +95,8 @@ impl Scheduler {
     /// move it.
     pub fn is_idle(&self) -> bool {
         let held = self.paused || self.stop.is_some();
-        let waiting = [&self.ready, &self.granted, &self.leaving];
-        self.running == 0 && self.commands.is_empty() && (held || waiting.iter().all(|queue| queue.is_empty()))
+        let waits = !self.are_queues_empty() || !self.leaving.is_empty();
+        self.running == 0 && self.commands.is_empty() && (held || !waits)
     }
 
     /// How many nodes are not settled, or settled only in the pause that their share imposes.
@@ -139,7 +139,7 @@ impl Scheduler {
             + self.timers.memory()
             + self.shares.memory()
             + self.calls.memory()
-            + (self.ready.capacity() + self.granted.capacity()) * size_of::<Node>()
+            + (self.ready.capacity() + self.urgent.capacity() + self.granted.capacity()) * size_of::<Node>()
             + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()

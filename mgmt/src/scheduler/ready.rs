@@ -25,8 +25,7 @@ impl Scheduler {
         if self.is_beyond_its_share(i) {
             return self.space(i);
         }
-        self.nodes[i].go(Phase::Queued);
-        self.ready.push_back(i);
+        self.enqueue(i);
         if !self.nodes[i].any(CALM | MOVING) {
             self.count_moving(i);
         }
@@ -87,19 +86,8 @@ impl Scheduler {
         if self.paused || (self.stop.is_some() && !self.mutant(Mutant::WorkAfterStop)) {
             return;
         }
-        let room = self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany));
-        self.pump_leaving(room);
-        loop {
-            let Some(i) = self.granted.front().or_else(|| self.ready.front()).copied() else {
-                if self.running < room && self.release_spaced() {
-                    continue;
-                }
-                break;
-            };
-            if self.running >= room && !self.joins_call(i) {
-                break;
-            }
-            let _ = self.granted.pop_front().or_else(|| self.ready.pop_front());
+        self.pump_leaving(self.room());
+        while let Some(i) = self.take_next() {
             if self.nodes[i].phase() != Phase::Queued {
                 continue;
             }

@@ -7,6 +7,7 @@ use super::edges::Edges;
 use super::gate::Semaphores;
 use super::mutants::Mutant;
 use super::node::{Nodes, PRESENT};
+use super::places::Holder;
 use super::rare::RareSlab;
 use super::share::Shares;
 use super::timers::Timers;
@@ -33,6 +34,10 @@ pub struct Scheduler {
     pub(super) timers: Timers,
     /// Nodes that may run, in the order in which they became able to.
     pub(super) ready: VecDeque<Node>,
+    /// The same, of those that an event has run.
+    pub(super) urgent: VecDeque<Node>,
+    /// The last place went to one of these.
+    pub(super) took_urgent: bool,
     /// Nodes that hold their semaphores already: they go first.
     pub(super) granted: VecDeque<Node>,
     /// Nodes that have left the graph and wait to be asked to leave.
@@ -54,6 +59,8 @@ pub struct Scheduler {
     pub(super) commands: VecDeque<Command>,
     /// Places taken by operations (and journal writes before them) under way.
     pub(super) running: usize,
+    /// What holds each of these places, and since when.
+    pub(super) places: Vec<(Holder, Time)>,
     pub(super) last_op: u64,
     pub(super) last_ticket: u64,
     pub(super) paused: bool,
@@ -79,6 +86,9 @@ impl Scheduler {
             rare: RareSlab::default(),
             timers: Timers::default(),
             ready: VecDeque::new(),
+            urgent: VecDeque::new(),
+            took_urgent: false,
+            places: Vec::new(),
             granted: VecDeque::new(),
             leaving: VecDeque::new(),
             leaving_held: Vec::new(),
@@ -176,7 +186,7 @@ impl Scheduler {
 
     /// When the next `Input::Tick` is wanted, unless another input comes before. May lie in the past: then at once.
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.converged_due(), self.hopeless_due(), self.timers.first()].into_iter().flatten().min()
+        [self.converged_due(), self.hopeless_due(), self.reserve_due(), self.timers.first()].into_iter().flatten().min()
     }
 
     fn knows(&self, node: Node) -> bool {

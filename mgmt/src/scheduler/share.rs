@@ -242,8 +242,7 @@ impl Scheduler {
     /// No node is under way, none could start: the first that waits for its share, and has rested, runs. Whether there
     /// is one.
     pub(super) fn release_spaced(&mut self) -> bool {
-        let waiting = [&self.ready, &self.granted, &self.leaving];
-        let idle = self.running == 0 && waiting.iter().all(|queue| queue.is_empty());
+        let idle = self.running == 0 && self.are_queues_empty() && self.leaving.is_empty();
         if self.shares.spaced.is_empty() || !idle || self.mutant(Mutant::SpacedAlone) {
             return false;
         }
@@ -251,8 +250,7 @@ impl Scheduler {
         let has_rested = |i: &Node| self.shares.accounts.get(i).is_some_and(|account| account.rested <= now);
         let Some(i) = self.shares.spaced.values().copied().find(has_rested) else { return false };
         self.unspace(i);
-        self.nodes[i].go(Phase::Queued);
-        self.ready.push_back(i);
+        self.enqueue(i);
         self.settle(i);
         true
     }

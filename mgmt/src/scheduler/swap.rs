@@ -216,6 +216,10 @@ impl Scheduler {
                 self.abort_commit(i);
             }
         }
+        if new.sema != old.sema && self.nodes[i].phase() == Phase::Queued {
+            // It may hold the former ones while it waits for a place.
+            self.unqueue(i);
+        }
         if new.poll != old.poll {
             self.disarm(i, Timer::Poll);
             self.arm_poll(i);
@@ -393,6 +397,7 @@ impl Scheduler {
     fn retain_queued(&mut self) {
         let nodes = &self.nodes;
         self.ready.retain(|i| nodes[*i].phase() == Phase::Queued);
+        self.urgent.retain(|i| nodes[*i].phase() == Phase::Queued);
         self.granted.retain(|i| nodes[*i].phase() == Phase::Queued);
     }
 }

@@ -3,6 +3,7 @@
 
 use super::CALL_MAX;
 use super::mutants::Mutant;
+use super::places::Holder;
 use super::scheduler::Scheduler;
 use crate::id::Node;
 
@@ -61,19 +62,21 @@ impl Scheduler {
     /// A run begins: it takes a place, or shares that of a call.
     pub(super) fn take_place(&mut self, i: Node) {
         let Some(together) = self.settings(i).together else {
-            self.running += 1;
+            self.occupy(Holder::Run(i));
             return;
         };
         let at = match self.open_call(i) {
             Some(at) => at,
             None => {
-                self.running += usize::from(!self.mutant(Mutant::CallsTakeNoPlace));
                 let at = self.calls.free.pop().unwrap_or_else(|| {
                     self.calls.all.push(Call::default());
                     (self.calls.all.len() - 1) as u32
                 });
                 self.calls.all[at as usize] = Call { together, running: 0, joined: 0 };
                 self.calls.open.push(at);
+                if !self.mutant(Mutant::CallsTakeNoPlace) {
+                    self.occupy(Holder::Call(at));
+                }
                 at
             }
         };
@@ -87,7 +90,7 @@ impl Scheduler {
     /// Its run has ended.
     pub(super) fn give_place_back(&mut self, i: Node) {
         let Some(at) = self.rare_if_any(i).and_then(|rare| rare.call.take()) else {
-            self.running -= 1;
+            self.vacate(Holder::Run(i));
             return;
         };
         let call = &mut self.calls.all[at as usize];
@@ -97,14 +100,16 @@ impl Scheduler {
         } else {
             self.calls.open.retain(|open| *open != at);
             self.calls.free.push(at);
-            self.running -= usize::from(!self.mutant(Mutant::CallsTakeNoPlace));
+            if !self.mutant(Mutant::CallsTakeNoPlace) {
+                self.vacate(Holder::Call(at));
+            }
         }
         self.tidy_rare(i);
     }
 
     /// How many places are taken, and how many runs share one: from scratch.
     #[cfg(any(test, feature = "testing"))]
-    pub(super) fn places(&self) -> usize {
+    pub(super) fn places_taken(&self) -> usize {
         let mut shared = std::collections::BTreeSet::new();
         let runs = self.nodes.numbers().filter(|i| self.nodes[*i].phase().holds_slot());
         let alone = runs.filter(|i| match self.rare(*i).and_then(|rare| rare.call) {

@@ -4,7 +4,7 @@ use super::bed::*;
 use crate::scheduler::*;
 
 fn bounded(running_max: usize) -> Bed {
-    Bed::with(Config { running_max, converged_timeout: ms(1000), seed: 0, node_events: false })
+    Bed::with(Config { running_max, reserve: 0, converged_timeout: ms(1000), seed: 0, node_events: false })
 }
 
 #[test]
@@ -36,7 +36,8 @@ fn holding(sema: &[(u32, u32)]) -> NodeConfig {
 
 #[test]
 fn what_begins_together_takes_one_place_until_the_last_of_it_has_ended() {
-    let mut bed = Bed::with(Config { running_max: 2, converged_timeout: ms(0), seed: 0, node_events: false });
+    let mut bed =
+        Bed::with(Config { running_max: 2, reserve: 0, converged_timeout: ms(0), seed: 0, node_events: false });
     for node in 0..70 {
         bed.configure(node, NodeConfig { together: Some(0), ..plain() });
     }
@@ -51,9 +52,9 @@ fn what_begins_together_takes_one_place_until_the_last_of_it_has_ended() {
     }
     assert_eq!(bed.drifted(63), ["apply 63"]);
     assert_eq!(bed.changed(0), [""; 0], "a call that has begun can't be joined");
-    assert_eq!(bed.applied(63, ApplyOutcome::Changed), ["check 70"]);
+    assert_eq!(bed.applied(63, ApplyOutcome::Changed), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["check 70"]);
     assert_eq!(bed.in_sync(70), ["check 71"]);
-    assert_eq!(bed.in_sync(71), ["check 0"]);
 }
 
 #[test]
@@ -152,4 +153,92 @@ fn an_apply_that_waits_for_the_journal_is_given_up_in_a_pause() {
     bed.feed(Input::Pause);
     assert_eq!(bed.committed(1), ["journal: drop 0>1"]);
     assert_eq!(bed.feed(Input::Resume), ["check 0"]);
+}
+
+/// Two places and a reserve of three. The nodes 0 and 1 are being applied; the others have been checked.
+fn with_long_applies() -> Bed {
+    let config = Config { running_max: 2, reserve: 3, converged_timeout: ms(1000), seed: 0, node_events: false };
+    let mut bed = Bed::with(config);
+    bed.configure(7, NodeConfig { retry: None, ..plain() });
+    bed.swap(&[2, 3, 4, 5, 6, 7], &[], &[]);
+    (2..8).for_each(|node| drop(bed.in_sync(node)));
+    bed.swap(&[0, 1, 2, 3, 4, 5, 6, 7], &[], &[]);
+    bed.drifted(0);
+    bed.drifted(1);
+    bed
+}
+
+#[test]
+fn what_an_event_asks_for_does_not_wait_for_what_takes_long() {
+    let mut bed = with_long_applies();
+    assert_eq!(bed.pass(LONG / 2), [""; 0]);
+    assert_eq!(bed.changed(2), [""; 0], "there is no place");
+    assert_eq!(bed.scheduler.next_timeout(), Some(bed.now.after(LONG / 2)));
+    assert_eq!(bed.pass(LONG / 2), ["check 2"]);
+    assert_eq!(bed.drifted(2), ["apply 2"]);
+    assert_eq!(bed.changed(3), ["check 3"], "at once, since both places are held by long ones");
+    assert_eq!(bed.applied(2, ApplyOutcome::Changed), [""; 0]);
+    assert_eq!(bed.in_sync(3), [""; 0]);
+}
+
+#[test]
+fn the_reserve_has_an_end() {
+    let mut bed = with_long_applies();
+    bed.pass(LONG);
+    for node in 2..6 {
+        bed.changed(node);
+    }
+    assert_eq!(bed.scheduler.running(), 4, "two are short");
+    bed.drifted(2);
+    bed.drifted(3);
+    assert_eq!(bed.pass(LONG), ["check 4"], "the bound and the reserve are taken");
+    bed.drifted(4);
+    assert_eq!(bed.pass(ms(10_000)), [""; 0]);
+    assert_eq!(bed.scheduler.next_timeout(), None);
+    assert_eq!(bed.applied(1, ApplyOutcome::Changed), ["check 5"]);
+}
+
+#[test]
+fn the_start_a_new_graph_and_a_further_try_wait_for_places_of_the_bound() {
+    let mut bed = with_long_applies();
+    bed.pass(LONG);
+    bed.changed(7);
+    assert_eq!(bed.checked(7, CheckOutcome::Failed), [""; 0]);
+    assert_eq!(bed.swap(&[0, 1, 2, 3, 4, 5, 6, 7, 8], &[6], &[]), [""; 0]);
+    assert_eq!(bed.changed(2), ["check 2"]);
+    assert_eq!(bed.in_sync(2), [""; 0]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["check 7"]);
+}
+
+#[test]
+fn what_waits_for_the_bound_gets_one_of_two_places() {
+    let mut bed = with_long_applies();
+    bed.swap(&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], &[], &[]);
+    for node in 2..5 {
+        bed.changed(node);
+    }
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["check 2"]);
+    assert_eq!(bed.in_sync(2), ["check 8"]);
+    assert_eq!(bed.in_sync(8), ["check 3"]);
+    assert_eq!(bed.in_sync(3), ["check 9"]);
+}
+
+#[test]
+fn what_waits_for_a_place_with_its_semaphores_takes_those_of_a_new_graph() {
+    let config = Config { running_max: 2, reserve: 0, converged_timeout: ms(1000), seed: 0, node_events: false };
+    let mut bed = Bed::with(config);
+    for node in [0, 1] {
+        bed.configure(node, holding(&[(1, 1)]));
+    }
+    assert_eq!(bed.swap(&[0, 1, 2, 3], &[], &[]), ["check 0", "check 2"]);
+    bed.configure(2, holding(&[(2, 1)]));
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+    bed.changed(0);
+    bed.in_sync(2);
+    assert_eq!(bed.changed(2), [""; 0], "3 is checked");
+    bed.configure(0, holding(&[(2, 1)]));
+    bed.swap(&[0, 1, 2, 3], &[], &[]);
+    let begun = [bed.in_sync(1), bed.in_sync(3)].concat();
+    assert_eq!(begun, ["check 0"], "both need the second one now");
+    assert_eq!(bed.in_sync(0), ["check 2"]);
 }

@@ -1,0 +1,142 @@
+//! Places: how many runs may be under way at once. Runs that take long do not keep those waiting that an event asks
+//! for: beyond the bound there is a reserve, in which these begin while long ones hold places.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::mutants::Mutant;
+use super::node::*;
+use super::scheduler::Scheduler;
+use crate::id::{Node, Time};
+
+/// A run that has held its place for so long is a long one: what an event asks for waits no longer for its place.
+pub const LONG: Duration = Duration::from_millis(100);
+
+/// What holds a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A run, or the leave of what has left the graph.
+    Run(Node),
+    /// The runs of one call, by its number.
+    Call(u32),
+}
+
+/// Where a node waits for a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queue {
+    Granted,
+    Urgent,
+    Ready,
+}
+
+impl Scheduler {
+    /// A run, or a call, begins.
+    pub(super) fn occupy(&mut self, holder: Holder) {
+        self.running += 1;
+        self.places.push((holder, self.now));
+    }
+
+    /// It has ended.
+    pub(super) fn vacate(&mut self, holder: Holder) {
+        self.running -= 1;
+        // Most runs are short: the last that began is the first that ends.
+        if let Some(at) = self.places.iter().rposition(|(held_by, _)| *held_by == holder) {
+            self.places.remove(at);
+        }
+    }
+
+    /// Others wait for what this node does, and it has not just failed: an event has dirtied it, and neither the start,
+    /// nor a new graph, nor a further try.
+    fn is_urgent(&self, i: Node) -> bool {
+        !self.nodes[i].any(DIRTY_START | DIRTY_CONFIG | DIRTY_META | DIRTY_RETRY) || self.mutant(Mutant::AllIsUrgent)
+    }
+
+    /// Into the queue of those that may run.
+    pub(super) fn enqueue(&mut self, i: Node) {
+        self.nodes[i].go(Phase::Queued);
+        if self.is_urgent(i) { self.urgent.push_back(i) } else { self.ready.push_back(i) }
+    }
+
+    /// No node waits to begin.
+    pub(super) fn are_queues_empty(&self) -> bool {
+        [&self.granted, &self.urgent, &self.ready].iter().all(|queue| queue.is_empty())
+    }
+
+    /// The bound without the reserve.
+    pub(super) fn room(&self) -> usize {
+        self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany))
+    }
+
+    /// The next that may begin, if there is a place for it.
+    pub(super) fn take_next(&mut self) -> Option<Node> {
+        let room = self.room();
+        if self.running < room && self.are_queues_empty() && !self.release_spaced() {
+            return None;
+        }
+        if let Some((queue, i)) = self.head()
+            && (self.running < room || self.joins_call(i))
+        {
+            self.took_urgent = queue == Queue::Urgent;
+            return self.queue_mut(queue).pop_front();
+        }
+        let has_reserve = self.running < room + self.config.reserve && self.waits_urgently();
+        if !has_reserve || self.running - self.long_ones() >= room {
+            return None;
+        }
+        if let Some(at) = self.granted.iter().position(|i| self.is_urgent(*i)) {
+            return self.granted.remove(at);
+        }
+        while let Some(i) = self.urgent.pop_front() {
+            if self.nodes[i].phase() != Phase::Queued || self.is_urgent(i) {
+                return Some(i);
+            }
+            // A swap has made it one of those that can wait.
+            self.ready.push_back(i);
+        }
+        None
+    }
+
+    /// Who has its semaphores goes first, then what is urgent, but of two places one goes to the others.
+    fn head(&self) -> Option<(Queue, Node)> {
+        let order = match self.took_urgent {
+            true => [Queue::Granted, Queue::Ready, Queue::Urgent],
+            false => [Queue::Granted, Queue::Urgent, Queue::Ready],
+        };
+        order.into_iter().find_map(|queue| {
+            let nodes = match queue {
+                Queue::Granted => &self.granted,
+                Queue::Urgent => &self.urgent,
+                Queue::Ready => &self.ready,
+            };
+            Some((queue, nodes.front().copied()?))
+        })
+    }
+
+    fn queue_mut(&mut self, queue: Queue) -> &mut VecDeque<Node> {
+        match queue {
+            Queue::Granted => &mut self.granted,
+            Queue::Urgent => &mut self.urgent,
+            Queue::Ready => &mut self.ready,
+        }
+    }
+
+    fn waits_urgently(&self) -> bool {
+        !self.urgent.is_empty() || self.granted.iter().any(|i| self.is_urgent(*i))
+    }
+
+    /// How many places are held by long runs.
+    fn long_ones(&self) -> usize {
+        let long = self.places.iter().filter(|(_, since)| since.after(LONG) <= self.now).count();
+        if self.mutant(Mutant::LongOnesCount) { 0 } else { long }
+    }
+
+    /// When what waits urgently may begin in the reserve, if nothing happens before.
+    pub(super) fn reserve_due(&self) -> Option<Time> {
+        let room = self.room();
+        let held = self.paused || self.stop.is_some();
+        if held || self.running < room || self.running >= room + self.config.reserve || !self.waits_urgently() {
+            return None;
+        }
+        self.places.iter().map(|(_, since)| since.after(LONG)).filter(|due| *due > self.now).min()
+    }
+}
