@@ -112,13 +112,17 @@ fn kinds_that_this_build_has_not_fail_in_one_clear_line_each_and_nothing_else_do
     let desk = desk();
     let output = desk.converge(&std::fs::read_to_string(crate::kit::folder("corpus/absent.yaml")).unwrap(), "0");
     let said = text(&output.stderr);
-    for id in ["svc[nginx]", "pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"] {
+    let seed = ["svc[nginx]", "pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"];
+    let later =
+        ["user[it]", "group[it]", "kv[it]", "augeas[it]", "aws:ec2[it]", "http:server:ui:input[it]", "mount[it]"];
+    for id in seed.into_iter().chain(later) {
         let kind = id.split('[').next().unwrap();
         let line = format!("{id}: check failed: this build has no kind `{kind}` (");
         assert_eq!(said.matches(&line).count(), 1, "{id}: {said}");
     }
     assert_eq!(desk.read("alone").as_deref(), Some("alone"));
     assert!(!said.contains("canary-of-virt"));
+    assert!(!said.contains("warning:"), "every field is known: {said}");
     let graph = desk.graph(&std::fs::read_to_string(crate::kit::folder("corpus/absent.yaml")).unwrap());
     for command in [&["plan", "--json"][..], &["graph", "--format", "json"], &["graph"]] {
         let output = desk.mgmt(command).args(["--yaml", graph.to_str().unwrap()]).output().unwrap();

@@ -1,16 +1,17 @@
 //! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
+use crate::gapi::yaml::elsewhere::ELSEWHERE;
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Format, Identify, KindSpec, Known, Need, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    FieldValue, Format, Identify, KindSpec, Known, Need, OutputSpec, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -122,15 +123,27 @@ impl AnyResource for Absent {
 
 /// What is known of such a kind.
 pub(crate) fn absent(kind: &str) -> Option<&'static KindSpec> {
-    ABSENT.iter().find(|spec| spec.kind == kind)
+    absent_kinds().find(|spec| spec.kind == kind)
+}
+
+/// The number of the output of that name; whether it is known to have it. What it is not known to send has a number too:
+/// no value will ever come.
+pub(crate) fn absent_output(spec: &KindSpec, name: &str) -> (u8, bool) {
+    let last = u8::try_from(spec.outputs.len().saturating_sub(1)).unwrap_or(u8::MAX);
+    spec.output(name).map_or((last, false), |number| (number, true))
 }
 
 /// Their names.
 pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
-    ABSENT.iter()
+    ABSENT.iter().chain(ELSEWHERE)
 }
 
-const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec]) -> KindSpec {
+pub(super) const fn kind(
+    kind: &'static str,
+    doc: &'static str,
+    fields: &'static [FieldSpec],
+    outputs: &'static [OutputSpec],
+) -> KindSpec {
     KindSpec {
         kind,
         doc,
@@ -138,7 +151,7 @@ const fn kind(kind: &'static str, doc: &'static str, fields: &'static [FieldSpec
         quiet: false,
         name_field: "name",
         fields,
-        outputs: &[],
+        outputs,
         abilities: ABILITIES,
         provided: &[],
     }
@@ -164,21 +177,37 @@ const fn field(
     }
 }
 
-const fn text(name: &'static str, doc: &'static str) -> FieldSpec {
+pub(super) const fn text(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "String", |generator| generator.subschema_for::<String>(), doc)
 }
 
-const fn truth(name: &'static str, doc: &'static str) -> FieldSpec {
+pub(super) const fn truth(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "bool", |generator| generator.subschema_for::<bool>(), doc)
 }
 
-const fn whole(name: &'static str, doc: &'static str) -> FieldSpec {
+pub(super) const fn whole(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "u64", |generator| generator.subschema_for::<u64>(), doc)
 }
 
-const fn texts(name: &'static str, doc: &'static str) -> FieldSpec {
+pub(super) const fn texts(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "Vec<String>", |generator| generator.subschema_for::<Vec<String>>(), doc)
 }
+
+pub(super) const fn any(name: &'static str, doc: &'static str) -> FieldSpec {
+    field(name, "any", |_| true.into(), doc)
+}
+
+/// What must not be shown, whatever its form.
+pub(super) const fn secret(name: &'static str, doc: &'static str) -> FieldSpec {
+    FieldSpec { secret: true, ..any(name, doc) }
+}
+
+/// An output. What it sends has no type here: it is never sent.
+pub(super) const fn output(name: &'static str) -> OutputSpec {
+    OutputSpec { name, doc: "", type_name: "any", secret: false, type_id: TypeId::of::<String> }
+}
+
+const NONE_KNOWN: &[OutputSpec] = &[output("?")];
 
 type Table = std::collections::BTreeMap<String, Json>;
 
@@ -195,6 +224,7 @@ static ABSENT: [KindSpec; 5] = [
             text("startup", "At boot: `enabled` or `disabled`. Default: as it is."),
             truth("session", "Of the user's session, not of the system. Default: false."),
         ],
+        NONE_KNOWN,
     ),
     kind(
         "pkg",
@@ -206,6 +236,7 @@ static ABSENT: [KindSpec; 5] = [
             truth("allowunsupported", "Packages without support, too. Default: false."),
             truth("allowdowngrade", "An older version may take the place of a newer one. Default: false."),
         ],
+        NONE_KNOWN,
     ),
     kind(
         "hostname",
@@ -216,8 +247,9 @@ static ABSENT: [KindSpec; 5] = [
             text("static_hostname", "What it is at boot."),
             text("transient_hostname", "What it is until then."),
         ],
+        NONE_KNOWN,
     ),
-    kind("nspawn", "A container of systemd.", &[text("state", "`running` or `stopped`.")]),
+    kind("nspawn", "A container of systemd.", &[text("state", "`running` or `stopped`.")], NONE_KNOWN),
     kind(
         "virt",
         "A virtual machine of libvirt.",
@@ -242,5 +274,6 @@ static ABSENT: [KindSpec; 5] = [
             text("restartondiverge", "Whether it restarts when it must."),
             truth("restartonrefresh", "Whether it restarts on a refresh."),
         ],
+        NONE_KNOWN,
     ),
 ];

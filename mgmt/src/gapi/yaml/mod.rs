@@ -6,6 +6,7 @@ mod compat;
 mod document;
 mod draft;
 mod edges;
+mod elsewhere;
 mod excerpt;
 mod metas;
 mod options;

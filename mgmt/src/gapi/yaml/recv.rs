@@ -1,7 +1,8 @@
 //! `recv:` fields that receive what other resources send.
 
+use crate::gapi::yaml::absent::{absent, absent_output};
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::draft::{Draft, End, Export, Receive};
+use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
 use crate::graph::{Edge, Link};
 use crate::resource::{Wire, near};
@@ -11,6 +12,10 @@ impl Document<'_> {
         let spec = draft.kind.spec();
         for (key, node) in self.map(node, "`recv`") {
             let Some(field) = spec.field(&key.text) else {
+                if matches!(draft.kind, Known::Absent(_)) {
+                    self.read_over(draft, key);
+                    continue;
+                }
                 self.unknown(
                     key,
                     &format!("{}[{}]", spec.kind, draft.name),
@@ -131,6 +136,17 @@ impl Document<'_> {
     fn port(&mut self, receive: &Receive) -> Option<u8> {
         let (sender, receiver) = (receive.from.spec, receive.spec);
         let from = format!("{}[{}]", sender.kind, receive.from.name);
+        if absent(sender.kind).is_some_and(|spec| std::ptr::eq(spec, sender)) {
+            let (port, is_known) = absent_output(sender, &receive.key);
+            if !is_known {
+                let message = format!(
+                    "{from}: whether it sends `{}` is not known: this build has no kind `{}`",
+                    receive.key, sender.kind
+                );
+                self.warn(receive.key_place, message);
+            }
+            return Some(port);
+        }
         let port = match sender.sends(&from, &receive.key) {
             Ok(port) => port,
             Err(problem) => {

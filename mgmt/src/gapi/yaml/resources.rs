@@ -11,7 +11,7 @@ use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, FieldSpec, Meta, hint};
+use crate::resource::{AnyResource, FieldSpec, Meta, hint, near};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -22,9 +22,10 @@ impl Document<'_> {
         if let Some(spec) = absent(&name) {
             return Some(Known::Absent(spec));
         }
-        let known = self.options.kinds.iter().map(|kind| kind.spec.kind).chain(absent_kinds().map(|spec| spec.kind));
-        let known: std::collections::BTreeSet<_> = known.collect();
-        let hint = hint(&name, known.iter().copied(), "there are");
+        let mut built: Vec<_> = self.options.kinds.iter().map(|kind| kind.spec.kind).collect();
+        built.sort_unstable();
+        let near = near(&name, built.iter().copied().chain(absent_kinds().map(|spec| spec.kind)));
+        let hint = near.unwrap_or_else(|| hint(&name, built, "there are"));
         self.complain(place, format!("there is no kind `{text}`: {hint}"));
         None
     }
@@ -106,6 +107,7 @@ impl Document<'_> {
                         self.field(draft, key, node);
                     }
                 }
+                _ if matches!(draft.kind, Known::Absent(_)) => self.read_over(draft, key),
                 _ => {
                     let known = spec.fields.iter().map(|field| field.name).chain(["name", "meta", "recv"]);
                     self.unknown(key, &id, known);
@@ -118,6 +120,15 @@ impl Document<'_> {
                 self.complain(*place, format!("{id}: `{name}` is given here and received too: leave out either"));
             }
         }
+    }
+
+    /// Of a kind that this build has not, not all fields need be known: a file that another build takes is no wrong one.
+    pub(crate) fn read_over(&mut self, draft: &Draft, key: &Key) {
+        let spec = draft.kind.spec();
+        let near = near(&key.text, spec.fields.iter().map(|field| field.name));
+        let hint = near.map_or(String::new(), |near| format!("; {near}"));
+        let what = format!("{}[{}]: `{}` is not known here", spec.kind, draft.name, key.text);
+        self.warn(key.place, format!("{what}: this build has no kind `{}`{hint}", spec.kind));
     }
 
     fn field(&mut self, draft: &mut Draft, key: &Key, node: &Node) {
@@ -137,6 +148,10 @@ impl Document<'_> {
                 let problem = secret.map_or(format!(": {}", misfit.problem), FieldSpec::misfit);
                 let message = format!("{}[{}]: `{}`{problem}", spec.kind, draft.name, key.text);
                 let place = if secret.is_some() { node.place } else { misfit.node.place };
+                if matches!(draft.kind, Known::Absent(_)) {
+                    // It fails when it runs, whatever its fields hold.
+                    return self.warn(place, message);
+                }
                 self.complaints.push(Complaint { secret: secret.is_some(), ..Complaint::new(place, message) });
                 draft.misfits.push(key.text.clone());
             }
