@@ -330,7 +330,7 @@ fn a_bad_metaparameter_is_told_with_what_helps() {
     assert_eq!(told(noop().timeout(Duration::ZERO)), "noop[n]: `timeout` is 0: leave it out for none");
     let form = "write `name` or `name:size`, with a size of at least 1";
     assert_eq!(told(noop().sema("disk:0")), format!("noop[n]: semaphore `disk:0`: {form}"));
-    assert_eq!(told(noop().sema(":3")), format!("noop[n]: semaphore `:3`: {form}"));
+    assert_eq!(told(noop().sema(":0")), format!("noop[n]: semaphore `:0`: {form}"));
     assert_eq!(told(noop().sema("disk:x")), format!("noop[n]: semaphore `disk:x`: {form}"));
     assert_eq!(message(graph(|g| add(g, Crate::new("b").weight(0_u64)))), "test:box[b]: `weight` is 0: leave it out");
 }
@@ -633,6 +633,7 @@ fn lengths_of_time_are_numbers_of_seconds_in_data() {
     let meta = Meta::with(|meta| {
         meta.delay = Duration::from_millis(1500);
         meta.poll = Some(Duration::from_secs(60));
+        meta.watch = false;
         meta.backoff = Backoff::Exponential { max: Duration::from_secs(90) };
     });
     let data = serde_json::to_value(&meta).unwrap();

@@ -101,6 +101,8 @@ resources:
     meta: {}
   - name: c
     meta: {timeout: 0, poll: 0, sema: one}
+  - name: d
+    meta: {poll: -1, sema: [':13', '42', 42]}
 ";
     same(text, |g| {
         g.add(Noop::new("a").meta(Meta::with(|meta| {
@@ -111,6 +113,7 @@ resources:
             meta.delay = Duration::from_millis(1500);
             meta.backoff = Backoff::Exponential { max: Duration::from_secs(60) };
             meta.poll = Some(Duration::from_secs(5));
+            meta.watch = false;
             meta.limit = Some(0.5);
             meta.burst = 3;
             meta.timeout = Some(Duration::from_millis(250));
@@ -119,6 +122,7 @@ resources:
         })));
         g.add(Noop::new("b"));
         g.add(Noop::new("c").sema("one"));
+        g.add(Noop::new("d").watch(false).sema(mgmt::resource::Sema::new("", 13)).sema("42").sema("42"));
     });
 }
 

@@ -245,6 +245,7 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     if let Backoff::Exponential { max } = meta.backoff {
         set(true, "backoff", duration(max));
     }
+    set(meta.watch != usual.watch, "watch", meta.watch.to_string());
     set(meta.poll.is_some(), "poll", time(meta.poll));
     set(meta.limit.is_some(), "limit", format!("{:?}", meta.limit.unwrap_or_default()));
     set(meta.burst != usual.burst, "burst", meta.burst.to_string());

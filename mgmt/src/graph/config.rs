@@ -22,6 +22,11 @@ impl Vertex {
         ResourceId::new(self.resource.spec().kind, self.resource.name())
     }
 
+    /// What its kind watches is listened to.
+    pub fn is_watched(&self) -> bool {
+        self.resource.spec().watched && self.meta.as_ref().is_none_or(|meta| meta.watch)
+    }
+
     /// Its metaparameters.
     pub fn meta(&self) -> Meta {
         self.meta.as_deref().cloned().unwrap_or_default()

@@ -217,7 +217,15 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Checked every so often, whatever its watch says. At least a millisecond. Default: only when something says that it may have changed.
+    /// Whether what its kind watches is listened to; without that it is checked at the start, as its edges ask, and as
+    /// `poll` does. Default: yes.
+    #[must_use]
+    fn watch(mut self, watch: bool) -> Self {
+        self.draft().meta.watch = watch;
+        self
+    }
+
+    /// Checked every so often, besides what its watch reports. At least a millisecond. Default: never.
     #[must_use]
     fn poll(mut self, interval: Duration) -> Self {
         self.draft().meta.poll = Some(interval);

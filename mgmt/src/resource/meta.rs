@@ -40,6 +40,8 @@ pub struct Meta {
     pub delay: Duration,
     /// How that pause grows. Default: constant.
     pub backoff: Backoff,
+    /// Listen to what the kind watches. Default: true.
+    pub watch: bool,
     /// Check every so often, whatever the watch says. Default: never.
     #[serde(with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
@@ -70,6 +72,7 @@ impl Default for Meta {
             retry: 0,
             delay: Duration::ZERO,
             backoff: Backoff::Constant,
+            watch: true,
             poll: None,
             limit: None,
             burst: 1,

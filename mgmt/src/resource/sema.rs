@@ -6,7 +6,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// A semaphore, and how many resources may hold it at once. As text, and in data: `name`, or `name:size`.
+/// A semaphore, and how many resources may hold it at once. As text, and in data: `name`, or `name:size`; `:size` is
+/// the one without a name.
 ///
 /// ```
 /// use mgmt::resource::Sema;
@@ -42,15 +43,14 @@ impl Sema {
     /// What is wrong with it, if anything. A text that is none becomes one that has a problem, so that the graph which
     /// it is in can report it with all others.
     pub fn problem(&self) -> Option<String> {
-        (self.name.is_empty() || self.size == 0)
-            .then(|| format!("semaphore `{self}`: write `name` or `name:size`, with a size of at least 1"))
+        (self.size == 0).then(|| format!("semaphore `{self}`: write `name` or `name:size`, with a size of at least 1"))
     }
 }
 
 impl From<&str> for Sema {
     fn from(text: &str) -> Sema {
         match text.rsplit_once(':') {
-            None => Sema::new(text, 1),
+            None => Sema::new(text, u32::from(!text.is_empty())),
             Some((name, size)) => match size.parse() {
                 Ok(size) if size > 0 => Sema::new(name, size),
                 _ => Sema::new(text, 0),
@@ -79,10 +79,10 @@ impl From<Sema> for String {
 
 impl fmt::Display for Sema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A name with a colon would be read as a name with a size.
+        // A name with a colon would be read as a name with a size, and no name as nothing.
         match self.size {
             0 => f.write_str(&self.name),
-            1 if !self.name.contains(':') => f.write_str(&self.name),
+            1 if !self.name.contains(':') && !self.name.is_empty() => f.write_str(&self.name),
             size => write!(f, "{}:{size}", self.name),
         }
     }
@@ -108,7 +108,15 @@ mod tests {
 
     #[test]
     fn its_text_is_read_back_the_same() {
-        for (text, name, size) in [("a", "a", 1), ("a:2", "a", 2), ("a:b:1", "a:b", 1), ("a:1", "a", 1)] {
+        for (text, name, size) in [
+            ("a", "a", 1),
+            ("a:2", "a", 2),
+            ("a:b:1", "a:b", 1),
+            ("a:1", "a", 1),
+            ("42", "42", 1),
+            (":13", "", 13),
+            (":1", "", 1),
+        ] {
             let sema = Sema::from(text);
             assert_eq!((sema.name(), sema.size(), sema.problem()), (name, size, None), "{text}");
             assert_eq!(Sema::from(sema.to_string()), sema, "{text}");
@@ -117,7 +125,7 @@ mod tests {
 
     #[test]
     fn what_is_none_has_a_problem_with_its_text() {
-        for text in ["", ":2", "a:0", "a:b", "a:-1", "a:99999999999"] {
+        for text in ["", ":", ":0", "a:0", "a:b", "a:-1", "a:99999999999"] {
             let sema = Sema::from(text);
             let problem = sema.problem().unwrap_or_else(|| panic!("{text} is none"));
             assert!(problem.starts_with(&format!("semaphore `{text}`: ")), "{problem}");

@@ -251,7 +251,7 @@ impl Core {
     fn rewatch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
-        if resource.spec().watched && self.slots.is_watching(node) && !self.slots.receives(node) {
+        if vertex.is_watched() && self.slots.is_watching(node) && !self.slots.receives(node) {
             self.rewatch_as(node, &resource);
         }
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::graph::Vertex;
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result};
 use crate::runtime::core::Core;
@@ -138,7 +139,7 @@ impl Core {
         let outcome = match self.slots.resolve(op.node, base, &self.store) {
             Resolved::Ready { resource, changed } => match self.claim(op.node, &resource) {
                 Claim::Granted => {
-                    if changed && resource.spec().watched {
+                    if changed && self.running.vertex(op.node).is_some_and(Vertex::is_watched) {
                         self.rewatch_as(op.node, &resource);
                     }
                     return Some(resource);

@@ -414,7 +414,7 @@ impl Settings {
             burst: meta.burst,
             timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
             sema,
-            watched: facts.watched,
+            watched: facts.watched && meta.watch,
             rewatch: meta.rewatch,
             leaves: facts.leaves,
             together,

@@ -135,6 +135,29 @@ async fn a_poll_finds_what_no_watch_tells() {
 }
 
 #[tokio::test]
+async fn what_is_not_watched_is_checked_once_and_then_by_its_poll_alone() {
+    let desk = Desk::new();
+    let mut run = Run::new(graph(&desk, |a| a.watch(false))).await;
+    run.converged().await;
+    assert!(!desk.is_watched("a") && desk.is_watched("child"));
+    desk.put("a", "broken");
+    let checks = desk.count("check a");
+    desk.wake("child");
+    run.until("in sync child").await;
+    assert_eq!((desk.real("a").as_str(), desk.count("check a")), ("broken", checks), "nothing listens");
+    // A graph that listens again finds what has happened meanwhile; one that does not is polled as it asks.
+    run.engine.swap(graph(&desk, |a| a).finish().unwrap()).await.unwrap();
+    run.until("applied a").await;
+    desk.touch("a", "broken");
+    run.until("applied a").await;
+    run.engine.swap(graph(&desk, |a| a.watch(false).poll(10 * MS)).finish().unwrap()).await.unwrap();
+    desk.put("a", "broken");
+    run.until("applied a").await;
+    assert!(desk.real("a") == "x" && !desk.is_watched("a"));
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_resource_that_is_polled_converges_all_the_same() {
     let desk = Desk::new();
     let mut run = Run::with(graph(&desk, |a| a.poll(5 * MS)), |b| b.converged_timeout(100 * MS)).await;

@@ -39,7 +39,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .removals_max(5u32),
     );
     g.add(File::new("/etc/app/link").symlink("conf"));
-    g.add(mgmt::resource::Declare::timeout(Exec::new("reload").cmd("systemctl").args(["reload", "an app"]).env([("B", "2"), ("LANG", "C")]).timeout(3u64).mtimes(["/etc/app/conf"]).poll(Duration::from_secs(60)).limit(0.5).burst(2).subscribe(&file_etc_app_conf), Duration::from_millis(2500)));
+    g.add(mgmt::resource::Declare::timeout(Exec::new("reload").cmd("systemctl").args(["reload", "an app"]).env([("B", "2"), ("LANG", "C")]).timeout(3u64).mtimes(["/etc/app/conf"]).watch(false).poll(Duration::from_secs(60)).limit(0.5).burst(2).subscribe(&file_etc_app_conf), Duration::from_millis(2500)));
     let exec_late = g.add(
         Exec::new("late")
             .cmd("true")

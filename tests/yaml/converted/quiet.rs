@@ -32,6 +32,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
         File::new("/tmp/corpus/polled")
             .content("polled")
             .backoff(Duration::from_secs(1))
+            .watch(false)
             .poll(Duration::from_secs(60))
             .limit(10.0)
             .burst(2)

@@ -126,8 +126,8 @@ pub(crate) fn absent(kind: &str) -> Option<&'static KindSpec> {
     absent_kinds().find(|spec| spec.kind == kind)
 }
 
-/// The number of the output of that name; whether it is known to have it. What it is not known to send has a number too:
-/// no value will ever come.
+/// The number of the output of that name, and whether the kind is known to have it. What it is not known to send has a
+/// number too: no value will ever come.
 pub(crate) fn absent_output(spec: &KindSpec, name: &str) -> (u8, bool) {
     let last = u8::try_from(spec.outputs.len().saturating_sub(1)).unwrap_or(u8::MAX);
     spec.output(name).map_or((last, false), |number| (number, true))

@@ -75,6 +75,7 @@ fn exec(document: &mut Document<'_>, draft: &mut Draft) {
         Some(seconds) => {
             document.warn(at, format!("{id}: `pollint` is an old name: write `meta: {{poll: {seconds}}}`"));
             draft.meta.poll.get_or_insert(Duration::from_secs(seconds));
+            draft.meta.watch = false;
         }
     }
 }

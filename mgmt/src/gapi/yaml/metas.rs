@@ -54,7 +54,15 @@ impl Document<'_> {
                 // 0 has always meant none.
                 meta.timeout = self.time(node, &what, 1e-3, "milliseconds").filter(|timeout| !timeout.is_zero());
             }
-            "poll" => meta.poll = self.time(node, &what, 1.0, "seconds").filter(|poll| !poll.is_zero()),
+            // In files a poll takes the place of the watch.
+            "poll" => match &node.value {
+                Value::Scalar { text, plain: true } if text == "-1" => meta.watch = false,
+                _ => {
+                    let takes = "seconds, 0: none, -1: check once";
+                    meta.poll = self.time(node, &what, 1.0, takes).filter(|poll| !poll.is_zero());
+                    meta.watch = meta.poll.is_none();
+                }
+            },
             "backoff" => {
                 if let Some(max) = self.time(node, &what, 1e-3, "milliseconds, the longest delay") {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };

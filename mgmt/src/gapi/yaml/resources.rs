@@ -122,7 +122,7 @@ impl Document<'_> {
         }
     }
 
-    /// Of a kind that this build has not, not all fields need be known: a file that another build takes is no wrong one.
+    /// Of a kind that this build lacks, not all fields are known: a file that another build takes is not wrong.
     pub(crate) fn read_over(&mut self, draft: &Draft, key: &Key) {
         let spec = draft.kind.spec();
         let near = near(&key.text, spec.fields.iter().map(|field| field.name));

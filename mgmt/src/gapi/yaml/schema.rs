@@ -157,7 +157,7 @@ fn meta() -> Json {
             "retry": one("integer", "How many more tries after the first failure, -1: for ever. Default: 0."),
             "delay": one("number", "Milliseconds before each further try. Default: 0."),
             "backoff": one("number", "The delay doubles with each failure in a row, up to so many milliseconds."),
-            "poll": one("number", "Check every so many seconds, whatever the watch says."),
+            "poll": one("number", "Check every so many seconds, in place of watching; -1: check once. Default: 0, it is watched."),
             "limit": one("number", "Highest rate of checks caused by the watch, per second."),
             "burst": one("integer", "How many such checks may come at once. Default: 1."),
             "timeout": one("number", "Milliseconds that a check or an apply may take."),
