@@ -10,6 +10,7 @@ use crate::cli::session::Session;
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error, Provisions};
+use crate::sys::process::InheritEnv;
 
 /// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise;
 /// `--help` lists the rest).
@@ -45,7 +46,6 @@ pub struct App {
     /// The command line of a program that has parsed it itself.
     command_line: Option<clap::Command>,
     /// Commands get this process's environment: so it has always been with YAML.
-    pub(crate) inherit_env: bool,
     provisions: Provisions,
 }
 
@@ -59,7 +59,6 @@ impl App {
             about: None,
             greeting: None,
             command_line: None,
-            inherit_env: false,
             provisions: Provisions::default(),
         }
     }
@@ -96,6 +95,12 @@ impl App {
         self
     }
 
+    /// Commands get this process's environment.
+    pub(super) fn inherit_env(mut self) -> App {
+        self.provisions.insert_own(InheritEnv);
+        self
+    }
+
     /// A value of the program for its kinds, see [`Builder::provide`](crate::runtime::Builder::provide).
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> App {
         self.provisions.insert(value);
@@ -118,9 +123,9 @@ impl App {
     /// Does what these options say, for programs that have parsed their own command line.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
         let command_line = self.command();
-        let App { name, kinds, greeting, inherit_env, provisions, .. } = self;
+        let App { name, kinds, greeting, provisions, .. } = self;
         let command = options.command.unwrap_or(Command::Run);
-        let session = Session { name, kinds, greeting, inherit_env, provisions, command_line, options: options.run };
+        let session = Session { name, kinds, greeting, provisions, command_line, options: options.run };
         commands::execute(&session, command, gapi)
     }
 

@@ -46,8 +46,6 @@ pub(crate) struct Session {
     pub(crate) kinds: Kinds,
     /// A line to print once the graph has converged for the first time.
     pub(crate) greeting: Option<String>,
-    /// Commands of the graph get this process's environment.
-    pub(crate) inherit_env: bool,
     /// What the program gives its kinds.
     pub(crate) provisions: Provisions,
     /// The whole command line that the program understands.
@@ -75,7 +73,6 @@ impl Session {
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch)
-            .inherit_env(self.inherit_env)
             .provisions(self.provisions.clone());
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);

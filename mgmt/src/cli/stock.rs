@@ -83,8 +83,7 @@ pub fn stock() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    let mut app = App::new("mgmt").command_line(Stock::command());
-    app.inherit_env = true;
+    let app = App::new("mgmt").command_line(Stock::command()).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
         Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| fail(&error)),

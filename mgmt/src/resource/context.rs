@@ -193,11 +193,6 @@ impl CheckCx {
     pub fn changed_paths(&self) -> Option<&[PathBuf]> {
         self.operation.paths.as_deref()
     }
-
-    /// Commands without an `env` of their own get this process's environment.
-    pub fn inherits_env(&self) -> bool {
-        self.operation.services.inherit_env
-    }
 }
 
 /// What `apply` and `refresh` may use.
@@ -317,11 +312,6 @@ impl WatchCx {
     /// [`CheckCx::door`] is.
     pub fn connections(&self) -> Connections {
         self.check.operation.services.connections.clone()
-    }
-
-    /// See [`CheckCx::inherits_env`].
-    pub fn inherits_env(&self) -> bool {
-        self.check.inherits_env()
     }
 }
 

@@ -34,39 +34,41 @@ type AnyArc = Arc<dyn Any + Send + Sync>;
 /// Values by type, made when first asked for.
 #[derive(Default)]
 pub struct Slots {
-    by_type: Mutex<HashMap<(u32, TypeId), AnyArc>>,
+    by_owner: Mutex<HashMap<u32, Vec<(TypeId, AnyArc)>>>,
 }
 
 impl Slots {
     /// The value of type `T` of this owner.
     pub fn get<T: Default + Send + Sync + 'static>(&self, owner: u32) -> Arc<T> {
-        let mut slots = lock(&self.by_type);
-        let slot = slots.entry((owner, TypeId::of::<T>())).or_insert_with(|| Arc::new(T::default()));
-        Arc::clone(slot).downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
+        let mut slots = lock(&self.by_owner);
+        let mine = slots.entry(owner).or_default();
+        let known = mine.iter().find(|(of, _)| *of == TypeId::of::<T>());
+        let value = known.map(|(_, value)| Arc::clone(value)).unwrap_or_else(|| {
+            let made: AnyArc = Arc::new(T::default());
+            mine.push((TypeId::of::<T>(), Arc::clone(&made)));
+            made
+        });
+        value.downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
     }
 
     /// Drops all values of all owners.
     pub(crate) fn clear_all(&self) {
-        let gone = std::mem::take(&mut *lock(&self.by_type));
+        let gone = std::mem::take(&mut *lock(&self.by_owner));
         // What is dropped may want a slot itself.
         drop(gone);
     }
 
     /// Drops all values of this owner.
     pub fn clear(&self, owner: u32) {
-        let mut slots = lock(&self.by_type);
-        if !slots.is_empty() {
-            let gone: Vec<AnyArc> = slots.extract_if(|(of, _), _| *of == owner).map(|(_, value)| value).collect();
-            // What is dropped may want a slot itself.
-            drop(slots);
-            drop(gone);
-        }
+        let gone = lock(&self.by_owner).remove(&owner);
+        // What is dropped may want a slot itself.
+        drop(gone);
     }
 }
 
 impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Slots({})", lock(&self.by_type).len())
+        write!(f, "Slots({})", lock(&self.by_owner).len())
     }
 }
 
@@ -98,8 +100,6 @@ pub(crate) struct Services {
     pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
     pub(crate) owned: Arc<OwnedPaths>,
-    /// Commands without an `env` of their own get this process's environment (Q15).
-    pub(crate) inherit_env: bool,
 }
 
 impl Services {
@@ -116,7 +116,6 @@ impl Services {
             provisions: Provisions::default(),
             connections: Connections::default(),
             owned: Arc::default(),
-            inherit_env: false,
         }
     }
 

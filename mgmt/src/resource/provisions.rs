@@ -24,6 +24,16 @@ impl Provisions {
         }
     }
 
+    /// The same for a value that the engine gives of itself: what lists the values of the program leaves it out.
+    pub(crate) fn insert_own<T: Send + Sync + 'static>(&mut self, value: T) {
+        self.values.insert(TypeId::of::<T>(), Arc::new(value));
+    }
+
+    /// Takes a value back.
+    pub(crate) fn remove<T: Send + Sync + 'static>(&mut self) {
+        self.values.remove(&TypeId::of::<T>());
+    }
+
     /// The value of type `T`, for a kind.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use crate::runtime::outlet::Outlet;
 use crate::runtime::prepare::Preparing;
 use crate::sys::facts;
 use crate::sys::fs::hub;
+use crate::sys::process::InheritEnv;
 
 /// The default of `Builder::grace`.
 const GRACE: Duration = Duration::from_secs(5);
@@ -42,7 +43,6 @@ pub(crate) struct Settings {
     pub(crate) running_max: usize,
     /// `None`: the default, which depends on `running_max`.
     pub(crate) reserve: Option<usize>,
-    pub(crate) inherit_env: bool,
     pub(crate) measure: bool,
     pub(crate) watch: hub::Options,
     pub(crate) doors: Option<Doors>,
@@ -62,7 +62,6 @@ impl Default for Settings {
             grace: GRACE,
             running_max: facts::cpus() * 4,
             reserve: None,
-            inherit_env: false,
             measure: false,
             watch: hub::Options::default(),
             doors: None,
@@ -190,9 +189,15 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// Commands get this process's environment, not only what they are given. Default: no.
-    pub fn inherit_env(mut self, inherit: bool) -> Self {
-        self.options.inherit_env = inherit;
-        self
+    pub fn inherit_env(self, inherit: bool) -> Self {
+        self.prepare_with(|settings| {
+            let mut provisions = settings.provided();
+            provisions.remove::<InheritEnv>();
+            if inherit {
+                provisions.insert_own(InheritEnv);
+            }
+            settings.provisions(provisions)
+        })
     }
 
     /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; it costs a

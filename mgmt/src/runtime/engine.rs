@@ -191,7 +191,6 @@ pub(crate) fn assemble(
         None => (Doors::new(), Box::new(OwnHub::new(options.watch.clone()))),
     };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
-    services.inherit_env = options.inherit_env;
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     let core = Core {

@@ -9,6 +9,7 @@ use std::{fs, io};
 use crate::id::ResourceId;
 use crate::resource::{AnyResource, Declare, Memory, PrivateDirs, Provisions, Salt, Services};
 use crate::sys::fs::{Faults, WriteFs};
+use crate::sys::process::InheritEnv;
 use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
 use crate::testing::trial::Trial;
@@ -79,16 +80,16 @@ impl Fake {
         fs::create_dir(&own)?;
         fs::create_dir(&prefix)?;
         let (marks, faults) = (Arc::<Marks>::default(), Faults::new());
-        let services = Arc::new(services(prefix, &marks, &faults, false, Provisions::default()));
+        let services = Arc::new(services(prefix, &marks, &faults, Provisions::default()));
         Ok(Fake { services, marks, faults, nodes: AtomicU32::new(0), own, dir })
     }
 
     /// Commands inherit this process's environment, as in graphs from YAML. Default: they don't.
     #[must_use]
-    pub fn inherit_env(mut self) -> Fake {
-        let Services { prefix, provisions, .. } = &*self.services;
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, true, provisions.clone()));
-        self
+    pub fn inherit_env(self) -> Fake {
+        let mut provisions = self.services.provisions.clone();
+        provisions.insert_own(InheritEnv);
+        self.provisions(provisions)
     }
 
     /// A value of the program for its kinds, as [`Builder::provide`](crate::runtime::Builder::provide) gives it.
@@ -101,8 +102,8 @@ impl Fake {
     }
 
     pub(crate) fn provisions(mut self, provisions: Provisions) -> Fake {
-        let Services { prefix, inherit_env, .. } = &*self.services;
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env, provisions));
+        let Services { prefix, .. } = &*self.services;
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, provisions));
         self
     }
 
@@ -158,9 +159,9 @@ impl Fake {
     /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is
     /// there. Resources are put on the host again.
     pub fn restart(&mut self) {
-        let Services { prefix, inherit_env, provisions, .. } = &*self.services;
+        let Services { prefix, provisions, .. } = &*self.services;
         let provisions = provisions.clone();
-        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, *inherit_env, provisions));
+        self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, provisions));
     }
 
     /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see
@@ -175,16 +176,10 @@ impl Fake {
     }
 }
 
-fn services(
-    prefix: PathBuf,
-    marks: &Arc<Marks>,
-    faults: &Arc<Faults>,
-    inherit_env: bool,
-    provisions: Provisions,
-) -> Services {
+fn services(prefix: PathBuf, marks: &Arc<Marks>, faults: &Arc<Faults>, provisions: Provisions) -> Services {
     let dirs = PrivateDirs::new(&prefix);
     let mut services = Services::new(Arc::clone(marks) as Arc<dyn Memory>, Salt::default(), prefix, dirs);
     services.fs = WriteFs::with_faults(Arc::clone(faults));
-    (services.inherit_env, services.provisions) = (inherit_env, provisions);
+    services.provisions = provisions;
     services
 }

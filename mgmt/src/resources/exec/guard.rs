@@ -8,7 +8,7 @@ use crate::resources::exec::command::Line;
 use crate::resources::exec::kind::{Exec, run};
 use crate::resources::exec::state::{Signature, State};
 use crate::sys::fs::{FsError, Links, ReadFs};
-use crate::sys::process::{Leftovers, Output, Status};
+use crate::sys::process::{InheritEnv, Leftovers, Output, Status};
 
 impl Exec {
     /// Whether anything but the life of the process says when the command is to run.
@@ -92,7 +92,7 @@ impl Exec {
 
     /// Runs a guard.
     async fn ask(&self, cx: &CheckCx, field: &str, line: &Line<'_>) -> Result<Output> {
-        let command = self.command(line, cx.inherits_env()).leftovers(Leftovers::Kill);
+        let command = self.command(line, cx.provided::<InheritEnv>().is_ok()).leftovers(Leftovers::Kill);
         let doing = || format!("{field} `{}`", line.shown());
         let output = run(cx, &command).await.context(doing())?;
         let answered = match output.status {

@@ -14,7 +14,9 @@ use crate::resources::exec::env::Env;
 use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::sys::fs::normal_form;
-use crate::sys::process::{Captured, Command, Leftovers, Output, ProcessError, run_guarded, signal_by_name};
+use crate::sys::process::{
+    Captured, Command, InheritEnv, Leftovers, Output, ProcessError, run_guarded, signal_by_name,
+};
 use mgmt_macros::Resource;
 
 /// Runs a command.
@@ -169,7 +171,8 @@ impl Converge for Exec {
             watch = watch.and(cx.fs().path(path));
         }
         if let Some(line) = self.watch_line() {
-            watch = watch.and(watch::lines(self.command(&line, cx.inherits_env()), cx.local::<State>()));
+            watch =
+                watch.and(watch::lines(self.command(&line, cx.provided::<InheritEnv>().is_ok()), cx.local::<State>()));
         }
         watch
     }
@@ -199,7 +202,7 @@ impl Exec {
     /// Runs the command, whatever the guards say.
     async fn run(&self, cx: &ApplyCx) -> Result<()> {
         let line = self.cmd_line();
-        let command = self.command(&line, cx.inherits_env());
+        let command = self.command(&line, cx.provided::<InheritEnv>().is_ok());
         let state = cx.local::<State>();
         // All that is seen from here on is later than what this run has seen, and needs another.
         let seen = state.lines();
@@ -212,7 +215,7 @@ impl Exec {
         let done = match self.done_line() {
             None => false,
             Some(line) => {
-                let command = self.command(&line, cx.inherits_env()).leftovers(Leftovers::Kill);
+                let command = self.command(&line, cx.provided::<InheritEnv>().is_ok()).leftovers(Leftovers::Kill);
                 let ran = run(cx, &command).await.and_then(|output| output.require_success(&command));
                 ran.context(format_args!("donecmd `{}`", line.shown())).map(|_| true)?
             }

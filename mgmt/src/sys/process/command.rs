@@ -15,6 +15,10 @@ pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// How long output is still awaited after the command itself has ended, unless `Command::linger` says otherwise: descendants may hold its pipes open.
 pub const LINGER: Duration = Duration::from_millis(500);
 
+/// Given to kinds by a program whose commands get its own environment where they declare none.
+#[derive(Clone, Copy, Debug)]
+pub struct InheritEnv;
+
 /// With which environment a command starts.
 #[derive(Clone, Default, PartialEq)]
 pub enum Env {

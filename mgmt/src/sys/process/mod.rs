@@ -19,7 +19,7 @@ mod tests;
 
 pub use account::Account;
 pub use capture::Captured;
-pub use command::{Command, Env, LINGER, Leftovers, OUTPUT_BYTES_MAX};
+pub use command::{Command, Env, InheritEnv, LINGER, Leftovers, OUTPUT_BYTES_MAX};
 pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
