@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::Node;
-use mgmt::scheduler::{Command, Event, Input, State, Swap};
+use mgmt::scheduler::{Command, Event, Input, JournalOp, State, Swap};
 
 use crate::invariant::{Cx, Invariant, Verdict, begun};
 use crate::ledger::Watch;
@@ -16,6 +16,8 @@ pub struct Swaps {
     alone: BTreeMap<u32, State>,
     counts: Option<[u32; 4]>,
     leaving: BTreeSet<u32>,
+    /// Those whose slots were given back since the last input: their numbers mean no node.
+    free: BTreeSet<u32>,
     watched: BTreeSet<u32>,
 }
 
@@ -64,6 +66,16 @@ impl Swaps {
     }
 }
 
+/// The ends of the edge that an entry of the journal is about.
+fn ends(op: &JournalOp) -> (u32, u32) {
+    match op {
+        JournalOp::Intent { from, to }
+        | JournalOp::Drop { from, to }
+        | JournalOp::Debt { from, to }
+        | JournalOp::Paid { from, to } => (from.0, to.0),
+    }
+}
+
 impl Invariant for Swaps {
     fn name(&self) -> &'static str {
         "swap"
@@ -71,6 +83,7 @@ impl Invariant for Swaps {
 
     fn input(&mut self, cx: &Cx, input: &Input) -> Verdict {
         self.alone.clear();
+        self.free.clear();
         self.counts = None;
         if let Input::Swap(swap) = input
             && cx.ledger.stop.is_none()
@@ -89,7 +102,14 @@ impl Invariant for Swaps {
                 let told = [*added, *changed, *removed, *kept];
                 must!(self.counts == Some(told), "{command:?}, but it is {:?}", self.counts);
             }
+            Command::Journal { ops, .. } => {
+                for op in ops {
+                    let (from, to) = ends(op);
+                    must!(!self.free.contains(&from) && !self.free.contains(&to), "{op:?} of a slot that is free");
+                }
+            }
             Command::Removed(node) => {
+                self.free.insert(node.0);
                 must!(self.leaving.remove(&node.0), "{command:?}: it did not leave");
                 must!(!self.watched.contains(&node.0), "{command:?} while it is watched");
                 let busy = cx.world.running.iter().any(|running| running.op.node == *node);

@@ -44,6 +44,8 @@ pub enum Mutant {
     TwoAtOnce,
     /// A swap forgets what was owed along edges that it keeps.
     SwapForgetsOwed,
+    /// What has left the graph is struck out of the journal after its number is free.
+    StruckAfterRemoved,
     /// A pause does not hold what comes after a check.
     IgnorePause,
     /// One more operation at once than allowed.
@@ -133,6 +135,7 @@ impl Mutant {
         Mutant::ApplyOldDrift,
         Mutant::TwoAtOnce,
         Mutant::SwapForgetsOwed,
+        Mutant::StruckAfterRemoved,
         Mutant::IgnorePause,
         Mutant::OneTooMany,
         Mutant::LongOnesCount,

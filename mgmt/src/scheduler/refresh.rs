@@ -178,11 +178,16 @@ impl Scheduler {
         }
     }
 
-    /// Hands over the entries that nobody waits for, as one batch.
+    /// Hands over the entries for which no node waits, as one batch.
     pub(super) fn flush_journal(&mut self) {
+        self.flush_journal_at(self.commands.len());
+    }
+
+    /// The same, before a command that is queued already: after `Removed` a number does not mean its node any more.
+    pub(super) fn flush_journal_at(&mut self, place: usize) {
         if !self.entries.is_empty() {
             let ops = std::mem::take(&mut self.entries);
-            self.commands.push_back(Command::Journal { ticket: None, ops });
+            self.commands.insert(place, Command::Journal { ticket: None, ops });
         }
     }
 }

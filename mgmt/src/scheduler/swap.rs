@@ -35,7 +35,7 @@ impl Scheduler {
             return;
         }
         let Swap { generation, configs, nodes: specs, edges, handovers } = swap;
-        let before = self.convergence.present;
+        let (before, first) = (self.convergence.present, self.commands.len());
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
         self.nodes.grow(slots);
@@ -79,7 +79,9 @@ impl Scheduler {
             }
         }
         self.generation = Some(generation);
-        self.flush_journal();
+        if !self.mutant(Mutant::StruckAfterRemoved) {
+            self.flush_journal_at(first);
+        }
         self.commands.push_back(Command::Event(Event::Swapped {
             generation,
             added,
