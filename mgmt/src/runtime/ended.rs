@@ -208,12 +208,17 @@ impl Core {
 
     /// It was cancelled: by its own timeout, or for a reason that is not its fault.
     pub(super) fn note_timeout(&mut self, node: Node, began: Time) {
+        if self.is_timed_out(node, began) {
+            self.slots.set_error(node, CANCELLED);
+        }
+    }
+
+    /// The timeout of an operation that began then is over.
+    pub(super) fn is_timed_out(&self, node: Node, began: Time) -> bool {
         let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
         let timeout = meta.and_then(|meta| meta.timeout);
         // The scheduler counts from when it gave the command, a little before the operation began.
         let early = Duration::from_millis(20);
-        if timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout.saturating_sub(early))) {
-            self.slots.set_error(node, CANCELLED);
-        }
+        timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout.saturating_sub(early)))
     }
 }

@@ -107,6 +107,10 @@ pub(crate) struct UseOfThread {
 pub(crate) enum Answer {
     /// It has ended, with all that it had begun.
     Ended(Box<Done>),
+    /// Its timeout is over, of an operation that the scheduler has cancelled before it began.
+    TimeIsUp(Op),
+    /// Its timeout is over, and it has not ended since.
+    Late(Op),
     /// Its future is gone, or should be, since the grace time; but what it had begun has not ended.
     Overdue(Op),
 }

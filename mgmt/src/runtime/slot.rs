@@ -67,6 +67,15 @@ pub(crate) enum Activity {
         /// Why.
         causes: Causes,
     },
+    /// A check that begins when work of an earlier operation, whose timeout is over, has ended.
+    Parked {
+        /// The check.
+        op: Op,
+        /// Since when it waits.
+        began: Time,
+        /// Why its run began.
+        causes: Causes,
+    },
 }
 
 /// An operation in a task.
@@ -96,6 +105,8 @@ pub(crate) struct Stuck {
     pub(crate) refused: BTreeMap<Node, Op>,
     /// The resource has left the graph meanwhile.
     pub(crate) left: bool,
+    /// Its grace time is over, and that was reported.
+    pub(crate) is_told: bool,
 }
 
 impl Stuck {
@@ -122,7 +133,7 @@ impl Activity {
             Activity::Idle => None,
             Activity::Running(running) => Some(running.op),
             Activity::WaitingForWatch(waiting) => Some(waiting.op),
-            Activity::Pausing { op, .. } => Some(*op),
+            Activity::Pausing { op, .. } | Activity::Parked { op, .. } => Some(*op),
         }
     }
 
@@ -132,7 +143,9 @@ impl Activity {
             Activity::Idle => None,
             Activity::Running(running) => Some((running.action.word(), running.began, running.causes)),
             Activity::WaitingForWatch(waiting) => Some(("watch", waiting.began, waiting.causes)),
-            Activity::Pausing { began, causes, .. } => Some(("wait", *began, *causes)),
+            Activity::Pausing { began, causes, .. } | Activity::Parked { began, causes, .. } => {
+                Some(("wait", *began, *causes))
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::Node;
+use crate::id::{Node, Time};
 use crate::resource::{AnyResource, Error, Known};
 use crate::runtime::core::Core;
 use crate::runtime::errand::run_hooks;
@@ -18,6 +18,10 @@ use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op};
 /// busy loop.
 const REFUSED_AFTER: Duration = Duration::from_millis(100);
 
+/// How long a check whose timeout is over may take to end before that is reported: most end at once, with all that they
+/// have begun.
+const LATE_AFTER: Duration = Duration::from_millis(10);
+
 impl Core {
     pub(crate) fn cancel(&mut self, op: Op) {
         if !self.is_current(op) {
@@ -28,6 +32,14 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         }
         let Some(slot) = self.slots.get_mut(op.node) else { return };
+        if let Activity::Parked { began, .. } = slot.activity {
+            // It has not begun. Its timeout does not end it: what it waits for may be over in a moment.
+            if !self.is_timed_out(op.node, began) {
+                self.slots.take_activity(op.node);
+                self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
+            }
+            return;
+        }
         if let Activity::Running(running) = &mut slot.activity
             && let Some(cancel) = running.cancel.take()
         {
@@ -38,7 +50,11 @@ impl Core {
             // operation has just ended, and its answer is on the way.
             let _ = cancel.send(());
             running.operation.stop();
+            let (is_check, began) = (running.action == Action::Check, running.began);
             self.answer_later(self.grace, Answer::Overdue(op));
+            if is_check && self.grace > LATE_AFTER && self.is_timed_out(op.node, began) {
+                self.answer_later(LATE_AFTER, Answer::Late(op));
+            }
         }
     }
 
@@ -67,31 +83,76 @@ impl Core {
                 self.end(*done);
             }
             Answer::Ended(done) => self.free(done.op),
-            Answer::Overdue(op) => self.go_on_without(op),
+            Answer::TimeIsUp(op) => self.cancel(op),
+            Answer::Late(op) => self.go_on_without(op, false),
+            Answer::Overdue(op) => self.overdue(op),
         }
     }
 
-    /// What an operation has begun does not end.
-    fn go_on_without(&mut self, op: Op) {
+    /// The grace time of an operation is over.
+    fn overdue(&mut self, op: Op) {
+        let stuck = self.slots.get_mut(op.node).and_then(|slot| slot.stuck.as_deref_mut());
+        let Some(stuck) = stuck.filter(|stuck| stuck.op == op && !stuck.is_told) else {
+            return self.go_on_without(op, true);
+        };
+        // That its timeout was over has been reported.
+        stuck.is_told = true;
+        let whose = format!("it owns what {} did, whose", self.running.id(op.node));
+        let (own, of_others) = (stuck.reason("its"), stuck.reason(&whose));
+        let (action, doing) = (stuck.action, stuck.doing.clone());
+        let refused: Vec<Op> = stuck.refused.values().copied().collect();
+        self.warn_of_work(op.node, action, "was cancelled", &doing);
+        for refused in refused {
+            if !self.is_parked(refused) {
+                continue;
+            }
+            self.slots.take_activity(refused.node);
+            let reason = if refused.node == op.node { &own } else { &of_others };
+            self.slots.set_error(refused.node, reason.clone());
+            self.checked(refused, CheckOutcome::Failed, SentPorts::default());
+        }
+    }
+
+    fn is_parked(&self, op: Op) -> bool {
+        let parked = |activity: &Activity| matches!(activity, Activity::Parked { op: parked, .. } if *parked == op);
+        self.slots.get(op.node).is_some_and(|slot| parked(&slot.activity))
+    }
+
+    /// The work that keeps it from beginning has its grace time still.
+    fn waits_in_grace(&self, op: Op) -> bool {
+        let stuck = self.slots.stuck.iter().filter_map(|node| self.slots.get(*node)?.stuck.as_deref());
+        stuck.into_iter().any(|stuck| !stuck.is_told && stuck.refused.get(&op.node) == Some(&op))
+    }
+
+    fn warn_of_work(&self, node: Node, action: Action, ended: &str, doing: &str) {
+        let (id, grace) = (self.running.id(node), self.grace);
+        self.warn(format!(
+            "{id}: its {} {ended}, but {grace:?} later it is still {doing}: the engine goes on without it, and does not touch the resource before that \
+             has ended",
+            action.word()
+        ));
+    }
+
+    /// What an operation has begun does not end. Unless its grace time is over (`tell`), what is asked of the resource
+    /// meanwhile waits.
+    fn go_on_without(&mut self, op: Op, tell: bool) {
         let runs = |activity: &Activity| matches!(activity, Activity::Running(running) if running.op == op);
         // It may have ended meanwhile; an answer that is held back comes by itself.
         if !self.slots.get(op.node).is_some_and(|slot| runs(&slot.activity)) {
             return;
         }
         let Activity::Running(running) = self.slots.take_activity(op.node) else { return };
+        let action = running.action;
         let mut doing = running.operation.doing().join(" and ");
         if doing.is_empty() {
             doing = "blocking the thread that it runs on".to_owned();
         }
-        let (id, action, grace) = (self.running.id(op.node), running.action, self.grace);
-        let ended = if running.cancel.is_none() { "was cancelled" } else { "has returned" };
-        self.warn(format!(
-            "{id}: its {} {ended}, but {grace:?} later it is still {doing}: the engine goes on without it, and does not touch the resource before that \
-             has ended",
-            action.word()
-        ));
+        if tell {
+            let ended = if running.cancel.is_none() { "was cancelled" } else { "has returned" };
+            self.warn_of_work(op.node, action, ended, &doing);
+        }
         let owns = running.resource.uids(&Known::all(running.resource.spec()));
-        let stuck = Stuck { op, action, doing, owns, refused: BTreeMap::new(), left: false };
+        let stuck = Stuck { op, action, doing, owns, refused: BTreeMap::new(), left: false, is_told: tell };
         self.slots.make(op.node).stuck = Some(Box::new(stuck));
         self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
@@ -129,9 +190,13 @@ impl Core {
         None
     }
 
-    /// The check fails with this reason.
+    /// The check waits for the grace time of what keeps it from beginning, and then fails with this reason.
     pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>, reason: String) {
-        let (began, operation) = (self.clock.now(), self.operation(op.node, &resource, |_| ()));
+        let began = self.clock.now();
+        if self.waits_in_grace(op) {
+            return self.slots.set_activity(op.node, Activity::Parked { op, began, causes });
+        }
+        let operation = self.operation(op.node, &resource, |_| ());
         self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
         let done = Done { op, causes, operation, resource, began, outcome, used: None };
@@ -147,7 +212,13 @@ impl Core {
         self.slots.tidy(node);
         let id = self.running.id(node);
         let mut again: BTreeSet<Node> = stuck.refused.keys().copied().collect();
-        if self.running.is_ghost(node) {
+        if !stuck.is_told {
+            // Within its grace time. It was a try like any other; only what could not leave is asked again.
+            again.retain(|node| self.running.is_ghost(*node));
+            if stuck.left {
+                self.removed(node);
+            }
+        } else if self.running.is_ghost(node) {
             self.warn(format!("{id}: its {}, which was given up, has ended", stuck.action.word()));
             if stuck.left {
                 self.removed(node);
@@ -157,13 +228,30 @@ impl Core {
             again.insert(node);
         }
         for refused in stuck.refused.into_values().filter(|refused| self.is_current(*refused)).collect::<Vec<_>>() {
-            // Its failure is on the way, with a reason that is not true any more.
-            self.slots.take_activity(refused.node);
-            self.checked(refused, CheckOutcome::Cancelled, SentPorts::default());
+            match self.slots.take_activity(refused.node) {
+                Activity::Parked { began, causes, .. } => self.begin_parked(refused, causes, began),
+                // Its failure is on the way, with a reason that is not true any more.
+                _ => self.checked(refused, CheckOutcome::Cancelled, SentPorts::default()),
+            }
         }
         for node in again {
             self.handle(Input::Recovered(node));
         }
+    }
+
+    /// It waits no longer. If its timeout was over meanwhile, the scheduler has cancelled it and will not again: it has
+    /// another one here.
+    fn begin_parked(&mut self, op: Op, causes: Causes, began: Time) {
+        if self.running.is_ghost(op.node) || self.scheduler.is_stopping() {
+            return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
+        }
+        let meta = self.running.vertex(op.node).and_then(|vertex| vertex.meta.as_ref());
+        if let Some(timeout) = meta.and_then(|meta| meta.timeout)
+            && self.is_timed_out(op.node, began)
+        {
+            self.answer_later(timeout, Answer::TimeIsUp(op));
+        }
+        self.check(op, causes);
     }
 
     /// A node has left the graph, and nothing of it is under way for the scheduler.

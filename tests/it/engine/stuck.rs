@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use mgmt::prelude::*;
-use mgmt::runtime::{EventKind, Standing};
+use mgmt::runtime::{EventKind, Operation, Standing};
 use serde::{Deserialize, Serialize};
 
 use crate::kit::{Act, Desk, Gate, Op, Run, within};
@@ -60,6 +60,50 @@ async fn work_on_a_thread_that_does_not_end_is_named_and_holds_up_no_other() {
 async fn a_check_that_blocks_its_thread_is_named_too() {
     // At its second poll, which is in a task.
     goes_on(Act::BlockLater, "blocking the thread that it runs on").await;
+}
+
+/// A check past its timeout, whose work ends long before the grace time.
+async fn reported(act: fn(Gate) -> Act) {
+    let (desk, gate) = (Desk::new(), Gate::new());
+    desk.once("a", Op::Check, act(gate.clone()));
+    let mut run = Run::with(one(&desk, 1), |builder| builder.grace(Duration::from_secs(600))).await;
+    gate.reached().await;
+    let failure = run.find(|event| match event {
+        EventKind::Failed { error, operation, .. } => Some((error.clone(), *operation)),
+        EventKind::Warning { message, .. } => panic!("{message}"),
+        _ => None,
+    });
+    assert_eq!(failure.await, ("cancelled: it took longer than its `timeout`".to_owned(), Operation::Check));
+    run.stands("b", Standing::Settled).await;
+    // The next try waits for the work of this one, however long its own timeout is.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    run.stands("a", Standing::Running).await;
+    assert_eq!(desk.count("check a"), 1, "never two at once");
+    gate.open();
+    run.stands("a", Standing::Settled).await;
+    assert_eq!(desk.real("a"), "x");
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_timeout_is_reported_when_it_is_over_not_when_the_work_has_ended() {
+    reported(Act::Thread).await;
+    reported(Act::BlockLater).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_such_work_leaves_and_stops() {
+    let (desk, gate) = (Desk::new(), Gate::new());
+    desk.once("a", Op::Check, Act::Thread(gate.clone()));
+    let mut run = Run::with(one(&desk, -1), |builder| builder.grace(Duration::from_millis(300))).await;
+    run.find(|event| matches!(event, EventKind::Failed { .. }).then_some(())).await;
+    run.stands("a", Standing::Running).await;
+    run.engine.swap(Graph::new("empty").finish().unwrap()).await.unwrap();
+    run.engine.swap(one(&desk, -1).finish().unwrap()).await.unwrap();
+    gate.open();
+    run.stands("a", Standing::Settled).await;
+    assert_eq!(desk.real("a"), "x");
+    run.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
