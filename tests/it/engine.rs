@@ -19,6 +19,7 @@ mod plans;
 mod provided;
 mod quiet;
 mod reactive;
+mod received;
 mod refresh;
 mod reserve;
 mod silent;
