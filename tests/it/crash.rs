@@ -66,7 +66,10 @@ fn the_plan_after_a_kill_says_what_is_owed() {
     let dir = tempfile::tempdir().unwrap();
     killed_at(dir.path(), "one", "written");
     let plan = scene(dir.path(), "one").arg("plan").run().code(2);
-    assert_eq!(plan.out, "↻ told[two]\n    refreshed, since written[one] would change\n1 to refresh, 1 in sync\n");
+    assert_eq!(
+        plan.out,
+        "↻ told[two]\n    asked to refresh, since written[one] would change\n1 to refresh, 1 in sync\n"
+    );
     assert_eq!(told(dir.path()), [""; 0]);
     converge(dir.path(), "one");
     scene(dir.path(), "one").arg("plan").run().code(0);

@@ -227,9 +227,9 @@ const REFRESH: &str = "\
       @@ -0,0 +1 @@
       +key = none
 ↻ exec[reload]
-    refreshed, since file[PREFIX/service/service.conf], file[PREFIX/service/keys.conf] would change
+    asked to refresh, since file[PREFIX/service/service.conf], file[PREFIX/service/keys.conf] would change
 ↻ exec[check]
-    refreshed, since exec[reload] would change
+    asked to refresh, since exec[reload] would change
 3 to repair, 2 to refresh
 ";
 

@@ -70,7 +70,7 @@ impl Invariant for TrueCauses {
                 Event::InSync { node, causes }
                 | Event::Drifted { node, causes, .. }
                 | Event::Applied { node, causes, .. }
-                | Event::Refreshed { node, causes },
+                | Event::Refreshed { node, causes, .. },
             ) => {
                 must!(self.runs.get(&node.0) == Some(causes), "{command:?}, but it is {:?}", self.runs.get(&node.0));
             }

@@ -187,8 +187,12 @@ impl View {
                 let what = if *refreshed { "repaired and refreshed" } else { "repaired" };
                 format!("\x1b[32m✔\x1b[0m {id} \x1b[2m{what} in {}\x1b[0m{}", short(*took), fields(changes))
             }
-            EventKind::Refreshed { id, took, .. } => {
-                format!("\x1b[36m↻\x1b[0m {id} \x1b[2mrefreshed in {}\x1b[0m", short(*took))
+            EventKind::Refreshed { id, changed, took, .. } => {
+                let what = match changed {
+                    true => format!("refreshed in {}", short(*took)),
+                    false => "asked to refresh, with nothing to do".to_owned(),
+                };
+                format!("\x1b[36m↻\x1b[0m {id} \x1b[2m{what}\x1b[0m")
             }
             EventKind::Drifted { id, changes, .. } => {
                 format!("\x1b[33m·\x1b[0m {id} \x1b[2mdrifted (noop)\x1b[0m{}", fields(changes))

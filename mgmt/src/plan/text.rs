@@ -37,7 +37,7 @@ impl fmt::Display for PlanEntry {
             }
         }
         if !self.refreshed_by.is_empty() {
-            write!(f, "\n    refreshed, since {} would change", List(&self.refreshed_by))?;
+            write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
         }
         if !self.asked_by.is_empty() {
             write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;

@@ -100,6 +100,9 @@ pub enum EventKind {
         id: ResourceId,
         /// Why its run, of check and refresh, began.
         causes: Causes,
+        /// It did something, as its kind reports ([`Refresh`](crate::resource::Refresh)): not if a guard of a command
+        /// declined, for example.
+        changed: bool,
         /// How long the refresh took.
         #[serde(with = "seconds")]
         took: Duration,
@@ -271,10 +274,11 @@ impl fmt::Display for EventKind {
             }
             EventKind::Applied { id, changes, changed, refreshed, took, .. } => {
                 let what = if *changed { "repaired" } else { "applied, nothing to change" };
-                let refreshed = if *refreshed { ", refreshed" } else { "" };
+                let refreshed = if *changed && *refreshed { ", refreshed" } else { "" };
                 write!(f, "{id}: {what}{refreshed} in {took:.1?}: {}", Short(changes))
             }
-            EventKind::Refreshed { id, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
+            EventKind::Refreshed { id, changed: true, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
+            EventKind::Refreshed { id, .. } => write!(f, "{id}: asked to refresh, with nothing to do"),
             EventKind::Left { id, error: None } => write!(f, "{id}: left"),
             EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
@@ -450,9 +454,12 @@ mod tests {
     #[test]
     fn lengths_of_time_are_numbers_of_seconds_in_data() {
         let (id, took) = (ResourceId::new("noop", "n"), Duration::from_millis(250));
-        let kind = EventKind::Refreshed { id, causes: Causes::default(), took };
+        let kind = EventKind::Refreshed { id, causes: Causes::default(), changed: true, took };
         let event = serde_json::to_value(Event { at: Duration::from_secs(3), kind }).unwrap();
-        assert_eq!(event, json!({ "at": 3, "event": "refreshed", "id": "noop[n]", "causes": [], "took": 0.25 }));
+        assert_eq!(
+            event,
+            json!({ "at": 3, "event": "refreshed", "id": "noop[n]", "causes": [], "changed": true, "took": 0.25 })
+        );
     }
 
     fn numbered(n: u64) -> Event {

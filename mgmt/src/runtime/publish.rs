@@ -46,7 +46,9 @@ impl Core {
                 let (changes, took) = (changes(node), took(node));
                 EventKind::Applied { id: id(node), causes, changes, changed, refreshed, took }
             }
-            Event::Refreshed { node, causes } => EventKind::Refreshed { id: id(node), causes, took: took(node) },
+            Event::Refreshed { node, causes, changed } => {
+                EventKind::Refreshed { id: id(node), causes, changed, took: took(node) }
+            }
             Event::Left { node, well } => {
                 let error = self.slots.get(node).and_then(|slot| slot.error.clone());
                 let error = (!well).then(|| error.unwrap_or_else(|| "it was cancelled".to_owned()));

@@ -387,6 +387,8 @@ pub enum Event {
         node: Node,
         /// Why its run began.
         causes: Causes,
+        /// It did something.
+        changed: bool,
     },
     /// A node that has left the graph has done what it does then (`well`), or could not.
     Left {

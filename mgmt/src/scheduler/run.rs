@@ -234,7 +234,7 @@ impl Scheduler {
             return if as_try && !stale { self.fail_run(i) } else { self.run_again(i) };
         }
         self.tell(match refresh {
-            true => Event::Refreshed { node: op.node, causes },
+            true => Event::Refreshed { node: op.node, causes, changed },
             false => Event::Applied { node: op.node, causes, changed, refreshed: absorbed },
         });
         // What an event asked for is no fight, however often it comes.

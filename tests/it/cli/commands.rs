@@ -26,7 +26,7 @@ const PLAN: &str = "\
       +world
     mode: none → 0644
 ↻ exec[reload]
-    refreshed, since file[DIR/site/motd] would change
+    asked to refresh, since file[DIR/site/motd] would change
 3 to repair, 1 to refresh, 1 not known yet
 ";
 

@@ -143,7 +143,10 @@ async fn a_path_that_is_wrong_is_refused_by_its_value_and_a_plan_looks_where_it_
 }
 
 /// The ends of the watches of each `seen`.
-static BREAKS: LazyLock<Mutex<Vec<(String, mpsc::UnboundedSender<WatchEvent>)>>> = LazyLock::new(Mutex::default);
+static BREAKS: LazyLock<Mutex<Vec<Break>>> = LazyLock::new(Mutex::default);
+
+/// Where it watches; what is dropped ends its stream.
+type Break = (String, mpsc::UnboundedSender<WatchEvent>);
 
 /// Watches the path that it is given, until its stream is broken.
 #[derive(Resource, Clone, Debug, PartialEq)]
@@ -198,7 +201,7 @@ async fn a_watch_that_begins_again_watches_the_received_path() {
     g.add(desk.probe("copy").want(seen.text()));
     let mut run = Run::new(g).await;
     run.converged().await;
-    let is_here = |(at, _): &(String, _)| at == path.to_str().unwrap();
+    let is_here = |(at, _): &Break| at == path.to_str().unwrap();
     for round in 0..3 {
         BREAKS.lock().unwrap().retain(|of| !is_here(of));
         within(async {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use mgmt::prelude::*;
+use mgmt::runtime::EventKind;
 
 use crate::kit::run::list;
 use crate::kit::{Act, Desk, Op, Run, within};
@@ -207,5 +208,29 @@ async fn what_has_nothing_to_refresh_is_owed_nothing_and_costs_nothing() {
     let events = run.converged().await;
     assert_eq!(events, ["swapped", "drifted a", "applied a", &file, "converged"]);
     assert_eq!(desk.count("refresh c"), 1, "and nothing more");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn an_event_says_refreshed_only_if_something_was_done() {
+    let desk = Desk::new();
+    let dir = tempfile::tempdir().unwrap();
+    let (made, ran) = (dir.path().join("made"), dir.path().join("ran"));
+    std::fs::write(&made, "").unwrap();
+    let mut g = Graph::new("guarded");
+    let conf = g.add(desk.probe("conf").want("new"));
+    g.add(Exec::new("make").cmd(format!("touch {}", ran.display())).creates(&made).subscribe(&conf));
+    let mut run = Run::new(g).await;
+    let refreshed = |kind: &EventKind| match kind {
+        EventKind::Refreshed { changed, .. } => Some((*changed, kind.to_string())),
+        _ => None,
+    };
+    let nothing = (false, "exec[make]: asked to refresh, with nothing to do".to_owned());
+    assert_eq!(run.find(refreshed).await, nothing);
+    assert!(!ran.exists());
+    run.converged().await;
+    std::fs::remove_file(&made).unwrap();
+    run.until("applied make").await;
+    assert!(ran.exists());
     run.stop().await;
 }
