@@ -312,6 +312,23 @@ mod tests {
     }
 
     #[test]
+    fn kinds_that_an_earlier_version_gave_one_directory_have_one_each() {
+        let prefix = tempfile::tempdir().unwrap();
+        let was = prefix.path().join("pgraph/my_kind/1df88e084794e530a646af12e0b4688e");
+        fs::create_dir_all(&was).unwrap();
+        fs::write(was.join("kept"), "text").unwrap();
+        let (dirs, _) = PrivateDirs::open(prefix.path(), true);
+        let (colon, underscore) = (dirs.of(&id("my:kind", "admin")), dirs.of(&id("my_kind", "admin")));
+        assert_eq!((colon.exists(), underscore.exists()), (true, false), "what was shared goes to the first that asks");
+        assert_ne!(colon, underscore);
+        fs::create_dir_all(&underscore).unwrap();
+        let mut kinds: Vec<_> = dirs.list().into_iter().map(|dir| dir.id.kind.as_str().to_owned()).collect();
+        kinds.sort();
+        assert_eq!(kinds, ["my:kind", "my_kind"]);
+        assert_eq!(fs::read_to_string(colon.join("kept")).unwrap(), "text");
+    }
+
+    #[test]
     fn what_is_set_aside_is_no_private_directory_any_more_and_goes_with_the_next_start() {
         let prefix = tempfile::tempdir().unwrap();
         let path = PrivateDirs::new(prefix.path()).of(&id("exec", "a"));
