@@ -8,6 +8,7 @@ use std::path::Path;
 use mgmt::Engine;
 use mgmt::plan::Plan;
 use mgmt::prelude::*;
+use mgmt::resource::Context as _;
 
 /// What is under review.
 fn site(g: &mut Graph, root: &Path) -> Result<()> {
@@ -40,7 +41,7 @@ async fn main() -> Result<()> {
     if std::env::args().nth(1).as_deref() == Some("write") {
         return Ok(std::fs::write(&reviewed, text)?);
     }
-    let expected = std::fs::read_to_string(&reviewed)?;
+    let expected = std::fs::read_to_string(&reviewed).context(format!("the reviewed plan, {reviewed}"))?;
     if text != expected {
         eprintln!("the plan is not what was reviewed; it was:\n{expected}\nit is:\n{text}");
         std::process::exit(1);

@@ -189,7 +189,11 @@ fn seconds_or_never(text: &str) -> Result<Timeout, String> {
     if text.is_empty() {
         return Ok(Timeout(None));
     }
-    if number(text)? < 0.0 { Ok(Timeout(None)) } else { Ok(Timeout(Some(seconds(text)?))) }
+    match number(text)? {
+        -1.0 => Ok(Timeout(None)),
+        negative if negative < 0.0 => Err(format!("`{text}` seconds is out of range: give 0 or more, or -1 for never")),
+        _ => Ok(Timeout(Some(seconds(text)?))),
+    }
 }
 
 fn hostname(text: &str) -> Result<String, String> {

@@ -12,6 +12,7 @@ fn wrong_options_are_told_with_a_hint() {
         ("plam", "plan"),
         ("-t soon", "`soon` is not a number of seconds"),
         ("--max-runtime=-1", "out of range"),
+        ("-t -5", "`-5` seconds is out of range: give 0 or more, or -1 for never"),
         ("--sema 0", "0 is not in 1.."),
         ("graph --format png", "mermaid"),
         ("--prefix /x --tmp-prefix", "cannot be used with"),
