@@ -27,6 +27,7 @@ mod prefix;
 mod prepare;
 mod publish;
 mod running;
+mod seats;
 #[cfg(all(feature = "dbus", any(test, feature = "testing")))]
 mod signal_stream;
 #[cfg(feature = "dbus")]

@@ -8,6 +8,7 @@ use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
 use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid};
 use crate::runtime::numbers::Numbers;
+use crate::runtime::seats::Seats;
 use crate::runtime::values::Wiring;
 use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
@@ -19,10 +20,7 @@ pub(crate) struct Running {
     /// The same, with what it was made of.
     prepared: Prepared,
     pub(crate) generation: Generation,
-    /// The node of each place.
-    nodes: Vec<Node>,
-    /// The place of each node, or `Place::NONE`.
-    places: Vec<Place>,
+    seats: Seats,
     free: Vec<Node>,
     /// What left the graph but may still have an operation under way.
     ghosts: HashMap<Node, Ghost>,
@@ -87,7 +85,7 @@ impl Running {
 
     /// The node of a resource of the graph.
     pub(crate) fn find(&self, id: &ResourceId) -> Option<Node> {
-        self.prepared.find(id).map(|place| self.nodes[place as usize])
+        self.prepared.find(id).map(|place| self.seats.node(place))
     }
 
     /// Whether a resource is in the graph.
@@ -97,22 +95,22 @@ impl Running {
 
     /// The resource that owns this, as far as the fields of the graph name it.
     pub(crate) fn owner(&self, uid: &Uid) -> Option<Node> {
-        self.prepared.index().owner(uid).map(|place| self.nodes[place as usize])
+        self.prepared.index().owner(uid).map(|place| self.seats.node(place))
     }
 
     /// The place of a node of the graph.
     pub(crate) fn place(&self, node: Node) -> Option<Place> {
-        self.places.get(node.index()).copied().filter(|place| *place != Place::NONE)
+        self.seats.place(node)
     }
 
     /// All nodes, in the order of the graph.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = Node> + '_ {
-        self.nodes.iter().copied()
+        self.seats.nodes()
     }
 
     /// How many resources there are.
     pub(crate) fn len(&self) -> usize {
-        self.nodes.len()
+        self.seats.len()
     }
 
     /// What has left the graph, while something of it is under way.
@@ -155,7 +153,7 @@ impl Running {
 
     /// Bytes held, the graph itself not counted.
     pub(crate) fn memory(&self) -> usize {
-        self.prepared.index().memory() + 4 * (self.nodes.capacity() + self.places.capacity() + self.free.capacity())
+        self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity()
     }
 
     /// Puts a new graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
@@ -203,21 +201,16 @@ impl Running {
         difference.swap.edges = edges(&config, &nodes, owed);
         removed.sort_unstable();
         for node in &removed {
-            let place = std::mem::replace(&mut self.places[node.index()], Place::NONE);
+            let Some(place) = self.seats.place(*node) else { continue };
             let vertex = self.config.vertices[place.index()].clone();
             self.ghosts.insert(*node, Ghost { vertex, is_blind: false });
         }
         difference.removed = removed;
-        for (place, node) in (0u32..).map(Place).zip(&nodes) {
-            if node.index() >= self.places.len() {
-                self.places.resize(node.index() + 1, Place::NONE);
-            }
-            self.places[node.index()] = place;
-            if !self.ghosts.is_empty() {
-                self.ghosts.remove(node);
-            }
+        if !self.ghosts.is_empty() {
+            nodes.iter().for_each(|node| drop(self.ghosts.remove(node)));
         }
-        (self.nodes, self.config) = (nodes, config);
+        self.seats.set(nodes);
+        self.config = config;
         difference.old = std::mem::replace(&mut self.prepared, prepared);
         difference
     }
@@ -228,8 +221,7 @@ impl Running {
         let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
             self.free.clear();
-            self.places.clear();
-            self.places.resize(count, Place::NONE);
+            self.seats = Seats::default();
             let nodes = (0..u32::try_from(count).unwrap_or(u32::MAX)).map(Node).collect();
             return Assigned { nodes, same: vec![None; count], removed: Vec::new() };
         }
@@ -239,8 +231,8 @@ impl Running {
             ((old.spec().kind, old.name().to_owned()), *node)
         };
         let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
-        let mut kept = vec![false; self.nodes.len()];
-        let mut next = u32::try_from(self.places.len()).unwrap_or(u32::MAX);
+        let mut kept = vec![false; self.seats.len()];
+        let mut next = self.seats.next();
         // Most resources have the same neighbour as before, and need no look into the index.
         let mut neighbour = 0;
         for vertex in &config.vertices {
@@ -255,7 +247,7 @@ impl Running {
             let mut ghost = || if ghosts.is_empty() { None } else { ghosts.remove(&(kind, name.to_owned())) };
             if let Some(at) = old {
                 kept[at as usize] = true;
-                nodes.push(self.nodes[at as usize]);
+                nodes.push(self.seats.node(at));
                 same.push(Some(is_same(&olds[at as usize], vertex)));
             } else if let Some(node) = ghost() {
                 nodes.push(node);
@@ -268,7 +260,7 @@ impl Running {
                 same.push(None);
             }
         }
-        let removed = kept.iter().zip(&self.nodes).filter(|(kept, _)| !**kept).map(|(_, node)| *node).collect();
+        let removed = kept.iter().zip(self.seats.nodes()).filter(|(kept, _)| !**kept).map(|(_, node)| node).collect();
         Assigned { nodes, same, removed }
     }
 }

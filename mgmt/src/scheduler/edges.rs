@@ -45,6 +45,7 @@ pub(super) struct Edges {
     out_start: Vec<u32>,
     from: Vec<Node>,
     to: Vec<Node>,
+    /// Of all edges; empty as long as no edge is more than an order.
     flags: Vec<EdgeFlags>,
     in_start: Vec<u32>,
     in_edge: Vec<Edge>,
@@ -68,7 +69,7 @@ impl Edges {
         let mut edges = Edges {
             from: vec![Node(0); specs.len()],
             to: vec![Node(0); specs.len()],
-            flags: vec![EdgeFlags::NONE; specs.len()],
+            flags: Vec::new(),
             in_edge: Vec::new(),
             sends: Vec::new(),
             out_start: Vec::new(),
@@ -89,7 +90,7 @@ impl Edges {
                 flags = flags | SENDS;
                 edges.sends.push((edge, spec.sends));
             }
-            edges.flags[edge.index()] = flags;
+            edges.set(edge, flags);
         }
         // Memory is at its largest here.
         drop(specs);
@@ -143,30 +144,36 @@ impl Edges {
 
     /// At least one of these flags is up.
     pub(super) fn any(&self, edge: Edge, mask: EdgeFlags) -> bool {
-        self.flags[edge.index()].any(mask)
+        self.flags.get(edge.index()).is_some_and(|flags| flags.any(mask))
     }
 
     /// It is more than an order.
     pub(super) fn is_marked(&self, edge: Edge) -> bool {
-        !self.flags[edge.index()].is_empty()
+        self.flags.get(edge.index()).is_some_and(|flags| !flags.is_empty())
     }
 
     /// At least one of the edges to the children of a node has one of these flags.
     pub(super) fn any_out(&self, node: Node, mask: EdgeFlags) -> bool {
         let Range { start, end } = range(&self.out_start, node);
-        self.flags[start as usize..end as usize].iter().any(|flags| flags.any(mask))
+        let flags = self.flags.get(start as usize..end as usize);
+        flags.is_some_and(|flags| flags.iter().any(|flags| flags.any(mask)))
     }
 
     /// Raises flags.
     pub(super) fn set(&mut self, edge: Edge, mask: EdgeFlags) {
-        let flags = &mut self.flags[edge.index()];
-        *flags = flags.and(mask);
+        if self.flags.is_empty() && !mask.is_empty() {
+            self.flags = vec![EdgeFlags::NONE; self.to.len()];
+        }
+        if let Some(flags) = self.flags.get_mut(edge.index()) {
+            *flags = flags.and(mask);
+        }
     }
 
     /// Lowers flags.
     pub(super) fn clear(&mut self, edge: Edge, mask: EdgeFlags) {
-        let flags = &mut self.flags[edge.index()];
-        *flags = flags.without(mask);
+        if let Some(flags) = self.flags.get_mut(edge.index()) {
+            *flags = flags.without(mask);
+        }
     }
 
     /// What the edge carries.

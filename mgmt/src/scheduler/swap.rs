@@ -38,6 +38,8 @@ impl Scheduler {
         let (before, first) = (self.convergence.present, self.commands.len());
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
+        // Before room is made for the nodes: what the edges are built from is gone by then.
+        let edges = Edges::build(slots, edges);
         self.nodes.grow(slots);
         self.unpark_all();
         let mut stay = 0;
@@ -64,7 +66,7 @@ impl Scheduler {
             }
         }
         self.hold_successors(&handovers);
-        self.carry_edges(Edges::build(slots, edges));
+        self.carry_edges(edges);
         self.mark_edges();
         self.resize_semaphores();
         self.retain_queued();
