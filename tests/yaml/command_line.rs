@@ -26,6 +26,26 @@ fn without_arguments_there_is_help_that_fits_80_columns() {
 }
 
 #[test]
+fn a_check_names_the_kinds_that_are_not_here() {
+    let desk = Desk::new();
+    for (kinds, expected) in [
+        ("", "x: 1 resource, 0 edges: no problems\n"),
+        (
+            "  kv: [{name: a}, {name: b}]\n",
+            "x: 3 resources, 0 edges: no problems, but this build has no kind `kv`: its resources will fail\n",
+        ),
+        (
+            "  user: [{name: a}]\n  aws:ec2: [{name: b}]\n",
+            "x: 3 resources, 0 edges: no problems, but this build has no kinds `aws:ec2`, `user`: their resources will fail\n",
+        ),
+    ] {
+        let graph = desk.graph(&format!("graph: x\nresources:\n  noop: [{{name: n}}]\n{kinds}"));
+        let (code, out, err) = run(&desk, &["check", "--yaml", graph.to_str().unwrap()]);
+        assert_eq!((code, out.as_str()), (Some(0), expected), "{err}");
+    }
+}
+
+#[test]
 fn combinations_without_a_meaning_are_refused() {
     let desk = Desk::new();
     let refused: [&[&str]; 13] = [

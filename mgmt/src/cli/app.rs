@@ -10,6 +10,7 @@ use crate::cli::session::Session;
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error, Provisions};
+#[cfg(feature = "yaml")]
 use crate::sys::process::InheritEnv;
 
 /// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise;
@@ -96,6 +97,7 @@ impl App {
     }
 
     /// Commands get this process's environment.
+    #[cfg(feature = "yaml")]
     pub(super) fn inherit_env(mut self) -> App {
         self.provisions.insert_own(InheritEnv);
         self

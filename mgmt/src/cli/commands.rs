@@ -86,8 +86,24 @@ async fn check(session: &Session, gapi: impl Gapi) -> Result<ExitCode, CommandEr
     let config = config(session, gapi).await?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
-    print(&format!("{}: {resources}, {edges}: no problems\n", config.name))?;
+    print(&format!("{}: {resources}, {edges}: no problems{}\n", config.name, lacking(&config)))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a file names and this build lacks is no mistake in the file; but it will not run.
+#[cfg(feature = "yaml")]
+fn lacking(config: &GraphConfig) -> String {
+    let kinds: Vec<_> = crate::gapi::lacking(config).into_iter().map(|kind| format!("`{kind}`")).collect();
+    match &kinds[..] {
+        [] => String::new(),
+        [kind] => format!(", but this build has no kind {kind}: its resources will fail"),
+        kinds => format!(", but this build has no kinds {}: their resources will fail", kinds.join(", ")),
+    }
+}
+
+#[cfg(not(feature = "yaml"))]
+fn lacking(_: &GraphConfig) -> String {
+    String::new()
 }
 
 async fn graph(

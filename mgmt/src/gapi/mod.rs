@@ -33,4 +33,4 @@ pub(crate) use warn::warn_of;
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};
 #[cfg(all(feature = "cli", feature = "yaml"))]
-pub(crate) use yaml::{read_graph_file, yaml_schema_with};
+pub(crate) use yaml::{lacking, read_graph_file, yaml_schema_with};

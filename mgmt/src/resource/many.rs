@@ -296,6 +296,7 @@ impl dyn AnyResource {
     }
 
     /// Its apply as a run has it.
+    #[cfg(any(test, feature = "testing"))]
     pub(crate) fn apply_alone(self: Arc<Self>, operation: &Arc<Operation>, drift: AnyDrift) -> BoxFuture<Result<()>> {
         let cx = ApplyCx::new(Arc::clone(operation));
         let Some(many) = self.spec().abilities.many else { return self.apply(cx, drift) };

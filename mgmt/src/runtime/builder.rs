@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::gapi::{Fixed, Gapi, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
+#[cfg(any(feature = "cli", test, feature = "testing"))]
 use crate::resource::Provisions;
 use crate::runtime::doors::Doors;
 use crate::runtime::event::Events;

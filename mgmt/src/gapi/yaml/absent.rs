@@ -1,6 +1,8 @@
 //! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
 
 use std::any::{Any, TypeId};
+#[cfg(feature = "cli")]
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json};
 
 use crate::gapi::yaml::elsewhere::ELSEWHERE;
+#[cfg(feature = "cli")]
+use crate::graph::GraphConfig;
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
@@ -124,6 +128,16 @@ impl AnyResource for Absent {
 /// What is known of such a kind.
 pub(crate) fn absent(kind: &str) -> Option<&'static KindSpec> {
     absent_kinds().find(|spec| spec.kind == kind)
+}
+
+/// The kinds of a graph that this build lacks: their resources will fail.
+#[cfg(feature = "cli")]
+pub(crate) fn lacking(config: &GraphConfig) -> BTreeSet<&'static str> {
+    let specs = config.vertices.iter().map(|vertex| vertex.resource.spec());
+    specs
+        .filter(|spec| absent(spec.kind).is_some_and(|absent| std::ptr::eq(absent, *spec)))
+        .map(|spec| spec.kind)
+        .collect()
 }
 
 /// The number of the output of that name, and whether the kind is known to have it. What it is not known to send has a

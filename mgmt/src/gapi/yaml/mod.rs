@@ -18,6 +18,8 @@ mod source;
 mod tree;
 mod typed;
 
+#[cfg(feature = "cli")]
+pub(crate) use absent::lacking;
 pub use options::YamlOptions;
 pub use read::{YamlGraph, read_yaml};
 pub use schema::yaml_schema;
