@@ -239,6 +239,9 @@ impl Ledger {
     }
 
     fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: (PortSet, PortSet)) {
+        if *outcome == CheckOutcome::GoesOn {
+            return;
+        }
         let Some(busy) = self.end(op) else { return };
         let node = op.node.0;
         self.accounts.ended(node, now);
@@ -264,7 +267,7 @@ impl Ledger {
                 self.accounts.charge(node, now);
                 self.succeed(node);
             }
-            CheckOutcome::Drifted => {
+            CheckOutcome::Drifted | CheckOutcome::GoesOn => {
                 entry.unrepaired = true;
                 entry.causes.insert(Cause::Again);
             }
@@ -380,7 +383,7 @@ impl Ledger {
         match command {
             Command::Watch(node) => self.watch(node.0, Watch::Starting),
             Command::Unwatch(node) => self.watch(node.0, Watch::Off),
-            Command::Check { op, causes } => {
+            Command::Check { op, causes, .. } => {
                 self.accounts.begins_run(op.node.0);
                 self.accounts.begins(op.node.0, now, *causes);
                 self.begin(now, *op, Act::Check);
@@ -399,8 +402,23 @@ impl Ledger {
                     busy.cancelled = true;
                 }
             }
+            Command::Withdraw { op, cancel } => {
+                if let Some(busy) = self.busy.get_mut(&op.node.0) {
+                    busy.cancelled |= *cancel && busy.act == Act::Check;
+                }
+            }
             Command::Journal { ticket, ops } => self.journal(*ticket, ops),
             Command::Look(_) | Command::Removed(_) | Command::Event(_) | Command::Stopped => {}
+        }
+    }
+
+    /// A check has gone on to a repair, as it may.
+    pub fn goes_on(&mut self, op: Op) {
+        if let Some(busy) = self.busy.get_mut(&op.node.0) {
+            busy.act = Act::Apply { refresh: false };
+        }
+        if let Some(entry) = self.nodes.get_mut(&op.node.0) {
+            entry.unrepaired = true;
         }
     }
 

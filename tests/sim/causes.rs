@@ -46,7 +46,7 @@ impl Invariant for TrueCauses {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         match command {
-            Command::Check { op, causes } => {
+            Command::Check { op, causes, .. } => {
                 let node = op.node.0;
                 must!(!causes.is_empty(), "{command:?} without a cause");
                 for cause in causes.iter() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use mgmt::id::{Node, Ticket, Time};
-use mgmt::scheduler::{Command, Config, Input, Mutant, Op, Scheduler, State};
+use mgmt::scheduler::{Causes, CheckOutcome, Command, Config, GoOn, Input, Mutant, Op, PortSet, Scheduler, State};
 
 use crate::invariant::{self, Cx, Invariant};
 use crate::journal::{Batch, Journal};
@@ -24,6 +24,8 @@ const HEAL_MAX: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub enum Happening {
     Effect(Op),
+    /// A check goes on to a repair, if it may and must.
+    GoOn(Op, Causes),
     Answer(Op),
     WatchReady {
         node: u32,
@@ -79,6 +81,8 @@ pub struct Drive {
     pub stopped: bool,
     pub commit_due: bool,
     pub turns: u64,
+    /// When the last input was handed over.
+    fed: Time,
     /// What happened last, if somebody wants to know.
     story: Option<VecDeque<String>>,
 }
@@ -117,6 +121,7 @@ impl Drive {
             stopped: false,
             commit_due: false,
             turns: 0,
+            fed: Time(0),
             story: tell.then(VecDeque::new),
         }
     }
@@ -208,7 +213,12 @@ impl Drive {
                 }
                 self.ask(|invariant, cx| invariant.after(cx))
             }
+            Happening::GoOn(op, causes) => self.go_on(op, causes),
             Happening::Answer(op) => {
+                if self.world.running(op).is_some_and(|running| running.went_on) {
+                    let (outcome, none) = (CheckOutcome::GoesOn, PortSet(0));
+                    self.feed(Input::Checked { op, outcome, sent: none, again: none })?;
+                }
                 let before = self.world.thing(op.node.0);
                 let Some(input) = self.world.answer(op, &mut self.rng) else { return Ok(()) };
                 if self.world.thing(op.node.0).value != before.value {
@@ -234,8 +244,13 @@ impl Drive {
             Happening::WatchReady { .. } | Happening::WatchFailed { .. } => Ok(()),
             Happening::WatchTires { node, epoch } if self.chaos => self.happen(Happening::WatchFailed { node, epoch }),
             Happening::WatchTires { .. } => Ok(()),
+            Happening::Changed(node) if self.rng.percent(50) => {
+                self.plan_at(self.now, Happening::Changed(node));
+                self.hand_over()
+            }
             Happening::Changed(node) => {
                 self.world.unseen.remove(&node);
+                self.world.handed_over += 1;
                 self.feed(Input::Changed(Node(node)))
             }
             Happening::Looked(look) => self.looked(look),
@@ -279,7 +294,7 @@ impl Drive {
     }
 
     /// All that is in the queue of the kernel is handed over.
-    fn looked(&mut self, look: u64) -> Step {
+    fn hand_over(&mut self) -> Step {
         let mut nodes = Vec::new();
         self.agenda.retain(|_, happening| match happening {
             Happening::Changed(node) => {
@@ -289,9 +304,12 @@ impl Drive {
             _ => true,
         });
         self.world.unseen.clear();
-        if !nodes.is_empty() {
-            self.feed(Input::ChangedTogether(nodes))?;
-        }
+        self.world.handed_over += 1;
+        if nodes.is_empty() { Ok(()) } else { self.feed(Input::ChangedTogether(nodes)) }
+    }
+
+    fn looked(&mut self, look: u64) -> Step {
+        self.hand_over()?;
         self.world.looks -= 1;
         self.feed(Input::Looked(look))
     }
@@ -347,6 +365,7 @@ impl Drive {
         if input != Input::Tick {
             self.note(|| format!("→ {input:?}"));
         }
+        self.fed = self.now;
         self.ask(|invariant, cx| invariant.input(cx, &input))?;
         self.ledger.input(self.now, &input);
         self.scheduler.handle(self.now, input);
@@ -383,7 +402,21 @@ impl Drive {
                 self.epochs.remove(&node);
                 self.listening.remove(&node);
             }
-            Command::Check { op, .. } => self.begin_op(op, Act::Check),
+            Command::Check { op, causes, go_on } => {
+                self.begin_op(op, Act::Check);
+                if go_on != GoOn::No {
+                    self.permit(op, causes, go_on);
+                }
+            }
+            Command::Withdraw { op, cancel } => {
+                let is_check = self.world.running(op).is_some_and(|running| running.act == Act::Check);
+                if let Some(running) = self.world.running_mut(op) {
+                    running.may_go_on = (GoOn::No, 0);
+                }
+                if cancel && is_check {
+                    self.cancel_op(op);
+                }
+            }
             Command::Apply { op, refresh, .. } => self.begin_op(op, Act::Apply { refresh }),
             Command::Refresh { op, .. } => self.begin_op(op, Act::Refresh),
             Command::Leave(op) => self.begin_op(op, Act::Leave),
@@ -406,11 +439,15 @@ impl Drive {
         }
     }
 
-    fn begin_op(&mut self, op: Op, act: Act) {
-        let fate = match self.chaos && self.rng.percent(self.wild.fault_percent) {
+    fn fate(&mut self) -> Fate {
+        match self.chaos && self.rng.percent(self.wild.fault_percent) {
             true => self.rng.pick(&[Fate::FailsBefore, Fate::FailsAfter, Fate::Mute]),
             false => Fate::Well,
-        };
+        }
+    }
+
+    fn begin_op(&mut self, op: Op, act: Act) {
+        let fate = self.fate();
         self.world.begin(op, act, fate);
         let slow = self.chaos && self.rng.percent(if act == Act::Refresh { 40 } else { 10 });
         let answer = later(self.now, &mut self.rng, if slow { 3000 } else { 60 });
@@ -419,6 +456,49 @@ impl Drive {
             self.plan_at(Time(effect), Happening::Effect(op));
         }
         self.plan_at(answer, Happening::Answer(op));
+    }
+
+    /// When the operation answers.
+    fn answers_at(&self, op: Op) -> Option<Time> {
+        let answers = |happening: &Happening| matches!(happening, Happening::Answer(of) if *of == op);
+        self.agenda.iter().find(|(_, happening)| answers(happening)).map(|((at, _), _)| *at)
+    }
+
+    /// An instant between now and then.
+    fn before(&mut self, then: Time) -> Time {
+        Time(self.now.0 + self.rng.below(then.0.saturating_sub(self.now.0) + 1))
+    }
+
+    /// A check may go on to a repair: that begins at some instant before its answer.
+    fn permit(&mut self, op: Op, causes: Causes, go_on: GoOn) {
+        let handed_over = self.world.handed_over;
+        if let Some(running) = self.world.running_mut(op) {
+            running.may_go_on = (go_on, handed_over);
+        }
+        if let Some(answer) = self.answers_at(op) {
+            let at = self.before(answer);
+            self.plan_at(at, Happening::GoOn(op, causes));
+        }
+    }
+
+    /// What must hold when a repair begins holds here too.
+    fn go_on(&mut self, op: Op, causes: Causes) -> Step {
+        let fate = self.fate();
+        let Some(answer) = self.answers_at(op) else { return Ok(()) };
+        if !self.world.go_on(op, fate) {
+            return Ok(());
+        }
+        self.note(|| format!("the check of {} goes on to a repair", op.node.0));
+        let command = Command::Apply { op, causes, refresh: false, announced: false };
+        // Time alone breaks no permission.
+        let now = std::mem::replace(&mut self.now, self.fed);
+        let asked = self.ask(|invariant, cx| invariant.command(cx, &command));
+        self.now = now;
+        asked?;
+        self.ledger.goes_on(op);
+        let effect = self.before(answer);
+        self.plan_at(effect, Happening::Effect(op));
+        Ok(())
     }
 
     fn cancel_op(&mut self, op: Op) {

@@ -59,8 +59,8 @@ impl Gates {
     /// How many places of the parallel bound are taken, this node's operation included.
     fn places(&self, cx: &Cx, node: u32) -> usize {
         let mut shared = BTreeSet::new();
-        let nodes = cx.world.running.iter().map(|running| running.op.node.0).chain([node]);
-        nodes.filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
+        let nodes: BTreeSet<u32> = cx.world.running.iter().map(|running| running.op.node.0).chain([node]).collect();
+        nodes.iter().filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Never two operations of one resource at once, also when its slot is used again (section 5.2). Numbers are never used twice.
 
-use mgmt::scheduler::Command;
+use std::collections::HashSet;
+
+use mgmt::scheduler::{Command, Op};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
@@ -8,6 +10,8 @@ use crate::must;
 #[derive(Default)]
 pub struct OneAtATime {
     last: u64,
+    /// Checks that were given up, unless they had gone on: those must be cancelled once more.
+    withdrawn: HashSet<Op>,
 }
 
 impl Invariant for OneAtATime {
@@ -17,6 +21,8 @@ impl Invariant for OneAtATime {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         match command {
+            // A check goes on, under its own number.
+            Command::Apply { op, .. } if cx.world.running(*op).is_some_and(|running| running.went_on) => {}
             Command::Check { op, .. }
             | Command::Apply { op, .. }
             | Command::Refresh { op, .. }
@@ -28,7 +34,11 @@ impl Invariant for OneAtATime {
             }
             Command::Cancel(op) => {
                 must!(cx.world.running(*op).is_some(), "{command:?}: nothing of that number is under way");
-                must!(!cx.ledger.busy[&op.node.0].cancelled, "{command:?} twice");
+                must!(!cx.ledger.busy[&op.node.0].cancelled || self.withdrawn.contains(op), "{command:?} twice");
+            }
+            Command::Withdraw { op, .. } => {
+                must!(cx.world.running(*op).is_some(), "{command:?}: nothing of that number is under way");
+                self.withdrawn.insert(*op);
             }
             _ => {}
         }
@@ -37,5 +47,6 @@ impl Invariant for OneAtATime {
 
     fn restart(&mut self) {
         self.last = 0;
+        self.withdrawn.clear();
     }
 }

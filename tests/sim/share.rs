@@ -91,7 +91,7 @@ impl Invariant for Shares {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
-        let Command::Check { op, causes } = command else { return Ok(()) };
+        let Command::Check { op, causes, .. } = command else { return Ok(()) };
         let node = op.node.0;
         if *causes != Cause::Watch.into() || !cx.ledger.accounts.is_overdrawn(node, cx.now) {
             return Ok(());

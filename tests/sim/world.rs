@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{ApplyOutcome, CheckOutcome, Handover, Input, Op, PortSet};
+use mgmt::scheduler::{ApplyOutcome, CheckOutcome, GoOn, Handover, Input, Op, PortSet};
 
 use crate::journal::Edge;
 use crate::rng::{Rng, mix};
@@ -67,6 +67,10 @@ pub struct Running {
     pub notifies: BTreeSet<Edge>,
     /// What it answers if it was cancelled in time.
     pub cancelled: Option<bool>,
+    /// Whether it, a check, may go on to repair what it finds; and how often changes had been handed over by then.
+    pub may_go_on: (GoOn, u64),
+    /// …and has.
+    pub went_on: bool,
     /// What the resource that it works for owns, as it was when the operation began.
     pub owns: Option<u32>,
     /// A check that found that these have not ended with what its resource has received.
@@ -93,6 +97,8 @@ pub struct World {
     pub drift: BTreeMap<u32, Sample>,
     /// What has changed and was not yet handed over: it is in the queue of the kernel.
     pub unseen: BTreeSet<u32>,
+    /// How often something of it was handed over.
+    pub handed_over: u64,
     /// Looks at that queue that were not answered.
     pub looks: u32,
     pub changes: u64,
@@ -173,6 +179,8 @@ impl World {
             owns,
             occupied,
             outdated,
+            may_go_on: (GoOn::No, 0),
+            went_on: false,
         });
     }
 
@@ -189,6 +197,33 @@ impl World {
 
     pub fn running_mut(&mut self, op: Op) -> Option<&mut Running> {
         self.running.iter_mut().find(|running| running.op == op)
+    }
+
+    /// A check that may go on to a repair does so now, if there is anything to repair. The repair is another operation
+    /// in all but its number: it may end in another way.
+    pub fn go_on(&mut self, op: Op, fate: Fate) -> bool {
+        let Some(running) = self.running(op) else { return false };
+        let is_bad = matches!(running.fate, Fate::FailsBefore | Fate::FailsAfter) || running.cancelled.is_some();
+        let is_quiet = |then| self.unseen.is_empty() && self.handed_over == then;
+        let may = match running.may_go_on {
+            (GoOn::No, _) => false,
+            (GoOn::Yes, _) => true,
+            (GoOn::IfQuiet, then) => is_quiet(then),
+        };
+        if running.act != Act::Check || !may || is_bad || !running.occupied.is_empty() {
+            return false;
+        }
+        let (sample, node) = (running.sample.clone(), op.node.0);
+        let is_well = sample.real.value == sample.target && (!self.is_forgetful(node) || sample.real.made != 0);
+        if is_well || !sample.missing.is_empty() {
+            return false;
+        }
+        self.drift.insert(node, sample);
+        let notifies = self.graph.children(node).filter(|(_, link)| link.notify).map(|(to, _)| (node, to)).collect();
+        if let Some(running) = self.running_mut(op) {
+            *running = Running { act: Act::Apply { refresh: false }, fate, notifies, went_on: true, ..running.clone() };
+        }
+        true
     }
 
     /// The instant at which an apply or a refresh happens. Says whether the thing is different now.

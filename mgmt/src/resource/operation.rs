@@ -5,11 +5,12 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 
 use crate::id::ResourceId;
+use crate::resource::change::Change;
 use crate::resource::digest::Digest;
 use crate::resource::output::Value;
 use crate::resource::provided::{Services, lock};
@@ -71,10 +72,19 @@ struct Begun {
 #[derive(Default)]
 struct Extra {
     sent: Mutex<Vec<Sent>>,
+    /// What the check has found, if it has gone on to a repair.
+    found: OnceLock<Vec<Change>>,
     /// Made when it is first asked for.
     stopping: OnceLock<Stopping>,
     begun: Mutex<Begun>,
 }
+
+/// A check must not go on to a repair.
+const MAY_NOT: u8 = 0;
+/// A check may.
+const MAY: u8 = 1;
+/// A check has.
+const DOES: u8 = 2;
 
 /// What the engine knows about one operation.
 pub(crate) struct Operation {
@@ -98,6 +108,8 @@ pub(crate) struct Operation {
     /// It applied because of an event.
     pub(crate) by_event: AtomicBool,
     cancelled: AtomicBool,
+    /// Whether its check may go on to a repair, as one of `MAY_…`.
+    stays: AtomicU8,
     extra: OnceLock<Box<Extra>>,
 }
 
@@ -116,6 +128,7 @@ impl Operation {
             unchanged: AtomicBool::new(false),
             by_event: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
+            stays: AtomicU8::new(MAY_NOT),
             extra: OnceLock::new(),
         }
     }
@@ -141,10 +154,12 @@ impl Operation {
             unchanged,
             by_event,
             cancelled,
+            stays,
             extra: _,
         } = self;
         (*former, *at) = (Some(of), node);
         (*refresh, *announced, *noop) = (false, false, false);
+        *stays.get_mut() = MAY_NOT;
         changed.clear();
         *paths = None;
         for flag in [unchanged, by_event, cancelled] {
@@ -202,6 +217,32 @@ impl Operation {
         if let Some(token) = self.extra.get().and_then(|extra| extra.stopping.get()) {
             token.stop();
         }
+    }
+
+    /// Its check may go on to a repair, or not.
+    pub(crate) fn permit(&mut self, go_on: bool) {
+        *self.stays.get_mut() = if go_on { MAY } else { MAY_NOT };
+    }
+
+    /// Its check must not go on to a repair any more. False if it has.
+    pub(crate) fn withdraw(&self) -> bool {
+        self.stays.compare_exchange(MAY, MAY_NOT, Ordering::SeqCst, Ordering::SeqCst) != Err(DOES)
+    }
+
+    /// Its check has found this: whether it continues with a repair.
+    pub(crate) fn go_on(&self, found: &[Change]) -> bool {
+        if self.cancelled.load(Ordering::SeqCst) || self.stays.load(Ordering::SeqCst) != MAY {
+            return false;
+        }
+        // Before others learn of it.
+        let is_first = self.extra().found.set(found.to_vec()).is_ok();
+        is_first && self.stays.compare_exchange(MAY, DOES, Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    /// What its check had found, if it has gone on to a repair.
+    pub(crate) fn gone_on(&self) -> Option<&[Change]> {
+        let has = self.stays.load(Ordering::SeqCst) == DOES;
+        self.extra.get().filter(|_| has)?.found.get().map(Vec::as_slice)
     }
 
     /// Nothing that it has begun is under way.

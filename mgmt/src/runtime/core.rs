@@ -24,7 +24,7 @@ use crate::runtime::span::span;
 use crate::runtime::store::Store;
 use crate::runtime::values::Wiring;
 use crate::runtime::watches::{Notice, Watches};
-use crate::scheduler::{Command, Input, JournalOp, Op, Scheduler, Swap};
+use crate::scheduler::{Command, GoOn, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
 
 /// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the
@@ -123,7 +123,8 @@ impl Core {
 
     fn carry_out(&mut self, command: Command) {
         match command {
-            Command::Check { op, causes } => self.check(op, causes),
+            Command::Check { op, causes, go_on } => self.check(op, causes, go_on),
+            Command::Withdraw { op, cancel } => self.withdraw(op, cancel),
             Command::Apply { op, causes, refresh, announced } => self.apply(op, causes, refresh, announced),
             Command::Refresh { op, causes } => self.refresh(op, causes),
             Command::Watch(node) => self.watch(node),
@@ -304,7 +305,8 @@ impl Core {
         match notice {
             Notice::Ready(node) => match self.take_waiting(node) {
                 // It sees whatever was changed before.
-                Some(waiting) => self.check_now(waiting.op, waiting.causes, waiting.resource),
+                // What it may do has been decided before it began to wait.
+                Some(waiting) => self.check_now(waiting.op, waiting.causes, GoOn::No, waiting.resource),
                 None => {
                     if let Some(slot) = self.slots.get_mut(node) {
                         slot.watch_error = None;

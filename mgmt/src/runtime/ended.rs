@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, Change, Sent};
+use crate::resource::{AnyDrift, AnyResource, Change, Operation, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::measure::{apply_word, check_word};
 use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_pauses};
@@ -59,31 +59,25 @@ impl Core {
         let Some(done) = (if cancelled { Some(done) } else { self.hold(done) }) else { return };
         let Done { op, operation, resource, began, outcome, .. } = done;
         let node = op.node;
-        let sent = operation.take_sent();
         match outcome {
+            Outcome::Check(ended) if self.report_stay(op, &operation, &resource, began) => {
+                self.measure(&*resource, "check", check_word(&CheckOutcome::GoesOn), began);
+                self.end_repair(op, &operation, &resource, began, ended);
+            }
             Outcome::Check(ended) => {
                 let outcome = self.end_check(op, &resource, began, ended);
                 self.measure(&*resource, "check", check_word(&outcome), began);
-                let sent = self.sent(node, &*resource, sent);
+                let sent = self.sent(node, &*resource, operation.take_sent());
                 self.give_back(operation);
                 self.checked(op, outcome, sent);
             }
-            Outcome::Apply(ended) => {
-                let unchanged = operation.unchanged.load(Ordering::Relaxed);
-                let outcome = match self.end_apply(node, began, ended, |()| !unchanged) {
-                    ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
-                    outcome => outcome,
-                };
-                self.measure(&*resource, "apply", apply_word(outcome), began);
-                let sent = self.sent(node, &*resource, sent);
-                self.applied(op, outcome, sent);
-            }
+            Outcome::Apply(ended) => self.end_repair(op, &operation, &resource, began, ended),
             Outcome::Refresh(ended) => {
                 let found = || Found { changes: Vec::new(), drift: None, began, resource: Arc::clone(&resource) };
                 self.slots.make(node).found.get_or_insert_with(|| Box::new(found()));
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
                 self.measure(&*resource, "refresh", apply_word(outcome), began);
-                let sent = self.sent(node, &*resource, sent);
+                let sent = self.sent(node, &*resource, operation.take_sent());
                 self.applied(op, outcome, sent);
             }
             Outcome::Leave(ended) => {
@@ -92,6 +86,24 @@ impl Core {
                 self.handle(Input::Left { op, well: outcome == ApplyOutcome::Changed });
             }
         }
+    }
+
+    fn end_repair<T>(
+        &mut self,
+        op: Op,
+        operation: &Operation,
+        resource: &Arc<dyn AnyResource>,
+        began: Time,
+        ended: Ended<T>,
+    ) {
+        let unchanged = operation.unchanged.load(Ordering::Relaxed);
+        let outcome = match self.end_apply(op.node, began, ended, |_| !unchanged) {
+            ApplyOutcome::Changed if operation.by_event.load(Ordering::Relaxed) => ApplyOutcome::ChangedByEvent,
+            outcome => outcome,
+        };
+        self.measure(&**resource, "apply", apply_word(outcome), began);
+        let sent = self.sent(op.node, &**resource, operation.take_sent());
+        self.applied(op, outcome, sent);
     }
 
     fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> SentPorts {

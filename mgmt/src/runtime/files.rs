@@ -22,9 +22,24 @@ pub(crate) trait Files: Send + fmt::Debug {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
     /// What has happened by now, read from the kernel without waiting.
     fn take(&mut self) -> Vec<Notice>;
+    /// Whether nothing has happened, when it is asked, that was not handed over by now. May be asked on any thread;
+    /// false if it can't be known.
+    fn quiet(&self) -> Quietness;
     /// Watches nothing any more. To drop its own hub takes the kernel milliseconds, so that is left to the caller.
     fn take_hub(&mut self) -> Option<Hub> {
         None
+    }
+}
+
+/// See [`Files::quiet`].
+pub(crate) type Quietness = Box<dyn Fn() -> bool + Send>;
+
+fn quietness(hub: Option<&Hub>) -> Quietness {
+    match hub.map(Hub::quiet) {
+        // Nothing is watched.
+        None => Box::new(|| true),
+        Some(None) => Box::new(|| false),
+        Some(Some(quiet)) => Box::new(move || quiet.is_quiet()),
     }
 }
 
@@ -86,6 +101,10 @@ impl Files for OwnHub {
     fn take(&mut self) -> Vec<Notice> {
         self.hub.as_mut().map(|hub| notices(hub.take())).unwrap_or_default()
     }
+
+    fn quiet(&self) -> Quietness {
+        quietness(self.hub.as_ref())
+    }
 }
 
 /// The keys of a hub of one's own are the nodes.
@@ -122,6 +141,8 @@ struct Pending {
     notices: Vec<Notice>,
     changed: HashMap<Node, Extent>,
     waker: Option<Waker>,
+    /// How often something was taken.
+    taken: u64,
 }
 
 /// The place of one engine at a shared hub. Dropped, its subscriptions end, and no others.
@@ -175,6 +196,7 @@ impl Pending {
     }
 
     fn take(&mut self) -> Vec<Notice> {
+        self.taken += u64::from(!self.is_empty());
         let mut notices = std::mem::take(&mut self.notices);
         notices.extend(self.changed.drain().map(|(node, extent)| Notice::Changed(node, extent)));
         notices
@@ -294,6 +316,18 @@ impl Files for Seat {
         }
         state.seats.get_mut(&self.number).map(Pending::take).unwrap_or_default()
     }
+
+    fn quiet(&self) -> Quietness {
+        let state = self.shared.lock();
+        let (is_quiet, taken) = (quietness(state.hub.as_ref()), state.seats.get(&self.number).map(|seat| seat.taken));
+        drop(state);
+        let (shared, number) = (Arc::clone(&self.shared), self.number);
+        Box::new(move || {
+            let state = shared.lock();
+            let seat = state.seats.get(&number);
+            seat.is_some_and(|seat| seat.is_empty() && Some(seat.taken) == taken) && is_quiet()
+        })
+    }
 }
 
 impl Drop for Seat {
@@ -410,6 +444,25 @@ mod tests {
         });
         drop(seat);
         until_over();
+    }
+
+    #[tokio::test]
+    async fn a_seat_is_quiet_until_something_happens_be_it_handed_over_since_or_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let hub = SharedHub::new(Options::default());
+        let (mut one, mut two) = (hub.seat(), hub.seat());
+        assert!(one.quiet()(), "nothing is watched");
+        for (seat, name) in [(&mut one, "a"), (&mut two, "b")] {
+            seat.subscribe(Node(1), &dir.path().join(name), Watched::Path).unwrap();
+        }
+        let quiet = one.quiet();
+        assert!(quiet());
+        fs::write(dir.path().join("a"), "").unwrap();
+        assert!(!quiet() && !one.quiet()(), "whether its thread has read it or not");
+        until(&mut one, Node(1), &[Node(1)]).await;
+        assert!(!quiet());
+        while !soon(&mut one).await.is_empty() {}
+        assert!(one.quiet()());
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Table {
 pub(crate) fn check_word(outcome: &CheckOutcome) -> &'static str {
     match outcome {
         CheckOutcome::InSync => "in_sync",
-        CheckOutcome::Drifted => "drifted",
+        CheckOutcome::Drifted | CheckOutcome::GoesOn => "drifted",
         CheckOutcome::Missing(_) | CheckOutcome::Occupied(_) => "waiting",
         CheckOutcome::Failed => "failed",
         CheckOutcome::Cancelled => "cancelled",

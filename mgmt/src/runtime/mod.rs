@@ -36,6 +36,7 @@ mod slot;
 mod slowness;
 mod span;
 mod status;
+mod stay;
 mod store;
 mod stuck;
 mod values;

@@ -15,8 +15,9 @@ use crate::runtime::errand::{Away, Errand, give_up};
 use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
+use crate::runtime::stay::stay;
 use crate::runtime::values::{Resolved, SentPorts};
-use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, Input, Op};
+use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, GoOn, Input, Op};
 use crate::sys::task::{caught, watching};
 
 /// The error of an operation that its metaparameter has cut short.
@@ -116,7 +117,7 @@ pub(crate) enum Answer {
 }
 
 impl Core {
-    pub(crate) fn check(&mut self, op: Op, causes: Causes) {
+    pub(crate) fn check(&mut self, op: Op, causes: Causes, go_on: GoOn) {
         let Some(vertex) = self.running.vertex(op.node) else {
             return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         };
@@ -132,7 +133,7 @@ impl Core {
             self.slots.set_activity(op.node, Activity::WaitingForWatch(Box::new(waiting)));
             return;
         }
-        self.check_now(op, causes, resource);
+        self.check_now(op, causes, go_on, resource);
     }
 
     /// The resource of a check with what it receives; `None`: it can't be checked with that, which has been answered.
@@ -179,16 +180,23 @@ impl Core {
     }
 
     /// Its watch listens.
-    pub(crate) fn check_now(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>) {
+    pub(crate) fn check_now(&mut self, op: Op, causes: Causes, go_on: GoOn, resource: Arc<dyn AnyResource>) {
         if let Some(reason) = self.refusal(op, &resource) {
             return self.refuse(op, causes, resource, reason);
         }
         let refresh = causes.contains(Cause::Refresh);
         let paths = self.slots.begin_look(op, causes, self.services.owned.version());
+        // In the loop, nothing waits between a check and its repair.
+        let go_on = if self.goes_away(resource.spec().kind, Action::Check) { go_on } else { GoOn::No };
         let operation = self.operation(op.node, &resource, |operation| {
             (operation.refresh, operation.paths) = (refresh, paths);
+            operation.permit(go_on != GoOn::No);
         });
-        let future = self.checking(&resource, &operation);
+        let future = match go_on {
+            GoOn::No => self.checking(&resource, &operation),
+            GoOn::Yes => stay(&resource, &operation, || true),
+            GoOn::IfQuiet => stay(&resource, &operation, self.watches.quiet()),
+        };
         self.run(Start { op, causes, action: Action::Check, operation, resource }, future, Outcome::Check);
     }
 
@@ -241,6 +249,11 @@ impl Core {
         );
     }
 
+    /// An operation of this kind is polled on a thread that may block.
+    fn goes_away(&self, kind: &'static str, action: Action) -> bool {
+        self.blocks.contains(&(kind, action)) || self.slowness.is_slow(kind)
+    }
+
     /// Polls an operation once right here, unless it needs a thread that may block, as the one before it of its kind
     /// did. A task is spawned only for what has not ended then.
     fn run<T: Send + 'static>(
@@ -251,8 +264,8 @@ impl Core {
     ) {
         let (began, kind) = (self.now(), start.resource.spec().kind);
         let span = span(start.action.word(), &*start.resource);
-        let is_slow = self.slowness.is_slow(kind);
-        if is_slow || self.blocks.contains(&(kind, start.action)) {
+        if self.goes_away(kind, start.action) {
+            let is_slow = self.slowness.is_slow(kind);
             let errand = Errand { start, began, span, future: Some(future), outcome, used: None };
             let away = self.send_away(errand, is_slow);
             return self.lane.push(Box::new(move || away.stay()));

@@ -247,6 +247,7 @@ impl Planner {
             // Nothing is watched, cancelled, removed or written, and in one graph nothing leaves.
             Command::Watch(_)
             | Command::Unwatch(_)
+            | Command::Withdraw { .. }
             | Command::Cancel(_)
             | Command::Leave(_)
             | Command::Journal { ticket: None, .. }

@@ -141,7 +141,7 @@ impl Activity {
     pub(crate) fn under_way(&self) -> Option<(&'static str, Time, Causes)> {
         match self {
             Activity::Idle => None,
-            Activity::Running(running) => Some((running.action.word(), running.began, running.causes)),
+            Activity::Running(running) => Some((running.doing().word(), running.began, running.causes)),
             Activity::WaitingForWatch(waiting) => Some(("watch", waiting.began, waiting.causes)),
             Activity::Pausing { began, causes, .. } | Activity::Parked { began, causes, .. } => {
                 Some(("wait", *began, *causes))

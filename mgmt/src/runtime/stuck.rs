@@ -12,7 +12,7 @@ use crate::runtime::errand::run_hooks;
 use crate::runtime::operate::{Answer, Done, Ended, Outcome};
 use crate::runtime::slot::{Action, Activity, Stuck};
 use crate::runtime::values::SentPorts;
-use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, Input, Op};
+use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, GoOn, Input, Op};
 
 /// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no
 /// busy loop.
@@ -142,7 +142,7 @@ impl Core {
             return;
         }
         let Activity::Running(running) = self.slots.take_activity(op.node) else { return };
-        let action = running.action;
+        let action = running.doing();
         let mut doing = running.operation.doing().join(" and ");
         if doing.is_empty() {
             doing = "blocking the thread that it runs on".to_owned();
@@ -156,6 +156,7 @@ impl Core {
         self.slots.make(op.node).stuck = Some(Box::new(stuck));
         self.slots.stuck.push(op.node);
         self.note_timeout(op.node, running.began);
+        self.report_stay(op, &running.operation, &running.resource, running.began);
         match action {
             Action::Check => self.checked(op, CheckOutcome::Cancelled, SentPorts::default()),
             Action::Apply | Action::Refresh => self.applied(op, ApplyOutcome::Cancelled, SentPorts::default()),
@@ -251,7 +252,7 @@ impl Core {
         {
             self.answer_later(timeout, Answer::TimeIsUp(op));
         }
-        self.check(op, causes);
+        self.check(op, causes, GoOn::No);
     }
 
     /// A node has left the graph, and nothing of it is under way for the scheduler.

@@ -17,7 +17,7 @@ use crate::id::{Node, Time};
 use crate::resource::SignalRule;
 use crate::resource::{Part, Watch, WatchEvent, WatchStream};
 use crate::runtime::doors::Doors;
-use crate::runtime::files::Files;
+use crate::runtime::files::{Files, Quietness};
 use crate::runtime::looks::Looks;
 #[cfg(feature = "dbus")]
 use crate::runtime::signals::{SignalHub, Subscription};
@@ -255,6 +255,11 @@ impl Watches {
     /// What has happened to paths by now, without waiting.
     pub(crate) fn take(&mut self) -> Vec<Notice> {
         self.files.take()
+    }
+
+    /// Whether nothing has happened to paths, when it is asked, that was not handed over by now.
+    pub(crate) fn quiet(&self) -> Quietness {
+        self.files.quiet()
     }
 
     /// What the report of a stream means, if its watch still runs.

@@ -149,6 +149,9 @@ pub enum CheckOutcome {
     InSync,
     /// Something to repair; the runtime keeps what.
     Drifted,
+    /// The same, and it has begun to repair that, as it was permitted to (`Command::Check::go_on`): under the same
+    /// number, `Applied` follows, with all that the check has sent too.
+    GoesOn,
     /// It could not look, because it needs a received value itself of which only the digest is known: these senders
     /// must make it again.
     Missing(Vec<Node>),
@@ -198,8 +201,8 @@ pub enum Input {
     WatchFailed(Node),
     /// The watch of a node says: look again.
     Changed(Node),
-    /// The same of several at once: all are dirty before the first of them is checked, so that a child waits for a
-    /// parent that changed with it.
+    /// The same of several at once, all that the watches of files have noticed by now: all are dirty before the first
+    /// of them is checked, so that a child waits for a parent that changed with it.
     ChangedTogether(Vec<Node>),
     /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the
     /// first time.
@@ -253,6 +256,18 @@ pub enum Input {
     Tick,
 }
 
+/// Whether a check may go on to repair what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GoOn {
+    /// It reports what it has found.
+    No,
+    /// It may.
+    Yes,
+    /// It may if, when it has found drift, the watches of files have noticed nothing that was not handed over before
+    /// this command, and the kernel has queued nothing.
+    IfQuiet,
+}
+
 /// What the scheduler wants done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Command {
@@ -266,6 +281,15 @@ pub enum Command {
         op: Op,
         /// Why.
         causes: Causes,
+        /// Whether what it finds may be repaired at once, without asking: see `CheckOutcome::GoesOn`. Until `Withdraw`.
+        go_on: GoOn,
+    },
+    /// The check may not go on any more, unless it has begun to: then this means nothing.
+    Withdraw {
+        /// The operation.
+        op: Op,
+        /// Give up the check, too.
+        cancel: bool,
     },
     /// Repair what the check just before found; answer `Applied`.
     Apply {

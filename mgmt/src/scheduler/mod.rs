@@ -25,6 +25,7 @@ mod run;
 mod scheduler;
 mod send;
 mod share;
+mod stay;
 mod stop;
 mod swap;
 #[cfg(test)]
@@ -35,7 +36,7 @@ mod watch;
 
 pub use crate::id::JournalOp;
 pub use api::{
-    ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Failing, Handover, Input,
+    ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Failing, GoOn, Handover, Input,
     NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};

@@ -84,6 +84,12 @@ pub enum Mutant {
     LeaveAtStop,
     /// A repair begins without a look at what has changed meanwhile.
     RepairBlindly,
+    /// A check may go on although the kernel may have queued changes of its parents.
+    StayBlindly,
+    /// A check may go on although its node owes refreshes if it changes.
+    StayUnannounced,
+    /// A permission to go on stands, whatever happens.
+    StayForGood,
     /// What its watch causes may take any share of the time.
     EndlessShare,
     /// A node that waits for its share does so although no other wants to work.
@@ -155,6 +161,9 @@ impl Mutant {
         Mutant::LeaveForgotten,
         Mutant::LeaveAtStop,
         Mutant::RepairBlindly,
+        Mutant::StayBlindly,
+        Mutant::StayUnannounced,
+        Mutant::StayForGood,
         Mutant::EndlessShare,
         Mutant::SpacedAlone,
         Mutant::SpacedUnsettled,

@@ -191,6 +191,12 @@ pub(super) const MAYBE: Flags = Flags::bit(26);
 pub(super) const PARENT_NEWS: Flags = Flags::bit(40);
 /// Waits for its share: settled, as the order sees it.
 pub(super) const SPACED: Flags = Flags::bit(41);
+/// The check under way may go on to repair what it finds.
+pub(super) const STAYS: Flags = Flags::bit(42);
+/// …but not any more, unless it has.
+pub(super) const WITHDRAWN: Flags = Flags::bit(43);
+/// …and must give up whatever it does.
+pub(super) const CANCELLED_WHOLE: Flags = Flags::bit(44);
 /// The operation under way began before the node was swapped.
 pub(super) const STALE: Flags = Flags::bit(27);
 /// The runtime was told to cancel the operation under way.
@@ -224,7 +230,9 @@ pub(super) const DIRTY: Flags = DIRTY_INPUT
 /// Failed, for good or not.
 pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
 /// What describes the run under way and ends with it, besides its causes.
-pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT);
+pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT).and(STAYS).and(WITHDRAWN).and(CANCELLED_WHOLE);
+/// What of the operation under way is kept when its node leaves or comes back meanwhile.
+pub(super) const OF_OP: Flags = CANCELLED.and(STAYS).and(WITHDRAWN).and(CANCELLED_WHOLE);
 
 /// Where in a node's word the causes begin, and where the phase does.
 const CAUSES_SHIFT: u32 = Flags::MAX;

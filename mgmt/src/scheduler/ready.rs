@@ -130,7 +130,8 @@ impl Scheduler {
         if self.mutant(Mutant::CauseInvented) {
             causes = causes | Cause::Watch.into();
         }
-        self.commands.push_back(Command::Check { op: Op { node: i, number }, causes });
+        let go_on = self.permit(i);
+        self.commands.push_back(Command::Check { op: Op { node: i, number }, causes, go_on });
         if may_be_calm {
             self.settle(i);
         }

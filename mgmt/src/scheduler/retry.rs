@@ -110,6 +110,9 @@ impl Scheduler {
     /// Tells the runtime to give up the operation under way.
     pub(super) fn cancel(&mut self, i: Node) {
         let node = &mut self.nodes[i];
+        if node.phase() == Phase::Checking && node.any(STAYS) {
+            return self.cancel_check(i);
+        }
         if node.phase().has_op() && !node.any(CANCELLED) {
             node.set(CANCELLED);
             let number = node.op;

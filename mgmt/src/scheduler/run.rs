@@ -17,10 +17,18 @@ impl Scheduler {
             return;
         }
         let i = op.node;
+        if outcome == CheckOutcome::GoesOn && self.nodes[i].any(STAYS) {
+            let (causes, is_present) = (self.nodes[i].causes(), self.nodes[i].any(PRESENT));
+            self.goes_on(i);
+            return if is_present {
+                self.tell(Event::Drifted { node: i, causes, noop: false })
+            };
+        }
         self.disarm(i, Timer::Timeout);
         self.clock_out(i);
         self.sent(i, sent);
         self.sent_again(i, again);
+        self.nodes[i].clear(STAYS | WITHDRAWN | CANCELLED_WHOLE);
         let node = &self.nodes[i];
         if !node.any(PRESENT) {
             return self.end_run(i);
@@ -42,7 +50,7 @@ impl Scheduler {
                 self.tell(Event::InSync { node: op.node, causes });
                 self.in_sync(i);
             }
-            CheckOutcome::Drifted => {
+            CheckOutcome::Drifted | CheckOutcome::GoesOn => {
                 let noop = self.nodes[i].any(NOOP);
                 self.tell(Event::Drifted { node: op.node, causes, noop });
                 if noop {
@@ -81,7 +89,7 @@ impl Scheduler {
     }
 
     /// What was found may be acted upon: nothing that it rests on has changed meanwhile.
-    fn may_go_on(&self, i: Node) -> bool {
+    pub(super) fn may_go_on(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let held = self.paused && !self.mutant(Mutant::IgnorePause);
         // What a parent repairs that flaps is no news.

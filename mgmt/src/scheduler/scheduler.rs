@@ -12,7 +12,7 @@ use super::rare::RareSlab;
 use super::share::Shares;
 use super::timers::Timers;
 use super::together::Calls;
-use super::{Command, Config, Event, Input, JournalOp, NodeConfig, StopStage};
+use super::{Command, Config, Event, Input, JournalOp, NodeConfig, Op, StopStage};
 use crate::id::{Generation, Node, Ticket, Time};
 
 /// Commands kept for the next burst when the queue has run empty; more is given back.
@@ -54,6 +54,8 @@ pub struct Scheduler {
     pub(super) last_look: u64,
     /// The last look, as long as its command has not been polled.
     pub(super) open_look: Option<u64>,
+    /// Checks that may go on, among them some that are over.
+    pub(super) stays: Vec<Op>,
     /// Entries of this turn that nobody waits for.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
@@ -99,6 +101,7 @@ impl Scheduler {
             looks: VecDeque::new(),
             last_look: 0,
             open_look: None,
+            stays: Vec::new(),
             entries: Vec::new(),
             commands: VecDeque::new(),
             running: 0,
@@ -138,6 +141,7 @@ impl Scheduler {
     /// backwards: an earlier `now` than the one before counts as the one before. After a stop, a new graph is ignored.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
+        let keeps_permissions = self.stays.is_empty() || self.keeps_permissions(&input);
         self.fire_timers();
         match input {
             Input::Swap(swap) => self.swap(swap),
@@ -166,6 +170,9 @@ impl Scheduler {
         }
         self.flush_journal();
         self.calls.close();
+        if !keeps_permissions {
+            self.review_stays();
+        }
         self.pump();
         self.converge();
         self.end_stop();

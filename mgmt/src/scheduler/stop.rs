@@ -10,6 +10,7 @@ impl Scheduler {
         self.drop_leaving();
         for i in self.nodes.numbers() {
             match self.nodes[i].phase() {
+                Phase::Checking if stage == StopStage::Cancel && self.nodes[i].any(STAYS) => self.cancel_stay(i),
                 Phase::Checking => self.cancel(i),
                 // Nothing was begun yet: the intents are void.
                 phase if phase.is_before_repair() => {

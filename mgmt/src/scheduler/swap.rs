@@ -124,7 +124,7 @@ impl Scheduler {
         if leaves && timeout.is_some() {
             self.rare_mut(i).leave_timeout = timeout;
         }
-        self.nodes[i].keep(CANCELLED | RAN);
+        self.nodes[i].keep(OF_OP | RAN);
         self.nodes[i].put(LEAVES, leaves);
         if !phase.has_op() {
             self.depart(i);
@@ -160,7 +160,7 @@ impl Scheduler {
         let node = &mut self.nodes[i];
         // Its slot may still have an operation of the node that left: nothing starts before that has ended.
         if node.phase().has_op() {
-            node.keep(CANCELLED | RAN);
+            node.keep(OF_OP | RAN);
             node.set(STALE);
         } else {
             let (rare, ran) = (node.rare, node.any(RAN));

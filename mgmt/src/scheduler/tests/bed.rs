@@ -50,6 +50,8 @@ pub(super) struct Bed {
     pub(super) now: Time,
     generation: u64,
     ops: HashMap<u32, Op>,
+    /// Whether the last check of each node may go on.
+    go_on: HashMap<u32, GoOn>,
     configs: HashMap<u32, NodeConfig>,
     events: bool,
     /// Of the next swaps.
@@ -75,6 +77,7 @@ impl Bed {
             now: Time(0),
             generation: 0,
             ops: HashMap::new(),
+            go_on: HashMap::new(),
             configs: HashMap::new(),
             handovers: Vec::new(),
             queued: Vec::new(),
@@ -123,6 +126,9 @@ impl Bed {
             {
                 self.ops.insert(op.node.0, *op);
             }
+            if let Command::Check { op, go_on, .. } = command {
+                self.go_on.insert(op.node.0, go_on);
+            }
             if let Command::Look(look) = command {
                 // What a look finds, if a test does not want another thing found: nothing.
                 let found = std::mem::take(&mut self.queued);
@@ -150,6 +156,17 @@ impl Bed {
         }
         self.now = end;
         shown.extend(self.feed(Input::Tick));
+        shown
+    }
+
+    pub(super) fn may_go_on(&self, node: u32) -> GoOn {
+        self.go_on[&node]
+    }
+
+    /// Its check has gone on, and the repair ends.
+    pub(super) fn went_on(&mut self, node: u32, outcome: ApplyOutcome) -> Vec<String> {
+        let mut shown = self.checked(node, CheckOutcome::GoesOn);
+        shown.extend(self.applied(node, outcome));
         shown
     }
 
@@ -210,6 +227,8 @@ fn show(command: &Command) -> String {
         Command::Watch(node) => format!("watch {}", node.0),
         Command::Unwatch(node) => format!("unwatch {}", node.0),
         Command::Check { op, .. } => format!("check {}", op.node.0),
+        Command::Withdraw { op, cancel: false } => format!("withdraw {}", op.node.0),
+        Command::Withdraw { op, cancel: true } => format!("cancel {}", op.node.0),
         Command::Apply { op, refresh: false, .. } => format!("apply {}", op.node.0),
         Command::Apply { op, refresh: true, .. } => format!("apply and refresh {}", op.node.0),
         Command::Refresh { op, .. } => format!("refresh {}", op.node.0),

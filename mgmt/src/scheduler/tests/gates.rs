@@ -137,7 +137,7 @@ fn nothing_starts_in_a_pause_and_nothing_is_lost() {
     bed.configure(2, NodeConfig { retry: None, delay: ms(10), ..plain() });
     bed.swap(&[0, 1, 2], &[], &[edge(0, 1)]);
     bed.checked(2, CheckOutcome::Failed);
-    assert_eq!(bed.feed(Input::Pause), [""; 0]);
+    assert_eq!(bed.feed(Input::Pause), ["withdraw 0"]);
     assert_eq!(bed.drifted(0), [""; 0], "no apply either");
     assert_eq!(bed.changed(1), [""; 0]);
     assert_eq!(bed.pass(ms(1000)), [""; 0]);

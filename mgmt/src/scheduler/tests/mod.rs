@@ -11,6 +11,7 @@ mod order;
 mod refresh;
 mod retry;
 mod share;
+mod stay;
 mod stop;
 mod swap;
 mod values;

@@ -47,7 +47,7 @@ fn what_a_check_found_is_not_applied_once_a_parent_is_unsettled() {
     let mut bed = Bed::new();
     bed.swap(&[0, 1], &[], &[edge(0, 1)]);
     bed.in_sync(0);
-    assert_eq!(bed.changed(0), ["check 0"], "1 is being checked meanwhile");
+    assert_eq!(bed.changed(0), ["withdraw 1", "check 0"], "1 is being checked meanwhile");
     assert_eq!(bed.drifted(1), [""; 0], "no apply: the parent is not settled");
     assert_eq!(bed.in_sync(0), ["check 1"]);
     assert_eq!(bed.drifted(1), ["apply 1"]);

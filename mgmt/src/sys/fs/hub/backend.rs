@@ -3,6 +3,8 @@
 use std::io;
 use std::task::{Context, Poll};
 
+use super::quiet::Quiet;
+
 /// The number of a watch. Never 0. The same directory or file has the same number as long as it is watched.
 pub(super) type WatchId = i32;
 
@@ -82,6 +84,11 @@ pub(super) trait Backend: Send {
 
     /// The same for what happened by now, whether or not a wake-up has come for it; waits for nothing.
     fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()>;
+
+    /// Tells whether anything happens from now on; nothing if it can't.
+    fn quiet(&self) -> Option<Quiet> {
+        None
+    }
 
     /// Something was mounted or unmounted: the places concerned are armed again after this.
     fn remounted(&mut self) {}

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use tokio::io::Interest;
 
 use super::backend::{Backend, Raw, Refusal, Want, WatchId, What};
+use super::quiet::{Quiet, Reads};
 use super::ready::{Read, Ready};
 
 /// Bytes read at once.
@@ -28,6 +29,7 @@ const ENTRY: ReadFlags =
 pub(super) struct Inotify {
     ready: Ready,
     buffer: Box<[MaybeUninit<u8>]>,
+    reads: Reads,
 }
 
 impl fmt::Debug for Inotify {
@@ -39,7 +41,11 @@ impl fmt::Debug for Inotify {
 impl Inotify {
     pub(super) fn new() -> io::Result<Self> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
-        Ok(Self { ready: Ready::new(fd, Interest::READABLE), buffer: Box::new_uninit_slice(BUFFER) })
+        Ok(Self {
+            ready: Ready::new(fd, Interest::READABLE),
+            buffer: Box::new_uninit_slice(BUFFER),
+            reads: Reads::default(),
+        })
     }
 }
 
@@ -68,13 +74,30 @@ impl Backend for Inotify {
     }
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
-        let Self { ready, buffer } = self;
-        ready.poll_read(cx, |fd| read(fd, buffer, sink))
+        let Self { ready, buffer, reads } = self;
+        ready.poll_read(cx, |fd| counted(reads, fd, buffer, sink))
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()> {
-        read(self.ready.fd(), &mut self.buffer, sink).map(drop)
+        counted(&self.reads, self.ready.fd(), &mut self.buffer, sink).map(drop)
     }
+
+    fn quiet(&self) -> Option<Quiet> {
+        Some(Quiet::new(self.ready.shared(), &self.reads))
+    }
+}
+
+fn counted(
+    reads: &Reads,
+    fd: &OwnedFd,
+    buffer: &mut [MaybeUninit<u8>],
+    sink: &mut dyn FnMut(Raw<'_>),
+) -> io::Result<Read<()>> {
+    reads.during(|| {
+        let outcome = read(fd, buffer, sink);
+        let found = !matches!(outcome, Ok(Read { value: None, .. }));
+        (outcome, found)
+    })
 }
 
 /// Hands over what the kernel has queued, up to a bound.

@@ -23,6 +23,7 @@ mod mounts;
 mod narrow;
 mod notify;
 mod poll;
+mod quiet;
 mod ready;
 mod run;
 mod stat;
@@ -31,6 +32,7 @@ mod tree;
 mod trie;
 
 pub use api::{BackendKind, Error, Event, Extent, Options, Reason, Stats, Watched};
+pub use quiet::Quiet;
 pub use run::Hub;
 
 #[cfg(test)]

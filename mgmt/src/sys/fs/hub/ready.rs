@@ -26,6 +26,10 @@ impl Ready {
         &self.fd
     }
 
+    pub(super) fn shared(&self) -> &Arc<OwnedFd> {
+        &self.fd
+    }
+
     /// Waits until `read` has something. It must say whether it has read all that there was.
     pub(super) fn poll_read<T>(
         &mut self,

@@ -13,6 +13,7 @@ use super::core::Core;
 use super::inotify::Inotify;
 use super::mounts::Mounts;
 use super::notify::Notify;
+use super::quiet::Quiet;
 
 /// Rounds of polling between two tries to get an inotify instance after all.
 const RETRY_ROUNDS: u64 = 32;
@@ -104,6 +105,11 @@ impl Hub {
         }
         self.core.settle(&mut *self.backend);
         self.core.take().unwrap_or_default()
+    }
+
+    /// Tells whether the kernel has queued anything by the time it is asked; nothing if that can't be known.
+    pub fn quiet(&self) -> Option<Quiet> {
+        self.backend.quiet()
     }
 
     /// What is held at the moment.

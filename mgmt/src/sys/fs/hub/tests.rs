@@ -5,6 +5,7 @@ mod faults;
 mod harness;
 mod narrow;
 mod paths;
+mod quiet;
 mod random;
 mod spaces;
 mod trees;
