@@ -164,7 +164,11 @@ impl<'a> Document<'a> {
                         self.complain(node.place, problem);
                     }
                 }
-                "remote" => self.warn(key.place, "`remote` has no effect: the graph runs on this host"),
+                "remote" => {
+                    // Its addresses may have passwords in them.
+                    self.quotes.hide(node);
+                    self.warn(key.place, "`remote` has no effect: the graph runs on this host");
+                }
                 "graph" | "comment" | "resources" | "edges" | "collect" => {}
                 "types" | "res" => {
                     self.complain(key.place, format!("`{}` is an old name: write `resources`", key.text));

@@ -1,11 +1,12 @@
 //! Complaints as problems: with the line they are about, and the place in it underlined.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::gapi::yaml::tree::{Complaint, Place};
+use crate::gapi::yaml::tree::{Complaint, Node, Place, Value};
 use crate::graph::{Problem, Problems};
 use crate::resource::{Origin, Span};
 
@@ -16,11 +17,26 @@ const WIDTH_MAX: usize = 100;
 pub(crate) struct Quotes<'a> {
     file: &'a str,
     lines: Vec<&'a str>,
+    /// Lines that hold a secret: they are not quoted, whatever they are quoted for.
+    hidden: RefCell<HashSet<usize>>,
 }
 
 impl<'a> Quotes<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Quotes<'a> {
-        Quotes { file, lines: text.lines().collect() }
+        Quotes { file, lines: text.lines().collect(), hidden: RefCell::default() }
+    }
+
+    /// The value is a secret.
+    pub(crate) fn hide(&self, node: &Node) {
+        match &node.value {
+            Value::Scalar { text, .. } => {
+                // The text of a block begins in the line below its place.
+                let lines = node.place.line..=node.place.line + text.lines().count();
+                self.hidden.borrow_mut().extend(lines);
+            }
+            Value::List(nodes) => nodes.iter().for_each(|node| self.hide(node)),
+            Value::Map(entries) => entries.iter().for_each(|(_, node)| self.hide(node)),
+        }
     }
 
     /// The place as an origin.
@@ -63,6 +79,9 @@ impl<'a> Quotes<'a> {
 
     fn excerpt(&self, place: Place) -> Option<String> {
         let line = *self.lines.get(place.line - 1)?;
+        if self.hidden.borrow().contains(&place.line) {
+            return None;
+        }
         let before = place.column - 1;
         let start = if before + place.width > WIDTH_MAX { before.saturating_sub(WIDTH_MAX / 4) } else { 0 };
         let clean = |c: char| if c.is_control() { ' ' } else { c };

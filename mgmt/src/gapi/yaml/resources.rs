@@ -134,6 +134,9 @@ impl Document<'_> {
     fn field(&mut self, draft: &mut Draft, key: &Key, node: &Node) {
         let spec = draft.kind.spec();
         let field = spec.field(&key.text).map(|field| &spec.fields[usize::from(field)]);
+        if field.is_some_and(|field| field.secret) {
+            self.quotes.hide(node);
+        }
         let json = match field {
             Some(field) => typed::field(node, field, &mut self.schemas),
             None => typed::typed(node, &Json::Bool(true)),
