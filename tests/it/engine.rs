@@ -1,5 +1,6 @@
 //! The engine as programs use it: every promise of it, watched through its events and through what was really done.
 
+mod again;
 mod debts;
 mod dirty;
 mod faults;

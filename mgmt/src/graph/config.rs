@@ -27,6 +27,11 @@ impl Vertex {
         self.resource.spec().watched && self.meta.as_ref().is_none_or(|meta| meta.watch)
     }
 
+    /// Same kind, name and fields.
+    pub(crate) fn is_same(&self, other: &Vertex) -> bool {
+        Arc::ptr_eq(&self.resource, &other.resource) || self.resource.same(&*other.resource)
+    }
+
     /// Its metaparameters.
     pub fn meta(&self) -> Meta {
         self.meta.as_deref().cloned().unwrap_or_default()

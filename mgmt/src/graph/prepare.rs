@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::former::{Former, Likeness, Same};
 use crate::graph::index::Index;
 use crate::graph::pass::{Grown, Pass};
 use crate::graph::problem::{Problem, Problems};
-use crate::graph::validate::{Hands, indexed, one_by_one};
+use crate::graph::validate::{Hands, indexed, one_by_one, rechecked};
 use crate::id::ResourceId;
 use crate::resource::{Findings, Meta, Provisions};
 
@@ -129,6 +130,8 @@ pub struct Prepared {
     config: Arc<GraphConfig>,
     index: Arc<Index>,
     warnings: Arc<[Problem]>,
+    /// What is the same as in the graph that was prepared before.
+    same: Option<Same>,
 }
 
 impl Prepared {
@@ -145,6 +148,17 @@ impl Prepared {
     /// The place of the resource with that identity among the vertices.
     pub fn find(&self, id: &ResourceId) -> Option<u32> {
         self.index.find_id(&self.config.vertices, id)
+    }
+
+    /// To compare the next graph with.
+    pub(crate) fn former(&self) -> Former {
+        // What is the same is not looked at again, and would be warned of no more.
+        if self.warnings.is_empty() { Former::new(&self.source, &self.index) } else { Former::default() }
+    }
+
+    /// What is the same as in the graph that was prepared before, if that is known; once.
+    pub(crate) fn take_same(&mut self) -> Option<Same> {
+        self.same.take()
     }
 
     /// Where resources are.
@@ -170,20 +184,27 @@ pub(crate) struct Draft<'a> {
     settings: &'a Settings,
     source: Arc<GraphConfig>,
     config: Arc<GraphConfig>,
-    index: Index,
+    index: Arc<Index>,
     warnings: Vec<Problem>,
+    same: Option<Same>,
 }
 
 impl<'a> Draft<'a> {
-    /// Applies the settings, and checks the graph whole.
+    /// Applies the settings, and checks the graph whole, as far as it differs from the former one.
     ///
     /// # Errors
     /// Everything that is wrong with the graph.
-    pub(crate) fn new(config: GraphConfig, settings: &'a Settings) -> Result<Draft<'a>, Problems> {
+    pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
         let source = Arc::new(config);
         let config = settings.applied(&source);
-        let (index, warnings) = indexed(&config, settings.provisions.as_ref(), settings.hands)?;
-        Ok(Draft { settings, source, config, index, warnings })
+        let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
+        if let Some(likeness) = former.likeness(&source, hands) {
+            let warnings = rechecked(&config, &likeness, provisions)?;
+            let Likeness { same, index, .. } = likeness;
+            return Ok(Draft { settings, source, config, index, warnings, same: Some(same) });
+        }
+        let (index, warnings) = indexed(&config, provisions, hands)?;
+        Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None })
     }
 
     /// The resources that can look at the system before the passes, by place; none if no pass would read what they find.
@@ -210,8 +231,8 @@ impl<'a> Draft<'a> {
         if !grown.edges.is_empty() {
             Arc::make_mut(&mut self.config).edges.append(&mut grown.edges);
         }
-        let Draft { source, config, index, .. } = self;
-        Prepared { source, config, index: Arc::new(index), warnings: grown.warnings.into() }
+        let Draft { source, config, index, same, .. } = self;
+        Prepared { source, config, index, warnings: grown.warnings.into(), same }
     }
 }
 
@@ -221,5 +242,5 @@ impl<'a> Draft<'a> {
 /// # Errors
 /// Everything that is wrong with the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    Ok(Draft::new(config, settings)?.finish(HashMap::new(), Vec::new()))
+    Ok(Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new()))
 }

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use crate::dag::topo;
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::cycle::tell_cycle;
+use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, Provisions, Uid};
@@ -30,7 +31,7 @@ pub(super) fn one_by_one(count: usize, work: &(dyn Fn(usize) + Sync)) {
 
 /// A piece of work is to look at this many resources, and this many pieces are done before what they found is put
 /// together, which bounds the memory that it takes.
-const PIECE: usize = 4096;
+pub(super) const PIECE: usize = 4096;
 const PIECES: usize = 8;
 
 /// What was found of some resources, each by itself.
@@ -77,17 +78,51 @@ pub(super) fn indexed(
             found.uids.into_iter().for_each(|(n, uids)| check_owner(config, n, uids, &mut owners, &mut problems));
         }
     }
-    // By resource, whatever was found first.
-    problems.sort_by_key(|(n, _)| *n);
-    let mut problems = problems.into_iter().map(|(_, problem)| problem).collect();
-    if places_exist(config, &mut problems) {
-        check_receivers(config, &mut problems);
-        check_cycles(config, &mut problems);
-    }
+    let mut problems = by_resource(problems);
+    check_edges(config, &mut problems);
     twice.append(&mut problems);
     Problems(twice).into_result()?;
     index.set_owners(owners);
     Ok((index, warnings))
+}
+
+/// The same for a graph that has its resources at the same places as the former one, and owns the same: what has stayed
+/// as it was is right. Returns what is no more than a warning.
+pub(super) fn rechecked(
+    config: &GraphConfig,
+    likeness: &Likeness,
+    provisions: Option<&Provisions>,
+) -> Result<Vec<Problem>, Problems> {
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
+    let coming = coming(config);
+    for place in likeness.changed.iter().map(|place| *place as usize) {
+        let found = look(config, place..place + 1, &coming, provisions, &likeness.index);
+        problems.extend(found.problems);
+        warnings.extend(found.warnings);
+    }
+    for (n, vertex) in (0u32..).zip(&config.vertices) {
+        check_semas(n, vertex, &mut semas, &mut problems);
+    }
+    let mut problems = by_resource(problems);
+    if !likeness.has_same_edges || !config.links.is_empty() {
+        check_edges(config, &mut problems);
+    }
+    Problems(problems).into_result()?;
+    Ok(warnings)
+}
+
+/// In the order of the resources, what was found of each in the order in which it was found.
+fn by_resource(mut problems: Vec<(u32, Problem)>) -> Vec<Problem> {
+    problems.sort_by_key(|(n, _)| *n);
+    problems.into_iter().map(|(_, problem)| problem).collect()
+}
+
+fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    if places_exist(config, problems) {
+        check_receivers(config, problems);
+        check_cycles(config, problems);
+    }
 }
 
 /// What can be found out about each of these resources by itself. To fetch one from memory costs more than to look at

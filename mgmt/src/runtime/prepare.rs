@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::graph::{self, Draft, GraphConfig, Prepared, Problem, Problems};
+use crate::graph::{self, Draft, Former, GraphConfig, Prepared, Problem, Problems};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
 use crate::runtime::places::owned_twice;
 use crate::sys::fs::ReadFs;
@@ -30,6 +30,8 @@ pub(crate) struct Preparing {
     fs: ReadFs,
     pub(crate) settings: graph::Settings,
     pub(crate) inspect: Option<Inspect>,
+    /// The graph before, which the next one is compared with. Clones share it.
+    former: Arc<Mutex<Former>>,
 }
 
 impl Default for Preparing {
@@ -39,8 +41,13 @@ impl Default for Preparing {
             fs: ReadFs::new(),
             settings: graph::Settings::default().provisions(Provisions::default()).hands(side_by_side),
             inspect: None,
+            former: Arc::default(),
         }
     }
+}
+
+fn lock(former: &Mutex<Former>) -> MutexGuard<'_, Former> {
+    former.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Preparing {
@@ -55,10 +62,12 @@ impl Preparing {
     /// # Errors
     /// Everything that is wrong as far as the graph tells; or else each place of this host that it owns twice.
     pub(crate) async fn here(&self, config: GraphConfig) -> Result<Prepared, Problems> {
-        let draft = Draft::new(config, &self.settings)?;
+        let former = lock(&self.former).clone();
+        let draft = Draft::new(config, &self.settings, &former)?;
         let (findings, warnings) = self.look(&draft).await;
         let prepared = draft.finish(findings, warnings);
         Problems(owned_twice(&prepared)).into_result()?;
+        *lock(&self.former) = prepared.former();
         self.inspected(&prepared).await;
         Ok(prepared)
     }

@@ -159,14 +159,14 @@ impl Running {
     /// Puts a new graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
     pub(crate) fn replace(
         &mut self,
-        prepared: Prepared,
+        mut prepared: Prepared,
         rewired: &dyn Fn(Node, &[Wiring]) -> bool,
         owed: &dyn Fn(&ResourceId, &ResourceId) -> bool,
         is_busy: bool,
     ) -> Difference {
         self.generation.0 += 1;
         let config = Arc::clone(prepared.config());
-        let Assigned { nodes, same, mut removed } = self.assign(prepared.source());
+        let Assigned { nodes, same, mut removed } = self.assign(&mut prepared);
         let wirings = by_receiver(&config.links, &nodes);
         let (semas, together) = (std::mem::take(&mut self.semas), std::mem::take(&mut self.together));
         let mut settings = Settings { semas, together, ..Settings::default() };
@@ -217,7 +217,13 @@ impl Running {
 
     /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant.
     /// What was declared is compared with what was declared before, not with what came of that.
-    fn assign(&mut self, config: &GraphConfig) -> Assigned {
+    fn assign(&mut self, prepared: &mut Prepared) -> Assigned {
+        let same = prepared.take_same();
+        if let Some(same) = same.as_ref().and_then(|same| same.as_in(self.prepared.source())) {
+            let same = same.iter().copied().map(Some).collect();
+            return Assigned { nodes: self.seats.nodes().collect(), same, removed: Vec::new() };
+        }
+        let config = prepared.source();
         let count = config.vertices.len();
         if self.config.vertices.is_empty() && self.ghosts.is_empty() {
             self.free.clear();
@@ -248,10 +254,10 @@ impl Running {
             if let Some(at) = old {
                 kept[at as usize] = true;
                 nodes.push(self.seats.node(at));
-                same.push(Some(is_same(&olds[at as usize], vertex)));
+                same.push(Some(olds[at as usize].is_same(vertex)));
             } else if let Some(node) = ghost() {
                 nodes.push(node);
-                same.push(self.ghosts.get(&node).map(|ghost| is_same(&ghost.vertex, vertex)));
+                same.push(self.ghosts.get(&node).map(|ghost| ghost.vertex.is_same(vertex)));
             } else {
                 nodes.push(self.free.pop().unwrap_or_else(|| {
                     next += 1;
@@ -273,10 +279,6 @@ struct Assigned {
     same: Vec<Option<bool>>,
     /// Numbers that fall vacant.
     removed: Vec<Node>,
-}
-
-fn is_same(old: &Vertex, new: &Vertex) -> bool {
-    Arc::ptr_eq(&old.resource, &new.resource) || old.resource.same(&*new.resource)
 }
 
 fn by_receiver(links: &[Link], nodes: &[Node]) -> HashMap<Node, Vec<Wiring>> {

@@ -1,0 +1,136 @@
+//! A graph beside the one that was prepared before it: what has stayed as it was need not be looked at again.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::index::Index;
+use crate::graph::validate::{Hands, PIECE, coming};
+use crate::resource::{Known, Meta};
+
+/// The graph that was prepared before, as long as something else needs it: this keeps nothing in memory.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Former {
+    source: Weak<GraphConfig>,
+    index: Weak<Index>,
+}
+
+/// Which resources are the same as those at their places in another graph.
+#[derive(Clone, Debug)]
+pub(crate) struct Same {
+    of: Weak<GraphConfig>,
+    /// By place.
+    resources: Arc<[bool]>,
+}
+
+impl Same {
+    /// The same, if that graph is this one.
+    pub(crate) fn as_in(&self, other: &Arc<GraphConfig>) -> Option<&[bool]> {
+        std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(other)).then_some(&*self.resources)
+    }
+}
+
+/// A graph with the resources of the former one at the same places.
+pub(super) struct Likeness {
+    pub(super) same: Same,
+    /// The places at which the resource or its metaparameters differ.
+    pub(super) changed: Vec<u32>,
+    /// Its edges are the former ones.
+    pub(super) has_same_edges: bool,
+    /// Where its resources are, and what they own.
+    pub(super) index: Arc<Index>,
+}
+
+impl Former {
+    pub(super) fn new(source: &Arc<GraphConfig>, index: &Arc<Index>) -> Former {
+        Former { source: Arc::downgrade(source), index: Arc::downgrade(index) }
+    }
+
+    /// What a graph has in common with it; nothing if other resources are in it, or at other places, or what they own
+    /// or receive differs.
+    pub(super) fn likeness(&self, source: &GraphConfig, hands: Hands) -> Option<Likeness> {
+        let (former, index) = (self.source.upgrade()?, self.index.upgrade()?);
+        let (old, new) = (&former.vertices, &source.vertices);
+        if old.len() != new.len() || former.links.len() != source.links.len() {
+            return None;
+        }
+        let wired = coming(source);
+        if coming(&former) != wired {
+            return None;
+        }
+        let compared = compare(old, new, hands)?;
+        let has_same_uids = |place: &u32| {
+            let coming = wired.get(place).map_or(&[][..], Vec::as_slice);
+            let uids = |vertex: &Vertex| vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), coming));
+            uids(&old[*place as usize]) == uids(&new[*place as usize])
+        };
+        if !compared.changed.iter().all(has_same_uids) {
+            return None;
+        }
+        Some(Likeness {
+            same: Same { of: Weak::clone(&self.source), resources: compared.same.into() },
+            changed: compared.changed,
+            has_same_edges: are_same(&former.edges, &source.edges),
+            index,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Compared {
+    same: Vec<bool>,
+    changed: Vec<u32>,
+}
+
+/// Compares the resources at the same places; nothing if their identities differ.
+fn compare(old: &[Vertex], new: &[Vertex], hands: Hands) -> Option<Compared> {
+    let starts: Vec<usize> = (0..new.len()).step_by(PIECE).collect();
+    let pieces: Vec<OnceLock<Compared>> = starts.iter().map(|_| OnceLock::new()).collect();
+    let differ = AtomicBool::new(false);
+    hands(starts.len(), &|piece| {
+        if !differ.load(Ordering::Relaxed) {
+            match compare_piece(old, new, starts[piece]..new.len().min(starts[piece] + PIECE)) {
+                Some(compared) => drop(pieces[piece].set(compared)),
+                None => differ.store(true, Ordering::Relaxed),
+            }
+        }
+    });
+    let mut all = Compared { same: Vec::with_capacity(new.len()), changed: Vec::new() };
+    for piece in pieces {
+        let mut piece = piece.into_inner()?;
+        all.same.append(&mut piece.same);
+        all.changed.append(&mut piece.changed);
+    }
+    Some(all)
+}
+
+fn compare_piece(old: &[Vertex], new: &[Vertex], places: Range<usize>) -> Option<Compared> {
+    let mut compared = Compared { same: Vec::with_capacity(places.len()), changed: Vec::new() };
+    // Resources share metaparameters: the same pair comes again and again.
+    let mut metas: HashMap<(*const Meta, *const Meta), bool> = HashMap::new();
+    for place in places {
+        let (old, new) = (&old[place], &new[place]);
+        let same = old.is_same(new);
+        if !same && (old.resource.spec().kind != new.resource.spec().kind || old.resource.name() != new.resource.name())
+        {
+            return None;
+        }
+        let has_same_meta = match (&old.meta, &new.meta) {
+            (None, None) => true,
+            (Some(old), Some(new)) => *metas.entry((Arc::as_ptr(old), Arc::as_ptr(new))).or_insert_with(|| old == new),
+            _ => false,
+        };
+        compared.same.push(same);
+        if !same || !has_same_meta {
+            compared.changed.push(place as u32);
+        }
+    }
+    Some(compared)
+}
+
+fn are_same(old: &[Edge], new: &[Edge]) -> bool {
+    let same = |(old, new): (&Edge, &Edge)| (old.from, old.to, old.notify) == (new.from, new.to, new.notify);
+    old.len() == new.len() && old.iter().zip(new).all(same)
+}
