@@ -5,6 +5,7 @@ mod debts;
 mod dirty;
 mod faults;
 mod follow;
+mod foreign;
 mod foretold;
 mod forget;
 mod lane;

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::validate;
-use crate::resource::{Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
+use crate::resource::{AnyResource as _, Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
 
 /// A graph under construction: resources are added, and what they are told of one another becomes edges.
 ///
@@ -50,7 +50,7 @@ impl Graph {
         let (resource, draft) = declared.finish();
         let index = self.next_index(&draft.origin);
         let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
-        self.config.vertices.push(Vertex { resource: Arc::new(resource), meta, origin: draft.origin });
+        self.config.vertices.push(Vertex { resource: resource.erased(), meta, origin: draft.origin });
         for edge in draft.edges {
             if let Some(other) = self.own(edge.other, &edge.origin) {
                 let (from, to) = if edge.other_first { (other, index) } else { (index, other) };

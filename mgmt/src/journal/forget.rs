@@ -1,5 +1,6 @@
 //! How long what has left the graph is remembered.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::id::ResourceId;
@@ -9,9 +10,12 @@ use super::journal::Journal;
 
 /// What is in no graph is remembered for this many days of use, and then forgotten.
 pub const ABSENT_DAYS_MAX: u16 = 30;
+/// At most this many resources that are in no graph are remembered: beyond that, the longest absent are forgotten.
+pub const ABSENT_RESOURCES_MAX: usize = 10_000;
 
 impl Journal {
-    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days on which the prefix was in use. To be called at
+    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days on which the prefix was in use, and of what is in
+    /// none the longest absent beyond [`ABSENT_RESOURCES_MAX`] resources. To be called at
     /// the start of an engine and at least once a day; it writes only when an absence begins, ends, or is counted, so
     /// nothing while everything that is remembered is in the graph.
     ///
@@ -35,7 +39,8 @@ impl Journal {
         let known: BTreeSet<ResourceId> = self.resources().into_iter().chain(more).collect();
         let counted = self.counted();
         let is_new_day = counted.last().is_some_and(|last| *last < today) && !counted.contains(&today);
-        let (mut batch, mut gone, mut is_absent) = (Vec::new(), Vec::new(), false);
+        let (mut batch, mut gone, mut absent) = (Vec::new(), Vec::new(), Vec::new());
+        let mut is_absent = false;
         for of in known {
             let days = self.absent(&of);
             if is_present(&of) {
@@ -46,14 +51,22 @@ impl Journal {
             }
             is_absent = true;
             match days {
-                None => batch.push(Entry::Absent { of, days: Some(0) }),
+                None => batch.push(Entry::Absent { of: of.clone(), days: Some(0) }),
                 Some(ABSENT_DAYS_MAX..) if is_new_day => {
                     gone.push(of.clone());
                     batch.push(Entry::Forget { of });
+                    continue;
                 }
-                Some(days) if is_new_day => batch.push(Entry::Absent { of, days: Some(days + 1) }),
+                Some(days) if is_new_day => batch.push(Entry::Absent { of: of.clone(), days: Some(days + 1) }),
                 Some(_) => {}
             }
+            absent.push((days.unwrap_or(0), of));
+        }
+        let excess = absent.len().saturating_sub(ABSENT_RESOURCES_MAX);
+        absent.sort_by_key(|(days, _)| Reverse(*days));
+        for (_, of) in absent.drain(..excess) {
+            gone.push(of.clone());
+            batch.push(Entry::Forget { of });
         }
         if is_absent && counted.last() != Some(&today) {
             batch.push(Entry::Counted(today));
@@ -62,6 +75,11 @@ impl Journal {
             self.note(batch);
         }
         gone
+    }
+
+    /// Forgets all that is known of these.
+    pub fn forget(&self, gone: &[ResourceId]) {
+        self.note(gone.iter().map(|of| Entry::Forget { of: of.clone() }).collect());
     }
 
     /// Ends the absence of what is in the graph again. Cheap: it looks only at what is counted as absent.

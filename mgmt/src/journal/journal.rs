@@ -247,6 +247,11 @@ impl Journal {
         self.shared.lock().mirror.get(of, section, key).map(<[u8]>::to_vec)
     }
 
+    /// Anything is remembered of this resource, besides what it owes or is owed.
+    pub fn is_known(&self, of: &ResourceId) -> bool {
+        self.shared.lock().mirror.is_known(of)
+    }
+
     /// All resources of which anything is remembered, in the order of their names.
     pub fn resources(&self) -> Vec<ResourceId> {
         self.shared.lock().mirror.resources().into_iter().collect()

@@ -192,6 +192,11 @@ impl Mirror {
         all
     }
 
+    /// There is a fact about this resource.
+    pub(super) fn is_known(&self, of: &ResourceId) -> bool {
+        self.facts.contains_key(of)
+    }
+
     /// All resources of which anything is known, in the order of their names.
     pub(super) fn resources(&self) -> BTreeSet<ResourceId> {
         let ends = self.edges.iter().flat_map(|(from, tos)| tos.keys().chain([from]));

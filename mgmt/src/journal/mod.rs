@@ -20,5 +20,5 @@ mod tests;
 pub use backend::{Fault, Step};
 pub use entry::{Digest, Entry, Owed};
 pub use error::{CommitError, JournalError};
-pub use forget::ABSENT_DAYS_MAX;
+pub use forget::{ABSENT_DAYS_MAX, ABSENT_RESOURCES_MAX};
 pub use journal::{Journal, Options, VALUE_BYTES_MAX};

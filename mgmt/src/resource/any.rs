@@ -13,6 +13,7 @@ use crate::resource::change::{Change, Drift};
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::{DataError, Result};
+use crate::resource::held::held;
 use crate::resource::known::Known;
 use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
@@ -90,6 +91,13 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// For downcasts.
     fn as_any(&self) -> &dyn Any;
+    /// With its type erased: the resource of a graph.
+    fn erased(self) -> Arc<dyn AnyResource>
+    where
+        Self: Sized,
+    {
+        Arc::new(self)
+    }
 }
 
 impl dyn AnyResource {
@@ -169,7 +177,13 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {
-        other.as_any().downcast_ref::<R>().is_some_and(|other| R::name(self) == R::name(other) && R::same(self, other))
+        let Some(other) = other.as_any().downcast_ref::<R>().filter(|other| R::name(self) == R::name(other)) else {
+            return false;
+        };
+        caught(|| R::same(self, other)).unwrap_or_else(|panic| {
+            tracing::error!(target: "mgmt", "{}: to compare it {panic}: taken as changed", self.id());
+            false
+        })
     }
 
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
@@ -194,7 +208,7 @@ impl<R: Converge> AnyResource for R {
                 return None;
             }
         }
-        Some(Arc::new(copy))
+        Some(held(copy))
     }
 
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError> {
@@ -207,6 +221,10 @@ impl<R: Converge> AnyResource for R {
 
     fn as_any(&self) -> &dyn Any {
         self
+    }
+
+    fn erased(self) -> Arc<dyn AnyResource> {
+        held(self)
     }
 }
 
@@ -221,10 +239,7 @@ pub struct Kind {
 impl Kind {
     /// The kind of this type.
     pub fn of<R: Converge>() -> Kind {
-        Kind {
-            spec: R::spec(),
-            read: |name, reader| Some(Arc::new(R::from_data(name, reader)?) as Arc<dyn AnyResource>),
-        }
+        Kind { spec: R::spec(), read: |name, reader| Some(held(R::from_data(name, reader)?)) }
     }
 
     /// A resource of this kind from data.

@@ -14,6 +14,7 @@ mod door;
 mod error;
 mod facts;
 mod field;
+mod held;
 mod known;
 mod many;
 mod meta;

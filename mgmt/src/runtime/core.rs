@@ -10,6 +10,7 @@ use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::CommitError;
 use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
+use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::lane::Lane;
 use crate::runtime::many::Calls;
@@ -72,6 +73,7 @@ pub(crate) struct Core {
     pub(crate) spare: Option<Arc<Operation>>,
     /// Operations that begin together.
     pub(crate) calls: Calls,
+    pub(crate) departed: Departed,
     pub(crate) stopped: bool,
     /// Who waits until no operation is under way.
     pub(crate) idle_wanted: Vec<oneshot::Sender<()>>,
@@ -196,7 +198,9 @@ impl Core {
         let owners = self.former_owners();
         difference.swap.handovers = self.handovers(&owners, &difference);
         self.own(&mut difference, owners);
-        self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
+        let newly_received = self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
+        self.remember_sent(newly_received);
+        self.note_departed(&difference.removed);
         drop_graph(difference.old);
         self.services.owned.set_known(owned);
         (difference.swap, difference.changed)
@@ -237,14 +241,23 @@ impl Core {
         match self.slots.current(node, base) {
             Some(resource) => {
                 let cx = WatchCx::new(self.operation(node, &resource, |_| ()));
+                let watch = self.watch_of(&*resource, &cx);
                 span("watch", &*resource).in_scope(|| {
-                    self.watches.start(&mut self.slots, node, resource.watch(&cx), self.clock.now(), &mut notices);
+                    self.watches.start(&mut self.slots, node, watch, self.clock.now(), &mut notices);
                 });
             }
             // What it watches follows from values that are still to come: with them the watch begins.
             None => self.watches.start(&mut self.slots, node, Watch::none(), self.clock.now(), &mut notices),
         }
         notices.into_iter().for_each(|notice| self.notice(notice));
+    }
+
+    /// What a resource watches.
+    fn watch_of(&self, resource: &dyn AnyResource, cx: &WatchCx) -> Watch {
+        let asked = self.clock.now();
+        let watch = span("watch", resource).in_scope(|| resource.watch(cx));
+        self.name_if_it_held_the_loop(resource, "`watch`", self.clock.now().since(asked));
+        watch
     }
 
     /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set,
@@ -261,7 +274,7 @@ impl Core {
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
         let cx = WatchCx::new(self.operation(node, resource, |_| ()));
         let span = span("watch", &**resource);
-        let watch = span.in_scope(|| resource.watch(&cx));
+        let watch = self.watch_of(&**resource, &cx);
         if self.watches.is_same(&self.slots, node, &watch) {
             return;
         }

@@ -25,7 +25,10 @@ pub(crate) enum Request {
         prepared: Prepared,
         reply: oneshot::Sender<()>,
     },
-    Rejected(String),
+    Rejected {
+        problems: String,
+        reply: oneshot::Sender<()>,
+    },
     /// Count what has left the graph; these private directories exist.
     CountAbsent(Vec<PrivateDir>),
     Status(oneshot::Sender<Status>),
@@ -126,7 +129,10 @@ fn answer(core: &mut Core, request: Request) {
             core.publish_convergence();
             let _ = reply.send(());
         }
-        Request::Rejected(problems) => core.rejected(problems),
+        Request::Rejected { problems, reply } => {
+            core.rejected(problems);
+            let _ = reply.send(());
+        }
         Request::CountAbsent(dirs) => core.forget_absent(clock::today(), dirs),
         Request::Status(reply) => drop(reply.send(core.status())),
         Request::Resource(id, reply) => drop(reply.send(core.status_of(&id))),

@@ -110,8 +110,20 @@ impl Core {
         if sent.is_empty() {
             return SentPorts::default();
         }
-        let running = &self.running;
-        self.slots.sent(node, || running.id(node), resource.spec().outputs, sent, &self.store)
+        let (running, is_received) = (&self.running, self.scheduler.is_sender(node));
+        let outputs = resource.spec().outputs;
+        self.slots.sent(node, || running.id(node), outputs, sent, (&self.store, is_received))
+    }
+
+    /// These outputs are received from now on: what they have sent is remembered.
+    pub(super) fn remember_sent(&self, outputs: Vec<(Node, u8)>) {
+        for (node, port) in outputs {
+            let spec = self.running.vertex(node).map(|vertex| vertex.resource.spec());
+            let output = spec.and_then(|spec| spec.outputs.get(usize::from(port)));
+            if let (Some(output), Some(digest)) = (output, self.slots.sent_digest((node, port))) {
+                self.store.set_sent(&self.running.id(node), output.name, digest, true);
+            }
+        }
     }
 
     pub(super) fn checked(&mut self, op: Op, outcome: CheckOutcome, sent: SentPorts) {

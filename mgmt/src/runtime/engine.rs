@@ -13,6 +13,7 @@ use crate::journal::Journal;
 use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
+use crate::runtime::departed::Departed;
 use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
@@ -214,6 +215,7 @@ pub(crate) fn assemble(
         measured: options.measure.then(Box::default),
         spare: None,
         calls: Default::default(),
+        departed: Departed::default(),
         stopped: false,
         idle_wanted: Vec::new(),
     };

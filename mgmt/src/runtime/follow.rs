@@ -1,6 +1,6 @@
 //! The source of graphs while an engine runs: asked for the first one, for another whenever it wants one, and closed in the end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -30,6 +30,37 @@ pub(crate) async fn close(gapi: &mut impl Gapi) {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => tracing::error!(target: "mgmt", "closing the source of graphs {panic}"),
         Err(_) => tracing::warn!(target: "mgmt", "the source of graphs does not close: it is left to itself"),
+    }
+}
+
+/// How soon a source wants to be asked again that does not rest, and the pause that it then gets.
+const RESTLESS: Duration = Duration::from_millis(20);
+/// This many graphs may follow one another so soon.
+const RESTLESS_MAX: u32 = 100;
+
+/// Whether a source rests between its graphs.
+#[derive(Debug, Default)]
+struct Rest {
+    /// Graphs in a row that came too soon.
+    restless: u32,
+}
+
+impl Rest {
+    /// It wants to be asked again, this long after its last graph came into force. Whether it must wait.
+    fn is_needed(&mut self, after: Duration) -> bool {
+        if after >= RESTLESS {
+            self.restless = 0;
+            return false;
+        }
+        self.restless = self.restless.saturating_add(1);
+        if self.restless == RESTLESS_MAX {
+            tracing::warn!(
+                target: "mgmt",
+                "the source of graphs does not rest: {RESTLESS_MAX} graphs have followed one another at once, from now \
+                 on it is asked every {RESTLESS:?}",
+            );
+        }
+        self.restless >= RESTLESS_MAX
     }
 }
 
@@ -69,25 +100,32 @@ impl Follow {
         if self.no_watch {
             return Ok(());
         }
-        while let Some(switched) = gapi.switched().await {
+        let mut rest = Rest::default();
+        loop {
+            let asked = Instant::now();
+            let Some(switched) = gapi.switched().await else { return Ok(()) };
+            if rest.is_needed(asked.elapsed()) {
+                tokio::time::sleep(RESTLESS).await;
+            }
             switched.map_err(|error| match error {
                 GapiError::Failed(failure) => failure,
                 GapiError::Problems(problems) => Failure::from_error(problems),
             })?;
             let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
-            let request = match prepared.await {
-                Ok(prepared) => {
-                    let (reply, _) = oneshot::channel();
-                    Request::Swap { prepared, reply }
-                }
+            let (reply, done) = oneshot::channel();
+            self.send(match prepared.await {
+                Ok(prepared) => Request::Swap { prepared, reply },
                 Err(error) => {
                     tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");
-                    Request::Rejected(error.to_string())
+                    Request::Rejected { problems: error.to_string(), reply }
                 }
-            };
-            self.send(request);
+            });
+            // However fast the source is, there is one graph of it on its way, and the loop gets its turn.
+            if done.await.is_err() {
+                // The engine ends, and takes no more.
+                return std::future::pending().await;
+            }
         }
-        Ok(())
     }
 
     fn send(&self, request: Request) {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::id::ResourceId;
+use crate::id::{Node, ResourceId};
+use crate::journal::ABSENT_RESOURCES_MAX;
 use crate::resource::{PrivateDir, PrivateDirs};
 use crate::runtime::core::Core;
 use crate::runtime::drive::Request;
@@ -25,9 +26,30 @@ impl Core {
         if gone.is_empty() {
             return;
         }
-        tracing::info!(target: "mgmt", "forgotten, since it has been in no graph for 30 days of use: {}", shown(&gone));
+        tracing::info!(target: "mgmt", "forgotten, since it has been in no graph for 30 days of use, or many others are in none: {}", shown(&gone));
         let gone: HashSet<ResourceId> = gone.into_iter().collect();
         remove(dirs.into_iter().filter(|dir| gone.contains(&dir.id)).collect());
+    }
+
+    /// These have left the graph. Of what has left in this run, the longest departed are forgotten beyond the bound.
+    pub(crate) fn note_departed(&mut self, removed: &[Node]) {
+        for node in removed {
+            let id = self.running.id(*node);
+            if self.store.is_known(&id) {
+                self.departed.note(id);
+            }
+        }
+        let gone = self.departed.take_excess(|id| self.running.contains(id));
+        if !gone.is_empty() {
+            tracing::info!(
+                target: "mgmt",
+                "forgotten, since {ABSENT_RESOURCES_MAX} others have left the graph after it: {}",
+                shown(&gone)
+            );
+            self.store.forget(&gone);
+            let dirs = gone.into_iter().map(|id| PrivateDir { path: self.services.dirs.of(&id), id });
+            remove(dirs.collect());
+        }
     }
 
     /// Of the directories that do not say whose they are, those of resources in the graph.
@@ -59,7 +81,7 @@ fn remove(dirs: Vec<PrivateDir>) {
     }
     drop(tokio::task::spawn_blocking(move || {
         // All are out of the way before the first is removed: that takes longer.
-        let aside = dirs.iter().map(|dir| (dir, dir.set_aside())).collect::<Vec<_>>();
+        let aside = dirs.iter().filter(|dir| dir.path.exists()).map(|dir| (dir, dir.set_aside())).collect::<Vec<_>>();
         for (dir, aside) in aside {
             match aside {
                 // What stays is removed at the next start.

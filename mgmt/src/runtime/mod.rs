@@ -2,6 +2,7 @@
 
 mod builder;
 mod core;
+mod departed;
 mod doors;
 mod drive;
 mod ended;

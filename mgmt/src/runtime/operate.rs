@@ -23,6 +23,9 @@ use crate::sys::task::{caught, watching};
 /// The error of an operation that its metaparameter has cut short.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
+/// What keeps the loop for this long is reported.
+const HELD_LONG: Duration = Duration::from_millis(100);
+
 /// An operation may be outdated at most this often in a row; after that it has failed.
 const OUTDATED_MAX: u32 = 9;
 
@@ -276,6 +279,7 @@ impl Core {
         self.recent = Some(now);
         let used = UseOfThread { kept: now.since(began).saturating_sub(blocked.took), asked: blocked.asked };
         self.note_thread(kind, start.action, used);
+        self.name_if_it_held_the_loop(&*start.resource, start.action.word(), used.kept);
         let mut future = Some(future);
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -306,6 +310,17 @@ impl Core {
         let running = RunningOp { op, began: errand.began, causes, action, operation, resource, cancel: Some(cancel) };
         self.slots.set_activity(op.node, Activity::Running(Box::new(running)));
         Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow }
+    }
+
+    /// Code of a kind has kept the loop from all else for so long: named, if that is long.
+    pub(super) fn name_if_it_held_the_loop(&self, resource: &dyn AnyResource, what: &str, kept: Duration) {
+        if kept >= HELD_LONG {
+            self.warn(format!(
+                "{}: its {what} has kept the whole engine waiting for {kept:.1?}: what blocks belongs into `cx.look` or \
+                 `cx.change`, and what takes long into an async call",
+                resource.id()
+            ));
+        }
     }
 
     /// How an operation used its thread decides where the next one of its kind begins.

@@ -333,7 +333,7 @@ impl Planner {
         let sent: Vec<Sent> = operation.take_sent();
         let (node, outputs) = (op.node, self.resource(op.node).spec().outputs);
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
-        let new = values.sent(node, || running.id(node), outputs, sent, store).new;
+        let new = values.sent(node, || running.id(node), outputs, sent, (store, true)).new;
         let outcome = match found {
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },

@@ -34,8 +34,11 @@ impl Store {
         self.journal.sent(id, output)
     }
 
-    pub(crate) fn set_sent(&self, id: &ResourceId, output: &str, digest: Digest) {
-        if self.sent(id, output) != Some(digest) {
+    /// The output of this name has sent this. Of one that is not received it is remembered only if it was: what is
+    /// remembered must never be another digest than that of the last value.
+    pub(crate) fn set_sent(&self, id: &ResourceId, output: &str, digest: Digest, is_received: bool) {
+        let known = self.sent(id, output);
+        if known != Some(digest) && (is_received || known.is_some()) {
             let entry = Entry::Sent { of: id.clone(), port: output.to_owned(), digest: Some(digest) };
             self.journal.note(vec![entry]);
         }
@@ -98,6 +101,16 @@ impl Store {
         more: impl IntoIterator<Item = ResourceId>,
     ) -> Vec<ResourceId> {
         self.journal.retain(today, is_present, more)
+    }
+
+    /// Anything is remembered of this resource.
+    pub(crate) fn is_known(&self, id: &ResourceId) -> bool {
+        self.journal.is_known(id)
+    }
+
+    /// Forgets all that is remembered of these.
+    pub(crate) fn forget(&self, gone: &[ResourceId]) {
+        self.journal.forget(gone);
     }
 
     /// Where a journal that could not be read was moved.

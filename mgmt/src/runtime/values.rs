@@ -96,8 +96,15 @@ impl SlotTable {
         !(old.len() == wirings.len() && old.iter().zip(wirings).all(|(a, b)| same(a, b)))
     }
 
-    /// Takes over the wires of a new graph.
-    pub(crate) fn rewire(&mut self, wirings: HashMap<Node, Vec<Wiring>>, changed: &[Node], removed: &[Node]) {
+    /// Takes over the wires of a new graph. Returns the outputs that are received along a wire which was not there
+    /// before.
+    pub(crate) fn rewire(
+        &mut self,
+        wirings: HashMap<Node, Vec<Wiring>>,
+        changed: &[Node],
+        removed: &[Node],
+    ) -> Vec<(Node, u8)> {
+        let mut newly_received = Vec::new();
         for node in std::mem::take(&mut self.receivers) {
             if !wirings.contains_key(&node)
                 && let Some(slot) = self.get_mut(node)
@@ -107,6 +114,9 @@ impl SlotTable {
             }
         }
         for (node, wirings) in wirings {
+            if self.is_rewired(node, &wirings) {
+                newly_received.extend(wirings.iter().flat_map(|wiring| &wiring.sources));
+            }
             self.make(node).receiver.get_or_insert_default().wirings = wirings;
             self.receivers.push(node);
         }
@@ -121,16 +131,23 @@ impl SlotTable {
                 self.tidy(*node);
             }
         }
+        newly_received
     }
 
-    /// Keeps what an operation sent.
+    /// The digest of the value that an output has sent last, in this run.
+    pub(crate) fn sent_digest(&self, output: (Node, u8)) -> Option<Digest> {
+        self.output(output).filter(|output| output.value.is_some()).map(|output| output.digest)
+    }
+
+    /// Keeps what an operation sent. Its digest is for receivers after a restart: the journal gets that of an output
+    /// which `is_received`, or was.
     pub(crate) fn sent(
         &mut self,
         node: Node,
         id: impl Fn() -> ResourceId,
         names: &[OutputSpec],
         sent: Vec<Sent>,
-        store: &Store,
+        (store, is_received): (&Store, bool),
     ) -> SentPorts {
         // A kind may send on a port of another kind, which leads nowhere.
         let name = |port: u8| names.get(usize::from(port)).map(|output| output.name);
@@ -155,7 +172,7 @@ impl SlotTable {
                 new |= 1u32 << port;
             }
             if let Some(name) = name(port).filter(|_| value.is_some()) {
-                store.set_sent(&id(), name, digest);
+                store.set_sent(&id(), name, digest, is_received);
             }
             // A value that is known stays known.
             if value.is_some() || output.digest != digest {
@@ -230,8 +247,10 @@ impl SlotTable {
         if !problems.is_empty() {
             return Resolved::Mismatch(problems.join("; "));
         }
-        let Some(resource) = base.with_received(fields) else {
-            return Resolved::Mismatch(format!("{id}: a received value is not of its field's type"));
+        let resource = match caught(|| base.with_received(fields)) {
+            Ok(Some(resource)) => resource,
+            Ok(None) => return Resolved::Mismatch(format!("{id}: a received value is not of its field's type")),
+            Err(panic) => return Resolved::Mismatch(format!("to copy it {panic}")),
         };
         let mut problems = resource.validate(&Known::all(resource.spec()));
         problems.retain(|problem| !problem.lenient);

@@ -342,6 +342,10 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, reports: mpsc::Unbou
 fn of_stream(item: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, String> {
     match item {
         Some(Ok(WatchEvent::Ready)) if std::mem::replace(ready, true) => Ok(WatchEvent::Changed),
+        // Nothing of its resource would ever run: what comes before it listens counts for nothing.
+        Some(Ok(WatchEvent::Changed)) if !*ready => {
+            Err("it reported `Changed` before `Ready`: a watch first reports that it listens".to_owned())
+        }
         Some(Ok(event)) => Ok(event),
         Some(Err(error)) => Err(error.to_string()),
         None => Err("it ended".to_owned()),

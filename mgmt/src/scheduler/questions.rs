@@ -104,6 +104,11 @@ impl Scheduler {
         self.convergence.unsettled + self.shares.spaced()
     }
 
+    /// What a node sends is received by another.
+    pub fn is_sender(&self, node: Node) -> bool {
+        self.nodes.get(node).is_some_and(|n| n.any(SENDER))
+    }
+
     /// How many nodes have failed for good.
     pub fn failed(&self) -> usize {
         self.convergence.failed

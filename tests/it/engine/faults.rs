@@ -130,6 +130,7 @@ async fn a_damaged_journal_is_said_and_the_engine_runs() {
     let graph = || {
         let mut g = Graph::new("one");
         g.add(File::new(dir.path().join("file").display().to_string()).content("x"));
+        g.add(Password::new("remembered"));
         g
     };
     let prefix = dir.path().join("prefix");

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use mgmt::id::ResourceId;
-use mgmt::journal::{ABSENT_DAYS_MAX, Entry, Journal};
+use mgmt::journal::{ABSENT_DAYS_MAX, ABSENT_RESOURCES_MAX, Entry, Journal};
 use mgmt::prelude::*;
 
 use crate::kit::{Run, within};
@@ -110,4 +110,92 @@ async fn a_directory_named_by_a_digest_is_found_renamed_and_never_taken_for_one_
     let_days_pass(prefix, was);
     once(prefix, &["other"]).await;
     until_dirs_are(prefix, &["admin", "other"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_output_that_is_not_received_is_not_remembered_until_it_is() {
+    let place = tempfile::tempdir().unwrap();
+    let (prefix, copy) = (place.path().join("prefix"), place.path().join("copy"));
+    let graph = |received: bool| {
+        let mut g = Graph::new("outputs");
+        let password = g.add(Password::new("p"));
+        g.add(File::new(place.path().join("plain").display().to_string()).content("plain\n"));
+        if received {
+            g.add(File::new(copy.display().to_string()).content(password.password()));
+        }
+        g.finish().unwrap()
+    };
+    let sent = || Journal::open(&prefix).unwrap().sent(&id("p"), "password");
+    let start = |received| Run::start(mgmt::Engine::builder().graph(graph(received)).prefix(&prefix));
+    let mut run = start(false).await;
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(sent(), None);
+    assert_eq!(Journal::open(&prefix).unwrap().resources(), [id("p")], "its mark; nothing of the file");
+    let mut run = start(false).await;
+    run.converged().await;
+    run.engine.swap(graph(true)).await.unwrap();
+    run.engine.converged().await.unwrap();
+    let text = fs::read_to_string(&copy).unwrap();
+    run.stop().await;
+    assert!(sent().is_some());
+    let mut run = start(true).await;
+    let events = run.converged().await;
+    assert!(!events.iter().any(|event| event.starts_with("applied")), "{events:?}");
+    assert_eq!(fs::read_to_string(&copy).unwrap(), text);
+    run.stop().await;
+}
+
+/// Sends its name, and does nothing else.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "sends:name", unwatched)]
+struct Sends {
+    #[resource(name)]
+    name: String,
+    other: Option<String>,
+    #[resource(send)]
+    text: String,
+}
+
+impl Converge for Sends {
+    type Drift = Change;
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        cx.send(Sends::TEXT, self.name.clone());
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_ever_new_names_what_is_remembered_has_a_bound() {
+    const NEW: usize = 3000;
+    let place = tempfile::tempdir().unwrap();
+    let graph = |round: usize| {
+        let mut g = Graph::new("ever new");
+        for n in 0..NEW {
+            let sender = g.add(Sends::new(format!("{round}-{n}")));
+            g.add(Sends::new(format!("{round}-{n} receives")).other(sender.text()));
+        }
+        g.finish().unwrap()
+    };
+    let mut run = Run::start(mgmt::Engine::builder().graph(graph(0)).prefix(place.path())).await;
+    run.engine.converged().await.unwrap();
+    let rounds = 2 * ABSENT_RESOURCES_MAX / NEW;
+    for round in 1..=rounds {
+        run.engine.swap(graph(round)).await.unwrap();
+        run.engine.converged().await.unwrap();
+        // Nobody reads them.
+        while run.events.try_next().is_some() {}
+    }
+    run.stop().await;
+    let journal = Journal::open(place.path()).unwrap();
+    let known = journal.resources();
+    let bound = ABSENT_RESOURCES_MAX + ABSENT_RESOURCES_MAX / 10 + NEW;
+    assert!(known.len() <= bound && known.len() > ABSENT_RESOURCES_MAX, "{} are known", known.len());
+    let is_known = |round: usize| journal.sent(&ResourceId::new("sends:name", format!("{round}-1")), "text").is_some();
+    assert!(is_known(rounds) && is_known(rounds - 1) && !is_known(0) && !is_known(1));
 }

@@ -126,6 +126,7 @@ async fn another_length_makes_a_new_one() {
     let mut run = place.run(10).await;
     run.converged().await;
     run.engine.swap(place.graph(12).finish().unwrap()).await.unwrap();
+    run.until("swapped").await;
     run.converged().await;
     let now = place.read("one");
     assert_eq!((now.len(), place.read("two") == now), (12, true));

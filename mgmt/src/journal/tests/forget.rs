@@ -137,3 +137,20 @@ fn absences_outlive_a_restart_and_nothing_is_written_without_one() {
     assert_eq!(forgotten(&journal, 19..40), [31]);
     assert_eq!(again(journal, dir.path()).resources(), []);
 }
+
+#[test]
+fn of_very_many_that_are_absent_the_longest_absent_are_forgotten() {
+    let journal = Journal::volatile().unwrap();
+    let name = |n: usize| format!("a[{n:05}]");
+    let all: Vec<_> = (0..ABSENT_RESOURCES_MAX + 3).map(|n| value(&name(n), "k", Some("1"))).collect();
+    put(&journal, all).unwrap();
+    let long = [(id("a[00007]"), 3), (id("a[00100]"), 2), (id("a[09000]"), 2)];
+    let absent = |(of, days): &(ResourceId, u16)| Entry::Absent { of: of.clone(), days: Some(*days) };
+    put(&journal, long.iter().map(absent).collect()).unwrap();
+    assert_eq!(journal.retain(7, |_| true, []), [], "however many are in the graph");
+    put(&journal, long.iter().map(absent).collect()).unwrap();
+    let gone = journal.retain(7, |_| false, []);
+    assert_eq!(gone, long.map(|(of, _)| of));
+    assert_eq!(journal.resources().len(), ABSENT_RESOURCES_MAX);
+    assert_eq!(journal.retain(7, |_| false, []), []);
+}

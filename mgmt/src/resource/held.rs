@@ -1,0 +1,114 @@
+//! Resources whose fields may panic when they are dropped.
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value as Json};
+
+use crate::id::ResourceId;
+use crate::resource::{
+    AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Converge, DataError, FieldProblem, FieldValue, Identify,
+    KindSpec, Known, Need, Result, Uid, Watch, WatchCx,
+};
+use crate::sys::task::caught;
+
+/// A resource with its type erased. A panic of its `Drop`, or that of a field, does not spread.
+pub(super) fn held<R: Converge>(resource: R) -> Arc<dyn AnyResource> {
+    match std::mem::needs_drop::<R>() {
+        true => Arc::new(Held(Some(resource))),
+        false => Arc::new(resource),
+    }
+}
+
+/// A resource. When many are dropped together, the second panic would end the process.
+struct Held<R: Converge>(Option<R>);
+
+impl<R: Converge> Held<R> {
+    fn get(&self) -> &R {
+        match &self.0 {
+            Some(resource) => resource,
+            None => unreachable!("only `drop` takes it"),
+        }
+    }
+}
+
+impl<R: Converge> Drop for Held<R> {
+    fn drop(&mut self) {
+        let resource = self.0.take();
+        if let Err(panic) = caught(|| drop(resource)) {
+            tracing::error!(target: "mgmt", "to drop a resource of the kind `{}` {panic}", R::spec().kind);
+        }
+    }
+}
+
+impl<R: Converge> Identify for Held<R> {
+    fn kind(&self) -> &'static KindSpec {
+        self.get().kind()
+    }
+
+    fn id(&self) -> ResourceId {
+        self.get().id()
+    }
+}
+
+impl<R: Converge> AnyResource for Held<R> {
+    fn spec(&self) -> &'static KindSpec {
+        R::spec()
+    }
+
+    fn name(&self) -> &str {
+        R::name(self.get())
+    }
+
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        AnyResource::validate(self.get(), known)
+    }
+
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        AnyResource::uids(self.get(), known)
+    }
+
+    fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
+        AnyResource::provides(self.get(), known)
+    }
+
+    fn needs(&self, known: &Known<'_>) -> Vec<Need> {
+        AnyResource::needs(self.get(), known)
+    }
+
+    fn same(&self, other: &dyn AnyResource) -> bool {
+        AnyResource::same(self.get(), other)
+    }
+
+    fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>> {
+        Box::pin(async move {
+            let found = Converge::check(self.get(), &cx).await?;
+            Ok(found.map(AnyDrift::new))
+        })
+    }
+
+    fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        Box::pin(async move { Converge::apply(self.get(), &cx, drift.of::<R>()).await })
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        AnyResource::watch(self.get(), cx)
+    }
+
+    fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>> {
+        AnyResource::with_received(self.get(), values)
+    }
+
+    fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError> {
+        AnyResource::to_data(self.get(), wired)
+    }
+
+    fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        AnyResource::debug(self.get(), f)
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self.get()
+    }
+}
