@@ -41,6 +41,8 @@ impl Scheduler {
             // Those that are over, before there is room for more.
             let nodes = &self.nodes;
             self.stays.retain(|op| nodes[op.node].op == op.number && nodes[op.node].phase() == Phase::Checking);
+            // At least as many come before it is looked through again.
+            self.stays.reserve(self.stays.len() + 1);
         }
         self.stays.push(Op { node: i, number: self.nodes[i].op });
         let has_parents = !self.edges.positions_in(i).is_empty() && !self.mutant(Mutant::StayBlindly);
