@@ -22,6 +22,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// The number of the user that this process runs as.
+pub fn us() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// The number of a user, given by name or as a decimal number. A name of digits alone is looked for first.
 ///
 /// Blocks: the system may ask the network.

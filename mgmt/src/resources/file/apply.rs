@@ -50,10 +50,10 @@ impl Work<'_> {
         self.is_as_seen(fs, step)?;
         let path = &step.path;
         let outcome = match &step.action {
-            Action::Write { input, mode, replace } => {
+            Action::Write { input, mode, replace, keep } => {
                 let attributes = Attributes { mode: *mode, ..*owners };
                 let is_secret = matches!(input, Some(WantedContent::Given(content)) if content.is_secret());
-                let options = WriteOptions { attributes, ..WriteOptions::new() }.replace(*replace);
+                let options = WriteOptions { attributes, ..WriteOptions::new() }.replace(*replace).keep(*keep);
                 let options = options.named_first(!is_secret && !self.is_announced);
                 return self.write(fs, path, input.as_ref(), &options).map_err(|error| self.explain(fs, path, error));
             }

@@ -78,7 +78,7 @@ impl Look<'_> {
         for (field, owner) in [("owner", &self.wanted.owners.user), ("group", &self.wanted.owners.group)] {
             changes.extend(owner.as_ref().map(|owner| Change::new(field, "none", owner)));
         }
-        let action = Action::Write { input: input.cloned(), mode, replace };
+        let action = Action::Write { input: input.cloned(), mode, replace, keep: true };
         Ok(Found { step: step(path, old, action), changes })
     }
 
@@ -103,10 +103,38 @@ impl Look<'_> {
         {
             input.must_be_whole()?;
             changes.push(self.content_change(path, Some(old), input, rules.detail));
-            action = Action::Write { input: Some(input.clone()), mode, replace: Replace::SameKind };
+            let (input, replace) = (Some(input.clone()), Replace::SameKind);
+            action = Action::Write { input, mode, replace, keep: true };
         }
         self.attribute_changes(old, mode, &mut changes);
+        if let Some(input) = input.filter(|input| input.is_secret()) {
+            let foreign = self.foreign_rights(path, old)?;
+            let owner_differs = changes.iter().any(|change| change.field == "owner");
+            if !foreign.is_empty() || owner_differs {
+                input.must_be_whole()?;
+                let (input, replace) = (Some(input.clone()), Replace::SameKind);
+                action = Action::Write { input, mode, replace, keep: false };
+                changes.extend(foreign);
+            }
+        }
         Ok(some(path, old, action, changes))
+    }
+
+    /// What gives others a hold on a file that holds a secret, though it is as wanted in all else: an owner that is
+    /// not declared, other names, an access list. Only a new file is free of these.
+    fn foreign_rights(&self, path: &Path, old: &Stat) -> Result<Vec<Change>> {
+        let mut rights = Vec::new();
+        let ours = users::us();
+        if self.wanted.owners.user.is_none() && old.uid != ours {
+            rights.push(Change::new("owner", users::user_name(old.uid), users::user_name(ours)));
+        }
+        if old.nlink > 1 {
+            rights.push(Change::new("names", format_args!("{} hard links", old.nlink), "only this one"));
+        }
+        if self.fs.has_access_list(path)? {
+            rights.push(Change::new("access list", "present", "none"));
+        }
+        Ok(rights)
     }
 
     fn differs(&self, path: &Path, old: &Stat, input: &WantedContent) -> Result<bool> {

@@ -48,8 +48,8 @@ pub(super) struct Step {
 /// What a repair does. Modes that are not given are kept, or are the default of what is new.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    /// Writes a regular file; without input an empty one.
-    Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace },
+    /// Writes a regular file; without input an empty one. `keep`: what is not wanted otherwise is as it was.
+    Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace, keep: bool },
     /// Makes a directory, in the place of what is there.
     MakeDir { mode: Option<u32> },
     /// Makes a symlink.

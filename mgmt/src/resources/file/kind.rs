@@ -65,9 +65,13 @@ pub struct File {
     pub(super) fragments: Option<Vec<String>>,
     /// Where a symlink leads: absolute or relative, there or not.
     pub(super) symlink: Option<String>,
-    /// Permissions: `0o644`, `"0644"` or `"u=rw,go=r"`. Default: as they are, but 0600 if the content is a secret.
+    /// Permissions: `0o644`, `"0644"` or `"u=rw,go=r"`. Default: as they are, but 0600 if the content is a secret. When
+    /// `owner` or `group` changes what is there, set-user-id and set-group-id go; of what another user made, neither root
+    /// nor the one that runs this, also the rights of its group and of others to write, and its access lists.
     pub(super) mode: Option<Mode>,
-    /// The user who owns it, by name or number. Default: whoever does.
+    /// The user who owns it, by name or number. Default: as it is; of a file with a secret the user that runs this. A
+    /// secret is never written into a file that another user made, that has other names, or that has an access list: a
+    /// new one takes its place.
     pub(super) owner: Option<Owner>,
     /// Its group, by name or number. Default: as it is.
     pub(super) group: Option<Owner>,

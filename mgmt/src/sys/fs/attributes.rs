@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::error::{FsError, LinkReason};
+use super::read::ReadFs;
 use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::{Links, Place};
 use super::write::WriteFs;
@@ -15,6 +16,13 @@ use super::write::WriteFs;
 /// The largest list of extended attributes and the largest value of one, in bytes (the kernel's own limits).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
 const ACL: &[u8] = b"system.posix_acl_access";
+const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+/// Set-user-id and set-group-id.
+const SET_IDS: u32 = 0o6000;
+/// What is left of the mode of something that was another user's: nothing by which that user could still change it.
+const ADOPTED_MODE: u32 = 0o755;
+/// The same if it had an access list.
+const ADOPTED_MODE_WITH_ACL: u32 = 0o700;
 
 /// What may be desired of the attributes of something; `None` leaves one as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,9 +70,52 @@ impl Attributes {
     }
 }
 
+/// How far what is there is taken over when its owner or group changes. Rights that were given to another owner's file
+/// are not rights to the new owner's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Adoption {
+    /// Owner and group stay.
+    None,
+    /// Another owner or group, and it was root's or ours before.
+    Trusted,
+    /// Another owner, and it was made by another user.
+    Foreign,
+}
+
+impl Adoption {
+    /// What becomes of something that is so, for a process of this user.
+    pub(super) fn of(now: &Stat, desired: &Attributes, euid: u32) -> Adoption {
+        if desired.uid.is_some_and(|uid| uid != now.uid) && now.uid != 0 && now.uid != euid {
+            Adoption::Foreign
+        } else if desired.uid.is_some_and(|uid| uid != now.uid) || desired.gid.is_some_and(|gid| gid != now.gid) {
+            Adoption::Trusted
+        } else {
+            Adoption::None
+        }
+    }
+
+    /// What it keeps of a mode, if none is desired.
+    pub(super) fn mode(self, mode: u32) -> u32 {
+        match self {
+            Adoption::None => mode,
+            Adoption::Trusted => mode & !SET_IDS,
+            Adoption::Foreign => mode & ADOPTED_MODE,
+        }
+    }
+
+    /// The same of something with an access list.
+    pub(super) fn mode_with_acl(self, mode: u32) -> u32 {
+        if self == Adoption::Foreign { mode & ADOPTED_MODE_WITH_ACL } else { self.mode(mode) }
+    }
+}
+
 impl WriteFs {
-    /// Gives what is at `path` these attributes; says whether anything had to change. In between the mode is never wider
-    /// than both the old and the new one. The owner of a symlink is that of the link itself; its mode can't be changed.
+    /// Gives what is at `path` these attributes; returns whether anything had to change. In between the mode is never
+    /// wider than both the old and the new one. The owner of a symlink is that of the link itself; its mode can't be
+    /// changed.
+    ///
+    /// If the owner or the group changes and no mode is given, set-user-id and set-group-id go. What belonged to another
+    /// user, neither root nor ours, also loses its access lists and the rights of its group and of others to write.
     ///
     /// # Errors
     /// [`FsError::Missing`]; [`FsError::Symlink`] for the mode of a symlink; as root [`FsError::HardLink`] for a file
@@ -87,7 +138,8 @@ impl WriteFs {
             return Err(FsError::Symlink { link: place.path, reason: LinkReason::NotA(FileKind::File) });
         }
         self.guard_hard_links(&place, &now)?;
-        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, desired)?;
+        let adoption = Adoption::of(&now, desired, self.inner.euid);
+        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, desired, adoption)?;
         Ok(true)
     }
 
@@ -113,28 +165,63 @@ pub(super) struct Handle<'a> {
 }
 
 impl Handle<'_> {
-    /// From `now` to what is desired: less rights first, then the owner (which drops set-user-id), then the mode.
-    pub(super) fn set(&self, now: &Stat, desired: &Attributes) -> Result<(), FsError> {
-        let final_mode = desired.mode.map_or(now.mode, |mode| mode & 0o7777);
-        let owner_changes = self.owner_changes(now, desired);
+    /// From `now` to what is desired: less rights first, then the owner, then the mode.
+    pub(super) fn set(&self, now: &Stat, desired: &Attributes, adoption: Adoption) -> Result<(), FsError> {
+        let mut final_mode = desired.mode.map_or(adoption.mode(now.mode), |mode| mode & 0o7777);
         let mut mode = now.mode;
-        if owner_changes && !now.is_symlink() && mode & !final_mode != 0 {
-            mode &= final_mode;
-            self.chmod(mode)?;
-        }
-        if owner_changes {
+        if adoption != Adoption::None {
+            if !now.is_symlink() && mode & !final_mode != 0 {
+                mode &= final_mode;
+                self.chmod(mode)?;
+            }
             self.chown(desired)?;
         }
-        // The owner's change may have dropped the set-id bits.
-        let dropped = owner_changes && final_mode & 0o6000 != 0;
-        if !now.is_symlink() && (mode != final_mode || dropped) {
+        if now.is_symlink() {
+            return Ok(());
+        }
+        if adoption == Adoption::Foreign {
+            if self.has_acl()? && desired.mode.is_none() {
+                // With one, the group's bits of the mode are what the list grants at most, not what the group may do.
+                final_mode = adoption.mode_with_acl(final_mode);
+                self.chmod(final_mode)?;
+            }
+            self.remove_acl()?;
+            if now.is_dir() {
+                self.remove_xattr(DEFAULT_ACL)?;
+            }
+        }
+        // Until its owner changed, the former one could give it another mode; the change may have dropped set-id bits.
+        if mode != final_mode || adoption != Adoption::None {
             self.chmod(final_mode)?;
         }
         Ok(())
     }
 
-    fn owner_changes(&self, now: &Stat, desired: &Attributes) -> bool {
-        desired.uid.is_some_and(|uid| uid != now.uid) || desired.gid.is_some_and(|gid| gid != now.gid)
+    fn has_acl(&self) -> Result<bool, FsError> {
+        let size = self
+            .calls
+            .run(Call::ReadXattr, self.path, || rustix::fs::getxattr(magic_link(self.fd), ACL, &mut [0_u8; 0][..]));
+        match size {
+            Ok(_) => Ok(true),
+            Err(error) if [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|e| error.is(*e)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes the access list, if there is one.
+    pub(super) fn remove_acl(&self) -> Result<(), FsError> {
+        self.remove_xattr(ACL)
+    }
+
+    fn remove_xattr(&self, name: &[u8]) -> Result<(), FsError> {
+        let outcome = self.calls.run(Call::SetXattr, self.path, || match self.path_only {
+            true => rustix::fs::removexattr(magic_link(self.fd), name),
+            false => rustix::fs::fremovexattr(self.fd, name),
+        });
+        match outcome {
+            Err(error) if [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|e| error.is(*e)) => Ok(()),
+            other => other,
+        }
     }
 
     fn chown(&self, desired: &Attributes) -> Result<(), FsError> {
@@ -154,6 +241,28 @@ impl Handle<'_> {
                 rustix::fs::fchmod(self.fd, mode)
             }
         })
+    }
+}
+
+impl ReadFs {
+    /// Whether the file at `path` has an access list besides its mode. Not where there is nothing, or a symlink.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    pub fn has_access_list(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
+        let place = self.place(path.as_ref())?;
+        let calls = &self.inner.calls;
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened =
+            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()));
+        let fd = match opened {
+            Err(error) if error.is_missing() => return Ok(false),
+            other => other?,
+        };
+        if stat_fd(calls, &fd, &place.path)?.is_symlink() {
+            return Ok(false);
+        }
+        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.has_acl()
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::attributes::{Attributes, Handle};
+use super::attributes::{Adoption, Attributes, Handle};
 use super::calls::Call;
 use super::error::FsError;
 use super::path::{PATH_BYTES_MAX, PathError};
@@ -22,7 +22,8 @@ const DIR_MODE: u32 = 0o755;
 
 impl WriteFs {
     /// Makes the directory `path`; says whether it is new. One that exists is left as it is. The one above must exist.
-    /// A new one is accessible to us alone until it has its owner and mode (`0755` if none is given).
+    /// A new one is accessible to us alone until it has its owner and mode (`0755` if none is given; one that is given
+    /// is final: the access list that the directory above would add is removed).
     ///
     /// # Errors
     /// [`FsError::WrongType`] or [`FsError::Symlink`] if something else is there.
@@ -92,10 +93,14 @@ impl WriteFs {
             return Err(FsError::Changed { path: place.path.clone() });
         }
         let desired = Attributes { mode: attributes.mode.or(Some(DIR_MODE | now.mode & 0o2000)), ..*attributes };
+        let handle = Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path };
+        if attributes.mode.is_some() {
+            handle.remove_acl()?;
+        }
         if desired.are_those_of(&now) {
             return Ok(());
         }
-        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, &desired)
+        handle.set(&now, &desired, Adoption::of(&now, &desired, self.inner.euid))
     }
 
     /// Makes `path` a symlink that leads to `target` (which may be relative, and need not exist); says whether anything had

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::attributes::{Attributes, Handle, copy_xattrs};
+use super::attributes::{Adoption, Attributes, Handle, copy_xattrs};
 use super::batch::Pending;
 use super::calls::{Call, Calls};
 use super::copy::{CopySource, copy, read_error, write_all};
@@ -65,7 +65,9 @@ pub enum Replace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// The desired attributes. What is not given is kept from the regular file that is replaced, if any; else the mode is
-    /// `0644`, and owner and group are ours.
+    /// `0644`, and owner and group are ours. If owner or group differ from the file that is replaced, its set-user-id and
+    /// set-group-id are not kept, and of a file of another user, neither root's nor ours, nothing by which others could
+    /// write. A mode that is given is final: what the directory would add for others (a default access list) is removed.
     pub attributes: Attributes,
     /// Whether attributes that are not given are kept from the file that is replaced, extended attributes among them (an
     /// access list only when no mode is given). Default: yes.
@@ -276,15 +278,24 @@ impl WriteFs {
         let old = self.stat_optional(&place)?;
         self.may_replace(&place, old.as_ref(), FileKind::File, options.replace)?;
         let kept = old.as_ref().filter(|old| options.keep && old.is_file());
+        let euid = self.inner.euid;
+        let adoption = kept.map_or(Adoption::None, |old| Adoption::of(old, &options.attributes, euid));
+        let kept_mode = match kept {
+            Some(old) if adoption == Adoption::Foreign && self.has_access_list(&place.path)? => {
+                Some(adoption.mode_with_acl(old.mode))
+            }
+            kept => kept.map(|old| adoption.mode(old.mode)),
+        };
         let desired = Attributes {
-            mode: options.attributes.mode.or(kept.map(|old| old.mode)).or(Some(FILE_MODE)),
+            mode: options.attributes.mode.or(kept_mode).or(Some(FILE_MODE)),
             uid: options.attributes.uid.or(kept.map(|old| old.uid)),
             gid: options.attributes.gid.or(kept.map(|old| old.gid)),
         };
         let calls = &self.inner.calls;
-        let mut temp = Temp::create(calls, &place, self.inner.euid, desired.mode.unwrap_or(FILE_MODE))?;
+        let mut temp = Temp::create(calls, &place, euid, desired.mode.unwrap_or(FILE_MODE))?;
         let digest = fill(calls, &temp, content.into(), &place.path)?;
-        self.finish(&temp, &place, &desired, kept.is_some().then_some(options.attributes.mode.is_none()))?;
+        let kept = kept.filter(|_| adoption != Adoption::Foreign).map(|_| options.attributes.mode.is_none());
+        self.finish(&temp, &place, &desired, options.attributes.mode.is_some(), kept)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable {
             let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
@@ -396,22 +407,33 @@ impl WriteFs {
         }
     }
 
-    /// Gives the new file its attributes: owner, then extended attributes, then mode. `kept` is there if those of the old file
-    /// are kept, and says whether its access list is.
-    fn finish(&self, temp: &Temp<'_>, place: &Place, desired: &Attributes, kept: Option<bool>) -> Result<(), FsError> {
+    /// Gives the new file its attributes: owner, then extended attributes, then mode. `has_mode`: the mode was given,
+    /// and is final, whatever the directory gives to new files. `kept` is there if the extended
+    /// attributes of the old file are kept, and says whether its access list is.
+    fn finish(
+        &self,
+        temp: &Temp<'_>,
+        place: &Place,
+        desired: &Attributes,
+        has_mode: bool,
+        kept: Option<bool>,
+    ) -> Result<(), FsError> {
         let calls = &self.inner.calls;
         let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
         let mut now = stat_fd(calls, &temp.fd, &place.path)?;
         let owner = Attributes { mode: None, ..*desired };
         if !owner.are_those_of(&now) {
-            handle.set(&now, &owner)?;
+            handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid))?;
+        }
+        if has_mode {
+            handle.remove_acl()?;
         }
         if let Some(with_acl) = kept {
             copy_xattrs(calls, place, &temp.fd, with_acl)?;
             now = stat_fd(calls, &temp.fd, &place.path)?;
         }
         if !desired.are_those_of(&now) {
-            handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None })?;
+            handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None }, Adoption::None)?;
         }
         Ok(())
     }

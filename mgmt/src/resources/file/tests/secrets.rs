@@ -133,3 +133,32 @@ fn a_wrong_mode_is_repaired_with_the_digest_alone() {
     assert_eq!(settled.changes.iter().map(ToString::to_string).collect::<Vec<_>>(), ["mode: 0644 → 0600"]);
     assert_eq!((bench.read("f").as_str(), bench.mode("f")), ("value", 0o600));
 }
+
+#[test]
+fn a_secret_is_in_a_file_of_its_own_whoever_made_the_one_before() {
+    let bench = Bench::new();
+    let inode = || std::os::unix::fs::MetadataExt::ino(&fs::metadata(bench.at("secret")).unwrap());
+    bench.changed(&secret(&bench));
+    let first = inode();
+    fs::hard_link(bench.at("secret"), bench.at("other-name")).unwrap();
+    assert_eq!(bench.changed(&secret(&bench)), ["names: 2 hard links → only this one"]);
+    assert_ne!(inode(), first, "what has the other name is not the secret's file any more");
+    let list = [2u32, 0x0006_0001, u32::MAX, 0x0006_0002, 54321, 4, u32::MAX, 0x0006_0010, u32::MAX, 0x20, u32::MAX];
+    let list: Vec<u8> = list.iter().flat_map(|word| word.to_le_bytes()).collect();
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::setxattr(bench.at("secret"), "system.posix_acl_access", &list, flags).unwrap();
+    assert_eq!(bench.fields(&secret(&bench)), ["mode", "access list"]);
+    assert_eq!(bench.mode("secret"), 0o600);
+    if !crate::sys::users::is_root() {
+        return;
+    }
+    let planted = || std::os::unix::fs::chown(bench.at("secret"), Some(12345), None).unwrap();
+    planted();
+    let before = inode();
+    assert_eq!(bench.changed(&secret(&bench)), ["owner: 12345 → root"]);
+    assert_ne!(inode(), before, "the former owner may have it open");
+    planted();
+    assert_eq!(bench.changed(&secret(&bench).owner(54321)), ["owner: 12345 → 54321"]);
+    assert_eq!(bench.fields(&secret(&bench).owner(54321)), [""; 0]);
+    assert_eq!(bench.read("secret"), CANARY);
+}

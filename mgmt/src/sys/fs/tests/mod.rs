@@ -1,5 +1,6 @@
 //! Tests of the doors against the real file system.
 
+mod adopting;
 mod failing;
 mod killing;
 mod racing;
