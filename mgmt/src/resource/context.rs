@@ -320,6 +320,11 @@ impl WatchCx {
 pub struct FsWatch(());
 
 impl FsWatch {
+    /// See [`Watch::itself`].
+    pub fn itself(&self, path: impl AsRef<Path>) -> Watch {
+        Watch::itself(path)
+    }
+
     /// See [`Watch::path`].
     pub fn path(&self, path: impl AsRef<Path>) -> Watch {
         Watch::path(path)

@@ -38,7 +38,10 @@ pub struct Watch {
 
 /// One thing to watch.
 pub enum Part {
-    /// A path: whether it exists, what it is, its content and attributes. It need not exist yet.
+    /// A path: whether it exists, what it is, its content and attributes; of a directory not which names are in it. It
+    /// need not exist yet.
+    Itself(PathBuf),
+    /// The same, and of a directory which names are in it.
     Path(PathBuf),
     /// A directory and all below it.
     Tree(PathBuf),
@@ -57,7 +60,12 @@ impl Watch {
         Watch::default()
     }
 
-    /// Watch a path.
+    /// Watch a path, but of a directory not which names are in it: what other programs put there wakes nothing.
+    pub fn itself(path: impl AsRef<Path>) -> Watch {
+        Watch { parts: vec![Part::Itself(path.as_ref().to_owned())] }
+    }
+
+    /// Watch a path; of a directory, also which names are in it.
     pub fn path(path: impl AsRef<Path>) -> Watch {
         Watch { parts: vec![Part::Path(path.as_ref().to_owned())] }
     }
@@ -212,6 +220,7 @@ impl fmt::Debug for Watch {
 impl fmt::Debug for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Part::Itself(path) => f.debug_tuple("Itself").field(path).finish(),
             Part::Path(path) => f.debug_tuple("Path").field(path).finish(),
             Part::Tree(path) => f.debug_tuple("Tree").field(path).finish(),
             Part::Every(interval) => f.debug_tuple("Every").field(interval).finish(),

@@ -132,6 +132,7 @@ impl Watches {
         let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, looks: None, more: None };
         for part in watch.into_parts() {
             let (path, kind) = match part {
+                Part::Itself(path) => (path, Watched::Itself),
                 Part::Path(path) => (path, Watched::Path),
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
@@ -184,6 +185,7 @@ impl Watches {
         let mut signals = Vec::new();
         for part in watch.parts() {
             match part {
+                Part::Itself(path) => paths.push((path.clone(), Watched::Itself)),
                 Part::Path(path) => paths.push((path.clone(), Watched::Path)),
                 Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
                 Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),

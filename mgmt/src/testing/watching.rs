@@ -28,7 +28,7 @@ impl Watching {
         let mut watching = Watching { paths: vec![], trees: vec![], every: vec![], streams: vec![] };
         for part in watch.into_parts() {
             match part {
-                Part::Path(path) => watching.paths.push(path),
+                Part::Itself(path) | Part::Path(path) => watching.paths.push(path),
                 Part::Tree(path) => watching.trees.push(path),
                 Part::Every(every) => watching.every.push(every),
                 Part::Stream(stream) => watching.streams.push(stream),

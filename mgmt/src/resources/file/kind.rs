@@ -157,7 +157,7 @@ impl Converge for File {
         match &wanted.what {
             What::Directory(dir) => {
                 let looked_into = dir.source.is_some() || dir.recurse || dir.purge;
-                let own = watch(&wanted.path, looked_into);
+                let own = if looked_into { fs.tree(&wanted.path) } else { fs.itself(&wanted.path) };
                 dir.source.iter().fold(own, |all, source| all.and(watch(source, true)))
             }
             What::File(Some(Origin::Files(files))) => {

@@ -24,6 +24,7 @@ impl Listener {
         let mut listener = Listener { hub: None, intervals: Vec::new(), streams: Vec::new(), patience };
         for part in watch.into_parts() {
             match part {
+                Part::Itself(path) => listener.subscribe(&path, Watched::Itself)?,
                 Part::Path(path) => listener.subscribe(&path, Watched::Path)?,
                 Part::Tree(path) => listener.subscribe(&path, Watched::Tree)?,
                 Part::Every(every) => {

@@ -137,7 +137,7 @@ fn the_composed_path_is_watched_with_all_that_is_copied_from() {
     let bench = Bench::new();
     let watched = |file: FileBuilder| bench.watched(&file);
     assert_eq!(watched(bench.file("x/f").basename("g").content("c")), "[Path(\"x/g\")]");
-    assert_eq!(watched(bench.file("d/")), "[Path(\"d\")]");
+    assert_eq!(watched(bench.file("d/")), "[Itself(\"d\")]");
     assert_eq!(watched(bench.file("d/").recurse(true)), "[Tree(\"d\")]");
     assert_eq!(watched(bench.file("d/").purge(true)), "[Tree(\"d\")]");
     assert_eq!(watched(bench.file("d/").absent()), "[Path(\"d\")]");

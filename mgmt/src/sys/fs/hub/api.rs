@@ -37,8 +37,10 @@ impl Default for Options {
 }
 
 /// How much of a path is watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
+    /// As [`Watched::Path`], but of a directory not the names in it.
+    Itself,
     /// The thing at the path: its content, attributes and existence, those of what it links to, and the entries of
     /// every directory on the way. Of a directory, the names in it too, not what those contain.
     Path,

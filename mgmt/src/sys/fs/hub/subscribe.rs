@@ -77,7 +77,7 @@ impl Core {
     fn add_sub(&mut self, id: NodeId, sub: Sub) {
         let node = self.trie.get_mut(id);
         let had = node.subs.remove(|old| old.key == sub.key);
-        let kind = if had.is_some_and(|had| had.kind == Watched::Tree) { Watched::Tree } else { sub.kind };
+        let kind = had.map_or(sub.kind, |had| had.kind.max(sub.kind));
         node.subs.push(Sub { key: sub.key, kind });
         self.trees += usize::from(kind == Watched::Tree);
         match had {

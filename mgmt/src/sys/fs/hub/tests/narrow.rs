@@ -6,7 +6,7 @@ use std::task::{Context, Waker};
 
 use super::harness::{Stage, each, options, run};
 use crate::sys::fs::hub::BackendKind;
-use crate::sys::fs::hub::Watched::{Path, Tree};
+use crate::sys::fs::hub::Watched::{Itself, Path, Tree};
 
 /// How many events the system has for the hub.
 fn events(stage: &mut Stage) -> usize {
@@ -176,4 +176,37 @@ fn the_mode_of_a_directory_above_is_told() {
             }
         }
     });
+}
+
+#[test]
+fn what_comes_and_goes_in_a_directory_does_not_wake_who_watches_only_itself() {
+    // One that is polled shows by its time that something came or went, but not what.
+    for backend in [BackendKind::Inotify, BackendKind::Notify] {
+        run(options(backend), async |stage| {
+            stage.mkdirs("d");
+            stage.subscribe(1, "d", Itself);
+            stage.subscribe(2, "d/f", Path);
+            stage.subscribe(3, "d", Path);
+            stage.calm().await;
+            stage.write("d/f", "");
+            stage.expect([2, 3]).await;
+            stage.remove("d/f");
+            stage.expect([2, 3]).await;
+            stage.hub.unsubscribe(3);
+            stage.write("d/f", "");
+            stage.expect([2]).await;
+            fs::set_permissions(stage.path("d"), fs::Permissions::from_mode(0o700)).unwrap();
+            stage.expect_some([1]).await;
+            stage.calm().await;
+            stage.rename("d", "e");
+            stage.expect([1, 2]).await;
+            stage.mkdirs("d");
+            stage.expect([1, 2]).await;
+            // The wider one of two holds.
+            stage.subscribe(1, "d", Path);
+            stage.calm().await;
+            stage.write("d/g", "");
+            stage.expect([1]).await;
+        });
+    }
 }

@@ -124,7 +124,11 @@ struct Crowd {
 impl Crowd {
     fn join(&mut self, stage: &mut Stage, dice: &mut Dice) {
         self.next += 1;
-        let kind = if dice.roll(4) == 0 { Watched::Tree } else { Watched::Path };
+        let kind = match dice.roll(5) {
+            0 => Watched::Tree,
+            1 => Watched::Itself,
+            _ => Watched::Path,
+        };
         let path = stage.path(dice.path());
         stage.hub.subscribe(self.next, &path, kind).expect("a subscription");
         let seen = look(&path, kind);
