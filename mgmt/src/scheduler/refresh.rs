@@ -38,6 +38,20 @@ impl Scheduler {
         ticket
     }
 
+    /// It is being applied already: what it notifies may be owed a refresh by that. Nothing waits for the journal.
+    pub(super) fn intend(&mut self, i: Node) {
+        if !self.nodes[i].any(NOTIFIES) {
+            return;
+        }
+        for e in self.edges.out(i) {
+            if self.edges.any(e, NOTIFY) && !self.edges.any(e, EDGE_INTENT) {
+                self.edges.set(e, EDGE_INTENT);
+                let (from, to) = self.ends(e);
+                self.entries.push(JournalOp::Intent { from, to });
+            }
+        }
+    }
+
     /// It changed: all that it notifies are owed a refresh, and all children are dirty.
     pub(super) fn owe(&mut self, i: Node) {
         self.nodes[i].clear(MAYBE);

@@ -100,6 +100,8 @@ impl Scheduler {
         node.put(CANCELLED, node.any(CANCELLED_WHOLE));
         node.clear(STAYS | WITHDRAWN | CANCELLED_WHOLE);
         node.go(Phase::Applying);
+        // A graph that came meanwhile may have notify edges where there were none, as it may for any other repair.
+        self.intend(i);
         self.settle(i);
     }
 }

@@ -126,3 +126,17 @@ fn one_that_leaves_is_waited_for_if_it_has_gone_on() {
     assert_eq!(bed.checked(0, CheckOutcome::GoesOn), [""; 0]);
     assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["removed 0"]);
 }
+
+#[test]
+fn a_repair_that_went_on_before_its_notify_edge_came_is_told_along_that_edge() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { retry: None, delay: ms(10), ..plain() });
+    bed.swap(&[0, 1], &[], &[edge(0, 1)]);
+    assert_eq!(bed.may_go_on(0), GoOn::Yes);
+    // Its repair has begun, which is not known yet.
+    assert_eq!(bed.swap(&[0, 1], &[], &[notify(0, 1)]), ["withdraw 0"]);
+    assert_eq!(bed.checked(0, CheckOutcome::GoesOn), ["journal: intent 0>1"]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Failed), [""; 0], "it may have changed something");
+    assert_eq!(bed.pass(ms(10)), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["journal: debt 0>1", "check 1"]);
+}
