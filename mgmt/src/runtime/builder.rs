@@ -202,8 +202,7 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; it costs a
-    /// look at
-    /// the clock and into a table for each of them.
+    /// look at the clock and into a table for each of them.
     pub fn measure(mut self, measure: bool) -> Self {
         self.options.measure = measure;
         self
@@ -216,8 +215,7 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// A value of the program for its kinds, which find it by its type (`cx.provided::<T>()`): a client, a cache. One
-    /// of
-    /// each type; the last one counts. Default: none.
+    /// of each type; the last one counts. Default: none.
     ///
     /// ```
     /// # use mgmt::prelude::*;
