@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use crate::resource::Stopping;
 use crate::resource::{Context, Error, Result};
 use crate::resources::file::drift::{Action, Step};
+use crate::resources::file::maker::is_stranger;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
+use crate::sys::users;
 
 /// One apply.
 pub(super) struct Work<'a> {
@@ -58,10 +60,16 @@ impl Work<'_> {
                 return self.write(fs, path, input.as_ref(), &options).map_err(|error| self.explain(fs, path, error));
             }
             Action::MakeDir { mode } => make_dir(fs, step, &Attributes { mode: *mode, ..*owners }),
-            Action::Link { target, replace } => {
-                fs.make_symlink(path, target, *replace).and_then(|_| own(fs, path, owners))
+            Action::Link { target, replace, maker } => {
+                let made = match maker {
+                    Some(maker) => fs.make_symlink_of(path, target, *maker, *replace),
+                    None => fs.make_symlink(path, target, *replace),
+                };
+                made.and_then(|_| own(fs, path, &owners_of_link(owners, *maker)))
             }
-            Action::Set { mode } => fs.set_attributes(path, &Attributes { mode: *mode, ..*owners }).map(drop),
+            Action::Set { mode, maker } => {
+                fs.set_attributes(path, &Attributes { mode: *mode, ..owners_of_link(owners, *maker) }).map(drop)
+            }
             Action::Remove { cap } => fs.remove_tree(path, *cap).map(drop),
             Action::Sync => fs.sync_dir(path.parent().unwrap_or(path)),
         };
@@ -137,6 +145,14 @@ fn make_dir(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), Fs
         fs.set_attributes(&step.path, attributes)?;
     }
     Ok(())
+}
+
+/// The owners of a symlink that is a copy of one that a stranger made: it does not become root's or ours, as then it
+/// would be followed.
+fn owners_of_link(owners: &Attributes, maker: Option<u32>) -> Attributes {
+    let Some(maker) = maker else { return *owners };
+    let uid = owners.uid.filter(|uid| is_stranger(*uid)).or(users::is_root().then_some(maker));
+    Attributes { uid, ..*owners }
 }
 
 fn own(fs: &WriteFs, link: &Path, owners: &Attributes) -> Result<(), FsError> {

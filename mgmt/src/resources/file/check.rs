@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::resource::{Change, Error, Result};
-use crate::resources::file::compare::FileRules;
+use crate::resources::file::compare::{FileRules, LinkRules};
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
@@ -42,7 +42,10 @@ impl Look<'_> {
         let other = there.as_ref().and_then(|there| self.alias.other_name(self.fs, path, there));
         match &wanted.what {
             What::Absent => drift = self.absent(there.as_ref())?,
-            What::Link(target) => drift.add(self.link(path, there.as_ref(), target, wanted.create)?),
+            What::Link(target) => {
+                let rules = LinkRules { target, create: wanted.create, maker: None };
+                drift.add(self.link(path, there.as_ref(), &rules)?);
+            }
             What::File(origin) => {
                 let input = origin.as_ref().map(|origin| WantedContent::look(self.fs, origin)).transpose()?;
                 let rules = FileRules { mode: wanted.mode.as_ref(), create: wanted.create, detail: true };

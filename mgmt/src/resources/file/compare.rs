@@ -26,6 +26,14 @@ pub(super) struct FileRules<'a> {
     pub(super) detail: bool,
 }
 
+/// A symlink that is wanted.
+pub(super) struct LinkRules<'a> {
+    pub(super) target: &'a Path,
+    pub(super) create: bool,
+    /// The stranger who made the link that it is a copy of.
+    pub(super) maker: Option<u32>,
+}
+
 impl Look<'_> {
     /// A regular file with this content, unless it is nobody's business.
     pub(super) fn file(
@@ -97,7 +105,7 @@ impl Look<'_> {
             None => None,
         };
         let mut changes = Vec::new();
-        let mut action = Action::Set { mode };
+        let mut action = Action::Set { mode, maker: None };
         if let Some(input) = input
             && self.differs(path, old, input)?
         {
@@ -182,7 +190,7 @@ impl Look<'_> {
             Some(old) if old.is_dir() => {
                 let mode = mode.map(|mode| mode.apply(old.mode, true));
                 self.attribute_changes(old, mode, &mut changes);
-                return Ok(some(path, old, Action::Set { mode }, changes));
+                return Ok(some(path, old, Action::Set { mode, maker: None }, changes));
             }
             Some(old) => changes.push(self.replaceable(path, old, FileKind::Directory)?.1),
         }
@@ -192,7 +200,8 @@ impl Look<'_> {
     }
 
     /// A symlink.
-    pub(super) fn link(&self, path: &Path, old: Option<&Stat>, target: &Path, create: bool) -> Result<Option<Found>> {
+    pub(super) fn link(&self, path: &Path, old: Option<&Stat>, wanted: &LinkRules<'_>) -> Result<Option<Found>> {
+        let (target, create) = (wanted.target, wanted.create);
         let mut changes = Vec::new();
         let mut replace = Replace::SameKind;
         match old {
@@ -201,8 +210,9 @@ impl Look<'_> {
             Some(old) if old.is_symlink() => {
                 let leads = old.link_target.as_deref().unwrap_or(Path::new(""));
                 if leads == target {
-                    self.attribute_changes(old, None, &mut changes);
-                    return Ok(some(path, old, Action::Set { mode: None }, changes));
+                    changes.extend(self.link_owner_change(old, wanted.maker));
+                    changes.extend(self.group_change(old));
+                    return Ok(some(path, old, Action::Set { mode: None, maker: wanted.maker }, changes));
                 }
                 changes.push(Change::new("symlink", shown(leads), shown(target)));
             }
@@ -212,7 +222,7 @@ impl Look<'_> {
                 changes.push(change);
             }
         }
-        let action = Action::Link { target: target.to_owned(), replace };
+        let action = Action::Link { target: target.to_owned(), replace, maker: wanted.maker };
         Ok(Some(Found { step: step(path, old, action), changes }))
     }
 
@@ -221,19 +231,23 @@ impl Look<'_> {
         if let Some(mode) = mode.filter(|mode| *mode != old.mode) {
             changes.push(Change::new("mode", format_args!("{:04o}", old.mode), format_args!("{mode:04o}")));
         }
-        let owners = &self.wanted.owners;
-        let now = self.names.resolve(self.fs, owners);
-        // Somebody whom the machine does not know yet owns nothing: whoever is to be made before the apply.
-        if let (Some(wanted), Some(uid)) = (&owners.user, now.uid)
-            && uid.as_ref() != Ok(&old.uid)
-        {
-            changes.push(Change::new("owner", users::user_name(old.uid), wanted));
-        }
-        if let (Some(wanted), Some(gid)) = (&owners.group, now.gid)
-            && gid.as_ref() != Ok(&old.gid)
-        {
-            changes.push(Change::new("group", users::group_name(old.gid), wanted));
-        }
+        changes.extend(self.owner_change(old));
+        changes.extend(self.group_change(old));
+    }
+
+    /// The owner, if another one is declared. Somebody whom the machine does not know yet owns nothing: an account that
+    /// is made before the apply.
+    pub(super) fn owner_change(&self, old: &Stat) -> Option<Change> {
+        let wanted = self.wanted.owners.user.as_ref()?;
+        let uid = self.names.uid(self.fs, &self.wanted.owners)?;
+        (uid.as_ref() != Ok(&old.uid)).then(|| Change::new("owner", users::user_name(old.uid), wanted))
+    }
+
+    /// The same of the group.
+    fn group_change(&self, old: &Stat) -> Option<Change> {
+        let wanted = self.wanted.owners.group.as_ref()?;
+        let gid = self.names.gid(self.fs, &self.wanted.owners)?;
+        (gid.as_ref() != Ok(&old.gid)).then(|| Change::new("group", users::group_name(old.gid), wanted))
     }
 }
 

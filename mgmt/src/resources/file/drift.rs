@@ -52,10 +52,10 @@ pub(super) enum Action {
     Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace, keep: bool },
     /// Makes a directory, in the place of what is there.
     MakeDir { mode: Option<u32> },
-    /// Makes a symlink.
-    Link { target: PathBuf, replace: Replace },
-    /// Sets owner, group and mode.
-    Set { mode: Option<u32> },
+    /// Makes a symlink. `maker`: who made the link that it is a copy of, if that is a stranger.
+    Link { target: PathBuf, replace: Replace, maker: Option<u32> },
+    /// Sets owner, group and mode; of a copied symlink see `maker` above.
+    Set { mode: Option<u32>, maker: Option<u32> },
     /// Removes what is there, at most so many entries.
     Remove { cap: usize },
     /// Makes an earlier change durable.

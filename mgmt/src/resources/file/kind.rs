@@ -58,7 +58,8 @@ pub struct File {
     pub(super) content: Option<Content>,
     /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must exist.
     /// Of a directory the files directly in it are copied, and what is deeper with `recurse`. Files and directories that
-    /// are new get the mode of the original; `owner` and `group` hold for all that is copied.
+    /// are new get the mode of the original; `owner` and `group` hold for all that is copied. But a symlink that a user
+    /// made, neither root nor the one that runs this, stays that user's: it is followed no more than the original is.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. One that ends in `/` is a directory: all regular files
     /// directly in it, by name. A new file gets the mode that all of them have in common.

@@ -11,6 +11,7 @@ mod digests;
 mod drift;
 mod kind;
 mod look;
+mod maker;
 mod mode;
 mod needed;
 mod owner;

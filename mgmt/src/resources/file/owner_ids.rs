@@ -35,10 +35,17 @@ pub(super) struct Resolved {
 impl OwnerIds {
     /// The numbers of these owners.
     pub(super) fn resolve(&self, fs: &ReadFs, owners: &Owners) -> Resolved {
-        Resolved {
-            uid: owners.user.as_ref().map(|user| self.id(fs, false, user)),
-            gid: owners.group.as_ref().map(|group| self.id(fs, true, group)),
-        }
+        Resolved { uid: self.uid(fs, owners), gid: self.gid(fs, owners) }
+    }
+
+    /// That of the user.
+    pub(super) fn uid(&self, fs: &ReadFs, owners: &Owners) -> Option<Result<u32, UserError>> {
+        owners.user.as_ref().map(|user| self.id(fs, false, user))
+    }
+
+    /// That of the group.
+    pub(super) fn gid(&self, fs: &ReadFs, owners: &Owners) -> Option<Result<u32, UserError>> {
+        owners.group.as_ref().map(|group| self.id(fs, true, group))
     }
 
     fn id(&self, fs: &ReadFs, group: bool, owner: &Owner) -> Result<u32, UserError> {

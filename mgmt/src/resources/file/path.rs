@@ -43,7 +43,10 @@ pub(super) fn spelled(text: &str) -> Result<Spelled, String> {
 /// An error of looking at a path, with what helps against it.
 pub(super) fn with_remedy(error: FsError) -> Error {
     match &error {
-        FsError::Symlink { reason: LinkReason::WritableParent | LinkReason::Owner(_), .. } => Error::new(format!(
+        FsError::Symlink {
+            reason: LinkReason::WritableParent | LinkReason::Owner(_) | LinkReason::CopiedFrom(_),
+            ..
+        } => Error::new(format!(
             "{error}: it is not followed, as anybody may have put it there; if it is meant, set `follow_symlinks`"
         )),
         _ => error.into(),

@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Result};
-use crate::resources::file::compare::FileRules;
+use crate::resources::file::compare::{FileRules, LinkRules};
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing};
 use crate::resources::file::look::Look;
+use crate::resources::file::maker::Holder;
 use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::{Kept, Spare};
@@ -21,6 +22,13 @@ const ENTRIES_MAX: usize = 1_000_000;
 struct Original {
     entry: PathBuf,
     stat: Stat,
+}
+
+/// What is known of the directories of the entry before this one.
+#[derive(Default)]
+struct Near {
+    wanted: Option<(PathBuf, ReadFs)>,
+    source: Holder,
 }
 
 impl Look<'_> {
@@ -113,7 +121,7 @@ impl Look<'_> {
         if !is_there {
             new.insert(Path::new(""));
         }
-        let mut last = None;
+        let mut near = Near::default();
         for original in originals {
             self.stop.check()?;
             let entry = original.entry.as_path();
@@ -123,7 +131,7 @@ impl Look<'_> {
             if is_owned && !is_dir {
                 continue;
             }
-            let Some(found) = self.entry(source, original, in_new, &mut last)? else { continue };
+            let Some(found) = self.entry(source, original, in_new, &mut near)? else { continue };
             // A directory of another resource is made, for what goes into it, but not altered.
             if is_owned && found.step.seen.is_some() {
                 continue;
@@ -137,21 +145,16 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn entry(
-        &self,
-        source: &Path,
-        original: &Original,
-        in_new: bool,
-        last: &mut Option<(PathBuf, ReadFs)>,
-    ) -> Result<Option<Found>> {
+    fn entry(&self, source: &Path, original: &Original, in_new: bool, near: &mut Near) -> Result<Option<Found>> {
         let Original { entry, stat } = original;
         let path = self.wanted.path.join(entry);
-        let old = if in_new { None } else { self.stat_near(last, &path)? };
+        let old = if in_new { None } else { self.stat_near(&mut near.wanted, &path)? };
         if old.is_none() {
             self.seen.forget(&path);
         }
         if let Some(target) = &stat.link_target {
-            return self.link(&path, old.as_ref(), target, true);
+            let maker = self.maker(&source.join(entry), stat, &mut near.source)?;
+            return self.link(&path, old.as_ref(), &LinkRules { target, create: true, maker });
         }
         if stat.is_dir() {
             // Set-user-id means nothing on a directory.

@@ -114,9 +114,28 @@ impl WriteFs {
         target: impl AsRef<Path>,
         replace: Replace,
     ) -> Result<bool, FsError> {
-        let target = target.as_ref();
+        self.make_link(path.as_ref(), target.as_ref(), None, replace)
+    }
+
+    /// The same of a copy of a symlink that the user `maker` made, who is neither root nor ours: it never leads us
+    /// where the original does not. As root it belongs to `maker` before it has its name. Where we can't give files
+    /// away, that is remembered ([`ReadFs::note_maker`](super::ReadFs::note_maker)).
+    ///
+    /// # Errors
+    /// As [`WriteFs::make_symlink`].
+    pub fn make_symlink_of(
+        &self,
+        path: impl AsRef<Path>,
+        target: impl AsRef<Path>,
+        maker: u32,
+        replace: Replace,
+    ) -> Result<bool, FsError> {
+        self.make_link(path.as_ref(), target.as_ref(), Some(maker), replace)
+    }
+
+    fn make_link(&self, path: &Path, target: &Path, maker: Option<u32>, replace: Replace) -> Result<bool, FsError> {
         valid_target(target)?;
-        let place = self.place(path.as_ref())?;
+        let place = self.place(path)?;
         self.clean_once(&place);
         let calls = &self.inner.calls;
         let old = self.stat_optional(&place)?;
@@ -124,12 +143,16 @@ impl WriteFs {
             return Ok(false);
         }
         self.may_replace(&place, old.as_ref(), FileKind::Symlink, replace)?;
-        if old.is_some() {
+        let owner = maker.filter(|_| self.inner.euid == 0);
+        if old.is_some() || owner.is_some() {
             let guard = Temp::create(calls, &place, self.inner.euid, 0o600)?;
             self.clear_the_way(&place, old.as_ref(), replace)?;
-            guard.rename_link(target, replace != Replace::Nothing)?;
+            guard.rename_link(target, owner, old.is_some() && replace != Replace::Nothing)?;
         } else {
             calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &place.name))?;
+        }
+        if let Some(maker) = maker.filter(|_| owner.is_none()) {
+            self.note_maker(&self.stat_required(&place)?, maker);
         }
         self.sync_parent(&place)?;
         Ok(true)

@@ -113,6 +113,9 @@ pub enum LinkReason {
     /// It belongs to a user who is not trusted.
     #[error("owned by uid {0}")]
     Owner(u32),
+    /// It is a copy of a link of a user who is not trusted.
+    #[error("copied from a link of uid {0}")]
+    CopiedFrom(u32),
     /// Links that lead to links, too many of them.
     #[error("the {0}th on the way: a loop")]
     Loop(usize),

@@ -1,8 +1,10 @@
 //! What a door to the file system remembers between calls.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::stat::Stat;
 
 /// What a door and its clones remember.
 #[derive(Debug, Default)]
@@ -11,6 +13,8 @@ pub(super) struct Memory {
     owes: Mutex<BTreeSet<PathBuf>>,
     /// Directories that were looked through for left-over temporary files.
     cleaned: Mutex<HashSet<(u64, u64)>>,
+    /// Symlinks that were copied from others: what tells each from others, and who made the original.
+    copied_links: Mutex<HashMap<(u64, u64, i128), u32>>,
 }
 
 impl Memory {
@@ -32,6 +36,21 @@ impl Memory {
     pub(super) fn first_visit(&self, dir: (u64, u64)) -> bool {
         lock(&self.cleaned).insert(dir)
     }
+
+    /// That symlink is a copy of one that `maker` made.
+    pub(super) fn note_maker(&self, link: &Stat, maker: u32) {
+        lock(&self.copied_links).insert(link_key(link), maker);
+    }
+
+    /// Who made the original of that symlink, if that is remembered.
+    pub(super) fn maker(&self, link: &Stat) -> Option<u32> {
+        lock(&self.copied_links).get(&link_key(link)).copied()
+    }
+}
+
+/// A number of an inode is used again; what a symlink holds is set once, when it is made.
+fn link_key(link: &Stat) -> (u64, u64, i128) {
+    (link.dev, link.ino, link.mtime_ns)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -225,6 +225,12 @@ impl ReadFs {
         normal_form(path.as_ref()).is_ok_and(|normal| self.inner.memory.owes(normal.parent().unwrap_or(&normal)))
     }
 
+    /// That symlink is a copy of one that the user `maker` made, who is neither root nor ours. As long as this door or a
+    /// clone of it lives, [`Links::Guarded`] follows it no more than the original.
+    pub fn note_maker(&self, link: &Stat, maker: u32) {
+        self.inner.memory.note_maker(link, maker);
+    }
+
     pub(super) fn normal(&self, path: &Path) -> Result<PathBuf, FsError> {
         normal_form(path).map_err(|reason| FsError::BadPath { path: path.to_path_buf(), reason })
     }
@@ -237,6 +243,7 @@ impl ReadFs {
             links: self.links,
             euid: inner.euid,
             near: self.near.as_deref(),
+            memory: &inner.memory,
         }
     }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
@@ -78,12 +78,24 @@ impl<'a> Temp<'a> {
         }
     }
 
-    /// Makes a symlink beside `place` and puts it there. This file guards it meanwhile.
-    pub(super) fn rename_link(self, target: &Path, over: bool) -> Result<(), FsError> {
+    /// Makes a symlink beside `place`, gives it to `owner`, and puts it there. This file guards it meanwhile.
+    pub(super) fn rename_link(self, target: &Path, owner: Option<u32>, over: bool) -> Result<(), FsError> {
         let name = self.name.replace(FILE_SUFFIX, LINK_SUFFIX);
         let place = self.place;
         self.calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &name))?;
-        let outcome = rename(self.calls, place, &name, over);
+        let owned = owner.map_or(Ok(()), |owner| {
+            self.calls.run(Call::Chown, &place.path, || {
+                let (uid, gid) = (Some(Uid::from_raw_unchecked(owner)), None);
+                rustix::fs::chownat(&place.dir, &name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
+            })
+        });
+        let outcome = owned.and_then(|()| match rename(self.calls, place, &name, over) {
+            // This file system can't tell whether the name is free; nothing was there a moment ago.
+            Err(error) if !over && [Errno::INVAL, Errno::NOSYS].iter().any(|e| error.is(*e)) => {
+                rename(self.calls, place, &name, true)
+            }
+            outcome => outcome,
+        });
         if outcome.is_err() {
             remove(self.calls, place, &name);
         }

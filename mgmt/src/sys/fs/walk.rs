@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::error::{FsError, LinkReason};
+use super::memory::Memory;
 use super::stat::{FileKind, Stat, stat_fd};
 
 /// How many symlinks one path may lead through.
@@ -24,7 +25,8 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NO
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
     /// The default. As root: those that belong to root, in a directory that only root can write. As anybody else: those
-    /// that belong to root or to oneself. Any other one is an error that names it.
+    /// that belong to root or to oneself, and were not copied from one of another user. Any other one is an error that
+    /// names it.
     #[default]
     Guarded,
     /// All of them: whoever can write a directory on the way decides where the path leads.
@@ -67,6 +69,7 @@ pub(super) struct Walker<'a> {
     pub(super) links: Links,
     pub(super) euid: u32,
     pub(super) near: Option<&'a Near>,
+    pub(super) memory: &'a Memory,
 }
 
 /// A directory, held open, and a name in it: what stays the same whoever swaps a directory on the way to it.
@@ -266,6 +269,9 @@ impl Walker<'_> {
         }
         if link.uid != 0 && (self.euid == 0 || link.uid != self.euid) {
             return refuse(LinkReason::Owner(link.uid));
+        }
+        if let Some(maker) = self.memory.maker(link) {
+            return refuse(LinkReason::CopiedFrom(maker));
         }
         if self.euid == 0 && stat_fd(self.calls, dir, here)?.others_can_write() {
             return refuse(LinkReason::WritableParent);

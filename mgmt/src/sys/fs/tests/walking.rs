@@ -261,3 +261,23 @@ fn looks_near_a_path_through_a_link_know_that_it_is_one() {
     let error = near.open_seen(&path, &seen).unwrap_err();
     assert!(matches!(error, FsError::Symlink { .. }) && error.is_race(), "{error}");
 }
+
+#[test]
+fn a_copy_of_a_link_of_another_user_is_remembered_where_it_can_not_be_given_to_that_user() {
+    let dir = temp_dir();
+    let target = dir.path().join("d");
+    std::fs::create_dir(&target).unwrap();
+    let (copied, own) = (dir.path().join("copied"), dir.path().join("own"));
+    // As a user who is not root; if the test is run by root, root's links are followed by that user, too.
+    let fs = WriteFs::as_if_euid(if is_root() { 4321 } else { rustix::process::geteuid().as_raw() });
+    fs.make_symlink_of(&copied, &target, 12345, Replace::SameKind).unwrap();
+    fs.make_symlink(&own, &target, Replace::SameKind).unwrap();
+    assert!(fs.stat(own.join("f")).unwrap().is_none());
+    let error = fs.stat(copied.join("f")).unwrap_err().to_string();
+    assert!(error.ends_with("copied, copied from a link of uid 12345"), "{error}");
+    assert!(fs.clone().reader().links(Links::Follow).stat(copied.join("f")).unwrap().is_none());
+    // Another link of that name is another link.
+    std::fs::remove_file(&copied).unwrap();
+    fs.make_symlink(&copied, dir.path(), Replace::SameKind).unwrap();
+    assert!(fs.stat(copied.join("f")).unwrap().is_none());
+}
