@@ -5,5 +5,6 @@ mod ends;
 mod idle;
 mod logs;
 mod options;
+mod planted;
 mod signals;
 mod terminal;

@@ -18,6 +18,7 @@ mod panics;
 mod passwords;
 mod pause;
 mod plans;
+mod prefix;
 mod provided;
 mod quiet;
 mod reactive;

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cli::options::{Command, GraphFormat, LogFormat};
 use crate::cli::session::{CommandError, Session, fail, print};
 use crate::cli::signals::Ladder;
+use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
@@ -115,7 +116,8 @@ async fn graph(
     let config = config(session, gapi).await?;
     if let Some(file) = file {
         let picture = svg::draw(&config).map_err(CommandError::Other)?;
-        std::fs::write(file, picture)
+        replace(file.to_owned(), picture.into_bytes())
+            .await
             .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
         return Ok(ExitCode::SUCCESS);
     }

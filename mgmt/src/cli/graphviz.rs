@@ -1,17 +1,14 @@
 //! The picture of the graph that runs, in a file.
 
-use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::ValueEnum as _;
 
 use crate::cli::options::{GraphvizFilter, RunOptions};
+use crate::cli::user_file::replace;
 use crate::graph::GraphConfig;
-use crate::sys::fs::{WriteFs, WriteOptions};
 use crate::sys::process::{Command, run};
-use crate::sys::task::blocking;
-use crate::sys::users::is_root;
 
 /// A graph that takes longer to draw is too large to be looked at.
 const DRAW_MAX: Duration = Duration::from_secs(10);
@@ -32,7 +29,7 @@ impl Picture {
 
     /// A picture that can't be drawn is no reason not to run.
     pub(crate) async fn draw(&self, config: &GraphConfig) {
-        if let Err(error) = write(self.path.clone(), config.dot().into_bytes()).await {
+        if let Err(error) = replace(self.path.clone(), config.dot().into_bytes()).await {
             return tracing::warn!(target: "mgmt", "the picture {} can't be written: {error}", self.path.display());
         }
         if let Err(error) = self.png().await {
@@ -55,24 +52,6 @@ impl Picture {
         let png = output.stdout.whole().ok_or_else(|| format!("it has more than {} MiB", PNG_BYTES_MAX >> 20))?;
         let mut path = path.into_os_string();
         path.push(".png");
-        write(path.into(), png.to_vec()).await.map_err(|error| error.to_string())
+        replace(path.into(), png.to_vec()).await.map_err(|error| error.to_string())
     }
-}
-
-/// Writes a file for people: it is theirs if they have called sudo.
-async fn write(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
-    let write = move || {
-        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file()) {
-            // A pipe, or a terminal.
-            return std::fs::write(&path, bytes);
-        }
-        let id = |name: &str| std::env::var(name).ok().and_then(|id| id.parse::<u32>().ok());
-        let mut options = WriteOptions::new().durable(false);
-        if let (true, Some(user), Some(group)) = (is_root(), id("SUDO_UID"), id("SUDO_GID")) {
-            options = options.uid(user).gid(group);
-        }
-        let path = std::path::absolute(path)?;
-        WriteFs::new().write_file(path, &bytes[..], &options).map(drop).map_err(io::Error::other)
-    };
-    blocking(write).await
 }

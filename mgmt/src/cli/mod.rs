@@ -17,6 +17,7 @@ mod signals;
 #[cfg(feature = "yaml")]
 mod stock;
 mod svg;
+mod user_file;
 mod view;
 
 pub use app::{App, main};

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::options::RunOptions;
 use crate::journal::Journal;
 use crate::runtime::Prefix;
+use crate::sys::ours::{NotOurs, make_dir};
 
 /// The working directory of a program unless it is told otherwise: `STATE_DIRECTORY` (systemd sets it), else below `/var/lib/mgmt` as root, else
 /// below the XDG state directory (`~/.local/state/mgmt`). Programs other than `mgmt` itself get a directory of their own in it.
@@ -63,7 +64,10 @@ pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::
 }
 
 fn make(path: &Path) -> io::Result<()> {
-    std::fs::DirBuilder::new().recursive(true).mode(0o770).create(path)
+    make_dir(path).map(drop).map_err(|error| match error {
+        NotOurs::Io { source, .. } => source,
+        error => io::Error::other(error),
+    })
 }
 
 /// Whether an engine could use it now: not while another one does.

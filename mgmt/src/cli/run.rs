@@ -1,6 +1,5 @@
 //! The command `run`.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use crate::cli::metrics;
 use crate::cli::options::RunOptions;
 use crate::cli::session::{CommandError, Session};
 use crate::cli::signals::Ladder;
+use crate::cli::user_file;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
 use crate::id::ResourceId;
@@ -174,12 +174,7 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
 fn status_line(file: Option<&Path>, event: &EventKind) {
     let Some(file) = file else { return };
     let line = format!("{} {event}\n", crate::sys::clock::rfc3339(crate::sys::clock::wall()));
-    let written = std::fs::OpenOptions::new()
-        .append(true)
-        .create(true)
-        .open(file)
-        .and_then(|mut file| file.write_all(line.as_bytes()));
-    if let Err(error) = written {
+    if let Err(error) = user_file::append(file, &line) {
         tracing::warn!(target: "mgmt", "{} can't be written: {error}", file.display());
     }
 }

@@ -30,7 +30,7 @@ pub(crate) enum CommandError {
 /// What the command line can do about it.
 fn remedy(error: &EngineError) -> &'static str {
     match error {
-        EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. }) => {
+        EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. } | JournalError::NotOurs { .. }) => {
             "; give another directory with --prefix DIR, or --tmp-prefix"
         }
         _ => "",

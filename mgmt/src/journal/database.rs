@@ -13,6 +13,7 @@ use redb::{
 
 use crate::id::ResourceId;
 use crate::sys::fs::NOFOLLOW;
+use crate::sys::ours::{Trust, examine_file};
 use crate::sys::rng;
 
 use super::backend::{Backend, Fault, Reading, Step};
@@ -110,7 +111,7 @@ impl DatabaseFile {
         // A crash may have left a new file half made.
         let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
-            Ok(file) => match load(file, fault.clone()) {
+            Ok(file) => match load(examined(file, &path, Trust::Us)?, fault.clone()) {
                 Ok(Loaded { mirror, salt, schema }) => {
                     // A file of an earlier schema stays as it is until there is something to write.
                     let db = if schema == SCHEMA { Db::Closed } else { Db::Missing };
@@ -139,16 +140,18 @@ impl DatabaseFile {
     }
 
     /// What the journal of the prefix holds now, read from a copy: nothing is locked or changed, and whoever uses the prefix goes on. Nothing if
-    /// there is none or it can't be read (it may just be in the middle of a commit, or somebody else's).
-    pub(super) fn glance(prefix: &Path) -> io::Result<Option<(Mirror, [u8; 32])>> {
-        let Ok(mut journal) = File::open(prefix.join("journal.redb")) else { return Ok(None) };
-        let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz")?;
-        let path = std::env::temp_dir().join(format!("mgmt-{}", &*name));
-        let mut copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-        // Nameless from here on, it goes when it is closed.
-        fs::remove_file(&path)?;
-        io::copy(&mut journal, &mut copy)?;
-        Ok(load(copy, None).ok().map(|loaded| (loaded.mirror, loaded.salt)))
+    /// there is none or it can't be read (it may just be in the middle of a commit, or only for another user to read).
+    pub(super) fn glance(prefix: &Path) -> Result<Option<(Mirror, [u8; 32])>, JournalError> {
+        let path = prefix.join("journal.redb");
+        let Ok(journal) = OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&path) else { return Ok(None) };
+        let journal = examined(journal, &path, Trust::UsAndRoot)?;
+        let copy =
+            nameless_copy(journal).map_err(|source| JournalError::Io { what: "copy", path: path.clone(), source })?;
+        match load(copy, None) {
+            Ok(loaded) => Ok(Some((loaded.mirror, loaded.salt))),
+            Err(Unusable::Newer(found)) => Err(JournalError::Newer { path, found, known: SCHEMA }),
+            Err(_) => Ok(None),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -174,6 +177,13 @@ impl DatabaseFile {
         self.is_missing()
     }
 
+    /// The file is gone or another one is in its place: the next commit writes a new one.
+    pub(super) fn forget(&mut self) {
+        let db = std::mem::replace(&mut self.db, Db::Missing);
+        // Closing it may stumble over the same trouble.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+    }
+
     /// No file holds what there is.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self.db, Db::Missing)
@@ -186,9 +196,7 @@ impl DatabaseFile {
         match done {
             Ok(Ok(())) => Ok(()),
             failed => {
-                // Closing it may stumble over the same trouble.
-                let db = std::mem::replace(&mut self.db, Db::Missing);
-                let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
+                self.forget();
                 Err(match failed {
                     Ok(Err(error)) => into_io(error),
                     _ => io::Error::other("the database has panicked"),
@@ -254,6 +262,23 @@ fn into_io(error: redb::Error) -> io::Error {
 
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(NOFOLLOW).open(path)
+}
+
+/// A journal that another user could have written is not read.
+fn examined(file: File, path: &Path, trust: Trust) -> Result<File, JournalError> {
+    let prefix = || path.parent().unwrap_or(path).to_owned();
+    examine_file(&file, path, trust).map_err(|source| JournalError::NotOurs { prefix: prefix(), source })?;
+    Ok(file)
+}
+
+fn nameless_copy(mut file: File) -> io::Result<File> {
+    let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz")?;
+    let path = std::env::temp_dir().join(format!("mgmt-{}", &*name));
+    let mut copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
+    // It goes when it is closed.
+    fs::remove_file(&path)?;
+    io::copy(&mut file, &mut copy)?;
+    Ok(copy)
 }
 
 fn sync_parent(path: &Path) -> io::Result<()> {

@@ -4,6 +4,8 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::sys::ours::NotOurs;
+
 /// Why the journal cannot be opened. A corrupt one is none of the reasons: it is moved aside.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -17,6 +19,14 @@ pub enum JournalError {
         path: PathBuf,
         /// Why it failed.
         source: io::Error,
+    },
+    /// The prefix, or the journal in it, is not ours alone.
+    #[error("the prefix {} is refused: {source}", .prefix.display())]
+    NotOurs {
+        /// The prefix.
+        prefix: PathBuf,
+        /// What is wrong.
+        source: NotOurs,
     },
     /// Somebody else works with this prefix.
     #[error("the prefix {} is in use by {}", .prefix.display(), holder(*.pid))]

@@ -1,15 +1,14 @@
 //! The journal as the engine sees it.
 
 use std::fmt;
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::id::ResourceId;
+use crate::sys::ours::{NotOurs, look_at_dir, make_dir};
 use crate::sys::rng;
 
 use super::backend::Fault;
@@ -51,6 +50,8 @@ impl fmt::Debug for Options {
 /// Dropped, it writes what is left and gives the prefix back.
 pub struct Journal {
     shared: Arc<Shared>,
+    /// The lock of the prefix, for as long as the writer holds it.
+    held_lock: Weak<Mutex<Lock>>,
     /// All is in memory, nothing is written.
     is_volatile: bool,
     writer: Mutex<Writer>,
@@ -74,13 +75,14 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Open the journal in this directory; the directory is made if it is missing (mode 0770, less the umask), and locked. Nothing is written to
-    /// the journal, and none is made, before there is something to write.
+    /// Open the journal in this directory; the directory is made if it is missing (mode 0700), and locked. Nothing is
+    /// written to the journal, and none is made, before there is something to write.
     ///
     /// A corrupt journal is moved aside, see `moved_aside`.
     ///
     /// # Errors
-    /// If another process uses the prefix, the disk refuses, or a newer version has written the journal.
+    /// If another process uses the prefix, another user could have planted what is there, the disk refuses, or a newer
+    /// version has written the journal.
     pub fn open(prefix: &Path) -> Result<Journal, JournalError> {
         Journal::open_with(prefix, Options::default())
     }
@@ -90,14 +92,13 @@ impl Journal {
     /// # Errors
     /// As `open`.
     pub fn open_with(prefix: &Path, options: Options) -> Result<Journal, JournalError> {
-        let fail = |what, source| JournalError::Io { what, path: prefix.to_owned(), source };
-        DirBuilder::new().recursive(true).mode(0o770).create(prefix).map_err(|source| fail("create", source))?;
-        let lock = Lock::take(prefix)?;
+        let lock = Arc::new(Mutex::new(take(prefix)?));
         let Opened { file, mirror, salt, aside } = DatabaseFile::open(prefix, options.fault)?;
         let shared = Arc::new(Shared::new(mirror));
+        let held_lock = Arc::downgrade(&lock);
         let held = Arc::new(Mutex::new(Some(Held { file, _lock: lock })));
         let writer = Mutex::new(Writer { thread: None, held });
-        Ok(Journal { shared, is_volatile: false, writer, lazy: options.lazy, salt, aside })
+        Ok(Journal { shared, held_lock, writer, lazy: options.lazy, salt, aside, is_volatile: false })
     }
 
     /// A journal without a disk and without a thread: it forgets everything when it is dropped, and everything is durable at once.
@@ -114,17 +115,47 @@ impl Journal {
     /// prefix. What is submitted to it is forgotten.
     ///
     /// # Errors
-    /// If the system has no randomness or no temporary file to give.
-    pub fn glance(prefix: &Path) -> std::io::Result<Journal> {
+    /// If another user than root could have planted it, a newer version has written it, or the system has no randomness
+    /// or no temporary file to give.
+    pub fn glance(prefix: &Path) -> Result<Journal, JournalError> {
+        look_at_dir(prefix).map_err(|source| JournalError::NotOurs { prefix: prefix.to_owned(), source })?;
         match DatabaseFile::glance(prefix)? {
             Some((mirror, salt)) => Ok(Journal::in_memory(mirror, salt)),
-            None => Journal::volatile(),
+            None => Journal::volatile().map_err(|source| JournalError::Io {
+                what: "look at",
+                path: prefix.to_owned(),
+                source,
+            }),
         }
+    }
+
+    /// Whether the prefix still has the lock that is held, or there is none to lose.
+    pub fn is_in_place(&self) -> bool {
+        self.held_lock.upgrade().is_none_or(|held| lock(&held).is_in_place())
+    }
+
+    /// Makes a prefix again that was deleted or moved away: takes its lock, and writes all that is remembered, blocking
+    /// the thread meanwhile.
+    ///
+    /// # Errors
+    /// As [`Journal::open`]: above all if another process has begun to use the prefix meanwhile. Or it can't be
+    /// written.
+    pub fn restore(&self, prefix: &Path) -> Result<(), JournalError> {
+        let fail =
+            |error| JournalError::Io { what: "write", path: prefix.to_owned(), source: std::io::Error::other(error) };
+        let held = self.held_lock.upgrade().filter(|_| !self.shared.lock().closing);
+        let Some(held) = held else { return Err(fail(CommitError::Closed)) };
+        let again = take(prefix)?;
+        *lock(&held) = again;
+        drop(held);
+        self.shared.set_lost();
+        self.flush().map_err(fail)
     }
 
     fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
         let shared = Arc::new(Shared::new(mirror));
-        Journal { shared, is_volatile: true, writer: Mutex::default(), lazy: Duration::ZERO, salt, aside: None }
+        let (held_lock, writer) = (Weak::new(), Mutex::default());
+        Journal { shared, held_lock, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
     }
 
     /// Where a corrupt journal was moved when this one was opened.
@@ -283,6 +314,15 @@ impl Drop for Journal {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// Makes or examines the directory, and locks it.
+fn take(prefix: &Path) -> Result<Lock, JournalError> {
+    make_dir(prefix).map_err(|source| match source {
+        NotOurs::Io { path, source } => JournalError::Io { what: "use", path, source },
+        source => JournalError::NotOurs { prefix: prefix.to_owned(), source },
+    })?;
+    Lock::take(prefix)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

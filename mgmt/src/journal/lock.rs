@@ -1,13 +1,17 @@
 //! One process a prefix.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::JournalError;
 use crate::sys::fs::NOFOLLOW;
+use crate::sys::ours::{Trust, examine_file};
+
+/// The file in a prefix that is locked while the prefix is in use.
+pub const LOCK_NAME: &str = "journal.lock";
 
 /// A holder that is just ending (killed, its descriptors not closed yet) is waited for that long: tries, and the pause between them.
 const TRIES: u32 = 20;
@@ -16,17 +20,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// Held for as long as this lives; the kernel gives it back however the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl Lock {
     /// Take the prefix, or say who has it.
     pub(super) fn take(prefix: &Path) -> Result<Lock, JournalError> {
-        let path = prefix.join("journal.lock");
+        let path = prefix.join(LOCK_NAME);
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(NOFOLLOW);
         let file = options.open(&path).map_err(|source| fail("open", source))?;
+        examine_file(&file, &path, Trust::Us)
+            .map_err(|source| JournalError::NotOurs { prefix: prefix.to_owned(), source })?;
         let mut tries = TRIES;
         loop {
             match file.try_lock() {
@@ -41,7 +48,14 @@ impl Lock {
                 Err(TryLockError::Error(error)) => return Err(fail("lock", error)),
             }
         }
-        Ok(Lock { _file: file })
+        Ok(Lock { file, path })
+    }
+
+    /// Whether the file that is locked is still the one that the prefix has.
+    pub(super) fn is_in_place(&self) -> bool {
+        let identity = |meta: Metadata| (meta.dev(), meta.ino());
+        let there = std::fs::symlink_metadata(&self.path).map(identity);
+        there.is_ok_and(|there| self.file.metadata().map(identity).is_ok_and(|ours| ours == there))
     }
 }
 

@@ -22,3 +22,4 @@ pub use entry::{Digest, Entry, Owed};
 pub use error::{CommitError, JournalError};
 pub use forget::{ABSENT_DAYS_MAX, ABSENT_RESOURCES_MAX};
 pub use journal::{Journal, Options, VALUE_BYTES_MAX};
+pub use lock::LOCK_NAME;

@@ -32,7 +32,9 @@ pub(super) struct State {
     waiting: Vec<Done>,
     /// When `dirty` is written though nobody waits.
     due: Option<Instant>,
-    closing: bool,
+    pub(super) closing: bool,
+    /// The file that was written so far is no longer in its place.
+    lost: bool,
     /// How the last commit went.
     last: Option<CommitError>,
 }
@@ -97,6 +99,11 @@ impl Shared {
         let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(|done| done(Err(error.clone())));
+    }
+
+    /// The file is gone: with the next commit all is written again, into a new one.
+    pub(super) fn set_lost(&self) {
+        self.lock().lost = true;
     }
 
     /// Why the last commit failed, if it did.
@@ -168,14 +175,17 @@ struct Round {
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) file: DatabaseFile,
-    /// Of the prefix.
-    pub(super) _lock: Lock,
+    /// Of the prefix. The journal can put another one in its place.
+    pub(super) _lock: Arc<Mutex<Lock>>,
 }
 
 /// The writer's life. Holds the lock of the prefix to its end.
 pub(super) fn work(shared: &Shared, mut held: Held) {
     let file = &mut held.file;
     while let Some(is_dirty) = shared.wait() {
+        if std::mem::take(&mut shared.lock().lost) {
+            file.forget();
+        }
         // With nothing to write, what is waited for is on disk already, unless there is no file that holds it.
         let wants_all = if is_dirty { file.prepare() } else { file.is_missing() };
         let writes = is_dirty || wants_all;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::digest::digest_of;
+use crate::sys::ours::{NotOurs, Trust, examine_below};
 
 /// The longest encoded name, in bytes; a file system takes 255.
 const NAME_BYTES_MAX: usize = 200;
@@ -62,6 +63,14 @@ impl PrivateDirs {
     /// Those of a prefix in which there are none yet.
     pub fn new(prefix: &Path) -> PrivateDirs {
         PrivateDirs { root: prefix.join("pgraph"), old: Arc::default(), renames: false }
+    }
+
+    /// Looks whether those of a prefix that exist are ours alone. It blocks.
+    ///
+    /// # Errors
+    /// Another user could have planted what is in one of them.
+    pub fn examine(prefix: &Path, trust: Trust) -> std::result::Result<(), NotOurs> {
+        examine_below(&prefix.join("pgraph"), 2, trust)
     }
 
     /// Those of a prefix, and all that exist. It blocks. With `renames`, directories that an earlier version named by a digest get their name in clear

@@ -21,6 +21,7 @@ use crate::runtime::event::Events;
 use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, close, first_graph};
 use crate::runtime::forget::count_daily;
+use crate::runtime::guard::{Guard, Loss};
 use crate::runtime::lane::Lane;
 use crate::runtime::measure::Measures;
 use crate::runtime::outlet::Readers;
@@ -69,6 +70,7 @@ impl<G: Gapi> Builder<G> {
                 events: events.readers(),
                 converged,
                 ended: has_ended,
+                loss: Loss::default(),
                 preparing: self.options.preparing.clone(),
             }),
         };
@@ -78,7 +80,7 @@ impl<G: Gapi> Builder<G> {
             requests: requests.downgrade(),
         };
         if !prefix.is_temporary() {
-            tokio::spawn(count_daily(core.services.dirs.clone(), requests.downgrade(), handle.shared.ended.clone()));
+            handle.shared.look_after(&prefix, &core);
         }
         drop(requests);
         let shares_doors = self.options.doors.is_some();
@@ -229,7 +231,19 @@ struct Handle {
     events: Readers,
     converged: watch::Receiver<bool>,
     ended: watch::Receiver<Option<Result<(), Failure>>>,
+    loss: Loss,
     preparing: Preparing,
+}
+
+impl Handle {
+    /// What must be done for a prefix that stays, for as long as the engine runs.
+    fn look_after(&self, prefix: &Prefix, core: &Core) {
+        let requests = self.requests.downgrade();
+        tokio::spawn(count_daily(core.services.dirs.clone(), requests.clone(), self.ended.clone()));
+        let (store, loss) = (Arc::clone(&core.store), Arc::clone(&self.loss));
+        let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss };
+        tokio::spawn(guard.run(self.ended.clone()));
+    }
 }
 
 /// A graph that runs. Clones are handles on the same engine; when the last one is dropped, it is cancelled.
@@ -365,6 +379,7 @@ impl Engine {
     pub async fn ended(&self) -> Result<(), EngineError> {
         let mut ended = self.shared.ended.clone();
         match ended.wait_for(Option::is_some).await {
+            Ok(_) if let Some(loss) = self.shared.loss.get() => Err(EngineError::Lost(loss.clone())),
             Ok(outcome) => outcome.clone().unwrap_or(Ok(())).map_err(EngineError::Gapi),
             Err(_) => Err(EngineError::Ended),
         }

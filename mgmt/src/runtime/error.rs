@@ -20,6 +20,9 @@ pub enum EngineError {
     /// The system refused something that an engine needs.
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
+    /// Its prefix was deleted or moved away while it ran, and can't be made again.
+    #[error("{0}")]
+    Lost(#[source] Failure),
     /// It has ended.
     #[error("the engine has ended")]
     Ended,

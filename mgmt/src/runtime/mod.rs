@@ -13,6 +13,7 @@ mod event;
 mod files;
 mod follow;
 mod forget;
+mod guard;
 mod handover;
 mod lane;
 mod looks;

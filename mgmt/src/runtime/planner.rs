@@ -25,6 +25,7 @@ use crate::runtime::follow::{close, first_graph};
 use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::owned::Claim;
 use crate::runtime::prefix::Prefix;
+use crate::runtime::store::glance;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
 use crate::sys::task::caught_async;
@@ -41,8 +42,9 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
         let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        // First of all: where another user can have planted what is remembered, nothing is asked.
+        let journal = glance(prefix.path())?;
         let config = self.only_graph(prefix.path()).await?;
-        let journal = Journal::glance(prefix.path())?;
         let prepared = self.options.preparing.here(config).await?;
         tell_warnings(&prepared);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);

@@ -1,21 +1,37 @@
 //! What the engine remembers on this host: the journal, in the terms of the engine.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use tokio::sync::mpsc;
 
 use crate::id::{JournalOp, Node, ResourceId, Ticket};
-use crate::journal::{CommitError, Entry, Journal};
-use crate::resource::{Digest, Error, Memory, Result, Salt, Salted};
+use crate::journal::{CommitError, Entry, Journal, JournalError, LOCK_NAME};
+use crate::resource::{Digest, Error, Memory, PrivateDirs, Result, Salt, Salted};
 use crate::runtime::error::EngineError;
+use crate::sys::ours::Trust;
 
 /// The journal of a prefix, which is locked by that; without one, a journal that forgets.
 pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> {
     Ok(match prefix {
-        Some(prefix) => Journal::open(prefix)?,
+        Some(prefix) => {
+            let journal = Journal::open(prefix)?;
+            examine_dirs(prefix, Trust::Us)?;
+            journal
+        }
         None => Journal::volatile()?,
     })
+}
+
+/// What a prefix remembers now, for a look at it.
+pub(crate) fn glance(prefix: &Path) -> std::result::Result<Journal, JournalError> {
+    let journal = Journal::glance(prefix)?;
+    examine_dirs(prefix, Trust::UsAndRoot)?;
+    Ok(journal)
+}
+
+fn examine_dirs(prefix: &Path, trust: Trust) -> std::result::Result<(), JournalError> {
+    PrivateDirs::examine(prefix, trust).map_err(|source| JournalError::NotOurs { prefix: prefix.to_owned(), source })
 }
 
 /// What the engine remembers.
@@ -116,6 +132,21 @@ impl Store {
     /// Where a journal that could not be read was moved.
     pub(crate) fn moved_aside(&self) -> Option<&std::path::Path> {
         self.journal.moved_aside()
+    }
+
+    /// The file that is locked while the prefix is in use.
+    pub(crate) fn lock_path(&self, prefix: &Path) -> PathBuf {
+        prefix.join(LOCK_NAME)
+    }
+
+    /// The prefix still has the lock that is held.
+    pub(crate) fn is_in_place(&self) -> bool {
+        self.journal.is_in_place()
+    }
+
+    /// Makes the prefix again. It blocks.
+    pub(crate) fn restore(&self, prefix: &Path) -> std::result::Result<(), JournalError> {
+        self.journal.restore(prefix)
     }
 
     /// Waits until all is on disk, and gives the prefix back, also if a kind still holds its `cx`: what that writes is

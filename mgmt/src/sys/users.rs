@@ -1,6 +1,9 @@
 //! Names of users and groups, and the numbers that the kernel knows them by.
 
 use std::ffi::OsStr;
+use std::fs;
+
+use uzers::os::unix::GroupExt;
 
 /// Why a user or a group is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +60,35 @@ pub fn group_name(gid: u32) -> String {
     uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
 }
 
+/// Whether a group has another member than the user of this process, and root.
+///
+/// Blocks: the system may ask the network. Of users whose first group it is, those of `/etc/passwd` are known.
+pub fn group_has_others(gid: u32) -> bool {
+    let us = us();
+    let is_other = |uid: u32| ![0, us].contains(&uid);
+    let listed = uzers::get_group_by_gid(gid);
+    let listed = listed.as_ref().map(GroupExt::members).unwrap_or_default();
+    listed.iter().any(|name| uzers::get_user_by_name(name).is_some_and(|user| is_other(user.uid())))
+        || has_first_group(&fs::read_to_string("/etc/passwd").unwrap_or_default(), gid, is_other)
+}
+
+/// Whether a line of `/etc/passwd` gives this group to such a user.
+fn has_first_group(passwd: &str, gid: u32, is_other: impl Fn(u32) -> bool) -> bool {
+    passwd.lines().any(|line| {
+        let mut ids = line.split(':').skip(2).map(str::parse::<u32>);
+        matches!((ids.next(), ids.next()), (Some(Ok(uid)), Some(Ok(first))) if first == gid && is_other(uid))
+    })
+}
+
+/// Whether this number stands for all users that this process's user namespace does not have, among them the system's
+/// own root.
+pub fn is_unmapped(uid: u32) -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let has_all = map.split_whitespace().eq(["0", "0", "4294967295"]);
+    let stand_in = fs::read_to_string("/proc/sys/kernel/overflowuid").ok().and_then(|text| text.trim().parse().ok());
+    !has_all && stand_in == Some(uid)
+}
+
 /// What can be asked for at all.
 fn valid(name: &str) -> Option<&OsStr> {
     (!name.is_empty() && !name.contains('\0')).then(|| OsStr::new(name))
@@ -83,6 +115,14 @@ mod tests {
         assert_eq!(gid_of("root"), Ok(0));
         assert_eq!(user_name(0), "root");
         assert_eq!(group_name(0), "root");
+    }
+
+    #[test]
+    fn a_group_has_the_users_whose_first_group_it_is() {
+        let passwd = "root:x:0:0::/root:/bin/sh\nann:x:1000:100::/:/bin/sh\nbob:x:1001:200::/:/bin/sh\nbroken\n";
+        let but = |us: u32| move |uid: u32| uid != us;
+        assert!(has_first_group(passwd, 100, but(1001)) && has_first_group(passwd, 200, but(1000)));
+        assert!(!has_first_group(passwd, 100, but(1000)) && !has_first_group(passwd, 300, but(1000)));
     }
 
     #[test]

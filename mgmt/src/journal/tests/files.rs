@@ -47,18 +47,20 @@ fn only_the_owner_may_read_the_journal() {
     }
 }
 
+fn set_schema(journal: &Path, schema: u64) {
+    let db = redb::Database::open(journal).unwrap();
+    let transaction = db.begin_write().unwrap();
+    let table: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
+    transaction.open_table(table).unwrap().insert("schema", schema.to_le_bytes().as_slice()).unwrap();
+    transaction.commit().unwrap();
+}
+
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let dir = dir();
     put(&Journal::open(dir.path()).unwrap(), vec![value("a[b]", "k", Some("1"))]).unwrap();
     let path = dir.path().join("journal.redb");
-    {
-        let db = redb::Database::open(&path).unwrap();
-        let transaction = db.begin_write().unwrap();
-        let table: redb::TableDefinition<'_, &str, &[u8]> = redb::TableDefinition::new("meta");
-        transaction.open_table(table).unwrap().insert("schema", 3u64.to_le_bytes().as_slice()).unwrap();
-        transaction.commit().unwrap();
-    }
+    set_schema(&path, 3);
     let wanted = format!(
         "{} has schema 3, written by a newer version; this one knows schemas up to 2: run a version that knows it, or \
          move the file away, which forgets owed refreshes, digests and marks",
@@ -128,14 +130,78 @@ fn a_prefix_that_cannot_be_used_says_why() {
     let file = dir.path().join("file");
     fs::write(&file, "").unwrap();
     let error = Journal::open(&file.join("prefix")).unwrap_err().to_string();
-    assert_eq!(error, format!("cannot create {}/prefix: Not a directory (os error 20)", file.display()));
+    let file_is = format!("cannot use {0}/prefix: {0} is a regular file, not a directory", file.display());
+    assert_eq!(error, file_is);
     let prefix = dir.path().join("prefix");
     fs::create_dir(&prefix).unwrap();
     std::os::unix::fs::symlink(&file, prefix.join("journal.redb")).unwrap();
     let error = Journal::open(&prefix).unwrap_err().to_string();
     assert!(error.starts_with(&format!("cannot open {}/journal.redb: ", prefix.display())), "{error}");
     let error = Journal::open(Path::new("/proc/prefix")).unwrap_err().to_string();
-    assert!(error.starts_with("cannot create /proc/prefix: "), "{error}");
+    assert!(error.starts_with("cannot use /proc/prefix: "), "{error}");
+}
+
+#[test]
+fn a_prefix_that_others_may_write_and_a_journal_with_further_names_are_refused() {
+    let dir = dir();
+    let prefix = dir.path().join("prefix");
+    put(&Journal::open(&prefix).unwrap(), vec![value("a[b]", "k", Some("1"))]).unwrap();
+    assert_eq!(fs::metadata(&prefix).unwrap().mode() & 0o777, 0o700);
+    let refused = |why: &str| {
+        for error in [Journal::open(&prefix).unwrap_err(), Journal::glance(&prefix).unwrap_err()] {
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("the prefix {} is refused: ", prefix.display())), "{text}");
+            assert!(text.contains(why), "{text}");
+        }
+    };
+    fs::set_permissions(&prefix, fs::Permissions::from_mode(0o757)).unwrap();
+    refused("has mode 0757: everybody may write it");
+    fs::set_permissions(&prefix, fs::Permissions::from_mode(0o700)).unwrap();
+    let file = prefix.join("journal.redb");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o602)).unwrap();
+    refused("has mode 0602");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::hard_link(&file, dir.path().join("name")).unwrap();
+    refused("hard links");
+    fs::remove_file(dir.path().join("name")).unwrap();
+    assert_eq!(look(&prefix, "k").unwrap(), b"1");
+}
+
+#[test]
+fn a_look_at_a_journal_of_a_newer_schema_is_refused_as_a_run_is() {
+    let dir = dir();
+    put(&Journal::open(dir.path()).unwrap(), vec![value("a[b]", "k", Some("1"))]).unwrap();
+    set_schema(&dir.path().join("journal.redb"), 3);
+    let open = Journal::open(dir.path()).unwrap_err().to_string();
+    assert_eq!(Journal::glance(dir.path()).unwrap_err().to_string(), open);
+}
+
+#[test]
+fn a_prefix_that_is_deleted_is_made_again_with_all_that_is_remembered() {
+    let dir = dir();
+    let prefix = dir.path().join("prefix");
+    let journal = Journal::open(&prefix).unwrap();
+    put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap();
+    assert!(journal.is_in_place());
+    fs::remove_dir_all(&prefix).unwrap();
+    assert!(!journal.is_in_place());
+    journal.restore(&prefix).unwrap();
+    assert!(journal.is_in_place());
+    assert!(matches!(Journal::open(&prefix).unwrap_err(), JournalError::Locked { .. }));
+    put(&journal, vec![value("a[b]", "l", Some("2"))]).unwrap();
+    let journal = again(journal, &prefix);
+    assert_eq!(
+        (journal.value(&id("a[b]"), "k").unwrap(), journal.value(&id("a[b]"), "l").unwrap()),
+        (b"1".to_vec(), b"2".to_vec())
+    );
+    // Somebody else was faster.
+    fs::rename(&prefix, dir.path().join("moved")).unwrap();
+    let other = Journal::open(&prefix).unwrap();
+    assert!(matches!(journal.restore(&prefix).unwrap_err(), JournalError::Locked { .. }));
+    drop(other);
+    journal.close().unwrap();
+    assert!(journal.restore(&prefix).is_err());
+    assert_eq!(names(&prefix), ["journal.lock"]);
 }
 
 #[test]

@@ -211,6 +211,14 @@ impl ReadFs {
         self.walker().real_path(&self.normal(path.as_ref())?)
     }
 
+    /// The same for a path that may end in components that do not exist.
+    ///
+    /// # Errors
+    /// A symlink on the way is not followed, or can't be looked at.
+    pub fn real_path_of_the_existing(&self, path: impl AsRef<Path>) -> Result<PathBuf, FsError> {
+        self.walker().real_path_of_the_existing(&self.normal(path.as_ref())?)
+    }
+
     /// The path without any symlink before its last component, if it is spelled with one. `None`: it is spelled as it is, or its directory is missing.
     ///
     /// # Errors

@@ -1,0 +1,62 @@
+//! Files that are written for people, where they asked for them: through the safe door, since another user may have
+//! been there first.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::sys::fs::{ReadFs, WriteFs, WriteOptions};
+use crate::sys::ours::{open_to_append, real_path};
+use crate::sys::task::blocking;
+use crate::sys::users::is_root;
+
+/// Writes a file whole: it is theirs if they have called sudo.
+///
+/// # Errors
+/// It can't be written, or another user can have planted a symlink on the way.
+pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
+    blocking(move || {
+        if let Some(mut stream) = stream(&path)? {
+            return stream.write_all(&bytes);
+        }
+        let id = |name: &str| std::env::var(name).ok().and_then(|id| id.parse::<u32>().ok());
+        let mut options = WriteOptions::new().durable(false);
+        if let (true, Some(user), Some(group)) = (is_root(), id("SUDO_UID"), id("SUDO_GID")) {
+            options = options.uid(user).gid(group);
+        }
+        let path = real_path(&path).map_err(io::Error::other)?;
+        WriteFs::new().write_file(path, &bytes[..], &options).map(drop).map_err(io::Error::other)
+    })
+    .await
+}
+
+/// Appends to a file.
+///
+/// # Errors
+/// It can't be written, or another user can have planted it, or a symlink on the way.
+pub(crate) fn append(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = match own_stream(path)? {
+        Some(stream) => stream,
+        None => open_to_append(path).map_err(io::Error::other)?,
+    };
+    file.write_all(text.as_bytes())
+}
+
+/// A pipe or a terminal at this path.
+fn stream(path: &Path) -> io::Result<Option<File>> {
+    if let Some(own) = own_stream(path)? {
+        return Ok(Some(own));
+    }
+    let real = real_path(path).map_err(io::Error::other)?;
+    match ReadFs::new().stat(&real).map_err(io::Error::other)? {
+        Some(there) if !there.is_file() && !there.is_dir() => open_to_append(path).map(Some).map_err(io::Error::other),
+        _ => Ok(None),
+    }
+}
+
+/// A descriptor of this process by its name: its symlink is the kernel's.
+fn own_stream(path: &Path) -> io::Result<Option<File>> {
+    let is_ours = ["/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
+        || ["/dev/fd", "/proc/self/fd"].iter().any(|dir| path.parent() == Some(Path::new(dir)));
+    if is_ours { OpenOptions::new().append(true).open(path).map(Some) } else { Ok(None) }
+}

@@ -1,0 +1,94 @@
+//! The prefix of an engine while it runs: one that is deleted or moved away is made again, or the engine ends.
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::{mpsc, watch};
+
+use crate::gapi::Failure;
+use crate::journal::JournalError;
+use crate::runtime::drive::Request;
+use crate::runtime::store::Store;
+use crate::scheduler::StopStage;
+use crate::sys::task::blocking;
+use crate::sys::vigil::Vigil;
+
+/// Why an engine has lost its prefix for good.
+pub(crate) type Loss = Arc<OnceLock<Failure>>;
+
+/// What guards a prefix.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) prefix: PathBuf,
+    pub(crate) store: Arc<Store>,
+    pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
+    pub(crate) loss: Loss,
+}
+
+impl Guard {
+    /// Until the engine has ended. Without watches to be had, the prefix is not guarded.
+    pub(crate) async fn run<T>(self, mut ended: watch::Receiver<Option<T>>) {
+        loop {
+            let lock = self.store.lock_path(&self.prefix);
+            let mut vigil = match Vigil::over(&lock) {
+                Ok(vigil) => vigil,
+                Err(error) if self.store.is_in_place() => {
+                    return tracing::debug!(target: "mgmt", "the prefix is not guarded: {error}");
+                }
+                Err(_) => {
+                    if !self.restore().await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            // What happened before the vigil began is seen here.
+            while self.store.is_in_place() {
+                tokio::select! {
+                    _ = ended.wait_for(Option::is_some) => return,
+                    stirred = vigil.stirred() => if let Err(error) = stirred {
+                        return tracing::debug!(target: "mgmt", "the prefix is no longer guarded: {error}");
+                    },
+                }
+            }
+            if !self.restore().await {
+                return;
+            }
+        }
+    }
+
+    /// Whether the prefix is ours again.
+    async fn restore(&self) -> bool {
+        let Some(requests) = self.requests.upgrade() else { return false };
+        let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
+        match blocking(move || store.restore(&prefix)).await {
+            Ok(()) => {
+                tracing::warn!(
+                    target: "mgmt",
+                    "the prefix {} was deleted or moved away: it is made again, with all that the journal remembers; \
+                     what resources kept there in files of their own is gone",
+                    self.prefix.display()
+                );
+                true
+            }
+            Err(JournalError::Io { source, .. }) if is_closed(&source) => false,
+            Err(error) => {
+                tracing::error!(
+                    target: "mgmt",
+                    "the prefix {} was deleted or moved away, and can't be made again, so the engine ends: {error}",
+                    self.prefix.display()
+                );
+                let _ = self.loss.set(Failure::of("the prefix is lost", error));
+                // If the loop is gone, it has stopped already.
+                let _ = requests.send(Request::Stop(StopStage::Drain));
+                false
+            }
+        }
+    }
+}
+
+/// The journal is closed: the engine is ending anyway.
+fn is_closed(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(crate::journal::CommitError::Closed))
+}

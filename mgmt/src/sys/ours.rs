@@ -1,0 +1,383 @@
+//! What must be ours alone: a directory that no other user can have planted, write to, or swap, and the files in it.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2};
+use rustix::io::Errno;
+
+use super::fs::ReadFs;
+use super::users::{group_has_others, user_name};
+
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const PASSED: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const ACCESS_LIST: &str = "system.posix_acl_access";
+const STICKY: u32 = 0o1000;
+
+/// Why a directory or a file is not ours alone.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotOurs {
+    /// Another user owns it, so what is in it may be planted.
+    #[error("{} belongs to {owner}, not to {us}: what it holds could be planted; use another place, or, if you trust all that is in it, \
+             `chown` it", .path.display())]
+    Owner {
+        /// What it is about.
+        path: PathBuf,
+        /// Its owner.
+        owner: String,
+        /// The user of this process.
+        us: String,
+    },
+    /// Others may write it.
+    #[error("{} has mode {mode:04o}: {who} may write it; use another place, or, if you trust all that is in it, `chmod go-w` it", .path.display())]
+    Writable {
+        /// What it is about.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+        /// Which others.
+        who: String,
+    },
+    /// It can be replaced through a directory above it.
+    #[error("{} can be swapped for another one through {}, which {who} may write; use another place", .path.display(), .above.display())]
+    Swappable {
+        /// What it is about.
+        path: PathBuf,
+        /// The directory above.
+        above: PathBuf,
+        /// Which others.
+        who: String,
+    },
+    /// It is something else than it should be, or has further names.
+    #[error("{} is {found}: it could be planted; move it away", .path.display())]
+    Strange {
+        /// What it is about.
+        path: PathBuf,
+        /// What it is.
+        found: &'static str,
+    },
+    /// The way to it can't be walked, or leads through a symlink that others can have made.
+    #[error("cannot use {}: {source}", .path.display())]
+    Io {
+        /// What it is about.
+        path: PathBuf,
+        /// What the system reports.
+        source: io::Error,
+    },
+}
+
+/// Whose things are taken for ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// Those of the user of this process.
+    Us,
+    /// Root's, too: to read them.
+    UsAndRoot,
+}
+
+/// The directory at `path`, which is made (mode 0700, and so are missing ones above it), or examined. Returns its path
+/// without symlinks.
+///
+/// # Errors
+/// Another user could have planted it, can write it, or can swap it.
+pub fn make_dir(path: &Path) -> Result<PathBuf, NotOurs> {
+    Ok(walk(path, true)?.unwrap_or_else(|| path.to_owned()))
+}
+
+/// Examines the directory at `path`, which may be root's, too. `None`: it is not there.
+///
+/// # Errors
+/// As [`make_dir`].
+pub fn look_at_dir(path: &Path) -> Result<Option<PathBuf>, NotOurs> {
+    walk(path, false)
+}
+
+/// Examines an open regular file of ours.
+///
+/// # Errors
+/// It is something else, has further names, belongs to another user, or others may write it.
+pub fn examine_file(file: &File, path: &Path, trust: Trust) -> Result<(), NotOurs> {
+    let stat = fstat(file).map_err(|errno| failed(path, errno))?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+        return Err(NotOurs::Strange { path: path.to_owned(), found: "no regular file" });
+    }
+    if stat.st_nlink > 1 {
+        return Err(NotOurs::Strange { path: path.to_owned(), found: "a file with further names (hard links)" });
+    }
+    examine(file.as_fd(), &stat, path, trust)
+}
+
+/// Examines all directories below one of ours, down to `depth` levels, and refuses symlinks in the place of
+/// directories.
+///
+/// # Errors
+/// As [`make_dir`], of the first one that is not ours. One that is not there is none.
+pub fn examine_below(path: &Path, depth: usize, trust: Trust) -> Result<(), NotOurs> {
+    let io = |source| NotOurs::Io { path: path.to_owned(), source };
+    let dir = match openat(CWD, path, DIRECTORY, Mode::empty()) {
+        Err(Errno::NOENT) => return Ok(()),
+        // What can't be read plants nothing.
+        Err(Errno::ACCESS) if trust == Trust::UsAndRoot => return Ok(()),
+        Err(Errno::LOOP | Errno::NOTDIR) => {
+            return Err(NotOurs::Strange { path: path.to_owned(), found: "no directory" });
+        }
+        other => other.map_err(|errno| failed(path, errno))?,
+    };
+    let stat = fstat(&dir).map_err(|errno| failed(path, errno))?;
+    examine(dir.as_fd(), &stat, path, trust)?;
+    if depth == 0 {
+        return Ok(());
+    }
+    for entry in std::fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let kind = entry.file_type().map_err(io)?;
+        if kind.is_symlink() {
+            return Err(NotOurs::Strange { path: entry.path(), found: "a symlink" });
+        }
+        if kind.is_dir() {
+            examine_below(&entry.path(), depth - 1, trust)?;
+        }
+    }
+    Ok(())
+}
+
+/// The path of a file for people, which they named: without symlinks, those followed that only root or we can have
+/// made. The file may be missing.
+///
+/// # Errors
+/// A symlink on the way can be another user's.
+pub fn real_path(path: &Path) -> Result<PathBuf, NotOurs> {
+    let strange = |source| NotOurs::Io { path: path.to_owned(), source };
+    let absolute = std::path::absolute(path).map_err(strange)?;
+    ReadFs::new().real_path_of_the_existing(absolute).map_err(|error| strange(io::Error::other(error)))
+}
+
+/// Opens a file for people to append to it; it is made if it is missing. A pipe or a terminal will do, and is never
+/// waited for.
+///
+/// # Errors
+/// A symlink on the way can be another user's. In a directory that others can write: the file is another user's, or has
+/// further names.
+pub fn open_to_append(path: &Path) -> Result<File, NotOurs> {
+    let real = real_path(path)?;
+    let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mode = Mode::from_raw_mode(0o644);
+    let opened = match openat2(CWD, &real, flags, mode, ResolveFlags::NO_SYMLINKS) {
+        // An older system.
+        Err(Errno::NOSYS | Errno::PERM) => openat(CWD, &real, flags | OFlags::NOFOLLOW, mode),
+        other => other,
+    };
+    let file = File::from(opened.map_err(|errno| failed(&real, errno))?);
+    let stat = fstat(&file).map_err(|errno| failed(&real, errno))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::BlockDevice => return Err(NotOurs::Strange { path: real, found: "a block device" }),
+        FileType::RegularFile if stat.st_nlink > 1 => {
+            return Err(NotOurs::Strange { path: real, found: "a file with further names (hard links)" });
+        }
+        _ => {}
+    }
+    let us = super::users::us();
+    let above = real.parent().map_or(Ok(0), |above| rustix::fs::stat(above).map(|stat| stat.st_mode));
+    if above.map_err(|errno| failed(&real, errno))? & 0o002 != 0 && ![0, us].contains(&stat.st_uid) {
+        return Err(NotOurs::Owner { path: real, owner: user_name(stat.st_uid), us: user_name(us) });
+    }
+    Ok(file)
+}
+
+fn failed(path: &Path, errno: Errno) -> NotOurs {
+    NotOurs::Io { path: path.to_owned(), source: errno.into() }
+}
+
+/// Down from the root, each step relative to the one before: what was examined is what is walked through.
+fn walk(path: &Path, makes: bool) -> Result<Option<PathBuf>, NotOurs> {
+    let real = real_path(path)?;
+    let names: Vec<&OsStr> = real.components().filter_map(name_of).collect();
+    let mut dir = openat(CWD, "/", PASSED, Mode::empty()).map_err(|errno| failed(Path::new("/"), errno))?;
+    let mut here = PathBuf::from("/");
+    for (n, name) in names.iter().enumerate() {
+        may_hold(&dir, &here, &real)?;
+        here.push(name);
+        let flags = if makes && n + 1 == names.len() { DIRECTORY } else { PASSED };
+        dir = match openat(&dir, *name, flags, Mode::empty()) {
+            Err(Errno::NOENT) if !makes => return Ok(None),
+            Err(Errno::NOENT) => made(&dir, name, flags).map_err(|errno| failed(&here, errno))?,
+            other => other.map_err(|errno| failed(&here, errno))?,
+        };
+    }
+    let stat = fstat(&dir).map_err(|errno| failed(&here, errno))?;
+    examine(dir.as_fd(), &stat, &here, if makes { Trust::Us } else { Trust::UsAndRoot })?;
+    Ok(Some(real))
+}
+
+fn name_of(component: Component<'_>) -> Option<&OsStr> {
+    match component {
+        Component::Normal(name) => Some(name),
+        _ => None,
+    }
+}
+
+/// Another process may be faster: then what it has made is examined like anything else.
+fn made(dir: &OwnedFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    match mkdirat(dir, name, Mode::RWXU) {
+        Err(Errno::EXIST) | Ok(()) => openat(dir, name, flags, Mode::empty()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Whether no other user can swap what is in the directory at `here`. Only root has more to lose by that than what the
+/// owner of that directory could do to it anyway.
+fn may_hold(dir: &OwnedFd, here: &Path, real: &Path) -> Result<(), NotOurs> {
+    if !super::users::is_root() {
+        return Ok(());
+    }
+    let stat = fstat(dir).map_err(|errno| failed(here, errno))?;
+    let swappable = |who| Err(NotOurs::Swappable { path: real.to_owned(), above: here.to_owned(), who });
+    if stat.st_uid != 0 && !super::users::is_unmapped(stat.st_uid) {
+        return swappable(user_name(stat.st_uid));
+    }
+    match writers(None, &stat) {
+        Some(who) if stat.st_mode & STICKY == 0 => swappable(who),
+        _ => Ok(()),
+    }
+}
+
+fn examine(fd: BorrowedFd<'_>, stat: &Stat, path: &Path, trust: Trust) -> Result<(), NotOurs> {
+    let us = super::users::us();
+    let is_trusted = stat.st_uid == us || (trust == Trust::UsAndRoot && stat.st_uid == 0);
+    if !is_trusted {
+        return Err(NotOurs::Owner { path: path.to_owned(), owner: user_name(stat.st_uid), us: user_name(us) });
+    }
+    match writers(Some(fd), stat) {
+        Some(who) => Err(NotOurs::Writable { path: path.to_owned(), mode: stat.st_mode & 0o7777, who }),
+        None => Ok(()),
+    }
+}
+
+/// Which others than its owner and root may write. With an access list, the bits of the group are the most that any
+/// entry of it may.
+fn writers(fd: Option<BorrowedFd<'_>>, stat: &Stat) -> Option<String> {
+    if stat.st_mode & 0o002 != 0 {
+        return Some("everybody".to_owned());
+    }
+    if stat.st_mode & 0o020 == 0 {
+        return None;
+    }
+    let is_listed = |fd| rustix::fs::fgetxattr(fd, ACCESS_LIST, &mut [0u8; 0][..]).is_ok_and(|bytes| bytes > 0);
+    if fd.is_some_and(is_listed) {
+        return Some("others (by an access list)".to_owned());
+    }
+    group_has_others(stat.st_gid).then(|| format!("the group {}", super::users::group_name(stat.st_gid)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
+
+    use super::*;
+
+    const STRANGER: u32 = 54321;
+
+    fn chmod(path: &Path, mode: u32) {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn said<T: std::fmt::Debug>(outcome: Result<T, NotOurs>) -> String {
+        outcome.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_made_is_for_us_alone_and_so_is_what_is_missing_above_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert_eq!(look_at_dir(&path).unwrap(), None);
+        assert_eq!(make_dir(&path).unwrap(), path);
+        for path in [&path, &dir.path().join("a")] {
+            assert_eq!(fs::metadata(path).unwrap().mode() & 0o7777, 0o700);
+        }
+        assert_eq!(make_dir(&path).unwrap(), path);
+        assert_eq!(look_at_dir(&path).unwrap(), Some(path));
+    }
+
+    #[test]
+    fn what_others_can_write_or_swap_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let (above, path) = (dir.path().join("above"), dir.path().join("above/dir"));
+        fs::create_dir_all(&path).unwrap();
+        chmod(&path, 0o757);
+        assert!(said(make_dir(&path)).contains("has mode 0757: everybody may write it"));
+        chmod(&path, 0o755);
+        chmod(&above, 0o777);
+        if crate::sys::users::is_root() {
+            assert!(said(make_dir(&path)).contains("can be swapped for another one through"));
+            assert!(said(look_at_dir(&path)).contains("can be swapped for another one through"));
+        }
+        // As in the directory for temporary files.
+        chmod(&above, 0o1777);
+        make_dir(&path).unwrap();
+        // A group with no other member.
+        chmod(&path, 0o770);
+        make_dir(&path).unwrap();
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn what_another_user_owns_or_links_to_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o1777);
+        let (path, link) = (dir.path().join("planted"), dir.path().join("link"));
+        fs::create_dir(&path).unwrap();
+        chown(&path, Some(STRANGER), Some(STRANGER)).unwrap();
+        assert!(said(make_dir(&path)).contains("belongs to 54321, not to root"));
+        assert!(said(look_at_dir(&path)).contains("belongs to 54321, not to root"));
+        assert!(said(make_dir(&path.join("below"))).contains("can be swapped for another one through"));
+        symlink(dir.path().join("ours"), &link).unwrap();
+        std::os::unix::fs::lchown(&link, Some(STRANGER), None).unwrap();
+        assert!(said(make_dir(&link)).contains("symlink"));
+        assert!(said(open_to_append(&link)).contains("symlink"));
+        assert!(!dir.path().join("ours").exists());
+        let daemon = crate::sys::users::gid_of("nogroup").unwrap();
+        let shared = dir.path().join("shared");
+        fs::create_dir(&shared).unwrap();
+        chown(&shared, None, Some(daemon)).unwrap();
+        chmod(&shared, 0o770);
+        assert!(said(make_dir(&shared)).contains("the group nogroup may write it"));
+    }
+
+    #[test]
+    #[ignore = "needs root"]
+    fn a_file_that_another_user_has_put_where_all_can_write_is_not_appended_to() {
+        let dir = tempfile::tempdir().unwrap();
+        chmod(dir.path(), 0o1777);
+        let (theirs, victim, name) = (dir.path().join("theirs"), dir.path().join("victim"), dir.path().join("name"));
+        fs::write(&theirs, "").unwrap();
+        chown(&theirs, Some(STRANGER), None).unwrap();
+        assert!(said(open_to_append(&theirs)).contains("belongs to 54321"));
+        fs::write(&victim, "").unwrap();
+        fs::hard_link(&victim, &name).unwrap();
+        assert!(said(open_to_append(&name)).contains("hard links"));
+        open_to_append(&dir.path().join("new")).unwrap();
+        chmod(dir.path(), 0o755);
+        open_to_append(&theirs).unwrap();
+    }
+
+    #[test]
+    fn links_of_ours_lead_where_they_lead() {
+        let dir = tempfile::tempdir().unwrap();
+        let (real, link) = (dir.path().join("real"), dir.path().join("link"));
+        fs::create_dir(&real).unwrap();
+        symlink(&real, &link).unwrap();
+        assert_eq!(make_dir(&link).unwrap(), real);
+        open_to_append(&link.join("file")).unwrap();
+        assert!(real.join("file").exists());
+        assert!(said(examine_below(dir.path(), 1, Trust::Us)).contains("is a symlink"));
+        fs::remove_file(&link).unwrap();
+        examine_below(dir.path(), 1, Trust::Us).unwrap();
+        chmod(&real, 0o757);
+        assert!(said(examine_below(dir.path(), 1, Trust::Us)).contains("everybody may write it"));
+    }
+}
