@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -65,6 +66,8 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
     /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
+    /// See [`Converge::clears`]. None, if that panics: `validate` reports it.
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::provides`]. Nothing, if that panics: `validate` reports it.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
@@ -166,6 +169,10 @@ impl<R: Converge> AnyResource for R {
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         caught(|| Converge::uids(self, known)).unwrap_or_default()
+    }
+
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        caught(|| Converge::clears(self, known)).unwrap_or_default()
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::path::PathBuf;
 
 use serde_json::{Map, Value as Json};
 
@@ -89,6 +90,14 @@ pub trait Converge: Resource {
     /// graph owns the same, that check fails with both names, until the other has left or has received something else.
     /// If one that has left the graph, or changed, owned it and has not ended, the check waits for that.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        let _ = known;
+        Vec::new()
+    }
+
+    /// Paths at which it removes what is there, all or in part, with what is below and is not its own: a purge. The
+    /// engine's own working directory must not be at or below one of them; a graph in which it is does not run.
+    /// Default: none.
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()
     }

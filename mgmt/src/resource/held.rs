@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -67,6 +68,10 @@ impl<R: Converge> AnyResource for Held<R> {
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         AnyResource::uids(self.get(), known)
+    }
+
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        AnyResource::clears(self.get(), known)
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {

@@ -17,6 +17,8 @@ struct Paths {
     known: Arc<Vec<PathBuf>>,
     /// Those that were received.
     received: BTreeSet<PathBuf>,
+    /// What the engine owns itself, with all that is below.
+    own: Option<PathBuf>,
     /// Counts the changes.
     version: u64,
 }
@@ -32,7 +34,8 @@ impl OwnedPaths {
         paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
     }
 
-    /// The owned paths below a directory, itself not included, in order. Costs as much as there are of them.
+    /// The owned paths below a directory, itself not included, in order; the engine's own working directory is one of
+    /// them. Costs as much as there are of them.
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
         let paths = self.read();
         // Paths are ordered by their components: what is below a directory follows it at once.
@@ -41,18 +44,24 @@ impl OwnedPaths {
         let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
         below.extend(received.take_while(is_below).cloned());
+        below.extend(paths.own.iter().filter(|own| own.as_path() != dir && is_below(own)).cloned());
         below.sort_unstable();
         below.dedup();
         below
     }
 
-    /// All of them, in order.
+    /// All of them, in order; the engine's own working directory is one of them.
     pub fn all(&self) -> Vec<PathBuf> {
         let paths = self.read();
-        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).cloned().collect();
+        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(&paths.own).cloned().collect();
         all.sort_unstable();
         all.dedup();
         all
+    }
+
+    /// The engine's own working directory.
+    pub(crate) fn set_own(&self, own: PathBuf) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(own);
     }
 
     /// Another graph is in force, whose fields name these, sorted. What was received stays.

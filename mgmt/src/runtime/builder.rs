@@ -11,6 +11,7 @@ use crate::resource::Provisions;
 use crate::runtime::doors::Doors;
 use crate::runtime::event::Events;
 use crate::runtime::outlet::Outlet;
+use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
 use crate::sys::facts;
 use crate::sys::fs::hub;
@@ -72,6 +73,13 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Its working directory, which graphs are held against from now on.
+    pub(crate) fn prefix(&mut self) -> std::io::Result<Prefix> {
+        let prefix = Prefix::new(self.prefix.as_deref())?;
+        self.preparing.prefix = Some(prefix.path().to_owned());
+        Ok(prefix)
+    }
+
     /// How many operations may run beyond `running_max`.
     pub(crate) fn reserve(&self) -> usize {
         self.reserve.unwrap_or(RESERVE_FACTOR * self.running_max)

@@ -46,7 +46,7 @@ impl<G: Gapi> Builder<G> {
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
-        let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        let prefix = self.options.prefix()?;
         // First of all: where another engine works, nothing is asked or begun.
         let journal = journal_of(self.options.prefix.as_deref())?;
         let Begun { prepared, dirs, existing } = match self.begin(&prefix).await {
@@ -194,6 +194,7 @@ pub(crate) fn assemble(
         None => (Doors::new(), Box::new(OwnHub::new(options.watch.clone()))),
     };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
+    services.owned.set_own(services.prefix.clone());
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     let core = Core {

@@ -1,4 +1,5 @@
-//! What `validate` can't see, since it looks at nothing outside: that two resources own one place of this host by different paths, through a symlink.
+//! What `validate` can't see, since it looks at nothing outside: that two resources own one place of this host by different
+//! paths, through a symlink; and that a place is the engine's own.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -7,8 +8,12 @@ use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
 use crate::resource::{Known, Uid};
 use crate::sys::fs::{Links, ReadFs};
 
-/// Each place of this host that two resources own. Each directory is looked up once.
-pub(crate) fn owned_twice(prepared: &Prepared) -> Vec<Problem> {
+/// Names in a prefix that are the engine's own.
+const OWN_NAMES: [&str; 3] = ["journal.lock", "journal.redb", "pgraph"];
+
+/// Each place of this host that two resources own, or that the engine must have for itself. Each directory is looked up
+/// once.
+pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let fs = ReadFs::new().links(Links::Follow);
     let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
@@ -29,7 +34,46 @@ pub(crate) fn owned_twice(prepared: &Prepared) -> Vec<Problem> {
             None => drop(first.insert(place, path)),
         }
     }
+    if let Some(prefix) = prefix {
+        let real = real(&fs, prefix);
+        problems.extend(own_places(prepared, prefix, &elsewhere));
+        problems.extend(real.into_iter().flat_map(|real| own_places(prepared, &real, &elsewhere)));
+    }
     problems
+}
+
+/// What of the engine's own, in this prefix, a resource would overwrite or remove.
+fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &PathBuf)]) -> Vec<Problem> {
+    let (config, owned) = (prepared.config(), prepared.owned());
+    let spelled = |place: &Path| {
+        let by_its_name = owned.binary_search_by(|path| path.as_path().cmp(place)).ok().map(|at| &owned[at]);
+        by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
+    };
+    let private = prefix.join("pgraph");
+    let below = owned[owned.partition_point(|path| *path <= private)..].iter();
+    let private = below.take_while(|path| path.starts_with(&private)).map(|path| (path.clone(), true));
+    let exactly = OWN_NAMES.map(|name| (prefix.join(name), false));
+    let above = prefix.ancestors().map(|place| (place.to_owned(), true));
+    let mut problems = Vec::new();
+    for (place, if_cleared) in above.chain(exactly).chain(private) {
+        let Some((at, vertex)) = spelled(&place).and_then(|path| owner(config, path)) else { continue };
+        if if_cleared && !clears(config, at, vertex) {
+            continue;
+        }
+        let (id, place, prefix) = (vertex.id(), place.display(), prefix.display());
+        let (what, remedy) = match if_cleared {
+            true => ("may remove what is at", "leave that out, or let the engine work elsewhere"),
+            false => ("owns", "choose another path"),
+        };
+        let text = format!("{id} {what} {place}: the engine keeps its own state in {prefix}; {remedy}");
+        problems.push(Problem::new(text, vertex.origin.clone()));
+    }
+    problems
+}
+
+fn clears(config: &GraphConfig, at: u32, vertex: &Vertex) -> bool {
+    let coming = config.wired(at);
+    !vertex.resource.clears(&Known::all_but_numbers(vertex.resource.spec(), &coming)).is_empty()
 }
 
 /// Where a directory really is, if that is elsewhere than its path says. What does not exist yet is below what does.
@@ -44,7 +88,7 @@ fn real(fs: &ReadFs, dir: &Path) -> Option<PathBuf> {
 }
 
 fn problem(config: &GraphConfig, one: &Path, other: &Path, place: &Path) -> Option<Problem> {
-    let (one, other) = (owner(config, one)?, owner(config, other)?);
+    let ((_, one), (_, other)) = (owner(config, one)?, owner(config, other)?);
     let message = format!(
         "{} and {} both own the path {}, one of them through a symlink: they would undo each other's work; leave it to one of them",
         one.id(),
@@ -54,11 +98,11 @@ fn problem(config: &GraphConfig, one: &Path, other: &Path, place: &Path) -> Opti
     Some(Problem::new(message, other.origin.clone()).also(one.id().to_string(), one.origin.clone()))
 }
 
-fn owner<'a>(config: &'a GraphConfig, path: &Path) -> Option<&'a Vertex> {
+fn owner<'a>(config: &'a GraphConfig, path: &Path) -> Option<(u32, &'a Vertex)> {
     let owns = |uid: Uid| matches!(uid, Uid::Path(owned) if owned == path);
     let is_owner = |(n, vertex): &(u32, &Vertex)| {
         let coming = config.wired(*n);
         vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), &coming)).into_iter().any(owns)
     };
-    (0..).zip(&config.vertices).find(is_owner).map(|(_, vertex)| vertex)
+    (0..).zip(&config.vertices).find(is_owner)
 }

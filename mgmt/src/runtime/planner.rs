@@ -41,7 +41,7 @@ impl<G: Gapi> Builder<G> {
     /// # Errors
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
-        let prefix = Prefix::new(self.options.prefix.as_deref())?;
+        let prefix = self.options.prefix()?;
         // First of all: where another user can have planted what is remembered, nothing is asked.
         let journal = glance(prefix.path())?;
         let config = self.only_graph(prefix.path()).await?;

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::graph::{self, Draft, Former, GraphConfig, Prepared, Problem, Problems};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
-use crate::runtime::places::owned_twice;
+use crate::runtime::places::misplaced;
 use crate::sys::fs::ReadFs;
 use crate::sys::task::{caught_async, side_by_side};
 
@@ -27,6 +28,8 @@ type Inspect = Arc<dyn Fn(Prepared) -> BoxFuture<()> + Send + Sync>;
 pub(crate) struct Preparing {
     /// How long all resources together may look at the system.
     pub(crate) timeout: Duration,
+    /// The engine's own working directory.
+    pub(crate) prefix: Option<PathBuf>,
     fs: ReadFs,
     pub(crate) settings: graph::Settings,
     pub(crate) inspect: Option<Inspect>,
@@ -38,6 +41,7 @@ impl Default for Preparing {
     fn default() -> Preparing {
         Preparing {
             timeout: TIMEOUT,
+            prefix: None,
             fs: ReadFs::new(),
             settings: graph::Settings::default().provisions(Provisions::default()).hands(side_by_side),
             inspect: None,
@@ -60,13 +64,14 @@ impl Preparing {
     /// The graph, ready for this host.
     ///
     /// # Errors
-    /// Everything that is wrong as far as the graph tells; or else each place of this host that it owns twice.
+    /// Everything that is wrong as far as the graph tells; or else each place of this host that it owns twice,
+    /// or that is the engine's own.
     pub(crate) async fn here(&self, config: GraphConfig) -> Result<Prepared, Problems> {
         let former = lock(&self.former).clone();
         let draft = Draft::new(config, &self.settings, &former)?;
         let (findings, warnings) = self.look(&draft).await;
         let prepared = draft.finish(findings, warnings);
-        Problems(owned_twice(&prepared)).into_result()?;
+        Problems(misplaced(&prepared, self.prefix.as_deref())).into_result()?;
         *lock(&self.former) = prepared.former();
         self.inspected(&prepared).await;
         Ok(prepared)

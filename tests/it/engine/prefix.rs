@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use mgmt::Engine;
 use mgmt::prelude::*;
+use mgmt::resources::FileBuilder;
 use mgmt::runtime::EngineError;
 
 use crate::kit::{Desk, Run, within};
@@ -68,4 +69,63 @@ async fn a_private_directory_that_others_can_write_is_refused_before_anything_ru
         }
     }
     assert!(desk.log().is_empty());
+}
+
+/// What is refused before anything runs, by a run and by a plan, with the prefix at `state`.
+async fn refused(state: &std::path::Path, file: FileBuilder, what: &str) {
+    let graph = || {
+        let mut g = Graph::new("graph");
+        g.add(file.clone());
+        g.finish().unwrap()
+    };
+    let builder = || Engine::builder().graph(graph()).prefix(state);
+    for error in [within(builder().start()).await.err(), within(builder().plan()).await.err()] {
+        let error = error.unwrap_or_else(|| panic!("not refused: {what}")).to_string();
+        assert!(error.contains(what) && error.contains("the engine keeps its own state in"), "{error}");
+        assert!(error.contains("prefix.rs:"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_graph_that_would_remove_the_engines_own_state_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tree, link, state) = (dir.path().join("tree"), dir.path().join("link"), dir.path().join("tree/a/state"));
+    fs::create_dir_all(&tree).unwrap();
+    std::os::unix::fs::symlink(&tree, &link).unwrap();
+    let at = |path: std::path::PathBuf| File::new(path.to_str().unwrap());
+    let slash = |path: &std::path::Path| format!("{}/", path.display());
+    refused(&state, File::new(slash(&tree)).purge(true).recurse(true), "may remove what is at").await;
+    refused(&state, File::new(slash(&tree)).purge(true), "may remove what is at").await;
+    refused(&state, File::new(slash(&dir.path().join("tree/a"))).absent(), "may remove what is at").await;
+    refused(&state, at(tree.join("a")).content("x").force(true), "may remove what is at").await;
+    refused(&state, File::new(slash(&state)).purge(true), "may remove what is at").await;
+    refused(&state, File::new(slash(&state.join("pgraph/exec"))).purge(true), "may remove what is at").await;
+    refused(&state, at(state.join("journal.redb")).content("x"), "owns").await;
+    // By another spelling, of either.
+    refused(&link.join("a/state"), File::new(slash(&tree)).purge(true).recurse(true), "may remove what is at").await;
+    fs::create_dir_all(tree.join("a/state")).unwrap();
+    refused(&state, File::new(slash(&link.join("a"))).purge(true).recurse(true), "may remove what is at").await;
+    // What only lies in the prefix, or is only kept in place, is nobody's harm.
+    let mut g = Graph::new("graph");
+    g.add(File::new(slash(&tree)));
+    g.add(File::new(slash(&tree.join("b"))).purge(true).recurse(true));
+    let run = Run::start(Engine::builder().graph(g.finish().unwrap()).prefix(&state)).await;
+    within(run.engine.converged()).await.unwrap();
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_purge_at_a_received_path_spares_the_engines_own_state() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = dir.path().join("tree");
+    let state = tree.join("a/state");
+    fs::create_dir_all(&state).unwrap();
+    fs::write(tree.join("a/extra"), "").unwrap();
+    let mut g = Graph::new("graph");
+    let path = g.add(Exec::new("path").cmd(format!("printf %s {}/", tree.display())));
+    g.add(File::new("tree").path(path.stdout()).purge(true).recurse(true));
+    let run = Run::start(Engine::builder().graph(g.finish().unwrap()).prefix(&state)).await;
+    within(run.engine.converged()).await.unwrap();
+    run.stop().await;
+    assert!(state.join("journal.lock").exists() && !tree.join("a/extra").exists());
 }

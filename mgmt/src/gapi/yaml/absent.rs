@@ -1,9 +1,10 @@
 //! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
 
-use std::any::{Any, TypeId};
 #[cfg(feature = "cli")]
+use std::any::{Any, TypeId};
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use schemars::{Schema, SchemaGenerator};
@@ -74,6 +75,10 @@ impl AnyResource for Absent {
     }
 
     fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
+        Vec::new()
+    }
+
+    fn clears(&self, _: &Known<'_>) -> Vec<PathBuf> {
         Vec::new()
     }
 

@@ -1,6 +1,6 @@
 //! The kind `file`: its fields, and what the engine calls.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx};
@@ -174,6 +174,14 @@ impl Converge for File {
             return Vec::new();
         }
         self.spelled().map(|spelled| Uid::Path(spelled.path)).into_iter().collect()
+    }
+
+    fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        if !known.are_known(PATH_FIELDS) {
+            return Vec::new();
+        }
+        let clears = self.purge || self.force || self.state == Some(FileState::Absent);
+        self.spelled().ok().filter(|_| clears).map(|spelled| spelled.path).into_iter().collect()
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
