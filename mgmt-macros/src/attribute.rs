@@ -23,6 +23,8 @@ pub(crate) struct Kind {
     pub(crate) watched: bool,
     /// It logs nothing.
     pub(crate) quiet: bool,
+    /// What of it the loop of the engine calls: the name of a variant of `Inline`.
+    pub(crate) inline: &'static str,
     /// What it needs from the program, by type.
     pub(crate) provided: Vec<Type>,
 }
@@ -30,9 +32,10 @@ pub(crate) struct Kind {
 pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
     let before = errors.count();
     let (mut kind, mut watched, mut quiet, mut provided) = (None, true, false, Vec::new());
+    let mut inline = "Nothing";
     for attr in ours(&input.attrs) {
         errors.collect(attr, |meta, errors| {
-            match word(meta, &["kind", "unwatched", "quiet", "provided"], errors)? {
+            match word(meta, &["kind", "unwatched", "quiet", "inline", "provided"], errors)? {
                 Some("kind") => {
                     let text = kind_text(meta, errors)?;
                     if text.is_some() && kind.is_some() {
@@ -47,6 +50,16 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
                 Some("quiet") => {
                     quiet = true;
                     without_value(meta, "quiet", errors)?;
+                }
+                Some("inline") => {
+                    inline = match value(meta)? {
+                        None => "Everything",
+                        Some(Expr::Path(path)) if path.path.is_ident("watch") => "Watch",
+                        Some(value) => {
+                            errors.say(value, "write `inline`, or `inline = watch` for the watch alone");
+                            inline
+                        }
+                    };
                 }
                 Some(_) => {
                     watched = false;
@@ -65,7 +78,7 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
         }
         guess
     });
-    Kind { kind, watched, quiet, provided }
+    Kind { kind, watched, quiet, inline, provided }
 }
 
 /// One type, or a tuple of several.

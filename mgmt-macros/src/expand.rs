@@ -1,7 +1,7 @@
 //! Writes what a model says. Everything is fully qualified; what can be shared lives in the library and is called.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::DeriveInput;
 use syn::spanned::Spanned;
 
@@ -118,7 +118,7 @@ fn bodies(model: &Model) -> Parts {
 
 fn spec(model: &Model) -> TokenStream {
     let (ident, kind, doc, name) = (&model.ident, &model.kind, &model.doc, text(&model.name));
-    let (watched, quiet) = (model.watched, model.quiet);
+    let (watched, quiet, inline) = (model.watched, model.quiet, format_ident!("{}", model.inline));
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
     let provided = model.provided.iter().map(|ty| {
@@ -131,6 +131,7 @@ fn spec(model: &Model) -> TokenStream {
             doc: #doc,
             watched: #watched,
             quiet: #quiet,
+            inline: ::mgmt::resource::Inline::#inline,
             name_field: #name,
             fields: &[#(#fields),*],
             outputs: &[#(#outputs),*],

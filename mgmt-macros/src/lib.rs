@@ -21,6 +21,8 @@ use proc_macro::TokenStream;
 /// Makes a struct a kind of resource: builder, handle, outputs, schema, equality, data.
 ///
 /// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing outside can change it; `quiet` if it logs nothing;
+/// `inline` if its code never blocks, so that the loop of the engine polls it (else threads that may block do), or
+/// `inline = watch` if that holds for its `watch` alone;
 /// `provided = Client`, `provided = (Client, Cache)`: what it needs from the program (`Engine::builder().provide(…)`,
 /// `cx.provided::<Client>()`). On a field: `name` (exactly one, a `String`), `default` or `default = value`, `send` (an
 /// output). A field of type `Option<T>` or with a default is a setter of the builder; any other is an argument of `new`,

@@ -12,6 +12,8 @@ pub(crate) struct Model {
     pub(crate) doc: String,
     pub(crate) watched: bool,
     pub(crate) quiet: bool,
+    /// The name of a variant of `Inline`.
+    pub(crate) inline: &'static str,
     /// What it needs from the program.
     pub(crate) provided: Vec<Type>,
     pub(crate) name: Ident,

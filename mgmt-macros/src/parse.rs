@@ -26,7 +26,8 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         _ => None,
     };
     let mut parts = Parts::default();
-    let mut kind = attribute::Kind { kind: String::new(), watched: true, quiet: false, provided: Vec::new() };
+    let mut kind =
+        attribute::Kind { kind: String::new(), watched: true, quiet: false, inline: "Nothing", provided: Vec::new() };
     match named {
         None => errors.say(&input.ident, "a resource is a struct with named fields"),
         Some(fields) => {
@@ -42,6 +43,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         doc: attribute::doc(&input.attrs),
         watched: kind.watched,
         quiet: kind.quiet,
+        inline: kind.inline,
         provided: kind.provided,
         name,
         name_doc,

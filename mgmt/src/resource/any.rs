@@ -14,7 +14,7 @@ use crate::resource::change::{Change, Drift};
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::{DataError, Result};
-use crate::resource::held::held;
+use crate::resource::held::{Contained, held};
 use crate::resource::known::Known;
 use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
@@ -31,17 +31,17 @@ pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 pub struct AnyDrift {
     /// For people.
     pub changes: Vec<Change>,
-    value: Box<dyn Any + Send>,
+    value: Contained<Box<dyn Any + Send>>,
 }
 
 impl AnyDrift {
     pub(crate) fn new(drift: impl Drift) -> AnyDrift {
-        AnyDrift { changes: drift.changes(), value: Box::new(drift) }
+        AnyDrift { changes: drift.changes(), value: Contained::new(Box::new(drift)) }
     }
 
     /// The drift of a resource of that kind.
     pub(crate) fn of<R: Converge>(self) -> R::Drift {
-        *self.value.downcast().expect("the engine hands apply the drift of the same resource's check")
+        self.value.downcast().expect("the engine hands apply the drift of the same resource's check")
     }
 }
 

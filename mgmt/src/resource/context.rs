@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::id::ResourceId;
 use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
+use crate::resource::held::Contained;
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
@@ -112,7 +113,7 @@ impl CheckCx {
     /// Sends a value on an output. Receivers are checked again if it differs from the one before.
     pub fn send<T: Sendable>(&self, port: Port<T>, value: T) {
         let digest = self.operation.services.salt.digest_of(&value);
-        self.push(Sent::Value { port: port.number(), value: Arc::new(value), digest });
+        self.push(Sent::Value { port: port.number(), value: Contained::new(Arc::new(value)), digest });
     }
 
     /// Says that the value of an output is the one of an earlier run, which is not known any more. Receivers that can

@@ -1,4 +1,4 @@
-//! Resources whose fields may panic when they are dropped.
+//! Resources and values of others that may panic when they are dropped.
 
 use std::any::Any;
 use std::fmt;
@@ -19,6 +19,53 @@ pub(super) fn held<R: Converge>(resource: R) -> Arc<dyn AnyResource> {
     match std::mem::needs_drop::<R>() {
         true => Arc::new(Held(Some(resource))),
         false => Arc::new(resource),
+    }
+}
+
+/// A drift or a value. A panic of its `Drop` does not spread.
+#[derive(Clone)]
+pub struct Contained<T>(Option<T>);
+
+impl<T> Contained<T> {
+    pub(crate) fn new(value: T) -> Contained<T> {
+        Contained(Some(value))
+    }
+
+    /// The value.
+    pub fn get(&self) -> &T {
+        match &self.0 {
+            Some(value) => value,
+            None => unreachable!("only `into` and `drop` take it"),
+        }
+    }
+
+    fn into(mut self) -> T {
+        match self.0.take() {
+            Some(value) => value,
+            None => unreachable!("only `into` and `drop` take it"),
+        }
+    }
+}
+
+impl<T> Drop for Contained<T> {
+    fn drop(&mut self) {
+        let value = self.0.take();
+        if let Err(panic) = caught(|| drop(value)) {
+            tracing::error!(target: "mgmt", "to drop what a check found or a resource sent {panic}");
+        }
+    }
+}
+
+impl Contained<Box<dyn Any + Send>> {
+    /// The value, of that type.
+    pub(super) fn downcast<T: Any>(self) -> Option<T> {
+        self.into().downcast().ok().map(|value| *value)
+    }
+}
+
+impl<T> fmt::Debug for Contained<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contained")
     }
 }
 

@@ -12,6 +12,7 @@ use std::task::{Poll, Waker};
 use crate::id::ResourceId;
 use crate::resource::change::Change;
 use crate::resource::digest::Digest;
+use crate::resource::held::Contained;
 use crate::resource::output::Value;
 use crate::resource::provided::{Services, lock};
 use crate::resource::spec::KindSpec;
@@ -25,7 +26,7 @@ pub enum Sent {
         /// The output.
         port: u8,
         /// The value.
-        value: Value,
+        value: Contained<Value>,
         /// Its digest, salted.
         digest: Digest,
     },

@@ -22,6 +22,8 @@ pub struct KindSpec {
     pub watched: bool,
     /// Its resources log nothing: their operations get no span, which saves its cost where there are very many.
     pub quiet: bool,
+    /// What of it returns at once.
+    pub inline: Inline,
     /// The field that holds the name.
     pub name_field: &'static str,
     /// Its other fields, in order.
@@ -32,6 +34,19 @@ pub struct KindSpec {
     pub abilities: Abilities,
     /// What its resources need from the program that embeds the engine: `#[resource(provided = Client)]`.
     pub provided: &'static [ProvidedSpec],
+}
+
+/// What of a kind the loop of the engine calls itself, because it returns at once or awaits what takes time. All else
+/// is called on threads that may block, so that a kind whose code blocks holds up nothing but its own resources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inline {
+    /// Nothing: the default.
+    Nothing,
+    /// `watch`: `#[resource(inline = watch)]`.
+    Watch,
+    /// `watch`, and the first poll of each operation: `#[resource(inline)]`. This saves a kind that only looks at
+    /// memory the way to another thread and back.
+    Everything,
 }
 
 /// A value that a kind needs from the program.

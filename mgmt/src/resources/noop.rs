@@ -7,7 +7,7 @@ use mgmt_macros::Resource;
 
 /// Nothing to do: always in sync. Useful as an anchor for edges, and to measure the engine.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "noop", unwatched, quiet)]
+#[resource(kind = "noop", unwatched, quiet, inline)]
 pub struct Noop {
     #[resource(name)]
     name: String,

@@ -15,7 +15,7 @@ use mgmt_macros::Resource;
 /// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
 /// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "timer")]
+#[resource(kind = "timer", inline)]
 pub struct Timer {
     /// What it is called.
     #[resource(name)]

@@ -7,7 +7,7 @@ use mgmt_macros::Resource;
 
 /// Passes a value on: what is set, or received, is sent. A named point between senders and receivers, for example between graphs given as data.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "value", unwatched)]
+#[resource(kind = "value", unwatched, inline)]
 pub struct Value {
     /// What it is called.
     #[resource(name)]

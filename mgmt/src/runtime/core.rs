@@ -1,6 +1,5 @@
 //! Hands: carries out what the scheduler decides, and tells it how it went. Decides nothing itself.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::CommitError;
-use crate::resource::{AnyResource, Operation, Services, Watch, WatchCx};
+use crate::resource::{AnyResource, Operation, Services};
 use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::lane::Lane;
@@ -19,9 +18,8 @@ use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
-use crate::runtime::slot::{Action, SlotTable};
+use crate::runtime::slot::SlotTable;
 use crate::runtime::slowness::Slowness;
-use crate::runtime::span::span;
 use crate::runtime::store::Store;
 use crate::runtime::values::Wiring;
 use crate::runtime::watches::{Notice, Watches};
@@ -63,9 +61,7 @@ pub(crate) struct Core {
     /// The time at which the operation before ended, if nothing has been done since that may take long: to read a clock
     /// costs as much as to look after a noop.
     pub(crate) recent: Option<Time>,
-    /// Operations that the last time asked for a thread that may block.
-    pub(crate) blocks: HashSet<(&'static str, Action)>,
-    /// Where these and the slow ones are polled.
+    /// Where operations of kinds that are not inline are polled.
     pub(crate) lane: Lane,
     /// What is measured, if the engine was asked to.
     pub(crate) measured: Option<Box<Table>>,
@@ -234,59 +230,6 @@ impl Core {
         }
     }
 
-    fn watch(&mut self, node: Node) {
-        let Some(vertex) = self.running.vertex(node) else { return };
-        let base = &vertex.resource;
-        let mut notices = Vec::new();
-        match self.slots.current(node, base) {
-            Some(resource) => {
-                let cx = WatchCx::new(self.operation(node, &resource, |_| ()));
-                let watch = self.watch_of(&*resource, &cx);
-                span("watch", &*resource).in_scope(|| {
-                    self.watches.start(&mut self.slots, node, watch, self.clock.now(), &mut notices);
-                });
-            }
-            // What it watches follows from values that are still to come: with them the watch begins.
-            None => self.watches.start(&mut self.slots, node, Watch::none(), self.clock.now(), &mut notices),
-        }
-        notices.into_iter().for_each(|notice| self.notice(notice));
-    }
-
-    /// What a resource watches.
-    fn watch_of(&self, resource: &dyn AnyResource, cx: &WatchCx) -> Watch {
-        let asked = self.clock.now();
-        let watch = span("watch", resource).in_scope(|| resource.watch(cx));
-        self.name_if_it_held_the_loop(resource, "`watch`", self.clock.now().since(asked));
-        watch
-    }
-
-    /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set,
-    /// before its next check.
-    fn rewatch(&mut self, node: Node) {
-        let Some(vertex) = self.running.vertex(node) else { return };
-        let resource = Arc::clone(&vertex.resource);
-        if vertex.is_watched() && self.slots.is_watching(node) && !self.slots.receives(node) {
-            self.rewatch_as(node, &resource);
-        }
-    }
-
-    /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
-    pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
-        let cx = WatchCx::new(self.operation(node, resource, |_| ()));
-        let span = span("watch", &**resource);
-        let watch = self.watch_of(&**resource, &cx);
-        if self.watches.is_same(&self.slots, node, &watch) {
-            return;
-        }
-        let mut notices = Vec::new();
-        span.in_scope(|| self.watches.start(&mut self.slots, node, watch, self.clock.now(), &mut notices));
-        for notice in notices {
-            if let Notice::Failed(..) = notice {
-                self.notice(notice);
-            }
-        }
-    }
-
     pub(crate) fn commit_ended(&mut self, ticket: Ticket, result: Result<(), CommitError>) {
         match result {
             Ok(()) => self.handle(Input::Committed(ticket)),
@@ -319,7 +262,13 @@ impl Core {
             Notice::Ready(node) => match self.take_waiting(node) {
                 // It sees whatever was changed before.
                 // What it may do has been decided before it began to wait.
-                Some(waiting) => self.check_now(waiting.op, waiting.causes, GoOn::No, waiting.resource),
+                Some(waiting) => {
+                    self.check_now(waiting.op, waiting.causes, GoOn::No, waiting.resource);
+                    // One that was cancelled and could not end has outlasted the watch of its time.
+                    if !self.scheduler.listens(node) {
+                        self.handle(Input::WatchReady(node));
+                    }
+                }
                 None => {
                     if let Some(slot) = self.slots.get_mut(node) {
                         slot.watch_error = None;

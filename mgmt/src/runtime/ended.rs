@@ -43,7 +43,7 @@ impl Core {
         let outcome = outcome.cancelled();
         // Whatever happens meanwhile is merged into the check that follows.
         self.slots.set_activity(node, Activity::Pausing { op, began, causes });
-        let done = Done { op, causes, operation, resource, began, outcome, used: None };
+        let done = Done { op, causes, operation, resource, began, outcome, kept: None };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
         None
     }

@@ -213,7 +213,6 @@ pub(crate) fn assemble(
         committed,
         slowness: Default::default(),
         recent: None,
-        blocks: Default::default(),
         lane: Lane::new(facts::cpus().min(options.running_max)),
         measured: options.measure.then(Box::default),
         spare: None,

@@ -12,7 +12,7 @@ use tracing::Span;
 
 use crate::id::Time;
 use crate::resource::{BoxFuture, Operation, Result, Work};
-use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start, UseOfThread};
+use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start};
 use crate::runtime::span::poll_in;
 use crate::sys::task::{caught, caught_async, watching};
 
@@ -24,8 +24,8 @@ pub(super) struct Errand<T> {
     /// Until it is given up.
     pub(super) future: Option<BoxFuture<Result<T>>>,
     pub(super) outcome: fn(Ended<T>) -> Outcome,
-    /// Since it was polled first.
-    pub(super) used: Option<UseOfThread>,
+    /// The longest that a poll kept its thread.
+    pub(super) kept: Option<Duration>,
 }
 
 impl<T> Errand<T> {
@@ -41,9 +41,7 @@ impl<T> Errand<T> {
         let Some(running) = &mut self.future else { return Poll::Pending };
         let started = Instant::now();
         let (polled, blocked) = watching(may_block, || caught(|| poll_in(&self.span, running.as_mut(), cx)));
-        let used = self.used.get_or_insert_default();
-        used.kept = used.kept.max(started.elapsed().saturating_sub(blocked.took));
-        used.asked |= blocked.asked;
+        self.kept = self.kept.max(Some(started.elapsed().saturating_sub(blocked)));
         match polled {
             Ok(polled) => polled.map(Ended::Returned),
             Err(panic) => {
@@ -60,8 +58,8 @@ impl<T> Errand<T> {
 
     fn done(self, ended: Ended<T>) -> Done {
         let Start { op, causes, operation, resource, .. } = self.start;
-        let (began, outcome, used) = (self.began, (self.outcome)(ended), self.used);
-        Done { op, causes, operation, resource, began, outcome, used }
+        let (began, outcome, kept) = (self.began, (self.outcome)(ended), self.kept);
+        Done { op, causes, operation, resource, began, outcome, kept }
     }
 }
 

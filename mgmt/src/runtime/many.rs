@@ -3,17 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use crate::resource::{
-    AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Item, KindSpec, Operation, Reply,
-    Result, part, unanswered,
+    AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Inline, Item, KindSpec, Operation,
+    Reply, Result, part, unanswered,
 };
 use crate::runtime::core::Core;
 use crate::scheduler::CALL_MAX;
-use crate::sys::task::caught_async;
+use crate::sys::task::{caught_async, watching};
 
 /// A call of a kind, before it begins.
 struct Call<I> {
@@ -128,5 +129,16 @@ fn begin<I: Item>(call: Call<I>, event: &'static str) {
         };
         replies.iter().for_each(|reply| reply.fail(&why));
     };
-    tokio::spawn(task.instrument(span));
+    let mut task: BoxFuture<()> = Box::pin(task.instrument(span));
+    if spec.inline == Inline::Everything {
+        tokio::spawn(task);
+        return;
+    }
+    // Most have ended when they have been polled once.
+    tokio::task::spawn_blocking(move || {
+        let polled = watching(true, || task.as_mut().poll(&mut Context::from_waker(Waker::noop()))).0;
+        if polled.is_pending() {
+            tokio::spawn(task);
+        }
+    });
 }

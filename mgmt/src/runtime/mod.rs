@@ -1,5 +1,6 @@
 //! Hands and eyes: runs graphs with tokio. Decides nothing that the scheduler can decide.
 
+mod ask_watch;
 mod builder;
 mod core;
 mod departed;

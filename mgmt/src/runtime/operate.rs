@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use crate::graph::Vertex;
 use crate::id::{Node, Time};
-use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Operation, Result};
+use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, Inline, KindSpec, Operation, Result, Watch};
 use crate::runtime::core::Core;
 use crate::runtime::errand::{Away, Errand, give_up};
 use crate::runtime::owned::Claim;
@@ -93,17 +93,8 @@ pub(crate) struct Done {
     pub(super) resource: Arc<dyn AnyResource>,
     pub(super) began: Time,
     pub(super) outcome: Outcome,
-    /// Of an operation that was polled.
-    pub(super) used: Option<UseOfThread>,
-}
-
-/// How an operation used the threads that polled it.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct UseOfThread {
-    /// The longest that it kept one, except for what it had asked a thread that may block for.
-    pub(super) kept: Duration,
-    /// It asked for a thread that may block.
-    pub(super) asked: bool,
+    /// The longest that it kept a thread that polled it, except for what it had asked a thread that may block for.
+    pub(super) kept: Option<Duration>,
 }
 
 /// What the task of an operation reports.
@@ -117,6 +108,8 @@ pub(crate) enum Answer {
     Late(Op),
     /// Its future is gone, or should be, since the grace time; but what it had begun has not ended.
     Overdue(Op),
+    /// What a resource watches, as the answer to that question.
+    Watch { node: Node, number: u64, resource: Arc<dyn AnyResource>, watch: Watch },
 }
 
 impl Core {
@@ -190,7 +183,7 @@ impl Core {
         let refresh = causes.contains(Cause::Refresh);
         let paths = self.slots.begin_look(op, causes, self.services.owned.version());
         // In the loop, nothing waits between a check and its repair.
-        let go_on = if self.goes_away(resource.spec().kind, Action::Check) { go_on } else { GoOn::No };
+        let go_on = if self.goes_away(resource.spec()) { go_on } else { GoOn::No };
         let operation = self.operation(op.node, &resource, |operation| {
             (operation.refresh, operation.paths) = (refresh, paths);
             operation.permit(go_on != GoOn::No);
@@ -253,23 +246,23 @@ impl Core {
     }
 
     /// An operation of this kind is polled on a thread that may block.
-    fn goes_away(&self, kind: &'static str, action: Action) -> bool {
-        self.blocks.contains(&(kind, action)) || self.slowness.is_slow(kind)
+    fn goes_away(&self, spec: &KindSpec) -> bool {
+        spec.inline != Inline::Everything || self.slowness.is_slow(spec.kind)
     }
 
-    /// Polls an operation once right here, unless it needs a thread that may block, as the one before it of its kind
-    /// did. A task is spawned only for what has not ended then.
+    /// Polls an operation once right here if its kind is inline; else on a thread that may block. A task is spawned
+    /// only for what has not ended then.
     fn run<T: Send + 'static>(
         &mut self,
         start: Start,
         mut future: BoxFuture<Result<T>>,
         outcome: fn(Ended<T>) -> Outcome,
     ) {
-        let (began, kind) = (self.now(), start.resource.spec().kind);
+        let (began, spec) = (self.now(), start.resource.spec());
         let span = span(start.action.word(), &*start.resource);
-        if self.goes_away(kind, start.action) {
-            let is_slow = self.slowness.is_slow(kind);
-            let errand = Errand { start, began, span, future: Some(future), outcome, used: None };
+        if self.goes_away(spec) {
+            let is_slow = self.slowness.is_slow(spec.kind);
+            let errand = Errand { start, began, span, future: Some(future), outcome, kept: None };
             let away = self.send_away(errand, is_slow);
             return self.lane.push(Box::new(move || away.stay()));
         }
@@ -277,9 +270,9 @@ impl Core {
         let (polled, blocked) = watching(false, || caught(|| poll_in(&span, future.as_mut(), cx)));
         let now = self.clock.now();
         self.recent = Some(now);
-        let used = UseOfThread { kept: now.since(began).saturating_sub(blocked.took), asked: blocked.asked };
-        self.note_thread(kind, start.action, used);
-        self.name_if_it_held_the_loop(&*start.resource, start.action.word(), used.kept);
+        let kept = now.since(began).saturating_sub(blocked);
+        self.slowness.note(spec.kind, kept);
+        self.name_if_it_held_the_loop(&*start.resource, start.action.word(), kept);
         let mut future = Some(future);
         let ended = match polled {
             Ok(Poll::Pending) => None,
@@ -293,10 +286,10 @@ impl Core {
             Some(ended) if start.operation.is_idle() => {
                 drop(future);
                 let Start { op, causes, operation, resource, .. } = start;
-                self.end(Done { op, causes, operation, resource, began, outcome: outcome(ended), used: Some(used) });
+                self.end(Done { op, causes, operation, resource, began, outcome: outcome(ended), kept: Some(kept) });
             }
             ended => {
-                let errand = Errand { start, began, span, future, outcome, used: Some(used) };
+                let errand = Errand { start, began, span, future, outcome, kept: Some(kept) };
                 self.send_away(errand, false).spawn(ended);
             }
         }
@@ -316,21 +309,10 @@ impl Core {
     pub(super) fn name_if_it_held_the_loop(&self, resource: &dyn AnyResource, what: &str, kept: Duration) {
         if kept >= HELD_LONG {
             self.warn(format!(
-                "{}: its {what} has kept the whole engine waiting for {kept:.1?}: what blocks belongs into `cx.look` or \
-                 `cx.change`, and what takes long into an async call",
+                "{}: its {what} has kept the whole engine waiting for {kept:.1?}: code that blocks belongs into a kind \
+                 without `inline`, or into `cx.look` and `cx.change`",
                 resource.id()
             ));
-        }
-    }
-
-    /// How an operation used its thread decides where the next one of its kind begins.
-    pub(super) fn note_thread(&mut self, kind: &'static str, action: Action, used: UseOfThread) {
-        self.slowness.note(kind, used.kept);
-        if used.asked != self.blocks.contains(&(kind, action)) {
-            match used.asked {
-                true => self.blocks.insert((kind, action)),
-                false => self.blocks.remove(&(kind, action)),
-            };
         }
     }
 }

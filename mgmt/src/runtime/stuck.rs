@@ -76,8 +76,8 @@ impl Core {
                     if running.cancel.is_none() {
                         done.outcome = done.outcome.of_cancelled();
                     }
-                    if let Some(used) = done.used {
-                        self.note_thread(done.resource.spec().kind, running.action, used);
+                    if let Some(kept) = done.kept {
+                        self.slowness.note(done.resource.spec().kind, kept);
                     }
                 }
                 self.end(*done);
@@ -86,6 +86,7 @@ impl Core {
             Answer::TimeIsUp(op) => self.cancel(op),
             Answer::Late(op) => self.go_on_without(op, false),
             Answer::Overdue(op) => self.overdue(op),
+            Answer::Watch { node, number, resource, watch } => self.watch_answered(node, number, &resource, watch),
         }
     }
 
@@ -200,7 +201,7 @@ impl Core {
         let operation = self.operation(op.node, &resource, |_| ());
         self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
-        let done = Done { op, causes, operation, resource, began, outcome, used: None };
+        let done = Done { op, causes, operation, resource, began, outcome, kept: None };
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
     }
 
@@ -216,7 +217,8 @@ impl Core {
         if !stuck.is_told {
             // Within its grace time. It was a try like any other; only what could not leave is asked again.
             again.retain(|node| self.running.is_ghost(*node));
-            if stuck.left {
+            // It may be back.
+            if stuck.left && self.running.place(node).is_none() {
                 self.removed(node);
             }
         } else if self.running.is_ghost(node) {

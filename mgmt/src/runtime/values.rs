@@ -7,7 +7,7 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::id::{Node, ResourceId};
-use crate::resource::{AnyResource, Digest, FieldValue, Known, OutputSpec, Sent, Value, Wire};
+use crate::resource::{AnyResource, Contained, Digest, FieldValue, Known, OutputSpec, Sent, Value, Wire};
 use crate::runtime::slot::SlotTable;
 use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
@@ -28,9 +28,15 @@ pub(crate) struct Wiring {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
     /// `None` after something was sent: only its digest is known, from an earlier run.
-    value: Option<Value>,
+    value: Option<Contained<Value>>,
     digest: Digest,
     sent: bool,
+}
+
+impl Output {
+    fn value(&self) -> Option<Value> {
+        self.value.as_ref().map(|value| Value::clone(value.get()))
+    }
 }
 
 /// What an operation has sent, by output.
@@ -307,7 +313,7 @@ impl SlotTable {
         let failed = |problem: &dyn fmt::Display| {
             Some(Err(format!("`{name}`, set at {}, has no value: {problem}", wiring.wire.origin)))
         };
-        let values: Option<Vec<Value>> = sources.iter().map(|output| output.value.clone()).collect();
+        let values: Option<Vec<Value>> = sources.iter().map(|output| output.value()).collect();
         match values {
             Some(values) => match caught(|| wiring.wire.receive(&values)) {
                 Ok(Ok(received)) => {
@@ -336,7 +342,7 @@ fn inputs_of(wire: &Wire, sources: &[&Output]) -> Option<Digest> {
     let mut hasher = Sha256::new();
     sources.iter().for_each(|output| hasher.update(output.digest));
     if wire.closure {
-        let values: Vec<Option<Value>> = sources.iter().map(|output| output.value.clone()).collect();
+        let values: Vec<Option<Value>> = sources.iter().map(|output| output.value()).collect();
         hasher.update(caught(|| wire.fingerprint(&values)).ok()??);
     }
     Some(hasher.finalize().into())

@@ -76,11 +76,24 @@ pub(crate) struct Watching {
     more: Option<Box<More>>,
 }
 
-/// Parts of a watch other than paths.
+impl Watching {
+    fn new(epoch: u64) -> Watching {
+        Watching { epoch, paths: Vec::new(), unready: 0, looks: None, more: None }
+    }
+
+    /// Not all of it listens, or it is not known yet what it is.
+    fn is_starting(&self) -> bool {
+        self.unready > 0 || self.more.as_ref().is_some_and(|more| more.asked.is_some())
+    }
+}
+
+/// What a watch has besides paths.
 #[derive(Debug, Default)]
 struct More {
     streams: Vec<Reading>,
     intervals: Vec<Duration>,
+    /// The number of the question what the resource watches, until it is answered.
+    asked: Option<u64>,
     #[cfg(feature = "dbus")]
     signals: Vec<(Bus, SignalRule, Subscription)>,
 }
@@ -118,6 +131,30 @@ impl Watches {
         self.files.take_hub()
     }
 
+    /// A resource is asked what it watches. Until the answer the watch of before continues, if there is one, and does
+    /// not count as listening. Returns the number that the answer must have.
+    pub(crate) fn ask(&mut self, slots: &mut SlotTable, node: Node) -> u64 {
+        self.epoch += 1;
+        self.expect(slots, node, self.epoch);
+        self.epoch
+    }
+
+    /// The answer to that question is on its way.
+    fn expect(&mut self, slots: &mut SlotTable, node: Node, asked: u64) {
+        let watching = slots.make(node).watching.get_or_insert_with(|| {
+            self.count += 1;
+            Watching::new(asked)
+        });
+        watching.more.get_or_insert_default().asked = Some(asked);
+    }
+
+    /// Whether this is the answer that is waited for.
+    pub(crate) fn is_answer(&self, slots: &mut SlotTable, node: Node, number: u64) -> bool {
+        let watching = slots.get_mut(node).and_then(|slot| slot.watching.as_mut());
+        let more = watching.and_then(|watching| watching.more.as_mut());
+        more.is_some_and(|more| more.asked.take_if(|asked| *asked == number).is_some())
+    }
+
     /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.
     pub(crate) fn start(
         &mut self,
@@ -129,7 +166,7 @@ impl Watches {
     ) {
         self.stop(slots, node);
         self.epoch += 1;
-        let mut watching = Watching { epoch: self.epoch, paths: Vec::new(), unready: 0, looks: None, more: None };
+        let mut watching = Watching::new(self.epoch);
         for part in watch.into_parts() {
             let (path, kind) = match part {
                 Part::Itself(path) => (path, Watched::Itself),
@@ -272,13 +309,21 @@ impl Watches {
         match event {
             Ok(WatchEvent::Ready) => {
                 watching.unready = watching.unready.saturating_sub(1);
-                (watching.unready == 0).then_some(Notice::Ready(node))
+                (!watching.is_starting()).then_some(Notice::Ready(node))
             }
             Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node, Extent::All)),
-            Err(problem) => {
-                self.stop(slots, node);
-                Some(Notice::Failed(node, problem))
-            }
+            Err(problem) => match watching.more.as_ref().and_then(|more| more.asked) {
+                // The watch that takes its place may be why it has ended.
+                Some(asked) => {
+                    self.stop(slots, node);
+                    self.expect(slots, node, asked);
+                    None
+                }
+                None => {
+                    self.stop(slots, node);
+                    Some(Notice::Failed(node, problem))
+                }
+            },
         }
     }
 }
@@ -295,7 +340,7 @@ impl SlotTable {
 
     /// Whether a resource is watched, but not all of its watch listens yet.
     pub(crate) fn is_watch_starting(&self, node: Node) -> bool {
-        self.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.unready > 0)
+        self.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(Watching::is_starting)
     }
 }
 

@@ -22,6 +22,11 @@ impl Scheduler {
         self.paused
     }
 
+    /// Its watch listens, by the last `Input` about that.
+    pub fn listens(&self, node: Node) -> bool {
+        self.nodes.get(node).is_some_and(|node| node.any(WATCH_READY))
+    }
+
     /// Why a node is where it is. A slot that is not in the graph is `Settled`.
     pub fn state(&self, node: Node) -> State {
         let i = node;

@@ -14,24 +14,16 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-/// What the code that runs on a thread asked of [`blocking`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Blocked {
-    /// It asked.
-    pub asked: bool,
-    /// How long its work took, as far as it ran on this thread.
-    pub took: Duration,
-}
-
 #[derive(Clone, Copy)]
 struct Thread {
     may_block: bool,
-    blocked: Blocked,
+    /// How long the work of [`blocking`] took that ran here.
+    blocked: Duration,
 }
 
 impl Thread {
     const fn new(may_block: bool) -> Thread {
-        Thread { may_block, blocked: Blocked { asked: false, took: Duration::ZERO } }
+        Thread { may_block, blocked: Duration::ZERO }
     }
 }
 
@@ -48,9 +40,9 @@ impl Drop for Restore {
     }
 }
 
-/// Runs code, and returns what it asked of [`blocking`] meanwhile. On a thread that may block, the work runs right
-/// there, and takes no other thread.
-pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Blocked) {
+/// Runs code, and returns how long the work took meanwhile that it gave to [`blocking`] and that ran on this thread: on
+/// one that may block, it does.
+pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Duration) {
     let _restore = Restore(THREAD.replace(Thread::new(may_block)));
     let value = run();
     (value, THREAD.get().blocked)
@@ -68,12 +60,10 @@ pub fn may_block() -> bool {
 /// If `work` panics, with its message: the engine catches it as a failure of that resource.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let mut thread = THREAD.get();
-    thread.blocked.asked = true;
-    THREAD.set(thread);
     if thread.may_block {
         let began = Instant::now();
         let value = work();
-        thread.blocked.took += began.elapsed();
+        thread.blocked += began.elapsed();
         THREAD.set(thread);
         return value;
     }
@@ -195,11 +185,11 @@ mod tests {
         };
         let (polled, blocked) = watching(true, on);
         assert!(matches!(polled, Poll::Ready(thread) if thread == here));
-        assert!(blocked.asked && blocked.took > Duration::ZERO);
+        assert!(blocked > Duration::ZERO);
         let (polled, blocked) = watching(false, on);
         assert!(polled.is_pending());
-        assert_eq!(blocked, Blocked { asked: true, took: Duration::ZERO });
-        assert_eq!(watching(true, || ()).1, Blocked::default());
+        assert_eq!(blocked, Duration::ZERO);
+        assert_eq!(watching(true, || ()).1, Duration::ZERO);
         // A panic leaves nothing behind.
         assert!(caught(|| watching(true, || panic!("gone"))).is_err() && !may_block());
     }

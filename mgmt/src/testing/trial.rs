@@ -51,7 +51,7 @@ impl Outcome {
     /// The value that the operation sent last on an output.
     pub fn value<T: Sendable>(&self, port: Port<T>) -> Option<T> {
         self.sent.iter().rev().find_map(|sent| match sent {
-            Sent::Value { port: number, value, .. } if *number == port.number() => value.downcast_ref().cloned(),
+            Sent::Value { port: number, value, .. } if *number == port.number() => value.get().downcast_ref().cloned(),
             _ => None,
         })
     }

@@ -1,37 +1,30 @@
-//! Operations of a kind that asks for threads that may block are polled on such threads: what holds for all operations
-//! holds there.
+//! Operations of a kind that is not inline are polled on threads that may block: what holds for all operations holds
+//! there.
 
 use std::time::{Duration, Instant};
 
 use mgmt::prelude::*;
 use mgmt::runtime::{EventKind, Standing};
 
-use crate::kit::probe::ProbeHandle;
 use crate::kit::{Act, Desk, Gate, Op, Run, within};
 
 const GRACE: Duration = Duration::from_millis(50);
 
-/// Resources that come after one that has taught the engine where such operations belong.
-struct Taught {
+/// Probes, and what happens in their operations.
+struct Bench {
     desk: Desk,
     g: Graph,
-    first: ProbeHandle,
 }
 
-impl Taught {
-    fn new() -> Taught {
-        let (desk, mut g) = (Desk::new(), Graph::new("lane"));
-        for op in [Op::Check, Op::Apply] {
-            desk.always("first", op, Act::Look);
-        }
-        let first = g.add(desk.probe("first").want("x"));
-        Taught { desk, g, first }
+impl Bench {
+    fn new() -> Bench {
+        Bench { desk: Desk::new(), g: Graph::new("lane") }
     }
 
     fn add(&mut self, name: &str, check: Act, apply: Act, timeout: Option<Duration>) {
         self.desk.once(name, Op::Check, check);
         self.desk.once(name, Op::Apply, apply);
-        let probe = self.desk.probe(name).want("x").retry(0).after(&self.first);
+        let probe = self.desk.probe(name).want("x").retry(0);
         self.g.add(match timeout {
             Some(timeout) => probe.timeout(timeout),
             None => probe,
@@ -53,16 +46,15 @@ async fn warning(run: &mut Run) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_asks_for_another_thread_and_those_after_it_stay_where_they_are_polled() {
-    let mut taught = Taught::new();
+async fn what_blocks_stays_where_it_is_polled() {
+    let mut bench = Bench::new();
     for n in 0..20 {
-        taught.add(&format!("p{n}"), Act::Look, Act::Look, None);
+        bench.add(&format!("p{n}"), Act::Look, Act::Look, None);
     }
-    let (desk, mut run) = taught.run().await;
+    let (desk, mut run) = bench.run().await;
     run.converged().await;
-    assert_eq!(desk.count("leaves first"), 2, "its check and its apply");
     for n in 0..20 {
-        assert_eq!(desk.count(&format!("stays p{n}")), 2);
+        assert_eq!(desk.count(&format!("stays p{n}")), 2, "its check and its apply");
         assert_eq!(desk.real(&format!("p{n}")), "x");
     }
     desk.log();
@@ -71,11 +63,11 @@ async fn the_first_asks_for_another_thread_and_those_after_it_stay_where_they_ar
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn as_many_block_at_once_as_may_run() {
-    let (mut taught, gate) = (Taught::new(), Gate::new());
+    let (mut bench, gate) = (Bench::new(), Gate::new());
     for n in 0..8 {
-        taught.add(&format!("p{n}"), Act::Thread(gate.clone()), Act::Look, None);
+        bench.add(&format!("p{n}"), Act::Thread(gate.clone()), Act::Look, None);
     }
-    let (desk, mut run) = taught.run().await;
+    let (desk, mut run) = bench.run().await;
     for _ in 0..8 {
         gate.reached().await;
     }
@@ -87,10 +79,10 @@ async fn as_many_block_at_once_as_may_run() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_that_does_not_end_is_named_and_holds_up_no_other() {
-    let (mut taught, gate) = (Taught::new(), Gate::new());
-    taught.add("a", Act::Thread(gate.clone()), Act::Look, Some(Duration::from_millis(20)));
-    taught.add("b", Act::Look, Act::Look, None);
-    let (desk, mut run) = taught.run().await;
+    let (mut bench, gate) = (Bench::new(), Gate::new());
+    bench.add("a", Act::Thread(gate.clone()), Act::Look, Some(Duration::from_millis(20)));
+    bench.add("b", Act::Look, Act::Look, None);
+    let (desk, mut run) = bench.run().await;
     gate.reached().await;
     let first = warning(&mut run).await;
     assert!(
@@ -109,9 +101,9 @@ async fn work_that_does_not_end_is_named_and_holds_up_no_other() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn work_learns_that_its_operation_was_cancelled() {
-    let mut taught = Taught::new();
-    taught.add("a", Act::LookUntilStopped, Act::Look, Some(Duration::from_millis(20)));
-    let (_desk, mut run) = taught.run().await;
+    let mut bench = Bench::new();
+    bench.add("a", Act::LookUntilStopped, Act::Look, Some(Duration::from_millis(20)));
+    let (_desk, mut run) = bench.run().await;
     let failed = run.find(|event| match event {
         EventKind::Failed { error, .. } => Some(error.clone()),
         EventKind::Warning { message, .. } => panic!("{message}"),
@@ -123,10 +115,10 @@ async fn work_learns_that_its_operation_was_cancelled() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_panic_of_the_work_is_a_failure_of_its_resource() {
-    let mut taught = Taught::new();
-    taught.add("a", Act::PanicThere("not like this"), Act::Look, None);
-    taught.add("b", Act::Look, Act::Look, None);
-    let (desk, mut run) = taught.run().await;
+    let mut bench = Bench::new();
+    bench.add("a", Act::PanicThere("not like this"), Act::Look, None);
+    bench.add("b", Act::Look, Act::Look, None);
+    let (desk, mut run) = bench.run().await;
     let failed = run.find(|event| match event {
         EventKind::Failed { error, .. } => Some(error.clone()),
         _ => None,
@@ -139,9 +131,9 @@ async fn a_panic_of_the_work_is_a_failure_of_its_resource() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stop_completes_without_work_that_does_not_end() {
-    let (mut taught, gate) = (Taught::new(), Gate::new());
-    taught.add("a", Act::Look, Act::Thread(gate.clone()), None);
-    let (_desk, mut run) = taught.run().await;
+    let (mut bench, gate) = (Bench::new(), Gate::new());
+    bench.add("a", Act::Look, Act::Thread(gate.clone()), None);
+    let (_desk, mut run) = bench.run().await;
     gate.reached().await;
     let began = Instant::now();
     run.engine.cancel();

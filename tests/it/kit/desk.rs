@@ -80,7 +80,7 @@ impl Gate {
         self.open.acquire().await.unwrap().forget();
     }
 
-    fn block(&self) {
+    pub fn block(&self) {
         self.reached.add_permits(1);
         let deadline = Instant::now() + Duration::from_secs(60);
         while self.open.try_acquire().map(|permit| permit.forget()).is_err() {

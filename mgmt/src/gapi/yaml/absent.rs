@@ -16,7 +16,8 @@ use crate::graph::GraphConfig;
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Format, Identify, KindSpec, Known, Need, OutputSpec, Result, SECRET_PLACEHOLDER, Uid, Watch, WatchCx,
+    FieldValue, Format, Identify, Inline, KindSpec, Known, Need, OutputSpec, Result, SECRET_PLACEHOLDER, Uid, Watch,
+    WatchCx,
 };
 
 /// A resource of a kind that this build has not.
@@ -168,6 +169,7 @@ pub(super) const fn kind(
         doc,
         watched: false,
         quiet: false,
+        inline: Inline::Everything,
         name_field: "name",
         fields,
         outputs,

@@ -36,7 +36,7 @@ use mgmt_macros::Resource;
 /// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell, and a
 /// warning in files: in `args` every word is taken literally.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "exec")]
+#[resource(kind = "exec", inline = watch)]
 pub struct Exec {
     /// The name of the resource.
     #[resource(name)]

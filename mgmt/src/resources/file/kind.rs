@@ -40,7 +40,7 @@ use mgmt_macros::Resource;
 /// What is of another type is replaced only with `force`; but a symlink where a regular file with a declared content
 /// belongs is always replaced, and never followed.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "file")]
+#[resource(kind = "file", inline = watch)]
 pub struct File {
     /// Its name is its path, unless `path` says otherwise: absolute, without `..`; a slash at the end means a directory.
     #[resource(name)]

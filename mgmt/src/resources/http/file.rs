@@ -17,7 +17,7 @@ use mgmt_macros::Resource;
 /// Files are read when they are asked for, so what changes in them needs no event. What can be received can be served,
 /// but for secrets.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "http:file", unwatched)]
+#[resource(kind = "http:file", unwatched, inline)]
 pub struct HttpFile {
     /// What it is called; also the path of its URL unless that is given.
     #[resource(name)]

@@ -26,7 +26,7 @@ use mgmt_macros::Resource;
 /// them. No symlink leads out of what is served. At most 256 connections are served at the same time. There is no
 /// encryption: put it behind a proxy where others can listen.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "http:server")]
+#[resource(kind = "http:server", inline = watch)]
 pub struct HttpServer {
     /// What it is called; also its address unless that is given.
     #[resource(name)]

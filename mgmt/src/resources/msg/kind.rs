@@ -15,7 +15,7 @@ use mgmt_macros::Resource;
 /// It goes to the log (as `tracing` events of the target `mgmt::msg`), and where asked to the journal and to syslog. If one of these fails, the
 /// others are not said again by the next try. A secret can't be its text.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "msg", unwatched)]
+#[resource(kind = "msg", unwatched, inline)]
 pub struct Msg {
     /// What it is called.
     #[resource(name)]

@@ -27,7 +27,7 @@ const LENGTH_MAX: usize = 65_535;
 /// before, and whoever received the password can do without: a file is known by its digest. If a receiver needs the text itself, a new password is
 /// made, and all receivers follow. A new one is made, too, on a refresh, and when `length` or `charset` is another.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "password")]
+#[resource(kind = "password", inline = watch)]
 pub struct Password {
     /// What it is called.
     #[resource(name)]
