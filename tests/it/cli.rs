@@ -6,5 +6,6 @@ mod idle;
 mod logs;
 mod options;
 mod planted;
+mod scarce;
 mod signals;
 mod terminal;

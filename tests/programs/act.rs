@@ -44,6 +44,8 @@ enum Scene {
     Talks,
     /// A password on its way into two files, its hash before and between them.
     Rotate,
+    /// A command that writes down its limit of open files, and ours.
+    Limits,
     /// One graph after the other, and how much is open meanwhile.
     Swaps,
 }
@@ -132,6 +134,10 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             for n in 0..60 {
                 g.add(File::new(path(&format!("{n}"))).content(format!("{n}\n")));
             }
+        }
+        Scene::Limits => {
+            let ours = "awk '/open files/ { print $4 }' /proc/$PPID/limits";
+            g.add(shell("limits", format!("{{ ulimit -Sn; {ours}; }} > {}", path("limits"))));
         }
         Scene::Names => {
             let first = g.add(Noop::new("<b>&amp;\"quoted\"</b>"));

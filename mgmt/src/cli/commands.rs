@@ -4,7 +4,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Runtime;
 
 use crate::cli::options::{Command, GraphFormat, LogFormat};
 use crate::cli::session::{CommandError, Session, fail, print};
@@ -13,12 +15,22 @@ use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
+use crate::sys::limits;
+use crate::sys::task::caught;
 
 /// Exit code of a plan with something to do.
 const PENDING: u8 = 2;
 
 /// Exit code of a plan, a check, a picture that was given up.
 const INTERRUPTED: u8 = 130;
+/// How many more must be to be had: for what blocks, and since one that has ended is counted a moment longer.
+const SPARE: usize = 2;
+/// Where there is no thread at all, it is asked for one this often.
+const THREAD_PAUSE: Duration = Duration::from_millis(50);
+/// What is had is kept where it is scarce.
+const FOR_EVER: Duration = Duration::from_secs(1 << 32);
+/// Threads that never block.
+const WORKERS: usize = 2;
 /// How long to wait for abandoned work before the process exits.
 const SHUTDOWN: Duration = Duration::from_millis(300);
 
@@ -26,8 +38,12 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
     logs::start(&session.options, &screen);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
+    if !session.options.no_raise_limits {
+        limits::raise();
+    }
+    let runtime = match runtime(session.options.max_runtime) {
+        Ok(Some(runtime)) => runtime,
+        Ok(None) => return ExitCode::SUCCESS,
         Err(error) => return fail(&CommandError::from(error)),
     };
     let outcome = runtime.block_on(async {
@@ -52,6 +68,35 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             ExitCode::from(1)
         }
     })
+}
+
+/// As few threads as will do where the system gives no more: one that never blocks, and one that may, which is waited
+/// for. `None`: longer than the program may run.
+fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
+    limits::require_descriptors()?;
+    if limits::has_threads(WORKERS + SPARE) {
+        return tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map(Some);
+    }
+    tracing::warn!(
+        target: "mgmt",
+        "the system gives this user hardly any threads (`ulimit -u`): what blocks waits its turn"
+    );
+    let began = Instant::now();
+    loop {
+        let is_to_be_had = limits::has_threads(1);
+        // Also until the one that was tried is gone altogether.
+        std::thread::sleep(THREAD_PAUSE);
+        if is_to_be_had {
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().thread_keep_alive(FOR_EVER).build()?;
+            if caught(|| drop(runtime.spawn_blocking(|| ()))).is_ok() {
+                return Ok(Some(runtime));
+            }
+        }
+        if !max_runtime.is_zero() && began.elapsed() >= max_runtime {
+            return Ok(None);
+        }
+    }
 }
 
 async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {

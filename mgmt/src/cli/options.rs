@@ -91,6 +91,9 @@ pub struct RunOptions {
     /// Serve figures for Prometheus at this address, for example 127.0.0.1:9233
     #[arg(long, global = true, value_name = "ADDR")]
     pub metrics: Option<std::net::SocketAddr>,
+    /// Keep the limit of open files as it is; default: it is raised as far as it may be, but not for commands
+    #[arg(long, global = true)]
+    pub no_raise_limits: bool,
     /// How to log when the output is not a terminal
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,

@@ -17,7 +17,7 @@ use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
 use super::lock::Lock;
 use super::mirror::{Mirror, Section};
-use super::writer::{Done, Held, Shared, work};
+use super::writer::{Done, Held, Shared, work, work_here};
 
 /// The largest mark or value, in bytes. What is larger belongs into a file.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
@@ -200,10 +200,27 @@ impl Journal {
         });
         match begun {
             Ok(thread) => writer.thread = Some(thread),
-            Err(source) => {
-                let path = lock(&writer.held).as_ref().map(|held| held.file.path().to_owned()).unwrap_or_default();
+            // The system has no thread to give. What is waited for is written here; a later batch asks again.
+            Err(_) => {
+                let place = Arc::clone(&writer.held);
                 drop(writer);
-                self.shared.fail(&CommitError::Write { path, source: Arc::new(source) });
+                self.write_here(&place);
+            }
+        }
+    }
+
+    /// Does what the writer would do at once, without a lock: those who are answered may drop the journal.
+    fn write_here(&self, place: &Mutex<Option<Held>>) {
+        loop {
+            let Some(mut held) = lock(place).take() else { return };
+            work_here(&self.shared, &mut held);
+            if self.shared.lock().closing {
+                // Whoever closes has found nothing to write with.
+                return work(&self.shared, held);
+            }
+            *lock(place) = Some(held);
+            if self.shared.urgent().is_none() {
+                return;
             }
         }
     }

@@ -92,15 +92,6 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// There is no writer: those who wait get this error, and what they submitted stays to be written.
-    pub(super) fn fail(&self, error: &CommitError) {
-        let mut state = self.lock();
-        state.last = Some(error.clone());
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        waiting.into_iter().for_each(|done| done(Err(error.clone())));
-    }
-
     /// The file is gone: with the next commit all is written again, into a new one.
     pub(super) fn set_lost(&self) {
         self.lock().lost = true;
@@ -131,6 +122,12 @@ impl Shared {
                 }
             };
         }
+    }
+
+    /// Something is waited for: whether there is something to write for it. `None`: what there is has time.
+    pub(super) fn urgent(&self) -> Option<bool> {
+        let state = self.lock();
+        (!state.waiting.is_empty()).then(|| !state.dirty.is_empty())
     }
 
     /// What must be done now. `None`: since `wait` there is something to write after all.
@@ -181,36 +178,47 @@ pub(super) struct Held {
 
 /// The writer's life. Holds the lock of the prefix to its end.
 pub(super) fn work(shared: &Shared, mut held: Held) {
-    let file = &mut held.file;
     while let Some(is_dirty) = shared.wait() {
-        if std::mem::take(&mut shared.lock().lost) {
-            file.forget();
+        turn(shared, &mut held.file, is_dirty);
+    }
+}
+
+/// What the writer would do at once, on the thread of the caller: where the system gives no thread.
+pub(super) fn work_here(shared: &Shared, held: &mut Held) {
+    while let Some(is_dirty) = shared.urgent() {
+        turn(shared, &mut held.file, is_dirty);
+    }
+}
+
+/// One commit, and the answers to those who wait for it.
+fn turn(shared: &Shared, file: &mut DatabaseFile, is_dirty: bool) {
+    if std::mem::take(&mut shared.lock().lost) {
+        file.forget();
+    }
+    // With nothing to write, what is waited for is on disk already, unless there is no file that holds it.
+    let wants_all = if is_dirty { file.prepare() } else { file.is_missing() };
+    let writes = is_dirty || wants_all;
+    let Some(round) = shared.next(writes, wants_all) else { return };
+    let result = if writes { commit(file, round.writes) } else { Ok(()) };
+    let mut state = shared.lock();
+    if let Err(error) = &result {
+        if state.last.is_none() {
+            tracing::error!("{error}; what is not on disk is kept in memory and tried again");
         }
-        // With nothing to write, what is waited for is on disk already, unless there is no file that holds it.
-        let wants_all = if is_dirty { file.prepare() } else { file.is_missing() };
-        let writes = is_dirty || wants_all;
-        let Some(round) = shared.next(writes, wants_all) else { continue };
-        let result = if writes { commit(file, round.writes) } else { Ok(()) };
-        let mut state = shared.lock();
-        if let Err(error) = &result {
-            if state.last.is_none() {
-                tracing::error!("{error}; what is not on disk is kept in memory and tried again");
-            }
-            state.dirty.extend(round.keys);
-            state.due.get_or_insert(Instant::now() + RETRY);
-        }
-        state.last = result.as_ref().err().cloned();
-        let give_up = round.closing && result.is_err();
-        if give_up {
-            state.dirty.clear();
-            state.due = None;
-        }
-        drop(state);
-        for done in round.waiting {
-            let result = result.clone();
-            if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-                tracing::error!("somebody who waited for the journal has panicked");
-            }
+        state.dirty.extend(round.keys);
+        state.due.get_or_insert(Instant::now() + RETRY);
+    }
+    state.last = result.as_ref().err().cloned();
+    let give_up = round.closing && result.is_err();
+    if give_up {
+        state.dirty.clear();
+        state.due = None;
+    }
+    drop(state);
+    for done in round.waiting {
+        let result = result.clone();
+        if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
+            tracing::error!("somebody who waited for the journal has panicked");
         }
     }
 }

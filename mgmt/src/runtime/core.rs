@@ -25,6 +25,7 @@ use crate::runtime::values::Wiring;
 use crate::runtime::watches::{Notice, Watches};
 use crate::scheduler::{Command, GoOn, Input, JournalOp, Op, Scheduler, Swap};
 use crate::sys::clock::Clock;
+use crate::sys::threads::in_background;
 
 /// Graphs with at least this many resources are dropped on another thread, so that freeing them does not stall the
 /// loop.
@@ -34,7 +35,7 @@ fn drop_graph(old: Prepared) {
     if old.config().vertices.len() < LARGE {
         drop(old);
     } else {
-        drop(tokio::task::spawn_blocking(|| drop(old)));
+        in_background(|| drop(old));
     }
 }
 

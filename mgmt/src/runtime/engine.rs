@@ -37,6 +37,7 @@ use crate::sys::clock::{self, Clock};
 use crate::sys::facts;
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
+use crate::sys::threads::on_thread;
 
 impl<G: Gapi> Builder<G> {
     /// Starts it: the first graph is made and checked, and runs from then on.
@@ -92,7 +93,7 @@ impl<G: Gapi> Builder<G> {
             // If it is gone, it has ended the engine itself, with an error.
             let _ = end.send(());
             // The kernel takes milliseconds to end a hub: for this one while the source ends its own.
-            let hub = core.watches.take_hub().map(|hub| tokio::task::spawn_blocking(|| drop(hub)));
+            let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let connections = core.services.connections.clone();
             core.services.clear();

@@ -15,6 +15,7 @@ use crate::resource::{BoxFuture, Operation, Result, Work};
 use crate::runtime::operate::{Answer, Done, Ended, Outcome, Start};
 use crate::runtime::span::poll_in;
 use crate::sys::task::{caught, caught_async, watching};
+use crate::sys::threads::in_background;
 
 /// The operation, and what belongs to its answer.
 pub(super) struct Errand<T> {
@@ -95,7 +96,7 @@ impl<T: Send + 'static> Away<T> {
     pub(super) fn spawn(self, ended: Option<Ended<T>>) {
         if self.is_slow {
             let runtime = Handle::current();
-            tokio::task::spawn_blocking(move || runtime.block_on(self.run(ended)));
+            in_background(move || runtime.block_on(self.run(ended)));
         } else {
             tokio::spawn(self.run(ended));
         }

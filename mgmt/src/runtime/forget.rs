@@ -12,6 +12,7 @@ use crate::resource::{PrivateDir, PrivateDirs};
 use crate::runtime::core::Core;
 use crate::runtime::drive::Request;
 use crate::sys::task::blocking;
+use crate::sys::threads::in_background;
 
 /// How often absences are counted while an engine runs. (Once more at its start.)
 const PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -79,7 +80,7 @@ fn remove(dirs: Vec<PrivateDir>) {
     if dirs.is_empty() {
         return;
     }
-    drop(tokio::task::spawn_blocking(move || {
+    in_background(move || {
         // All are out of the way before the first is removed: that takes longer.
         let aside = dirs.iter().filter(|dir| dir.path.exists()).map(|dir| (dir, dir.set_aside())).collect::<Vec<_>>();
         for (dir, aside) in aside {
@@ -89,7 +90,7 @@ fn remove(dirs: Vec<PrivateDir>) {
                 Err(error) => tracing::warn!(target: "mgmt", "cannot remove {}: {error}", dir.path.display()),
             }
         }
-    }));
+    });
 }
 
 /// Asks the loop to count, once a day until the engine has ended.

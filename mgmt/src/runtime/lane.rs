@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use crate::id::Time;
 use crate::runtime::operate::Answer;
+use crate::sys::threads::{ask_again, hand_over};
 
 /// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
 /// loop takes it.
@@ -66,6 +67,8 @@ impl Lane {
         }
         let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
+        // Where the system had no more threads to give, it may have by now.
+        let is_stuck = self.look.is_some_and(|(at, taken)| at <= now && taken == state.taken) && state.threads > 0;
         let mut more = self.threads_max.saturating_sub(state.threads).min(state.queue.len());
         self.look = match self.look {
             _ if state.queue.is_empty() => None,
@@ -84,7 +87,10 @@ impl Lane {
         drop(state);
         for _ in 0..more {
             let (shared, threads_max) = (Arc::clone(&self.shared), self.threads_max);
-            tokio::task::spawn_blocking(move || shared.work(threads_max));
+            hand_over(move || shared.work(threads_max));
+        }
+        if is_stuck {
+            ask_again();
         }
     }
 

@@ -15,6 +15,7 @@ use crate::resource::{
 use crate::runtime::core::Core;
 use crate::scheduler::CALL_MAX;
 use crate::sys::task::{caught_async, watching};
+use crate::sys::threads::in_background;
 
 /// A call of a kind, before it begins.
 struct Call<I> {
@@ -135,7 +136,7 @@ fn begin<I: Item>(call: Call<I>, event: &'static str) {
         return;
     }
     // Most have ended when they have been polled once.
-    tokio::task::spawn_blocking(move || {
+    in_background(move || {
         let polled = watching(true, || task.as_mut().poll(&mut Context::from_waker(Waker::noop()))).0;
         if polled.is_pending() {
             tokio::spawn(task);

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::threads::on_thread;
+
 #[derive(Clone, Copy)]
 struct Thread {
     may_block: bool,
@@ -69,11 +71,11 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
     }
     // What is logged there belongs to whoever waits here.
     let span = tracing::Span::current();
-    match tokio::task::spawn_blocking(move || span.in_scope(work)).await {
-        Ok(value) => value,
-        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+    match on_thread(move || span.in_scope(work)).await {
+        Some(Ok(value)) => value,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
         // The runtime is shutting down: whoever waits is being dropped too.
-        Err(_) => std::future::pending().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -4,11 +4,13 @@ use std::fs;
 
 use rustix::process::Pid;
 
+use crate::sys::threads::on_thread;
+
 /// Does the group have a member, other than its leader, that is still alive? (Zombies are not: they only wait to be collected by their parent.)
 /// Where `/proc` cannot be read: no.
 pub(super) async fn has_others(leader: Pid) -> bool {
     // Reading /proc takes milliseconds on a machine with many processes.
-    tokio::task::spawn_blocking(move || others(leader.as_raw_nonzero().get())).await.unwrap_or(false)
+    matches!(on_thread(move || others(leader.as_raw_nonzero().get())).await, Some(Ok(true)))
 }
 
 fn others(leader: i32) -> bool {

@@ -8,7 +8,7 @@ use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::process::Gid;
+use rustix::process::{Gid, Pid};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid};
 use tokio::sync::oneshot;
 
@@ -16,6 +16,8 @@ use super::account::{Identity, identify};
 use super::child::{Child, Leader};
 use super::command::{Command, Env};
 use super::error::ProcessError;
+use crate::sys::limits;
+use crate::sys::task::blocking;
 
 /// How long a program that somebody has open for writing is tried again. A file that we have just written may still be open in a child that
 /// another thread has forked and that has not yet come to its `exec`.
@@ -28,8 +30,7 @@ pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessEr
         false => None,
         true => {
             let asked = command.clone();
-            let lost = |error| ProcessError::Spawn { program: command.shown(), source: io::Error::other(error) };
-            tokio::task::spawn_blocking(move || identify(&asked)).await.map_err(lost)??
+            blocking(move || identify(&asked)).await?
         }
     };
     let path = command.resolve()?;
@@ -60,10 +61,14 @@ pub(super) async fn launch(command: &Command, path: &Path, identity: Option<Iden
         Some(identity) => {
             // For `uid` the standard library empties the list of supplementary groups: none of ours reach the child.
             std.gid(identity.gid).uid(identity.uid);
-            std.spawn().map(Leader::new)
+            spawn(&mut std).map(Leader::new)
         }
-        None => std.spawn().map(Leader::new),
+        None => spawn(&mut std).map(Leader::new),
     }
+}
+
+fn spawn(std: &mut StdCommand) -> io::Result<std::process::Child> {
+    limits::under_the_first(|| std.spawn(), Pid::from_child)
 }
 
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
@@ -100,7 +105,7 @@ async fn with_groups(mut std: StdCommand, identity: Identity) -> io::Result<Lead
     let work = move || {
         std.uid(identity.uid);
         // If nobody waits any more, the leader is dropped and with it the group killed.
-        let _ = sender.send(take_groups(&identity).and_then(|()| std.spawn()).map(Leader::new));
+        let _ = sender.send(take_groups(&identity).and_then(|()| spawn(&mut std)).map(Leader::new));
     };
     std::thread::Builder::new().name("mgmt-spawn".into()).stack_size(256 << 10).spawn(work)?;
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it has panicked")))

@@ -1,0 +1,149 @@
+//! What the system lets this process have: descriptors and threads.
+
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::sync::Mutex;
+use std::thread;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+
+/// How many descriptors a program needs to run a graph at all.
+const NEEDED: u32 = 24;
+/// How many descriptors stay for files, commands and the journal, whatever listeners are asked for.
+const RESERVE: u64 = 64;
+
+/// The soft limit of descriptors as it was when this process began, if it was raised, and how many commands are being
+/// started under it just now.
+static RAISED: Mutex<Option<Raised>> = Mutex::new(None);
+
+#[derive(Clone, Copy)]
+struct Raised {
+    was: Rlimit,
+    is: Rlimit,
+    starting: u32,
+}
+
+fn raised<T>(act: impl FnOnce(&mut Option<Raised>) -> T) -> T {
+    act(&mut RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+}
+
+/// Raises the soft limit of descriptors to the hard one, for this process and not for the commands that it starts.
+pub fn raise() {
+    raised(|raised| {
+        let was = getrlimit(Resource::Nofile);
+        let is = Rlimit { current: was.maximum, maximum: was.maximum };
+        // A system that refuses leaves it as it is.
+        if raised.is_none() && was != is && setrlimit(Resource::Nofile, is).is_ok() {
+            *raised = Some(Raised { was, is, starting: 0 });
+        }
+    });
+}
+
+/// Starts a command under the limits that this process began with.
+///
+/// A command inherits the limits that hold when it is started, so the old one is restored for that long, while there
+/// are descriptors to be had below it. Where there are not, the command has the raised limit for its first moments.
+pub fn under_the_first<T>(start: impl FnOnce() -> io::Result<T>, pid: impl FnOnce(&T) -> Pid) -> io::Result<T> {
+    let restored = raised(|raised| {
+        let Some(raised) = raised else { return None };
+        let has_room = raised.starting > 0 || has_room_below(raised.was.current.unwrap_or(u64::MAX));
+        if !has_room || setrlimit(Resource::Nofile, raised.was).is_err() {
+            return Some(Err(raised.was));
+        }
+        raised.starting += 1;
+        Some(Ok(Restored))
+    });
+    let started = start()?;
+    if let Some(Err(was)) = restored {
+        // It may have ended, or have another user's rights by now.
+        let _ = prlimit(Some(pid(&started)), Resource::Nofile, was);
+    }
+    drop(restored);
+    Ok(started)
+}
+
+/// The old limit holds; dropped last, the raised one.
+struct Restored;
+
+impl Drop for Restored {
+    fn drop(&mut self) {
+        raised(|raised| {
+            let Some(raised) = raised else { return };
+            raised.starting -= 1;
+            if raised.starting == 0 {
+                // It is what held before.
+                let _ = setrlimit(Resource::Nofile, raised.is);
+            }
+        });
+    }
+}
+
+/// Whether the descriptors that a start needs have numbers below this limit.
+fn has_room_below(limit: u64) -> bool {
+    // A new one has the lowest number that is free.
+    let lowest = eventfd(0, EventfdFlags::CLOEXEC);
+    lowest.is_ok_and(|fd| u64::try_from(fd.as_raw_fd()).is_ok_and(|fd| fd + 32 < limit))
+}
+
+/// How many connections a listener may hold, so that descriptors stay for all else.
+pub fn connections_max(wanted: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let room = limit.saturating_sub(RESERVE) / 2;
+    usize::try_from(room).unwrap_or(usize::MAX).clamp(1, wanted)
+}
+
+/// Looks whether there are as many descriptors to be had as a program needs.
+///
+/// # Errors
+/// There are too few.
+pub fn require_descriptors() -> io::Result<()> {
+    let mut held = Vec::new();
+    for _ in 0..NEEDED {
+        match eventfd(0, EventfdFlags::CLOEXEC) {
+            Ok(fd) => held.push(fd),
+            Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                let limit = getrlimit(Resource::Nofile).current.map_or("none".to_owned(), |limit| limit.to_string());
+                let have = held.len();
+                let text = format!(
+                    "{errno}: only {have} more can be had, and at least {NEEDED} are needed (`ulimit -n` is {limit}): \
+                     raise the limit, or pass on fewer open files"
+                );
+                return Err(io::Error::other(text));
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Whether this number of threads can be had at once.
+pub fn has_threads(count: usize) -> bool {
+    let (open, gate) = std::sync::mpsc::sync_channel::<()>(0);
+    let gate = Mutex::new(gate);
+    thread::scope(|scope| {
+        let wait = || drop(gate.lock().map(|gate| gate.recv()));
+        let all = (0..count).all(|_| thread::Builder::new().spawn_scoped(scope, wait).is_ok());
+        drop(open);
+        all
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_are_asked_for_are_had() {
+        assert!(has_threads(0) && has_threads(3));
+    }
+
+    #[test]
+    fn a_listener_leaves_descriptors_for_others() {
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        assert!(connections_max(usize::MAX) as u64 <= limit / 2);
+        assert_eq!(connections_max(1), 1);
+        require_descriptors().unwrap();
+    }
+}

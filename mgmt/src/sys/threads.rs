@@ -1,0 +1,97 @@
+//! Threads that may block: those of tokio, with care for the time when the system has no more threads to give.
+//!
+//! tokio panics if it can start no thread at all, and otherwise leaves work to threads that may never be free. Here
+//! such work waits, and is begun as soon as the system gives a thread again, also if other work is what keeps it from
+//! that.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+
+/// How long work has not begun before another thread is asked for, and the longest such pause.
+const PATIENCE: Duration = Duration::from_millis(100);
+const PATIENCE_MAX: Duration = Duration::from_secs(2);
+
+/// What work came to: its value, or what it panicked with.
+type Outcome<T> = Result<T, Box<dyn Any + Send>>;
+
+/// Runs `work` on a thread that may block. If the returned future is dropped, the work continues to its end.
+/// `None`: the runtime is shutting down.
+pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<Outcome<T>> {
+    let (sender, receiver) = oneshot::channel();
+    let has_begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&has_begun);
+    hand_over(move || {
+        begins.store(true, Ordering::Relaxed);
+        // If nothing waits for it any more, its value is dropped here.
+        let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+    });
+    let mut receiver = pin!(receiver);
+    let mut patience = PATIENCE;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = &mut receiver => return outcome.ok(),
+            () = sleep(patience), if !has_begun.load(Ordering::Relaxed) => {
+                if !has_begun.load(Ordering::Relaxed) {
+                    tracing::debug!("the system gives no thread: work that blocks waits for one");
+                    ask_again();
+                    patience = (patience * 2).min(PATIENCE_MAX);
+                }
+            }
+        }
+    }
+}
+
+/// Runs `work` on a thread that may block, some time.
+pub fn in_background(work: impl FnOnce() + Send + 'static) {
+    tokio::spawn(on_thread(work));
+}
+
+/// Gives `work` to a thread that may block, once. If there is none, it waits until [`ask_again`] finds one.
+pub fn hand_over(work: impl FnOnce() + Send + 'static) {
+    // It panics when there is no thread at all. The work is in its queue then, and is not lost.
+    let _ = catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
+}
+
+/// Asks the system for a thread for what has been handed over and has not begun.
+pub fn ask_again() {
+    hand_over(|| ());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_ends_with_its_value_or_its_panic() {
+        assert_eq!(on_thread(|| 7).await.unwrap().unwrap(), 7);
+        let panicked = on_thread(|| panic!("gone")).await.unwrap().unwrap_err();
+        assert_eq!(*panicked.downcast_ref::<&str>().unwrap(), "gone");
+        let (sender, receiver) = oneshot::channel();
+        in_background(move || sender.send(8).unwrap());
+        assert_eq!(receiver.await, Ok(8));
+    }
+
+    #[test]
+    fn work_that_no_thread_is_free_for_begins_when_one_is() {
+        // One thread, as if the system gave no more.
+        let runtime =
+            tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (open, gate) = std::sync::mpsc::channel::<()>();
+            in_background(move || gate.recv().unwrap());
+            let waits = tokio::spawn(on_thread(|| 1));
+            tokio::time::sleep(3 * PATIENCE).await;
+            assert!(!waits.is_finished());
+            open.send(()).unwrap();
+            assert_eq!(waits.await.unwrap().unwrap().unwrap(), 1);
+        });
+    }
+}

@@ -1,0 +1,62 @@
+//! Where the system has hardly anything to give: descriptors, threads.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+
+use crate::kit::program::{Program, example};
+
+/// The program for tests under other limits, given as `prlimit` takes them.
+fn limited(limits: &str, scene: &str, dir: &Path) -> Program {
+    let mut program = Program::new(Path::new("prlimit"));
+    program.args(limits).arg(example("act")).arg("--scene").arg(scene).arg("--dir").arg(dir);
+    program.command.env("MGMT_PREFIX", dir.join("prefix"));
+    program
+}
+
+#[test]
+fn too_few_descriptors_are_an_error_with_a_remedy_and_never_a_panic() {
+    let dir = tempfile::tempdir().unwrap();
+    for count in [4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20] {
+        let ended = limited(&format!("--nofile={count}:{count}"), "wide", dir.path()).args("-t 0").run().code(1);
+        ended.said("Too many open files").said("at least 24 are needed (`ulimit -n` is");
+    }
+    limited("--nofile=48:48", "site", dir.path()).args("-t 0").run().code(0).said("converged");
+}
+
+#[test]
+fn the_limit_of_descriptors_is_raised_for_us_and_not_for_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let limits = |args: &str| {
+        limited("--nofile=900:1500", "limits", dir.path()).args(args).args("-t 0").run().code(0);
+        let text = fs::read_to_string(dir.path().join("limits")).unwrap();
+        fs::remove_file(dir.path().join("limits")).unwrap();
+        text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(limits(""), ["900", "1500"]);
+    assert_eq!(limits("--no-raise-limits"), ["900", "900"]);
+}
+
+/// With hardly any threads it is slow, and ends; with one beside its first it converges.
+#[test]
+#[ignore = "needs root"]
+fn hardly_any_threads_are_no_panic_and_no_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    for count in 1..=5 {
+        // No other process of that user counts against the limit.
+        let uid = 54400 + count;
+        let own = dir.path().join(count.to_string());
+        fs::create_dir(&own).unwrap();
+        std::os::unix::fs::chown(&own, Some(uid), Some(uid)).unwrap();
+        // The second one has something to write into its journal, for which there is no thread.
+        for scene in ["wide", "tell"] {
+            let mut program = limited(&format!("--nproc={count}:{count}"), scene, &own);
+            program.command.uid(uid).gid(uid);
+            let ended = program.args("-t 0 --max-runtime 2").run().code(0);
+            assert!(!ended.err.contains("panicked"), "{count}: {ended:?}");
+            assert!(count == 1 || ended.err.contains("converged"), "{count}: {ended:?}");
+        }
+    }
+}
