@@ -15,8 +15,9 @@ use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
+use crate::id::in_one_line;
 use crate::sys::limits;
-use crate::sys::task::caught;
+use crate::sys::task::{blocking, caught};
 
 /// Exit code of a plan with something to do.
 const PENDING: u8 = 2;
@@ -31,6 +32,8 @@ const THREAD_PAUSE: Duration = Duration::from_millis(50);
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// Threads that never block.
 const WORKERS: usize = 2;
+/// How long to wait for those who read what is written.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait for abandoned work before the process exits.
 const SHUTDOWN: Duration = Duration::from_millis(300);
 
@@ -44,30 +47,41 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     let runtime = match runtime(session.options.max_runtime) {
         Ok(Some(runtime)) => runtime,
         Ok(None) => return ExitCode::SUCCESS,
-        Err(error) => return fail(&CommandError::from(error)),
+        Err(error) => {
+            screen.flush(LAST_WORDS);
+            return fail(&CommandError::from(error));
+        }
     };
     let outcome = runtime.block_on(async {
         match command {
-            Command::Run => run::run(session, gapi, screen).await,
+            Command::Run => run::run(session, gapi, screen.clone()).await,
             Command::Plan { json } => plan(session, gapi, json).await,
             Command::Check => check(session, gapi).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
-            Command::Schema => describe::schema(session, config(session, gapi).await),
+            Command::Schema => {
+                let text = describe::schema(session, config(session, gapi).await)?;
+                print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
+            }
             Command::Completion { shell } => describe::completion(session, shell),
             Command::Man => describe::man(session),
         }
     });
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
-    outcome.unwrap_or_else(|error| match session.options.log {
+    let code = outcome.unwrap_or_else(|error| match session.options.log {
         _ if matches!(error, CommandError::Interrupted) => ExitCode::from(INTERRUPTED),
-        LogFormat::Text => fail(&error),
+        LogFormat::Text => {
+            screen.say(&format!("error: {error}"));
+            ExitCode::from(1)
+        }
         // Whoever reads lines of JSON wants nothing else between them.
         LogFormat::Json => {
             tracing::error!(target: "mgmt", "{error}");
             ExitCode::from(1)
         }
-    })
+    });
+    screen.flush(LAST_WORDS);
+    code
 }
 
 /// As few threads as will do where the system gives no more: one that never blocks, and one that may, which is waited
@@ -108,7 +122,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
         _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
     };
     let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
-    print(&format!("{text}\n"))?;
+    print_unless_interrupted(format!("{text}\n"), &mut ladder).await?;
     Ok(if plan.has_failed() {
         ExitCode::from(1)
     } else if plan.is_empty() {
@@ -132,7 +146,9 @@ async fn check(session: &Session, gapi: impl Gapi) -> Result<ExitCode, CommandEr
     let config = config(session, gapi).await?;
     let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
-    print(&format!("{}: {resources}, {edges}: no problems{}\n", config.name, lacking(&config)))?;
+    let name = in_one_line(&config.name);
+    let text = format!("{name}: {resources}, {edges}: no problems{}\n", lacking(&config));
+    print_unless_interrupted(text, &mut Ladder::new()?).await?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -171,6 +187,14 @@ async fn graph(
         GraphFormat::Mermaid => config.mermaid(),
         GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&*config).map_err(io::Error::from)?),
     };
-    print(&text)?;
+    print_unless_interrupted(text, &mut Ladder::new()?).await?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// A reader who does not read must not keep a signal from ending the program.
+async fn print_unless_interrupted(text: String, ladder: &mut Ladder) -> Result<(), CommandError> {
+    tokio::select! {
+        printed = blocking(move || print(&text)) => printed,
+        _ = ladder.first() => Err(CommandError::Interrupted),
+    }
 }

@@ -11,10 +11,7 @@ use crate::graph::GraphConfig;
 
 /// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
 /// its graph.
-pub(crate) fn schema(
-    session: &Session,
-    graph: Result<Arc<GraphConfig>, CommandError>,
-) -> Result<ExitCode, CommandError> {
+pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandError>) -> Result<String, CommandError> {
     let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
@@ -29,8 +26,7 @@ pub(crate) fn schema(
     let schema = crate::gapi::yaml_schema_with(specs);
     #[cfg(not(feature = "yaml"))]
     let schema = crate::graph::graph_schema_with(&specs);
-    print(&format!("{}\n", serde_json::to_string_pretty(&schema).map_err(io::Error::from)?))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(format!("{}\n", serde_json::to_string_pretty(&schema).map_err(io::Error::from)?))
 }
 
 pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Result<ExitCode, CommandError> {

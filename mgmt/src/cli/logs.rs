@@ -1,14 +1,17 @@
 //! Log lines, and the screen that they share with the progress bar.
 
 use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
 
-use indicatif::ProgressBar;
+use indicatif::{ProgressBar, ProgressDrawTarget};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
 use crate::cli::log_format::Form;
 use crate::cli::options::{LogFormat, RunOptions};
+use crate::cli::outlet::{Canvas, Outlet};
+use crate::id::{harmless, harmless_in_colour};
 
 /// Standard error: a terminal with a progress bar, or just lines.
 #[derive(Clone, Debug)]
@@ -16,12 +19,23 @@ pub(crate) struct Screen {
     /// Hidden if this is no terminal, and before there is something to show. Clones are the same bar.
     pub(crate) bar: ProgressBar,
     pub(crate) terminal: bool,
+    outlet: Outlet,
 }
 
 impl Screen {
     pub(crate) fn new(options: &RunOptions) -> Screen {
         let terminal = io::stderr().is_terminal() && options.log == LogFormat::Text;
-        Screen { bar: ProgressBar::hidden(), terminal }
+        Screen { bar: ProgressBar::hidden(), terminal, outlet: Outlet::default() }
+    }
+
+    /// What the bar is drawn on.
+    pub(crate) fn draw_target(&self) -> ProgressDrawTarget {
+        ProgressDrawTarget::term_like(Box::new(Canvas::new(self.outlet.clone())))
+    }
+
+    /// Waits until all is written, no longer than that.
+    pub(crate) fn flush(&self, limit: Duration) {
+        self.outlet.flush(limit);
     }
 
     /// Tells the user something: a log line where there is no terminal.
@@ -34,12 +48,11 @@ impl Screen {
         if self.terminal { self.say(text) } else { tracing::error!(target: "mgmt", "{text}") }
     }
 
-    /// Writes lines above the bar.
+    /// Writes lines above the bar, when those who read have taken what came before. What a terminal would obey is
+    /// escaped, but colours on a terminal.
     pub(crate) fn say(&self, text: &str) {
-        self.bar.suspend(|| {
-            // A closed standard error can't be told about.
-            let _ = writeln!(io::stderr(), "{text}");
-        });
+        let text = if self.terminal { harmless_in_colour(text) } else { harmless(text) };
+        self.bar.suspend(|| self.outlet.write(format!("{text}\n").into_bytes()));
     }
 }
 

@@ -10,6 +10,7 @@ mod log_format;
 mod logs;
 mod metrics;
 mod options;
+mod outlet;
 mod prefix;
 mod run;
 mod session;

@@ -15,6 +15,8 @@ fn is_ignored(kind: SignalKind) -> bool {
     mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
+/// How long an exit at once waits for those who read why.
+const GOODBYE: Duration = Duration::from_millis(100);
 /// After so long, whoever still runs is named.
 const PATIENCE: Duration = Duration::from_millis(900);
 
@@ -66,6 +68,7 @@ impl Ladder {
                 _ = self.first() => {
                     if cancelled {
                         screen.tell("exit at once");
+                        screen.flush(GOODBYE);
                         std::process::exit(130);
                     }
                     cancelled = true;

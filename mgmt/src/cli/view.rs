@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressStyle;
 
 use crate::cli::logs::Screen;
 use crate::cli::options::RunOptions;
@@ -83,7 +83,7 @@ impl View {
             bar.set_length(progress.resources as u64);
             bar.set_position(progress.settled as u64);
             if bar.is_hidden() && !bar.is_finished() {
-                bar.set_draw_target(ProgressDrawTarget::stderr());
+                bar.set_draw_target(self.screen.draw_target());
             }
         }
     }
@@ -227,7 +227,7 @@ fn fields(changes: &[Change]) -> String {
 /// The lines of the changes' diffs that differ.
 fn diff(changes: &[Change]) -> String {
     let mut text = String::new();
-    let lines = changes.iter().flat_map(|change| change.diff.iter()).flat_map(|diff| diff.lines());
+    let lines = changes.iter().flat_map(|change| change.diff.iter()).flat_map(|diff| diff.split_terminator('\n'));
     let differing = lines.filter(|line| {
         (line.starts_with('+') || line.starts_with('-')) && !line.starts_with("+++") && !line.starts_with("---")
     });

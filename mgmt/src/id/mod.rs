@@ -1,9 +1,11 @@
 //! Names and numbers: what a resource is called, and the small integers that the engine works with.
 
+mod escape;
 mod name;
 mod number;
 mod owed;
 
+pub use escape::{harmless, harmless_in_colour, in_one_line, is_hidden};
 pub use name::{KindName, NameError, ResourceId};
 pub use number::{Generation, Node, Place, Ticket, Time};
 pub use owed::JournalOp;

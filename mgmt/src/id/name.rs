@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::escape::in_one_line;
+
 /// The name of a kind of resource: lower case, as `file` or `http:server`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -63,11 +65,7 @@ impl ResourceId {
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names may hold anything; a line of output may not.
-        write!(f, "{}[", self.kind)?;
-        for c in self.name.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-        }
-        f.write_str("]")
+        write!(f, "{}[{}]", self.kind, in_one_line(&self.name))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::id::ResourceId;
+use crate::id::{ResourceId, harmless};
 use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
 
 impl fmt::Display for Plan {
@@ -23,16 +23,17 @@ impl fmt::Display for PlanEntry {
             Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
             Outcome::Unknown { until, .. } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
             Outcome::Blocked { by } => write!(f, "- {}: would not run, blocked by {}", self.id, List(by))?,
-            Outcome::Failed { error } => write!(f, "! {}: {error}", self.id)?,
+            Outcome::Failed { error } => write!(f, "! {}: {}", self.id, harmless(error))?,
         }
         if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
-            write!(f, "\n    now: {error}")?;
+            write!(f, "\n    now: {}", harmless(error))?;
         }
         if let Outcome::Drifted { changes, .. } = &self.outcome {
             for change in changes {
-                write!(f, "\n    {change}")?;
-                for line in change.diff.iter().flat_map(|diff| diff.lines()) {
-                    write!(f, "\n      {line}")?;
+                write!(f, "\n    {}", harmless(&change.to_string()))?;
+                // Not `lines`, which hides the carriage return of a line that has one.
+                for line in change.diff.iter().flat_map(|diff| diff.split_terminator('\n')) {
+                    write!(f, "\n      {}", harmless(line))?;
                 }
             }
         }

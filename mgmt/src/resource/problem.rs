@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
+use crate::id::in_one_line;
 use crate::sys::fs::normal_form;
 
 /// What is wrong with one field of a resource.
@@ -103,15 +104,7 @@ impl std::error::Error for FieldProblem {}
 
 /// Values are part of such texts, and a value may hold line ends: in a list of problems each is one line.
 fn one_line(text: impl fmt::Display) -> String {
-    let text = text.to_string();
-    if !text.contains(char::is_control) {
-        return text;
-    }
-    let mut line = String::with_capacity(text.len() + 8);
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    line
+    in_one_line(&text.to_string()).into_owned()
 }
 
 /// The name of a field, or an array of names.

@@ -10,6 +10,8 @@ pub mod ours;
 pub mod process;
 pub mod rng;
 pub mod task;
+#[cfg(feature = "cli")]
+pub mod terminal;
 pub mod threads;
 pub mod users;
 pub mod vigil;

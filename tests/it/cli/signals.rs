@@ -123,3 +123,43 @@ fn a_command_that_is_killed_with_its_program_was_not_done() {
     running.wait().code(143);
     assert!(!is_alive(second));
 }
+
+/// A pipe that is full, and the end of it that nothing reads.
+fn full_pipe() -> (std::io::PipeReader, std::io::PipeWriter) {
+    use std::io::Write as _;
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let set = |flags| rustix::fs::fcntl_setfl(&writer, flags).unwrap();
+    let flags = rustix::fs::fcntl_getfl(&writer).unwrap();
+    set(flags | rustix::fs::OFlags::NONBLOCK);
+    while (&writer).write(&[b'.'; 4096]).is_ok() {}
+    set(flags);
+    writer.flush().unwrap();
+    (reader, writer)
+}
+
+#[test]
+fn a_reader_who_stops_reading_keeps_neither_repairs_nor_signals_from_going_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_reader, writer) = full_pipe();
+    let mut program = act("wide", dir.path());
+    program.arg("-vv").command.stderr(writer);
+    let mut running = program.start();
+    let file = dir.path().join("59");
+    running.until("all is made", |_| file.exists());
+    fs::remove_file(&file).unwrap();
+    running.until("a repair", |_| file.exists());
+    running.signal(Signal::TERM);
+    running.wait().code(143);
+}
+
+#[test]
+fn a_reader_who_stops_reading_what_is_printed_keeps_no_signal_from_ending_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_reader, writer) = full_pipe();
+    let mut program = act("wide", dir.path());
+    program.args("graph --format json").command.stdout(writer);
+    let running = program.start();
+    std::thread::sleep(Duration::from_millis(500));
+    running.signal(Signal::TERM);
+    running.wait().code(130);
+}

@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
+use crate::id::in_one_line;
 use crate::resource::{Error, Result};
 use crate::resources::msg::kind::Msg;
 use crate::resources::msg::priority::Priority;
@@ -28,7 +29,9 @@ impl Default for Sockets {
 impl Msg {
     /// Writes it to our own log. Where that goes, and what of it, is the program's choice.
     pub(super) fn print(&self, noop: bool) {
-        let (name, body, noop) = (self.name.escape_debug(), self.body(), if noop { " (noop)" } else { "" });
+        // A line of another's must not look like one of ours.
+        let (name, body) = (in_one_line(&self.name), in_one_line(self.body()));
+        let noop = if noop { " (noop)" } else { "" };
         let fields: String = self.fields.iter().map(|(key, value)| format!(" {key}={value:?}")).collect();
         match self.priority {
             Priority::Emerg | Priority::Alert | Priority::Crit | Priority::Err => {

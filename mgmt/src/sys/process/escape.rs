@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::id::is_hidden;
+
 /// The bytes as one line of text from which they can be told again: printable UTF-8 stays, a backslash becomes `\\`, and everything else
 /// (newlines, control and direction-changing characters, bytes that are not UTF-8) an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
 pub fn escape_lossless(bytes: &[u8]) -> String {
@@ -39,14 +41,6 @@ fn escape(bytes: &[u8], lines: bool) -> String {
 fn push(out: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = out.write_fmt(what);
-}
-
-/// Characters that do not show, or that change how others show.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
 #[cfg(test)]

@@ -1,0 +1,38 @@
+//! What a terminal, or whatever standard error is, can take.
+
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::tcgetwinsize;
+
+/// Where it can't be known.
+const WIDTH: u16 = 80;
+
+/// How many columns it has; 80 where that can't be known.
+pub fn width(terminal: impl AsFd) -> u16 {
+    tcgetwinsize(terminal).map_or(WIDTH, |size| if size.ws_col == 0 { WIDTH } else { size.ws_col })
+}
+
+/// Whether a line can be written to it now without waiting for a reader.
+pub fn takes_more(output: impl AsFd) -> bool {
+    let mut wanted = [PollFd::new(&output, PollFlags::OUT)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn a_full_pipe_takes_no_more() {
+        let (_reader, writer) = std::io::pipe().unwrap();
+        assert!(takes_more(&writer));
+        rustix::io::ioctl_fionbio(&writer, true).unwrap();
+        while (&writer).write(&[0; 4096]).is_ok() {}
+        assert!(!takes_more(&writer));
+        assert_eq!(width(&writer), WIDTH);
+    }
+}
