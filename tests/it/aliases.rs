@@ -16,13 +16,14 @@ fn text(path: &Path) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// What failed for good, once nothing more is to come.
+/// What has failed or waits, once nothing more is to come.
 async fn failures(run: &Run) -> Vec<(String, String)> {
     within(async {
         loop {
             let status = run.engine.status().await.unwrap();
             if status.hopeless || status.settled == status.resources {
-                let failed = status.notable.into_iter().filter(|one| one.standing == Standing::Failed);
+                let waits = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Waiting);
+                let failed = status.notable.into_iter().filter(|one| waits(&one.standing));
                 return failed.map(|one| (one.id.to_string(), one.error.unwrap())).collect();
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

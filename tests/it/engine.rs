@@ -33,3 +33,4 @@ mod swap;
 mod together;
 mod trees;
 mod values;
+mod waiting;

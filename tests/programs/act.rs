@@ -18,6 +18,8 @@ enum Scene {
     Silent,
     /// A command that fails, and what hangs on it.
     Fails,
+    /// A file whose directory is missing, and what comes after it.
+    Orphan,
     /// A command that takes long.
     Slow,
     /// The same, and it does not listen to SIGTERM.
@@ -95,6 +97,10 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let broken = g.add(shell("broken", "echo out of luck >&2; exit 3".to_owned()));
             let next = g.add(File::new(path("never")).content("never\n").after(&broken));
             g.add(Noop::new("last").after(&next));
+        }
+        Scene::Orphan => {
+            let orphan = g.add(File::new(path("nowhere/orphan")).content("found\n"));
+            g.add(Noop::new("after").after(&orphan));
         }
         Scene::Slow => {
             g.add(shell("sleeper", format!("echo $$ > {}; exec sleep 300", path("pid"))));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use mgmt::id::{Ticket, Time};
 use mgmt::scheduler::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, EdgeSpec, Input, JournalOp, NodeConfig, Op, PortSet, Swap,
+    ApplyOutcome, Backoff, CheckOutcome, Command, EdgeSpec, Input, JournalOp, Lack, NodeConfig, Op, PortSet, Swap,
 };
 
 use crate::journal::Edge;
@@ -33,23 +33,13 @@ impl Ledger {
                         entry.listens_since = now;
                     }
                     entry.watch = Watch::Ready;
+                    entry.watch_waits = None;
                     entry.failing_watch = entry.dead;
                     entry.causes.insert(Cause::Ready);
                 }
             }
-            Input::WatchFailed(node) => {
-                if let Some(entry) = self.nodes.get_mut(&node.0) {
-                    let pause = longest_delay(&entry.config, entry.watch_failures);
-                    if entry.watch == Watch::Ready && now.since(entry.listens_since) >= pause.max(WATCH_WELL) {
-                        entry.watch_failures = 0;
-                    }
-                    entry.watch = Watch::Failed;
-                    entry.failing_watch = true;
-                    entry.watch_failures += 1;
-                    entry.dead |= entry.config.retry.is_some_and(|tries| entry.watch_failures > tries);
-                    entry.causes.insert(Cause::Retry);
-                }
-            }
+            Input::WatchFailed(node) => self.watch_failed(now, node.0, None),
+            Input::WatchWaits(node, lack) => self.watch_failed(now, node.0, Some(*lack)),
             Input::Changed(node) => self.mark(node.0, Cause::Watch),
             Input::ChangedTogether(nodes) => nodes.iter().for_each(|node| self.mark(node.0, Cause::Watch)),
             Input::Checked { op, outcome, sent, again } => self.checked(now, *op, outcome, (*sent, *again)),
@@ -63,16 +53,18 @@ impl Ledger {
             }
             Input::CommitFailed(ticket) => {
                 for (_, node) in self.take_commits(|t| t == *ticket) {
-                    self.fail(now, node);
+                    self.wait(now, node, Lack { kind: u8::MAX, announced: false });
                 }
             }
             Input::Recovered(node) => {
                 if let Some(entry) = self.nodes.get_mut(&node.0) {
                     entry.failures = 0;
+                    entry.end_wait();
                     entry.failing_op = false;
                     entry.retry_at = None;
                     if std::mem::take(&mut entry.dead) {
                         entry.failing_watch = false;
+                        entry.watch_waits = None;
                         entry.watch_failures = 0;
                     }
                     entry.causes.insert(Cause::Retry);
@@ -89,6 +81,41 @@ impl Ledger {
             }
             Input::Tick => {}
         }
+    }
+
+    fn watch_failed(&mut self, now: Time, node: u32, lack: Option<Lack>) {
+        let Some(entry) = self.nodes.get_mut(&node) else { return };
+        let pause = longest_delay(&entry.config, entry.watch_failures);
+        if entry.watch == Watch::Ready && now.since(entry.listens_since) >= pause.max(WATCH_WELL) {
+            (entry.watch_failures, entry.watch_waited) = (0, 0);
+        }
+        entry.watch = Watch::Failed;
+        entry.failing_watch = true;
+        match lack {
+            Some(lack) if !entry.dead => {
+                entry.watch_waits = Some(lack.kind);
+                entry.watch_waited += 1;
+            }
+            _ => {
+                entry.watch_waits = None;
+                entry.watch_failures += 1;
+                entry.dead |= entry.config.retry.is_some_and(|tries| entry.watch_failures > tries);
+                entry.causes.insert(Cause::Retry);
+            }
+        }
+    }
+
+    /// It failed for a cause that it waits for: no try is used up.
+    fn wait(&mut self, now: Time, node: u32, lack: Lack) {
+        let Some(entry) = self.nodes.get_mut(&node) else { return };
+        if entry.dead {
+            return self.fail(now, node);
+        }
+        entry.failing_op = true;
+        entry.retry_at = None;
+        entry.waits = Some(lack.kind);
+        entry.waited += 1;
+        self.accounts.charge_wait(node, now);
     }
 
     fn take_commits(&mut self, which: impl Fn(Ticket) -> bool) -> Vec<(Ticket, u32)> {
@@ -123,11 +150,17 @@ impl Ledger {
             let old = std::mem::replace(&mut entry.config, config);
             entry.polled |= old.poll.is_some();
             if spec.changed || entry.dead && entry.config.rewatch {
+                if entry.waits.is_some() {
+                    // Its pause may have been over.
+                    entry.causes.insert(Cause::Retry);
+                }
                 entry.failures = 0;
+                entry.end_wait();
                 entry.failing_op = false;
                 entry.retry_at = None;
                 if std::mem::take(&mut entry.dead) {
                     entry.failing_watch = false;
+                    entry.watch_waits = None;
                     entry.watch_failures = 0;
                     entry.causes.insert(Cause::Retry);
                 }
@@ -141,11 +174,12 @@ impl Ledger {
                 }
             }
             if old.noop != entry.config.noop {
-                entry.causes.insert(Cause::Config);
+                entry.causes.insert(Cause::Meta);
                 entry.asked &= !entry.config.noop;
             }
             if !entry.config.watched && !entry.dead {
                 entry.failing_watch = false;
+                entry.watch_waits = None;
                 entry.watch = Watch::Off;
             }
             // What waits for the journal is given up if it rests on what is different now.
@@ -283,7 +317,13 @@ impl Ledger {
             CheckOutcome::Occupied(_) => {
                 entry.causes.insert(Cause::Again);
             }
-            CheckOutcome::Cancelled | CheckOutcome::Failed => {
+            CheckOutcome::Waits(lack) if !timed_out => {
+                entry.causes.insert(Cause::Again);
+                if !busy.cancelled {
+                    self.wait(now, node, *lack);
+                }
+            }
+            CheckOutcome::Cancelled | CheckOutcome::Failed | CheckOutcome::Waits(_) => {
                 let failed = *outcome == CheckOutcome::Failed && !busy.cancelled || timed_out;
                 entry.causes.insert(Cause::Again);
                 if failed {
@@ -312,7 +352,7 @@ impl Ledger {
                 }
             }
         }
-        let done = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
+        let done = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled);
         if done && outcome != ApplyOutcome::ChangedByEvent {
             self.accounts.charge(node, now);
         }
@@ -329,8 +369,11 @@ impl Ledger {
             entry.asked |= remaking && !entry.config.noop;
             entry.causes.insert(Cause::Again);
             let failed = outcome == ApplyOutcome::Failed && !busy.cancelled || timed_out;
-            if !done && failed && !busy.stale {
-                self.fail(now, node);
+            match outcome {
+                _ if done || busy.stale => {}
+                _ if failed => self.fail(now, node),
+                ApplyOutcome::Waits(lack) if !busy.cancelled => self.wait(now, node, lack),
+                _ => {}
             }
             return;
         }
@@ -351,6 +394,7 @@ impl Ledger {
     fn succeed(&mut self, node: u32) {
         if let Some(entry) = self.nodes.get_mut(&node) {
             entry.failures = 0;
+            entry.end_wait();
             entry.failing_op = false;
             entry.retry_at = None;
             if entry.config.noop {
@@ -369,6 +413,7 @@ impl Ledger {
     /// A try is used up.
     pub fn fail(&mut self, now: Time, node: u32) {
         let Some(entry) = self.nodes.get_mut(&node) else { return };
+        entry.end_wait();
         entry.causes.insert(Cause::Retry);
         if entry.dead {
             return;
@@ -433,7 +478,11 @@ impl Ledger {
         let owed = self.is_owed(node);
         let Some(entry) = self.nodes.get_mut(&node) else { return };
         entry.committing = None;
-        let caused = !entry.causes.is_empty() || entry.unrepaired || entry.asked || owed && !entry.config.noop;
+        let caused = !entry.causes.is_empty()
+            || entry.unrepaired
+            || entry.asked
+            || entry.waits.is_some()
+            || owed && !entry.config.noop;
         if act == Act::Check {
             entry.causes.clear();
             entry.polled = false;
@@ -478,6 +527,13 @@ impl Ledger {
     }
 }
 
+impl Entry {
+    /// What it waited for is over, or it fails with something else.
+    fn end_wait(&mut self) {
+        (self.waits, self.waited) = (None, 0);
+    }
+}
+
 fn new_entry(config: NodeConfig) -> Entry {
     Entry {
         config,
@@ -491,6 +547,10 @@ fn new_entry(config: NodeConfig) -> Entry {
         dead: false,
         failures: 0,
         watch_failures: 0,
+        waits: None,
+        waited: 0,
+        watch_waits: None,
+        watch_waited: 0,
         listens_since: Time(0),
         retry_at: None,
         sent: 0,

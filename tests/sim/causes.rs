@@ -26,10 +26,11 @@ fn is_true(cx: &Cx, node: u32, cause: Cause) -> bool {
         Cause::Poll => entry.config.poll.is_some() || entry.polled,
         Cause::Parent => knows(ledger::Cause::Parent),
         Cause::Value => knows(ledger::Cause::Value),
-        Cause::Config => knows(ledger::Cause::Config),
+        Cause::Config => knows(ledger::Cause::Config) || knows(ledger::Cause::Meta),
         Cause::Refresh => cx.ledger.is_owed(node) && !entry.config.noop || knows(ledger::Cause::Debt),
         Cause::Remake => entry.asked,
-        Cause::Retry => knows(ledger::Cause::Retry),
+        // When its pause is over, no input tells.
+        Cause::Retry => knows(ledger::Cause::Retry) || entry.waits.is_some(),
         Cause::Again => knows(ledger::Cause::Again),
         _ => false,
     }

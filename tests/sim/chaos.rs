@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{Input, StopStage};
+use mgmt::scheduler::{Input, Lack, StopStage};
 
 use crate::drive::{Drive, Happening, Step, begin};
 use crate::ledger::Ledger;
-use crate::world::Act;
+use crate::world::{Act, Trouble};
 
 impl Drive {
     /// Something goes wrong, or somebody does something.
@@ -18,7 +18,7 @@ impl Drive {
         self.plan(600, Happening::Chaos);
         let node = self.somebody();
         let faults = self.wild.fault_percent > 0;
-        match self.rng.below(21) {
+        match self.rng.below(23) {
             0..=6 => {
                 if self.is_seen(node) {
                     self.note(|| format!("somebody changes {node}"));
@@ -70,6 +70,16 @@ impl Drive {
                 let leaving = busy.map_or(node, |running| running.op.node.0);
                 let graph = self.wild.rename(&self.world.graph, leaving, &mut self.rng);
                 self.swap(graph, &[])
+            }
+            21 | 22 if faults => {
+                let watched = self.world.graph.nodes.get(&node).is_some_and(|desired| desired.config.watched);
+                let lack = Lack { kind: self.rng.below(3) as u8, announced: watched && self.rng.percent(60) };
+                let in_apply = self.rng.percent(40);
+                self.note(|| format!("something hinders {node}: {lack:?}, in an apply: {in_apply}"));
+                self.world.troubles.insert(node, Trouble { lack, in_apply });
+                let patience = self.rng.pick(&[100, 1000, 8000]);
+                self.plan(patience, Happening::Over(node));
+                Ok(())
             }
             19 if self.rng.percent(20) => self.feed(Input::Recovered(Node(node))),
             18 => self.swap(self.world.graph.clone(), &[]),

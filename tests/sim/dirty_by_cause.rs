@@ -20,6 +20,7 @@ impl Invariant for DirtyByCause {
                 || entry.unrepaired
                 || entry.asked
                 || owed
+                || entry.waits.is_some()
                 || entry.config.poll.is_some()
                 || entry.polled;
             must!(caused, "{command:?} for no cause");

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use mgmt::id::{Node, Ticket, Time};
-use mgmt::scheduler::{Causes, CheckOutcome, Command, Config, GoOn, Input, Mutant, Op, PortSet, Scheduler, State};
+use mgmt::scheduler::{
+    Causes, CheckOutcome, Command, Config, GoOn, Input, Lack, Mutant, Op, PortSet, Scheduler, State,
+};
 
 use crate::invariant::{self, Cx, Invariant};
 use crate::journal::{Batch, Journal};
@@ -44,6 +46,8 @@ pub enum Happening {
     Looked(u64),
     /// Somebody undoes our repair.
     Undone(u32),
+    /// What operations of it failed with is over.
+    Over(u32),
     Commit,
     Chaos,
     Pause(bool),
@@ -144,6 +148,9 @@ impl Drive {
     fn heal(&mut self) -> Step {
         self.chaos = false;
         self.note(|| "the faults cease".into());
+        for node in self.world.troubles.keys().copied().collect::<Vec<_>>() {
+            self.end_trouble(node);
+        }
         self.feed(Input::Resume)?;
         let calm = self.now.after(Duration::from_secs(8));
         while self.now < calm {
@@ -153,7 +160,9 @@ impl Drive {
         let mut revive: Vec<u32> = self.world.graph.nodes.keys().copied().collect();
         let silent = |node: &u32| self.world.graph.children(*node).any(|(to, _)| self.ledger.lacks(*node, to));
         let failed = |node: &u32| matches!(self.scheduler.state(Node(*node)), State::Failed | State::Retrying);
-        revive.retain(|node| silent(node) || failed(node));
+        let held = |node: &u32| self.world.graph.parents(*node).any(|parent| !self.ledger.is_settled(parent));
+        let waits = |node: &u32| self.scheduler.state(Node(*node)) == State::Waiting && held(node);
+        revive.retain(|node| silent(node) || failed(node) || waits(node));
         self.swap(self.world.graph.clone(), &revive)?;
         let late = self.now.after(HEAL_MAX);
         let calm = self.now.after(Duration::from_secs(5));
@@ -239,7 +248,10 @@ impl Drive {
             Happening::WatchFailed { node, epoch } if self.epochs.get(&node) == Some(&epoch) => {
                 self.epochs.remove(&node);
                 self.listening.remove(&node);
-                self.feed(Input::WatchFailed(Node(node)))
+                match self.rng.percent(30) {
+                    true => self.feed(Input::WatchWaits(Node(node), Lack { kind: 0, announced: false })),
+                    false => self.feed(Input::WatchFailed(Node(node))),
+                }
             }
             Happening::WatchReady { .. } | Happening::WatchFailed { .. } => Ok(()),
             Happening::WatchTires { node, epoch } if self.chaos => self.happen(Happening::WatchFailed { node, epoch }),
@@ -261,6 +273,10 @@ impl Drive {
                 Ok(())
             }
             Happening::Undone(_) => Ok(()),
+            Happening::Over(node) => {
+                self.end_trouble(node);
+                Ok(())
+            }
             Happening::Commit => self.commit(),
             Happening::Pause(true) if self.chaos => self.feed(Input::Pause),
             Happening::Pause(true) => Ok(()),
@@ -282,6 +298,16 @@ impl Drive {
         self.notice(node);
         if self.fights.get(&node).is_some_and(|until| *until > self.now) {
             self.plan(5, Happening::Undone(node));
+        }
+    }
+
+    /// The cause for which operations of a node have failed is over; its watch may report that.
+    pub fn end_trouble(&mut self, node: u32) {
+        if let Some(trouble) = self.world.troubles.remove(&node) {
+            self.note(|| format!("nothing hinders {node} any more"));
+            if trouble.lack.announced {
+                self.notice(node);
+            }
         }
     }
 

@@ -66,7 +66,7 @@ impl Gates {
 
 /// Neither the start, nor a new graph, nor a further try has it run.
 fn is_urgent(entry: &Entry) -> bool {
-    ![Cause::New, Cause::Config, Cause::Retry].iter().any(|cause| entry.causes.contains(cause))
+    ![Cause::New, Cause::Config, Cause::Meta, Cause::Retry].iter().any(|cause| entry.causes.contains(cause))
 }
 
 impl Invariant for Gates {

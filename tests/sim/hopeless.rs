@@ -29,15 +29,18 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>) -> Option<u32> {
     let moves = |node: &u32| {
         let entry = &cx.ledger.nodes[node];
         let busy = cx.ledger.busy.contains_key(node) || entry.committing.is_some();
-        busy || match cx.scheduler.state(Node(*node)) {
-            State::Settled { .. } | State::Failed | State::Blocked(_) => false,
-            State::WaitingForParents(_) | State::WaitingForValue(_) => false,
-            // What it waits for moves, and is looked at for itself.
-            State::WaitingForPredecessor(_) => false,
-            // A pause is over, and it waits for parents or values: these move, or have failed.
-            State::Retrying => !waits_for_others(cx, *node),
-            State::WaitingForWatch | State::Ready | State::Spaced | State::Running => true,
-        }
+        !cx.ledger.is_held_up(*node)
+            && (busy
+                || match cx.scheduler.state(Node(*node)) {
+                    State::Settled { .. } | State::Failed | State::Blocked(_) => false,
+                    State::WaitingForParents(_) | State::WaitingForValue(_) => false,
+                    // What it waits for moves, and is looked at for itself.
+                    State::WaitingForPredecessor(_) => false,
+                    // A pause is over, and it waits for parents or values: these move, or have failed.
+                    State::Retrying => !waits_for_others(cx, *node),
+                    State::Waiting => !is_bad(cx, *node),
+                    State::WaitingForWatch | State::Ready | State::Spaced | State::Running => true,
+                })
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
     let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node));
@@ -53,7 +56,7 @@ fn waits_for_others(cx: &Cx, node: u32) -> bool {
 }
 
 /// An ancestor fails.
-fn is_bad(cx: &Cx, node: u32) -> bool {
+pub fn is_bad(cx: &Cx, node: u32) -> bool {
     cx.ledger.parents(node).any(|from| cx.ledger.is_failing(from) || is_bad(cx, from))
 }
 
@@ -135,9 +138,9 @@ impl Invariant for Hopeless {
         self.maybe_moved = self.moved || may_be_limited(cx);
         self.note(cx.now);
         let due = self.last_maybe.after(cx.config.converged_timeout) < cx.now;
-        // A poll is let end before: what it is looked at for may be what others wait for.
+        // What is under way is let end before: it may be what others wait for.
         must!(
-            self.said || !due || !cx.ledger.busy.is_empty(),
+            self.said || !due || cx.scheduler.running() > 0,
             "nothing moves since {:?}, and it is not called hopeless",
             self.last
         );

@@ -79,6 +79,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::refresh_owed::RefreshOwed),
         Box::new(crate::intents::Intents),
         Box::new(crate::retry::Retry),
+        Box::new(crate::waiting::Waiting::default()),
         Box::new(crate::gates::Gates::default()),
         Box::new(crate::old_drift::OldDrift),
         Box::new(crate::share::Shares),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Ticket, Time};
-use mgmt::scheduler::{NodeConfig, Op, StopStage};
+use mgmt::scheduler::{CONFIRMED, NodeConfig, Op, StopStage};
 
 use crate::journal::Edge;
 use crate::scenario::Link;
@@ -41,6 +41,8 @@ pub enum Cause {
     Value,
     Debt,
     Config,
+    /// Its noop was swapped: what it asks for is as before.
+    Meta,
     /// A try failed.
     Retry,
     /// What was begun came to nothing.
@@ -64,6 +66,11 @@ pub struct Entry {
     /// Tries used up in a row.
     pub failures: u32,
     pub watch_failures: u32,
+    /// What its operations, or its watch, failed with last is a cause that it waits for: which, and how often in a row.
+    pub waits: Option<u8>,
+    pub waited: u32,
+    pub watch_waits: Option<u8>,
+    pub watch_waited: u32,
     /// Since when its watch listens, if it does.
     pub listens_since: Time,
     /// Not before.
@@ -180,6 +187,23 @@ impl Ledger {
         let entry = &self.nodes[&node];
         let checking = self.busy.get(&node).is_some_and(|busy| busy.act == Act::Check && !busy.caused);
         checking && entry.causes.is_empty() && !entry.unrepaired && !self.is_failing(node)
+    }
+
+    /// All that fails of it is a cause that it waits for.
+    pub fn only_waits(&self, node: u32) -> bool {
+        let entry = &self.nodes[&node];
+        self.is_failing(node)
+            && !entry.dead
+            && (!entry.failing_op || entry.waits.is_some())
+            && (!entry.failing_watch || entry.watch_waits.is_some())
+    }
+
+    /// The same, and no passing trouble.
+    pub fn is_held_up(&self, node: u32) -> bool {
+        let entry = &self.nodes[&node];
+        self.only_waits(node)
+            && (entry.waits.is_none() || entry.waited >= CONFIRMED)
+            && (entry.watch_waits.is_none() || entry.watch_waited >= CONFIRMED)
     }
 
     pub fn is_failing(&self, node: u32) -> bool {

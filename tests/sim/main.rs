@@ -32,6 +32,7 @@ mod share;
 mod stop;
 mod swap;
 mod values;
+mod waiting;
 mod watch_ready;
 mod world;
 

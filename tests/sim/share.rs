@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{Cause, Causes, Command, REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS, State};
+use mgmt::scheduler::{Cause, Causes, Command, REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS, State, WAITING_REST_MAX};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
@@ -80,6 +80,17 @@ impl Accounts {
         account.spent = spent + took;
         account.at = began;
         account.rested = now.after(took.min(REST_MAX));
+    }
+}
+
+impl Accounts {
+    /// The run failed for a cause that its node waits for.
+    pub fn charge_wait(&mut self, node: u32, now: Time) {
+        let run = self.0.get(&node).and_then(|account| account.run);
+        self.charge(node, now);
+        if let (Some((_, took)), Some(account)) = (run, self.0.get_mut(&node)) {
+            account.rested = now.after((took * SHARE).min(WAITING_REST_MAX));
+        }
     }
 }
 

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{ApplyOutcome, CheckOutcome, GoOn, Handover, Input, Op, PortSet};
+use mgmt::scheduler::{ApplyOutcome, CheckOutcome, GoOn, Handover, Input, Lack, Op, PortSet};
 
 use crate::journal::Edge;
 use crate::rng::{Rng, mix};
@@ -52,6 +52,14 @@ pub enum Fate {
     Mute,
 }
 
+/// A cause for which operations of a node fail, and which is over at some time without them.
+#[derive(Clone, Copy, Debug)]
+pub struct Trouble {
+    pub lack: Lack,
+    /// Applies and refreshes fail for it, not checks.
+    pub in_apply: bool,
+}
+
 /// An operation under way.
 #[derive(Clone, Debug)]
 pub struct Running {
@@ -59,6 +67,8 @@ pub struct Running {
     pub act: Act,
     pub sample: Sample,
     pub fate: Fate,
+    /// What it fails with, whatever its fate: it was so when it began.
+    pub lack: Option<Lack>,
     /// It has taken effect.
     pub done: bool,
     /// …and changed something.
@@ -83,6 +93,8 @@ pub struct Running {
 pub struct World {
     pub graph: Graph,
     pub things: BTreeMap<u32, Thing>,
+    /// By node.
+    pub troubles: BTreeMap<u32, Trouble>,
     /// The values that were sent last, as the receivers see them: (sender, port).
     pub sent: BTreeMap<(u32, u32), u64>,
     /// What was sent since the fields of the sender, and what it receives, were different: (sender, port).
@@ -167,7 +179,9 @@ impl World {
         let owns = owns.filter(|_| occupied.is_empty());
         let (done, changed, cancelled) = (false, false, None);
         let outdated = false;
+        let lack = self.lack(node, act);
         self.running.push(Running {
+            lack,
             op,
             act,
             sample,
@@ -182,6 +196,12 @@ impl World {
             may_go_on: (GoOn::No, 0),
             went_on: false,
         });
+    }
+
+    /// What an operation that begins now fails with.
+    fn lack(&self, node: u32, act: Act) -> Option<Lack> {
+        let trouble = self.troubles.get(&node).filter(|_| act != Act::Leave)?;
+        (trouble.in_apply != (act == Act::Check)).then_some(trouble.lack)
     }
 
     /// The others that have not ended with this.
@@ -203,7 +223,9 @@ impl World {
     /// in all but its number: it may end in another way.
     pub fn go_on(&mut self, op: Op, fate: Fate) -> bool {
         let Some(running) = self.running(op) else { return false };
-        let is_bad = matches!(running.fate, Fate::FailsBefore | Fate::FailsAfter) || running.cancelled.is_some();
+        let is_bad = matches!(running.fate, Fate::FailsBefore | Fate::FailsAfter)
+            || running.cancelled.is_some()
+            || running.lack.is_some();
         let is_quiet = |then| self.unseen.is_empty() && self.handed_over == then;
         let may = match running.may_go_on {
             (GoOn::No, _) => false,
@@ -220,8 +242,10 @@ impl World {
         }
         self.drift.insert(node, sample);
         let notifies = self.graph.children(node).filter(|(_, link)| link.notify).map(|(to, _)| (node, to)).collect();
+        let (act, went_on) = (Act::Apply { refresh: false }, true);
+        let lack = self.lack(node, act);
         if let Some(running) = self.running_mut(op) {
-            *running = Running { act: Act::Apply { refresh: false }, fate, notifies, went_on: true, ..running.clone() };
+            *running = Running { act, fate, lack, notifies, went_on, ..running.clone() };
         }
         true
     }
@@ -232,6 +256,7 @@ impl World {
         if running.done
             || matches!(running.act, Act::Check | Act::Leave)
             || running.fate == Fate::FailsBefore
+            || running.lack.is_some()
             || running.cancelled.is_some()
         {
             return false;
@@ -289,14 +314,16 @@ impl World {
             let well = matches!((running.fate, running.cancelled), (Fate::Well | Fate::Mute, None));
             return Some(Input::Left { op, well });
         }
+        let lack = running.lack.filter(|_| running.cancelled.is_none());
         let outcome = match (running.fate, running.cancelled) {
+            _ if lack.is_some() => lack.map_or(ApplyOutcome::Failed, ApplyOutcome::Waits),
             (Fate::FailsBefore | Fate::FailsAfter, _) | (_, Some(true)) => ApplyOutcome::Failed,
             (_, Some(false)) => ApplyOutcome::Cancelled,
             _ if running.changed && rng.percent(10) => ApplyOutcome::ChangedByEvent,
             _ if running.changed => ApplyOutcome::Changed,
             _ => ApplyOutcome::Unchanged,
         };
-        let well = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled);
+        let well = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled);
         let muted = running.fate == Fate::Mute && rng.percent(70);
         let sends = well && !muted;
         let (sent, again) = if sends { self.send(&running, self.thing(node)) } else { Default::default() };
@@ -306,6 +333,9 @@ impl World {
     fn answer_check(&mut self, running: &Running) -> (CheckOutcome, (PortSet, PortSet)) {
         let node = running.op.node.0;
         let Sample { real, target, missing } = &running.sample;
+        if let (Some(lack), None) = (running.lack, running.cancelled) {
+            return (CheckOutcome::Waits(lack), Default::default());
+        }
         match (running.fate, running.cancelled) {
             (_, Some(true)) | (Fate::FailsBefore | Fate::FailsAfter, _) => {
                 return (CheckOutcome::Failed, Default::default());

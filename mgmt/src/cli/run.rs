@@ -156,6 +156,8 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
         let id = &resource.id;
         match &resource.standing {
             Standing::Failed | Standing::Noop => {}
+            Standing::Waiting => screen
+                .complain(&format!("  {id} waits: {}", resource.error.as_deref().unwrap_or("it did not say what for"))),
             Standing::WaitingForValue(senders) => screen.complain(&format!(
                 "  {id} waits for a value of {}, which has nothing to do and did not send it",
                 named(senders)

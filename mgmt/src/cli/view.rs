@@ -114,7 +114,10 @@ impl View {
                 self.line(event);
             }
             EventKind::Refreshed { .. } | EventKind::Left { error: None, .. } => self.line(event),
-            EventKind::Failed { .. } | EventKind::Flapping { .. } | EventKind::Left { .. } => self.shout(event),
+            EventKind::Failed { .. }
+            | EventKind::Waiting { .. }
+            | EventKind::Flapping { .. }
+            | EventKind::Left { .. } => self.shout(event),
             // Logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
             // A graph that was made anew and is the same is no news.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::id::ResourceId;
-use crate::resource::Change;
+use crate::resource::{Change, Obstacle};
 
 /// What would be done now. Made by the very checks that run before every apply.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -68,6 +68,9 @@ pub enum Outcome {
     Failed {
         /// Why.
         error: String,
+        /// The cause that it would wait for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        waits_for: Option<Obstacle>,
     },
 }
 

@@ -23,7 +23,10 @@ impl fmt::Display for PlanEntry {
             Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
             Outcome::Unknown { until, .. } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
             Outcome::Blocked { by } => write!(f, "- {}: would not run, blocked by {}", self.id, List(by))?,
-            Outcome::Failed { error } => write!(f, "! {}: {}", self.id, harmless(error))?,
+            Outcome::Failed { error, waits_for: None } => write!(f, "! {}: {}", self.id, harmless(error))?,
+            Outcome::Failed { error, .. } => {
+                write!(f, "! {}: {} (would wait until that changes)", self.id, harmless(error))?;
+            }
         }
         if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
             write!(f, "\n    now: {}", harmless(error))?;

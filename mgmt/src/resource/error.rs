@@ -4,6 +4,8 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::resource::obstacle::{Obstacle, ObstacleKind};
+
 /// The result of a resource's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -27,6 +29,7 @@ pub struct Error {
     message: String,
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     sort: Sort,
+    obstacle: Option<Box<Obstacle>>,
 }
 
 /// What the engine makes of an error.
@@ -40,7 +43,7 @@ enum Sort {
 impl Error {
     /// An error with this message: a lower-case fragment that names what failed and what helps.
     pub fn new(message: impl Into<String>) -> Error {
-        Error { message: message.into(), cause: None, sort: Sort::Failure }
+        Error { message: message.into(), cause: None, sort: Sort::Failure, obstacle: None }
     }
 
     /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make
@@ -50,6 +53,7 @@ impl Error {
             message: format!("the value received for `{field}` in an earlier run is not kept, and is needed"),
             cause: None,
             sort: Sort::NeedsValue,
+            obstacle: None,
         }
     }
 
@@ -77,11 +81,36 @@ impl Error {
 
     /// The world is just changing under the operation (what the check found is not so any more, or what it stands on is
     /// about to be repaired by another resource of the graph): a moment later it is checked again, without counting as
-    /// a try. If it still says so after several moments, a second in all, it is a failure like any other.
+    /// a try. If it is still so after several moments, a second in all, the resource waits for that
+    /// ([`ObstacleKind::Changing`]).
     #[must_use]
     pub fn outdated(mut self) -> Error {
         self.sort = Sort::Outdated;
         self
+    }
+
+    /// It failed for a cause that the outside can take away: the resource waits for that, and no try is used up. Errors
+    /// of the file system, of commands that can't be started and of the standard library that are made into this one by
+    /// `?` carry their cause without this.
+    ///
+    /// ```
+    /// use mgmt::resource::{Obstacle, ObstacleKind};
+    ///
+    /// let locked = mgmt::Error::new("the database is locked").waiting_for(Obstacle::new(ObstacleKind::Busy));
+    /// assert_eq!(locked.obstacle().map(|obstacle| obstacle.kind), Some(ObstacleKind::Busy));
+    /// ```
+    #[must_use]
+    pub fn waiting_for(mut self, obstacle: Obstacle) -> Error {
+        self.obstacle = Some(Box::new(obstacle));
+        self
+    }
+
+    /// What it waits for, if it does: as it was told, or as follows from the error that it was made of.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let told = self.obstacle.as_deref().cloned();
+        let made_of = || Obstacle::of(self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))?);
+        let changing = || self.is_outdated().then(|| Obstacle::new(ObstacleKind::Changing));
+        told.or_else(made_of).or_else(changing)
     }
 
     /// Made by [`Error::outdated`].
@@ -92,7 +121,7 @@ impl Error {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(cause: E) -> Error {
-        Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure }
+        Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure, obstacle: None }
     }
 }
 

@@ -32,7 +32,8 @@ pub struct Meta {
     /// Check only, never apply. Default: false.
     pub noop: bool,
     /// How many more tries after the first failure, -1: for ever. Check/apply and watch count separately. A success refills: of a watch, that it
-    /// listened for ten seconds, and for no less than the pause before it. Default: 0.
+    /// listened for ten seconds, and for no less than the pause before it. What fails for a cause that the outside can
+    /// take away ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up none: it waits for that. Default: 0.
     pub retry: i32,
     /// Pause before each further try. Default: none.
     #[serde(with = "seconds")]

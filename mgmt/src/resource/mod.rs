@@ -18,6 +18,7 @@ mod held;
 mod known;
 mod many;
 mod meta;
+mod obstacle;
 mod operation;
 mod origin;
 mod output;
@@ -64,6 +65,7 @@ pub use known::Known;
 pub(crate) use many::{AnyApply, AnyCheck, Item, Reply, part, unanswered};
 pub use many::{ApplyItem, CheckItem, ConvergeMany, Many};
 pub use meta::{Backoff, Meta};
+pub use obstacle::{Obstacle, ObstacleKind};
 #[doc(hidden)]
 pub use operation::Identify;
 pub(crate) use operation::Operation;

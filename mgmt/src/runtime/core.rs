@@ -71,6 +71,10 @@ pub(crate) struct Core {
     /// Operations that begin together.
     pub(crate) calls: Calls,
     pub(crate) departed: Departed,
+    /// Nodes whose watches have just begun to listen to what they wait for.
+    pub(crate) unattended: Vec<Node>,
+    /// Why the journal can't be written, since it could be the last time.
+    pub(crate) journal_problem: Option<String>,
     pub(crate) stopped: bool,
     /// Who waits until no operation is under way.
     pub(crate) idle_wanted: Vec<oneshot::Sender<()>>,
@@ -233,9 +237,16 @@ impl Core {
 
     pub(crate) fn commit_ended(&mut self, ticket: Ticket, result: Result<(), CommitError>) {
         match result {
-            Ok(()) => self.handle(Input::Committed(ticket)),
+            Ok(()) => {
+                self.journal_problem = None;
+                self.handle(Input::Committed(ticket));
+            }
             Err(problem) => {
-                self.warn(format!("the journal can't be written: {problem}"));
+                let text = format!("the journal can't be written: {problem}");
+                if self.journal_problem.is_none() {
+                    self.warn(text.clone());
+                }
+                self.journal_problem = Some(text);
                 self.handle(Input::CommitFailed(ticket));
             }
         }
@@ -273,6 +284,7 @@ impl Core {
                 None => {
                     if let Some(slot) = self.slots.get_mut(node) {
                         slot.watch_error = None;
+                        slot.forget_watch_wait();
                         self.slots.tidy(node);
                     }
                     self.handle(Input::WatchReady(node));
@@ -282,12 +294,11 @@ impl Core {
                 self.slots.note_change(node, extent);
                 self.handle(Input::Changed(node));
             }
-            Notice::Failed(node, error) => {
+            Notice::Failed(node, problem) => {
                 if let (Some(table), Some(vertex)) = (&mut self.measured, self.running.vertex(node)) {
                     table.watch_failed(vertex.resource.spec().kind);
                 }
-                self.slots.make(node).watch_error = Some(error);
-                self.handle(Input::WatchFailed(node));
+                self.watch_ended(node, problem);
             }
             Notice::Warning(message) => self.warn(message),
         }

@@ -20,7 +20,7 @@ pub(crate) fn lost_value() -> Change {
 }
 
 impl Core {
-    /// Holds back an answer that is outdated, longer each time; after too many of them it is a failure.
+    /// Holds back an answer that is outdated, longer each time; after too many of them the resource waits.
     fn hold(&mut self, done: Done) -> Option<Done> {
         let node = done.op.node;
         if !done.outcome.is_outdated() {
@@ -132,14 +132,16 @@ impl Core {
         }
         let SentPorts { new: sent, again } = sent;
         self.handle(Input::Checked { op, outcome, sent, again });
+        self.look_at_unattended();
     }
 
     pub(super) fn applied(&mut self, op: Op, outcome: ApplyOutcome, sent: SentPorts) {
-        if !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Cancelled) {
+        if !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled) {
             self.slots.use_received(op.node);
         }
         let SentPorts { new: sent, again } = sent;
         self.handle(Input::Applied { op, outcome, sent, again });
+        self.look_at_unattended();
     }
 
     fn end_check(
@@ -157,6 +159,7 @@ impl Core {
                     (slot.found, slot.error) = (None, None);
                     self.slots.tidy(node);
                 }
+                self.waits_no_longer(node);
                 CheckOutcome::InSync
             }
             Ended::Returned(Ok(Some(drift))) => {
@@ -174,8 +177,7 @@ impl Core {
                 self.missing(node, resource, began, senders)
             }
             Ended::Returned(Err(error)) => {
-                self.slots.set_error(node, error.to_string());
-                CheckOutcome::Failed
+                self.fails_with(node, &error).map_or(CheckOutcome::Failed, CheckOutcome::Waits)
             }
             Ended::Panicked(text) => {
                 self.slots.set_error(node, text);
@@ -217,9 +219,12 @@ impl Core {
         let error = match ended {
             Ended::Returned(Ok(value)) => {
                 self.slots.clear_error(node);
+                self.waits_no_longer(node);
                 return if changed(value) { ApplyOutcome::Changed } else { ApplyOutcome::Unchanged };
             }
-            Ended::Returned(Err(error)) => error.to_string(),
+            Ended::Returned(Err(error)) => {
+                return self.fails_with(node, &error).map_or(ApplyOutcome::Failed, ApplyOutcome::Waits);
+            }
             Ended::Panicked(text) => text,
             Ended::Cancelled => {
                 self.note_timeout(node, began);

@@ -219,6 +219,8 @@ pub(crate) fn assemble(
         spare: None,
         calls: Default::default(),
         departed: Departed::default(),
+        unattended: Vec::new(),
+        journal_problem: None,
         stopped: false,
         idle_wanted: Vec::new(),
     };

@@ -11,7 +11,7 @@ use serde::Serialize;
 use tokio::sync::broadcast;
 
 use crate::id::{Generation, ResourceId};
-use crate::resource::{Change, seconds};
+use crate::resource::{Change, Obstacle, seconds};
 use crate::scheduler::Causes;
 
 /// Something happened.
@@ -147,6 +147,24 @@ pub enum EventKind {
         #[serde(with = "seconds::option")]
         retry_in: Option<Duration>,
     },
+    /// A check, an apply, a refresh or the watch failed for a cause that the outside can take away: the resource waits
+    /// for that, without a limit, and uses up no try. Reported once, until it ends well or fails for another cause.
+    #[non_exhaustive]
+    Waiting {
+        /// The resource that waits.
+        id: ResourceId,
+        /// Why the run that failed began. None, if it was the watch.
+        causes: Causes,
+        /// What of it failed.
+        operation: Operation,
+        /// What it failed with.
+        error: String,
+        /// What it waits for.
+        waits_for: Obstacle,
+        /// The watch sees when that is over, and the resource is checked at once. If not, it is checked again after
+        /// pauses of 0.1 s up to 10 s.
+        announced: bool,
+    },
     /// An ancestor has failed: this resource waits.
     #[non_exhaustive]
     Blocked {
@@ -205,8 +223,8 @@ pub enum EventKind {
     /// A resource is not settled any more.
     Unconverged,
     /// It will not converge by itself: for the converged timeout no resource that is not settled has done anything or will,
-    /// since some have failed for good, or wait for a value that no sender is going to send, and the others wait for
-    /// these. Once, until [`Hopeful`](EventKind::Hopeful).
+    /// since some have failed for good, wait for a cause ([`Waiting`](EventKind::Waiting)), or wait for a value that no
+    /// sender is going to send, and the others wait for these. Once, until [`Hopeful`](EventKind::Hopeful).
     Hopeless,
     /// It is not hopeless any more: a graph or a change outside has set something going again.
     Hopeful,
@@ -232,6 +250,7 @@ impl EventKind {
             EventKind::Owed { .. } => "owed",
             EventKind::Sent { .. } => "sent",
             EventKind::Failed { .. } => "failed",
+            EventKind::Waiting { .. } => "waiting",
             EventKind::Blocked { .. } => "blocked",
             EventKind::Unblocked { .. } => "unblocked",
             EventKind::Flapping { .. } => "flapping",
@@ -254,6 +273,7 @@ impl EventKind {
             | EventKind::Applied { id, .. }
             | EventKind::Refreshed { id, .. }
             | EventKind::Failed { id, .. }
+            | EventKind::Waiting { id, .. }
             | EventKind::Left { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
@@ -290,6 +310,10 @@ impl fmt::Display for EventKind {
                     None => f.write_str(" (no tries left: it is left alone until a graph changes it)"),
                 }
             }
+            EventKind::Waiting { id, operation, error, announced, .. } => {
+                let when = if *announced { "as soon as that changes" } else { "after pauses, until that changes" };
+                write!(f, "{id}: {operation} waits: {error} (again {when})")
+            }
             EventKind::Blocked { id, by } => write!(f, "{id}: waits, blocked by {by}"),
             EventKind::Unblocked { id } => write!(f, "{id}: no longer blocked"),
             EventKind::Flapping { id, repairs, within, took, every } => write!(
@@ -304,7 +328,7 @@ impl fmt::Display for EventKind {
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {
-                f.write_str("it can't converge: what is not settled has failed, or waits for what will not come")
+                f.write_str("it can't converge: what is not settled has failed, or waits for what does not come")
             }
             EventKind::Hopeful => f.write_str("it may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),

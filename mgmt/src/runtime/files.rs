@@ -8,16 +8,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use crate::id::Node;
-use crate::runtime::watches::Notice;
-use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Reason, Watched};
+use crate::runtime::watches::{Notice, Problem};
+use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Watched};
 use crate::sys::task::give_way;
 
 /// A source of notices about paths.
 pub(crate) trait Files: Send + fmt::Debug {
     /// Watches a path for a node; a node may have several. When this returns, it listens.
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String>;
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem>;
     /// Forgets all paths of a node, and what happened to them already.
     fn unsubscribe(&mut self, node: Node);
+    /// Watches one more path for a node, until `neglect`.
+    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem>;
+    /// Forgets those.
+    fn neglect(&mut self, node: Node);
     /// What has happened; never an empty batch.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
     /// What has happened by now, read from the kernel without waiting.
@@ -50,12 +54,11 @@ fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
         Event::Rescan => {
             Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
         }
-        Event::Degraded(reason @ Reason::Depth { .. }) => Notice::Warning(reason.to_string()),
         Event::Degraded(reason) => {
             Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
         }
         Event::Recovered => Notice::Warning("all paths are watched again".to_owned()),
-        Event::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), error.to_string()),
+        Event::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), Problem::of(&error)),
         // It stays subscribed; the check finds what is wrong with the path.
         Event::Failed(key, _) => Notice::Changed(node(key), Extent::All),
     }
@@ -74,19 +77,41 @@ impl OwnHub {
     }
 }
 
-impl Files for OwnHub {
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String> {
+/// Keys with this bit are of paths that a node waits for.
+const ATTENDED: u64 = 1 << 63;
+
+impl OwnHub {
+    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Problem> {
         if self.hub.is_none() {
-            self.hub = Some(Hub::new(self.options.clone()).map_err(|error| error.to_string())?);
+            self.hub = Some(Hub::new(self.options.clone()).map_err(|error| Problem::of(&error))?);
         }
         let Some(hub) = &mut self.hub else { return Ok(()) };
-        hub.subscribe(u64::from(node.0), path, kind).map_err(|error| error.to_string())
+        hub.subscribe(key, path, kind).map_err(|error| Problem::of(&error))
+    }
+
+    fn remove(&mut self, key: u64) {
+        if let Some(hub) = &mut self.hub {
+            hub.unsubscribe(key);
+        }
+    }
+}
+
+impl Files for OwnHub {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
+        self.add(u64::from(node.0), path, kind)
     }
 
     fn unsubscribe(&mut self, node: Node) {
-        if let Some(hub) = &mut self.hub {
-            hub.unsubscribe(u64::from(node.0));
-        }
+        self.remove(u64::from(node.0));
+        self.neglect(node);
+    }
+
+    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem> {
+        self.add(u64::from(node.0) | ATTENDED, path, Watched::Path)
+    }
+
+    fn neglect(&mut self, node: Node) {
+        self.remove(u64::from(node.0) | ATTENDED);
     }
 
     fn take_hub(&mut self) -> Option<Hub> {
@@ -110,7 +135,7 @@ impl Files for OwnHub {
 
 /// The keys of a hub of one's own are the nodes.
 fn notices(events: Vec<Event>) -> Vec<Notice> {
-    let node = |key| Node(u32::try_from(key).unwrap_or(u32::MAX));
+    let node = |key| Node(key as u32);
     events.into_iter().map(|event| meaning(event, node)).collect()
 }
 
@@ -152,7 +177,7 @@ pub(crate) struct Seat {
     shared: Arc<Shared>,
     number: u32,
     /// What has subscribed.
-    nodes: HashSet<Node>,
+    keys: HashSet<u64>,
 }
 
 fn key(seat: u32, node: Node) -> u64 {
@@ -160,7 +185,7 @@ fn key(seat: u32, node: Node) -> u64 {
 }
 
 fn place(key: u64) -> (u32, Node) {
-    ((key >> 32) as u32, Node(key as u32))
+    (((key & !ATTENDED) >> 32) as u32, Node(key as u32))
 }
 
 impl Shared {
@@ -177,10 +202,11 @@ impl SharedHub {
     /// A place for one more engine.
     pub(crate) fn seat(&self) -> Seat {
         let mut state = self.shared.lock();
-        state.last_seat = state.last_seat.wrapping_add(1);
+        // The highest bit of a key is `ATTENDED`.
+        state.last_seat = state.last_seat.wrapping_add(1) & (u32::MAX >> 1);
         let number = state.last_seat;
         state.seats.insert(number, Pending::default());
-        Seat { shared: Arc::clone(&self.shared), number, nodes: HashSet::new() }
+        Seat { shared: Arc::clone(&self.shared), number, keys: HashSet::new() }
     }
 }
 
@@ -231,19 +257,25 @@ impl State {
     }
 
     /// The hub, and the thread that polls it.
-    fn hub(&mut self, shared: &Arc<Shared>) -> Result<&mut Hub, String> {
+    fn hub(&mut self, shared: &Arc<Shared>) -> Result<&mut Hub, Problem> {
         if self.hub.is_none() {
-            let hub = Hub::new(shared.options.clone()).map_err(|error| error.to_string())?;
+            let hub = Hub::new(shared.options.clone()).map_err(|error| Problem::of(&error))?;
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.map_err(|error| format!("can't start to watch files: {error}"))?;
+            let runtime = runtime.map_err(|error| Problem {
+                text: format!("can't start to watch files: {error}"),
+                ..Problem::of(&error)
+            })?;
             let ours = Arc::clone(shared);
             std::thread::Builder::new()
                 .name("mgmt-files".to_owned())
                 .spawn(move || runtime.block_on(drive(ours)))
-                .map_err(|error| format!("can't start a thread to watch files: {error}"))?;
+                .map_err(|error| Problem {
+                    text: format!("can't start a thread to watch files: {error}"),
+                    ..Problem::of(&error)
+                })?;
             self.hub = Some(hub);
         }
-        self.hub.as_mut().ok_or_else(|| "files are not watched any more".to_owned())
+        self.hub.as_mut().ok_or_else(|| "files are not watched any more".to_owned().into())
     }
 }
 
@@ -272,28 +304,46 @@ async fn drive(shared: Arc<Shared>) {
     }
 }
 
-impl Files for Seat {
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), String> {
+impl Seat {
+    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Problem> {
         let mut state = self.shared.lock();
         let hub = state.hub(&self.shared)?;
-        hub.subscribe(key(self.number, node), path, kind).map_err(|error| error.to_string())?;
-        self.nodes.insert(node);
+        hub.subscribe(key, path, kind).map_err(|error| Problem::of(&error))?;
+        self.keys.insert(key);
         // What it found may have to be reported, or polled.
         state.wake_driver();
         Ok(())
     }
 
+    fn remove(&mut self, key: u64) {
+        if self.keys.remove(&key)
+            && let Some(hub) = &mut self.shared.lock().hub
+        {
+            hub.unsubscribe(key);
+        }
+    }
+}
+
+impl Files for Seat {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
+        self.add(key(self.number, node), path, kind)
+    }
+
     fn unsubscribe(&mut self, node: Node) {
-        if !self.nodes.remove(&node) {
-            return;
-        }
-        let mut state = self.shared.lock();
-        if let Some(hub) = &mut state.hub {
-            hub.unsubscribe(key(self.number, node));
-        }
-        if let Some(seat) = state.seats.get_mut(&self.number) {
+        let is_known = self.keys.contains(&key(self.number, node));
+        self.remove(key(self.number, node));
+        self.neglect(node);
+        if let Some(seat) = self.shared.lock().seats.get_mut(&self.number).filter(|_| is_known) {
             seat.changed.remove(&node);
         }
+    }
+
+    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem> {
+        self.add(key(self.number, node) | ATTENDED, path, Watched::Path)
+    }
+
+    fn neglect(&mut self, node: Node) {
+        self.remove(key(self.number, node) | ATTENDED);
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>> {
@@ -310,10 +360,9 @@ impl Files for Seat {
         let mut state = self.shared.lock();
         let state = &mut *state;
         let events = state.hub.as_mut().map(Hub::take).unwrap_or_default();
-        let is_settled = state.hub.as_ref().is_none_or(Hub::is_settled);
-        if !events.is_empty() || !is_settled {
+        if !events.is_empty() {
             state.route(events);
-            // What it found may have to be polled, or looked at further.
+            // What it found may have to be polled.
             state.wake_driver();
         }
         state.seats.get_mut(&self.number).map(Pending::take).unwrap_or_default()
@@ -337,7 +386,7 @@ impl Drop for Seat {
         let mut state = self.shared.lock();
         state.seats.remove(&self.number);
         if let Some(hub) = &mut state.hub {
-            self.nodes.drain().for_each(|node| hub.unsubscribe(key(self.number, node)));
+            self.keys.drain().for_each(|key| hub.unsubscribe(key));
         }
         state.wake_driver();
     }

@@ -88,7 +88,7 @@ pub(crate) fn check_word(outcome: &CheckOutcome) -> &'static str {
         CheckOutcome::InSync => "in_sync",
         CheckOutcome::Drifted | CheckOutcome::GoesOn => "drifted",
         CheckOutcome::Missing(_) | CheckOutcome::Occupied(_) => "waiting",
-        CheckOutcome::Failed => "failed",
+        CheckOutcome::Failed | CheckOutcome::Waits(_) => "failed",
         CheckOutcome::Cancelled => "cancelled",
     }
 }
@@ -97,7 +97,7 @@ pub(crate) fn apply_word(outcome: ApplyOutcome) -> &'static str {
     match outcome {
         ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent => "changed",
         ApplyOutcome::Unchanged => "unchanged",
-        ApplyOutcome::Failed => "failed",
+        ApplyOutcome::Failed | ApplyOutcome::Waits(_) => "failed",
         ApplyOutcome::Cancelled => "cancelled",
     }
 }

@@ -43,6 +43,7 @@ mod stay;
 mod store;
 mod stuck;
 mod values;
+mod waiting;
 mod watches;
 
 pub use crate::journal::JournalError;

@@ -120,6 +120,11 @@ fn at_once(config: NodeConfig) -> NodeConfig {
     NodeConfig { retry: Some(0), poll: None, limit: None, timeout: None, watched: false, ..config }
 }
 
+/// It can't be checked at all.
+fn failed(error: String) -> Outcome {
+    Outcome::Failed { error, waits_for: None }
+}
+
 /// One check, as it would run before an apply.
 async fn look(
     resource: &Arc<dyn AnyResource>,
@@ -314,12 +319,12 @@ impl Planner {
         let base = Arc::clone(self.resource(node));
         let resource = match self.core.slots.resolve(node, &base, &self.core.store) {
             Resolved::Ready { resource, .. } => match self.core.claim(node, &resource) {
-                Claim::Refused(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
+                Claim::Refused(error) => return self.decide(op, failed(error), PortSet(0)),
                 // Nothing that has left is under way.
                 Claim::Granted | Claim::Occupied(_) => resource,
             },
             Resolved::Missing(senders) => return self.missing(op, senders, PortSet(0)),
-            Resolved::Mismatch(error) => return self.decide(op, Outcome::Failed { error }, PortSet(0)),
+            Resolved::Mismatch(error) => return self.decide(op, failed(error), PortSet(0)),
         };
         let refresh = self.owed.contains_key(&node);
         let operation = self.core.operation(node, &resource, |operation| operation.refresh = refresh);
@@ -344,7 +349,7 @@ impl Planner {
                 return self.missing(op, senders, new);
             }
             Err(error) => match self.changing_above(node) {
-                until if until.is_empty() => Outcome::Failed { error: error.to_string() },
+                until if until.is_empty() => Outcome::Failed { error: error.to_string(), waits_for: error.obstacle() },
                 until => Outcome::Unknown { until: self.ids(until), now: Some(error.to_string()) },
             },
         };

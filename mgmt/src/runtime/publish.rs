@@ -1,6 +1,7 @@
 //! Turns what the scheduler says about numbers into what people read about resources.
 
 use crate::id::{Node, Time};
+use crate::resource::{Obstacle, ObstacleKind};
 use crate::runtime::core::Core;
 use crate::runtime::event::{EventKind, Operation};
 use crate::scheduler::{Event, Failing};
@@ -57,19 +58,21 @@ impl Core {
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },
             Event::Failed { node, causes, what, retry_in } => {
-                let operation = match what {
-                    Failing::Check => Operation::Check,
-                    Failing::Apply => Operation::Apply,
-                    Failing::Refresh => Operation::Refresh,
-                    Failing::Watch => Operation::Watch,
-                };
-                let slot = self.slots.get(node);
-                let error = slot.and_then(|slot| match what {
-                    Failing::Watch => slot.watch_error.clone(),
-                    _ => slot.error.clone(),
-                });
-                let error = error.unwrap_or_else(|| "without a reason".to_owned());
+                let (operation, error) = (operation(what), self.problem(node, what));
                 EventKind::Failed { id: id(node), causes, operation, error, retry_in }
+            }
+            Event::Waits { node, causes, what } => {
+                let waits_for = self.slots.get(node).and_then(|slot| slot.waits_for.as_deref());
+                let awaited = waits_for.and_then(|waits_for| match what {
+                    Failing::Watch => waits_for.watch.as_ref(),
+                    _ => waits_for.op.as_ref(),
+                });
+                let announced = awaited.is_some_and(|awaited| awaited.announced);
+                // If no operation has named a cause, the journal is it.
+                let waits_for = awaited.map(|awaited| awaited.obstacle.clone());
+                let waits_for = waits_for.unwrap_or_else(|| Obstacle::new(ObstacleKind::NoSpace));
+                let (operation, error) = (operation(what), self.problem(node, what));
+                EventKind::Waiting { id: id(node), causes, operation, error, waits_for, announced }
             }
             Event::Blocked { node, by } => EventKind::Blocked { id: id(node), by: id(by) },
             Event::Unblocked(node) => EventKind::Unblocked { id: id(node) },
@@ -78,5 +81,24 @@ impl Core {
             }
             Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful | Event::Swapped { .. } => return,
         });
+    }
+
+    /// What an operation, or the watch, failed with.
+    fn problem(&self, node: Node, what: Failing) -> String {
+        let slot = self.slots.get(node);
+        let error = slot.and_then(|slot| match what {
+            Failing::Watch => slot.watch_error.clone(),
+            _ => slot.error.clone(),
+        });
+        error.or_else(|| self.journal_problem.clone()).unwrap_or_else(|| "without a reason".to_owned())
+    }
+}
+
+fn operation(what: Failing) -> Operation {
+    match what {
+        Failing::Check => Operation::Check,
+        Failing::Apply => Operation::Apply,
+        Failing::Refresh => Operation::Refresh,
+        Failing::Watch => Operation::Watch,
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, Change, Operation, Uid};
 use crate::runtime::values::{Output, Receiver};
+use crate::runtime::waiting::WaitsFor;
 use crate::runtime::watches::Watching;
 use crate::scheduler::{Causes, Op};
 
@@ -159,6 +160,8 @@ pub(crate) struct Slot {
     pub(crate) error: Option<String>,
     /// The same of its watch: an operation that ends well takes nothing of it back.
     pub(crate) watch_error: Option<String>,
+    /// The causes that these wait for.
+    pub(crate) waits_for: Option<Box<WaitsFor>>,
     /// How often in a row its operations found that the system is being changed under them.
     pub(crate) outdated: u32,
     /// What it has sent, by port.
@@ -171,12 +174,29 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Its operations wait for nothing.
+    fn forget_op_wait(&mut self) {
+        if let Some(waits_for) = &mut self.waits_for {
+            waits_for.op = None;
+        }
+        self.waits_for.take_if(|waits_for| waits_for.watch.is_none());
+    }
+
+    /// Its watch waits for nothing.
+    pub(super) fn forget_watch_wait(&mut self) {
+        if let Some(waits_for) = &mut self.waits_for {
+            waits_for.watch = None;
+        }
+        self.waits_for.take_if(|waits_for| waits_for.op.is_none());
+    }
+
     /// Nothing in it is worth keeping.
     fn is_blank(&self) -> bool {
         matches!(self.activity, Activity::Idle)
             && self.found.is_none()
             && self.error.is_none()
             && self.watch_error.is_none()
+            && self.waits_for.is_none()
             && self.outdated == 0
             && self.outputs.is_empty()
             && self.receiver.is_none()
@@ -275,7 +295,9 @@ impl SlotTable {
 
     /// It failed with this.
     pub(crate) fn set_error(&mut self, node: Node, error: impl Into<String>) {
-        self.make(node).error = Some(error.into());
+        let slot = self.make(node);
+        slot.error = Some(error.into());
+        slot.forget_op_wait();
     }
 
     /// It has not failed any more.

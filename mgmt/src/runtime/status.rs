@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::id::{Generation, Node, ResourceId};
-use crate::resource::{Change, seconds};
+use crate::resource::{Change, Obstacle, seconds};
 use crate::runtime::core::Core;
 use crate::scheduler::{Causes, State};
 
@@ -29,7 +29,7 @@ pub struct Status {
     /// All have been settled for the converged timeout.
     pub converged: bool,
     /// It will not converge by itself: for the converged timeout, all that are not settled have failed for good, waited
-    /// for a value that no sender is going to send, or waited for others of these.
+    /// for a cause that nothing took away, or for a value that no sender is going to send, or for others of these.
     pub hopeless: bool,
     /// Those that are not settled, and those in noop that have drifted (the first thousand).
     pub notable: Vec<ResourceStatus>,
@@ -68,6 +68,9 @@ pub struct ResourceStatus {
     pub changes: Vec<Change>,
     /// What it failed with last.
     pub error: Option<String>,
+    /// The cause that it waits for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<Obstacle>,
 }
 
 /// What a resource does or waits for.
@@ -99,6 +102,9 @@ pub enum Standing {
     Running,
     /// Failed, and will be tried again.
     Retrying,
+    /// Failed for a cause that the outside can take away: it waits for that ([`ResourceStatus::waits_for`]), and uses
+    /// up no try.
+    Waiting,
     /// Failed for good.
     Failed,
 }
@@ -134,6 +140,7 @@ impl Core {
             State::Spaced => Standing::Spaced,
             State::Running => Standing::Running,
             State::Retrying => Standing::Retrying,
+            State::Waiting => Standing::Waiting,
             State::Failed => Standing::Failed,
         }
     }
@@ -192,11 +199,15 @@ impl Core {
     }
 
     pub(crate) fn resource_status(&self, node: Node, standing: Standing) -> ResourceStatus {
+        let slot = self.slots.get(node);
+        let error = slot.and_then(|slot| slot.error.as_ref().or(slot.watch_error.as_ref())).cloned();
+        let waits = standing == Standing::Waiting;
         ResourceStatus {
             id: self.running.id(node),
             standing,
             changes: self.slots.found(node).map(|found| found.changes.clone()).unwrap_or_default(),
-            error: self.slots.get(node).and_then(|slot| slot.error.as_ref().or(slot.watch_error.as_ref())).cloned(),
+            error: error.or_else(|| self.journal_problem.clone().filter(|_| waits)),
+            waits_for: self.awaited(node).map(|awaited| awaited.obstacle.clone()),
         }
     }
 

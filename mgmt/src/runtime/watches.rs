@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::poll_fn;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,9 +13,9 @@ use tokio::task::AbortHandle;
 use tracing::Span;
 
 use crate::id::{Node, Time};
+use crate::resource::{Obstacle, Part, Watch, WatchEvent, WatchStream};
 #[cfg(feature = "dbus")]
-use crate::resource::SignalRule;
-use crate::resource::{Part, Watch, WatchEvent, WatchStream};
+use crate::resource::{ObstacleKind, SignalRule};
 use crate::runtime::doors::Doors;
 use crate::runtime::files::{Files, Quietness};
 use crate::runtime::looks::Looks;
@@ -30,14 +30,38 @@ use crate::sys::task::{caught_async, give_way};
 /// No interval is shorter: time must get on between two ticks.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
+/// At most this many paths that a resource waits for are listened to, besides those of its watch.
+const ATTENDED_MAX: usize = 8;
+
 /// What the stream of a watch reports.
 #[derive(Debug)]
 pub(crate) struct Report {
     node: Node,
     epoch: u64,
-    event: Result<WatchEvent, String>,
+    event: Result<WatchEvent, Problem>,
     /// Until the report is received, another `Changed` adds nothing to it.
     pending: Arc<AtomicBool>,
+}
+
+/// Why a watch ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Problem {
+    pub(crate) text: String,
+    /// What it waits for.
+    pub(crate) obstacle: Option<Obstacle>,
+}
+
+impl Problem {
+    /// An error, and the cause that it waits for.
+    pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Problem {
+        Problem { text: error.to_string(), obstacle: Obstacle::of(error) }
+    }
+}
+
+impl From<String> for Problem {
+    fn from(text: String) -> Problem {
+        Problem { text, obstacle: None }
+    }
 }
 
 /// What the watches have noticed.
@@ -48,9 +72,20 @@ pub(crate) enum Notice {
     /// Look again, at as much.
     Changed(Node, Extent),
     /// A watch ended.
-    Failed(Node, String),
+    Failed(Node, Problem),
     /// Something that the user should know.
     Warning(String),
+}
+
+/// Whether the watch of a resource listens to a path that it waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attention {
+    /// It can't.
+    Impossible,
+    /// It has listened to it before.
+    Paid,
+    /// It listens from now on: what has changed just before was not noticed.
+    New,
 }
 
 /// A stream that is read until this is dropped.
@@ -91,6 +126,8 @@ impl Watching {
 #[derive(Debug, Default)]
 struct More {
     streams: Vec<Reading>,
+    /// What it listens to as well, since its resource waits for that.
+    attended: Vec<PathBuf>,
     intervals: Vec<Duration>,
     /// The number of the question what the resource watches, until it is answered.
     asked: Option<u64>,
@@ -171,7 +208,6 @@ impl Watches {
             let (path, kind) = match part {
                 Part::Itself(path) => (path, Watched::Itself),
                 Part::Path(path) => (path, Watched::Path),
-                Part::Levels(path, levels) => (path, Watched::Levels(levels)),
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
                     let interval = interval.max(INTERVAL_MIN);
@@ -203,7 +239,7 @@ impl Watches {
             // Of most it is the only one: no room for more.
             watching.paths.reserve_exact(1);
             watching.paths.push((path, kind));
-            if kind.is_tree() {
+            if kind == Watched::Tree {
                 watching.looks.get_or_insert_default();
             }
         }
@@ -225,7 +261,6 @@ impl Watches {
             match part {
                 Part::Itself(path) => paths.push((path.clone(), Watched::Itself)),
                 Part::Path(path) => paths.push((path.clone(), Watched::Path)),
-                Part::Levels(path, levels) => paths.push((path.clone(), Watched::Levels(*levels))),
                 Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
                 Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),
                 Part::Stream(_) => return false,
@@ -245,11 +280,35 @@ impl Watches {
         same_rest && watching.paths == paths
     }
 
+    /// The resource waits for a change at this path: its watch listens there too. Whether it does, and whether it has
+    /// done so before.
+    pub(crate) fn attend(&mut self, slots: &mut SlotTable, node: Node, path: &Path) -> Attention {
+        let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.as_mut()) else {
+            return Attention::Impossible;
+        };
+        if watching.listens_to(path) {
+            return Attention::Paid;
+        }
+        if watching.attended().len() >= ATTENDED_MAX || self.files.attend(node, path).is_err() {
+            return Attention::Impossible;
+        }
+        watching.more.get_or_insert_default().attended.push(path.to_owned());
+        Attention::New
+    }
+
+    /// The resource waits for nothing any more.
+    pub(crate) fn neglect(&mut self, slots: &mut SlotTable, node: Node) {
+        let more = slots.get_mut(node).and_then(|slot| slot.watching.as_mut()?.more.as_mut());
+        if more.is_some_and(|more| !std::mem::take(&mut more.attended).is_empty()) {
+            self.files.neglect(node);
+        }
+    }
+
     /// Ends a watch.
     pub(crate) fn stop(&mut self, slots: &mut SlotTable, node: Node) {
         let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.take()) else { return };
         self.count -= 1;
-        if !watching.paths.is_empty() {
+        if !watching.paths.is_empty() || !watching.attended().is_empty() {
             self.files.unsubscribe(node);
         }
         slots.tidy(node);
@@ -330,6 +389,20 @@ impl Watches {
     }
 }
 
+impl Watching {
+    fn attended(&self) -> &[PathBuf] {
+        self.more.as_ref().map_or(&[], |more| &more.attended)
+    }
+
+    /// Whatever happens at this path is noticed: its existence, its attributes, its content.
+    fn listens_to(&self, path: &Path) -> bool {
+        let has = |(watched, kind): &(PathBuf, Watched)| {
+            watched == path || *kind == Watched::Tree && path.starts_with(watched)
+        };
+        self.paths.iter().any(has) || self.attended().iter().any(|attended| attended == path)
+    }
+}
+
 fn is_epoch(slots: &SlotTable, node: Node, epoch: u64) -> bool {
     slots.get(node).and_then(|slot| slot.watching.as_ref()).is_some_and(|watching| watching.epoch == epoch)
 }
@@ -355,6 +428,9 @@ fn listener(
 ) -> Box<dyn Fn(Result<WatchEvent, String>) + Send> {
     let pending = Arc::new(AtomicBool::new(false));
     Box::new(move |event| {
+        // Whatever is wrong with a bus, it is not there as it should be.
+        let obstacle = || Some(Obstacle::new(ObstacleKind::NoComponent));
+        let event = event.map_err(|text| Problem { text, obstacle: obstacle() });
         if !matches!(event, Ok(WatchEvent::Changed)) || !pending.swap(true, Ordering::AcqRel) {
             // The loop is gone only when the whole engine is.
             let _ = reports.send(Report { node, epoch, event, pending: Arc::clone(&pending) });
@@ -371,7 +447,7 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, reports: mpsc::Unbou
         let pending = Arc::new(AtomicBool::new(false));
         loop {
             let event = match caught_async(poll_fn(|cx| span.in_scope(|| stream.as_mut().poll_next(cx)))).await {
-                Err(panic) => Err(panic),
+                Err(panic) => Err(panic.into()),
                 Ok(item) => of_stream(item, &mut ready),
             };
             let last = event.is_err();
@@ -388,15 +464,15 @@ fn forward(mut stream: WatchStream, node: Node, epoch: u64, reports: mpsc::Unbou
 }
 
 /// What an item of a stream means; its end is a failure.
-fn of_stream(item: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, String> {
+fn of_stream(item: Option<crate::resource::Result<WatchEvent>>, ready: &mut bool) -> Result<WatchEvent, Problem> {
     match item {
         Some(Ok(WatchEvent::Ready)) if std::mem::replace(ready, true) => Ok(WatchEvent::Changed),
         // Nothing of its resource would ever run: what comes before it listens counts for nothing.
         Some(Ok(WatchEvent::Changed)) if !*ready => {
-            Err("it reported `Changed` before `Ready`: a watch first reports that it listens".to_owned())
+            Err("it reported `Changed` before `Ready`: a watch first reports that it listens".to_owned().into())
         }
         Some(Ok(event)) => Ok(event),
-        Some(Err(error)) => Err(error.to_string()),
-        None => Err("it ended".to_owned()),
+        Some(Err(error)) => Err(Problem { text: error.to_string(), obstacle: error.obstacle() }),
+        None => Err("it ended".to_owned().into()),
     }
 }

@@ -142,6 +142,16 @@ pub struct Op {
     pub number: u64,
 }
 
+/// What keeps a node from ending well, and may be over at any time without a further try: space that is used up, a file
+/// that is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lack {
+    /// Its number. Another one than before is reported, the same one is not.
+    pub kind: u8,
+    /// The watch of the node reports when it is over. What no event announces is looked at again more often.
+    pub announced: bool,
+}
+
 /// What a check found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CheckOutcome {
@@ -161,6 +171,8 @@ pub enum CheckOutcome {
     Occupied(Vec<Node>),
     /// It could not look.
     Failed,
+    /// It could not look, for a cause that it waits for.
+    Waits(Lack),
     /// It was cancelled before it ended (by `Command::Cancel`); never counts as a try.
     Cancelled,
 }
@@ -177,6 +189,8 @@ pub enum ApplyOutcome {
     Unchanged,
     /// It failed; it may have changed something.
     Failed,
+    /// The same, for a cause that the node waits for.
+    Waits(Lack),
     /// It was cancelled before it ended; it may have changed something.
     Cancelled,
 }
@@ -199,6 +213,8 @@ pub enum Input {
     WatchReady(Node),
     /// The watch of a node ended with an error.
     WatchFailed(Node),
+    /// The same, for a cause that the node waits for.
+    WatchWaits(Node, Lack),
     /// The watch of a node says: look again.
     Changed(Node),
     /// The same of several at once, all that the watches of files have noticed by now: all are dirty before the first
@@ -241,7 +257,7 @@ pub enum Input {
     Committed(Ticket),
     /// What the watches had noticed when the look was begun has been handed over, and so have all looks before it.
     Looked(u64),
-    /// The journal could not be written. What waits for the ticket fails and is retried like any failed apply.
+    /// The journal could not be written. What waits for the ticket waits until it can be.
     CommitFailed(Ticket),
     /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all
     /// its tries again, also if it had failed for good, and is checked. One that has left the graph is asked to leave.
@@ -358,6 +374,8 @@ pub enum State {
     Running,
     /// Failed; will be tried again.
     Retrying,
+    /// All that fails of it fails for a cause that it waits for.
+    Waiting,
     /// Failed for good.
     Failed,
 }
@@ -446,6 +464,16 @@ pub enum Event {
         /// When it is tried again.
         retry_in: Option<Duration>,
     },
+    /// An operation or the watch failed for a cause that the node waits for: it uses up no try. One event until it ends
+    /// well, or fails for another cause.
+    Waits {
+        /// The node.
+        node: Node,
+        /// Why the run that failed began; none, if no run did.
+        causes: Causes,
+        /// Which of them failed.
+        what: Failing,
+    },
     /// An ancestor has failed: this node waits. One event each time it becomes blocked.
     Blocked {
         /// Who.
@@ -487,7 +515,7 @@ pub enum Event {
     /// A node is not settled any more.
     Unconverged,
     /// For the converged timeout no node that is not settled has done anything or will by itself: some have failed for
-    /// good, or wait for a value that no sender is going to send, and the others wait for these.
+    /// good, wait for a cause, or wait for a value that no sender is going to send, and the others wait for these.
     Hopeless,
     /// It is not hopeless any more.
     Hopeful,

@@ -6,8 +6,8 @@
 //! is noop (*excused*; then its descendants are excused too).
 //!
 //! *Hopeless* is the other end that a graph can come to: no node that is not calm does anything or will by itself
-//! (*moving*), so that only the outside or a swap can change that. At the root are nodes that have failed for good, or
-//! lack a value which their settled sender did not send.
+//! (*moving*), so that only the outside or a swap can change that. At the root are nodes that have failed for good,
+//! wait for a cause (`wait.rs`), or lack a value which their settled sender did not send.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -102,8 +102,9 @@ impl Scheduler {
             // It waits for work that may never end.
             Phase::ToLeave => !self.leaving_held.contains(&i),
             _ if node.all(PRESENT | CALM) => false,
+            _ if node.any(PRESENT) && self.is_held_up(i) => false,
             Phase::Idle => {
-                let waits_for_time = node.any(DELAYED | LIMITED | SPACED) || !node.any(WATCH_READY);
+                let waits_for_time = node.any(DELAYED | LIMITED | SPACED | WAITS) || !node.any(WATCH_READY);
                 waits_for_time && !node.any(FAILED) && node.bad_parents == 0
             }
             _ => true,

@@ -32,12 +32,13 @@ mod swap;
 mod tests;
 mod timers;
 mod together;
+mod wait;
 mod watch;
 
 pub use crate::id::JournalOp;
 pub use api::{
     ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Failing, GoOn, Handover, Input,
-    NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
+    Lack, NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
 #[doc(hidden)]
@@ -45,4 +46,5 @@ pub use mutants::Mutant;
 pub use places::LONG;
 pub use retry::WATCH_WELL;
 pub use scheduler::Scheduler;
-pub use share::{REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS};
+pub use share::{REST_MAX, SHARE, SHARE_BURST, SHARE_RUNS, WAITING_REST_MAX};
+pub use wait::{ANNOUNCED, CONFIRMED, UNANNOUNCED};

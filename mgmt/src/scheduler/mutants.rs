@@ -116,6 +116,16 @@ pub enum Mutant {
     NeverHopeless,
     /// Once hopeless, always hopeless.
     StaysHopeless,
+    /// What fails for a cause that a node waits for uses up a try.
+    WaitIsTry,
+    /// A node that waits for a cause is not woken by its watch.
+    WaitsDeaf,
+    /// A node that waits for a cause is looked at only if an event asks for it.
+    WaitsForEvents,
+    /// Each look at a node that waits for a cause is reported.
+    WaitsLoudly,
+    /// A graph is not hopeless as long as a node waits for a cause.
+    WaitingMoves,
 }
 
 impl Mutant {
@@ -177,5 +187,10 @@ impl Mutant {
         Mutant::WaitsForNothing,
         Mutant::NeverHopeless,
         Mutant::StaysHopeless,
+        Mutant::WaitIsTry,
+        Mutant::WaitsDeaf,
+        Mutant::WaitsForEvents,
+        Mutant::WaitsLoudly,
+        Mutant::WaitingMoves,
     ];
 }

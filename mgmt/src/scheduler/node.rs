@@ -197,6 +197,10 @@ pub(super) const STAYS: Flags = Flags::bit(42);
 pub(super) const WITHDRAWN: Flags = Flags::bit(43);
 /// …and must give up whatever it does.
 pub(super) const CANCELLED_WHOLE: Flags = Flags::bit(44);
+/// What its operations fail with is a cause that it waits for.
+pub(super) const WAITS: Flags = Flags::bit(45);
+/// The same of its watch.
+pub(super) const WATCH_WAITS: Flags = Flags::bit(46);
 /// The operation under way began before the node was swapped.
 pub(super) const STALE: Flags = Flags::bit(27);
 /// The runtime was told to cancel the operation under way.

@@ -38,7 +38,7 @@ impl Scheduler {
         } else if n.any(FAILED) {
             State::Failed
         } else if n.any(FAILING) {
-            State::Retrying
+            if self.only_waits(i) { State::Waiting } else { State::Retrying }
         } else if n.any(HELD) && n.wants_run() {
             let predecessors = self.rare(i).map_or(&[][..], |rare| &rare.predecessors[..]);
             State::WaitingForPredecessor(predecessors.iter().take(NAMED_MAX).copied().collect())

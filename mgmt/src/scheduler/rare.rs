@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::Lack;
 use super::node::NO_RARE;
 use super::scheduler::Scheduler;
 use super::timers::TIMER_KINDS;
@@ -14,6 +15,12 @@ pub(super) struct Rare {
     pub(super) failures: u32,
     /// Failures in a row of the watch.
     pub(super) watch_failures: u32,
+    /// How often in a row its operations ended for a cause that it waits for, and which the last one was.
+    pub(super) waits: u32,
+    pub(super) lack: Option<Lack>,
+    /// The same of the watch.
+    pub(super) watch_waits: u32,
+    pub(super) watch_lack: Option<Lack>,
     /// Since when the watch listens. Only counted after a failure.
     pub(super) listens_since: Option<Time>,
     /// When each timer is due.
@@ -52,6 +59,8 @@ impl Rare {
     fn is_blank(&self) -> bool {
         self.failures == 0
             && self.watch_failures == 0
+            && self.waits == 0
+            && self.watch_waits == 0
             && self.due.iter().all(Option::is_none)
             && self.bucket.is_none()
             && self.asked.is_empty()

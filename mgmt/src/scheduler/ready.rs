@@ -75,7 +75,9 @@ impl Scheduler {
 
     pub(super) fn may_start(&self, i: Node) -> bool {
         let node = &self.nodes[i];
-        node.wants_run() && !node.any(DELAYED | LIMITED | SPACED | ASKING) && self.is_open(i)
+        // What it is owed does not end what it waits for.
+        let wants = if node.any(WAITS) { node.any(DIRTY) } else { node.wants_run() };
+        wants && !node.any(DELAYED | LIMITED | SPACED | ASKING) && self.is_open(i)
     }
 
     /// Starts what may start, as long as there is room.
@@ -119,6 +121,10 @@ impl Scheduler {
         node.set_causes(causes);
         node.clear(DIRTY | PARENT_NEWS | DRIFTED);
         node.set(RAN);
+        if self.nodes[i].any(WAITS) {
+            self.disarm(i, Timer::Retry);
+        }
+        let node = &self.nodes[i];
         // It was not settled and is not now; calm it can only be for its poll.
         let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
         self.take_place(i);

@@ -17,6 +17,7 @@ impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
     pub(super) fn fail(&mut self, i: Node, what: Flags) {
         let is_watch = what == WATCH_FAILING;
+        self.wait_no_longer(i, what);
         self.nodes[i].set(DIRTY_RETRY);
         self.lift_limit(i);
         if self.nodes[i].any(FAILED) {
@@ -30,12 +31,7 @@ impl Scheduler {
         let failures = *failures;
         let retry_in = try_again.then(|| self.delay(i, failures));
         let causes = if is_watch { Causes::NONE } else { self.nodes[i].causes() };
-        let what_fails = match self.nodes[i].phase() {
-            _ if is_watch => Failing::Watch,
-            Phase::Applying => Failing::Apply,
-            Phase::Refreshing => Failing::Refresh,
-            _ => Failing::Check,
-        };
+        let what_fails = self.what_fails(i, what);
         self.tell(Event::Failed { node: i, causes, what: what_fails, retry_in });
         let Some(delay) = retry_in else { return self.fail_for_good(i, what) };
         self.set_failing(i, what);
@@ -44,6 +40,16 @@ impl Scheduler {
         } else if delay > Duration::ZERO {
             self.nodes[i].set(DELAYED);
             self.arm(i, Timer::Retry, self.now.after(delay));
+        }
+    }
+
+    /// Which of its operations is under way, or that it is the watch.
+    pub(super) fn what_fails(&self, i: Node, what: Flags) -> Failing {
+        match self.nodes[i].phase() {
+            _ if what == WATCH_FAILING => Failing::Watch,
+            Phase::Applying => Failing::Apply,
+            Phase::Refreshing => Failing::Refresh,
+            _ => Failing::Check,
         }
     }
 
@@ -70,7 +76,8 @@ impl Scheduler {
             enough = Duration::ZERO;
         }
         if now.since(since) >= enough && !self.mutant(Mutant::NoWatchRefill) {
-            self.rare_mut(i).watch_failures = 0;
+            let rare = self.rare_mut(i);
+            (rare.watch_failures, rare.watch_waits, rare.watch_lack) = (0, 0, None);
         }
     }
 
@@ -126,11 +133,12 @@ impl Scheduler {
             rare.failures = 0;
         }
         self.disarm(i, Timer::Retry);
+        self.wait_no_longer(i, OP_FAILING);
         let node = &mut self.nodes[i];
         let failed = node.any(FAILED);
         node.clear(DELAYED | OP_FAILING);
         if failed {
-            node.clear(FAILED | WATCH_FAILING);
+            node.clear(FAILED | WATCH_FAILING | WATCH_WAITS);
             node.set(DIRTY_RETRY);
             if let Some(rare) = self.rare_if_any(i) {
                 rare.watch_failures = 0;
@@ -148,9 +156,11 @@ impl Scheduler {
             }
         }
         self.disarm(i, Timer::Retry);
+        self.wait_no_longer(i, OP_FAILING);
         self.nodes[i].clear(DELAYED);
         self.clear_failing(i, OP_FAILING);
         if failed {
+            self.nodes[i].clear(WATCH_WAITS);
             self.clear_failing(i, FAILED | WATCH_FAILING);
             self.watch_as_wanted(i);
         }
@@ -163,6 +173,9 @@ impl Scheduler {
     pub(super) fn changed(&mut self, i: Node) {
         let busy = self.nodes[i].phase().holds_slot();
         if busy && self.mutant(Mutant::LoseChangeDuringRun) {
+            return;
+        }
+        if self.nodes[i].any(WAITS) && self.mutant(Mutant::WaitsDeaf) {
             return;
         }
         if self.nodes[i].any(DELAYED) && self.mutant(Mutant::EventEndsDelay) {

@@ -4,7 +4,8 @@ use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{ApplyOutcome, Cause, Causes, CheckOutcome, Command, Event, Op, PortSet};
+use super::wait::NO_JOURNAL;
+use super::{ApplyOutcome, Cause, Causes, CheckOutcome, Command, Event, Lack, Op, PortSet};
 use crate::id::{Node, Ticket};
 
 impl Scheduler {
@@ -43,7 +44,10 @@ impl Scheduler {
             CheckOutcome::Cancelled if self.mutant(Mutant::CancelledIsTry) => self.fail_run(i),
             CheckOutcome::Cancelled => self.run_again(i),
             CheckOutcome::Failed if cancelled => self.run_again(i),
+            CheckOutcome::Waits(_) if cancelled => self.run_again(i),
             CheckOutcome::Failed => self.fail_run(i),
+            CheckOutcome::Waits(_) if node.any(TIMED_OUT) => self.fail_run(i),
+            CheckOutcome::Waits(lack) => self.wait_run(i, lack),
             CheckOutcome::Missing(senders) => self.ask(i, senders),
             CheckOutcome::Occupied(owners) => self.wait_for_owners(i, &owners),
             CheckOutcome::InSync => {
@@ -199,7 +203,7 @@ impl Scheduler {
         }
     }
 
-    /// The journal could not be written: nothing was begun, but it was a try.
+    /// The journal could not be written: nothing was begun.
     pub(super) fn commit_failed(&mut self, ticket: Ticket) {
         let Ok(at) = self.commits.binary_search_by_key(&ticket, |(number, _)| *number) else { return };
         let Some((_, i)) = self.commits.remove(at) else { return };
@@ -207,7 +211,7 @@ impl Scheduler {
         if node.phase().commits() && node.op == ticket.0 {
             // A write that failed may be on disk all the same.
             self.drop_intents(i);
-            self.fail_run(i);
+            self.wait_run(i, NO_JOURNAL);
         }
     }
 
@@ -232,14 +236,19 @@ impl Scheduler {
         match outcome {
             ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent => self.owe(i),
             ApplyOutcome::Unchanged => self.drop_intents(i),
-            ApplyOutcome::Failed | ApplyOutcome::Cancelled => self.keep_intents(i),
+            ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled => self.keep_intents(i),
         }
         // What an older config did with a refresh does not count: the new one gets it again.
         self.end_refreshes(i, done && !stale);
         if !done {
             let as_try = timed_out || outcome == ApplyOutcome::Failed && !cancelled;
-            let as_try = as_try || self.mutant(Mutant::CancelledIsTry);
-            return if as_try && !stale { self.fail_run(i) } else { self.run_again(i) };
+            let as_try = as_try || outcome == ApplyOutcome::Cancelled && self.mutant(Mutant::CancelledIsTry);
+            return match outcome {
+                _ if stale => self.run_again(i),
+                _ if as_try => self.fail_run(i),
+                ApplyOutcome::Waits(lack) if !cancelled => self.wait_run(i, lack),
+                _ => self.run_again(i),
+            };
         }
         self.tell(match refresh {
             true => Event::Refreshed { node: op.node, causes, changed },
@@ -265,6 +274,7 @@ impl Scheduler {
             rare.answered.clear();
         }
         self.resolve_maybe(i);
+        self.wait_no_longer(i, OP_FAILING);
         self.clear_failing(i, OP_FAILING);
         if self.nodes[i].any(REMAKE_TAKEN) {
             self.nodes[i].clear(REMAKE_TAKEN);
@@ -276,6 +286,13 @@ impl Scheduler {
     fn fail_run(&mut self, i: Node) {
         self.give_remake_back(i);
         self.fail(i, OP_FAILING);
+        self.end_run(i);
+    }
+
+    /// The run failed for a cause that the node waits for.
+    fn wait_run(&mut self, i: Node, lack: Lack) {
+        self.give_remake_back(i);
+        self.wait(i, OP_FAILING, lack);
         self.end_run(i);
     }
 

@@ -146,11 +146,12 @@ impl Scheduler {
         match input {
             Input::Swap(swap) => self.swap(swap),
             Input::WatchReady(node) if self.knows(node) => self.watch_ready(node),
-            Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node),
+            Input::WatchFailed(node) if self.knows(node) => self.watch_failed(node, None),
+            Input::WatchWaits(node, lack) if self.knows(node) => self.watch_failed(node, Some(lack)),
             Input::Changed(node) if self.knows(node) => self.changed(node),
             Input::Recovered(node) if self.knows(node) => self.recovered(node),
             Input::Recovered(node) => self.ask_again_to_leave(node),
-            Input::WatchReady(_) | Input::WatchFailed(_) | Input::Changed(_) => {}
+            Input::WatchReady(_) | Input::WatchFailed(_) | Input::WatchWaits(..) | Input::Changed(_) => {}
             Input::ChangedTogether(nodes) => {
                 for node in nodes.into_iter().filter(|node| self.knows(*node)).collect::<Vec<_>>() {
                     self.changed(node);

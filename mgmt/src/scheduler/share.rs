@@ -21,6 +21,8 @@ pub const SHARE_RUNS: u32 = 2;
 /// While no other node wants to work, a node that has overdrawn rests after a run as long as that has taken, but no
 /// longer than this.
 pub const REST_MAX: Duration = Duration::from_secs(1);
+/// The same of a node that waits for a cause, but twenty times as long as the run has taken.
+pub const WAITING_REST_MAX: Duration = Duration::from_secs(10);
 /// Fewer accounts than this are not swept.
 const ACCOUNTS_MIN: usize = 64;
 
@@ -159,6 +161,20 @@ impl Scheduler {
         if flaps && !std::mem::replace(&mut account.told, true) {
             let (repairs, within) = (account.repairs, now.since(account.since));
             self.tell(Event::Flapping { node: i, repairs, within, took, every: took.saturating_mul(SHARE) });
+        }
+    }
+
+    /// The same of a run that failed for a cause that the node waits for. Events that report no end of that cause must
+    /// not keep a worker busy: once the account is overdrawn, the rest is long also while no other node wants to work.
+    pub(super) fn charge_wait(&mut self, i: Node) {
+        let now = self.now;
+        if !by_watch(self.nodes[i].causes()) {
+            return;
+        }
+        if let Some(account) = self.shares.accounts.get_mut(&i) {
+            let cost = account.run;
+            account.charge(now, false);
+            account.rested = now.after(cost.saturating_mul(SHARE).min(WAITING_REST_MAX));
         }
     }
 

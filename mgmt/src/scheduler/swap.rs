@@ -247,7 +247,7 @@ impl Scheduler {
             self.unwatch(i);
             self.disarm(i, Timer::WatchRetry);
             let node = &mut self.nodes[i];
-            node.clear(WATCH_FAILING);
+            node.clear(WATCH_FAILING | WATCH_WAITS);
             node.set(WATCH_READY);
         } else if !self.nodes[i].any(WATCH_ON | WATCH_FAILING) {
             self.nodes[i].clear(WATCH_READY);

@@ -1,10 +1,10 @@
 //! Watches: nothing of a node runs before its watch is ready, nor while it is being restarted.
 
-use super::Command;
 use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
+use super::{Command, Lack};
 use crate::id::Node;
 
 impl Scheduler {
@@ -37,17 +37,18 @@ impl Scheduler {
         let now = self.now;
         if begins
             && let Some(rare) = self.rare_if_any(i)
-            && rare.watch_failures > 0
+            && (rare.watch_failures > 0 || rare.watch_waits > 0)
         {
             rare.listens_since = Some(now);
         }
+        self.nodes[i].clear(WATCH_WAITS);
         self.clear_failing(i, WATCH_FAILING);
         self.dirty(i, DIRTY_LISTENING);
         self.update(i);
     }
 
     /// A check that is under way looks at what nobody watches: cancelled. An apply is left to end.
-    pub(super) fn watch_failed(&mut self, i: Node) {
+    pub(super) fn watch_failed(&mut self, i: Node, lack: Option<Lack>) {
         let node = &mut self.nodes[i];
         if !node.any(WATCH_ON) {
             return;
@@ -57,7 +58,10 @@ impl Scheduler {
             self.cancel(i);
         }
         self.refill_watch(i);
-        self.fail(i, WATCH_FAILING);
+        match lack {
+            Some(lack) => self.wait(i, WATCH_FAILING, lack),
+            None => self.fail(i, WATCH_FAILING),
+        }
         self.update(i);
     }
 

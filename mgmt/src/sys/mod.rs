@@ -6,6 +6,7 @@ pub mod dbus;
 pub mod facts;
 pub mod fs;
 pub mod limits;
+pub mod obstacle;
 pub mod ours;
 pub mod process;
 pub mod rng;

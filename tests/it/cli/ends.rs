@@ -128,3 +128,18 @@ fn hello_runs() {
     hello.arg("--prefix").arg(dir.path().join("prefix")).args("-t 0").run().code(0).said("converged in");
     assert_eq!(fs::read_to_string("/tmp/hello/motd").unwrap(), "hello\n");
 }
+
+#[test]
+fn a_run_with_a_timeout_ends_with_1_and_names_what_waits_and_the_cause() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = act("orphan", dir.path()).args("-t 0.1").run().code(1);
+    ended
+        .said("it can't converge:")
+        .said("orphan] waits: ")
+        .said("nowhere does not exist")
+        .said("1 more wait for them");
+    let planned = act("orphan", dir.path()).args("plan").run();
+    assert!(planned.out.contains("~ file["), "what can't be known before it is tried is a repair: {planned:?}");
+    fs::create_dir(dir.path().join("nowhere")).unwrap();
+    act("orphan", dir.path()).args("-t 0.1").run().code(0);
+}

@@ -113,6 +113,8 @@ pub fn short(kind: &EventKind) -> Option<String> {
         EventKind::Sent { from, to, .. } => Some(format!("sent {} by {}", to.name, from.name)),
         EventKind::Failed { id, operation: Operation::Watch, .. } => on("watch failed", id),
         EventKind::Failed { id, .. } => on("failed", id),
+        EventKind::Waiting { id, operation: Operation::Watch, .. } => on("watch waits", id),
+        EventKind::Waiting { id, .. } => on("waits", id),
         EventKind::Blocked { id, .. } => on("blocked", id),
         EventKind::Unblocked { id, .. } => on("unblocked", id),
         EventKind::Flapping { id, .. } => on("flapping", id),

@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::resource::Stopping;
-use crate::resource::{Context, Error, Result};
+use crate::resource::{Context, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::file::drift::{Action, Step};
 use crate::resources::file::maker::is_stranger;
 use crate::resources::file::path::shown;
@@ -124,12 +124,14 @@ impl Work<'_> {
         let Some(parent) = path.parent() else { return error };
         match fs.stat(parent) {
             Ok(None) => {
+                let missing = Obstacle::new(ObstacleKind::Missing).at(parent);
                 let (path, parent) = (shown(path), shown(parent));
                 Error::new(format!(
                     "{path} can't be made: the directory {parent} does not exist; declare it too: file[{parent}/]"
                 ))
                 // If another resource makes it, it may do so in a moment.
                 .outdated()
+                .waiting_for(missing)
             }
             _ => error,
         }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx};
+use crate::resource::{ApplyCx, CheckCx, Converge, Error, FieldProblem, Known, Need, Result, Stopping};
+use crate::resource::{Obstacle, ObstacleKind, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
@@ -13,8 +14,6 @@ use crate::resources::file::look::Look;
 use crate::resources::file::mode::Mode;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::owner_ids::OwnerIds;
-use crate::resources::file::path::Spelled;
-use crate::resources::file::recurse::Recurse;
 use crate::resources::file::state::FileState;
 use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
@@ -78,11 +77,9 @@ pub struct File {
     pub(super) owner: Option<Owner>,
     /// Its group, by name or number. Default: as it is.
     pub(super) group: Option<Owner>,
-    /// Of a directory: what is deeper counts too, in `source` and for `purge`: `true` for all of it, or a number of
-    /// levels (1: what is directly in it), beyond which nothing is copied, purged or watched. Default: only what is
-    /// directly in it. A source that is nested deeper than 256 levels is an error unless a number is given.
+    /// Of a directory: what is deeper counts too, in `source` and for `purge`. Default: only what is directly in it.
     #[resource(default)]
-    pub(super) recurse: Recurse,
+    pub(super) recurse: bool,
     /// What is of another type, a directory with all that is in it among them, may be replaced. Default: that is an error.
     #[resource(default)]
     pub(super) force: bool,
@@ -117,6 +114,17 @@ impl FileBuilder {
     }
 }
 
+/// Whatever is wrong with the file system as it is now can be put right there, and the watch sees that: the resource
+/// waits for it. Not so a disk that fails, and a path that can't be used.
+fn waiting(error: Error, path: &Path) -> Error {
+    match error.obstacle() {
+        None if error.cause::<FsError>().is_none() && !error.is_needs_value() => {
+            error.waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(path))
+        }
+        _ => error,
+    }
+}
+
 impl Converge for File {
     type Drift = FileDrift;
 
@@ -138,41 +146,40 @@ impl Converge for File {
         looked.await.map_err(|error| {
             // It was swapped for something else between two looks at it.
             let raced = error.cause::<FsError>().is_some_and(|error| error.is_race() && error.path() == path);
-            if raced { error.outdated() } else { error }
+            waiting(if raced { error.outdated() } else { error }, &path)
         })
     }
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
-        let is_announced = cx.owes_refreshes();
+        let (is_announced, path) = (cx.owes_refreshes(), wanted.path.clone());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced }.run(drift.steps)
         };
         cx.change(work).await.map_err(|error| {
-            // Somebody was quicker: what is there now, the next check finds.
-            let raced = error.cause::<FsError>().is_some_and(FsError::is_race);
-            if raced { error.outdated() } else { error }
+            // Another program was quicker: what is there now, the next check finds. That there is more to remove than the
+            // check has seen is that, too.
+            let is_race = |error: &FsError| error.is_race() || matches!(error, FsError::TooMany { .. });
+            let raced = error.cause::<FsError>().is_some_and(is_race);
+            waiting(if raced { error.outdated() } else { error }, &path)
         })
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
         let Ok(wanted) = self.wanted() else { return Watch::none() };
         let fs = cx.fs();
+        let watch = |path: &Path, tree: bool| if tree { fs.tree(path) } else { fs.path(path) };
         match &wanted.what {
             What::Directory(dir) => {
-                let tree = |path: &Path| match dir.recurse.levels() {
-                    Some(levels) => fs.levels(path, levels),
-                    None => fs.tree(path),
-                };
-                let looked_into = dir.source.is_some() || dir.recurse.is_deep() || dir.purge;
-                let own = if looked_into { tree(&wanted.path) } else { fs.itself(&wanted.path) };
-                dir.source.iter().fold(own, |all, source| all.and(tree(source)))
+                let looked_into = dir.source.is_some() || dir.recurse || dir.purge;
+                let own = if looked_into { fs.tree(&wanted.path) } else { fs.itself(&wanted.path) };
+                dir.source.iter().fold(own, |all, source| all.and(watch(source, true)))
             }
             What::File(Some(Origin::Files(files))) => {
-                let watch = |file: &Spelled| if file.dir { fs.levels(&file.path, 1) } else { fs.path(&file.path) };
-                files.iter().fold(fs.path(&wanted.path), |all, file| all.and(watch(file)))
+                let own = watch(&wanted.path, false);
+                files.iter().fold(own, |all, file| all.and(watch(&file.path, file.dir)))
             }
-            _ => fs.path(&wanted.path),
+            _ => watch(&wanted.path, false),
         }
     }
 

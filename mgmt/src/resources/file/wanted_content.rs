@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::resource::Stopping;
-use crate::resource::{Digest, Error, Result};
+use crate::resource::{Digest, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::file::content::Content;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::path::with_remedy;
@@ -127,8 +127,11 @@ fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result
             FileKind::Directory => {}
             _ if is_temporary(&entry.name) => {}
             _ => {
-                let stat = original(fs, &path, FileKind::File)?;
-                found.push((path, stat));
+                // Gone since: so it is none of them.
+                if fs.stat(&path).map_err(with_remedy)?.is_some() {
+                    let stat = original(fs, &path, FileKind::File)?;
+                    found.push((path, stat));
+                }
             }
         }
     }
@@ -141,18 +144,20 @@ pub(super) fn original(fs: &ReadFs, path: &Path, wanted: FileKind) -> Result<Sta
     let Some(stat) = fs.stat(path).map_err(with_remedy)? else {
         return Err(Error::new(format!(
             "the source {path_shown} does not exist: what was copied from it is left as it is; bring it back, or name another"
-        )));
+        ))
+        .waiting_for(Obstacle::new(ObstacleKind::Missing).at(path)));
     };
+    let in_the_way = |text: String| Err(Error::new(text).waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(path)));
     match stat.kind {
         kind if kind == wanted => Ok(stat),
-        FileKind::Directory => Err(Error::new(format!(
-            "the source {path_shown} is a directory: write it as {path_shown}/ if that is meant"
-        ))),
+        FileKind::Directory => {
+            in_the_way(format!("the source {path_shown} is a directory: write it as {path_shown}/ if that is meant"))
+        }
         FileKind::Symlink => {
             let target = stat.link_target.as_deref().map(shown).unwrap_or_default();
-            Err(Error::new(format!("the source {path_shown} is a symlink to {target}: name what it leads to")))
+            in_the_way(format!("the source {path_shown} is a symlink to {target}: name what it leads to"))
         }
-        kind => Err(Error::new(format!("the source {path_shown} is a {kind}, not a {wanted}: name a {wanted}"))),
+        kind => in_the_way(format!("the source {path_shown} is a {kind}, not a {wanted}: name a {wanted}")),
     }
 }
 

@@ -274,6 +274,9 @@ fn show_event(event: &Event) -> String {
                 None => format!("failed {}{what} for good", node.0),
             }
         }
+        Event::Waits { node, what, .. } => {
+            format!("waits {}{}", node.0, if *what == Failing::Watch { " watch" } else { "" })
+        }
         Event::Blocked { node, by } => format!("blocked {} by {}", node.0, by.0),
         Event::Unblocked(node) => format!("unblocked {}", node.0),
         Event::Flapping { node, repairs, within, took, every } => {

@@ -15,4 +15,5 @@ mod stay;
 mod stop;
 mod swap;
 mod values;
+mod wait;
 mod watch;

@@ -155,16 +155,16 @@ fn a_failed_apply_is_not_forgotten_when_the_next_one_changes_nothing() {
 }
 
 #[test]
-fn a_journal_that_cannot_be_written_is_a_failed_try() {
+fn a_journal_that_cannot_be_written_is_waited_for() {
     let mut bed = Bed::with_events();
-    bed.configure(0, NodeConfig { retry: Some(1), delay: ms(50), ..plain() });
     bed.swap(&[0, 1], &[], &[notify(0, 1)]);
     bed.drifted(0);
     assert_eq!(
         bed.feed(Input::CommitFailed(Ticket(1))),
-        ["event: failed 0, again in 50ms", "event: blocked 1 by 0", "journal: drop 0>1"]
+        ["event: waits 0", "event: blocked 1 by 0", "journal: drop 0>1"]
     );
-    assert_eq!(bed.pass(ms(50)), ["check 0"]);
+    assert_eq!(bed.state(0), State::Waiting);
+    assert_eq!(bed.pass(ms(100)), ["check 0"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::calls::Call;
 use super::path::PathError;
 use super::stat::FileKind;
+use crate::sys::obstacle::ObstacleKind;
 
 /// Why the file system said no. Every one names the path.
 #[derive(Debug, thiserror::Error)]
@@ -172,6 +173,24 @@ impl FsError {
                 | FsError::Missing { .. }
                 | FsError::Symlink { reason: LinkReason::NotA(_), .. }
         ) || errno.is_some_and(|errno| raced.contains(&errno))
+    }
+
+    /// The sort of cause that it waits for: what the file system is like now, and may be otherwise in a moment. `None`:
+    /// a path that can't be used, a disk that fails.
+    pub fn obstacle(&self) -> Option<ObstacleKind> {
+        Some(match self {
+            FsError::BadPath { .. } | FsError::RootDirectory { .. } => return None,
+            FsError::Call { source, .. } => return ObstacleKind::of(source),
+            FsError::Missing { .. } => ObstacleKind::Missing,
+            FsError::Changed { .. } => ObstacleKind::Changing,
+            FsError::Symlink { .. }
+            | FsError::WrongType { .. }
+            | FsError::Exists { .. }
+            | FsError::TooLarge { .. }
+            | FsError::TooMany { .. }
+            | FsError::MountPoint { .. }
+            | FsError::HardLink { .. } => ObstacleKind::InTheWay,
+        })
     }
 
     /// Whether it says that nothing is there.

@@ -1,11 +1,12 @@
 //! Why a command could not be run, or did not end as it should.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::run::Output;
 use super::status::Status;
+use crate::sys::obstacle::ObstacleKind;
 
 /// Why a command could not be run, or did not end as it should. Arguments and variables are never shown: they may hold secrets.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,32 @@ pub enum ProcessError {
         /// The last of what it said on standard error, escaped.
         stderr: String,
     },
+}
+
+impl ProcessError {
+    /// The sort of cause that it waits for, and what must change. `None`: the command itself failed, or is wrong.
+    pub fn obstacle(&self) -> Option<(ObstacleKind, Option<&Path>)> {
+        match self {
+            ProcessError::NotFound { .. } => Some((ObstacleKind::Missing, None)),
+            ProcessError::NoFile { path, .. } => Some((ObstacleKind::Missing, Some(path))),
+            ProcessError::NoInterpreter { interpreter, .. } => {
+                Some((ObstacleKind::Missing, Some(Path::new(interpreter))))
+            }
+            ProcessError::NotExecutable { path, .. } => Some((ObstacleKind::NoPermission, Some(path))),
+            ProcessError::Cwd { cwd, .. } => Some((ObstacleKind::Missing, Some(cwd))),
+            ProcessError::Account { .. } => Some((ObstacleKind::Missing, None)),
+            ProcessError::Spawn { source, .. } | ProcessError::Io { source, .. } => {
+                ObstacleKind::of(source).map(|kind| (kind, None))
+            }
+            ProcessError::Invalid { .. }
+            | ProcessError::Timeout { .. }
+            | ProcessError::TooMuch { .. }
+            | ProcessError::Cancelled { .. }
+            | ProcessError::Undead { .. }
+            | ProcessError::Killed { .. }
+            | ProcessError::Failed { .. } => None,
+        }
+    }
 }
 
 fn say(stderr: &str) -> String {

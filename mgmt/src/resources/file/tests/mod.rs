@@ -5,7 +5,6 @@ mod content;
 mod faults;
 mod fields;
 mod harness;
-mod levels;
 mod makers;
 mod parts;
 mod purge;

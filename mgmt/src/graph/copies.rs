@@ -1,0 +1,55 @@
+//! What resources copy from one another: a cycle of that never comes to rest, and is refused.
+
+use std::path::{Path, PathBuf};
+
+use crate::dag::topo;
+use crate::graph::config::Vertex;
+use crate::graph::index::Index;
+use crate::graph::problem::Problem;
+use crate::resource::{Origin, Uid};
+
+/// At most this many steps of a cycle are written out.
+const STEPS_MAX: usize = 20;
+
+/// The problem of each cycle among these resources, given by their places, with the paths that they copy from.
+pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, Vec<PathBuf>)]) -> Vec<Problem> {
+    // Only what copies itself can be in a cycle: few resources of large graphs do.
+    let place = |at: u32| copies.binary_search_by_key(&at, |(place, _)| *place).ok();
+    let mut edges = Vec::new();
+    for (to, (_, paths)) in (0u32..).zip(copies) {
+        for owner in paths.iter().filter_map(|path| owner_of(index, path)) {
+            if let Some(from) = place(owner).map(|from| from as u32).filter(|from| *from != to) {
+                edges.push((from, to));
+            }
+        }
+    }
+    edges.sort_unstable();
+    edges.dedup();
+    let cycles = topo::order(copies.len(), &edges).err().map(|cycles| cycles.paths).unwrap_or_default();
+    let vertex = |at: u32| &vertices[copies[at as usize].0 as usize];
+    cycles.iter().map(|cycle| tell(&cycle.iter().map(|at| vertex(*at)).collect::<Vec<_>>())).collect()
+}
+
+/// What owns a path, or the nearest directory above it.
+fn owner_of(index: &Index, path: &Path) -> Option<u32> {
+    path.ancestors().find_map(|path| index.owner(&Uid::path(path)))
+}
+
+/// Each of these is copied to the next one, and the last to the first.
+fn tell(cycle: &[&Vertex]) -> Problem {
+    let next = |n: usize| cycle[(n + 1) % cycle.len()];
+    let mut story = format!("a cycle of {} resources, so that their contents would change for ever: ", cycle.len());
+    for n in 0..cycle.len().min(STEPS_MAX) {
+        let step = if n == 0 { format!("{} is copied to ", cycle[0].id()) } else { ", which is copied to ".to_owned() };
+        story.push_str(&format!("{step}{}", next(n).id()));
+    }
+    if cycle.len() > STEPS_MAX {
+        story.push_str(&format!(", … and {} more", cycle.len() - STEPS_MAX));
+    }
+    story.push_str("; let one of them be the original");
+    let mut problem = Problem::new(story, cycle.first().map_or(Origin::Unknown, |first| first.origin.clone()));
+    for vertex in cycle.iter().skip(1).take(STEPS_MAX) {
+        problem = problem.also(vertex.id().to_string(), vertex.origin.clone());
+    }
+    problem
+}
