@@ -37,6 +37,39 @@ fn same(text: &str, declare: impl FnOnce(&mut Graph)) {
 }
 
 #[test]
+fn an_account_of_digits_is_a_name_first_and_then_a_decimal_number_wherever_it_stands() {
+    let text = r#"
+graph: g
+resources:
+  file:
+  - {name: /a, owner: 010, group: 0x10}
+  - {name: /b, owner: "010", group: 1_000}
+  exec:
+  - {name: e, cmd: id, user: 010, group: 0x10}
+"#;
+    same(text, |g| {
+        g.add(File::new("/a").owner("010").group("0x10"));
+        g.add(File::new("/b").owner("010").group("1_000"));
+        g.add(Exec::new("e").cmd("id").user("010").group("0x10"));
+    });
+    let wrong = r#"
+graph: g
+resources:
+  file:
+  - {name: /a, owner: 999999999999, group: 4294967295}
+  exec:
+  - {name: e, cmd: id, user: 999999999999}
+"#;
+    let problems = match read_yaml("g.yaml", wrong.as_bytes(), &YamlOptions::default()) {
+        Ok(read) => mgmt::graph::validate(&read.config).expect_err("it is refused").to_string(),
+        Err(problems) => problems.to_string(),
+    };
+    for (field, count) in [("`owner`", 1), ("`group`", 1), ("`user`", 1), ("is too large", 3)] {
+        assert_eq!(problems.matches(field).count(), count, "{field}: {problems}");
+    }
+}
+
+#[test]
 fn a_file_and_a_program_make_the_same_graph() {
     let text = r#"
 graph: g
@@ -78,7 +111,7 @@ edges:
 - {name: e2, from: {kind: Noop, name: n}, to: {kind: timer, name: t}}
 "#;
     same(text, |g| {
-        let app = g.add(File::new("/etc/app").content("one\ntwo\n").mode(0o644).owner("root").group(0u32));
+        let app = g.add(File::new("/etc/app").content("one\ntwo\n").mode(0o644).owner("root").group("0"));
         g.add(File::new("copy").dirname("/etc/").basename("other").source("/etc/app").force(true));
         g.add(Exec::new("reload").cmd("reload app").timeout(3u64).watchfiles(["/etc/app"]).subscribe(&app));
         let fields = [("n", "1"), ("on", "off")];

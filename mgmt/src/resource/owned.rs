@@ -34,6 +34,21 @@ impl OwnedPaths {
         paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
     }
 
+    /// The same, or the engine's own working directory.
+    pub fn is_taken(&self, path: &Path) -> bool {
+        self.contains(path) || self.read().own.as_deref() == Some(path)
+    }
+
+    /// A path below this one is owned, or is the engine's own working directory.
+    pub fn is_above(&self, dir: &Path) -> bool {
+        let paths = self.read();
+        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded)).next();
+        let own = paths.own.as_deref().filter(|own| *own != dir);
+        let next = paths.known.get(first).into_iter().chain(received).map(PathBuf::as_path).chain(own);
+        next.into_iter().any(|path| path.starts_with(dir))
+    }
+
     /// The owned paths below a directory, itself not included, in order; the engine's own working directory is one of
     /// them. Costs as much as there are of them.
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
@@ -118,7 +133,14 @@ mod tests {
         assert!(!owned.contains(Path::new("/a/b/c")));
         assert_eq!(owned.below(Path::new("/a")), paths(&["/a/b", "/a/c"]), "not what only begins alike");
         assert_eq!(owned.below(Path::new("/")), owned.all());
+        for (dir, is) in [("/a", true), ("/a/b", false), ("/c", false), ("/", true), ("/a.", false)] {
+            assert_eq!(owned.is_above(Path::new(dir)), is, "{dir}");
+        }
+        owned.set_own("/c/own".into());
+        assert!(owned.is_above(Path::new("/c")) && !owned.is_above(Path::new("/c/own")));
+        assert!(owned.is_taken(Path::new("/c/own")) && !owned.contains(Path::new("/c/own")));
+        assert!(owned.is_taken(Path::new("/d")) && !owned.is_taken(Path::new("/c/o")));
         owned.receive(&paths(&["/a/c", "/d"]), &paths(&["/e"]));
-        assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/e"]));
+        assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/c/own", "/e"]));
     }
 }

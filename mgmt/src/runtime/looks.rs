@@ -8,6 +8,10 @@ use crate::runtime::slot::SlotTable;
 use crate::scheduler::{Cause, Causes, Op};
 use crate::sys::fs::hub::Extent;
 
+/// What has drifted and is not repaired (in noop, say) is looked at with all that changes later: this many entries at
+/// most, more count as all.
+const LOOKED_MAX: usize = 4096;
+
 /// What of the trees of a watch has changed. It is forgotten only when a check that looked at it has found the resource
 /// in sync: a check that drifts, fails, is cancelled or never answers leaves it to the next one.
 #[derive(Debug)]
@@ -50,7 +54,7 @@ impl SlotTable {
         }
         let looked = std::mem::replace(&mut looks.looked, Extent::none());
         looks.looked = std::mem::replace(&mut looks.news, Extent::none());
-        looks.looked.merge(looked);
+        looks.looked.merge_up_to(LOOKED_MAX, looked);
         looks.by = Some(op);
         match &looks.looked {
             Extent::All => looks.owned = owned,

@@ -94,6 +94,19 @@ fn valid(name: &str) -> Option<&OsStr> {
     (!name.is_empty() && !name.contains('\0')).then(|| OsStr::new(name))
 }
 
+/// What is wrong with the text, whatever accounts this machine has: it is neither a name nor the number of one.
+pub fn problem(text: &str) -> Option<&'static str> {
+    match text {
+        "" => Some("is empty"),
+        text if text.contains('\0') => Some("holds a NUL byte, which no name can hold"),
+        text if text.starts_with('-') || text.contains([':', '\n']) => {
+            Some("is neither the name nor the number of an account")
+        }
+        text if number(text).is_err() => Some("is too large for the number of a user or a group"),
+        _ => None,
+    }
+}
+
 fn number(text: &str) -> Result<Option<u32>, UserError> {
     if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
         return Ok(None);

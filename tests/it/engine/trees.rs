@@ -194,6 +194,21 @@ async fn what_happens_during_a_check_is_told_to_the_next_one_and_a_failure_is_a_
     stage.run.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn much_that_has_drifted_and_is_not_repaired_is_no_reason_to_look_at_everything() {
+    let stage = Stage::new().await;
+    stage.say((0..10_000).map(|_| Say::Drift));
+    for round in 0..3 {
+        for file in 0..200 {
+            fs::write(stage.path(&format!("{round}-{file}")), "").unwrap();
+        }
+        let told = stage.until_told(&format!("{round}-199")).await;
+        assert!(told.iter().all(Option::is_some), "everything is looked at");
+        let most = told.into_iter().flatten().map(|told| told.len()).max();
+        assert_eq!(most, Some(200 * (round + 1)));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_check_that_is_cancelled_by_a_swap_loses_nothing_and_one_after_a_swap_looks_at_everything() {
     let stage = Stage::new().await;

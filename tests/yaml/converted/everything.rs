@@ -17,7 +17,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .content("say \"hi\"\n\ttwo\n")
             .mode("u=rw,go=r")
             .owner("root")
-            .group(0u32)
+            .group("0")
             .noop(true)
             .retry(3)
             .delay(Duration::from_millis(1500))

@@ -14,7 +14,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     g.add(File::new("/tmp/corpus/full/").recurse(true).purge(true).removals_max(3u32));
     g.add(File::new("/tmp/corpus/full/keep"));
     g.add(File::new("/tmp/corpus/wrong/").mode("0700").force(true));
-    g.add(File::new("/tmp/corpus/owned").content("x").mode("u=rw,g=r,o=").owner(0u32).group(0u32));
+    g.add(File::new("/tmp/corpus/owned").content("x").mode("u=rw,g=r,o=").owner("0").group("0"));
     g.add(File::new("/tmp/corpus/kept").state(FileState::Undefined).mode("0600"));
     g.add(File::new("/tmp/corpus/via/through").content("through").follow_symlinks(true));
     Ok(())

@@ -125,6 +125,13 @@ pub(crate) fn field<'a>(node: &'a Node, spec: &FieldSpec, generator: &mut Schema
         return mode(text, *plain).map_err(|problem| Misfit { node, problem });
     }
     let schema = (spec.schema)(generator);
+    if spec.format == Format::Account
+        && let Value::Scalar { text, plain } = &node.value
+    {
+        // A name may have digits only; if no account has it, it is a decimal number: `010` is 10.
+        let takes = Takes { text: true, null: Takes::of(schema.as_value()).null, ..Takes::default() };
+        return scalar(text, *plain, takes).map_err(|problem| Misfit { node, problem });
+    }
     typed(node, schema.as_value())
 }
 

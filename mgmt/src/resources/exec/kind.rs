@@ -17,6 +17,7 @@ use crate::sys::fs::normal_form;
 use crate::sys::process::{
     Captured, Command, InheritEnv, Leftovers, Output, ProcessError, run_guarded, signal_by_name,
 };
+use crate::sys::users;
 use mgmt_macros::Resource;
 
 /// Runs a command.
@@ -127,8 +128,13 @@ impl Converge for Exec {
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let accounts = [("user", &self.user), ("group", &self.group)].map(|(field, account)| {
             // Taken for *not given*, it would run as the engine's user: often root.
-            let is_given = account.as_deref() != Some("");
-            known.require(field, is_given, "is empty", "give a name or a number, or leave it out")
+            let problem = account.as_deref().and_then(users::problem);
+            known.require(
+                field,
+                problem.is_none(),
+                problem.unwrap_or_default(),
+                "give a name or a number, or leave it out",
+            )
         });
         let rest = [self.wrong_line(known), self.wrong_path(), self.wrong_way(known)];
         every(rest.into_iter().chain(accounts))

@@ -109,7 +109,6 @@ impl Look<'_> {
         if tree.entries.len() > 1 {
             let spare = Spare::real(self.fs, self.owned, path)?;
             for held in spare.paths() {
-                let held = path.join(held);
                 if self.stat(&held)?.is_some() {
                     return Err(Error::new(format!(
                         "{} is not removed: it holds {}, which another resource of the graph owns; leave out one of the two",

@@ -46,13 +46,10 @@ impl Owner {
                 let problem = format_args!("{} is not the number of anybody", u32::MAX);
                 Some(FieldProblem::new(field, problem, format_args!("0 to {} are", u32::MAX - 1)))
             }
-            Owner::Name(name) if name.is_empty() => {
-                Some(FieldProblem::new(field, "is empty", "give a name or a number, or leave it out"))
-            }
-            Owner::Name(name) if name.contains('\0') => {
-                Some(FieldProblem::new(field, "holds a NUL byte, which no name can hold", ""))
-            }
-            _ => None,
+            Owner::Id(_) => None,
+            Owner::Name(name) => users::problem(name).map(|problem| {
+                FieldProblem::new(field, problem, format_args!("give a name, or a number up to {}", u32::MAX - 1))
+            }),
         }
     }
 }

@@ -53,7 +53,7 @@ impl Look<'_> {
         &self,
         directory: &Directory,
         entry: &Path,
-        spare: &Spare,
+        spare: &Spare<'_>,
         open: &mut HashSet<PathBuf>,
     ) -> Result<Option<PathBuf>> {
         let mut above: Vec<&Path> = entry.ancestors().skip(1).filter(|above| !is_whole(above)).collect();

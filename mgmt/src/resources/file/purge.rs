@@ -12,42 +12,59 @@ use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::is_temporary;
 use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs};
 
-/// What resources of the graph own below a directory, relative to it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spare(BTreeSet<PathBuf>);
+/// What resources of the graph own below a directory; it is asked for paths relative to that.
+pub(super) struct Spare<'a> {
+    owned: &'a OwnedPaths,
+    dir: &'a Path,
+    /// What is spelled otherwise: relative, with the symlinks resolved.
+    real: BTreeSet<PathBuf>,
+}
 
-impl Spare {
+impl<'a> Spare<'a> {
     /// As far as the spelling tells.
-    pub(super) fn spelled(owned: &OwnedPaths, dir: &Path) -> Spare {
-        Spare(owned.below(dir).iter().filter_map(|path| path.strip_prefix(dir).ok()).map(Path::to_owned).collect())
+    pub(super) fn spelled(owned: &'a OwnedPaths, dir: &'a Path) -> Spare<'a> {
+        Spare { owned, dir, real: BTreeSet::new() }
     }
 
-    /// However it is spelled: with the symlinks in the paths resolved. It looks at each of them.
-    pub(super) fn real(fs: &ReadFs, owned: &OwnedPaths, dir: &Path) -> Result<Spare> {
+    /// However it is spelled: with the symlinks in the paths resolved. It looks at each directory that holds one.
+    pub(super) fn real(fs: &ReadFs, owned: &'a OwnedPaths, dir: &'a Path) -> Result<Spare<'a>> {
         let mut spare = Spare::spelled(owned, dir);
-        // The directory itself is not followed if it is a link; nobody asks then.
+        let mut last: Option<(PathBuf, Option<PathBuf>)> = None;
+        // The directory itself is not followed if it is a link.
         let real_dir = fs.same_file_key(dir)?.path;
-        let keys = owned.all().into_iter().filter_map(|path| fs.same_file_key(&path).ok());
-        let below = keys.filter_map(|key| key.path.strip_prefix(&real_dir).ok().map(Path::to_owned));
-        spare.0.extend(below.filter(|path| !path.as_os_str().is_empty()));
+        for path in owned.all() {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
+            // They are in order: those of one directory follow each other.
+            if last.as_ref().is_none_or(|(known, _)| known != parent) {
+                last = Some((parent.to_owned(), fs.real_dir(parent).ok()));
+            }
+            let Some((_, Some(real_parent))) = &last else { continue };
+            if let Ok(below) = real_parent.join(name).strip_prefix(&real_dir)
+                && dir.join(below) != path
+            {
+                spare.real.insert(below.to_owned());
+            }
+        }
+        spare.real.remove(Path::new(""));
         Ok(spare)
     }
 
     pub(super) fn owns(&self, entry: &Path) -> bool {
-        self.0.contains(entry)
+        self.owned.is_taken(&self.dir.join(entry)) || self.real.contains(entry)
     }
 
     /// Something below `entry` is owned.
     pub(super) fn is_below(&self, entry: &Path) -> bool {
         // Paths are ordered by their components: what is below follows at once.
-        self.0
-            .range::<Path, _>((Bound::Excluded(entry), Bound::Unbounded))
-            .next()
-            .is_some_and(|path| path.starts_with(entry))
+        let next = self.real.range::<Path, _>((Bound::Excluded(entry), Bound::Unbounded)).next();
+        self.owned.is_above(&self.dir.join(entry)) || next.is_some_and(|path| path.starts_with(entry))
     }
 
-    pub(super) fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().map(PathBuf::as_path)
+    /// All of it, with the directory.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let mut paths = self.owned.below(self.dir);
+        paths.extend(self.real.iter().map(|path| self.dir.join(path)));
+        paths
     }
 }
 
@@ -87,7 +104,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn extras(&self, kept: &Kept<'_>, spare: &Spare) -> Result<Vec<Extra>> {
+    fn extras(&self, kept: &Kept<'_>, spare: &Spare<'_>) -> Result<Vec<Extra>> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
         let mut extras = Vec::new();
         let mut count = 0;
@@ -130,7 +147,7 @@ impl Look<'_> {
     }
 
     /// What a look at this part begins with.
-    fn first_entries(&self, part: &Path, spare: &Spare) -> Result<Vec<(PathBuf, FileKind)>> {
+    fn first_entries(&self, part: &Path, spare: &Spare<'_>) -> Result<Vec<(PathBuf, FileKind)>> {
         if is_whole(part) {
             return self.entries(part);
         }

@@ -272,8 +272,8 @@ fn magic_link(fd: BorrowedFd<'_>) -> String {
 }
 
 /// Copies the extended attributes of the file at `place` to the new file that is to replace it. Left out: those that belong
-/// to the old content (capabilities, integrity), those that only the system may set, and, unless `with_acl`, the access list.
-pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd, with_acl: bool) -> Result<(), FsError> {
+/// to the old content (capabilities, integrity), and those that only the system may set.
+pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<(), FsError> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let old =
         calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
@@ -294,7 +294,7 @@ pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd, with_acl: 
         other => other?,
     };
     for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
-        if belongs_to_the_content(name) || (name == ACL && !with_acl) {
+        if belongs_to_the_content(name) {
             continue;
         }
         copy_xattr(calls, &from, to, name, &place.path)?;

@@ -15,6 +15,8 @@ const WRITE: u32 = 0o222;
 const EXECUTE: u32 = 0o111;
 /// Stands in for the umask where POSIX asks for it, so that the outcome depends on the mode alone.
 const UMASK: u32 = 0o022;
+/// How often changes are applied to their own outcome: enough for permissions to be copied from class to class.
+const ROUNDS_MAX: usize = 16;
 
 /// A mode that is desired: the bits themselves (`0644`), or changes of what is there (`u+x,go-w`).
 ///
@@ -100,6 +102,11 @@ pub enum ModeError {
         "the number {0} (octal {0:#o}) has the digits of the mode 0o{0}: write 0o{0}, or the text \"{0:04o}\" if {0:#o} is meant"
     )]
     Decimal(u32),
+    /// Applied again it gives yet another mode, and so on without end.
+    #[error(
+        "`{0}` never comes to an end: applied to its own outcome it gives another mode again and again, as in `u=g,g=u`"
+    )]
+    Endless(String),
     /// A symbolic mode has something else where an operator belongs.
     #[error("`{text}` is not a mode: {found} where `+`, `-` or `=` belongs, as in `u=rw,go=r`")]
     NoOperator {
@@ -131,7 +138,8 @@ impl Mode {
 
     /// The mode that something gets whose mode is `current`. Letters mean what they mean to chmod; where POSIX asks for the
     /// umask (`+w` without `u`, `g`, `o` or `a`), 022 stands in. As with chmod, a symbolic `=` keeps the set-id bits of a
-    /// directory unless it names them.
+    /// directory unless it names them. What copies (`g=u`) is applied until nothing changes any more: `u=g,g=o` gives
+    /// both what others have, however often it is applied.
     pub fn apply(&self, current: u32, is_dir: bool) -> u32 {
         self.apply_with_umask(current, is_dir, UMASK)
     }
@@ -147,6 +155,7 @@ impl Mode {
         match self.0 {
             Repr::Bits(Bits { bits, is_number: true }) if reads_as_usual(bits) => Err(ModeError::Decimal(bits)),
             Repr::Bits(Bits { bits, .. }) if bits > ALL => Err(ModeError::TooBig(bits)),
+            Repr::Changes(ref changes) if is_endless(changes) => Err(ModeError::Endless(self.to_string())),
             _ => Ok(()),
         }
     }
@@ -154,11 +163,33 @@ impl Mode {
     fn apply_with_umask(&self, current: u32, is_dir: bool, umask: u32) -> u32 {
         match &self.0 {
             Repr::Bits(Bits { bits, .. }) => bits & ALL,
-            Repr::Changes(changes) => {
-                changes.iter().fold(current & ALL, |mode, change| change.apply(mode, is_dir, umask))
-            }
+            Repr::Changes(changes) => settled(changes, current & ALL, is_dir, umask).0,
         }
     }
+}
+
+/// The mode that changes come to, and whether they come to an end.
+fn settled(changes: &[Change], current: u32, is_dir: bool, umask: u32) -> (u32, bool) {
+    let mut mode = current;
+    for _ in 0..ROUNDS_MAX {
+        let next = changes.iter().fold(mode, |mode, change| change.apply(mode, is_dir, umask));
+        if next == mode {
+            return (mode, true);
+        }
+        mode = next;
+    }
+    (mode, false)
+}
+
+/// Whether there is a mode from which these changes never come to an end.
+fn is_endless(changes: &[Change]) -> bool {
+    // The others set, add or remove always the same.
+    let depends = |change: &Change| {
+        matches!(change.what, What::CopyOf(_)) || matches!(change.what, What::Bits { execute_if_any: true, .. })
+    };
+    // Set-id bits and the sticky bit are never looked at by a change.
+    changes.iter().any(depends)
+        && (0..=0o777).any(|mode| [false, true].iter().any(|is_dir| !settled(changes, mode, *is_dir, UMASK).1))
 }
 
 impl Change {
@@ -437,6 +468,18 @@ mod tests {
     }
 
     #[test]
+    fn what_copies_comes_to_an_end_or_is_refused() {
+        for (text, before, after) in [("u=g,g=o", 0o754, 0o444), ("g=u,o=g", 0o700, 0o777), ("a+X,u=o", 0o601, 0o111)] {
+            assert_eq!(format!("{:o}", applied(text, before)), format!("{after:o}"), "{text}");
+            assert_eq!(mode(text).validate(), Ok(()), "{text}");
+        }
+        for text in ["u=o,o=g,g=u", "u=g,g=o,o=u+x,u-x"] {
+            let refused = mode(text).validate().map_err(|error| error.to_string());
+            assert!(refused.as_ref().is_err_and(|error| error.contains("again and again")), "{text}: {refused:?}");
+        }
+    }
+
+    #[test]
     fn wrong_modes_say_what_is_wrong() {
         let error = |text: &str| text.parse::<Mode>().expect_err(text).to_string();
         assert_eq!(error(""), "the mode is empty: write it as `0644` or `u=rw,go=r`");
@@ -525,7 +568,9 @@ mod tests {
             // Not everybody may set each bit: begin with what came out.
             let before = std::fs::symlink_metadata(&path).unwrap().mode() & ALL;
             let text = clauses.join(",");
-            let script = "umask 022; exec chmod -- \"$1\" \"$2\"";
+            prop_assume!(mode(&text).validate().is_ok());
+            // Until nothing changes any more.
+            let script = "umask 022; for i in 1 2 3 4 5 6; do chmod -- \"$1\" \"$2\"; done";
             let chmod = std::process::Command::new("sh").args(["-c", script, "sh", &text]).arg(&path).output().unwrap();
             let after = std::fs::symlink_metadata(&path).unwrap().mode() & ALL;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();

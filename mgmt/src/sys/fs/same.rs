@@ -25,6 +25,13 @@ impl FileKey {
 }
 
 impl ReadFs {
+    /// A directory without links in its path, all of them followed: only looking. What does not exist is kept as it is
+    /// spelled.
+    pub fn real_dir(&self, dir: impl AsRef<Path>) -> Result<PathBuf, FsError> {
+        let looser = self.clone().links(Links::Follow);
+        looser.walker().real_path_of_the_existing(&looser.normal(dir.as_ref())?)
+    }
+
     /// The identity of the place `path` names: its normal form, with the links in the directories before the last component
     /// resolved (all of them: only looking), and what does not exist yet kept as spelled. The last component is not followed:
     /// a symlink and the file it leads to are two things.

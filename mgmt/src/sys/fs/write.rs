@@ -69,8 +69,9 @@ pub struct WriteOptions {
     /// set-group-id are not kept, and of a file of another user, neither root's nor ours, nothing by which others could
     /// write. A mode that is given is final: what the directory would add for others (a default access list) is removed.
     pub attributes: Attributes,
-    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes among them (an
-    /// access list only when no mode is given). Default: yes.
+    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and access
+    /// lists among them, but not those of a file that another user made and that changes hands. A mode that is given
+    /// limits what an access list allows, as chmod does. Default: yes.
     pub keep: bool,
     /// What may be replaced. Default: a regular file.
     pub replace: Replace,
@@ -294,8 +295,8 @@ impl WriteFs {
         let calls = &self.inner.calls;
         let mut temp = Temp::create(calls, &place, euid, desired.mode.unwrap_or(FILE_MODE))?;
         let digest = fill(calls, &temp, content.into(), &place.path)?;
-        let kept = kept.filter(|_| adoption != Adoption::Foreign).map(|_| options.attributes.mode.is_none());
-        self.finish(&temp, &place, &desired, options.attributes.mode.is_some(), kept)?;
+        let is_kept = kept.is_some() && adoption != Adoption::Foreign;
+        self.finish(&temp, &place, &desired, options.attributes.mode.is_some(), is_kept)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable {
             let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
@@ -408,15 +409,15 @@ impl WriteFs {
     }
 
     /// Gives the new file its attributes: owner, then extended attributes, then mode. `has_mode`: the mode was given,
-    /// and is final, whatever the directory gives to new files. `kept` is there if the extended
-    /// attributes of the old file are kept, and says whether its access list is.
+    /// and is final, whatever the directory gives to new files. `is_kept`: so are the extended attributes of the old
+    /// file.
     fn finish(
         &self,
         temp: &Temp<'_>,
         place: &Place,
         desired: &Attributes,
         has_mode: bool,
-        kept: Option<bool>,
+        is_kept: bool,
     ) -> Result<(), FsError> {
         let calls = &self.inner.calls;
         let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
@@ -425,11 +426,11 @@ impl WriteFs {
         if !owner.are_those_of(&now) {
             handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid))?;
         }
-        if has_mode {
+        if has_mode || is_kept {
             handle.remove_acl()?;
         }
-        if let Some(with_acl) = kept {
-            copy_xattrs(calls, place, &temp.fd, with_acl)?;
+        if is_kept {
+            copy_xattrs(calls, place, &temp.fd)?;
             now = stat_fd(calls, &temp.fd, &place.path)?;
         }
         if !desired.are_those_of(&now) {

@@ -7,25 +7,26 @@ use uzers::os::unix::UserExt as _;
 
 use super::command::Command;
 use super::error::ProcessError;
+use crate::sys::users;
 
 /// A user or a group, by name or by number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Account {
     /// By number; needs no entry in the system's files.
     Id(u32),
-    /// By name.
+    /// By name; one of digits that no account has is a number.
     Name(String),
 }
 
 impl From<&str> for Account {
-    /// Digits only are a number.
+    /// Digits are a number, unless an account has that name.
     fn from(text: &str) -> Account {
-        text.parse().map_or_else(|_| Account::Name(text.to_owned()), Account::Id)
+        Account::Name(text.to_owned())
     }
 }
 
 impl From<String> for Account {
-    /// Digits only are a number.
+    /// Digits are a number, unless an account has that name.
     fn from(text: String) -> Account {
         Account::from(text.as_str())
     }
@@ -63,9 +64,9 @@ pub(super) fn identify(command: &Command) -> Result<Option<Identity>, ProcessErr
     let gid = match &command.group {
         None => None,
         Some(Account::Id(id)) => Some(*id),
-        Some(Account::Name(name)) => match uzers::get_group_by_name(name) {
-            Some(group) => Some(group.gid()),
-            None => return Err(fail(format!("group `{}`", name.escape_debug()), "there is no such group")),
+        Some(Account::Name(name)) => match users::gid_of(name) {
+            Ok(gid) => Some(gid),
+            Err(_) => return Err(fail(format!("group `{}`", name.escape_debug()), "there is no such group")),
         },
     };
     let Some(account) = &command.user else {
@@ -73,17 +74,17 @@ pub(super) fn identify(command: &Command) -> Result<Option<Identity>, ProcessErr
         let uid = rustix::process::geteuid().as_raw();
         return Ok(gid.map(|gid| Identity { uid, gid, groups: Vec::new(), vars: Vec::new() }));
     };
-    let user = match account {
-        Account::Id(id) => uzers::get_user_by_uid(*id),
-        Account::Name(name) => uzers::get_user_by_name(name),
+    let uid = match account {
+        Account::Id(id) => *id,
+        Account::Name(name) => match users::uid_of(name) {
+            Ok(uid) => uid,
+            Err(_) => return Err(fail(format!("user {account}"), "there is no such user")),
+        },
     };
-    let Some(user) = user else {
-        return match (account, gid) {
-            (Account::Id(uid), Some(gid)) => {
-                Ok(Some(Identity { uid: *uid, gid, groups: Vec::new(), vars: Vec::new() }))
-            }
-            (Account::Id(id), None) => Err(fail(format!("user {id}"), "it has no account, so give a group too")),
-            (Account::Name(_), _) => Err(fail(format!("user {account}"), "there is no such user")),
+    let Some(user) = uzers::get_user_by_uid(uid) else {
+        return match gid {
+            Some(gid) => Ok(Some(Identity { uid, gid, groups: Vec::new(), vars: Vec::new() })),
+            None => Err(fail(format!("user {uid}"), "it has no account, so give a group too")),
         };
     };
     let gid = gid.unwrap_or(user.primary_group_id());
@@ -111,12 +112,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn digits_are_a_number_and_everything_else_a_name() {
-        assert_eq!(Account::from("0"), Account::Id(0));
-        assert_eq!(Account::from("4294967295"), Account::Id(u32::MAX));
-        assert_eq!(Account::from("4294967296"), Account::Name("4294967296".into()));
-        assert_eq!(Account::from("root"), Account::Name("root".into()));
-        assert_eq!(Account::from("-1"), Account::Name("-1".into()));
+    fn digits_are_a_decimal_number_unless_an_account_has_that_name() {
+        let uid = |user: &str| identify(&Command::new("true").user(user).group(7)).unwrap().map(|found| found.uid);
+        assert_eq!(uid("4000000001"), Some(4_000_000_001));
+        assert_eq!(uid("0010"), uid("10"), "not octal");
+        assert_eq!(uid("root"), Some(0));
+        for wrong in ["4294967295", "4294967296", "-1", "0x10"] {
+            assert!(identify(&Command::new("true").user(wrong).group(7)).is_err(), "{wrong}");
+        }
     }
 
     #[test]

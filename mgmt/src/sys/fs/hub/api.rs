@@ -68,18 +68,25 @@ impl Extent {
 
     /// One more entry.
     pub(crate) fn add(&mut self, entry: PathBuf) {
-        let Extent::Entries(entries) = self else { return };
-        entries.insert(entry);
-        if entries.len() > Extent::ENTRIES_MAX {
-            *self = Extent::All;
-        }
+        self.merge_up_to(Extent::ENTRIES_MAX, Extent::Entries([entry].into()));
     }
 
     /// What has changed by this or by the other.
     pub(crate) fn merge(&mut self, other: Extent) {
+        self.merge_up_to(Extent::ENTRIES_MAX, other);
+    }
+
+    /// The same, with another limit.
+    pub(crate) fn merge_up_to(&mut self, entries_max: usize, other: Extent) {
+        let Extent::Entries(entries) = self else { return };
         match other {
             Extent::All => *self = Extent::All,
-            Extent::Entries(entries) => entries.into_iter().for_each(|entry| self.add(entry)),
+            Extent::Entries(others) => {
+                entries.extend(others);
+                if entries.len() > entries_max {
+                    *self = Extent::All;
+                }
+            }
         }
     }
 }

@@ -44,13 +44,9 @@ fn a_rewritten_file_keeps_what_is_not_asked_for() {
     assert_eq!((text(&path).as_str(), mode_of(&path)), ("newest", 0o644));
 }
 
-#[test]
-fn an_access_list_is_kept_with_the_mode_and_gives_way_to_a_mode_that_is_given() {
-    let dir = temp_dir();
-    let path = dir.path().join("f");
-    std::fs::write(&path, "old").unwrap();
-    const NAME: &str = "system.posix_acl_access";
-    // Version 2; then tag, permissions and id: owner rw, user 12 rw, group none, mask rw, others none.
+/// An access list: owner rw, user 12 rw, group none, mask rw, others none.
+fn with_mask() -> Vec<u8> {
+    // Version 2; then tag, permissions and id of each.
     let mut list = 2u32.to_le_bytes().to_vec();
     for (tag, permissions, id) in
         [(1u16, 6u16, u32::MAX), (2, 6, 12), (4, 0, u32::MAX), (16, 6, u32::MAX), (32, 0, u32::MAX)]
@@ -59,6 +55,16 @@ fn an_access_list_is_kept_with_the_mode_and_gives_way_to_a_mode_that_is_given() 
         list.extend(permissions.to_le_bytes());
         list.extend(id.to_le_bytes());
     }
+    list
+}
+
+#[test]
+fn an_access_list_is_kept_and_limited_by_a_mode_that_is_given() {
+    let dir = temp_dir();
+    let path = dir.path().join("f");
+    std::fs::write(&path, "old").unwrap();
+    const NAME: &str = "system.posix_acl_access";
+    let mut list = with_mask();
     if rustix::fs::setxattr(&path, NAME, &list, rustix::fs::XattrFlags::empty()).is_err() {
         return eprintln!("the file system of {} has no access lists: nothing to keep", path.display());
     }
@@ -69,9 +75,22 @@ fn an_access_list_is_kept_with_the_mode_and_gives_way_to_a_mode_that_is_given() 
     };
     let fs = WriteFs::new();
     fs.write_file(&path, "new", &WriteOptions::new()).unwrap();
-    assert_eq!((found(), mode_of(&path)), (list, 0o660));
+    assert_eq!((found(), mode_of(&path)), (list.clone(), 0o660));
+    fs.write_file(&path, "as it has", &WriteOptions::new().mode(0o660)).unwrap();
+    assert_eq!((found(), mode_of(&path)), (list.clone(), 0o660));
     fs.write_file(&path, "newer", &WriteOptions::new().mode(0o640)).unwrap();
+    // The mask, the fourth entry of the list, is what the group's bits are now.
+    list[4 + 3 * 8 + 2] = 4;
+    assert_eq!((found(), mode_of(&path)), (list, 0o640));
+    fs.write_file(&path, "without", &WriteOptions::new().mode(0o640).keep(false)).unwrap();
     assert_eq!((found(), mode_of(&path)), (vec![], 0o640));
+    // What the directory gives to new files is nothing that the old one had.
+    if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &with_mask(), rustix::fs::XattrFlags::empty())
+        .is_ok()
+    {
+        fs.write_file(&path, "newest", &WriteOptions::new()).unwrap();
+        assert_eq!((found(), mode_of(&path)), (vec![], 0o640));
+    }
 }
 
 #[test]
