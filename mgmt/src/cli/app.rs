@@ -9,7 +9,7 @@ use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
-use crate::resource::{Converge, Error, Provisions};
+use crate::resource::{Converge, Error, Provisions, ShowPrivate};
 #[cfg(feature = "yaml")]
 use crate::sys::process::InheritEnv;
 
@@ -125,7 +125,10 @@ impl App {
     /// Does what these options say, for programs that have parsed their own command line.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
         let command_line = self.command();
-        let App { name, kinds, greeting, provisions, .. } = self;
+        let App { name, kinds, greeting, mut provisions, .. } = self;
+        if options.run.show {
+            provisions.insert_own(ShowPrivate);
+        }
         let command = options.command.unwrap_or(Command::Run);
         let session = Session { name, kinds, greeting, provisions, command_line, options: options.run };
         commands::execute(&session, command, gapi)

@@ -61,6 +61,9 @@ pub struct RunOptions {
     /// Check everything, change nothing
     #[arg(long, global = true)]
     pub noop: bool,
+    /// Show the contents of files that others may not read, but never a secret
+    #[arg(long, global = true)]
+    pub show: bool,
     /// Do not follow changes of the graph
     #[arg(long, global = true)]
     pub no_watch: bool,

@@ -40,6 +40,11 @@ impl Change {
     }
 }
 
+/// Provided by a program, it asks kinds to show what others may not read, in a plan and in events: contents of private
+/// files, but never a [`Secret`](crate::resource::Secret). The command line's `--show`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ShowPrivate;
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {} → {}", self.field, self.from, self.to)

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
+use crate::resource::change::ShowPrivate;
 use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::held::Contained;
@@ -144,6 +145,11 @@ impl CheckCx {
     /// The program has given no value of this type.
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.operation.services.provisions.get(self.operation.spec())
+    }
+
+    /// What others may not read may be shown, see [`ShowPrivate`].
+    pub fn shows_private(&self) -> bool {
+        self.operation.services.provisions.has::<ShowPrivate>()
     }
 
     /// A connection that resources share, see [`Door`]: opened if it is not open yet, or was lost.

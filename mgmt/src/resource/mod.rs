@@ -51,7 +51,7 @@ pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 pub(crate) use bus::BusDoor;
 #[cfg(feature = "dbus")]
 pub use bus::SignalRule;
-pub use change::{Change, Drift};
+pub use change::{Change, Drift, ShowPrivate};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};
 pub use declare::{Declare, Draft, DraftEdge, Handle, IntoNodes};

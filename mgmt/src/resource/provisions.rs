@@ -43,6 +43,11 @@ impl Provisions {
         value.ok_or_else(|| Error::new(self.lack(kind.kind, type_name::<T>())))
     }
 
+    /// A value of type `T` was given.
+    pub(crate) fn has<T: Send + Sync + 'static>(&self) -> bool {
+        self.values.contains_key(&TypeId::of::<T>())
+    }
+
     /// What is wrong for each value that the kind declares and that is not there.
     pub(crate) fn lacking(&self, kind: &KindSpec) -> impl Iterator<Item = String> {
         let lacking = kind.provided.iter().filter(|wanted| !self.values.contains_key(&(wanted.type_id)()));

@@ -78,7 +78,7 @@ impl Look<'_> {
         };
         let mut changes = vec![first];
         if let Some(input) = input {
-            changes.push(self.content_change(path, None, input, rules.detail));
+            changes.push(self.content_change(path, None, input, mode, rules.detail));
         }
         if rules.mode.is_some() || secret {
             changes.extend(mode.map(|mode| Change::new("mode", "none", format_args!("{mode:04o}"))));
@@ -110,7 +110,7 @@ impl Look<'_> {
             && self.differs(path, old, input)?
         {
             input.must_be_whole()?;
-            changes.push(self.content_change(path, Some(old), input, rules.detail));
+            changes.push(self.content_change(path, Some(old), input, mode, rules.detail));
             let (input, replace) = (Some(input.clone()), Replace::SameKind);
             action = Action::Write { input, mode, replace, keep: true };
         }
@@ -159,8 +159,18 @@ impl Look<'_> {
         Ok(!input.has_sha256(&there, self.fs, self.seen, self.stop)?)
     }
 
-    fn content_change(&self, path: &Path, old: Option<&Stat>, input: &WantedContent, detail: bool) -> Change {
-        if input.is_private() || old.is_some_and(is_private) {
+    /// `mode` is the one that the file will have, if another than it has.
+    fn content_change(
+        &self,
+        path: &Path,
+        old: Option<&Stat>,
+        input: &WantedContent,
+        mode: Option<u32>,
+        detail: bool,
+    ) -> Change {
+        let is_private =
+            || input.is_private() || mode.is_some_and(is_private) || old.is_some_and(|old| is_private(old.mode));
+        if input.is_secret() || (!self.shows_private && is_private()) {
             return Change::secret("content");
         }
         if !detail {

@@ -1,12 +1,12 @@
 //! Two contents, shown: as a text diff where they are text and small, else in a few words.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::time::Duration;
 
 use sha2::Digest as _;
 use similar::TextDiff;
 
+use crate::id::harmless;
 use crate::resource::{Change, Digest};
 use crate::resources::file::content::hex;
 
@@ -63,7 +63,10 @@ pub(super) fn change(old: Option<&Side<'_>>, new: &Side<'_>) -> Change {
 
 /// A unified diff of two texts, unless it is too long.
 fn unified(old: &str, new: &str) -> Option<String> {
-    let diff = TextDiff::configure().timeout(TIME_MAX).diff_lines(old, new);
+    // A lone carriage return ends no line.
+    let old: Vec<&str> = old.split_inclusive('\n').collect();
+    let new: Vec<&str> = new.split_inclusive('\n').collect();
+    let diff = TextDiff::configure().timeout(TIME_MAX).newline_terminated(true).diff_slices(&old, &new);
     let mut text = String::new();
     let mut lines = 0;
     for hunk in diff.unified_diff().context_radius(3).iter_hunks() {
@@ -72,21 +75,9 @@ fn unified(old: &str, new: &str) -> Option<String> {
         if lines > LINES_MAX {
             return None;
         }
-        escape(&hunk, &mut text);
+        text.push_str(&harmless(&hunk));
     }
     Some(text)
-}
-
-/// Control characters could make a terminal show something else than what is there.
-fn escape(from: &str, to: &mut String) {
-    for c in from.chars() {
-        if c.is_control() && c != '\n' && c != '\t' {
-            // Writing to a string can't fail.
-            let _ = write!(to, "{}", c.escape_default());
-        } else {
-            to.push(c);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -130,5 +121,11 @@ mod tests {
     fn a_diff_can_not_drive_the_terminal() {
         let diff = change(None, &side("a\x1b[2J\r\n".as_bytes())).diff.unwrap();
         assert!(diff.contains("+a\\u{1b}[2J\\r\n"), "{diff:?}");
+    }
+
+    #[test]
+    fn what_does_not_show_is_shown_and_a_lone_carriage_return_ends_no_line() {
+        let diff = change(Some(&side("\u{feff}a\nb\rc\n".as_bytes())), &side(b"a\nb\n")).diff.unwrap();
+        assert_eq!(diff, "@@ -1,2 +1,2 @@\n-\\u{feff}a\n-b\\rc\n+a\n+b\n");
     }
 }

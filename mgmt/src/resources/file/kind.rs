@@ -55,7 +55,8 @@ pub struct File {
     /// Whether it exists, is absent, or is only kept in order where it exists (`undefined`). Default: it exists.
     pub(super) state: Option<FileState>,
     /// What the file holds. Left out: whatever it holds (a new one is empty). `""`: it is empty. Changes are shown line by
-    /// line, but not those of a secret or of a file that only its owner may read.
+    /// line, but not those of a secret, nor, unless that is asked for (`--show`), of a file whose mode, as it is or as
+    /// declared, lets others not read it.
     pub(super) content: Option<Content>,
     /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must exist.
     /// Of a directory the files directly in it are copied, and what is deeper with `recurse`. Files and directories that
@@ -138,10 +139,11 @@ impl Converge for File {
         let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
         let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
         let (path, paths) = (wanted.path.clone(), cx.changed_paths().map(<[_]>::to_vec));
+        let shows_private = cx.shows_private();
         let looked = cx.look(move |fs, stop| {
             let fs = wanted.reader(fs).near(&wanted.path);
             let (wanted, seen, names, owned, alias) = (&wanted, &*seen, &*names, &*owned, &alias);
-            Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref() }.look()
+            Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref(), shows_private }.look()
         });
         looked.await.map_err(|error| {
             // It was swapped for something else between two looks at it.

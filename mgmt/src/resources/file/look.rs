@@ -20,6 +20,8 @@ pub(super) struct Look<'a> {
     pub(super) owned: &'a OwnedPaths,
     pub(super) alias: &'a Asker,
     pub(super) stop: &'a Stopping,
+    /// What others may not read is shown all the same.
+    pub(super) shows_private: bool,
     /// If nothing else has changed since it was in sync.
     pub(super) paths: Option<&'a [PathBuf]>,
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::id::in_one_line;
 use crate::resource::Error;
 use crate::sys::fs::{FsError, LinkReason, normal_form};
 
@@ -56,15 +57,11 @@ pub(super) fn with_remedy(error: FsError) -> Error {
 /// A path for one line of text.
 pub(super) fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 512;
-    let mut line = String::new();
-    for (n, c) in path.to_string_lossy().chars().enumerate() {
-        if n == CHARS_MAX {
-            line.push('…');
-            break;
-        }
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+    let text = path.to_string_lossy();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}…", in_one_line(&text[..end])),
+        None => in_one_line(&text).into_owned(),
     }
-    line
 }
 
 #[cfg(test)]

@@ -49,11 +49,11 @@ impl WantedContent {
         }
     }
 
-    /// It may not be shown: a secret, or made of what only its owner may read.
+    /// It may not be shown: a secret, or made of what others may not read.
     pub(super) fn is_private(&self) -> bool {
         match self {
             WantedContent::Given(content) => content.is_secret(),
-            WantedContent::Files(files) => files.iter().any(|(_, stat)| is_private(stat)),
+            WantedContent::Files(files) => files.iter().any(|(_, stat)| is_private(stat.mode)),
         }
     }
 
@@ -86,7 +86,7 @@ impl WantedContent {
 
     /// All of it, if it is there to be shown and not too big.
     pub(super) fn sample(&self, fs: &ReadFs, bytes_max: u64) -> Option<Cow<'_, [u8]>> {
-        if self.is_private() || self.size()? > bytes_max {
+        if self.is_secret() || self.size()? > bytes_max {
             return None;
         }
         match self {
@@ -110,9 +110,9 @@ impl WantedContent {
     }
 }
 
-/// Only its owner may read it: nothing of it belongs into a plan or a log.
-pub(super) fn is_private(stat: &Stat) -> bool {
-    stat.mode & 0o077 == 0
+/// Others may not read what has this mode: nothing of it belongs into a plan or a log.
+pub(super) fn is_private(mode: u32) -> bool {
+    mode & 0o004 == 0
 }
 
 fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result<()> {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::calls::Call;
 use super::path::PathError;
 use super::stat::FileKind;
+use crate::id::is_hidden;
 use crate::sys::obstacle::ObstacleKind;
 
 /// Why the file system said no. Every one names the path.
@@ -216,7 +217,7 @@ pub(super) fn shown(path: &Path) -> String {
         if count > CHARS_MAX && i >= CHARS_MAX / 2 && i < count - CHARS_MAX / 2 {
             continue;
         }
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
+        if is_hidden(c) { line.extend(c.escape_default()) } else { line.push(c) }
     }
     line
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::resource::{AnyDrift, Change, Converge, Declare, Known, Resource, Result};
+use crate::resource::{AnyDrift, Change, Converge, Declare, Known, Resource, Result, ShowPrivate};
 use crate::resources::file::{File, FileBuilder};
 use crate::sys::fs::Faults;
 use crate::testing::{Fake, Trial};
@@ -30,6 +30,12 @@ impl Bench {
         let host = Fake::new().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Bench { faults: Arc::clone(host.faults()), host, trials: RefCell::default(), runtime }
+    }
+
+    /// The same, where the program asks for what others may not read.
+    pub(super) fn showing() -> Bench {
+        let bench = Bench::new();
+        Bench { host: bench.host.provide(ShowPrivate), ..bench }
     }
 
     /// These paths are owned by resources of the graph.

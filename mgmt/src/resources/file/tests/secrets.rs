@@ -97,6 +97,33 @@ fn what_only_its_owner_may_read_is_not_shown() {
     assert_eq!((bench.read("joined").as_str(), bench.mode("joined")), ("publiccanary", 0o600));
 }
 
+#[test]
+fn what_others_may_not_read_in_the_end_is_not_shown_either_unless_that_is_asked_for() {
+    let hidden = format!("content: {SECRET_PLACEHOLDER} → {SECRET_PLACEHOLDER}");
+    for (bench, is_shown) in [(Bench::new(), false), (Bench::showing(), true)] {
+        bench.write("open", "old\n");
+        bench.write("closed", "old\n");
+        fs::set_permissions(bench.at("closed"), fs::Permissions::from_mode(0o640)).unwrap();
+        let files = [
+            bench.file("new").mode(0o600),
+            bench.file("group").mode("u=rw,g=r,o="),
+            bench.file("open").mode(0o600),
+            bench.file("closed").mode(0o644),
+        ];
+        for file in files {
+            let changes = bench.converge(&file.clone().content("canary\n")).unwrap();
+            let content = changes.iter().find(|change| change.field == "content").unwrap();
+            let shown = format!("{content} {:?}", content.diff);
+            assert_eq!((content.to_string() == hidden, shown.contains("canary")), (!is_shown, is_shown), "{shown}");
+        }
+        let secret = bench.file("secret").content(Secret::new(CANARY.to_owned()));
+        assert!(!format!("{:?}", bench.converge(&secret).unwrap()).contains(CANARY));
+    }
+    let bench = Bench::new();
+    let changes = bench.converge(&bench.file("public").content("seen\n").mode(0o644)).unwrap();
+    assert!(changes.iter().any(|change| change.diff.as_ref().is_some_and(|diff| diff.contains("+seen"))));
+}
+
 /// A file whose content is known by its digest alone, as after a restart.
 fn known(bench: &Bench, is_secret: bool) -> Trial {
     let file = bench.trial(&bench.file("f"));

@@ -12,12 +12,12 @@ use crate::sys::fs::{At, Call};
 fn a_source_works_alone_and_gives_its_mode_to_a_new_file() {
     let bench = Bench::new();
     let source = bench.write("s", "copied");
-    fs::set_permissions(&source, fs::Permissions::from_mode(0o4750)).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o4755)).unwrap();
     let file = bench.file("f").source(bench.path("s"));
     let changes = bench.converge(&file).unwrap();
     assert_eq!(changes[1].diff.as_deref(), Some("@@ -0,0 +1 @@\n+copied\n\\ No newline at end of file\n"));
     assert_eq!(bench.read("f"), "copied");
-    assert_eq!(bench.mode("f"), 0o750, "without the set-user-id bit");
+    assert_eq!(bench.mode("f"), 0o755, "without the set-user-id bit");
     fs::set_permissions(bench.at("f"), fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(bench.fields(&file), [""; 0], "an old file keeps its mode");
     bench.write("s", "changed");
