@@ -46,7 +46,7 @@ enum Scene {
     Talks,
     /// A password on its way into two files, its hash before and between them.
     Rotate,
-    /// A command that writes down its limit of open files, and ours.
+    /// A command that writes down its limit of open files, ours, and the signals that it does not get.
     Limits,
     /// One graph after the other, and how much is open meanwhile.
     Swaps,
@@ -143,7 +143,8 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         }
         Scene::Limits => {
             let ours = "awk '/open files/ { print $4 }' /proc/$PPID/limits";
-            g.add(shell("limits", format!("{{ ulimit -Sn; {ours}; }} > {}", path("limits"))));
+            let blocked = "awk '/SigBlk/ { print $2 }' /proc/self/status";
+            g.add(shell("limits", format!("{{ ulimit -Sn; {ours}; {blocked}; }} > {}", path("limits"))));
         }
         Scene::Names => {
             let first = g.add(Noop::new("<b>&amp;\"quoted\"</b>"));

@@ -17,6 +17,7 @@ use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
 use crate::id::in_one_line;
 use crate::sys::limits;
+use crate::sys::signals::unblock_all;
 use crate::sys::task::{blocking, caught};
 
 /// Exit code of a plan with something to do.
@@ -41,6 +42,9 @@ const SHUTDOWN: Duration = Duration::from_millis(300);
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
     logs::start(&session.options, &screen);
+    if let Err(error) = unblock_all() {
+        tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
+    }
     if !session.options.no_raise_limits {
         limits::raise();
     }

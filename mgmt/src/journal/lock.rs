@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::JournalError;
 use crate::sys::fs::NOFOLLOW;
@@ -13,8 +13,11 @@ use crate::sys::ours::{Trust, examine_file};
 /// The file in a prefix that is locked while the prefix is in use.
 pub const LOCK_NAME: &str = "journal.lock";
 
-/// A holder that is just ending (killed, its descriptors not closed yet) is waited for that long: tries, and the pause between them.
-const TRIES: u32 = 20;
+/// How long a holder that runs is waited for: it may be about to end.
+const RUNNING_MAX: Duration = Duration::from_millis(300);
+/// How long one that no process is any more: it was killed, and its descriptors are not closed yet, or are still open
+/// in a command that it was about to start, between fork and exec.
+const ENDED_MAX: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// Held for as long as this lives; the kernel gives it back however the process ends.
@@ -34,19 +37,19 @@ impl Lock {
         let file = options.open(&path).map_err(|source| fail("open", source))?;
         examine_file(&file, &path, Trust::Us)
             .map_err(|source| JournalError::NotOurs { prefix: prefix.to_owned(), source })?;
-        let mut tries = TRIES;
+        let began = Instant::now();
         loop {
             match file.try_lock() {
                 Ok(()) => break,
-                Err(TryLockError::WouldBlock) if tries > 0 => {
-                    tries -= 1;
-                    std::thread::sleep(PAUSE);
-                }
-                Err(TryLockError::WouldBlock) => {
-                    return Err(JournalError::Locked { prefix: prefix.to_owned(), pid: holder(&file) });
-                }
                 Err(TryLockError::Error(error)) => return Err(fail("lock", error)),
+                Err(TryLockError::WouldBlock) => {}
             }
+            let waited = began.elapsed();
+            let pid = if waited < RUNNING_MAX { None } else { holder(&file).filter(|pid| is_running(*pid)) };
+            if pid.is_some() || waited > ENDED_MAX {
+                return Err(JournalError::Locked { prefix: prefix.to_owned(), pid });
+            }
+            std::thread::sleep(PAUSE);
         }
         Ok(Lock { file, path })
     }
@@ -57,6 +60,12 @@ impl Lock {
         let there = std::fs::symlink_metadata(&self.path).map(identity);
         there.is_ok_and(|there| self.file.metadata().map(identity).is_ok_and(|ours| ours == there))
     }
+}
+
+/// A process of that number is there, and has not ended.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
 /// Which process holds the lock, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`. Nothing is

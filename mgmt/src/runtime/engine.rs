@@ -49,7 +49,8 @@ impl<G: Gapi> Builder<G> {
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
         // First of all: where another engine works, nothing is asked or begun.
-        let journal = journal_of(self.options.prefix.as_deref())?;
+        let given = self.options.prefix.clone();
+        let journal = blocking(move || journal_of(given.as_deref())).await?;
         let Begun { prepared, dirs, existing } = match self.begin(&prefix).await {
             Ok(begun) => begun,
             Err(error) => {

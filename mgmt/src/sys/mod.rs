@@ -10,6 +10,8 @@ pub mod obstacle;
 pub mod ours;
 pub mod process;
 pub mod rng;
+#[cfg(feature = "cli")]
+pub mod signals;
 pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;

@@ -34,8 +34,8 @@ fn the_limit_of_descriptors_is_raised_for_us_and_not_for_commands() {
         fs::remove_file(dir.path().join("limits")).unwrap();
         text.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert_eq!(limits(""), ["900", "1500"]);
-    assert_eq!(limits("--no-raise-limits"), ["900", "900"]);
+    assert_eq!(limits("")[..2], ["900", "1500"]);
+    assert_eq!(limits("--no-raise-limits")[..2], ["900", "900"]);
 }
 
 /// With hardly any threads it is slow, and ends; with one beside its first it converges.

@@ -163,3 +163,32 @@ fn a_reader_who_stops_reading_what_is_printed_keeps_no_signal_from_ending_it() {
     running.signal(Signal::TERM);
     running.wait().code(130);
 }
+
+#[test]
+fn signals_that_were_blocked_at_the_start_end_it_and_reach_its_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut program = Program::new(Path::new("env"));
+    program.args("--block-signal=TERM").arg(example("act")).args("--scene limits --dir").arg(dir.path());
+    let mut running = program.env("MGMT_PREFIX", dir.path().join("prefix")).start();
+    running.says("converged in");
+    let written = fs::read_to_string(dir.path().join("limits")).unwrap();
+    assert_eq!(written.split_whitespace().last(), Some("0000000000000000"), "{written}");
+    running.signal(Signal::TERM);
+    running.wait().code(143);
+}
+
+#[test]
+fn a_killed_run_leaves_no_command_behind() {
+    for scene in ["slow", "stubborn", "guard"] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = act(scene, dir.path()).start();
+        let pid = command(&mut running, dir.path());
+        running.signal(Signal::KILL);
+        drop(running);
+        let began = Instant::now();
+        while is_alive(pid) {
+            assert!(began.elapsed() < Duration::from_secs(10), "{scene}: the command lives on");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}

@@ -345,3 +345,16 @@ fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
         }
     }
 }
+
+#[test]
+fn a_lock_that_only_a_command_of_a_dead_process_holds_is_waited_for() {
+    let dir = dir();
+    drop(Journal::open(dir.path()).unwrap());
+    // The shell and the program that locks are gone; what they began holds the descriptor for a second.
+    let line = "exec 9<>journal.lock; flock 9; sleep 1 >/dev/null 2>&1 &";
+    let shell = std::process::Command::new("sh").arg("-c").arg(line).current_dir(dir.path()).status().unwrap();
+    assert!(shell.success());
+    let began = std::time::Instant::now();
+    Journal::open(dir.path()).unwrap();
+    assert!(began.elapsed() > std::time::Duration::from_millis(500), "{:?}", began.elapsed());
+}

@@ -8,6 +8,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_proce
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::guard;
 use super::reaper;
 use super::status::Status;
 
@@ -23,6 +24,7 @@ pub(super) struct Leader {
 impl Leader {
     pub(super) fn new(child: std::process::Child) -> Leader {
         let pid = Pid::from_child(&child);
+        guard::begin(pid);
         Leader { pid, child: Some(child) }
     }
 
@@ -44,6 +46,9 @@ impl Leader {
 impl Drop for Leader {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        if self.child.is_some() {
+            guard::end(self.pid);
+        }
         if let Some(child) = self.child.take() {
             reaper::collect(child);
         }
@@ -92,6 +97,7 @@ impl Child {
         match &mut self.leader.child {
             None => Err(io::Error::other("already collected")),
             Some(child) => {
+                guard::end(self.leader.pid);
                 let status = child.wait()?;
                 self.leader.child = None;
                 Ok(status.into())

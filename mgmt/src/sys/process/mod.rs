@@ -7,6 +7,7 @@ mod command;
 mod error;
 mod escape;
 mod group;
+mod guard;
 mod lines;
 mod reaper;
 mod resolve;

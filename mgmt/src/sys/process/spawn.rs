@@ -16,6 +16,7 @@ use super::account::{Identity, identify};
 use super::child::{Child, Leader};
 use super::command::{Command, Env};
 use super::error::ProcessError;
+use super::guard;
 use crate::sys::limits;
 use crate::sys::task::blocking;
 
@@ -68,6 +69,7 @@ pub(super) async fn launch(command: &Command, path: &Path, identity: Option<Iden
 }
 
 fn spawn(std: &mut StdCommand) -> io::Result<std::process::Child> {
+    guard::prepare();
     limits::under_the_first(|| std.spawn(), Pid::from_child)
 }
 
