@@ -82,6 +82,10 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn start(mut command: Command) -> Running {
         let mut child = command.spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));

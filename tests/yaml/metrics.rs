@@ -100,3 +100,21 @@ fn an_address_in_use_is_an_error_before_anything_is_done() {
     );
     assert!(!desk.path("made").exists());
 }
+
+#[test]
+fn whoever_holds_connections_takes_neither_the_descriptors_nor_the_figures() {
+    let desk = Desk::new();
+    let running = desk.run("graph: g\nresources:\n  noop:\n  - {name: anchor}\n", &["--metrics", "127.0.0.1:0"]);
+    let address = address(&running);
+    let held: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    assert_eq!(figures(&address)["mgmt_resources"], 1.0);
+    let open = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).unwrap().count();
+    assert!(open < 80, "{open} descriptors");
+    assert!(ask(&address, "/metrics").starts_with("HTTP/1.1 200"));
+    let mut stream = TcpStream::connect(&address).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    drop(held);
+}

@@ -3,15 +3,20 @@
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response, StatusCode};
+use tokio::net::TcpListener;
 
 use crate::runtime::{DURATION_CLASSES, Engine, Measure, Measures};
+use crate::sys::listen::{self, Activity, Answers, Bounds};
 
-/// Longer requests are not answered.
-const REQUEST_MAX: usize = 8 << 10;
+/// A few programs ask, each now and then.
+const BOUNDS: Bounds = Bounds { connections: 32, of_peer: 16, keep_alive: false };
 /// Whoever is slower is not answered.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -26,43 +31,49 @@ pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(crate) fn serve(listener: TcpListener, engine: &Engine) {
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let engine = engine.clone();
+    let figures = Arc::new(Figures { engine: engine.clone(), began });
     tokio::spawn(async move {
-        loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
-                _ = engine.ended() => return,
-            };
-            // Out of descriptors, most likely: others need them too.
-            let Ok((stream, _)) = accepted else {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            };
-            let engine = engine.clone();
-            tokio::spawn(async move {
-                // Whoever goes away has no use for an answer.
-                let _ = tokio::time::timeout(PATIENCE, answer(stream, &engine, began)).await;
-            });
+        tokio::select! {
+            () = listen::serve(listener, BOUNDS, figures) => {}
+            _ = engine.ended() => {}
         }
     });
 }
 
-async fn answer(mut stream: TcpStream, engine: &Engine, began: f64) -> io::Result<()> {
-    let mut request = Vec::new();
-    while !request.windows(4).any(|end| end == b"\r\n\r\n") {
-        if stream.read_buf(&mut request).await? == 0 || request.len() > REQUEST_MAX {
-            return Ok(());
+/// What answers.
+struct Figures {
+    engine: Engine,
+    began: f64,
+}
+
+impl Answers for Figures {
+    type Body = Full<Bytes>;
+
+    async fn answer(&self, request: Request<Incoming>, _: Arc<Activity>) -> Response<Full<Bytes>> {
+        match (request.method(), request.uri().path()) {
+            (&Method::GET | &Method::HEAD, "/metrics" | "/") => {
+                page(StatusCode::OK, text(&self.engine, self.began).await)
+            }
+            (&Method::GET | &Method::HEAD, _) => page(StatusCode::NOT_FOUND, "see /metrics\n".to_owned()),
+            _ => page(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned()),
         }
     }
-    let found = request.starts_with(b"GET /metrics ") || request.starts_with(b"GET / ");
-    let (status, body) =
-        if found { ("200 OK", text(engine, began).await) } else { ("404 Not Found", "see /metrics\n".to_owned()) };
-    let head = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await?;
-    stream.write_all(body.as_bytes()).await?;
-    stream.shutdown().await
+
+    fn refuse(&self) -> Response<Full<Bytes>> {
+        page(StatusCode::BAD_REQUEST, "a request names one Host\n".to_owned())
+    }
+
+    fn patience(&self) -> Duration {
+        PATIENCE
+    }
+}
+
+fn page(status: StatusCode, text: String) -> Response<Full<Bytes>> {
+    let mut page = Response::new(Full::new(Bytes::from(text)));
+    *page.status_mut() = status;
+    let form = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    page.headers_mut().insert(CONTENT_TYPE, form);
+    page
 }
 
 async fn text(engine: &Engine, began: f64) -> String {

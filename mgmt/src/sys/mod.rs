@@ -6,6 +6,8 @@ pub mod dbus;
 pub mod facts;
 pub mod fs;
 pub mod limits;
+#[cfg(any(feature = "cli", feature = "http"))]
+pub mod listen;
 pub mod obstacle;
 pub mod ours;
 pub mod process;

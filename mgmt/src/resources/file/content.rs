@@ -4,12 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroize;
 
 use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret};
-use crate::resources::file::base64;
 
 /// What a file is to hold: text or any bytes. It is never copied, only shared.
 ///
@@ -172,7 +173,7 @@ impl Serialize for Content {
         match std::str::from_utf8(bytes) {
             // What stands for a secret must stand for nothing else.
             Ok(text) if text != SECRET_PLACEHOLDER => serializer.serialize_str(text),
-            _ => Encoded { base64: base64::encode(bytes).into() }.serialize(serializer),
+            _ => Encoded { base64: BASE64_STANDARD.encode(bytes).into() }.serialize(serializer),
         }
     }
 }
@@ -198,8 +199,9 @@ impl<'de> Deserialize<'de> for Content {
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Content, A::Error> {
                 let encoded = Encoded::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                let bytes = base64::decode(&encoded.base64)
-                    .ok_or_else(|| de::Error::custom("what follows `base64` is not base64 with padding"))?;
+                let bytes = BASE64_STANDARD
+                    .decode(&*encoded.base64)
+                    .map_err(|_| de::Error::custom("what follows `base64` is not base64 with padding"))?;
                 Ok(Content::accept(bytes))
             }
         }

@@ -2,7 +2,6 @@
 
 mod alias;
 mod apply;
-mod base64;
 mod check;
 mod compare;
 mod content;

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use base64::Engine as _;
+use base64::alphabet::STANDARD;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
@@ -93,29 +96,12 @@ fn credentials(header: &[u8]) -> Option<(Text, Text)> {
 
 /// Base64 with or without its padding.
 fn decode(text: &[u8]) -> Option<Text> {
-    let end = text.iter().rposition(|b| *b != b'=').map_or(0, |last| last + 1);
-    let (text, padding) = text.split_at(end);
-    if padding.len() > 2 || text.len() % 4 == 1 {
-        return None;
-    }
-    let mut bytes = Zeroizing::new(Vec::with_capacity(text.len() / 4 * 3 + 3));
-    let (mut buffer, mut bits) = (0u32, 0);
-    for letter in text {
-        let value = match letter {
-            b'A'..=b'Z' => letter - b'A',
-            b'a'..=b'z' => letter - b'a' + 26,
-            b'0'..=b'9' => letter - b'0' + 52,
-            b'+' => 62,
-            b'/' => 63,
-            _ => return None,
-        };
-        buffer = buffer << 6 | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            bytes.extend(u8::try_from(buffer >> bits & 0xff));
-        }
-    }
+    const EITHER: GeneralPurposeConfig =
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let engine = GeneralPurpose::new(&STANDARD, EITHER);
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let count = engine.decode_slice(text, &mut bytes).ok()?;
+    bytes.truncate(count);
     Some(bytes)
 }
 

@@ -8,8 +8,8 @@ use std::task::{Context, Poll, ready};
 
 use hyper::body::{Body as HttpBody, Bytes, Frame, SizeHint};
 
-use crate::resources::http::activity::Activity;
 use crate::sys::fs::FileReader;
+use crate::sys::listen::Activity;
 use crate::sys::task::blocking;
 
 /// How much of a file is read at a time.

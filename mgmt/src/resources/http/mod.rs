@@ -1,6 +1,5 @@
 //! `http:server` and `http:file`: serves files, and texts that other resources make, over HTTP.
 
-mod activity;
 mod auth;
 mod body;
 mod file;

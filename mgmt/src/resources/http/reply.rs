@@ -3,22 +3,24 @@
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::resources::http::activity::Activity;
 use crate::resources::http::body::{Body, CHUNK_BYTES};
 use crate::resources::http::path::{RequestPath, encode};
-use crate::sys::clock::rfc3339;
+use crate::sys::clock::wall;
 use crate::sys::fs::{FileReader, FsError, ReadFs, Stat};
+use crate::sys::listen::Activity;
 use crate::sys::task::blocking;
 
 /// A reply.
 pub(super) type Reply = Response<Body>;
 
+/// How long ago a file must have changed last, so that what tells it from others tells it from all that it will be.
+const SETTLED: Duration = Duration::from_secs(2);
 /// What serves a directory itself.
 const INDEX: &str = "index.html";
 
@@ -47,7 +49,7 @@ fn set(reply: &mut Reply, name: HeaderName, value: &str) {
 
 /// By what a client tells whether its copy is still good.
 struct Version {
-    etag: String,
+    etag: Option<String>,
     modified: Option<String>,
 }
 
@@ -56,7 +58,9 @@ impl Version {
     fn is_known(&self, asked: &HeaderMap) -> bool {
         if let Some(tags) = asked.get(header::IF_NONE_MATCH) {
             let tags = tags.to_str().unwrap_or_default().split(',').map(str::trim);
-            return tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag)).any(|tag| tag == "*" || tag == self.etag);
+            return tags
+                .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
+                .any(|tag| tag == "*" || Some(tag) == self.etag.as_deref());
         }
         // Clients send back what they were given: no need to read the date.
         let since = asked.get(header::IF_MODIFIED_SINCE).and_then(|since| since.to_str().ok());
@@ -72,9 +76,10 @@ impl Version {
             set(&mut reply, header::CONTENT_TYPE, content_type);
             set(&mut reply, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         }
-        set(&mut reply, header::ETAG, &self.etag);
-        if let Some(modified) = &self.modified {
-            set(&mut reply, header::LAST_MODIFIED, modified);
+        for (name, value) in [(header::ETAG, &self.etag), (header::LAST_MODIFIED, &self.modified)] {
+            if let Some(value) = value {
+                set(&mut reply, name, value);
+            }
         }
         reply
     }
@@ -82,8 +87,7 @@ impl Version {
 
 /// A text.
 pub(super) fn text(data: &Arc<str>, path: &Path, asked: &HeaderMap) -> Reply {
-    let digest: String = Sha256::digest(data.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    let version = Version { etag: format!("\"{digest}\""), modified: None };
+    let version = Version { etag: Some(digest_tag(data.as_bytes())), modified: None };
     let content_type = content_type(path).unwrap_or("text/plain; charset=utf-8");
     version.reply(asked, content_type, Body::Whole(data.as_bytes().to_vec().into()))
 }
@@ -97,34 +101,40 @@ enum Found {
     NoSlash,
     Nothing,
     Forbidden,
+    /// Only for those who may see what is protected.
+    Closed,
 }
 
-/// The file at `base`, or the one at `rest` below it. `url` is what was asked for.
+/// The file at `base`, or the one at `rest` below it. `url` is what was asked for. What is, without symlinks, at or
+/// below `closed` in `base` is not served: 401.
 pub(super) async fn file(
     base: PathBuf,
     rest: PathBuf,
     url: &RequestPath,
     asked: &HeaderMap,
+    closed: Option<PathBuf>,
     activity: Arc<Activity>,
 ) -> Reply {
     let (slash, source) = (url.slash, base.clone());
-    let found = blocking(move || look(&base, &rest, slash)).await;
-    let (stat, body) = match found {
-        Ok(Found::Small(stat, bytes)) => (stat, Body::Whole(bytes.into())),
-        Ok(Found::Large(file)) => (file.stat().clone(), Body::file(file, activity)),
+    let found = blocking(move || look(&base, &rest, slash, closed.as_deref())).await;
+    let (stat, etag, body) = match found {
+        Ok(Found::Small(stat, bytes)) => (stat, Some(digest_tag(&bytes)), Body::Whole(bytes.into())),
+        Ok(Found::Large(file)) => (file.stat().clone(), stat_tag(file.stat()), Body::file(file, activity)),
         Ok(Found::NoSlash) => {
             let place = format!("{}/", encode(&url.path));
             return status_with(StatusCode::MOVED_PERMANENTLY, header::LOCATION, &place);
         }
         Ok(Found::Nothing) => return status(StatusCode::NOT_FOUND),
+        Ok(Found::Closed) => return status(StatusCode::UNAUTHORIZED),
         Ok(Found::Forbidden) => return status(StatusCode::FORBIDDEN),
         Err(error) => {
             tracing::warn!(target: "mgmt::http", %error, "a file can't be served");
             return status(StatusCode::INTERNAL_SERVER_ERROR);
         }
     };
-    let modified = u64::try_from(stat.mtime_ns / 1_000_000_000).ok().map(http_date);
-    let etag = format!("\"{:x}-{:x}-{:x}\"", stat.mtime_ns, stat.size, stat.ino);
+    let modified = u64::try_from(stat.mtime_ns).ok().map(|ns| UNIX_EPOCH + Duration::from_nanos(ns));
+    // It may change once more in the second that is all that a date tells.
+    let modified = modified.filter(|modified| is_settled(*modified)).map(httpdate::fmt_http_date);
     let content_type = match slash {
         true => content_type(Path::new(INDEX)),
         false => content_type(&url.path).or_else(|| content_type(&source)),
@@ -132,9 +142,27 @@ pub(super) async fn file(
     Version { etag, modified }.reply(asked, content_type.unwrap_or("application/octet-stream"), body)
 }
 
+/// What tells a content from any other.
+fn digest_tag(bytes: &[u8]) -> String {
+    let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+    format!("\"{digest}\"")
+}
+
+/// What tells a large file from what it was: any write changes the time of its last change, which no program can set.
+/// As long as another write may come within the same tick of the clock there is nothing to tell it by.
+fn stat_tag(stat: &Stat) -> Option<String> {
+    let changed = UNIX_EPOCH + Duration::from_nanos(u64::try_from(stat.ctime_ns).ok()?);
+    is_settled(changed).then(|| format!("\"{:x}-{:x}-{:x}-{:x}\"", stat.mtime_ns, stat.ctime_ns, stat.size, stat.ino))
+}
+
+/// This moment is over for good.
+fn is_settled(moment: SystemTime) -> bool {
+    wall().duration_since(moment).is_ok_and(|since| since >= SETTLED)
+}
+
 /// Blocks.
-fn look(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError> {
-    match look_plainly(base, rest, slash) {
+fn look(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
+    match look_plainly(base, rest, slash, closed) {
         Err(error) if error.is_missing() => Ok(Found::Nothing),
         // A path that goes on behind a file, that no file can have, or to what is not a file; and no link that is not to be trusted is followed.
         Err(FsError::BadPath { .. } | FsError::WrongType { .. } | FsError::Symlink { .. }) => Ok(Found::Nothing),
@@ -149,7 +177,7 @@ fn look(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError> {
     }
 }
 
-fn look_plainly(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError> {
+fn look_plainly(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
     let system = ReadFs::new();
     let base = system.real_path(base)?;
     let is_dir = system.stat(&base)?.is_some_and(|stat| stat.is_dir());
@@ -160,12 +188,18 @@ fn look_plainly(base: &Path, rest: &Path, slash: bool) -> Result<Found, FsError>
     // From here on no link leads out of the directory.
     let below = ReadFs::below(&base)?;
     let path = below.real_path(Path::new("/").join(rest))?;
-    match below.stat(&path)? {
+    let closed = closed.map(|closed| Path::new("/").join(closed));
+    let really = closed.as_ref().and_then(|closed| below.real_path(closed).ok());
+    let is_closed = |path: &Path| closed.iter().chain(&really).any(|closed| path.starts_with(closed));
+    let stat = below.stat(&path)?;
+    let is_dir = stat.as_ref().is_some_and(Stat::is_dir);
+    let path = if is_dir && slash { below.real_path(path.join(INDEX))? } else { path };
+    match stat {
+        _ if is_closed(&path) => Ok(Found::Closed),
         None => Ok(Found::Nothing),
-        Some(stat) if !stat.is_dir() && slash => Ok(Found::Nothing),
-        Some(stat) if !stat.is_dir() => open(&below, &path),
-        Some(_) if !slash => Ok(Found::NoSlash),
-        Some(_) => open(&below, &below.real_path(path.join(INDEX))?),
+        Some(_) if is_dir && !slash => Ok(Found::NoSlash),
+        Some(_) if !is_dir && slash => Ok(Found::Nothing),
+        Some(_) => open(&below, &path),
     }
 }
 
@@ -183,21 +217,6 @@ fn open(fs: &ReadFs, path: &Path) -> Result<Found, FsError> {
         }
     })?;
     Ok(Found::Small(file.stat().clone(), content))
-}
-
-/// A point in time as HTTP writes it: `Sun, 22 Nov 2026 14:00:05 GMT`.
-fn http_date(seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let text = rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
-    let (date, time) = text.split_once('T').unwrap_or_default();
-    let mut parts = date.split('-');
-    let (year, month, day) = (parts.next(), parts.next(), parts.next());
-    let month = month.and_then(|month| month.parse::<usize>().ok()).unwrap_or(1);
-    // The first day was a Thursday.
-    let weekday = DAYS[usize::try_from(seconds / 86_400 % 7).unwrap_or(0)];
-    let (day, year) = (day.unwrap_or_default(), year.unwrap_or_default());
-    format!("{weekday}, {day} {} {year} {} GMT", MONTHS[(month - 1) % 12], &time[..8])
 }
 
 /// The type of content by the end of a file's name; `None`: not known.
@@ -231,16 +250,4 @@ fn content_type(path: &Path) -> Option<&'static str> {
         "webm" => "video/webm",
         _ => return None,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_written_as_http_has_them() {
-        assert_eq!(http_date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(http_date(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(http_date(4_107_542_399), "Sun, 28 Feb 2100 23:59:59 GMT");
-    }
 }

@@ -23,7 +23,8 @@ use mgmt_macros::Resource;
 /// `HEAD` requests.
 ///
 /// It listens only while it is in the graph and the engine runs. Directories are not listed; `index.html` stands for
-/// them. No symlink leads out of what is served. At most 256 connections are served at the same time. There is no
+/// them. No symlink leads out of what is served. At most 256 connections are served at the same time, 128
+/// of one address; where another one is wanted, the one that has been idle for longest is closed. There is no
 /// encryption: put it behind a proxy where others can listen.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:server", inline = watch)]

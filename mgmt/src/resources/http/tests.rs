@@ -444,6 +444,94 @@ async fn heads_and_connections_are_bounded() {
     assert_eq!(server.status("/data").await, 200);
 }
 
+#[tokio::test]
+async fn who_holds_many_connections_keeps_nobody_from_being_served() {
+    let host = Fake::new().unwrap();
+    let server = start(&host, any().root(site(&host))).await;
+    let mut held = Vec::new();
+    for n in 0..500 {
+        let mut slow = TcpStream::connect(&server.at).await.unwrap();
+        if n % 2 == 0 {
+            slow.write_all(b"GET /data HTTP/1.1\r\nHo").await.unwrap();
+        }
+        held.push(slow);
+        if n % 100 == 99 {
+            let began = std::time::Instant::now();
+            assert_eq!(server.status("/data").await, 200);
+            assert!(began.elapsed() < Duration::from_secs(1), "{n}: {:?}", began.elapsed());
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_names_no_host_or_two_is_none() {
+    let host = Fake::new().unwrap();
+    let server = start(&host, any().root(site(&host))).await;
+    let status = async |request: &str| String::from_utf8_lossy(&server.raw(request).await)[9..12].to_owned();
+    assert_eq!(status("GET /data HTTP/1.1\r\nConnection: close\r\n\r\n").await, "400");
+    assert_eq!(status("GET /data HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n").await, "400");
+    assert_eq!(status("GET /data HTTP/1.0\r\n\r\n").await, "200");
+}
+
+#[tokio::test]
+async fn a_symlink_leads_around_no_protection() {
+    for protected in ["/private", "/named"] {
+        let host = Fake::new().unwrap();
+        let root = site(&host);
+        fs::create_dir_all(root.join("private/deep")).unwrap();
+        fs::write(root.join("private/file"), "canary").unwrap();
+        fs::write(root.join("private/deep/index.html"), "canary").unwrap();
+        symlink("private", root.join("open")).unwrap();
+        symlink("private/file", root.join("one")).unwrap();
+        symlink("../private/deep/index.html", root.join("bare/index.html")).unwrap();
+        symlink("private", root.join("named")).unwrap();
+        let server = start(&host, any().root(&root).basic_auth(protected, "admin", hash("open sesame"))).await;
+        for target in ["/private/file", "/open/file", "/one", "/bare/", "/open/deep/", "/named/file", "/open/none"] {
+            // Nothing tells what is there.
+            let answer = server.get(target).await;
+            assert!(answer.status == 401 || (target == "/open/none" && answer.status == 404), "{target}: {answer:?}");
+            assert!(!answer.text().contains("canary"), "{target}");
+        }
+        let right = "Authorization: Basic YWRtaW46b3BlbiBzZXNhbWU=\r\n";
+        for target in ["/private/file", "/open/file", "/one", "/bare/", "/open/deep/", "/named/file"] {
+            assert_eq!(server.ask("GET", target, right).await.text(), "canary", "{target}");
+        }
+        assert_eq!(server.status("/data").await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_copy_is_good_only_for_the_same_bytes() {
+    let host = Fake::new().unwrap();
+    let root = site(&host);
+    let server = start(&host, any().root(&root)).await;
+    let old = SystemTime::UNIX_EPOCH + Duration::from_secs(784_111_777);
+    for size in [10, 200_000] {
+        let write = |byte: u8| {
+            fs::write(root.join("kept"), vec![byte; size]).unwrap();
+            fs::File::options().write(true).open(root.join("kept")).unwrap().set_modified(old).unwrap();
+        };
+        write(b'1');
+        let first = server.get("/kept").await;
+        write(b'2');
+        // Of a large one that has just changed there is nothing to ask by.
+        if let Some(tag) = first.header("etag") {
+            let again = server.ask("GET", "/kept", &format!("If-None-Match: {tag}\r\n")).await;
+            assert_eq!((again.status, again.body[0]), (200, b'2'), "{size}");
+        }
+        assert_eq!(first.header("etag").is_some(), size == 10);
+        // In the second in which it is written no date tells one content from the next.
+        fs::write(root.join("kept"), vec![b'3'; size]).unwrap();
+        assert_eq!(server.get("/kept").await.header("last-modified"), None);
+        let now = httpdate::fmt_http_date(SystemTime::now());
+        let again = server.ask("GET", "/kept", &format!("If-Modified-Since: {now}\r\n")).await;
+        assert_eq!(again.status, 200);
+    }
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    let tag = server.get("/kept").await.header("etag").unwrap().to_owned();
+    assert_eq!(server.ask("GET", "/kept", &format!("If-None-Match: {tag}\r\n")).await.status, 304);
+}
+
 #[test]
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     let host = Fake::new().unwrap();
