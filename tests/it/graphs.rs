@@ -306,6 +306,62 @@ fn one_path_has_one_owner() {
 }
 
 #[test]
+fn what_is_copied_in_a_cycle_is_refused_with_each_line() {
+    let copies = |pairs: &[(&str, &str)]| {
+        graph(|g| {
+            for (path, source) in pairs {
+                add(g, File::new(*path).source(*source));
+            }
+        })
+    };
+    let refused = copies(&[("/a", "/b"), ("/b", "/a")]).unwrap_err();
+    let text = refused.to_string();
+    assert!(text.contains("file[/a] is copied to file[/b], which is copied to file[/a]"), "{text}");
+    assert_eq!(text.matches("graphs.rs:").count(), 2, "{text}");
+    // Of any length, by other spellings, of directories and of what is in them, through fragments.
+    for pairs in [
+        &[("/a", "/c"), ("/b", "/a"), ("/c", "/b")][..],
+        &[("/a", "/./b"), ("/b", "//a")],
+        &[("/a/", "/b/"), ("/b/", "/a/")],
+        &[("/a/", "/b/sub/"), ("/b/", "/a/sub/")],
+    ] {
+        let text = message(copies(pairs));
+        assert!(text.contains("their contents would change for ever"), "{pairs:?}: {text}");
+    }
+    let joined = graph(|g| {
+        add(g, File::new("/whole").fragments(["/part", "/other"]));
+        add(g, File::new("/part").source("/whole"));
+    });
+    assert!(message(joined).contains("would change for ever"));
+    // A chain comes to rest, and so do files of directories that are only kept.
+    copies(&[("/b", "/a"), ("/c", "/b"), ("/d", "/b")]).unwrap();
+    graph(|g| {
+        add(g, File::new("/a/"));
+        add(g, File::new("/b/"));
+        add(g, File::new("/a/one").source("/b/one"));
+        add(g, File::new("/b/two").source("/a/two"));
+    })
+    .unwrap();
+}
+
+#[tokio::test]
+async fn a_cycle_of_copies_is_refused_in_a_graph_that_differs_a_little_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let copies = |source: &str| {
+        let mut g = Graph::new("copies");
+        g.add(File::new(at("a")).source(at(source)));
+        g.add(File::new(at("b")).source(at("a")));
+        g.finish().unwrap()
+    };
+    std::fs::write(at("c"), "c").unwrap();
+    let engine = mgmt::Engine::builder().graph(copies("c")).start().await.unwrap();
+    let refused = engine.swap(copies("b")).await.unwrap_err().to_string();
+    assert!(refused.contains("would change for ever"), "{refused}");
+    engine.stop().await.unwrap();
+}
+
+#[test]
 fn a_name_may_hold_anything_but_nul_and_has_a_length() {
     let named = |name: &str| graph(|g| add(g, Noop::new(name)));
     for good in ["new\nline", "../x", "-rf", "a]b[c", "\u{202e}", "𝄞", " ", &"x".repeat(4096)] {

@@ -3,6 +3,7 @@
 mod bind;
 mod builder;
 mod config;
+mod copies;
 mod cycle;
 mod data;
 mod draw;

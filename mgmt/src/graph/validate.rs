@@ -2,17 +2,19 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::dag::topo;
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::copies::check_copies;
 use crate::graph::cycle::tell_cycle;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, Provisions, Uid};
 
-/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, edges, cycles, sends. (To run it, or to look at what
+/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, what is copied in a cycle, edges, cycles, sends. (To run it, or to look at what
 /// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
 ///
 /// # Errors
@@ -41,6 +43,8 @@ struct Found {
     hashes: Vec<u64>,
     /// What those own that own something.
     uids: Vec<(u32, Vec<Uid>)>,
+    /// What those copy from that copy something.
+    copies: Vec<(u32, Vec<PathBuf>)>,
     problems: Vec<(u32, Problem)>,
     warnings: Vec<Problem>,
 }
@@ -56,6 +60,7 @@ pub(super) fn indexed(
     let mut index = Index::with_room(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
+    let mut copies = Vec::new();
     let coming = coming(config);
     let count = config.vertices.len();
     for block in (0..count).step_by(PIECE * PIECES) {
@@ -75,14 +80,16 @@ pub(super) fn indexed(
             }
             problems.extend(found.problems);
             warnings.extend(found.warnings);
+            copies.extend(found.copies);
             found.uids.into_iter().for_each(|(n, uids)| check_owner(config, n, uids, &mut owners, &mut problems));
         }
     }
     let mut problems = by_resource(problems);
     check_edges(config, &mut problems);
     twice.append(&mut problems);
-    Problems(twice).into_result()?;
     index.set_owners(owners);
+    twice.extend(check_copies(&config.vertices, &index, &copies));
+    Problems(twice).into_result()?;
     Ok((index, warnings))
 }
 
@@ -93,13 +100,14 @@ pub(super) fn rechecked(
     likeness: &Likeness,
     provisions: Option<&Provisions>,
 ) -> Result<Vec<Problem>, Problems> {
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let (mut problems, mut warnings, mut copies) = (Vec::new(), Vec::new(), false);
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
     let coming = coming(config);
     for place in likeness.changed.iter().map(|place| *place as usize) {
         let found = look(config, place..place + 1, &coming, provisions, &likeness.index);
         problems.extend(found.problems);
         warnings.extend(found.warnings);
+        copies |= !found.copies.is_empty();
     }
     for (n, vertex) in (0u32..).zip(&config.vertices) {
         check_semas(n, vertex, &mut semas, &mut problems);
@@ -107,6 +115,12 @@ pub(super) fn rechecked(
     let mut problems = by_resource(problems);
     if !likeness.has_same_edges || !config.links.is_empty() {
         check_edges(config, &mut problems);
+    }
+    if copies {
+        let all = (0u32..).zip(&config.vertices);
+        let copies = all.map(|(n, vertex)| (n, copies_of(n, vertex, &coming)));
+        let copies: Vec<_> = copies.filter(|(_, paths)| !paths.is_empty()).collect();
+        problems.extend(check_copies(&config.vertices, &likeness.index, &copies));
     }
     Problems(problems).into_result()?;
     Ok(warnings)
@@ -146,11 +160,22 @@ fn look(
         found.hashes.push(index.hash_of(vertex));
         check_vertex(vertex, &known, &mut |problem| found.problems.push((n, problem)), &mut found.warnings);
         let uids = vertex.resource.uids(&known);
-        if !uids.is_empty() {
-            found.uids.push((n, uids));
+        if uids.is_empty() {
+            continue;
+        }
+        // From what owns nothing none is copied.
+        found.uids.push((n, uids));
+        let copies = vertex.resource.copies(&known);
+        if !copies.is_empty() {
+            found.copies.push((n, copies));
         }
     }
     found
+}
+
+fn copies_of(n: u32, vertex: &Vertex, coming: &HashMap<u32, Vec<u8>>) -> Vec<PathBuf> {
+    let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
+    vertex.resource.copies(&Known::all_but_numbers(vertex.resource.spec(), coming))
 }
 
 fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {

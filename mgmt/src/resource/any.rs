@@ -68,6 +68,8 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::clears`]. None, if that panics: `validate` reports it.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    /// See [`Converge::copies`]. None, if that panics: `validate` reports it.
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::provides`]. Nothing, if that panics: `validate` reports it.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
@@ -173,6 +175,10 @@ impl<R: Converge> AnyResource for R {
 
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         caught(|| Converge::clears(self, known)).unwrap_or_default()
+    }
+
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        caught(|| Converge::copies(self, known)).unwrap_or_default()
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {

@@ -102,6 +102,13 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
+    /// Paths of which it copies the content, or what is in them, to what it owns. Resources that copy from one another
+    /// in a cycle would never come to rest: such a graph does not run. Default: none.
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
+
     /// What it makes or brings along without owning it: other resources may need it. Default: nothing.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;

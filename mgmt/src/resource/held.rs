@@ -121,6 +121,10 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::clears(self.get(), known)
     }
 
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        AnyResource::copies(self.get(), known)
+    }
+
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         AnyResource::provides(self.get(), known)
     }

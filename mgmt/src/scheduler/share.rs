@@ -23,6 +23,10 @@ pub const SHARE_RUNS: u32 = 2;
 pub const REST_MAX: Duration = Duration::from_secs(1);
 /// The same of a node that waits for a cause, but twenty times as long as the run has taken.
 pub const WAITING_REST_MAX: Duration = Duration::from_secs(10);
+/// Repairs of one node that each follow the one before within this time, this many of them, are undone again and again
+/// by something, however little they cost.
+const UNDONE_WITHIN: Duration = Duration::from_secs(2);
+const UNDONE_MAX: u32 = 10;
 /// Fewer accounts than this are not swept.
 const ACCOUNTS_MIN: usize = 64;
 
@@ -38,6 +42,9 @@ struct Account {
     runs: u32,
     /// Those that changed something.
     repairs: u32,
+    /// How many repairs there were each of which followed the one before closely, and when the last one was.
+    undone: u32,
+    last_repair: Time,
     /// It was reported.
     told: bool,
     /// When the operation under way began.
@@ -76,11 +83,23 @@ impl Account {
         self.at = began;
         self.runs = self.runs.saturating_add(1);
         self.repairs = self.repairs.saturating_add(u32::from(repaired));
+        if repaired {
+            self.undone = if self.is_undone_at(now) { self.undone.saturating_add(1) } else { 1 };
+            self.last_repair = now;
+        }
         self.rested = now.after(cost.min(REST_MAX));
     }
 
+    /// A repair that ends now follows the one before closely.
+    fn is_undone_at(&self, now: Time) -> bool {
+        self.undone > 0 && now.since(self.last_repair) <= UNDONE_WITHIN
+    }
+
     fn is_blank(&self, now: Time) -> bool {
-        self.run_began.is_none() && self.place == 0 && self.spent(now).is_zero()
+        !(self.undone > 1 && self.is_undone_at(now))
+            && self.run_began.is_none()
+            && self.place == 0
+            && self.spent(now).is_zero()
     }
 }
 
@@ -185,13 +204,14 @@ impl Scheduler {
         }
     }
 
-    /// The run that is about to end overdraws its account: what it has repaired is no news, and its children do not
-    /// start again for it.
+    /// The run that is about to end overdraws its account, or is one of many repairs that were undone: what it has
+    /// repaired is no news, and its children do not start again for it.
     pub(super) fn flaps(&self, i: Node) -> bool {
+        let is_undone = |account: &Account| account.undone >= UNDONE_MAX && account.is_undone_at(self.now);
         let overdraws = |account: &Account| {
             let spent = account.spent(account.run_began.unwrap_or(self.now));
             let is_first = spent.is_zero() || account.runs.saturating_add(1) < SHARE_RUNS;
-            !is_first && spent.saturating_add(account.run) > SHARE_BURST
+            is_undone(account) || !is_first && spent.saturating_add(account.run) > SHARE_BURST
         };
         self.shares.accounts.get(&i).is_some_and(overdraws)
     }

@@ -289,3 +289,42 @@ async fn an_event_names_the_causes_of_its_run() {
     assert_eq!(serde_json::to_value(&event).unwrap()["causes"], serde_json::json!(["watch"]));
     run.stop().await;
 }
+
+/// How long a child waits for its repair, while what it comes after is undone every `period`.
+async fn waits(period: u64, check: u64, apply: u64) -> Duration {
+    let desk = Desk::new();
+    let mut g = Graph::new("fight");
+    let a = g.add(desk.probe("a").want("x"));
+    g.add(desk.probe("child").want("x").after(&a));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    desk.always("child", Op::Check, Act::Sleep(Duration::from_millis(check)));
+    desk.always("a", Op::Apply, Act::Sleep(Duration::from_millis(apply)));
+    let undo = async {
+        loop {
+            desk.touch("a", "broken");
+            tokio::time::sleep(Duration::from_millis(period)).await;
+        }
+    };
+    let repaired = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        desk.touch("child", "broken");
+        let began = Instant::now();
+        run.until("applied child").await;
+        began.elapsed()
+    };
+    let took = tokio::select! {
+        () = undo => Duration::MAX,
+        took = repaired => took,
+    };
+    run.stop().await;
+    took
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_takes_long_is_repaired_although_its_parent_is_undone_again_and_again() {
+    for (period, check, apply) in [(5, 60, 0), (50, 300, 0), (100, 400, 3)] {
+        let took = waits(period, check, apply).await;
+        assert!(took < Duration::from_secs(10), "every {period} ms, {check} ms: {took:?}");
+    }
+}

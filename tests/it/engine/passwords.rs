@@ -374,3 +374,40 @@ async fn another_version_of_a_program_that_formats_it_otherwise_is_not_taken_for
     assert!(second.starts_with("version 2: ") && second.len() == 31, "{second}");
     assert_eq!(once("version 2: {}").await.0, second);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn saved_it_outlives_a_lost_journal_and_not_a_wish_for_another() {
+    let place = Place::new();
+    let graph = |length: usize| {
+        let mut g = Graph::new("saved");
+        let password = g.add(Password::new("admin").saved(true).length(length));
+        let one = g.add(File::new(place.file("one").display().to_string()).content(password.password()));
+        g.add(
+            Exec::new("told")
+                .cmd(format!("echo told >> {}", place.file("told").display()))
+                .shell("/bin/sh")
+                .refreshonly(true)
+                .subscribe(&one),
+        );
+        g
+    };
+    let once = async |length: usize| {
+        let mut run = Run::with(graph(length), |builder| builder.prefix(place.prefix())).await;
+        let events = run.converged().await;
+        run.stop().await;
+        events
+    };
+    once(20).await;
+    let (made, told) = (place.read("one"), place.read("told"));
+    for lose in [fs::remove_file, |journal: PathBuf| fs::write(journal, "damaged")] {
+        lose(place.prefix().join("journal.redb")).unwrap();
+        once(20).await;
+        assert_eq!((place.read("one"), place.read("told")), (made.clone(), told.clone()));
+        let again = once(20).await;
+        assert!(!again.iter().any(|event| event.starts_with("applied")), "{again:?}");
+    }
+    // Its text is no password of another length.
+    fs::remove_file(place.prefix().join("journal.redb")).unwrap();
+    once(30).await;
+    assert_eq!(place.read("one").len(), 30);
+}

@@ -79,6 +79,10 @@ impl AnyResource for Absent {
         Vec::new()
     }
 
+    fn copies(&self, _: &Known<'_>) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     fn clears(&self, _: &Known<'_>) -> Vec<PathBuf> {
         Vec::new()
     }

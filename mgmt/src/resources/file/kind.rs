@@ -200,6 +200,10 @@ impl Converge for File {
         self.spelled().ok().filter(|_| clears).map(|spelled| spelled.path).into_iter().collect()
     }
 
+    fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        self.copied(known)
+    }
+
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         self.needed(known).into_iter().map(Need::after).collect()
     }

@@ -1,5 +1,7 @@
 //! What a file needs before it can be as it should: its directory, its owner, what it is copied from.
 
+use std::path::PathBuf;
+
 use crate::resource::{Group, Known, Uid, User};
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
@@ -24,10 +26,15 @@ impl File {
         if let Some(group) = self.group.as_ref().filter(|_| known.is_known("group")) {
             needed.push(Uid::of(Group(text(group))));
         }
+        needed.extend(self.copied(known).into_iter().map(Uid::Path));
+        needed
+    }
+
+    /// The paths of what it is made of, as far as the fields are known.
+    pub(super) fn copied(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let source = self.source.iter().filter(|_| known.is_known("source"));
         let fragments = self.fragments.iter().flatten().filter(|_| known.is_known("fragments"));
-        needed.extend(source.chain(fragments).filter_map(|from| Some(Uid::Path(spelled(from).ok()?.path))));
-        needed
+        source.chain(fragments).filter_map(|from| Some(spelled(from).ok()?.path)).collect()
     }
 }
 

@@ -39,7 +39,7 @@ pub struct Password {
     #[resource(default)]
     charset: Charset,
     /// Also keep its text, in a file below the engine's working directory that only the engine's user can read; it is written again when it is lost
-    /// or changed. Default: false.
+    /// or changed. It outlives the journal: what is saved stays the password. Default: false.
     #[resource(default)]
     saved: bool,
 
@@ -56,6 +56,8 @@ pub struct Password {
 pub enum PasswordDrift {
     /// There is none, or it is not as desired: a new one is to be made.
     Generate(Change),
+    /// It is saved, but nothing is remembered of it: a journal was lost. It stays the password.
+    Adopt(Secret<String>),
     /// The file that keeps its text is to be written.
     Save(Secret<String>),
     /// The file that keeps its text is to be removed.
@@ -66,6 +68,7 @@ impl Drift for PasswordDrift {
     fn changes(&self) -> Vec<Change> {
         vec![match self {
             PasswordDrift::Generate(change) => change.clone(),
+            PasswordDrift::Adopt(_) => Change::new("password", "saved, but not remembered", "remembered"),
             PasswordDrift::Save(_) => Change::new("saved", "not saved", "saved"),
             PasswordDrift::Forget => Change::new("saved", "saved", "not saved"),
         }]
@@ -89,7 +92,10 @@ impl Converge for Password {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<PasswordDrift>> {
-        let Some(mark) = Mark::read(cx) else { return Ok(generate("none yet")) };
+        let Some(mark) = Mark::read(cx) else {
+            let saved = self.read_saved(cx).await?.filter(|text| self.may_be(text.declassify()));
+            return Ok(saved.map_or_else(|| generate("none yet"), |text| Some(PasswordDrift::Adopt(text))));
+        };
         if mark.length != self.length {
             return Ok(generate(format_args!("one of {} characters", mark.length)));
         }
@@ -132,6 +138,10 @@ impl Converge for Password {
     async fn apply(&self, cx: &ApplyCx, drift: PasswordDrift) -> Result<()> {
         match drift {
             PasswordDrift::Generate(_) => return self.generate(cx).await,
+            PasswordDrift::Adopt(password) => {
+                let hashed = blocking(move || hashed(password));
+                self.remember(cx, hashed.await.context("hashing the saved password")?).await?;
+            }
             PasswordDrift::Save(password) => self.save(cx, password).await?,
             PasswordDrift::Forget => {
                 let file = file(cx);
@@ -167,6 +177,12 @@ fn send(cx: &CheckCx, known: Known) {
     cx.send(Password::HASH, known.hash);
 }
 
+/// A password with its hash. Slow by design.
+fn hashed(password: Secret<String>) -> io::Result<Known> {
+    let hash = bcrypt::hash(password.declassify(), COST).map_err(io::Error::other)?;
+    Ok(Known { password, hash: Secret::new(hash) })
+}
+
 fn file(cx: &CheckCx) -> PathBuf {
     cx.var_dir().join(FILE)
 }
@@ -177,14 +193,23 @@ impl Password {
         let (length, charset) = (self.length, self.charset.clone());
         let made = blocking(move || -> io::Result<Known> {
             let mut text = rng::letters(length, charset.chars())?;
-            let password = Secret::new(std::mem::take(&mut *text));
-            let hash = bcrypt::hash(password.declassify(), COST).map_err(io::Error::other)?;
-            Ok(Known { password, hash: Secret::new(hash) })
+            hashed(Secret::new(std::mem::take(&mut *text)))
         });
         let known = made.await.context("making a password")?;
         if self.saved {
             self.save(cx, known.password.clone()).await?;
         }
+        self.remember(cx, known.clone()).await?;
+        send(cx, known);
+        Ok(())
+    }
+
+    /// Whether this can be a password as it is wanted.
+    fn may_be(&self, text: &str) -> bool {
+        text.chars().count() == self.length && text.chars().all(|c| self.charset.chars().contains(c))
+    }
+
+    async fn remember(&self, cx: &ApplyCx, known: Known) -> Result<()> {
         let mark = Mark {
             generated: true,
             length: self.length,
@@ -192,10 +217,8 @@ impl Password {
             hash: known.hash.declassify().clone(),
         };
         // In memory first: if we are cut short here, the mark that is written nevertheless finds its password.
-        cx.local::<State>().set(known.clone());
-        cx.set_mark(Some(serde_json::to_vec(&mark)?)).await?;
-        send(cx, known);
-        Ok(())
+        cx.local::<State>().set(known);
+        cx.set_mark(Some(serde_json::to_vec(&mark)?)).await
     }
 
     async fn save(&self, cx: &ApplyCx, password: Secret<String>) -> Result<()> {

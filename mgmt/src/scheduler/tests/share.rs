@@ -172,6 +172,36 @@ fn a_parent_is_settled_in_the_pause_that_its_share_imposes() {
 }
 
 #[test]
+fn a_child_that_takes_long_gets_to_its_end_however_little_the_repairs_of_its_parent_cost() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1], &[], &[edge(0, 1)]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    let mut again = 0;
+    bed.changed(1);
+    loop {
+        // Each check of the child sees the parent repaired once, within 1 of 50 ms.
+        bed.pass(ms(49));
+        bed.changed(0);
+        bed.go_through(0, 1);
+        assert_eq!(bed.state(0), State::Settled { drifted: false }, "it does not exceed its share");
+        match &bed.drifted(1)[..] {
+            [check] if check == "check 1" => again += 1,
+            other => break assert_eq!(other, ["apply 1"]),
+        }
+    }
+    assert!((5..15).contains(&again), "{again}: at first a repair of the parent is news");
+    // A pause in that, and it is news again.
+    bed.applied(1, ApplyOutcome::Changed);
+    bed.in_sync(1);
+    bed.pass(ms(3000));
+    bed.changed(1);
+    bed.changed(0);
+    bed.go_through(0, 1);
+    assert_eq!(bed.drifted(1), ["check 1"]);
+}
+
+#[test]
 fn a_parent_whose_repair_failed_is_not_settled_in_any_pause() {
     let mut bed = Bed::new();
     bed.configure(0, NodeConfig { retry: None, delay: ms(50), ..plain() });
