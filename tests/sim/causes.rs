@@ -68,7 +68,7 @@ impl Invariant for TrueCauses {
                 must!(absorbed, "{command:?}, but its check began because of {began}");
             }
             Command::Event(
-                Event::InSync { node, causes }
+                Event::InSync { node, causes, .. }
                 | Event::Drifted { node, causes, .. }
                 | Event::Applied { node, causes, .. }
                 | Event::Refreshed { node, causes, .. },

@@ -29,6 +29,8 @@ pub(crate) struct View {
     repaired: usize,
     /// Who drifted and is in noop.
     left_alone: HashSet<ResourceId>,
+    /// …and those that are owed a refresh which they don't get.
+    owed: HashSet<ResourceId>,
     /// Who began to wait, and who waits no longer, since the bar moved last.
     waiting: [usize; 2],
     /// An event came since the bar moved last, or operations were under way then.
@@ -51,6 +53,7 @@ impl View {
             named: 0,
             repaired: 0,
             left_alone: HashSet::new(),
+            owed: HashSet::new(),
             waiting: [0; 2],
             busy: true,
             timeout: timeout.unwrap_or_default(),
@@ -91,7 +94,8 @@ impl View {
     pub(crate) fn event(&mut self, event: &EventKind) {
         self.busy = true;
         // Most events are of no interest, and there may be millions.
-        let is_quiet = matches!(event, EventKind::InSync { .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
+        let is_quiet =
+            matches!(event, EventKind::InSync { owed: false, .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
         if is_quiet && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
@@ -105,6 +109,12 @@ impl View {
             EventKind::Unconverged => self.converged = false,
             EventKind::Applied { changed: true, .. } => {
                 self.repaired += 1;
+                self.line(event);
+            }
+            EventKind::InSync { id, owed: true, .. } => {
+                if !self.ever {
+                    self.owed.insert(id.clone());
+                }
                 self.line(event);
             }
             EventKind::Drifted { id, noop: true, .. } => {
@@ -148,6 +158,9 @@ impl View {
         let mut text = format!("converged in {took:.2?}, {} changed", self.repaired);
         if !self.left_alone.is_empty() {
             text.push_str(&format!(", {} drifted in noop", self.left_alone.len()));
+        }
+        if !self.owed.is_empty() {
+            text.push_str(&format!(", {} owed a refresh in noop", self.owed.len()));
         }
         for text in [Some(&text), self.greeting.as_ref()].into_iter().flatten() {
             self.screen.tell(text);

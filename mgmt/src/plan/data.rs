@@ -34,6 +34,12 @@ pub struct PlanEntry {
     /// Resources that need a value of it which nobody knows any more: it would make its values anew, for all who receive them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked_by: Vec<ResourceId>,
+    /// Resources that have changed, or would, and whose refresh it is owed but does not get, since it is in noop.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub owed_by: Vec<ResourceId>,
+    /// What its kind has to say of it whatever would be done.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
 }
 
 /// What would be done with one resource.
@@ -86,6 +92,8 @@ pub struct Summary {
     pub noop: usize,
     /// Would only be refreshed, or make its values anew.
     pub refreshed: usize,
+    /// In noop, as desired, but owed a refresh.
+    pub owed: usize,
     /// Not to be known yet.
     pub unknown: usize,
     /// Would not run.
@@ -100,6 +108,7 @@ impl Plan {
         let mut summary = Summary::default();
         for entry in &resources {
             let count = match &entry.outcome {
+                Outcome::InSync if !entry.owed_by.is_empty() => &mut summary.owed,
                 Outcome::InSync if entry.is_pending() => &mut summary.refreshed,
                 Outcome::InSync => &mut summary.in_sync,
                 Outcome::Drifted { noop: false, .. } => &mut summary.drifted,
@@ -132,6 +141,7 @@ impl Plan {
 impl PlanEntry {
     /// There is something to say about it: it would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
-        !matches!(self.outcome, Outcome::InSync) || !self.refreshed_by.is_empty() || !self.asked_by.is_empty()
+        let others = [&self.refreshed_by, &self.asked_by, &self.owed_by];
+        !matches!(self.outcome, Outcome::InSync) || others.iter().any(|others| !others.is_empty())
     }
 }

@@ -7,7 +7,7 @@ use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for entry in self.resources.iter().filter(|entry| entry.is_pending()) {
+        for entry in self.resources.iter().filter(|entry| entry.is_pending() || !entry.remarks.is_empty()) {
             writeln!(f, "{entry}")?;
         }
         write!(f, "{}", self.summary)
@@ -18,6 +18,7 @@ impl fmt::Display for PlanEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.outcome {
             Outcome::InSync if !self.is_pending() => write!(f, "  {}", self.id)?,
+            Outcome::InSync if !self.owed_by.is_empty() => write!(f, "· {} (noop: would not be refreshed)", self.id)?,
             Outcome::InSync => write!(f, "↻ {}", self.id)?,
             Outcome::Drifted { noop: false, .. } => write!(f, "~ {}", self.id)?,
             Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
@@ -46,6 +47,12 @@ impl fmt::Display for PlanEntry {
         if !self.asked_by.is_empty() {
             write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;
         }
+        if !self.owed_by.is_empty() {
+            write!(f, "\n    owed a refresh by {}", List(&self.owed_by))?;
+        }
+        for remark in &self.remarks {
+            write!(f, "\n    {}", harmless(remark))?;
+        }
         Ok(())
     }
 }
@@ -67,6 +74,7 @@ impl fmt::Display for Summary {
             (self.drifted, "to repair"),
             (self.noop, "drifted in noop"),
             (self.refreshed, "to refresh"),
+            (self.owed, "owed a refresh in noop"),
             (self.unknown, "not known yet"),
             (self.blocked, "blocked"),
             (self.failed, "failed"),

@@ -70,6 +70,14 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::copies`]. None, if that panics: `validate` reports it.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    /// See [`Converge::is_foreseeable`]. No, if that panics.
+    fn is_foreseeable(&self) -> bool {
+        true
+    }
+    /// See [`Converge::remarks`]. Nothing, if that panics.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
     /// See [`Converge::provides`]. Nothing, if that panics: `validate` reports it.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
@@ -179,6 +187,14 @@ impl<R: Converge> AnyResource for R {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         caught(|| Converge::copies(self, known)).unwrap_or_default()
+    }
+
+    fn is_foreseeable(&self) -> bool {
+        caught(|| Converge::is_foreseeable(self)).unwrap_or_default()
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        caught(|| Converge::remarks(self)).unwrap_or_default()
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {

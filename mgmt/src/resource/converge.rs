@@ -109,6 +109,19 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
+    /// Whether what its check finds stays so when resources before it have changed something: so if it looks only at
+    /// what is its own. If not, a plan in which one of them would change does not foresee what it will do. Default:
+    /// yes.
+    fn is_foreseeable(&self) -> bool {
+        true
+    }
+
+    /// What a plan shows of it whether or not it would do anything: a right that it was given, and that is worth a look
+    /// before it runs. Each a lower-case fragment. Default: nothing.
+    fn remarks(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// What it makes or brings along without owning it: other resources may need it. Default: nothing.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;

@@ -125,6 +125,14 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::copies(self.get(), known)
     }
 
+    fn is_foreseeable(&self) -> bool {
+        AnyResource::is_foreseeable(self.get())
+    }
+
+    fn remarks(&self) -> Vec<String> {
+        AnyResource::remarks(self.get())
+    }
+
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         AnyResource::provides(self.get(), known)
     }

@@ -63,6 +63,9 @@ pub enum EventKind {
         id: ResourceId,
         /// Why it was checked.
         causes: Causes,
+        /// It is in noop and owed a refresh, which it does not get: so it is not as it should be.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        owed: bool,
     },
     /// A check found drift.
     #[non_exhaustive]
@@ -288,6 +291,7 @@ impl EventKind {
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            EventKind::InSync { id, owed: true, .. } => write!(f, "{id}: owed a refresh (noop)"),
             EventKind::InSync { id, .. } => write!(f, "{id}: in sync"),
             EventKind::Drifted { id, changes, noop, .. } => {
                 write!(f, "{id}: drifted: {}{}", Short(changes), if *noop { " (noop)" } else { "" })

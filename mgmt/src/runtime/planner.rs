@@ -342,6 +342,9 @@ impl Planner {
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
         let new = values.sent(node, || running.id(node), outputs, sent, (store, true)).new;
         let outcome = match found {
+            Ok(_) if !operation.noop && !self.is_foreseen(node) => {
+                Outcome::Unknown { until: self.ids(self.changing_above(node)), now: None }
+            }
             Ok(None) => Outcome::InSync,
             Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
             Err(error) if error.is_needs_value() => {
@@ -417,6 +420,11 @@ impl Planner {
         changing.into_iter().map(|place| self.order[place]).collect()
     }
 
+    /// What its check finds now it will find then, too.
+    fn is_foreseen(&self, node: Node) -> bool {
+        self.resource(node).is_foreseeable() || self.changing_above(node).is_empty()
+    }
+
     /// What is known of a node that the scheduler never had checked.
     fn unchecked(&self, node: Node) -> Outcome {
         let parents = self.parents[node.index()].iter().copied();
@@ -441,7 +449,12 @@ impl Planner {
             let refreshed_by = self.ids(refreshed_by);
             let asked_by = self.asked_by.remove(&node).unwrap_or_default();
             let outcome = self.outcomes.remove(&node).unwrap_or_else(|| self.unchecked(node));
-            entries.push(PlanEntry { id, origin, outcome, refreshed_by, asked_by: self.ids(asked_by) });
+            // What it is owed and gets, it is owed no more.
+            let owed_by = self.owed.remove(&node).filter(|_| self.core.running.is_noop(node)).unwrap_or_default();
+            let owed_by =
+                self.ids(self.parents[node.index()].iter().copied().filter(|parent| owed_by.contains(parent)));
+            let (asked_by, remarks) = (self.ids(asked_by), self.resource(node).remarks());
+            entries.push(PlanEntry { id, origin, outcome, refreshed_by, asked_by, owed_by, remarks });
         }
         Plan::new(self.core.running.config.name.clone(), entries)
     }

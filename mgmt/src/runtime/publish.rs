@@ -39,7 +39,7 @@ impl Core {
         let began = |node: Node| self.slots.found(node).map_or(Time(0), |found| found.began);
         let took = |node: Node| self.clock.now().since(began(node));
         self.emit(match event {
-            Event::InSync { node, causes } => EventKind::InSync { id: id(node), causes },
+            Event::InSync { node, causes, owed } => EventKind::InSync { id: id(node), causes, owed },
             Event::Drifted { node, causes, noop } => {
                 EventKind::Drifted { id: id(node), causes, changes: changes(node), noop }
             }

@@ -402,6 +402,8 @@ pub enum Event {
         node: Node,
         /// Why.
         causes: Causes,
+        /// It is in noop and owed a refresh, which it does not get.
+        owed: bool,
     },
     /// A check found drift; `noop`: which will not be repaired.
     Drifted {

@@ -51,7 +51,8 @@ impl Scheduler {
             CheckOutcome::Missing(senders) => self.ask(i, senders),
             CheckOutcome::Occupied(owners) => self.wait_for_owners(i, &owners),
             CheckOutcome::InSync => {
-                self.tell(Event::InSync { node: op.node, causes });
+                let owed = self.nodes[i].all(NOOP | OWED);
+                self.tell(Event::InSync { node: op.node, causes, owed });
                 self.in_sync(i);
             }
             CheckOutcome::Drifted | CheckOutcome::GoesOn => {

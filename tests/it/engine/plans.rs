@@ -9,6 +9,9 @@ use std::time::Duration;
 use mgmt::Engine;
 use mgmt::plan::Plan;
 use mgmt::prelude::*;
+use mgmt::runtime::EventKind;
+
+use crate::kit::Run;
 
 /// A file, one copied from it past a resource with nothing to do, and one that comes after that.
 fn copies(dir: &Path) -> Site {
@@ -145,4 +148,91 @@ async fn a_check_that_a_plan_gives_up_is_cancelled_and_has_ended_before_the_plan
         }
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_guard_that_may_find_another_thing_once_something_was_made_is_not_foreseen() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = || {
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let mut g = Graph::new("guards");
+        let conf = g.add(File::new(at("conf")).content("text\n"));
+        // One that runs then, and one that does not.
+        g.add(Exec::new("runs").cmd("true").ifcmd(format!("test -e {}", at("conf"))).after(&conf));
+        g.add(Exec::new("rests").cmd("true").nifcmd(format!("test -e {}", at("conf"))).after(&conf));
+        g.add(Exec::new("beside").cmd("true").ifcmd("false"));
+        Site(g)
+    };
+    let (plan, text) = site().plan(dir.path()).await;
+    for name in ["runs", "rests"] {
+        assert!(text.contains(&format!("? exec[{name}]: not known until file[DIR/conf] has run")), "{text}");
+    }
+    assert!(text.ends_with("1 to repair, 2 not known yet, 1 in sync"), "{text}");
+    assert!(!plan.is_empty());
+    fs::write(dir.path().join("conf"), "text\n").unwrap();
+    let (_, text) = site().plan(dir.path()).await;
+    assert!(
+        text.contains("~ exec[runs]") && text.ends_with("1 to repair, 3 in sync"),
+        "what is there is known: {text}"
+    );
+}
+
+#[tokio::test]
+async fn what_is_in_noop_and_owed_a_refresh_is_owed_in_plan_and_events_until_it_gets_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let prefix = dir.path().join("prefix");
+    let graph = |noop: bool| {
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let mut g = Graph::new("owed");
+        let conf = g.add(File::new(at("conf")).content("text\n"));
+        let reload = Exec::new("reload").cmd(format!("echo x >> {}", at("log"))).shell("/bin/sh").refreshonly(true);
+        g.add(reload.noop(noop).subscribe(&conf));
+        g.finish().unwrap()
+    };
+    let plan = async |noop| Engine::builder().graph(graph(noop)).prefix(&prefix).plan().await.unwrap();
+    // It would be owed one, and is.
+    let owed = "· exec[reload] (noop: would not be refreshed)\n    owed a refresh by file[";
+    let foreseen = plan(true).await;
+    assert!(foreseen.to_string().contains(owed), "{foreseen}");
+    let mut run = Run::start(Engine::builder().graph(graph(true)).prefix(&prefix)).await;
+    let said = run.find(|event| match event {
+        EventKind::InSync { id, owed: true, .. } => Some(id.to_string()),
+        EventKind::Refreshed { .. } => panic!("it is in noop"),
+        _ => None,
+    });
+    assert_eq!(said.await, "exec[reload]");
+    run.stop().await;
+    let known = plan(true).await;
+    assert!(known.to_string().contains(owed) && known.to_string().ends_with("1 owed a refresh in noop, 1 in sync"));
+    assert!(!known.is_empty() && !known.has_failed());
+    let data = serde_json::to_value(&known).unwrap();
+    assert_eq!((&data["summary"]["owed"], data["resources"][1]["owed_by"].as_array().unwrap().len()), (&1.into(), 1));
+    // Out of noop it gets it, once.
+    assert!(plan(false).await.to_string().contains("asked to refresh"));
+    let mut run = Run::start(Engine::builder().graph(graph(false)).prefix(&prefix)).await;
+    run.converged().await;
+    run.stop().await;
+    assert_eq!(fs::read_to_string(dir.path().join("log")).unwrap(), "x\n");
+    assert!(plan(true).await.is_empty(), "nothing is owed any more");
+}
+
+#[tokio::test]
+async fn a_right_to_follow_symlinks_is_named_whether_or_not_there_is_something_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let site = || {
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        let mut g = Graph::new("links");
+        g.add(File::new(at("followed")).content("x").follow_symlinks(true));
+        g.add(File::new(at("plain")).content("x"));
+        Site(g)
+    };
+    let remark = "`follow_symlinks`: symlinks in its path are followed, whoever made them";
+    let (_, text) = site().plan(dir.path()).await;
+    assert_eq!(text.matches(remark).count(), 1, "{text}");
+    for name in ["followed", "plain"] {
+        fs::write(dir.path().join(name), "x").unwrap();
+    }
+    let (plan, text) = site().plan(dir.path()).await;
+    assert_eq!(text, format!("  file[DIR/followed]\n    {remark}\n2 in sync"));
+    assert!(plan.is_empty());
 }

@@ -157,6 +157,12 @@ impl Converge for Exec {
         self.run(cx).await
     }
 
+    fn is_foreseeable(&self) -> bool {
+        // A guard looks at anything, what is made before it runs among that.
+        let asks = self.if_lines().chain(self.nif_lines()).next().is_some();
+        self.refreshonly || self.creates.is_none() && self.mtimes.is_empty() && !asks
+    }
+
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         self.creates.iter().filter(|_| known.is_known("creates")).filter_map(path_key).collect()
     }

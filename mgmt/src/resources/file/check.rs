@@ -29,9 +29,6 @@ impl Look<'_> {
         if drift.steps.is_empty() {
             return Ok(None);
         }
-        if self.wanted.follow_symlinks {
-            drift.changes.push(Change::new("follow_symlinks", "only safe ones in the path", "all in the path"));
-        }
         Ok(Some(drift))
     }
 

@@ -200,6 +200,11 @@ impl Converge for File {
         self.spelled().ok().filter(|_| clears).map(|spelled| spelled.path).into_iter().collect()
     }
 
+    fn remarks(&self) -> Vec<String> {
+        let follows = "`follow_symlinks`: symlinks in its path are followed, whoever made them";
+        self.follow_symlinks.then(|| follows.to_owned()).into_iter().collect()
+    }
+
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         self.copied(known)
     }

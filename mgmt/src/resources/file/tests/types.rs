@@ -192,7 +192,7 @@ fn a_planted_symlink_in_the_path_is_not_followed_unless_that_is_meant() {
         assert_eq!(bench.names("real"), [""; 0]);
     }
     let changes = bench.changed(&file.follow_symlinks(true));
-    assert_eq!(changes.last().unwrap(), "follow_symlinks: only safe ones in the path → all in the path");
+    assert!(!changes.iter().any(|change| change.contains("follow_symlinks")), "that is no change: {changes:?}");
     assert_eq!(bench.read("real/f"), "x");
 }
 
