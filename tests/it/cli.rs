@@ -7,5 +7,6 @@ mod logs;
 mod options;
 mod planted;
 mod scarce;
+mod secrets;
 mod signals;
 mod terminal;

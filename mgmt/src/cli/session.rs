@@ -5,14 +5,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use serde_json::{Map, Value as Json};
+
 use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
 use crate::cli::prefix;
 use crate::gapi::Gapi;
-use crate::graph::Kinds;
+use crate::graph::{GraphConfig, Kinds, Vertex};
 use crate::journal::JournalError;
-use crate::resource::Provisions;
+use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER};
 use crate::runtime::{Builder, Engine, EngineError, Prefix};
+use crate::sys::dumps;
 
 /// Why a command fails, for the user.
 #[derive(Debug, thiserror::Error)]
@@ -59,13 +62,16 @@ impl Session {
     pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
         let options = &self.options;
         let mut builder = Engine::builder().gapi(gapi).prefix(prefix);
-        if let Some(picture) = Picture::new(options) {
-            let picture = Arc::new(picture);
-            builder = builder.inspect(move |prepared| {
-                let picture = Arc::clone(&picture);
-                async move { picture.draw(prepared.config()).await }
-            });
-        }
+        let picture = Picture::new(options).map(Arc::new);
+        builder = builder.inspect(move |prepared| {
+            let picture = picture.clone();
+            async move {
+                guard_memory(prepared.config());
+                if let Some(picture) = picture {
+                    picture.draw(prepared.config()).await;
+                }
+            }
+        });
         builder = builder
             .name(&self.name)
             .measure(options.metrics.is_some())
@@ -87,6 +93,34 @@ impl Session {
     pub(crate) fn prefix(&self, looking: bool) -> io::Result<Prefix> {
         prefix::choose(&self.options, &self.name, looking)
     }
+}
+
+/// From the first graph with secrets on, the memory of this process is in no core dump.
+fn guard_memory(config: &GraphConfig) {
+    if has_secrets(config)
+        && let Err(error) = dumps::forbid()
+    {
+        tracing::warn!(target: "mgmt", "a core dump would hold the secrets of the graph: {error}");
+    }
+}
+
+/// Whether a resource has a secret, or one of its outputs is one. Beyond a number of resources that may have one they
+/// are taken to have.
+fn has_secrets(config: &GraphConfig) -> bool {
+    const LOOKED_AT_MAX: usize = 100;
+    let specs = config.vertices.iter().map(|vertex| vertex.resource.spec());
+    if specs.clone().any(|spec| spec.outputs.iter().any(|output| output.secret)) {
+        return true;
+    }
+    let may_have = |vertex: &&Vertex| {
+        vertex.resource.spec().fields.iter().any(|field| field.keeps_secrets() || field.format == Format::Table)
+    };
+    let mut left = LOOKED_AT_MAX;
+    config.vertices.iter().filter(may_have).any(|vertex| {
+        left = left.saturating_sub(1);
+        let holds = |data: Map<String, Json>| Json::Object(data).to_string().contains(SECRET_PLACEHOLDER);
+        left == 0 || vertex.resource.to_data(&[]).is_ok_and(holds)
+    })
 }
 
 /// Writes to standard output; that nobody reads it any more is no error.

@@ -6,14 +6,14 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::sys::fs::{ReadFs, WriteFs, WriteOptions};
-use crate::sys::ours::{open_to_append, real_path};
+use crate::sys::ours::open_to_append;
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 
 /// Writes a file whole: it is theirs if they have called sudo.
 ///
 /// # Errors
-/// It can't be written, or another user can have planted a symlink on the way.
+/// It can't be written, a symlink is in its place, or another user can have planted one on the way.
 pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     blocking(move || {
         if let Some(mut stream) = stream(&path)? {
@@ -24,7 +24,7 @@ pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
         if let (true, Some(user), Some(group)) = (is_root(), id("SUDO_UID"), id("SUDO_GID")) {
             options = options.uid(user).gid(group);
         }
-        let path = real_path(&path).map_err(io::Error::other)?;
+        let path = std::path::absolute(path)?;
         WriteFs::new().write_file(path, &bytes[..], &options).map(drop).map_err(io::Error::other)
     })
     .await
@@ -47,9 +47,10 @@ fn stream(path: &Path) -> io::Result<Option<File>> {
     if let Some(own) = own_stream(path)? {
         return Ok(Some(own));
     }
-    let real = real_path(path).map_err(io::Error::other)?;
-    match ReadFs::new().stat(&real).map_err(io::Error::other)? {
-        Some(there) if !there.is_file() && !there.is_dir() => open_to_append(path).map(Some).map_err(io::Error::other),
+    match ReadFs::new().stat(std::path::absolute(path)?).map_err(io::Error::other)? {
+        Some(there) if !there.is_file() && !there.is_dir() && !there.is_symlink() => {
+            open_to_append(path).map(Some).map_err(io::Error::other)
+        }
         _ => Ok(None),
     }
 }

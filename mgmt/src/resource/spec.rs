@@ -11,6 +11,7 @@ use crate::resource::digest::Salted;
 use crate::resource::facts::Format;
 use crate::resource::output::{FieldValue, Received, Value};
 use crate::resource::problem::FieldProblem;
+use crate::resource::secret::Secret;
 
 /// A kind of resource.
 pub struct KindSpec {
@@ -93,6 +94,17 @@ pub struct OutputSpec {
     pub secret: bool,
     /// Its type.
     pub type_id: fn() -> TypeId,
+}
+
+impl FieldSpec {
+    /// A secret may be in it: its values are, or or it takes one.
+    pub(crate) fn keeps_secrets(&self) -> bool {
+        // No resource sends a value of this type: a field that takes one is of a kind that this build lacks, and takes
+        // all.
+        struct Anything;
+        let takes = |of: TypeId| (self.takes)(of) && !(self.takes)(TypeId::of::<Anything>());
+        self.secret || takes(TypeId::of::<Secret<String>>()) || takes(TypeId::of::<Secret<Vec<u8>>>())
+    }
 }
 
 impl KindSpec {

@@ -3,6 +3,7 @@
 pub mod clock;
 #[cfg(feature = "dbus")]
 pub mod dbus;
+pub mod dumps;
 pub mod facts;
 pub mod fs;
 pub mod limits;

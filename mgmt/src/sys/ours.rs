@@ -150,7 +150,7 @@ pub fn examine_below(path: &Path, depth: usize, trust: Trust) -> Result<(), NotO
 ///
 /// # Errors
 /// A symlink on the way can be another user's.
-pub fn real_path(path: &Path) -> Result<PathBuf, NotOurs> {
+fn real_path(path: &Path) -> Result<PathBuf, NotOurs> {
     let strange = |source| NotOurs::Io { path: path.to_owned(), source };
     let absolute = std::path::absolute(path).map_err(strange)?;
     ReadFs::new().real_path_of_the_existing(absolute).map_err(|error| strange(io::Error::other(error)))

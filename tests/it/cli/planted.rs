@@ -51,14 +51,14 @@ fn files_for_people_do_not_follow_a_planted_symlink() {
 }
 
 #[test]
-fn files_for_people_may_be_pipes_and_links_of_their_own() {
+fn files_for_people_may_be_pipes_and_what_is_appended_to_may_be_a_link_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
     let ended = act("site", dir.path()).args("graph --svg /dev/stdout").run().code(0);
     assert!(ended.out.starts_with("<svg"), "{ended:?}");
     let (file, link) = (dir.path().join("file"), dir.path().join("link"));
     symlink(&file, &link).unwrap();
-    act("site", dir.path()).args("graph --svg").arg(&link).run().code(0);
-    assert!(
-        fs::read_to_string(&file).unwrap().starts_with("<svg") && fs::symlink_metadata(&link).unwrap().is_symlink()
-    );
+    act("site", dir.path()).args("-t 0 --converged-status-file").arg(&link).run().code(0);
+    assert!(fs::read_to_string(&file).unwrap().contains("converged"));
+    act("site", dir.path()).args("graph --svg").arg(&link).run().code(1).said("symlink");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }

@@ -19,11 +19,37 @@ pub(crate) struct Quotes<'a> {
     lines: Vec<&'a str>,
     /// Lines that hold a secret: they are not quoted, whatever they are quoted for.
     hidden: RefCell<HashSet<usize>>,
+    /// What may be a secret within a line: from which character, and how many.
+    masked: RefCell<HashMap<usize, Vec<(usize, usize)>>>,
 }
 
 impl<'a> Quotes<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Quotes<'a> {
-        Quotes { file, lines: text.lines().collect(), hidden: RefCell::default() }
+        Quotes { file, lines: text.lines().collect(), hidden: RefCell::default(), masked: RefCell::default() }
+    }
+
+    /// The value may be a secret: within a line it is masked, and what has several is hidden.
+    pub(crate) fn mask(&self, node: &Node) {
+        let Place { line, column, width } = node.place;
+        match &node.value {
+            Value::Scalar { text, .. } => {
+                let token: String = self.line(line).chars().skip(column - 1).take(width).collect();
+                let is_quoted =
+                    token.len() > 1 && ['"', '\''].iter().any(|c| token.starts_with(*c) && token.ends_with(*c));
+                if is_quoted || token == *text {
+                    self.masked.borrow_mut().entry(line).or_default().push((column - 1, width));
+                } else {
+                    self.hide(node);
+                }
+            }
+            Value::List(nodes) => nodes.iter().for_each(|node| self.mask(node)),
+            Value::Map(entries) => entries.iter().for_each(|(_, node)| self.mask(node)),
+        }
+    }
+
+    /// From 1.
+    fn line(&self, number: usize) -> &'a str {
+        self.lines.get(number.saturating_sub(1)).copied().unwrap_or_default()
     }
 
     /// The value is a secret.
@@ -66,7 +92,7 @@ impl<'a> Quotes<'a> {
             if let Origin::File(span) = &problem.origin
                 && span.file == self.file
             {
-                let line = self.lines.get(span.line.saturating_sub(1)).copied().unwrap_or_default();
+                let line = self.line(span.line);
                 let rest = line.chars().skip(span.column.saturating_sub(1)).collect::<String>();
                 let token = rest.split(" #").next().unwrap_or_default().trim_end();
                 let width = widths.get(&(span.line, span.column)).copied();
@@ -82,6 +108,13 @@ impl<'a> Quotes<'a> {
         if self.hidden.borrow().contains(&place.line) {
             return None;
         }
+        let line: String = match self.masked.borrow().get(&place.line) {
+            None => line.to_owned(),
+            Some(parts) => {
+                let is_masked = |at: usize| parts.iter().any(|(from, count)| (*from..from + count).contains(&at));
+                line.chars().enumerate().map(|(at, c)| if is_masked(at) { '*' } else { c }).collect()
+            }
+        };
         let before = place.column - 1;
         let start = if before + place.width > WIDTH_MAX { before.saturating_sub(WIDTH_MAX / 4) } else { 0 };
         let clean = |c: char| if c.is_control() { ' ' } else { c };

@@ -11,7 +11,7 @@ use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, FieldSpec, Meta, hint, near};
+use crate::resource::{AnyResource, FieldSpec, Format, Meta, hint, near};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -136,6 +136,13 @@ impl Document<'_> {
         let field = spec.field(&key.text).map(|field| &spec.fields[usize::from(field)]);
         if field.is_some_and(|field| field.secret) {
             self.quotes.hide(node);
+        } else if field.is_some_and(FieldSpec::keeps_secrets) {
+            // What a file holds, for example: it is not quoted, be it a secret or not.
+            self.quotes.mask(node);
+        } else if let (Some(Format::Table), Value::Map(entries)) = (field.map(|field| field.format), &node.value) {
+            // A variable that is a secret is a map.
+            let maps = entries.iter().filter(|(_, value)| matches!(value.value, Value::Map(_)));
+            maps.for_each(|(_, value)| self.quotes.mask(value));
         }
         let json = match field {
             Some(field) => typed::field(node, field, &mut self.schemas),

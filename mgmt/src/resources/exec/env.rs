@@ -1,14 +1,15 @@
 //! The variables of a command.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 use crate::resource::{Accepts, Format, Secret, TypeFacts};
 
 /// The value of a variable: text, or a secret that is shown nowhere. In data a secret is written `{ secret: text }`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
     /// Text.
@@ -26,6 +27,36 @@ impl EnvValue {
             EnvValue::Plain(text) => text,
             EnvValue::Secret { secret } => secret.declassify(),
         }
+    }
+}
+
+/// Not derived: what fits neither form must be named, and what else stands beside a secret is no part of it.
+impl<'de> Deserialize<'de> for EnvValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EnvValue, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = EnvValue;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the value of a variable as a text, or {\"secret\": text}")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<EnvValue, E> {
+                Ok(EnvValue::Plain(text.to_owned()))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<EnvValue, A::Error> {
+                let mut found = None;
+                while let Some(key) = map.next_key::<String>()? {
+                    if key != "secret" {
+                        return Err(de::Error::unknown_field(&key, &["secret"]));
+                    }
+                    if found.replace(map.next_value()?).is_some() {
+                        return Err(de::Error::duplicate_field("secret"));
+                    }
+                }
+                let secret = found.ok_or_else(|| de::Error::missing_field("secret"))?;
+                Ok(EnvValue::Secret { secret })
+            }
+        }
+        deserializer.deserialize_any(Visitor)
     }
 }
 
