@@ -212,6 +212,7 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
         Json::Bool(truth) => truth.to_string(),
         Json::Number(_) if format == Format::Seconds => number(json),
         Json::Number(value) if format == Format::Account => format!("{value}u32"),
+        Json::Number(value) if format == Format::Levels => format!("{value}u16"),
         Json::Number(value) => format!("{value}{name}"),
         Json::Array(values) => {
             let inner = name.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')).unwrap_or("String");

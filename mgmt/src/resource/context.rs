@@ -337,6 +337,11 @@ impl FsWatch {
         Watch::path(path)
     }
 
+    /// See [`Watch::levels`].
+    pub fn levels(&self, path: impl AsRef<Path>, levels: u16) -> Watch {
+        Watch::levels(path, levels)
+    }
+
     /// See [`Watch::tree`].
     pub fn tree(&self, path: impl AsRef<Path>) -> Watch {
         Watch::tree(path)

@@ -20,6 +20,8 @@ pub enum Format {
     Choice,
     /// A user or a group: a name, or a number of 32 bits.
     Account,
+    /// Whether, or a number of 16 bits.
+    Levels,
     /// Texts by name.
     Table,
 }

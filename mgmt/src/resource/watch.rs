@@ -43,6 +43,8 @@ pub enum Part {
     Itself(PathBuf),
     /// The same, and of a directory which names are in it.
     Path(PathBuf),
+    /// A directory and this number of levels below it: with 1, what is directly in it.
+    Levels(PathBuf, u16),
     /// A directory and all below it.
     Tree(PathBuf),
     /// Time.
@@ -70,7 +72,12 @@ impl Watch {
         Watch { parts: vec![Part::Path(path.as_ref().to_owned())] }
     }
 
-    /// Watch a directory and all below it.
+    /// Watch a directory and this number of levels below it: with 1, what is directly in it, and its content.
+    pub fn levels(path: impl AsRef<Path>, levels: u16) -> Watch {
+        Watch { parts: vec![Part::Levels(path.as_ref().to_owned(), levels)] }
+    }
+
+    /// Watch a directory and all below it, down to 256 levels: what is nested deeper is named once in a warning.
     pub fn tree(path: impl AsRef<Path>) -> Watch {
         Watch { parts: vec![Part::Tree(path.as_ref().to_owned())] }
     }
@@ -222,6 +229,7 @@ impl fmt::Debug for Part {
         match self {
             Part::Itself(path) => f.debug_tuple("Itself").field(path).finish(),
             Part::Path(path) => f.debug_tuple("Path").field(path).finish(),
+            Part::Levels(path, levels) => f.debug_tuple("Levels").field(path).field(levels).finish(),
             Part::Tree(path) => f.debug_tuple("Tree").field(path).finish(),
             Part::Every(interval) => f.debug_tuple("Every").field(interval).finish(),
             Part::Stream(_) => f.write_str("Stream"),

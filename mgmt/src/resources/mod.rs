@@ -14,7 +14,7 @@ mod value;
 
 pub use crate::resource::Seconds;
 pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
-pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner};
+pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner, Recurse};
 #[cfg(feature = "http")]
 pub use http::{
     Address, HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle, ServedBy,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use crate::id::Node;
 use crate::runtime::watches::{Notice, Problem};
-use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Watched};
+use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Reason, Watched};
 use crate::sys::task::give_way;
 
 /// A source of notices about paths.
@@ -54,6 +54,7 @@ fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
         Event::Rescan => {
             Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
         }
+        Event::Degraded(reason @ Reason::Depth { .. }) => Notice::Warning(reason.to_string()),
         Event::Degraded(reason) => {
             Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
         }
@@ -360,9 +361,10 @@ impl Files for Seat {
         let mut state = self.shared.lock();
         let state = &mut *state;
         let events = state.hub.as_mut().map(Hub::take).unwrap_or_default();
-        if !events.is_empty() {
+        let is_settled = state.hub.as_ref().is_none_or(Hub::is_settled);
+        if !events.is_empty() || !is_settled {
             state.route(events);
-            // What it found may have to be polled.
+            // What it found may have to be polled, or looked at further.
             state.wake_driver();
         }
         state.seats.get_mut(&self.number).map(Pending::take).unwrap_or_default()

@@ -208,6 +208,7 @@ impl Watches {
             let (path, kind) = match part {
                 Part::Itself(path) => (path, Watched::Itself),
                 Part::Path(path) => (path, Watched::Path),
+                Part::Levels(path, levels) => (path, Watched::Levels(levels)),
                 Part::Tree(path) => (path, Watched::Tree),
                 Part::Every(interval) => {
                     let interval = interval.max(INTERVAL_MIN);
@@ -239,7 +240,7 @@ impl Watches {
             // Of most it is the only one: no room for more.
             watching.paths.reserve_exact(1);
             watching.paths.push((path, kind));
-            if kind == Watched::Tree {
+            if kind.is_tree() {
                 watching.looks.get_or_insert_default();
             }
         }
@@ -261,6 +262,7 @@ impl Watches {
             match part {
                 Part::Itself(path) => paths.push((path.clone(), Watched::Itself)),
                 Part::Path(path) => paths.push((path.clone(), Watched::Path)),
+                Part::Levels(path, levels) => paths.push((path.clone(), Watched::Levels(*levels))),
                 Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
                 Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),
                 Part::Stream(_) => return false,

@@ -29,7 +29,7 @@ impl Watching {
         for part in watch.into_parts() {
             match part {
                 Part::Itself(path) | Part::Path(path) => watching.paths.push(path),
-                Part::Tree(path) => watching.trees.push(path),
+                Part::Levels(path, _) | Part::Tree(path) => watching.trees.push(path),
                 Part::Every(every) => watching.every.push(every),
                 Part::Stream(stream) => watching.streams.push(stream),
                 #[cfg(feature = "dbus")]

@@ -14,6 +14,8 @@ use crate::resources::file::look::Look;
 use crate::resources::file::mode::Mode;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::owner_ids::OwnerIds;
+use crate::resources::file::path::Spelled;
+use crate::resources::file::recurse::Recurse;
 use crate::resources::file::state::FileState;
 use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
@@ -78,9 +80,11 @@ pub struct File {
     pub(super) owner: Option<Owner>,
     /// Its group, by name or number. Default: as it is.
     pub(super) group: Option<Owner>,
-    /// Of a directory: what is deeper counts too, in `source` and for `purge`. Default: only what is directly in it.
+    /// Of a directory: what is deeper counts too, in `source` and for `purge`: `true` for all of it, or a number of
+    /// levels (1: what is directly in it), beyond which nothing is copied, purged or watched. Default: only what is
+    /// directly in it. A source that is nested deeper than 256 levels is an error unless a number is given.
     #[resource(default)]
-    pub(super) recurse: bool,
+    pub(super) recurse: Recurse,
     /// What is of another type, a directory with all that is in it among them, may be replaced. Default: that is an error.
     #[resource(default)]
     pub(super) force: bool,
@@ -170,18 +174,21 @@ impl Converge for File {
     fn watch(&self, cx: &WatchCx) -> Watch {
         let Ok(wanted) = self.wanted() else { return Watch::none() };
         let fs = cx.fs();
-        let watch = |path: &Path, tree: bool| if tree { fs.tree(path) } else { fs.path(path) };
         match &wanted.what {
             What::Directory(dir) => {
-                let looked_into = dir.source.is_some() || dir.recurse || dir.purge;
-                let own = if looked_into { fs.tree(&wanted.path) } else { fs.itself(&wanted.path) };
-                dir.source.iter().fold(own, |all, source| all.and(watch(source, true)))
+                let tree = |path: &Path| match dir.recurse.levels() {
+                    Some(levels) => fs.levels(path, levels),
+                    None => fs.tree(path),
+                };
+                let looked_into = dir.source.is_some() || dir.recurse.is_deep() || dir.purge;
+                let own = if looked_into { tree(&wanted.path) } else { fs.itself(&wanted.path) };
+                dir.source.iter().fold(own, |all, source| all.and(tree(source)))
             }
             What::File(Some(Origin::Files(files))) => {
-                let own = watch(&wanted.path, false);
-                files.iter().fold(own, |all, file| all.and(watch(&file.path, file.dir)))
+                let watch = |file: &Spelled| if file.dir { fs.levels(&file.path, 1) } else { fs.path(&file.path) };
+                files.iter().fold(fs.path(&wanted.path), |all, file| all.and(watch(file)))
             }
-            _ => watch(&wanted.path, false),
+            _ => fs.path(&wanted.path),
         }
     }
 

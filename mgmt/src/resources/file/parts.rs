@@ -58,7 +58,7 @@ impl Look<'_> {
     ) -> Result<Option<PathBuf>> {
         let mut above: Vec<&Path> = entry.ancestors().skip(1).filter(|above| !is_whole(above)).collect();
         while let Some(dir) = above.pop() {
-            if !directory.recurse {
+            if !directory.goes_into(dir) {
                 return Ok(None);
             }
             if open.contains(dir) {

@@ -9,8 +9,9 @@ use crate::resources::file::drift::{Action, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
+use crate::resources::file::wanted::Directory;
 use crate::resources::file::wanted_content::is_temporary;
-use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs};
+use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs, Tree};
 
 /// What resources of the graph own below a directory; it is asked for paths relative to that.
 pub(super) struct Spare<'a> {
@@ -70,12 +71,29 @@ impl<'a> Spare<'a> {
 
 /// What is wanted in a directory.
 pub(super) struct Kept<'a> {
-    /// What is deeper counts too.
-    pub(super) recurse: bool,
+    pub(super) directory: &'a Directory,
     /// What the source holds, and which of it are directories.
     pub(super) source: &'a HashMap<PathBuf, bool>,
     /// Where to look.
     pub(super) parts: &'a [PathBuf],
+}
+
+impl Kept<'_> {
+    /// Whether this entry, a tree, holds something that is deeper than what counts: that stays, and so does the way
+    /// there.
+    fn is_deeper(&self, entry: &Path, tree: &Tree) -> bool {
+        let Some(levels) = self.directory.recurse.levels() else { return false };
+        let mut depths = vec![entry.components().count()];
+        for entry in tree.entries.iter().skip(1) {
+            // A directory comes before its entries.
+            let depth = entry.parent.and_then(|parent| depths.get(parent)).copied().unwrap_or_default() + 1;
+            depths.push(depth);
+            if depth > usize::from(levels) {
+                return true;
+            }
+        }
+        false
+    }
 }
 
 /// One thing that goes, with all that is in it.
@@ -116,7 +134,7 @@ impl Look<'_> {
                     let is_dir = kind == FileKind::Directory;
                     let is_temporary = !is_dir && entry.file_name().is_some_and(is_temporary);
                     // What another resource owns is its business, with all that is in it.
-                    if spare.owns(&entry) || is_temporary || (is_dir && !kept.recurse) {
+                    if spare.owns(&entry) || is_temporary || (is_dir && !kept.directory.goes_into(&entry)) {
                         continue;
                     }
                     let path = top.join(&entry);
@@ -133,6 +151,10 @@ impl Look<'_> {
                         Err(error) if error.is_missing() => continue,
                         other => other.map_err(|error| self.not_removable(error))?,
                     };
+                    if is_dir && kept.is_deeper(&entry, &tree) {
+                        dirs.push(entry);
+                        continue;
+                    }
                     count += tree.entries.len();
                     if count > cap {
                         return Err(self.not_removable(FsError::TooMany { path: top.clone(), cap }));

@@ -13,6 +13,7 @@ use crate::resources::file::path::shown;
 use crate::resources::file::purge::{Kept, Spare};
 use crate::resources::file::wanted::Directory;
 use crate::resources::file::wanted_content::{WantedContent, is_temporary, original};
+use crate::sys::fs::hub::Watched;
 use crate::sys::fs::{FileKind, Mode, ReadFs, Stat};
 
 /// How many entries a source may have.
@@ -39,12 +40,12 @@ impl Look<'_> {
         let is_there = there.is_some_and(Stat::is_dir);
         let parts = self.parts(directory, there)?;
         if let Some(source) = &directory.source {
-            let originals = self.originals(source, directory.recurse, there, &parts)?;
+            let originals = self.originals(source, directory, there, &parts)?;
             self.sync(source, &originals, is_there, drift, &mut listing)?;
             wanted.extend(originals.into_iter().map(|original| (original.entry, original.stat.is_dir())));
         }
         if directory.purge && is_there {
-            let wanted = Kept { recurse: directory.recurse, source: &wanted, parts: &parts };
+            let wanted = Kept { directory, source: &wanted, parts: &parts };
             self.purge(&wanted, &mut drift.steps, &mut listing)?;
         }
         drift.changes.extend(listing.into_changes());
@@ -55,7 +56,7 @@ impl Look<'_> {
     fn originals(
         &self,
         source: &Path,
-        recurse: bool,
+        directory: &Directory,
         there: Option<&Stat>,
         parts: &[PathBuf],
     ) -> Result<Vec<Original>> {
@@ -83,7 +84,10 @@ impl Look<'_> {
                     };
                     if stat.is_dir() {
                         refuse_self(&stat, &path)?;
-                        dirs.extend(recurse.then(|| entry.clone()));
+                        if directory.goes_into(&entry) {
+                            not_too_deep(&entry, &path)?;
+                            dirs.push(entry.clone());
+                        }
                     }
                     if !is_copied(&entry, stat.kind, &path)? {
                         continue;
@@ -166,6 +170,18 @@ impl Look<'_> {
         let rules = FileRules { mode: None, create: true, detail: false };
         self.file(&path, old.as_ref(), Some(&input), &rules)
     }
+}
+
+/// A source that is nested without end must not keep the engine busy.
+fn not_too_deep(entry: &Path, path: &Path) -> Result<()> {
+    let max = Watched::LEVELS_MAX;
+    if entry.components().count() < usize::from(max) {
+        return Ok(());
+    }
+    Err(Error::new(format!(
+        "the source is nested deeper than {max} levels, at {}: give `recurse` a number of levels (at most {max}), and what is deeper is left out",
+        shown(path)
+    )))
 }
 
 /// Whether an entry of the source is one of those that are copied.

@@ -7,6 +7,7 @@ use crate::resources::file::content::Content;
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
 use crate::resources::file::path::{Spelled, compose, shown, spelled};
+use crate::resources::file::recurse::Recurse;
 use crate::resources::file::state::FileState;
 use crate::sys::fs::{Links, Mode, ReadFs, WriteFs};
 
@@ -54,8 +55,15 @@ pub(super) enum Origin {
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     pub(super) source: Option<PathBuf>,
-    pub(super) recurse: bool,
+    pub(super) recurse: Recurse,
     pub(super) purge: bool,
+}
+
+impl Directory {
+    /// Whether what is in this entry of the directory counts.
+    pub(super) fn goes_into(&self, entry: &Path) -> bool {
+        self.recurse.levels().is_none_or(|levels| entry.components().count() < usize::from(levels))
+    }
 }
 
 impl Wanted {
@@ -122,7 +130,7 @@ impl File {
         let owner = |field: &str, owner: &Option<Owner>| owner.as_ref().and_then(|owner| owner.problem(field));
         let removals = (self.removals_max == 0)
             .then(|| FieldProblem::new("removals_max", "is 0, so nothing could ever be replaced", "give at least 1"));
-        every([owner("owner", &self.owner), owner("group", &self.group), removals])
+        every([owner("owner", &self.owner), owner("group", &self.group), removals, self.recurse.problem()])
     }
 
     fn mode(&self) -> Sound<Option<Mode>> {
@@ -176,7 +184,7 @@ impl File {
             let remedy = format_args!("leave out the slash at its end, or `{field}`");
             return Err(FieldProblem::new(field, problem, remedy).judged_by(PATH_FIELDS));
         }
-        for (field, is) in [("recurse", self.recurse), ("purge", self.purge)] {
+        for (field, is) in [("recurse", self.recurse != Recurse::default()), ("purge", self.purge)] {
             if is && !spelled.dir {
                 let remedy = format_args!("write the path as {shown}/, or leave out `{field}`");
                 return Err(FieldProblem::new(fields_of_path(field), "is about what is in a directory", remedy));

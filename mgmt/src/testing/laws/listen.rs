@@ -26,6 +26,7 @@ impl Listener {
             match part {
                 Part::Itself(path) => listener.subscribe(&path, Watched::Itself)?,
                 Part::Path(path) => listener.subscribe(&path, Watched::Path)?,
+                Part::Levels(path, levels) => listener.subscribe(&path, Watched::Levels(levels))?,
                 Part::Tree(path) => listener.subscribe(&path, Watched::Tree)?,
                 Part::Every(every) => {
                     let mut interval = interval_at(Instant::now() + every, every);

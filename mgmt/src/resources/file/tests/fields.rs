@@ -139,13 +139,13 @@ fn the_composed_path_is_watched_with_all_that_is_copied_from() {
     assert_eq!(watched(bench.file("x/f").basename("g").content("c")), "[Path(\"x/g\")]");
     assert_eq!(watched(bench.file("d/")), "[Itself(\"d\")]");
     assert_eq!(watched(bench.file("d/").recurse(true)), "[Tree(\"d\")]");
-    assert_eq!(watched(bench.file("d/").purge(true)), "[Tree(\"d\")]");
+    assert_eq!(watched(bench.file("d/").purge(true)), "[Levels(\"d\", 1)]");
     assert_eq!(watched(bench.file("d/").absent()), "[Path(\"d\")]");
     assert_eq!(watched(bench.file("l").symlink("x")), "[Path(\"l\")]");
     assert_eq!(watched(bench.file("f").source(bench.path("s"))), "[Path(\"f\"), Path(\"s\")]");
-    assert_eq!(watched(bench.file("d/").source(bench.path("s/"))), "[Tree(\"d\"), Tree(\"s\")]");
+    assert_eq!(watched(bench.file("d/").source(bench.path("s/"))), "[Levels(\"d\", 1), Levels(\"s\", 1)]");
     let fragments = bench.file("f").fragments([bench.path("a"), bench.path("b.d/")]);
-    assert_eq!(watched(fragments), "[Path(\"f\"), Path(\"a\"), Tree(\"b.d\")]");
+    assert_eq!(watched(fragments), "[Path(\"f\"), Path(\"a\"), Levels(\"b.d\", 1)]");
 }
 
 #[test]

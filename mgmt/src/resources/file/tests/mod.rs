@@ -5,6 +5,7 @@ mod content;
 mod faults;
 mod fields;
 mod harness;
+mod levels;
 mod makers;
 mod parts;
 mod purge;

@@ -44,8 +44,31 @@ pub enum Watched {
     /// The thing at the path: its content, attributes and existence, those of what it links to, and the entries of
     /// every directory on the way. Of a directory, the names in it too, not what those contain.
     Path,
-    /// The same and everything below it. Symbolic links below are not followed.
+    /// The same and this number of levels below it: with 1, what is directly in it, with its content. Symbolic links
+    /// below are not followed.
+    Levels(u16),
+    /// The same and everything below it, down to [`Watched::LEVELS_MAX`] levels.
     Tree,
+}
+
+impl Watched {
+    /// How many levels of a tree are watched at most: a directory nested deeper is named once in a warning. Programs
+    /// that nest directories without end must not keep the hub busy.
+    pub const LEVELS_MAX: u16 = 256;
+
+    /// Of a tree: how many levels of it.
+    pub(super) fn levels(self) -> Option<usize> {
+        match self {
+            Watched::Tree => Some(Watched::LEVELS_MAX.into()),
+            Watched::Levels(levels) => Some(levels.min(Watched::LEVELS_MAX).into()),
+            Watched::Itself | Watched::Path => None,
+        }
+    }
+
+    /// Whether what is below the path is watched.
+    pub fn is_tree(self) -> bool {
+        self.levels().is_some()
+    }
 }
 
 /// How much of what a key has subscribed to may have changed.
@@ -98,8 +121,8 @@ pub enum Event {
     Changed(u64, Extent),
     /// Changes came faster than they were taken, some were missed. Every key is reported as `Changed` in the same batch.
     Rescan,
-    /// Some paths can't be watched by the system and are looked at every `poll_interval` instead. Said once for each
-    /// sort of reason in an hour.
+    /// Some paths can't be watched by the system and are looked at every `poll_interval` instead, but for
+    /// [`Reason::Depth`]. Said once for each sort of reason in an hour.
     Degraded(Reason),
     /// Every path that had run into a limit is watched by the system again.
     Recovered,
@@ -128,6 +151,14 @@ pub enum Reason {
     Unreadable {
         /// The directory.
         path: PathBuf,
+    },
+    /// Directories of a tree are nested too deep.
+    #[error("{} is nested too deep: of a tree {max} levels are watched, and what is in it is not", path.display())]
+    Depth {
+        /// The first directory that was found not to be watched.
+        path: PathBuf,
+        /// How many levels are.
+        max: u16,
     },
     /// Any other trouble.
     #[error("can't watch {}: {source}", path.display())]

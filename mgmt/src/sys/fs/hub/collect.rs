@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use super::api::{Extent, Watched};
 use super::backend::{Raw, WatchId, What};
 use super::core::{Core, to_path};
-use super::trie::{Kind, NodeId, ROOT};
+use super::stat;
+use super::trie::{ENTERABLE, Kind, NodeId, ROOT};
 
 impl Core {
     /// Notes one thing that happened. Takes the same time however many paths are watched, unless the name is one of a
@@ -44,10 +45,10 @@ impl Core {
             self.entry_gone(id, child);
         }
         match child {
-            // Attributes decide whether what is below can be looked at.
             Some(child) if what.entry || what.attributes => {
                 self.mark_subtree(child);
-                self.queue(child, true);
+                let deep = what.entry || self.is_other_below(child);
+                self.queue(child, deep);
             }
             Some(child) => self.mark_own(child),
             None if what.entry && what.directory && self.is_in_tree(id) => {
@@ -63,7 +64,18 @@ impl Core {
         }
         if what.attributes || what.moved {
             self.mark_changed(id);
-            self.queue(id, true);
+            let deep = what.moved || self.is_other_below(id);
+            self.queue(id, deep);
+        }
+    }
+
+    /// Whether the attributes of the node, which have changed, make a difference for what is below it: whether that can
+    /// be looked at.
+    fn is_other_below(&self, id: NodeId) -> bool {
+        let node = self.trie.get(id);
+        match node.kind {
+            Kind::Dir => stat::can_enter(&self.trie.path(id)) != node.is(ENTERABLE),
+            _ => true,
         }
     }
 
@@ -155,17 +167,23 @@ impl Core {
             return;
         }
         let (start, mut entry) = (id, None);
-        let mut next = Some(id);
-        while let Some(id) = next {
+        let (mut next, mut level, mut is_winding) = (Some(id), usize::from(name.is_some()), false);
+        while let Some(id) = next.filter(|_| level <= usize::from(Watched::LEVELS_MAX)) {
             for at in 0..self.trie.get(id).subs.as_slice().len() {
                 let sub = self.trie.get(id).subs.as_slice()[at];
-                if sub.kind == Watched::Tree && *self.extent(sub.key) != Extent::All {
+                let is_in = sub.kind.levels().is_some_and(|levels| level <= levels);
+                if is_in && is_winding {
+                    self.touch(sub.key);
+                } else if is_in && *self.extent(sub.key) != Extent::All {
                     let entry = entry.get_or_insert_with(|| self.entry(start, name)).clone();
                     self.extent(sub.key).add(entry);
                 }
             }
             let node = self.trie.get(id);
+            // An entry is spelled without `..`: then it can be taken for a part of the tree.
+            is_winding |= *node.name == *b"..";
             next = if node.kind == Kind::Link { None } else { self.trie.parent(id) };
+            level += 1;
         }
     }
 

@@ -16,6 +16,9 @@ use super::trie::{DEEP, Kind, MEMBER, NodeId, QUEUED, ROOT, Trie};
 /// A sort of reason for polling is said again after this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
 
+/// For how long the loop that polls the hub is kept.
+const SLICE: Duration = Duration::from_millis(1);
+
 /// Nodes are looked at, and their watches armed, from the top downwards; what is found wanting goes on `work`, what is
 /// not needed any more on `garbage`. Nothing here waits.
 #[derive(Debug)]
@@ -52,6 +55,13 @@ pub(super) struct Core {
     dirty: Vec<u64>,
     /// How much of each of them.
     extents: HashMap<u64, Extent>,
+    /// What was handed out before all was looked at: handed out once more when it is.
+    early: HashMap<u64, Extent>,
+    /// For how long is looked before others get their turn.
+    pub(super) slice: Duration,
+    /// How many nodes were looked at.
+    #[cfg(test)]
+    pub(super) looks: usize,
     said: Vec<Event>,
     last_said: HashMap<std::mem::Discriminant<Reason>, Instant>,
 }
@@ -80,13 +90,27 @@ impl Core {
             batch: 0,
             dirty: Vec::new(),
             extents: HashMap::new(),
+            early: HashMap::new(),
+            slice: SLICE,
+            #[cfg(test)]
+            looks: 0,
             said: Vec::new(),
             last_said: HashMap::new(),
         }
     }
 
-    /// What is to be told, if anything. Only to be asked when nothing is left to look at.
+    /// What is to be told, if anything. What changes below a directory before that is looked at is not noticed, so what
+    /// is handed out before all has been looked at is handed out again after that.
     pub(super) fn take(&mut self) -> Option<Vec<Event>> {
+        if self.is_settled() {
+            for (key, extent) in std::mem::take(&mut self.early) {
+                self.extent(key).merge(extent);
+            }
+        } else {
+            for (key, extent) in &self.extents {
+                self.early.entry(*key).or_insert_with(Extent::none).merge(extent.clone());
+            }
+        }
         if self.said.is_empty() && self.dirty.is_empty() {
             return None;
         }
@@ -120,6 +144,7 @@ impl Core {
         if self.extents.remove(&key).is_some() {
             self.dirty.retain(|&other| other != key);
         }
+        self.early.remove(&key);
         self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));
     }
 
@@ -157,6 +182,21 @@ impl Core {
 
     /// Looks until nothing is left to look at, then forgets what nobody needs.
     pub(super) fn settle(&mut self, backend: &mut dyn Backend) {
+        self.settle_until(backend, None);
+    }
+
+    /// The same for a short time.
+    pub(super) fn settle_slice(&mut self, backend: &mut dyn Backend) {
+        let end = Instant::now() + self.slice;
+        self.settle_until(backend, Some(end));
+    }
+
+    /// Nothing is left to look at.
+    pub(super) fn is_settled(&self) -> bool {
+        self.work.is_empty()
+    }
+
+    fn settle_until(&mut self, backend: &mut dyn Backend, end: Option<Instant>) {
         if std::mem::take(&mut self.is_lost) {
             let keys: Vec<u64> = self.keys.keys().copied().collect();
             self.say(Event::Rescan);
@@ -166,6 +206,9 @@ impl Core {
         loop {
             while let Some(id) = self.work.pop() {
                 self.look(backend, id);
+                if end.is_some_and(|end| !self.work.is_empty() && Instant::now() >= end) {
+                    return;
+                }
             }
             if std::mem::take(&mut self.is_moved) && !self.looped.is_empty() {
                 for at in 0..self.looped.len() {
@@ -187,13 +230,21 @@ impl Core {
         matches!(node.kind, Kind::Dir | Kind::Link) && (node.watch != 0 || self.polled.contains_key(&id))
     }
 
-    /// Whether the node, if a directory, belongs to a watched tree.
+    /// Whether the entries of the node, if a directory, belong to a watched tree.
     pub(super) fn is_in_tree(&self, id: NodeId) -> bool {
+        self.is_within(id, 1)
+    }
+
+    /// The same of what is that number of levels below the node.
+    pub(super) fn is_within(&self, id: NodeId, below: usize) -> bool {
         if self.trees == 0 {
             return false;
         }
-        for up in self.trie.upwards(id) {
-            if self.is_root_of_tree(up) {
+        for (above, up) in self.trie.upwards(id).enumerate() {
+            if above + below > usize::from(Watched::LEVELS_MAX) {
+                return false;
+            }
+            if self.levels_of(up).is_some_and(|levels| above + below <= levels) {
                 return true;
             }
             if self.trie.get(up).kind == Kind::Link {
@@ -203,13 +254,14 @@ impl Core {
         false
     }
 
-    fn is_root_of_tree(&self, id: NodeId) -> bool {
-        self.trie.get(id).subs.as_slice().iter().any(|sub| sub.kind == Watched::Tree)
+    /// Of the root of trees: how many levels of the deepest one.
+    pub(super) fn levels_of(&self, id: NodeId) -> Option<usize> {
+        self.trie.get(id).subs.as_slice().iter().filter_map(|sub| sub.kind.levels()).max()
     }
 
     /// What is above the node is not in the same tree, or not by this way.
     pub(super) fn is_edge(&self, id: NodeId) -> bool {
-        self.trie.get(id).kind == Kind::Link || self.is_root_of_tree(id)
+        self.trie.get(id).kind == Kind::Link || self.levels_of(id).is_some()
     }
 
     /// Gives the node that watch; false if it had it already.
@@ -268,8 +320,10 @@ impl Core {
         if !node.subs.as_slice().is_empty() || self.trie.has_children(id) || self.led_from.contains_key(&id) {
             return false;
         }
-        let Some(parent) = self.trie.parent(id) else { return false };
-        if !matches!(node.kind, Kind::Dir | Kind::Unreachable) || !self.is_in_tree(parent) {
+        if id == ROOT {
+            return false;
+        }
+        if !matches!(node.kind, Kind::Dir | Kind::Unreachable) || !self.is_in_tree(id) {
             return true;
         }
         if !node.is(MEMBER) {

@@ -18,6 +18,8 @@ use super::ready::{Read, Ready};
 const BUFFER: usize = 64 * 1024;
 /// Events handed over in one go.
 const EVENTS_MAX: usize = 65_536;
+/// The same where the rest is asked for later.
+const EVENTS_AT_ONCE: usize = 2048;
 
 /// What is always wanted: what becomes of the watched thing itself. (The system reports attributes of entries with it.)
 const ITSELF: WatchFlags =
@@ -75,11 +77,11 @@ impl Backend for Inotify {
 
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>> {
         let Self { ready, buffer, reads } = self;
-        ready.poll_read(cx, |fd| counted(reads, fd, buffer, sink))
+        ready.poll_read(cx, |fd| counted(reads, fd, buffer, EVENTS_AT_ONCE, sink))
     }
 
     fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()> {
-        counted(&self.reads, self.ready.fd(), &mut self.buffer, sink).map(drop)
+        counted(&self.reads, self.ready.fd(), &mut self.buffer, EVENTS_MAX, sink).map(drop)
     }
 
     fn quiet(&self) -> Option<Quiet> {
@@ -91,17 +93,23 @@ fn counted(
     reads: &Reads,
     fd: &OwnedFd,
     buffer: &mut [MaybeUninit<u8>],
+    events_max: usize,
     sink: &mut dyn FnMut(Raw<'_>),
 ) -> io::Result<Read<()>> {
     reads.during(|| {
-        let outcome = read(fd, buffer, sink);
+        let outcome = read(fd, buffer, events_max, sink);
         let found = !matches!(outcome, Ok(Read { value: None, .. }));
         (outcome, found)
     })
 }
 
 /// Hands over what the kernel has queued, up to a bound.
-fn read(fd: &OwnedFd, buffer: &mut [MaybeUninit<u8>], sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<Read<()>> {
+fn read(
+    fd: &OwnedFd,
+    buffer: &mut [MaybeUninit<u8>],
+    events_max: usize,
+    sink: &mut dyn FnMut(Raw<'_>),
+) -> io::Result<Read<()>> {
     let mut reader = Reader::new(fd, buffer);
     let mut count = 0;
     loop {
@@ -114,7 +122,7 @@ fn read(fd: &OwnedFd, buffer: &mut [MaybeUninit<u8>], sink: &mut dyn FnMut(Raw<'
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if count >= EVENTS_MAX && reader.is_buffer_empty() {
+        if count >= events_max && reader.is_buffer_empty() {
             return Ok(Read { value: Some(()), is_drained: false });
         }
     }

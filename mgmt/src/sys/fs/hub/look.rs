@@ -9,7 +9,7 @@ use super::backend::{Backend, Refusal, Want};
 use super::core::{Core, to_path};
 use super::poll::Why;
 use super::stat::{self, Stat};
-use super::trie::{CONTENT, DEEP, Kind, LISTED, MEMBER, NodeId, QUEUED, ROOT, WIDE};
+use super::trie::{CONTENT, DEEP, ENTERABLE, Kind, LISTED, MEMBER, NodeId, QUEUED, ROOT, WIDE};
 
 impl Core {
     /// Looks at a node whose parent has been looked at. The watch of the parent is older than the look, so whatever
@@ -19,6 +19,10 @@ impl Core {
             return;
         }
         self.will_review(id);
+        #[cfg(test)]
+        {
+            self.looks += 1;
+        }
         let node = self.trie.get_mut(id);
         let deep = node.is(DEEP);
         node.set(QUEUED | DEEP, false);
@@ -86,6 +90,7 @@ impl Core {
         node.kind = Kind::Dir;
         // What goes from here on is counted, since its watch is older than what is seen below.
         node.gone = 0;
+        node.set(ENTERABLE, stat::can_enter(path));
         self.arm(backend, id, path, false);
         self.look_inside(id, path, seen);
     }

@@ -87,8 +87,13 @@ impl Hub {
             is_idle &= self.poll_backend(cx).is_pending();
             is_idle &= self.poll_mounts(cx).is_pending();
             is_idle &= self.poll_round(cx).is_pending();
+            self.core.settle_slice(&mut *self.backend);
             if let Some(events) = self.core.take() {
                 return Poll::Ready(events);
+            }
+            if !self.core.is_settled() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             if is_idle {
                 return Poll::Pending;
@@ -96,20 +101,26 @@ impl Hub {
         }
     }
 
-    /// What has happened by now, without waiting. (That something was mounted, or is polled, is left to `next`.)
+    /// What has happened by now, without waiting. (That something was mounted, or is polled, is left to `next`, and so
+    /// are looks that take long: see [`Hub::is_settled`].)
     pub fn take(&mut self) -> Vec<Event> {
         self.core.begin();
         let core = &mut self.core;
         if let Err(source) = self.backend.drain(&mut |raw| core.collect(raw)) {
             self.lose_backend(source);
         }
-        self.core.settle(&mut *self.backend);
+        self.core.settle_slice(&mut *self.backend);
         self.core.take().unwrap_or_default()
+    }
+
+    /// Nothing is left to look at. If not, `next` has something to do.
+    pub fn is_settled(&self) -> bool {
+        self.core.is_settled()
     }
 
     /// Tells whether the kernel has queued anything by the time it is asked; nothing if that can't be known.
     pub fn quiet(&self) -> Option<Quiet> {
-        self.backend.quiet()
+        if self.is_settled() { self.backend.quiet() } else { None }
     }
 
     /// What is held at the moment.
@@ -123,7 +134,6 @@ impl Hub {
         if let Err(source) = drained {
             self.lose_backend(source);
         }
-        self.core.settle(&mut *self.backend);
         Poll::Ready(())
     }
 
@@ -139,7 +149,6 @@ impl Hub {
                 self.mounts = None;
             }
         }
-        self.core.settle(&mut *self.backend);
         Poll::Ready(())
     }
 

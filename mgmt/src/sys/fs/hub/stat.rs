@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, CWD, FileType, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{Access, AtFlags, CWD, FileType, Statx, StatxAttributes, StatxFlags};
 
 /// A file system that keeps times coarsely may not show a second change within this time of the first.
 const COARSE: Duration = Duration::from_millis(25);
@@ -70,6 +70,11 @@ pub(super) fn stat(path: &[u8], follow: bool) -> io::Result<Stat> {
         is_shared: seen.stx_nlink > 1 || seen.stx_attributes.contains(StatxAttributes::MOUNT_ROOT),
         signature: signature(&seen),
     })
+}
+
+/// Whether this process may look at what is in a directory by name.
+pub(super) fn can_enter(path: &[u8]) -> bool {
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
 fn signature(seen: &Statx) -> Signature {

@@ -7,7 +7,7 @@ use super::api::{Error, Watched};
 use super::backend::Backend;
 use super::core::{Core, to_path};
 use super::stat;
-use super::trie::{Kind, NodeId, ROOT, Sub, components};
+use super::trie::{Kind, LISTED, NodeId, ROOT, Sub, components};
 
 /// The longest path that the system takes, with the NUL at its end.
 const PATH_MAX: usize = 4096;
@@ -54,12 +54,25 @@ impl Core {
             id = child;
         }
         self.add_sub(id, Sub { key, kind });
+        if kind.is_tree() {
+            self.list_further(id);
+        }
         let parent = self.want_content_of(id);
         self.queue_way(fresh.or(Some(id)), parent);
         if self.trie.get(ROOT).kind == Kind::Unknown {
             self.queue(ROOT, false);
         }
         id
+    }
+
+    /// Directories of a tree whose entries were not in a tree, or not deep enough in it, are listed.
+    fn list_further(&mut self, id: NodeId) {
+        for below in self.trie.subtree(id) {
+            let node = self.trie.get(below);
+            if node.kind == Kind::Dir && !node.is(LISTED) {
+                self.queue(below, false);
+            }
+        }
     }
 
     /// Somebody new below what is known to be unreachable must hear of it too.
@@ -79,9 +92,9 @@ impl Core {
         let had = node.subs.remove(|old| old.key == sub.key);
         let kind = had.map_or(sub.kind, |had| had.kind.max(sub.kind));
         node.subs.push(Sub { key: sub.key, kind });
-        self.trees += usize::from(kind == Watched::Tree);
+        self.trees += usize::from(kind.is_tree());
         match had {
-            Some(had) => self.trees -= usize::from(had.kind == Watched::Tree),
+            Some(had) => self.trees -= usize::from(had.kind.is_tree()),
             None => self.keys.entry(sub.key).or_default().push(id),
         }
     }
@@ -90,7 +103,7 @@ impl Core {
         let Some(nodes) = self.keys.remove(&key) else { return };
         for &id in nodes.as_slice() {
             let Some(sub) = self.trie.get_mut(id).subs.remove(|sub| sub.key == key) else { continue };
-            if sub.kind == Watched::Tree {
+            if sub.kind.is_tree() {
                 self.trees -= 1;
                 self.end_tree(id);
             } else {

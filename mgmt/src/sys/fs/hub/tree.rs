@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use super::api::{Error, Watched};
+use super::api::{Error, Reason, Watched};
 use super::core::{Core, to_path};
 use super::look::is_absent;
 use super::poll::Why;
@@ -17,6 +17,17 @@ impl Core {
             return;
         }
         let path = self.trie.path(id);
+        if !self.is_within(id, 2) {
+            let has_directories = |mut entries: fs::ReadDir| {
+                entries.any(|entry| entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())))
+            };
+            if fs::read_dir(to_path(&path)).is_ok_and(has_directories) {
+                self.end_of_levels(id);
+            }
+            // A tree that has more levels lists it again.
+            self.trie.get_mut(id).set(LISTED, false);
+            return;
+        }
         if let Err(error) = self.list_entries(id, &path) {
             // Its own watch tells when it has gone or can be read.
             let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
@@ -37,8 +48,21 @@ impl Core {
         Ok(())
     }
 
+    /// What is in the sub-directories of this directory is not watched. Where that was not asked for, it is reported.
+    fn end_of_levels(&mut self, id: NodeId) {
+        let above = self.trie.upwards(id).take(usize::from(Watched::LEVELS_MAX) + 1);
+        let has_tree = above.flat_map(|up| self.trie.get(up).subs.as_slice()).any(|sub| sub.kind == Watched::Tree);
+        if has_tree {
+            self.degraded(Reason::Depth { path: to_path(&self.trie.path(id)), max: Watched::LEVELS_MAX });
+        }
+    }
+
     /// Makes sure that a sub-directory of a tree is watched. False if there are too many.
     pub(super) fn add_member(&mut self, parent: NodeId, name: &[u8]) -> bool {
+        if !self.is_within(parent, 2) {
+            self.end_of_levels(parent);
+            return true;
+        }
         if let Some(child) = self.trie.child(parent, name) {
             if !self.trie.get(child).is(LISTED) {
                 self.queue(child, false);
@@ -74,7 +98,7 @@ impl Core {
     fn too_large(&mut self, id: NodeId) {
         let roots: Vec<NodeId> = self.trie.upwards(id).collect();
         for root in roots {
-            while let Some(sub) = self.trie.get_mut(root).subs.remove(|sub| sub.kind == Watched::Tree) {
+            while let Some(sub) = self.trie.get_mut(root).subs.remove(|sub| sub.kind.is_tree()) {
                 let error = Error::TreeTooLarge { path: to_path(&self.trie.path(root)), max: self.members_max };
                 self.fail(sub.key, error);
                 if let Some(nodes) = self.keys.get_mut(&sub.key) {

@@ -59,6 +59,8 @@ pub(super) const FILLED: u16 = 256;
 pub(super) const FOREIGN: u16 = 512;
 /// Waits for `review`.
 pub(super) const REVIEWED: u16 = 1024;
+/// A directory that we could enter when it was looked at last.
+pub(super) const ENTERABLE: u16 = 2048;
 
 #[derive(Debug)]
 pub(super) struct Node {

@@ -71,10 +71,18 @@ fn look(path: &Path, kind: Watched) -> Seen {
         }
     }
     let mut all = Seen::from([(path.to_owned(), seen)]);
-    if kind == Watched::Tree && fs::metadata(path).is_ok_and(|to| to.is_dir()) {
-        names(path).iter().for_each(|name| below(name, &mut all));
+    if kind.is_tree() && fs::metadata(path).is_ok_and(|to| to.is_dir()) {
+        names(path).iter().for_each(|name| below(name, levels(kind), &mut all));
     }
     all
+}
+
+/// How many levels of a tree count.
+fn levels(kind: Watched) -> usize {
+    match kind {
+        Watched::Levels(levels) => levels.into(),
+        _ => usize::MAX,
+    }
 }
 
 fn one(path: &Path, meta: &fs::Metadata, kind: Watched) -> String {
@@ -96,12 +104,15 @@ fn names(path: &Path) -> Vec<PathBuf> {
     names
 }
 
-/// An entry of a tree and all below it.
-fn below(path: &Path, all: &mut Seen) {
+/// An entry of a tree and all below it, down to so many levels.
+fn below(path: &Path, levels: usize, all: &mut Seen) {
+    if levels == 0 {
+        return;
+    }
     let Ok(meta) = fs::symlink_metadata(path) else { return };
     all.insert(path.to_owned(), one(path, &meta, Watched::Tree));
     if meta.is_dir() {
-        names(path).iter().for_each(|name| below(name, all));
+        names(path).iter().for_each(|name| below(name, levels - 1, all));
     }
 }
 
@@ -124,9 +135,10 @@ struct Crowd {
 impl Crowd {
     fn join(&mut self, stage: &mut Stage, dice: &mut Dice) {
         self.next += 1;
-        let kind = match dice.roll(5) {
+        let kind = match dice.roll(6) {
             0 => Watched::Tree,
             1 => Watched::Itself,
+            2 => Watched::Levels(1 + dice.roll(3) as u16),
             _ => Watched::Path,
         };
         let path = stage.path(dice.path());
@@ -150,16 +162,19 @@ impl Crowd {
             *seen = look(path, *kind);
             return;
         };
-        assert_eq!(*kind, Watched::Tree);
+        assert!(kind.is_tree());
         for entry in entries {
             assert!(entry.starts_with(&*path), "{} is not in {}", entry.display(), path.display());
+            assert!(!entry.ends_with("..") && !entry.to_string_lossy().contains("/../"), "{}", entry.display());
             if entry == *path {
                 *seen = look(path, *kind);
                 continue;
             }
             seen.retain(|other, _| !other.starts_with(&entry));
             if is_within(path, &entry) {
-                below(&entry, seen);
+                let above = entry.strip_prefix(&*path).expect("it is in the tree").components().count() - 1;
+                assert!(above < levels(*kind), "{} is too deep in {}", entry.display(), path.display());
+                below(&entry, levels(*kind) - above, seen);
             }
         }
     }
@@ -216,7 +231,7 @@ fn check_invariants(stage: &Stage, seed: u64) {
     assert!(core.polled.keys().all(|&id| core.trie.is_used(id)), "seed {seed}: a stranger is polled");
     assert!(core.seen.keys().all(|&id| core.trie.is_used(id)), "seed {seed}: a stranger was seen");
     let trees = core.trie.subtree(ROOT).into_iter().flat_map(|id| core.trie.get(id).subs.as_slice().to_vec());
-    assert_eq!(trees.filter(|sub| sub.kind == Watched::Tree).count(), core.trees, "seed {seed}: trees");
+    assert_eq!(trees.filter(|sub| sub.kind.is_tree()).count(), core.trees, "seed {seed}: trees");
 }
 
 fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
@@ -262,11 +277,12 @@ fn no_change_is_lost_when_events_are_taken_between_changes() {
     }
 }
 
-#[test]
-fn no_change_is_lost_when_another_thread_makes_them() {
+/// Each look is a slice of its own, or a slice is never too short.
+fn changed_by_another_thread(slice: Duration) {
     for backend in BACKENDS {
         for seed in seeds(SEEDS / 3) {
             run(options(backend), async |stage| {
+                stage.hub.core.slice = slice;
                 let (mut dice, mut crowd) = (Dice::new(seed), Crowd::default());
                 for _ in 0..12 {
                     crowd.join(stage, &mut dice);
@@ -299,4 +315,14 @@ fn no_change_is_lost_when_another_thread_makes_them() {
             });
         }
     }
+}
+
+#[test]
+fn no_change_is_lost_when_another_thread_makes_them() {
+    changed_by_another_thread(Duration::from_secs(3600));
+}
+
+#[test]
+fn no_change_is_lost_when_looks_are_cut_short_and_told_of_early() {
+    changed_by_another_thread(Duration::ZERO);
 }

@@ -1,8 +1,13 @@
 //! Whole trees: what is told of them, and what is held for them.
 
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
 use super::harness::{BACKENDS, each, options, run};
-use crate::sys::fs::hub::Options;
-use crate::sys::fs::hub::Watched::{Path, Tree};
+use crate::sys::fs::hub::Watched::{Levels, Path, Tree};
+use crate::sys::fs::hub::{BackendKind, Extent, Options, Watched};
+
+const LEVELS_MAX: u16 = Watched::LEVELS_MAX;
 
 #[test]
 fn changes_at_any_depth_of_a_tree_are_told_and_those_beside_it_are_not() {
@@ -170,4 +175,127 @@ fn a_tree_with_too_many_directories_fails_alone() {
             assert_eq!(stage.hub.stats().nodes, 1);
         });
     }
+}
+
+#[test]
+fn what_was_told_before_all_was_looked_at_is_told_again() {
+    run(options(BackendKind::Inotify), async |stage| {
+        stage.mkdirs("t");
+        stage.subscribe(1, "t", Tree);
+        stage.hub.core.slice = Duration::ZERO;
+        for name in ["t/a", "t/b", "t/c"] {
+            stage.mkdirs(name);
+        }
+        assert_eq!(stage.batch().await, [1].into());
+        assert!(!stage.hub.is_settled(), "one of three was looked at");
+        stage.extents.clear();
+        // Two of them are not watched yet.
+        for name in ["t/a", "t/b", "t/c"] {
+            stage.write(format!("{name}/f"), "");
+        }
+        stage.expect([1]).await;
+        let Some(Extent::Entries(entries)) = stage.extents.get(&1) else { panic!("entries") };
+        for name in ["t/a", "t/b", "t/c"] {
+            let path = stage.path(name);
+            assert!(entries.iter().any(|entry| entry.starts_with(&path)), "{name} is not among {entries:?}");
+        }
+    });
+}
+
+#[test]
+fn only_so_many_levels_of_a_tree_are_watched() {
+    // By polling, a directory in which something has changed counts as changed itself.
+    for backend in [BackendKind::Inotify, BackendKind::Notify] {
+        run(options(backend), async |stage| {
+            stage.mkdirs("t/a/b/c");
+            stage.subscribe(1, "t", Levels(1));
+            stage.subscribe(2, "t", Levels(3));
+            stage.subscribe(3, "t/a", Levels(1));
+            stage.calm().await;
+            for (name, told) in
+                [("t/f", &[1, 2][..]), ("t/a/f", &[2, 3]), ("t/a/b/f", &[2]), ("t/a/b/c/f", &[]), ("t/new/f", &[1, 2])]
+            {
+                stage.mkdirs(std::path::Path::new(name).parent().unwrap());
+                stage.write(name, "");
+                stage.expect(told.iter().copied()).await;
+                stage.calm().await;
+            }
+            // A tree that goes deeper finds what the others have left out, also if it comes later.
+            stage.subscribe(4, "t", Tree);
+            stage.calm().await;
+            stage.write("t/a/b/c/g", "");
+            stage.expect([4]).await;
+            stage.hub.unsubscribe(4);
+            stage.write("t/a/b/c/h", "");
+            stage.expect([]).await;
+            stage.hub.unsubscribe(1);
+            stage.hub.unsubscribe(2);
+            stage.write("t/a/i", "");
+            stage.expect([3]).await;
+        });
+    }
+}
+
+/// A program that nests directories in one another, one after the other.
+#[test]
+fn two_thousand_directories_in_each_other_are_followed_so_far_and_no_further() {
+    run(options(BackendKind::Inotify), async |stage| {
+        stage.mkdirs("t/top");
+        stage.subscribe(1, "t", Tree);
+        let mut dir = std::fs::File::open(stage.path("t/top")).unwrap();
+        let mut looks = 0;
+        for _ in 0..2000 {
+            rustix::fs::mkdirat(&dir, "d", rustix::fs::Mode::RWXU).unwrap();
+            let flags = rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
+            dir = rustix::fs::openat(&dir, "d", flags, rustix::fs::Mode::empty()).unwrap().into();
+            looks += usize::from(!stage.hub.take().is_empty());
+        }
+        let levels = usize::from(LEVELS_MAX);
+        assert!(looks <= levels, "{looks} changes are told of");
+        assert!(stage.hub.stats().watches <= levels + 8, "{:?}", stage.hub.stats());
+        let said: Vec<_> = stage.hub.take().into_iter().collect();
+        assert!(said.is_empty(), "{said:?}");
+        // The mode of the first one is no reason to look at all of them.
+        let begun = stage.hub.core.looks;
+        for mode in [0o700, 0o755, 0o700] {
+            std::fs::set_permissions(stage.path("t/top"), std::fs::Permissions::from_mode(mode)).unwrap();
+            stage.expect([1]).await;
+        }
+        let looks = stage.hub.core.looks - begun;
+        assert!(looks < 50, "{looks} looks");
+    });
+}
+
+#[test]
+fn a_tree_that_is_nested_too_deep_is_named_once() {
+    run(options(BackendKind::Inotify), async |stage| {
+        let deep: std::path::PathBuf = (0..usize::from(LEVELS_MAX) + 2).map(|_| "d").collect();
+        stage.mkdirs(std::path::Path::new("t").join(&deep));
+        stage.subscribe(1, "t", Tree);
+        stage.calm().await;
+        let shallow: std::path::PathBuf = (0..usize::from(LEVELS_MAX) - 1).map(|_| "d").collect();
+        stage.write(std::path::Path::new("t").join(shallow).join("f"), "");
+        stage.expect([1]).await;
+        stage.write(std::path::Path::new("t").join(deep).join("f"), "");
+        stage.expect([]).await;
+        let said: Vec<_> = stage.said.iter().filter(|said| said.contains("Depth")).collect();
+        assert!(said.len() == 1 && said[0].contains("max: 256"), "{:?}", stage.said);
+    });
+}
+
+#[test]
+fn what_has_changed_in_a_tree_is_spelled_without_going_back() {
+    each(async |stage| {
+        stage.mkdirs("t/a");
+        stage.mkdirs("t/b");
+        stage.symlink("a/../b/f", "t/link");
+        stage.subscribe(1, "t", Tree);
+        stage.subscribe(2, "t/link", Path);
+        stage.calm().await;
+        stage.extents.clear();
+        stage.write("t/b/f", "");
+        stage.expect([1, 2]).await;
+        let Extent::Entries(entries) = &stage.extents[&1] else { return };
+        assert!(entries.iter().all(|entry| !entry.to_string_lossy().contains("..")), "{entries:?}");
+    });
 }
