@@ -71,6 +71,7 @@ fn scheduler() -> Scheduler {
         reserve: 0,
         converged_timeout: Duration::ZERO,
         seed: 0,
+        watch_late: false,
         node_events: false,
     })
 }

@@ -9,6 +9,7 @@ mod foreign;
 mod foretold;
 mod forget;
 mod lane;
+mod late;
 mod leaving;
 mod many;
 mod metaparameters;

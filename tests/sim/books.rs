@@ -426,7 +426,10 @@ impl Ledger {
 
     pub fn command(&mut self, now: Time, command: &Command) {
         match command {
-            Command::Watch(node) => self.watch(node.0, Watch::Starting),
+            Command::Watch(node) => {
+                self.late = false;
+                self.watch(node.0, Watch::Starting);
+            }
             Command::Unwatch(node) => self.watch(node.0, Watch::Off),
             Command::Check { op, causes, .. } => {
                 self.accounts.begins_run(op.node.0);

@@ -102,7 +102,7 @@ impl Drive {
         self.journal.crash(survivors);
         self.world.crash(&mut self.rng);
         self.scheduler = begin(&self.config, self.mutant);
-        self.ledger = Ledger::default();
+        self.ledger = Ledger { late: self.config.watch_late, ..Ledger::default() };
         self.epochs.clear();
         self.listening.clear();
         self.commit_due = false;

@@ -1,7 +1,7 @@
 //! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge (section 5.8; R13).
 
 use mgmt::id::Time;
-use mgmt::scheduler::{Command, Event};
+use mgmt::scheduler::{Command, Event, LATE};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
@@ -11,6 +11,8 @@ pub struct Convergence {
     /// When last something was known not to be settled, or there was a pause.
     last: Time,
     said: bool,
+    /// When it first converged.
+    first: Option<Time>,
 }
 
 impl Invariant for Convergence {
@@ -23,6 +25,7 @@ impl Invariant for Convergence {
             Command::Event(Event::Converged) => {
                 must!(!self.said, "converged twice");
                 self.said = true;
+                self.first.get_or_insert(cx.now);
                 must!(!cx.ledger.paused, "converged in a pause");
                 must!(cx.ledger.swapped, "converged without a graph");
                 let waited = cx.now.since(self.last);
@@ -42,6 +45,10 @@ impl Invariant for Convergence {
     }
 
     fn after(&mut self, cx: &Cx) -> Verdict {
+        let is_watched = cx.ledger.nodes.values().any(|entry| entry.config.watched);
+        let is_late = cx.ledger.late && is_watched && cx.ledger.stop.is_none();
+        let continues = self.first.is_some_and(|first| cx.now > first.after(LATE));
+        must!(!is_late || !continues, "converged at {:?}, and it does not watch yet", self.first);
         must!(self.said == cx.scheduler.is_converged(), "is_converged is not what was said");
         let restless = cx.ledger.restless();
         if restless.is_some() || cx.ledger.paused {

@@ -101,9 +101,12 @@ impl Drive {
             running_max: rng.pick(&[1, 2, 4, 100]),
             reserve: rng.pick(&[0, 1, 3, 100]),
             converged_timeout: Duration::from_millis(rng.pick(&[0, 0, 500, 2000])),
+            // Not drawn: what a seed is otherwise stays the same.
+            watch_late: seed % 5 == 4,
             seed,
             node_events: true,
         };
+        let ledger = Ledger { late: config.watch_late, ..Ledger::default() };
         Drive {
             rng,
             wild,
@@ -113,7 +116,7 @@ impl Drive {
             mutant,
             world: World::default(),
             journal: Journal::default(),
-            ledger: Ledger::default(),
+            ledger,
             invariants: invariant::all(),
             agenda: BTreeMap::new(),
             sequence: 0,

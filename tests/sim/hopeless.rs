@@ -50,7 +50,13 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>) -> Option<u32> {
 fn waits_for_others(cx: &Cx, node: u32) -> bool {
     let entry = &cx.ledger.nodes[&node];
     let over = entry.retry_at.is_none_or(|at| at <= cx.now);
-    let blocked = cx.ledger.parents(node).any(|from| !cx.ledger.is_settled(from) || cx.ledger.lacks(from, node));
+    // That a poll is due no input tells.
+    let polled = |from: u32| {
+        let settled = matches!(cx.scheduler.state(Node(from)), State::Settled { .. });
+        cx.ledger.nodes[&from].config.poll.is_some() && !settled
+    };
+    let unsettled = |from| !cx.ledger.is_settled(from) || polled(from);
+    let blocked = cx.ledger.parents(node).any(|from| unsettled(from) || cx.ledger.lacks(from, node));
     let bad = matches!(cx.scheduler.state(Node(node)), State::Retrying) && is_bad(cx, node);
     bad || over && (blocked || !entry.asks.is_empty()) && !entry.failing_watch
 }

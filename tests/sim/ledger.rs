@@ -99,6 +99,8 @@ pub struct Ledger {
     pub commits: BTreeMap<Ticket, u32>,
     pub accounts: Accounts,
     pub swapped: bool,
+    /// No watch has begun yet, and none need have.
+    pub late: bool,
 }
 
 impl Ledger {
@@ -140,9 +142,13 @@ impl Ledger {
             && !entry.dead
             && !entry.asked
             && entry.asks.is_empty()
-            && (entry.watch == Watch::Ready || !entry.config.watched)
+            && self.need_not_watch(entry)
             && (entry.config.noop || !self.is_owed(node))
             && !self.parents(node).any(|from| self.lacks(from, node))
+    }
+
+    fn need_not_watch(&self, entry: &Entry) -> bool {
+        entry.watch == Watch::Ready || !entry.config.watched || self.late
     }
 
     /// A node that is neither settled nor waits (it or a parent) for what cannot come from a noop sender.
@@ -175,7 +181,7 @@ impl Ledger {
         !self.busy.contains_key(&node)
             && entry.committing.is_none()
             && !self.is_failing(node)
-            && (entry.watch == Watch::Ready || !entry.config.watched)
+            && self.need_not_watch(entry)
             && self.parents(node).any(|from| lacks(from) || calm.get(&from) == Some(&true))
             && self.parents(node).all(|from| {
                 calm.get(&from).is_some_and(|in_vain| !lacks(from) || self.nodes[&from].config.noop || *in_vain)

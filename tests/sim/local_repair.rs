@@ -21,7 +21,14 @@ struct Counter {
 
 impl Counter {
     fn new(seed: u64) -> Counter {
-        let config = Config { running_max: 3, reserve: 0, converged_timeout: Duration::ZERO, seed, node_events: false };
+        let config = Config {
+            running_max: 3,
+            reserve: 0,
+            converged_timeout: Duration::ZERO,
+            watch_late: false,
+            seed,
+            node_events: false,
+        };
         Counter {
             scheduler: Scheduler::new(config),
             rng: Rng::new(seed),

@@ -50,7 +50,8 @@ impl Swaps {
                     old.sort();
                     new.sort();
                     let revived = entry.dead && config.rewatch;
-                    if old == new && !revived {
+                    let begins_to_watch = cx.ledger.late && config.watched;
+                    if old == new && !revived && !begins_to_watch {
                         self.alone.insert(node, cx.scheduler.state(Node(node)));
                     }
                 }

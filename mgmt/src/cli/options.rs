@@ -67,7 +67,7 @@ pub struct RunOptions {
     /// Do not follow changes of the graph
     #[arg(long, global = true)]
     pub no_watch: bool,
-    /// Exit once everything has been converged for so many seconds (-1: never)
+    /// Exit once everything has been converged for so many seconds (-1: never; 0: at once, without following the graph)
     #[arg(long, short = 't', global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
     /// Exit after so many seconds (0: never)

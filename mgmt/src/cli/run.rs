@@ -44,7 +44,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     let prefix = session.prefix(false)?;
     let mut builder = session.builder(prefix.path(), gapi);
     if let Some(timeout) = options.converged_timeout.0 {
-        builder = builder.converged_timeout(timeout);
+        builder = builder.converged_timeout(timeout).watch_late(timeout.is_zero());
     }
     let mut events = builder.events();
     let mut view = View::new(screen, options, session.greeting.as_ref());

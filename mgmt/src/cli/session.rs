@@ -72,13 +72,15 @@ impl Session {
                 }
             }
         });
+        // A run that ends as soon as it has converged has no time for another graph.
+        let is_once = options.converged_timeout.0.is_some_and(|timeout| timeout.is_zero());
         builder = builder
             .name(&self.name)
             .measure(options.metrics.is_some())
             .noop(options.noop)
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
-            .no_watch(options.no_watch)
+            .no_watch(options.no_watch || is_once)
             .provisions(self.provisions.clone());
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);

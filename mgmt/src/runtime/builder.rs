@@ -41,6 +41,7 @@ pub(crate) struct Settings {
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     pub(crate) converged_timeout: Duration,
+    pub(crate) watch_late: bool,
     pub(crate) grace: Duration,
     pub(crate) running_max: usize,
     /// `None`: the default, which depends on `running_max`.
@@ -61,6 +62,7 @@ impl Default for Settings {
             preparing: Preparing::default(),
             no_watch: false,
             converged_timeout: Duration::ZERO,
+            watch_late: false,
             grace: GRACE,
             running_max: facts::cpus() * 4,
             reserve: None,
@@ -169,6 +171,15 @@ impl<G: Gapi> Builder<G> {
     /// How long all resources must have been settled to be called converged. Default: zero.
     pub fn converged_timeout(mut self, timeout: Duration) -> Self {
         self.options.converged_timeout = timeout;
+        self
+    }
+
+    /// Watches begin only when they are needed: before the first repair or refresh, with the first failure, pause or
+    /// further graph, or 0.1 s after the graph has converged. Until then resources are checked without them, and are
+    /// checked again when they listen. Default: false. For a run that ends as soon as it has converged, where nothing
+    /// may be left to do: it does not wait for the kernel, which takes milliseconds to begin and to end listening.
+    pub fn watch_late(mut self, watch_late: bool) -> Self {
+        self.options.watch_late = watch_late;
         self
     }
 

@@ -82,7 +82,7 @@ impl<G: Gapi> Builder<G> {
             requests: requests.downgrade(),
         };
         if !prefix.is_temporary() {
-            handle.shared.look_after(&prefix, &core);
+            handle.shared.look_after(&prefix, &core, self.options.watch_late);
         }
         drop(requests);
         let shares_doors = self.options.doors.is_some();
@@ -188,6 +188,7 @@ pub(crate) fn assemble(
         running_max: options.running_max,
         reserve: options.reserve(),
         converged_timeout: options.converged_timeout,
+        watch_late: options.watch_late,
         seed: u64::from_ne_bytes(seed),
         node_events: true,
     };
@@ -241,12 +242,14 @@ struct Handle {
 
 impl Handle {
     /// What must be done for a prefix that stays, for as long as the engine runs.
-    fn look_after(&self, prefix: &Prefix, core: &Core) {
+    fn look_after(&self, prefix: &Prefix, core: &Core, watch_late: bool) {
         let requests = self.requests.downgrade();
         tokio::spawn(count_daily(core.services.dirs.clone(), requests.clone(), self.ended.clone()));
         let (store, loss) = (Arc::clone(&core.store), Arc::clone(&self.loss));
         let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss };
-        tokio::spawn(guard.run(self.ended.clone()));
+        // Most of these runs have ended by then.
+        let delay = if watch_late { Duration::from_secs(1) } else { Duration::ZERO };
+        tokio::spawn(guard.run(delay, self.ended.clone()));
     }
 }
 

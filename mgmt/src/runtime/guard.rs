@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
@@ -26,8 +27,11 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Until the engine has ended. Without watches to be had, the prefix is not guarded.
-    pub(crate) async fn run<T>(self, mut ended: watch::Receiver<Option<T>>) {
+    /// From this time on until the engine has ended. Without watches to be had, the prefix is not guarded.
+    pub(crate) async fn run<T>(self, delay: Duration, mut ended: watch::Receiver<Option<T>>) {
+        if tokio::time::timeout(delay, ended.wait_for(Option::is_some)).await.is_ok() {
+            return;
+        }
         loop {
             let lock = self.store.lock_path(&self.prefix);
             let mut vigil = match Vigil::over(&lock) {

@@ -20,6 +20,8 @@ pub struct Config {
     pub reserve: usize,
     /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
     pub converged_timeout: Duration,
+    /// Watches begin only when something must be repaired, or the run goes beyond its convergence: see `late.rs`.
+    pub watch_late: bool,
     /// Seed of the jitter of retry delays.
     pub seed: u64,
     /// Emit the per-node events (`Checked` … `Settled`) as commands. Off, only graph-wide ones (`Swapped`, `Converged`,

@@ -107,6 +107,8 @@ impl Scheduler {
                 let waits_for_time = node.any(DELAYED | LIMITED | SPACED | WAITS) || !node.any(WATCH_READY);
                 waits_for_time && !node.any(FAILED) && node.bad_parents == 0
             }
+            // It has been blocked since it was queued.
+            Phase::Queued | Phase::Parked if node.bad_parents > 0 => false,
             _ => true,
         }
     }
@@ -252,6 +254,7 @@ impl Scheduler {
             let count = &mut self.convergence;
             if !std::mem::replace(&mut count.converged, true) {
                 self.commands.push_back(Command::Event(Event::Converged));
+                self.end_late_soon();
             }
         }
     }
@@ -272,6 +275,7 @@ impl Scheduler {
         if self.hopeless_due().is_some_and(|due| due <= self.now) && !self.mutant(Mutant::NeverHopeless) {
             self.convergence.hopeless = true;
             self.commands.push_back(Command::Event(Event::Hopeless));
+            self.end_late_soon();
         }
     }
 

@@ -11,6 +11,7 @@ mod gate;
 mod handover;
 #[cfg(any(test, feature = "testing"))]
 mod invariants;
+mod late;
 mod leave;
 mod mutants;
 mod node;
@@ -41,6 +42,7 @@ pub use api::{
     Lack, NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
+pub use late::LATE;
 #[doc(hidden)]
 pub use mutants::Mutant;
 pub use places::LONG;

@@ -36,6 +36,10 @@ pub enum Mutant {
     NoWatchRefill,
     /// A node runs before its watch is ready.
     IgnoreWatch,
+    /// A repair begins although no watch has begun yet.
+    RepairUnwatched,
+    /// A run that does not end with its convergence never watches.
+    LateForEver,
     /// A check goes on although its watch failed.
     KeepCheckWithoutWatch,
     /// The drift that a check of an older config found is applied.
@@ -131,6 +135,8 @@ pub enum Mutant {
 impl Mutant {
     /// All of them.
     pub const ALL: &[Mutant] = &[
+        Mutant::RepairUnwatched,
+        Mutant::LateForEver,
         Mutant::IgnoreOrder,
         Mutant::IgnoreBlocked,
         Mutant::LoseChangeDuringRun,

@@ -16,6 +16,7 @@ pub const WATCH_WELL: Duration = Duration::from_secs(10);
 impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
     pub(super) fn fail(&mut self, i: Node, what: Flags) {
+        self.end_late();
         let is_watch = what == WATCH_FAILING;
         self.wait_no_longer(i, what);
         self.nodes[i].set(DIRTY_RETRY);

@@ -104,6 +104,9 @@ impl Scheduler {
 
     /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
     pub(super) fn begin_repair(&mut self, i: Node, refresh: bool) {
+        if !self.mutant(Mutant::RepairUnwatched) {
+            self.end_late();
+        }
         let old = self.mutant(Mutant::ApplyOldDrift) && self.nodes[i].any(STALE);
         if !self.may_go_on(i) && !old {
             return self.run_again(i);

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::converge::Convergence;
 use super::edges::Edges;
 use super::gate::Semaphores;
+use super::late::Late;
 use super::mutants::Mutant;
 use super::node::{Nodes, PRESENT};
 use super::places::Holder;
@@ -69,6 +70,7 @@ pub struct Scheduler {
     pub(super) stop: Option<StopStage>,
     pub(super) stopped: bool,
     pub(super) convergence: Convergence,
+    pub(super) late: Late,
     /// Watches whose next try came due in a pause.
     pub(super) held_watches: Vec<Node>,
     pub(super) jitter: u64,
@@ -111,6 +113,7 @@ impl Scheduler {
             stop: None,
             stopped: false,
             convergence: Convergence::default(),
+            late: Late::new(config.watch_late),
             held_watches: Vec::new(),
             jitter: config.seed,
             config,
@@ -143,6 +146,9 @@ impl Scheduler {
         self.now = self.now.max(now);
         let keeps_permissions = self.stays.is_empty() || self.keeps_permissions(&input);
         self.fire_timers();
+        if self.late_due().is_some_and(|due| due <= self.now) {
+            self.end_late();
+        }
         match input {
             Input::Swap(swap) => self.swap(swap),
             Input::WatchReady(node) if self.knows(node) => self.watch_ready(node),
@@ -164,7 +170,7 @@ impl Scheduler {
             Input::Committed(ticket) => self.committed(ticket),
             Input::Looked(look) => self.looked(look),
             Input::CommitFailed(ticket) => self.commit_failed(ticket),
-            Input::Pause => self.paused = true,
+            Input::Pause => self.pause(),
             Input::Resume => self.resume(),
             Input::Stop(stage) => self.begin_stop(stage),
             Input::Tick => {}
@@ -194,7 +200,9 @@ impl Scheduler {
 
     /// When the next `Input::Tick` is wanted, unless another input comes before. May lie in the past: then at once.
     pub fn next_timeout(&self) -> Option<Time> {
-        [self.converged_due(), self.hopeless_due(), self.reserve_due(), self.timers.first()].into_iter().flatten().min()
+        let dues =
+            [self.converged_due(), self.hopeless_due(), self.reserve_due(), self.late_due(), self.timers.first()];
+        dues.into_iter().flatten().min()
     }
 
     fn knows(&self, node: Node) -> bool {

@@ -32,7 +32,7 @@ impl Scheduler {
         let is_called = causes.contains(Cause::Refresh) || causes.contains(Cause::Remake);
         // Such a check alone does not keep a graph from being converged.
         let is_only_polled = causes == Cause::Poll.into();
-        let permitted = is_alone && !is_called && !is_only_polled && self.is_permissible(i);
+        let permitted = is_alone && !is_called && !is_only_polled && !self.is_late() && self.is_permissible(i);
         if !permitted {
             return GoOn::No;
         }

@@ -80,7 +80,9 @@ impl Scheduler {
                 self.update(spec.node);
             }
         }
-        self.generation = Some(generation);
+        if self.generation.replace(generation).is_some() {
+            self.end_late();
+        }
         if !self.mutant(Mutant::StruckAfterRemoved) {
             self.flush_journal_at(first);
         }
@@ -249,6 +251,8 @@ impl Scheduler {
             let node = &mut self.nodes[i];
             node.clear(WATCH_FAILING | WATCH_WAITS);
             node.set(WATCH_READY);
+        } else if self.is_late() {
+            self.nodes[i].set(WATCH_READY);
         } else if !self.nodes[i].any(WATCH_ON | WATCH_FAILING) {
             self.nodes[i].clear(WATCH_READY);
             if self.nodes[i].phase() == Phase::Checking {

@@ -65,6 +65,12 @@ impl Scheduler {
         self.update(i);
     }
 
+    /// Nothing begins. What changes meanwhile must be noticed all the same.
+    pub(super) fn pause(&mut self) {
+        self.end_late();
+        self.paused = true;
+    }
+
     /// Goes on after a pause: the watches whose next try came due in it.
     pub(super) fn resume(&mut self) {
         self.paused = false;

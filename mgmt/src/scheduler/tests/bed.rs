@@ -63,11 +63,25 @@ pub(super) struct Bed {
 impl Bed {
     /// Commands only, no events but `converged` and the like.
     pub(super) fn new() -> Bed {
-        Bed::with(Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), seed: 7, node_events: false })
+        Bed::with(Config {
+            running_max: 100,
+            reserve: 0,
+            converged_timeout: ms(1000),
+            watch_late: false,
+            seed: 7,
+            node_events: false,
+        })
     }
 
     pub(super) fn with_events() -> Bed {
-        Bed::with(Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), seed: 7, node_events: true })
+        Bed::with(Config {
+            running_max: 100,
+            reserve: 0,
+            converged_timeout: ms(1000),
+            watch_late: false,
+            seed: 7,
+            node_events: true,
+        })
     }
 
     pub(super) fn with(config: Config) -> Bed {

@@ -95,7 +95,7 @@ fn a_graph_is_hopeless_when_it_waits_only_once_a_second_look_has_come_to_the_sam
 }
 
 fn bed_config() -> Config {
-    Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), seed: 7, node_events: false }
+    Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), watch_late: false, seed: 7, node_events: false }
 }
 
 #[test]

@@ -117,3 +117,46 @@ fn answers_of_a_watch_that_nobody_asked_for_are_dropped() {
     assert_eq!(failed(&mut bed), [""; 0]);
     assert_eq!(bed.state(0), State::Settled { drifted: false });
 }
+
+/// Three watched nodes of a run that ends as soon as it has converged.
+fn late() -> Bed {
+    let config =
+        Config { running_max: 8, reserve: 0, converged_timeout: ms(0), watch_late: true, seed: 0, node_events: false };
+    let mut bed = Bed::with(config);
+    for node in 0..3 {
+        bed.configure(node, NodeConfig { watched: true, retry: Some(1), delay: ms(100), ..plain() });
+    }
+    bed
+}
+
+#[test]
+fn what_is_in_sync_is_not_watched_in_a_run_that_ends_with_its_convergence() {
+    let mut bed = late();
+    assert_eq!(bed.swap(&[0, 1], &[], &[edge(0, 1)]), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["check 1"]);
+    assert_eq!(bed.in_sync(1), ["event: converged"]);
+    // It has not ended.
+    assert_eq!(bed.pass(ms(99)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["watch 0", "watch 1", "event: unconverged"]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn all_watches_begin_before_the_first_repair() {
+    let mut bed = late();
+    bed.swap(&[0, 1, 2], &[], &[edge(0, 1)]);
+    bed.in_sync(0);
+    assert_eq!(bed.drifted(2), ["watch 0", "watch 1", "watch 2"]);
+    // It is looked at again, since what was found before it was watched may have changed unnoticed.
+    assert_eq!(bed.ready(2), ["check 2"]);
+    assert_eq!(bed.drifted(2), ["apply 2"]);
+    assert_eq!(bed.in_sync(1), [""; 0]);
+    assert_eq!(bed.ready(0), ["check 0"]);
+}
+
+#[test]
+fn a_failure_begins_all_watches() {
+    let mut bed = late();
+    bed.swap(&[0, 1], &[], &[]);
+    assert_eq!(bed.checked(1, CheckOutcome::Failed), ["watch 0", "watch 1"]);
+}
