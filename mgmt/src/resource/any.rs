@@ -71,7 +71,8 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     /// See [`Converge::copies`]. None, if that panics: `validate` reports it.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::is_foreseeable`]. No, if that panics.
-    fn is_foreseeable(&self) -> bool {
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        let _ = drifted;
         true
     }
     /// See [`Converge::remarks`]. Nothing, if that panics.
@@ -189,8 +190,8 @@ impl<R: Converge> AnyResource for R {
         caught(|| Converge::copies(self, known)).unwrap_or_default()
     }
 
-    fn is_foreseeable(&self) -> bool {
-        caught(|| Converge::is_foreseeable(self)).unwrap_or_default()
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        caught(|| Converge::is_foreseeable(self, drifted)).unwrap_or_default()
     }
 
     fn remarks(&self) -> Vec<String> {

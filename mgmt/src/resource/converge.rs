@@ -109,10 +109,11 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
-    /// Whether what its check finds stays so when resources before it have changed something: so if it looks only at
-    /// what is its own. If not, a plan in which one of them would change does not foresee what it will do. Default:
-    /// yes.
-    fn is_foreseeable(&self) -> bool {
+    /// Whether what its check finds, drift or not, stays so when resources before it have changed something: so if it
+    /// looks only at what is its own. If not, a plan in which one of them would change does not foresee what it will
+    /// do. Default: yes.
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        let _ = drifted;
         true
     }
 

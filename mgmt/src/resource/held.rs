@@ -125,8 +125,8 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::copies(self.get(), known)
     }
 
-    fn is_foreseeable(&self) -> bool {
-        AnyResource::is_foreseeable(self.get())
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        AnyResource::is_foreseeable(self.get(), drifted)
     }
 
     fn remarks(&self) -> Vec<String> {

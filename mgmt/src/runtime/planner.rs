@@ -342,7 +342,7 @@ impl Planner {
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
         let new = values.sent(node, || running.id(node), outputs, sent, (store, true)).new;
         let outcome = match found {
-            Ok(_) if !operation.noop && !self.is_foreseen(node) => {
+            Ok(ref drift) if !operation.noop && !self.is_foreseen(node, drift.is_some()) => {
                 Outcome::Unknown { until: self.ids(self.changing_above(node)), now: None }
             }
             Ok(None) => Outcome::InSync,
@@ -421,8 +421,8 @@ impl Planner {
     }
 
     /// What its check finds now it will find then, too.
-    fn is_foreseen(&self, node: Node) -> bool {
-        self.resource(node).is_foreseeable() || self.changing_above(node).is_empty()
+    fn is_foreseen(&self, node: Node, drifted: bool) -> bool {
+        self.resource(node).is_foreseeable(drifted) || self.changing_above(node).is_empty()
     }
 
     /// What is known of a node that the scheduler never had checked.

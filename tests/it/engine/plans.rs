@@ -161,18 +161,22 @@ async fn a_guard_that_may_find_another_thing_once_something_was_made_is_not_fore
         g.add(Exec::new("runs").cmd("true").ifcmd(format!("test -e {}", at("conf"))).after(&conf));
         g.add(Exec::new("rests").cmd("true").nifcmd(format!("test -e {}", at("conf"))).after(&conf));
         g.add(Exec::new("beside").cmd("true").ifcmd("false"));
+        // What is not there will be made; what is there is made again if what it is made of changes.
+        g.add(Exec::new("makes").cmd("true").creates(at("made")).after(&conf));
+        g.add(Exec::new("renews").cmd("true").creates(at("old")).mtimes([at("conf")]).after(&conf));
         Site(g)
     };
+    fs::write(dir.path().join("old"), "").unwrap();
     let (plan, text) = site().plan(dir.path()).await;
-    for name in ["runs", "rests"] {
+    for name in ["runs", "rests", "renews"] {
         assert!(text.contains(&format!("? exec[{name}]: not known until file[DIR/conf] has run")), "{text}");
     }
-    assert!(text.ends_with("1 to repair, 2 not known yet, 1 in sync"), "{text}");
+    assert!(text.ends_with("2 to repair, 3 not known yet, 1 in sync"), "{text}");
     assert!(!plan.is_empty());
     fs::write(dir.path().join("conf"), "text\n").unwrap();
     let (_, text) = site().plan(dir.path()).await;
     assert!(
-        text.contains("~ exec[runs]") && text.ends_with("1 to repair, 3 in sync"),
+        text.contains("~ exec[runs]") && text.ends_with("3 to repair, 3 in sync"),
         "what is there is known: {text}"
     );
 }

@@ -157,10 +157,12 @@ impl Converge for Exec {
         self.run(cx).await
     }
 
-    fn is_foreseeable(&self) -> bool {
-        // A guard looks at anything, what is made before it runs among that.
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        // A command that is a guard looks at anything, what is made before it runs among that. Files that are let it run
+        // when they change.
         let asks = self.if_lines().chain(self.nif_lines()).next().is_some();
-        self.refreshonly || self.creates.is_none() && self.mtimes.is_empty() && !asks
+        let compares = self.creates.is_some() || !self.mtimes.is_empty();
+        self.refreshonly || !asks && (drifted || !compares)
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
