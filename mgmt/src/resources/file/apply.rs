@@ -10,7 +10,9 @@ use crate::resources::file::maker::is_stranger;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
-use crate::sys::fs::{Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions};
+use crate::sys::fs::{
+    Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions, is_temporary_name,
+};
 use crate::sys::users;
 
 /// One apply.
@@ -70,6 +72,13 @@ impl Work<'_> {
             Action::Set { mode, maker } => {
                 fs.set_attributes(path, &Attributes { mode: *mode, ..owners_of_link(owners, *maker) }).map(drop)
             }
+            Action::Clean => fs.clean_temporary_files(path.parent().unwrap_or(path)).map(drop),
+            // It was left over when it was looked at, and is in use now.
+            Action::Remove { .. }
+                if path.file_name().is_some_and(is_temporary_name) && fs.is_being_written(path).unwrap_or(false) =>
+            {
+                Ok(())
+            }
             Action::Remove { cap } => fs.remove_tree(path, *cap).map(drop),
             Action::Sync => fs.sync_dir(path.parent().unwrap_or(path)),
         };
@@ -84,6 +93,7 @@ impl Work<'_> {
             &step.action,
             Action::Write { replace: Replace::SameKind, .. }
                 | Action::Link { replace: Replace::SameKind, .. }
+                | Action::Clean
                 | Action::Sync
         );
         if looks_itself {

@@ -22,6 +22,9 @@ impl Look<'_> {
         }
         let mut drift = self.what()?;
         self.seen.end(is_whole);
+        if is_whole {
+            self.leftovers(&mut drift);
+        }
         if drift.steps.is_empty() && self.fs.owes_sync(&self.wanted.path) {
             drift.changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
             drift.steps.push(Step { path: self.wanted.path.clone(), seen: None, action: Action::Sync });
@@ -30,6 +33,18 @@ impl Look<'_> {
             return Ok(None);
         }
         Ok(Some(drift))
+    }
+
+    /// What a killed write has left beside it, whole files maybe: nothing else would ever remove it.
+    fn leftovers(&self, drift: &mut FileDrift) {
+        let path = &self.wanted.path;
+        // What keeps it from being looked at keeps nothing else from being in order.
+        let count = self.fs.leftovers(path).unwrap_or_default();
+        if count > 0 {
+            let from = format!("{count} beside it, left by killed writes");
+            drift.changes.push(Change::new("temporary files", from, "none"));
+            drift.steps.push(Step { path: path.clone(), seen: None, action: Action::Clean });
+        }
     }
 
     fn what(&self) -> Result<FileDrift> {
@@ -92,6 +107,7 @@ impl Look<'_> {
             )));
         }
         if !old.is_dir() {
+            self.fs.refuse_mount(path).map_err(|error| self.not_removable(error))?;
             return Ok((Replace::NotDirectory, Change::new("type", from, wanted)));
         }
         let tree = self.removable(path)?;

@@ -111,6 +111,9 @@ impl Look<'_> {
         {
             input.must_be_whole()?;
             changes.push(self.content_change(path, Some(old), input, mode, rules.detail));
+            if self.fs.is_written_in_place(path, old)? {
+                changes.push(Change::new("in place", "no", "yes: nothing can take the place of this file"));
+            }
             let (input, replace) = (Some(input.clone()), Replace::SameKind);
             action = Action::Write { input, mode, replace, keep: true };
         }
@@ -152,6 +155,8 @@ impl Look<'_> {
         // The size of a given content is sure; that of a file may be a lie, as in /proc.
         if let (WantedContent::Given(_), Some(size)) = (input, input.size())
             && size != old.size
+            // What the kernel makes up claims to be empty.
+            && old.size != 0
         {
             return Ok(true);
         }

@@ -58,6 +58,8 @@ pub(super) enum Action {
     Set { mode: Option<u32>, maker: Option<u32> },
     /// Removes what is there, at most so many entries.
     Remove { cap: usize },
+    /// Removes temporary files that killed writes have left beside it.
+    Clean,
     /// Makes an earlier change durable.
     Sync,
 }

@@ -10,8 +10,7 @@ use crate::resources::file::look::Look;
 use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Directory;
-use crate::resources::file::wanted_content::is_temporary;
-use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs, Tree};
+use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs, Tree, is_temporary_name};
 
 /// What resources of the graph own below a directory; it is asked for paths relative to that.
 pub(super) struct Spare<'a> {
@@ -132,7 +131,8 @@ impl Look<'_> {
             loop {
                 for (entry, kind) in entries {
                     let is_dir = kind == FileKind::Directory;
-                    let is_temporary = !is_dir && entry.file_name().is_some_and(is_temporary);
+                    let is_temporary = !is_dir && entry.file_name().is_some_and(is_temporary_name);
+                    let is_temporary = is_temporary && self.is_being_written(&top.join(&entry));
                     // What another resource owns is its business, with all that is in it.
                     if spare.owns(&entry) || is_temporary || (is_dir && !kept.directory.goes_into(&entry)) {
                         continue;
@@ -190,6 +190,11 @@ impl Look<'_> {
             Err(error) if error.is_missing() => Ok(Vec::new()),
             other => Ok(other?.into_iter().map(|DirEntry { name, kind }| (dir.join(name), kind)).collect()),
         }
+    }
+
+    /// What another program is about to put in place stays; what a killed one has left goes.
+    fn is_being_written(&self, path: &Path) -> bool {
+        self.fs.is_being_written(path).unwrap_or(true)
     }
 
     /// A purge does not go into what is mounted below its directory.

@@ -12,9 +12,9 @@ use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::{Kept, Spare};
 use crate::resources::file::wanted::Directory;
-use crate::resources::file::wanted_content::{WantedContent, is_temporary, original};
+use crate::resources::file::wanted_content::{WantedContent, original};
 use crate::sys::fs::hub::Watched;
-use crate::sys::fs::{FileKind, Mode, ReadFs, Stat};
+use crate::sys::fs::{FileKind, Mode, ReadFs, Stat, is_temporary_name};
 
 /// How many entries a source may have.
 const ENTRIES_MAX: usize = 1_000_000;
@@ -187,7 +187,7 @@ fn not_too_deep(entry: &Path, path: &Path) -> Result<()> {
 /// Whether an entry of the source is one of those that are copied.
 fn is_copied(entry: &Path, kind: FileKind, path: &Path) -> Result<bool> {
     match kind {
-        FileKind::File => Ok(!entry.file_name().is_some_and(is_temporary)),
+        FileKind::File => Ok(!entry.file_name().is_some_and(is_temporary_name)),
         FileKind::Symlink | FileKind::Directory => Ok(true),
         kind => Err(Error::new(format!(
             "the source holds {}, which is a {kind} and can't be copied: move it out of the source",

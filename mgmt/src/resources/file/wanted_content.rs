@@ -1,8 +1,6 @@
 //! The content that a file is to get, looked at: how big it is, its digest, and a sample of it to show.
 
 use std::borrow::Cow;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::resource::Stopping;
@@ -12,7 +10,7 @@ use crate::resources::file::digests::Digests;
 use crate::resources::file::path::with_remedy;
 use crate::resources::file::path::{Spelled, shown};
 use crate::resources::file::wanted::Origin;
-use crate::sys::fs::{FileKind, ReadFs, Stat};
+use crate::sys::fs::{FileKind, ReadFs, Stat, is_temporary_name};
 
 /// A content, as it is now.
 #[derive(Clone, Debug)]
@@ -124,15 +122,12 @@ fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result
     for entry in fs.read_dir(&file.path)? {
         let path = file.path.join(&entry.name);
         match entry.kind {
-            FileKind::Directory => {}
-            _ if is_temporary(&entry.name) => {}
-            _ => {
-                // Gone since: so it is none of them.
-                if fs.stat(&path).map_err(with_remedy)?.is_some() {
-                    let stat = original(fs, &path, FileKind::File)?;
-                    found.push((path, stat));
-                }
+            FileKind::File | FileKind::Symlink if !is_temporary_name(&entry.name) => {
+                let stat = original(fs, &path, FileKind::File)?;
+                found.push((path, stat));
             }
+            // Not a file that could be a part: a directory, a pipe, a socket, a device.
+            _ => {}
         }
     }
     Ok(())
@@ -159,10 +154,4 @@ pub(super) fn original(fs: &ReadFs, path: &Path, wanted: FileKind) -> Result<Sta
         }
         kind => in_the_way(format!("the source {path_shown} is a {kind}, not a {wanted}: name a {wanted}")),
     }
-}
-
-/// A file that is being written beside its place, by this program.
-pub(super) fn is_temporary(name: &OsStr) -> bool {
-    let name = name.as_bytes();
-    name.starts_with(b".mgmt-") && (name.ends_with(b".tmp") || name.ends_with(b".lnk"))
 }

@@ -143,7 +143,7 @@ impl WriteFs {
         Ok(true)
     }
 
-    fn guard_hard_links(&self, place: &Place, now: &Stat) -> Result<(), FsError> {
+    pub(super) fn guard_hard_links(&self, place: &Place, now: &Stat) -> Result<(), FsError> {
         let guarded = self.inner.euid == 0 && self.links == Links::Guarded;
         if !guarded || now.is_dir() || now.nlink < 2 {
             return Ok(());

@@ -13,6 +13,8 @@ pub(super) struct Memory {
     owes: Mutex<BTreeSet<PathBuf>>,
     /// Directories that were looked through for left-over temporary files.
     cleaned: Mutex<HashSet<(u64, u64)>>,
+    /// Directories in which left-over temporary files may be, and the path for which they were found.
+    littered: Mutex<HashMap<(u64, u64), PathBuf>>,
     /// Symlinks that were copied from others: what tells each from others, and who made the original.
     copied_links: Mutex<HashMap<(u64, u64, i128), u32>>,
 }
@@ -35,6 +37,12 @@ impl Memory {
     /// Whether this is the first time for that directory.
     pub(super) fn first_visit(&self, dir: (u64, u64)) -> bool {
         lock(&self.cleaned).insert(dir)
+    }
+
+    /// Whether left-over files have to be looked for in that directory, for this path in it.
+    pub(super) fn looks_for_leftovers(&self, dir: (u64, u64), path: &Path) -> bool {
+        !lock(&self.cleaned).contains(&dir)
+            && lock(&self.littered).entry(dir).or_insert_with(|| path.to_path_buf()) == path
     }
 
     /// That symlink is a copy of one that `maker` made.

@@ -11,6 +11,7 @@ mod entry;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod faults;
+mod in_place;
 mod memory;
 mod mode;
 mod path;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::calls::{Call, Calls};
 use super::digest::Digest;
 use super::error::FsError;
-use super::read::{open_dir, read_entries};
+use super::read::{ReadFs, open_dir, read_entries};
 use super::stat::{FileKind, stat_fd};
 use super::walk::Place;
 
@@ -205,6 +205,47 @@ pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Res
         }
     }
     Ok(removed)
+}
+
+impl ReadFs {
+    /// Whether a program works on the temporary file `path` now (see [`is_temporary_name`]), or that can't be known.
+    /// One that was left by a killed program is a file like any other.
+    ///
+    /// # Errors
+    /// It can't be looked at.
+    pub fn is_being_written(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
+        let place = self.place(path.as_ref())?;
+        if !is_temporary_name(&place.name) {
+            return Ok(false);
+        }
+        // A symlink can't be locked; the file of the same number stands for it.
+        let guard = place.name.to_string_lossy().replace(LINK_SUFFIX, FILE_SUFFIX);
+        let dir = open_dir(&self.inner.calls, &place.dir, OsStr::new("."), &place.path)?;
+        Ok(matches!(state_of(&self.inner.calls, &dir, &guard, &place.path)?, State::NotOurs))
+    }
+
+    /// How many temporary files killed processes of this user have left beside `path`. That is looked for once in each
+    /// directory, and again only for the path for which something was found.
+    pub fn leftovers(&self, path: impl AsRef<Path>) -> Result<usize, FsError> {
+        let (calls, memory) = (&self.inner.calls, &self.inner.memory);
+        let place = self.place(path.as_ref())?;
+        let identity = stat_fd(calls, &place.dir, &place.path)?.identity();
+        if !memory.looks_for_leftovers(identity, &place.path) {
+            return Ok(0);
+        }
+        let dir = open_dir(calls, &place.dir, OsStr::new("."), &place.path)?;
+        let mut count = 0;
+        for entry in read_entries(calls, &dir, &place.path)? {
+            let name =
+                entry.name.to_str().filter(|name| entry.kind == FileKind::File && is_ours(name, self.inner.euid));
+            let Some(name) = name else { continue };
+            count += usize::from(matches!(state_of(calls, &dir, name, &place.path)?, State::LeftOver(_)));
+        }
+        if count == 0 {
+            memory.first_visit(identity);
+        }
+        Ok(count)
+    }
 }
 
 /// Whose a temporary file is.

@@ -7,6 +7,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
 use super::attributes::{Adoption, Attributes, Handle, copy_xattrs};
 use super::batch::Pending;
 use super::calls::{Call, Calls};
@@ -277,6 +279,11 @@ impl WriteFs {
         let place = self.place(path.as_ref())?;
         self.clean_once(&place);
         let old = self.stat_optional(&place)?;
+        if let Some(old) = old.clone().filter(|_| options.replace != Replace::Nothing)
+            && self.is_only_in_place(&place, &old)?
+        {
+            return self.write_in_place(&place, old, content.into(), options);
+        }
         self.may_replace(&place, old.as_ref(), FileKind::File, options.replace)?;
         let kept = old.as_ref().filter(|old| options.keep && old.is_file());
         let euid = self.inner.euid;
@@ -296,7 +303,7 @@ impl WriteFs {
         let mut temp = Temp::create(calls, &place, euid, desired.mode.unwrap_or(FILE_MODE))?;
         let digest = fill(calls, &temp, content.into(), &place.path)?;
         let is_kept = kept.is_some() && adoption != Adoption::Foreign;
-        self.finish(&temp, &place, &desired, options.attributes.mode.is_some(), is_kept)?;
+        self.finish(&temp, &place, &desired, &options.attributes, is_kept)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable {
             let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
@@ -408,25 +415,33 @@ impl WriteFs {
         }
     }
 
-    /// Gives the new file its attributes: owner, then extended attributes, then mode. `has_mode`: the mode was given,
-    /// and is final, whatever the directory gives to new files. `is_kept`: so are the extended attributes of the old
+    /// Gives the new file its attributes: owner, then extended attributes, then mode. A mode that is `declared` is
+    /// final, whatever the directory gives to new files; what is desired besides is given up where it can't be.
+    /// `is_kept`: so are the extended attributes of the old
     /// file.
     fn finish(
         &self,
         temp: &Temp<'_>,
         place: &Place,
         desired: &Attributes,
-        has_mode: bool,
+        declared: &Attributes,
         is_kept: bool,
     ) -> Result<(), FsError> {
         let calls = &self.inner.calls;
         let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
         let mut now = stat_fd(calls, &temp.fd, &place.path)?;
-        let owner = Attributes { mode: None, ..*desired };
+        let mut desired = *desired;
+        let owner = Attributes { mode: None, ..desired };
         if !owner.are_those_of(&now) {
-            handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid))?;
+            match handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid)) {
+                // A group of the old file that we are not in: nobody has asked for it.
+                Err(error) if is_refused(&error) && declared.gid.is_none() && owner.uid == Some(now.uid) => {
+                    desired.mode = desired.mode.map(|mode| declared.mode.unwrap_or(without_group(mode)));
+                }
+                other => other?,
+            }
         }
-        if has_mode || is_kept {
+        if declared.mode.is_some() || is_kept {
             handle.remove_acl()?;
         }
         if is_kept {
@@ -434,10 +449,24 @@ impl WriteFs {
             now = stat_fd(calls, &temp.fd, &place.path)?;
         }
         if !desired.are_those_of(&now) {
-            handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None }, Adoption::None)?;
+            match handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None }, Adoption::None) {
+                // A file system without modes, and none was asked for.
+                Err(error) if is_refused(&error) && declared.mode.is_none() => {}
+                other => other?,
+            }
         }
         Ok(())
     }
+}
+
+fn is_refused(error: &FsError) -> bool {
+    [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].iter().any(|errno| error.is(*errno))
+}
+
+/// A mode for another group than it was meant for: that may do no more than others.
+fn without_group(mode: u32) -> u32 {
+    let others = mode & 0o007;
+    mode & !0o2070 | mode & others << 3
 }
 
 /// Writes the content into the new file.

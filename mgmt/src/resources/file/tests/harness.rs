@@ -38,6 +38,12 @@ impl Bench {
         Bench { host: bench.host.provide(ShowPrivate), ..bench }
     }
 
+    /// The process is another one: only the disk is left.
+    pub(super) fn restart(&mut self) {
+        self.trials.borrow_mut().clear();
+        self.host.restart();
+    }
+
     /// These paths are owned by resources of the graph.
     pub(super) fn own(&self, names: &[&str]) {
         self.host.own(names.iter().map(|name| self.at(name)));

@@ -8,6 +8,7 @@ mod harness;
 mod levels;
 mod makers;
 mod parts;
+mod places;
 mod purge;
 mod removal;
 mod secrets;

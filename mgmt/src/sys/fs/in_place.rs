@@ -1,0 +1,98 @@
+//! Files that nothing can take the place of: the kernel makes them up (`/proc/sys`), or they are mounted one by one.
+//! They are written in place, so that a crash in between leaves a part.
+
+use std::io::Read;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::attributes::{Adoption, Attributes, Handle};
+use super::calls::Call;
+use super::copy::{read_error, write_all};
+use super::digest::Digest;
+use super::error::FsError;
+use super::read::{ReadFs, expect_kind};
+use super::stat::{FileKind, Stat, stat_fd};
+use super::walk::Place;
+use super::write::{Content, WriteFs, WriteOptions, Written};
+
+/// How the kernel numbers file systems whose files it makes up: proc, sysfs, cgroup, cgroup2, debugfs, tracefs,
+/// securityfs, configfs.
+const MADE_UP: [u64; 8] =
+    [0x0000_9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0x6265_6570];
+
+impl ReadFs {
+    /// Whether the regular file that was found at `path` can be written in place only.
+    ///
+    /// # Errors
+    /// Its directory can't be looked at.
+    pub fn is_written_in_place(&self, path: impl AsRef<Path>, found: &Stat) -> Result<bool, FsError> {
+        self.is_only_in_place(&self.place(path.as_ref())?, found)
+    }
+
+    pub(super) fn is_only_in_place(&self, place: &Place, found: &Stat) -> Result<bool, FsError> {
+        if !found.is_file() || found.mount_root {
+            return Ok(found.is_file());
+        }
+        let system = self.inner.calls.run(Call::Stat, &place.path, || rustix::fs::fstatfs(&place.dir))?;
+        Ok(u64::try_from(system.f_type).is_ok_and(|system| MADE_UP.contains(&system)))
+    }
+}
+
+impl WriteFs {
+    /// Writes the content into the file that is there, in one call where the system takes that, and cuts off the rest.
+    pub(super) fn write_in_place(
+        &self,
+        place: &Place,
+        old: Stat,
+        content: Content<'_>,
+        options: &WriteOptions,
+    ) -> Result<Written, FsError> {
+        if !options.keep && old.mount_root {
+            // A file of its own was asked for.
+            return Err(FsError::MountPoint { path: place.path.clone() });
+        }
+        self.guard_hard_links(place, &old)?;
+        let calls = &self.inner.calls;
+        let content = whole(content, &place.path)?;
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let fd =
+            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+        let now = stat_fd(calls, &fd, &place.path)?;
+        expect_kind(&place.path, now.kind, FileKind::File)?;
+        if now.identity() != old.identity() {
+            return Err(FsError::Changed { path: place.path.clone() });
+        }
+        let handle = Handle { calls, fd: fd.as_fd(), path_only: false, path: &place.path };
+        let desired: &Attributes = &options.attributes;
+        if !desired.are_those_of(&now) {
+            handle.set(&now, desired, Adoption::of(&now, desired, self.inner.euid))?;
+        }
+        write_all(calls, &fd, &content, &place.path)?;
+        if old.mount_root {
+            calls.run(Call::Write, &place.path, || rustix::fs::ftruncate(&fd, content.len() as u64))?;
+            if options.durable {
+                calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&fd))?;
+            }
+        }
+        let stat = stat_fd(calls, &fd, &place.path)?;
+        Ok(Written { stat, replaced: Some(old), digest: Digest::of(&content) })
+    }
+}
+
+/// All of it before anything is written: what can't be read leaves the file as it is.
+fn whole(content: Content<'_>, path: &Path) -> Result<Vec<u8>, FsError> {
+    let mut all = Vec::new();
+    match content {
+        Content::Bytes(bytes) => all.extend_from_slice(bytes),
+        Content::Reader(reader) => drop(reader.read_to_end(&mut all).map_err(|error| read_error(error, path))?),
+        Content::File(source) => {
+            source.file.read_to_end(&mut all).map_err(|error| read_error(error, path))?;
+            if source.file.changed_since_opened()? {
+                return Err(FsError::Changed { path: source.file.path().to_path_buf() });
+            }
+        }
+    }
+    Ok(all)
+}
