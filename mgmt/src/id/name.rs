@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::escape::in_one_line;
 
+/// The longest name that is shown whole, in characters.
+const SHOWN_MAX: usize = 4096;
+
 /// The name of a kind of resource: lower case, as `file` or `http:server`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -65,7 +68,14 @@ impl ResourceId {
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Names may hold anything; a line of output may not.
-        write!(f, "{}[{}]", self.kind, in_one_line(&self.name))
+        match self.name.char_indices().nth(SHOWN_MAX) {
+            None => write!(f, "{}[{}]", self.kind, in_one_line(&self.name)),
+            // No graph accepts such a name: the message about it need not be as long.
+            Some((end, _)) => {
+                let shown = in_one_line(&self.name[..end]);
+                write!(f, "{}[{shown}… ({} bytes)]", self.kind, self.name.len())
+            }
+        }
     }
 }
 

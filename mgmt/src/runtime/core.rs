@@ -16,6 +16,7 @@ use crate::runtime::many::Calls;
 use crate::runtime::measure::Table;
 use crate::runtime::operate::Answer;
 use crate::runtime::outlet::Outlet;
+use crate::runtime::overflow::Overflows;
 use crate::runtime::owned::Owned;
 use crate::runtime::running::Running;
 use crate::runtime::slot::SlotTable;
@@ -51,6 +52,7 @@ pub(crate) struct Core {
     pub(crate) slots: SlotTable,
     pub(crate) watches: Watches,
     pub(crate) owned: Owned,
+    pub(crate) overflows: Overflows,
     pub(crate) events: Arc<Outlet>,
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) answers: mpsc::UnboundedSender<Answer>,
@@ -300,6 +302,11 @@ impl Core {
                 }
                 self.watch_ended(node, problem);
             }
+            Notice::Overflow => {
+                if let Some(message) = self.overflows.note(self.clock.now()) {
+                    self.warn(message);
+                }
+            }
             Notice::Warning(message) => self.warn(message),
         }
     }
@@ -308,12 +315,16 @@ impl Core {
         let mut notices = Vec::new();
         self.watches.tick(&self.slots, self.clock.now(), &mut notices);
         notices.into_iter().for_each(|notice| self.notice(notice));
+        if let Some(message) = self.overflows.sum(self.clock.now()) {
+            self.warn(message);
+        }
         self.handle(Input::Tick);
     }
 
     /// When something must be done though nothing happens.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
-        let all = [self.scheduler.next_timeout(), self.watches.next_timeout(), self.lane.next_timeout()];
+        let own = [self.lane.next_timeout(), self.overflows.next_timeout()];
+        let all = [self.scheduler.next_timeout(), self.watches.next_timeout()].into_iter().chain(own);
         all.into_iter().flatten().min()
     }
 

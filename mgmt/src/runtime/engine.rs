@@ -209,6 +209,7 @@ pub(crate) fn assemble(
         slots: SlotTable::default(),
         watches: Watches::new(files, &doors, reports),
         owned: Default::default(),
+        overflows: Default::default(),
         events: Arc::clone(&options.events),
         converged: watch::channel(false).0,
         answers,

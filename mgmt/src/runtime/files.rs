@@ -51,9 +51,7 @@ fn quietness(hub: Option<&Hub>) -> Quietness {
 fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
     match event {
         Event::Changed(key, extent) => Notice::Changed(node(key), extent),
-        Event::Rescan => {
-            Notice::Warning("more changes than the kernel could tell: everything is checked again".to_owned())
-        }
+        Event::Rescan => Notice::Overflow,
         Event::Degraded(reason @ Reason::Depth { .. }) => Notice::Warning(reason.to_string()),
         Event::Degraded(reason) => {
             Notice::Warning(format!("{reason}; until then these paths are looked at every second"))
@@ -531,7 +529,7 @@ mod tests {
         for (seat, node) in [(&mut one, 1), (&mut two, 2)] {
             let Poll::Ready(notices) = seat.poll_next(&mut cx) else { panic!("nothing is noticed") };
             assert!(
-                matches!(&notices[..], [Notice::Warning(_), Notice::Changed(Node(n), Extent::Entries(entries))]
+                matches!(&notices[..], [Notice::Overflow, Notice::Changed(Node(n), Extent::Entries(entries))]
                     if *n == node && entries.iter().eq(["a", "b"].map(Path::new))),
                 "{notices:?}"
             );

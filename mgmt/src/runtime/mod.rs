@@ -23,6 +23,7 @@ mod measure;
 mod numbers;
 mod operate;
 mod outlet;
+mod overflow;
 mod owned;
 mod places;
 mod planner;

@@ -73,6 +73,8 @@ pub(crate) enum Notice {
     Changed(Node, Extent),
     /// A watch ended.
     Failed(Node, Problem),
+    /// The kernel had no room for changes.
+    Overflow,
     /// Something that the user should know.
     Warning(String),
 }

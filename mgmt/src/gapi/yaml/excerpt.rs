@@ -1,6 +1,6 @@
 //! Complaints as problems: with the line they are about, and the place in it underlined.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -10,13 +10,18 @@ use crate::gapi::yaml::tree::{Complaint, Node, Place, Value};
 use crate::graph::{Problem, Problems};
 use crate::resource::{Origin, Span};
 
+/// How many lines lie between two whose places are kept.
+const STEP: usize = 4096;
 /// So much of a line is shown around the place.
 const WIDTH_MAX: usize = 100;
 
 /// A file's name and lines, to quote from.
 pub(crate) struct Quotes<'a> {
     file: &'a str,
-    lines: Vec<&'a str>,
+    text: &'a str,
+    /// Where every `STEP`th line begins. Found when the first line is quoted: a list of all lines would be larger than
+    /// a file of many short ones.
+    starts: OnceCell<Vec<usize>>,
     /// Lines that hold a secret: they are not quoted, whatever they are quoted for.
     hidden: RefCell<HashSet<usize>>,
     /// What may be a secret within a line: from which character, and how many.
@@ -25,7 +30,7 @@ pub(crate) struct Quotes<'a> {
 
 impl<'a> Quotes<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Quotes<'a> {
-        Quotes { file, lines: text.lines().collect(), hidden: RefCell::default(), masked: RefCell::default() }
+        Quotes { file, text, starts: OnceCell::new(), hidden: RefCell::default(), masked: RefCell::default() }
     }
 
     /// The value may be a secret: within a line it is masked, and what has several is hidden.
@@ -33,7 +38,7 @@ impl<'a> Quotes<'a> {
         let Place { line, column, width } = node.place;
         match &node.value {
             Value::Scalar { text, .. } => {
-                let token: String = self.line(line).chars().skip(column - 1).take(width).collect();
+                let token: String = self.line(line).unwrap_or_default().chars().skip(column - 1).take(width).collect();
                 let is_quoted =
                     token.len() > 1 && ['"', '\''].iter().any(|c| token.starts_with(*c) && token.ends_with(*c));
                 if is_quoted || token == *text {
@@ -48,8 +53,14 @@ impl<'a> Quotes<'a> {
     }
 
     /// From 1.
-    fn line(&self, number: usize) -> &'a str {
-        self.lines.get(number.saturating_sub(1)).copied().unwrap_or_default()
+    fn line(&self, number: usize) -> Option<&'a str> {
+        let starts = self.starts.get_or_init(|| {
+            let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
+            std::iter::once(0).chain(ends.skip(STEP - 1).step_by(STEP)).collect()
+        });
+        let at = number.saturating_sub(1);
+        let rest = starts.get(at / STEP).map_or("", |start| &self.text[*start..]);
+        rest.lines().nth(at % STEP)
     }
 
     /// The value is a secret.
@@ -92,7 +103,7 @@ impl<'a> Quotes<'a> {
             if let Origin::File(span) = &problem.origin
                 && span.file == self.file
             {
-                let line = self.line(span.line);
+                let line = self.line(span.line).unwrap_or_default();
                 let rest = line.chars().skip(span.column.saturating_sub(1)).collect::<String>();
                 let token = rest.split(" #").next().unwrap_or_default().trim_end();
                 let width = widths.get(&(span.line, span.column)).copied();
@@ -104,7 +115,7 @@ impl<'a> Quotes<'a> {
     }
 
     fn excerpt(&self, place: Place) -> Option<String> {
-        let line = *self.lines.get(place.line - 1)?;
+        let line = self.line(place.line)?;
         if self.hidden.borrow().contains(&place.line) {
             return None;
         }

@@ -40,6 +40,9 @@ use mgmt_macros::Resource;
 /// g.add(File::new("/etc/app/old.conf").absent());
 /// ```
 ///
+/// What another program writes into a file through `mmap` the kernel does not report: it is found with the next check,
+/// which the metaparameter `poll` asks for every so often.
+///
 /// What is of another type is replaced only with `force`; but a symlink where a regular file with a declared content
 /// belongs is always replaced, and never followed.
 #[derive(Resource, Clone, Debug, PartialEq)]
