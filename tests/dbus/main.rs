@@ -6,7 +6,7 @@ mod kind;
 use std::time::Duration;
 
 use mgmt::prelude::*;
-use mgmt::resource::{Bus, WatchEvent};
+use mgmt::resource::{Bus, ObstacleKind, WatchEvent};
 use mgmt::runtime::{EventKind, Events, Operation};
 use mgmt::testing::Fake;
 use mgmt::{Doors, Engine};
@@ -55,11 +55,14 @@ async fn start(builder: mgmt::runtime::Builder<impl mgmt::gapi::Gapi>) -> (Engin
     (engine, events)
 }
 
-/// Waits for a watch that fails, and returns why.
+/// Waits for a watch that fails, for which its resource then waits, and returns why.
 async fn watch_failure(events: &mut Events) -> String {
     within(async {
         loop {
-            if let EventKind::Failed { error, operation: Operation::Watch, .. } = events.next().await.unwrap().kind {
+            if let EventKind::Waiting { error, operation: Operation::Watch, waits_for, .. } =
+                events.next().await.unwrap().kind
+            {
+                assert_eq!(waits_for.kind, ObstacleKind::NoComponent, "{error}");
                 return error;
             }
         }
@@ -80,9 +83,14 @@ async fn until_connections(tester: &zbus::Connection, names: usize) {
 /// Watches that have failed.
 fn failures(events: &mut Events) -> Vec<String> {
     let all = std::iter::from_fn(|| events.try_next());
-    all.filter(|event| matches!(event.kind, EventKind::Failed { operation: Operation::Watch, .. }))
-        .map(|event| format!("{event:?}"))
-        .collect()
+    let is_failure = |kind: &EventKind| {
+        matches!(
+            kind,
+            EventKind::Failed { operation: Operation::Watch, .. }
+                | EventKind::Waiting { operation: Operation::Watch, .. }
+        )
+    };
+    all.filter(|event| is_failure(&event.kind)).map(|event| format!("{event:?}")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
