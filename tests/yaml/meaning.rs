@@ -70,6 +70,25 @@ resources:
 }
 
 #[test]
+fn what_is_hardly_meant_as_a_text_is_refused_with_the_way_to_write_it() {
+    for (fields, said) in [
+        (
+            "exec: [{name: e, cmd: env, env: {X: null}}]",
+            "leave `X` out, or write \"\" for none, or \"null\" for the word",
+        ),
+        ("exec: [{name: e, cmd: env, env: {X: ~}}]", "leave `X` out"),
+        ("file: [{name: /f, content: {\"a\": 1}}]", "put it in quotes"),
+    ] {
+        let text = format!("graph: g\nresources:\n  {fields}\n");
+        let problems = read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).map(drop).expect_err(fields);
+        assert!(problems.to_string().contains(said), "{problems}");
+    }
+    same("graph: g\nresources:\n  exec: [{name: e, cmd: env, env: {X: \"null\"}}]\n", |g| {
+        g.add(Exec::new("e").cmd("env").env([("X", "null")]));
+    });
+}
+
+#[test]
 fn a_file_and_a_program_make_the_same_graph() {
     let text = r#"
 graph: g

@@ -163,11 +163,27 @@ pub(crate) fn typed<'a>(node: &'a Node, schema: &Json) -> Result<Json, Misfit<'a
         Value::Map(entries) if takes.map => {
             let pairs = entries.iter().map(|(key, node)| {
                 let schema = property(schema, &key.text);
+                not_null(node, schema, &key.text)?;
                 typed(node, schema).map(|json| (key.text.clone(), json))
             });
             pairs.collect::<Result<Map<_, _>, _>>().map(Json::Object)
         }
         _ => Err(Misfit { node, problem: format!("takes {}, not {}", takes.told(), node.sort()) }),
+    }
+}
+
+/// A text of a table is never null: is the word meant, or no text, or no entry?
+fn not_null<'a>(node: &'a Node, schema: &Json, key: &str) -> Result<(), Misfit<'a>> {
+    let takes = Takes::of(schema);
+    match &node.value {
+        Value::Scalar { text, plain: true }
+            if matches!(text.as_str(), "~" | "null" | "Null" | "NULL") && takes.text && !takes.null =>
+        {
+            let problem =
+                format!("takes a text: leave `{key}` out, or write \"\" for none, or \"{text}\" for the word");
+            Err(Misfit { node, problem })
+        }
+        _ => Ok(()),
     }
 }
 

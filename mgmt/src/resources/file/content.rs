@@ -198,7 +198,12 @@ impl<'de> Deserialize<'de> for Content {
                 Ok(Content::accept(text))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Content, A::Error> {
-                let encoded = Encoded::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                let encoded =
+                    Encoded::deserialize(de::value::MapAccessDeserializer::new(map)).map_err(|error: A::Error| {
+                        de::Error::custom(format!(
+                            "{error}: a map is not a text; if the text itself is meant (JSON, say), put it in quotes"
+                        ))
+                    })?;
                 let bytes = BASE64_STANDARD
                     .decode(&*encoded.base64)
                     .map_err(|_| de::Error::custom("what follows `base64` is not base64 with padding"))?;

@@ -125,7 +125,7 @@ impl Look<'_> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
         let mut extras = Vec::new();
         let mut count = 0;
-        let mut dirs = Vec::new();
+        let (mut dirs, mut mounts) = (Vec::new(), Vec::new());
         for part in kept.parts {
             let mut entries = self.first_entries(part, spare)?;
             loop {
@@ -142,13 +142,19 @@ impl Look<'_> {
                     if original.is_some() || (is_dir && spare.is_below(&entry)) {
                         // One that gives way to a file goes as a whole, elsewhere.
                         if is_dir && original != Some(&false) {
-                            self.refuse_mount(&path)?;
-                            dirs.push(entry);
+                            match self.fs.refuse_mount(&path) {
+                                Err(FsError::MountPoint { path }) => mounts.push(path),
+                                _ => dirs.push(entry),
+                            }
                         }
                         continue;
                     }
                     let tree = match self.fs.list_tree(&path, cap) {
                         Err(error) if error.is_missing() => continue,
+                        Err(FsError::MountPoint { path }) => {
+                            mounts.push(path);
+                            continue;
+                        }
                         other => other.map_err(|error| self.not_removable(error))?,
                     };
                     if is_dir && kept.is_deeper(&entry, &tree) {
@@ -165,7 +171,7 @@ impl Look<'_> {
                 entries = self.entries(&dir)?;
             }
         }
-        Ok(extras)
+        if mounts.is_empty() { Ok(extras) } else { Err(mounted(&mounts)) }
     }
 
     /// What a look at this part begins with.
@@ -207,4 +213,18 @@ impl Look<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// All of them are named: they are in the way together.
+fn mounted(mounts: &[PathBuf]) -> Error {
+    const NAMED_MAX: usize = 20;
+    let mut named: Vec<_> = mounts.iter().take(NAMED_MAX).map(|path| shown(path)).collect();
+    if mounts.len() > NAMED_MAX {
+        named.push(format!("and {} more", mounts.len() - NAMED_MAX));
+    }
+    let (is, them) = if mounts.len() == 1 { ("is a mount point", "it") } else { ("are mount points", "them") };
+    Error::new(format!(
+        "{} {is}, never removed or crossed; nothing is purged: unmount {them} first, or declare {them} as resources, which are spared then",
+        named.join(", ")
+    ))
 }

@@ -125,10 +125,15 @@ fn what_is_mounted_in_the_directory_is_neither_purged_nor_crossed() {
     bench.mkdir("d/sub/mnt");
     run("mount", &["--bind".as_ref(), &bench.at("elsewhere"), &bench.at("d/sub/mnt")]);
     let plain = bench.check(&purge(&bench)).map(|_| ()).unwrap_err().to_string();
+    bench.mkdir("d/other");
+    run("mount", &["--bind".as_ref(), &bench.at("elsewhere"), &bench.at("d/other")]);
+    let both = bench.check(&purge(&bench)).map(|_| ()).unwrap_err().to_string();
+    run("umount", &[&bench.at("d/other")]);
     bench.own(&["d/sub/mnt/owned"]);
     let owned = bench.check(&purge(&bench)).map(|_| ()).unwrap_err().to_string();
     run("umount", &[&bench.at("d/sub/mnt")]);
     assert!(plain.contains("d/sub/mnt is a mount point"), "{plain}");
+    assert!(both.contains("d/other, ") && both.contains("d/sub/mnt are mount points"), "{both}");
     assert!(owned.contains("d/sub/mnt is a mount point"), "{owned}");
     assert!(bench.is_there("elsewhere/precious") && bench.is_there("d/extra"));
 }
