@@ -65,11 +65,13 @@ pub(crate) struct Complaint {
     pub(crate) also: Option<(&'static str, Place)>,
     /// The text holds a secret there: it is not quoted.
     pub(crate) secret: bool,
+    /// A value there of which nothing is known but that it stands there: it may be a secret.
+    pub(crate) value: Option<Node>,
 }
 
 impl Complaint {
     pub(crate) fn new(place: Place, message: impl Into<String>) -> Complaint {
-        Complaint { place, message: message.into(), also: None, secret: false }
+        Complaint { place, message: message.into(), also: None, secret: false, value: None }
     }
 }
 
@@ -321,6 +323,7 @@ impl Reader<'_> {
                     if let Some(first) = entries.find(&key.text) {
                         self.complaints.push(Complaint {
                             also: Some(("the first is", first)),
+                            value: Some(node),
                             ..Complaint::new(key.place, format!("`{}` stands twice in this map", key.text))
                         });
                     } else {
