@@ -77,8 +77,17 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         // The terminal has written `^C`: what follows begins on a line of its own.
         view.screen().say("");
     }
-    if let End::Hopeless(status) = &end {
-        tell_hopeless(status, view.screen());
+    match &end {
+        End::Hopeless(status) => {
+            view.screen().complain("it can't converge:");
+            tell_failed(status, view.screen());
+        }
+        End::MaxRuntime => {
+            if let Ok(status) = engine.status().await {
+                tell_time(&status, max_runtime, view.screen());
+            }
+        }
+        End::Converged | End::Signal(_) | End::Ended => {}
     }
     ladder.stop(&engine, view.screen()).await;
     while let Some(event) = events.try_next() {
@@ -141,9 +150,21 @@ async fn end_of(engine: &Engine) -> Option<End> {
     }
 }
 
-fn tell_hopeless(status: &Status, screen: &Screen) {
-    screen.complain("it can't converge:");
-    for resource in status.notable.iter().filter(|resource| resource.standing == Standing::Failed) {
+/// What the run has come to when its time is over. It ends well whatever that is.
+fn tell_time(status: &Status, time: Duration, screen: &Screen) {
+    let Status { resources, settled, failed, .. } = status;
+    let waiting = status.notable.iter().filter(|resource| resource.standing == Standing::Waiting).count();
+    if *failed + waiting == 0 {
+        return screen.say(&format!("ended after {time:?} (--max-runtime): {settled} of {resources} settled"));
+    }
+    screen.complain(&format!("ended after {time:?} (--max-runtime), {settled} of {resources} settled:"));
+    tell_failed(status, screen);
+}
+
+/// What has failed or waits, and why.
+fn tell_failed(status: &Status, screen: &Screen) {
+    let has_failed = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Retrying);
+    for resource in status.notable.iter().filter(|resource| has_failed(&resource.standing)) {
         screen.complain(&format!(
             "  {} failed: {}",
             resource.id,
@@ -155,7 +176,7 @@ fn tell_hopeless(status: &Status, screen: &Screen) {
     for resource in &status.notable {
         let id = &resource.id;
         match &resource.standing {
-            Standing::Failed | Standing::Noop => {}
+            Standing::Failed | Standing::Retrying | Standing::Noop | Standing::Running => {}
             Standing::Waiting => screen
                 .complain(&format!("  {id} waits: {}", resource.error.as_deref().unwrap_or("it did not say what for"))),
             Standing::WaitingForValue(senders) => screen.complain(&format!(

@@ -35,6 +35,15 @@ fn a_run_ends_after_its_time() {
 }
 
 #[test]
+fn a_run_whose_time_is_over_ends_with_0_and_its_sum_names_what_failed() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = act("fails", dir.path()).args("--max-runtime 1").run().code(0);
+    let ended = ended.said("ended after 1s (--max-runtime), ").said("exec[broken] failed: ");
+    assert!(ended.err.matches("out of luck").count() > 1, "when it failed, and in the end: {}", ended.err);
+    act("site", dir.path()).args("--max-runtime 1").run().code(0).said("(--max-runtime): ").said(" settled");
+}
+
+#[test]
 fn a_hopeless_run_with_a_timeout_ends_with_1_and_names_what_failed() {
     let dir = tempfile::tempdir().unwrap();
     let ended = act("fails", dir.path()).args("-t 0").run().code(1);
