@@ -97,8 +97,8 @@ pub struct OutputSpec {
 }
 
 impl FieldSpec {
-    /// A secret may be in it: its values are, or or it takes one.
-    pub(crate) fn keeps_secrets(&self) -> bool {
+    /// A secret may be in it: its values are secrets, or it takes one.
+    pub fn keeps_secrets(&self) -> bool {
         // No resource sends a value of this type: a field that takes one is of a kind that this build lacks, and takes
         // all.
         struct Anything;

@@ -1,7 +1,7 @@
 //! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
 
-#[cfg(feature = "cli")]
 use std::any::{Any, TypeId};
+#[cfg(feature = "cli")]
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
