@@ -93,7 +93,7 @@ impl<'a> Quotes<'a> {
 
     /// All of them, in the order of the file.
     pub(crate) fn problems(&self, mut complaints: Vec<Complaint>) -> Problems {
-        complaints.iter().filter_map(|complaint| complaint.value.as_ref()).for_each(|value| self.mask(value));
+        complaints.iter().filter_map(|complaint| complaint.value.as_deref()).for_each(|value| self.mask(value));
         complaints.sort_by_key(|complaint| (complaint.place.line, complaint.place.column));
         Problems(complaints.into_iter().map(|complaint| self.problem(complaint)).collect())
     }

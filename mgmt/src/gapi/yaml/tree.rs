@@ -66,7 +66,7 @@ pub(crate) struct Complaint {
     /// The text holds a secret there: it is not quoted.
     pub(crate) secret: bool,
     /// A value there of which nothing is known but that it stands there: it may be a secret.
-    pub(crate) value: Option<Node>,
+    pub(crate) value: Option<Box<Node>>,
 }
 
 impl Complaint {
@@ -323,7 +323,7 @@ impl Reader<'_> {
                     if let Some(first) = entries.find(&key.text) {
                         self.complaints.push(Complaint {
                             also: Some(("the first is", first)),
-                            value: Some(node),
+                            value: Some(Box::new(node)),
                             ..Complaint::new(key.place, format!("`{}` stands twice in this map", key.text))
                         });
                     } else {
