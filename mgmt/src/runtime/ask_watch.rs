@@ -54,10 +54,14 @@ impl Core {
     }
 
     fn begin_watch(&mut self, node: Node, resource: Option<&Arc<dyn AnyResource>>, watch: Watch) {
+        self.start_watch(node, resource, watch).into_iter().for_each(|notice| self.notice(notice));
+    }
+
+    fn start_watch(&mut self, node: Node, resource: Option<&Arc<dyn AnyResource>>, watch: Watch) -> Vec<Notice> {
         let (mut notices, now) = (Vec::new(), self.clock.now());
         let span = resource.map_or_else(tracing::Span::none, |resource| span("watch", &**resource));
         span.in_scope(|| self.watches.start(&mut self.slots, node, watch, now, &mut notices));
-        notices.into_iter().for_each(|notice| self.notice(notice));
+        notices
     }
 
     /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set,
@@ -76,13 +80,9 @@ impl Core {
         if self.watches.is_same(&self.slots, node, &watch) {
             return;
         }
-        let (mut notices, now) = (Vec::new(), self.clock.now());
-        let span = span("watch", &**resource);
-        span.in_scope(|| self.watches.start(&mut self.slots, node, watch, now, &mut notices));
-        for notice in notices {
-            if let Notice::Failed(..) = notice {
-                self.notice(notice);
-            }
-        }
+        let notices = self.start_watch(node, Some(resource), watch);
+        // The check that comes sees what was changed before it listens.
+        let failures = notices.into_iter().filter(|notice| matches!(notice, Notice::Failed(..)));
+        failures.for_each(|notice| self.notice(notice));
     }
 }

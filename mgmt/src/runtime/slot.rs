@@ -175,7 +175,7 @@ pub(crate) struct Slot {
 
 impl Slot {
     /// Its operations wait for nothing.
-    fn forget_op_wait(&mut self) {
+    pub(super) fn forget_op_wait(&mut self) {
         if let Some(waits_for) = &mut self.waits_for {
             waits_for.op = None;
         }

@@ -57,11 +57,8 @@ impl Core {
     /// An operation ended well: its watch need not listen to more than it asks for.
     pub(super) fn waits_no_longer(&mut self, node: Node) {
         let Some(slot) = self.slots.get_mut(node) else { return };
-        if let Some(waits_for) = &mut slot.waits_for {
-            waits_for.op = None;
-            if waits_for.watch.is_none() {
-                slot.waits_for = None;
-            }
+        if slot.waits_for.is_some() {
+            slot.forget_op_wait();
             self.watches.neglect(&mut self.slots, node);
             self.slots.tidy(node);
         }

@@ -40,6 +40,11 @@ pub(super) fn plain() -> NodeConfig {
     }
 }
 
+/// What a test sets apart from this is what it is about.
+pub(super) fn config() -> Config {
+    Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), watch_late: false, seed: 7, node_events: false }
+}
+
 pub(super) fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
@@ -63,25 +68,11 @@ pub(super) struct Bed {
 impl Bed {
     /// Commands only, no events but `converged` and the like.
     pub(super) fn new() -> Bed {
-        Bed::with(Config {
-            running_max: 100,
-            reserve: 0,
-            converged_timeout: ms(1000),
-            watch_late: false,
-            seed: 7,
-            node_events: false,
-        })
+        Bed::with(config())
     }
 
     pub(super) fn with_events() -> Bed {
-        Bed::with(Config {
-            running_max: 100,
-            reserve: 0,
-            converged_timeout: ms(1000),
-            watch_late: false,
-            seed: 7,
-            node_events: true,
-        })
+        Bed::with(Config { node_events: true, ..config() })
     }
 
     pub(super) fn with(config: Config) -> Bed {

@@ -28,14 +28,7 @@ fn all_must_be_settled_for_the_whole_timeout() {
 
 #[test]
 fn without_a_timeout_it_converges_with_the_last_answer() {
-    let mut bed = Bed::with(Config {
-        running_max: 8,
-        reserve: 0,
-        converged_timeout: ms(0),
-        watch_late: false,
-        seed: 0,
-        node_events: false,
-    });
+    let mut bed = Bed::with(Config { running_max: 8, converged_timeout: ms(0), ..config() });
     bed.swap(&[0], &[], &[]);
     assert_eq!(bed.in_sync(0), ["event: converged"]);
 }

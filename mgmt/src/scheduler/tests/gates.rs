@@ -4,14 +4,7 @@ use super::bed::*;
 use crate::scheduler::*;
 
 fn bounded(running_max: usize) -> Bed {
-    Bed::with(Config {
-        running_max,
-        reserve: 0,
-        converged_timeout: ms(1000),
-        watch_late: false,
-        seed: 0,
-        node_events: false,
-    })
+    Bed::with(Config { running_max, ..config() })
 }
 
 #[test]
@@ -43,14 +36,7 @@ fn holding(sema: &[(u32, u32)]) -> NodeConfig {
 
 #[test]
 fn what_begins_together_takes_one_place_until_the_last_of_it_has_ended() {
-    let mut bed = Bed::with(Config {
-        running_max: 2,
-        reserve: 0,
-        converged_timeout: ms(0),
-        watch_late: false,
-        seed: 0,
-        node_events: false,
-    });
+    let mut bed = Bed::with(Config { running_max: 2, converged_timeout: ms(0), ..config() });
     for node in 0..70 {
         bed.configure(node, NodeConfig { together: Some(0), ..plain() });
     }
@@ -170,14 +156,7 @@ fn an_apply_that_waits_for_the_journal_is_given_up_in_a_pause() {
 
 /// Two places and a reserve of three. The nodes 0 and 1 are being applied; the others have been checked.
 fn with_long_applies() -> Bed {
-    let config = Config {
-        running_max: 2,
-        reserve: 3,
-        converged_timeout: ms(1000),
-        watch_late: false,
-        seed: 0,
-        node_events: false,
-    };
+    let config = Config { running_max: 2, reserve: 3, ..config() };
     let mut bed = Bed::with(config);
     bed.configure(7, NodeConfig { retry: None, ..plain() });
     bed.swap(&[2, 3, 4, 5, 6, 7], &[], &[]);
@@ -245,14 +224,7 @@ fn what_waits_for_the_bound_gets_one_of_two_places() {
 
 #[test]
 fn what_waits_for_a_place_with_its_semaphores_takes_those_of_a_new_graph() {
-    let config = Config {
-        running_max: 2,
-        reserve: 0,
-        converged_timeout: ms(1000),
-        watch_late: false,
-        seed: 0,
-        node_events: false,
-    };
+    let config = Config { running_max: 2, ..config() };
     let mut bed = Bed::with(config);
     for node in [0, 1] {
         bed.configure(node, holding(&[(1, 1)]));

@@ -147,8 +147,7 @@ fn a_node_that_never_ran_has_nothing_to_leave() {
 
 #[test]
 fn a_node_that_leaves_waits_for_room() {
-    let config =
-        Config { running_max: 1, reserve: 0, converged_timeout: ms(0), watch_late: false, seed: 0, node_events: false };
+    let config = Config { running_max: 1, converged_timeout: ms(0), ..config() };
     let mut bed = Bed::with(config);
     bed.configure(0, leaver());
     bed.swap(&[0, 1], &[], &[]);
@@ -159,8 +158,7 @@ fn a_node_that_leaves_waits_for_room() {
 
 #[test]
 fn a_node_that_left_twice_while_there_was_no_room_is_asked_once_and_may_be_refused() {
-    let config =
-        Config { running_max: 1, reserve: 0, converged_timeout: ms(0), watch_late: false, seed: 0, node_events: false };
+    let config = Config { running_max: 1, converged_timeout: ms(0), ..config() };
     let mut bed = Bed::with(config);
     bed.configure(0, leaver());
     bed.swap(&[0, 1], &[], &[]);

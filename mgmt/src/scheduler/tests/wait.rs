@@ -80,7 +80,7 @@ fn what_waits_blocks_its_descendants_and_nothing_else() {
 
 #[test]
 fn a_graph_is_hopeless_when_it_waits_only_once_a_second_look_has_come_to_the_same() {
-    let mut bed = Bed::with(Config { converged_timeout: ms(0), ..bed_config() });
+    let mut bed = Bed::with(Config { converged_timeout: ms(0), ..config() });
     bed.configure(0, watched());
     bed.swap(&[0], &[], &[]);
     bed.ready(0);
@@ -92,10 +92,6 @@ fn a_graph_is_hopeless_when_it_waits_only_once_a_second_look_has_come_to_the_sam
     assert_eq!(bed.checked(0, CheckOutcome::Waits(GONE)), [""; 0]);
     assert_eq!(bed.changed(0), ["check 0"]);
     assert_eq!(bed.in_sync(0), ["event: hopeful", "event: converged"]);
-}
-
-fn bed_config() -> Config {
-    Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), watch_late: false, seed: 7, node_events: false }
 }
 
 #[test]

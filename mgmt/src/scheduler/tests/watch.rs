@@ -120,8 +120,7 @@ fn answers_of_a_watch_that_nobody_asked_for_are_dropped() {
 
 /// Three watched nodes of a run that ends as soon as it has converged.
 fn late() -> Bed {
-    let config =
-        Config { running_max: 8, reserve: 0, converged_timeout: ms(0), watch_late: true, seed: 0, node_events: false };
+    let config = Config { running_max: 8, converged_timeout: ms(0), watch_late: true, ..config() };
     let mut bed = Bed::with(config);
     for node in 0..3 {
         bed.configure(node, NodeConfig { watched: true, retry: Some(1), delay: ms(100), ..plain() });
