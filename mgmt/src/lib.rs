@@ -11,7 +11,22 @@
 //! | test a kind or a graph | [`testing`] (feature `testing`) |
 //! | see what would be done now | [`runtime::Builder::plan`], [`plan::Plan`] |
 //!
-//! The README of the project follows.
+//! Cargo features: `cli` (the command line), `http` (the kinds `http:server` and `http:file`), `template` ([`render`])
+//! and `yaml` (graphs from YAML) are on by default; `dbus` (D-Bus for kinds) and `testing` (laws and fakes for tests)
+//! are not. More in the [guide](guide::embedding#cargo-features).
+//!
+//! The README of the project follows. Its chapters are the modules of [`guide`].
+//!
+//! [guide-language]: guide::language
+//! [guide-secrets]: guide::secrets
+//! [guide-command-line]: guide::command_line
+//! [guide-kinds]: guide::kinds
+//! [guide-embedding]: guide::embedding
+//! [guide-yaml]: guide::yaml
+//! [guide-promises]: guide::promises
+//! [guide-cost]: guide::cost
+//! [guide-comparison]: guide::comparison
+//! [guide-contributing]: guide::contributing
 #![doc = ""]
 #![doc = include_str!("../README.md")]
 
@@ -20,6 +35,7 @@ extern crate self as mgmt;
 pub mod dag;
 pub mod gapi;
 pub mod graph;
+pub mod guide;
 pub mod id;
 #[doc(hidden)]
 pub mod journal;

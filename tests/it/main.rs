@@ -13,6 +13,7 @@ mod laws;
 mod passes;
 mod pictures;
 mod programs;
+mod published;
 mod schema;
 mod tidy;
 mod ui;

@@ -28,6 +28,7 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("plan", 4, &["id", "resource"]),
     ("runtime", 5, &["id", "dag", "sys", "scheduler", "resource", "journal", "graph", "world", "gapi", "plan"]),
     ("remote", 5, &["id", "sys", "resource", "graph", "world", "gapi", "plan"]),
+    ("guide", 6, &[]),
     ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "runtime", "remote"]),
     ("prelude", 6, &["resource", "graph", "resources", "world", "gapi", "remote"]),
     ("testing", 6, &["id", "sys", "resource", "graph", "world", "runtime", "remote"]),

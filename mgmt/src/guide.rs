@@ -1,0 +1,45 @@
+//! The guide: a chapter for each subject. It has no code of its own.
+
+/// How a graph is declared: order, refreshes, values, time, metaparameters.
+///
+/// [guide-secrets]: secrets
+#[doc = include_str!("../docs/language.md")]
+pub mod language {}
+
+/// How passwords travel, and what keeps them from being shown.
+#[doc = include_str!("../docs/secrets.md")]
+pub mod secrets {}
+
+/// What a program with a graph does on the command line.
+#[doc = include_str!("../docs/command-line.md")]
+pub mod command_line {}
+
+/// How to write a kind of resource.
+#[doc = include_str!("../docs/kinds.md")]
+pub mod kinds {}
+
+/// The engine inside of another program.
+#[doc = include_str!("../docs/embedding.md")]
+pub mod embedding {}
+
+/// Graphs without Rust.
+#[doc = include_str!("../docs/yaml.md")]
+pub mod yaml {}
+
+/// What the engine guarantees, and what is missing.
+#[doc = include_str!("../docs/promises.md")]
+pub mod promises {}
+
+/// Measured time and memory.
+#[doc = include_str!("../docs/cost.md")]
+pub mod cost {}
+
+/// Other systems, and when to take them.
+#[doc = include_str!("../docs/comparison.md")]
+pub mod comparison {}
+
+/// How the code is laid out, and which test belongs to which change.
+///
+/// [guide-kinds]: kinds
+#[doc = include_str!("../docs/contributing.md")]
+pub mod contributing {}

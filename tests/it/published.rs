@@ -1,0 +1,107 @@
+//! What a package and docs.rs show: links that lead somewhere in both, chapters, features, licences.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn read(path: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
+}
+
+/// The chapters that `guide.rs` holds: the name of each module and its file.
+fn chapters() -> Vec<(String, String)> {
+    let guide = read("mgmt/src/guide.rs");
+    let files = guide.lines().filter_map(|line| line.strip_prefix("#[doc = include_str!(\"../"));
+    let files = files.map(|rest| format!("mgmt/{}", rest.strip_suffix("\")]").unwrap()));
+    let modules = guide.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(" {}"));
+    let chapters: Vec<_> = modules.map(str::to_owned).zip(files).collect();
+    assert_eq!(chapters.len(), 10, "{chapters:?}");
+    chapters
+}
+
+/// The definitions of links, `[name]: target`, in a text.
+fn definitions<'a>(text: &'a str, comment: &str) -> Vec<(&'a str, &'a str)> {
+    let lines = text.lines().filter_map(|line| line.strip_prefix(comment)?.trim_start().strip_prefix("[guide-"));
+    lines.filter_map(|line| line.split_once("]: ")).collect()
+}
+
+#[test]
+fn every_chapter_is_linked_from_the_readme_on_docs_rs_and_elsewhere() {
+    let (readme, library) = (read("README.md"), read("mgmt/src/lib.rs"));
+    let elsewhere = definitions(&readme, "");
+    let on_docs_rs = definitions(&library, "//!");
+    for (module, _) in chapters() {
+        let name = module.replace('_', "-");
+        let url = format!("https://docs.rs/mgmt/latest/mgmt/guide/{module}/");
+        assert!(elsewhere.contains(&(&name, &url)), "the README does not define [guide-{name}] as {url}");
+        assert!(on_docs_rs.contains(&(&name, &format!("guide::{module}"))), "lib.rs does not define [guide-{name}]");
+        assert!(readme.contains(&format!("][guide-{name}]")), "the README does not use [guide-{name}]");
+    }
+}
+
+#[test]
+fn links_of_the_readme_and_of_chapters_depend_on_no_place() {
+    for path in chapters().into_iter().map(|(_, file)| file).chain(["README.md".to_owned()]) {
+        let text = read(&path);
+        for (at, _) in text.match_indices("](") {
+            let target = text[at + 2..].split(')').next().unwrap();
+            assert!(target.starts_with("https://"), "{path}: ({target}) leads nowhere on docs.rs or in a package");
+        }
+        for (name, url) in definitions(&text, "") {
+            let module = name.replace('-', "_");
+            assert_eq!(url, format!("https://docs.rs/mgmt/latest/mgmt/guide/{module}/"), "{path}");
+            assert!(chapters().iter().any(|(chapter, _)| *chapter == module), "{path}: no chapter {module}");
+        }
+    }
+}
+
+#[test]
+fn the_readme_names_the_example_first_and_the_tests_second() {
+    let readme = read("README.md");
+    let commands: Vec<_> = readme.split("```sh\n").skip(1).map(|rest| rest.split("\n```").next().unwrap()).collect();
+    assert_eq!(commands, ["cargo run --example webserver", "tests/run"]);
+}
+
+#[test]
+fn every_feature_is_described() {
+    let manifest = read("mgmt/Cargo.toml");
+    let features = manifest.split("[features]\n").nth(1).unwrap().split("\n[").next().unwrap();
+    let names: Vec<_> = features.lines().filter(|line| !line.starts_with('#')).collect();
+    let names = names.iter().filter_map(|line| line.split_once(" = "));
+    let (chapter, library) = (read("mgmt/docs/embedding.md"), read("mgmt/src/lib.rs"));
+    let default = names.clone().find(|(name, _)| *name == "default").unwrap().1;
+    for (name, _) in names.filter(|(name, _)| *name != "default") {
+        let is_default = if default.contains(&format!("\"{name}\"")) { "yes" } else { "no" };
+        assert!(chapter.contains(&format!("| `{name}` | {is_default} | ")), "embedding.md: `{name}`");
+        assert!(
+            library.contains(&format!("`{name}` (")) || library.contains(&format!("`{name}` ([")),
+            "lib.rs: `{name}`"
+        );
+    }
+}
+
+#[test]
+fn the_secret_and_its_message_are_a_case_that_is_compiled() {
+    let chapter = read("mgmt/docs/secrets.md");
+    let case = read("tests/ui/password_in_a_message.rs");
+    let program = &case[case.find("use mgmt").unwrap()..];
+    assert!(chapter.contains(program), "not the program:\n{program}");
+    let message = read("tests/ui/password_in_a_message.stderr");
+    let message = message.split("note: required by").next().unwrap();
+    assert!(chapter.contains(message), "not the message:\n{message}");
+}
+
+#[test]
+fn the_packages_hold_their_licences_and_the_chapters() {
+    for (package, wanted) in [("mgmt", &["README.md", "docs/language.md", "src/guide.rs"][..]), ("mgmt-macros", &[])] {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut list = Command::new(cargo);
+        list.current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = list.args(["package", "--list", "--allow-dirty", "--offline", "-p", package]).output().unwrap();
+        let (files, said) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        for file in ["LICENSE-MIT", "LICENSE-APACHE"].iter().chain(wanted) {
+            assert!(files.lines().any(|line| line == *file), "{package}: no {file}\n{files}{said}");
+        }
+        assert!(!said.contains("manifest has no"), "{said}");
+    }
+}
