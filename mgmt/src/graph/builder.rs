@@ -1,4 +1,4 @@
-//! `Graph`: what a program declares its resources on.
+//! `Graph`: what a program declares its resources in.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::validate;
 use crate::resource::{AnyResource as _, Declare, Handle, IntoNodes, Meta, NodeRef, Origin};
 
-/// A graph under construction: resources are added, and what they are told of one another becomes edges.
+/// A graph under construction: resources are added, and their references to one another become edges.
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -21,7 +21,7 @@ use crate::resource::{AnyResource as _, Declare, Handle, IntoNodes, Meta, NodeRe
 /// ```
 #[derive(Debug)]
 pub struct Graph {
-    /// Told apart from other graphs, whose handles mean nothing here.
+    /// Distinguishes this graph from others, whose handles are refused here.
     number: u64,
     config: GraphConfig,
     problems: Vec<Problem>,
@@ -33,7 +33,7 @@ pub struct Graph {
 impl Graph {
     /// An empty graph of that name.
     pub fn new(name: impl Into<String>) -> Graph {
-        // Only ever compared for equality: no state is shared through it.
+        // Compared for equality only: no state is shared through it.
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         Graph {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
@@ -45,7 +45,7 @@ impl Graph {
         }
     }
 
-    /// Adds a resource; its handle names it in edges and gives its outputs.
+    /// Adds a resource. The handle that it returns names the resource in edges and gives its outputs.
     pub fn add<D: Declare>(&mut self, declared: D) -> D::Handle {
         let (resource, draft) = declared.finish();
         let index = self.next_index(&draft.origin);
@@ -122,32 +122,32 @@ impl Graph {
         &self.hostname
     }
 
-    /// Where the graph will run, for who declares it.
+    /// Sets where the graph will run, for the code that declares it.
     pub(crate) fn set_place(&mut self, prefix: PathBuf, hostname: String) {
         (self.prefix, self.hostname) = (prefix, hostname);
     }
 
-    /// How many resources it has.
+    /// How many resources the graph has.
     pub fn len(&self) -> usize {
         self.config.vertices.len()
     }
 
-    /// It has none.
+    /// Whether the graph has no resources.
     pub fn is_empty(&self) -> bool {
         self.config.vertices.is_empty()
     }
 
-    /// Reports a problem of the program's own, to be shown with all others.
+    /// Reports a problem that the program itself has found, to be shown with all others.
     #[track_caller]
     pub fn problem(&mut self, message: impl Into<String>) {
         self.problems.push(Problem::new(message, Origin::here()));
     }
 
-    /// The graph as data. Sends have become edges too.
+    /// The finished graph, as data for an engine. Sends have become edges too.
     ///
     /// # Errors
-    /// What is wrong with how it was built, and then all else that is wrong. (A graph that was built right may still be
-    /// refused by [`validate`](crate::graph::validate).)
+    /// What is wrong with how the graph was built; in that case also everything else that is wrong. A graph that is
+    /// returned may still be refused by [`validate`](crate::graph::validate).
     pub fn finish(mut self) -> Result<GraphConfig, Problems> {
         for link in &self.config.links {
             for (from, _) in &link.sources {
@@ -158,14 +158,14 @@ impl Graph {
         if self.problems.is_empty() {
             return Ok(self.config);
         }
-        // It will not get as far as `validate`, and all that is wrong is told at once.
+        // This graph never reaches `validate`; all problems are reported at once.
         let rest = validate(&self.config).err().unwrap_or_default();
         Err(Problems([self.problems, rest.0].concat()))
     }
 }
 
 impl Graph {
-    /// Whether the handle is of this graph.
+    /// Whether the handle belongs to this graph.
     pub fn has(&self, handle: &impl Handle) -> bool {
         handle.node().graph == self.number
     }

@@ -8,89 +8,91 @@ use crate::resource::{AnyResource, Meta, Origin, Wire};
 /// A resource in a graph: the one vertex type, from front end to engine.
 #[derive(Clone, Debug)]
 pub struct Vertex {
-    /// The resource.
+    /// The resource itself.
     pub resource: Arc<dyn AnyResource>,
     /// Its metaparameters; `None`: the defaults.
     pub meta: Option<Arc<Meta>>,
-    /// Who made it.
+    /// Where the resource was declared.
     pub origin: Origin,
 }
 
 impl Vertex {
-    /// Its identity.
+    /// The kind and name of the resource.
     pub fn id(&self) -> ResourceId {
         ResourceId::new(self.resource.spec().kind, self.resource.name())
     }
 
-    /// What its kind watches is listened to.
+    /// Whether the engine listens to what the kind watches.
     pub fn is_watched(&self) -> bool {
         self.resource.spec().watched && self.meta.as_ref().is_none_or(|meta| meta.watch)
     }
 
-    /// Same kind, name and fields.
+    /// Whether kind, name and fields are the same.
     pub(crate) fn is_same(&self, other: &Vertex) -> bool {
         Arc::ptr_eq(&self.resource, &other.resource) || self.resource.same(&*other.resource)
     }
 
-    /// Its metaparameters.
+    /// The metaparameters of the resource.
     pub fn meta(&self) -> Meta {
         self.meta.as_deref().cloned().unwrap_or_default()
     }
 }
 
-/// An edge. Ends are places in `GraphConfig::vertices`.
+/// An edge. Both ends are indices into `GraphConfig::vertices`.
 #[derive(Clone, Debug)]
 pub struct Edge {
-    /// Settles first.
+    /// The index of the resource that must be settled first.
     pub from: u32,
-    /// Waits.
+    /// The index of the resource that waits.
     pub to: u32,
-    /// If `from` changes, `to` is refreshed.
+    /// Whether `to` is refreshed when `from` has changed.
     pub notify: bool,
-    /// Who made it.
+    /// Where the edge was declared, or which pass added it and why.
     pub origin: Origin,
 }
 
-/// A field that receives.
+/// A field that receives its value from other resources.
 #[derive(Clone, Debug)]
 pub struct Link {
-    /// The receiver.
+    /// The index of the resource that receives.
     pub to: u32,
-    /// The number of its field.
+    /// The index of the field that receives, in the order of its struct.
     pub field: u8,
-    /// Senders (places in `GraphConfig::vertices`) and the numbers of their outputs, in the order that the wire wants.
+    /// The senders (indices into `GraphConfig::vertices`) and the indices of their outputs, in the order of the wire's
+    /// arguments.
     pub sources: Vec<(u32, u8)>,
-    /// What makes the field's value of theirs.
+    /// The function that makes the field's value from theirs.
     pub wire: Wire,
 }
 
-/// Desired state as data: resources, edges, sends. Made by a [`Graph`](crate::graph::Graph), read from a file, received over a channel; run by an engine.
+/// A declared state as data: resources, edges, sends. A [`Graph`](crate::graph::Graph) makes one, or it is read from a
+/// file or received over a channel; an engine runs it.
 #[derive(Clone, Debug, Default)]
 pub struct GraphConfig {
-    /// Its name, for people.
+    /// The name of the graph, for people.
     pub name: String,
-    /// Its resources, in the order in which they were declared.
+    /// The resources, in the order in which they were declared.
     pub vertices: Vec<Vertex>,
-    /// Its edges, those of sends included.
+    /// The edges, those that sends need included.
     pub edges: Vec<Edge>,
-    /// Its sends.
+    /// The fields that receive their values from other resources.
     pub links: Vec<Link>,
 }
 
 impl GraphConfig {
-    /// The resources of a kind, in order.
+    /// The resources of a kind, in the order in which they were declared.
     pub fn of_kind<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = &'a Vertex> + 'a {
         self.vertices.iter().filter(move |vertex| vertex.resource.spec().kind == kind)
     }
 
-    /// The resource of that identity.
+    /// The resource with that identity.
     pub fn get(&self, id: &ResourceId) -> Option<&Vertex> {
         self.vertices
             .iter()
             .find(|vertex| vertex.resource.spec().kind == id.kind.as_str() && vertex.resource.name() == id.name)
     }
 
-    /// The fields that `vertex` receives.
+    /// The indices of the fields that the resource with the index `vertex` receives.
     pub fn wired(&self, vertex: u32) -> Vec<u8> {
         self.links.iter().filter(|link| link.to == vertex).map(|link| link.field).collect()
     }

@@ -15,15 +15,15 @@ use crate::resource::{Converge, Kind, Meta, Origin, hint};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GraphData {
-    /// Its name.
+    /// The name of the graph, for people.
     pub graph: String,
-    /// Its resources.
+    /// The resources of the graph.
     #[serde(default)]
     pub resources: Vec<VertexData>,
-    /// Its edges. Those that sends need are added by themselves.
+    /// The edges between resources. Those that sends need are added automatically.
     #[serde(default)]
     pub edges: Vec<EdgeData>,
-    /// Its sends.
+    /// The values that resources send to one another.
     #[serde(default)]
     pub sends: Vec<SendData>,
 }
@@ -32,14 +32,14 @@ pub struct GraphData {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VertexData {
-    /// Its kind.
+    /// The kind of the resource, for example `file`.
     pub kind: String,
-    /// Its name.
+    /// The name of the resource, unique within its kind.
     pub name: String,
-    /// Its fields; those at their defaults are left out.
+    /// The fields of the resource. Those with their default values may be left out.
     #[serde(default)]
     pub fields: Map<String, Json>,
-    /// Its metaparameters.
+    /// Settings that every kind has. Default: each at its own default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub meta: Option<Meta>,
     /// Where it was declared.
@@ -51,11 +51,11 @@ pub struct VertexData {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EdgeData {
-    /// Settles first.
+    /// The resource that must be settled first.
     pub from: ResourceId,
-    /// Waits.
+    /// The resource that waits.
     pub to: ResourceId,
-    /// Refreshes.
+    /// Whether `to` is refreshed when `from` has changed. Default: false.
     #[serde(default)]
     pub notify: bool,
     /// Where it was declared.
@@ -63,17 +63,18 @@ pub struct EdgeData {
     pub origin: Option<String>,
 }
 
-/// A send as plain data.
+/// A value that is sent from one resource to another, as plain data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendData {
-    /// The senders and their outputs, more than one only if `closure`.
+    /// The resources that send, each with the name of its output. More than one only with `closure`.
     pub from: Vec<(ResourceId, String)>,
-    /// The receiver.
+    /// The resource that receives the value.
     pub to: ResourceId,
-    /// Its field.
+    /// The name of the field that receives the value.
     pub field: String,
-    /// The value is made by a Rust closure (`map`, `zip`): it can't leave the program that it is compiled into.
+    /// Whether a function of a program (`map`, `zip` in Rust) makes the value: such a send can't leave that program,
+    /// and is refused when the graph is read.
     #[serde(default)]
     pub closure: bool,
     /// Where it was declared.
@@ -81,7 +82,7 @@ pub struct SendData {
     pub origin: Option<String>,
 }
 
-/// The kinds that graphs given as data may use.
+/// The kinds that a graph given as data may use.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
     by_name: BTreeMap<&'static str, Kind>,
@@ -94,32 +95,32 @@ impl FromIterator<Kind> for Kinds {
 }
 
 impl Kinds {
-    /// No kind.
+    /// An empty set of kinds.
     pub fn none() -> Kinds {
         Kinds::default()
     }
 
-    /// These and one more.
+    /// Adds the kind `R`.
     #[must_use]
     pub fn with<R: Converge>(mut self) -> Kinds {
         self.by_name.insert(R::spec().kind, Kind::of::<R>());
         self
     }
 
-    /// The kind of that name.
+    /// The kind with that name.
     pub fn get(&self, name: &str) -> Option<&Kind> {
         self.by_name.get(name)
     }
 
-    /// All, by name.
+    /// All kinds, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = &Kind> {
         self.by_name.values()
     }
 
-    /// The kind, or what to say about it.
+    /// The kind with that name, or a text for the user.
     ///
     /// # Errors
-    /// There is no such kind; the text says which is meant.
+    /// There is no such kind; the text names the one that was probably meant.
     pub fn find(&self, name: &str) -> Result<&Kind, String> {
         self.get(&name.to_ascii_lowercase()).ok_or_else(|| {
             format!("there is no kind `{name}`: {}", hint(name, self.by_name.keys().copied(), "there are"))
@@ -132,7 +133,8 @@ fn origin_text(origin: &Origin) -> Option<String> {
 }
 
 impl GraphConfig {
-    /// The graph as plain data. What can't travel is marked in it (closures, secrets) and refused by [`GraphData::bind`].
+    /// The graph as plain data. What can't be written as data (closures, secrets) is marked in it, and refused by
+    /// [`GraphData::bind`].
     ///
     /// # Errors
     /// Fields that have no form as data; edges and sends whose ends are not in the graph.

@@ -4,27 +4,27 @@ use std::fmt;
 
 use crate::resource::Origin;
 
-/// One thing that is wrong.
+/// One problem of a graph.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Problem {
-    /// What, and what helps.
+    /// What is wrong, and what to do about it.
     pub message: String,
-    /// Where.
+    /// The place of the problem.
     pub origin: Origin,
-    /// The line it is about, with the place in it underlined, if it is known.
+    /// The line in the file, with the place in it underlined, if it is known.
     pub excerpt: Option<String>,
-    /// Other places that matter, each with what it is.
+    /// Other places that have to do with the problem, each with what it is.
     pub also: Vec<(String, Origin)>,
 }
 
 impl Problem {
-    /// This is wrong there.
+    /// A problem at that place.
     pub fn new(message: impl Into<String>, origin: Origin) -> Problem {
         Problem { message: message.into(), origin, excerpt: None, also: Vec::new() }
     }
 
-    /// And it has to do with that place.
+    /// Adds another place that has to do with the problem.
     #[must_use]
     pub fn also(mut self, what: impl Into<String>, origin: Origin) -> Problem {
         self.also.push((what.into(), origin));
@@ -45,12 +45,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a graph: nothing of it runs.
+/// Every problem of a graph. A graph with problems does not run.
 #[derive(Clone, Debug, Default)]
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    /// The problems, as an error if there are any.
+    /// `Ok` if there are no problems.
     ///
     /// # Errors
     /// The problems.
@@ -61,7 +61,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One mistake repeated a thousand times is still one mistake.
+        // One mistake can be repeated a thousand times; the first problems are enough to see that.
         const SHOWN_MAX: usize = 50;
         for (n, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
             write!(f, "{}{problem}", if n == 0 { "" } else { "\n" })?;

@@ -63,7 +63,7 @@ fn edge_schema() -> Json {
         "required": ["from", "to"],
         "additionalProperties": false,
         "properties": {
-            "from": id_schema("Settles first."),
+            "from": id_schema("The resource that must be settled first."),
             "to": id_schema("Waits."),
             "notify": { "type": "boolean", "default": false, "description": "If `from` changes, `to` is refreshed." },
             "origin": origin_schema(),

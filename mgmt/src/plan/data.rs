@@ -5,15 +5,15 @@ use serde::Serialize;
 use crate::id::ResourceId;
 use crate::resource::{Change, Obstacle};
 
-/// What would be done now. Made by the very checks that run before every apply.
+/// What would be done now. The checks that run before every apply have made it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
-    /// The graph's name.
+    /// The name of the graph.
     pub graph: String,
-    /// Its resources, in the order in which they would run.
+    /// The resources of the graph, in the order in which they would run.
     pub resources: Vec<PlanEntry>,
-    /// How many of each.
+    /// How many resources there are of each outcome.
     pub summary: Summary,
 }
 
@@ -21,9 +21,9 @@ pub struct Plan {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct PlanEntry {
-    /// Which.
+    /// The resource.
     pub id: ResourceId,
-    /// Where it was declared.
+    /// The place where it was declared.
     pub origin: String,
     /// What would be done.
     #[serde(flatten)]
@@ -31,13 +31,15 @@ pub struct PlanEntry {
     /// Resources that would change and notify it: it would be refreshed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refreshed_by: Vec<ResourceId>,
-    /// Resources that need a value of it which nobody knows any more: it would make its values anew, for all who receive them.
+    /// Resources that need a value of this one which was not kept: this one would generate its values again, for all
+    /// that receive them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub asked_by: Vec<ResourceId>,
-    /// Resources that have changed, or would, and whose refresh it is owed but does not get, since it is in noop.
+    /// Resources that have changed, or would change, and notify this one, which does not get the refresh because it is
+    /// in noop.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub owed_by: Vec<ResourceId>,
-    /// What its kind has to say of it whatever would be done.
+    /// Remarks of the kind about this resource, independent of the outcome.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
@@ -47,34 +49,34 @@ pub struct PlanEntry {
 #[serde(tag = "outcome", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Outcome {
-    /// Nothing.
+    /// The resource is as declared: nothing would be done.
     InSync,
-    /// It would be repaired.
+    /// The resource has drifted and would be repaired.
     Drifted {
-        /// What would change.
+        /// What would change, field by field.
         changes: Vec<Change>,
-        /// It is in noop: it would not.
+        /// Whether the resource is in noop, so that it would not be repaired.
         noop: bool,
     },
-    /// It can't be known before these have run: they send it a value that they don't have yet, or they come before it and would change, and its
-    /// check fails as long as they have not.
+    /// The outcome can't be known before other resources have run: they send a value that does not exist yet, or they
+    /// come before this resource and would change, and its check fails until they have.
     Unknown {
-        /// Who.
+        /// The resources that must run first.
         until: Vec<ResourceId>,
-        /// What its check fails with now.
+        /// The error of the check now, if it failed.
         #[serde(skip_serializing_if = "Option::is_none")]
         now: Option<String>,
     },
-    /// It would not run, since these failed.
+    /// The resource would not run, because resources before it failed.
     Blocked {
-        /// Who.
+        /// The resources that failed.
         by: Vec<ResourceId>,
     },
-    /// Its check failed, and nothing that comes before it would change.
+    /// The check failed, and nothing that comes before the resource would change.
     Failed {
-        /// Why.
+        /// The error of the check.
         error: String,
-        /// The cause that it would wait for.
+        /// The cause that the resource would wait for.
         #[serde(skip_serializing_if = "Option::is_none")]
         waits_for: Option<Obstacle>,
     },
@@ -84,26 +86,26 @@ pub enum Outcome {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
-    /// Nothing to do.
+    /// As declared: nothing would be done.
     pub in_sync: usize,
-    /// Would be repaired.
+    /// Drifted: would be repaired.
     pub drifted: usize,
-    /// Not as desired, but in noop.
+    /// Drifted, but in noop.
     pub noop: usize,
-    /// Would only be refreshed, or make its values anew.
+    /// As declared, but would be refreshed, or would generate its values again.
     pub refreshed: usize,
-    /// In noop, as desired, but owed a refresh.
+    /// As declared and in noop, but owed a refresh.
     pub owed: usize,
-    /// Not to be known yet.
+    /// Not known before other resources have run.
     pub unknown: usize,
-    /// Would not run.
+    /// Would not run, because a resource before it failed.
     pub blocked: usize,
-    /// Check failed.
+    /// The check failed.
     pub failed: usize,
 }
 
 impl Plan {
-    /// The plan of these entries.
+    /// Makes a plan of these entries, and counts their outcomes.
     pub fn new(graph: String, resources: Vec<PlanEntry>) -> Plan {
         let mut summary = Summary::default();
         for entry in &resources {
@@ -122,24 +124,24 @@ impl Plan {
         Plan { graph, resources, summary }
     }
 
-    /// Nothing would be done. (What has drifted but is in noop may be there.)
+    /// Whether nothing would be done. Resources that have drifted but are in noop do not count.
     pub fn is_empty(&self) -> bool {
         self.summary.in_sync + self.summary.noop == self.resources.len()
     }
 
-    /// A check failed, so the plan is not whole.
+    /// Whether a check failed, so that the plan is incomplete.
     pub fn has_failed(&self) -> bool {
         self.summary.failed > 0
     }
 
-    /// The entry of a resource.
+    /// The entry of the resource with that identity, for example `file[/etc/motd]`.
     pub fn get(&self, id: &str) -> Option<&PlanEntry> {
         self.resources.iter().find(|entry| entry.id.to_string() == id)
     }
 }
 
 impl PlanEntry {
-    /// There is something to say about it: it would do something, or may, or would if it were not in noop.
+    /// Whether the plan shows the entry: the resource would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
         let others = [&self.refreshed_by, &self.asked_by, &self.owed_by];
         !matches!(self.outcome, Outcome::InSync) || others.iter().any(|others| !others.is_empty())

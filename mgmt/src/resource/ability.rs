@@ -109,13 +109,13 @@ pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>
 /// Which of the optional abilities a kind has. Made by `#[derive(Resource)]`.
 #[derive(Clone, Copy, Default)]
 pub struct Abilities {
-    /// It has [`Refresh`].
+    /// The function of [`Refresh`], if the kind has it.
     pub refresh: Option<RefreshFn>,
-    /// It has [`Leave`].
+    /// The function of [`Leave`], if the kind has it.
     pub leave: Option<LeaveFn>,
-    /// It has [`Prepare`].
+    /// The function of [`Prepare`], if the kind has it.
     pub prepare: Option<PrepareFn>,
-    /// It has [`ConvergeMany`].
+    /// The functions of [`ConvergeMany`], if the kind has it.
     pub many: Option<Many>,
 }
 
@@ -137,38 +137,38 @@ pub struct Ability<R>(PhantomData<R>);
 
 /// What a kind without an ability has in its place.
 pub trait Lacks {
-    /// No [`Refresh`].
+    /// `None`: the kind lacks [`Refresh`].
     const REFRESH: Option<RefreshFn> = None;
-    /// No [`Leave`].
+    /// `None`: the kind lacks [`Leave`].
     const LEAVE: Option<LeaveFn> = None;
-    /// No [`Prepare`].
+    /// `None`: the kind lacks [`Prepare`].
     const PREPARE: Option<PrepareFn> = None;
-    /// No [`ConvergeMany`].
+    /// `None`: the kind lacks [`ConvergeMany`].
     const MANY: Option<Many> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
 
 impl<R: Refresh> Ability<R> {
-    /// Its [`Refresh`].
+    /// The kind's function of [`Refresh`].
     pub const REFRESH: Option<RefreshFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).refresh(&cx).await }));
 }
 
 impl<R: Leave> Ability<R> {
-    /// Its [`Leave`].
+    /// The kind's function of [`Leave`].
     pub const LEAVE: Option<LeaveFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).leave(&cx).await }));
 }
 
 impl<R: Prepare> Ability<R> {
-    /// Its [`Prepare`].
+    /// The kind's function of [`Prepare`].
     pub const PREPARE: Option<PrepareFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).prepare(&cx).await }));
 }
 
 impl<R: ConvergeMany> Ability<R> {
-    /// Its [`ConvergeMany`].
+    /// The kind's functions of [`ConvergeMany`].
     pub const MANY: Option<Many> = Some(Many::of::<R>());
 }
 

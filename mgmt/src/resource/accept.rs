@@ -107,7 +107,7 @@ impl Accepts<u64> for Duration {
 /// What a setter was given.
 #[derive(Debug)]
 pub enum Input<T> {
-    /// A value.
+    /// A value that is known when the graph is made.
     Value(T),
     /// Another resource's output, to be received before the first check; the default stands in until then.
     Wire(Wire, T),
@@ -120,7 +120,8 @@ pub enum ByValue {}
 #[derive(Debug)]
 pub enum ByWire {}
 
-/// Anything that a setter of a field of type `T` takes: a value, or an [`Output`]. `M` tells the two apart and is always inferred.
+/// Anything that a setter of a field of type `T` takes: a value, or an [`Output`]. `M` distinguishes the two and is
+/// always inferred.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` can't be set on a field of type `{T}`",
     label = "this field takes `{T}`",
@@ -163,7 +164,8 @@ pub struct Given<M>(PhantomData<M>);
 pub struct ByOption<M>(PhantomData<M>);
 
 /// Anything that a setter of an optional field takes, or of one with a default: a value, an [`Output`], or an `Option`
-/// of either; `None` leaves the field as if the setter had not been called. `M` tells them apart and is always inferred.
+/// of either; `None` leaves the field as if the setter had not been called. `M` distinguishes them and is always
+/// inferred.
 ///
 /// ```
 /// # use mgmt::{prelude::*, resources::FileBuilder};

@@ -27,9 +27,9 @@ use crate::sys::task::caught;
 /// A future of the engine.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What a check found, its type erased.
+/// What a check found, with its type erased.
 pub struct AnyDrift {
-    /// For people.
+    /// The changes as people read them.
     pub changes: Vec<Change>,
     value: Contained<Box<dyn Any + Send>>,
 }
@@ -58,11 +58,12 @@ impl fmt::Debug for AnyDrift {
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]
 pub trait AnyResource: Identify + Send + Sync + 'static {
-    /// Its kind.
+    /// The description of the kind.
     fn spec(&self) -> &'static KindSpec;
-    /// Its name.
+    /// The name of the resource within its kind.
     fn name(&self) -> &str;
-    /// See [`Converge::validate`]. What was found in fields that are still to come is left out; a panic of the kind is a problem, too.
+    /// See [`Converge::validate`]. Problems of fields that are still to be received are left out; a panic of the kind
+    /// is a problem, too.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
     /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
@@ -83,7 +84,7 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
     fn needs(&self, known: &Known<'_>) -> Vec<Need>;
-    /// Same kind, name and fields.
+    /// Whether kind, name and fields are the same.
     fn same(&self, other: &dyn AnyResource) -> bool;
     /// See [`Converge::check`].
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>>;
@@ -98,14 +99,14 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     /// # Errors
     /// A field that can't be written as data.
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError>;
-    /// For people.
+    /// Writes the resource as `Debug` does.
     ///
     /// # Errors
-    /// What the formatter says.
+    /// The error of the formatter.
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-    /// For downcasts.
+    /// The resource as `Any`, for a downcast to its type.
     fn as_any(&self) -> &dyn Any;
-    /// With its type erased: the resource of a graph.
+    /// The resource with its type erased, as a graph holds it.
     fn erased(self) -> Arc<dyn AnyResource>
     where
         Self: Sized,
@@ -166,7 +167,7 @@ impl<R: Converge> AnyResource for R {
             Ok(problems) => problems,
             Err(panic) => return vec![FieldProblem::whole(panic, "")],
         };
-        // Of wrong fields nothing can be asked.
+        // These methods may only be called on valid fields.
         if problems.is_empty() {
             let asked = caught(|| {
                 drop(Converge::uids(self, known));
@@ -261,7 +262,7 @@ impl<R: Converge> AnyResource for R {
 /// A kind that graphs given as data may use.
 #[derive(Clone, Copy)]
 pub struct Kind {
-    /// What it says of itself.
+    /// The description of the kind.
     pub spec: &'static KindSpec,
     read: fn(&str, FieldReader<'_>) -> Option<Arc<dyn AnyResource>>,
 }

@@ -48,8 +48,8 @@ impl Door for BusDoor {
     }
 }
 
-/// Which signals wake a resource. What is not given may be anything. A signal that does not concern the resource only
-/// costs a check.
+/// The signals that wake a resource. A property that is not set may have any value. A signal that does not concern the
+/// resource costs no more than a check.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[must_use]
 pub struct SignalRule {
@@ -62,48 +62,48 @@ pub struct SignalRule {
 }
 
 impl SignalRule {
-    /// Every signal.
+    /// A rule that every signal matches.
     pub fn new() -> SignalRule {
         SignalRule::default()
     }
 
-    /// Signals of this connection: a name such as `org.freedesktop.systemd1`.
+    /// Restricts the rule to signals of this connection: a name such as `org.freedesktop.systemd1`.
     pub fn sender(mut self, name: impl Into<String>) -> Self {
         self.sender = Some(name.into());
         self
     }
 
-    /// Signals of the object at this path.
+    /// Restricts the rule to signals of the object at this path.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = Some(path.into());
         self
     }
 
-    /// Signals of the object at this path and of all below it.
+    /// Restricts the rule to signals of the object at this path and of all below it.
     pub fn below(mut self, path: impl Into<String>) -> Self {
         self.below = Some(path.into());
         self
     }
 
-    /// Signals of this interface.
+    /// Restricts the rule to signals of this interface.
     pub fn interface(mut self, interface: impl Into<String>) -> Self {
         self.interface = Some(interface.into());
         self
     }
 
-    /// Signals of this name.
+    /// Restricts the rule to signals with this name.
     pub fn member(mut self, member: impl Into<String>) -> Self {
         self.member = Some(member.into());
         self
     }
 
-    /// Signals whose first argument is this text.
+    /// Restricts the rule to signals whose first argument is this text.
     pub fn arg0(mut self, text: impl Into<String>) -> Self {
         self.arg0 = Some(text.into());
         self
     }
 
-    /// The object that it is about, if it is about one.
+    /// The object that the rule is about, if there is one.
     pub(crate) fn object(&self) -> Option<&str> {
         self.path.as_deref()
     }

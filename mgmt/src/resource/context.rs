@@ -31,7 +31,7 @@ impl CheckCx {
         CheckCx { operation }
     }
 
-    /// The resource's identity.
+    /// The kind and name of the resource.
     pub fn id(&self) -> ResourceId {
         self.operation.id()
     }
@@ -41,12 +41,12 @@ impl CheckCx {
         &self.operation.services.fs
     }
 
-    /// Looks at the file system on a thread that may block. The operation has not ended before `look` has. Long work
-    /// asks the token between its steps: it stops when the operation is cancelled, or when the future that this returns
-    /// is dropped.
+    /// Looks at the file system on a thread that may block. The operation ends no earlier than `look`. Long work should
+    /// ask the token between its steps: the token stops when the operation is cancelled, or when the future that this
+    /// returns is dropped.
     ///
-    /// Where a kind does this often, the engine polls its operations on such threads, and `look` runs on the thread
-    /// that polls: code of the same future that would run besides it, in a `join!` or a `select!`, has to wait.
+    /// If a kind does this often, the engine polls its operations on such threads, and `look` runs on the thread that
+    /// polls: other code of the same future, in a `join!` or a `select!`, then waits until `look` has ended.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.operation), self.work("looking at the file system"));
         let waiting = StopOnDrop::default();
@@ -58,49 +58,50 @@ impl CheckCx {
         .await
     }
 
-    /// Of work that this future waits for. On a thread that may block the future cannot be dropped before the work has
-    /// ended, so only the operation can be cancelled.
+    /// A token for work that this future waits for. On a thread that may block, the future can't be dropped before the
+    /// work has ended, so only the operation can be cancelled.
     fn token(&self, waiting: &StopOnDrop) -> Stopping {
         if may_block() { self.operation.stopping() } else { waiting.token() }
     }
 
-    /// Stops when this operation is cancelled: because its `timeout` is over or the engine is told to cancel; a check
-    /// also because its resource leaves the graph or its watch failed. The operation's own future is dropped then; the
-    /// token is for what the operation has begun besides it, a thread or a task.
+    /// A token that stops when this operation is cancelled: because its `timeout` is over or the engine is asked to
+    /// cancel; a check also because its resource leaves the graph or its watch failed. The operation's own future is
+    /// dropped then; the token is for a thread or a task that the operation has begun.
     pub fn stopping(&self) -> Stopping {
         self.operation.stopping()
     }
 
-    /// Tells the engine that this operation has begun something that may outlive its future, such as a thread or a
-    /// task: until the guard is dropped, the operation has not ended, and no other one of the resource begins. `doing`
-    /// completes *it is still …* in the warning that names what does not end in the grace time (see `Builder::grace`).
-    /// [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard by themselves.
+    /// Declares that this operation has begun something that may outlive its future, such as a thread or a task: until
+    /// the guard is dropped, the operation counts as running, and no other one of the resource begins. `doing`
+    /// completes *it is still …* in the warning that names work which does not end in the grace time (see
+    /// `Builder::grace`). [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard themselves.
     pub fn work(&self, doing: impl Into<Cow<'static, str>>) -> Work {
         Work::new(&self.operation, doing)
     }
 
-    /// What the engine does if it cancels this operation (or if the operation panics) before the guard is dropped: for
-    /// what must learn that it is not wanted any more, such as a transaction of another process. The operation has
-    /// not ended before `hook` has.
+    /// Registers what the engine runs if it cancels this operation (or if the operation panics) before the guard is
+    /// dropped: for example, the cancellation of a transaction of another process. The operation ends no earlier than
+    /// `hook`.
     ///
-    /// It is not run where a kind itself drops a future that holds the guard, by a `select!` or a timeout of its own.
+    /// The hook does not run if the kind itself drops a future that holds the guard, by a `select!` or a timeout of its
+    /// own.
     pub fn on_cancel(&self, hook: impl Future<Output = ()> + Send + 'static) -> OnCancel {
         OnCancel::new(&self.operation, Box::pin(hook))
     }
 
-    /// This resource will not be applied.
+    /// Whether the resource is in noop: then it will not be applied.
     pub fn is_noop(&self) -> bool {
         self.operation.noop
     }
 
-    /// A refresh is owed.
+    /// Whether the resource is owed a refresh.
     pub fn refresh_owed(&self) -> bool {
         self.operation.refresh
     }
 
-    /// Whether this field receives something else than when an operation of this resource ended well last: that stays
-    /// so until a check finds it in sync, or an apply or a refresh ends well. In the first run of an engine all that
-    /// is received is new. What a closure on the way makes of it is not looked at.
+    /// Whether this field receives another value than when an operation of this resource last succeeded. It stays so
+    /// until a check finds the resource in sync, or an apply or a refresh succeeds. In the first run of an engine all
+    /// received values are new. The values that senders send are compared, not what a closure makes of them.
     ///
     /// # Panics
     /// The kind has no such field.
@@ -111,14 +112,14 @@ impl CheckCx {
         self.operation.changed.contains(&number)
     }
 
-    /// Sends a value on an output. Receivers are checked again if it differs from the one before.
+    /// Sends a value on an output. Receivers are checked again if it differs from the value before.
     pub fn send<T: Sendable>(&self, port: Port<T>, value: T) {
         let digest = self.operation.services.salt.digest_of(&value);
         self.push(Sent::Value { port: port.number(), value: Contained::new(Arc::new(value)), digest });
     }
 
-    /// Says that the value of an output is the one of an earlier run, which is not known any more. Receivers that can
-    /// do with its digest go on; if one needs the value itself, this resource is refreshed and must send a value.
+    /// Declares that the value of an output is the same as in an earlier run, and no longer known. Receivers that need
+    /// only its digest continue; if one needs the value itself, this resource is refreshed and must send a value.
     pub fn send_unchanged<T: Sendable>(&self, port: Port<T>) {
         self.push(Sent::Unchanged { port: port.number() });
     }
@@ -127,19 +128,21 @@ impl CheckCx {
         self.operation.send(sent);
     }
 
-    /// This resource's state of type `T` in this engine: kept as long as it is in the graph, gone with the process.
+    /// State of type `T` that belongs to this resource: kept as long as the resource is in the graph and the engine
+    /// runs. Made with `Default` when it is first asked for.
     pub fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.operation.services.local.get(self.operation.node)
     }
 
-    /// State of type `T` that all resources of this engine share.
+    /// State of type `T` that all resources of this engine share. Made with `Default` when it is first asked for.
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.operation.services.shared.get(0)
     }
 
-    /// What the program that embeds the engine has given for its kinds (`Engine::builder().provide(value)`): a client of
-    /// its own, a cache. A kind declares that it needs it (`#[resource(kind = "…", provided = Client)]`); then a graph with
-    /// such a resource is refused, before anything runs, where the program has not given it.
+    /// The value of type `T` that the program which embeds the engine has given for its kinds
+    /// (`Engine::builder().provide(value)`): a client, a cache. A kind should declare that it needs the value
+    /// (`#[resource(kind = "…", provided = Client)]`); then a graph with such a resource is refused, before anything
+    /// runs, if the program has not given it.
     ///
     /// # Errors
     /// The program has given no value of this type.
@@ -147,7 +150,7 @@ impl CheckCx {
         self.operation.services.provisions.get(self.operation.spec())
     }
 
-    /// What others may not read may be shown, see [`ShowPrivate`].
+    /// Whether content that other users may not read may be shown, see [`ShowPrivate`].
     pub fn shows_private(&self) -> bool {
         self.operation.services.provisions.has::<ShowPrivate>()
     }
@@ -160,8 +163,8 @@ impl CheckCx {
         self.operation.services.connections.door(key).await
     }
 
-    /// The connection to a D-Bus bus. There is one for each bus, also for its signals (see [`Watch::signals`]); one
-    /// that was lost is made again.
+    /// The connection to a D-Bus bus. All resources share one for each bus, also for its signals (see
+    /// [`Watch::signals`]); after a loss a new one is made.
     ///
     /// # Errors
     /// The bus cannot be reached.
@@ -170,7 +173,7 @@ impl CheckCx {
         Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.connection.clone())
     }
 
-    /// What this resource marked in this run or an earlier one.
+    /// The mark that this resource has set, in this run or an earlier one.
     pub fn mark(&self) -> Option<Vec<u8>> {
         self.operation.services.memory.mark(&self.id())
     }
@@ -191,12 +194,12 @@ impl CheckCx {
         Arc::clone(&self.operation.services.owned)
     }
 
-    /// The only paths in watched trees that may have changed since a check found this resource in sync, each with all
-    /// that is below it; spelled as the trees are. `None`: anything may have changed, as it is unless nothing but the
-    /// watch is the reason for this check. A kind that looks at everything nevertheless is right too.
+    /// The only paths in watched trees that may have changed since a check found this resource in sync, each with
+    /// everything below it, spelled as the trees are. `None`: anything may have changed; that is so unless the watch is
+    /// the only reason for this check. A kind may always look at everything instead.
     ///
-    /// At most 256 paths: of more changes it is `None`. What was reported for a check that did not find the resource in
-    /// sync is reported again to the next one.
+    /// At most 256 paths; `None` if there were more changes. If a check does not find the resource in sync, its paths
+    /// are reported again to the next check.
     pub fn changed_paths(&self) -> Option<&[PathBuf]> {
         self.operation.paths.as_deref()
     }
@@ -216,8 +219,8 @@ impl Deref for ApplyCx {
 }
 
 impl ApplyCx {
-    /// Other resources are refreshed if this one changes, and the journal has a note of that: a crash from here on
-    /// costs none of these refreshes, at most one too many.
+    /// Whether other resources are refreshed if this one changes, which the journal has noted: a crash from here on
+    /// loses none of these refreshes, and causes at most one too many.
     pub fn owes_refreshes(&self) -> bool {
         self.operation.announced
     }
@@ -231,8 +234,8 @@ impl ApplyCx {
         &self.check.operation.services.fs
     }
 
-    /// Changes the file system on a thread that may block. What it does is not cut short by a cancellation, unless it
-    /// asks the token: see [`look`](CheckCx::look).
+    /// Changes the file system on a thread that may block. A cancellation does not interrupt it unless it asks the
+    /// token: see [`look`](CheckCx::look).
     pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.check.operation), self.work("changing the file system"));
         let waiting = StopOnDrop::default();
@@ -244,23 +247,23 @@ impl ApplyCx {
         .await
     }
 
-    /// There was nothing to change after all: no resource is notified.
+    /// Reports that there was nothing to change after all: no resource is notified.
     pub fn unchanged(&self) {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
     }
 
-    /// An event made this necessary, such as a tick or a line of a command: no other program has undone an earlier
-    /// repair. However often that comes, the resource is not taken for one that something else changes too, and its
+    /// Reports that an event made this apply necessary, such as a tick or a line of a command, and not another program
+    /// that undid an earlier repair. However often that happens, the resource does not count as flapping, and its
     /// checks are not spaced out.
     pub fn by_event(&self) {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
-    /// Remembers a small mark beyond a restart; on disk when the call returns. A value that goes with the mark is sent
-    /// after it.
+    /// Stores a small mark that survives a restart; it is on disk when the call returns. A value that belongs to the
+    /// mark must be sent after this call.
     ///
     /// # Errors
-    /// The error of the disk.
+    /// The mark could not be written.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
         let (operation, id, work) = (Arc::clone(&self.check.operation), self.id(), self.work("writing the journal"));
         let written = blocking(move || {
@@ -282,7 +285,7 @@ impl WatchCx {
         WatchCx { check: CheckCx::new(operation) }
     }
 
-    /// The resource's identity.
+    /// The kind and name of the resource.
     pub fn id(&self) -> ResourceId {
         self.check.id()
     }
@@ -315,8 +318,8 @@ impl WatchCx {
         self.check.provided()
     }
 
-    /// The connections that resources share, for a stream that needs one: [`Connections::door`] is what
-    /// [`CheckCx::door`] is.
+    /// The connections that resources share, for a stream that needs one: [`Connections::door`] is the same as
+    /// [`CheckCx::door`].
     pub fn connections(&self) -> Connections {
         self.check.operation.services.connections.clone()
     }

@@ -23,27 +23,27 @@ use crate::resource::watch::Watch;
     note = "put `#[derive(Resource)]` and `#[resource(kind = \"…\")]` on it"
 )]
 pub trait Resource: Sized + Send + Sync + 'static {
-    /// Its kind, fields and outputs.
+    /// The description of the kind: fields, outputs, abilities.
     fn spec() -> &'static KindSpec;
-    /// Its name, unique within the kind.
+    /// The name of the resource, unique within the kind.
     fn name(&self) -> &str;
-    /// Every desired-state field is equal.
+    /// Whether every field of the desired state is equal.
     fn same(&self, other: &Self) -> bool;
-    /// Its `Clone`. (No bound of the trait: a forgotten derive would be told at every place that names the kind.)
+    /// A clone. Not a bound of the trait: a forgotten derive would be reported at every place that names the kind.
     #[doc(hidden)]
     fn copy(&self) -> Self;
-    /// Its `Debug`.
+    /// Writes the resource as `Debug` does.
     #[doc(hidden)]
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
-    /// Sets a received value on a field. False: it is of another type.
+    /// Sets a received value on a field. False if the value has another type.
     #[doc(hidden)]
     fn receive(&mut self, field: u8, value: FieldValue) -> bool;
-    /// Its fields as data, those at their default and those in `wired` left out.
+    /// The fields as data, without those at their default and those in `wired`.
     ///
     /// # Errors
     /// A field that can't be written as data.
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError>;
-    /// A resource from data; problems go to the reader.
+    /// Makes a resource from data; problems go to the reader.
     fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
 }
 
@@ -56,81 +56,83 @@ pub trait Resource: Sized + Send + Sync + 'static {
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]
 pub trait Converge: Resource {
-    /// What check hands to apply: [`Change`](crate::resource::Change), a list of them, or a type of its own.
+    /// What `check` hands to `apply`: [`Change`](crate::resource::Change), a list of them, or a type of the kind's own.
     type Drift: Drift;
 
-    /// What is wrong with the fields, looking at them alone; asked before anything runs, and again with the values that were received. Default:
-    /// nothing.
+    /// What is wrong with the fields, judged by the fields alone. Called before anything runs, and again with the
+    /// values that were received. Default: nothing.
     ///
-    /// A field that is still to be received holds a placeholder until then. What is found in such a field is dropped, whether it was made by
-    /// [`Known::require`] or not, as long as the problem names all fields that were looked at. [`every`](crate::resource::every) joins several.
+    /// A field that is still to be received holds a placeholder until then. A problem of such a field is dropped,
+    /// whether [`Known::require`] made it or not, as long as the problem names all fields that were looked at.
+    /// [`every`](crate::resource::every) joins several problems.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let _ = known;
         Vec::new()
     }
 
-    /// Looks whether the real thing is as desired: `None`, or what is wrong. Changes nothing. Dropped at any await when it is cancelled.
+    /// Compares the system with the declared state: `None` if nothing differs, otherwise the drift. Changes nothing.
+    /// Dropped at any await when it is cancelled.
     fn check(&self, cx: &CheckCx) -> impl Future<Output = Result<Option<Self::Drift>>> + Send;
 
-    /// Repairs exactly what the check just before found. Never called in noop. Dropped at any await when it is cancelled: what it then leaves,
-    /// the next check must find.
+    /// Repairs exactly what the check just before found. Never called in noop. Dropped at any await when it is
+    /// cancelled; the next check must find what that leaves.
     fn apply(&self, cx: &ApplyCx, drift: Self::Drift) -> impl Future<Output = Result<()>> + Send;
 
-    /// What wakes it. Default: nothing, so it is looked at when its parents change, when it receives, and as its `poll` says.
+    /// What causes further checks. Default: nothing; then the resource is checked when its parents change, when it
+    /// receives a value, and at its `poll` interval.
     fn watch(&self, cx: &WatchCx) -> Watch {
         let _ = cx;
         Watch::none()
     }
 
-    /// What it owns in the world outside: no two resources of a graph may own the same. What follows from a field that
-    /// is still to be received is not known before it is: leave it out then. Default: nothing.
+    /// The things on this host that the resource owns: two resources of a graph must not own the same. Leave out what
+    /// depends on a field that is still to be received. Default: nothing.
     ///
-    /// Compared when a graph is prepared, before anything of it runs: two owners are a problem of the graph. It is
-    /// asked again with received values, before each check of a resource that receives: if another resource of the
-    /// graph owns the same, that check fails with both names, until the other has left or has received something else.
-    /// If one that has left the graph, or changed, owned it and has not ended, the check waits for that.
+    /// Compared when a graph is prepared, before anything of it runs: two owners are a problem of the graph. Called
+    /// again with received values, before each check of a resource that receives: if another resource of the graph owns
+    /// the same, that check fails with both names, until the other has left or has received something else. If the
+    /// other owner has left the graph or has changed, and has not ended, the check waits for that.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()
     }
 
-    /// Paths at which it removes what is there, all or in part, with what is below and is not its own: a purge. The
-    /// engine's own working directory must not be at or below one of them; a graph in which it is does not run.
-    /// Default: none.
+    /// Paths at which the resource removes what is there and not its own, with everything below: a purge. A graph in
+    /// which the engine's own working directory is at or below one of these paths does not run. Default: none.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()
     }
 
-    /// Paths of which it copies the content, or what is in them, to what it owns. Resources that copy from one another
-    /// in a cycle would never come to rest: such a graph does not run. Default: none.
+    /// Paths from which the resource copies content to what it owns. A graph in which resources copy from one another
+    /// in a cycle does not run, because it would never be in sync. Default: none.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()
     }
 
-    /// Whether what its check finds, drift or not, stays so when resources before it have changed something: so if it
-    /// looks only at what is its own. If not, a plan in which one of them would change does not foresee what it will
-    /// do. Default: yes.
+    /// Whether the result of the check (`drifted` or not) stays valid after resources before this one have changed
+    /// something, because the check looks only at what the resource owns. If not, a plan in which one of them would
+    /// change reports this resource as not known. Default: yes.
     fn is_foreseeable(&self, drifted: bool) -> bool {
         let _ = drifted;
         true
     }
 
-    /// What a plan shows of it whether or not it would do anything: a right that it was given, and that is worth a look
-    /// before it runs. Each a lower-case fragment. Default: nothing.
+    /// Remarks that a plan shows about the resource in any case, such as a risky setting. Each is a lower-case
+    /// fragment. Default: none.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// What it makes or brings along without owning it: other resources may need it. Default: nothing.
+    /// What the resource makes without owning it, and other resources may need. Default: nothing.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()
     }
 
-    /// What it needs, if it is in the graph at all: what owns or provides that must come first. It makes no edge by itself: a
-    /// [`Pass`](crate::graph::Pass) does. Default: nothing.
+    /// What the resource needs: a resource of the graph that owns or provides it must come first. This makes no edge by
+    /// itself; a [`Pass`](crate::graph::Pass) does. Default: nothing.
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let _ = known;
         Vec::new()

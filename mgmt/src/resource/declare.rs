@@ -11,37 +11,37 @@ use crate::resource::sema::Sema;
 /// An edge that a builder asks for, before its resource is in the graph.
 #[derive(Clone, Debug)]
 pub struct DraftEdge {
-    /// The other end.
+    /// The resource at the other end.
     pub other: NodeRef,
-    /// The other end comes first.
+    /// Whether the other resource comes first.
     pub other_first: bool,
-    /// It refreshes.
+    /// Whether a change of the first resource refreshes the second.
     pub notify: bool,
-    /// The line that asked for it.
+    /// The line of the program that asked for the edge.
     pub origin: Origin,
 }
 
-/// What a builder collects beside the resource's own fields.
+/// What a builder collects besides the resource's own fields.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// The line that made it.
+    /// The line of the program that declared the resource.
     pub origin: Origin,
-    /// Its metaparameters.
+    /// The metaparameters of the resource.
     pub meta: Meta,
-    /// Its edges.
+    /// The edges of the resource.
     pub edges: Vec<DraftEdge>,
-    /// What it receives, by the number of the field.
+    /// The wires to fields that receive, each with the index of its field.
     pub wires: Vec<(u8, Wire)>,
 }
 
 impl Draft {
-    /// An empty one, made by the line that called the function that calls this.
+    /// An empty draft, whose origin is the line that called the caller.
     #[track_caller]
     pub fn here() -> Draft {
         Draft { origin: Origin::here(), meta: Meta::default(), edges: Vec::new(), wires: Vec::new() }
     }
 
-    /// The field receives from this wire, and from no other any more.
+    /// Connects the field to this wire, in place of any other before; `None`: to no wire.
     pub fn wire(&mut self, field: u8, wire: Option<Wire>) {
         self.wires.retain(|(other, _)| *other != field);
         self.wires.extend(wire.map(|wire| (field, wire)));
@@ -56,7 +56,7 @@ impl Draft {
 
 /// A handle on a resource in a graph. Handles are copied freely; each kind has a type of its own, with its outputs as methods.
 pub trait Handle: Copy {
-    /// Which resource.
+    /// The resource that the handle stands for.
     fn node(&self) -> NodeRef;
 }
 
@@ -68,7 +68,7 @@ pub trait Handle: Copy {
     note = "`graph.add(…)` returns the handle of what it adds; several go as `(&a, &b)` or, if of one kind, `[&a, &b]` or `&handles`"
 )]
 pub trait IntoNodes {
-    /// Calls `each` with every one.
+    /// Calls `each` with every resource.
     fn each(self, each: &mut dyn FnMut(NodeRef));
 }
 
@@ -134,25 +134,26 @@ tuples!(A B C D E F);
 tuples!(A B C D E F G);
 tuples!(A B C D E F G H);
 
-/// A resource in the making: the kind's setters, and here what all kinds have in common. `Graph::add` takes it.
+/// A resource under construction: the setters of its kind are on its builder, those that all kinds have are here.
+/// `Graph::add` takes it.
 #[diagnostic::on_unimplemented(
     message = "a `{Self}` can't be added to a graph",
     label = "this is no resource in the making",
     note = "write `Kind::new(…)`, for example `g.add(Noop::new(\"anchor\"))`"
 )]
 pub trait Declare: Sized {
-    /// Its kind.
+    /// The type of the resource.
     type Resource: AnyResource;
-    /// What `Graph::add` returns.
+    /// The type of the handle that `Graph::add` returns.
     type Handle: Handle;
 
-    /// What it collects beside its own fields.
+    /// What the builder has collected besides the resource's fields.
     #[doc(hidden)]
     fn draft(&mut self) -> &mut Draft;
-    /// The resource.
+    /// The finished resource, and what was collected besides its fields.
     #[doc(hidden)]
     fn finish(self) -> (Self::Resource, Draft);
-    /// A handle on it.
+    /// The handle of the resource.
     #[doc(hidden)]
     fn handle(node: NodeRef) -> Self::Handle;
 
@@ -164,7 +165,7 @@ pub trait Declare: Sized {
         self
     }
 
-    /// The others wait until this is settled.
+    /// The others wait until this resource is settled.
     #[must_use]
     #[track_caller]
     fn before(mut self, others: impl IntoNodes) -> Self {
@@ -180,7 +181,7 @@ pub trait Declare: Sized {
         self
     }
 
-    /// The others wait until this is settled, and are refreshed when this changed.
+    /// The others wait until this resource is settled, and are refreshed when it has changed.
     #[must_use]
     #[track_caller]
     fn notify(mut self, others: impl IntoNodes) -> Self {
@@ -188,102 +189,106 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Checked, never applied. Default: it is applied.
+    /// Whether the resource is only checked, never applied. Default: false.
     #[must_use]
     fn noop(mut self, noop: bool) -> Self {
         self.draft().meta.noop = noop;
         self
     }
 
-    /// How many more tries after the first failure; -1: no end. Default: 0. The watch has as many of its own, and has them again once it has listened for
-    /// ten seconds.
+    /// How many more tries follow the first failure; -1: no limit. Default: 0. The watch has its own tries, as many,
+    /// and has all of them again after it has listened for ten seconds.
     #[must_use]
     fn retry(mut self, tries: i32) -> Self {
         self.draft().meta.retry = tries;
         self
     }
 
-    /// Pause before each further try. Default: none.
+    /// The pause before each further try. Default: none.
     #[must_use]
     fn delay(mut self, delay: Duration) -> Self {
         self.draft().meta.delay = delay;
         self
     }
 
-    /// The pause doubles with each failure in a row, up to `max`, and is spread over its upper half. Default: it is always the same.
+    /// Doubles the pause with each failure in a row, up to `max`; each pause is a random time in the upper half of
+    /// that. Default: the pause stays the same.
     #[must_use]
     fn backoff(mut self, max: Duration) -> Self {
         self.draft().meta.backoff = Backoff::Exponential { max };
         self
     }
 
-    /// Whether what its kind watches is listened to; without that it is checked at the start, as its edges ask, and as
-    /// `poll` does. Default: yes.
+    /// Whether to listen to what the kind watches. Without that, the resource is checked at the start, when an edge
+    /// asks for it, and at the `poll` interval. Default: yes.
     #[must_use]
     fn watch(mut self, watch: bool) -> Self {
         self.draft().meta.watch = watch;
         self
     }
 
-    /// Checked every so often, besides what its watch reports. At least a millisecond. Default: never.
+    /// Checks the resource at this interval, in addition to its watch. At least 1 ms: less is refused with the graph.
+    /// Default: never.
     #[must_use]
     fn poll(mut self, interval: Duration) -> Self {
         self.draft().meta.poll = Some(interval);
         self
     }
 
-    /// Highest rate of checks caused by its watch, per second. Default: no limit.
+    /// The highest rate of checks that the watch causes, per second; more than 0. Default: no limit.
     #[must_use]
     fn limit(mut self, per_second: f64) -> Self {
         self.draft().meta.limit = Some(per_second);
         self
     }
 
-    /// How many such checks may come at once before `limit` bites. Default: 1.
+    /// How many such checks may follow each other at once before `limit` applies. At least 1. Default: 1.
     #[must_use]
     fn burst(mut self, checks: u32) -> Self {
         self.draft().meta.burst = checks;
         self
     }
 
-    /// A check or an apply that takes longer is cancelled and counts as failed. Default: it may take as long as it likes. (A kind with a `timeout` of its
-    /// own, as `exec`, has that setter in its place; this one is then `Declare::timeout(resource, …)`.)
+    /// The longest time that a check or an apply may take: then it is cancelled and has failed. 0 is refused with the
+    /// graph. Default: no limit. A kind with a `timeout` of its own, such as `exec`, has that setter instead; this one
+    /// is then `Declare::timeout(resource, …)`.
     #[must_use]
     fn timeout(mut self, timeout: Duration) -> Self {
         self.draft().meta.timeout = Some(timeout);
         self
     }
 
-    /// Holds a semaphore while it is checked or applied: `name`, or `name:size` with how many may hold it at once (1 unless given). May be given several
-    /// times. Default: none.
+    /// A semaphore to hold during each check and apply: `name`, or `name:size`, where at most `size` resources (default
+    /// 1) hold it at once. May be called several times. Default: none.
     #[must_use]
     fn sema(mut self, sema: impl Into<Sema>) -> Self {
         self.draft().meta.sema.push(sema.into());
         self
     }
 
-    /// Whether edges to and from it may be found by the engine. Default: yes.
+    /// Whether passes may add edges to and from the resource. Default: yes.
     #[must_use]
     fn autoedge(mut self, autoedge: bool) -> Self {
         self.draft().meta.autoedge = autoedge;
         self
     }
 
-    /// Whether it may be merged with others of its kind. Default: yes.
+    /// Whether the resource may be merged with others of its kind. Default: yes.
     #[must_use]
     fn autogroup(mut self, autogroup: bool) -> Self {
         self.draft().meta.autogroup = autogroup;
         self
     }
 
-    /// Any new graph revives it if it has failed for good. Default: only one that changes it.
+    /// Whether any new graph gives a resource that has failed for good its tries back. Default: only a graph that
+    /// changes the resource does.
     #[must_use]
     fn rewatch(mut self, rewatch: bool) -> Self {
         self.draft().meta.rewatch = rewatch;
         self
     }
 
-    /// All metaparameters at once.
+    /// Sets all metaparameters at once.
     #[must_use]
     fn meta(mut self, meta: Meta) -> Self {
         self.draft().meta = meta;

@@ -1,4 +1,4 @@
-//! Digests: whether a value is the one of before, without keeping it.
+//! Digests, which show whether a value is the same as before without keeping it.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 /// SHA-256 of a value.
 pub type Digest = [u8; 32];
 
-/// The digest of a value, without a salt: not for what is written down and may be secret.
+/// The digest of a value, without a salt: not for secrets that are written down.
 pub fn digest_of<T: Hash>(value: &T) -> Digest {
     feed(Sha256::new(), value)
 }
@@ -28,8 +28,8 @@ fn feed<T: Hash>(hasher: Sha256, value: &T) -> Digest {
     feed.0.finalize().into()
 }
 
-/// A random number that is mixed into digests, so that nobody can look them up in a table, nor see that two hosts have the same value. Each journal has
-/// its own.
+/// A random number that is mixed into digests, so that they can't be looked up in a table, and so that two hosts with
+/// the same value have different digests. Each journal has its own.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Salt(pub [u8; 32]);
 
@@ -46,7 +46,7 @@ impl fmt::Debug for Salt {
     }
 }
 
-/// A digest under a salt: what is there can be compared with it, and it does not say what it is of.
+/// A digest under a salt: a value can be compared with it, but not computed from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Salted {
     salt: Salt,
@@ -54,22 +54,22 @@ pub struct Salted {
 }
 
 impl Salted {
-    /// That digest under that salt.
+    /// The salted form of that digest.
     pub fn new(salt: Salt, digest: Digest) -> Salted {
         Salted { salt, digest: salt.digest_of(&digest) }
     }
 
-    /// One that was written down, see [`digest`](Salted::digest).
+    /// A salted digest that was written down before, see [`digest`](Salted::digest).
     pub fn known(salt: Salt, digest: Digest) -> Salted {
         Salted { salt, digest }
     }
 
-    /// It was made of this digest.
+    /// Whether it was made from this digest.
     pub fn is_of(&self, digest: &Digest) -> bool {
         *self == Salted::new(self.salt, *digest)
     }
 
-    /// What can be written down.
+    /// The salted digest, as it may be written down.
     pub fn digest(&self) -> Digest {
         self.digest
     }

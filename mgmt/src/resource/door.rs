@@ -104,30 +104,30 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// # }).unwrap();
 /// ```
 pub trait Door: Sized + Send + Sync + 'static {
-    /// What tells one from another: an address, a name, `()`.
+    /// What distinguishes connections of this type: an address, a name, `()`.
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
 
-    /// Opens it. All that ask for it meanwhile wait for this one attempt; if it fails, all of them fail with its error,
-    /// and the next request begins another. It continues if those that wait are cancelled.
+    /// Opens the connection. All requests meanwhile wait for this one attempt; if it fails, all of them fail with its
+    /// error, and the next request begins another attempt. It continues if the requests that wait are cancelled.
     ///
     /// # Errors
-    /// It can't be opened.
+    /// The connection can't be opened.
     fn open(key: &Self::Key) -> impl Future<Output = Result<Self>> + Send;
 
-    /// It is of no use any more: the next request opens another one. Asked each time, so it must be quick. Default:
-    /// never.
+    /// Whether the connection can no longer be used: then the next request opens another one. Called at each request,
+    /// so it must be quick. Default: never.
     fn is_lost(&self) -> bool {
         false
     }
 
-    /// Closes it, at the end of the last engine that has it. Resources may still hold it. All doors together have two
-    /// seconds; then they are dropped. Default: nothing but that.
+    /// Closes the connection, at the end of the last engine that has it. Resources may still hold it. All connections
+    /// together have two seconds; then they are dropped. Default: does nothing, so it is dropped.
     fn close(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// The doors that are open. Clones share them.
+/// The connections that are open. Clones share them.
 #[derive(Clone, Default)]
 pub struct Connections {
     registry: Arc<Mutex<Registry>>,

@@ -8,28 +8,28 @@ use crate::journal::JournalError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The graph is wrong.
+    /// The graph is wrong: every problem of it.
     #[error(transparent)]
     Graph(#[from] Problems),
-    /// There is no graph.
+    /// The source of graphs failed to make one.
     #[error("no graph: {0}")]
     Gapi(#[source] Failure),
-    /// What this host remembers can't be used.
+    /// The journal can't be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The system refused something that an engine needs.
+    /// The system refused something that an engine needs, such as a thread.
     #[error("can't start: {0}")]
     System(#[from] std::io::Error),
-    /// Its prefix was deleted or moved away while it ran, and can't be made again.
+    /// The working directory was deleted or moved away while the engine ran, and can't be made again.
     #[error("{0}")]
     Lost(#[source] Failure),
-    /// It has ended.
+    /// The engine has ended.
     #[error("the engine has ended")]
     Ended,
 }
 
 impl EngineError {
-    /// Something that the program asked for can't be.
+    /// An error for an impossible request of the program.
     pub(crate) fn wrong(what: String) -> EngineError {
         EngineError::System(std::io::Error::new(std::io::ErrorKind::InvalidInput, what))
     }

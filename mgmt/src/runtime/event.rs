@@ -1,4 +1,4 @@
-//! What the engine tells: typed events, for the terminal, for metrics, for tests.
+//! Typed events that the engine reports: for the terminal, for metrics, for tests.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -14,29 +14,29 @@ use crate::id::{Generation, ResourceId};
 use crate::resource::{Change, Obstacle, seconds};
 use crate::scheduler::Causes;
 
-/// Something happened.
+/// An event, with its time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Event {
-    /// When, since the engine started.
+    /// The time since the engine started.
     #[serde(with = "seconds")]
     pub at: Duration,
-    /// What happened.
+    /// The event itself.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
-/// What of a resource can fail. What fails when it leaves the graph is in [`EventKind::Left`].
+/// The operation of a resource that failed. A failure to leave the graph is in [`EventKind::Left`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Operation {
-    /// A check; also that a value which it receives could not be made.
+    /// A check; also a value that the resource receives and that could not be made.
     Check,
-    /// An apply.
+    /// An apply: the repair of what a check found.
     Apply,
-    /// A refresh.
+    /// A refresh, after a resource that notifies this one has changed.
     Refresh,
-    /// The watch.
+    /// The watch, which reports outside changes.
     Watch,
 }
 
@@ -51,19 +51,19 @@ impl fmt::Display for Operation {
     }
 }
 
-/// What happened.
+/// What an event is about.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A check ended in sync.
+    /// A check found the resource as declared.
     #[non_exhaustive]
     InSync {
         /// The resource that was checked.
         id: ResourceId,
         /// Why it was checked.
         causes: Causes,
-        /// It is in noop and owed a refresh, which it does not get: so it is not as it should be.
+        /// The resource is in noop and owed a refresh, which it does not get: so it is not as it should be.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         owed: bool,
     },
@@ -74,65 +74,65 @@ pub enum EventKind {
         id: ResourceId,
         /// Why it was checked.
         causes: Causes,
-        /// What is wrong.
+        /// What is wrong, field by field.
         changes: Vec<Change>,
-        /// It is in noop: it will not be repaired.
+        /// Whether the resource is in noop: then it will not be repaired.
         noop: bool,
     },
-    /// An apply ended well.
+    /// An apply succeeded.
     #[non_exhaustive]
     Applied {
         /// The resource that was applied.
         id: ResourceId,
         /// Why its run, of check and apply, began.
         causes: Causes,
-        /// What it repaired.
+        /// What the apply repaired, field by field.
         changes: Vec<Change>,
-        /// It changed something after all.
+        /// Whether the system was changed. False if there was nothing left to do.
         changed: bool,
-        /// A refresh was owed and is paid by it.
+        /// Whether a refresh was owed to the resource, and this apply counted as it.
         refreshed: bool,
         /// From the start of the check that found the drift to the end of the apply.
         #[serde(with = "seconds")]
         took: Duration,
     },
-    /// A refresh ended well.
+    /// A refresh succeeded.
     #[non_exhaustive]
     Refreshed {
         /// The resource that was refreshed.
         id: ResourceId,
         /// Why its run, of check and refresh, began.
         causes: Causes,
-        /// It did something, as its kind reports ([`Refresh`](crate::resource::Refresh)): not if a guard of a command
-        /// declined, for example.
+        /// Whether the refresh did something, as its kind reports ([`Refresh`](crate::resource::Refresh)): a command
+        /// whose guard declined has not.
         changed: bool,
         /// How long the refresh took.
         #[serde(with = "seconds")]
         took: Duration,
     },
-    /// A resource of a kind that does something when it has left the graph ([`Leave`](crate::resource::Leave)) has done
-    /// so, or could not.
+    /// A resource has left the graph and has done what its kind does then ([`Leave`](crate::resource::Leave)), or has
+    /// failed to.
     #[non_exhaustive]
     Left {
         /// The resource that has left.
         id: ResourceId,
-        /// What it failed with. It is not tried again.
+        /// The error, if leaving failed. It is not tried again.
         error: Option<String>,
     },
     /// A refresh has become owed.
     #[non_exhaustive]
     Owed {
-        /// The notifier.
+        /// The resource that changed and notifies the other.
         from: ResourceId,
-        /// The notified.
+        /// The resource that is owed the refresh.
         to: ResourceId,
     },
     /// New values went to a receiver.
     #[non_exhaustive]
     Sent {
-        /// The sender.
+        /// The resource that sends the values.
         from: ResourceId,
-        /// The receiver.
+        /// The resource that receives them.
         to: ResourceId,
     },
     /// A check, an apply, a refresh or the watch failed.
@@ -140,61 +140,63 @@ pub enum EventKind {
     Failed {
         /// The resource that failed.
         id: ResourceId,
-        /// Why the run that failed began. None, if it was the watch.
+        /// Why the run that failed began. Empty if the watch failed.
         causes: Causes,
-        /// What of it failed.
+        /// The operation that failed.
         operation: Operation,
-        /// What it failed with.
+        /// The error.
         error: String,
-        /// When it is tried again; `None`: not until a graph changes the resource (or any graph comes, with `rewatch`).
+        /// The time until the next try; `None`: no further try until a graph changes the resource (or, with `rewatch`,
+        /// until any new graph).
         #[serde(with = "seconds::option")]
         retry_in: Option<Duration>,
     },
-    /// A check, an apply, a refresh or the watch failed for a cause that the outside can take away: the resource waits
-    /// for that, without a limit, and uses up no try. Reported once, until it ends well or fails for another cause.
+    /// A check, an apply, a refresh or the watch failed for a cause outside of the graph that can go away: the resource
+    /// waits for that without limit, and uses up no try. Reported once, until the operation succeeds or fails for
+    /// another cause.
     #[non_exhaustive]
     Waiting {
         /// The resource that waits.
         id: ResourceId,
-        /// Why the run that failed began. None, if it was the watch.
+        /// Why the run that failed began. Empty if the watch failed.
         causes: Causes,
-        /// What of it failed.
+        /// The operation that failed.
         operation: Operation,
-        /// What it failed with.
+        /// The error.
         error: String,
-        /// What it waits for.
+        /// The cause that must go away.
         waits_for: Obstacle,
-        /// The watch sees when that is over, and the resource is checked at once. If not, it is checked again after
-        /// pauses of 0.1 s up to 10 s.
+        /// Whether the watch reports the end of the cause: then the resource is checked at once. If not, it is checked
+        /// again after pauses that grow from 0.1 s to 10 s.
         announced: bool,
     },
     /// An ancestor has failed: this resource waits.
     #[non_exhaustive]
     Blocked {
-        /// Who.
+        /// The resource that is blocked.
         id: ResourceId,
-        /// Its parent through which it is blocked.
+        /// The parent through which it is blocked.
         by: ResourceId,
     },
-    /// No longer blocked.
+    /// A resource is no longer blocked.
     #[non_exhaustive]
     Unblocked {
-        /// Who.
+        /// The resource that was blocked.
         id: ResourceId,
     },
-    /// Its repairs take more than its share of the time, about 5 % of one worker: something else changes it too. While
-    /// other resources want to work, it is repaired less often. Reported once, until it has been quiet for as long as
-    /// its share needs to make up for all of these repairs.
+    /// The repairs of a resource take more than its share of the time, about 5 % of one worker, because something else
+    /// changes it too. It is repaired less often while other resources want to work. Reported once, until it has been
+    /// quiet for as long as its share needs to make up for these repairs.
     #[non_exhaustive]
     Flapping {
         /// The resource that changes again and again.
         id: ResourceId,
-        /// How often it was repaired…
+        /// The number of repairs within the time `within`.
         repairs: u32,
-        /// …in this time. In data, as a number of seconds; the same below.
+        /// The time in which these repairs were made. In data a number of seconds, like the two times below.
         #[serde(with = "seconds")]
         within: Duration,
-        /// How long the last repair took, with its check.
+        /// The time of the last repair and its check.
         #[serde(with = "seconds")]
         took: Duration,
         /// The shortest time between two such repairs while other resources want to work.
@@ -204,37 +206,38 @@ pub enum EventKind {
     /// A new graph is in force.
     #[non_exhaustive]
     Swapped {
-        /// Which.
+        /// The number of the new graph, counted from 1.
         generation: Generation,
-        /// Resources that are new.
+        /// How many resources are new.
         added: u32,
-        /// Resources changed in place.
+        /// How many resources were changed in place.
         changed: u32,
-        /// Resources that left.
+        /// How many resources left the graph.
         removed: u32,
-        /// Resources left alone.
+        /// How many resources are the same as before.
         kept: u32,
     },
-    /// A new graph was refused: the old one goes on.
+    /// A new graph was refused: the old one continues.
     #[non_exhaustive]
     Rejected {
-        /// Why.
+        /// What is wrong with the new graph.
         problems: String,
     },
     /// All resources have been settled for the converged timeout.
     Converged,
-    /// A resource is not settled any more.
+    /// A resource is no longer settled, so the graph is no longer converged.
     Unconverged,
-    /// It will not converge by itself: for the converged timeout no resource that is not settled has done anything or will,
-    /// since some have failed for good, wait for a cause ([`Waiting`](EventKind::Waiting)), or wait for a value that no
-    /// sender is going to send, and the others wait for these. Once, until [`Hopeful`](EventKind::Hopeful).
+    /// The graph can't converge by itself: some resources have failed for good, wait for a cause
+    /// ([`Waiting`](EventKind::Waiting)), or wait for a value that no sender will send; all others that are not settled
+    /// wait for these, and none has done anything for the converged timeout. Reported once, until
+    /// [`Hopeful`](EventKind::Hopeful).
     Hopeless,
-    /// It is not hopeless any more: a graph or a change outside has set something going again.
+    /// The graph is no longer hopeless: a new graph or an outside change has caused further work.
     Hopeful,
-    /// Something that the user should know, said once.
+    /// A warning for the user, reported once.
     #[non_exhaustive]
     Warning {
-        /// What.
+        /// The text of the warning.
         message: String,
     },
     /// The engine has ended.
@@ -242,7 +245,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// Its name, as in its form as data.
+    /// The name of the event, as in its form as data.
     pub fn word(&self) -> &'static str {
         match self {
             EventKind::InSync { .. } => "in_sync",
@@ -268,7 +271,7 @@ impl EventKind {
         }
     }
 
-    /// The resource that it is about, if it is about one.
+    /// The resource that the event is about, if there is one.
     pub fn id(&self) -> Option<&ResourceId> {
         match self {
             EventKind::InSync { id, .. }
@@ -287,7 +290,7 @@ impl EventKind {
     }
 }
 
-/// One line, without colours: what logs and tests show.
+/// One line of text without colours, as in logs.
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -357,11 +360,11 @@ impl fmt::Display for Short<'_> {
     }
 }
 
-/// Events, from the moment that they were asked for: a [`Stream`], or one by one with [`next`](Events::next). It is over
-/// when the engine has ended.
+/// The events since this reader was made: a [`Stream`], or one by one with [`next`](Events::next). The stream ends when
+/// the engine has ended.
 ///
-/// The last 16 384 events are kept for a reader. One that is slower misses the oldest of them and continues with those
-/// that are kept: [`missed`](Events::missed) is how many it has missed.
+/// The last 16 384 events are kept for a reader. A slower reader misses the oldest of them and continues with those
+/// that are kept; [`missed`](Events::missed) counts what it has missed.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -406,12 +409,12 @@ impl Events {
         Events { reading: Reading::AtHand(receiver), missed: 0 }
     }
 
-    /// The next event; `None` after the engine has ended. If this is dropped before, no event is lost.
+    /// The next event; `None` after the engine has ended. Safe to cancel: no event is lost.
     pub async fn next(&mut self) -> Option<Event> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    /// An event that is there already.
+    /// The next event if there is one already.
     pub fn try_next(&mut self) -> Option<Event> {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(event) => event,
@@ -419,7 +422,7 @@ impl Events {
         }
     }
 
-    /// How many events were missed so far, since this reader was too slow.
+    /// The number of events that this reader has missed, because it was too slow.
     pub fn missed(&self) -> u64 {
         self.missed
     }

@@ -45,20 +45,20 @@ pub struct Measures {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Measure {
-    /// Of resources of this kind.
+    /// The kind of the resources.
     pub kind: &'static str,
     /// `check`, `apply` or `refresh`.
     pub operation: &'static str,
-    /// What it came to. A check: `in_sync`, `drifted`, `waiting` (for a value), `failed`, `cancelled`. An apply or a
+    /// The result. Of a check: `in_sync`, `drifted`, `waiting` (for a value), `failed`, `cancelled`. Of an apply or a
     /// refresh: `changed`, `unchanged`, `failed`, `cancelled`.
     pub outcome: &'static str,
-    /// How many.
+    /// How many such operations have ended.
     pub count: u64,
-    /// How long they took in all: in data, as a number of seconds.
+    /// How long they took together; in data, a number of seconds.
     #[serde(with = "seconds")]
     pub took: Duration,
-    /// How many took at most as long as each of [`DURATION_CLASSES`], but longer than the one before; and, in the end,
-    /// how many took longer.
+    /// For each of [`DURATION_CLASSES`], how many operations took at most that long and longer than the class before;
+    /// the last number counts those that took longer.
     pub classes: [u64; DURATION_CLASSES.len() + 1],
 }
 

@@ -1,4 +1,4 @@
-//! What an engine says when asked how it is.
+//! The status of an engine: what it reports when asked.
 
 use std::time::Duration;
 
@@ -9,39 +9,40 @@ use crate::resource::{Change, Obstacle, seconds};
 use crate::runtime::core::Core;
 use crate::scheduler::{Causes, State};
 
-/// So many resources that are not settled are told one by one.
+/// The most resources that [`Status::notable`] lists.
 const TOLD_MAX: usize = 1000;
 
-/// How an engine is.
+/// The state of an engine at one moment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
-    /// Which graph is in force.
+    /// The number of the graph in force, counted from 1.
     pub generation: Generation,
-    /// Its name.
+    /// The name of the graph.
     pub graph: String,
-    /// How many resources it has.
+    /// How many resources the graph has.
     pub resources: usize,
     /// How many of them are settled.
     pub settled: usize,
     /// How many have failed for good.
     pub failed: usize,
-    /// All have been settled for the converged timeout.
+    /// Whether all resources have been settled for the converged timeout.
     pub converged: bool,
-    /// It will not converge by itself: for the converged timeout, all that are not settled have failed for good, waited
-    /// for a cause that nothing took away, or for a value that no sender is going to send, or for others of these.
+    /// Whether the graph can't converge by itself: for the converged timeout, every resource that is not settled has
+    /// failed for good, has waited for a cause or for a value that no sender will send, or has waited for such a
+    /// resource.
     pub hopeless: bool,
-    /// Those that are not settled, and those in noop that have drifted (the first thousand).
+    /// The resources that are not settled, and those in noop that have drifted: the first 1000.
     pub notable: Vec<ResourceStatus>,
-    /// What runs right now.
+    /// The operations that are under way.
     pub running: Vec<RunningStatus>,
-    /// Refreshes that are owed: notifier, notified.
+    /// The refreshes that are owed, as pairs: the resource that notifies, and the one that is notified.
     pub owed: Vec<(ResourceId, ResourceId)>,
-    /// Bytes that the engine holds beside the graph.
+    /// How many bytes the engine holds besides the graph.
     pub memory: usize,
 }
 
-/// How far an engine is: cheap to ask for.
+/// How far an engine has got: quick to compute, whatever the size of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
@@ -55,20 +56,20 @@ pub struct Progress {
     pub running: usize,
 }
 
-/// How one resource is.
+/// The state of one resource.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct ResourceStatus {
-    /// Which.
+    /// The resource.
     pub id: ResourceId,
-    /// What it does or waits for.
+    /// What the resource does or waits for.
     #[serde(flatten)]
     pub standing: Standing,
-    /// What its last check found wrong.
+    /// What the last check found wrong.
     pub changes: Vec<Change>,
-    /// What it failed with last.
+    /// The last error.
     pub error: Option<String>,
-    /// The cause that it waits for.
+    /// The cause that the resource waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waits_for: Option<Obstacle>,
 }
@@ -78,9 +79,9 @@ pub struct ResourceStatus {
 #[serde(tag = "state", content = "by", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Standing {
-    /// Nothing to do.
+    /// The resource has nothing to do.
     Settled,
-    /// Not as desired, but in noop.
+    /// Drifted, and not repaired because it is in noop.
     Noop,
     /// Waits until its watch listens.
     WaitingForWatch,
@@ -88,24 +89,24 @@ pub enum Standing {
     WaitingForParents(Vec<ResourceId>),
     /// Waits for a value from these senders.
     WaitingForValue(Vec<ResourceId>),
-    /// These ancestors have failed.
+    /// Blocked, because these ancestors have failed.
     Blocked(Vec<ResourceId>),
-    /// Owns what these owned, which have left the graph or changed: it waits until their last operation has ended and
-    /// they have left.
+    /// Waits for resources that owned the same thing and have left the graph or changed, until their last operation has
+    /// ended and they have left.
     WaitingForPredecessor(Vec<ResourceId>),
-    /// Waits for its turn.
+    /// Ready to run; waits for a free place.
     Ready,
-    /// It changes again and again, and what that costs is more than its share: waits until its share allows a further
-    /// check, or until no other resource wants to work.
+    /// Changes again and again, and costs more than its share: waits until the share allows a further check, or until
+    /// no other resource wants to work.
     Spaced,
     /// An operation is under way.
     Running,
     /// Failed, and will be tried again.
     Retrying,
-    /// Failed for a cause that the outside can take away: it waits for that ([`ResourceStatus::waits_for`]), and uses
-    /// up no try.
+    /// Failed for a cause outside of the graph that can go away: waits for that ([`ResourceStatus::waits_for`]), and
+    /// uses up no try.
     Waiting,
-    /// Failed for good.
+    /// Failed, and has no tries left.
     Failed,
 }
 
@@ -113,15 +114,15 @@ pub enum Standing {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct RunningStatus {
-    /// Whose.
+    /// The resource.
     pub id: ResourceId,
-    /// `check`, `apply`, `refresh` or `leave`; `watch`: a check that begins when its watch listens; `wait`: one that is
-    /// begun again in a moment.
+    /// `check`, `apply`, `refresh` or `leave`; `watch`: a check that begins when its watch listens; `wait`: a check
+    /// that begins again in a moment.
     pub operation: String,
-    /// How long it has been under way: in data, as a number of seconds.
+    /// The time since the operation began; in data, a number of seconds.
     #[serde(with = "seconds")]
     pub elapsed: Duration,
-    /// Why its run began.
+    /// Why the run began.
     pub causes: Causes,
 }
 
@@ -192,7 +193,7 @@ impl Core {
         }
     }
 
-    /// How the resource of that name is, if it is in the graph.
+    /// The state of the resource of that name, if it is in the graph.
     pub(crate) fn status_of(&self, id: &ResourceId) -> Option<ResourceStatus> {
         let node = self.running.find(id)?;
         Some(self.resource_status(node, self.standing(node)))
