@@ -1,7 +1,9 @@
 //! The command line around a program's graph, as people and pipelines use it.
 
+mod colours;
 mod commands;
 mod ends;
+mod exits;
 mod idle;
 mod logs;
 mod options;

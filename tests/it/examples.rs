@@ -181,8 +181,11 @@ const GRAPH_DATA: &str = "\
 good morning world
 greeting[world]: `word`: invalid type: integer `5`, expected a string
   at site.json:4
+
 file[DIR/motd]: file has no field `modes`: did you mean `mode`?
   at site.json:5
+
+2 errors
 ";
 
 #[test]

@@ -66,7 +66,7 @@ struct Cli {
 }
 
 fn main() -> mgmt::ExitCode {
-    let Cli { scene, dir, options } = Cli::parse();
+    let Cli { scene, dir, options } = mgmt::cli::parse();
     let app = App::new("act").command_line(Cli::command()).kind::<Talks>().greeting("look around");
     match scene {
         Scene::Never => app.run(options, mgmt::gapi::channel().1),

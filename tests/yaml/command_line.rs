@@ -20,7 +20,10 @@ fn without_arguments_there_is_help_that_fits_80_columns() {
     for arguments in [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["convert", "--help"]] {
         let (code, out, _) = run(&desk, arguments);
         assert_eq!(code, Some(0));
-        assert!(out.contains("Usage: mgmt") && out.contains("--yaml"), "{out}");
+        // Each shows what it uses, and that alone.
+        let takes_yaml = !arguments.contains(&"convert");
+        assert!(out.contains("Usage: mgmt") && out.contains("--yaml") == takes_yaml, "{out}");
+        assert_eq!(out.contains("--converged-timeout"), takes_yaml && !arguments.contains(&"plan"), "{out}");
         assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
     }
 }

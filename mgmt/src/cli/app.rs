@@ -2,18 +2,18 @@
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, FromArgMatches as _};
+use clap::CommandFactory as _;
 
-use crate::cli::commands;
 use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
+use crate::cli::{commands, usage};
 use crate::gapi::{Cx, Gapi, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error, Provisions, ShowPrivate};
 #[cfg(feature = "yaml")]
 use crate::sys::process::InheritEnv;
 
-/// Runs a program that declares one graph: parses the command line, and does what it says (`run` unless told otherwise;
+/// Runs a program that declares one graph: parses the command line, and does what it asks for (by default `run`;
 /// `--help` lists the rest).
 ///
 /// The name is the program's and the graph's.
@@ -41,7 +41,7 @@ where
 pub struct App {
     name: String,
     kinds: Kinds,
-    version: String,
+    version: Option<String>,
     about: Option<String>,
     greeting: Option<String>,
     /// The command line of a program that has parsed it itself.
@@ -56,7 +56,7 @@ impl App {
         App {
             name: name.into(),
             kinds: builtin_kinds(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
+            version: None,
             about: None,
             greeting: None,
             command_line: None,
@@ -64,9 +64,10 @@ impl App {
         }
     }
 
-    /// What `--version` says. Default: the version of mgmt.
+    /// The version of the program, which `--version` prints beside that of mgmt: `.version(env!("CARGO_PKG_VERSION"))`.
+    /// Default: that of mgmt alone.
     pub fn version(mut self, version: impl Into<String>) -> App {
-        self.version = version.into();
+        self.version = Some(version.into());
         self
     }
 
@@ -111,14 +112,9 @@ impl App {
 
     /// Does what the command line says with this source of graphs.
     pub fn main(self, gapi: impl Gapi) -> ExitCode {
-        let options = self.parse(std::env::args_os());
-        match options {
-            Ok(options) => self.run(options, gapi),
-            Err(error) => {
-                // Help and version are no errors and go to standard output.
-                let _ = error.print();
-                if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS }
-            }
+        match usage::matches::<Cli>(self.command(), std::env::args_os()) {
+            Ok(Cli { options }) => self.run(options, gapi),
+            Err(error) => usage::fail(&error),
         }
     }
 
@@ -134,24 +130,25 @@ impl App {
         commands::execute(&session, command, gapi)
     }
 
-    fn parse(&self, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Options, clap::Error> {
-        let matches = self.command().try_get_matches_from(arguments)?;
-        Options::from_arg_matches(&matches)
-    }
-
     /// The command line that it understands.
     fn command(&self) -> clap::Command {
         if let Some(command) = &self.command_line {
             return command.clone().name(self.name.clone());
         }
-        #[derive(clap::Parser)]
-        #[command(max_term_width = 80)]
-        struct Cli {
-            #[command(flatten)]
-            options: Options,
-        }
         let name = self.name.clone();
         let about = self.about.clone().unwrap_or_else(|| format!("{name}: keeps what its graph declares"));
-        Cli::command().name(name).version(self.version.clone()).about(about)
+        let command = Cli::command().name(name).about(about);
+        match &self.version {
+            Some(version) => usage::with_our_version(command.version(version.clone())),
+            None => command.version(concat!("(mgmt ", env!("CARGO_PKG_VERSION"), ")")),
+        }
     }
+}
+
+/// The command line of a program that has no options of its own.
+#[derive(clap::Parser)]
+#[command(max_term_width = 80)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
 }

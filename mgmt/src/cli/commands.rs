@@ -6,25 +6,23 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde_json::json;
 use tokio::runtime::Runtime;
 
+use crate::cli::exit::{FAILED, INTERRUPTED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat};
-use crate::cli::session::{CommandError, Session, fail, print};
+use crate::cli::report::{CommandError, complain};
+use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
-use crate::id::in_one_line;
+use crate::id::{Role, in_one_line};
 use crate::sys::limits;
 use crate::sys::signals::unblock_all;
 use crate::sys::task::{blocking, caught};
 
-/// Exit code of a plan with something to do.
-const PENDING: u8 = 2;
-
-/// Exit code of a plan, a check, a picture that was given up.
-const INTERRUPTED: u8 = 130;
 /// How many more must be to be had: for what blocks, and since one that has ended is counted a moment longer.
 const SPARE: usize = 2;
 /// Where there is no thread at all, it is asked for one this often.
@@ -53,14 +51,16 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         Ok(None) => return ExitCode::SUCCESS,
         Err(error) => {
             screen.flush(LAST_WORDS);
-            return fail(&CommandError::from(error));
+            complain(&CommandError::from(error), session.options.color);
+            return ExitCode::from(FAILED);
         }
     };
+    let is_json = matches!(command, Command::Plan { json: true } | Command::Check { json: true });
     let outcome = runtime.block_on(async {
         match command {
             Command::Run => run::run(session, gapi, screen.clone()).await,
             Command::Plan { json } => plan(session, gapi, json).await,
-            Command::Check => check(session, gapi).await,
+            Command::Check { json } => check(session, gapi, json).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Schema => {
                 let text = describe::schema(session, config(session, gapi).await)?;
@@ -72,17 +72,20 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     });
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
-    let code = outcome.unwrap_or_else(|error| match session.options.log {
-        _ if matches!(error, CommandError::Interrupted) => ExitCode::from(INTERRUPTED),
-        LogFormat::Text => {
-            screen.say(&format!("error: {error}"));
-            ExitCode::from(1)
+    let code = outcome.unwrap_or_else(|error| {
+        if matches!(error, CommandError::Interrupted) {
+            return ExitCode::from(INTERRUPTED);
         }
-        // Whoever reads lines of JSON wants nothing else between them.
-        LogFormat::Json => {
-            tracing::error!(target: "mgmt", "{error}");
-            ExitCode::from(1)
+        if is_json {
+            // It was asked for on standard output; if that can't be written, the error is still on standard error.
+            let _ = print(&format!("{:#}\n", json!({ "errors": error.to_json() })));
         }
+        match session.options.log {
+            LogFormat::Text => screen.say(&error.painted(screen.palette).to_string()),
+            // A reader of lines of JSON wants nothing else between them.
+            LogFormat::Json => error.log(),
+        }
+        ExitCode::from(FAILED)
     });
     screen.flush(LAST_WORDS);
     code
@@ -125,10 +128,16 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
         plan = session.builder(prefix.path(), gapi).plan() => plan?,
         _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
     };
-    let text = if json { serde_json::to_string_pretty(&plan).map_err(io::Error::from)? } else { plan.to_string() };
+    let text = if json {
+        serde_json::to_string_pretty(&plan).map_err(io::Error::from)?
+    } else if session.options.quiet {
+        plan.summary.to_string()
+    } else {
+        plan.painted(session.palette()).to_string()
+    };
     print_unless_interrupted(format!("{text}\n"), &mut ladder).await?;
     Ok(if plan.has_failed() {
-        ExitCode::from(1)
+        ExitCode::from(FAILED)
     } else if plan.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -146,30 +155,44 @@ async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, 
     }
 }
 
-async fn check(session: &Session, gapi: impl Gapi) -> Result<ExitCode, CommandError> {
+async fn check(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
     let config = config(session, gapi).await?;
-    let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-    let (resources, edges) = (count(config.vertices.len(), "resource"), count(config.edges.len(), "edge"));
-    let name = in_one_line(&config.name);
-    let text = format!("{name}: {resources}, {edges}: no problems{}\n", lacking(&config));
+    let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(&config));
+    let text = if json {
+        let none: [(); 0] = [];
+        let data = json!({
+            "graph": config.name, "resources": resources, "edges": edges, "lacking_kinds": lacking, "errors": none,
+        });
+        format!("{data:#}\n")
+    } else if session.options.quiet {
+        String::new()
+    } else {
+        let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
+        let (resources, edges) = (count(resources, "resource"), count(edges, "edge"));
+        let (name, verdict) = (in_one_line(&config.name), session.palette().paint(Role::Good, "no problems"));
+        format!("{name}: {resources}, {edges}: {verdict}{}\n", will_fail(&lacking))
+    };
     print_unless_interrupted(text, &mut Ladder::new()?).await?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// What a file names and this build lacks is no mistake in the file; but it will not run.
-#[cfg(feature = "yaml")]
-fn lacking(config: &GraphConfig) -> String {
-    let kinds: Vec<_> = crate::gapi::lacking(config).into_iter().map(|kind| format!("`{kind}`")).collect();
-    match &kinds[..] {
+fn will_fail(kinds: &[String]) -> String {
+    match kinds {
         [] => String::new(),
-        [kind] => format!(", but this build has no kind {kind}: its resources will fail"),
-        kinds => format!(", but this build has no kinds {}: their resources will fail", kinds.join(", ")),
+        [kind] => format!(", but this build has no kind `{kind}`: its resources will fail"),
+        kinds => format!(", but this build has no kinds `{}`: their resources will fail", kinds.join("`, `")),
     }
 }
 
+#[cfg(feature = "yaml")]
+fn lacking(config: &GraphConfig) -> Vec<String> {
+    crate::gapi::lacking(config).into_iter().map(|kind| kind.to_string()).collect()
+}
+
 #[cfg(not(feature = "yaml"))]
-fn lacking(_: &GraphConfig) -> String {
-    String::new()
+fn lacking(_: &GraphConfig) -> Vec<String> {
+    Vec::new()
 }
 
 async fn graph(

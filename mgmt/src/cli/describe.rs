@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use clap_mangen::Man;
 
-use crate::cli::session::{CommandError, Session, print};
+use crate::cli::exit;
+use crate::cli::report::CommandError;
+use crate::cli::session::{Session, print};
 use crate::graph::GraphConfig;
 
 /// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
@@ -62,19 +64,9 @@ pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
         }
     }
     writeln!(page, ".SH \"EXIT STATUS\"")?;
-    for (code, meaning) in EXIT_CODES {
+    for (code, meaning) in exit::ALL {
         writeln!(page, ".TP\n{code}\n{meaning}")?;
     }
     print(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }
-
-/// What exit codes mean.
-const EXIT_CODES: [(&str, &str); 6] = [
-    ("0", "All is well; a run that was ended by ^C, by its converged timeout, or by its longest time."),
-    ("1", "Something failed, or the graph is wrong; a run with a converged timeout that can't converge."),
-    ("2", "A plan with something to repair."),
-    ("129", "A run that has lost its terminal."),
-    ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
-    ("143", "A run that was terminated."),
-];

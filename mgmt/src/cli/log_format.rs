@@ -9,6 +9,8 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::id::{Palette, Role};
+
 /// How a line is written. It wants the fields of spans as JSON (`JsonFields`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
@@ -53,24 +55,19 @@ where
 }
 
 fn text(time: bool, whose: &Map<String, Json>, out: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
-    let ansi = out.has_ansi_escapes();
     if time {
         SystemTime.format_time(out)?;
         out.write_char(' ')?;
     }
     let level = event.metadata().level();
-    let colour = match *level {
-        Level::ERROR => 31,
-        Level::WARN => 33,
-        Level::INFO => 32,
-        Level::DEBUG => 34,
-        Level::TRACE => 35,
+    let role = match *level {
+        Level::ERROR => Role::Error,
+        Level::WARN => Role::Drift,
+        Level::INFO => Role::Good,
+        Level::DEBUG | Level::TRACE => Role::Aside,
     };
-    if ansi {
-        write!(out, "\x1b[{colour}m{level:>5}\x1b[0m ")?
-    } else {
-        write!(out, "{level:>5} ")?
-    }
+    let palette = if out.has_ansi_escapes() { Palette::Coloured } else { Palette::Plain };
+    write!(out, "{} ", palette.paint(role, format_args!("{level:>5}")))?;
     if let (Some(Json::String(kind)), Some(Json::String(name))) = (whose.get("kind"), whose.get("name")) {
         let (id, mut said) = (format!("{kind}[{name}]"), String::new());
         DefaultFields::new().format_fields(Writer::new(&mut said), event)?;

@@ -1,6 +1,6 @@
 //! Log lines, and the screen that they share with the progress bar.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
@@ -8,10 +8,11 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
+use crate::cli::colour;
 use crate::cli::log_format::Form;
 use crate::cli::options::{LogFormat, RunOptions};
 use crate::cli::outlet::{Canvas, Outlet};
-use crate::id::{harmless, harmless_in_colour};
+use crate::id::{Palette, harmless, harmless_in_colour};
 
 /// Standard error: a terminal with a progress bar, or just lines.
 #[derive(Clone, Debug)]
@@ -19,13 +20,17 @@ pub(crate) struct Screen {
     /// Hidden if this is no terminal, and before there is something to show. Clones are the same bar.
     pub(crate) bar: ProgressBar,
     pub(crate) terminal: bool,
+    /// The colours that it takes.
+    pub(crate) palette: Palette,
     outlet: Outlet,
 }
 
 impl Screen {
     pub(crate) fn new(options: &RunOptions) -> Screen {
-        let terminal = io::stderr().is_terminal() && options.log == LogFormat::Text;
-        Screen { bar: ProgressBar::hidden(), terminal, outlet: Outlet::default() }
+        let is_text = options.log == LogFormat::Text;
+        let palette = if is_text { colour::palette(options.color, &io::stderr()) } else { Palette::Plain };
+        let terminal = is_text && colour::has_screen();
+        Screen { bar: ProgressBar::hidden(), terminal, palette, outlet: Outlet::default() }
     }
 
     /// What the bar is drawn on.
@@ -49,9 +54,9 @@ impl Screen {
     }
 
     /// Writes lines above the bar, when those who read have taken what came before. What a terminal would obey is
-    /// escaped, but colours on a terminal.
+    /// escaped, but colours where there are any.
     pub(crate) fn say(&self, text: &str) {
-        let text = if self.terminal { harmless_in_colour(text) } else { harmless(text) };
+        let text = if self.palette == Palette::Coloured { harmless_in_colour(text) } else { harmless(text) };
         self.bar.suspend(|| self.outlet.write(format!("{text}\n").into_bytes()));
     }
 }
@@ -90,6 +95,7 @@ impl Drop for Lines {
 /// Sends log lines to the screen. `RUST_LOG` says which, else `-v`. A program that has set up its own logging keeps it.
 pub(crate) fn start(options: &RunOptions, screen: &Screen) {
     let level = match options.verbose {
+        0 if options.quiet => "warn",
         0 => "info",
         1 => "debug",
         _ => "trace",
@@ -97,8 +103,8 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
     let wanted = std::env::var(EnvFilter::DEFAULT_ENV).ok().filter(|wanted| !wanted.trim().is_empty());
     let filter = wanted.and_then(|wanted| EnvFilter::try_new(wanted).ok());
     let filter = filter.unwrap_or_else(|| EnvFilter::new(format!("{level},hyper=info")));
-    let lines =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(screen.terminal);
+    let is_coloured = screen.palette == Palette::Coloured;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(is_coloured);
     let form = match options.log {
         LogFormat::Json => Form::Json,
         LogFormat::Text => Form::Text { time: !screen.terminal },

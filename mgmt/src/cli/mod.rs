@@ -1,23 +1,28 @@
 //! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `completion` and `man`; and the program `mgmt`.
 
 mod app;
+mod colour;
 mod commands;
 #[cfg(feature = "yaml")]
 mod convert;
 mod describe;
+mod exit;
 mod graphviz;
+mod help;
 mod log_format;
 mod logs;
 mod metrics;
 mod options;
 mod outlet;
 mod prefix;
+mod report;
 mod run;
 mod session;
 mod signals;
 #[cfg(feature = "yaml")]
 mod stock;
 mod svg;
+mod usage;
 mod user_file;
 mod view;
 
@@ -28,3 +33,4 @@ pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunO
 pub use prefix::default_prefix;
 #[cfg(feature = "yaml")]
 pub use stock::stock;
+pub use usage::parse;

@@ -3,17 +3,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
+use crate::cli::{exit, help};
 use crate::sys::facts::check_hostname;
 
 /// Everything that a program with a graph understands. Flattened into a program's own options:
 ///
 /// ```no_run
-/// use clap::Parser;
 /// use mgmt::prelude::*;
 ///
-/// #[derive(Parser)]
+/// #[derive(clap::Parser)]
 /// struct Cli {
 ///     /// Which site
 ///     #[arg(long, default_value = "main")]
@@ -23,7 +23,7 @@ use crate::sys::facts::check_hostname;
 /// }
 ///
 /// fn main() -> mgmt::ExitCode {
-///     let Cli { site, mgmt: options } = Cli::parse();
+///     let Cli { site, mgmt: options } = mgmt::cli::parse();
 ///     mgmt::App::new("sites").run(options, mgmt::native(move |g, _| {
 ///         g.add(File::new(format!("/tmp/{site}")).content("here\n"));
 ///         Ok(())
@@ -31,8 +31,8 @@ use crate::sys::facts::check_hostname;
 /// }
 /// ```
 #[derive(Clone, Debug, Args)]
-// What it is flattened into speaks for itself in its help.
-#[command(about = None, long_about = None)]
+// What it is flattened into has its own text at the top of its help.
+#[command(about = None, long_about = None, after_help = exit::program())]
 pub struct Options {
     /// How it runs.
     #[command(flatten)]
@@ -100,7 +100,13 @@ pub struct RunOptions {
     /// How to log when the output is not a terminal
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,
-    /// Say more; twice: everything
+    /// Colours: `auto` is for terminals, and follows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub color: ColorChoice,
+    /// Print warnings and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print more; twice: everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
@@ -113,32 +119,43 @@ pub struct Timeout(pub Option<Duration>);
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the graph: repair what has drifted, now and whenever it drifts again
+    #[command(defer(help::run))]
     Run,
-    /// Show what running would do now; exit 0: nothing, 2: changes pending, 1: error
+    /// Show what a run would do now, and change nothing
+    #[command(defer(help::plan))]
     Plan {
-        /// As JSON
+        /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check that the graph is right, without touching the system
-    Check,
+    /// Check that the graph is right, without looking at the system
+    #[command(defer(help::check))]
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the graph
+    #[command(defer(help::graph))]
     Graph {
-        /// In which language
+        /// The language to print it in
         #[arg(long, value_name = "FORMAT", default_value = "dot")]
         format: GraphFormat,
-        /// Draw it into this file
+        /// Draw it into this file; `-`: standard output
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
     /// Print the JSON schema of graphs
+    #[command(defer(help::schema))]
     Schema,
     /// Print what a shell needs to complete this program's command line
+    #[command(defer(help::completion))]
     Completion {
-        /// For which shell
+        /// The shell
         shell: clap_complete::Shell,
     },
     /// Print this program's manual page
+    #[command(defer(help::man))]
     Man,
 }
 

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use tokio::time::MissedTickBehavior;
 
+use crate::cli::exit::{Ending, FAILED};
 use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
-use crate::cli::session::{CommandError, Session};
+use crate::cli::report::CommandError;
+use crate::cli::session::Session;
 use crate::cli::signals::Ladder;
 use crate::cli::user_file;
 use crate::cli::view::View;
@@ -22,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// Why a run ends.
 enum End {
-    Signal(ExitCode),
+    Signal(Ending),
     Converged,
     MaxRuntime,
     Hopeless(Box<Status>),
@@ -56,7 +58,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     // A start that hangs (a graph that waits for the network, say) can be interrupted too.
     let engine = tokio::select! {
         engine = builder.start() => engine?,
-        code = ladder.first() => return Ok(code),
+        ending = ladder.first() => return Ok(ending.code()),
         () = &mut runtime => return Ok(ExitCode::SUCCESS),
     };
     if let Some(listener) = figures {
@@ -68,9 +70,9 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         () = runtime => End::MaxRuntime,
     };
     let code = match &end {
-        End::Signal(code) => *code,
+        End::Signal(ending) => ending.code(),
         End::Converged | End::MaxRuntime => ExitCode::SUCCESS,
-        End::Hopeless(_) | End::Ended => ExitCode::from(1),
+        End::Hopeless(_) | End::Ended => ExitCode::from(FAILED),
     };
     view.screen().bar.finish_and_clear();
     if matches!(end, End::Signal(_)) && view.screen().terminal {
@@ -136,7 +138,7 @@ async fn follow(
                     view.progress(progress);
                 }
             }
-            code = ladder.first() => return End::Signal(code),
+            ending = ladder.first() => return End::Signal(ending),
         }
     }
 }

@@ -1,44 +1,22 @@
-//! One run of a program's command line: what every command is given, and how it fails.
+//! One run of a program's command line: what every command is given.
 
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use crate::cli::colour;
 use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
 use crate::cli::prefix;
+use crate::cli::report::CommandError;
 use crate::gapi::Gapi;
 use crate::graph::{GraphConfig, Kinds, Vertex};
-use crate::journal::JournalError;
+use crate::id::Palette;
 use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER};
-use crate::runtime::{Builder, Engine, EngineError, Prefix};
+use crate::runtime::{Builder, Engine, Prefix};
 use crate::sys::dumps;
-
-/// Why a command fails, for the user.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CommandError {
-    #[error("{0}{remedy}", remedy = remedy(.0))]
-    Engine(#[from] EngineError),
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    #[error("{0}")]
-    Other(String),
-    #[error("interrupted")]
-    Interrupted,
-}
-
-/// What the command line can do about it.
-fn remedy(error: &EngineError) -> &'static str {
-    match error {
-        EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. } | JournalError::NotOurs { .. }) => {
-            "; give another directory with --prefix DIR, or --tmp-prefix"
-        }
-        _ => "",
-    }
-}
 
 /// A program and the options that it was started with.
 #[derive(Debug)]
@@ -58,6 +36,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// The colours that standard output takes.
+    pub(crate) fn palette(&self) -> Palette {
+        colour::palette(self.options.color, &io::stdout())
+    }
+
     /// An engine's settings from the options.
     pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
         let options = &self.options;
@@ -132,11 +115,4 @@ pub(crate) fn print(text: &str) -> Result<(), CommandError> {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
-}
-
-/// Prints the error; the exit code is 1.
-pub(crate) fn fail(error: &CommandError) -> ExitCode {
-    // A closed standard error can't be told about.
-    let _ = writeln!(io::stderr(), "error: {error}");
-    ExitCode::from(1)
 }

@@ -1,10 +1,10 @@
 //! ^C, step by step: stop, cancel, exit.
 
-use std::process::ExitCode;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::cli::exit::{Ending, INTERRUPTED};
 use crate::cli::logs::Screen;
 use crate::runtime::Engine;
 
@@ -39,12 +39,12 @@ impl Ladder {
         })
     }
 
-    /// The first signal; what the program's exit code will be. A request from the terminal is no failure, being terminated is.
-    pub(crate) async fn first(&mut self) -> ExitCode {
+    /// The first signal.
+    pub(crate) async fn first(&mut self) -> Ending {
         tokio::select! {
-            _ = self.interrupt.recv() => ExitCode::SUCCESS,
-            _ = self.terminate.recv() => ExitCode::from(143),
-            _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => ExitCode::from(129),
+            _ = self.interrupt.recv() => Ending::Interrupt,
+            _ = self.terminate.recv() => Ending::Terminate,
+            _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => Ending::HangUp,
         }
     }
 
@@ -69,7 +69,7 @@ impl Ladder {
                     if cancelled {
                         screen.tell("exit at once");
                         screen.flush(GOODBYE);
-                        std::process::exit(130);
+                        std::process::exit(i32::from(INTERRUPTED));
                     }
                     cancelled = true;
                     screen.tell("cancelling what runs (^C again exits at once)");

@@ -8,18 +8,21 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::app::App;
-use crate::cli::convert;
+use crate::cli::exit::FAILED;
 use crate::cli::options::{Command, Options, RunOptions, seconds};
-use crate::cli::session::{CommandError, fail, print};
+use crate::cli::report::{CommandError, complain};
+use crate::cli::session::print;
+use crate::cli::{convert, exit, help, usage};
 use crate::gapi::{
     Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_graph_file, read_yaml,
     yaml,
 };
 use crate::graph::GraphConfig;
+use crate::runtime::EngineError;
 
 /// Keeps this machine in the state that a graph declares, continuously
 #[derive(Debug, Parser)]
-#[command(name = "mgmt", version, max_term_width = 80)]
+#[command(name = "mgmt", version, max_term_width = 80, after_help = exit::program())]
 struct Stock {
     #[command(flatten)]
     source: SourceOptions,
@@ -31,7 +34,7 @@ struct Stock {
 
 /// Where the graph comes from: one of them, or none for a graph without resources.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Where the graph comes from")]
+#[command(next_help_heading = help::SOURCES)]
 struct SourceOptions {
     /// A YAML file; saving it changes the graph that runs
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
@@ -61,6 +64,7 @@ enum StockCommand {
     #[command(flatten)]
     Common(Command),
     /// Print the same graph as a program in Rust
+    #[command(defer(help::convert))]
     Convert {
         /// The YAML file
         file: PathBuf,
@@ -75,18 +79,17 @@ pub fn stock() -> ExitCode {
         let _ = Stock::command().print_help();
         return ExitCode::SUCCESS;
     }
-    let stock = match Stock::try_parse().and_then(checked) {
+    let stock = match usage::matches::<Stock>(Stock::command(), std::env::args_os()).and_then(checked) {
         Ok(stock) => stock,
-        Err(error) => {
-            // Help and version are no errors and go to standard output.
-            let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
-        }
+        Err(error) => return usage::fail(&error),
     };
     let app = App::new("mgmt").command_line(Stock::command()).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
-        Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| fail(&error)),
+        Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| {
+            complain(&error, stock.run.color);
+            ExitCode::from(FAILED)
+        }),
         Some(StockCommand::Common(command)) => execute(app, &stock, Some(command.clone()), options),
         None => execute(app, &stock, None, options),
     }
@@ -102,7 +105,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let needs_graph = match &stock.command {
         None => true,
         Some(StockCommand::Common(command)) => {
-            matches!(command, Command::Run | Command::Plan { .. } | Command::Check | Command::Graph { .. })
+            matches!(command, Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. })
         }
         Some(StockCommand::Convert { .. }) => false,
     };
@@ -138,8 +141,7 @@ fn named_host(path: &std::path::Path, options: &YamlOptions) -> Option<String> {
 
 fn convert_file(file: &std::path::Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
     let bytes = read_graph_file(file).map_err(|error| CommandError::Other(error.to_string()))?;
-    let read = read_yaml(&file.display().to_string(), &bytes, options)
-        .map_err(|problems| CommandError::Other(problems.to_string()))?;
+    let read = read_yaml(&file.display().to_string(), &bytes, options).map_err(EngineError::from)?;
     for warning in &read.warnings {
         eprintln!("warning: {warning}");
     }

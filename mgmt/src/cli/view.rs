@@ -7,7 +7,7 @@ use indicatif::ProgressStyle;
 
 use crate::cli::logs::Screen;
 use crate::cli::options::RunOptions;
-use crate::id::ResourceId;
+use crate::id::{Palette, ResourceId, Role};
 use crate::resource::Change;
 use crate::runtime::{EventKind, Progress};
 
@@ -174,7 +174,7 @@ impl View {
         }
         self.waiting[which] += 1;
         if self.waiting[which] <= WAITING_MAX {
-            self.screen.say(&format!("  \x1b[2m{text}\x1b[0m"));
+            self.screen.say(&format!("  {}", self.screen.palette.paint(Role::Aside, text)));
         }
     }
 
@@ -183,7 +183,8 @@ impl View {
         for (waiting, what) in self.waiting.iter_mut().zip(["more wait", "more wait no longer"]) {
             let more = std::mem::take(waiting).saturating_sub(WAITING_MAX);
             if more > 0 {
-                self.screen.say(&format!("  \x1b[2m… and {more} {what}\x1b[0m"));
+                let text = self.screen.palette.paint(Role::Aside, format!("… and {more} {what}"));
+                self.screen.say(&format!("  {text}"));
             }
         }
     }
@@ -198,32 +199,36 @@ impl View {
                 return;
             }
         }
+        let palette = self.screen.palette;
+        let aside = |text: String| palette.paint(Role::Aside, text);
         let mut text = match event {
             EventKind::Applied { id, changes, took, refreshed, .. } => {
                 let what = if *refreshed { "repaired and refreshed" } else { "repaired" };
-                format!("\x1b[32m✔\x1b[0m {id} \x1b[2m{what} in {}\x1b[0m{}", short(*took), fields(changes))
+                let what = aside(format!("{what} in {}", short(*took)));
+                format!("{} {id} {what}{}", palette.paint(Role::Good, '✔'), fields(changes))
             }
             EventKind::Refreshed { id, changed, took, .. } => {
                 let what = match changed {
                     true => format!("refreshed in {}", short(*took)),
                     false => "asked to refresh, with nothing to do".to_owned(),
                 };
-                format!("\x1b[36m↻\x1b[0m {id} \x1b[2m{what}\x1b[0m")
+                format!("{} {id} {}", palette.paint(Role::Refresh, '↻'), aside(what))
             }
             EventKind::Drifted { id, changes, .. } => {
-                format!("\x1b[33m·\x1b[0m {id} \x1b[2mdrifted (noop)\x1b[0m{}", fields(changes))
+                let what = aside("drifted (noop)".to_owned());
+                format!("{} {id} {what}{}", palette.paint(Role::Drift, '·'), fields(changes))
             }
             event => format!("  {event}"),
         };
         if let (true, EventKind::Applied { changes, .. } | EventKind::Drifted { changes, .. }) = (self.ever, event) {
-            text.push_str(&diff(changes));
+            text.push_str(&diff(changes, palette));
         }
         self.screen.say(&text);
     }
 
     fn shout(&self, event: &EventKind) {
         if self.screen.terminal {
-            self.screen.say(&format!("\x1b[31m✘\x1b[0m {event}"))
+            self.screen.say(&format!("{} {event}", self.screen.palette.paint(Role::Error, '✘')))
         } else {
             tracing::error!("{event}")
         }
@@ -241,7 +246,7 @@ fn fields(changes: &[Change]) -> String {
 }
 
 /// The lines of the changes' diffs that differ.
-fn diff(changes: &[Change]) -> String {
+fn diff(changes: &[Change], palette: Palette) -> String {
     let mut text = String::new();
     let lines = changes.iter().flat_map(|change| change.diff.iter()).flat_map(|diff| diff.split_terminator('\n'));
     let differing = lines.filter(|line| {
@@ -252,8 +257,8 @@ fn diff(changes: &[Change]) -> String {
             text.push_str("\n    …");
             break;
         }
-        let colour = if line.starts_with('+') { "\x1b[32m" } else { "\x1b[31m" };
-        text.push_str(&format!("\n    {colour}{line}\x1b[0m"));
+        let role = if line.starts_with('+') { Role::Good } else { Role::Removed };
+        text.push_str(&format!("\n    {}", palette.paint(role, line)));
     }
     text
 }

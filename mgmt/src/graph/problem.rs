@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::id::{Palette, Role, Shown};
 use crate::resource::Origin;
 
 /// One problem of a graph.
@@ -32,16 +33,29 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The problem as people read it, in colour if the palette has any.
+    fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        Shown(move |f: &mut fmt::Formatter<'_>| {
+            write!(f, "{}\n  at {}", self.message, self.origin)?;
+            for line in self.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
+                // The margin has the number of the line.
+                let (margin, rest) = line.split_at(line.find('|').map_or(0, |end| end + 1));
+                let is_underlined = rest.trim_start().starts_with('^') && margin.trim() == "|";
+                let role = if is_underlined { Role::Error } else { Role::Plain };
+                write!(f, "\n{}{}", palette.paint(Role::Place, margin), palette.paint(role, rest))?;
+            }
+            for (what, origin) in &self.also {
+                write!(f, "\n  {what} at {origin}")?;
+            }
+            Ok(())
+        })
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  at {}", self.message, self.origin)?;
-        if let Some(excerpt) = &self.excerpt {
-            write!(f, "\n{excerpt}")?;
-        }
-        for (what, origin) in &self.also {
-            write!(f, "\n  {what} at {origin}")?;
-        }
-        Ok(())
+        write!(f, "{}", self.painted(Palette::Plain))
     }
 }
 
@@ -59,17 +73,40 @@ impl Problems {
     }
 }
 
+// One mistake can be repeated a thousand times; the first problems are enough to see that.
+const SHOWN_MAX: usize = 50;
+
+impl Problems {
+    /// The problems as a program prints them: `error:` before each, in colour if the palette has any.
+    pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        self.shown(move |f| write!(f, "{} ", palette.paint(Role::Error, "error:")), palette)
+    }
+
+    /// A blank line between two, and their number at the end.
+    fn shown<'a>(
+        &'a self,
+        lead: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result + 'a,
+        palette: Palette,
+    ) -> impl fmt::Display + 'a {
+        Shown(move |f: &mut fmt::Formatter<'_>| {
+            let count = self.0.len();
+            for (n, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
+                f.write_str(if n == 0 { "" } else { "\n\n" })?;
+                lead(f)?;
+                write!(f, "{}", problem.painted(palette))?;
+            }
+            match count {
+                0 | 1 => Ok(()),
+                2..=SHOWN_MAX => write!(f, "\n\n{count} errors"),
+                _ => write!(f, "\n\n{count} errors, of which these are the first {SHOWN_MAX}"),
+            }
+        })
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // One mistake can be repeated a thousand times; the first problems are enough to see that.
-        const SHOWN_MAX: usize = 50;
-        for (n, problem) in self.0.iter().take(SHOWN_MAX).enumerate() {
-            write!(f, "{}{problem}", if n == 0 { "" } else { "\n" })?;
-        }
-        if self.0.len() > SHOWN_MAX {
-            write!(f, "\n… and {} more", self.0.len() - SHOWN_MAX)?;
-        }
-        Ok(())
+        write!(f, "{}", self.shown(|_| Ok(()), Palette::Plain))
     }
 }
 

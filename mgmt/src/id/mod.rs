@@ -4,8 +4,11 @@ mod escape;
 mod name;
 mod number;
 mod owed;
+mod paint;
 
 pub use escape::{harmless, harmless_in_colour, in_one_line, is_hidden};
 pub use name::{KindName, NameError, ResourceId};
 pub use number::{Generation, Node, Place, Ticket, Time};
 pub use owed::JournalOp;
+pub(crate) use paint::Shown;
+pub use paint::{Painted, Palette, Role};

@@ -2,59 +2,103 @@
 
 use std::fmt;
 
-use crate::id::{ResourceId, harmless};
+use crate::id::{Palette, ResourceId, Role, Shown, harmless};
 use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
+
+impl Plan {
+    /// The plan as people read it, in colour if the palette has any.
+    pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        Shown(move |f: &mut fmt::Formatter<'_>| {
+            for entry in self.resources.iter().filter(|entry| entry.is_pending() || !entry.remarks.is_empty()) {
+                writeln!(f, "{}", entry.painted(palette))?;
+            }
+            write!(f, "{}", self.summary)
+        })
+    }
+}
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for entry in self.resources.iter().filter(|entry| entry.is_pending() || !entry.remarks.is_empty()) {
-            writeln!(f, "{entry}")?;
+        write!(f, "{}", self.painted(Palette::Plain))
+    }
+}
+
+impl PlanEntry {
+    /// The entry as people read it, in colour if the palette has any.
+    pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        Shown(move |f: &mut fmt::Formatter<'_>| {
+            self.head(palette, f)?;
+            if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
+                write!(f, "\n    now: {}", harmless(error))?;
+            }
+            if let Outcome::Drifted { changes, .. } = &self.outcome {
+                for change in changes {
+                    write!(f, "\n    {}", harmless(&change.to_string()))?;
+                    // Not `lines`, which hides the carriage return of a line that has one.
+                    for line in change.diff.iter().flat_map(|diff| diff.split_terminator('\n')) {
+                        write!(f, "\n      {}", painted_line(palette, line))?;
+                    }
+                }
+            }
+            if !self.refreshed_by.is_empty() {
+                write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
+            }
+            if !self.asked_by.is_empty() {
+                write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;
+            }
+            if !self.owed_by.is_empty() {
+                write!(f, "\n    owed a refresh by {}", List(&self.owed_by))?;
+            }
+            for remark in &self.remarks {
+                write!(f, "\n    {}", harmless(remark))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// The first line.
+    fn head(&self, palette: Palette, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = |role, sign| palette.paint(role, sign);
+        let id = &self.id;
+        match &self.outcome {
+            Outcome::InSync if !self.is_pending() => write!(f, "  {id}"),
+            Outcome::InSync if !self.owed_by.is_empty() => {
+                write!(f, "{} {id} (noop: would not be refreshed)", sign(Role::Drift, '·'))
+            }
+            Outcome::InSync => write!(f, "{} {id}", sign(Role::Refresh, '↻')),
+            Outcome::Drifted { noop: false, .. } => write!(f, "{} {id}", sign(Role::Drift, '~')),
+            Outcome::Drifted { noop: true, .. } => {
+                write!(f, "{} {id} (noop: would not be repaired)", sign(Role::Drift, '·'))
+            }
+            Outcome::Unknown { until, .. } => {
+                write!(f, "{} {id}: not known until {} has run", sign(Role::Aside, '?'), List(until))
+            }
+            Outcome::Blocked { by } => {
+                write!(f, "{} {id}: would not run, blocked by {}", sign(Role::Error, '-'), List(by))
+            }
+            Outcome::Failed { error, waits_for } => {
+                let waits = if waits_for.is_some() { " (would wait until that changes)" } else { "" };
+                write!(f, "{} {id}: {}{waits}", sign(Role::Error, '!'), harmless(error))
+            }
         }
-        write!(f, "{}", self.summary)
     }
 }
 
 impl fmt::Display for PlanEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.outcome {
-            Outcome::InSync if !self.is_pending() => write!(f, "  {}", self.id)?,
-            Outcome::InSync if !self.owed_by.is_empty() => write!(f, "· {} (noop: would not be refreshed)", self.id)?,
-            Outcome::InSync => write!(f, "↻ {}", self.id)?,
-            Outcome::Drifted { noop: false, .. } => write!(f, "~ {}", self.id)?,
-            Outcome::Drifted { noop: true, .. } => write!(f, "· {} (noop: would not be repaired)", self.id)?,
-            Outcome::Unknown { until, .. } => write!(f, "? {}: not known until {} has run", self.id, List(until))?,
-            Outcome::Blocked { by } => write!(f, "- {}: would not run, blocked by {}", self.id, List(by))?,
-            Outcome::Failed { error, waits_for: None } => write!(f, "! {}: {}", self.id, harmless(error))?,
-            Outcome::Failed { error, .. } => {
-                write!(f, "! {}: {} (would wait until that changes)", self.id, harmless(error))?;
-            }
-        }
-        if let Outcome::Unknown { now: Some(error), .. } = &self.outcome {
-            write!(f, "\n    now: {}", harmless(error))?;
-        }
-        if let Outcome::Drifted { changes, .. } = &self.outcome {
-            for change in changes {
-                write!(f, "\n    {}", harmless(&change.to_string()))?;
-                // Not `lines`, which hides the carriage return of a line that has one.
-                for line in change.diff.iter().flat_map(|diff| diff.split_terminator('\n')) {
-                    write!(f, "\n      {}", harmless(line))?;
-                }
-            }
-        }
-        if !self.refreshed_by.is_empty() {
-            write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
-        }
-        if !self.asked_by.is_empty() {
-            write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;
-        }
-        if !self.owed_by.is_empty() {
-            write!(f, "\n    owed a refresh by {}", List(&self.owed_by))?;
-        }
-        for remark in &self.remarks {
-            write!(f, "\n    {}", harmless(remark))?;
-        }
-        Ok(())
+        write!(f, "{}", self.painted(Palette::Plain))
     }
+}
+
+/// A line of a diff.
+fn painted_line(palette: Palette, line: &str) -> impl fmt::Display + '_ {
+    let role = match line.as_bytes().first() {
+        Some(b'+') => Role::Good,
+        Some(b'-') => Role::Removed,
+        Some(b'@') => Role::Aside,
+        _ => Role::Plain,
+    };
+    palette.paint(role, harmless(line))
 }
 
 struct List<'a>(&'a [ResourceId]);

@@ -1,7 +1,10 @@
 //! Why an engine does not start, or has ended.
 
+use std::fmt;
+
 use crate::gapi::{Failure, GapiError};
 use crate::graph::Problems;
+use crate::id::{Palette, Role, Shown};
 use crate::journal::JournalError;
 
 /// Why an engine does not start, or has ended.
@@ -29,6 +32,14 @@ pub enum EngineError {
 }
 
 impl EngineError {
+    /// The error as a program prints it: `error:` before each thing that is wrong, in colour if the palette has any.
+    pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        Shown(move |f: &mut fmt::Formatter<'_>| match self {
+            EngineError::Graph(problems) => write!(f, "{}", problems.painted(palette)),
+            error => write!(f, "{} {error}", palette.paint(Role::Error, "error:")),
+        })
+    }
+
     /// An error for an impossible request of the program.
     pub(crate) fn wrong(what: String) -> EngineError {
         EngineError::System(std::io::Error::new(std::io::ErrorKind::InvalidInput, what))

@@ -331,7 +331,9 @@ impl fmt::Display for EventKind {
             EventKind::Swapped { generation, added, changed, removed, kept } => {
                 write!(f, "graph {generation}: {added} added, {changed} changed, {removed} removed, {kept} kept")
             }
-            EventKind::Rejected { problems } => write!(f, "the new graph is refused, the old one goes on:\n{problems}"),
+            EventKind::Rejected { problems } => {
+                write!(f, "the new graph is refused, the old one continues to run:\n{problems}")
+            }
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {

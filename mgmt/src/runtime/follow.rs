@@ -6,6 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::gapi::{Failure, Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
+use crate::id::Palette;
 use crate::runtime::drive::Request;
 use crate::runtime::error::EngineError;
 use crate::runtime::prepare::Preparing;
@@ -116,7 +117,8 @@ impl Follow {
             self.send(match prepared.await {
                 Ok(prepared) => Request::Swap { prepared, reply },
                 Err(error) => {
-                    tracing::error!(target: "mgmt", "the new graph is refused, the old one goes on:\n{error}");
+                    let painted = error.painted(Palette::Plain);
+                    tracing::error!(target: "mgmt", "the new graph is refused, the old one continues to run:\n{painted}");
                     Request::Rejected { problems: error.to_string(), reply }
                 }
             });

@@ -14,10 +14,18 @@ pub fn has_script() -> bool {
 
 /// A scene in a terminal of 100 columns.
 pub fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
+    in_terminal_with(scene, dir, args, &[])
+}
+
+/// The same, with these variables in its environment.
+pub fn in_terminal_with(scene: &str, dir: &Path, args: &str, environment: &[(&str, &str)]) -> Running {
     let act = example("act");
     let line = format!("stty cols 100 rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
     let mut program = Program::new(Path::new("script"));
     program.env("MGMT_PREFIX", dir.join("prefix")).env("TERM", "xterm-256color");
+    for (name, value) in environment {
+        program.env(name, value);
+    }
     program.args("-q -e -f -c").arg(line).arg("/dev/null").start()
 }
 

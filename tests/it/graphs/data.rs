@@ -141,26 +141,38 @@ fn what_is_wrong_with_data_is_told_at_once_also_beyond_a_broken_resource() {
     .unwrap_err();
     let expected = "there is no kind `test:bix`: did you mean `test:box`?
   at x:1
+
 test:box[front]: `weight`: invalid type: string \"heavy\", expected u64
   at x:2
+
 test:box[front]: test:box has no field `lable`: did you mean `label`?
   at x:2
+
 test:box[back]: `label` is both given and received: leave it to one of them
   at x:3
+
 an edge from test:box[frnot], which is not in the graph: did you mean `front`?
   at x:4
+
 an edge to noop[n], which is not in the graph
   at x:5
+
 test:box[front] has no output `nummer`: did you mean `number`?
   at x:6
+
 test:box[front] sends `volume` as `u64`, and `note` of test:box[back] takes `String`
   at x:7
+
 test:box[front] sends `code` as `Secret<String>`, and `label` of test:box[back] takes `String`: a secret goes only to fields that keep secrets
   at x:8
+
 test:box[back] has no field `notes`: did you mean `note`?
   at x:9
+
 a send to `seal` of test:box[back] from nowhere
-  at x:10";
+  at x:10
+
+11 errors";
     assert_eq!(problem, expected);
 }
 

@@ -1,0 +1,127 @@
+//! Exit codes: what each means, for pipelines, for service managers, and in the help.
+
+use std::fs::File;
+use std::process::ExitCode;
+
+/// Something failed. A wrong command line too, which is never [`PENDING`].
+pub(crate) const FAILED: u8 = 1;
+/// A plan with something to do.
+pub(crate) const PENDING: u8 = 2;
+/// A run whose terminal is gone.
+const HUNG_UP: u8 = 129;
+/// A plan, a check, a picture that was interrupted; a run that was interrupted three times.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// A run that was terminated.
+const TERMINATED: u8 = 143;
+
+/// A signal that ends a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Interrupt,
+    Terminate,
+    HangUp,
+}
+
+impl Ending {
+    /// The code of a run that the signal has ended. A request from the terminal or from a service manager is no
+    /// failure.
+    pub(crate) fn code(self) -> ExitCode {
+        match self {
+            Ending::Interrupt => ExitCode::SUCCESS,
+            Ending::Terminate if is_service() => ExitCode::SUCCESS,
+            Ending::Terminate => ExitCode::from(TERMINATED),
+            Ending::HangUp => ExitCode::from(HUNG_UP),
+        }
+    }
+}
+
+/// Whether a service manager has started this process: it shows in the environment. What is started by hand in a
+/// terminal may have inherited that, from a desktop that is a service; so it counts only without a terminal.
+fn is_service() -> bool {
+    let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    (is_set("NOTIFY_SOCKET") || is_set("INVOCATION_ID")) && File::open("/dev/tty").is_err()
+}
+
+/// A code, and what it means.
+pub(crate) type Meaning = (&'static str, &'static str);
+
+/// The codes of a program as a whole.
+pub(crate) const ALL: &[Meaning] = &[
+    ("0", "Success; a run that ^C, a converged timeout, its maximum runtime or a service manager has ended."),
+    ("1", "Wrong options, a wrong graph, a check that failed, a run that can't converge within a converged timeout."),
+    ("2", "A plan with changes pending."),
+    ("129", "A run whose terminal was closed."),
+    ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
+    ("143", "A run that was terminated, not by a service manager."),
+];
+
+pub(crate) const OF_RUN: &[Meaning] = &[
+    ("0", "Ended by ^C, by the converged timeout, by the maximum runtime, or by a service manager (SIGTERM)."),
+    ("1", "Wrong options or graph; something failed, so that it can't converge within the converged timeout."),
+    ("129", "The terminal was closed (SIGHUP)."),
+    ("130", "Interrupted three times: what ran was left behind."),
+    ("143", "Terminated (SIGTERM), not by a service manager."),
+];
+
+pub(crate) const OF_PLAN: &[Meaning] = &[
+    ("0", "Nothing would change."),
+    ("1", "Wrong options or graph, or a check failed: the plan is not complete."),
+    ("2", "Changes are pending."),
+    ("130", "Interrupted."),
+];
+
+pub(crate) const OF_CHECK: &[Meaning] =
+    &[("0", "The graph is right."), ("1", "Wrong options or graph."), ("130", "Interrupted.")];
+
+pub(crate) const OF_GRAPH: &[Meaning] =
+    &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), ("130", "Interrupted.")];
+
+/// The table of a program as a whole, for its help.
+pub(crate) fn program() -> String {
+    headed(ALL)
+}
+
+/// A table with its heading.
+pub(crate) fn headed(meanings: &[Meaning]) -> String {
+    format!("Exit codes:\n{}", table(meanings))
+}
+
+/// The last columns of a help text are free at a width of 80.
+const WIDTH: usize = 78;
+
+/// A table of codes for a help text.
+fn table(meanings: &[Meaning]) -> String {
+    let mut text = String::new();
+    for (code, meaning) in meanings {
+        let (mut line, indent) = (format!("  {code:<5}"), " ".repeat(7));
+        for word in meaning.split(' ') {
+            if line.len() + 1 + word.len() > WIDTH {
+                text.push_str(line.trim_end());
+                text.push('\n');
+                line = indent.clone();
+            }
+            if line.len() > indent.len() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_of_codes_is_aligned_and_narrow() {
+        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_GRAPH] {
+            let table = table(meanings);
+            assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");
+            assert!(table.lines().count() >= meanings.len() && table.contains("  1    "), "{table}");
+        }
+    }
+}

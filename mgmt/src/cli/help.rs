@@ -1,0 +1,100 @@
+//! The help of each command: its own options and those of a run that it uses, examples, exit codes.
+
+use clap::{Args as _, Command};
+
+use crate::cli::exit::{self, Meaning};
+use crate::cli::options::RunOptions;
+
+/// Options of a run that all commands use which look at the graph.
+const OF_GRAPHS: &[&str] = &[
+    "prefix",
+    "tmp_prefix",
+    "allow_tmp_prefix",
+    "hostname",
+    "noop",
+    "no_autoedges",
+    "no_autogroup",
+    "no_raise_limits",
+];
+/// The heading of the options by which the program `mgmt` finds its graph.
+pub(crate) const SOURCES: &str = "Where the graph comes from";
+/// Those of them that say when it is made again.
+const OF_FOLLOWING: &[&str] = &["every", "watch_file"];
+/// Options of every command.
+const OF_ALL: &[&str] = &["color", "log", "quiet", "verbose"];
+
+pub(crate) fn run(command: Command) -> Command {
+    let examples = [
+        ("", "run until ^C, and repair whatever drifts"),
+        ("--noop", "show each drift, and repair nothing"),
+        ("-t 0", "repair what has drifted now, and exit"),
+    ];
+    extended(command, &examples, exit::OF_RUN)
+}
+
+pub(crate) fn plan(command: Command) -> Command {
+    let command = only(command, &[OF_GRAPHS, &["show", "sema"]]);
+    let examples = [("", "show what would change, with diffs"), ("--json | jq .summary", "count it")];
+    extended(command, &examples, exit::OF_PLAN)
+}
+
+pub(crate) fn check(command: Command) -> Command {
+    let command = only(command, &[OF_GRAPHS]);
+    let examples = [("", "show everything that is wrong with the graph"), ("--json", "the same as data")];
+    extended(command, &examples, exit::OF_CHECK)
+}
+
+pub(crate) fn graph(command: Command) -> Command {
+    let command = only(command, &[OF_GRAPHS]);
+    let examples = [("| dot -Tpng > graph.png", "draw it with Graphviz"), ("--svg graph.svg", "draw it without")];
+    extended(command, &examples, exit::OF_GRAPH)
+}
+
+pub(crate) fn schema(command: Command) -> Command {
+    extended(only(command, &[&["hostname"]]), &[("> mgmt.schema.json", "for an editor of YAML files")], &[])
+}
+
+pub(crate) fn completion(command: Command) -> Command {
+    let examples = [("bash > completions/NAME", "for bash and the program NAME")];
+    extended(only(command, &[]), &examples, &[])
+}
+
+pub(crate) fn man(command: Command) -> Command {
+    extended(only(command, &[]), &[("| man -l -", "read it")], &[])
+}
+
+#[cfg(feature = "yaml")]
+pub(crate) fn convert(command: Command) -> Command {
+    extended(only(command, &[&["allow_unknown"]]), &[("graph.yaml > src/main.rs", "begin a program")], &[])
+}
+
+/// Hides the options of a run that the command does not use: they are accepted, since a command may come after them.
+fn only(command: Command, used: &[&[&str]]) -> Command {
+    let run = RunOptions::augment_args(Command::new("run"));
+    let ours: Vec<_> = run.get_arguments().map(|arg| arg.get_id().clone()).collect();
+    let looks = used.contains(&OF_GRAPHS);
+    command.mut_args(|arg| {
+        let id = arg.get_id().as_str();
+        let is_used = if arg.get_help_heading() == Some(SOURCES) {
+            (looks && !OF_FOLLOWING.contains(&id)) || used.iter().any(|ids| ids.contains(&id))
+        } else {
+            used.iter().any(|ids| ids.contains(&id)) || OF_ALL.contains(&id) || !ours.contains(arg.get_id())
+        };
+        if is_used { arg } else { arg.hide(true) }
+    })
+}
+
+/// The help with examples and exit codes.
+fn extended(command: Command, examples: &[(&str, &str)], meanings: &[Meaning]) -> Command {
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let line = |arguments: &str| format!("{name} {arguments}").trim_end().to_owned();
+    let width = examples.iter().map(|(arguments, _)| line(arguments).len()).max().unwrap_or_default();
+    let mut text = "Examples:".to_owned();
+    for (arguments, what) in examples {
+        text.push_str(&format!("\n  {:<width$}  # {what}", line(arguments)));
+    }
+    if !meanings.is_empty() {
+        text.push_str(&format!("\n\n{}", exit::headed(meanings)));
+    }
+    command.after_help(text)
+}

@@ -1,0 +1,102 @@
+//! What a command ends with where it fails: for people, for logs, and as data.
+
+use std::fmt;
+use std::io::{self, Write as _};
+
+use clap::ColorChoice;
+use serde_json::{Value as Json, json};
+
+use crate::cli::colour;
+use crate::graph::Problem;
+use crate::id::{Palette, Role, Shown, harmless, harmless_in_colour};
+use crate::journal::JournalError;
+use crate::resource::Origin;
+use crate::runtime::EngineError;
+
+/// Why a command fails, for the user.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error("{0}{remedy}", remedy = remedy(.0))]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Other(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// What the command line can do about it.
+fn remedy(error: &EngineError) -> &'static str {
+    match error {
+        EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. } | JournalError::NotOurs { .. }) => {
+            "; give another directory with --prefix DIR, or --tmp-prefix"
+        }
+        _ => "",
+    }
+}
+
+impl CommandError {
+    /// For people: `error:` before each thing that is wrong.
+    pub(crate) fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
+        Shown(move |f: &mut fmt::Formatter<'_>| match self {
+            CommandError::Engine(error) => write!(f, "{}{}", error.painted(palette), remedy(error)),
+            error => write!(f, "{} {error}", palette.paint(Role::Error, "error:")),
+        })
+    }
+
+    /// As data: everything that is wrong, with its place if it has one.
+    pub(crate) fn to_json(&self) -> Json {
+        match self {
+            CommandError::Engine(EngineError::Graph(problems)) => problems.0.iter().map(problem).collect(),
+            error => json!([{ "message": error.to_string() }]),
+        }
+    }
+
+    /// In lines of a log: one for each thing that is wrong.
+    pub(crate) fn log(&self) {
+        let CommandError::Engine(EngineError::Graph(problems)) = self else {
+            return tracing::error!(target: "mgmt", "{self}");
+        };
+        for problem in &problems.0 {
+            let at = problem.origin.to_string();
+            match &problem.origin {
+                Origin::File(span) => {
+                    let (file, line, column) = (span.file.as_str(), span.line, span.column);
+                    tracing::error!(target: "mgmt", at, file, line, column, "{}", problem.message);
+                }
+                _ => tracing::error!(target: "mgmt", at, "{}", problem.message),
+            }
+        }
+    }
+}
+
+fn problem(problem: &Problem) -> Json {
+    let mut data = json!({ "message": problem.message, "at": problem.origin.to_string() });
+    match &problem.origin {
+        Origin::File(span) => place(&mut data, &span.file, span.line, span.column),
+        Origin::Source(at) => place(&mut data, at.file(), at.line() as usize, at.column() as usize),
+        Origin::Pass(_) | Origin::Unknown => {}
+    }
+    if let Some(excerpt) = &problem.excerpt {
+        data["excerpt"] = json!(excerpt);
+    }
+    let also = problem.also.iter().map(|(what, origin)| json!({ "what": what, "at": origin.to_string() }));
+    data["also"] = also.collect();
+    data
+}
+
+fn place(data: &mut Json, file: &str, line: usize, column: usize) {
+    data["file"] = json!(file);
+    data["line"] = json!(line);
+    data["column"] = json!(column);
+}
+
+/// Prints an error where there is no screen yet.
+pub(crate) fn complain(error: &CommandError, color: ColorChoice) {
+    let palette = colour::palette(color, &io::stderr());
+    let text = error.painted(palette).to_string();
+    let text = if palette == Palette::Coloured { harmless_in_colour(&text) } else { harmless(&text) };
+    // A closed standard error can't be reported.
+    let _ = writeln!(io::stderr(), "{text}");
+}
