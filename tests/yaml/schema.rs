@@ -44,6 +44,26 @@ fn the_schema_knows_every_kind_with_its_documentation() {
     }
 }
 
+#[test]
+fn descriptions_hold_no_rust_and_no_markup_of_its_documentation() {
+    fn descriptions(schema: &Json, found: &mut Vec<String>) {
+        match schema {
+            Json::Object(object) => {
+                found.extend(object.get("description").and_then(Json::as_str).map(str::to_owned));
+                object.values().for_each(|value| descriptions(value, found));
+            }
+            Json::Array(list) => list.iter().for_each(|value| descriptions(value, found)),
+            _ => {}
+        }
+    }
+    let mut found = vec![];
+    descriptions(&schema(), &mut found);
+    assert!(found.len() > 100, "{found:?}");
+    let rust = ["```", "](", "::", "0o", "let mut ", "Vec<", "Option<", "# In Rust", ".map("];
+    let bad: Vec<_> = found.iter().filter(|text| rust.iter().any(|word| text.contains(word))).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
 /// A Python that has these packages.
 fn python(packages: &str) -> &'static str {
     let has_them = |python: &&str| {

@@ -5,14 +5,14 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value as Json, json};
 
 use crate::graph::data::Kinds;
-use crate::resource::{KindSpec, Meta, fields_schema};
+use crate::resource::{KindSpec, Meta, describe, fields_schema};
 
 /// The schema (draft 2020-12) of [`GraphData`](crate::graph::GraphData) with resources of these kinds.
 pub fn graph_schema(kinds: &Kinds) -> Schema {
     graph_schema_with(&kinds.iter().map(|kind| kind.spec).collect::<Vec<_>>())
 }
 
-/// The same with kinds of which only the description is known.
+/// The same for kinds of which only the description is known.
 pub(crate) fn graph_schema_with(specs: &[&KindSpec]) -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let meta = generator.subschema_for::<Meta>().to_value();
@@ -20,20 +20,22 @@ pub(crate) fn graph_schema_with(specs: &[&KindSpec]) -> Schema {
     // `oneOf` may not be empty.
     let resource = if resources.is_empty() { Json::Bool(false) } else { json!({ "oneOf": resources }) };
     let list = |what: &str, items: Json| json!({ "type": "array", "description": what, "items": items });
-    schemars::json_schema!({
+    let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A graph of mgmt",
         "type": "object",
         "required": ["graph"],
         "additionalProperties": false,
         "properties": {
-            "graph": { "type": "string", "description": "Its name, for people." },
-            "resources": list("What shall be.", resource),
-            "edges": list("Order and refreshes. The edges that sends need are there by themselves.", edge_schema()),
+            "graph": { "type": "string", "description": "The name of the graph, for people." },
+            "resources": list("The resources to keep in their declared states.", resource),
+            "edges": list("Order and refreshes. The edges that sends need are added automatically.", edge_schema()),
             "sends": list("Values that fields receive from other resources.", send_schema()),
         },
         "$defs": generator.take_definitions(true),
-    })
+    });
+    describe(&mut schema);
+    schema.as_object().cloned().unwrap_or_default().into()
 }
 
 fn resource_schema(spec: &KindSpec, meta: &Json, generator: &mut SchemaGenerator) -> Json {
@@ -48,7 +50,7 @@ fn resource_schema(spec: &KindSpec, meta: &Json, generator: &mut SchemaGenerator
             "name": {
                 "type": "string",
                 "minLength": 1,
-                "description": format!("Its `{}`: unique within the kind.", spec.name_field),
+                "description": format!("The `{}` of the resource, unique within its kind.", spec.name_field),
             },
             "fields": fields_schema(spec, generator),
             "meta": meta,
@@ -64,8 +66,8 @@ fn edge_schema() -> Json {
         "additionalProperties": false,
         "properties": {
             "from": id_schema("The resource that must be settled first."),
-            "to": id_schema("Waits."),
-            "notify": { "type": "boolean", "default": false, "description": "If `from` changes, `to` is refreshed." },
+            "to": id_schema("The resource that waits."),
+            "notify": { "type": "boolean", "default": false, "description": "Whether `to` is refreshed when `from` has changed." },
             "origin": origin_schema(),
         },
     })
@@ -79,21 +81,21 @@ fn send_schema() -> Json {
         "properties": {
             "from": {
                 "type": "array",
-                "description": "The sender and its output.",
+                "description": "The resource that sends, and the name of its output.",
                 "minItems": 1,
                 "items": {
                     "type": "array",
                     "minItems": 2,
-                    "prefixItems": [id_schema("The sender."), { "type": "string", "description": "Its output." }],
+                    "prefixItems": [id_schema("The resource that sends."), { "type": "string", "description": "The name of its output." }],
                     "items": false,
                 },
             },
-            "to": id_schema("The receiver."),
-            "field": { "type": "string", "description": "The field that receives." },
+            "to": id_schema("The resource that receives."),
+            "field": { "type": "string", "description": "The name of the field that receives the value." },
             "closure": {
                 "type": "boolean",
                 "default": false,
-                "description": "A Rust closure makes the value: such a graph runs only in the program that it is compiled into.",
+                "description": "Whether a function of a program makes the value: such a graph runs only in that program.",
             },
             "origin": origin_schema(),
         },
@@ -101,9 +103,9 @@ fn send_schema() -> Json {
 }
 
 fn id_schema(what: &str) -> Json {
-    json!({ "type": "string", "pattern": r"^[^\[]+\[[\s\S]+\]$", "description": format!("{what} `kind[name]`.") })
+    json!({ "type": "string", "pattern": r"^[^\[]+\[[\s\S]+\]$", "description": format!("{what} Written `kind[name]`.") })
 }
 
 fn origin_schema() -> Json {
-    json!({ "type": "string", "description": "Where it was declared, as `file:line`." })
+    json!({ "type": "string", "description": "The place of the declaration, as `file:line`." })
 }

@@ -79,6 +79,7 @@ pub use problem::{FieldNames, FieldProblem, every};
 pub(crate) use provided::Services;
 pub use provided::{Memory, Slots};
 pub use provisions::Provisions;
+pub(crate) use schema::describe;
 pub use schema::{fields_schema, kind_schema};
 pub use seconds::Seconds;
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::gapi::yaml::absent::absent_kinds;
 use crate::gapi::yaml::compat::old_schema;
 use crate::graph::Kinds;
-use crate::resource::{Format, KindSpec, fields_schema};
+use crate::resource::{Format, KindSpec, describe, fields_schema};
 
 /// The schema (draft 2020-12) of YAML files with resources of these kinds, and of those that other builds have.
 pub fn yaml_schema(kinds: &Kinds) -> Schema {
@@ -32,7 +32,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         "type": "object",
         "required": ["kind", "name"],
         "additionalProperties": false,
-        "properties": { "kind": { "enum": names }, "name": text("Its name.") },
+        "properties": { "kind": { "enum": names }, "name": text("The name of the resource.") },
     });
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -41,19 +41,19 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         "required": ["graph"],
         "additionalProperties": false,
         "properties": {
-            "graph": { "type": "string", "minLength": 1, "description": "The graph's name." },
-            "comment": text("What it is for, in words."),
-            "hostname": text("The name of this host, unless the command line says otherwise."),
+            "graph": { "type": "string", "minLength": 1, "description": "The name of the graph." },
+            "comment": text("A remark; it has no effect."),
+            "hostname": text("The name of this host. The option `--hostname` has priority."),
             "remote": text("Accepted for old files. Has no effect."),
             "resources": {
                 "type": ["object", "null"],
-                "description": "What shall be: a list for each kind.",
+                "description": "The resources to keep in their declared states: a list for each kind.",
                 "additionalProperties": false,
                 "properties": resources,
             },
             "edges": {
                 "type": ["array", "null"],
-                "description": "Who comes before whom.",
+                "description": "The order of resources: `from` comes before `to`.",
                 "items": {
                     "type": "object",
                     "required": ["from", "to"],
@@ -62,7 +62,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
                         "name": text("A label."),
                         "from": end,
                         "to": end,
-                        "notify": { "type": "boolean", "description": "If the first changes, the second is refreshed." },
+                        "notify": { "type": "boolean", "description": "Whether `to` is refreshed when `from` has changed. Default: false." },
                     },
                 },
             },
@@ -73,13 +73,14 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
                     "type": "object",
                     "required": ["kind"],
                     "additionalProperties": false,
-                    "properties": { "kind": { "enum": names }, "pattern": text("For files: the directory they go to.") },
+                    "properties": { "kind": { "enum": names }, "pattern": text("The directory for collected files.") },
                 },
             },
         },
         "$defs": generator.take_definitions(true),
     });
     loosen(&mut schema);
+    describe(&mut schema);
     schema.as_object().cloned().unwrap_or_default().into()
 }
 
@@ -106,14 +107,14 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
     if let Some(properties) = object.get_mut("properties").and_then(Json::as_object_mut) {
         for field in spec.fields.iter().filter(|field| field.format == Format::Octal) {
             if let Some(schema) = properties.remove(field.name) {
-                // `0644` without quotes is a number to whoever checks by the schema.
+                // To a validator, `0644` without quotes is a number.
                 let number = json!({ "type": "integer" });
                 properties
                     .insert(field.name.to_owned(), json!({ "description": field.doc, "anyOf": [schema, number] }));
             }
         }
         old_schema(spec.kind, properties);
-        let name = json!({ "type": "string", "minLength": 1, "description": "Its name: unique within the kind." });
+        let name = json!({ "type": "string", "minLength": 1, "description": "The name of the resource, unique within its kind." });
         properties.insert("name".to_owned(), name);
         properties.insert("meta".to_owned(), meta());
         properties.insert(
@@ -139,7 +140,7 @@ fn received(doc: &str) -> Json {
         "properties": {
             "kind": { "type": "string" },
             "name": { "type": "string" },
-            "key": { "type": "string", "description": "The output of the sender." },
+            "key": { "type": "string", "description": "The name of the output that is sent." },
         },
     })
 }
@@ -148,21 +149,21 @@ fn meta() -> Json {
     let one = |sort: &str, what: &str| json!({ "type": sort, "description": what });
     json!({
         "type": ["object", "null"],
-        "description": "What all kinds have in common.",
+        "description": "Settings that every kind has.",
         "additionalProperties": false,
         "properties": {
-            "autoedge": one("boolean", "May edges be found by the engine. Default: true."),
-            "autogroup": one("boolean", "May it be merged with others of its kind. Default: true."),
-            "noop": one("boolean", "Check only, never apply. Default: false."),
-            "retry": one("integer", "How many more tries after the first failure, -1: for ever. Default: 0."),
-            "delay": one("number", "Milliseconds before each further try. Default: 0."),
-            "backoff": one("number", "The delay doubles with each failure in a row, up to so many milliseconds."),
-            "poll": one("number", "Check every so many seconds, in place of watching; -1: check once. Default: 0, it is watched."),
-            "limit": one("number", "Highest rate of checks caused by the watch, per second."),
-            "burst": one("integer", "How many such checks may come at once. Default: 1."),
-            "timeout": one("number", "Milliseconds that a check or an apply may take."),
-            "sema": { "type": ["string", "array"], "description": "Semaphores held meanwhile: `name`, or `name:size`.", "items": { "type": "string" } },
-            "rewatch": one("boolean", "A new graph revives it if it has failed for good. Default: false."),
+            "autoedge": one("boolean", "Whether edges to and from the resource may be added automatically. Default: true."),
+            "autogroup": one("boolean", "Whether the resource may be merged with others of its kind. Default: true."),
+            "noop": one("boolean", "Check the resource, never repair it. Default: false."),
+            "retry": one("integer", "How many more tries follow the first failure; -1: no limit. Default: 0."),
+            "delay": one("number", "The pause before each further try, in milliseconds. Default: 0."),
+            "backoff": one("number", "The longest delay, in milliseconds: the delay doubles with each failure in a row up to this. Default: it stays the same."),
+            "poll": one("number", "The seconds between checks, which replace the watch; -1: check once. Default: 0, the resource is watched."),
+            "limit": one("number", "The highest rate of checks that the watch causes, per second. Default: no limit."),
+            "burst": one("integer", "How many such checks may follow each other at once before `limit` applies. Default: 1."),
+            "timeout": one("number", "The longest time of a check or a repair, in milliseconds. Default: no limit."),
+            "sema": { "type": ["string", "array"], "description": "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.", "items": { "type": "string" } },
+            "rewatch": one("boolean", "Whether any new graph gives a resource that has failed for good its tries back. Default: false."),
         },
     })
 }

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::Accepts;
 
-/// One command, or a list of them. In data a text or a list of texts; empty texts are none.
+/// One command, or a list of them: a text or a list of texts. Empty texts are left out.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Commands {
-    /// One.
+    /// One command.
     One(String),
-    /// Several, in the order in which they are run.
+    /// Several commands, in the order in which they run.
     Several(Vec<String>),
 }
 
@@ -22,7 +22,7 @@ impl Default for Commands {
 }
 
 impl Commands {
-    /// The commands that are given.
+    /// The commands that are not empty.
     pub fn iter(&self) -> impl Iterator<Item = &String> {
         let all = match self {
             Commands::One(one) => std::slice::from_ref(one),

@@ -12,11 +12,11 @@ use crate::resource::{Accepts, Format, Secret, TypeFacts};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum EnvValue {
-    /// Text.
+    /// A text that may be shown.
     Plain(String),
-    /// A secret.
+    /// A secret, which is shown nowhere.
     Secret {
-        /// It.
+        /// The text of the secret.
         secret: Secret<String>,
     },
 }
@@ -30,7 +30,7 @@ impl EnvValue {
     }
 }
 
-/// Not derived: what fits neither form must be named, and what else stands beside a secret is no part of it.
+/// Not derived: the error names what fits neither form, and other keys beside a secret.
 impl<'de> Deserialize<'de> for EnvValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EnvValue, D::Error> {
         struct Visitor;
@@ -78,8 +78,12 @@ impl From<Secret<String>> for EnvValue {
     }
 }
 
-/// The variables of a command, by name. Where a command's own words are shown, in an error or a log, a placeholder stands for the secrets (of 4 bytes or
-/// more) among its variables; but its outputs are no secrets, so it should not say them. Set from `[("NAME", "value")]`, or built; a received secret becomes a variable by `map`:
+/// The variables of a command, by name. Wherever the words of the command are shown, in an error or a log, a
+/// placeholder stands for the secrets (of 4 bytes or more) among its variables. The outputs of the command are no
+/// secrets, so it should not print them.
+///
+/// # In Rust
+/// Set from `[("NAME", "value")]`, or built with [`Env::new`]; a received secret becomes a variable with `map`:
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -97,19 +101,19 @@ impl TypeFacts for Env {
 }
 
 impl Env {
-    /// No variables.
+    /// A set without variables.
     pub fn new() -> Env {
         Env::default()
     }
 
-    /// One more variable.
+    /// Adds a variable, or replaces the one of that name.
     #[must_use]
     pub fn var(mut self, name: impl Into<String>, value: impl Into<EnvValue>) -> Env {
         self.0.insert(name.into(), value.into());
         self
     }
 
-    /// Its secrets. A very short one is found in any text, and hides nothing.
+    /// The secrets among the variables that are long enough to be masked: a very short one occurs in any text.
     pub(super) fn secrets(&self) -> impl Iterator<Item = &str> {
         const LENGTH_MIN: usize = 4;
         let secrets = self.0.values().filter_map(|value| match value {

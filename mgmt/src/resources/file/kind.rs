@@ -21,12 +21,13 @@ use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
 use mgmt_macros::Resource;
 
-/// A file, a directory with or without what is in it, or a symlink.
+/// A file, a directory with or without its content, or a symlink.
 ///
-/// A path that ends in `/` is a directory; with [`symlink`](FileBuilder::symlink) it is a symlink; else it is a regular
-/// file. Everything is written beside its place, gets its owner and its mode, is made durable, and is then put in place at
-/// once: whoever looks sees the old or the new. A new file gets mode 0644, or that of its `source`, or 0600 if its
-/// content is a secret; a new directory gets 0755; the umask has no say. The directory that holds it must exist: declare it too.
+/// A path that ends in `/` is a directory; with [`symlink`](FileBuilder::symlink) it is a symlink; otherwise it is a
+/// regular file. A file is written under a temporary name in the same directory, gets its owner and its mode, is
+/// synced, and is then renamed: readers see the old file or the new one. A new file gets mode 0644, or that of its
+/// `source`, or 0600 if its content is a secret; a new directory gets 0755. The umask has no effect. The directory that
+/// holds the file must exist: declare it too.
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -40,69 +41,77 @@ use mgmt_macros::Resource;
 /// g.add(File::new("/etc/app/old.conf").absent());
 /// ```
 ///
-/// What another program writes into a file through `mmap` the kernel does not report: it is found with the next check,
-/// which the metaparameter `poll` asks for every so often.
+/// The kernel reports no event for what another program writes into a file through `mmap`: the next check finds it. The
+/// metaparameter `poll` asks for checks at an interval.
 ///
-/// What is of another type is replaced only with `force`; but a symlink where a regular file with a declared content
-/// belongs is always replaced, and never followed.
+/// A thing of another type at the path is replaced only with `force`. A symlink where a regular file with a declared
+/// content belongs is always replaced, never followed.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "file", inline = watch)]
 pub struct File {
-    /// Its name is its path, unless `path` says otherwise: absolute, without `..`; a slash at the end means a directory.
+    /// The name is the path, unless `path` is given: absolute, without `..`; a slash at the end means a directory.
     #[resource(name)]
     pub(super) name: String,
-    /// The path, if the name is something else.
+    /// The path, if the name is not the path.
     pub(super) path: Option<String>,
-    /// Takes the place of the directory part of the path. Ends in `/`.
+    /// Replaces the directory part of the path. Ends in `/`.
     pub(super) dirname: Option<String>,
-    /// Takes the place of the last part of the path. Does not begin with `/`.
+    /// Replaces the last part of the path. Does not begin with `/`.
     pub(super) basename: Option<String>,
-    /// Whether it exists, is absent, or is only kept in order where it exists (`undefined`). Default: it exists.
+    /// Whether the path exists (`exists`), is absent (`absent`), or is only kept as declared where it exists
+    /// (`undefined`). Default: `exists`.
     pub(super) state: Option<FileState>,
-    /// What the file holds. Left out: whatever it holds (a new one is empty). `""`: it is empty. Changes are shown line by
-    /// line, but not those of a secret, nor, unless that is asked for (`--show`), of a file whose mode, as it is or as
-    /// declared, lets others not read it.
+    /// The content of the file. Default: any content is accepted, and a new file is empty. `""`: the file is empty.
+    /// Changes are shown line by line, except those of a secret, and those of a file whose mode, as found or as
+    /// declared, does not let others read it (`--show` shows these).
     pub(super) content: Option<Content>,
-    /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must exist.
-    /// Of a directory the files directly in it are copied, and what is deeper with `recurse`. Files and directories that
-    /// are new get the mode of the original; `owner` and `group` hold for all that is copied. But a symlink that a user
-    /// made, neither root nor the one that runs this, stays that user's: it is followed no more than the original is.
+    /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must
+    /// exist. The files directly in a directory are copied, and deeper ones with `recurse`. New files and directories
+    /// get the mode of the original; `owner` and `group` apply to everything that is copied. A symlink that belongs to
+    /// a user who is neither root nor the user of the engine keeps that owner, so that it is followed no more than the
+    /// original.
     pub(super) source: Option<String>,
-    /// Files whose contents, one after the other, are the content. One that ends in `/` is a directory: all regular files
-    /// directly in it, by name. A new file gets the mode that all of them have in common.
+    /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
+    /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.
     pub(super) fragments: Option<Vec<String>>,
-    /// Where a symlink leads: absolute or relative, there or not.
+    /// The target of a symlink: absolute or relative; it need not exist.
     pub(super) symlink: Option<String>,
-    /// Permissions: `0o644`, `"0644"` or `"u=rw,go=r"`. Default: as they are, but 0600 if the content is a secret. When
-    /// `owner` or `group` changes what is there, set-user-id and set-group-id go; of what another user made, neither root
-    /// nor the one that runs this, also the rights of its group and of others to write, and its access lists.
+    /// The permissions: octal digits as text (`"0644"`), or symbolic (`"u=rw,go=r"`). Default: as they are, but 0600 if
+    /// the content is a secret. When `owner` or `group` changes an existing file, set-user-id and set-group-id are
+    /// removed; if another user than root or the user of the engine made it, so are the write permissions of its group
+    /// and of others, and its access lists.
+    ///
+    /// # In Rust
+    /// Also a number: `0o644`.
     pub(super) mode: Option<Mode>,
-    /// The user who owns it, by name or number. Default: as it is; of a file with a secret the user that runs this. A
-    /// secret is never written into a file that another user made, that has other names, or that has an access list: a
-    /// new one takes its place.
+    /// The user who owns the file, by name or number. Default: as it is; for a file with a secret, the user of the
+    /// engine. A secret is never written into a file that another user made, that has other hard links, or that has an
+    /// access list: a new file replaces it.
     pub(super) owner: Option<Owner>,
-    /// Its group, by name or number. Default: as it is.
+    /// The group of the file, by name or number. Default: as it is.
     pub(super) group: Option<Owner>,
-    /// Of a directory: what is deeper counts too, in `source` and for `purge`: `true` for all of it, or a number of
-    /// levels (1: what is directly in it), beyond which nothing is copied, purged or watched. Default: only what is
-    /// directly in it. A source that is nested deeper than 256 levels is an error unless a number is given.
+    /// How deep `source` and `purge` of a directory go: `true` for all levels, or a number of levels (1: what is
+    /// directly in it), beyond which nothing is copied, purged or watched. Default: 1 level. A source that is nested
+    /// deeper than 256 levels is an error unless a number is given.
     #[resource(default)]
     pub(super) recurse: Recurse,
-    /// What is of another type, a directory with all that is in it among them, may be replaced. Default: that is an error.
+    /// Whether a thing of another type at the path may be replaced, a directory with everything in it included.
+    /// Default: false, which makes that an error.
     #[resource(default)]
     pub(super) force: bool,
-    /// Of a directory: what is in it and is neither in `source` nor owned by another resource is removed; sub-directories
-    /// only with `recurse`. Where another resource owns a directory, nothing in it is touched. Default: it stays.
+    /// Whether to remove what is in the directory and is neither in `source` nor owned by another resource;
+    /// subdirectories only with `recurse`. Nothing in a directory that another resource owns is touched. Default:
+    /// false.
     #[resource(default)]
     pub(super) purge: bool,
-    /// How many files and directories may be removed at a time; more is an error. Default: 10000.
+    /// The most files and directories that one repair may remove; more is an error. Default: 10000.
     #[resource(default = REMOVALS_MAX)]
     pub(super) removals_max: u32,
-    /// Symlinks in the middle of the path are followed whoever made them. Default: as root only those that nobody else can
-    /// have planted.
+    /// Whether to follow symlinks in the middle of the path, whoever made them. Default: false; then root follows only
+    /// those that no other user can have planted.
     #[resource(default)]
     pub(super) follow_symlinks: bool,
-    /// Its path in normal form: without a slash at the end.
+    /// The path in normal form: without a slash at the end.
     #[resource(send)]
     full_path: String,
 }
@@ -111,19 +120,19 @@ pub struct File {
 const REMOVALS_MAX: u32 = 10_000;
 
 impl FileBuilder {
-    /// Something is at the path. The default.
+    /// Declares that something is at the path. The default.
     pub fn exists(self) -> Self {
         self.state(FileState::Exists)
     }
 
-    /// Nothing is at the path: whatever is there is removed, a directory with all that is in it.
+    /// Declares that nothing is at the path: what is there is removed, a directory with everything in it.
     pub fn absent(self) -> Self {
         self.state(FileState::Absent)
     }
 }
 
-/// Whatever is wrong with the file system as it is now can be put right there, and the watch sees that: the resource
-/// waits for it. Not so a disk that fails, and a path that can't be used.
+/// Problems with the file system as it is now can be solved there, and the watch reports that: the resource waits for
+/// it. A disk that fails and a path that can't be used are no such problems.
 fn waiting(error: Error, path: &Path) -> Error {
     match error.obstacle() {
         None if error.cause::<FsError>().is_none() && !error.is_needs_value() => {
@@ -153,7 +162,7 @@ impl Converge for File {
             Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref(), shows_private }.look()
         });
         looked.await.map_err(|error| {
-            // It was swapped for something else between two looks at it.
+            // The path was swapped between two looks at it.
             let raced = error.cause::<FsError>().is_some_and(|error| error.is_race() && error.path() == path);
             waiting(if raced { error.outdated() } else { error }, &path)
         })

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::resource::{Accepts, FieldProblem, Format, TypeFacts};
 use crate::sys::users::{self, UserError};
 
-/// A user or a group: `"www-data"`, or its number. A text of digits is a number, unless somebody has that name.
+/// A user or a group: a name such as `"www-data"`, or its number. A text of digits is a number, unless an account has
+/// that name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a name, or a number from 0 to 4294967294")]
 pub enum Owner {
-    /// By number: 0 to 4294967294.
+    /// The number of the account: 0 to 4294967294.
     Id(u32),
-    /// By name.
+    /// The name of the account.
     Name(String),
 }
 
@@ -23,7 +24,7 @@ impl TypeFacts for Owner {
 }
 
 impl Owner {
-    /// The user's number.
+    /// The number of the user.
     pub(super) fn uid(&self) -> Result<u32, UserError> {
         match self {
             Owner::Id(id) => Ok(*id),
@@ -31,7 +32,7 @@ impl Owner {
         }
     }
 
-    /// The group's number.
+    /// The number of the group.
     pub(super) fn gid(&self) -> Result<u32, UserError> {
         match self {
             Owner::Id(id) => Ok(*id),
@@ -39,7 +40,7 @@ impl Owner {
         }
     }
 
-    /// What is wrong with it whatever the machine knows, as the value of that field.
+    /// What is wrong with the value in the field `field`, whatever accounts the machine has.
     pub(super) fn problem(&self, field: &str) -> Option<FieldProblem> {
         match self {
             Owner::Id(u32::MAX) => {

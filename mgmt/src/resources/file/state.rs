@@ -1,19 +1,19 @@
-//! Whether something is at the path: the field `state`.
+//! Whether something exists at the path: the field `state`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{Format, TypeFacts};
 
-/// Whether something is to be at the path.
+/// Whether something must exist at the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum FileState {
-    /// It is there. The default.
+    /// Something is at the path. The default.
     Exists,
-    /// Nothing is there.
+    /// Nothing is at the path.
     Absent,
-    /// It is kept as declared, but never created: that it is missing is an error.
+    /// What is at the path is kept as declared, but never created: a missing file is an error.
     #[serde(alias = "")]
     Undefined,
 }

@@ -12,24 +12,25 @@ use crate::resources::http::table::{Entry, Place, Source, Table};
 use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
-/// Puts a file, a directory with all below it, or a text on an `http:server`, as long as it is in the graph.
+/// Serves a file, a directory with everything below it, or a text on an `http:server`, as long as the resource is in
+/// the graph.
 ///
-/// Files are read when they are asked for, so what changes in them needs no event. What can be received can be served,
-/// but for secrets.
+/// Files are read at each request, so their changes need no event. Any value that can be received can be served, except
+/// secrets.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:file", unwatched, inline)]
 pub struct HttpFile {
-    /// What it is called; also the path of its URL unless that is given.
+    /// The name of the resource; also the path of the URL unless `path` is given.
     #[resource(name)]
     name: String,
     /// The name of the `http:server`. Must be given where a graph has several. Default: the only one.
     server: Option<String>,
-    /// The path of its URL, as text: `/a b` for what a browser writes `/a%20b`. A directory's files are below it.
-    /// Default: the name.
+    /// The path of the URL, not encoded: `/a b` for what a browser requests as `/a%20b`. The files of a directory are
+    /// below it. Default: the name.
     path: Option<String>,
-    /// The file or the directory, an absolute path. It need not exist yet. This or `data` must be given.
+    /// The file or the directory to serve, an absolute path. It need not exist yet. This or `data` must be given.
     source: Option<PathBuf>,
-    /// The text.
+    /// The text to serve. This or `source` must be given.
     data: Option<String>,
 }
 

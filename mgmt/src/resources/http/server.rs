@@ -19,42 +19,42 @@ use crate::resources::http::table::{Entry, Table};
 use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
-/// A small web server within the engine: it serves a directory, and what `http:file` resources put on it, to `GET` and
-/// `HEAD` requests.
+/// A small web server inside of the engine. It serves a directory, and the `http:file` resources that name it, to `GET`
+/// and `HEAD` requests.
 ///
-/// It listens only while it is in the graph and the engine runs. Directories are not listed; `index.html` stands for
-/// them. No symlink leads out of what is served. At most 256 connections are served at the same time, 128
-/// of one address; where another one is wanted, the one that has been idle for longest is closed. There is no
-/// encryption: put it behind a proxy where others can listen.
+/// It listens as long as it is in the graph and the engine runs. Directories are not listed; `index.html` is served for
+/// them. No symlink leads out of what is served. At most 256 connections are served at once, 128 from one address; if
+/// another one arrives, the one that has been idle for longest is closed. There is no encryption: use a proxy in front
+/// of it where other users can listen.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:server", inline = watch)]
 pub struct HttpServer {
-    /// What it is called; also its address unless that is given.
+    /// The name of the resource; also the address unless `address` is given.
     #[resource(name)]
     name: String,
-    /// Where it listens, as `host:port`: `127.0.0.1:8080` for this machine alone, `0.0.0.0:8080` for all who can reach
-    /// it. Port 0: any that is free. Default: the name.
+    /// The address to listen at, as `host:port`: `127.0.0.1:8080` for this machine alone, `0.0.0.0:8080` for all
+    /// networks. Port 0: any free port. Default: the name.
     address: Option<String>,
-    /// A directory that is served, where no `http:file` is in its place: an absolute path. Default: none.
+    /// A directory to serve wherever no `http:file` is: an absolute path. Default: none.
     root: Option<PathBuf>,
-    /// After this long without progress a connection is closed. Default: 60 seconds.
+    /// The time without progress after which a connection is closed, in seconds. Default: 60.
     #[resource(default = Seconds(std::time::Duration::from_secs(60)))]
     timeout: Seconds,
-    /// This path and all below it are open only to `auth_user`. Default: nothing is protected.
+    /// The path that only `auth_user` may read, with everything below it. Default: nothing is protected.
     auth_path: Option<String>,
-    /// The user for whom `auth_path` is open.
+    /// The user who may read `auth_path`.
     auth_user: Option<String>,
-    /// The bcrypt hash of that user's password, as the output `hash` of a `password` gives it.
+    /// The bcrypt hash of that user's password, as the output `hash` of a `password` sends it.
     auth_hash: Option<Secret<String>>,
 
-    /// Where it can be reached: `http://127.0.0.1:8080`, without a slash at the end.
+    /// The URL of the server: `http://127.0.0.1:8080`, without a slash at the end.
     #[resource(send)]
     url: String,
 }
 
 impl HttpServerBuilder {
-    /// Opens `path` and all below it only to `user` with the password of this bcrypt hash: a text, or the output `hash`
-    /// of a `password`.
+    /// Protects `path` and everything below it: only `user` may read it, with the password of this bcrypt hash, which
+    /// is a text or the output `hash` of a `password`.
     #[track_caller]
     pub fn basic_auth<M>(
         self,

@@ -10,33 +10,36 @@ use crate::resources::msg::deliver::Sockets;
 use crate::resources::msg::priority::Priority;
 use mgmt_macros::Resource;
 
-/// Says something: once in the life of the process, again when it is another text, and at each refresh.
+/// Logs a message: once in the life of the process, again when its text changes, and at each refresh.
 ///
-/// It goes to the log (as `tracing` events of the target `mgmt::msg`), and where asked to the journal and to syslog. If one of these fails, the
-/// others are not said again by the next try. A secret can't be its text.
+/// The message goes to the log, and if asked to the journal of systemd and to syslog. If one of these fails, the next
+/// try does not repeat it on the others. The text can't be a secret.
+///
+/// # In Rust
+/// The log entries are events of `tracing` with the target `mgmt::msg`.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "msg", unwatched, inline)]
 pub struct Msg {
-    /// What it is called.
+    /// The name of the resource.
     #[resource(name)]
     pub(super) name: String,
-    /// The text. Default: the name.
+    /// The text of the message. Default: the name.
     body: Option<String>,
-    /// How urgent it is. Default: `notice`.
+    /// How urgent the message is. Default: `notice`.
     #[resource(default)]
     pub(super) priority: Priority,
-    /// More about it, by keys of letters, digits and `_`. In the journal the keys are in upper case.
+    /// Further data of the message, by keys of letters, digits and `_`. The journal shows the keys in upper case.
     #[resource(default)]
     pub(super) fields: BTreeMap<String, String>,
-    /// Also to the journal of systemd. Default: false.
+    /// Whether the message also goes to the journal of systemd. Default: false.
     #[resource(default)]
     journal: bool,
-    /// Also to syslog. Default: false.
+    /// Whether the message also goes to syslog. Default: false.
     #[resource(default)]
     syslog: bool,
 }
 
-/// One way of a message.
+/// A destination of messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Log,
@@ -54,7 +57,7 @@ impl Way {
     }
 }
 
-/// What has been said already, on which way.
+/// What has been logged already, by destination.
 #[derive(Debug, Default)]
 struct State(Mutex<BTreeMap<Way, Digest>>);
 
@@ -64,7 +67,7 @@ impl State {
     }
 }
 
-/// What a noop message has said.
+/// What a message in noop has logged.
 #[derive(Debug, Default)]
 struct Noop(Mutex<Option<Digest>>);
 
@@ -100,7 +103,7 @@ impl Converge for Msg {
                 changes.push(Change::new(way.field(), "not said yet", format_args!("say `{}`", shown(self.body()))));
             }
         }
-        // Nothing will be applied; that it would be said is said here, and marked so.
+        // Nothing will be applied: the message is logged here, marked as noop.
         if cx.is_noop() && !changes.is_empty() {
             let noop = cx.local::<Noop>();
             let before = noop.0.lock().unwrap_or_else(PoisonError::into_inner).replace(digest);
@@ -138,7 +141,7 @@ impl Msg {
         wanted.into_iter().filter_map(|(way, wanted)| wanted.then_some(way))
     }
 
-    /// Says it on all ways on which it has not been said; what fails does not keep the others from it.
+    /// Logs the message at all destinations that lack it; a failure of one does not affect the others.
     pub(super) async fn say(&self, cx: &ApplyCx, sockets: &Sockets) -> Result<()> {
         let digest = self.digest();
         let state = cx.local::<State>();

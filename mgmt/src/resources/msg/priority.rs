@@ -1,4 +1,4 @@
-//! How urgent a message is.
+//! The priorities of messages.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,10 +12,10 @@ pub enum Priority {
     /// The system is unusable.
     #[serde(alias = "Emerg")]
     Emerg,
-    /// Act at once.
+    /// An action is needed at once.
     #[serde(alias = "Alert")]
     Alert,
-    /// Critical.
+    /// A critical condition.
     #[serde(alias = "Crit")]
     Crit,
     /// An error.
@@ -28,10 +28,10 @@ pub enum Priority {
     #[default]
     #[serde(alias = "Notice")]
     Notice,
-    /// For information.
+    /// Information.
     #[serde(alias = "Info")]
     Info,
-    /// For whoever looks for a fault.
+    /// Information for finding faults.
     #[serde(alias = "Debug")]
     Debug,
 }
@@ -41,7 +41,7 @@ impl TypeFacts for Priority {
 }
 
 impl Priority {
-    /// 0 for the most urgent, to 7.
+    /// The number of the priority in syslog: 0, the most urgent, to 7.
     pub fn number(self) -> u8 {
         self as u8
     }

@@ -14,11 +14,11 @@ pub enum Charset {
     /// `a` to `z` and `A` to `Z`: 5.7 bits a character.
     #[default]
     Letters,
-    /// The same and `0` to `9`: 5.9 bits a character.
+    /// `a` to `z`, `A` to `Z` and `0` to `9`: 5.9 bits a character.
     Alnum,
     /// `0` to `9`: 3.3 bits a character.
     Digits,
-    /// These, each once: 2 to 256 of them, no control characters.
+    /// The characters of this text, each once: 2 to 256 of them, no control characters.
     Chars(String),
 }
 
@@ -27,7 +27,7 @@ impl TypeFacts for Charset {
 }
 
 impl Charset {
-    /// All of them.
+    /// The characters of the set.
     pub fn chars(&self) -> &str {
         match self {
             Charset::Letters => "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ",

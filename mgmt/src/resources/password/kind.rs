@@ -1,4 +1,4 @@
-//! The kind itself.
+//! The kind `password`.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,37 +16,39 @@ use mgmt_macros::Resource;
 
 /// The work factor of bcrypt: 2 to the power of this.
 const COST: u32 = 10;
-/// The file that keeps its text, in its own directory.
+/// The file that keeps the text of the password, in the private directory of the resource.
 const FILE: &str = "password";
-/// The longest password.
+/// The longest password, in characters.
 const LENGTH_MAX: usize = 65_535;
 
-/// Makes a random password when it runs for the first time, and sends it on.
+/// Makes a random password when it first runs, and sends it to other resources.
 ///
-/// That it was made is remembered, with its bcrypt hash; the password itself is not, unless `saved` is on. After a restart the hash is sent as
-/// before, and whoever received the password can do without: a file is known by its digest. If a receiver needs the text itself, a new password is
-/// made, and all receivers follow. A new one is made, too, on a refresh, and when `length` or `charset` is another.
+/// The engine remembers that the password was made, and its bcrypt hash. It does not keep the text of the password
+/// unless `saved` is set. After a restart the same hash is sent, and receivers that have the password keep it: a file
+/// is recognised by its digest. If a receiver needs the text, a new password is made, and all receivers get it. A new
+/// password is also made on a refresh, and when `length` or `charset` changes.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "password", inline = watch)]
 pub struct Password {
-    /// What it is called.
+    /// The name of the resource.
     #[resource(name)]
     name: String,
-    /// How many characters it has: 1 to 65535. Default: 24. (bcrypt, and so `hash`, regards the first 72 bytes.)
+    /// The number of characters, 1 to 65535. Default: 24. (bcrypt, and so `hash`, uses only the first 72 bytes.)
     #[resource(default = 24usize)]
     length: usize,
-    /// What it is made of. Default: letters.
+    /// The characters to choose from. Default: letters.
     #[resource(default)]
     charset: Charset,
-    /// Also keep its text, in a file below the engine's working directory that only the engine's user can read; it is written again when it is lost
-    /// or changed. It outlives the journal: what is saved stays the password. Default: false.
+    /// Whether to keep the text of the password, in a file below the engine's working directory that only the engine's
+    /// user can read. A file that is lost or changed is written again. It survives the loss of the journal: the saved
+    /// text stays the password. Default: false.
     #[resource(default)]
     saved: bool,
 
     /// The password, without a newline.
     #[resource(send)]
     password: Secret<String>,
-    /// Its bcrypt hash, as web servers and others take it.
+    /// The bcrypt hash of the password, as web servers and others take it.
     #[resource(send)]
     hash: Secret<String>,
 }
@@ -54,13 +56,13 @@ pub struct Password {
 /// What is wrong with a password.
 #[derive(Debug)]
 pub enum PasswordDrift {
-    /// There is none, or it is not as desired: a new one is to be made.
+    /// There is no password, or it is not as declared: a new one must be made.
     Generate(Change),
-    /// It is saved, but nothing is remembered of it: a journal was lost. It stays the password.
+    /// The password is saved, but the journal, which was lost, has no mark of it. It stays the password.
     Adopt(Secret<String>),
-    /// The file that keeps its text is to be written.
+    /// The file with the text must be written.
     Save(Secret<String>),
-    /// The file that keeps its text is to be removed.
+    /// The file with the text must be removed.
     Forget,
 }
 
@@ -75,7 +77,7 @@ impl Drift for PasswordDrift {
     }
 }
 
-/// A password is to be made, for this reason.
+/// The drift for a password that must be made, for this reason.
 fn generate(from: impl std::fmt::Display) -> Option<PasswordDrift> {
     Some(PasswordDrift::Generate(Change::new("password", from, "a new one")))
 }
@@ -148,7 +150,7 @@ impl Converge for Password {
                 cx.change(move |fs, _| fs.remove_file(file)).await.context("the saved password")?;
             }
         }
-        // It is still the same password: whoever received it has nothing to do.
+        // The password is still the same: its receivers have nothing to do.
         cx.unchanged();
         match Mark::read(cx) {
             Some(mark) => match cx.local::<State>().known(&mark) {
@@ -188,7 +190,7 @@ fn file(cx: &CheckCx) -> PathBuf {
 }
 
 impl Password {
-    /// Makes a new one.
+    /// Makes a new password.
     async fn generate(&self, cx: &ApplyCx) -> Result<()> {
         let (length, charset) = (self.length, self.charset.clone());
         let made = blocking(move || -> io::Result<Known> {
@@ -204,7 +206,7 @@ impl Password {
         Ok(())
     }
 
-    /// Whether this can be a password as it is wanted.
+    /// Whether this text can be a password as declared.
     fn may_be(&self, text: &str) -> bool {
         text.chars().count() == self.length && text.chars().all(|c| self.charset.chars().contains(c))
     }
@@ -216,7 +218,7 @@ impl Password {
             charset: self.charset.clone(),
             hash: known.hash.declassify().clone(),
         };
-        // In memory first: if we are cut short here, the mark that is written nevertheless finds its password.
+        // In memory first: if this is cancelled here, the mark that is written nevertheless finds its password.
         cx.local::<State>().set(known);
         cx.set_mark(Some(serde_json::to_vec(&mark)?)).await
     }
@@ -231,10 +233,10 @@ impl Password {
         written.await.map(drop).context("the saved password")
     }
 
-    /// The text that an earlier run saved. What can be no password is an empty one, which is none either.
+    /// The text that an earlier run saved. A text that can't be a password is returned as none.
     async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
         let path = file(cx);
-        // Of four bytes at most is a character of UTF-8.
+        // A character of UTF-8 has at most four bytes.
         let read = cx.look(move |fs, _| fs.read_file(path, 4 * LENGTH_MAX as u64 + 1)).await;
         match read {
             Ok(bytes) => {
