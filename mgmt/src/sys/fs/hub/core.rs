@@ -196,6 +196,11 @@ impl Core {
         self.work.is_empty()
     }
 
+    /// The same, and nothing is left to report.
+    pub(super) fn is_all_told(&self) -> bool {
+        self.is_settled() && self.dirty.is_empty() && self.early.is_empty() && !self.is_lost
+    }
+
     fn settle_until(&mut self, backend: &mut dyn Backend, end: Option<Instant>) {
         if std::mem::take(&mut self.is_lost) {
             let keys: Vec<u64> = self.keys.keys().copied().collect();

@@ -118,9 +118,10 @@ impl Hub {
         self.core.is_settled()
     }
 
-    /// Tells whether the kernel has queued anything by the time it is asked; nothing if that can't be known.
+    /// Tells whether the kernel has queued anything by the time it is asked; nothing if that can't be known, or as long
+    /// as something is left to report.
     pub fn quiet(&self) -> Option<Quiet> {
-        if self.is_settled() { self.backend.quiet() } else { None }
+        if self.core.is_all_told() { self.backend.quiet() } else { None }
     }
 
     /// What is held at the moment.

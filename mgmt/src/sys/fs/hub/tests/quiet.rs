@@ -1,5 +1,7 @@
 //! What is asked on other threads: whether anything has happened since.
 
+use std::time::Duration;
+
 use super::harness::{options, run};
 use crate::sys::fs::hub::{BackendKind, Watched};
 
@@ -17,6 +19,24 @@ fn it_is_quiet_until_something_happens_be_it_read_since_or_not() {
         assert!(!late.is_quiet(), "so it was when this was asked for");
         stage.until(1).await;
         assert!(!quiet.is_quiet() && !late.is_quiet(), "it was read");
+        assert!(stage.hub.quiet().unwrap().is_quiet());
+    });
+}
+
+#[test]
+fn it_is_not_quiet_as_long_as_something_is_left_to_report() {
+    run(options(BackendKind::Inotify), async |stage| {
+        stage.hub.core.slice = Duration::ZERO;
+        stage.mkdirs("t");
+        stage.subscribe(1, "t", Watched::Tree);
+        stage.mkdirs("new/a/b/c");
+        stage.rename("new", "t/new");
+        stage.until(1).await;
+        assert!(stage.hub.quiet().is_none(), "not all has been looked at");
+        // This looks at all that is left, and reports nothing.
+        stage.subscribe(2, "other", Watched::Path);
+        assert!(stage.hub.quiet().is_none(), "what was reported early is reported again");
+        stage.until(1).await;
         assert!(stage.hub.quiet().unwrap().is_quiet());
     });
 }
