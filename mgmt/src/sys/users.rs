@@ -30,6 +30,12 @@ pub fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// Whether this process is in that group.
+pub fn is_in_group(gid: u32) -> bool {
+    rustix::process::getegid().as_raw() == gid
+        || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
+}
+
 /// The number of a user, given by name or as a decimal number. A name of digits alone is looked for first.
 ///
 /// Blocks: the system may ask the network.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::Stopping;
 use crate::resource::{Context, Error, Obstacle, ObstacleKind, Result};
-use crate::resources::file::drift::{Action, Step};
+use crate::resources::file::drift::{Action, Original, Step};
 use crate::resources::file::maker::is_stranger;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
@@ -59,19 +59,26 @@ impl Work<'_> {
                 let is_secret = matches!(input, Some(WantedContent::Given(content)) if content.is_secret());
                 let options = WriteOptions { attributes, ..WriteOptions::new() }.replace(*replace).keep(*keep);
                 let options = options.named_first(!is_secret && !self.is_announced);
-                return self.write(fs, path, input.as_ref(), &options).map_err(|error| self.explain(fs, path, error));
+                let written = match &step.original {
+                    Some(original) => {
+                        let options = options.attributes(*owners);
+                        self.copy(fs, path, original, &options)
+                    }
+                    None => self.write(fs, path, input.as_ref(), &options),
+                };
+                return written.map_err(|error| self.explain(fs, path, error));
             }
             Action::MakeDir { mode } => make_dir(fs, step, &Attributes { mode: *mode, ..*owners }),
-            Action::Link { target, replace, maker } => {
+            Action::Link { target, replace, maker, gid } => {
                 let made = match maker {
                     Some(maker) => fs.make_symlink_of(path, target, *maker, *replace),
                     None => fs.make_symlink(path, target, *replace),
                 };
-                made.and_then(|_| own(fs, path, &owners_of_link(owners, *maker)))
+                made.and_then(|_| own(fs, path, &owners_of_link(owners, *maker, *gid)))
             }
-            Action::Set { mode, maker } => {
-                fs.set_attributes(path, &Attributes { mode: *mode, ..owners_of_link(owners, *maker) }).map(drop)
-            }
+            Action::SetLink { maker, gid } => fs.set_attributes(path, &owners_of_link(owners, *maker, *gid)).map(drop),
+            Action::Set { mode } => set(fs, step, &Attributes { mode: *mode, ..*owners }),
+            Action::Date => step.original.as_ref().map_or(Ok(()), |original| fs.set_time(path, &original.likeness)),
             Action::Clean => fs.clean_temporary_files(path.parent().unwrap_or(path)).map(drop),
             // It was left over when it was looked at, and is in use now.
             Action::Remove { .. }
@@ -95,6 +102,7 @@ impl Work<'_> {
                 | Action::Link { replace: Replace::SameKind, .. }
                 | Action::Clean
                 | Action::Sync
+                | Action::Date
         );
         if looks_itself {
             return Ok(());
@@ -129,6 +137,13 @@ impl Work<'_> {
         Ok(())
     }
 
+    fn copy(&self, fs: &WriteFs, path: &Path, original: &Original, options: &WriteOptions) -> Result<()> {
+        let mut file = fs.open(&original.path)?;
+        let source = CopySource { file: &mut file, is_stopped: &|| self.stop.is_stopped() };
+        fs.write_copy(path, source, options, &original.likeness)?;
+        Ok(())
+    }
+
     /// An error that a missing directory explains, explained.
     fn explain(&self, fs: &WriteFs, path: &Path, error: Error) -> Error {
         let Some(parent) = path.parent() else { return error };
@@ -153,18 +168,34 @@ fn make_dir(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), Fs
     if step.seen.is_some_and(|seen| seen != FileKind::Directory) {
         fs.remove_file(&step.path)?;
     }
-    if !fs.make_dir(&step.path, attributes)? {
-        fs.set_attributes(&step.path, attributes)?;
+    let Some(original) = &step.original else {
+        if !fs.make_dir(&step.path, attributes)? {
+            fs.set_attributes(&step.path, attributes)?;
+        }
+        return Ok(());
+    };
+    // Open to us alone until it is like its original.
+    fs.make_dir(&step.path, &Attributes::new().mode(0o700))?;
+    let likeness = original.likeness.with(attributes).without_time();
+    fs.set_attributes(&step.path, &Attributes { mode: None, ..*attributes })?;
+    fs.make_alike(&step.path, &original.path, &likeness)
+}
+
+fn set(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), FsError> {
+    fs.set_attributes(&step.path, attributes)?;
+    match &step.original {
+        Some(original) => fs.make_alike(&step.path, &original.path, &original.likeness),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The owners of a symlink that is a copy of one that a stranger made: it does not become root's or ours, as then it
 /// would be followed.
-fn owners_of_link(owners: &Attributes, maker: Option<u32>) -> Attributes {
-    let Some(maker) = maker else { return *owners };
+fn owners_of_link(owners: &Attributes, maker: Option<u32>, gid: Option<u32>) -> Attributes {
+    let owners = Attributes { gid: owners.gid.or(gid), ..*owners };
+    let Some(maker) = maker else { return owners };
     let uid = owners.uid.filter(|uid| is_stranger(*uid)).or(users::is_root().then_some(maker));
-    Attributes { uid, ..*owners }
+    Attributes { uid, ..owners }
 }
 
 fn own(fs: &WriteFs, link: &Path, owners: &Attributes) -> Result<(), FsError> {

@@ -27,7 +27,7 @@ impl Look<'_> {
         }
         if drift.steps.is_empty() && self.fs.owes_sync(&self.wanted.path) {
             drift.changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
-            drift.steps.push(Step { path: self.wanted.path.clone(), seen: None, action: Action::Sync });
+            drift.steps.push(Step::new(&self.wanted.path, None, Action::Sync));
         }
         if drift.steps.is_empty() {
             return Ok(None);
@@ -43,7 +43,7 @@ impl Look<'_> {
         if count > 0 {
             let from = format!("{count} beside it, left by killed writes");
             drift.changes.push(Change::new("temporary files", from, "none"));
-            drift.steps.push(Step { path: path.clone(), seen: None, action: Action::Clean });
+            drift.steps.push(Step::new(path, None, Action::Clean));
         }
     }
 
@@ -55,7 +55,7 @@ impl Look<'_> {
         match &wanted.what {
             What::Absent => drift = self.absent(there.as_ref())?,
             What::Link(target) => {
-                let rules = LinkRules { target, create: wanted.create, maker: None };
+                let rules = LinkRules { target, create: wanted.create, maker: None, gid: None };
                 drift.add(self.link(path, there.as_ref(), &rules)?);
             }
             What::File(origin) => {
@@ -68,7 +68,8 @@ impl Look<'_> {
                 self.tree(directory, there.as_ref(), &mut drift)?;
             }
         }
-        let sets = |step: &Step| step.path == *path && matches!(step.action, Action::Set { .. });
+        let sets =
+            |step: &Step| step.path == *path && matches!(step.action, Action::Set { .. } | Action::SetLink { .. });
         match other.filter(|_| drift.steps.iter().any(sets)) {
             Some(problem) => Err(Error::new(problem)),
             None => Ok(drift),
@@ -87,7 +88,7 @@ impl Look<'_> {
             tree.paths().skip(1).for_each(|entry| listing.removed(entry.strip_prefix(path).unwrap_or(&entry)));
         }
         let action = Action::Remove { cap: self.wanted.removals_max };
-        let step = Step { path: path.clone(), seen: Some(stat.kind), action };
+        let step = Step::new(path, Some(stat.kind), action);
         drift.add(Some(Found { step, changes: vec![Change::new("state", from, "absent")] }));
         drift.changes.extend(listing.into_changes());
         Ok(drift)

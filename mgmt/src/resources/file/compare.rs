@@ -32,6 +32,8 @@ pub(super) struct LinkRules<'a> {
     pub(super) create: bool,
     /// The stranger who made the link that it is a copy of.
     pub(super) maker: Option<u32>,
+    /// The group of the link that it is a copy of.
+    pub(super) gid: Option<u32>,
 }
 
 impl Look<'_> {
@@ -105,7 +107,7 @@ impl Look<'_> {
             None => None,
         };
         let mut changes = Vec::new();
-        let mut action = Action::Set { mode, maker: None };
+        let mut action = Action::Set { mode };
         if let Some(input) = input
             && self.differs(path, old, input)?
         {
@@ -165,7 +167,7 @@ impl Look<'_> {
     }
 
     /// `mode` is the one that the file will have, if another than it has.
-    fn content_change(
+    pub(super) fn content_change(
         &self,
         path: &Path,
         old: Option<&Stat>,
@@ -205,7 +207,7 @@ impl Look<'_> {
             Some(old) if old.is_dir() => {
                 let mode = mode.map(|mode| mode.apply(old.mode, true));
                 self.attribute_changes(old, mode, &mut changes);
-                return Ok(some(path, old, Action::Set { mode, maker: None }, changes));
+                return Ok(some(path, old, Action::Set { mode }, changes));
             }
             Some(old) => changes.push(self.replaceable(path, old, FileKind::Directory)?.1),
         }
@@ -227,7 +229,10 @@ impl Look<'_> {
                 if leads == target {
                     changes.extend(self.link_owner_change(old, wanted.maker));
                     changes.extend(self.group_change(old));
-                    return Ok(some(path, old, Action::Set { mode: None, maker: wanted.maker }, changes));
+                    if let Some(gid) = wanted.gid.filter(|gid| *gid != old.gid) {
+                        changes.push(Change::new("group", old.gid, gid));
+                    }
+                    return Ok(some(path, old, Action::SetLink { maker: wanted.maker, gid: wanted.gid }, changes));
                 }
                 changes.push(Change::new("symlink", shown(leads), shown(target)));
             }
@@ -237,7 +242,8 @@ impl Look<'_> {
                 changes.push(change);
             }
         }
-        let action = Action::Link { target: target.to_owned(), replace, maker: wanted.maker };
+        let (maker, gid) = (wanted.maker, wanted.gid);
+        let action = Action::Link { target: target.to_owned(), replace, maker, gid };
         Ok(Some(Found { step: step(path, old, action), changes }))
     }
 
@@ -267,11 +273,11 @@ impl Look<'_> {
 }
 
 fn step(path: &Path, old: Option<&Stat>, action: Action) -> Step {
-    Step { path: path.to_owned(), seen: old.map(|old| old.kind), action }
+    Step::new(path, old.map(|old| old.kind), action)
 }
 
 /// The step, if there is anything to change.
-fn some(path: &Path, old: &Stat, action: Action, changes: Vec<Change>) -> Option<Found> {
+pub(super) fn some(path: &Path, old: &Stat, action: Action, changes: Vec<Change>) -> Option<Found> {
     if changes.is_empty() { None } else { Some(Found { step: step(path, Some(old), action), changes }) }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::Stopping;
 use crate::resource::{Digest, Result};
-use crate::sys::fs::{FileReader, ReadFs, Stat};
+use crate::sys::fs::{FileReader, ReadFs, Stat, Xattrs};
 
 /// How much older than its reading the last change of a file must be for its times to vouch for its content.
 ///
@@ -62,13 +62,23 @@ struct Inner {
     count: usize,
     /// The numbers of the owners at that check.
     owners: [Option<u32>; 2],
+    /// Nearly all files have no extended attributes.
+    no_xattrs: Arc<Xattrs>,
 }
 
 #[derive(Debug)]
 struct Known {
     version: Version,
     digest: Digest,
+    /// Its extended attributes, if these were asked for.
+    xattrs: Option<Arc<Xattrs>>,
     round: u32,
+}
+
+/// What was read of a file.
+pub(super) struct Contents {
+    pub(super) digest: Digest,
+    pub(super) xattrs: Arc<Xattrs>,
 }
 
 /// Known files by path. Most resources are about one file, and there may be very many of them: one takes no table.
@@ -175,13 +185,32 @@ impl Digests {
         self.digest_at(fs, path, stat, stop, now_ns())
     }
 
+    /// The same with its extended attributes.
+    pub(super) fn contents(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping) -> Result<Contents> {
+        let (digest, xattrs) = self.read(fs, path, stat, stop, (now_ns(), true))?;
+        Ok(Contents { digest, xattrs: xattrs.unwrap_or_default() })
+    }
+
     fn digest_at(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping, now_ns: i128) -> Result<Digest> {
+        self.read(fs, path, stat, stop, (now_ns, false)).map(|(digest, _)| digest)
+    }
+
+    fn read(
+        &self,
+        fs: &ReadFs,
+        path: &Path,
+        stat: &Stat,
+        stop: &Stopping,
+        (now_ns, with_xattrs): (i128, bool),
+    ) -> Result<(Digest, Option<Arc<Xattrs>>)> {
         {
             let mut inner = self.lock();
             let round = inner.round;
-            if let Some(known) = inner.files.get_mut(path).filter(|known| known.version == Version::of(stat)) {
+            let is_known =
+                |known: &&mut Known| known.version == Version::of(stat) && (known.xattrs.is_some() || !with_xattrs);
+            if let Some(known) = inner.files.get_mut(path).filter(is_known) {
                 known.round = round;
-                return Ok(known.digest);
+                return Ok((known.digest, known.xattrs.clone()));
             }
         }
         let mut reader = fs.open_seen(path, stat)?;
@@ -189,15 +218,18 @@ impl Digests {
         let mut hasher = Sha256::new();
         let read = feed(&mut hasher, &mut reader, stop)?;
         let digest = hasher.finalize().into();
+        let xattrs = with_xattrs.then(|| reader.xattrs()).transpose()?;
         // A write during the reading leaves a newer time, and so another version than the one that is remembered here.
         let mut inner = self.lock();
         let round = inner.round;
+        let xattrs =
+            xattrs.map(|xattrs| if xattrs.is_empty() { Arc::clone(&inner.no_xattrs) } else { Arc::new(xattrs) });
         if version.is_quiet(now_ns) && read == version.size {
-            inner.files.insert(path, Known { version, digest, round });
+            inner.files.insert(path, Known { version, digest, xattrs: xattrs.clone(), round });
         } else {
             inner.files.remove(path);
         }
-        Ok(digest)
+        Ok((digest, xattrs))
     }
 
     /// The SHA-256 of several files one after the other.
@@ -252,12 +284,10 @@ fn now_ns() -> i128 {
 
 #[cfg(test)]
 mod tests {
-    use std::fs as std_fs;
-    use std::sync::Arc;
-
     use super::*;
     use crate::sys::fs::{Call, WriteFs};
     use crate::testing::Fake;
+    use std::fs as std_fs;
 
     const LATER_NS: i128 = 10_000_000_000;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::resource::{Change, Drift};
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::WantedContent;
-use crate::sys::fs::{FileKind, Replace};
+use crate::sys::fs::{FileKind, Likeness, Replace};
 
 /// What is not as declared at a path, and how it will be repaired.
 #[derive(Debug, Default)]
@@ -43,6 +43,21 @@ pub(super) struct Step {
     /// What was there when it was looked at.
     pub(super) seen: Option<FileKind>,
     pub(super) action: Action,
+    /// Of a copy in a tree: its original.
+    pub(super) original: Option<Box<Original>>,
+}
+
+/// What something is a copy of, and what the copy takes over besides the content.
+#[derive(Clone, Debug)]
+pub(super) struct Original {
+    pub(super) path: PathBuf,
+    pub(super) likeness: Likeness,
+}
+
+impl Step {
+    pub(super) fn new(path: &Path, seen: Option<FileKind>, action: Action) -> Step {
+        Step { path: path.to_owned(), seen, action, original: None }
+    }
 }
 
 /// What a repair does. Modes that are not given are kept, or are the default of what is new.
@@ -52,10 +67,14 @@ pub(super) enum Action {
     Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace, keep: bool },
     /// Makes a directory, in the place of what is there.
     MakeDir { mode: Option<u32> },
-    /// Makes a symlink. `maker`: who made the link that it is a copy of, if that is a stranger.
-    Link { target: PathBuf, replace: Replace, maker: Option<u32> },
-    /// Sets owner, group and mode; of a copied symlink see `maker` above.
-    Set { mode: Option<u32>, maker: Option<u32> },
+    /// Makes a symlink. `maker`: who made the link that it is a copy of, if that is a stranger. `gid`: its group.
+    Link { target: PathBuf, replace: Replace, maker: Option<u32>, gid: Option<u32> },
+    /// Sets owner and group of a symlink, as above.
+    SetLink { maker: Option<u32>, gid: Option<u32> },
+    /// Sets owner, group and mode.
+    Set { mode: Option<u32> },
+    /// Gives a new directory of a copy its time, once it is filled.
+    Date,
     /// Removes what is there, at most so many entries.
     Remove { cap: usize },
     /// Removes temporary files that killed writes have left beside it.

@@ -66,10 +66,17 @@ pub struct File {
     /// declared, does not let others read it (`--show` shows these).
     pub(super) content: Option<Content>,
     /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must
-    /// exist. The files directly in a directory are copied, and deeper ones with `recurse`. New files and directories
-    /// get the mode of the original; `owner` and `group` apply to everything that is copied. A symlink that belongs to
-    /// a user who is neither root nor the user of the engine keeps that owner, so that it is followed no more than the
-    /// original.
+    /// exist. The files directly in a directory are copied, and deeper ones with `recurse`. Each copy is like its
+    /// original, as with `cp -a`, in all that is not declared: mode, time of the last change, extended attributes
+    /// (`user.`), access lists, capabilities, as root owner and group (otherwise the group, if the user of the engine
+    /// is in it). What the system refuses is passed over. Exceptions: a directory that is made gets the time, one
+    /// that exists keeps its own; two names of one file become two files; the directory itself is like its source
+    /// only if it is made here. Rights are copied only with their owner: set-user-id, set-group-id and capabilities
+    /// only with owner and group of root or of the user of the engine; access lists of another user's file, and what
+    /// its group and others may write, only with that owner. A directory that belongs to root is not given to another
+    /// user. A symlink that belongs to a user who is neither root nor the user of the engine keeps that owner, so
+    /// that it is followed no more than the original is. A `source` that is itself a symlink is refused: name its
+    /// target.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
     /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.

@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod compare;
 mod content;
+mod copies;
 mod diff;
 mod digests;
 mod drift;

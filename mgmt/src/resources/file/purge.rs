@@ -116,7 +116,7 @@ impl Look<'_> {
                 listing.removed(entry.strip_prefix(&self.wanted.path).unwrap_or(entry));
             }
             let action = Action::Remove { cap: extra.entries.len() };
-            steps.push(Step { path: extra.path, seen: Some(extra.kind), action });
+            steps.push(Step::new(&extra.path, Some(extra.kind), action));
         }
         Ok(())
     }

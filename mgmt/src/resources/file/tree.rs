@@ -4,25 +4,36 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Result};
-use crate::resources::file::compare::{FileRules, LinkRules};
-use crate::resources::file::drift::{Action, FileDrift, Found, Listing};
+use crate::resources::file::compare::LinkRules;
+use crate::resources::file::copies::Pair;
+use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::maker::Holder;
 use crate::resources::file::parts::is_whole;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::{Kept, Spare};
 use crate::resources::file::wanted::Directory;
-use crate::resources::file::wanted_content::{WantedContent, original};
+use crate::resources::file::wanted_content::original;
 use crate::sys::fs::hub::Watched;
-use crate::sys::fs::{FileKind, Mode, ReadFs, Stat, is_temporary_name};
+use crate::sys::fs::{FileKind, ReadFs, Stat, is_temporary_name};
+use crate::sys::users;
 
 /// How many entries a source may have.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// An entry of the source, relative to it.
-struct Original {
+struct SourceEntry {
     entry: PathBuf,
     stat: Stat,
+}
+
+/// What is compared of a tree.
+struct Sync<'a> {
+    source: &'a Path,
+    originals: &'a [SourceEntry],
+    is_there: bool,
+    /// Where the steps that come last are put, in the reverse order.
+    dates: &'a mut Vec<Step>,
 }
 
 /// What is known of the directories of the entry before this one.
@@ -39,16 +50,41 @@ impl Look<'_> {
         let mut wanted = HashMap::new();
         let is_there = there.is_some_and(Stat::is_dir);
         let parts = self.parts(directory, there)?;
+        let mut dates = Vec::new();
         if let Some(source) = &directory.source {
-            let originals = self.originals(source, directory, there, &parts)?;
-            self.sync(source, &originals, is_there, drift, &mut listing)?;
+            let top = original(self.fs, source, FileKind::Directory)?;
+            let originals = self.originals(source, directory, (there, &top), &parts)?;
+            self.like_its_source(source, &top, there, drift, &mut dates)?;
+            let mut tree = Sync { source, originals: &originals, is_there, dates: &mut dates };
+            self.sync(&mut tree, drift, &mut listing)?;
             wanted.extend(originals.into_iter().map(|original| (original.entry, original.stat.is_dir())));
         }
         if directory.purge && is_there {
             let wanted = Kept { directory, source: &wanted, parts: &parts };
             self.purge(&wanted, &mut drift.steps, &mut listing)?;
         }
+        // The time of a directory changes with each entry that it gets.
+        drift.steps.extend(dates.into_iter().rev());
         drift.changes.extend(listing.into_changes());
+        Ok(())
+    }
+
+    /// A directory that is made for a tree is like the source, but for what is declared. One that is there is as it is:
+    /// the source names what is in it.
+    fn like_its_source(
+        &self,
+        source: &Path,
+        top: &Stat,
+        there: Option<&Stat>,
+        drift: &mut FileDrift,
+        dates: &mut Vec<Step>,
+    ) -> Result<()> {
+        let made = drift.steps.pop_if(|step| matches!(step.action, Action::MakeDir { .. }));
+        let Some(step) = made else { return Ok(()) };
+        let pair = Pair { path: &self.wanted.path, old: there, source, original: top };
+        let found = self.like(Found { step, changes: Vec::new() }, &pair)?;
+        dates.extend(date(&found.step));
+        drift.steps.push(found.step);
         Ok(())
     }
 
@@ -57,9 +93,9 @@ impl Look<'_> {
         &self,
         source: &Path,
         directory: &Directory,
-        there: Option<&Stat>,
+        (there, top): (Option<&Stat>, &Stat),
         parts: &[PathBuf],
-    ) -> Result<Vec<Original>> {
+    ) -> Result<Vec<SourceEntry>> {
         let refuse_self = |stat: &Stat, path: &Path| match there {
             Some(there) if there.identity() == stat.identity() => Err(Error::new(format!(
                 "the source {} is, or holds, the directory {} by another name: it would copy itself",
@@ -68,7 +104,7 @@ impl Look<'_> {
             ))),
             _ => Ok(()),
         };
-        refuse_self(&original(self.fs, source, FileKind::Directory)?, source)?;
+        refuse_self(top, source)?;
         let (mut originals, mut dirs, mut last) = (Vec::new(), Vec::new(), None);
         for part in parts {
             let mut entries = match is_whole(part) {
@@ -96,7 +132,7 @@ impl Look<'_> {
                         let source = shown(source);
                         return Err(Error::new(format!("the source {source} holds more than {ENTRIES_MAX} entries")));
                     }
-                    originals.push(Original { entry, stat });
+                    originals.push(SourceEntry { entry, stat });
                 }
                 let Some(dir) = dirs.pop() else { break };
                 entries = self.entries_of(source, &dir)?;
@@ -111,22 +147,15 @@ impl Look<'_> {
         Ok(found.into_iter().map(|found| dir.join(found.name)).collect())
     }
 
-    fn sync(
-        &self,
-        source: &Path,
-        originals: &[Original],
-        is_there: bool,
-        drift: &mut FileDrift,
-        listing: &mut Listing,
-    ) -> Result<()> {
+    fn sync(&self, tree: &mut Sync<'_>, drift: &mut FileDrift, listing: &mut Listing) -> Result<()> {
         let spare = Spare::spelled(self.owned, &self.wanted.path);
         // Directories that will be new: nothing is in them yet, whatever is at their paths now.
         let mut new: HashSet<&Path> = HashSet::new();
-        if !is_there {
+        if !tree.is_there {
             new.insert(Path::new(""));
         }
         let mut near = Near::default();
-        for original in originals {
+        for original in tree.originals {
             self.stop.check()?;
             let entry = original.entry.as_path();
             let in_new = entry.parent().is_some_and(|dir| new.contains(dir));
@@ -135,13 +164,14 @@ impl Look<'_> {
             if is_owned && !is_dir {
                 continue;
             }
-            let Some(found) = self.entry(source, original, in_new, &mut near)? else { continue };
+            let Some(found) = self.entry(tree.source, original, in_new, &mut near)? else { continue };
             // A directory of another resource is made, for what goes into it, but not altered.
             if is_owned && found.step.seen.is_some() {
                 continue;
             }
             if matches!(found.step.action, Action::MakeDir { .. }) {
                 new.insert(entry);
+                tree.dates.extend(date(&found.step));
             }
             listing.note(entry, &found.changes);
             drift.steps.push(found.step);
@@ -149,27 +179,28 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn entry(&self, source: &Path, original: &Original, in_new: bool, near: &mut Near) -> Result<Option<Found>> {
-        let Original { entry, stat } = original;
+    fn entry(&self, source: &Path, original: &SourceEntry, in_new: bool, near: &mut Near) -> Result<Option<Found>> {
+        let SourceEntry { entry, stat } = original;
         let path = self.wanted.path.join(entry);
         let old = if in_new { None } else { self.stat_near(&mut near.wanted, &path)? };
         if old.is_none() {
             self.seen.forget(&path);
         }
+        let source = source.join(entry);
         if let Some(target) = &stat.link_target {
-            let maker = self.maker(&source.join(entry), stat, &mut near.source)?;
-            return self.link(&path, old.as_ref(), &LinkRules { target, create: true, maker });
+            let maker = self.maker(&source, stat, &mut near.source)?;
+            let gid = (users::is_root() && self.wanted.owners.group.is_none()).then_some(stat.gid);
+            return self.link(&path, old.as_ref(), &LinkRules { target, create: true, maker, gid });
         }
-        if stat.is_dir() {
-            // Set-user-id means nothing on a directory.
-            let mode = Mode::from(stat.mode & 0o3777);
-            let is_there = old.as_ref().is_some_and(Stat::is_dir);
-            return self.directory(&path, old.as_ref(), (!is_there).then_some(&mode), true);
-        }
-        let input = WantedContent::Files(vec![(source.join(entry), stat.clone())]);
-        let rules = FileRules { mode: None, create: true, detail: false };
-        self.file(&path, old.as_ref(), Some(&input), &rules)
+        let pair = Pair { path: &path, old: old.as_ref(), source: &source, original: stat };
+        if stat.is_dir() { self.directory_copy(&pair) } else { self.file_copy(&pair) }
     }
+}
+
+/// The step that gives a new directory the time of its original.
+fn date(made: &Step) -> Option<Step> {
+    let original = made.original.clone()?;
+    Some(Step { original: Some(original), ..Step::new(&made.path, None, Action::Date) })
 }
 
 /// A source that is nested without end must not keep the engine busy.

@@ -15,8 +15,12 @@ use super::write::WriteFs;
 
 /// The largest list of extended attributes and the largest value of one, in bytes (the kernel's own limits).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
-const ACL: &[u8] = b"system.posix_acl_access";
-const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+/// The access list.
+pub(super) const ACL: &[u8] = b"system.posix_acl_access";
+/// The access list that a directory gives to what is made in it.
+pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
+/// What a program may do that its user may not.
+pub(super) const CAPABILITY: &[u8] = b"security.capability";
 /// Set-user-id and set-group-id.
 const SET_IDS: u32 = 0o6000;
 /// What is left of the mode of something that was another user's: nothing by which that user could still change it.
@@ -60,6 +64,17 @@ impl Attributes {
     pub fn gid(mut self, gid: u32) -> Attributes {
         self.gid = Some(gid);
         self
+    }
+
+    /// These, and where one of them is not given that of the other ones.
+    #[must_use]
+    pub(super) fn or(&self, other: &Attributes) -> Attributes {
+        Attributes { mode: self.mode.or(other.mode), uid: self.uid.or(other.uid), gid: self.gid.or(other.gid) }
+    }
+
+    /// Neither an owner nor a group is desired.
+    pub(super) fn has_no_owners(&self) -> bool {
+        self.uid.is_none() && self.gid.is_none()
     }
 
     /// Whether something that is so has them.
@@ -213,7 +228,7 @@ impl Handle<'_> {
         self.remove_xattr(ACL)
     }
 
-    fn remove_xattr(&self, name: &[u8]) -> Result<(), FsError> {
+    pub(super) fn remove_xattr(&self, name: &[u8]) -> Result<(), FsError> {
         let outcome = self.calls.run(Call::SetXattr, self.path, || match self.path_only {
             true => rustix::fs::removexattr(magic_link(self.fd), name),
             false => rustix::fs::fremovexattr(self.fd, name),
@@ -232,7 +247,7 @@ impl Handle<'_> {
         })
     }
 
-    fn chmod(&self, mode: u32) -> Result<(), FsError> {
+    pub(super) fn chmod(&self, mode: u32) -> Result<(), FsError> {
         let mode = Mode::from_raw_mode(mode);
         self.calls.run(Call::Chmod, self.path, || {
             if self.path_only {
@@ -267,7 +282,7 @@ impl ReadFs {
 }
 
 /// A path that leads to what is open at `fd`, and to nothing else.
-fn magic_link(fd: BorrowedFd<'_>) -> String {
+pub(super) fn magic_link(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
@@ -281,19 +296,7 @@ pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<
         return Err(FsError::Changed { path: place.path.clone() });
     }
     let from = magic_link(old.as_fd());
-    let names = match calls.run(Call::ReadXattr, &place.path, || {
-        // Nearly always there are none: ask for the size first.
-        let size = rustix::fs::listxattr_query(&from)?;
-        let mut names = Vec::with_capacity(size.min(XATTR_BYTES_MAX));
-        if size > 0 {
-            rustix::fs::listxattr(&from, rustix::buffer::spare_capacity(&mut names))?;
-        }
-        Ok(names)
-    }) {
-        Err(error) if error.is(Errno::OPNOTSUPP) => return Ok(()),
-        other => other?,
-    };
-    for name in names.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+    for name in xattr_names(calls, &from, &place.path)?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
         if belongs_to_the_content(name) {
             continue;
         }
@@ -302,16 +305,38 @@ pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<
     Ok(())
 }
 
-fn copy_xattr(calls: &Calls, from: &str, to: &OwnedFd, name: &[u8], path: &Path) -> Result<(), FsError> {
-    let value = match calls.run(Call::ReadXattr, path, || {
+/// The names of the extended attributes of what is open at a magic link, each with a NUL at its end.
+pub(super) fn xattr_names(calls: &Calls, from: &str, path: &Path) -> Result<Vec<u8>, FsError> {
+    let names = calls.run(Call::ReadXattr, path, || {
+        // Nearly always there are none: ask for the size first.
+        let size = rustix::fs::listxattr_query(from)?;
+        let mut names = Vec::with_capacity(size.min(XATTR_BYTES_MAX));
+        if size > 0 {
+            rustix::fs::listxattr(from, rustix::buffer::spare_capacity(&mut names))?;
+        }
+        Ok(names)
+    });
+    match names {
+        Err(error) if error.is(Errno::OPNOTSUPP) => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+/// The value of an extended attribute; none if it is gone meanwhile, or may not be read.
+pub(super) fn xattr(calls: &Calls, from: &str, name: &[u8], path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    let value = calls.run(Call::ReadXattr, path, || {
         let mut value = Vec::with_capacity(XATTR_BYTES_MAX);
         rustix::fs::getxattr(from, name, rustix::buffer::spare_capacity(&mut value))?;
         Ok(value)
-    }) {
-        // Gone meanwhile, or not for our eyes.
-        Err(error) if [Errno::NODATA, Errno::PERM, Errno::ACCESS].iter().any(|e| error.is(*e)) => return Ok(()),
-        other => other?,
-    };
+    });
+    match value {
+        Err(error) if [Errno::NODATA, Errno::PERM, Errno::ACCESS].iter().any(|e| error.is(*e)) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn copy_xattr(calls: &Calls, from: &str, to: &OwnedFd, name: &[u8], path: &Path) -> Result<(), FsError> {
+    let Some(value) = xattr(calls, from, name, path)? else { return Ok(()) };
     match calls.run(Call::SetXattr, path, || rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty())) {
         Err(error) if !name.starts_with(b"user.") && name != ACL && is_not_allowed(&error) => Ok(()),
         other => other,
@@ -323,5 +348,5 @@ fn is_not_allowed(error: &FsError) -> bool {
 }
 
 fn belongs_to_the_content(name: &[u8]) -> bool {
-    [&b"security.capability"[..], b"security.ima", b"security.evm"].contains(&name)
+    [CAPABILITY, b"security.ima", b"security.evm"].contains(&name)
 }

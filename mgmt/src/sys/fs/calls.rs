@@ -39,6 +39,8 @@ pub enum Call {
     Chown,
     /// Changes the mode.
     Chmod,
+    /// Changes the times.
+    SetTimes,
     /// Writes an extended attribute.
     SetXattr,
     /// Makes a file's content durable.
@@ -81,6 +83,7 @@ impl fmt::Display for Call {
             Call::Copy => "copy",
             Call::Chown => "chown",
             Call::Chmod => "chmod",
+            Call::SetTimes => "utimens",
             Call::SetXattr => "setxattr",
             Call::Sync => "fsync",
             Call::SyncDir => "fsync of directory",

@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use super::attributes::{Adoption, Attributes, Handle};
 use super::calls::Call;
 use super::error::FsError;
+use super::options::Replace;
 use super::path::{PATH_BYTES_MAX, PathError};
 use super::read::expect_kind;
 use super::stat::{FileKind, stat_fd};
 use super::temp::Temp;
 use super::walk::Place;
-use super::write::{Replace, WriteFs};
+use super::write::WriteFs;
 
 /// The mode of a new directory when none is given.
 const DIR_MODE: u32 = 0o755;

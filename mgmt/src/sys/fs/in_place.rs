@@ -12,10 +12,11 @@ use super::calls::Call;
 use super::copy::{read_error, write_all};
 use super::digest::Digest;
 use super::error::FsError;
+use super::options::WriteOptions;
 use super::read::{ReadFs, expect_kind};
 use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::Place;
-use super::write::{Content, WriteFs, WriteOptions, Written};
+use super::write::{Content, WriteFs, Written};
 
 /// How the kernel numbers file systems whose files it makes up: proc, sysfs, cgroup, cgroup2, debugfs, tracefs,
 /// securityfs, configfs.

@@ -4,7 +4,11 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::likeness::Trait;
 use super::stat::Stat;
+
+/// Of how many files at most it is remembered what they can't have.
+const REFUSED_MAX: usize = 100_000;
 
 /// What a door and its clones remember.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub(super) struct Memory {
     littered: Mutex<HashMap<(u64, u64), PathBuf>>,
     /// Symlinks that were copied from others: what tells each from others, and who made the original.
     copied_links: Mutex<HashMap<(u64, u64, i128), u32>>,
+    /// What copies could not get from their originals: bits of [`Trait`]s.
+    refused: Mutex<HashMap<(u64, u64), u8>>,
 }
 
 impl Memory {
@@ -53,6 +59,20 @@ impl Memory {
     /// Who made the original of that symlink, if that is remembered.
     pub(super) fn maker(&self, link: &Stat) -> Option<u32> {
         lock(&self.copied_links).get(&link_key(link)).copied()
+    }
+
+    /// That copy was refused this.
+    pub(super) fn refuse(&self, copy: &Stat, what: Trait) {
+        let mut refused = lock(&self.refused);
+        if refused.len() >= REFUSED_MAX {
+            refused.clear();
+        }
+        *refused.entry(copy.identity()).or_default() |= 1 << what as u8;
+    }
+
+    /// Whether that copy was refused this.
+    pub(super) fn is_refused(&self, copy: &Stat, what: Trait) -> bool {
+        lock(&self.refused).get(&copy.identity()).is_some_and(|bits| bits & 1 << what as u8 != 0)
     }
 }
 

@@ -12,8 +12,10 @@ mod error;
 #[cfg(any(test, feature = "testing"))]
 mod faults;
 mod in_place;
+mod likeness;
 mod memory;
 mod mode;
+mod options;
 mod path;
 mod read;
 mod same;
@@ -34,7 +36,9 @@ pub use error::{FsError, LinkReason};
 #[cfg(any(test, feature = "testing"))]
 #[doc(hidden)]
 pub use faults::{At, Faults};
+pub use likeness::{Likeness, Trait, Xattrs};
 pub use mode::{Mode, ModeError};
+pub use options::{Replace, WriteOptions};
 pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form};
 pub use read::{DirEntry, FileReader, ReadFs};
 pub use same::FileKey;
@@ -42,4 +46,4 @@ pub use stat::{FileKind, Stat};
 pub use temp::is_temporary_name;
 pub use tree::{Tree, TreeEntry};
 pub use walk::{Links, NOFOLLOW};
-pub use write::{Content, Replace, WriteFs, WriteOptions, Written};
+pub use write::{Content, WriteFs, Written};

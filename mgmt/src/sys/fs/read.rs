@@ -55,8 +55,8 @@ pub struct DirEntry {
 #[derive(Debug)]
 pub struct FileReader {
     pub(super) fd: OwnedFd,
-    calls: Calls,
-    path: PathBuf,
+    pub(super) calls: Calls,
+    pub(super) path: PathBuf,
     stat: Stat,
 }
 

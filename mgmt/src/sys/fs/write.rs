@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::Read;
 use std::ops::Deref;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +15,8 @@ use super::calls::{Call, Calls};
 use super::copy::{CopySource, copy, read_error, write_all};
 use super::digest::{Digest, Hasher};
 use super::error::FsError;
+use super::likeness::{Likeness, Trait};
+use super::options::{Replace, WriteOptions};
 use super::read::{CHUNK_BYTES, ReadFs, expect_kind};
 use super::stat::{FileKind, Stat, stat_fd};
 use super::temp::{Temp, clean};
@@ -45,45 +47,6 @@ pub enum Content<'a> {
     File(CopySource<'a>),
 }
 
-/// What may be replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Replace {
-    /// Nothing: the path must be free.
-    Nothing,
-    /// The default. What is of the same type: a file by a file, a symlink by a symlink.
-    #[default]
-    SameKind,
-    /// Everything but a directory. A symlink itself is replaced, not what it leads to.
-    NotDirectory,
-    /// Even a directory with all that is in it, if these are not more entries than the cap. What replaces it is complete
-    /// before the first entry goes; in between there is a moment with nothing at the path.
-    Tree {
-        /// How many entries may be removed.
-        cap: usize,
-    },
-}
-
-/// How a file is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct WriteOptions {
-    /// The desired attributes. What is not given is kept from the regular file that is replaced, if any; else the mode is
-    /// `0644`, and owner and group are ours. If owner or group differ from the file that is replaced, its set-user-id and
-    /// set-group-id are not kept, and of a file of another user, neither root's nor ours, nothing by which others could
-    /// write. A mode that is given is final: what the directory would add for others (a default access list) is removed.
-    pub attributes: Attributes,
-    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and access
-    /// lists among them, but not those of a file that another user made and that changes hands. A mode that is given
-    /// limits what an access list allows, as chmod does. Default: yes.
-    pub keep: bool,
-    /// What may be replaced. Default: a regular file.
-    pub replace: Replace,
-    /// Whether the file survives a power cut once it is written. Default: yes.
-    pub durable: bool,
-    /// Where nothing was before: whether the complete file gets its name first and is made durable then, so that it is
-    /// there sooner. After a power cut in between there may be nothing, or a file with wrong content. Default: no.
-    pub named_first: bool,
-}
-
 /// What was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -94,76 +57,6 @@ pub struct Written {
     pub replaced: Option<Stat>,
     /// The SHA-256 of the content.
     pub digest: Digest,
-}
-
-impl Default for WriteOptions {
-    fn default() -> WriteOptions {
-        WriteOptions {
-            attributes: Attributes::default(),
-            keep: true,
-            replace: Replace::default(),
-            durable: true,
-            named_first: false,
-        }
-    }
-}
-
-impl WriteOptions {
-    /// The defaults.
-    pub fn new() -> WriteOptions {
-        WriteOptions::default()
-    }
-
-    /// This mode (0 to 0o7777).
-    #[must_use]
-    pub fn mode(mut self, mode: u32) -> WriteOptions {
-        self.attributes.mode = Some(mode);
-        self
-    }
-
-    /// This owner.
-    #[must_use]
-    pub fn uid(mut self, uid: u32) -> WriteOptions {
-        self.attributes.uid = Some(uid);
-        self
-    }
-
-    /// This group.
-    #[must_use]
-    pub fn gid(mut self, gid: u32) -> WriteOptions {
-        self.attributes.gid = Some(gid);
-        self
-    }
-
-    /// Whether attributes that are not given are those of the file that is replaced.
-    #[must_use]
-    pub fn keep(mut self, keep: bool) -> WriteOptions {
-        self.keep = keep;
-        self
-    }
-
-    /// What may be replaced.
-    #[must_use]
-    pub fn replace(mut self, replace: Replace) -> WriteOptions {
-        self.replace = replace;
-        self
-    }
-
-    /// Whether it must survive a power cut.
-    #[must_use]
-    pub fn durable(mut self, durable: bool) -> WriteOptions {
-        self.durable = durable;
-        self
-    }
-}
-
-impl WriteOptions {
-    /// Whether a file where nothing was before gets its name before it is made durable.
-    #[must_use]
-    pub fn named_first(mut self, named_first: bool) -> WriteOptions {
-        self.named_first = named_first;
-        self
-    }
 }
 
 impl<'a> From<&'a [u8]> for Content<'a> {
@@ -276,34 +169,64 @@ impl WriteFs {
         content: impl Into<Content<'c>>,
         options: &WriteOptions,
     ) -> Result<Written, FsError> {
-        let place = self.place(path.as_ref())?;
+        self.write(path.as_ref(), content.into(), options, None)
+    }
+
+    /// The same of a copy, which is like its original in all that the likeness names and the options don't. What the
+    /// system refuses of the likeness is passed over ([`ReadFs::can_have`]). A file that is written in place stays as it
+    /// is but for its content.
+    ///
+    /// # Errors
+    /// As [`WriteFs::write_file`], and [`FsError::Changed`] if the original was written while it was copied.
+    pub fn write_copy(
+        &self,
+        path: impl AsRef<Path>,
+        original: CopySource<'_>,
+        options: &WriteOptions,
+        likeness: &Likeness,
+    ) -> Result<Written, FsError> {
+        self.write(path.as_ref(), Content::File(original), options, Some(likeness))
+    }
+
+    fn write(
+        &self,
+        path: &Path,
+        mut content: Content<'_>,
+        options: &WriteOptions,
+        likeness: Option<&Likeness>,
+    ) -> Result<Written, FsError> {
+        let place = self.place(path)?;
         self.clean_once(&place);
         let old = self.stat_optional(&place)?;
         if let Some(old) = old.clone().filter(|_| options.replace != Replace::Nothing)
             && self.is_only_in_place(&place, &old)?
         {
-            return self.write_in_place(&place, old, content.into(), options);
+            return self.write_in_place(&place, old, content, options);
         }
         self.may_replace(&place, old.as_ref(), FileKind::File, options.replace)?;
         let kept = old.as_ref().filter(|old| options.keep && old.is_file());
         let euid = self.inner.euid;
-        let adoption = kept.map_or(Adoption::None, |old| Adoption::of(old, &options.attributes, euid));
+        let asked = likeness.map_or(options.attributes, |likeness| options.attributes.or(&likeness.attributes));
+        let adoption = kept.map_or(Adoption::None, |old| Adoption::of(old, &asked, euid));
         let kept_mode = match kept {
             Some(old) if adoption == Adoption::Foreign && self.has_access_list(&place.path)? => {
                 Some(adoption.mode_with_acl(old.mode))
             }
             kept => kept.map(|old| adoption.mode(old.mode)),
         };
-        let desired = Attributes {
-            mode: options.attributes.mode.or(kept_mode).or(Some(FILE_MODE)),
-            uid: options.attributes.uid.or(kept.map(|old| old.uid)),
-            gid: options.attributes.gid.or(kept.map(|old| old.gid)),
+        let as_it_was = Attributes {
+            mode: kept_mode.or(Some(FILE_MODE)),
+            uid: kept.map(|old| old.uid),
+            gid: kept.map(|old| old.gid),
         };
+        let desired = asked.or(&as_it_was);
         let calls = &self.inner.calls;
         let mut temp = Temp::create(calls, &place, euid, desired.mode.unwrap_or(FILE_MODE))?;
-        let digest = fill(calls, &temp, content.into(), &place.path)?;
+        let digest = fill(calls, &temp, &mut content, &place.path)?;
         let is_kept = kept.is_some() && adoption != Adoption::Foreign;
-        self.finish(&temp, &place, &desired, &options.attributes, is_kept)?;
+        let alike = Alike::new(&content, likeness);
+        let finish = Finish { desired, declared: &options.attributes, is_kept, alike };
+        let refused = self.finish(&temp, &place, &finish)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable {
             let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
@@ -317,6 +240,9 @@ impl WriteFs {
             temp.rename(options.replace != Replace::Nothing)?;
         }
         let stat = stat_fd(calls, &temp.fd, &place.path)?;
+        if let Some(likeness) = likeness {
+            self.note_refused(&stat, likeness, &refused);
+        }
         if options.durable {
             self.sync_parent(&place)?;
         }
@@ -416,21 +342,13 @@ impl WriteFs {
     }
 
     /// Gives the new file its attributes: owner, then extended attributes, then mode. A mode that is `declared` is
-    /// final, whatever the directory gives to new files; what is desired besides is given up where it can't be.
-    /// `is_kept`: so are the extended attributes of the old
-    /// file.
-    fn finish(
-        &self,
-        temp: &Temp<'_>,
-        place: &Place,
-        desired: &Attributes,
-        declared: &Attributes,
-        is_kept: bool,
-    ) -> Result<(), FsError> {
+    /// final, whatever the directory gives to new files; what is desired besides is given up where it can't be. Returns
+    /// what of a likeness was refused.
+    fn finish(&self, temp: &Temp<'_>, place: &Place, finish: &Finish<'_>) -> Result<Vec<Trait>, FsError> {
         let calls = &self.inner.calls;
         let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
         let mut now = stat_fd(calls, &temp.fd, &place.path)?;
-        let mut desired = *desired;
+        let Finish { mut desired, declared, is_kept, alike } = *finish;
         let owner = Attributes { mode: None, ..desired };
         if !owner.are_those_of(&now) {
             match handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid)) {
@@ -438,14 +356,24 @@ impl WriteFs {
                 Err(error) if is_refused(&error) && declared.gid.is_none() && owner.uid == Some(now.uid) => {
                     desired.mode = desired.mode.map(|mode| declared.mode.unwrap_or(without_group(mode)));
                 }
+                // Those of the original: no right that goes with them goes over.
+                Err(error) if is_refused(&error) && alike.is_some() && declared.has_no_owners() => {
+                    desired.mode = desired.mode.map(|mode| declared.mode.unwrap_or(mode & 0o1777));
+                }
                 other => other?,
             }
         }
-        if declared.mode.is_some() || is_kept {
+        if is_kept && alike.is_some() {
+            // But for its access list, which goes.
+            copy_xattrs(calls, place, &temp.fd)?;
+        }
+        if declared.mode.is_some() || is_kept || alike.is_some() {
             handle.remove_acl()?;
         }
-        if is_kept {
+        if is_kept && alike.is_none() {
             copy_xattrs(calls, place, &temp.fd)?;
+        }
+        if is_kept {
             now = stat_fd(calls, &temp.fd, &place.path)?;
         }
         if !desired.are_those_of(&now) {
@@ -455,28 +383,53 @@ impl WriteFs {
                 other => other?,
             }
         }
-        Ok(())
+        alike.map_or(Ok(Vec::new()), |alike| handle.take_over(&now, alike.original, alike.likeness))
     }
 }
 
-fn is_refused(error: &FsError) -> bool {
+/// What a new file gets besides its content.
+struct Finish<'a> {
+    desired: Attributes,
+    declared: &'a Attributes,
+    /// The extended attributes of the old file are kept.
+    is_kept: bool,
+    alike: Option<Alike<'a>>,
+}
+
+/// The original of a copy, and in what the copy is like it.
+#[derive(Clone, Copy)]
+struct Alike<'a> {
+    original: BorrowedFd<'a>,
+    likeness: &'a Likeness,
+}
+
+impl<'a> Alike<'a> {
+    fn new(content: &'a Content<'_>, likeness: Option<&'a Likeness>) -> Option<Alike<'a>> {
+        match (content, likeness) {
+            (Content::File(source), Some(likeness)) => Some(Alike { original: source.file.fd.as_fd(), likeness }),
+            _ => None,
+        }
+    }
+}
+
+pub(super) fn is_refused(error: &FsError) -> bool {
     [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].iter().any(|errno| error.is(*errno))
 }
 
 /// A mode for another group than it was meant for: that may do no more than others.
-fn without_group(mode: u32) -> u32 {
+pub(super) fn without_group(mode: u32) -> u32 {
     let others = mode & 0o007;
     mode & !0o2070 | mode & others << 3
 }
 
 /// Writes the content into the new file.
-fn fill(calls: &Calls, temp: &Temp<'_>, content: Content<'_>, path: &Path) -> Result<Digest, FsError> {
+fn fill(calls: &Calls, temp: &Temp<'_>, content: &mut Content<'_>, path: &Path) -> Result<Digest, FsError> {
     let reader = match content {
         Content::Bytes(bytes) => {
             write_all(calls, &temp.fd, bytes, path)?;
             return Ok(Digest::of(bytes));
         }
-        Content::File(mut source) => return copy(calls, &mut source, &temp.fd, path),
+        Content::File(source) => return copy(calls, source, &temp.fd, path),
         Content::Reader(reader) => reader,
     };
     let mut hasher = Hasher::default();

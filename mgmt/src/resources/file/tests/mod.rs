@@ -2,6 +2,7 @@
 
 mod attributes;
 mod content;
+mod copies;
 mod faults;
 mod fields;
 mod harness;

@@ -126,7 +126,9 @@ fn a_look_at_one_file_costs_the_same_however_many_there_are() {
         assert_eq!(found(&bench, &file, Some(&paths)).unwrap().len(), 1);
         [Call::Stat, Call::Open, Call::Read].map(|call| bench.faults.count(call))
     };
-    assert_eq!(calls(10), calls(200));
+    // Of the many files the original may have rested for long enough not to be read again.
+    let (few, many) = (calls(10), calls(200));
+    assert!(many.iter().zip(few).all(|(many, few)| *many <= few), "{many:?}, {few:?}");
 }
 
 #[test]

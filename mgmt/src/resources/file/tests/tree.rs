@@ -104,7 +104,7 @@ fn other_types_in_the_tree_need_force() {
     assert!(error.contains("/t/dir is a regular file, and a directory is wanted"), "{error}");
     let changes = bench.converge(&copy(&bench).force(true)).unwrap();
     assert_eq!(changes[0].diff.as_deref(), Some("+ dir/f\n"));
-    assert_eq!(changes[1].diff.as_deref(), Some("~ dir (type, mode)\n~ file (type, content)\n~ link (type)\n"));
+    assert_eq!(changes[1].diff.as_deref(), Some("~ dir (type)\n~ file (type, content)\n~ link (type)\n"));
     assert_eq!(bench.names("t"), bench.names("s"));
 }
 

@@ -1,0 +1,264 @@
+//! Compares the entries of a copied tree with their originals: a copy is like its original, as with `cp -a`, in all
+//! that is not declared.
+//!
+//! No right goes over that was given for another owner: set-user-id and set-group-id, capabilities, and of what another
+//! user made also access lists and what its group and others may write, are kept only with owner and group.
+
+use std::path::Path;
+
+use crate::resource::{Change, Result};
+use crate::resources::file::compare::{FileRules, some};
+use crate::resources::file::drift::{Action, Found, Original};
+use crate::resources::file::look::Look;
+use crate::resources::file::maker::is_stranger;
+use crate::resources::file::wanted_content::WantedContent;
+use crate::sys::fs::{Attributes, Likeness, Replace, Stat, Trait, Xattrs};
+use crate::sys::users;
+
+/// Set-user-id and set-group-id.
+const SET_IDS: u32 = 0o6000;
+/// What the group and others may write.
+const WRITE: u32 = 0o022;
+/// What an access list grants, besides what others may.
+const LISTED: u32 = 0o077;
+
+/// An entry of a source, and what is at the place of its copy.
+pub(super) struct Pair<'a> {
+    pub(super) path: &'a Path,
+    pub(super) old: Option<&'a Stat>,
+    pub(super) source: &'a Path,
+    pub(super) original: &'a Stat,
+}
+
+/// What a copy may keep of the rights of its original.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rights {
+    /// Owner and group are the same, and the owner is root or the user that runs this.
+    All,
+    /// No set-user-id, set-group-id and capabilities.
+    Plain,
+    /// The original is another user's, and the copy is not: nothing by which that user could still change it.
+    Readable,
+}
+
+impl Look<'_> {
+    /// A regular file.
+    pub(super) fn file_copy(&self, pair: &Pair<'_>) -> Result<Option<Found>> {
+        let input = WantedContent::Files(vec![(pair.source.to_owned(), pair.original.clone())]);
+        let Some(old) = pair.old.filter(|old| old.is_file()) else {
+            let rules = FileRules { mode: None, create: true, detail: false };
+            let found = self.file(pair.path, pair.old, Some(&input), &rules)?;
+            return found.map(|found| self.like(found, pair)).transpose();
+        };
+        let mut changes = Vec::new();
+        if input.is_same_file(old) {
+            self.attribute_changes(old, None, &mut changes);
+            return Ok(some(pair.path, old, Action::Set { mode: None }, changes));
+        }
+        let there = self.seen.contents(self.fs, pair.path, old, self.stop)?;
+        let original = self.seen.contents(self.fs, pair.source, pair.original, self.stop)?;
+        let differs = there.digest != original.digest;
+        if differs {
+            changes.push(self.content_change(pair.path, Some(old), &input, None, false));
+        }
+        self.attribute_changes(old, None, &mut changes);
+        let mut likeness = self.likeness(pair, &original.xattrs)?;
+        self.differences(pair.path, old, &mut likeness, [&there.xattrs, &original.xattrs], &mut changes)?;
+        if changes.is_empty() {
+            return Ok(None);
+        }
+        if self.fs.is_written_in_place(pair.path, old)? {
+            changes.retain(|change| change.field == "content" || self.is_declared(&change.field));
+            if differs {
+                changes.push(Change::new("in place", "no", "yes: nothing can take the place of this file"));
+            }
+        } else if differs {
+            // The new content has its own time.
+            changes.retain(|change| change.field != Trait::Time.field());
+        }
+        let is_new_owner = changes.iter().any(|change| change.field == "owner");
+        // Another name, and a file that another user may still have open, keep what they have.
+        let is_written = differs || old.nlink > 1 || (is_new_owner && is_stranger(old.uid));
+        let action = match is_written {
+            true => Action::Write { input: Some(input), mode: None, replace: Replace::SameKind, keep: true },
+            false => Action::Set { mode: None },
+        };
+        let found = some(pair.path, old, action, changes);
+        Ok(found.map(|found| with_original(found, pair.source, likeness)))
+    }
+
+    /// A directory. One that is there keeps its time, which tells when its own entries came and went.
+    pub(super) fn directory_copy(&self, pair: &Pair<'_>) -> Result<Option<Found>> {
+        let Some(old) = pair.old.filter(|old| old.is_dir()) else {
+            let found = self.directory(pair.path, pair.old, None, true)?;
+            return found.map(|found| self.like(found, pair)).transpose();
+        };
+        let mut changes = Vec::new();
+        self.attribute_changes(old, None, &mut changes);
+        if !users::is_root() && is_stranger(old.uid) {
+            return Ok(some(pair.path, old, Action::Set { mode: None }, changes));
+        }
+        let original = self.fs.xattrs(pair.source)?;
+        let mut likeness = self.likeness(pair, &original)?;
+        let there = self.fs.xattrs(pair.path)?;
+        self.differences(pair.path, old, &mut likeness, [&there, &original], &mut changes)?;
+        let found = some(pair.path, old, Action::Set { mode: None }, changes);
+        Ok(found.map(|found| with_original(found, pair.source, likeness)))
+    }
+
+    /// What is made, like its original.
+    pub(super) fn like(&self, found: Found, pair: &Pair<'_>) -> Result<Found> {
+        // Of what has no access list nothing has to be known before it is copied.
+        let xattrs = match self.rights(pair) {
+            Rights::Readable => self.fs.xattrs(pair.source)?,
+            _ => Xattrs::default(),
+        };
+        let likeness = self.likeness(pair, &xattrs)?;
+        Ok(with_original(found, pair.source, likeness))
+    }
+
+    /// In what the copy must be like its original, which has these extended attributes.
+    fn likeness(&self, pair: &Pair<'_>, xattrs: &Xattrs) -> Result<Likeness> {
+        let original = pair.original;
+        let mut rights = self.rights(pair);
+        let has_set_ids = original.is_file() && original.mode & SET_IDS != 0;
+        if rights == Rights::All && (has_set_ids || xattrs.has_capabilities()) && !self.fs.grants_rights(pair.source)? {
+            rights = Rights::Plain;
+        }
+        let mut mode = original.mode;
+        if original.is_dir() {
+            // Set-user-id means nothing on a directory, and set-group-id gives no right.
+            mode &= !0o4000;
+        } else if rights != Rights::All {
+            mode &= !SET_IDS;
+        }
+        if rights == Rights::Readable {
+            mode &= if xattrs.has_access_list() { !LISTED } else { !WRITE };
+        }
+        let (uid, gid) = self.owners_of_copy(pair);
+        let is_dated = !original.is_dir() || !pair.old.is_some_and(Stat::is_dir);
+        Ok(Likeness {
+            attributes: Attributes { mode: Some(mode), uid, gid },
+            mtime_ns: is_dated.then_some(original.mtime_ns),
+            access_lists: rights != Rights::Readable,
+            capabilities: rights == Rights::All,
+        })
+    }
+
+    /// Owner and group that the copy takes over: as root those of the original, else the group, of which we must be.
+    /// A directory of root's, or ours, that is there already is not given to another user: more may be in it than was
+    /// copied.
+    fn owners_of_copy(&self, pair: &Pair<'_>) -> (Option<u32>, Option<u32>) {
+        let (original, owners) = (pair.original, &self.wanted.owners);
+        let is_ours = pair.old.is_some_and(|old| old.is_dir() && !is_stranger(old.uid));
+        if is_ours && original.is_dir() && is_stranger(original.uid) {
+            return (None, None);
+        }
+        let is_root = users::is_root();
+        let uid = (is_root && owners.user.is_none()).then_some(original.uid);
+        let has_group = || is_root || users::is_in_group(original.gid);
+        let gid = (owners.group.is_none() && has_group()).then_some(original.gid);
+        (uid, gid)
+    }
+
+    fn rights(&self, pair: &Pair<'_>) -> Rights {
+        let original = pair.original;
+        let declared = self.names.resolve(self.fs, &self.wanted.owners);
+        let (uid, gid) = self.owners_of_copy(pair);
+        let old = pair.old.filter(|old| old.kind == original.kind);
+        // Of a user that the machine does not know yet nothing is known but that it is another one.
+        let uid = match declared.uid {
+            Some(declared) => declared.ok(),
+            None => uid.or_else(|| Some(old.map_or_else(users::us, |old| old.uid))),
+        };
+        let gid = match declared.gid {
+            Some(declared) => declared.ok(),
+            None => gid.or_else(|| old.map(|old| old.gid)),
+        };
+        let has_owner = uid == Some(original.uid);
+        if !has_owner && is_stranger(original.uid) {
+            Rights::Readable
+        } else if has_owner && gid == Some(original.gid) && !is_stranger(original.uid) {
+            Rights::All
+        } else {
+            Rights::Plain
+        }
+    }
+
+    /// In what the copy differs from its original, of what is not declared. `xattrs`: its own, and those of the
+    /// original.
+    fn differences(
+        &self,
+        path: &Path,
+        old: &Stat,
+        likeness: &mut Likeness,
+        xattrs: [&Xattrs; 2],
+        changes: &mut Vec<Change>,
+    ) -> Result<()> {
+        if !users::is_root() && is_stranger(old.uid) {
+            return Ok(());
+        }
+        let [there, original] = xattrs;
+        let mut differences = there.differences(original, likeness);
+        let can_have = |what| self.fs.can_have(path, old, what);
+        if differences.contains(&Trait::AccessList) && !can_have(Trait::AccessList)? {
+            if original.has_access_list() && likeness.access_lists {
+                // Without the list the group's bits of the mode would mean more than with it.
+                let mode = &mut likeness.attributes.mode;
+                *mode = mode.map(|mode| mode & !0o2070 | (mode & 0o007) << 3);
+            }
+            differences.retain(|what| *what != Trait::AccessList);
+        }
+        let Attributes { mode, uid, gid } = likeness.attributes;
+        if !(Attributes { mode: None, uid, gid }).are_those_of(old) {
+            differences.push(Trait::Owner);
+        }
+        if !(Attributes { mode, uid: None, gid: None }).are_those_of(old) {
+            differences.push(Trait::Mode);
+        }
+        if !likeness.has_time(old) {
+            differences.push(Trait::Time);
+        }
+        for what in differences {
+            if what != Trait::AccessList && !can_have(what)? {
+                continue;
+            }
+            let change = match what {
+                Trait::Owner if uid.is_none_or(|uid| uid == old.uid) => {
+                    Change::new("group", old.gid, gid.unwrap_or(old.gid))
+                }
+                Trait::Owner => Change::new("owner", old.uid, uid.unwrap_or(old.uid)),
+                Trait::Mode => Change::new("mode", format_args!("{:04o}", old.mode), "as in the source"),
+                what => Change::new(what.field(), "different", "as in the source"),
+            };
+            changes.push(change);
+        }
+        Ok(())
+    }
+
+    fn is_declared(&self, field: &str) -> bool {
+        match field {
+            "owner" => self.wanted.owners.user.is_some(),
+            "group" => self.wanted.owners.group.is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl Trait {
+    /// How a change of it is called.
+    fn field(self) -> &'static str {
+        match self {
+            Trait::Owner => "owner",
+            Trait::Mode => "mode",
+            Trait::Time => "time",
+            Trait::AccessList => "access list",
+            Trait::Xattrs => "attributes",
+        }
+    }
+}
+
+fn with_original(mut found: Found, source: &Path, likeness: Likeness) -> Found {
+    found.step.original = Some(Box::new(Original { path: source.to_owned(), likeness }));
+    found
+}

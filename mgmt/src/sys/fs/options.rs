@@ -1,0 +1,119 @@
+//! How a file is written: its attributes, what it may replace, and when it is durable.
+
+use super::attributes::Attributes;
+
+/// What may be replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Replace {
+    /// Nothing: the path must be free.
+    Nothing,
+    /// The default. What is of the same type: a file by a file, a symlink by a symlink.
+    #[default]
+    SameKind,
+    /// Everything but a directory. A symlink itself is replaced, not what it leads to.
+    NotDirectory,
+    /// Even a directory with all that is in it, if these are not more entries than the cap. What replaces it is
+    /// complete before the first entry goes; in between there is a moment with nothing at the path.
+    Tree {
+        /// How many entries may be removed.
+        cap: usize,
+    },
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// The desired attributes. What is not given is kept from the regular file that is replaced, if any; else the
+    /// mode is `0644`, and owner and group are ours. If owner or group differ from the file that is replaced, its
+    /// set-user-id and set-group-id are not kept, and of a file of another user, neither root's nor ours, nothing
+    /// by which others could write. A mode that is given is final: what the directory would add for others (a
+    /// default access list) is removed.
+    pub attributes: Attributes,
+    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and
+    /// access lists among them, but not those of a file that another user made and that changes hands. A mode that
+    /// is given limits what an access list allows, as chmod does. Default: yes.
+    pub keep: bool,
+    /// What may be replaced. Default: a regular file.
+    pub replace: Replace,
+    /// Whether the file survives a power cut once it is written. Default: yes.
+    pub durable: bool,
+    /// Where nothing was before: whether the complete file gets its name first and is made durable then, so that it
+    /// is there sooner. After a power cut in between there may be nothing, or a file with wrong content. Default:
+    /// no.
+    pub named_first: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions {
+            attributes: Attributes::default(),
+            keep: true,
+            replace: Replace::default(),
+            durable: true,
+            named_first: false,
+        }
+    }
+}
+
+impl WriteOptions {
+    /// The defaults.
+    pub fn new() -> WriteOptions {
+        WriteOptions::default()
+    }
+
+    /// These attributes.
+    #[must_use]
+    pub fn attributes(mut self, attributes: Attributes) -> WriteOptions {
+        self.attributes = attributes;
+        self
+    }
+
+    /// This mode (0 to 0o7777).
+    #[must_use]
+    pub fn mode(mut self, mode: u32) -> WriteOptions {
+        self.attributes.mode = Some(mode);
+        self
+    }
+
+    /// This owner.
+    #[must_use]
+    pub fn uid(mut self, uid: u32) -> WriteOptions {
+        self.attributes.uid = Some(uid);
+        self
+    }
+
+    /// This group.
+    #[must_use]
+    pub fn gid(mut self, gid: u32) -> WriteOptions {
+        self.attributes.gid = Some(gid);
+        self
+    }
+
+    /// Whether attributes that are not given are those of the file that is replaced.
+    #[must_use]
+    pub fn keep(mut self, keep: bool) -> WriteOptions {
+        self.keep = keep;
+        self
+    }
+
+    /// What may be replaced.
+    #[must_use]
+    pub fn replace(mut self, replace: Replace) -> WriteOptions {
+        self.replace = replace;
+        self
+    }
+
+    /// Whether it must survive a power cut.
+    #[must_use]
+    pub fn durable(mut self, durable: bool) -> WriteOptions {
+        self.durable = durable;
+        self
+    }
+
+    /// Whether a file where nothing was before gets its name before it is made durable.
+    #[must_use]
+    pub fn named_first(mut self, named_first: bool) -> WriteOptions {
+        self.named_first = named_first;
+        self
+    }
+}
