@@ -69,6 +69,7 @@ fn scheduler() -> Scheduler {
     Scheduler::new(Config {
         running_max: 8,
         reserve: 0,
+        yielded_max: 0,
         converged_timeout: Duration::ZERO,
         seed: 0,
         watch_late: false,

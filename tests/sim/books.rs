@@ -79,7 +79,7 @@ impl Ledger {
                     entry.causes.insert(Cause::Again);
                 }
             }
-            Input::Tick => {}
+            Input::Yielded(_) | Input::Tick => {}
         }
     }
 

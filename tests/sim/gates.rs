@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Node, Time};
-use mgmt::scheduler::{Command, Config, LONG, State};
+use mgmt::scheduler::{Command, Config, Input, LONG, State};
 
 use crate::invariant::{Cx, Invariant, Verdict, begun};
 use crate::ledger::{Cause, Entry};
@@ -19,6 +19,8 @@ pub struct Gates {
     taken: BTreeMap<u32, BTreeSet<u32>>,
     /// …and those of the operations that are under way.
     holds: BTreeMap<u32, BTreeSet<u32>>,
+    /// Operations that have given their places up.
+    yielded: BTreeSet<u64>,
     /// How many inputs there were.
     turn: u64,
     /// When the last run of each node began.
@@ -40,9 +42,10 @@ impl Gates {
     /// has a place.
     fn no_urgent_one_waits(&self, cx: &Cx) -> Verdict {
         // What waits for the journal or a look holds a place too, and those of one call share one: from here, at most.
-        let places = cx.scheduler.running();
+        let places = cx.scheduler.running() - self.yielded.len();
         let is_long = |node: u32| self.since.get(&node).is_some_and(|since| since.after(LONG) <= cx.now);
-        let running = cx.world.running.iter().map(|running| running.op.node.0);
+        let running = cx.world.running.iter().filter(|running| !self.yielded.contains(&running.op.number));
+        let running = running.map(|running| running.op.node.0);
         let long = running.filter(|node| is_long(*node) && !self.calls.contains_key(node)).count();
         let Config { running_max, reserve, .. } = *cx.config;
         if places >= running_max + reserve || places - long.min(places) >= running_max || cx.ledger.paused {
@@ -59,7 +62,8 @@ impl Gates {
     /// How many places of the parallel bound are taken, this node's operation included.
     fn places(&self, cx: &Cx, node: u32) -> usize {
         let mut shared = BTreeSet::new();
-        let nodes: BTreeSet<u32> = cx.world.running.iter().map(|running| running.op.node.0).chain([node]).collect();
+        let running = cx.world.running.iter().filter(|running| !self.yielded.contains(&running.op.number));
+        let nodes: BTreeSet<u32> = running.map(|running| running.op.node.0).chain([node]).collect();
         nodes.iter().filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
     }
 }
@@ -135,9 +139,17 @@ impl Invariant for Gates {
         Ok(())
     }
 
-    fn input(&mut self, _: &Cx, input: &mgmt::scheduler::Input) -> Verdict {
+    fn input(&mut self, cx: &Cx, input: &Input) -> Verdict {
         self.turn += 1;
-        if matches!(input, mgmt::scheduler::Input::Swap(_)) {
+        self.yielded.retain(|number| cx.world.running.iter().any(|running| running.op.number == *number));
+        if let Input::Yielded(op) = input
+            && cx.world.running(*op).is_some()
+            && !self.calls.contains_key(&op.node.0)
+            && self.yielded.len() < cx.config.yielded_max
+        {
+            self.yielded.insert(op.number);
+        }
+        if matches!(input, Input::Swap(_)) {
             self.by_watch.clear();
         }
         Ok(())
@@ -148,5 +160,6 @@ impl Invariant for Gates {
         self.holds.clear();
         self.calls.clear();
         self.since.clear();
+        self.yielded.clear();
     }
 }

@@ -24,6 +24,7 @@ impl Counter {
         let config = Config {
             running_max: 3,
             reserve: 0,
+            yielded_max: 0,
             converged_timeout: Duration::ZERO,
             watch_late: false,
             seed,

@@ -82,16 +82,15 @@ fn timed(command: &mut Command) -> Duration {
     took
 }
 
-/// A row of two programs that run in turn, `prepare` before each.
-fn race(name: &str, ours: Option<Command>, floor: Option<Command>, mut prepare: impl FnMut(), more: &str) {
-    let Some(mut ours) = ours else { return row(name, "-", "the program `mgmt` was not built: it needs its features") };
-    let mut floor = floor;
+/// A row of two programs that run in turn: of each, the command of a run.
+fn race(name: &str, ours: impl Fn(usize) -> Option<Command>, floor: impl Fn(usize) -> Option<Command>, more: &str) {
     let (mut times, mut floors) = (Vec::new(), Vec::new());
-    for _ in 0..RUNS {
-        prepare();
-        floors.extend(floor.as_mut().map(timed));
-        prepare();
-        times.push(timed(&mut ours));
+    for run in 0..RUNS {
+        floors.extend(floor(run).as_mut().map(timed));
+        match ours(run) {
+            Some(mut ours) => times.push(timed(&mut ours)),
+            None => return row(name, "-", "the program `mgmt` was not built: it needs its features"),
+        }
     }
     let (p50, _) = median(times);
     let beside = match floors.is_empty() {
@@ -118,23 +117,25 @@ pub(crate) fn in_sync() {
     }
     // What was written in the last seconds is read again at each check.
     std::thread::sleep(Duration::from_secs(3));
-    race("files in sync: 500, a program", Some(child("files", &dir)), floor.command(&plain, COUNT), || (), &peak);
-    race("files in sync: 500, mgmt and YAML", stock(&dir, COUNT), floor.command(&plain, COUNT), || (), "");
-    race("files in sync: 1, mgmt and YAML", stock(&dir, 1), floor.command(&plain, 1), || (), "");
+    let (floor, plain) = (&floor, &plain);
+    let floor = |count| move |_| floor.command(plain, count);
+    race("files in sync: 500, a program", |_| Some(child("files", &dir)), floor(COUNT), &peak);
+    race("files in sync: 500, mgmt and YAML", |_| stock(&dir, COUNT), floor(COUNT), "");
+    race("files in sync: 1, mgmt and YAML", |_| stock(&dir, 1), floor(1), "");
 }
 
 /// The same, where the files must be made: durable when the process ends.
 pub(crate) fn created() {
     let (_keep, dir) = scratch();
-    let (floor, plain) = (Floor::build(&dir), dir.join("plain"));
-    let clear = || {
-        for dir in [&plain, &dir.join("tree")] {
-            // It need not exist.
-            let _ = fs::remove_dir_all(dir);
-        }
-        fs::create_dir_all(&plain).expect("there is room");
+    let floor = Floor::build(&dir);
+    // In directories of their own: where files were deleted shortly before, some file systems make new ones slowly.
+    let made = |name: &str, run: usize| {
+        let dir = dir.join(format!("{name}{run}"));
+        fs::create_dir(&dir).expect("there is room");
+        dir
     };
-    race("files created: 500, durable", Some(child("files", &dir)), floor.command(&plain, COUNT), clear, "");
+    let ours = |run| Some(child("files", &made("ours", run)));
+    race("files created: 500, durable", ours, |run| floor.command(&made("floor", run), COUNT), "");
 }
 
 /// From the start of a process to the end of its first check.

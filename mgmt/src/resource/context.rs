@@ -17,7 +17,7 @@ use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
-use crate::sys::fs::{ReadFs, WriteFs};
+use crate::sys::fs::{ReadFs, SyncBatch, WriteFs};
 use crate::sys::task::{blocking, may_block};
 
 /// What `check` may use. It holds no door that writes.
@@ -245,6 +245,20 @@ impl ApplyCx {
             change(&operation.services.fs, &stopping)
         })
         .await
+    }
+
+    /// Makes durable what a batch has written ([`WriteFs::batch`], in [`change`](ApplyCx::change)), together with what
+    /// other operations have written meanwhile, which takes hardly longer than for one. Should be the last that the
+    /// operation does: from then on, [`running_max`](crate::runtime::Builder::running_max) does not count it. A
+    /// cancellation does not interrupt it; the operation has not ended before it has. Returns how many directories were
+    /// made durable.
+    ///
+    /// # Errors
+    /// Those of [`SyncBatch::commit`].
+    pub async fn commit(&self, batch: SyncBatch) -> Result<usize> {
+        let work = self.work("making durable what it has written");
+        self.check.operation.yields.store(true, Ordering::Relaxed);
+        Ok(batch.commit_together(work).await?)
     }
 
     /// Reports that there was nothing to change after all: no resource is notified.

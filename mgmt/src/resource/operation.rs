@@ -108,6 +108,8 @@ pub(crate) struct Operation {
     pub(crate) unchanged: AtomicBool,
     /// It applied because of an event.
     pub(crate) by_event: AtomicBool,
+    /// It has done its work, and waits for the disk.
+    pub(crate) yields: AtomicBool,
     cancelled: AtomicBool,
     /// Whether its check may go on to a repair, as one of `MAY_…`.
     stays: AtomicU8,
@@ -128,6 +130,7 @@ impl Operation {
             noop: false,
             unchanged: AtomicBool::new(false),
             by_event: AtomicBool::new(false),
+            yields: AtomicBool::new(false),
             cancelled: AtomicBool::new(false),
             stays: AtomicU8::new(MAY_NOT),
             extra: OnceLock::new(),
@@ -154,6 +157,7 @@ impl Operation {
             noop,
             unchanged,
             by_event,
+            yields,
             cancelled,
             stays,
             extra: _,
@@ -163,7 +167,7 @@ impl Operation {
         *stays.get_mut() = MAY_NOT;
         changed.clear();
         *paths = None;
-        for flag in [unchanged, by_event, cancelled] {
+        for flag in [unchanged, by_event, yields, cancelled] {
             *flag.get_mut() = false;
         }
     }

@@ -193,7 +193,9 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// How many operations run at once; resources that a kind handles in one call
-    /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one. Default: four for each processor.
+    /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one, and up to 64 that have done their work and only
+    /// wait for the disk ([`ApplyCx::commit`](crate::resource::ApplyCx::commit)) do not count. Default: four for each
+    /// processor.
     pub fn running_max(mut self, operations: usize) -> Self {
         self.options.running_max = operations.max(1);
         self

@@ -39,6 +39,10 @@ use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
 use crate::sys::threads::on_thread;
 
+/// How many operations may wait for the disk beyond the bound: together they are made durable at little more cost than
+/// one, and each keeps a file and its directory open.
+const YIELDED_MAX: usize = 64;
+
 impl<G: Gapi> Builder<G> {
     /// Starts it: the first graph is made and checked, and runs from then on.
     ///
@@ -187,6 +191,7 @@ pub(crate) fn assemble(
     let config = Config {
         running_max: options.running_max,
         reserve: options.reserve(),
+        yielded_max: YIELDED_MAX,
         converged_timeout: options.converged_timeout,
         watch_late: options.watch_late,
         seed: u64::from_ne_bytes(seed),

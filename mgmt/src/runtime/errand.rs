@@ -3,6 +3,7 @@
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,12 @@ impl<T> Errand<T> {
         }
     }
 
+    /// It has nothing left to do but to wait for the disk, which has not been reported.
+    fn yielded(&self) -> Option<Answer> {
+        let Start { op, operation, .. } = &self.start;
+        operation.yields.swap(false, Ordering::Relaxed).then_some(Answer::Yielded(*op))
+    }
+
     fn cancel(&mut self) -> Ended<T> {
         give_up(&self.start.operation, &mut self.future);
         Ended::Cancelled
@@ -86,8 +93,9 @@ impl<T: Send + 'static> Away<T> {
         match ended {
             Some(ended) if self.errand.start.operation.is_idle() => Some(ended_with(self.errand, ended)),
             ended => {
+                let yielded = self.errand.yielded();
                 self.spawn(ended);
-                None
+                yielded
             }
         }
     }
@@ -125,7 +133,13 @@ impl<T: Send + 'static> Away<T> {
             if Pin::new(&mut self.cancelled).poll(cx).is_ready() {
                 return Poll::Ready(self.errand.cancel());
             }
-            self.errand.poll(cx, false).map(|ended| self.unless_cancelled(ended))
+            let polled = self.errand.poll(cx, false).map(|ended| self.unless_cancelled(ended));
+            if polled.is_pending()
+                && let Some(yielded) = self.errand.yielded()
+            {
+                let _ = self.answers.send(yielded);
+            }
+            polled
         })
         .await
     }

@@ -102,6 +102,8 @@ pub(crate) struct Done {
 pub(crate) enum Answer {
     /// It has ended, with all that it had begun.
     Ended(Box<Done>),
+    /// What it has written is on its way to the disk, and it has nothing else to do.
+    Yielded(Op),
     /// Its timeout is over, of an operation that the scheduler has cancelled before it began.
     TimeIsUp(Op),
     /// Its timeout is over, and it has not ended since.

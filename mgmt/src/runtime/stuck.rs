@@ -86,6 +86,7 @@ impl Core {
             Answer::TimeIsUp(op) => self.cancel(op),
             Answer::Late(op) => self.go_on_without(op, false),
             Answer::Overdue(op) => self.overdue(op),
+            Answer::Yielded(op) => self.handle(Input::Yielded(op)),
             Answer::Watch { node, number, resource, watch } => self.watch_answered(node, number, &resource, watch),
         }
     }

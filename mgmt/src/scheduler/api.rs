@@ -18,6 +18,8 @@ pub struct Config {
     /// How many more may be, of those that an event has caused (not the start, a new graph or a further try), while
     /// runs that have been under way for longer than `LONG` hold places.
     pub reserve: usize,
+    /// How many runs may be under way without a place, since they only wait for the disk. Each keeps files open.
+    pub yielded_max: usize,
     /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
     pub converged_timeout: Duration,
     /// Watches begin only when something must be repaired, or the run goes beyond its convergence: see `late.rs`.
@@ -245,6 +247,8 @@ pub enum Input {
         /// Outputs sent with the value of before.
         again: PortSet,
     },
+    /// A repair, or a leave, has done its work, and ends, with its run, when the disk has it: its place is free.
+    Yielded(Op),
     /// A node that has left the graph has done what it does then, or could not.
     Left {
         /// The operation.

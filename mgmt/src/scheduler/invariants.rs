@@ -29,7 +29,7 @@ impl Scheduler {
         }
         let c = &self.convergence;
         assert_eq!(self.places_taken(), self.running, "places");
-        assert_eq!(self.places.len(), self.running, "places by their beginning");
+        assert_eq!(self.places.len(), self.taken(), "places by their beginning");
         assert_eq!(running, self.running(), "running");
         assert_eq!(present, c.present, "present");
         assert_eq!(unsettled, c.unsettled, "unsettled");

@@ -58,6 +58,12 @@ pub enum Mutant {
     LongOnesCount,
     /// The start, a new graph and a further try may use the reserve too.
     AllIsUrgent,
+    /// A run that only waits for the disk keeps its place.
+    YieldedKeepsPlace,
+    /// Any number of runs may wait for the disk without a place.
+    YieldedUnbounded,
+    /// A stop does not wait for what waits for the disk.
+    YieldedIsOver,
     /// A semaphore has one more place than it has.
     WideSemaphore,
     /// A noop node is refreshed.
@@ -162,6 +168,9 @@ impl Mutant {
         Mutant::OneTooMany,
         Mutant::LongOnesCount,
         Mutant::AllIsUrgent,
+        Mutant::YieldedKeepsPlace,
+        Mutant::YieldedUnbounded,
+        Mutant::YieldedIsOver,
         Mutant::WideSemaphore,
         Mutant::RefreshNoop,
         Mutant::FailedConverges,

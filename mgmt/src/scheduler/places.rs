@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::Op;
 use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
@@ -39,10 +40,36 @@ impl Scheduler {
     /// It has ended.
     pub(super) fn vacate(&mut self, holder: Holder) {
         self.running -= 1;
+        if !self.yielded.is_empty()
+            && let Holder::Run(i) = holder
+            && let Some(at) = self.yielded.iter().position(|yielded| *yielded == i)
+        {
+            self.yielded.swap_remove(at);
+            return;
+        }
         // Most runs are short: the last that began is the first that ends.
         if let Some(at) = self.places.iter().rposition(|(held_by, _)| *held_by == holder) {
             self.places.remove(at);
         }
+    }
+
+    /// A run has nothing left to do but to wait for the disk: another may begin in its place, unless too many have done
+    /// that. (One that shares the place of a call keeps it.)
+    pub(super) fn give_place_up(&mut self, op: Op) {
+        let has_room = self.yielded.len() < self.config.yielded_max || self.mutant(Mutant::YieldedUnbounded);
+        let is_under_way = self.is_under_way(op, Phase::holds_slot);
+        if !has_room || !is_under_way || self.mutant(Mutant::YieldedKeepsPlace) {
+            return;
+        }
+        if let Some(at) = self.places.iter().rposition(|(held_by, _)| *held_by == Holder::Run(op.node)) {
+            self.places.remove(at);
+            self.yielded.push(op.node);
+        }
+    }
+
+    /// How many places are taken.
+    pub(super) fn taken(&self) -> usize {
+        self.running - self.yielded.len()
     }
 
     /// Others wait for what this node does, and it has not just failed: an event has dirtied it, and neither the start,
@@ -70,17 +97,17 @@ impl Scheduler {
     /// The next that may begin, if there is a place for it.
     pub(super) fn take_next(&mut self) -> Option<Node> {
         let room = self.room();
-        if self.running < room && self.are_queues_empty() && !self.release_spaced() {
+        if self.taken() < room && self.are_queues_empty() && !self.release_spaced() {
             return None;
         }
         if let Some((queue, i)) = self.head()
-            && (self.running < room || self.joins_call(i))
+            && (self.taken() < room || self.joins_call(i))
         {
             self.took_urgent = queue == Queue::Urgent;
             return self.queue_mut(queue).pop_front();
         }
-        let has_reserve = self.running < room + self.config.reserve && self.waits_urgently();
-        if !has_reserve || self.running - self.long_ones() >= room {
+        let has_reserve = self.taken() < room + self.config.reserve && self.waits_urgently();
+        if !has_reserve || self.taken() - self.long_ones() >= room {
             return None;
         }
         if let Some(at) = self.granted.iter().position(|i| self.is_urgent(*i)) {
@@ -134,7 +161,7 @@ impl Scheduler {
     pub(super) fn reserve_due(&self) -> Option<Time> {
         let room = self.room();
         let held = self.paused || self.stop.is_some();
-        if held || self.running < room || self.running >= room + self.config.reserve || !self.waits_urgently() {
+        if held || self.taken() < room || self.taken() >= room + self.config.reserve || !self.waits_urgently() {
             return None;
         }
         self.places.iter().map(|(_, since)| since.after(LONG)).filter(|due| *due > self.now).min()

@@ -64,6 +64,8 @@ pub struct Scheduler {
     pub(super) running: usize,
     /// What holds each of these places, and since when.
     pub(super) places: Vec<(Holder, Time)>,
+    /// Runs that have given theirs up and have not ended.
+    pub(super) yielded: Vec<Node>,
     pub(super) last_op: u64,
     pub(super) last_ticket: u64,
     pub(super) paused: bool,
@@ -93,6 +95,7 @@ impl Scheduler {
             urgent: VecDeque::new(),
             took_urgent: false,
             places: Vec::new(),
+            yielded: Vec::new(),
             granted: VecDeque::new(),
             leaving: VecDeque::new(),
             leaving_held: Vec::new(),
@@ -165,6 +168,7 @@ impl Scheduler {
             }
             Input::Checked { op, outcome, sent, again } => self.checked(op, outcome, sent, again),
             Input::Applied { op, outcome, sent, again } => self.applied(op, outcome, sent, again),
+            Input::Yielded(op) => self.give_place_up(op),
             Input::Left { op, well } => self.left(op, well),
             Input::LeaveRefused(op) => self.leave_refused(op),
             Input::Committed(ticket) => self.committed(ticket),

@@ -1,5 +1,6 @@
 //! The end: no new work; running applies end, or are cancelled too.
 
+use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
 use super::{Command, StopStage};
@@ -25,7 +26,8 @@ impl Scheduler {
 
     /// Says when everything has ended. What is owed stays in the journal.
     pub(super) fn end_stop(&mut self) {
-        if self.stop.is_some() && self.running == 0 && !self.stopped {
+        let running = if self.mutant(Mutant::YieldedIsOver) { self.taken() } else { self.running };
+        if self.stop.is_some() && running == 0 && !self.stopped {
             self.stopped = true;
             self.commands.push_back(Command::Stopped);
         }

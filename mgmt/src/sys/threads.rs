@@ -21,9 +21,11 @@ const PATIENCE_MAX: Duration = Duration::from_secs(2);
 /// What work came to: its value, or what it panicked with.
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// Runs `work` on a thread that may block. If the returned future is dropped, the work continues to its end.
+/// Runs `work` on a thread that may block, from now on; it continues to its end also if the returned future is dropped.
 /// `None`: the runtime is shutting down.
-pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<Outcome<T>> {
+pub fn on_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Option<Outcome<T>>> + Send {
     let (sender, receiver) = oneshot::channel();
     let has_begun = Arc::new(AtomicBool::new(false));
     let begins = Arc::clone(&has_begun);
@@ -32,17 +34,19 @@ pub async fn on_thread<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'sta
         // If nothing waits for it any more, its value is dropped here.
         let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
     });
-    let mut receiver = pin!(receiver);
-    let mut patience = PATIENCE;
-    loop {
-        tokio::select! {
-            biased;
-            outcome = &mut receiver => return outcome.ok(),
-            () = sleep(patience), if !has_begun.load(Ordering::Relaxed) => {
-                if !has_begun.load(Ordering::Relaxed) {
-                    tracing::debug!("the system gives no thread: work that blocks waits for one");
-                    ask_again();
-                    patience = (patience * 2).min(PATIENCE_MAX);
+    async move {
+        let mut receiver = pin!(receiver);
+        let mut patience = PATIENCE;
+        loop {
+            tokio::select! {
+                biased;
+                outcome = &mut receiver => return outcome.ok(),
+                () = sleep(patience), if !has_begun.load(Ordering::Relaxed) => {
+                    if !has_begun.load(Ordering::Relaxed) {
+                        tracing::debug!("the system gives no thread: work that blocks waits for one");
+                        ask_again();
+                        patience = (patience * 2).min(PATIENCE_MAX);
+                    }
                 }
             }
         }

@@ -11,7 +11,8 @@ use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{
-    Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, WriteFs, WriteOptions, is_temporary_name,
+    Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, SyncBatch, WriteFs, WriteOptions,
+    is_temporary_name,
 };
 use crate::sys::users;
 
@@ -25,22 +26,17 @@ pub(super) struct Work<'a> {
 }
 
 impl Work<'_> {
-    /// Takes the steps in their order; the first that fails ends it. What was done is durable.
-    pub(super) fn run(&self, steps: Vec<Step>) -> Result<()> {
-        let owners = self.owners()?;
-        if let [step] = &steps[..] {
-            return self.step(self.fs, step, &owners);
-        }
-        // The entries of each directory are made durable once, not once for each.
+    /// Takes the steps in their order; the first that fails ends it. What was done is durable when the batch is
+    /// committed.
+    pub(super) fn run(&self, steps: Vec<Step>) -> (SyncBatch, Result<()>) {
         let batch = self.fs.batch();
-        let outcome = steps.iter().try_for_each(|step| {
-            self.stop.check()?;
-            self.step(batch.fs(), step, &owners)
+        let outcome = self.owners().and_then(|owners| {
+            steps.iter().try_for_each(|step| {
+                self.stop.check()?;
+                self.step(batch.fs(), step, &owners)
+            })
         });
-        let durable = batch.commit();
-        outcome?;
-        durable?;
-        Ok(())
+        (batch, outcome)
     }
 
     fn owners(&self) -> Result<Attributes> {

@@ -181,7 +181,9 @@ impl Converge for File {
         let work = move |fs: &WriteFs, stop: &Stopping| {
             Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced }.run(drift.steps)
         };
-        cx.change(work).await.map_err(|error| {
+        let (batch, outcome) = cx.change(work).await;
+        let durable = cx.commit(batch).await;
+        outcome.and(durable.map(drop)).map_err(|error| {
             // Another program was quicker: what is there now, the next check finds. That there is more to remove than the
             // check has seen is that, too.
             let is_race = |error: &FsError| error.is_race() || matches!(error, FsError::TooMany { .. });

@@ -42,7 +42,15 @@ pub(super) fn plain() -> NodeConfig {
 
 /// What a test sets apart from this is what it is about.
 pub(super) fn config() -> Config {
-    Config { running_max: 100, reserve: 0, converged_timeout: ms(1000), watch_late: false, seed: 7, node_events: false }
+    Config {
+        running_max: 100,
+        reserve: 0,
+        yielded_max: 64,
+        converged_timeout: ms(1000),
+        watch_late: false,
+        seed: 7,
+        node_events: false,
+    }
 }
 
 pub(super) fn ms(ms: u64) -> Duration {
@@ -194,6 +202,12 @@ impl Bed {
 
     pub(super) fn drifted(&mut self, node: u32) -> Vec<String> {
         self.checked(node, CheckOutcome::Drifted)
+    }
+
+    /// The operation of the node has nothing left to do but to wait for the disk.
+    pub(super) fn yielded(&mut self, node: u32) -> Vec<String> {
+        let op = self.ops[&node];
+        self.feed(Input::Yielded(op))
     }
 
     pub(super) fn applied(&mut self, node: u32, outcome: ApplyOutcome) -> Vec<String> {

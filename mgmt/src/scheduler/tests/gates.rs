@@ -181,6 +181,36 @@ fn what_an_event_asks_for_does_not_wait_for_what_takes_long() {
 }
 
 #[test]
+fn what_only_waits_for_the_disk_leaves_its_place_to_others() {
+    let mut bed = Bed::with(Config { running_max: 1, yielded_max: 2, converged_timeout: ms(0), ..config() });
+    bed.swap(&[0, 1, 2, 3], &[], &[]);
+    assert_eq!(bed.drifted(0), ["apply 0"]);
+    assert_eq!(bed.yielded(0), ["check 1"]);
+    assert_eq!(bed.yielded(0), [""; 0], "it has no more than one");
+    assert_eq!(bed.drifted(1), ["apply 1"]);
+    assert_eq!(bed.yielded(1), ["check 2"]);
+    assert_eq!(bed.drifted(2), ["apply 2"]);
+    assert_eq!(bed.yielded(2), [""; 0], "two wait without a place");
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), [""; 0], "and 2 holds one");
+    assert_eq!(bed.yielded(2), ["check 3"]);
+    bed.in_sync(3);
+    bed.applied(1, ApplyOutcome::Changed);
+    assert!(!bed.scheduler.is_converged());
+    assert_eq!(bed.applied(2, ApplyOutcome::Changed), ["event: converged"]);
+    assert_eq!(bed.scheduler.running(), 0);
+}
+
+#[test]
+fn a_stop_waits_for_what_waits_for_the_disk() {
+    let mut bed = Bed::with(Config { running_max: 1, ..config() });
+    bed.swap(&[0], &[], &[]);
+    bed.drifted(0);
+    bed.yielded(0);
+    assert_eq!(bed.feed(Input::Stop(StopStage::Drain)), [""; 0]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["stopped"]);
+}
+
+#[test]
 fn the_reserve_has_an_end() {
     let mut bed = with_long_applies();
     bed.pass(LONG);

@@ -1,38 +1,67 @@
-//! Making the entries of directories durable: at once, or many changes of one directory together.
+//! Making what was written durable: at once, or many changes together.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::mem;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::{Advice, AtFlags};
 use rustix::io::Errno;
 
 use super::calls::Call;
 use super::error::FsError;
 use super::read::open_dir;
+use super::stat::{Stat, stat_fd};
 use super::walk::Place;
 use super::write::WriteFs;
 
-/// How many directories a batch holds open; one more makes the first of them durable early.
-const OPEN_DIRS_MAX: usize = 64;
+/// How many files or directories a batch holds open: with so many, all of them are made durable early.
+const OPEN_MAX: usize = 64;
+/// A larger file is synced by the thread that has written it, at once.
+const TOGETHER_BYTES: u64 = 1 << 20;
 
-/// Several changes whose directories are made durable together, by [`SyncBatch::commit`]: 500 new files in one directory
-/// cost one `fsync` of the directory instead of 500.
+/// Several changes that are made durable together, by [`SyncBatch::commit`]: 500 new files in one directory cost one
+/// `fsync` of the directory instead of 500.
 ///
-/// Before the commit each file is already complete under its name, its content is on the disk, and a crash of the process
-/// changes nothing. A power cut before the commit leaves, for each path by itself, what was there before or what was
-/// written; after it, what was written. Dropping a batch commits it too, but can tell nobody if that fails.
+/// Before the commit each file is already complete under its name, and a crash of the process changes nothing. A power
+/// cut before the commit leaves, for each path by itself, what was there before or what was written, or, of a file that
+/// was named first ([`WriteOptions::named_first`](super::WriteOptions::named_first)), one with wrong content; after the
+/// commit, what was written. Dropping a batch commits it too, but can only log it if that fails.
 #[derive(Debug)]
 #[must_use = "commit it: only then are the changes durable"]
 pub struct SyncBatch {
     fs: WriteFs,
 }
 
-/// The directories of a batch that wait for their `fsync`.
+/// What the changes of a batch have left to be made durable.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    dirs: Mutex<BTreeMap<PathBuf, OwnedFd>>,
+    owed: Mutex<Owed>,
+}
+
+#[derive(Debug, Default)]
+struct Owed {
+    files: Vec<NewFile>,
+    dirs: Vec<ChangedDir>,
+}
+
+/// A directory in which names came, went or changed.
+#[derive(Debug)]
+struct ChangedDir {
+    /// Device and inode: another directory may have taken its path meanwhile.
+    id: (u64, u64),
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// A file that has its name, where nothing was before, and whose content is not on the disk yet.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    pub(super) fd: Arc<OwnedFd>,
+    pub(super) place: Place,
+    pub(super) stat: Stat,
 }
 
 impl WriteFs {
@@ -55,7 +84,7 @@ impl WriteFs {
             other => other?,
         };
         match self.open_to_sync(&dir, &normal)? {
-            Some(fd) => self.sync_now(&fd, &normal),
+            Some(fd) => self.sync_dir_now(&fd, &normal),
             None => Ok(()),
         }
     }
@@ -65,20 +94,39 @@ impl WriteFs {
         let path = place.path.parent().unwrap_or(&place.path);
         let Some(pending) = &self.pending else {
             return match self.open_to_sync(&place.dir, path)? {
-                Some(fd) => self.sync_now(&fd, path),
+                Some(fd) => self.sync_dir_now(&fd, path),
                 None => Ok(()),
             };
         };
-        let early = {
-            let mut dirs = lock(&pending.dirs);
-            if dirs.contains_key(path) {
-                return Ok(());
-            }
-            let Some(fd) = self.open_to_sync(&place.dir, path)? else { return Ok(()) };
-            dirs.insert(path.to_path_buf(), fd);
-            if dirs.len() > OPEN_DIRS_MAX { dirs.pop_first() } else { None }
+        let id = stat_fd(&self.inner.calls, &place.dir, path)?.identity();
+        let mut owed = lock(&pending.owed);
+        if owed.dirs.iter().any(|dir| dir.id == id) {
+            return Ok(());
+        }
+        let Some(fd) = self.open_to_sync(&place.dir, path)? else { return Ok(()) };
+        owed.dirs.push(ChangedDir { id, fd, path: path.to_path_buf() });
+        self.stay_within(owed)
+    }
+
+    /// Makes a new file and its name durable, now or with the batch. One that takes long does not make others wait.
+    pub(super) fn sync_new(&self, file: NewFile) -> Result<(), FsError> {
+        let Some(pending) = self.pending.as_ref().filter(|_| file.stat.size <= TOGETHER_BYTES) else {
+            self.sync_file_now(&file)?;
+            return self.sync_parent(&file.place);
         };
-        early.map_or(Ok(()), |(path, fd)| self.sync_now(&fd, &path))
+        let name = self.sync_parent(&file.place);
+        let mut owed = lock(&pending.owed);
+        owed.files.push(file);
+        name.and(self.stay_within(owed))
+    }
+
+    /// A batch does not hold more open than it may.
+    fn stay_within(&self, owed: MutexGuard<'_, Owed>) -> Result<(), FsError> {
+        if owed.files.len() < OPEN_MAX && owed.dirs.len() < OPEN_MAX {
+            return Ok(());
+        }
+        drop(owed);
+        SyncBatch { fs: self.clone() }.commit().map(drop)
     }
 
     /// A directory that we may change but not read (`-wx`) can't be opened for `fsync`; then there is nothing to be done.
@@ -93,7 +141,7 @@ impl WriteFs {
         }
     }
 
-    fn sync_now(&self, fd: &OwnedFd, path: &Path) -> Result<(), FsError> {
+    fn sync_dir_now(&self, fd: &OwnedFd, path: &Path) -> Result<(), FsError> {
         let outcome = match self.inner.calls.run(Call::SyncDir, path, || rustix::fs::fsync(fd)) {
             // The file system has no such thing as an unsynced directory.
             Err(error) if error.is(Errno::INVAL) => Ok(()),
@@ -105,6 +153,26 @@ impl WriteFs {
         }
         outcome
     }
+
+    /// A file that could not be made durable is removed: else the next check would find it as desired.
+    fn sync_file_now(&self, file: &NewFile) -> Result<(), FsError> {
+        let synced = self.inner.calls.run(Call::Sync, &file.place.path, || rustix::fs::fsync(&file.fd));
+        if synced.is_err() {
+            self.take_back(file);
+        }
+        synced
+    }
+
+    fn take_back(&self, NewFile { place, stat, .. }: &NewFile) {
+        let unlink = || rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::empty());
+        let removed = self.stat_optional(place).and_then(|now| match now {
+            Some(now) if now.identity() == stat.identity() => self.inner.calls.run(Call::Unlink, &place.path, unlink),
+            _ => Ok(()),
+        });
+        if let Err(error) = removed {
+            tracing::warn!(%error, "a file that may not survive a power cut stays");
+        }
+    }
 }
 
 impl SyncBatch {
@@ -113,32 +181,87 @@ impl SyncBatch {
         &self.fs
     }
 
-    /// Makes everything durable; says how many directories that were.
+    /// Makes everything durable, on this thread; returns how many directories that were.
+    /// [`ApplyCx::commit`](crate::resource::ApplyCx::commit) does it together with what other operations have written.
     ///
     /// # Errors
-    /// The first error; the other directories are made durable nevertheless. What failed is remembered
+    /// The first error; the rest is made durable nevertheless. Directories for which it failed are remembered
     /// ([`ReadFs::owes_sync`](super::ReadFs::owes_sync)).
-    pub fn commit(self) -> Result<usize, FsError> {
-        self.sync_all()
+    pub fn commit(mut self) -> Result<usize, FsError> {
+        self.due().sync()
     }
 
-    fn sync_all(&self) -> Result<usize, FsError> {
-        let dirs =
-            self.fs.pending.as_ref().map(|pending| std::mem::take(&mut *lock(&pending.dirs))).unwrap_or_default();
-        let count = dirs.len();
-        let mut outcome = Ok(count);
-        for (path, fd) in dirs {
-            let synced = self.fs.sync_now(&fd, &path);
-            outcome = outcome.and_then(|count| synced.map(|()| count));
+    /// What a commit has to do; the batch has nothing left to be made durable then.
+    pub(super) fn due(&mut self) -> Due {
+        let owed = self.fs.pending.as_ref().map(|pending| mem::take(&mut *lock(&pending.owed))).unwrap_or_default();
+        Due { fs: self.fs.clone(), owed, dirs: 0, outcome: Ok(()) }
+    }
+}
+
+/// A commit that is under way.
+#[derive(Debug)]
+pub(super) struct Due {
+    fs: WriteFs,
+    owed: Owed,
+    /// How many directories have been synced.
+    dirs: usize,
+    outcome: Result<(), FsError>,
+}
+
+impl Due {
+    /// The device that it is about, or one of them; none if there is nothing to do.
+    pub(super) fn device(&self) -> Option<u64> {
+        let of_dir = self.owed.dirs.first().map(|dir| dir.id.0);
+        of_dir.or_else(|| self.owed.files.first().map(|file| file.stat.dev))
+    }
+
+    /// Does it; returns what [`SyncBatch::commit`] returns.
+    pub(super) fn sync(mut self) -> Result<usize, FsError> {
+        Due::sync_all(std::slice::from_mut(&mut self));
+        self.end()
+    }
+
+    /// Does several together: all their files, then each of their directories once.
+    pub(super) fn sync_all(dues: &mut [Due]) {
+        let files = || dues.iter().flat_map(|due| &due.owed.files);
+        if files().nth(1).is_some() {
+            // All of them are on their way to the disk before the first is waited for. That is only sooner.
+            files().for_each(|file| _ = rustix::fs::fadvise(&file.fd, 0, None, Advice::DontNeed));
         }
-        outcome
+        for due in &mut *dues {
+            for file in mem::take(&mut due.owed.files) {
+                due.note(due.fs.sync_file_now(&file));
+            }
+        }
+        let mut synced = BTreeSet::new();
+        for due in dues {
+            for dir in mem::take(&mut due.owed.dirs) {
+                if !synced.contains(&dir.id) {
+                    let outcome = due.fs.sync_dir_now(&dir.fd, &dir.path);
+                    synced.extend(outcome.is_ok().then_some(dir.id));
+                    due.note(outcome);
+                }
+                due.dirs += 1;
+            }
+        }
+    }
+
+    /// The first error counts.
+    fn note(&mut self, outcome: Result<(), FsError>) {
+        if self.outcome.is_ok() {
+            self.outcome = outcome;
+        }
+    }
+
+    pub(super) fn end(self) -> Result<usize, FsError> {
+        self.outcome.map(|()| self.dirs)
     }
 }
 
 impl Drop for SyncBatch {
     fn drop(&mut self) {
-        if let Err(error) = self.sync_all() {
-            tracing::warn!(%error, "a batch that nobody committed is not durable");
+        if let Err(error) = self.due().sync() {
+            tracing::warn!(%error, "a batch that was dropped before its commit is not durable");
         }
     }
 }

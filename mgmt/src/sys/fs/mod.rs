@@ -11,6 +11,7 @@ mod entry;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod faults;
+mod group;
 mod in_place;
 mod likeness;
 mod memory;

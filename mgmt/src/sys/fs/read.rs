@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use super::calls::{Call, Calls};
 use super::digest::{Digest, Hasher};
 use super::error::{FsError, LinkReason};
+use super::group::Group;
 use super::memory::Memory;
 use super::path::normal_form;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
@@ -40,6 +41,7 @@ pub(super) struct Inner {
     pub(super) root: Root,
     pub(super) euid: u32,
     pub(super) memory: Memory,
+    pub(super) group: Group,
 }
 
 /// A name in a directory.
@@ -79,7 +81,7 @@ impl ReadFs {
 
     pub(super) fn with(calls: Calls, root: Root) -> ReadFs {
         let euid = rustix::process::geteuid().as_raw();
-        let inner = Inner { calls, root, euid, memory: Memory::default() };
+        let inner = Inner { calls, root, euid, memory: Memory::default(), group: Group::default() };
         ReadFs { inner: Arc::new(inner), links: Links::default(), near: None }
     }
 

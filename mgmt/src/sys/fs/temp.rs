@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Uid};
 use rustix::io::Errno;
@@ -28,7 +29,7 @@ pub(super) struct Temp<'a> {
     calls: &'a Calls,
     place: &'a Place,
     name: String,
-    pub(super) fd: OwnedFd,
+    pub(super) fd: Arc<OwnedFd>,
     in_place: bool,
 }
 
@@ -44,7 +45,7 @@ impl<'a> Temp<'a> {
                 Err(error) if error.is(Errno::EXIST) => continue,
                 other => other?,
             };
-            let temp = Temp { calls, place, name, fd, in_place: false };
+            let temp = Temp { calls, place, name, fd: Arc::new(fd), in_place: false };
             if temp.lock()? {
                 return Ok(temp);
             }

@@ -73,6 +73,7 @@ pub(super) struct Walker<'a> {
 }
 
 /// A directory, held open, and a name in it: what stays the same whoever swaps a directory on the way to it.
+#[derive(Debug)]
 pub(super) struct Place {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: OsString,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::attributes::{Adoption, Attributes, Handle, copy_xattrs};
-use super::batch::Pending;
+use super::batch::{NewFile, Pending};
 use super::calls::{Call, Calls};
 use super::copy::{CopySource, copy, read_error, write_all};
 use super::digest::{Digest, Hasher};
@@ -228,12 +228,8 @@ impl WriteFs {
         let finish = Finish { desired, declared: &options.attributes, is_kept, alike };
         let refused = self.finish(&temp, &place, &finish)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
-        if options.durable {
-            let synced = calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd));
-            if named_first && synced.is_err() {
-                self.take_back(&temp, &place);
-            }
-            synced?;
+        if options.durable && !named_first {
+            calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd))?;
         }
         if !named_first {
             self.clear_the_way(&place, old.as_ref(), options.replace)?;
@@ -243,7 +239,11 @@ impl WriteFs {
         if let Some(likeness) = likeness {
             self.note_refused(&stat, likeness, &refused);
         }
-        if options.durable {
+        let fd = Arc::clone(&temp.fd);
+        drop(temp);
+        if named_first {
+            self.sync_new(NewFile { fd, place, stat: stat.clone() })?;
+        } else if options.durable {
             self.sync_parent(&place)?;
         }
         Ok(Written { stat, replaced: old, digest })
@@ -320,24 +320,6 @@ impl WriteFs {
         match (old, replace) {
             (Some(old), Replace::Tree { cap }) if old.is_dir() => self.remove_place(place, cap).map(drop),
             _ => Ok(()),
-        }
-    }
-
-    /// Removes a file that has its name and could not be made durable: else the next check would find it as desired.
-    fn take_back(&self, temp: &Temp<'_>, place: &Place) {
-        let calls = &self.inner.calls;
-        let is_ours = || -> Result<bool, FsError> {
-            let ours = stat_fd(calls, &temp.fd, &place.path)?.identity();
-            Ok(self.stat_optional(place)?.is_some_and(|now| now.identity() == ours))
-        };
-        let removed = is_ours().and_then(|is_ours| match is_ours {
-            true => calls.run(Call::Unlink, &place.path, || {
-                rustix::fs::unlinkat(&place.dir, &place.name, rustix::fs::AtFlags::empty())
-            }),
-            false => Ok(()),
-        });
-        if let Err(error) = removed {
-            tracing::warn!(%error, "a file that may not survive a power cut stays");
         }
     }
 

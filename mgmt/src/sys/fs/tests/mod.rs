@@ -2,6 +2,7 @@
 
 mod adopting;
 mod failing;
+mod group;
 mod killing;
 mod racing;
 mod support;

@@ -1,0 +1,164 @@
+//! Operations that have written at about the same time are made durable together: while one thread syncs, others write,
+//! and what has come together by then is synced next, each directory once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::mem;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::batch::{Due, SyncBatch};
+use super::error::FsError;
+use super::read::Inner;
+use crate::sys::task::{caught, may_block};
+use crate::sys::threads::in_background;
+
+/// How many commits may wait for a device, each with open files. A thread that has another one does it itself.
+const WAITING_MAX: usize = 64;
+
+type Outcome = Result<usize, FsError>;
+
+/// What a door and its clones make durable at the moment: for each device that is being synced, what waits for it.
+/// Devices do not wait for each other, since one may hang.
+#[derive(Default)]
+pub(super) struct Group {
+    devices: Mutex<BTreeMap<u64, Vec<Item>>>,
+}
+
+/// A commit, and what is called with its outcome.
+struct Item {
+    due: Due,
+    committed: Box<dyn FnOnce(Outcome) + Send>,
+}
+
+impl SyncBatch {
+    /// Makes everything durable: at once if this thread may block and its device is not being synced, otherwise
+    /// together with others. `held` is dropped when it is done, also if the returned future is dropped before.
+    ///
+    /// # Errors
+    /// Those of [`SyncBatch::commit`].
+    pub(crate) async fn commit_together(mut self, held: impl Send + 'static) -> Outcome {
+        let due = self.due();
+        let Some(device) = due.device() else { return due.end() };
+        let inner = Arc::clone(&self.fs().inner);
+        if may_block() {
+            let turn = inner.group.take_turn(device).then(|| Turn { inner: &inner, device });
+            if turn.is_some() || inner.group.is_full(device) {
+                let outcome = due.sync();
+                drop(held);
+                return outcome;
+            }
+        }
+        let (sender, receiver) = oneshot::channel();
+        let committed = Box::new(move |outcome| {
+            drop(held);
+            // If nothing waits for it, the operation was cancelled.
+            let _ = sender.send(outcome);
+        });
+        if inner.group.wait(device, Item { due, committed }) {
+            Syncer::start(&inner, device);
+        }
+        match receiver.await {
+            Ok(outcome) => outcome,
+            // Only a panic ends a syncer without an answer: it is passed on.
+            Err(_) => panic!("what was written could not be made durable"),
+        }
+    }
+}
+
+impl Group {
+    /// Whether the device was not being synced. From now on it is.
+    fn take_turn(&self, device: u64) -> bool {
+        let mut devices = self.lock();
+        let is_free = !devices.contains_key(&device);
+        devices.entry(device).or_default();
+        is_free
+    }
+
+    fn is_full(&self, device: u64) -> bool {
+        self.lock().get(&device).is_some_and(|waiting| waiting.len() >= WAITING_MAX)
+    }
+
+    /// Puts it to what waits. Whether the device was not being synced, and has to be from now on.
+    fn wait(&self, device: u64, item: Item) -> bool {
+        let mut devices = self.lock();
+        let is_free = !devices.contains_key(&device);
+        devices.entry(device).or_default().push(item);
+        is_free
+    }
+
+    /// What waits for the device; if nothing does, it is not being synced any more.
+    fn take(&self, device: u64) -> Option<Vec<Item>> {
+        let mut devices = self.lock();
+        let waiting = mem::take(devices.get_mut(&device)?);
+        if waiting.is_empty() {
+            devices.remove(&device);
+            return None;
+        }
+        Some(waiting)
+    }
+
+    /// What waits for the device needs another thread now; if nothing waits, the device is not being synced any more.
+    fn end_turn(&self, device: u64) -> bool {
+        let mut devices = self.lock();
+        let waits = devices.get(&device).is_some_and(|waiting| !waiting.is_empty());
+        if !waits {
+            devices.remove(&device);
+        }
+        waits
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<Item>>> {
+        self.devices.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A thread syncs a device for itself, until this is dropped.
+struct Turn<'a> {
+    inner: &'a Arc<Inner>,
+    device: u64,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        if self.inner.group.end_turn(self.device) {
+            Syncer::start(self.inner, self.device);
+        }
+    }
+}
+
+/// Works off what waits for a device when it is dropped: also if no thread takes it because the runtime ends.
+struct Syncer {
+    inner: Arc<Inner>,
+    device: u64,
+}
+
+impl Syncer {
+    fn start(inner: &Arc<Inner>, device: u64) {
+        let syncer = Syncer { inner: Arc::clone(inner), device };
+        in_background(move || drop(syncer));
+    }
+}
+
+impl Drop for Syncer {
+    fn drop(&mut self) {
+        while let Some(items) = self.inner.group.take(self.device) {
+            // Only code of others that listens to log messages can panic here: these operations fail then.
+            let _ = caught(|| commit(items));
+        }
+    }
+}
+
+fn commit(items: Vec<Item>) {
+    let (mut dues, committed): (Vec<_>, Vec<_>) = items.into_iter().map(|item| (item.due, item.committed)).unzip();
+    Due::sync_all(&mut dues);
+    committed.into_iter().zip(dues).for_each(|(committed, due)| committed(due.end()));
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let devices = self.lock();
+        f.debug_map().entries(devices.iter().map(|(device, waiting)| (device, waiting.len()))).finish()
+    }
+}
