@@ -255,6 +255,88 @@ fn a_graph_is_read_from_a_pipe_once() {
     assert!(code == Some(1) && err.contains("too much for one graph"), "{err}");
 }
 
+/// A line of a shell, in which `mgmt` is the program.
+fn shell(desk: &Desk, line: &str) -> (Option<i32>, String, String) {
+    let line = line.replace("mgmt", env!("CARGO_BIN_EXE_mgmt"));
+    let output = std::process::Command::new("/bin/sh").args(["-c", &line]).current_dir(desk.dir.path()).output();
+    let output = output.unwrap();
+    (output.status.code(), text(&output.stdout).to_owned(), text(&output.stderr).to_owned())
+}
+
+#[test]
+fn a_graph_is_read_from_standard_input() {
+    let desk = Desk::new();
+    let long = format!("graph: long\n# {}\n", "x".repeat(300_000));
+    desk.write("long.yaml", &long);
+    for (line, name) in [
+        ("printf 'graph: piped\n' | mgmt check --yaml -", "piped"),
+        ("(printf 'graph: in'; sleep 0.2; printf 'parts\n') | mgmt check --yaml -", "inparts"),
+        ("mgmt check --yaml - < long.yaml", "long"),
+        ("cat long.yaml | mgmt check --yaml -", "long"),
+    ] {
+        let (code, out, err) = shell(&desk, line);
+        assert_eq!((code, out), (Some(0), format!("{name}: 0 resources, 0 edges: no problems\n")), "{line}: {err}");
+    }
+    let (code, out, err) = shell(&desk, "printf 'graph: g\n' | mgmt convert -");
+    assert!(code == Some(0) && out.contains("fn main()"), "{out}{err}");
+    let (code, _, err) = shell(&desk, "printf 'graph: g\nresources: 7\n' | mgmt check --yaml -");
+    assert!(code == Some(1) && err.contains("standard input:2"), "{err}");
+    let (code, _, err) = shell(&desk, "mgmt check --yaml - <&-");
+    assert!(code == Some(1) && err.contains("graph"), "{err}");
+    let (code, _, err) = shell(&desk, "mgmt check --yaml - < /dev/zero");
+    assert!(code == Some(1) && err.contains("too much for one graph"), "{err}");
+    let (code, _, err) = shell(&desk, "echo 'graph: once' | mgmt run --tmp-prefix --yaml - -t 1");
+    assert_eq!(code, Some(0), "{err}");
+}
+
+#[test]
+fn waiting_for_standard_input_can_be_interrupted() {
+    let desk = Desk::new();
+    let mut command = desk.mgmt(&["check", "--yaml", "-"]);
+    let mut running = Running::start({
+        command.stdin(std::process::Stdio::piped());
+        command
+    });
+    // It has its handlers before it reads; without them the signal would end it without a code.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    running.signal(rustix::process::Signal::INT);
+    assert_eq!(running.ended(), Some(130));
+}
+
+#[test]
+fn a_picture_is_printed_where_it_is_asked_for() {
+    let desk = Desk::new();
+    let graph = desk.graph(GRAPH);
+    let (code, out, err) = run(&desk, &["graph", "--yaml", graph.to_str().unwrap(), "--svg", "-"]);
+    assert!(code == Some(0) && out.starts_with("<svg ") && out.trim_end().ends_with("</svg>"), "{out}{err}");
+    assert!(!desk.path("-").exists() && !std::path::Path::new("-").exists());
+}
+
+#[test]
+fn options_have_the_names_of_the_go_system_too() {
+    let desk = Desk::new();
+    let graph = desk.graph("graph: g\n");
+    let status = desk.path("status");
+    let with = |more: &[&str]| {
+        let given = ["run", "--tmp-prefix", "--yaml", graph.to_str().unwrap()];
+        run(&desk, &[&given[..], more].concat())
+    };
+    let file = status.to_str().unwrap();
+    let (code, _, err) = with(&["--converger-timeout", "0", "--converged-exit", "--converger-status-file", file]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(!std::fs::read_to_string(&status).unwrap().is_empty());
+    let (code, _, err) = with(&["--converged-exit"]);
+    assert!(code == Some(1) && err.contains("--converged-timeout"), "{err}");
+    let (code, _, err) = with(&["-t", "0", "--prometheus-listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, _, err) = with(&["-t", "0", "--prometheus", "--prometheus-listen", ":9233"]);
+    assert!(code == Some(1) && err.contains("127.0.0.1:9233, or 0.0.0.0:9233 for all of them"), "{err}");
+    let (_, help, _) = run(&desk, &["run", "--help"]);
+    for hidden in ["--converger", "--converged-exit", "--prometheus"] {
+        assert!(!help.contains(hidden), "{help}");
+    }
+}
+
 /// Names that a careless picture gets wrong, as in the corpus.
 fn hostile() -> String {
     std::fs::read_to_string(crate::kit::folder("corpus/names.yaml")).unwrap()

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::runtime::Runtime;
 
-use crate::cli::exit::{FAILED, INTERRUPTED, PENDING};
+use crate::cli::exit::{FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat};
 use crate::cli::report::{CommandError, complain};
 use crate::cli::session::{Session, print};
@@ -73,8 +73,8 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
     runtime.shutdown_timeout(SHUTDOWN);
     let code = outcome.unwrap_or_else(|error| {
-        if matches!(error, CommandError::Interrupted) {
-            return ExitCode::from(INTERRUPTED);
+        if let CommandError::Interrupted(signal) = error {
+            return signal.cut_short();
         }
         if is_json {
             // It was asked for on standard output; if that can't be written, the error is still on standard error.
@@ -126,7 +126,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
     let mut ladder = Ladder::new()?;
     let plan = tokio::select! {
         plan = session.builder(prefix.path(), gapi).plan() => plan?,
-        _ = ladder.first() => return Ok(ExitCode::from(INTERRUPTED)),
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let text = if json {
         serde_json::to_string_pretty(&plan).map_err(io::Error::from)?
@@ -151,7 +151,7 @@ async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, 
     let mut ladder = Ladder::new()?;
     tokio::select! {
         prepared = session.builder(prefix.path(), gapi).check() => Ok(Arc::clone(prepared?.config())),
-        _ = ladder.first() => Err(CommandError::Interrupted),
+        signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
 }
 
@@ -204,6 +204,10 @@ async fn graph(
     let config = config(session, gapi).await?;
     if let Some(file) = file {
         let picture = svg::draw(&config).map_err(CommandError::Other)?;
+        if file == Path::new("-") {
+            print_unless_interrupted(picture, &mut Ladder::new()?).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
         replace(file.to_owned(), picture.into_bytes())
             .await
             .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
@@ -222,6 +226,6 @@ async fn graph(
 async fn print_unless_interrupted(text: String, ladder: &mut Ladder) -> Result<(), CommandError> {
     tokio::select! {
         printed = blocking(move || print(&text)) => printed,
-        _ = ladder.first() => Err(CommandError::Interrupted),
+        signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
 }

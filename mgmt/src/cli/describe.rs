@@ -17,7 +17,7 @@ pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandE
     let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
-        Err(CommandError::Interrupted) => return Err(CommandError::Interrupted),
+        Err(error @ CommandError::Interrupted(_)) => return Err(error),
         Err(error) => {
             tracing::warn!(target: "mgmt", "kinds that only the graph knows are left out of the schema: {error}")
         }

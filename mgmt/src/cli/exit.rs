@@ -7,11 +7,11 @@ use std::process::ExitCode;
 pub(crate) const FAILED: u8 = 1;
 /// A plan with something to do.
 pub(crate) const PENDING: u8 = 2;
-/// A run whose terminal is gone.
+/// A command whose terminal is gone.
 const HUNG_UP: u8 = 129;
 /// A plan, a check, a picture that was interrupted; a run that was interrupted three times.
 pub(crate) const INTERRUPTED: u8 = 130;
-/// A run that was terminated.
+/// A command that was terminated.
 const TERMINATED: u8 = 143;
 
 /// A signal that ends a run.
@@ -33,6 +33,15 @@ impl Ending {
             Ending::HangUp => ExitCode::from(HUNG_UP),
         }
     }
+
+    /// The code of a command that the signal has kept from its end: what it was asked for is not there.
+    pub(crate) fn cut_short(self) -> ExitCode {
+        ExitCode::from(match self {
+            Ending::Interrupt => INTERRUPTED,
+            Ending::Terminate => TERMINATED,
+            Ending::HangUp => HUNG_UP,
+        })
+    }
 }
 
 /// Whether a service manager has started this process: it shows in the environment. What is started by hand in a
@@ -50,9 +59,9 @@ pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run that ^C, a converged timeout, its maximum runtime or a service manager has ended."),
     ("1", "Wrong options, a wrong graph, a check that failed, a run that can't converge within a converged timeout."),
     ("2", "A plan with changes pending."),
-    ("129", "A run whose terminal was closed."),
+    ("129", "The terminal was closed."),
     ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
-    ("143", "A run that was terminated, not by a service manager."),
+    ("143", "Terminated; a run not by a service manager."),
 ];
 
 pub(crate) const OF_RUN: &[Meaning] = &[
@@ -63,18 +72,25 @@ pub(crate) const OF_RUN: &[Meaning] = &[
     ("143", "Terminated (SIGTERM), not by a service manager."),
 ];
 
+// Of a command that does not run a graph.
+const CLOSED: Meaning = ("129", "The terminal was closed (SIGHUP).");
+const STOPPED: Meaning = ("130", "Interrupted.");
+const ENDED: Meaning = ("143", "Terminated (SIGTERM).");
+
 pub(crate) const OF_PLAN: &[Meaning] = &[
     ("0", "Nothing would change."),
     ("1", "Wrong options or graph, or a check failed: the plan is not complete."),
     ("2", "Changes are pending."),
-    ("130", "Interrupted."),
+    CLOSED,
+    STOPPED,
+    ENDED,
 ];
 
 pub(crate) const OF_CHECK: &[Meaning] =
-    &[("0", "The graph is right."), ("1", "Wrong options or graph."), ("130", "Interrupted.")];
+    &[("0", "The graph is right."), ("1", "Wrong options or graph."), CLOSED, STOPPED, ENDED];
 
 pub(crate) const OF_GRAPH: &[Meaning] =
-    &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), ("130", "Interrupted.")];
+    &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), CLOSED, STOPPED, ENDED];
 
 /// The table of a program as a whole, for its help.
 pub(crate) fn program() -> String {

@@ -1,5 +1,6 @@
 //! The options, as clap types that other programs can flatten into their own.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,9 @@ use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
 use crate::cli::{exit, help};
 use crate::sys::facts::check_hostname;
+
+/// Where `--prometheus` serves figures, on this machine alone.
+const PROMETHEUS_PORT: u16 = 9233;
 
 /// Everything that a program with a graph understands. Flattened into a program's own options:
 ///
@@ -68,7 +72,7 @@ pub struct RunOptions {
     #[arg(long, global = true)]
     pub no_watch: bool,
     /// Exit once everything has been converged for so many seconds (-1: never; 0: at once, without following the graph)
-    #[arg(long, short = 't', global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
+    #[arg(long, short = 't', alias = "converger-timeout", global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
     /// Exit after so many seconds (0: never)
     #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds_or_zero)]
@@ -77,7 +81,7 @@ pub struct RunOptions {
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sema: Option<u32>,
     /// Write a line to this file each time it converges or does not any more
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, alias = "converger-status-file", global = true, value_name = "FILE")]
     pub converged_status_file: Option<PathBuf>,
     /// Write the graph that runs to this file, for Graphviz, and draw it as FILE.png if Graphviz is there
     #[arg(long, short, global = true, value_name = "FILE")]
@@ -92,8 +96,16 @@ pub struct RunOptions {
     #[arg(long, global = true)]
     pub no_autogroup: bool,
     /// Serve figures for Prometheus at this address, for example 127.0.0.1:9233
-    #[arg(long, global = true, value_name = "ADDR")]
-    pub metrics: Option<std::net::SocketAddr>,
+    #[arg(long, alias = "prometheus-listen", global = true, value_name = "ADDR", value_parser = address)]
+    pub metrics: Option<SocketAddr>,
+    /// `--metrics` at the address that the Go system has by default.
+    #[arg(long, global = true, hide = true)]
+    #[doc(hidden)]
+    pub prometheus: bool,
+    /// Of the Go system: a converged timeout always ends a run here.
+    #[arg(long, global = true, hide = true, requires = "converged_timeout")]
+    #[doc(hidden)]
+    pub converged_exit: bool,
     /// Keep the limit of open files as it is; default: it is raised as far as it may be, but not for commands
     #[arg(long, global = true)]
     pub no_raise_limits: bool,
@@ -109,6 +121,14 @@ pub struct RunOptions {
     /// Print more; twice: everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
+}
+
+impl RunOptions {
+    /// Where figures are served.
+    pub(crate) fn metrics(&self) -> Option<SocketAddr> {
+        let default = || SocketAddr::from((Ipv4Addr::LOCALHOST, PROMETHEUS_PORT));
+        self.metrics.or_else(|| self.prometheus.then(default))
+    }
 }
 
 /// Seconds, or never.
@@ -217,6 +237,13 @@ fn seconds_or_never(text: &str) -> Result<Timeout, String> {
         negative if negative < 0.0 => Err(format!("`{text}` seconds is out of range: give 0 or more, or -1 for never")),
         _ => Ok(Timeout(Some(seconds(text)?))),
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| match text.strip_prefix(':') {
+        Some(port) => format!("which interface? Give 127.0.0.1:{port}, or 0.0.0.0:{port} for all of them"),
+        None => "give an address and a port, for example 127.0.0.1:9233 or [::1]:9233".to_owned(),
+    })
 }
 
 fn hostname(text: &str) -> Result<String, String> {

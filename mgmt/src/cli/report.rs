@@ -7,6 +7,7 @@ use clap::ColorChoice;
 use serde_json::{Value as Json, json};
 
 use crate::cli::colour;
+use crate::cli::exit::Ending;
 use crate::graph::Problem;
 use crate::id::{Palette, Role, Shown, harmless, harmless_in_colour};
 use crate::journal::JournalError;
@@ -23,7 +24,7 @@ pub(crate) enum CommandError {
     #[error("{0}")]
     Other(String),
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(Ending),
 }
 
 /// What the command line can do about it.

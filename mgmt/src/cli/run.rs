@@ -35,7 +35,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     let options = &session.options;
     let mut ladder = Ladder::new()?;
     // Before anything is changed.
-    let figures = match options.metrics {
+    let figures = match options.metrics() {
         Some(address) => Some(
             metrics::listen(address)
                 .await

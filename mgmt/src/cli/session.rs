@@ -59,7 +59,7 @@ impl Session {
         let is_once = options.converged_timeout.0.is_some_and(|timeout| timeout.is_zero());
         builder = builder
             .name(&self.name)
-            .measure(options.metrics.is_some())
+            .measure(options.metrics().is_some())
             .noop(options.noop)
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)

@@ -1,6 +1,6 @@
 //! The program `mgmt`: runs graphs from YAML files, and from programs that print them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
 use crate::gapi::{
     Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_graph_file, read_yaml,
-    yaml,
+    yaml, yaml_of_stdin,
 };
 use crate::graph::GraphConfig;
 use crate::runtime::EngineError;
@@ -36,7 +36,7 @@ struct Stock {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = help::SOURCES)]
 struct SourceOptions {
-    /// A YAML file; saving it changes the graph that runs
+    /// A YAML file; saving it changes the graph that runs. `-`: standard input, read once
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
     yaml: Option<PathBuf>,
     /// A line for /bin/sh that prints YAML
@@ -66,7 +66,7 @@ enum StockCommand {
     /// Print the same graph as a program in Rust
     #[command(defer(help::convert))]
     Convert {
-        /// The YAML file
+        /// The YAML file; `-`: standard input
         file: PathBuf,
     },
 }
@@ -129,9 +129,9 @@ fn execute(app: App, stock: &Stock, command: Option<Command>, options: YamlOptio
 }
 
 /// The host that the file names. Whatever is wrong with the file is said when it is read for the graph.
-fn named_host(path: &std::path::Path, options: &YamlOptions) -> Option<String> {
+fn named_host(path: &Path, options: &YamlOptions) -> Option<String> {
     // From a pipe it can be read only once.
-    if !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+    if path.as_os_str() == "-" || !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
         return None;
     }
     let bytes = read_graph_file(path).ok()?;
@@ -139,9 +139,13 @@ fn named_host(path: &std::path::Path, options: &YamlOptions) -> Option<String> {
     if names_it { read_yaml("", &bytes, options).ok()?.hostname } else { None }
 }
 
-fn convert_file(file: &std::path::Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
-    let bytes = read_graph_file(file).map_err(|error| CommandError::Other(error.to_string()))?;
-    let read = read_yaml(&file.display().to_string(), &bytes, options).map_err(EngineError::from)?;
+fn convert_file(file: &Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
+    let (name, path) = match file.to_str() {
+        Some("-") => ("standard input".to_owned(), Path::new("/dev/stdin")),
+        _ => (file.display().to_string(), file),
+    };
+    let bytes = read_graph_file(path).map_err(|error| CommandError::Other(error.to_string()))?;
+    let read = read_yaml(&name, &bytes, options).map_err(EngineError::from)?;
     for warning in &read.warnings {
         eprintln!("warning: {warning}");
     }
@@ -160,7 +164,8 @@ enum Source {
 impl Source {
     fn new(source: &SourceOptions, options: YamlOptions) -> Source {
         if let Some(path) = &source.yaml {
-            return Source::Yaml(Box::new(yaml(path).options(options)));
+            let yaml = if path.as_os_str() == "-" { yaml_of_stdin() } else { yaml(path) };
+            return Source::Yaml(Box::new(yaml.options(options)));
         }
         if let Some(line) = &source.program {
             let mut program = command(line).options(options).watch(&source.watch_file);

@@ -31,6 +31,6 @@ pub use signal::{Facts, Readable, Signal};
 pub use template::render;
 pub(crate) use warn::warn_of;
 #[cfg(feature = "yaml")]
-pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_schema};
+pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
 #[cfg(all(feature = "cli", feature = "yaml"))]
 pub(crate) use yaml::{lacking, read_graph_file, yaml_schema_with};

@@ -11,10 +11,13 @@ pub mod limits;
 pub mod listen;
 pub mod obstacle;
 pub mod ours;
+pub mod pollable;
 pub mod process;
 pub mod rng;
 #[cfg(feature = "cli")]
 pub mod signals;
+#[cfg(feature = "yaml")]
+pub mod stdin;
 pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;

@@ -4,11 +4,14 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+
+use super::pollable::register;
 
 /// A file that is deleted while a process has it open only loses a name: that is a change of its attributes.
 const FILE: WatchFlags = WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF);
@@ -17,7 +20,7 @@ const ABOVE: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 /// Keeps an eye on a file and on the directories that its path leads through.
 #[derive(Debug)]
 pub struct Vigil {
-    inotify: AsyncFd<OwnedFd>,
+    inotify: AsyncFd<Arc<OwnedFd>>,
 }
 
 impl Vigil {
@@ -35,7 +38,7 @@ impl Vigil {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        Ok(Vigil { inotify: register(fd)? })
+        Ok(Vigil { inotify: register(Arc::new(fd), Interest::READABLE)? })
     }
 
     /// Returns when something may have happened to it.
@@ -56,11 +59,6 @@ impl Vigil {
         ready.clear_ready();
         Ok(())
     }
-}
-
-#[expect(deprecated, reason = "the other way needs unsafe; an owned descriptor, never replaced, meets its conditions")]
-fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(fd, Interest::READABLE)
 }
 
 #[cfg(test)]

@@ -78,12 +78,14 @@ fn what_runs_is_waited_for_and_named_and_the_second_interrupt_cancels_it() {
 
 #[test]
 fn an_interrupted_plan_leaves_no_guard_running() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut running = act("guard", dir.path()).arg("plan").start();
-    let guard = command(&mut running, dir.path());
-    running.signal(Signal::INT);
-    let ended = running.wait().code(130);
-    assert!(!is_alive(guard), "{ended:?}");
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = act("guard", dir.path()).arg("plan").start();
+        let guard = command(&mut running, dir.path());
+        running.signal(signal);
+        let ended = running.wait().code(code);
+        assert!(!is_alive(guard), "{ended:?}");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A YAML file as a source of graphs: read again whenever it changes.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
@@ -8,12 +9,15 @@ use crate::gapi::warn::warn_of;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::read::read_yaml;
+use crate::gapi::yaml::tree::BYTES_MAX;
 use crate::graph::{GraphConfig, Problems};
+use crate::sys;
 
 /// A YAML file as a source of graphs.
 #[derive(Debug)]
 pub struct Yaml {
-    path: PathBuf,
+    /// `None`: standard input.
+    path: Option<PathBuf>,
     options: YamlOptions,
     data: Option<GapiData>,
     watcher: Option<Watcher>,
@@ -23,10 +27,19 @@ pub struct Yaml {
 
 /// The graph in this file. Saving the file changes the graph that runs; while what is saved is wrong, the graph before it goes on.
 pub fn yaml(path: impl Into<PathBuf>) -> Yaml {
-    Yaml { path: path.into(), options: YamlOptions::default(), data: None, watcher: None, last: None }
+    Yaml::from(Some(path.into()))
+}
+
+/// The graph in what this process reads from its standard input, once, to its end.
+pub fn yaml_of_stdin() -> Yaml {
+    Yaml::from(None)
 }
 
 impl Yaml {
+    fn from(path: Option<PathBuf>) -> Yaml {
+        Yaml { path, options: YamlOptions::default(), data: None, watcher: None, last: None }
+    }
+
     /// How it is read: kinds of one's own, for example.
     #[must_use]
     pub fn options(mut self, options: YamlOptions) -> Yaml {
@@ -35,12 +48,20 @@ impl Yaml {
     }
 }
 
+/// What standard input is called in errors.
+const STDIN: &str = "standard input";
+
+/// Reads standard input to its end, and no more than is clearly too much.
+async fn stdin() -> Result<Vec<u8>, GapiError> {
+    Ok(sys::stdin::read(BYTES_MAX).await.map_err(|error| Failure::of(format_args!("{STDIN} can't be read"), error))?)
+}
+
 /// Reads a file, of one that is too long for a graph only so much that this is clear.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     let failed = |error| Failure::of(format_args!("{} can't be read", path.display()), error);
-    let file = std::fs::File::open(path).map_err(&failed)?;
+    let file = File::open(path).map_err(&failed)?;
     let mut bytes = Vec::new();
-    let most = crate::gapi::yaml::tree::BYTES_MAX as u64 + 1;
+    let most = BYTES_MAX as u64 + 1;
     std::io::Read::read_to_end(&mut std::io::Read::take(file, most), &mut bytes).map_err(failed)?;
     Ok(bytes)
 }
@@ -60,9 +81,9 @@ impl Gapi for Yaml {
             ));
         }
         self.options.noop |= data.noop;
-        if !data.no_watch {
+        if let (Some(path), false) = (&self.path, data.no_watch) {
             // Before the first look, so that nothing is missed.
-            self.watcher = Watcher::new([self.path.as_path()]).map(Some)?;
+            self.watcher = Watcher::new([path.as_path()]).map(Some)?;
         }
         self.data = Some(data);
         Ok(())
@@ -72,8 +93,12 @@ impl Gapi for Yaml {
         if self.data.is_none() {
             return Err(GapiError::Failed("asked for a graph before it was initialised".into()));
         }
-        let bytes = bytes(&self.path)?;
-        let read = accept(&self.path.display().to_string(), &bytes, &self.options);
+        let (name, bytes) = match (&self.path, self.last.take()) {
+            (Some(path), _) => (path.display().to_string(), bytes(path)?),
+            (None, Some(read)) => (STDIN.to_owned(), read),
+            (None, None) => (STDIN.to_owned(), stdin().await?),
+        };
+        let read = accept(&name, &bytes, &self.options);
         self.last = Some(bytes);
         Ok(read?)
     }
@@ -83,7 +108,7 @@ impl Gapi for Yaml {
         loop {
             watcher.changed().await;
             // A file that is gone is told about; one that holds what it held before is none of anybody's business.
-            let now = bytes(&self.path).ok();
+            let now = self.path.as_deref().and_then(|path| bytes(path).ok());
             if now != self.last {
                 self.last = now;
                 return Some(Ok(()));

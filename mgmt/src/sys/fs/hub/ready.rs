@@ -8,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::sys::pollable::register;
+
 /// A descriptor that tells the runtime when there is something to read. Registered at the first wait, so that it can
 /// be made outside of a runtime.
 #[derive(Debug)]
@@ -61,9 +63,4 @@ pub(super) struct Read<T> {
     pub(super) value: Option<T>,
     /// Nothing is left for now.
     pub(super) is_drained: bool,
-}
-
-#[expect(deprecated, reason = "the other way needs unsafe; an owned descriptor, never replaced, meets its conditions")]
-fn register(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    AsyncFd::with_interest(fd, interest)
 }
