@@ -170,8 +170,13 @@ impl Desk {
         self.shared.books().held_watches.push(name.to_owned());
     }
 
+    /// Its watch is ready; at once when it is asked for, if it was not yet.
     pub fn ready(&self, name: &str) {
-        self.shared.books().watchers[name].send(Ok(WatchEvent::Ready)).unwrap();
+        let mut books = self.shared.books();
+        match books.watchers.get(name) {
+            Some(watcher) => watcher.send(Ok(WatchEvent::Ready)).unwrap(),
+            None => books.held_watches.retain(|held| held != name),
+        }
     }
 
     /// In its next operation of that sort (for which nothing is planned yet), this happens.
@@ -349,13 +354,19 @@ impl Shared {
     pub fn watch(&self, name: &str) -> mpsc::UnboundedReceiver<Said> {
         self.note(format!("watch {name}"));
         let (sender, receiver) = mpsc::unbounded_channel();
-        match self.plan(name, Op::Watch) {
-            Some(Act::Panic(why)) => panic!("{why}"),
+        let planned = self.plan(name, Op::Watch);
+        let mut books = self.books();
+        match planned {
+            Some(Act::Panic(why)) => {
+                drop(books);
+                panic!("{why}")
+            }
             Some(Act::Fail(why)) => sender.send(Err(why.to_owned())).unwrap(),
-            _ if self.books().held_watches.iter().any(|held| held == name) => {}
+            _ if books.held_watches.iter().any(|held| held == name) => {}
             _ => sender.send(Ok(WatchEvent::Ready)).unwrap(),
         }
-        self.books().watchers.insert(name.to_owned(), sender);
+        books.watchers.insert(name.to_owned(), sender);
+        drop(books);
         receiver
     }
 }
