@@ -12,7 +12,7 @@ use super::pollable::register;
 
 const PART_BYTES: usize = 1 << 16;
 
-/// Reads standard input to its end, but stops soon after so many bytes.
+/// Reads standard input to its end, or until it has read more than `most` bytes.
 ///
 /// # Errors
 /// It is closed, or can't be read.

@@ -163,7 +163,7 @@ fn a_reader_who_stops_reading_what_is_printed_keeps_no_signal_from_ending_it() {
     let running = program.start();
     std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::TERM);
-    running.wait().code(130);
+    running.wait().code(143);
 }
 
 #[test]
