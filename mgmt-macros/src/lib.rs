@@ -1,5 +1,5 @@
-//! The derive macro of `mgmt`: `#[derive(Resource)]`. Three passes that never mix: parse (keeps spans), check (all errors at once), expand (a model
-//! that can no longer be wrong).
+//! The derive macros of `mgmt`. `#[derive(Resource)]` has three passes that never mix: parse (keeps spans), check (all
+//! errors at once), expand (a model that can no longer be wrong). `Serialize` and `Deserialize` are those of serde.
 
 /// `quote!` whose own variables can't meet a field of the same name.
 macro_rules! code {
@@ -14,6 +14,7 @@ mod fragment;
 mod front;
 mod model;
 mod parse;
+mod reexport;
 mod words;
 
 use proc_macro::TokenStream;
@@ -39,4 +40,23 @@ pub fn derive_resource(input: TokenStream) -> TokenStream {
     };
     let errors = errors.into_tokens();
     quote::quote!(#errors #made).into()
+}
+
+/// serde's `Serialize`, for programs that depend on `mgmt` alone: all its attributes (`#[serde(…)]`) work.
+#[proc_macro_derive(Serialize, attributes(serde))]
+pub fn derive_serialize(input: TokenStream) -> TokenStream {
+    reexport::derive(syn::parse_macro_input!(input as syn::DeriveInput), "Serialize").into()
+}
+
+/// serde's `Deserialize`, for programs that depend on `mgmt` alone: all its attributes (`#[serde(…)]`) work.
+#[proc_macro_derive(Deserialize, attributes(serde))]
+pub fn derive_deserialize(input: TokenStream) -> TokenStream {
+    reexport::derive(syn::parse_macro_input!(input as syn::DeriveInput), "Deserialize").into()
+}
+
+/// The item is gone: it was only there for the derives before.
+#[doc(hidden)]
+#[proc_macro_attribute]
+pub fn vanish(_: TokenStream, _: TokenStream) -> TokenStream {
+    TokenStream::new()
 }

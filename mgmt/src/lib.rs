@@ -66,6 +66,9 @@ pub use std::process::ExitCode;
 /// For the code that the derive makes.
 #[doc(hidden)]
 pub mod __private {
+    pub use mgmt_macros::vanish;
+    pub use serde;
+
     /// A resource's fields as data.
     pub type Map = serde_json::Map<String, serde_json::Value>;
 }

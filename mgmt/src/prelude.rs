@@ -121,5 +121,6 @@ pub use crate::gapi::{Facts, Signal};
 pub use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Leave, Refresh, Result, Watch, WatchCx,
 };
-pub use mgmt_macros::Resource;
-pub use serde::{Deserialize, Serialize};
+pub use mgmt_macros::{Deserialize, Resource, Serialize};
+// The traits alone: a program that does not depend on serde itself can't use serde's own derives.
+pub use serde::{de::Deserialize, ser::Serialize};
