@@ -49,9 +49,22 @@ fn a_wrong_graph_that_a_program_prints_is_shown_with_its_lines() {
         said.contains("there is no kind `nop`: did you mean `noop`?") && said.contains("  3 |   nop: []"),
         "{said}"
     );
-    let output = desk.mgmt(&["check", "--command", "echo trouble >&2; exit 3"]).output().unwrap();
-    let said = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && said.contains("trouble") && said.contains('3'), "{said}");
+}
+
+#[test]
+fn what_a_program_that_fails_has_printed_is_shown_in_lines() {
+    let desk = Desk::new();
+    let script = desk.write("g.py", "#!/bin/sh\necho 'Traceback:' >&2\necho '  line 3' >&2\nexit 3\n");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = desk.mgmt(&["check", "--command", "./g.py"]);
+    let output = command.current_dir(desk.dir.path()).output().unwrap();
+    let expected = "error: no graph: `./g.py` failed with exit code 3, and printed:\n  Traceback:\n    line 3\n";
+    assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(1), expected));
+    let mut command = desk.mgmt(&["check", "--json", "--command", "echo one >&2; echo two >&2; kill -9 $$"]);
+    let output = command.output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let message = said["errors"][0]["message"].as_str().unwrap();
+    assert!(message.ends_with(r"$$` was killed by SIGKILL: one\ntwo"), "{message}");
 }
 
 /// A program `puppet` that notes what it was asked.
@@ -88,6 +101,18 @@ fn puppet_is_asked_for_the_agent_a_manifest_or_code() {
         assert_eq!(desk.read("asked").unwrap().trim_end(), expected);
         assert_eq!(desk.read("out").as_deref(), Some("1"));
     }
+}
+
+#[test]
+fn what_puppet_prints_when_it_fails_is_shown() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("bin")).unwrap();
+    // Its errors go to either output.
+    let path = desk.write("bin/puppet", "#!/bin/sh\necho \"Error: Syntax error at 'fil'\"\nexit 1\n");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let output = with_puppet(&desk, &["check", "--puppet", "fil {}"]).output().unwrap();
+    let expected = "`puppet mgmtgraph print` failed with exit code 1, and printed:\n  Error: Syntax error at 'fil'\n";
+    assert!(text(&output.stderr).ends_with(expected), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::id::{Shown, harmless, in_one_line};
 use crate::resource::Error;
 
 /// Why a source of graphs failed: a sentence for people, and the error that caused it if there is one (`source`).
@@ -12,24 +13,50 @@ use crate::resource::Error;
 #[derive(Clone)]
 pub struct Failure {
     text: String,
+    /// What a program that failed has printed, in lines; empty: nothing, or none did.
+    printed: String,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
+
+/// How many lines of what a program has printed are shown: the last ones.
+const LINES_MAX: usize = 20;
 
 impl Failure {
     /// What was being done, and the error that ended it. Both are in the text.
     pub fn of(doing: impl fmt::Display, error: impl StdError + Send + Sync + 'static) -> Failure {
-        Failure { text: format!("{doing}: {error}"), source: Some(Arc::new(error)) }
+        Failure { text: format!("{doing}: {error}"), printed: String::new(), source: Some(Arc::new(error)) }
     }
 
     /// An error whose own text names what was being done.
     pub(crate) fn from_error(error: impl StdError + Send + Sync + 'static) -> Failure {
-        Failure { text: error.to_string(), source: Some(Arc::new(error)) }
+        Failure { text: error.to_string(), printed: String::new(), source: Some(Arc::new(error)) }
+    }
+
+    /// A program that has failed like this, and what it has printed about that.
+    pub(crate) fn of_program(how: String, printed: String, error: impl StdError + Send + Sync + 'static) -> Failure {
+        Failure { text: how, printed, source: Some(Arc::new(error)) }
+    }
+
+    /// The text for a terminal: what a program has printed is in lines of its own.
+    pub(crate) fn in_lines(&self) -> impl fmt::Display + '_ {
+        Shown(|f: &mut fmt::Formatter<'_>| {
+            let lines: Vec<&str> = self.printed.trim().lines().collect();
+            let hidden = lines.len().saturating_sub(LINES_MAX);
+            match lines.is_empty() {
+                true => f.write_str(&self.text)?,
+                false => write!(f, "{}, and printed:", self.text)?,
+            }
+            if hidden > 0 {
+                write!(f, "\n  (… {hidden} more lines)")?;
+            }
+            lines[hidden..].iter().try_for_each(|line| write!(f, "\n  {}", harmless(line)))
+        })
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
-        Failure { text, source: None }
+        Failure { text, printed: String::new(), source: None }
     }
 }
 
@@ -41,19 +68,22 @@ impl From<&str> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { text: error.to_string(), source: error.into_source() }
+        Failure { text: error.to_string(), printed: String::new(), source: error.into_source() }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        match self.printed.trim() {
+            "" => f.write_str(&self.text),
+            printed => write!(f, "{}: {}", self.text, in_one_line(printed)),
+        }
     }
 }
 
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Failure").field("text", &self.text).field("source", &self.source).finish()
+        f.debug_struct("Failure").field("text", &self.to_string()).field("source", &self.source).finish()
     }
 }
 
@@ -78,5 +108,21 @@ mod tests {
         assert_eq!(failure.to_string(), "the hosts: entity not found");
         assert!(failure.source().and_then(|error| error.downcast_ref::<io::Error>()).is_some());
         assert!(Failure::from("no line").source().is_none());
+    }
+
+    #[test]
+    fn what_a_program_has_printed_is_shown_in_lines_or_in_one() {
+        let failure = |printed: &str| {
+            Failure::of_program("`p` failed".to_owned(), printed.to_owned(), io::Error::from(io::ErrorKind::Other))
+        };
+        assert_eq!(failure("one\ntwo\n").to_string(), r"`p` failed: one\ntwo");
+        assert_eq!(
+            failure("one\n two\u{1b}[31m\n").in_lines().to_string(),
+            "`p` failed, and printed:\n  one\n   two\\u{1b}[31m"
+        );
+        assert_eq!(failure("\n").in_lines().to_string(), "`p` failed");
+        let many: String = (0..50).map(|n| format!("{n}\n")).collect();
+        let shown = failure(&many).in_lines().to_string();
+        assert!(shown.contains("\n  (… 30 more lines)\n  30\n") && shown.ends_with("\n  49"), "{shown}");
     }
 }

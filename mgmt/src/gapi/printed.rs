@@ -8,12 +8,18 @@ use crate::gapi::failure::Failure;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::{BYTES_MAX, YamlOptions, accept};
 use crate::graph::GraphConfig;
-use crate::sys::process::{Command, run};
+use crate::id::in_one_line;
+use crate::sys::process::{Command, ProcessError, run};
 
 /// A program that takes longer has gone astray.
 const TIMEOUT: Duration = Duration::from_secs(600);
 /// How often Puppet is asked when it does not say.
 const RUN_INTERVAL: Duration = Duration::from_secs(1800);
+
+/// How much is kept of what a program that failed has printed last.
+const SHOWN_BYTES_MAX: usize = 4096;
+/// How much of a line for a shell names it in errors.
+const NAME_CHARS_MAX: usize = 60;
 
 /// What the program printed, or why it failed.
 type Printed = Result<Vec<u8>, Failure>;
@@ -127,8 +133,14 @@ fn is_same(one: &Printed, other: &Printed) -> bool {
 
 /// Runs it to its end.
 async fn print(name: &str, command: &Command) -> Printed {
-    let ended = run(command).await.and_then(|output| output.require_success(command));
-    let output = ended.map_err(Failure::from_error)?;
+    let output = run(command).await.map_err(Failure::from_error)?;
+    // Where errors go is the program's choice.
+    let errors = if output.stderr.total() == 0 { &output.stdout } else { &output.stderr };
+    let last = String::from_utf8_lossy(&errors.last(SHOWN_BYTES_MAX)).into_owned();
+    let output = match output.require_success(command) {
+        Ok(output) => output,
+        Err(error) => return Err(Failure::of_program(failed(name, &error), last, error)),
+    };
     let said = output.stderr.text();
     if !said.is_empty() {
         tracing::warn!(target: "mgmt", "{name}: {}", said.trim_end());
@@ -137,6 +149,25 @@ async fn print(name: &str, command: &Command) -> Printed {
         Some(bytes) => Ok(bytes.to_vec()),
         None => Err(format!("{name} printed {} bytes: too much for one graph", output.stdout.total()).into()),
     }
+}
+
+/// How the program failed, by the name that the user has given it.
+fn failed(name: &str, error: &ProcessError) -> String {
+    let name = shortened(name);
+    match error {
+        ProcessError::Failed { status, .. } => format!("`{name}` failed with {status}"),
+        ProcessError::Killed { status, .. } => format!("`{name}` was {status}"),
+        error => error.to_string(),
+    }
+}
+
+/// A line for a shell can be long.
+fn shortened(name: &str) -> String {
+    let mut short: String = in_one_line(name).chars().take(NAME_CHARS_MAX).collect();
+    if short.len() < name.len() {
+        short.push('…');
+    }
+    short
 }
 
 /// The time between two runs, as this command says.

@@ -36,6 +36,9 @@ impl EngineError {
     pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
         Shown(move |f: &mut fmt::Formatter<'_>| match self {
             EngineError::Graph(problems) => write!(f, "{}", problems.painted(palette)),
+            EngineError::Gapi(why) => {
+                write!(f, "{} no graph: {}", palette.paint(Role::Error, "error:"), why.in_lines())
+            }
             error => write!(f, "{} {error}", palette.paint(Role::Error, "error:")),
         })
     }

@@ -118,7 +118,10 @@ async fn two_files_at_one_received_path_are_two_owners_of_that_path() {
     let failed: Vec<_> = status.notable.iter().filter(|of| of.standing == Standing::Failed).collect();
     let [failed] = &failed[..] else { panic!("{status:?}") };
     let error = failed.error.as_deref().unwrap();
-    assert!(error.contains(path.to_str().unwrap()) && error.contains("file[place]") && error.contains("file[other]"), "{error}");
+    assert!(
+        error.contains(path.to_str().unwrap()) && error.contains("file[place]") && error.contains("file[other]"),
+        "{error}"
+    );
     // The first that receives the path owns it.
     let owns = if failed.id.name == "place" { "second\n" } else { "first\n" };
     assert_eq!(fs::read_to_string(&path).unwrap(), owns);
