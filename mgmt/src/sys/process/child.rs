@@ -19,19 +19,21 @@ pub(super) struct Leader {
     pid: Pid,
     /// `None` once collected.
     child: Option<std::process::Child>,
+    /// Our end of its standard error.
+    error: Option<OwnedFd>,
 }
 
 impl Leader {
-    pub(super) fn new(child: std::process::Child) -> Leader {
+    pub(super) fn new(child: std::process::Child, error: Option<OwnedFd>) -> Leader {
         let pid = Pid::from_child(&child);
         guard::begin(pid);
-        Leader { pid, child: Some(child) }
+        Leader { pid, child: Some(child), error }
     }
 
     /// The standard output and error of the child, if piped; the first call gets them.
     pub(super) fn take_pipes(&mut self) -> (Option<OwnedFd>, Option<OwnedFd>) {
         let Some(child) = &mut self.child else { return (None, None) };
-        (child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from))
+        (child.stdout.take().map(OwnedFd::from), self.error.take())
     }
 
     /// Send the signal to the whole group.
@@ -122,7 +124,7 @@ mod tests {
     async fn the_end_of_a_child_is_seen_with_and_without_a_descriptor_for_it() {
         for with in [true, false] {
             let sleep = std::process::Command::new("sleep").arg("0.1").spawn().unwrap();
-            let mut child = Child::new(Leader::new(sleep));
+            let mut child = Child::new(Leader::new(sleep, None));
             assert!(child.pidfd.is_some(), "this kernel has them");
             if !with {
                 child.pidfd = None;

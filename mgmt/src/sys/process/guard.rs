@@ -3,63 +3,117 @@
 //!
 //! A parent-death signal would have to be asked for in the child between fork and exec, and would reach only the leader
 //! of a group.
+//!
+//! A command runs before its number is known here: until then it is known by the pipe of its standard error, which no
+//! other process has open.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::io::{PipeWriter, Write as _};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use rustix::fs::fstat;
 use rustix::io::ioctl_fionbio;
 use rustix::process::Pid;
 
 use crate::sys::limits::under_the_first;
 
-/// The groups that run are the lines' numbers with `+` that have none with `-`. It outlives signals that end us.
+/// What runs are the words with `+` that have none with `-`: the numbers of groups, and `p` with the number of a pipe.
+/// The shell outlives signals that end us. What holds a pipe is looked for more than once, as a child that was being
+/// started has it as its standard error only once it runs its program.
 const SCRIPT: &str = "trap '' INT TERM HUP QUIT PIPE; left=' '
 while read -r line; do
-  group=${line#?}
+  word=${line#?}
   case $line in
-    +*) left=\"$left$group \" ;;
-    -*) case $left in *\" $group \"*) left=\"${left%% $group *} ${left#* $group }\" ;; esac ;;
+    +*) left=\"$left$word \" ;;
+    -*) case $left in *\" $word \"*) left=\"${left%% $word *} ${left#* $word }\" ;; esac ;;
   esac
 done
-for group in $left; do kill -s KILL -- \"-$group\" 2>/dev/null; done";
+for word in $left; do
+  case $word in p*) continue ;; esac
+  kill -s KILL -- \"-$word\" 2>/dev/null
+done
+for pause in 0 0.1 0.5; do
+  case $left in *p*) sleep $pause ;; *) break ;; esac
+  for word in $left; do
+    case $word in p*) ;; *) continue ;; esac
+    ls -l /proc/[0-9]*/fd/2 2>/dev/null | while read -r line; do
+      case $line in *\" -> pipe:[${word#p}]\") ;; *) continue ;; esac
+      number=${line##*/proc/}
+      number=${number%%/*}
+      kill -s KILL -- \"-$number\" 2>/dev/null || kill -s KILL \"$number\" 2>/dev/null
+    done
+  done
+done";
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, groups: BTreeSet::new() });
+static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, words: BTreeSet::new() });
 
 struct Guard {
     shell: Option<(Child, PipeWriter)>,
     /// What runs.
-    groups: BTreeSet<i32>,
+    words: BTreeSet<Word>,
 }
 
-/// A command is about to be started: what guards it is there before.
-pub(super) fn prepare() {
-    let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
-    if guard.shell.is_none() {
-        guard.renew();
+/// How a command is known to the shell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Word {
+    Group(i32),
+    Pipe(u64),
+}
+
+impl fmt::Display for Word {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Word::Group(number) => write!(f, "{number}"),
+            Word::Pipe(number) => write!(f, "p{number}"),
+        }
+    }
+}
+
+/// A command is being started: what guards it is there before. To be dropped once its group is guarded.
+#[must_use]
+pub(super) struct Starting(Option<Word>);
+
+impl Starting {
+    /// A command whose standard error is this pipe.
+    pub(super) fn new(pipe: impl AsFd) -> Starting {
+        let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
+        if guard.shell.is_none() {
+            guard.renew();
+        }
+        drop(guard);
+        let word = fstat(pipe).ok().map(|stat| Word::Pipe(stat.st_ino));
+        word.into_iter().for_each(|word| tell(word, true));
+        Starting(word)
+    }
+}
+
+impl Drop for Starting {
+    fn drop(&mut self) {
+        self.0.into_iter().for_each(|word| tell(word, false));
     }
 }
 
 /// This group runs. Without a shell to be had, it is not guarded.
 pub(super) fn begin(group: Pid) {
-    tell(group, true);
+    tell(Word::Group(group.as_raw_nonzero().get()), true);
 }
 
 /// This group has ended, or is left to itself. To be called while its number can't be another's yet.
 pub(super) fn end(group: Pid) {
-    tell(group, false);
+    tell(Word::Group(group.as_raw_nonzero().get()), false);
 }
 
-fn tell(group: Pid, runs: bool) {
+fn tell(word: Word, runs: bool) {
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = group.as_raw_nonzero().get();
-    let is_news = if runs { guard.groups.insert(number) } else { guard.groups.remove(&number) };
+    let is_news = if runs { guard.words.insert(word) } else { guard.words.remove(&word) };
     if !is_news {
         return;
     }
-    let line = format!("{}{number}\n", if runs { '+' } else { '-' });
+    let line = format!("{}{word}\n", if runs { '+' } else { '-' });
     let is_told = guard.shell.as_mut().is_some_and(|(_, pipe)| pipe.write_all(line.as_bytes()).is_ok());
     if is_told {
         return;
@@ -70,7 +124,7 @@ fn tell(group: Pid, runs: bool) {
         drop(pipe);
         let _ = shell.wait();
     }
-    if !guard.groups.is_empty() {
+    if !guard.words.is_empty() {
         guard.renew();
     }
 }
@@ -78,7 +132,7 @@ fn tell(group: Pid, runs: bool) {
 impl Guard {
     /// Another shell, for all that runs.
     fn renew(&mut self) {
-        let all: String = self.groups.iter().map(|group| format!("+{group}\n")).collect();
+        let all: String = self.words.iter().map(|word| format!("+{word}\n")).collect();
         match start(&all) {
             Ok(shell) => self.shell = Some(shell),
             Err(error) => tracing::debug!("commands are not ended if this process is killed: {error}"),
@@ -86,7 +140,7 @@ impl Guard {
     }
 }
 
-fn start(groups: &str) -> std::io::Result<(Child, PipeWriter)> {
+fn start(words: &str) -> std::io::Result<(Child, PipeWriter)> {
     let (reader, mut writer) = std::io::pipe()?;
     // A shell that has been stopped must not stop us.
     ioctl_fionbio(&writer, true)?;
@@ -94,6 +148,42 @@ fn start(groups: &str) -> std::io::Result<(Child, PipeWriter)> {
     shell.arg("-c").arg(SCRIPT).arg("mgmt-guard").env_clear().current_dir("/").process_group(0);
     shell.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
     let shell = under_the_first(|| shell.spawn(), Pid::from_child)?;
-    writer.write_all(groups.as_bytes())?;
+    writer.write_all(words.as_bytes())?;
     Ok((shell, writer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `sleep`, in a group of its own, and the pipe of its standard error.
+    fn sleep() -> (Child, std::io::PipeReader) {
+        let (reader, writer) = std::io::pipe().unwrap();
+        let mut sleep = Command::new("sleep");
+        sleep.arg("60").stderr(writer).process_group(0);
+        (sleep.spawn().unwrap(), reader)
+    }
+
+    #[test]
+    fn what_runs_is_killed_by_its_group_or_while_that_is_unknown_by_its_pipe_and_nothing_else() {
+        let (mut by_group, _pipe) = sleep();
+        let (mut by_pipe, pipe) = sleep();
+        let (mut ended, ended_pipe) = sleep();
+        let (mut other, _other_pipe) = sleep();
+        let word = |pipe| Word::Pipe(fstat(pipe).unwrap().st_ino);
+        let words = format!("+{}\n+{}\n+{}\n", by_group.id(), word(&pipe), word(&ended_pipe));
+        let (mut shell, mut writer) = start(&words).unwrap();
+        writer.write_all(format!("-{}\n", word(&ended_pipe)).as_bytes()).unwrap();
+        drop(writer);
+        for killed in [&mut by_group, &mut by_pipe] {
+            let status = killed.wait().unwrap();
+            assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9), "{status:?}");
+        }
+        assert!(shell.wait().unwrap().success());
+        for left in [&mut ended, &mut other] {
+            assert_eq!(left.try_wait().unwrap(), None);
+            left.kill().unwrap();
+            left.wait().unwrap();
+        }
+    }
 }

@@ -62,21 +62,28 @@ pub(super) async fn launch(command: &Command, path: &Path, identity: Option<Iden
         Some(identity) => {
             // For `uid` the standard library empties the list of supplementary groups: none of ours reach the child.
             std.gid(identity.gid).uid(identity.uid);
-            spawn(&mut std).map(Leader::new)
+            spawn(std)
         }
-        None => spawn(&mut std).map(Leader::new),
+        None => spawn(std),
     }
 }
 
-fn spawn(std: &mut StdCommand) -> io::Result<std::process::Child> {
-    guard::prepare();
-    limits::under_the_first(|| std.spawn(), Pid::from_child)
+fn spawn(mut std: StdCommand) -> io::Result<Leader> {
+    let (error, writer) = io::pipe()?;
+    std.stderr(writer);
+    let starting = guard::Starting::new(&error);
+    let child = limits::under_the_first(|| std.spawn(), Pid::from_child)?;
+    // It holds the other end of the pipe.
+    drop(std);
+    let leader = Leader::new(child, Some(error.into()));
+    drop(starting);
+    Ok(leader)
 }
 
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
     let mut std = StdCommand::new(path);
     std.arg0(&command.program).args(&command.args).process_group(0);
-    std.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    std.stdin(Stdio::null()).stdout(Stdio::piped());
     if let Some(cwd) = &command.cwd {
         std.current_dir(cwd);
     }
@@ -107,7 +114,7 @@ async fn with_groups(mut std: StdCommand, identity: Identity) -> io::Result<Lead
     let work = move || {
         std.uid(identity.uid);
         // If nobody waits any more, the leader is dropped and with it the group killed.
-        let _ = sender.send(take_groups(&identity).and_then(|()| spawn(&mut std)).map(Leader::new));
+        let _ = sender.send(take_groups(&identity).and_then(|()| spawn(std)));
     };
     std::thread::Builder::new().name("mgmt-spawn".into()).stack_size(256 << 10).spawn(work)?;
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it has panicked")))
