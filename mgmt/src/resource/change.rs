@@ -47,6 +47,10 @@ pub struct ShowPrivate;
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.from == SECRET_PLACEHOLDER && self.to == SECRET_PLACEHOLDER {
+            // Two placeholders would look as if nothing changed.
+            return write!(f, "{}: changed {SECRET_PLACEHOLDER}", self.field);
+        }
         write!(f, "{}: {} → {}", self.field, self.from, self.to)
     }
 }
@@ -77,5 +81,16 @@ impl Drift for Vec<Change> {
 impl Drift for std::convert::Infallible {
     fn changes(&self) -> Vec<Change> {
         match *self {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_that_differs_is_shown_as_changed() {
+        assert_eq!(Change::secret("content").to_string(), "content: changed (secret)");
+        assert_eq!(Change::new("content", "nothing", SECRET_PLACEHOLDER).to_string(), "content: nothing → (secret)");
     }
 }

@@ -16,7 +16,7 @@ impl Document<'_> {
     fn rule(&mut self, node: &Node) {
         let Some(entries) = self.some_map(node, "what is collected") else { return };
         let (mut kind, mut pattern) = (None, None);
-        for (key, node) in entries {
+        for (key, node) in &*self.spelt(entries, "a rule of `collect`", &["kind", "pattern"]) {
             match key.text.as_str() {
                 "kind" => {
                     let Some(text) = self.text(node, "`kind`") else { return };
@@ -27,7 +27,7 @@ impl Document<'_> {
                     Value::Scalar { text, .. } if text.is_empty() || node.is_null() => {}
                     _ => pattern = self.text(node, "`pattern`").map(|text| (text, node.place)),
                 },
-                _ => self.unknown(key, "a rule of `collect`", ["kind", "pattern"].into_iter()),
+                _ => {}
             }
         }
         let Some(kind) = kind else {

@@ -1,5 +1,6 @@
 //! The file as a whole: its keys, and what its parts have in common.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use schemars::SchemaGenerator;
@@ -10,7 +11,7 @@ use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::GraphConfig;
-use crate::resource::hint;
+use crate::resource::{hint, nearest};
 use crate::sys::facts::check_hostname;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
@@ -84,6 +85,34 @@ impl<'a> Document<'a> {
         self.warnings.push(Complaint::new(place, message));
     }
 
+    /// The entries whose keys mean something. A misspelt key of `owner` is an error, and is read as the one that it is
+    /// most like, unless that is there too: so what else is wrong is found in the same round.
+    pub(crate) fn spelt<'n>(
+        &mut self,
+        entries: &'n [(Key, Node)],
+        owner: &str,
+        known: &[&str],
+    ) -> Cow<'n, [(Key, Node)]> {
+        if entries.iter().all(|(key, _)| known.contains(&key.text.as_str())) {
+            return Cow::Borrowed(entries);
+        }
+        let mut spelt: Vec<(Key, Node)> = Vec::with_capacity(entries.len());
+        for (key, node) in entries {
+            if known.contains(&key.text.as_str()) {
+                spelt.push((key.clone(), node.clone()));
+                continue;
+            }
+            self.unknown(key, owner, known.iter().copied());
+            let meant = nearest(&key.text, known.iter().copied()).filter(|_| !self.options.allow_unknown);
+            if let Some(meant) = meant
+                && !entries.iter().chain(&spelt).any(|(other, _)| other.text == meant)
+            {
+                spelt.push((Key { text: meant.to_owned(), ..*key }, node.clone()));
+            }
+        }
+        Cow::Owned(spelt)
+    }
+
     /// A key that means nothing: `owner` has no such thing.
     pub(crate) fn unknown<'n>(&mut self, key: &Key, owner: &str, known: impl Iterator<Item = &'n str> + Clone) {
         let hint = hint(&key.text, known, "there are");
@@ -143,6 +172,23 @@ impl<'a> Document<'a> {
         truth
     }
 
+    /// The entries of the graph itself whose keys mean something. Old names are errors too, and read as the new ones.
+    fn spelt_root<'n>(&mut self, entries: &'n [(Key, Node)]) -> Cow<'n, [(Key, Node)]> {
+        let is_old = |key: &Key| matches!(key.text.as_str(), "types" | "res");
+        let mut entries = Cow::Borrowed(entries);
+        if entries.iter().any(|(key, _)| is_old(key)) {
+            let has_new = entries.iter().any(|(key, _)| key.text == "resources");
+            for (key, _) in entries.to_mut().iter_mut().filter(|(key, _)| is_old(key)) {
+                self.complain(key.place, format!("`{}` is an old name: write `resources`", key.text));
+                key.text = if has_new { "comment" } else { "resources" }.to_owned();
+            }
+        }
+        match entries {
+            Cow::Borrowed(entries) => self.spelt(entries, "a graph", &KEYS),
+            Cow::Owned(entries) => Cow::Owned(self.spelt(&entries, "a graph", &KEYS).into_owned()),
+        }
+    }
+
     pub(crate) fn read(&mut self, root: &Node) {
         let entries = self.map(root, "a graph");
         if entries.is_empty() {
@@ -151,6 +197,7 @@ impl<'a> Document<'a> {
             }
             return self.complain(root.place, "there is nothing here: a graph begins with `graph: NAME`");
         }
+        let entries = &*self.spelt_root(entries);
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
         match get("graph") {
             Some(node) => self.graph.config.name = self.text(node, "`graph`, the graph's name,").unwrap_or_default(),
@@ -169,11 +216,7 @@ impl<'a> Document<'a> {
                     self.quotes.hide(node);
                     self.warn(key.place, "`remote` has no effect: the graph runs on this host");
                 }
-                "graph" | "comment" | "resources" | "edges" | "collect" => {}
-                "types" | "res" => {
-                    self.complain(key.place, format!("`{}` is an old name: write `resources`", key.text));
-                }
-                _ => self.unknown(key, "a graph", KEYS.into_iter()),
+                _ => {}
             }
         }
         if let Some(node) = get("resources") {

@@ -17,13 +17,12 @@ impl Document<'_> {
     fn edge(&mut self, node: &Node) {
         let Some(entries) = self.some_map(node, "an edge") else { return };
         let (mut from, mut to, mut notify) = (None, None, false);
-        for (key, node) in entries {
+        for (key, node) in &*self.spelt(entries, "an edge", &KEYS) {
             match key.text.as_str() {
-                "name" => {}
                 "from" => from = Some(self.edge_end(node)),
                 "to" => to = Some(self.edge_end(node)),
                 "notify" => notify = self.truth(node, "`notify`").unwrap_or_default(),
-                _ => self.unknown(key, "an edge", KEYS.into_iter()),
+                _ => {}
             }
         }
         for (what, end) in [("from", &from), ("to", &to)] {
@@ -42,6 +41,7 @@ impl Document<'_> {
 
     fn edge_end(&mut self, node: &Node) -> Option<End> {
         let entries = self.some_map(node, "an end of an edge")?;
-        self.end(entries, node.place, &["kind", "name"])
+        let entries = &*self.spelt(entries, "a name of a resource", &["kind", "name"]);
+        self.end(entries, node.place)
     }
 }

@@ -24,7 +24,8 @@ const KEYS: [&str; 12] = [
 impl Document<'_> {
     pub(crate) fn meta(&mut self, node: &Node) -> Meta {
         let mut meta = Meta::default();
-        for (key, node) in self.map(node, "`meta`") {
+        let entries = self.map(node, "`meta`");
+        for (key, node) in &*self.spelt(entries, "`meta`", &KEYS) {
             if !node.is_null() {
                 self.meta_entry(&mut meta, key, node);
             }
@@ -69,7 +70,7 @@ impl Document<'_> {
                 }
             }
             "sema" => self.semas(meta, node),
-            _ => self.unknown(key, "`meta`", KEYS.into_iter()),
+            _ => {}
         }
         // Of its own problems those that have not been said; those of other entries are said at theirs.
         for problem in meta.problems() {

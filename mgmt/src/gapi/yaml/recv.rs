@@ -1,5 +1,7 @@
 //! `recv:` fields that receive what other resources send.
 
+use std::borrow::Cow;
+
 use crate::gapi::yaml::absent::{absent, absent_output};
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive};
@@ -10,24 +12,22 @@ use crate::resource::{Wire, near};
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
         let spec = draft.kind.spec();
-        for (key, node) in self.map(node, "`recv`") {
+        let mut entries = Cow::Borrowed(self.map(node, "`recv`"));
+        if let (Known::Built(_), Cow::Borrowed(all)) = (draft.kind, &entries) {
+            let fields: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
+            entries = self.spelt(all, &format!("{}[{}]", spec.kind, draft.name), &fields);
+        }
+        for (key, node) in &*entries {
             let Some(field) = spec.field(&key.text) else {
-                if matches!(draft.kind, Known::Absent(_)) {
-                    self.read_over(draft, key);
-                    continue;
-                }
-                self.unknown(
-                    key,
-                    &format!("{}[{}]", spec.kind, draft.name),
-                    spec.fields.iter().map(|field| field.name),
-                );
+                self.read_over(draft, key);
                 continue;
             };
             let Some(entries) = self.some_map(node, &format!("what `{}` receives", key.text)) else {
                 self.drafts.unreceived += 1;
                 continue;
             };
-            let Some(from) = self.end(entries, node.place, &["kind", "name", "key"]) else {
+            let entries = &*self.spelt(entries, "a name of a resource", &["kind", "name", "key"]);
+            let Some(from) = self.end(entries, node.place) else {
                 self.drafts.unreceived += 1;
                 continue;
             };
@@ -55,12 +55,7 @@ impl Document<'_> {
     }
 
     /// A resource that is named by its kind and its name.
-    pub(crate) fn end(&mut self, entries: &[(Key, Node)], place: Place, known: &[&str]) -> Option<End> {
-        for (key, _) in entries {
-            if !known.contains(&key.text.as_str()) {
-                self.unknown(key, "a name of a resource", known.iter().copied());
-            }
-        }
+    pub(crate) fn end(&mut self, entries: &[(Key, Node)], place: Place) -> Option<End> {
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
         let (Some(kind), Some(name)) = (get("kind"), get("name")) else {
             self.complain(place, "a resource is named by its kind and its name: `{kind: …, name: …}`");

@@ -1,5 +1,6 @@
 //! `resources:` a list of resources for each kind.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
@@ -11,7 +12,7 @@ use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, FieldSpec, Format, Meta, hint, near};
+use crate::resource::{AnyResource, FieldSpec, Format, Meta, hint, near, nearest};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -30,9 +31,18 @@ impl Document<'_> {
         None
     }
 
+    /// The kind that a misspelt name is most like.
+    fn meant_kind(&self, text: &str) -> Option<Known> {
+        let mut names: Vec<&str> = self.options.kinds.iter().map(|kind| kind.spec.kind).collect();
+        names.sort_unstable();
+        let meant = nearest(&text.to_ascii_lowercase(), names.into_iter().chain(absent_kinds().map(|spec| spec.kind)))?;
+        self.options.kinds.get(meant).map(|kind| Known::Built(*kind)).or_else(|| absent(meant).map(Known::Absent))
+    }
+
     pub(crate) fn resources(&mut self, node: &Node) {
         for (key, node) in self.map(node, "`resources`") {
-            let Some(kind) = self.kind(&key.text, key.place) else {
+            // A misspelt kind is read as the one that it is most like: what else is wrong is found in the same round.
+            let Some(kind) = self.kind(&key.text, key.place).or_else(|| self.meant_kind(&key.text)) else {
                 self.spoil(&key.text, node);
                 continue;
             };
@@ -58,11 +68,12 @@ impl Document<'_> {
     fn resource(&mut self, kind: Known, node: &Node) {
         let spec = kind.spec();
         let Some(entries) = self.some_map(node, &format!("a resource of the kind `{}`", spec.kind)) else { return };
+        let before = self.complaints.len();
+        let entries = &*self.spelt_fields(kind, entries);
         let Some((_, name_node)) = entries.iter().find(|(key, _)| key.text == "name") else {
             return self.complain(node.place, format!("this {} has no name: give it one with `name: …`", spec.kind));
         };
         let Some(name) = self.text(name_node, "`name`") else { return };
-        let before = self.complaints.len();
         let mut draft = Draft {
             kind,
             name,
@@ -93,6 +104,29 @@ impl Document<'_> {
         }
     }
 
+    /// The entries of a resource whose keys mean something.
+    fn spelt_fields<'n>(&mut self, kind: Known, entries: &'n [(Key, Node)]) -> Cow<'n, [(Key, Node)]> {
+        let spec = kind.spec();
+        let is_known = |key: &Key| {
+            matches!(key.text.as_str(), "name" | "meta" | "recv")
+                || spec.field(&key.text).is_some()
+                || compat::is_old(spec.kind, &key.text)
+        };
+        if matches!(kind, Known::Absent(_)) || entries.iter().all(|(key, _)| is_known(key)) {
+            return Cow::Borrowed(entries);
+        }
+        let named = entries.iter().find(|(key, _)| key.text == "name").map(|(_, node)| &node.value);
+        let owner = match named {
+            Some(Value::Scalar { text, .. }) => format!("{}[{text}]", spec.kind),
+            _ => format!("this {}", spec.kind),
+        };
+        let fields = spec.fields.iter().map(|field| field.name).chain(["name", "meta", "recv"]);
+        let old = entries.iter().filter(|(key, _)| is_known(key)).map(|(key, _)| key.text.as_str());
+        let old = old.filter(|name| compat::is_old(spec.kind, name));
+        let known: Vec<&str> = fields.chain(old).collect();
+        self.spelt(entries, &owner, &known)
+    }
+
     fn entries(&mut self, draft: &mut Draft, entries: &[(Key, Node)]) {
         let spec = draft.kind.spec();
         let id = format!("{}[{}]", spec.kind, draft.name);
@@ -107,11 +141,8 @@ impl Document<'_> {
                         self.field(draft, key, node);
                     }
                 }
-                _ if matches!(draft.kind, Known::Absent(_)) => self.read_over(draft, key),
-                _ => {
-                    let known = spec.fields.iter().map(|field| field.name).chain(["name", "meta", "recv"]);
-                    self.unknown(key, &id, known);
-                }
+                // Of other kinds all keys are known by now.
+                _ => self.read_over(draft, key),
             }
         }
         for field in &draft.wired {
