@@ -2,19 +2,23 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::id::{Shown, harmless, in_one_line};
-use crate::resource::Error;
+use crate::resource::{Error, Origin};
 
 /// Why a source of graphs failed: a sentence for people, and the error that caused it if there is one (`source`).
 ///
 /// Made from a text by `into`, from an error with [`Failure::of`], or from the [`Error`] of a closure.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub struct Failure {
     text: String,
     /// What a program that failed has printed, in lines; empty: nothing, or none did.
     printed: String,
+    /// The line of a program that failed, and that of the closure which has it.
+    at: Option<&'static Location<'static>>,
+    closure: Option<&'static Location<'static>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -24,17 +28,24 @@ const LINES_MAX: usize = 20;
 impl Failure {
     /// What was being done, and the error that ended it. Both are in the text.
     pub fn of(doing: impl fmt::Display, error: impl StdError + Send + Sync + 'static) -> Failure {
-        Failure { text: format!("{doing}: {error}"), printed: String::new(), source: Some(Arc::new(error)) }
+        Failure { text: format!("{doing}: {error}"), source: Some(Arc::new(error)), ..Failure::default() }
     }
 
     /// An error whose own text names what was being done.
     pub(crate) fn from_error(error: impl StdError + Send + Sync + 'static) -> Failure {
-        Failure { text: error.to_string(), printed: String::new(), source: Some(Arc::new(error)) }
+        Failure { text: error.to_string(), source: Some(Arc::new(error)), ..Failure::default() }
+    }
+
+    /// It happened in the closure of this line.
+    pub(crate) fn in_closure(mut self, at: &'static Location<'static>) -> Failure {
+        self.closure = Some(at);
+        self
     }
 
     /// A program that has failed like this, and what it has printed about that.
+    #[cfg(any(test, feature = "yaml"))]
     pub(crate) fn of_program(how: String, printed: String, error: impl StdError + Send + Sync + 'static) -> Failure {
-        Failure { text: how, printed, source: Some(Arc::new(error)) }
+        Failure { text: how, printed, source: Some(Arc::new(error)), ..Failure::default() }
     }
 
     /// The text for a terminal: what a program has printed is in lines of its own.
@@ -49,14 +60,21 @@ impl Failure {
             if hidden > 0 {
                 write!(f, "\n  (… {hidden} more lines)")?;
             }
-            lines[hidden..].iter().try_for_each(|line| write!(f, "\n  {}", harmless(line)))
+            lines[hidden..].iter().try_for_each(|line| write!(f, "\n  {}", harmless(line)))?;
+            if let Some(at) = self.at {
+                write!(f, "\n  at {}", Origin::Source(at))?;
+            }
+            match self.closure {
+                Some(closure) => write!(f, "\n  in the closure at {}", Origin::Source(closure)),
+                None => Ok(()),
+            }
         })
     }
 }
 
 impl From<String> for Failure {
     fn from(text: String) -> Failure {
-        Failure { text, printed: String::new(), source: None }
+        Failure { text, ..Failure::default() }
     }
 }
 
@@ -68,15 +86,19 @@ impl From<&str> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Failure {
-        Failure { text: error.to_string(), printed: String::new(), source: error.into_source() }
+        Failure { text: error.to_string(), at: error.at(), source: error.into_source(), ..Failure::default() }
     }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.printed.trim() {
-            "" => f.write_str(&self.text),
-            printed => write!(f, "{}: {}", self.text, in_one_line(printed)),
+            "" => f.write_str(&self.text)?,
+            printed => write!(f, "{}: {}", self.text, in_one_line(printed))?,
+        }
+        match self.at.or(self.closure) {
+            Some(at) => write!(f, " ({})", Origin::Source(at)),
+            None => Ok(()),
         }
     }
 }
@@ -105,7 +127,8 @@ mod tests {
         assert_eq!(failure.to_string(), "/x can't be read: entity not found");
         assert!(failure.source().and_then(|error| error.downcast_ref::<io::Error>()).is_some());
         let failure = Failure::from(Error::from(io::Error::from(io::ErrorKind::NotFound)).context("the hosts"));
-        assert_eq!(failure.to_string(), "the hosts: entity not found");
+        let text = format!("the hosts: entity not found ({}:{})", file!(), line!() - 1);
+        assert_eq!(failure.to_string(), text);
         assert!(failure.source().and_then(|error| error.downcast_ref::<io::Error>()).is_some());
         assert!(Failure::from("no line").source().is_none());
     }

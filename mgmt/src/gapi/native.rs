@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::panic::Location;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
@@ -63,12 +64,26 @@ impl fmt::Debug for Cx {
 pub struct Native<F> {
     name: Option<String>,
     declare: F,
+    at: &'static Location<'static>,
     begun: Begun,
     data: GapiData,
     waiting: Vec<Changed>,
 }
 
 /// The graphs that this closure declares. It runs again whenever a value that it read by [`Cx::read`] has changed.
+///
+/// An error that it returns names the line of its `?`. Errors of the standard library do not name the file:
+/// [`context`](crate::resource::Context::context) does.
+///
+/// ```no_run
+/// # use mgmt::prelude::*;
+/// # use mgmt::resource::Context as _;
+/// let gapi = mgmt::native(|g, _cx| {
+///     let motd = std::fs::read_to_string("motd.txt").context("motd.txt")?;
+///     g.add(File::new("/etc/motd").content(motd));
+///     Ok(())
+/// });
+/// ```
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -77,11 +92,13 @@ pub struct Native<F> {
 ///     Ok(())
 /// });
 /// ```
+#[track_caller]
 pub fn native<F>(declare: F) -> Native<F>
 where
     F: FnMut(&mut Graph, &Cx) -> Result<(), Error> + Send + 'static,
 {
-    Native { name: None, declare, begun: Begun::default(), data: GapiData::default(), waiting: Vec::new() }
+    let at = Location::caller();
+    Native { name: None, declare, at, begun: Begun::default(), data: GapiData::default(), waiting: Vec::new() }
 }
 
 impl<F> Native<F> {
@@ -119,7 +136,8 @@ where
         let declared = caught(|| (self.declare)(&mut graph, &cx));
         // Also after an error: what it read may change for the better.
         self.waiting = cx.read.into_inner().unwrap_or_else(PoisonError::into_inner);
-        declared.map_err(Failure::from)?.map_err(Failure::from)?;
+        let declared = declared.map_err(Failure::from).and_then(|declared| declared.map_err(Failure::from));
+        declared.map_err(|failure| failure.in_closure(self.at))?;
         Ok(graph.finish()?)
     }
 

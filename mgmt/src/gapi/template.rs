@@ -1,10 +1,13 @@
 //! Templates: text with places for values.
 
-use minijinja::ErrorKind;
+use std::panic::Location;
+
 use minijinja::value::ValueKind;
+use minijinja::{Environment, ErrorKind, Value};
 use serde::Serialize;
 
-use crate::resource::{Error, Result};
+use crate::id::in_one_line;
+use crate::resource::{Error, Result, nearest};
 
 /// Fills a template in the language of Jinja with the fields of `values`.
 ///
@@ -17,25 +20,64 @@ use crate::resource::{Error, Result};
 /// ```
 ///
 /// # Errors
-/// The template is not well formed, or names a value that is not there; the text says in which line.
+/// The template is not well formed, or names a value that is not there: the error has the line of the template, what the
+/// values are called, and the line of the program.
+#[track_caller]
 pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
-    let mut environment = minijinja::Environment::new();
+    let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // What is missing in a list or a map is missing, too.
     environment.set_formatter(|out, state, value| match has_missing(value) {
         true => Err(ErrorKind::UndefinedError.into()),
         false => minijinja::escape_formatter(out, state, value),
     });
-    let rendered = environment.render_str(template, minijinja::Value::from(minijinja::value::Serde(values)));
+    let (at, values) = (Location::caller(), Value::from(minijinja::value::Serde(values)));
+    let rendered = environment.render_str(template, &values);
     let mut text = rendered.map_err(|error| {
-        let line = error.line().map(|line| format!(" in line {line}")).unwrap_or_default();
-        Error::new(format!("the template{line}: {error}"))
+        let missing = (error.kind() == ErrorKind::UndefinedError).then(|| missing(&environment, template, &values));
+        explained(&error, template, missing.flatten()).made_at(at)
     })?;
     // Jinja drops the newline at the end, and files should have one.
     if template.ends_with('\n') {
         text.push('\n');
     }
     Ok(text)
+}
+
+/// The error with the line of the template, and what is wrong there.
+fn explained(error: &minijinja::Error, template: &str, missing: Option<String>) -> Error {
+    let number = error.line().unwrap_or_default();
+    let place = match template.lines().nth(number.saturating_sub(1)).map(str::trim) {
+        Some(line) if number > 0 && !line.is_empty() => format!("the template, line {number}, `{}`", in_one_line(line)),
+        _ => "the template".to_owned(),
+    };
+    Error::new(format!("{place}: {}", missing.unwrap_or_else(|| error.to_string())))
+}
+
+/// Which names of the template have no value, and which there are.
+fn missing(environment: &Environment<'_>, template: &str, values: &Value) -> Option<String> {
+    let parsed = environment.template_from_str(template).ok()?;
+    let of = |name: &str| {
+        let value = name.split('.').try_fold(values.clone(), |value, part| value.get_attr(part).ok());
+        value.filter(|value| !value.is_undefined())
+    };
+    let mut names: Vec<String> = parsed.undeclared_variables(true).into_iter().collect();
+    names.retain(|name| of(name).is_none() && environment.globals().all(|(global, _)| global != name));
+    names.sort_unstable();
+    let shown = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let has = if names.len() == 1 { "has no value" } else { "have no value" };
+    let first = names.first()?;
+    // Of `ports.ftp`, what `ports` has.
+    let parent = first.rsplit_once('.').and_then(|(parent, name)| Some((of(parent)?, name)));
+    let (parent, name) = parent.unwrap_or((values.clone(), first));
+    let mut there: Vec<String> = parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect();
+    there.sort_unstable();
+    let hint = match nearest(name, there.iter().map(String::as_str)) {
+        Some(near) if names.len() == 1 => format!(": did you mean `{near}`?"),
+        _ if there.is_empty() => ": there are no values".to_owned(),
+        _ => format!(": there are {}", shown(&there)),
+    };
+    Some(format!("{} {has}{hint}", shown(&names)))
 }
 
 fn has_missing(value: &minijinja::Value) -> bool {
@@ -65,5 +107,27 @@ mod tests {
         for wrong in ["{{ typo }}", "{{ [typo] }}", "{{ [1, [typo]] }}", "{{ {'a': typo} }}"] {
             assert!(render(wrong, &values).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_error_has_the_line_of_the_template_the_name_and_what_there_is() {
+        let values = serde_json::json!({ "host": "web1", "ports": { "http": 80, "dns": 53 } });
+        let error = |template: &str| render(template, &values).unwrap_err();
+        for (template, text) in [
+            ("a\nb {{ hots }}\n", "the template, line 2, `b {{ hots }}`: `hots` has no value: did you mean `host`?"),
+            ("{{ zone }}", "the template, line 1, `{{ zone }}`: `zone` has no value: there are `host`, `ports`"),
+            (
+                "{{ ports.imap }}",
+                "the template, line 1, `{{ ports.imap }}`: `ports.imap` has no value: there are `dns`, `http`",
+            ),
+        ] {
+            assert_eq!(error(template).to_string(), text);
+        }
+        let error = error("a\n{{ host");
+        assert!(error.to_string().starts_with("the template, line 2, `{{ host`: syntax error: "), "{error}");
+        assert!(error.at().is_some_and(|at| at.file().ends_with("template.rs")), "{:?}", error.at());
+        assert_eq!(render("{{ range(2) }}", &values).unwrap(), "[0, 1]", "functions of the language are there");
+        let none = render("{{ x }}", &serde_json::json!({})).unwrap_err().to_string();
+        assert!(none.ends_with("`x` has no value: there are no values"), "{none}");
     }
 }

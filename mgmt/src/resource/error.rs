@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::panic::Location;
 use std::sync::Arc;
 
 use crate::resource::obstacle::{Obstacle, ObstacleKind};
@@ -30,6 +31,8 @@ pub struct Error {
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     sort: Sort,
     obstacle: Option<Box<Obstacle>>,
+    /// The line of a program that has made it.
+    at: Option<&'static Location<'static>>,
 }
 
 /// What the engine makes of an error.
@@ -42,8 +45,10 @@ enum Sort {
 
 impl Error {
     /// An error with this message: a lower-case fragment that names what failed and what helps.
+    #[track_caller]
     pub fn new(message: impl Into<String>) -> Error {
-        Error { message: message.into(), cause: None, sort: Sort::Failure, obstacle: None }
+        let at = Some(Location::caller());
+        Error { message: message.into(), cause: None, sort: Sort::Failure, obstacle: None, at }
     }
 
     /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make
@@ -54,6 +59,7 @@ impl Error {
             cause: None,
             sort: Sort::NeedsValue,
             obstacle: None,
+            at: None,
         }
     }
 
@@ -62,6 +68,18 @@ impl Error {
     pub fn context(mut self, doing: impl fmt::Display) -> Error {
         self.message = if self.message.is_empty() { doing.to_string() } else { format!("{doing}: {}", self.message) };
         self
+    }
+
+    /// As if this line had made it.
+    #[cfg(feature = "template")]
+    pub(crate) fn made_at(mut self, at: &'static Location<'static>) -> Error {
+        self.at = Some(at);
+        self
+    }
+
+    /// The line of a program that has made it: the one of the `?`, for an error that `?` has made of another.
+    pub(crate) fn at(&self) -> Option<&'static Location<'static>> {
+        self.at
     }
 
     /// The error that it was made of, if it is of this type.
@@ -120,8 +138,10 @@ impl Error {
 }
 
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
+    #[track_caller]
     fn from(cause: E) -> Error {
-        Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure, obstacle: None }
+        let at = Some(Location::caller());
+        Error { message: String::new(), cause: Some(Arc::new(cause)), sort: Sort::Failure, obstacle: None, at }
     }
 }
 
@@ -201,11 +221,20 @@ pub trait Context<T> {
     ///
     /// # Errors
     /// The same as before.
+    #[track_caller]
     fn context(self, doing: impl fmt::Display) -> Result<T>;
 }
 
 impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     fn context(self, doing: impl fmt::Display) -> Result<T> {
-        self.map_err(|error| error.into().context(doing))
+        let at = Location::caller();
+        self.map_err(|error| {
+            let mut error = error.into().context(doing);
+            // One that `into` has just made knows that line.
+            if error.at.is_some_and(|at| at.file() == file!()) {
+                error.at = Some(at);
+            }
+            error
+        })
     }
 }

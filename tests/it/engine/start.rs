@@ -1,12 +1,15 @@
 //! What goes wrong at a start is returned, and nothing runs.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mgmt::Engine;
 use mgmt::gapi::{Gapi, GapiData, GapiError};
+use mgmt::id::Palette;
 use mgmt::prelude::*;
+use mgmt::resource::Context as _;
 use mgmt::runtime::EngineError;
 
 use crate::kit::probe::Probe;
@@ -133,6 +136,30 @@ impl Gapi for Failing {
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         Err(GapiError::Failed("nobody answers".into()))
     }
+}
+
+#[tokio::test]
+async fn an_error_in_the_closure_of_a_graph_names_its_line_and_the_closure() {
+    let (closure, failing) = (line!() + 1, line!() + 2);
+    let gapi = mgmt::native(|_, _| {
+        std::fs::read_to_string("/nonexistent/motd").context("the motd")?;
+        Ok(())
+    });
+    let error = within(Engine::builder().gapi(gapi).start()).await.unwrap_err();
+    let text = "no graph: the motd: No such file or directory (os error 2)";
+    let (file, source) = (file!(), error.source().and_then(|failure| failure.source()));
+    assert_eq!(error.to_string(), format!("{text} ({file}:{failing})"));
+    assert!(source.is_some_and(|error| error.is::<std::io::Error>()), "{error:?}");
+    let shown = error.painted(Palette::Plain).to_string();
+    assert_eq!(shown, format!("error: {text}\n  at {file}:{failing}\n  in the closure at {file}:{closure}"));
+    // Without a word of context, the line of the `?`.
+    let failing = line!() + 2;
+    let gapi = mgmt::native(|_, _| {
+        "x".parse::<u16>()?;
+        Ok(())
+    });
+    let error = within(Engine::builder().gapi(gapi).plan()).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("no graph: invalid digit found in string ({file}:{failing})"));
 }
 
 #[tokio::test]
