@@ -150,8 +150,6 @@ impl Work<'_> {
                 Error::new(format!(
                     "{path} can't be made: the directory {parent} does not exist; declare it too: file[{parent}/]"
                 ))
-                // If another resource makes it, it may do so in a moment.
-                .outdated()
                 .waiting_for(missing)
             }
             _ => error,

@@ -106,6 +106,24 @@ fn what_takes_half_a_minute_is_repaired_every_ten_minutes() {
 }
 
 #[test]
+fn two_that_repair_each_other_are_reported_once_each_and_held_to_their_shares() {
+    let mut bed = beside_a_busy_node();
+    let (mut repairs, mut told, mut node) = (0, Vec::new(), 0);
+    let began = bed.now;
+    while bed.now.since(began) < ms(100_000) {
+        if bed.changed(node).is_empty() {
+            bed.until_checked(node);
+        }
+        told.extend(bed.go_through(node, 500));
+        repairs += 1;
+        node = 1 - node;
+    }
+    assert!((18..=24).contains(&repairs), "one every 10 s each: {repairs}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|line| line.ends_with("500ms each, every 10s")), "{told:?}");
+}
+
+#[test]
 fn while_no_other_wants_to_work_it_only_rests() {
     let mut bed = beside_a_busy_node();
     exhaust(&mut bed, 0, 10);

@@ -2,8 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::harness::Bench;
+use crate::resource::ObstacleKind;
 use crate::resources::file::FileState;
 use crate::sys::fs::Call;
 
@@ -104,7 +106,11 @@ fn a_missing_directory_is_named_with_the_remedy() {
     let parent = bench.path("no/such");
     for file in [bench.file("no/such/f").content("x"), bench.file("no/such/d/"), bench.file("no/such/l").symlink("x")] {
         assert!(bench.check(&file).unwrap().is_some(), "it drifts: the directory may be made before it");
-        let error = bench.refused(&file);
+        let error = bench.converge(&file).unwrap_err();
+        assert!(!error.is_outdated(), "it waits for the directory at once, without further tries");
+        let obstacle = error.obstacle().unwrap();
+        assert_eq!((obstacle.kind, obstacle.path.as_deref()), (ObstacleKind::Missing, Some(Path::new(&parent))));
+        let error = error.to_string();
         assert!(error.contains(&format!("the directory {parent} does not exist")), "{error}");
         assert!(error.contains(&format!("declare it too: file[{parent}/]")), "{error}");
     }
