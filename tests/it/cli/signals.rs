@@ -21,6 +21,16 @@ fn is_alive(pid: Pid) -> bool {
     test_kill_process(pid).is_ok() && !stat.contains(") Z")
 }
 
+/// It ends, or has ended: what was killed may get to that after the program that killed it, on a loaded machine.
+#[track_caller]
+fn ends(pid: Pid) {
+    let began = Instant::now();
+    while is_alive(pid) {
+        assert!(began.elapsed() < Duration::from_secs(60), "the command lives on");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
 #[test]
 fn the_first_interrupt_ends_a_run_that_has_nothing_to_do_at_once() {
     let dir = tempfile::tempdir().unwrap();
@@ -71,8 +81,8 @@ fn what_runs_is_waited_for_and_named_and_the_second_interrupt_cancels_it() {
         running.says("^C again cancels it");
         assert!(is_alive(command), "an apply is not cut short by the first");
         running.signal(Signal::INT);
-        let ended = running.wait().code(0).said("cancelling what runs");
-        assert!(!is_alive(command), "{ended:?}");
+        running.wait().code(0).said("cancelling what runs");
+        ends(command);
     }
 }
 
@@ -123,7 +133,7 @@ fn a_command_that_is_killed_with_its_program_was_not_done() {
     running.says("waiting for exec[sleeper]");
     running.signal(Signal::TERM);
     running.wait().code(143);
-    assert!(!is_alive(second));
+    ends(second);
 }
 
 /// A pipe that is full, and the end of it that nothing reads.
@@ -187,10 +197,6 @@ fn a_killed_run_leaves_no_command_behind() {
         let pid = command(&mut running, dir.path());
         running.signal(Signal::KILL);
         drop(running);
-        let began = Instant::now();
-        while is_alive(pid) {
-            assert!(began.elapsed() < Duration::from_secs(10), "{scene}: the command lives on");
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        ends(pid);
     }
 }

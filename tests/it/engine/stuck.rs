@@ -367,8 +367,10 @@ async fn a_cancelled_operation_that_is_outdated_is_answered_once() {
     let mut g = Graph::new("keeper");
     g.add(Keeper::new("outdated", "outdated").timeout(Duration::from_millis(20)).retry(-1));
     let mut run = Run::with(g, |builder| builder.grace(Duration::from_millis(40))).await;
-    run.converged().await;
-    assert_eq!(book("outdated").notes.lock().unwrap().len(), 7);
+    let events = run.converged().await;
+    assert_eq!(events.iter().filter(|event| *event == "in sync outdated").count(), 1, "{events:?}");
+    // On a loaded machine a check may take longer than the timeout, and is made again.
+    assert!(book("outdated").notes.lock().unwrap().len() >= 7);
     run.stop().await;
 }
 
