@@ -22,6 +22,8 @@ enum Scene {
     Orphan,
     /// A command that takes long.
     Slow,
+    /// A file, and a command that is refreshed by it and takes its time.
+    Pausing,
     /// The same, and it does not listen to SIGTERM.
     Stubborn,
     /// A guard that takes long.
@@ -104,6 +106,10 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         }
         Scene::Slow => {
             g.add(shell("sleeper", format!("echo $$ > {}; exec sleep 300", path("pid"))));
+        }
+        Scene::Pausing => {
+            let config = g.add(File::new(path("config")).content("as declared\n"));
+            g.add(shell("pause", "sleep 1.5".to_owned()).refreshonly(true).subscribe(&config));
         }
         Scene::Stubborn => {
             g.add(shell("sleeper", format!("trap '' TERM; echo $$ > {}; while :; do sleep 1; done", path("pid"))));

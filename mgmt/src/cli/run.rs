@@ -22,6 +22,9 @@ use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 /// How often the bar moves, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How long a sum is waited for when a signal ends the run.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// Why a run ends.
 enum End {
     Signal(Ending),
@@ -79,18 +82,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         // The terminal has written `^C`: what follows begins on a line of its own.
         view.screen().say("");
     }
-    match &end {
-        End::Hopeless(status) => {
-            view.screen().complain("it can't converge:");
-            tell_failed(status, view.screen());
-        }
-        End::MaxRuntime => {
-            if let Ok(status) = engine.status().await {
-                tell_time(&status, max_runtime, view.screen());
-            }
-        }
-        End::Converged | End::Signal(_) | End::Ended => {}
-    }
+    tell_sum(&end, &engine, &view, max_runtime).await;
     ladder.stop(&engine, view.screen()).await;
     while let Some(event) = events.try_next() {
         view.event(&event.kind);
@@ -135,7 +127,7 @@ async fn follow(
             },
             _ = look.tick(), if view.is_moving() => {
                 if let Ok(progress) = engine.progress().await {
-                    view.progress(progress);
+                    view.progress(&progress);
                 }
             }
             ending = ladder.first() => return End::Signal(ending),
@@ -152,14 +144,46 @@ async fn end_of(engine: &Engine) -> Option<End> {
     }
 }
 
+/// What the run has come to, where people want to know.
+async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration) {
+    match end {
+        End::Hopeless(status) => {
+            view.screen().complain("it can't converge:");
+            tell_failed(status, view.screen());
+        }
+        End::MaxRuntime => {
+            if let Ok(status) = engine.status().await {
+                tell_time(&status, max_runtime, view.screen());
+            }
+        }
+        End::Signal(_) => {
+            // An engine that does not answer must not keep the signal from its work.
+            if let Ok(Ok(status)) = tokio::time::timeout(ANSWER, engine.status()).await {
+                tell_stop(&status, view);
+            }
+        }
+        End::Converged | End::Ended => {}
+    }
+}
+
 /// What the run has come to when its time is over. It ends well whatever that is.
 fn tell_time(status: &Status, time: Duration, screen: &Screen) {
+    tell_end(status, &format!("ended after {time:?} (--max-runtime)"), "", screen);
+}
+
+/// What the run has come to when a signal ends it.
+fn tell_stop(status: &Status, view: &View) {
+    let (took, repaired) = view.sum();
+    tell_end(status, &format!("stopped after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
+}
+
+fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {
     let Status { resources, settled, failed, .. } = status;
     let waiting = status.notable.iter().filter(|resource| resource.standing == Standing::Waiting).count();
     if *failed + waiting == 0 {
-        return screen.say(&format!("ended after {time:?} (--max-runtime): {settled} of {resources} settled"));
+        return screen.tell(&format!("{how}: {settled} of {resources} settled{also}"));
     }
-    screen.complain(&format!("ended after {time:?} (--max-runtime), {settled} of {resources} settled:"));
+    screen.complain(&format!("{how}, {settled} of {resources} settled{also}:"));
     tell_failed(status, screen);
 }
 

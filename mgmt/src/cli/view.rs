@@ -18,6 +18,11 @@ const NAMED_MAX: usize = 30;
 /// So many who wait for one that failed are named at a time; the rest is counted.
 const WAITING_MAX: usize = 5;
 
+/// What takes longer than this has a bar, also after the graph has converged for the first time.
+const LONG: Duration = Duration::from_millis(500);
+/// What takes longer than this is named on the bar.
+const NAMED_AFTER: Duration = Duration::from_secs(1);
+
 /// Shows what happens.
 #[derive(Debug)]
 pub(crate) struct View {
@@ -63,7 +68,7 @@ impl View {
 
     /// Prepares the bar.
     pub(crate) fn start(&mut self, name: &str) {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} settled {elapsed}");
+        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} settled{wide_msg}");
         self.screen.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         self.screen.bar.set_prefix(name.to_owned());
     }
@@ -74,21 +79,35 @@ impl View {
 
     /// There is something to show that no event reports: the bar moves, or what was counted is printed.
     pub(crate) fn is_moving(&self) -> bool {
-        let has_bar = !self.ever && self.busy;
-        self.screen.terminal && (has_bar || self.waiting.iter().any(|count| *count > 0))
+        self.screen.terminal && (self.busy || self.waiting.iter().any(|count| *count > 0))
     }
 
-    pub(crate) fn progress(&mut self, progress: Progress) {
+    pub(crate) fn progress(&mut self, progress: &Progress) {
         self.tell_waiting();
         self.busy = progress.running > 0;
-        if !self.converged && self.screen.terminal {
-            let bar = &self.screen.bar;
+        if !self.screen.terminal {
+            return;
+        }
+        let is_long = progress.longest.as_ref().is_some_and(|running| running.elapsed >= LONG);
+        let bar = &self.screen.bar;
+        if is_long || !(self.ever || self.converged) {
+            if bar.is_finished() {
+                bar.reset();
+            }
             bar.set_length(progress.resources as u64);
             bar.set_position(progress.settled as u64);
-            if bar.is_hidden() && !bar.is_finished() {
+            bar.set_message(message(progress, (!self.ever).then(|| self.began.elapsed())));
+            if bar.is_hidden() {
                 bar.set_draw_target(self.screen.draw_target());
             }
+        } else if self.ever && !bar.is_finished() {
+            bar.finish_and_clear();
         }
+    }
+
+    /// How long the run has taken so far, and how many resources it has repaired.
+    pub(crate) fn sum(&self) -> (Duration, usize) {
+        (self.began.elapsed(), self.repaired)
     }
 
     pub(crate) fn event(&mut self, event: &EventKind) {
@@ -233,6 +252,31 @@ impl View {
             tracing::error!("{event}")
         }
     }
+}
+
+/// What stands behind the bar: what has failed, what runs longest, and how long all has taken. It is counted while
+/// something runs.
+fn message(progress: &Progress, took: Option<Duration>) -> String {
+    let Progress { failed, blocked, .. } = progress;
+    let seconds = |time: Duration| format!("{} s", time.as_secs());
+    let mut text = String::new();
+    if *failed > 0 {
+        text.push_str(&format!(", {failed} failed"));
+    }
+    if *blocked > 0 {
+        let (wait, them) = (if *blocked == 1 { "waits" } else { "wait" }, if *failed == 1 { "it" } else { "them" });
+        text.push_str(&format!(", {blocked} {wait} for {them}"));
+    }
+    match &progress.longest {
+        Some(running) if running.elapsed >= NAMED_AFTER || took.is_none() => {
+            text.push_str(&format!(", {} {}", running.id, seconds(running.elapsed)));
+        }
+        _ => {}
+    }
+    if let Some(took) = took {
+        text.push_str(&format!(", {}", seconds(took)));
+    }
+    text
 }
 
 fn short(took: Duration) -> String {

@@ -43,7 +43,7 @@ pub struct Status {
 }
 
 /// How far an engine has got: quick to compute, whatever the size of the graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Progress {
     /// How many resources the graph has.
@@ -52,8 +52,12 @@ pub struct Progress {
     pub settled: usize,
     /// How many have failed for good.
     pub failed: usize,
+    /// How many wait for a resource that has failed for good.
+    pub blocked: usize,
     /// How many operations are under way.
     pub running: usize,
+    /// The operation that has been under way for longest.
+    pub longest: Option<RunningStatus>,
 }
 
 /// The state of one resource.
@@ -147,13 +151,24 @@ impl Core {
     }
 
     pub(crate) fn progress(&self) -> Progress {
-        let resources = self.running.len();
+        let (resources, failed) = (self.running.len(), self.scheduler.failed());
         Progress {
             resources,
             settled: resources.saturating_sub(self.scheduler.unsettled()),
-            failed: self.scheduler.failed(),
+            failed,
+            blocked: if failed > 0 { self.scheduler.blocked() } else { 0 },
             running: self.scheduler.running(),
+            longest: self.under_way().max_by_key(|running| running.elapsed),
         }
+    }
+
+    fn under_way(&self) -> impl Iterator<Item = RunningStatus> + '_ {
+        let now = self.clock.now();
+        self.slots.busy().filter_map(move |(node, activity)| {
+            let (operation, began, causes) = activity.under_way()?;
+            let (id, operation) = (self.running.id(node), operation.to_owned());
+            Some(RunningStatus { id, operation, elapsed: now.since(began), causes })
+        })
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -167,12 +182,6 @@ impl Core {
                 }
             }
         }
-        let now = self.clock.now();
-        let running = self.slots.busy().filter_map(|(node, activity)| {
-            let (operation, began, causes) = activity.under_way()?;
-            let (id, operation) = (self.running.id(node), operation.to_owned());
-            Some(RunningStatus { id, operation, elapsed: now.since(began), causes })
-        });
         Status {
             generation: self.running.generation,
             graph: self.running.config.name.clone(),
@@ -182,7 +191,7 @@ impl Core {
             converged: self.scheduler.is_converged(),
             hopeless: self.scheduler.is_hopeless(),
             notable,
-            running: running.collect(),
+            running: self.under_way().collect(),
             owed: self
                 .scheduler
                 .owed()

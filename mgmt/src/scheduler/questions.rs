@@ -119,6 +119,11 @@ impl Scheduler {
         self.convergence.failed
     }
 
+    /// How many nodes wait for one that has failed. Looks at all nodes.
+    pub fn blocked(&self) -> usize {
+        self.nodes.numbers().filter(|i| self.nodes[*i].any(PRESENT) && self.nodes[*i].bad_parents > 0).count()
+    }
+
     /// How many operations are under way, those that wait for the journal included.
     pub fn running(&self) -> usize {
         self.running + self.calls.guests()

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use rustix::process::Signal;
 
@@ -113,8 +114,54 @@ fn what_takes_long_is_seen_on_the_bar() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("slow", dir.path(), "");
     running.says("0/1 settled");
+    running.says(", exec[sleeper] 1 s, 1 s");
     interrupt(&running);
+    running.says("0 of 1 settled, 0 changed");
     running.says("waiting for exec[sleeper]: apply since ");
+    interrupt(&running);
+    running.wait().code(0);
+}
+
+/// How many times a text was drawn so far.
+fn drawn(running: &Running, text: &str) -> usize {
+    without_colours(&running.out_so_far()).matches(text).count()
+}
+
+#[test]
+fn a_run_that_has_failed_shows_it_on_the_bar_and_time_stops() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = in_terminal("fails", dir.path(), "");
+    running.says("1/4 settled, 1 failed, 2 wait for it, ");
+    // Nothing runs any more, so nothing is drawn.
+    std::thread::sleep(Duration::from_millis(300));
+    let before = drawn(&running, "settled");
+    std::thread::sleep(Duration::from_millis(1200));
+    assert_eq!(drawn(&running, "settled"), before, "time stops");
+    interrupt(&running);
+    let ended = running.wait().code(0);
+    let plain = without_colours(&ended.out);
+    assert!(plain.contains("1 of 4 settled, 1 changed:") && plain.contains("exec[broken] failed: "), "{plain}");
+    assert!(plain.contains("stopped after ") && plain.contains("2 more wait for them"), "{plain}");
+}
+
+#[test]
+fn the_bar_comes_back_for_what_takes_long_after_the_first_convergence() {
+    assert!(has_script(), "this test needs `script` of util-linux");
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("config"), "as declared\n").unwrap();
+    let mut running = in_terminal("pausing", dir.path(), "");
+    running.says("converged in ");
+    let before = drawn(&running, "1/2 settled, exec[pause] ");
+    assert_eq!(before, 0);
+    fs::write(dir.path().join("config"), "other\n").unwrap();
+    running.says("1/2 settled, exec[pause] ");
+    running.says("refreshed in ");
+    // It is cleared, and stays so.
+    std::thread::sleep(Duration::from_millis(400));
+    let count = drawn(&running, "settled");
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(drawn(&running, "settled"), count);
     interrupt(&running);
     running.wait().code(0);
 }

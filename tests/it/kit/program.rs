@@ -172,6 +172,11 @@ impl Running {
         self.err.so_far()
     }
 
+    /// What it has printed on standard output.
+    pub fn out_so_far(&self) -> String {
+        self.out.so_far()
+    }
+
     /// Waits until something is so.
     pub fn until(&mut self, what: &str, is: impl Fn(&Running) -> bool) {
         let deadline = Instant::now() + LONG;
