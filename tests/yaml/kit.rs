@@ -52,6 +52,16 @@ impl Desk {
         command
     }
 
+    /// The same program under these limits, given as `prlimit` takes them.
+    pub(crate) fn limited(&self, limits: &str, arguments: &[&str]) -> Command {
+        let program = self.mgmt(arguments);
+        let mut command = Command::new("prlimit");
+        command.arg(limits).arg(program.get_program()).args(program.get_args()).env_clear();
+        command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
     /// Runs a graph until it has converged for so long.
     pub(crate) fn converge(&self, text: &str, seconds: &str) -> Output {
         let graph = self.graph(text);

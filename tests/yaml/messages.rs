@@ -97,6 +97,24 @@ fn large_wrong_files_are_refused_soon_and_in_few_words() {
     let error =
         refused_soon(&format!("{names}edges: [{{from: {{kind: noop, name: {long}}}, to: {{kind: noop, name: z}}}}]\n"));
     assert!(error.contains("which is not in the graph"));
+    assert!(error.len() < 20 << 10, "{}", error.len());
+
+    let fields = format!("{{name: /a, owner: {long}, mode: {long}}}");
+    let error =
+        refused_soon(&format!("graph: g\nresources: {{noop: [{{name: a, comment: [{long}]}}], file: [{fields}]}}\n"));
+    assert!(error.contains("bytes left out") && error.len() < 40 << 10, "{}: {:.300}", error.len(), error);
+}
+
+#[test]
+fn a_large_file_of_empty_lines_takes_little_more_memory_than_its_size() {
+    let desk = crate::kit::Desk::new();
+    let lines = "\n".repeat(50_000_000);
+    for (text, code) in [(format!("graph: g\nresources: {{}}\n{lines}"), 0), (lines, 1)] {
+        let graph = desk.graph(&text);
+        let mut command = desk.limited("--data=200000000", &["check", "--yaml", graph.to_str().unwrap()]);
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", crate::kit::text(&output.stderr));
+    }
 }
 
 #[test]

@@ -118,3 +118,25 @@ fn whoever_holds_connections_takes_neither_the_descriptors_nor_the_figures() {
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
     drop(held);
 }
+
+#[test]
+fn with_few_descriptors_and_many_connections_every_file_is_repaired_all_the_same() {
+    const FILES: usize = 20;
+    let desk = Desk::new();
+    let mut graph = "graph: g\nresources:\n  file:\n".to_owned();
+    (0..FILES).for_each(|n| graph += &format!("  - {{name: $DIR/f{n}, content: x}}\n"));
+    let graph = desk.graph(&graph);
+    let arguments = ["run", "--yaml", graph.to_str().unwrap(), "--metrics", "127.0.0.1:0"];
+    let running = Running::start(desk.limited("--nofile=48:48", &arguments));
+    let address = address(&running);
+    let all = || (0..FILES).all(|n| desk.read(&format!("f{n}")).as_deref() == Some("x"));
+    running.wait("the files", all);
+    let held: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect(&address).unwrap()).collect();
+    for _ in 0..5 {
+        (0..FILES).for_each(|n| std::fs::remove_file(desk.path(&format!("f{n}"))).unwrap());
+        running.wait("the files again", all);
+    }
+    drop(held);
+    let said = running.said();
+    assert!(!said.contains("panicked") && !said.contains("given up"), "{said}");
+}

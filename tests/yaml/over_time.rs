@@ -279,3 +279,76 @@ fn own_exports_follow_the_file_too() {
     running.wait_said("which nobody has exported yet: it is left out until then");
     running.wait_said("2 removed");
 }
+
+#[test]
+fn a_log_that_is_written_into_a_watched_directory_keeps_neither_a_signal_nor_the_time_from_ending_it() {
+    let desk = Desk::new();
+    std::fs::create_dir_all(desk.path("source")).unwrap();
+    std::fs::create_dir_all(desk.path("copy")).unwrap();
+    desk.write("source/f", "x");
+    let graph =
+        desk.graph("graph: g\nresources:\n  file:\n  - {name: $DIR/copy/, source: $DIR/source/, recurse: true}\n");
+    for more in [&["--max-runtime", "1"][..], &[]] {
+        let log = std::fs::File::options().create(true).append(true).open(desk.path("copy/log")).unwrap();
+        let mut command = desk.mgmt(&["run", "-vvv", "--yaml", graph.to_str().unwrap()]);
+        let mut child = command.args(more).stdout(std::process::Stdio::null()).stderr(log).spawn().unwrap();
+        let began = Instant::now();
+        if more.is_empty() {
+            std::thread::sleep(Duration::from_secs(1));
+            rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+                .unwrap();
+        }
+        let end = loop {
+            match child.try_wait().unwrap() {
+                Some(status) => break Some(status),
+                None if began.elapsed() > Duration::from_secs(30) => break None,
+                None => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        if end.is_none() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(end.is_some(), "it does not end: {more:?}");
+    }
+    assert_eq!(desk.read("copy/f").as_deref(), Some("x"));
+}
+
+/// How many processes run that were started with these words.
+fn count(words: &[&str]) -> usize {
+    let wanted: String = words.iter().map(|word| format!("{word}\0")).collect();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .filter(|process| std::fs::read_to_string(process.path().join("cmdline")).is_ok_and(|line| line == wanted))
+        .count()
+}
+
+#[test]
+fn a_program_that_is_killed_while_it_starts_commands_leaves_none_of_them() {
+    const COMMANDS: usize = 60;
+    let desk = Desk::new();
+    // No other process sleeps for so long.
+    let seconds = format!("9000.{}", std::process::id());
+    let words = ["sleep", &seconds];
+    let mut graph = "graph: many\nresources:\n  exec:\n".to_owned();
+    (0..COMMANDS).for_each(|n| graph += &format!("  - {{name: e{n}, cmd: sleep {seconds}}}\n"));
+    let began = Instant::now();
+    let mut first = None;
+    const ROUNDS: u32 = 20;
+    let mut window = Duration::ZERO;
+    for round in 0..=ROUNDS {
+        let running = desk.run(&graph, &[]);
+        match first {
+            // How long it takes until some run, and until all that may run at once do, on this machine.
+            None => {
+                running.wait("a command", || count(&words) > 0);
+                first = Some(began.elapsed());
+                running.wait("commands", || count(&words) >= 8);
+                window = began.elapsed() - first.unwrap() + Duration::from_millis(20);
+            }
+            Some(first) => std::thread::sleep((first + window * round / ROUNDS).saturating_sub(window / 2)),
+        }
+        running.signal(rustix::process::Signal::KILL);
+        running.wait(&format!("nothing is left in round {round}"), || count(&words) == 0);
+    }
+}

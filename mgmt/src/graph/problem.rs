@@ -20,9 +20,10 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at that place.
+    /// A problem at that place. Of a message of more than 8 KiB, which names something of that length, the middle is
+    /// left out.
     pub fn new(message: impl Into<String>, origin: Origin) -> Problem {
-        Problem { message: message.into(), origin, excerpt: None, also: Vec::new() }
+        Problem { message: without_middle(message.into()), origin, excerpt: None, also: Vec::new() }
     }
 
     /// Adds another place that has to do with the problem.
@@ -31,6 +32,20 @@ impl Problem {
         self.also.push((what.into(), origin));
         self
     }
+}
+
+/// How long a message may be, in bytes, and how much of a longer one is kept of its end, where the remedy is.
+const MESSAGE_BYTES_MAX: usize = 8 << 10;
+const END_BYTES: usize = 1 << 10;
+
+fn without_middle(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES_MAX {
+        let boundary = |from: usize| (from..).find(|at| message.is_char_boundary(*at)).unwrap_or(from);
+        let (start, end) = (boundary(MESSAGE_BYTES_MAX - END_BYTES), boundary(message.len() - END_BYTES));
+        let left_out = format!("… ({} bytes left out) …", end - start);
+        message.replace_range(start..end, &left_out);
+    }
+    message
 }
 
 impl Problem {

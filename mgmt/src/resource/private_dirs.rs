@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::digest::digest_of;
+use crate::sys::fs::WriteFs;
 use crate::sys::ours::{NotOurs, Trust, examine_below};
 
 /// The longest encoded name, in bytes; a file system takes 255.
@@ -74,12 +75,19 @@ impl PrivateDirs {
     }
 
     /// Those of a prefix, and all that exist. It blocks. With `renames`, directories that an earlier version named by a digest get their name in clear
-    /// when their resource asks for them, and what a crash left of removed ones is removed; without, nothing is changed.
+    /// when their resource asks for them, and what a crash left of removed ones, and of killed writes, is removed; without, nothing is changed.
     pub fn open(prefix: &Path, renames: bool) -> (PrivateDirs, Vec<PrivateDir>) {
         let dirs = PrivateDirs { renames, ..PrivateDirs::new(prefix) };
         let all = dirs.list();
         let old = all.iter().filter(|dir| is_old(&dir.id.name)).map(|dir| dir.path.clone()).collect();
         *dirs.old.lock().unwrap_or_else(PoisonError::into_inner) = old;
+        if renames {
+            let fs = WriteFs::new();
+            for dir in &all {
+                // What killed writes have left: nothing else may ever look there. It is tried again at the next start.
+                let _ = fs.clean_temporary_files(&dir.path);
+            }
+        }
         (dirs, all)
     }
 
@@ -351,5 +359,28 @@ mod tests {
         assert_eq!(PrivateDirs::open(prefix.path(), false).1, []);
         assert_eq!(PrivateDirs::open(prefix.path(), true).1, []);
         assert_eq!(fs::read_dir(prefix.path().join("pgraph/exec")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_killed_writes_have_left_goes_with_the_next_start() {
+        use crate::sys::fs::{At, Call, Faults, WriteOptions};
+
+        let prefix = tempfile::tempdir().unwrap();
+        let dir = PrivateDirs::new(prefix.path()).of(&id("password", "a"));
+        fs::create_dir_all(&dir).unwrap();
+        fs::write(dir.join("kept"), "").unwrap();
+        let faults = Faults::new();
+        faults.fail(At::Every(Call::Rename), 5);
+        faults.fail(At::Every(Call::Unlink), 5);
+        WriteFs::with_faults(faults).write_file(dir.join("password"), "half", &WriteOptions::new()).unwrap_err();
+        let names = || {
+            let names = fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names().len(), 2);
+        PrivateDirs::open(prefix.path(), false);
+        assert_eq!(names().len(), 2, "a plan changes nothing");
+        PrivateDirs::open(prefix.path(), true);
+        assert_eq!(names(), ["kept"]);
     }
 }

@@ -75,7 +75,7 @@ impl Work<'_> {
             Action::SetLink { maker, gid } => fs.set_attributes(path, &owners_of_link(owners, *maker, *gid)).map(drop),
             Action::Set { mode } => set(fs, step, &Attributes { mode: *mode, ..*owners }),
             Action::Date => step.original.as_ref().map_or(Ok(()), |original| fs.set_time(path, &original.likeness)),
-            Action::Clean => fs.clean_temporary_files(path.parent().unwrap_or(path)).map(drop),
+            Action::Clean => fs.clean_temporary_files(path).map(drop),
             // It was left over when it was looked at, and is in use now.
             Action::Remove { .. }
                 if path.file_name().is_some_and(is_temporary_name) && fs.is_being_written(path).unwrap_or(false) =>

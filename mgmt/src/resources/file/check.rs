@@ -43,7 +43,7 @@ impl Look<'_> {
         if count > 0 {
             let from = format!("{count} beside it, left by killed writes");
             drift.changes.push(Change::new("temporary files", from, "none"));
-            drift.steps.push(Step::new(path, None, Action::Clean));
+            drift.steps.push(Step::new(path.parent().unwrap_or(path), None, Action::Clean));
         }
     }
 

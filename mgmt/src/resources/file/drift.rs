@@ -77,7 +77,7 @@ pub(super) enum Action {
     Date,
     /// Removes what is there, at most so many entries.
     Remove { cap: usize },
-    /// Removes temporary files that killed writes have left beside it.
+    /// Removes temporary files that killed writes have left in this directory.
     Clean,
     /// Makes an earlier change durable.
     Sync,

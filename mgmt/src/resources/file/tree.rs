@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::resource::{Error, Result};
+use crate::resource::{Change, Error, Result};
 use crate::resources::file::compare::LinkRules;
 use crate::resources::file::copies::Pair;
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
@@ -34,6 +34,8 @@ struct Sync<'a> {
     is_there: bool,
     /// Where the steps that come last are put, in the reverse order.
     dates: &'a mut Vec<Step>,
+    /// What killed writes have left is looked for in it.
+    is_cleaned: bool,
 }
 
 /// What is known of the directories of the entry before this one.
@@ -55,7 +57,12 @@ impl Look<'_> {
             let top = original(self.fs, source, FileKind::Directory)?;
             let originals = self.originals(source, directory, (there, &top), &parts)?;
             self.like_its_source(source, &top, there, drift, &mut dates)?;
-            let mut tree = Sync { source, originals: &originals, is_there, dates: &mut dates };
+            // A purge finds what was left by itself.
+            let is_cleaned = self.paths.is_none() && !directory.purge;
+            if let Some(there) = there.filter(|there| is_cleaned && there.is_dir()) {
+                self.leftovers_in(&self.wanted.path, there, drift);
+            }
+            let mut tree = Sync { source, originals: &originals, is_there, dates: &mut dates, is_cleaned };
             self.sync(&mut tree, drift, &mut listing)?;
             wanted.extend(originals.into_iter().map(|original| (original.entry, original.stat.is_dir())));
         }
@@ -164,7 +171,12 @@ impl Look<'_> {
             if is_owned && !is_dir {
                 continue;
             }
-            let Some(found) = self.entry(tree.source, original, in_new, &mut near)? else { continue };
+            let path = self.wanted.path.join(entry);
+            let old = if in_new { None } else { self.stat_near(&mut near.wanted, &path)? };
+            if let Some(old) = old.as_ref().filter(|old| tree.is_cleaned && is_dir && old.is_dir()) {
+                self.leftovers_in(&path, old, drift);
+            }
+            let Some(found) = self.entry(tree.source, original, (&path, old.as_ref()), &mut near)? else { continue };
             // A directory of another resource is made, for what goes into it, but not altered.
             if is_owned && found.step.seen.is_some() {
                 continue;
@@ -179,20 +191,35 @@ impl Look<'_> {
         Ok(())
     }
 
-    fn entry(&self, source: &Path, original: &SourceEntry, in_new: bool, near: &mut Near) -> Result<Option<Found>> {
+    /// What killed writes have left in a directory that is filled from a source.
+    fn leftovers_in(&self, dir: &Path, there: &Stat, drift: &mut FileDrift) {
+        // What keeps it from being looked at keeps nothing else from being in order.
+        let count = self.fs.leftovers_in(dir, there).unwrap_or_default();
+        if count > 0 {
+            let from = format!("{count} in {}, left by killed writes", shown(dir));
+            drift.changes.push(Change::new("temporary files", from, "none"));
+            drift.steps.push(Step::new(dir, None, Action::Clean));
+        }
+    }
+
+    fn entry(
+        &self,
+        source: &Path,
+        original: &SourceEntry,
+        (path, old): (&Path, Option<&Stat>),
+        near: &mut Near,
+    ) -> Result<Option<Found>> {
         let SourceEntry { entry, stat } = original;
-        let path = self.wanted.path.join(entry);
-        let old = if in_new { None } else { self.stat_near(&mut near.wanted, &path)? };
         if old.is_none() {
-            self.seen.forget(&path);
+            self.seen.forget(path);
         }
         let source = source.join(entry);
         if let Some(target) = &stat.link_target {
             let maker = self.maker(&source, stat, &mut near.source)?;
             let gid = (users::is_root() && self.wanted.owners.group.is_none()).then_some(stat.gid);
-            return self.link(&path, old.as_ref(), &LinkRules { target, create: true, maker, gid });
+            return self.link(path, old, &LinkRules { target, create: true, maker, gid });
         }
-        let pair = Pair { path: &path, old: old.as_ref(), source: &source, original: stat };
+        let pair = Pair { path, old, source: &source, original: stat };
         if stat.is_dir() { self.directory_copy(&pair) } else { self.file_copy(&pair) }
     }
 }

@@ -12,8 +12,8 @@ use rustix::io::Errno;
 use super::calls::{Call, Calls};
 use super::digest::Digest;
 use super::error::FsError;
-use super::read::{ReadFs, open_dir, read_entries};
-use super::stat::{FileKind, stat_fd};
+use super::read::{DirEntry, ReadFs, open_dir, read_entries};
+use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::Place;
 
 const PREFIX: &str = ".mgmt-";
@@ -183,23 +183,14 @@ pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Res
     let fd = open_dir(calls, dir, OsStr::new("."), path)?;
     let mut removed = 0;
     for entry in read_entries(calls, &fd, path)? {
-        let Ok(name) = std::str::from_utf8(entry.name.as_bytes()) else { continue };
-        let state = match entry.kind {
-            FileKind::File if is_ours(name, euid) => state_of(calls, &fd, name, path)?,
-            FileKind::Symlink => match name.strip_suffix(LINK_SUFFIX).map(|stem| format!("{stem}{FILE_SUFFIX}")) {
-                // Its guard is made before and removed after: no guard, nobody who works on it.
-                Some(guard) if is_ours(&guard, euid) => state_of(calls, &fd, &guard, path)?,
-                _ => State::NotOurs,
-            },
-            _ => State::NotOurs,
-        };
+        let state = state_of_entry(calls, &fd, &entry, euid, path)?;
         // The lock is held until the name is gone: whoever made it just now, and comes too late to lock it, sees that.
         let _lock = match state {
             State::NotOurs => continue,
             State::Gone => None,
             State::LeftOver(lock) => Some(lock),
         };
-        match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, name, AtFlags::empty())) {
+        match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, &entry.name, AtFlags::empty())) {
             Ok(()) => removed += 1,
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
@@ -234,16 +225,33 @@ impl ReadFs {
         if !memory.looks_for_leftovers(identity, &place.path) {
             return Ok(0);
         }
-        let dir = open_dir(calls, &place.dir, OsStr::new("."), &place.path)?;
+        self.count_leftovers(&place.dir, identity, &place.path)
+    }
+
+    /// The same of the directory `path`, which was seen as this.
+    pub fn leftovers_in(&self, path: impl AsRef<Path>, seen: &Stat) -> Result<usize, FsError> {
+        let normal = self.normal(path.as_ref())?;
+        if !self.inner.memory.looks_for_leftovers(seen.identity(), &normal) {
+            return Ok(0);
+        }
+        let dir = self.walker().directory(&normal)?;
+        self.count_leftovers(&dir, stat_fd(&self.inner.calls, &dir, &normal)?.identity(), &normal)
+    }
+
+    fn count_leftovers(&self, dir: &OwnedFd, identity: (u64, u64), path: &Path) -> Result<usize, FsError> {
+        let calls = &self.inner.calls;
+        let dir = open_dir(calls, dir, OsStr::new("."), path)?;
         let mut count = 0;
-        for entry in read_entries(calls, &dir, &place.path)? {
-            let name =
-                entry.name.to_str().filter(|name| entry.kind == FileKind::File && is_ours(name, self.inner.euid));
-            let Some(name) = name else { continue };
-            count += usize::from(matches!(state_of(calls, &dir, name, &place.path)?, State::LeftOver(_)));
+        for entry in read_entries(calls, &dir, path)? {
+            count += usize::from(match state_of_entry(calls, &dir, &entry, self.inner.euid, path)? {
+                State::LeftOver(_) => true,
+                State::NotOurs => false,
+                // A link without its guard, if it has not been put in its place meanwhile.
+                State::Gone => entry.kind == FileKind::Symlink && rustix::fs::readlinkat(&dir, &entry.name, []).is_ok(),
+            });
         }
         if count == 0 {
-            memory.first_visit(identity);
+            self.inner.memory.first_visit(identity);
         }
         Ok(count)
     }
@@ -256,6 +264,20 @@ enum State {
     Gone,
     /// Nobody's; now locked by us.
     LeftOver(OwnedFd),
+}
+
+/// Whose an entry of a directory is, if it is a temporary file of this user.
+fn state_of_entry(calls: &Calls, dir: &OwnedFd, entry: &DirEntry, euid: u32, path: &Path) -> Result<State, FsError> {
+    let Some(name) = entry.name.to_str() else { return Ok(State::NotOurs) };
+    match entry.kind {
+        FileKind::File if is_ours(name, euid) => state_of(calls, dir, name, path),
+        FileKind::Symlink => match name.strip_suffix(LINK_SUFFIX).map(|stem| format!("{stem}{FILE_SUFFIX}")) {
+            // Its guard is made before and removed after: no guard, nobody who works on it.
+            Some(guard) if is_ours(&guard, euid) => state_of(calls, dir, &guard, path),
+            _ => Ok(State::NotOurs),
+        },
+        _ => Ok(State::NotOurs),
+    }
 }
 
 fn state_of(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<State, FsError> {

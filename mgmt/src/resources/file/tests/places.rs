@@ -96,6 +96,38 @@ fn what_a_killed_write_has_left_beside_a_file_that_is_in_sync_is_removed() {
 }
 
 #[test]
+fn what_a_killed_write_has_left_in_a_copied_tree_that_is_in_sync_is_removed() {
+    let mut bench = Bench::new();
+    bench.write("s/a/b/f", "x");
+    bench.write("s/f", "x");
+    let tree = bench.file("t/").source(bench.path("s/")).recurse(true);
+    bench.changed(&tree);
+    let left = ["t", "t/a", "t/a/b"].map(|dir| left_over(&bench, dir));
+    let foreign = bench.write("t/a/.mgmt-0123456789abcdef00000000.tmp", "x");
+    bench.restart();
+    let changes = bench.changed(&tree);
+    let found = changes.iter().filter(|change| change.starts_with("temporary files: 1 in "));
+    assert_eq!(found.count(), 3, "{changes:?}");
+    assert_eq!(changes.len(), 3, "{changes:?}");
+    assert!(left.iter().all(|left| !bench.is_there(left)), "{left:?}");
+    assert!(foreign.exists() && bench.read("t/a/b/f") == "x");
+    assert_eq!(bench.changed(&tree), Vec::<String>::new());
+}
+
+#[test]
+fn a_link_that_a_killed_write_has_left_without_its_guard_is_removed() {
+    let mut bench = Bench::new();
+    bench.write("d/f", "x");
+    let left = left_over(&bench, "d");
+    let link = left.replace(".tmp", ".lnk");
+    std::os::unix::fs::symlink("nowhere", bench.at(&link)).unwrap();
+    fs::remove_file(bench.at(&left)).unwrap();
+    bench.restart();
+    assert_eq!(bench.changed(&bench.file("d/f")), ["temporary files: 1 beside it, left by killed writes → none"]);
+    assert_eq!(bench.names("d"), ["f"]);
+}
+
+#[test]
 fn a_purge_removes_what_only_looks_like_a_file_that_is_written_and_spares_one_that_is() {
     let bench = Bench::new();
     bench.mkdir("t");
