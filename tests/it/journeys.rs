@@ -1,5 +1,7 @@
 //! Random graphs of all built-in kinds become data and the same graphs again.
 
+use std::time::Duration;
+
 use mgmt::gapi::builtin_kinds;
 use mgmt::graph::{GraphData, validate};
 use mgmt::prelude::*;
@@ -101,7 +103,7 @@ fn add(g: &mut Graph, n: usize, seed: &Seed, before: &mut Before) {
             g.add(common(msg, seed, before));
         }
         6 => {
-            g.add(common(Timer::new(&name, u64::from(number)), seed, before));
+            g.add(common(Timer::new(&name, Duration::from_secs(number.into())), seed, before));
         }
         7 => {
             let value = Value::new(&name);

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::testing::laws::{self, Law, Subject};
@@ -39,7 +40,7 @@ fn value() {
 
 #[test]
 fn timer() {
-    assert_eq!(laws::check(Subject::new(|_| Timer::new("t", 3600_u64))), WITHOUT_DRIFT);
+    assert_eq!(laws::check(Subject::new(|_| Timer::new("t", Duration::from_secs(3600)))), WITHOUT_DRIFT);
 }
 
 #[test]

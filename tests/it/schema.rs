@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use mgmt::graph::{GraphData, Kinds, graph_schema};
 use mgmt::prelude::*;
@@ -206,7 +207,7 @@ fn built_in() -> GraphConfig {
     let exec = Exec::new("e").cmd("true").args(["a", "b"]).timeout(Duration::from_millis(1500)).watchfiles(["/d/text"]);
     let exec = g.add(exec.creates("/d/made").env([("A", "b")]));
     g.add(Msg::new("m").body(exec.stdout()));
-    g.add(Timer::new("t", 5_u64));
+    g.add(Timer::new("t", Duration::from_secs(5)));
     g.add(mgmt::resources::Value::new("v").value("x"));
     g.add(HttpServer::new("s").address("127.0.0.1:0").basic_auth("/admin", "admin", password.hash()));
     g.add(HttpFile::new("/").source("/d"));

@@ -132,13 +132,47 @@ edges:
     same(text, |g| {
         let app = g.add(File::new("/etc/app").content("one\ntwo\n").mode(0o644).owner("root").group("0"));
         g.add(File::new("copy").dirname("/etc/").basename("other").source("/etc/app").force(true));
-        g.add(Exec::new("reload").cmd("reload app").timeout(3u64).watchfiles(["/etc/app"]).subscribe(&app));
+        g.add(
+            Exec::new("reload")
+                .cmd("reload app")
+                .timeout(Duration::from_secs(3))
+                .watchfiles(["/etc/app"])
+                .subscribe(&app),
+        );
         let fields = [("n", "1"), ("on", "off")];
         g.add(Msg::new("m").body("5").priority(Priority::Warning).fields(fields));
         g.add(Password::new("p").length(16usize));
         let n = g.add(Noop::new("n"));
         g.add(Timer::new("t", Duration::from_millis(1500)).after(&n));
     });
+}
+
+#[test]
+fn times_may_have_their_units() {
+    let text = "
+graph: g
+resources:
+  exec:
+  - name: e
+    cmd: 'true'
+    timeout: 1h 30m
+    meta: {delay: 1.5s, backoff: 2min, poll: 1m, timeout: '250ms'}
+  timer:
+  - name: t
+    interval: 2d
+";
+    same(text, |g| {
+        let exec = Exec::new("e").cmd("true").timeout(Duration::from_secs(5400)).delay(Duration::from_millis(1500));
+        let exec = exec.backoff(Duration::from_secs(120)).poll(Duration::from_secs(60)).watch(false);
+        g.add(mgmt::resource::Declare::timeout(exec, Duration::from_millis(250)));
+        g.add(Timer::new("t", Duration::from_secs(2 * 86_400)));
+    });
+    let wrong = "graph: g\nresources:\n  timer:\n  - {name: t, interval: 5 seconds, meta: {delay: soon}}\n";
+    let said = read_yaml("g.yaml", wrong.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
+    let delay = "`delay` takes a number of milliseconds, or a time with its unit";
+    for part in ["`5 seconds` is neither a number of seconds", delay] {
+        assert!(said.contains(part), "{said}");
+    }
 }
 
 #[test]

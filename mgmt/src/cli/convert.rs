@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::graph::{GraphConfig, Vertex};
-use crate::resource::{Backoff, FieldSpec, Format, Meta, SECRET_PLACEHOLDER};
+use crate::resource::{Backoff, FieldSpec, Format, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
 /// The program, as one file. `declare` in it makes the graph, which must be a valid one.
@@ -197,10 +197,6 @@ fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
 
 /// A value of the type of that name.
 fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
-    let number = |json: &Json| match json.as_f64() {
-        Some(_) if json.is_u64() || json.is_i64() => format!("{json}u64"),
-        seconds => format!("Duration::from_secs_f64({:?})", seconds.unwrap_or_default()),
-    };
     Ok(match json {
         Json::String(text) if text == SECRET_PLACEHOLDER => {
             return Err("a secret is not written into a program: send it from a `password`".to_owned());
@@ -210,7 +206,10 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
         }
         Json::String(text) => format!("{text:?}"),
         Json::Bool(truth) => truth.to_string(),
-        Json::Number(_) if format == Format::Seconds => number(json),
+        Json::Number(_) if format == Format::Seconds => {
+            let seconds: Seconds = serde_json::from_value(json.clone()).map_err(|error| error.to_string())?;
+            duration(seconds.0)
+        }
         Json::Number(value) if format == Format::Account => format!("{value}u32"),
         Json::Number(value) if format == Format::Levels => format!("{value}u16"),
         Json::Number(value) => format!("{value}{name}"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
 use crate::cli::{exit, help};
+use crate::resource::{WITH_UNIT, with_units};
 use crate::sys::facts::check_hostname;
 
 /// Where `--prometheus` serves figures, on this machine alone.
@@ -215,11 +216,14 @@ pub enum LogFormat {
 }
 
 fn number(text: &str) -> Result<f64, String> {
-    let number: f64 = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
-    if number.is_finite() { Ok(number) } else { Err(format!("`{text}` is not a number of seconds")) }
+    let wrong = || format!("`{text}` is not a number of seconds, nor {WITH_UNIT}");
+    text.parse().ok().filter(|number: &f64| number.is_finite()).ok_or_else(wrong)
 }
 
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
+    if let Some(time) = with_units(text) {
+        return Ok(time);
+    }
     Duration::try_from_secs_f64(number(text)?).map_err(|_| format!("`{text}` seconds is out of range: give 0 or more"))
 }
 
@@ -231,6 +235,9 @@ fn seconds_or_zero(text: &str) -> Result<Duration, String> {
 fn seconds_or_never(text: &str) -> Result<Timeout, String> {
     if text.is_empty() {
         return Ok(Timeout(None));
+    }
+    if let Some(time) = with_units(text) {
+        return Ok(Timeout(Some(time)));
     }
     match number(text)? {
         -1.0 => Ok(Timeout(None)),

@@ -10,8 +10,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::resource::accept::Accepts;
 
-/// A length of time. In data it is a number of seconds, with a fraction if need be; in Rust give a `Duration`, or a
-/// whole number of seconds.
+/// A length of time. In data it is a number of seconds, with a fraction if need be, or a text with units (`90s`,
+/// `1h 30m`, `250ms`, `2d`); in Rust, give a `Duration`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Seconds(pub Duration);
 
@@ -21,10 +21,31 @@ impl Accepts<Duration> for Seconds {
     }
 }
 
-impl Accepts<u64> for Seconds {
-    fn accept(seconds: u64) -> Self {
-        Seconds(Duration::from_secs(seconds))
+/// The units of texts, in milliseconds.
+const UNITS: [(&str, f64); 7] =
+    [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("min", 6e4), ("h", 3.6e6), ("d", 8.64e7), ("w", 6.048e8)];
+
+/// What a text must be to be a length of time.
+pub(crate) const WITH_UNIT: &str = "a time with its unit, such as `250ms`, `90s`, `1h 30m` or `2d`";
+
+/// Reads a length of time with its units: one or several numbers, each with a unit, that are added up. `None`: it is no
+/// such text, or too long a time.
+pub(crate) fn with_units(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    let mut sum = Duration::ZERO;
+    while !rest.is_empty() {
+        let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit() && c != '.')?);
+        let after = after.trim_start();
+        let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
+        let millis = UNITS.iter().find(|(name, _)| *name == unit)?.1;
+        let part = match number.parse::<u64>() {
+            Ok(whole) => Duration::from_millis(whole.checked_mul(millis as u64)?),
+            Err(_) => Duration::try_from_secs_f64(number.parse::<f64>().ok()? * millis / 1e3).ok()?,
+        };
+        sum = sum.checked_add(part)?;
+        rest = after.trim_start();
     }
+    (!text.trim().is_empty()).then_some(sum)
 }
 
 impl fmt::Display for Seconds {
@@ -50,6 +71,7 @@ impl<'de> Deserialize<'de> for Seconds {
         enum Number {
             Whole(u64),
             Fraction(f64),
+            Text(String),
         }
         const EXPECTED: &str = "a number of seconds, 0 or more";
         match Number::deserialize(deserializer).map_err(|_| D::Error::custom(format!("expected {EXPECTED}")))? {
@@ -57,6 +79,9 @@ impl<'de> Deserialize<'de> for Seconds {
             Number::Fraction(seconds) => Duration::try_from_secs_f64(seconds)
                 .map(Seconds)
                 .map_err(|_| D::Error::invalid_value(Unexpected::Float(seconds), &EXPECTED)),
+            Number::Text(text) => with_units(&text)
+                .map(Seconds)
+                .ok_or_else(|| D::Error::custom(format!("`{text}` is neither {EXPECTED}, nor {WITH_UNIT}"))),
         }
     }
 }
@@ -104,7 +129,10 @@ impl JsonSchema for Seconds {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0 })
+        json_schema!({ "anyOf": [
+            { "type": "number", "minimum": 0 },
+            { "type": "string", "pattern": r"^\s*([0-9.]+\s*(ms|s|m|min|h|d|w)\s*)+$" }
+        ] })
     }
 
     fn inline_schema() -> bool {
@@ -127,6 +155,26 @@ mod tests {
             assert_eq!(serde_json::from_value::<Seconds>(data).unwrap(), seconds);
         }
         assert_eq!(serde_json::from_value::<Seconds>(json!(2.0)).unwrap(), Seconds(Duration::from_secs(2)));
+        assert_eq!(serde_json::from_value::<Seconds>(json!("2m")).unwrap(), Seconds(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn a_text_has_units() {
+        for (text, millis) in [
+            ("250ms", 250),
+            ("90s", 90_000),
+            ("1h30m", 5_400_000),
+            (" 1 h 30 min ", 5_400_000),
+            ("1.5s", 1_500),
+            ("2d", 172_800_000),
+            ("1w", 604_800_000),
+            ("0s", 0),
+        ] {
+            assert_eq!(with_units(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for wrong in ["", " ", "5", "s", "5 5s", "-5s", "5S", "5 seconds", "1..5s", "1e3s", "99999999999999999999w"] {
+            assert_eq!(with_units(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

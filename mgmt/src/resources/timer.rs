@@ -118,7 +118,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_tick_is_a_change_and_the_start_is_none() {
         let host = Fake::new().unwrap();
-        let timer = host.put(Timer::new("t", 5));
+        let timer = host.put(Timer::new("t", Duration::from_secs(5)));
         let mut watch = timer.listen();
         ready(&mut watch).await;
         assert!(timer.settle().await.unwrap().in_sync());
@@ -146,7 +146,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_refresh_starts_the_interval_again_while_it_is_watched() {
         let host = Fake::new().unwrap();
-        let timer = host.put(Timer::new("t", 10));
+        let timer = host.put(Timer::new("t", Duration::from_secs(10)));
         let mut watch = timer.listen();
         ready(&mut watch).await;
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn no_interval_is_refused() {
-        let said = Fake::new().unwrap().put(Timer::new("t", 0)).refusal();
+        let said = Fake::new().unwrap().put(Timer::new("t", Duration::from_secs(0))).refusal();
         assert!(said.contains("`interval` is 0"), "{said}");
     }
 }

@@ -12,6 +12,7 @@ fn wrong_options_are_told_with_a_hint() {
         ("plam", "plan"),
         ("-t soon", "`soon` is not a number of seconds"),
         ("--max-runtime=-1", "out of range"),
+        ("--max-runtime 5x", "such as `250ms`, `90s`, `1h 30m` or `2d`"),
         ("-t -5", "`-5` seconds is out of range: give 0 or more, or -1 for never"),
         ("--sema 0", "0 is not in 1.."),
         ("graph --format png", "mermaid"),
@@ -21,6 +22,12 @@ fn wrong_options_are_told_with_a_hint() {
         let ended = Program::new(&example("hello")).args(args).run().code(1);
         assert!(ended.out.is_empty() && ended.err.contains(expected), "{args}: {ended:?}");
     }
+}
+
+#[test]
+fn times_may_have_units() {
+    let dir = tempfile::tempdir().unwrap();
+    act("wide", dir.path()).args("-t 10ms --max-runtime 5min").run().code(0);
 }
 
 #[test]

@@ -214,7 +214,7 @@ async fn each_tick_of_a_timer_refreshes_whom_it_notifies_and_checks_the_rest_bel
     let log = dir.path().join("log");
     let mut g = Graph::new("tick");
     let parent = g.add(Noop::new("first"));
-    let timer = g.add(Timer::new("t", 1_u64).after(&parent));
+    let timer = g.add(Timer::new("t", Duration::from_secs(1)).after(&parent));
     let append = format!("echo tick >> {}", log.display());
     g.add(Exec::new("told").cmd(append).shell("/bin/sh").refreshonly(true).subscribe(&timer));
     let mut run = Run::new(g).await;

@@ -32,7 +32,7 @@ fn graph(n: usize) -> GraphConfig {
     let mut g = Graph::new(format!("small-{n}"));
     let value = g.add(Value::new("value").value(format!("{n}")));
     let noop = g.add(Noop::new("first").after(&value));
-    g.add(Timer::new("timer", 3600_u64).after(&noop));
+    g.add(Timer::new("timer", Duration::from_secs(3600)).after(&noop));
     g.finish().unwrap()
 }
 

@@ -1,6 +1,7 @@
 //! Values from resource to resource.
 
 use std::sync::Mutex;
+use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::runtime::{EventKind, Standing};
@@ -225,7 +226,7 @@ async fn a_field_that_is_still_to_come_is_judged_by_the_value_that_comes() {
     let number = || seven.stdout().map(|text| text.trim().parse::<u64>().unwrap_or_default());
     let password = g.add(Password::new("p").length(number().map(|n| usize::try_from(n).unwrap_or_default())));
     g.add(File::new(file("password")).content(password.password()));
-    g.add(Timer::new("t", number()));
+    g.add(Timer::new("t", number().map(Duration::from_secs)));
     g.add(HttpServer::new("web").address(seven.stdout().map(|_| "127.0.0.1:0".to_owned())));
     let command = g.add(Exec::new("command").cmd("echo").args(["touch".to_owned(), file("made")]));
     g.add(Exec::new("late").cmd(command.stdout()).creates(file("made")));

@@ -39,7 +39,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .removals_max(5u32),
     );
     g.add(File::new("/etc/app/link").symlink("conf"));
-    g.add(mgmt::resource::Declare::timeout(Exec::new("reload").cmd("systemctl").args(["reload", "an app"]).env([("B", "2"), ("LANG", "C")]).timeout(3u64).mtimes(["/etc/app/conf"]).watch(false).poll(Duration::from_secs(60)).limit(0.5).burst(2).subscribe(&file_etc_app_conf), Duration::from_millis(2500)));
+    g.add(mgmt::resource::Declare::timeout(Exec::new("reload").cmd("systemctl").args(["reload", "an app"]).env([("B", "2"), ("LANG", "C")]).timeout(Duration::from_secs(3)).mtimes(["/etc/app/conf"]).watch(false).poll(Duration::from_secs(60)).limit(0.5).burst(2).subscribe(&file_etc_app_conf), Duration::from_millis(2500)));
     let exec_late = g.add(
         Exec::new("late")
             .cmd("true")
@@ -54,10 +54,10 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .priority(Priority::Warning)
             .fields([("n", "1")]),
     );
-    g.add(Timer::new("tick", Duration::from_secs_f64(1.5)).notify(&file_secret));
-    g.add(Timer::new("tock", 60u64));
+    g.add(Timer::new("tick", Duration::from_millis(1500)).notify(&file_secret));
+    g.add(Timer::new("tock", Duration::from_secs(60)));
     g.add(Noop::new("end").comment("all of it").before(&exec_late).after(&msg_admin_1));
     g.add(Value::new("v").value(exec_late.stdout()));
-    g.add(HttpServer::new("127.0.0.1:8080").root("/srv").timeout(5u64));
+    g.add(HttpServer::new("127.0.0.1:8080").root("/srv").timeout(Duration::from_secs(5)));
     Ok(())
 }

@@ -69,7 +69,12 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .doneshell("/bin/sh")
             .donecwd("/tmp/corpus"),
     );
-    g.add(Exec::new("limited").cmd("touch /tmp/corpus/limited").timeout(30u64).sig("INT"));
+    g.add(
+        Exec::new("limited")
+            .cmd("touch /tmp/corpus/limited")
+            .timeout(Duration::from_secs(30))
+            .sig("INT"),
+    );
     g.add(
         Exec::new("watching")
             .cmd("echo once >> /tmp/corpus/watching")

@@ -26,7 +26,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .fields([("number", "5")])
             .subscribe(&noop_anchor),
     );
-    g.add(Timer::new("tick", 3600u64));
+    g.add(Timer::new("tick", Duration::from_secs(3600)));
     g.add(File::new("/tmp/corpus/never").content("never").noop(true));
     g.add(
         File::new("/tmp/corpus/polled")

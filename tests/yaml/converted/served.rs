@@ -1,5 +1,7 @@
 //! The graph "served", converted from YAML.
 
+use std::time::Duration;
+
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
@@ -19,7 +21,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
         HttpServer::new("site")
             .address("127.0.0.1:0")
             .root("/tmp/corpus/src")
-            .timeout(10u64)
+            .timeout(Duration::from_secs(10))
             .auth_path("/private")
             .auth_user("admin")
             .auth_hash(password_admin.hash()),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
-use crate::resource::{Backoff, Meta, Sema};
+use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
 const KEYS: [&str; 12] = [
     "autoedge",
@@ -104,7 +104,12 @@ impl Document<'_> {
     }
 
     fn time(&mut self, node: &Node, what: &str, unit: f64, units: &str) -> Option<Duration> {
-        let number: f64 = self.number(node, what, &format!("a number of {units}"))?;
+        if let Value::Scalar { text, .. } = &node.value
+            && let Some(time) = with_units(text)
+        {
+            return Some(time);
+        }
+        let number: f64 = self.number(node, what, &format!("a number of {units}, or {WITH_UNIT}"))?;
         let time = Duration::try_from_secs_f64(number * unit).ok();
         if time.is_none() {
             self.complain(node.place, format!("{what} takes a number of {units}, 0 or more"));

@@ -49,7 +49,7 @@ async fn other_settings_run_it_again_and_other_bounds_do_not() {
     let log = host.path("log");
     let exec = host.put(counting(&log));
     exec.settle().await.unwrap();
-    assert!(exec.becomes(counting(&log).timeout(60)).settle().await.unwrap().in_sync());
+    assert!(exec.becomes(counting(&log).timeout(Duration::from_secs(60))).settle().await.unwrap().in_sync());
     let exec = exec.becomes(counting(&log).env([("A", "b")]));
     assert_eq!(why(&exec).await.unwrap(), "run with other settings");
     exec.settle().await.unwrap();
@@ -527,6 +527,6 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(exec().group("")).starts_with("`group` is empty"));
     assert!(said(exec().codes(Vec::<u8>::new())).starts_with("`codes` is empty"));
     // As a file of data may spell it out.
-    let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(0).sig("SIGUSR1");
+    let plain = exec().shell("").watchcmd("").ifcmd("").ifshell("").timeout(Duration::from_secs(0)).sig("SIGUSR1");
     assert_eq!(host.put(plain).validate(), []);
 }

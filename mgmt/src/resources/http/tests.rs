@@ -393,7 +393,7 @@ async fn other_settings_take_effect_without_a_break_and_another_address_replaces
     let respelled = changed.becomes(any().root(&sub).address(format!("127.0.0.2:{port}")));
     assert_eq!(at(&respelled.settle().await.unwrap()), format!("127.0.0.2:{port}"));
     assert!(TcpStream::connect(&server.at).await.is_err());
-    let elsewhere = respelled.becomes(any().root(&sub).address("127.0.0.1:0").timeout(5));
+    let elsewhere = respelled.becomes(any().root(&sub).address("127.0.0.1:0").timeout(Duration::from_secs(5)));
     let outcome = elsewhere.settle().await.unwrap();
     assert_eq!(outcome.changes.iter().map(|change| change.field.as_str()).collect::<Vec<_>>(), ["address", "timeout"]);
     let again = elsewhere.settle().await.unwrap();
@@ -406,7 +406,7 @@ async fn who_is_slow_is_cut_off_and_the_others_are_served() {
     let host = Fake::new().unwrap();
     let root = site(&host);
     fs::write(root.join("large"), vec![b'x'; 50_000_000]).unwrap();
-    let server = start(&host, any().root(&root).timeout(1)).await;
+    let server = start(&host, any().root(&root).timeout(Duration::from_secs(1))).await;
     let mut silent = TcpStream::connect(&server.at).await.unwrap();
     let mut dripping = TcpStream::connect(&server.at).await.unwrap();
     let mut reader = TcpStream::connect(&server.at).await.unwrap();
@@ -428,7 +428,7 @@ async fn who_is_slow_is_cut_off_and_the_others_are_served() {
 #[tokio::test]
 async fn heads_and_connections_are_bounded() {
     let host = Fake::new().unwrap();
-    let server = start(&host, any().root(site(&host)).timeout(2)).await;
+    let server = start(&host, any().root(site(&host)).timeout(Duration::from_secs(2))).await;
     // The server does not hear such a head out: its answer may be lost with the connection.
     let mut long = TcpStream::connect(&server.at).await.unwrap();
     let head = format!("GET /data HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "x".repeat(100_000));
@@ -541,7 +541,7 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
         assert!(said(HttpServer::new("web").address(address)).contains("127.0.0.1:8080"), "{address}");
     }
     assert!(said(any().root("relative")).contains("`root`"));
-    assert!(said(any().timeout(0)).contains("`timeout` is 0"));
+    assert!(said(any().timeout(Duration::from_secs(0))).contains("`timeout` is 0"));
     assert!(said(any().auth_path("/")).contains("`auth_user`"));
     assert!(said(any().auth_hash(hash("x"))).contains("`auth_path`"));
     assert!(said(any().basic_auth("admin", "u", hash("x"))).contains("`auth_path`: `admin`"));
@@ -553,7 +553,7 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(HttpFile::new("/x").data("").source("/x")).contains("`source` and `data`"));
     assert!(said(HttpFile::new("/x").source("x")).contains("`source`"));
     // All of it at once.
-    let all = host.put(HttpServer::new("web").timeout(0).root("relative")).refusal();
+    let all = host.put(HttpServer::new("web").timeout(Duration::from_secs(0)).root("relative")).refusal();
     assert_eq!(all.lines().count(), 3, "{all}");
     assert_eq!(said(HttpFile::new("x").data("").source("x")).lines().count(), 3);
 }
