@@ -313,6 +313,54 @@ fn a_picture_is_printed_where_it_is_asked_for() {
 }
 
 #[test]
+fn quiet_commands_print_what_counts_and_nothing_else() {
+    let desk = Desk::new();
+    let graph = desk.graph("graph: g\nresources:\n  file:\n  - name: $DIR/a\n    content: x\n");
+    let graph = graph.to_str().unwrap();
+    assert_eq!(run(&desk, &["check", "-q", "--yaml", graph]), (Some(0), String::new(), String::new()));
+    let (code, out, err) = run(&desk, &["plan", "-q", "--yaml", graph]);
+    assert_eq!((code, &*out, &*err), (Some(2), "1 to repair\n", ""));
+    let (code, out, err) = run(&desk, &["run", "-q", "-t", "0", "--yaml", graph]);
+    assert_eq!((code, &*out, &*err), (Some(0), "", ""));
+    assert_eq!(desk.read("a").as_deref(), Some("x"));
+    let wrong = desk.write("wrong.yaml", "graph: g\nresources: 7\n");
+    let (code, out, err) = run(&desk, &["check", "-q", "--yaml", wrong.to_str().unwrap()]);
+    assert!(code == Some(1) && out.is_empty() && err.starts_with("error: "), "{out}{err}");
+}
+
+#[test]
+fn a_check_is_data_if_asked_for() {
+    let desk = Desk::new();
+    let right = desk.graph("graph: g\nresources:\n  noop:\n  - name: a\n");
+    let (code, out, err) = run(&desk, &["check", "--json", "--yaml", right.to_str().unwrap()]);
+    let data: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &*err), (Some(0), ""));
+    assert_eq!((&data["graph"], &data["resources"], &data["edges"]), (&"g".into(), &1.into(), &0.into()));
+    assert_eq!(data["errors"], serde_json::json!([]));
+    let wrong = desk.write("wrong.yaml", "graph: g\nresources:\n  file:\n  - {name: /a, contnet: x, mode: 644}\n");
+    let (code, out, err) = run(&desk, &["check", "--json", "--yaml", wrong.to_str().unwrap()]);
+    let data: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert!(code == Some(1) && err.contains("did you mean `content`?"), "{err}");
+    let errors = data["errors"].as_array().unwrap();
+    assert_eq!(errors.len(), 2, "{out}");
+    assert!(errors[0]["message"].as_str().unwrap().contains("contnet"), "{out}");
+    assert_eq!(errors[0]["line"], 4, "{out}");
+}
+
+#[test]
+fn a_graph_where_a_command_should_be_is_named_with_its_option() {
+    let desk = Desk::new();
+    for (arguments, tip) in [
+        (&["run", "foo.yaml"][..], "'--yaml foo.yaml'"),
+        (&["foo.yml"], "'--yaml foo.yml'"),
+        (&["plan", "site.pp"], "'--puppet site.pp'"),
+    ] {
+        let (code, out, err) = run(&desk, arguments);
+        assert!(code == Some(1) && out.is_empty() && err.contains(tip), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn options_have_the_names_of_the_go_system_too() {
     let desk = Desk::new();
     let graph = desk.graph("graph: g\n");

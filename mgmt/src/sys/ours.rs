@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, statat};
 use rustix::io::Errno;
 
 use super::fs::ReadFs;
@@ -171,6 +171,12 @@ pub fn open_to_append(path: &Path) -> Result<File, NotOurs> {
         Err(Errno::NOSYS | Errno::PERM) => openat(CWD, &real, flags | OFlags::NOFOLLOW, mode),
         other => other,
     };
+    if opened.as_ref().is_err_and(|errno| *errno == Errno::ACCESS)
+        && let Ok(there) = statat(CWD, &real, AtFlags::SYMLINK_NOFOLLOW)
+    {
+        // With `fs.protected_regular` the kernel refuses it itself, and does not name the owner.
+        must_be_trusted(&real, there.st_uid)?;
+    }
     let file = File::from(opened.map_err(|errno| failed(&real, errno))?);
     let stat = fstat(&file).map_err(|errno| failed(&real, errno))?;
     match FileType::from_raw_mode(stat.st_mode) {
@@ -180,12 +186,18 @@ pub fn open_to_append(path: &Path) -> Result<File, NotOurs> {
         }
         _ => {}
     }
+    must_be_trusted(&real, stat.st_uid)?;
+    Ok(file)
+}
+
+/// What lies in a directory that all can write must be root's or ours.
+fn must_be_trusted(real: &Path, owner: u32) -> Result<(), NotOurs> {
     let us = super::users::us();
     let above = real.parent().map_or(Ok(0), |above| rustix::fs::stat(above).map(|stat| stat.st_mode));
-    if above.map_err(|errno| failed(&real, errno))? & 0o002 != 0 && ![0, us].contains(&stat.st_uid) {
-        return Err(NotOurs::Owner { path: real, owner: user_name(stat.st_uid), us: user_name(us) });
+    if above.map_err(|errno| failed(real, errno))? & 0o002 != 0 && ![0, us].contains(&owner) {
+        return Err(NotOurs::Owner { path: real.to_owned(), owner: user_name(owner), us: user_name(us) });
     }
-    Ok(file)
+    Ok(())
 }
 
 fn failed(path: &Path, errno: Errno) -> NotOurs {
