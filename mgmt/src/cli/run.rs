@@ -171,10 +171,10 @@ fn tell_time(status: &Status, time: Duration, screen: &Screen) {
     tell_end(status, &format!("ended after {time:?} (--max-runtime)"), "", screen);
 }
 
-/// What the run has come to when a signal ends it.
+/// What the run has come to when a signal ends it; operations under way still end.
 fn tell_stop(status: &Status, view: &View) {
     let (took, repaired) = view.sum();
-    tell_end(status, &format!("stopped after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
+    tell_end(status, &format!("stopping after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
 }
 
 fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {

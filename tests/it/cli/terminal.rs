@@ -142,7 +142,7 @@ fn a_run_that_has_failed_shows_it_on_the_bar_and_time_stops() {
     let ended = running.wait().code(0);
     let plain = without_colours(&ended.out);
     assert!(plain.contains("1 of 4 settled, 1 changed:") && plain.contains("exec[broken] failed: "), "{plain}");
-    assert!(plain.contains("stopped after ") && plain.contains("2 more wait for them"), "{plain}");
+    assert!(plain.contains("stopping after ") && plain.contains("2 more wait for them"), "{plain}");
 }
 
 #[test]
