@@ -79,7 +79,8 @@ impl Program {
         }
     }
 
-    /// Runs it again every so often.
+    /// Runs it again when this time has passed since it last ended; at least 10 ms, and less is taken as that. Default:
+    /// it is run once, Puppet after its `runinterval`.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Program {
         self.interval = Some(interval.max(Duration::from_millis(10)));

@@ -59,7 +59,7 @@ impl<T: Send + Sync + 'static> Signal<T> {
 }
 
 impl Signal<u64> {
-    /// Counts up by one every so often, from 0.
+    /// Counts up by one after each interval, from 0. The shortest interval is 1 ms: a shorter one is taken as that.
     pub fn interval(interval: Duration) -> Signal<u64> {
         Signal::new(move || {
             let (sender, receiver) = watch::channel(0);
@@ -158,8 +158,9 @@ impl Facts {
 }
 
 impl Signal<Result<Facts, FactError>> {
-    /// Facts about this host, read again every so often. A closure that needs them says `cx.read(&facts)?`: while one of them can't be read there is no
-    /// new graph, and the last one stays.
+    /// Facts about this host, read again after each interval; the shortest is 100 ms, and a shorter one is taken as
+    /// that. A closure reads them by `cx.read(&facts)?`: while one of them can't be read there is no new graph, and the
+    /// last one stays.
     pub fn facts(interval: Duration) -> Signal<Result<Facts, FactError>> {
         Signal::new(move || {
             let (sender, receiver) = watch::channel(Facts::now());

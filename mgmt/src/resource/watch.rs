@@ -82,7 +82,7 @@ impl Watch {
         Watch { parts: vec![Part::Tree(path.as_ref().to_owned())] }
     }
 
-    /// Say `Changed` every so often.
+    /// Report `Changed` after each interval; the shortest is 1 ms, and a shorter one is taken as that.
     pub fn every(interval: Duration) -> Watch {
         Watch { parts: vec![Part::Every(interval)] }
     }
