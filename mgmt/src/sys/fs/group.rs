@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::mem;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use super::batch::{Due, SyncBatch};
 use super::error::FsError;
@@ -17,13 +20,23 @@ use crate::sys::threads::in_background;
 /// How many commits may wait for a device, each with open files. A thread that has another one does it itself.
 const WAITING_MAX: usize = 64;
 
+/// How long a commit waits for a thread before it makes do without.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 type Outcome = Result<usize, FsError>;
 
 /// What a door and its clones make durable at the moment: for each device that is being synced, what waits for it.
 /// Devices do not wait for each other, since one may hang.
 #[derive(Default)]
 pub(super) struct Group {
-    devices: Mutex<BTreeMap<u64, Vec<Item>>>,
+    devices: Mutex<BTreeMap<u64, Device>>,
+}
+
+#[derive(Default)]
+struct Device {
+    waiting: Vec<Item>,
+    /// A thread syncs. Else one has been asked for.
+    has_begun: bool,
 }
 
 /// A commit, and what is called with its outcome.
@@ -59,7 +72,18 @@ impl SyncBatch {
         if inner.group.wait(device, Item { due, committed }) {
             Syncer::start(&inner, device);
         }
-        match receiver.await {
+        let mut receiver = pin!(receiver);
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                outcome = &mut receiver => break outcome,
+                // Where the system gives no more threads, those that there are may wait for this.
+                () = sleep(PATIENCE) => {
+                    let _ = caught(|| commit(inner.group.take_unbegun(device)));
+                }
+            }
+        };
+        match outcome {
             Ok(outcome) => outcome,
             // Only a panic ends a syncer without an answer: it is passed on.
             Err(_) => panic!("what was written could not be made durable"),
@@ -72,26 +96,28 @@ impl Group {
     fn take_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();
         let is_free = !devices.contains_key(&device);
-        devices.entry(device).or_default();
+        devices.entry(device).or_default().has_begun |= is_free;
         is_free
     }
 
     fn is_full(&self, device: u64) -> bool {
-        self.lock().get(&device).is_some_and(|waiting| waiting.len() >= WAITING_MAX)
+        self.lock().get(&device).is_some_and(|device| device.waiting.len() >= WAITING_MAX)
     }
 
     /// Puts it to what waits. Whether the device was not being synced, and has to be from now on.
     fn wait(&self, device: u64, item: Item) -> bool {
         let mut devices = self.lock();
         let is_free = !devices.contains_key(&device);
-        devices.entry(device).or_default().push(item);
+        devices.entry(device).or_default().waiting.push(item);
         is_free
     }
 
     /// What waits for the device; if nothing does, it is not being synced any more.
     fn take(&self, device: u64) -> Option<Vec<Item>> {
         let mut devices = self.lock();
-        let waiting = mem::take(devices.get_mut(&device)?);
+        let of = devices.get_mut(&device)?;
+        of.has_begun = true;
+        let waiting = mem::take(&mut of.waiting);
         if waiting.is_empty() {
             devices.remove(&device);
             return None;
@@ -99,17 +125,26 @@ impl Group {
         Some(waiting)
     }
 
+    /// What waits for a thread that the system has not given yet.
+    fn take_unbegun(&self, device: u64) -> Vec<Item> {
+        let mut devices = self.lock();
+        let unbegun = devices.get_mut(&device).filter(|device| !device.has_begun);
+        unbegun.map(|device| mem::take(&mut device.waiting)).unwrap_or_default()
+    }
+
     /// What waits for the device needs another thread now; if nothing waits, the device is not being synced any more.
     fn end_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();
-        let waits = devices.get(&device).is_some_and(|waiting| !waiting.is_empty());
+        let Some(of) = devices.get_mut(&device) else { return false };
+        of.has_begun = false;
+        let waits = !of.waiting.is_empty();
         if !waits {
             devices.remove(&device);
         }
         waits
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<Item>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Device>> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -159,6 +194,6 @@ fn commit(items: Vec<Item>) {
 impl fmt::Debug for Group {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let devices = self.lock();
-        f.debug_map().entries(devices.iter().map(|(device, waiting)| (device, waiting.len()))).finish()
+        f.debug_map().entries(devices.iter().map(|(id, device)| (id, device.waiting.len()))).finish()
     }
 }

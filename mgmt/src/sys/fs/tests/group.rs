@@ -170,3 +170,20 @@ async fn a_large_file_is_synced_before_its_commit() {
 async fn nothing_to_commit_is_done_at_once() {
     assert_eq!(WriteFs::new().batch().commit_together(()).await.unwrap(), 0);
 }
+
+#[test]
+fn a_commit_ends_also_if_there_is_no_thread_for_it() {
+    let (dir, fs) = (temp_dir(), WriteFs::new());
+    // One thread, as if the system gave no more, and what holds it waits for the commit.
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let (open, gate) = channel::<()>();
+        let holds = tokio::task::spawn_blocking(move || _ = gate.recv());
+        let file = dir.path().join("f");
+        let committed = tokio::time::timeout(Duration::from_secs(60), written(&fs, &file).commit_together(()));
+        assert_eq!(committed.await.unwrap().unwrap(), 1);
+        drop(open);
+        holds.await.unwrap();
+        assert_eq!(commit(written(&fs, &dir.path().join("g")), ()).await.unwrap().unwrap(), 1, "the queue is open");
+    });
+}
