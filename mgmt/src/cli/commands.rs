@@ -202,21 +202,20 @@ async fn graph(
     file: Option<&Path>,
 ) -> Result<ExitCode, CommandError> {
     let config = config(session, gapi).await?;
-    if let Some(file) = file {
-        let picture = svg::draw(&config).map_err(CommandError::Other)?;
-        if file == Path::new("-") {
-            print_unless_interrupted(picture, &mut Ladder::new()?).await?;
+    let picture = file.map(|_| svg::draw(&config)).transpose().map_err(CommandError::Other)?;
+    let text = match (picture, file) {
+        (Some(picture), Some(file)) if file != Path::new("-") => {
+            replace(file.to_owned(), picture.into_bytes())
+                .await
+                .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
             return Ok(ExitCode::SUCCESS);
         }
-        replace(file.to_owned(), picture.into_bytes())
-            .await
-            .map_err(|error| CommandError::Other(format!("{} can't be written: {error}", file.display())))?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    let text = match format {
-        GraphFormat::Dot => config.dot(),
-        GraphFormat::Mermaid => config.mermaid(),
-        GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&*config).map_err(io::Error::from)?),
+        (Some(picture), _) => picture,
+        (None, _) => match format {
+            GraphFormat::Dot => config.dot(),
+            GraphFormat::Mermaid => config.mermaid(),
+            GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&*config).map_err(io::Error::from)?),
+        },
     };
     print_unless_interrupted(text, &mut Ladder::new()?).await?;
     Ok(ExitCode::SUCCESS)

@@ -29,8 +29,7 @@ impl Ending {
         match self {
             Ending::Interrupt => ExitCode::SUCCESS,
             Ending::Terminate if is_service() => ExitCode::SUCCESS,
-            Ending::Terminate => ExitCode::from(TERMINATED),
-            Ending::HangUp => ExitCode::from(HUNG_UP),
+            Ending::Terminate | Ending::HangUp => self.cut_short(),
         }
     }
 

@@ -236,12 +236,11 @@ fn seconds_or_never(text: &str) -> Result<Timeout, String> {
     if text.is_empty() {
         return Ok(Timeout(None));
     }
-    if let Some(time) = with_units(text) {
-        return Ok(Timeout(Some(time)));
-    }
-    match number(text)? {
-        -1.0 => Ok(Timeout(None)),
-        negative if negative < 0.0 => Err(format!("`{text}` seconds is out of range: give 0 or more, or -1 for never")),
+    match text.parse::<f64>() {
+        Ok(-1.0) => Ok(Timeout(None)),
+        Ok(negative) if negative < 0.0 => {
+            Err(format!("`{text}` seconds is out of range: give 0 or more, or -1 for never"))
+        }
         _ => Ok(Timeout(Some(seconds(text)?))),
     }
 }

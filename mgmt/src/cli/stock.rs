@@ -14,8 +14,8 @@ use crate::cli::report::{CommandError, complain};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
 use crate::gapi::{
-    Fixed, Gapi, GapiData, GapiError, Program, Yaml, YamlOptions, command, fixed, puppet, read_graph_file, read_yaml,
-    yaml, yaml_of_stdin,
+    Fixed, Gapi, GapiData, GapiError, Program, STDIN, Yaml, YamlOptions, command, fixed, puppet, read_graph_file,
+    read_yaml, yaml, yaml_of_stdin,
 };
 use crate::graph::GraphConfig;
 use crate::runtime::EngineError;
@@ -128,10 +128,15 @@ fn execute(app: App, stock: &Stock, command: Option<Command>, options: YamlOptio
     app.run(Options { run, command }, Source::new(&stock.source, options))
 }
 
+/// What stands for standard input where a file is asked for.
+fn is_stdin(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
 /// The host that the file names. Whatever is wrong with the file is said when it is read for the graph.
 fn named_host(path: &Path, options: &YamlOptions) -> Option<String> {
     // From a pipe it can be read only once.
-    if path.as_os_str() == "-" || !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
+    if is_stdin(path) || !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
         return None;
     }
     let bytes = read_graph_file(path).ok()?;
@@ -140,9 +145,9 @@ fn named_host(path: &Path, options: &YamlOptions) -> Option<String> {
 }
 
 fn convert_file(file: &Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
-    let (name, path) = match file.to_str() {
-        Some("-") => ("standard input".to_owned(), Path::new("/dev/stdin")),
-        _ => (file.display().to_string(), file),
+    let (name, path) = match is_stdin(file) {
+        true => (STDIN.to_owned(), Path::new("/dev/stdin")),
+        false => (file.display().to_string(), file),
     };
     let bytes = read_graph_file(path).map_err(|error| CommandError::Other(error.to_string()))?;
     let read = read_yaml(&name, &bytes, options).map_err(EngineError::from)?;
@@ -164,7 +169,7 @@ enum Source {
 impl Source {
     fn new(source: &SourceOptions, options: YamlOptions) -> Source {
         if let Some(path) = &source.yaml {
-            let yaml = if path.as_os_str() == "-" { yaml_of_stdin() } else { yaml(path) };
+            let yaml = if is_stdin(path) { yaml_of_stdin() } else { yaml(path) };
             return Source::Yaml(Box::new(yaml.options(options)));
         }
         if let Some(line) = &source.program {

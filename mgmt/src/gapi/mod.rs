@@ -30,7 +30,7 @@ pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
 pub(crate) use warn::warn_of;
+#[cfg(all(feature = "cli", feature = "yaml"))]
+pub(crate) use yaml::{STDIN, lacking, read_graph_file, yaml_schema_with};
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};
-#[cfg(all(feature = "cli", feature = "yaml"))]
-pub(crate) use yaml::{lacking, read_graph_file, yaml_schema_with};

@@ -8,7 +8,7 @@ use crate::gapi::failure::Failure;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::{BYTES_MAX, YamlOptions, accept};
 use crate::graph::GraphConfig;
-use crate::id::in_one_line;
+use crate::id::shortened;
 use crate::sys::process::{Command, ProcessError, run};
 
 /// A program that takes longer has gone astray.
@@ -154,21 +154,12 @@ async fn print(name: &str, command: &Command) -> Printed {
 
 /// How the program failed, by the name that the user has given it.
 fn failed(name: &str, error: &ProcessError) -> String {
-    let name = shortened(name);
+    let name = shortened(name, NAME_CHARS_MAX);
     match error {
         ProcessError::Failed { status, .. } => format!("`{name}` failed with {status}"),
         ProcessError::Killed { status, .. } => format!("`{name}` was {status}"),
         error => error.to_string(),
     }
-}
-
-/// A line for a shell can be long.
-fn shortened(name: &str) -> String {
-    let mut short: String = in_one_line(name).chars().take(NAME_CHARS_MAX).collect();
-    if short.len() < name.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// The time between two runs, as this command says.

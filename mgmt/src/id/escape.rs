@@ -21,6 +21,14 @@ pub fn in_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
 
+/// The first `chars_max` characters of a text as one line; `…` stands for the rest.
+pub fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        Some((end, _)) => format!("{}…", in_one_line(&text[..end])),
+        None => in_one_line(text).into_owned(),
+    }
+}
+
 /// As [`harmless`], but the colours and weights that a program gives its text stay: `ESC [ numbers m`.
 pub fn harmless_in_colour(text: &str) -> Cow<'_, str> {
     let mut rest = text;
@@ -61,6 +69,13 @@ mod tests {
         assert_eq!(harmless("two\n\tlines: größe 日本"), "two\n\tlines: größe 日本");
         assert_eq!(harmless("\u{feff}a\rb\u{1b}[2J"), "\\u{feff}a\\rb\\u{1b}[2J");
         assert_eq!(in_one_line("a\nb\u{202e}c\u{2028}d\u{9b}m\u{7f}"), "a\\nb\\u{202e}c\\u{2028}d\\u{9b}m\\u{7f}");
+    }
+
+    #[test]
+    fn a_shortened_text_is_one_line_of_at_most_so_many_characters() {
+        assert_eq!(shortened("größe\n", 6), "größe\\n");
+        assert_eq!(shortened("größe\n", 5), "größe…");
+        assert_eq!(shortened("", 0), "");
     }
 
     #[test]

@@ -249,16 +249,19 @@ impl ApplyCx {
 
     /// Makes durable what a batch has written ([`WriteFs::batch`], in [`change`](ApplyCx::change)), together with what
     /// other operations have written meanwhile, which takes hardly longer than for one. Should be the last that the
-    /// operation does: from then on, [`running_max`](crate::runtime::Builder::running_max) does not count it. A
-    /// cancellation does not interrupt it; the operation has not ended before it has. Returns how many directories were
-    /// made durable.
+    /// operation does: from when it waits for the disk, [`running_max`](crate::runtime::Builder::running_max) does not
+    /// count it. A cancellation does not interrupt it; the operation has not ended before it has. Returns how many
+    /// directories were made durable.
     ///
     /// # Errors
     /// Those of [`SyncBatch::commit`].
     pub async fn commit(&self, batch: SyncBatch) -> Result<usize> {
         let work = self.work("making durable what it has written");
         self.check.operation.yields.store(true, Ordering::Relaxed);
-        Ok(batch.commit_together(work).await?)
+        let committed = batch.commit_together(work).await;
+        // Without a wait there was nothing to report.
+        self.check.operation.yields.store(false, Ordering::Relaxed);
+        Ok(committed?)
     }
 
     /// Reports that there was nothing to change after all: no resource is notified.

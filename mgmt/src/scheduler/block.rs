@@ -46,6 +46,7 @@ impl Scheduler {
                 let child = &mut self.nodes[to];
                 child.bad_parents += 1;
                 if child.bad_parents == 1 {
+                    self.convergence.blocked += 1;
                     if !child.any(FAILING) {
                         stack.push(to);
                     }
@@ -65,6 +66,7 @@ impl Scheduler {
                 let child = &mut self.nodes[to];
                 child.bad_parents -= 1;
                 if child.bad_parents == 0 {
+                    self.convergence.blocked -= 1;
                     if !child.any(FAILING) {
                         stack.push(to);
                     }
@@ -77,6 +79,7 @@ impl Scheduler {
 
     /// Counts from scratch, for the whole graph; says who became blocked and who is not any more. For a swap.
     pub(super) fn reblock(&mut self) {
+        self.convergence.blocked = 0;
         let mut before: Vec<Node> = Vec::new();
         let mut failing: Vec<Node> = Vec::new();
         for i in self.nodes.numbers() {
@@ -98,6 +101,7 @@ impl Scheduler {
                 let child = &mut self.nodes[to];
                 child.bad_parents += 1;
                 if child.bad_parents == 1 {
+                    self.convergence.blocked += 1;
                     if !child.any(FAILING) {
                         failing.push(to);
                     }

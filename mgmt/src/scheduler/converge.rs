@@ -28,6 +28,8 @@ pub(super) struct Convergence {
     pub(super) excused: usize,
     /// …that have failed for good.
     pub(super) failed: usize,
+    /// …that are below one that fails.
+    pub(super) blocked: usize,
     /// …that are not calm and move, and nodes that have left but not ended.
     pub(super) moving: usize,
     /// Edges whose values were not sent, and nodes that have asked for values: without any, no node is excused.
@@ -291,7 +293,7 @@ impl Scheduler {
     /// When it must be declared hopeless, if nothing happens before. Not while a poll is under way: it may be what
     /// others wait for, and its answer is an input.
     pub(super) fn hopeless_due(&self) -> Option<Time> {
-        let is_still = self.running == 0 && self.are_queues_empty();
+        let is_still = self.runs() == 0 && self.are_queues_empty();
         let since = self.convergence.stuck_since.filter(|_| is_still && !self.convergence.hopeless)?;
         Some(since.after(self.config.converged_timeout))
     }

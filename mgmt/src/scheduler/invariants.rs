@@ -10,7 +10,7 @@ impl Scheduler {
     pub fn check_invariants(&self) {
         let mut running = 0;
         let (mut present, mut unsettled, mut restless, mut excused, mut missing, mut failed) = (0, 0, 0, 0, 0, 0);
-        let mut moving = 0;
+        let (mut moving, mut blocked) = (0, 0);
         for i in self.nodes.numbers() {
             let n = &self.nodes[i];
             running += usize::from(n.phase().holds_slot());
@@ -25,11 +25,11 @@ impl Scheduler {
                 excused += usize::from(n.any(EXCUSED));
                 missing += n.unsent as usize + usize::from(n.any(ASKING));
                 failed += usize::from(n.any(FAILED));
+                blocked += usize::from(n.bad_parents > 0);
             }
         }
         let c = &self.convergence;
-        assert_eq!(self.places_taken(), self.running, "places");
-        assert_eq!(self.places.len(), self.taken(), "places by their beginning");
+        assert_eq!(self.places_taken(), self.runs(), "places");
         assert_eq!(running, self.running(), "running");
         assert_eq!(present, c.present, "present");
         assert_eq!(unsettled, c.unsettled, "unsettled");
@@ -37,6 +37,7 @@ impl Scheduler {
         assert_eq!(excused, c.excused, "excused");
         assert_eq!(missing, c.missing, "missing");
         assert_eq!(failed, c.failed, "failed");
+        assert_eq!(blocked, c.blocked, "blocked");
         assert_eq!(moving, c.moving, "moving");
         for (number, held, _) in self.semaphores.usage() {
             let holders =

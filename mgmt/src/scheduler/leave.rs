@@ -24,7 +24,7 @@ impl Scheduler {
 
     /// Tells those to leave that wait for it, as long as there is room.
     pub(super) fn pump_leaving(&mut self, room: usize) {
-        while self.taken() < room
+        while self.places.len() < room
             && let Some(i) = self.leaving.pop_front()
         {
             // It may have come back meanwhile, left again and been refused: this is its earlier place in the queue.

@@ -33,13 +33,11 @@ enum Queue {
 impl Scheduler {
     /// A run, or a call, begins.
     pub(super) fn occupy(&mut self, holder: Holder) {
-        self.running += 1;
         self.places.push((holder, self.now));
     }
 
     /// It has ended.
     pub(super) fn vacate(&mut self, holder: Holder) {
-        self.running -= 1;
         if !self.yielded.is_empty()
             && let Holder::Run(i) = holder
             && let Some(at) = self.yielded.iter().position(|yielded| *yielded == i)
@@ -67,9 +65,9 @@ impl Scheduler {
         }
     }
 
-    /// How many places are taken.
-    pub(super) fn taken(&self) -> usize {
-        self.running - self.yielded.len()
+    /// How many runs are under way; those of one call count as one.
+    pub(super) fn runs(&self) -> usize {
+        self.places.len() + self.yielded.len()
     }
 
     /// Others wait for what this node does, and it has not just failed: an event has dirtied it, and neither the start,
@@ -97,17 +95,17 @@ impl Scheduler {
     /// The next that may begin, if there is a place for it.
     pub(super) fn take_next(&mut self) -> Option<Node> {
         let room = self.room();
-        if self.taken() < room && self.are_queues_empty() && !self.release_spaced() {
+        if self.places.len() < room && self.are_queues_empty() && !self.release_spaced() {
             return None;
         }
         if let Some((queue, i)) = self.head()
-            && (self.taken() < room || self.joins_call(i))
+            && (self.places.len() < room || self.joins_call(i))
         {
             self.took_urgent = queue == Queue::Urgent;
             return self.queue_mut(queue).pop_front();
         }
-        let has_reserve = self.taken() < room + self.config.reserve && self.waits_urgently();
-        if !has_reserve || self.taken() - self.long_ones() >= room {
+        let has_reserve = self.places.len() < room + self.config.reserve && self.waits_urgently();
+        if !has_reserve || self.places.len() - self.long_ones() >= room {
             return None;
         }
         if let Some(at) = self.granted.iter().position(|i| self.is_urgent(*i)) {
@@ -161,7 +159,8 @@ impl Scheduler {
     pub(super) fn reserve_due(&self) -> Option<Time> {
         let room = self.room();
         let held = self.paused || self.stop.is_some();
-        if held || self.taken() < room || self.taken() >= room + self.config.reserve || !self.waits_urgently() {
+        if held || self.places.len() < room || self.places.len() >= room + self.config.reserve || !self.waits_urgently()
+        {
             return None;
         }
         self.places.iter().map(|(_, since)| since.after(LONG)).filter(|due| *due > self.now).min()

@@ -101,7 +101,7 @@ impl Scheduler {
     pub fn is_idle(&self) -> bool {
         let held = self.paused || self.stop.is_some();
         let waits = !self.are_queues_empty() || !self.leaving.is_empty();
-        self.running == 0 && self.commands.is_empty() && (held || !waits)
+        self.runs() == 0 && self.commands.is_empty() && (held || !waits)
     }
 
     /// How many nodes are not settled, or settled only in the pause that their share imposes.
@@ -119,14 +119,14 @@ impl Scheduler {
         self.convergence.failed
     }
 
-    /// How many nodes wait for one that has failed. Looks at all nodes.
+    /// How many nodes wait for one that fails.
     pub fn blocked(&self) -> usize {
-        self.nodes.numbers().filter(|i| self.nodes[*i].any(PRESENT) && self.nodes[*i].bad_parents > 0).count()
+        self.convergence.blocked
     }
 
     /// How many operations are under way, those that wait for the journal included.
     pub fn running(&self) -> usize {
-        self.running + self.calls.guests()
+        self.runs() + self.calls.guests()
     }
 
     /// How many nodes the graph has.

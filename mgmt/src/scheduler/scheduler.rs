@@ -60,9 +60,7 @@ pub struct Scheduler {
     /// Entries of this turn that nobody waits for.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
-    /// Places taken by operations (and journal writes before them) under way.
-    pub(super) running: usize,
-    /// What holds each of these places, and since when.
+    /// The places that operations (and journal writes before them) under way hold: what holds each, and since when.
     pub(super) places: Vec<(Holder, Time)>,
     /// Runs that have given theirs up and have not ended.
     pub(super) yielded: Vec<Node>,
@@ -109,7 +107,6 @@ impl Scheduler {
             stays: Vec::new(),
             entries: Vec::new(),
             commands: VecDeque::new(),
-            running: 0,
             last_op: 0,
             last_ticket: 0,
             paused: false,

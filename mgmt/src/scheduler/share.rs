@@ -278,7 +278,7 @@ impl Scheduler {
     /// No node is under way, none could start: the first that waits for its share, and has rested, runs. Whether there
     /// is one.
     pub(super) fn release_spaced(&mut self) -> bool {
-        let idle = self.running == 0 && self.are_queues_empty() && self.leaving.is_empty();
+        let idle = self.runs() == 0 && self.are_queues_empty() && self.leaving.is_empty();
         if self.shares.spaced.is_empty() || !idle || self.mutant(Mutant::SpacedAlone) {
             return false;
         }

@@ -26,8 +26,8 @@ impl Scheduler {
 
     /// Says when everything has ended. What is owed stays in the journal.
     pub(super) fn end_stop(&mut self) {
-        let running = if self.mutant(Mutant::YieldedIsOver) { self.taken() } else { self.running };
-        if self.stop.is_some() && running == 0 && !self.stopped {
+        let runs = if self.mutant(Mutant::YieldedIsOver) { self.places.len() } else { self.runs() };
+        if self.stop.is_some() && runs == 0 && !self.stopped {
             self.stopped = true;
             self.commands.push_back(Command::Stopped);
         }

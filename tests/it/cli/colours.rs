@@ -1,6 +1,6 @@
 //! Colours: where they are wanted, and nowhere else.
 
-use crate::cli::terminal::{has_script, in_terminal_with};
+use crate::cli::terminal::in_terminal_with;
 use crate::kit::program::{Program, act, example};
 
 const ESCAPE: char = '\u{1b}';
@@ -69,7 +69,6 @@ fn lines_of_json_are_never_coloured() {
 
 #[test]
 fn a_terminal_has_colours_unless_they_are_declined() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let colour = |args: &str, environment: &[(&str, &str)]| {
         let dir = tempfile::tempdir().unwrap();
         let ended = in_terminal_with("site", dir.path(), args, environment).wait();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cli::terminal::{has_script, in_terminal, interrupt, program_in};
+use crate::cli::terminal::{in_terminal, interrupt, program_in};
 use crate::kit::program::{Running, act};
 
 /// How often threads of a process may wake in three seconds. It wakes when it is told to, which no test does here.
@@ -94,7 +94,6 @@ fn a_run_that_can_not_converge_sleeps_too() {
 
 #[test]
 fn so_it_does_in_a_terminal() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     for (scene, sign) in [("wide", "converged in "), ("fails", "exec[broken]: apply failed")] {
         let dir = quiet();
         let mut running = in_terminal(scene, dir.path(), "");

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 
 use crate::kit::program::{Program, Running, example};
 
-pub fn has_script() -> bool {
+fn has_script() -> bool {
     Command::new("script").arg("--version").output().is_ok_and(|output| output.status.success())
 }
 
@@ -20,6 +20,7 @@ pub fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
 
 /// The same, with these variables in its environment.
 pub fn in_terminal_with(scene: &str, dir: &Path, args: &str, environment: &[(&str, &str)]) -> Running {
+    assert!(has_script(), "this test needs `script` of util-linux");
     let act = example("act");
     let line = format!("stty cols 100 rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
     let mut program = Program::new(Path::new("script"));
@@ -32,7 +33,6 @@ pub fn in_terminal_with(scene: &str, dir: &Path, args: &str, environment: &[(&st
 
 #[test]
 fn a_run_shows_what_it_does_and_then_each_repair_with_a_short_diff() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("site", dir.path(), "");
     running.says("converged in ");
@@ -81,7 +81,6 @@ fn without_colours(text: &str) -> String {
 
 #[test]
 fn a_large_graph_has_a_bar_and_not_a_line_for_each() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let ended = in_terminal("wide", dir.path(), "-t 0").wait().code(0);
     let plain = without_colours(&ended.out);
@@ -92,7 +91,6 @@ fn a_large_graph_has_a_bar_and_not_a_line_for_each() {
 
 #[test]
 fn a_failure_stands_out() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let ended = in_terminal("fails", dir.path(), "-t 0").wait().code(1);
     let plain = without_colours(&ended.out);
@@ -110,7 +108,6 @@ fn a_failure_stands_out() {
 
 #[test]
 fn what_takes_long_is_seen_on_the_bar() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("slow", dir.path(), "");
     running.says("0/1 settled");
@@ -129,7 +126,6 @@ fn drawn(running: &Running, text: &str) -> usize {
 
 #[test]
 fn a_run_that_has_failed_shows_it_on_the_bar_and_time_stops() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("fails", dir.path(), "");
     running.says("1/4 settled, 1 failed, 2 wait for it, ");
@@ -147,7 +143,6 @@ fn a_run_that_has_failed_shows_it_on_the_bar_and_time_stops() {
 
 #[test]
 fn the_bar_comes_back_for_what_takes_long_after_the_first_convergence() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("config"), "as declared\n").unwrap();
     let mut running = in_terminal("pausing", dir.path(), "");
@@ -168,7 +163,6 @@ fn the_bar_comes_back_for_what_takes_long_after_the_first_convergence() {
 
 #[test]
 fn a_plan_in_a_terminal_is_the_same_text() {
-    assert!(has_script(), "this test needs `script` of util-linux");
     let dir = tempfile::tempdir().unwrap();
     let ended = in_terminal("wide", dir.path(), "plan").wait().code(2);
     assert!(ended.out.replace('\r', "").ends_with("60 to repair\n"), "{}", ended.out);

@@ -27,6 +27,6 @@ pub use schema::yaml_schema;
 pub(crate) use schema::yaml_schema_with;
 pub(crate) use source::accept;
 #[cfg(feature = "cli")]
-pub(crate) use source::bytes as read_graph_file;
+pub(crate) use source::{STDIN, bytes as read_graph_file};
 pub use source::{Yaml, yaml, yaml_of_stdin};
 pub(crate) use tree::BYTES_MAX;

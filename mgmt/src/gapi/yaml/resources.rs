@@ -23,19 +23,24 @@ impl Document<'_> {
         if let Some(spec) = absent(&name) {
             return Some(Known::Absent(spec));
         }
-        let mut built: Vec<_> = self.options.kinds.iter().map(|kind| kind.spec.kind).collect();
-        built.sort_unstable();
+        let built = self.built_kinds();
         let near = near(&name, built.iter().copied().chain(absent_kinds().map(|spec| spec.kind)));
         let hint = near.unwrap_or_else(|| hint(&name, built, "there are"));
         self.complain(place, format!("there is no kind `{text}`: {hint}"));
         None
     }
 
+    /// The names of the kinds that this build has.
+    fn built_kinds(&self) -> Vec<&'static str> {
+        let mut built: Vec<_> = self.options.kinds.iter().map(|kind| kind.spec.kind).collect();
+        built.sort_unstable();
+        built
+    }
+
     /// The kind that a misspelt name is most like.
     fn meant_kind(&self, text: &str) -> Option<Known> {
-        let mut names: Vec<&str> = self.options.kinds.iter().map(|kind| kind.spec.kind).collect();
-        names.sort_unstable();
-        let meant = nearest(&text.to_ascii_lowercase(), names.into_iter().chain(absent_kinds().map(|spec| spec.kind)))?;
+        let built = self.built_kinds().into_iter();
+        let meant = nearest(&text.to_ascii_lowercase(), built.chain(absent_kinds().map(|spec| spec.kind)))?;
         self.options.kinds.get(meant).map(|kind| Known::Built(*kind)).or_else(|| absent(meant).map(Known::Absent))
     }
 

@@ -49,7 +49,7 @@ impl Yaml {
 }
 
 /// What standard input is called in errors.
-const STDIN: &str = "standard input";
+pub(crate) const STDIN: &str = "standard input";
 
 /// Reads standard input to its end, and no more than is clearly too much.
 async fn stdin() -> Result<Vec<u8>, GapiError> {

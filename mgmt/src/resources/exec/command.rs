@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::id::shortened;
 use crate::resource::{Digest, digest_of};
 use crate::resources::exec::commands::Commands;
 use crate::resources::exec::env::Env;
@@ -57,10 +58,7 @@ impl<'a> Line<'a> {
                 text.push_str(&format!("'{}'", escape_lossless(arg.as_bytes())));
             }
         }
-        match text.char_indices().nth(SHOWN_CHARS_MAX) {
-            Some((end, _)) => format!("{}…", &text[..end]),
-            None => text,
-        }
+        shortened(&text, SHOWN_CHARS_MAX)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::resources::file::drift::{Action, Found, Original};
 use crate::resources::file::look::Look;
 use crate::resources::file::maker::is_stranger;
 use crate::resources::file::wanted_content::WantedContent;
-use crate::sys::fs::{Attributes, Likeness, Replace, Stat, Trait, Xattrs};
+use crate::sys::fs::{Attributes, Likeness, Replace, Stat, Trait, Xattrs, without_group};
 use crate::sys::users;
 
 /// Set-user-id and set-group-id.
@@ -204,8 +204,7 @@ impl Look<'_> {
         if differences.contains(&Trait::AccessList) && !can_have(Trait::AccessList)? {
             if original.has_access_list() && likeness.access_lists {
                 // Without the list the group's bits of the mode would mean more than with it.
-                let mode = &mut likeness.attributes.mode;
-                *mode = mode.map(|mode| mode & !0o2070 | (mode & 0o007) << 3);
+                likeness.attributes.mode = likeness.attributes.mode.map(without_group);
             }
             differences.retain(|what| *what != Trait::AccessList);
         }

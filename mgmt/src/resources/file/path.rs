@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::id::in_one_line;
+use crate::id::shortened;
 use crate::resource::Error;
 use crate::sys::fs::{FsError, LinkReason, normal_form};
 
@@ -57,11 +57,7 @@ pub(super) fn with_remedy(error: FsError) -> Error {
 /// A path for one line of text.
 pub(super) fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 512;
-    let text = path.to_string_lossy();
-    match text.char_indices().nth(CHARS_MAX) {
-        Some((end, _)) => format!("{}…", in_one_line(&text[..end])),
-        None => in_one_line(&text).into_owned(),
-    }
+    shortened(&path.to_string_lossy(), CHARS_MAX)
 }
 
 #[cfg(test)]

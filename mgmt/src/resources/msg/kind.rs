@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use crate::id::shortened;
 use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Digest, FieldProblem, Known, Refresh, Result, digest_of, every,
 };
@@ -170,6 +171,5 @@ impl Msg {
 /// The beginning of the text, on one line.
 fn shown(body: &str) -> String {
     const CHARS_MAX: usize = 100;
-    let line: String = body.chars().take(CHARS_MAX).flat_map(char::escape_debug).collect();
-    if body.chars().nth(CHARS_MAX).is_some() { format!("{line}…") } else { line }
+    shortened(body, CHARS_MAX)
 }

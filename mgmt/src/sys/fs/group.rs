@@ -144,6 +144,11 @@ impl Group {
         waits
     }
 
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.lock().values().map(|device| device.waiting.len()).sum()
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Device>> {
         self.devices.lock().unwrap_or_else(PoisonError::into_inner)
     }

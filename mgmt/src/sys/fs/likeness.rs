@@ -4,7 +4,7 @@
 //! None of this is declared, so none of it is demanded: what the system refuses is passed over and remembered of that
 //! file, so that it is not tried again and again.
 
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
@@ -278,10 +278,11 @@ impl WriteFs {
             (Trait::Time, !likeness.has_time(now)),
         ];
         let differs = differs.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what);
-        for what in differs.chain(refused.iter().copied()) {
-            tracing::debug!(?what, ino = now.ino, "a copy can't have what its original has");
-            self.inner.memory.refuse(now, what);
+        let all: Vec<Trait> = differs.chain(refused.iter().copied()).collect();
+        if !all.is_empty() {
+            tracing::debug!(?all, ino = now.ino, "a copy can't have what its original has");
         }
+        self.inner.memory.refuse(now, &all);
     }
 }
 
@@ -349,8 +350,7 @@ impl Handle<'_> {
         let times = Timestamps { last_access, last_modification: Timespec { tv_sec, tv_nsec } };
         self.calls.run(Call::SetTimes, self.path, || {
             if self.path_only {
-                let link = format!("/proc/self/fd/{}", self.fd.as_raw_fd());
-                rustix::fs::utimensat(CWD, link, &times, AtFlags::empty())
+                rustix::fs::utimensat(CWD, magic_link(self.fd), &times, AtFlags::empty())
             } else {
                 rustix::fs::futimens(self.fd, &times)
             }

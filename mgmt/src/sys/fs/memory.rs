@@ -61,13 +61,17 @@ impl Memory {
         lock(&self.copied_links).get(&link_key(link)).copied()
     }
 
-    /// That copy was refused this.
-    pub(super) fn refuse(&self, copy: &Stat, what: Trait) {
+    /// That copy was refused these, and nothing else. (Its inode may have been another's, that was refused more.)
+    pub(super) fn refuse(&self, copy: &Stat, all: &[Trait]) {
         let mut refused = lock(&self.refused);
+        if all.is_empty() {
+            refused.remove(&copy.identity());
+            return;
+        }
         if refused.len() >= REFUSED_MAX {
             refused.clear();
         }
-        *refused.entry(copy.identity()).or_default() |= 1 << what as u8;
+        refused.insert(copy.identity(), all.iter().fold(0, |bits, what| bits | 1 << *what as u8));
     }
 
     /// Whether that copy was refused this.
@@ -83,4 +87,23 @@ fn link_key(link: &Stat) -> (u64, u64, i128) {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::fs::ReadFs;
+
+    #[test]
+    fn what_a_copy_was_refused_last_counts_and_not_what_an_earlier_file_of_its_inode_was() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let copy = ReadFs::new().stat(file.path()).unwrap().unwrap();
+        let memory = Memory::default();
+        memory.refuse(&copy, &[Trait::Owner, Trait::Xattrs]);
+        assert!(memory.is_refused(&copy, Trait::Owner) && !memory.is_refused(&copy, Trait::Mode));
+        memory.refuse(&copy, &[Trait::Mode]);
+        assert!(!memory.is_refused(&copy, Trait::Owner) && memory.is_refused(&copy, Trait::Mode));
+        memory.refuse(&copy, &[]);
+        assert!(!memory.is_refused(&copy, Trait::Mode));
+    }
 }

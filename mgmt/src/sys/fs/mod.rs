@@ -47,4 +47,5 @@ pub use stat::{FileKind, Stat};
 pub use temp::is_temporary_name;
 pub use tree::{Tree, TreeEntry};
 pub use walk::{Links, NOFOLLOW};
+pub(crate) use write::without_group;
 pub use write::{Content, WriteFs, Written};

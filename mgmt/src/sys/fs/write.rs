@@ -399,7 +399,7 @@ pub(super) fn is_refused(error: &FsError) -> bool {
 }
 
 /// A mode for another group than it was meant for: that may do no more than others.
-pub(super) fn without_group(mode: u32) -> u32 {
+pub(crate) fn without_group(mode: u32) -> u32 {
     let others = mode & 0o007;
     mode & !0o2070 | mode & others << 3
 }

@@ -132,3 +132,10 @@ fn a_mode_that_is_given_says_all_whatever_the_directory_gives_to_new_files() {
     assert!(fs.has_access_list(&plain).unwrap(), "without one, the directory has its say");
     assert!(!fs.has_access_list(dir.path().join("missing")).unwrap());
 }
+
+#[test]
+fn without_its_access_list_a_group_may_no_more_than_others_and_no_more_than_before() {
+    for (mode, without) in [(0o664, 0o644), (0o670, 0o600), (0o604, 0o604), (0o2755, 0o755)] {
+        assert_eq!(without_group(mode), without, "{mode:o}");
+    }
+}
