@@ -1,9 +1,10 @@
 //! What a look at a path shows: its kind, and a signature that differs when it has changed.
 
 use std::io;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use rustix::fs::{Access, AtFlags, CWD, FileType, Statx, StatxAttributes, StatxFlags};
+use rustix::time::{ClockId, clock_gettime};
 
 /// A file system that keeps times coarsely may not show a second change within this time of the first.
 const COARSE: Duration = Duration::from_millis(25);
@@ -94,13 +95,19 @@ fn signature(seen: &Statx) -> Signature {
 }
 
 /// A clock that was set back makes a time of the future: not fresh, or it would be so for long.
+///
+/// The age is by the clock that stamps files. On a host that is short of processors it stands still for longer than
+/// any bound, and what is changed meanwhile gets the same time again.
 fn is_fresh((seconds, nanos): (i64, u32)) -> bool {
     let Ok(seconds) = u64::try_from(seconds) else { return false };
-    let then = UNIX_EPOCH + Duration::new(seconds, nanos);
-    match SystemTime::now().duration_since(then) {
-        Ok(age) => age < COARSE,
-        Err(ahead) => ahead.duration() < COARSE,
-    }
+    let then = Duration::new(seconds, nanos);
+    stamp().abs_diff(then) < COARSE
+}
+
+/// The time that a file changed now would get, since 1970.
+fn stamp() -> Duration {
+    let now = clock_gettime(ClockId::RealtimeCoarse);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or_default(), u32::try_from(now.tv_nsec).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -127,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_time_far_ahead_is_not_young() {
-        let ahead = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs() + 3600;
+        let ahead = stamp().as_secs() + 3600;
         assert!(!is_fresh((i64::try_from(ahead).expect("a time"), 0)));
         assert!(!is_fresh((-1, 0)));
     }

@@ -190,9 +190,11 @@ impl Crowd {
             assert_eq!(
                 &now,
                 seen,
-                "seed {seed}: a change of {key} {kind:?} {} is lost ({:?})",
+                "seed {seed}, {:?}: a change of {key} {kind:?} {} is lost ({:?}, {:?})",
+                stage.backend,
                 path.display(),
-                stage.hub
+                stage.hub,
+                stage.said
             );
         }
     }
