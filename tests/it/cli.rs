@@ -11,4 +11,5 @@ mod planted;
 mod scarce;
 mod secrets;
 mod signals;
+mod supervised;
 mod terminal;

@@ -25,6 +25,7 @@ mod quiet;
 mod reactive;
 mod received;
 mod refresh;
+mod reload;
 mod reserve;
 mod silent;
 mod start;

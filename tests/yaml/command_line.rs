@@ -17,7 +17,9 @@ fn without_arguments_there_is_help_that_fits_80_columns() {
     let (code, out, err) = run(&desk, &[]);
     assert_eq!(code, Some(0));
     assert!((out.clone() + &err).contains("Usage: mgmt"));
-    for arguments in [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["convert", "--help"]] {
+    for arguments in
+        [&["--help"][..], &["run", "--help"], &["plan", "--help"], &["convert", "--help"], &["setup", "svc", "--help"]]
+    {
         let (code, out, _) = run(&desk, arguments);
         assert_eq!(code, Some(0));
         // Each shows what it uses, and that alone.

@@ -10,12 +10,12 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use crate::cli::exit::{FAILED, PENDING};
-use crate::cli::options::{Command, GraphFormat, LogFormat};
+use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
 use crate::cli::report::{CommandError, complain};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
-use crate::cli::{describe, logs, run, svg};
+use crate::cli::{describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
 use crate::id::{Role, in_one_line};
@@ -65,6 +65,12 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Schema => {
                 let text = describe::schema(session, config(session, gapi).await)?;
                 print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
+            }
+            Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
+            Command::Setup { what: Setup::Svc(options) } => {
+                // A service of a wrong graph would only fail again and again.
+                config(session, gapi).await?;
+                setup::svc(session, &options).await
             }
             Command::Completion { shell } => describe::completion(session, shell),
             Command::Man => describe::man(session),

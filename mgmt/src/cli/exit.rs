@@ -47,7 +47,12 @@ impl Ending {
 /// terminal may have inherited that, from a desktop that is a service; so it counts only without a terminal.
 fn is_service() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    (is_set("NOTIFY_SOCKET") || is_set("INVOCATION_ID")) && File::open("/dev/tty").is_err()
+    (is_set("NOTIFY_SOCKET") || is_set("INVOCATION_ID")) && !has_terminal()
+}
+
+/// Whether this process has a controlling terminal.
+pub(crate) fn has_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
 }
 
 /// A code, and what it means.
@@ -66,7 +71,7 @@ pub(crate) const ALL: &[Meaning] = &[
 pub(crate) const OF_RUN: &[Meaning] = &[
     ("0", "Ended by ^C, by the converged timeout, by the maximum runtime, or by a service manager (SIGTERM)."),
     ("1", "Wrong options or graph; something failed, so that it can't converge within the converged timeout."),
-    ("129", "The terminal was closed (SIGHUP)."),
+    ("129", "The terminal was closed (SIGHUP; without a terminal it reads the graph again)."),
     ("130", "Interrupted three times: what ran was left behind."),
     ("143", "Terminated (SIGTERM), not by a service manager."),
 ];
@@ -87,6 +92,14 @@ pub(crate) const OF_PLAN: &[Meaning] = &[
 
 pub(crate) const OF_CHECK: &[Meaning] =
     &[("0", "The graph is right."), ("1", "Wrong options or graph."), CLOSED, STOPPED, ENDED];
+
+pub(crate) const OF_SETUP: &[Meaning] = &[
+    ("0", "The unit was printed, or is written and enabled."),
+    ("1", "Wrong options or graph, or a unit that can't be written, enabled or started."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
 
 pub(crate) const OF_GRAPH: &[Meaning] =
     &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), CLOSED, STOPPED, ENDED];
@@ -133,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_GRAPH] {
+        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH] {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");
             assert!(table.lines().count() >= meanings.len() && table.contains("  1    "), "{table}");

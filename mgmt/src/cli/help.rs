@@ -54,6 +54,22 @@ pub(crate) fn schema(command: Command) -> Command {
     extended(only(command, &[&["hostname"]]), &[("> mgmt.schema.json", "for an editor of YAML files")], &[])
 }
 
+pub(crate) fn setup(command: Command) -> Command {
+    only(command, &[])
+}
+
+pub(crate) fn setup_svc(command: Command) -> Command {
+    let examples = [("--now", "run the graph from now on, and at every start"), ("--print", "show the unit")];
+    // The service takes every option of a run, which `setup` alone has no use for.
+    let run = RunOptions::augment_args(Command::new("run"));
+    let shown: Vec<_> = run.get_arguments().filter(|arg| !arg.is_hide_set()).map(|arg| arg.get_id().clone()).collect();
+    let command = command.mut_args(|arg| {
+        let is_shown = shown.contains(arg.get_id()) || arg.get_help_heading() == Some(SOURCES);
+        if is_shown { arg.hide(false) } else { arg }
+    });
+    extended(command, &examples, exit::OF_SETUP)
+}
+
 pub(crate) fn completion(command: Command) -> Command {
     let examples = [("bash > completions/NAME", "for bash and the program NAME")];
     extended(only(command, &[]), &examples, &[])

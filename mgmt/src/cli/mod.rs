@@ -1,4 +1,4 @@
-//! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `completion` and `man`; and the program `mgmt`.
+//! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `setup`, `completion` and `man`; and the program `mgmt`.
 
 mod app;
 mod colour;
@@ -14,14 +14,18 @@ mod logs;
 mod metrics;
 mod options;
 mod outlet;
+mod own_words;
 mod prefix;
 mod report;
 mod run;
 mod session;
+mod setup;
 mod signals;
 #[cfg(feature = "yaml")]
 mod stock;
+mod supervision;
 mod svg;
+mod unit;
 mod usage;
 mod user_file;
 mod view;
@@ -29,8 +33,9 @@ mod view;
 pub use app::{App, main};
 #[cfg(feature = "yaml")]
 pub use convert::to_rust;
-pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Timeout};
+pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
+pub use setup::Svc;
 #[cfg(feature = "yaml")]
 pub use stock::stock;
 pub use usage::parse;

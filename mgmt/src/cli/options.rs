@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
+use crate::cli::setup::Svc;
 use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
 use crate::sys::facts::check_hostname;
@@ -169,6 +170,13 @@ pub enum Command {
     /// Print the JSON schema of graphs
     #[command(defer(help::schema))]
     Schema,
+    /// Set this machine up
+    #[command(defer(help::setup))]
+    Setup {
+        /// What to set up.
+        #[command(subcommand)]
+        what: Setup,
+    },
     /// Print what a shell needs to complete this program's command line
     #[command(defer(help::completion))]
     Completion {
@@ -178,6 +186,14 @@ pub enum Command {
     /// Print this program's manual page
     #[command(defer(help::man))]
     Man,
+}
+
+/// What this machine is set up for.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Setup {
+    /// Run the graph as a service of systemd: the unit is written and enabled
+    #[command(defer(help::setup_svc))]
+    Svc(Svc),
 }
 
 /// A language to print a graph in.

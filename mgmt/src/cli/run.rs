@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
 use crate::cli::exit::{Ending, FAILED};
@@ -12,7 +13,8 @@ use crate::cli::metrics;
 use crate::cli::options::RunOptions;
 use crate::cli::report::CommandError;
 use crate::cli::session::Session;
-use crate::cli::signals::Ladder;
+use crate::cli::signals::{Ladder, Wanted};
+use crate::cli::supervision::Supervision;
 use crate::cli::user_file;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
@@ -36,7 +38,7 @@ enum End {
 
 pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> Result<ExitCode, CommandError> {
     let options = &session.options;
-    let mut ladder = Ladder::new()?;
+    let mut ladder = Ladder::of_run()?;
     // Before anything is changed.
     let figures = match options.metrics() {
         Some(address) => Some(
@@ -68,8 +70,10 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         metrics::serve(listener, &engine);
     }
     view.start(&session.name);
+    let mut supervision = Supervision::new();
+    supervision.watch(&engine);
     let end = tokio::select! {
-        end = follow(&engine, &mut events, &mut view, &mut ladder, options) => end,
+        end = follow(&engine, &mut events, &mut view, &mut ladder, &mut supervision, options) => end,
         () = runtime => End::MaxRuntime,
     };
     let code = match &end {
@@ -77,6 +81,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         End::Converged | End::MaxRuntime => ExitCode::SUCCESS,
         End::Hopeless(_) | End::Ended => ExitCode::from(FAILED),
     };
+    supervision.stopping();
     view.screen().bar.finish_and_clear();
     if matches!(end, End::Signal(_)) && view.screen().terminal {
         // The terminal has written `^C`: what follows begins on a line of its own.
@@ -100,16 +105,19 @@ async fn follow(
     events: &mut Events,
     view: &mut View,
     ladder: &mut Ladder,
+    supervision: &mut Supervision,
     options: &RunOptions,
 ) -> End {
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let mut reloads = JoinSet::new();
     let (is_waited_for, mut missed) = (options.converged_timeout.0.is_some(), 0);
     loop {
         tokio::select! {
             event = events.next() => match event {
                 Some(event) => {
                     view.event(&event.kind);
+                    supervision.event(&event.kind, engine).await;
                     if let EventKind::Converged | EventKind::Unconverged = event.kind {
                         status_line(options.converged_status_file.as_deref(), &event.kind);
                     }
@@ -130,7 +138,21 @@ async fn follow(
                     view.progress(&progress);
                 }
             }
-            ending = ladder.first() => return End::Signal(ending),
+            wanted = ladder.next() => match wanted {
+                Wanted::End(ending) => return End::Signal(ending),
+                Wanted::Reload => {
+                    tracing::info!(target: "mgmt", "SIGHUP: reading the graph again");
+                    supervision.reloading();
+                    let engine = engine.clone();
+                    reloads.spawn(async move { engine.reload().await });
+                }
+            },
+            // A refusal has been logged.
+            Some(Ok(outcome)) = reloads.join_next() => {
+                if reloads.is_empty() {
+                    supervision.reloaded(&outcome);
+                }
+            }
         }
     }
 }

@@ -1,10 +1,10 @@
-//! ^C, step by step: stop, cancel, exit.
+//! ^C, step by step: stop, cancel, exit; and SIGHUP.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::exit::{Ending, INTERRUPTED};
+use crate::cli::exit::{Ending, INTERRUPTED, has_terminal};
 use crate::cli::logs::Screen;
 use crate::runtime::Engine;
 
@@ -25,8 +25,27 @@ const PATIENCE: Duration = Duration::from_millis(900);
 pub(crate) struct Ladder {
     interrupt: Signal,
     terminate: Signal,
-    /// The terminal is gone. `None`: whoever started us does not want that to matter (`nohup`).
-    hangup: Option<Signal>,
+    hangup: Hangup,
+    /// A hangup came when only an end was waited for.
+    reload: bool,
+}
+
+/// What SIGHUP means.
+#[derive(Debug)]
+enum Hangup {
+    /// Nothing: the process was started with the signal ignored (`nohup`).
+    Ignored,
+    /// The terminal is gone.
+    Ends(Signal),
+    /// The graph should be made again.
+    Reloads(Signal),
+}
+
+/// What a run is asked for by a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    End(Ending),
+    Reload,
 }
 
 impl Ladder {
@@ -35,16 +54,54 @@ impl Ladder {
         Ok(Ladder {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: if is_ignored(hangup) { None } else { Some(signal(hangup)?) },
+            hangup: if is_ignored(hangup) { Hangup::Ignored } else { Hangup::Ends(signal(hangup)?) },
+            reload: false,
         })
     }
 
-    /// The first signal.
+    /// The same for a run: where there is no terminal that could be closed, SIGHUP asks for a reload.
+    pub(crate) fn of_run() -> std::io::Result<Ladder> {
+        let mut ladder = Ladder::new()?;
+        ladder.hangup = match ladder.hangup {
+            Hangup::Ends(signal) if !has_terminal() => Hangup::Reloads(signal),
+            other => other,
+        };
+        Ok(ladder)
+    }
+
+    /// The first signal that ends the program.
     pub(crate) async fn first(&mut self) -> Ending {
+        loop {
+            match self.any().await {
+                Wanted::End(ending) => return ending,
+                Wanted::Reload => self.reload = true,
+            }
+        }
+    }
+
+    /// The next signal, also one that came while only an end was waited for.
+    pub(crate) async fn next(&mut self) -> Wanted {
+        if std::mem::take(&mut self.reload) { Wanted::Reload } else { self.any().await }
+    }
+
+    async fn any(&mut self) -> Wanted {
+        let hangup = async {
+            match &mut self.hangup {
+                Hangup::Ignored => std::future::pending().await,
+                Hangup::Ends(signal) => {
+                    signal.recv().await;
+                    Wanted::End(Ending::HangUp)
+                }
+                Hangup::Reloads(signal) => {
+                    signal.recv().await;
+                    Wanted::Reload
+                }
+            }
+        };
         tokio::select! {
-            _ = self.interrupt.recv() => Ending::Interrupt,
-            _ = self.terminate.recv() => Ending::Terminate,
-            _ = async { self.hangup.as_mut()?.recv().await }, if self.hangup.is_some() => Ending::HangUp,
+            _ = self.interrupt.recv() => Wanted::End(Ending::Interrupt),
+            _ = self.terminate.recv() => Wanted::End(Ending::Terminate),
+            wanted = hangup => wanted,
         }
     }
 

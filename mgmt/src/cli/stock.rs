@@ -9,7 +9,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::app::App;
 use crate::cli::exit::FAILED;
-use crate::cli::options::{Command, Options, RunOptions, seconds};
+use crate::cli::options::{Command, Options, RunOptions, Setup, seconds};
 use crate::cli::report::{CommandError, complain};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
@@ -104,9 +104,11 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     }
     let needs_graph = match &stock.command {
         None => true,
-        Some(StockCommand::Common(command)) => {
-            matches!(command, Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. })
-        }
+        Some(StockCommand::Common(command)) => match command {
+            Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
+            Command::Setup { what: Setup::Svc(svc) } => !svc.template,
+            Command::Schema | Command::Completion { .. } | Command::Man => false,
+        },
         Some(StockCommand::Convert { .. }) => false,
     };
     if needs_graph && source.yaml.is_none() && source.program.is_none() && source.puppet.is_none() {
@@ -208,6 +210,14 @@ impl Gapi for Source {
             Source::Yaml(yaml) => yaml.switched().await,
             Source::Program(program) => program.switched().await,
             Source::None(fixed) => fixed.switched().await,
+        }
+    }
+
+    async fn reload(&mut self) -> bool {
+        match self {
+            Source::Yaml(yaml) => yaml.reload().await,
+            Source::Program(program) => program.reload().await,
+            Source::None(fixed) => fixed.reload().await,
         }
     }
 }

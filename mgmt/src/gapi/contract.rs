@@ -54,7 +54,8 @@ impl Begun {
 
 /// A source of graphs: a closure, a file, a channel, anything. It knows nothing of the engine that runs them.
 ///
-/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` says so, and in the end `close`.
+/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` or `reload` asks for it, and in the
+/// end `close`.
 pub trait Gapi: Send + 'static {
     /// Called once, before anything else.
     ///
@@ -71,6 +72,14 @@ pub trait Gapi: Send + 'static {
     /// Returns when another graph is wanted; `None`: never again. Must be cancel safe. By default, never.
     fn switched(&mut self) -> impl Future<Output = Option<Result<(), GapiError>>> + Send {
         async { None }
+    }
+
+    /// Called when the user asks for the graph to be made again, though nothing has changed that the source knows of:
+    /// by [`Engine::reload`](crate::runtime::Engine::reload), or by SIGHUP. True: the source is asked for its `graph`
+    /// now, and must read again whatever that depends on. False, the default: there is nothing to read again, and the
+    /// graph in force stays.
+    fn reload(&mut self) -> impl Future<Output = bool> + Send {
+        async { false }
     }
 
     /// Called once, when the engine ends.

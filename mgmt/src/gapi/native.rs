@@ -141,6 +141,11 @@ where
         Ok(graph.finish()?)
     }
 
+    /// The closure may read files, which it can't be asked about.
+    async fn reload(&mut self) -> bool {
+        true
+    }
+
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {
         let waiting = &mut self.waiting;
         let changed = poll_fn(|cx| {

@@ -208,6 +208,12 @@ impl Gapi for Program {
         graph
     }
 
+    /// The program runs again.
+    async fn reload(&mut self) -> bool {
+        self.taken = true;
+        true
+    }
+
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {
         if let (None, Some(ask)) = (self.interval, &self.ask_interval) {
             self.interval = Some(asked_interval(ask).await);

@@ -19,7 +19,7 @@ use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
 use crate::runtime::event::Events;
 use crate::runtime::files::{Files, OwnHub};
-use crate::runtime::follow::{Follow, close, first_graph};
+use crate::runtime::follow::{Follow, Reload, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::guard::{Guard, Loss};
 use crate::runtime::lane::Lane;
@@ -69,10 +69,12 @@ impl<G: Gapi> Builder<G> {
             core.forget_absent(clock::today(), existing);
         }
         let (events, converged) = (self.options.events, core.converged.subscribe());
+        let (reloads, reloads_in) = mpsc::unbounded_channel();
         let (ended, has_ended) = watch::channel(None);
         let handle = Engine {
             shared: Arc::new(Handle {
                 requests: requests.clone(),
+                reloads,
                 events: events.readers(),
                 converged,
                 ended: has_ended,
@@ -83,6 +85,7 @@ impl<G: Gapi> Builder<G> {
         let follow = Follow {
             preparing: self.options.preparing,
             no_watch: self.options.no_watch,
+            reloads: reloads_in,
             requests: requests.downgrade(),
         };
         if !prefix.is_temporary() {
@@ -239,6 +242,7 @@ pub(crate) fn assemble(
 #[derive(Debug)]
 struct Handle {
     requests: mpsc::UnboundedSender<Request>,
+    reloads: mpsc::UnboundedSender<Reload>,
     events: Readers,
     converged: watch::Receiver<bool>,
     ended: watch::Receiver<Option<Result<(), Failure>>>,
@@ -332,6 +336,18 @@ impl Engine {
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let prepared = self.shared.preparing.here(config).await?;
         self.ask(|reply| Request::Swap { prepared, reply }).await
+    }
+
+    /// Asks the source of graphs for its graph again, also if the source has noticed no change: a YAML file is read,
+    /// a program that prints a graph runs, a closure is called. Returns when the new graph is in force. A source that
+    /// has nothing to read again (a fixed graph, a channel) leaves the graph as it is.
+    ///
+    /// # Errors
+    /// There is no graph, or it is wrong: the graph before stays in force. Or the engine has ended.
+    pub async fn reload(&self) -> Result<(), EngineError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.reloads.send(reply).map_err(|_| EngineError::Ended)?;
+        answer.await.map_err(|_| EngineError::Ended)?
     }
 
     /// Starts nothing until [`resume`](Engine::resume). What is under way ends, and is not waited for here: see

@@ -65,18 +65,22 @@ impl Rest {
     }
 }
 
+/// Who asked for a reload, and learns how it went.
+pub(crate) type Reload = oneshot::Sender<Result<(), EngineError>>;
+
 /// Brings new graphs to the loop.
 #[derive(Debug)]
 pub(crate) struct Follow {
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
+    pub(crate) reloads: mpsc::UnboundedReceiver<Reload>,
     /// Weak, so that the loop ends when nobody has a handle on the engine any more.
     pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
 }
 
 impl Follow {
     /// Until the engine is `ending`. What the source failed with has ended the engine.
-    pub(crate) async fn run(self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), Failure> {
+    pub(crate) async fn run(mut self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), Failure> {
         let graphs = async {
             let outcome = caught_async(self.graphs(&mut gapi)).await;
             let outcome = outcome.unwrap_or_else(|panic| Err(format!("the source of graphs {panic}").into()));
@@ -96,38 +100,57 @@ impl Follow {
         outcome
     }
 
-    /// Asks the source for another graph whenever it wants one, until it never will again.
-    async fn graphs(&self, gapi: &mut impl Gapi) -> Result<(), Failure> {
-        if self.no_watch {
-            return Ok(());
-        }
-        let mut rest = Rest::default();
+    /// Asks the source for another graph whenever it wants one or a reload does, until neither ever will again.
+    async fn graphs(&mut self, gapi: &mut impl Gapi) -> Result<(), Failure> {
+        let (mut rest, mut follows) = (Rest::default(), !self.no_watch);
         loop {
             let asked = Instant::now();
-            let Some(switched) = gapi.switched().await else { return Ok(()) };
-            if rest.is_needed(asked.elapsed()) {
-                tokio::time::sleep(RESTLESS).await;
-            }
-            switched.map_err(|error| match error {
-                GapiError::Failed(failure) => failure,
-                GapiError::Problems(problems) => Failure::from_error(problems),
-            })?;
-            let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
-            let (reply, done) = oneshot::channel();
-            self.send(match prepared.await {
-                Ok(prepared) => Request::Swap { prepared, reply },
-                Err(error) => {
-                    let painted = error.painted(Palette::Plain);
-                    tracing::error!(target: "mgmt", "the new graph is refused, the old one continues to run:\n{painted}");
-                    Request::Rejected { problems: error.to_string(), reply }
+            let reload = tokio::select! {
+                biased;
+                Some(reload) = self.reloads.recv() => Some(reload),
+                switched = gapi.switched(), if follows => {
+                    let Some(switched) = switched else {
+                        follows = false;
+                        continue;
+                    };
+                    if rest.is_needed(asked.elapsed()) {
+                        tokio::time::sleep(RESTLESS).await;
+                    }
+                    switched.map_err(|error| match error {
+                        GapiError::Failed(failure) => failure,
+                        GapiError::Problems(problems) => Failure::from_error(problems),
+                    })?;
+                    None
                 }
-            });
-            // However fast the source is, there is one graph of it on its way, and the loop gets its turn.
-            if done.await.is_err() {
-                // The engine ends, and takes no more.
-                return std::future::pending().await;
+                else => return Ok(()),
+            };
+            let outcome = if reload.is_some() && !gapi.reload().await { Ok(()) } else { self.swap(gapi).await };
+            if let Some(reload) = reload {
+                // The caller may not wait for it any more.
+                let _ = reload.send(outcome);
             }
         }
+    }
+
+    /// Puts the next graph of the source in force. However fast the source is, there is one graph of it on its way, and
+    /// the loop gets its turn.
+    async fn swap(&self, gapi: &mut impl Gapi) -> Result<(), EngineError> {
+        let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
+        let (reply, done) = oneshot::channel();
+        let (request, outcome) = match prepared.await {
+            Ok(prepared) => (Request::Swap { prepared, reply }, Ok(())),
+            Err(error) => {
+                let painted = error.painted(Palette::Plain).to_string();
+                tracing::error!(target: "mgmt", "the new graph is refused, the old one continues to run:\n{painted}");
+                (Request::Rejected { problems: error.to_string(), reply }, Err(error))
+            }
+        };
+        self.send(request);
+        if done.await.is_err() {
+            // The engine ends, and takes no more.
+            return std::future::pending().await;
+        }
+        outcome
     }
 
     fn send(&self, request: Request) {

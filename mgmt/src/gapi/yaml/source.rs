@@ -103,6 +103,11 @@ impl Gapi for Yaml {
         Ok(read?)
     }
 
+    /// Standard input can be read only once.
+    async fn reload(&mut self) -> bool {
+        self.path.is_some()
+    }
+
     async fn switched(&mut self) -> Option<Result<(), GapiError>> {
         let watcher = self.watcher.as_mut()?;
         loop {

@@ -80,6 +80,9 @@ fn spawn(mut std: StdCommand) -> io::Result<Leader> {
     Ok(leader)
 }
 
+/// Variables by which a service manager is notified.
+const OF_SERVICES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+
 fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdCommand {
     let mut std = StdCommand::new(path);
     std.arg0(&command.program).args(&command.args).process_group(0);
@@ -89,6 +92,10 @@ fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdC
     }
     match &command.env {
         Env::Inherit => {
+            // The service manager is notified by this process, not by its commands.
+            for name in OF_SERVICES {
+                std.env_remove(name);
+            }
             let vars = identity.map(|who| who.vars.as_slice()).unwrap_or_default();
             std.envs(vars.iter().filter(|(name, _)| !command.sets(name)).map(|(n, v)| (n, v)));
         }

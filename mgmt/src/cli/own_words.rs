@@ -1,0 +1,195 @@
+//! The words of the command line `… setup svc …` that a run needs: without the command and its own options, and with
+//! paths that hold from any directory.
+
+use std::any::TypeId;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use clap::{Arg, Command};
+
+/// The commands that are replaced by `run`, each within the one before.
+const REPLACED: [&str; 2] = ["setup", "svc"];
+
+/// The words after the program's name, of a command line that `command` accepts.
+///
+/// # Errors
+/// A word that a unit can't hold, since it isn't UTF-8; standard input, which a service does not have; or there is no
+/// current directory.
+pub(crate) fn of_run(
+    command: &Command,
+    words: impl IntoIterator<Item = OsString>,
+    dir: &Path,
+) -> Result<Vec<String>, String> {
+    let mut command = command.clone();
+    command.build();
+    let own = REPLACED.iter().try_fold(&command, |command, name| command.find_subcommand(name));
+    let mut reader = Reader { root: &command, own, dir, level: 0, kept: Vec::new() };
+    let mut words = words.into_iter().skip(1).map(|word| {
+        word.into_string().map_err(|word| format!("{} is not UTF-8, which a unit has to be", word.to_string_lossy()))
+    });
+    while let Some(word) = words.next().transpose()? {
+        if word == "--" {
+            reader.kept.push(word);
+            reader.kept.extend(words.collect::<Result<Vec<_>, _>>()?);
+            break;
+        }
+        reader.read(word, &mut || words.next().transpose())?;
+    }
+    Ok(reader.kept)
+}
+
+struct Reader<'a> {
+    root: &'a Command,
+    /// The command `svc`.
+    own: Option<&'a Command>,
+    dir: &'a Path,
+    /// How many of the commands have come.
+    level: usize,
+    kept: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn read(&mut self, word: String, next: &mut dyn FnMut() -> Result<Option<String>, String>) -> Result<(), String> {
+        if REPLACED.get(self.level) == Some(&word.as_str()) {
+            if self.level == 0 {
+                self.kept.push("run".to_owned());
+            }
+            self.level += 1;
+            return Ok(());
+        }
+        let Some((arg, inline)) = self.option(&word) else {
+            self.kept.push(word);
+            return Ok(());
+        };
+        let is_kept = self.root.get_arguments().any(|of_run| of_run.get_id() == arg.get_id());
+        let value = if arg.get_action().takes_values() && inline.is_none() { next()? } else { None };
+        if !is_kept {
+            return Ok(());
+        }
+        match (inline, value) {
+            (Some(at), _) => {
+                let value = self.absolute(arg, &word[at..])?;
+                self.kept.push(format!("{}{value}", &word[..at]));
+            }
+            (None, Some(value)) => {
+                let value = self.absolute(arg, &value)?;
+                self.kept.extend([word, value]);
+            }
+            (None, None) => self.kept.push(word),
+        }
+        Ok(())
+    }
+
+    /// The option that a word gives (of several short ones, the one that takes a value), and where its value begins if
+    /// that is in the same word.
+    fn option(&self, word: &str) -> Option<(&Arg, Option<usize>)> {
+        if let Some(long) = word.strip_prefix("--") {
+            let (name, inline) = match long.find('=') {
+                Some(at) => (&long[..at], Some(2 + at + 1)),
+                None => (long, None),
+            };
+            let is_it = |arg: &&Arg| {
+                arg.get_long() == Some(name) || arg.get_all_aliases().is_some_and(|others| others.contains(&name))
+            };
+            return Some((self.arguments().find(is_it)?, inline));
+        }
+        let mut last = None;
+        for (at, letter) in word.strip_prefix('-')?.char_indices() {
+            let arg = self.arguments().find(|arg| arg.get_short() == Some(letter))?;
+            let after = 1 + at + letter.len_utf8();
+            if arg.get_action().takes_values() {
+                // `-t=5` is the same as `-t5`.
+                let after = if word[after..].starts_with('=') { after + 1 } else { after };
+                return Some((arg, (after < word.len()).then_some(after)));
+            }
+            last = Some((arg, None));
+        }
+        last
+    }
+
+    fn arguments(&self) -> impl Iterator<Item = &Arg> {
+        self.root.get_arguments().chain(self.own.into_iter().flat_map(Command::get_arguments))
+    }
+
+    /// The value of an option; a path from the root.
+    fn absolute(&self, arg: &Arg, value: &str) -> Result<String, String> {
+        if arg.get_value_parser().type_id() != TypeId::of::<PathBuf>() {
+            return Ok(value.to_owned());
+        }
+        if value == "-" {
+            let name = arg.get_long().unwrap_or_default();
+            return Err(format!("--{name} -: a service has neither standard input nor output: give a file"));
+        }
+        // `join` leaves a path from the root as it is.
+        let path = self.dir.join(value);
+        path.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", lossy(&path)))
+    }
+}
+
+fn lossy(text: &OsStr) -> String {
+    text.to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+    use crate::cli::Options;
+
+    #[derive(Parser)]
+    struct Cli {
+        /// Of the program itself.
+        #[arg(long)]
+        site: Option<String>,
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn kept(line: &[&str]) -> Result<Vec<String>, String> {
+        let words = || std::iter::once("site").chain(line.iter().copied()).map(OsString::from);
+        // Only of what the program accepts.
+        Cli::command().try_get_matches_from(words()).expect("a right command line");
+        of_run(&Cli::command(), words(), Path::new("/srv/here"))
+    }
+
+    #[test]
+    fn the_command_and_its_options_become_run_and_all_else_stays() {
+        for (line, run) in [
+            (&["setup", "svc"][..], &["run"][..]),
+            (&["setup", "svc", "--now", "--service", "setup", "-v"], &["run", "-v"]),
+            (&["--site", "setup", "setup", "--noop", "svc", "--user"], &["--site", "setup", "run", "--noop"]),
+            (&["setup", "svc", "--service=x", "-t", "-1", "--sema", "3"], &["run", "-t", "-1", "--sema", "3"]),
+            (&["-vvt5", "setup", "svc", "--max-runtime=10"], &["-vvt5", "run", "--max-runtime=10"]),
+            (&["setup", "svc", "--converger-timeout", "5"], &["run", "--converger-timeout", "5"]),
+        ] {
+            assert_eq!(kept(line).unwrap(), run, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn paths_hold_from_any_directory() {
+        for (line, run) in [
+            (&["setup", "svc", "--prefix", "state"][..], &["run", "--prefix", "/srv/here/state"][..]),
+            (&["setup", "svc", "--prefix=/var/x"], &["run", "--prefix=/var/x"]),
+            (&["-g", "a b", "setup", "svc"], &["-g", "/srv/here/a b", "run"]),
+            (&["setup", "svc", "-vgpic"], &["run", "-vg/srv/here/pic"]),
+            (&["--site", "pic", "-g=pic", "setup", "svc"], &["--site", "pic", "-g=/srv/here/pic", "run"]),
+        ] {
+            assert_eq!(kept(line).unwrap(), run, "{line:?}");
+        }
+        assert_eq!(
+            kept(&["setup", "svc", "--graphviz", "-"]).unwrap_err(),
+            "--graphviz -: a service has neither standard input nor output: give a file"
+        );
+    }
+
+    #[test]
+    fn a_word_that_is_not_utf_8_is_refused() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let words = ["site", "setup", "svc", "--prefix"].map(OsString::from).into_iter();
+        let words = words.chain([OsString::from_vec(vec![b'a', 0xff])]);
+        let error = of_run(&Cli::command(), words, Path::new("/")).unwrap_err();
+        assert!(error.starts_with("a\u{fffd} is not UTF-8"), "{error}");
+    }
+}

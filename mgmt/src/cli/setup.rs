@@ -1,0 +1,182 @@
+//! The command `setup svc`: a program becomes a service of systemd.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::cli::options::RunOptions;
+use crate::cli::own_words;
+use crate::cli::report::CommandError;
+use crate::cli::session::{Session, print};
+use crate::cli::unit::{Unit, described, is_ours, quoted, written_by};
+use crate::sys::fs::{WriteFs, WriteOptions};
+use crate::sys::process::{Command, run};
+use crate::sys::task::blocking;
+use crate::sys::users::is_root;
+
+/// How a service is set up.
+#[derive(Clone, Debug, Args)]
+pub struct Svc {
+    /// Name of the service; default: the program's name
+    #[arg(long = "service", value_name = "NAME")]
+    pub service: Option<String>,
+    /// Start it now, or start it again if it is running
+    #[arg(long)]
+    pub now: bool,
+    /// Print the unit, and write nothing
+    #[arg(long, conflicts_with = "now")]
+    pub print: bool,
+    /// As a service of this user, which needs no root
+    #[arg(long)]
+    pub user: bool,
+    /// Print a unit that runs the graph `/etc/mgmt/INSTANCE.yaml`: for packages.
+    #[arg(long, hide = true, exclusive = true)]
+    #[doc(hidden)]
+    pub template: bool,
+}
+
+/// The unit of a package, for instances.
+pub(crate) fn template(session: &Session) -> Result<ExitCode, CommandError> {
+    let exec = ["/usr/bin/mgmt run --yaml /etc/mgmt/%i.yaml".to_owned()];
+    let origin = "# Each instance runs the graph of that name in /etc/mgmt.".to_owned();
+    let about = format!("{} (%i)", described(&about(session)));
+    let unit = Unit { origin, about, exec: &exec, state_directory: Some("mgmt/%i"), user: false };
+    print(&unit.text()).map(|()| ExitCode::SUCCESS)
+}
+
+/// Writes the unit, enables it, and starts it if that is wanted. The graph has been found right.
+pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, CommandError> {
+    let name = options.service.as_deref().unwrap_or(&session.name);
+    check_name(name)?;
+    let text = unit_of(session, options, name)?;
+    if options.print {
+        return print(&text).map(|()| ExitCode::SUCCESS);
+    }
+    let path = directory(options)?.join(format!("{name}.service"));
+    let written = {
+        let (path, text) = (path.clone(), text);
+        blocking(move || write(&path, &text)).await?
+    };
+    print(&format!("{}: {}\n", if written { "written" } else { "unchanged" }, path.display()))?;
+    let scope = if options.user { "--user " } else { "" };
+    let is_booted = Path::new("/run/systemd/system").exists();
+    if is_booted && written {
+        systemctl(options, &["daemon-reload"]).await?;
+    }
+    systemctl(options, &["--quiet", "enable", name]).await?;
+    if options.now && !is_booted {
+        return Err(CommandError::Other(format!("{name} is enabled, and not started: systemd does not run here")));
+    }
+    let status = format!("`systemctl {scope}status {name}` shows its state");
+    if options.now {
+        // It is ready when all has converged, which may take its time.
+        systemctl(options, &["--no-block", "restart", name]).await?;
+        print(&format!("enabled and started: {status}, `journalctl {scope}-fu {name}` its log\n"))?;
+    } else {
+        let when = if options.user { "when this user logs in" } else { "with the system" };
+        print(&format!("enabled: it starts {when} (with --now at once); {status}\n"))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A name that needs no escapes, and is no template.
+fn check_name(name: &str) -> Result<(), CommandError> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.is_empty() || name.len() > 200 || name.starts_with(['-', '.']) || !name.chars().all(is_plain) {
+        return Err(CommandError::Other(format!(
+            "`{name}` can't be the name of a service: give one of letters, digits, `_`, `.` and `-` with --service NAME"
+        )));
+    }
+    Ok(())
+}
+
+fn about(session: &Session) -> String {
+    session.command_line.get_about().map(ToString::to_string).unwrap_or_else(|| session.name.clone())
+}
+
+fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, CommandError> {
+    let program = own_program()?;
+    let words = own_words::of_run(&session.command_line, std::env::args_os(), &std::env::current_dir()?)
+        .map_err(CommandError::Other)?;
+    let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();
+    let RunOptions { prefix, tmp_prefix, .. } = &session.options;
+    let state = (prefix.is_none() && !tmp_prefix && !options.user).then(|| match name {
+        "mgmt" => name.to_owned(),
+        name => format!("mgmt/{name}"),
+    });
+    let (origin, about) = (written_by(&session.name), described(&about(session)));
+    Ok(Unit { origin, about, exec: &exec, state_directory: state.as_deref(), user: options.user }.text())
+}
+
+/// The path of this program.
+fn own_program() -> Result<String, CommandError> {
+    let path = std::env::current_exe()?;
+    if !path.exists() {
+        return Err(CommandError::Other(format!("{}: the program was replaced while it ran", path.display())));
+    }
+    let wrong = |path: &Path| format!("a unit can't name the program {}: install it elsewhere", path.display());
+    match path.clone().into_os_string().into_string() {
+        // The name of a program is no place for variables, not even for escaped ones.
+        Ok(text) if !text.contains('$') && !text.contains(char::is_control) => {
+            if ["/target/debug/", "/target/release/"].iter().any(|dir| text.contains(dir)) {
+                tracing::warn!(
+                    target: "mgmt",
+                    "the service will run {text}, which the next build replaces: install the program, for example in \
+                     /usr/local/bin, and call `setup svc` of that one"
+                );
+            }
+            Ok(text)
+        }
+        _ => Err(CommandError::Other(wrong(&path))),
+    }
+}
+
+/// Where units go.
+fn directory(options: &Svc) -> Result<PathBuf, CommandError> {
+    if !options.user {
+        return match is_root() {
+            true => Ok(PathBuf::from("/etc/systemd/system")),
+            false => Err(CommandError::Other(
+                "a service of the system is set up by root: call this as root, or give --user".to_owned(),
+            )),
+        };
+    }
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || set("HOME").map(|home| home.join(".config"));
+    let config = set("XDG_CONFIG_HOME").or_else(home);
+    let missing = || CommandError::Other("there is no place for units of this user: set HOME".to_owned());
+    Ok(config.ok_or_else(missing)?.join("systemd/user"))
+}
+
+/// False if the file holds that text already.
+fn write(path: &Path, text: &str) -> Result<bool, CommandError> {
+    match std::fs::read(path) {
+        Ok(there) if there == text.as_bytes() => return Ok(false),
+        Ok(there) if !is_ours(&String::from_utf8_lossy(&there)) => {
+            return Err(CommandError::Other(format!(
+                "{} was not written by this command: remove it, or give another name with --service NAME",
+                path.display()
+            )));
+        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(CommandError::Other(format!("{} can't be read: {error}", path.display())));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    let fail =
+        |error: &dyn std::fmt::Display| CommandError::Other(format!("{} can't be written: {error}", path.display()));
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(|error| fail(&error))?;
+    }
+    let options = WriteOptions::new().mode(0o644);
+    WriteFs::new().write_file(path, text.as_bytes(), &options).map_err(|error| fail(&error))?;
+    Ok(true)
+}
+
+async fn systemctl(options: &Svc, arguments: &[&str]) -> Result<(), CommandError> {
+    let command = Command::new("systemctl").args(options.user.then_some("--user")).args(arguments);
+    let output = run(&command).await.and_then(|output| output.require_success(&command));
+    output.map(drop).map_err(|error| CommandError::Other(format!("the unit is written, but {error}")))
+}
