@@ -14,6 +14,10 @@ pub mod secrets {}
 #[doc = include_str!("../docs/command-line.md")]
 pub mod command_line {}
 
+/// How a program with a graph runs as a service of systemd.
+#[doc = include_str!("../docs/systemd.md")]
+pub mod systemd {}
+
 /// How to write a kind of resource.
 #[doc = include_str!("../docs/kinds.md")]
 pub mod kinds {}

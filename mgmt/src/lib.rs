@@ -20,6 +20,7 @@
 //! [guide-language]: guide::language
 //! [guide-secrets]: guide::secrets
 //! [guide-command-line]: guide::command_line
+//! [guide-systemd]: guide::systemd
 //! [guide-kinds]: guide::kinds
 //! [guide-embedding]: guide::embedding
 //! [guide-yaml]: guide::yaml

@@ -12,3 +12,4 @@ mod over_time;
 mod programs;
 mod prometheus;
 mod schema;
+mod service;

@@ -40,12 +40,20 @@ pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
+/// A command, or those that it has itself, each with what comes before its name.
+fn with_own_commands(command: &clap::Command) -> Vec<(String, clap::Command)> {
+    if !command.has_subcommands() {
+        return vec![(String::new(), command.clone())];
+    }
+    command.get_subcommands().map(|own| (format!("{} ", command.get_name()), own.clone())).collect()
+}
+
 /// The manual page: one for the program and its commands, each with its own options.
 pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
     let command = session.command_line.clone();
     let (name, mut page) = (command.get_name().to_owned(), Vec::new());
     // Of a command that has not been built yet, the options that it shares with the others are not its own.
-    let commands: Vec<_> = command.get_subcommands().cloned().collect();
+    let commands: Vec<_> = command.get_subcommands().flat_map(with_own_commands).collect();
     let man = Man::new(command);
     man.render_title(&mut page)?;
     man.render_name_section(&mut page)?;
@@ -53,9 +61,9 @@ pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     writeln!(page, ".SH COMMANDS")?;
-    for command in commands {
+    for (of, command) in commands {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        writeln!(page, ".SS \"{name} {}\"\n{}", command.get_name(), about.replace('\\', "\\\\"))?;
+        writeln!(page, ".SS \"{name} {of}{}\"\n{}", command.get_name(), about.replace('\\', "\\\\"))?;
         let mut own = Vec::new();
         Man::new(command.disable_help_flag(true)).render_options_section(&mut own)?;
         // Without the head, which the page has already.

@@ -15,7 +15,7 @@ const SIGNS_OF_LIFE: u32 = 3;
 pub(crate) struct Supervision {
     /// Whether a service manager listens.
     listens: bool,
-    /// Whether it has been told that the run is ready.
+    /// Whether the readiness of the run has been reported.
     ready: bool,
     status: String,
 }

@@ -82,12 +82,8 @@ impl<G: Gapi> Builder<G> {
                 preparing: self.options.preparing.clone(),
             }),
         };
-        let follow = Follow {
-            preparing: self.options.preparing,
-            no_watch: self.options.no_watch,
-            reloads: reloads_in,
-            requests: requests.downgrade(),
-        };
+        let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
+        let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         if !prefix.is_temporary() {
             handle.shared.look_after(&prefix, &core, self.options.watch_late);
         }
