@@ -76,7 +76,7 @@ pub enum CommitError {
     /// An entry of the batch is too large; nothing of the batch was taken.
     #[error("{what} of {bytes} bytes is too large for the journal, which takes {max}")]
     TooLarge {
-        /// The name of the entry.
+        /// The entry, such as `the mark of password[admin]`.
         what: String,
         /// Its size in bytes.
         bytes: usize,
