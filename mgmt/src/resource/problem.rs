@@ -40,7 +40,8 @@ impl FieldProblem {
     /// let why = "with `shell`: it takes its script from `cmd`";
     /// let problem = FieldProblem::new(["args", "shell"], why, "leave out either");
     /// assert_eq!(problem.to_string(), "`args` with `shell`: it takes its script from `cmd`; leave out either");
-    /// assert_eq!((problem.field.as_str(), problem.judged.len()), ("args", 2));
+    /// assert_eq!(problem.field, "args");
+    /// assert_eq!(problem.judged, ["args", "shell"]);
     /// ```
     pub fn new(fields: impl FieldNames, problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
         FieldProblem {
