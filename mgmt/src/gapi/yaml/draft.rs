@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use crate::gapi::yaml::tree::Place;
 use crate::resource::{Kind, KindSpec, Meta};
 
-/// A kind as far as this build knows it.
+/// A kind with as much as this build contains of it.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {
     Built(Kind),
