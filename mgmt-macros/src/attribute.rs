@@ -1,5 +1,5 @@
-//! Reads `#[resource(…)]` on a struct and on its fields. A mistake is reported; where the meaning is clear all the
-//! same, it is used.
+//! Reads `#[resource(…)]` on a struct and on its fields. A mistake is reported; if its
+//! intended meaning is clear, that is used nevertheless.
 
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;

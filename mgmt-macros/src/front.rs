@@ -18,7 +18,8 @@ fn input(ty: &syn::Type, marker: &Ident) -> TokenStream {
     quote_spanned!(ty.span()=> impl ::mgmt::resource::IntoInput<#ty, #marker>)
 }
 
-/// The type of a setter's argument. If the field's type is an `Option<T>`, that is one of its values.
+/// The type of a setter's argument. If the field's own type is an `Option`, `None` is a value of it, and does not mean
+/// "not given".
 fn setting(field: &Field, marker: &Ident) -> TokenStream {
     let ty = &field.ty;
     match is_option(field) {

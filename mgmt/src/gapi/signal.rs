@@ -35,8 +35,8 @@ impl<T> Readable<T> for Signal<T> {
 }
 
 /// A value that changes over time and that this library follows: an interval, a file's content, facts about this host.
-/// It starts to follow its source when it is first read, which must be in a tokio runtime, and stops when nothing reads
-/// it any more.
+/// It starts to follow its source when it is first read, which must happen in a tokio runtime, and stops when nothing
+/// reads it any more.
 #[derive(Clone)]
 pub struct Signal<T> {
     shared: Arc<Shared<T>>,

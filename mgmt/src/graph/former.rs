@@ -21,7 +21,7 @@ pub(crate) struct Former {
 #[derive(Clone, Debug)]
 pub(crate) struct Same {
     of: Weak<GraphConfig>,
-    /// By index.
+    /// Whether each resource is the same, by index.
     resources: Arc<[bool]>,
 }
 

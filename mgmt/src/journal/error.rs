@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::sys::ours::NotOurs;
 
-/// The reason why the journal can't be opened. Corruption is none: a corrupt journal is moved aside.
+/// The reason why the journal can't be opened. Corruption is not an error: a corrupt journal is moved aside.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {

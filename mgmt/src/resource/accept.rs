@@ -12,8 +12,8 @@ use crate::resource::secret::Secret;
 
 /// The other types from which a field type can be made.
 ///
-/// A kind's own field type implements this to be set from, or to receive, values of another type: `impl Accepts<u16>
-/// for Port { … }`.
+/// A kind's own field type implements this to be set from, or to receive, values of another type:
+/// `impl Accepts<u16> for Port { … }`.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
     label = "this field takes `{Self}`",

@@ -34,8 +34,8 @@ pub struct Meta {
     pub noop: bool,
     /// How many more tries follow the first failure; -1: no limit. Check/apply and watch count separately. A success
     /// restores all tries; the success of a watch is to have listened for ten seconds, and at least as long as the
-    /// pause before it. A failure with an [obstacle](crate::resource::Error::obstacle) that can disappear without the
-    /// resource uses up no try: the resource waits for that. Default: 0.
+    /// pause before it. A failure with an obstacle ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up no
+    /// try: the resource waits until the obstacle has disappeared. Default: 0.
     pub retry: i32,
     /// The pause before each further try. Default: none.
     #[serde(with = "seconds")]

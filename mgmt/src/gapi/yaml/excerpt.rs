@@ -33,7 +33,7 @@ impl<'a> Quotes<'a> {
         Quotes { file, text, starts: OnceCell::new(), hidden: RefCell::default(), masked: RefCell::default() }
     }
 
-    /// Masks a value that may be a secret: a value of one line is masked in it; lines of a longer value are hidden.
+    /// Hides a value that may be a secret: masks it if it is one token of its line, otherwise hides its lines.
     pub(crate) fn mask(&self, node: &Node) {
         let Place { line, column, width } = node.place;
         match &node.value {

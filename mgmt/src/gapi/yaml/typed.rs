@@ -234,7 +234,7 @@ fn misfit(text: &str, takes: Takes, what: &str) -> String {
     format!("takes {}, not {what}{blank}`{}`", takes.told(), text.escape_debug())
 }
 
-/// A truth value in all forms that YAML 1.1 has.
+/// A truth value in the forms of YAML 1.1, except `y` and `n`.
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
