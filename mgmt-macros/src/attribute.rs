@@ -1,4 +1,5 @@
-//! Reads `#[resource(…)]` on a struct and on its fields. What is wrong is reported and, where it is plain what was meant, taken for that.
+//! Reads `#[resource(…)]` on a struct and on its fields. A mistake is reported; if its
+//! intended meaning is clear, that is used nevertheless.
 
 use quote::ToTokens;
 use syn::meta::ParseNestedMeta;
@@ -8,24 +9,24 @@ use crate::errors::Errors;
 use crate::fragment::{text_of, type_of, value_of};
 use crate::words;
 
-/// What a field is.
+/// The part that a field has in its kind.
 pub(crate) enum Role {
     Name,
     Send,
     Field(Option<Option<Expr>>),
 }
 
-/// What is written on the struct.
+/// The attributes of the struct.
 pub(crate) struct Kind {
-    /// Its kind; a guess if it is missing.
+    /// The kind's name; the struct's name in lower case if the attribute is missing.
     pub(crate) kind: String,
-    /// It may have a watch.
+    /// The kind may have a watch.
     pub(crate) watched: bool,
-    /// It logs nothing.
+    /// The kind logs nothing.
     pub(crate) quiet: bool,
-    /// What of it the loop of the engine calls: the name of a variant of `Inline`.
+    /// Which of the kind's functions the engine's loop calls itself: the name of a variant of `Inline`.
     pub(crate) inline: &'static str,
-    /// What it needs from the program, by type.
+    /// The types that the kind needs from the program.
     pub(crate) provided: Vec<Type>,
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
     }
     let kind = kind.unwrap_or_else(|| {
         let guess = input.ident.to_string().to_lowercase();
-        // It may be what is wrong already.
+        // An error that was reported already may be the reason why the kind is missing.
         if errors.count() == before {
             errors.say(&input.ident, format!("no kind: write `#[resource(kind = \"{guess}\")]` on it"));
         }
@@ -105,7 +106,7 @@ fn kind_text(meta: &ParseNestedMeta<'_>, errors: &mut Errors) -> syn::Result<Opt
     Ok(Some(text.value()))
 }
 
-/// What is written on a field.
+/// The role that the attributes of a field give it.
 pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
     const ROLES: &[&str] = &["name", "default", "send"];
     let mut role: Option<Role> = None;
@@ -129,7 +130,7 @@ pub(crate) fn role(attrs: &[Attribute], errors: &mut Errors) -> Role {
     role.unwrap_or(Role::Field(None))
 }
 
-/// The documentation, its lines as written.
+/// The documentation of an item, line by line as written.
 pub(crate) fn doc(attrs: &[Attribute]) -> String {
     let lines = attrs.iter().filter_map(|attr| match &attr.meta {
         Meta::NameValue(pair) if pair.path.is_ident("doc") => text_of(&pair.value),
@@ -143,7 +144,8 @@ fn ours(attrs: &[Attribute]) -> impl Iterator<Item = &Attribute> {
     attrs.iter().filter(|attr| attr.path().is_ident("resource"))
 }
 
-/// Which of the known words it is, or is like. `None`: none, and its value has been read over so that those behind it are read too.
+/// The known word that this item is or resembles. `None`: it resembles no known word; its value has been skipped, so
+/// that the items after it are read too.
 fn word(meta: &ParseNestedMeta<'_>, known: &[&'static str], errors: &mut Errors) -> syn::Result<Option<&'static str>> {
     if let Some(word) = known.iter().find(|word| meta.path.is_ident(word)) {
         return Ok(Some(word));

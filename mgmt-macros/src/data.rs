@@ -1,4 +1,4 @@
-//! Writes how a kind becomes data and is read from it.
+//! Writes the code that turns a kind into data and reads it from data.
 
 use proc_macro2::TokenStream;
 use quote::quote_spanned;

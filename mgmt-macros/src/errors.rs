@@ -1,11 +1,11 @@
-//! All mistakes of a struct, collected: each becomes a message on its own token.
+//! The mistakes found in a struct: each becomes a message on its own token.
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::Attribute;
 use syn::meta::ParseNestedMeta;
 
-/// All that is wrong.
+/// The mistakes found so far.
 #[derive(Default)]
 pub(crate) struct Errors(Vec<syn::Error>);
 
@@ -18,7 +18,7 @@ impl Errors {
         self.0.len()
     }
 
-    /// Reads the items of an attribute.
+    /// Reads the items of an attribute, and adds the error if they can't be parsed.
     pub(crate) fn collect(
         &mut self,
         attr: &Attribute,

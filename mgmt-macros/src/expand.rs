@@ -1,4 +1,5 @@
-//! Writes what a model says. Everything is fully qualified; what can be shared lives in the library and is called.
+//! Writes the code for a model. All paths are fully qualified; code that all kinds can share lives in the library and
+//! is called.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, format_ident, quote_spanned};
@@ -14,7 +15,7 @@ pub(crate) fn resource(model: &Model) -> TokenStream {
     code!(#(#parts)*)
 }
 
-/// Enough that `impl Converge` for a generic struct, which no kind can be, adds no message of its own.
+/// An impl for a generic struct, which can't be a kind: with it, `impl Converge` causes no error message of its own.
 pub(crate) fn generic(input: &DeriveInput) -> TokenStream {
     let ident = &input.ident;
     let (generics, arguments, bounds) = input.generics.split_for_impl();
@@ -31,7 +32,7 @@ pub(crate) fn generic(input: &DeriveInput) -> TokenStream {
     }
 }
 
-/// The bodies of the contract's functions; those that are not there do nothing.
+/// The bodies of the contract's functions; a missing one is `unreachable!()`.
 #[derive(Default)]
 struct Parts {
     spec: Option<TokenStream>,
@@ -85,7 +86,7 @@ fn resource_impl(model: &Model) -> TokenStream {
 
 fn bodies(model: &Model) -> Parts {
     let (name, at) = (&model.name, model.ident.span());
-    // Whoever forgot a derive is led to the struct.
+    // With these spans, the message about a missing derive points to the struct.
     let clone = quote_spanned!(at=> <Self as ::core::clone::Clone>::clone);
     let debug = quote_spanned!(at=> <Self as ::core::fmt::Debug>::fmt);
     let same = model.fields.iter().map(|Field { ident, ty, need, .. }| {
@@ -176,7 +177,7 @@ fn output_spec(output: &Output) -> TokenStream {
     }
 }
 
-/// A type as people write it.
+/// A type as a programmer would write it.
 fn text_of(ty: &syn::Type) -> String {
     ty.to_token_stream().to_string().replace(" < ", "<").replace(" >", ">").replace(" , ", ", ").replace(" :: ", "::")
 }

@@ -1,9 +1,9 @@
-//! What a `macro_rules` hands on as a fragment, such as `$kind:literal` or `$type:ty`, arrives in an invisible group.
-//! Here is what the group holds.
+//! An argument that a `macro_rules` passes on as a fragment, such as `$kind:literal` or `$type:ty`, arrives in an
+//! invisible group. These functions take it out of the group.
 
 use syn::{Expr, ExprLit, Lit, LitStr, Type};
 
-/// The expression itself.
+/// The expression without its group.
 pub(crate) fn value_of(mut value: Expr) -> Expr {
     while let Expr::Group(group) = value {
         value = *group.expr;
@@ -11,7 +11,7 @@ pub(crate) fn value_of(mut value: Expr) -> Expr {
     value
 }
 
-/// The type itself.
+/// The type without its group.
 pub(crate) fn type_of(mut ty: Type) -> Type {
     while let Type::Group(group) = ty {
         ty = *group.elem;
@@ -19,7 +19,7 @@ pub(crate) fn type_of(mut ty: Type) -> Type {
     ty
 }
 
-/// The text that an expression is, if it is one.
+/// The string literal that an expression consists of; `None` for any other expression.
 pub(crate) fn text_of(mut value: &Expr) -> Option<&LitStr> {
     while let Expr::Group(group) = value {
         value = &group.expr;

@@ -1,4 +1,4 @@
-//! Writes what people call: `new`, the builder's setters, the handle's outputs.
+//! Writes the functions that a program calls: `new`, the builder's setters, the handle's outputs.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote_spanned};
@@ -8,17 +8,18 @@ use crate::data::default_value;
 use crate::model::{Field, Model, Need, Output, number};
 use crate::parse::inside_option;
 
-/// A body, or what stands in for it: it must use the arguments, or rustc warns of them.
+/// The body of a function, or a placeholder that uses the arguments so that rustc does not warn about them.
 fn body(model: &Model, arguments: &[&Ident], body: TokenStream) -> TokenStream {
     if model.mute { code!(let _ = (#(#arguments),*); ::core::unreachable!()) } else { body }
 }
 
-/// What an argument of `new` takes. It bears the place of the field, so that a message leads there.
+/// The type of an argument of `new`. It has the span of the field, so that a message points there.
 fn input(ty: &syn::Type, marker: &Ident) -> TokenStream {
     quote_spanned!(ty.span()=> impl ::mgmt::resource::IntoInput<#ty, #marker>)
 }
 
-/// What a setter takes. `Option<T>` is a value of the field itself where its type is one.
+/// The type of a setter's argument. If the field's own type is an `Option`, `None` is a value of it, and does not mean
+/// "not given".
 fn setting(field: &Field, marker: &Ident) -> TokenStream {
     let ty = &field.ty;
     match is_option(field) {

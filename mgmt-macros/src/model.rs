@@ -1,10 +1,10 @@
-//! What the derive knows about a kind once it has been read.
+//! A kind as the derive has read it.
 
 use proc_macro2::Ident;
 use quote::format_ident;
 use syn::{Expr, Type, Visibility};
 
-/// A kind.
+/// One kind.
 pub(crate) struct Model {
     pub(crate) ident: Ident,
     pub(crate) vis: Visibility,
@@ -14,14 +14,15 @@ pub(crate) struct Model {
     pub(crate) quiet: bool,
     /// The name of a variant of `Inline`.
     pub(crate) inline: &'static str,
-    /// What it needs from the program.
+    /// The types that the kind needs from the program.
     pub(crate) provided: Vec<Type>,
     pub(crate) name: Ident,
     pub(crate) name_doc: String,
-    /// Required and optional fields, in order: their place here is their number.
+    /// Required and optional fields, in order: a field's index is its number.
     pub(crate) fields: Vec<Field>,
     pub(crate) outputs: Vec<Output>,
-    /// Something is wrong with it, and was reported: it gets all its methods, so that their users compile, but they do nothing.
+    /// The kind has a mistake, which was reported. It gets all its methods, with placeholder bodies, so that code that
+    /// uses them compiles.
     pub(crate) mute: bool,
 }
 
@@ -34,16 +35,16 @@ pub(crate) struct Field {
     pub(crate) need: Need,
 }
 
-/// Whether it must be given.
+/// Whether a value must be given for a field.
 pub(crate) enum Need {
     Required,
     /// `Option<T>`: `None` unless given.
     Option,
-    /// Its type's default, or this.
+    /// The value of this expression, or the default of the field's type.
     Default(Option<Expr>),
 }
 
-/// An output.
+/// An output of the kind.
 pub(crate) struct Output {
     pub(crate) ident: Ident,
     pub(crate) doc: String,
@@ -65,18 +66,18 @@ impl Output {
         text(&self.ident)
     }
 
-    /// The name of its port.
+    /// The name of the output's port.
     pub(crate) fn port(&self) -> Ident {
         format_ident!("{}", self.text().to_uppercase())
     }
 }
 
-/// A name as people write it in data: `r#type` is `type`.
+/// A name as written in data: `r#type` is `type`.
 pub(crate) fn text(ident: &Ident) -> String {
     ident.to_string().trim_start_matches("r#").to_owned()
 }
 
-/// A place in a list as the contract counts it. The parser refuses longer lists.
+/// An index as the contract's type. The parser refuses longer lists.
 pub(crate) fn number(place: usize) -> u8 {
     u8::try_from(place).unwrap_or(u8::MAX)
 }

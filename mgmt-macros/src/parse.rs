@@ -1,4 +1,4 @@
-//! Reads a struct; keeps going after an error, so that all are reported at once, each on its own token.
+//! Reads a struct. It continues after an error, so that all errors are reported at once, each on its own token.
 
 use proc_macro2::{Ident, Span};
 use syn::{Data, DeriveInput, Fields, FieldsNamed, Type};
@@ -12,7 +12,8 @@ use crate::words;
 /// Methods that every builder has: a setter of the same name would hide one.
 const TAKEN: &[&str] = &["after", "before", "subscribe", "notify", "meta", "noop"];
 
-/// The kind. If something is wrong with it, its model is mute; `None`: it is generic, and nothing can be made of it.
+/// The kind. If something is wrong with it, its model is mute. `None`: the struct is generic, which no model can
+/// express.
 pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model> {
     if !input.generics.params.is_empty() {
         errors.say(&input.generics, "a resource can't be generic: graphs name its kind, and a kind is one type");
@@ -78,7 +79,7 @@ impl Parts {
                 let message = "no name: mark the field that identifies the resource with `#[resource(name)]`";
                 errors.say(&input.ident, message);
             }
-            // The most likely one stands in: those who call `new` need not hear of it.
+            // The most likely field stands in, so that calls of `new` cause no further errors.
             let place = parts.fields.iter().position(|field| field.is_required() && is(&field.ty, "String"));
             parts.name = place.map(|place| parts.fields.remove(place)).map(|field| (field.ident, field.doc));
         }

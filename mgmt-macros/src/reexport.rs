@@ -3,11 +3,11 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use syn::{Attribute, Data, DeriveInput, Fields};
 
-/// Has serde derive its trait of that name. Its derive is expanded on a copy of the item, which is then removed: so
-/// attributes, generics, lifetimes and messages are left to serde.
+/// Expands serde's derive of that name on a copy of the item, which is then removed: attributes, generics, lifetimes
+/// and messages are left to serde.
 pub(crate) fn derive(mut item: DeriveInput, name: &str) -> TokenStream {
     let derive = Ident::new(name, Span::mixed_site());
-    // A program that names a crate itself has its reasons.
+    // The program may name a crate itself: its choice is kept.
     let names_crate = item.attrs.iter().any(|attribute| has_key(attribute, "crate"));
     strip(&mut item);
     let place = (!names_crate).then(|| code! { #[serde(crate = "::mgmt::__private::serde")] });
@@ -21,7 +21,7 @@ pub(crate) fn derive(mut item: DeriveInput, name: &str) -> TokenStream {
     }
 }
 
-/// Leaves the attributes that serde reads: others would be without the derive that they belong to.
+/// Keeps only the attributes that serde reads: without its derive, any other is an error.
 fn strip(item: &mut DeriveInput) {
     let strip = |attributes: &mut Vec<Attribute>| {
         attributes.retain(|attribute| ["serde", "repr"].iter().any(|name| attribute.path().is_ident(name)));
@@ -40,11 +40,11 @@ fn strip(item: &mut DeriveInput) {
     }
 }
 
-/// Whether it is `#[serde(…)]` with that key.
+/// Whether the attribute is `#[serde(…)]` with that key.
 fn has_key(attribute: &Attribute, key: &str) -> bool {
     let mut found = false;
     if attribute.path().is_ident("serde") {
-        // What does not parse is reported by serde.
+        // Serde reports what can't be parsed.
         let _ = attribute.parse_nested_meta(|meta| {
             found |= meta.path.is_ident(key);
             if meta.input.peek(syn::Token![=]) {

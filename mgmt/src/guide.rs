@@ -1,4 +1,4 @@
-//! The guide: a chapter for each subject. It has no code of its own.
+//! The guide: a chapter for each subject. This module contains no code.
 
 /// How a graph is declared: order, refreshes, values, time, metaparameters.
 ///
@@ -6,7 +6,7 @@
 #[doc = include_str!("../docs/language.md")]
 pub mod language {}
 
-/// How passwords travel, and what keeps them from being shown.
+/// How passwords are sent between resources, and what keeps them from being shown.
 #[doc = include_str!("../docs/secrets.md")]
 pub mod secrets {}
 
@@ -22,7 +22,7 @@ pub mod systemd {}
 #[doc = include_str!("../docs/kinds.md")]
 pub mod kinds {}
 
-/// The engine inside of another program.
+/// The engine inside another program.
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}
 
@@ -38,7 +38,7 @@ pub mod promises {}
 #[doc = include_str!("../docs/cost.md")]
 pub mod cost {}
 
-/// Other systems, and when to take them.
+/// Other systems, and when to choose them.
 #[doc = include_str!("../docs/comparison.md")]
 pub mod comparison {}
 

@@ -4,8 +4,8 @@
 //! | to … | begin with |
 //! |---|---|
 //! | declare a graph and run it as a command line tool | [`main`], the [`prelude`], the kinds in [`resources`] |
-//! | run an engine inside of a tokio program | [`Engine`], and what it reports: [`runtime`] |
-//! | declare a graph that follows the world | [`native`], [`gapi::Signal`] |
+//! | run an engine inside a tokio program | [`Engine`], and what it reports: [`runtime`] |
+//! | declare a graph that follows changing values | [`native`], [`gapi::Signal`] |
 //! | read a graph from data or YAML | [`graph::GraphData`], [`gapi::read_yaml`] |
 //! | write a kind of your own | [`Resource`](derive@Resource), [`resource::Converge`] |
 //! | test a kind or a graph | [`testing`] (feature `testing`) |
@@ -64,7 +64,7 @@ pub use resource::{Error, Result};
 pub use runtime::{Doors, Engine};
 pub use std::process::ExitCode;
 
-/// For the code that the derive makes.
+/// Items for the code that the derive generates.
 #[doc(hidden)]
 pub mod __private {
     pub use mgmt_macros::vanish;

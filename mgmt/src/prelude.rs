@@ -1,6 +1,6 @@
-//! What a program that declares a graph, or a kind of its own, names: `use mgmt::prelude::*;`.
+//! The names for a program that declares a graph or a kind of its own: `use mgmt::prelude::*;`.
 //!
-//! It is a list of names, not all there are: builders, and the types that only setters take, are in
+//! The prelude does not contain everything: builders, and types that only setters take, are in
 //! [`resources`](crate::resources); the rest of the contract of a kind is in [`resource`](crate::resource).
 //!
 //! A program:
@@ -15,7 +15,7 @@
 //! }
 //! ```
 //!
-//! Values that travel between resources, alone or several together:
+//! Values that are sent between resources, alone or combined:
 //!
 //! ```
 //! use mgmt::prelude::*;
@@ -39,7 +39,7 @@
 //! # assert_eq!(g.len(), 3);
 //! ```
 //!
-//! A kind of one's own:
+//! A kind of your own:
 //!
 //! ```
 //! use mgmt::prelude::*;
@@ -80,7 +80,7 @@
 //! g.add(File::new("/tmp/before").content(swap.previous()));
 //! ```
 //!
-//! In a tokio program of its own, with a graph that follows the world:
+//! An engine in a tokio program, with a graph that follows changing values:
 //!
 //! ```no_run
 //! use mgmt::{Engine, prelude::*};
@@ -114,10 +114,10 @@ pub use crate::resources::{ExecHandle, FileHandle, MsgHandle, NoopHandle, Passwo
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
 pub use std::time::Duration;
 
-/// A graph that follows the world.
+/// Values that a graph follows.
 pub use crate::gapi::{Facts, Signal};
 
-/// A kind of one's own.
+/// The contract of a kind of your own.
 pub use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Leave, Refresh, Result, Watch, WatchCx,
 };

@@ -1,6 +1,6 @@
-//! Edges as plain arrays (compressed sparse rows): what the algorithms walk over.
+//! Edges as plain arrays (compressed sparse rows), which the algorithms walk over.
 
-/// Neighbours of every node in one array, in the order in which the edges came.
+/// The neighbours of every node in one array, in the order in which the edges were given.
 #[derive(Debug)]
 pub(super) struct Csr {
     starts: Vec<u32>,
@@ -9,7 +9,8 @@ pub(super) struct Csr {
 
 impl Csr {
     pub(super) fn new(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Csr {
-        // Counted one place late, then summed, `starts[i]` is where the neighbours of `i` are written next; in the end, where they end.
+        // The counts are stored one place late. Summed, `starts[i + 1]` is where the next neighbour of `i` goes; after
+        // all edges, where they end.
         let mut starts = vec![0_u32; n + 2];
         let mut count = 0;
         for (from, _) in edges.clone() {

@@ -2,19 +2,19 @@
 
 use super::csr::Csr;
 
-/// The cycles of a graph that should have none: one for each knot (a set of nodes that can all reach each other), because each knot has
-/// to be undone and most cycles of a large knot are detours. It is the shortest of the knot; in a knot so large that looking for the
-/// shortest would take long, a short one.
+/// The cycles of a graph that should have none: one for each knot (a set of nodes that can all reach each other),
+/// because each knot must be undone and most cycles of a large knot are detours. It is the shortest cycle of the knot;
+/// in a knot so large that a search for the shortest would take long, a short one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the graph has {}", count(paths))]
 pub struct Cycles<I> {
-    /// Each as the nodes that it leads through: an edge goes from each to the next, and from the last to the first. The first is the
-    /// earliest in insertion order; the cycles too are in the order of their first nodes.
+    /// Each cycle as a list of nodes: an edge leads from each node to the next, and from the last to the first. The
+    /// first node is the earliest in insertion order; the cycles are in the order of their first nodes.
     pub paths: Vec<Vec<I>>,
 }
 
 impl<I> Cycles<I> {
-    /// The same with other names for the nodes.
+    /// The same cycles with other names for the nodes.
     pub fn map<J>(self, mut name: impl FnMut(I) -> J) -> Cycles<J> {
         Cycles { paths: self.paths.into_iter().map(|path| path.into_iter().map(&mut name).collect()).collect() }
     }
@@ -27,12 +27,12 @@ fn count<I>(paths: &[Vec<I>]) -> String {
     }
 }
 
-/// How many edges may be looked at in search of cycles that are shorter than the first ones found.
+/// The most edges that are followed in search of cycles shorter than the first ones found.
 const STEPS_MAX: usize = 1_000_000;
 
 const NONE: u32 = u32::MAX;
 
-/// One cycle a knot.
+/// One cycle for each knot.
 pub(super) fn find(children: &Csr) -> Vec<Vec<u32>> {
     let knots = knots(children);
     let mut knot_of = vec![NONE; children.len() as usize];
@@ -47,7 +47,7 @@ pub(super) fn find(children: &Csr) -> Vec<Vec<u32>> {
     found
 }
 
-/// The strongly connected components that hold a cycle, each sorted (Tarjan's algorithm with a stack of its own).
+/// The strongly connected components that contain a cycle, each sorted (Tarjan's algorithm with an explicit stack).
 fn knots(children: &Csr) -> Vec<Vec<u32>> {
     let n = children.len();
     let mut index = vec![NONE; n as usize];
@@ -97,11 +97,11 @@ fn knots(children: &Csr) -> Vec<Vec<u32>> {
     knots
 }
 
-/// Breadth-first search for the way back to where it started, inside one knot.
+/// Breadth-first search inside one knot for the way back to the start.
 struct Search<'a> {
     children: &'a Csr,
     knot_of: Vec<u32>,
-    /// In which round a node was seen last, and from where.
+    /// For each node, the round in which it was seen last, and the node before it.
     seen: Vec<(u32, u32)>,
     round: u32,
     steps: usize,
@@ -115,7 +115,7 @@ impl Search<'_> {
         let mut best: Option<Vec<u32>> = None;
         for &start in knot {
             let shorter_than = best.as_ref().map_or(usize::MAX, Vec::len);
-            // The first search of a knot always ends with a cycle: every node of it is on one.
+            // The first search of a knot always finds a cycle: every node of a knot is on one.
             if shorter_than == 2 || (best.is_some() && self.steps > STEPS_MAX) {
                 break;
             }
@@ -123,11 +123,11 @@ impl Search<'_> {
                 best = Some(path);
             }
         }
-        // It starts with its lowest node: had a lower one been on it, the search from there would have come first.
+        // The path starts with its lowest node: the search from a lower one would have come first.
         best.expect("every node of a knot is on a cycle")
     }
 
-    /// The shortest cycle through `start` if it has fewer nodes than that.
+    /// The shortest cycle through `start` if it has fewer than `shorter_than` nodes.
     fn way_back(&mut self, start: u32, shorter_than: usize) -> Option<Vec<u32>> {
         self.round += 1;
         let (mut queue, mut at, mut length) = (vec![start], 0, 1);

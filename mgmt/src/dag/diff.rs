@@ -1,21 +1,21 @@
-//! What is different between two graphs.
+//! The difference of two graphs.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::store::{Dag, NodeId};
 
-/// The difference of two graphs: nodes, and edges as pairs of nodes. Nodes go by key, edges by their ends.
+/// The difference of two graphs: nodes, and edges as pairs of nodes. Nodes are compared by key, edges by their ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// The nodes.
+    /// The nodes that differ, and those that do not.
     pub nodes: Parts<NodeId>,
-    /// The edges, from and to.
+    /// The edges that differ, and those that do not: from, to.
     pub edges: Parts<(NodeId, NodeId)>,
 }
 
-/// Things that are only in one graph, or in both. Whatever is of the new graph is named, and ordered, as there; what is gone, as in the
-/// old one.
+/// Items that are only in one graph, or in both. Added items have the ids and the order of the new graph; removed ones
+/// those of the old graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts<T> {
     /// Only in the new graph.
@@ -24,7 +24,7 @@ pub struct Parts<T> {
     pub removed: Vec<T>,
     /// In both (old, new), and equal.
     pub kept: Vec<(T, T)>,
-    /// In both (old, new), but what they hold is not equal.
+    /// In both (old, new), with different values.
     pub changed: Vec<(T, T)>,
 }
 
@@ -52,20 +52,20 @@ impl Diff {
     }
 }
 
-/// Two nodes of one graph have the same key.
+/// The error if two nodes of one graph have the same key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("two nodes of the {} graph have the same key", if *in_new { "new" } else { "old" })]
 pub struct DuplicateKey {
-    /// It is the new graph, not the old one.
+    /// The graph with the two nodes is the new one.
     pub in_new: bool,
-    /// The first of them.
+    /// The first node with that key.
     pub first: NodeId,
-    /// The other.
+    /// The second node with that key.
     pub second: NodeId,
 }
 
-/// What has to be done to the old graph to get the new one; linear. `key` says which nodes are the same one; `same_node` and
-/// `same_edge` whether what they hold (old, new) is equal.
+/// The changes that turn the old graph into the new one; linear. Nodes with an equal `key` are the same node;
+/// `same_node` and `same_edge` compare the values (old, new) of what is in both.
 ///
 /// # Errors
 /// If a key is not unique within one graph.

@@ -8,26 +8,26 @@ use super::store::{Dag, NodeId};
 /// How a node is drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeLook {
-    /// What the node is called in the text, as `file[/etc/motd]`. If two nodes have the same, the later one gets a number; they never
-    /// become one.
+    /// The node's identifier in the text, such as `file[/etc/motd]`. If two nodes have the same identity, the later one
+    /// gets a number: they stay two nodes.
     pub identity: String,
-    /// What is written on it.
+    /// The text on the node.
     pub label: String,
 }
 
 /// How an edge is drawn.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EdgeLook {
-    /// What is written beside it; empty for nothing.
+    /// The text beside the edge; empty for none.
     pub label: String,
-    /// It carries refreshes: dashed.
+    /// The edge carries refreshes: it is dashed.
     pub notify: bool,
-    /// The engine added it: grey.
+    /// The engine added the edge: it is grey.
     pub automatic: bool,
 }
 
 impl<N, E> Dag<N, E> {
-    /// The graph in the dot language. Titles, identities and labels may hold anything.
+    /// The graph in the dot language. Titles, identities and labels may contain any text.
     pub fn dot(
         &self,
         title: &str,
@@ -65,8 +65,8 @@ impl<N, E> Dag<N, E> {
         out
     }
 
-    /// The graph in the mermaid language, as a flowchart from top to bottom. Titles and labels may hold anything; as identities mermaid
-    /// takes only plain words, so the nodes are called `n0`, `n1` and so on.
+    /// The graph in the mermaid language, as a flowchart from top to bottom. Titles and labels may contain any text.
+    /// Mermaid takes only plain words as identities, so the nodes are called `n0`, `n1` and so on.
     pub fn mermaid(
         &self,
         title: &str,
@@ -99,10 +99,10 @@ impl<N, E> Dag<N, E> {
     }
 }
 
-/// Keeps nodes apart that were given one name.
+/// Keeps nodes with the same identity apart.
 #[derive(Default)]
 struct Identities {
-    /// How many nodes wanted it.
+    /// How many nodes asked for an identity.
     used: HashMap<String, usize>,
 }
 
@@ -126,7 +126,7 @@ fn dot_label(text: &str) -> String {
     format!("\"{}\"", dot_text(text, true))
 }
 
-/// What stands between quotes. In names dot undoes only `\"`; in labels `\n`, `\\` and entities as `&amp;` too.
+/// The text between quotes. In names, dot unescapes only `\"`; in labels, `\n`, `\\` and entities such as `&amp;` too.
 fn dot_text(text: &str, is_label: bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in visible(text).chars() {
@@ -141,7 +141,8 @@ fn dot_text(text: &str, is_label: bool) -> String {
     out
 }
 
-/// A quoted label. Whatever means something to mermaid, to its markdown or to the page around it becomes a number.
+/// A quoted label. Characters with a meaning in mermaid, in its markdown or in the page around it are written as
+/// numbers.
 fn mermaid_text(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
@@ -158,7 +159,7 @@ fn mermaid_text(text: &str) -> String {
     out
 }
 
-/// With signs that cannot be seen spelled out, except for ends of lines.
+/// The text with its control characters, except ends of lines, written as escapes.
 fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -6,8 +6,9 @@ use super::csr::Csr;
 use super::cycles::Cycles;
 use super::topo;
 
-/// Plain index arrays with an order that is kept up while edges are added (the algorithm of Pearce and Kelly): an edge that agrees with the
-/// order costs nothing more; another one costs a search among the nodes between its two ends.
+/// A graph of plain index arrays with an order that is maintained while edges are added (the algorithm of Pearce and
+/// Kelly). An edge that agrees with the order costs a constant; any other costs a search among the nodes between its
+/// two ends.
 #[derive(Debug)]
 pub struct Growing {
     /// The place of each node in the order.
@@ -22,7 +23,7 @@ impl Growing {
     /// A graph of the nodes `0..n`.
     ///
     /// # Errors
-    /// The cycles that these edges make.
+    /// The cycles of these edges, if there are any.
     ///
     /// # Panics
     /// As [`topo::order`].
@@ -43,7 +44,8 @@ impl Growing {
     /// Adds an edge.
     ///
     /// # Errors
-    /// The shortest way from `to` to `from`, both included, if there is one: with the edge it would be a cycle. Then the edge is not added.
+    /// The shortest way from `to` to `from`, both included, if there is one: the edge would close a cycle, and is not
+    /// added.
     ///
     /// # Panics
     /// If an end is not a node.
@@ -60,7 +62,7 @@ impl Growing {
         self.places[node as usize]
     }
 
-    /// Moves whatever is above `from` before whatever is below `to`, within the places that the two are apart.
+    /// Moves the ancestors of `from` before the descendants of `to`; only nodes between the places of the two move.
     fn reorder(&mut self, from: u32, to: u32) -> Result<(), Vec<u32>> {
         let (first, last) = (self.place(to), self.place(from));
         let below =
@@ -89,7 +91,7 @@ fn neighbours<'a>(known: &'a Csr, added: &'a HashMap<u32, Vec<u32>>, node: u32) 
     known.of(node).iter().chain(added.get(&node).into_iter().flatten()).copied()
 }
 
-/// Breadth first: each node that is reached, with the one that it was reached from.
+/// Breadth-first search: each node that is reached, with the node before it.
 fn reached<I: Iterator<Item = u32>>(
     start: u32,
     next: impl Fn(u32) -> I,

@@ -1,7 +1,8 @@
-//! Graphs: a store with a fixed order, the questions asked of it, the difference of two, and pictures as text.
+//! Graphs: a store with a fixed order, queries, the difference of two graphs, and pictures as text.
 //!
-//! Nothing here knows what a node is. Every order is that of insertion, and the same input gives the same output, always. Nothing
-//! recurses: a chain of a million nodes is a graph like any other. What is said to be linear is linear in nodes + edges.
+//! This module is independent of what a node means. Every order is that of insertion, and the same input always gives
+//! the same output. No function recurses: a chain of a million nodes is a graph like any other. "Linear" means linear
+//! in nodes + edges.
 
 mod csr;
 mod cycles;

@@ -1,4 +1,4 @@
-//! Transitive reduction: edges that say nothing new.
+//! Transitive reduction: removes edges that a longer path makes redundant.
 
 use super::csr::Csr;
 use super::cycles::Cycles;
@@ -6,13 +6,14 @@ use super::store::{Dag, NodeId};
 use super::topo;
 
 impl<N, E> Dag<N, E> {
-    /// Takes out every edge that `may_go` lets go and beside which a longer path leads to the same node, and gives them back in order.
-    /// What can be reached from where stays the same.
+    /// Removes every edge for which `may_go` returns true and between whose nodes there is a longer path, and returns
+    /// the removed edges in order. Which nodes can be reached from which stays the same.
     ///
-    /// Linear where no node has children that are each other's descendants; else each node costs what lies between its children.
+    /// Linear if no node has children that are each other's descendants; otherwise each node also costs the nodes and
+    /// edges between its children.
     ///
     /// # Errors
-    /// The cycles, if there are any; then nothing is taken out.
+    /// The cycles, if there are any; then no edge is removed.
     pub fn transitive_reduction(
         &mut self,
         mut may_go: impl FnMut(NodeId, NodeId, &E) -> bool,
@@ -27,12 +28,13 @@ impl<N, E> Dag<N, E> {
     }
 }
 
-/// The search for edges with a way round. Nodes are called by their rank in topological order, so a path only ever goes up.
+/// The search for edges with a way round. Nodes are numbered by their rank in topological order, so ranks only rise
+/// along a path.
 struct Spare {
     edges: Vec<(u32, u32)>,
     /// Children in rising order.
     children: Csr,
-    /// From which node it was last seen.
+    /// The node from which each node was last seen.
     seen: Vec<u32>,
     stack: Vec<u32>,
 }
@@ -44,7 +46,8 @@ impl Spare {
             rank[*node as usize] = at;
         }
         let edges: Vec<(u32, u32)> = edges.map(|(from, to)| (rank[from as usize], rank[to as usize])).collect();
-        // Going through the nodes in rising order and telling each parent of them makes every list of children rise.
+        // The nodes are visited in rising order and appended to the lists of their parents, so every list of children
+        // rises.
         let parents = Csr::new(order.len(), edges.iter().map(|(from, to)| (*to, *from)));
         let rising = (0..parents.len()).flat_map(|child| parents.of(child).iter().map(move |parent| (*parent, child)));
         let children = Csr::new(order.len(), rising);
@@ -53,7 +56,7 @@ impl Spare {
 
     /// For each edge, whether there is a way round.
     fn find(mut self) -> Vec<bool> {
-        // `spare_children` follows the lists of children, each of which is sorted.
+        // `spare_children` has the order of the lists of children, each of which is sorted.
         let mut spare_children = vec![];
         for node in 0..self.children.len() {
             self.around(node, &mut spare_children);
@@ -65,7 +68,7 @@ impl Spare {
         self.edges.iter().map(is_spare).collect()
     }
 
-    /// Says of each child of a node whether another child leads to it: only a lower one can.
+    /// Finds for each child of a node whether another child leads to it: only a lower one can.
     fn around(&mut self, node: u32, spare: &mut Vec<bool>) {
         let children = self.children.of(node);
         let highest = children.last().copied().unwrap_or(0);

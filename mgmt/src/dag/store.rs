@@ -1,4 +1,4 @@
-//! The graph itself.
+//! The graph store.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use petgraph::graph::{EdgeIndex, Graph, NodeIndex};
 use petgraph::visit::EdgeRef;
 use petgraph::{Directed, Direction};
 
-/// A node of a [`Dag`]: the number of nodes added before it. It stays what it is when other nodes leave, and is not used again.
+/// A node of a [`Dag`]: the number of nodes added before it. It stays the same when other nodes are removed, and is not
+/// used again.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(pub u32);
 
@@ -34,10 +35,11 @@ impl From<NodeIndex<u32>> for NodeId {
     }
 }
 
-/// A directed graph with at most one edge for each ordered pair of nodes, in which everything has the order of its insertion.
+/// A directed graph with at most one edge for each ordered pair of nodes. All orders are those of insertion.
 ///
-/// It may hold cycles, also from a node to itself: whoever needs there to be none asks for [`Dag::topological_order`] or
-/// [`Dag::cycles`]. Adding and looking up cost the same however many neighbours a node has; what is removed costs its own edges.
+/// The graph may have cycles, also from a node to itself: a caller that needs a graph without cycles calls
+/// [`Dag::topological_order`] or [`Dag::cycles`]. Adding and looking up cost the same however many neighbours a node
+/// has; removing a node costs as much as its edges.
 ///
 /// ```
 /// use mgmt::dag::Dag;
@@ -50,9 +52,9 @@ impl From<NodeIndex<u32>> for NodeId {
 /// ```
 #[derive(Clone)]
 pub struct Dag<N, E> {
-    /// What was removed stays as a hole, so that ids stay what they are, order stays that of insertion, and removal is cheap.
+    /// Removed nodes and edges leave holes, so that ids and order stay the same and removal is cheap.
     graph: Graph<Slot<N>, Option<E>, Directed, u32>,
-    /// Which edge joins a pair.
+    /// The edge that joins each pair.
     pairs: HashTable<u32>,
     nodes: usize,
 }
@@ -70,27 +72,27 @@ impl<N, E> Dag<N, E> {
         Dag::with_capacity(0, 0)
     }
 
-    /// An empty graph with room for that much.
+    /// An empty graph with room for that many nodes and edges.
     pub fn with_capacity(nodes: usize, edges: usize) -> Dag<N, E> {
         Dag { graph: Graph::with_capacity(nodes, edges), pairs: HashTable::with_capacity(edges), nodes: 0 }
     }
 
-    /// How many nodes there are.
+    /// The number of nodes.
     pub fn node_count(&self) -> usize {
         self.nodes
     }
 
-    /// How many edges there are.
+    /// The number of edges.
     pub fn edge_count(&self) -> usize {
         self.pairs.len()
     }
 
-    /// No node at all.
+    /// The graph has no nodes.
     pub fn is_empty(&self) -> bool {
         self.nodes == 0
     }
 
-    /// All ids are below it: the length of an array with a place for each node.
+    /// The bound that all ids are below: the length of an array with a place for each node.
     pub fn node_bound(&self) -> usize {
         self.graph.node_count()
     }
@@ -104,7 +106,7 @@ impl<N, E> Dag<N, E> {
         self.graph.add_node(Slot { weight: Some(weight), parents: 0, children: 0 }).into()
     }
 
-    /// Takes a node out, with its edges; none if it is not there.
+    /// Removes a node with its edges and returns its value; `None` if the node is not in the graph.
     pub fn remove_node(&mut self, node: NodeId) -> Option<N> {
         let weight = self.graph.node_weight_mut(node.inside())?.weight.take()?;
         self.nodes -= 1;
@@ -118,7 +120,7 @@ impl<N, E> Dag<N, E> {
         Some(weight)
     }
 
-    /// Keeps only the nodes that it says yes to, and the edges between them. Ids stay the same.
+    /// Keeps only the nodes for which `keep` returns true, and the edges between them. Ids stay the same.
     pub fn retain(&mut self, mut keep: impl FnMut(NodeId, &N) -> bool) {
         let gone: Vec<_> = self.nodes().filter(|(id, node)| !keep(*id, node)).map(|(id, _)| id).collect();
         for id in gone {
@@ -126,17 +128,17 @@ impl<N, E> Dag<N, E> {
         }
     }
 
-    /// It is in the graph.
+    /// The node is in the graph.
     pub fn contains(&self, node: NodeId) -> bool {
         self.node(node).is_some()
     }
 
-    /// What the node holds.
+    /// The value of the node; `None` if the node is not in the graph.
     pub fn node(&self, node: NodeId) -> Option<&N> {
         self.graph.node_weight(node.inside())?.weight.as_ref()
     }
 
-    /// What the node holds, to be changed.
+    /// The value of the node, mutable; `None` if the node is not in the graph.
     pub fn node_mut(&mut self, node: NodeId) -> Option<&mut N> {
         self.graph.node_weight_mut(node.inside())?.weight.as_mut()
     }
@@ -147,8 +149,8 @@ impl<N, E> Dag<N, E> {
         self.graph.node_indices().zip(slots).filter_map(|(id, slot)| Some((id.into(), slot.weight.as_ref()?)))
     }
 
-    /// Adds an edge. If the pair is joined already, the edge keeps its place in order, holds `weight` from now on, and what it held
-    /// before comes back.
+    /// Adds an edge. If the pair is joined already, the edge keeps its place in the order, `weight` becomes its value,
+    /// and the former value is returned.
     ///
     /// # Panics
     /// If one of the nodes is not in the graph.
@@ -165,55 +167,55 @@ impl<N, E> Dag<N, E> {
         None
     }
 
-    /// Takes an edge out; none if it is not there.
+    /// Removes an edge and returns its value; `None` if there is no such edge.
     pub fn remove_edge(&mut self, from: NodeId, to: NodeId) -> Option<E> {
         let weight = self.cut(from, to);
         self.compact();
         weight
     }
 
-    /// There is an edge from the one to the other.
+    /// There is an edge from `from` to `to`.
     pub fn has_edge(&self, from: NodeId, to: NodeId) -> bool {
         self.find(from, to).is_some()
     }
 
-    /// What the edge holds.
+    /// The value of the edge; `None` if there is no such edge.
     pub fn edge(&self, from: NodeId, to: NodeId) -> Option<&E> {
         self.graph.edge_weight(self.find(from, to)?)?.as_ref()
     }
 
-    /// What the edge holds, to be changed.
+    /// The value of the edge, mutable; `None` if there is no such edge.
     pub fn edge_mut(&mut self, from: NodeId, to: NodeId) -> Option<&mut E> {
         let edge = self.find(from, to)?;
         self.graph.edge_weight_mut(edge)?.as_mut()
     }
 
-    /// All edges, in order: from, to, and what it holds.
+    /// All edges, in order: from, to, value.
     pub fn edges(&self) -> impl DoubleEndedIterator<Item = (NodeId, NodeId, &E)> + Clone {
         self.graph.raw_edges().iter().filter_map(|e| Some((e.source().into(), e.target().into(), e.weight.as_ref()?)))
     }
 
-    /// Where the edges from this node lead, in order; empty if there is no such node.
+    /// The nodes that the edges from this node lead to, in order; empty if there is no such node.
     pub fn children(&self, node: NodeId) -> impl DoubleEndedIterator<Item = (NodeId, &E)> + ExactSizeIterator {
         self.neighbours(node, Direction::Outgoing)
     }
 
-    /// Where the edges to this node come from, in order; empty if there is no such node.
+    /// The nodes that the edges to this node come from, in order; empty if there is no such node.
     pub fn parents(&self, node: NodeId) -> impl DoubleEndedIterator<Item = (NodeId, &E)> + ExactSizeIterator {
         self.neighbours(node, Direction::Incoming)
     }
 
-    /// How many edges lead to this node.
+    /// The number of edges that lead to this node.
     pub fn in_degree(&self, node: NodeId) -> usize {
         self.graph.node_weight(node.inside()).map_or(0, |slot| slot.parents)
     }
 
-    /// How many edges lead from this node.
+    /// The number of edges that lead from this node.
     pub fn out_degree(&self, node: NodeId) -> usize {
         self.graph.node_weight(node.inside()).map_or(0, |slot| slot.children)
     }
 
-    /// Turns every edge round. Ids and order stay the same.
+    /// Reverses every edge. Ids and order stay the same.
     pub fn reverse(&mut self) {
         self.graph.reverse();
         for slot in self.graph.node_weights_mut() {
@@ -229,7 +231,7 @@ impl<N, E> Dag<N, E> {
         };
         let edges = self.graph.edges_directed(node.inside(), direction);
         let mut out: Vec<_> = edges.filter_map(|e| Some((other(e).into(), e.weight().as_ref()?))).collect();
-        // Petgraph has the newest first.
+        // Petgraph lists the newest edge first.
         out.reverse();
         out.into_iter()
     }
@@ -256,7 +258,8 @@ impl<N, E> Dag<N, E> {
         graph.edge_weight_mut(EdgeIndex::from(edge))?.take()
     }
 
-    /// Closes the holes between edges once they are the larger half; so a removal costs a constant, on average.
+    /// Closes the holes between edges once they are more than half of the list, so a removal costs a constant on
+    /// average.
     fn compact(&mut self) {
         if self.graph.edge_count() < 2 * self.edge_count() + 32 {
             return;
@@ -304,7 +307,7 @@ fn hash_of<N, E>(graph: &Graph<Slot<N>, Option<E>, Directed, u32>, edge: u32) ->
     hash(from.into(), to.into())
 }
 
-/// Spreads pairs of small numbers over all bits. No secret is needed: the numbers are ours.
+/// Spreads pairs of small numbers over all bits. No secret is needed: the numbers do not come from outside.
 fn hash(from: NodeId, to: NodeId) -> u64 {
     let mut x = (u64::from(from.0) << 32 | u64::from(to.0)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x ^= x >> 32;

@@ -256,12 +256,12 @@ fn reachable(n: usize, edges: &[(u32, u32)]) -> Vec<Vec<bool>> {
     reach
 }
 
-/// A number of nodes, and edges between them.
+/// The number of nodes, and edges between them.
 fn any_edges() -> impl Strategy<Value = (u32, Vec<(u32, u32)>)> {
     (1..14_u32).prop_flat_map(|n| (Just(n), prop::collection::vec((0..n, 0..n), 0..40)))
 }
 
-/// The same without a cycle, and in no particular order.
+/// A number of nodes and edges without a cycle, in no particular order.
 fn acyclic_edges() -> impl Strategy<Value = (u32, Vec<(u32, u32)>)> {
     (any_edges(), any::<u64>()).prop_map(|((n, edges), salt)| {
         let rank = |node: u32| (u64::from(node) + 1).wrapping_mul(salt | 1).rotate_left(32) ^ salt;
@@ -288,7 +288,7 @@ fn any_step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// The same graph as two lists.
+/// The model of a graph: two lists.
 #[derive(Default)]
 struct Model {
     next: u32,
@@ -297,7 +297,7 @@ struct Model {
 }
 
 impl Model {
-    /// Does it in both, and compares what comes back.
+    /// Does the step in both, and compares the results.
     fn step(&mut self, dag: &mut Dag<u32, u8>, step: &Step) {
         match *step {
             Step::AddNode => {
@@ -372,7 +372,7 @@ proptest! {
         for (from, to) in &edges {
             prop_assert!(place(*from) < place(*to));
         }
-        // Stable: whoever comes before a node with a lower number is an ancestor of one that does.
+        // Stable: a node that comes before nodes with lower numbers is an ancestor of the lowest of them.
         let reach = reachable(n as usize, &edges);
         for (at, node) in order.iter().enumerate() {
             let lower = order[at + 1..].iter().filter(|later| *later < node).min();

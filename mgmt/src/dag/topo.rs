@@ -1,12 +1,13 @@
-//! Order of plain index arrays: for graphs so large that a store of their own would cost too much.
+//! The order of plain index arrays: for graphs so large that a store of their own would cost too much.
 
 use super::csr::Csr;
 use super::cycles::{self, Cycles};
 
 /// The nodes `0..n` with every parent before its children; linear.
 ///
-/// The order is stable: a node comes as early as its number says, unless one of its ancestors has a higher number; so numbers that
-/// are in order already come back as they are. Parents that must be pulled forward come in the order of their edges.
+/// The order is stable: nodes are sorted by number, except that the ancestors of a node always come before it; so
+/// numbers that are in order already stay in order. Parents that must be pulled forward come in the order of their
+/// edges.
 ///
 /// # Errors
 /// The cycles, if there are any: see [`Cycles`].
@@ -17,7 +18,8 @@ pub fn order(n: usize, edges: &[(u32, u32)]) -> Result<Vec<u32>, Cycles<u32>> {
     order_of(n, edges.iter().copied())
 }
 
-/// The nodes by the length of the longest path that leads to them: first those without parents. Linear. Within a layer, by number.
+/// The nodes by the length of the longest path that leads to them: first those without parents. Linear. Sorted by
+/// number within a layer.
 ///
 /// # Errors
 /// The cycles, if there are any.
@@ -53,7 +55,7 @@ pub(super) fn order_of(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone
     after_parents(&parents).ok_or_else(|| Cycles { paths: cycles::find(&Csr::new(n, edges)) })
 }
 
-/// Walks over the parents of each node in turn, depth first; none if it comes back to where it is.
+/// Walks over the parents of each node in turn, depth first; `None` if there is a cycle.
 fn after_parents(parents: &Csr) -> Option<Vec<u32>> {
     #[derive(Clone, Copy, PartialEq)]
     enum Seen {
@@ -64,7 +66,7 @@ fn after_parents(parents: &Csr) -> Option<Vec<u32>> {
     let n = parents.len();
     let mut seen = vec![Seen::No; n as usize];
     let mut order = Vec::with_capacity(n as usize);
-    // A node, and which of its parents is next.
+    // A node, and the position of its next parent.
     let mut stack: Vec<(u32, u32)> = vec![];
     for start in 0..n {
         if seen[start as usize] == Seen::No {

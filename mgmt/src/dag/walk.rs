@@ -1,4 +1,4 @@
-//! What can be asked of a graph.
+//! Queries on a graph.
 
 use petgraph::Direction;
 
@@ -7,8 +7,8 @@ use super::store::{Dag, NodeId};
 use super::topo;
 
 impl<N, E> Dag<N, E> {
-    /// All nodes, every parent before its children; linear. Stable: a node comes as early as it was inserted, unless one of its
-    /// ancestors was inserted later.
+    /// All nodes, every parent before its children; linear. Stable: nodes are in insertion order, except that the
+    /// ancestors of a node always come before it.
     ///
     /// # Errors
     /// The cycles, if there are any.
@@ -27,7 +27,7 @@ impl<N, E> Dag<N, E> {
         Ok(layers.into_iter().map(there).filter(|layer: &Vec<_>| !layer.is_empty()).collect())
     }
 
-    /// There is a cycle; linear.
+    /// The graph has a cycle; linear.
     pub fn has_cycle(&self) -> bool {
         self.topological_order().is_err()
     }
@@ -37,23 +37,25 @@ impl<N, E> Dag<N, E> {
         self.topological_order().err().map_or_else(Vec::new, |found| found.paths)
     }
 
-    /// All nodes that can be reached from this one along at least one edge, in order. Itself only if it is on a cycle.
+    /// All nodes that can be reached from this one along at least one edge, in order. The node itself is one of them
+    /// only if it is on a cycle.
     pub fn descendants(&self, node: NodeId) -> Vec<NodeId> {
         self.reach(node, Direction::Outgoing)
     }
 
-    /// All nodes from which this one can be reached along at least one edge, in order. Itself only if it is on a cycle.
+    /// All nodes from which this one can be reached along at least one edge, in order. The node itself is one of them
+    /// only if it is on a cycle.
     pub fn ancestors(&self, node: NodeId) -> Vec<NodeId> {
         self.reach(node, Direction::Incoming)
     }
 
-    /// A path of at least one edge leads from the one to the other.
+    /// A path of at least one edge leads from `from` to `to`.
     pub fn has_path(&self, from: NodeId, to: NodeId) -> bool {
         self.shortest_path(from, to).is_some()
     }
 
-    /// A shortest path of at least one edge, with both of its ends; none if there is no path. Of several, the one whose edges were
-    /// inserted first.
+    /// A shortest path of at least one edge, with both of its ends; `None` if there is no path. Of several, the one
+    /// whose edges were inserted first.
     pub fn shortest_path(&self, from: NodeId, to: NodeId) -> Option<Vec<NodeId>> {
         if !self.contains(from) || !self.contains(to) {
             return None;
@@ -83,9 +85,10 @@ impl<N, E> Dag<N, E> {
         Some(path)
     }
 
-    /// The parts that no edge joins, each in order, and they in the order of their first nodes; as good as linear.
+    /// The parts of the graph that no edge joins, in the order of their first nodes; the nodes of a part are in order.
+    /// Practically linear.
     pub fn components(&self) -> Vec<Vec<NodeId>> {
-        // For each node an earlier one of the same part, or itself.
+        // For each node an earlier node of the same part, or the node itself.
         let mut earlier: Vec<usize> = (0..self.node_bound()).collect();
         let first = |earlier: &mut [usize], mut node: usize| {
             while earlier[node] != node {

@@ -1,4 +1,4 @@
-//! The kinds that graphs given as data may use without being told.
+//! The kinds that graphs given as data may use by default.
 
 use crate::graph::Kinds;
 use crate::resources::kinds;

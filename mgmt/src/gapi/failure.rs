@@ -1,4 +1,4 @@
-//! Why something failed: what was being done, and the error behind it.
+//! A failure: what was being done, and the error that ended it.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,47 +8,48 @@ use std::sync::Arc;
 use crate::id::{Shown, harmless, in_one_line};
 use crate::resource::{Error, Origin};
 
-/// Why a source of graphs failed: a sentence for people, and the error that caused it if there is one (`source`).
+/// The reason why a source of graphs failed: a sentence for people, and the error that caused the failure, if there is
+/// one (`source`).
 ///
 /// Made from a text by `into`, from an error with [`Failure::of`], or from the [`Error`] of a closure.
 #[derive(Clone, Default)]
 pub struct Failure {
     text: String,
-    /// What a program that failed has printed, in lines; empty: nothing, or none did.
+    /// The output of a program that failed, in lines; empty if it printed nothing or no program failed.
     printed: String,
-    /// The line of a program that failed, and that of the closure which has it.
+    /// The line of the program where the error was made, and that of the closure that failed.
     at: Option<&'static Location<'static>>,
     closure: Option<&'static Location<'static>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// How many lines of what a program has printed are shown: the last ones.
+/// The number of lines of a program's output that are shown: the last ones.
 const LINES_MAX: usize = 20;
 
 impl Failure {
-    /// What was being done, and the error that ended it. Both are in the text.
+    /// A failure of what was being done, and the error that ended it. The text contains both.
     pub fn of(doing: impl fmt::Display, error: impl StdError + Send + Sync + 'static) -> Failure {
         Failure { text: format!("{doing}: {error}"), source: Some(Arc::new(error)), ..Failure::default() }
     }
 
-    /// An error whose own text names what was being done.
+    /// A failure from an error whose own text names what was being done.
     pub(crate) fn from_error(error: impl StdError + Send + Sync + 'static) -> Failure {
         Failure { text: error.to_string(), source: Some(Arc::new(error)), ..Failure::default() }
     }
 
-    /// It happened in the closure of this line.
+    /// Adds the line of the closure that failed.
     pub(crate) fn in_closure(mut self, at: &'static Location<'static>) -> Failure {
         self.closure = Some(at);
         self
     }
 
-    /// A program that has failed like this, and what it has printed about that.
+    /// A program that failed in the way that `how` describes, and its output.
     #[cfg(any(test, feature = "yaml"))]
     pub(crate) fn of_program(how: String, printed: String, error: impl StdError + Send + Sync + 'static) -> Failure {
         Failure { text: how, printed, source: Some(Arc::new(error)), ..Failure::default() }
     }
 
-    /// The text for a terminal: what a program has printed is in lines of its own.
+    /// The text for a terminal: the output of a program is in lines of its own.
     pub(crate) fn in_lines(&self) -> impl fmt::Display + '_ {
         Shown(|f: &mut fmt::Formatter<'_>| {
             let lines: Vec<&str> = self.printed.trim().lines().collect();

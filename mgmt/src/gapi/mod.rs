@@ -1,4 +1,4 @@
-//! Where graphs come from.
+//! The sources of graphs.
 
 mod builtin;
 mod channel;

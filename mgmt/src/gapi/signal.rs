@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use crate::sys::facts::{self, FactError};
 use crate::sys::fs::hub::{Hub, Options, Watched};
 
-/// A value that changes and can be read in a graph's closure: a tokio watch channel, or a [`Signal`].
+/// A value that changes over time and that a graph's closure can read: a tokio watch channel, or a [`Signal`].
 pub trait Readable<T> {
-    /// A receiver of its values.
+    /// A receiver of the value's changes.
     fn receiver(&self) -> watch::Receiver<T>;
 }
 
@@ -34,8 +34,9 @@ impl<T> Readable<T> for Signal<T> {
     }
 }
 
-/// A value that changes, made here: time, a file's content, facts about this host. It begins to follow its source when it is first read, which must
-/// be in a tokio runtime, and ends when nothing reads it any more.
+/// A value that changes over time and that this library follows: an interval, a file's content, facts about this host.
+/// It starts to follow its source when it is first read, which must happen in a tokio runtime, and stops when nothing
+/// reads it any more.
 #[derive(Clone)]
 pub struct Signal<T> {
     shared: Arc<Shared<T>>,
@@ -59,7 +60,7 @@ impl<T: Send + Sync + 'static> Signal<T> {
 }
 
 impl Signal<u64> {
-    /// Counts up by one after each interval, from 0. The shortest interval is 1 ms: a shorter one is taken as that.
+    /// Counts up by one after each interval, from 0. The shortest interval is 1 ms; a shorter one becomes 1 ms.
     pub fn interval(interval: Duration) -> Signal<u64> {
         Signal::new(move || {
             let (sender, receiver) = watch::channel(0);
@@ -119,29 +120,29 @@ async fn follow(path: PathBuf, sender: watch::Sender<Option<String>>) {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Facts {
-    /// Its name.
+    /// The host's name.
     pub hostname: String,
-    /// Its operating system, as `/etc/os-release` names it.
+    /// The operating system, as `/etc/os-release` names it.
     pub os: String,
-    /// The release of its kernel.
+    /// The release of the kernel.
     pub kernel: String,
-    /// How many processors it has.
+    /// The number of processors.
     pub cpus: usize,
-    /// Its memory, in bytes.
+    /// The memory in bytes.
     pub memory: u64,
-    /// Of that, available.
+    /// The part of the memory that is available, in bytes.
     pub memory_available: u64,
     /// The load average of the last minute.
     pub load: f64,
-    /// Seconds since it started.
+    /// The seconds since the host started.
     pub uptime: u64,
 }
 
 impl Facts {
-    /// As they are now.
+    /// The facts as they are now.
     ///
     /// # Errors
-    /// One of them can't be read. (That a system does not say its name is none: then `os` is the kernel's.)
+    /// A fact can't be read. (A system that does not give its name is no error: `os` is then the kernel's name.)
     pub fn now() -> Result<Facts, FactError> {
         let root = Path::new("/");
         Ok(Facts {
@@ -158,9 +159,9 @@ impl Facts {
 }
 
 impl Signal<Result<Facts, FactError>> {
-    /// Facts about this host, read again after each interval; the shortest is 100 ms, and a shorter one is taken as
-    /// that. A closure reads them by `cx.read(&facts)?`: while one of them can't be read there is no new graph, and the
-    /// last one stays.
+    /// Facts about this host, read again after each interval. The shortest interval is 100 ms; a shorter one becomes
+    /// 100 ms. A closure reads them with `cx.read(&facts)?`: while a fact can't be read there is no new graph, and the
+    /// last one stays in force.
     pub fn facts(interval: Duration) -> Signal<Result<Facts, FactError>> {
         Signal::new(move || {
             let (sender, receiver) = watch::channel(Facts::now());

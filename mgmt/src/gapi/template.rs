@@ -20,13 +20,13 @@ use crate::resource::{Error, Result, nearest};
 /// ```
 ///
 /// # Errors
-/// The template is not well formed, or names a value that is not there: the error has the line of the template, what the
-/// values are called, and the line of the program.
+/// The template is not well formed, or uses a value that does not exist. The error has the line of the template, the
+/// names of the values, and the line of the program.
 #[track_caller]
 pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    // What is missing in a list or a map is missing, too.
+    // A missing value inside a list or a map is an error too.
     environment.set_formatter(|out, state, value| match has_missing(value) {
         true => Err(ErrorKind::UndefinedError.into()),
         false => minijinja::escape_formatter(out, state, value),
@@ -37,14 +37,14 @@ pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
         let missing = (error.kind() == ErrorKind::UndefinedError).then(|| missing(&environment, template, &values));
         explained(&error, template, missing.flatten()).made_at(at)
     })?;
-    // Jinja drops the newline at the end, and files should have one.
+    // Jinja drops the newline at the end, but a file should end with one.
     if template.ends_with('\n') {
         text.push('\n');
     }
     Ok(text)
 }
 
-/// The error with the line of the template, and what is wrong there.
+/// The error with the line of the template and the mistake in it.
 fn explained(error: &minijinja::Error, template: &str, missing: Option<String>) -> Error {
     let number = error.line().unwrap_or_default();
     let place = match template.lines().nth(number.saturating_sub(1)).map(str::trim) {
@@ -54,7 +54,7 @@ fn explained(error: &minijinja::Error, template: &str, missing: Option<String>) 
     Error::new(format!("{place}: {}", missing.unwrap_or_else(|| error.to_string())))
 }
 
-/// Which names of the template have no value, and which there are.
+/// The names in the template that have no value, and the names that have one.
 fn missing(environment: &Environment<'_>, template: &str, values: &Value) -> Option<String> {
     let parsed = environment.template_from_str(template).ok()?;
     let of = |name: &str| {
@@ -67,7 +67,7 @@ fn missing(environment: &Environment<'_>, template: &str, values: &Value) -> Opt
     let shown = |names: &[String]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let has = if names.len() == 1 { "has no value" } else { "have no value" };
     let first = names.first()?;
-    // Of `ports.ftp`, what `ports` has.
+    // For `ports.ftp`, the names in `ports`.
     let parent = first.rsplit_once('.').and_then(|(parent, name)| Some((of(parent)?, name)));
     let (parent, name) = parent.unwrap_or((values.clone(), first));
     let mut there: Vec<String> = parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect();

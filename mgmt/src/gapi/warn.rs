@@ -2,10 +2,10 @@
 
 use crate::graph::Problem;
 
-/// Most warnings about one file or graph that are logged.
+/// The most warnings about one file or graph that are logged.
 const WARNINGS_MAX: usize = 50;
 
-/// Logs what is not wrong but has no effect in that file or graph.
+/// Logs the parts of a file or graph that are not wrong but have no effect.
 pub(crate) fn warn_of(source: &str, warnings: &[Problem]) {
     for warning in warnings.iter().take(WARNINGS_MAX) {
         tracing::warn!(target: "mgmt", "{warning}");

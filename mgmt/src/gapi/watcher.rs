@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::gapi::failure::Failure;
 use crate::sys::fs::hub::{Hub, Options, Watched};
 
-/// Whoever saves a file may do so in several steps.
+/// A program may save a file in several steps.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// Waits for changes of files.
@@ -17,7 +17,8 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Of these files, which need not exist. Must be made in a tokio runtime. Every change after this returns is noticed.
+    /// A watcher of these files, which need not exist. Must be called in a tokio runtime. No change after the return is
+    /// missed.
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, Failure> {
         let mut hub = Hub::new(Options::default()).map_err(Failure::from_error)?;
         for path in paths {
@@ -27,7 +28,7 @@ impl Watcher {
         Ok(Watcher { hub, dirty: false })
     }
 
-    /// Returns when something has changed since it returned last. Cancel safe.
+    /// Returns when a file has changed since the last return. Cancel safe.
     pub(crate) async fn changed(&mut self) {
         if !self.dirty {
             self.hub.next().await;

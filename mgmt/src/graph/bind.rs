@@ -1,4 +1,4 @@
-//! From plain data to a graph: names become places, fields become values.
+//! From plain data to a graph: names become indices, fields become values.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,10 +12,11 @@ use crate::id::ResourceId;
 use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, hint, near};
 
 impl GraphData {
-    /// The graph that the data means.
+    /// The graph that the data describes.
     ///
     /// # Errors
-    /// Everything that is wrong: unknown kinds, fields, resources; types that don't fit; closures and secrets, which did not travel.
+    /// All mistakes: unknown kinds, fields and resources; types that don't fit; closures and secrets, which data can't
+    /// contain.
     pub fn bind(&self, kinds: &Kinds) -> Result<GraphConfig, Problems> {
         let mut wired: HashMap<&ResourceId, Vec<u8>> = HashMap::new();
         for send in &self.sends {
@@ -35,7 +36,7 @@ impl GraphData {
             let place = binder.vertex(&id, vertex, wired.get(&id).map_or(&[], Vec::as_slice));
             binder.places.insert(id, place);
         }
-        // Also if a resource is wrong: all that is wrong is told at once.
+        // Edges and sends are read even if a resource is wrong, so that all mistakes are reported at once.
         self.edges.iter().for_each(|edge| binder.edge(edge));
         self.sends.iter().for_each(|send| binder.send(send));
         Problems(binder.problems).into_result()?;
@@ -45,11 +46,11 @@ impl GraphData {
 
 struct Binder<'a> {
     kinds: &'a Kinds,
-    /// `None`: it is in the data, but something is wrong with it, which has been said.
+    /// `None`: the resource is in the data, but has a mistake, which has been reported.
     places: HashMap<ResourceId, Option<u32>>,
     problems: Vec<Problem>,
     config: GraphConfig,
-    /// Ends of the edges there are.
+    /// The ends of the edges read so far.
     pairs: HashSet<(u32, u32)>,
 }
 
@@ -89,7 +90,7 @@ impl Binder<'_> {
         Some(place)
     }
 
-    /// Where it is. The outer `None`: nowhere, which is said here.
+    /// The index of the resource. The outer `None`: the resource is not in the data, which is reported here.
     fn place(&mut self, id: &ResourceId, what: &str, origin: &Origin) -> Option<Option<u32>> {
         let place = self.places.get(id).copied();
         if place.is_none() {
@@ -138,7 +139,7 @@ impl Binder<'_> {
     }
 }
 
-/// The numbers of the output and of the field, or what does not fit.
+/// The numbers of the output and of the field, or the reason why they do not fit.
 fn ends(
     sender: &KindSpec,
     receiver: &KindSpec,
@@ -155,7 +156,7 @@ fn ends(
     Ok((port, field))
 }
 
-/// A place as it is written: `file:line:column`, as far as known.
+/// Reads an origin of the form `file:line:column`; line and column may be missing.
 fn origin_from(text: Option<&String>) -> Origin {
     let Some(text) = text else { return Origin::Unknown };
     let number_at_end = |text: &str| text.rsplit_once(':').and_then(|(rest, n)| Some((rest.len(), n.parse().ok()?)));

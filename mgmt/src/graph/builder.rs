@@ -1,4 +1,4 @@
-//! `Graph`: what a program declares its resources in.
+//! `Graph`: the builder in which a program declares its resources.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

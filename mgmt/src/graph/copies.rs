@@ -1,4 +1,4 @@
-//! What resources copy from one another: a cycle of that never comes to rest, and is refused.
+//! Checks what resources copy from one another: a cycle of copies never settles, and is refused.
 
 use std::path::{Path, PathBuf};
 
@@ -11,9 +11,9 @@ use crate::resource::{Origin, Uid};
 /// At most this many steps of a cycle are written out.
 const STEPS_MAX: usize = 20;
 
-/// The problem of each cycle among these resources, given by their places, with the paths that they copy from.
+/// The problem of each cycle among these resources, given by their indices, with the paths that they copy from.
 pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, Vec<PathBuf>)]) -> Vec<Problem> {
-    // Only what copies itself can be in a cycle: few resources of large graphs do.
+    // Only a resource that copies can be in a cycle: in large graphs, few do.
     let place = |at: u32| copies.binary_search_by_key(&at, |(place, _)| *place).ok();
     let mut edges = Vec::new();
     for (to, (_, paths)) in (0u32..).zip(copies) {
@@ -30,12 +30,12 @@ pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, V
     cycles.iter().map(|cycle| tell(&cycle.iter().map(|at| vertex(*at)).collect::<Vec<_>>())).collect()
 }
 
-/// What owns a path, or the nearest directory above it.
+/// The resource that owns a path, or the nearest directory above it.
 fn owner_of(index: &Index, path: &Path) -> Option<u32> {
     path.ancestors().find_map(|path| index.owner(&Uid::path(path)))
 }
 
-/// Each of these is copied to the next one, and the last to the first.
+/// The problem of a cycle: each of these resources is copied to the next one, and the last to the first.
 fn tell(cycle: &[&Vertex]) -> Problem {
     let next = |n: usize| cycle[(n + 1) % cycle.len()];
     let mut story = format!("a cycle of {} resources, so that their contents would change for ever: ", cycle.len());

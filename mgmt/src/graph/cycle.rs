@@ -1,4 +1,4 @@
-//! A cycle as a story: which resource must run before which, and which line says so.
+//! Describes a cycle: which resource must run before which, and which line of the program or file asks for it.
 
 use crate::graph::config::Vertex;
 use crate::graph::problem::Problem;
@@ -7,7 +7,7 @@ use crate::resource::Origin;
 /// At most this many steps of a cycle are written out.
 const STEPS_MAX: usize = 20;
 
-/// The problem that these resources, each of which must run before the next one and the last before the first, are.
+/// The problem of a cycle: each of these resources must run before the next one, and the last before the first.
 pub(super) fn tell_cycle(vertices: &[Vertex], cycle: &[u32], origin_of: impl Fn(u32, u32) -> Origin) -> Problem {
     let id = |n: u32| vertices[n as usize].id();
     let steps: Vec<(u32, u32)> = (0..cycle.len()).map(|n| (cycle[n], cycle[(n + 1) % cycle.len()])).collect();

@@ -1,4 +1,4 @@
-//! A graph as plain data, to be written and read with serde; and back.
+//! A graph as plain data for serde, and back.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -117,7 +117,7 @@ impl Kinds {
         self.by_name.values()
     }
 
-    /// The kind with that name, or a text for the user.
+    /// The kind with that name, or a message for the user.
     ///
     /// # Errors
     /// There is no such kind; the text names the one that was probably meant.

@@ -4,24 +4,24 @@ use crate::dag::{Dag, EdgeLook, NodeLook};
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::resource::Origin;
 
-/// An edge as it is drawn.
+/// An edge as drawn.
 #[derive(Clone, Debug, Default)]
 struct Drawn {
     notify: bool,
     automatic: bool,
     fields: Vec<&'static str>,
-    /// Why passes added it.
+    /// The reasons why passes added the edge.
     reasons: Vec<String>,
 }
 
 impl GraphConfig {
-    /// In the dot language, for Graphviz. Edges that refresh are dashed; those that carry a value are labelled with the field that
-    /// receives it, those that a pass added with its reason.
+    /// The graph in the dot language, for Graphviz. Edges that refresh are dashed. An edge that carries a value is
+    /// labelled with the field that receives it, and an edge that a pass added with its reason.
     pub fn dot(&self) -> String {
         self.drawn().dot(&self.name, |_, vertex| node_look(vertex), edge_look)
     }
 
-    /// In the mermaid language.
+    /// The graph in the mermaid language, with the same labels.
     pub fn mermaid(&self) -> String {
         self.drawn().mermaid(&self.name, |_, vertex| node_look(vertex), edge_look)
     }

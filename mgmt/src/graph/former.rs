@@ -1,4 +1,4 @@
-//! A graph beside the one that was prepared before it: what has stayed as it was need not be looked at again.
+//! Compares a graph with the one that was prepared before: what has not changed need not be checked again.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -10,36 +10,36 @@ use crate::graph::index::Index;
 use crate::graph::validate::{Hands, PIECE, coming};
 use crate::resource::{Known, Meta};
 
-/// The graph that was prepared before, as long as something else needs it: this keeps nothing in memory.
+/// The graph that was prepared before, as long as something else uses it: these references keep nothing in memory.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Former {
     source: Weak<GraphConfig>,
     index: Weak<Index>,
 }
 
-/// Which resources are the same as those at their places in another graph.
+/// The resources that are the same as those at their indices in another graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Same {
     of: Weak<GraphConfig>,
-    /// By place.
+    /// Whether each resource is the same, by index.
     resources: Arc<[bool]>,
 }
 
 impl Same {
-    /// The same, if that graph is this one.
+    /// The same resources, if `other` is the graph that was compared with.
     pub(crate) fn as_in(&self, other: &Arc<GraphConfig>) -> Option<&[bool]> {
         std::ptr::eq(self.of.as_ptr(), Arc::as_ptr(other)).then_some(&*self.resources)
     }
 }
 
-/// A graph with the resources of the former one at the same places.
+/// A graph that has the resources of the former one at the same indices.
 pub(super) struct Likeness {
     pub(super) same: Same,
-    /// The places at which the resource or its metaparameters differ.
+    /// The indices at which the resource or its metaparameters differ.
     pub(super) changed: Vec<u32>,
-    /// Its edges are the former ones.
+    /// The edges are those of the former graph.
     pub(super) has_same_edges: bool,
-    /// Where its resources are, and what they own.
+    /// The index of the resources, and of what they own.
     pub(super) index: Arc<Index>,
 }
 
@@ -48,8 +48,8 @@ impl Former {
         Former { source: Arc::downgrade(source), index: Arc::downgrade(index) }
     }
 
-    /// What a graph has in common with it; nothing if other resources are in it, or at other places, or what they own
-    /// or receive differs.
+    /// What a graph has in common with the former one; `None` if it has other resources, or at other indices, or if
+    /// what they own or receive differs.
     pub(super) fn likeness(&self, source: &GraphConfig, hands: Hands) -> Option<Likeness> {
         let (former, index) = (self.source.upgrade()?, self.index.upgrade()?);
         let (old, new) = (&former.vertices, &source.vertices);
@@ -84,7 +84,7 @@ struct Compared {
     changed: Vec<u32>,
 }
 
-/// Compares the resources at the same places; nothing if their identities differ.
+/// Compares the resources at the same indices; `None` if their identities differ.
 fn compare(old: &[Vertex], new: &[Vertex], hands: Hands) -> Option<Compared> {
     let starts: Vec<usize> = (0..new.len()).step_by(PIECE).collect();
     let pieces: Vec<OnceLock<Compared>> = starts.iter().map(|_| OnceLock::new()).collect();
@@ -108,7 +108,7 @@ fn compare(old: &[Vertex], new: &[Vertex], hands: Hands) -> Option<Compared> {
 
 fn compare_piece(old: &[Vertex], new: &[Vertex], places: Range<usize>) -> Option<Compared> {
     let mut compared = Compared { same: Vec::with_capacity(places.len()), changed: Vec::new() };
-    // Resources share metaparameters: the same pair comes again and again.
+    // Resources share metaparameters: the same pairs recur.
     let mut metas: HashMap<(*const Meta, *const Meta), bool> = HashMap::new();
     for place in places {
         let (old, new) = (&old[place], &new[place]);

@@ -1,4 +1,4 @@
-//! Where in a graph a resource stands: found by kind and name.
+//! The index of a graph: finds resources by kind and name, and owners of paths and keys.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
@@ -18,9 +18,9 @@ pub(crate) struct Index {
     hasher: DefaultHashBuilder,
     /// The paths that resources own, sorted.
     owned: Arc<Vec<PathBuf>>,
-    /// The place of the owner of each of them.
+    /// The index of the owner of each of these paths.
     path_owners: Vec<u32>,
-    /// What else resources own, with the place of the owner.
+    /// The other UIDs that resources own, with the index of the owner.
     key_owners: HashMap<Key, u32>,
 }
 
@@ -42,12 +42,12 @@ impl Index {
         Index { table: HashTable::with_capacity(count), ..Index::default() }
     }
 
-    /// By which it finds a resource.
+    /// The hash by which the index finds the resource.
     pub(super) fn hash_of(&self, vertex: &Vertex) -> u64 {
         hash_vertex(&self.hasher, vertex)
     }
 
-    /// Takes in the resource at place `n`, whose hash this is, or returns the place of the resource that has its
+    /// Adds the resource at index `n`, whose hash this is, or returns the index of the resource that has the same
     /// identity.
     pub(super) fn insert(&mut self, vertices: &[Vertex], n: u32, hash: u64) -> Option<u32> {
         let same = |at: &u32| {
@@ -62,22 +62,22 @@ impl Index {
         first
     }
 
-    /// The place of that resource among the vertices that the index was made of.
+    /// The index of that resource among the vertices from which this index was made; `None` if there is none.
     pub(crate) fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
         self.table.find(hash(&self.hasher, kind, name), |at| is(vertices, *at, kind, name)).copied()
     }
 
-    /// The same by identity.
+    /// Like [`find`](Index::find), by identity.
     pub(crate) fn find_id(&self, vertices: &[Vertex], id: &ResourceId) -> Option<u32> {
         self.find(vertices, id.kind.as_str(), &id.name)
     }
 
-    /// The paths that resources of a [valid](crate::graph::validate) graph own, in order.
+    /// The paths that resources of a [valid](crate::graph::validate) graph own, sorted.
     pub(crate) fn owned(&self) -> &Arc<Vec<PathBuf>> {
         &self.owned
     }
 
-    /// Sets what the graph's resources own, each with the place of its owner.
+    /// Sets the UIDs that the graph's resources own, each with the index of its owner.
     pub(super) fn set_owners(&mut self, owners: HashMap<Uid, u32>) {
         let mut paths = Vec::new();
         for (uid, at) in owners {
@@ -91,7 +91,8 @@ impl Index {
         (self.owned, self.path_owners) = (Arc::new(owned), path_owners);
     }
 
-    /// The place of the resource that owns this, as far as the fields of the graph name it.
+    /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be
+    /// received.
     pub(crate) fn owner(&self, uid: &Uid) -> Option<u32> {
         match uid {
             Uid::Path(path) => self.owned.binary_search(path).ok().map(|at| self.path_owners[at]),
@@ -99,7 +100,7 @@ impl Index {
         }
     }
 
-    /// Bytes held.
+    /// The memory of the index in bytes.
     pub(crate) fn memory(&self) -> usize {
         self.table.allocation_size()
             + self.owned.iter().map(|path| size_of::<PathBuf>() + path.capacity()).sum::<usize>()
@@ -108,7 +109,7 @@ impl Index {
     }
 }
 
-/// Whether that resource is at that place.
+/// Whether that resource is at that index.
 pub(crate) fn is(vertices: &[Vertex], at: u32, kind: &str, name: &str) -> bool {
     vertices
         .get(at as usize)

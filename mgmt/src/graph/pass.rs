@@ -1,4 +1,4 @@
-//! Passes: functions on a graph that add the edges which follow from what its resources are.
+//! Passes: functions on a graph that add the edges that follow from the graph's resources.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,10 +13,10 @@ use crate::graph::validate::coming;
 use crate::id::ResourceId;
 use crate::resource::{Findings, Known, Need, Origin, Reason, Uid, caught};
 
-/// A function on graphs, called for each graph before it is put in force, planned, or drawn.
+/// A function on graphs. It is called for each graph before the graph is run, planned or drawn.
 ///
-/// A pass can add edges. Each one carries the pass and the reason as its [origin](Origin::Pass), which drawings, problems and cycles show. What the
-/// graph declares stays as it is.
+/// A pass can add edges. Each one carries the pass and the reason as its [origin](Origin::Pass), which drawings,
+/// problems and cycles show. The declared parts of the graph stay the same.
 ///
 /// ```
 /// use mgmt::graph::{Pass, PassGraph};
@@ -49,15 +49,15 @@ use crate::resource::{Findings, Known, Need, Origin, Reason, Uid, caught};
 /// assert!(prepared.source().edges.is_empty());
 /// ```
 pub trait Pass: fmt::Debug + Send + Sync + 'static {
-    /// Its name, a word for messages and drawings.
+    /// The name of the pass, a word for messages and drawings.
     fn name(&self) -> &'static str;
 
-    /// Adds what follows from the graph. Must be deterministic: the same graph gives the same edges. What a pass has added before it panics stays;
-    /// the panic is a warning.
+    /// Adds edges. Must be deterministic: the same graph gives the same edges. A panic becomes a warning; the edges
+    /// added before it stay.
     fn run(&self, graph: &mut PassGraph<'_>);
 }
 
-/// A graph as a pass sees it. Resources are named by their place in [`PassGraph::vertices`].
+/// A graph as a pass sees it. Resources are identified by their index in [`PassGraph::vertices`].
 #[derive(Debug)]
 pub struct PassGraph<'a> {
     config: &'a GraphConfig,
@@ -66,21 +66,21 @@ pub struct PassGraph<'a> {
     grown: &'a mut Grown,
 }
 
-/// What all passes together have added to a graph, and what is computed once for all of them, when one asks.
+/// What all passes together have added to a graph, and indexes for all of them, each computed at the first use.
 #[derive(Debug, Default)]
 pub(super) struct Grown {
     pub(super) edges: Vec<Edge>,
     pub(super) warnings: Vec<Problem>,
     edges_known: Option<EdgesKnown>,
     uids: Option<Uids>,
-    /// By place: what resources have found out by looking at the system.
+    /// What resources have found on the system, by index.
     findings: HashMap<u32, Findings>,
 }
 
 /// What is looked up for each edge that is added.
 #[derive(Debug)]
 struct EdgesKnown {
-    /// The edges by their ends, with whether one of them notifies.
+    /// The pairs that an edge joins, and whether one of the pair's edges notifies.
     pairs: HashMap<(u32, u32), bool>,
     order: Growing,
 }
@@ -104,18 +104,18 @@ impl EdgesKnown {
     }
 }
 
-/// Which resources own or provide what.
+/// The owner and the providers of each UID.
 #[derive(Debug)]
 struct Uids {
     by_uid: HashMap<Uid, Found>,
-    /// The fields of each resource that are still to be received.
+    /// The fields of each resource that will be received.
     coming: HashMap<u32, Vec<u8>>,
 }
 
 #[derive(Debug, Default)]
 struct Found {
     owner: Option<u32>,
-    /// Those that provide it, in the order in which they were declared.
+    /// The resources that provide it, in the order in which they were declared.
     providers: Vec<u32>,
 }
 
@@ -145,12 +145,12 @@ fn known<'a>(vertex: &Vertex, at: u32, coming: &'a HashMap<u32, Vec<u8>>) -> Kno
 }
 
 impl Grown {
-    /// Nothing yet, but for what is known before the passes.
+    /// No edges yet; the findings and warnings come from before the passes.
     pub(super) fn new(findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Grown {
         Grown { findings, warnings, ..Grown::default() }
     }
 
-    /// Runs one pass on a valid graph, to which others may have added edges before.
+    /// Runs one pass on a valid graph, to which earlier passes may have added edges.
     pub(super) fn run(&mut self, pass: &dyn Pass, config: &GraphConfig, index: &Index) {
         let name = pass.name();
         if let Err(panic) = caught(|| pass.run(&mut PassGraph { config, index, pass: name, grown: self })) {
@@ -166,34 +166,37 @@ impl<'a> PassGraph<'a> {
         &self.config.vertices
     }
 
-    /// The edges: those that were declared, those of sends, and those that passes have added so far.
+    /// The edges: the declared ones, those of sends, and those that passes have added so far.
     pub fn edges(&self) -> impl Iterator<Item = &Edge> {
         self.config.edges.iter().chain(&self.grown.edges)
     }
 
-    /// The places of the resources of a kind.
+    /// The indices of the resources of a kind.
     pub fn of_kind(&self, kind: &str) -> Vec<u32> {
         let places = (0u32..).zip(&self.config.vertices);
         places.filter(|(_, vertex)| vertex.resource.spec().kind == kind).map(|(at, _)| at).collect()
     }
 
-    /// The place of the resource with that identity.
+    /// The index of the resource with that identity; `None` if there is none.
     pub fn find(&self, id: &ResourceId) -> Option<u32> {
         self.index.find_id(&self.config.vertices, id)
     }
 
-    /// The place of the resource that owns this, as far as it follows from fields that are known.
+    /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be
+    /// received.
     pub fn owner(&mut self, uid: &Uid) -> Option<u32> {
         self.uids().by_uid.get(uid)?.owner
     }
 
-    /// The places of the resources that provide this without owning it, in the order in which they were declared: what their fields tell, and what they
-    /// have [found](crate::resource::Prepare) on the system.
+    /// The indices of the resources that provide this without owning it, in the order in which they were declared. They
+    /// follow from the fields of the resources and from what the resources have [found](crate::resource::Prepare) on
+    /// the system.
     pub fn providers(&mut self, uid: &Uid) -> &[u32] {
         self.uids().by_uid.get(uid).map_or(&[], |found| found.providers.as_slice())
     }
 
-    /// What the resource at that place needs: what its fields tell, and what it has [found](crate::resource::Prepare) on the system.
+    /// The needs of the resource at that index. They follow from its fields and from what it has
+    /// [found](crate::resource::Prepare) on the system.
     pub fn needs(&mut self, at: u32) -> Vec<Need> {
         let Some(vertex) = self.config.vertices.get(at as usize) else { return Vec::new() };
         let mut needs = vertex.resource.needs(&known(vertex, at, &self.uids().coming));
@@ -201,31 +204,34 @@ impl<'a> PassGraph<'a> {
         needs
     }
 
-    /// Computed when a pass first asks, for all passes: it asks every resource.
+    /// Computed at the first use, for all passes: every resource must be queried.
     fn uids(&mut self) -> &Uids {
         let Grown { uids, findings, .. } = &mut *self.grown;
         uids.get_or_insert_with(|| Uids::of(self.config, findings))
     }
 
-    /// The resource at `second` waits for the one at `first`, for the reason `why` (words that follow the name of the pass). Returns whether an edge was added.
+    /// Makes the resource at `second` wait for the one at `first`, for the reason `why` (words that follow the name of
+    /// the pass). Returns whether an edge was added.
     ///
-    /// None is added if the graph has that edge already, if one of the two has its metaparameter `autoedge` off, or if both are one resource.
-    /// An edge that would close a cycle is left out too, with a warning that lists the cycle.
+    /// No edge is added if the graph has it already, if the metaparameter `autoedge` of one of the two is off, or if
+    /// both are the same resource. An edge that would close a cycle is left out too, with a warning that lists the
+    /// cycle.
     pub fn before(&mut self, first: u32, second: u32, why: impl Into<String>) -> bool {
         self.add(first, second, false, why.into())
     }
 
-    /// The same; and the resource at `second` is refreshed when the one at `first` has changed, if its kind can be refreshed.
+    /// Like [`before`](PassGraph::before); the resource at `second` is also refreshed when the one at `first` has
+    /// changed, if its kind can be refreshed.
     pub fn notify(&mut self, first: u32, second: u32, why: impl Into<String>) -> bool {
         self.add(first, second, true, why.into())
     }
 
-    /// Whether edges may be added to the resource at that place: its metaparameter `autoedge`.
+    /// Whether passes may add edges to the resource at that index: its metaparameter `autoedge`.
     pub fn may_have_edges(&self, at: u32) -> bool {
         self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autoedge))
     }
 
-    /// Whether the resource at that place may be grouped with others: its metaparameter `autogroup`.
+    /// Whether the resource at that index may be grouped with others: its metaparameter `autogroup`.
     pub fn may_be_grouped(&self, at: u32) -> bool {
         self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autogroup))
     }
@@ -240,7 +246,7 @@ impl<'a> PassGraph<'a> {
             return false;
         }
         let origin = Origin::Pass(Arc::new(Reason { pass: self.pass, why }));
-        // An edge that is only made to notify changes no order.
+        // If the pair has an edge already, a notifying one does not change the order.
         if !known.pairs.contains_key(&(from, to))
             && let Err(way) = known.order.add(from, to)
         {
@@ -253,7 +259,7 @@ impl<'a> PassGraph<'a> {
         true
     }
 
-    /// The warning of an edge that would close a cycle; `way` leads from its end to its beginning.
+    /// The warning about an edge that would close a cycle; `way` leads from the end of the edge to its beginning.
     fn left_out(&self, from: u32, to: u32, way: &[u32], origin: Origin) -> Problem {
         let id = |at: u32| self.vertices()[at as usize].id();
         let message = format!(

@@ -1,4 +1,4 @@
-//! From a graph that was made to one that can run: the one way.
+//! From a declared graph to one that can run: the only way.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use crate::graph::validate::{Hands, indexed, one_by_one, rechecked};
 use crate::id::ResourceId;
 use crate::resource::{Findings, Meta, Provisions};
 
-/// What is done to every graph before it runs.
+/// The settings that are applied to every graph before it runs.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Settings {
@@ -22,12 +22,12 @@ pub struct Settings {
     autogroup: bool,
     passes: Vec<Arc<dyn Pass>>,
     provisions: Option<Provisions>,
-    /// Look at the resources of large graphs.
+    /// How the resources of a large graph are examined.
     hands: Hands,
 }
 
 impl Default for Settings {
-    /// Nothing is changed, and no pass runs.
+    /// Changes nothing, and runs no pass.
     fn default() -> Settings {
         Settings {
             noop: false,
@@ -41,43 +41,44 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Puts every resource in noop. Default: no.
+    /// Puts every resource in noop. Default: false.
     pub fn noop(mut self, noop: bool) -> Settings {
         self.noop = noop;
         self
     }
 
-    /// Whether passes may add edges; `false` puts the metaparameter `autoedge` of every resource off. Default: yes.
+    /// Whether passes may add edges; `false` turns the metaparameter `autoedge` of every resource off. Default: true.
     pub fn autoedge(mut self, autoedge: bool) -> Settings {
         self.autoedge = autoedge;
         self
     }
 
-    /// Whether resources may be grouped; `false` puts the metaparameter `autogroup` of every resource off. Default: yes.
+    /// Whether resources may be grouped; `false` turns the metaparameter `autogroup` of every resource off. Default:
+    /// true.
     pub fn autogroup(mut self, autogroup: bool) -> Settings {
         self.autogroup = autogroup;
         self
     }
 
-    /// One more pass, after those that were given before. Default: none.
+    /// Adds a pass after the earlier ones. Default: none.
     pub fn pass(mut self, pass: impl Pass) -> Settings {
         self.passes.push(Arc::new(pass));
         self
     }
 
-    /// What the program gives its kinds; a graph with a kind that declares another need is refused. Default:
-    /// what kinds need is not looked at.
+    /// The values that the program provides to its kinds; a graph with a kind that needs another value is refused.
+    /// Default: the needs of kinds are not checked.
     pub(crate) fn provisions(mut self, provisions: Provisions) -> Settings {
         self.provisions = Some(provisions);
         self
     }
 
-    /// What the program gives its kinds.
+    /// The values that the program provides to its kinds.
     pub(crate) fn provided(&self) -> Provisions {
         self.provisions.clone().unwrap_or_default()
     }
 
-    /// Resources of large graphs are looked at with these. Default: one after the other.
+    /// The function that examines the resources of large graphs in pieces. Default: one piece after the other.
     pub(crate) fn hands(mut self, hands: Hands) -> Settings {
         self.hands = hands;
         self
@@ -88,7 +89,7 @@ impl Settings {
         self.noop
     }
 
-    /// The metaparameters that are in force where a resource declares these; `None`: as they are.
+    /// The metaparameters in force for a resource that declares these; `None` if they are the declared ones.
     fn meta(&self, declared: Option<&Meta>) -> Option<Meta> {
         let plain = Meta::default();
         let declared = declared.unwrap_or(&plain);
@@ -101,7 +102,7 @@ impl Settings {
         (meta != *declared).then_some(meta)
     }
 
-    /// The graph with the settings that override those of its resources.
+    /// The graph with its settings overridden by these.
     fn applied(&self, source: &Arc<GraphConfig>) -> Arc<GraphConfig> {
         if !self.noop && self.autoedge && self.autogroup {
             return Arc::clone(source);
@@ -122,20 +123,21 @@ impl Settings {
     }
 }
 
-/// A graph that is valid and to which everything was added that the settings ask for: the only thing that can be put in force, planned, or drawn.
-/// Made by [`prepare`]. Clones share everything.
+/// A valid graph with the settings applied and the edges of passes added: the only form that can be run, planned or
+/// drawn. Made by [`prepare`]. Clones share all data.
 #[derive(Clone, Debug, Default)]
 pub struct Prepared {
     source: Arc<GraphConfig>,
     config: Arc<GraphConfig>,
     index: Arc<Index>,
     warnings: Arc<[Problem]>,
-    /// What is the same as in the graph that was prepared before.
+    /// The resources that are the same as in the graph that was prepared before.
     same: Option<Same>,
 }
 
 impl Prepared {
-    /// The graph as it runs: with the settings of the engine, and with the edges that passes added. Its vertices stand where they stand in the source.
+    /// The graph as it runs: with the settings of the engine, and with the edges that passes added. Its vertices have
+    /// the same indices as in the source.
     pub fn config(&self) -> &Arc<GraphConfig> {
         &self.config
     }
@@ -145,40 +147,41 @@ impl Prepared {
         &self.source
     }
 
-    /// The place of the resource with that identity among the vertices.
+    /// The index of the resource with that identity among the vertices; `None` if there is none.
     pub fn find(&self, id: &ResourceId) -> Option<u32> {
         self.index.find_id(&self.config.vertices, id)
     }
 
-    /// To compare the next graph with.
+    /// This graph, for a comparison with the next one.
     pub(crate) fn former(&self) -> Former {
-        // What is the same is not looked at again, and would be warned of no more.
+        // Resources that have not changed are not checked again, so their warnings would be lost.
         if self.warnings.is_empty() { Former::new(&self.source, &self.index) } else { Former::default() }
     }
 
-    /// What is the same as in the graph that was prepared before, if that is known; once.
+    /// The resources that are the same as in the graph that was prepared before, if that is known. The second call
+    /// returns `None`.
     pub(crate) fn take_same(&mut self) -> Option<Same> {
         self.same.take()
     }
 
-    /// Where resources are.
+    /// The index of the resources.
     pub(crate) fn index(&self) -> &Arc<Index> {
         &self.index
     }
 
-    /// The paths that its resources own, in order.
+    /// The paths that the graph's resources own, sorted.
     pub fn owned(&self) -> &Arc<Vec<PathBuf>> {
         self.index.owned()
     }
 
-    /// What is not as it was asked for, but keeps nothing from running: edges that would have closed a cycle, passes that
-    /// panicked, and what a kind warns of in a file.
+    /// Departures from the declared graph that do not keep it from running: edges that would have closed a cycle,
+    /// passes that panicked, and mistakes in a file that are only warnings for their kind.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 }
 
-/// A graph that is valid and has its settings, before the passes.
+/// A valid graph with the settings applied, before the passes.
 #[derive(Debug)]
 pub(crate) struct Draft<'a> {
     settings: &'a Settings,
@@ -190,10 +193,10 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    /// Applies the settings, and checks the graph whole, as far as it differs from the former one.
+    /// Applies the settings and checks the whole graph, except for what is the same as in the former graph.
     ///
     /// # Errors
-    /// Everything that is wrong with the graph.
+    /// All mistakes in the graph.
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
         let source = Arc::new(config);
         let config = settings.applied(&source);
@@ -207,7 +210,8 @@ impl<'a> Draft<'a> {
         Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None })
     }
 
-    /// The resources that can look at the system before the passes, by place; none if no pass would read what they find.
+    /// The resources that can examine the system before the passes, by index; none if there is no pass to use the
+    /// findings.
     pub(crate) fn curious(&self) -> Vec<(u32, &Vertex)> {
         if self.settings.passes.is_empty() {
             return Vec::new();
@@ -216,12 +220,13 @@ impl<'a> Draft<'a> {
         all.filter(|(_, vertex)| vertex.resource.spec().abilities.prepare.is_some()).collect()
     }
 
-    /// The fields of a resource that are still to be received.
+    /// The fields of a resource that will be received.
     pub(crate) fn coming(&self, at: u32) -> Vec<u8> {
         self.config.wired(at)
     }
 
-    /// Lets the passes add to it. `findings`: what resources have found on the system, by place; `warnings`: of those that could not look.
+    /// Runs the passes. `findings`: what resources have found on the system, by index; `warnings`: those of resources
+    /// that could not examine it.
     pub(crate) fn finish(mut self, findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Prepared {
         self.warnings.extend(warnings);
         let mut grown = Grown::new(findings, self.warnings);
@@ -236,11 +241,12 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// Makes a graph ready to run: applies the settings, checks it whole, lets the passes add to it. What passes add is checked as it is added: both ends
-/// exist, and no cycle is closed. No resource looks at the system (see [`Prepare`](crate::resource::Prepare)): an engine does that.
+/// Makes a graph ready to run: applies the settings, checks the whole graph, runs the passes. The edges of passes are
+/// checked when they are added: both ends exist, and no cycle is closed. No resource examines the system (see
+/// [`Prepare`](crate::resource::Prepare)): an engine does that.
 ///
 /// # Errors
-/// Everything that is wrong with the graph.
+/// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
     Ok(Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new()))
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a graph: all of it at once, with places.
+//! The problems of a graph: reported all at once, with places.
 
 use std::fmt;
 
@@ -20,8 +20,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem at that place. Of a message of more than 8 KiB, which names something of that length, the middle is
-    /// left out.
+    /// A problem at that place. If the message is longer than 8 KiB, its middle is left out.
     pub fn new(message: impl Into<String>, origin: Origin) -> Problem {
         Problem { message: without_middle(message.into()), origin, excerpt: None, also: Vec::new() }
     }
@@ -34,7 +33,7 @@ impl Problem {
     }
 }
 
-/// How long a message may be, in bytes, and how much of a longer one is kept of its end, where the remedy is.
+/// The most bytes of a message, and the number of bytes kept at the end of a longer one, where the remedy is.
 const MESSAGE_BYTES_MAX: usize = 8 << 10;
 const END_BYTES: usize = 1 << 10;
 
@@ -54,7 +53,7 @@ impl Problem {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             write!(f, "{}\n  at {}", self.message, self.origin)?;
             for line in self.excerpt.iter().flat_map(|excerpt| excerpt.lines()) {
-                // The margin has the number of the line.
+                // The margin contains the number of the line.
                 let (margin, rest) = line.split_at(line.find('|').map_or(0, |end| end + 1));
                 let is_underlined = rest.trim_start().starts_with('^') && margin.trim() == "|";
                 let role = if is_underlined { Role::Error } else { Role::Plain };

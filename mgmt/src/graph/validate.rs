@@ -1,4 +1,4 @@
-//! The first pass: everything that can be wrong with a graph is found before anything of it runs.
+//! The checks of a graph: all mistakes that can be found before a part of it runs are found here.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -14,43 +14,44 @@ use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
 use crate::resource::{Known, Origin, Provisions, Uid};
 
-/// Checks a graph whole: identities, names, fields, metaparameters, what is owned twice, what is copied in a cycle, edges, cycles, sends. (To run it, or to look at what
-/// would run, it must be [prepared](crate::graph::prepare), which checks it too.)
+/// Checks a whole graph: identities, names, fields, metaparameters, owners, copies in a cycle, edges, cycles, sends. (A
+/// graph that will be run, or whose plan is wanted, must be [prepared](crate::graph::prepare), which includes these
+/// checks.)
 ///
 /// # Errors
-/// Everything that is wrong.
+/// All mistakes.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
     indexed(config, None, one_by_one).map(drop)
 }
 
-/// Does numbered pieces of work that don't depend on one another, perhaps several at once.
+/// Does numbered pieces of work that don't depend on one another, possibly in parallel.
 pub(crate) type Hands = fn(usize, &(dyn Fn(usize) + Sync));
 
-/// Does them one after the other.
+/// Does the pieces one after the other.
 pub(super) fn one_by_one(count: usize, work: &(dyn Fn(usize) + Sync)) {
     (0..count).for_each(work);
 }
 
-/// A piece of work is to look at this many resources, and this many pieces are done before what they found is put
-/// together, which bounds the memory that it takes.
+/// The number of resources in a piece of work. After `PIECES` pieces their results are put together, which bounds the
+/// memory for results.
 pub(super) const PIECE: usize = 4096;
 const PIECES: usize = 8;
 
-/// What was found of some resources, each by itself.
+/// The results for some resources, each by itself.
 #[derive(Default)]
 struct Found {
-    /// By which the index finds each.
+    /// The hash of each resource in the index.
     hashes: Vec<u64>,
-    /// What those own that own something.
+    /// The UIDs that resources own, without the resources that own none.
     uids: Vec<(u32, Vec<Uid>)>,
-    /// What those copy from that copy something.
+    /// The paths that resources copy from, without the resources that copy nothing.
     copies: Vec<(u32, Vec<PathBuf>)>,
     problems: Vec<(u32, Problem)>,
     warnings: Vec<Problem>,
 }
 
-/// The same, and what kinds need of the program if that is known; where everything is, and what is no more than a
-/// warning.
+/// Like [`validate`]; also checks the needs of kinds, if the program's provisions are known. Returns the index and the
+/// warnings.
 pub(super) fn indexed(
     config: &GraphConfig,
     provisions: Option<&Provisions>,
@@ -93,8 +94,8 @@ pub(super) fn indexed(
     Ok((index, warnings))
 }
 
-/// The same for a graph that has its resources at the same places as the former one, and owns the same: what has stayed
-/// as it was is right. Returns what is no more than a warning.
+/// Like [`indexed`], for a graph that has the resources of the former graph at the same indices and owns the same: only
+/// what has changed is checked. Returns the warnings.
 pub(super) fn rechecked(
     config: &GraphConfig,
     likeness: &Likeness,
@@ -126,7 +127,7 @@ pub(super) fn rechecked(
     Ok(warnings)
 }
 
-/// In the order of the resources, what was found of each in the order in which it was found.
+/// The problems in the order of the resources; those of one resource stay in the order in which they were found.
 fn by_resource(mut problems: Vec<(u32, Problem)>) -> Vec<Problem> {
     problems.sort_by_key(|(n, _)| *n);
     problems.into_iter().map(|(_, problem)| problem).collect()
@@ -139,8 +140,8 @@ fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) {
     }
 }
 
-/// What can be found out about each of these resources by itself. To fetch one from memory costs more than to look at
-/// it, so all of it is asked at once.
+/// Everything that can be found out about each of these resources by itself. Fetching a resource from memory costs more
+/// than examining it, so all checks are made at once.
 fn look(
     config: &GraphConfig,
     range: Range<usize>,
@@ -163,7 +164,7 @@ fn look(
         if uids.is_empty() {
             continue;
         }
-        // From what owns nothing none is copied.
+        // A resource that owns nothing has no path that another one could copy, so it is in no cycle of copies.
         found.uids.push((n, uids));
         let copies = vertex.resource.copies(&known);
         if !copies.is_empty() {
@@ -184,7 +185,7 @@ fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
     Problem::new(message, second.origin.clone()).also("first", first.origin.clone())
 }
 
-/// The fields of each resource that are still to be received.
+/// The fields of each resource that will be received.
 pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
     let mut coming: HashMap<u32, Vec<u8>> = HashMap::new();
     for link in &config.links {
@@ -235,7 +236,7 @@ fn check_owner(
             continue;
         };
         let first = &config.vertices[first as usize];
-        // The same identity twice has been said already.
+        // A duplicate identity has been reported already.
         if first.id() == vertex.id() {
             continue;
         }
@@ -269,7 +270,7 @@ fn check_semas(
     }
 }
 
-/// Whether all edges and sends have both ends; says which have not.
+/// Whether all edges and sends have both ends; reports those that lack one.
 pub(crate) fn places_exist(config: &GraphConfig, problems: &mut Vec<Problem>) -> bool {
     let before = problems.len();
     let is_there = |place: u32| (place as usize) < config.vertices.len();
@@ -303,7 +304,7 @@ pub(crate) fn places_exist(config: &GraphConfig, problems: &mut Vec<Problem>) ->
     problems.len() == before
 }
 
-/// A field receives from one wire.
+/// Checks that a field receives from one wire only.
 fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
     let mut first: HashMap<(u32, u8), &Origin> = HashMap::new();
     for link in &config.links {

@@ -1,4 +1,4 @@
-//! What is not wrong with a graph, but has no effect.
+//! Warnings about a graph: declarations that are not wrong but have no effect.
 
 use std::collections::HashSet;
 
@@ -7,13 +7,14 @@ use crate::graph::problem::Problem;
 use crate::resource::Origin;
 
 impl GraphConfig {
-    /// Whether a change of the edge's sender refreshes its receiver: the edge notifies, and the receiver's kind can be refreshed.
+    /// Whether a change of the edge's sender refreshes its receiver: the edge notifies, and the receiver's kind can be
+    /// refreshed.
     pub fn refreshes(&self, edge: &Edge) -> bool {
         edge.notify && self.vertices[edge.to as usize].resource.spec().abilities.refresh.is_some()
     }
 
-    /// What has no effect in a [valid](crate::graph::validate) graph, though it reads as if it had: edges that notify a resource with nothing to
-    /// refresh, each pair once.
+    /// Declarations without an effect in a [valid](crate::graph::validate) graph: edges that notify a resource with
+    /// nothing to refresh, each pair once.
     pub fn warnings(&self) -> Vec<Problem> {
         let mut seen = HashSet::new();
         let idle = self.edges.iter().filter(|edge| edge.notify && !self.refreshes(edge));

@@ -1,9 +1,9 @@
-//! What is foreign, as it may be shown: names, contents and messages of others must not move the cursor, colour a
+//! Makes foreign text safe to show: names, contents and messages from outside must not move the cursor, colour a
 //! screen, or look like other text.
 
 use std::borrow::Cow;
 
-/// Whether a character does not show, or changes how others show: control, direction, zero width, line separators.
+/// Whether a character is invisible, or changes how others are shown: control, direction, zero width, line separators.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -11,12 +11,12 @@ pub fn is_hidden(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// The text with an escape for each hidden character but line ends and tabs: `\r`, `\u{1b}`, `\u{202e}`.
+/// The text with an escape for each hidden character except line ends and tabs: `\r`, `\u{1b}`, `\u{202e}`.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_hidden(c) && c != '\n' && c != '\t')
 }
 
-/// The same as one line: with escapes for line ends and tabs, too.
+/// The text as one line: like [`harmless`], with escapes for line ends and tabs too.
 pub fn in_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
@@ -29,7 +29,7 @@ pub fn shortened(text: &str, chars_max: usize) -> String {
     }
 }
 
-/// As [`harmless`], but the colours and weights that a program gives its text stay: `ESC [ numbers m`.
+/// Like [`harmless`], but the colours and weights that a program gives its text are kept: `ESC [ numbers m`.
 pub fn harmless_in_colour(text: &str) -> Cow<'_, str> {
     let mut rest = text;
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Names and numbers: what a resource is called, and the small integers that the engine works with.
+//! Names and numbers: the identities of resources, and the small integers that the engine works with.
 
 mod escape;
 mod name;

@@ -1,4 +1,4 @@
-//! What a resource is called: `file[/etc/motd]`.
+//! The identity of a resource: `file[/etc/motd]`.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::escape::in_one_line;
 /// The longest name that is shown whole, in characters.
 const SHOWN_MAX: usize = 4096;
 
-/// The name of a kind of resource: lower case, as `file` or `http:server`.
+/// The name of a kind of resource, in lower case, such as `file` or `http:server`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KindName(Arc<str>);
 
 impl KindName {
-    /// A kind's name. `File` and `file` are the same (Q12).
+    /// A kind's name. `File` and `file` are the same name.
     pub fn new(name: &str) -> KindName {
         KindName(if name.bytes().any(|b| b.is_ascii_uppercase()) {
             name.to_ascii_lowercase().into()
@@ -47,13 +47,13 @@ impl fmt::Display for KindName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct ResourceId {
-    /// Its kind.
+    /// The kind of the resource.
     pub kind: KindName,
-    /// Its name within the kind.
+    /// The name of the resource within its kind.
     pub name: String,
 }
 
-/// Why a text is not a `ResourceId`.
+/// The error for a text that is not a `ResourceId`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` does not name a resource: write it as `kind[name]`, for example `file[/etc/motd]`")]
 pub struct NameError(String);
@@ -67,10 +67,10 @@ impl ResourceId {
 
 impl fmt::Display for ResourceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Names may hold anything; a line of output may not.
+        // A name may contain any characters; a line of output may not.
         match self.name.char_indices().nth(SHOWN_MAX) {
             None => write!(f, "{}[{}]", self.kind, in_one_line(&self.name)),
-            // No graph accepts such a name: the message about it need not be as long.
+            // No graph accepts such a name, so only its beginning is shown.
             Some((end, _)) => {
                 let shown = in_one_line(&self.name[..end]);
                 write!(f, "{}[{shown}… ({} bytes)]", self.kind, self.name.len())
@@ -91,7 +91,7 @@ impl std::str::FromStr for ResourceId {
 
 impl From<ResourceId> for String {
     fn from(id: ResourceId) -> String {
-        // Unlike `Display`, to the letter: what is written must be read back the same.
+        // Unlike `Display`, without escapes: the text must be read back unchanged.
         format!("{}[{}]", id.kind, id.name)
     }
 }

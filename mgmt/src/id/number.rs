@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-/// The slot of a resource in a running engine. It stays the same for as long as the resource is in the graph, also over swaps.
+/// The slot of a resource in a running engine. It stays the same as long as the resource is in the graph, even when the
+/// graph is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Node(pub u32);
 
@@ -30,12 +31,12 @@ impl Place {
     }
 }
 
-/// Which version of the graph: 1 for the first one, one more with each swap.
+/// The version of the graph: 1 for the first one, one more with each swap.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
 pub struct Generation(pub u64);
 
-/// The number of a batch of journal entries that somebody waits for.
+/// The number of a batch of journal entries that a caller waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
@@ -44,13 +45,13 @@ pub struct Ticket(pub u64);
 pub struct Time(pub u64);
 
 impl Time {
-    /// The time that far ahead; saturates instead of wrapping.
+    /// The time `delay` later; saturates instead of wrapping.
     #[must_use]
     pub fn after(self, delay: Duration) -> Time {
         Time(self.0.saturating_add(u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX)))
     }
 
-    /// How long ago `earlier` was; zero if it is still to come.
+    /// The duration from `earlier` until now; zero if `earlier` is in the future.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }

@@ -1,8 +1,8 @@
-//! What can happen to a refresh that is owed along an edge, for slots of an engine as for names in the journal.
+//! The changes of a refresh that is owed along an edge, with slots in an engine and with names in the journal.
 
 use super::number::Node;
 
-/// A change of what one resource owes another. `N` is how the two are named.
+/// A change of what one resource owes another. `N` is the type that identifies the two resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JournalOp<N = Node> {
     /// `from` is about to be applied and then owes `to` a refresh. Over a debt, the debt stays too.
@@ -36,7 +36,7 @@ pub enum JournalOp<N = Node> {
 }
 
 impl<N> JournalOp<N> {
-    /// The same with other names for the two resources.
+    /// The same change with other identifiers of the two resources.
     pub fn map<M>(self, name: impl Fn(N) -> M) -> JournalOp<M> {
         match self {
             JournalOp::Intent { from, to } => JournalOp::Intent { from: name(from), to: name(to) },

@@ -1,34 +1,34 @@
-//! Colours of what is printed: each part of a text has a role, and a palette gives roles a style, or none.
+//! Colours of printed text: each part of a text has a role, and a palette gives roles a style, or none.
 
 use std::fmt;
 
 use anstyle::{AnsiColor, Style};
 
-/// What a part of a text is.
+/// The role of a part of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// The word `error`, and the sign of what has failed.
+    /// The word `error`, and the mark of a resource that has failed.
     Error,
-    /// What drifted, or may.
+    /// Drift, known or possible.
     Drift,
-    /// What was repaired, and lines that a diff adds.
+    /// A repair, and lines that a diff adds.
     Good,
     /// Lines that a diff removes.
     Removed,
     /// A refresh.
     Refresh,
-    /// Details of lesser weight.
+    /// Less important details.
     Aside,
-    /// Where something is: line numbers of a file.
+    /// A place, such as a line number of a file.
     Place,
-    /// The rest.
+    /// All other text.
     Plain,
 }
 
 /// Whether parts of a text get the style of their role.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Palette {
-    /// Text alone.
+    /// Plain text without styles.
     #[default]
     Plain,
     /// With the escape sequences of a terminal.
@@ -43,7 +43,7 @@ impl Palette {
 }
 
 impl Role {
-    /// As clap has them.
+    /// The styles that clap uses.
     fn style(self) -> Style {
         let colour = AnsiColor::on_default;
         match self {
@@ -74,7 +74,7 @@ impl<T: fmt::Display> fmt::Display for Painted<T> {
     }
 }
 
-/// What a function writes.
+/// A closure that writes a text, as a `Display`.
 pub(crate) struct Shown<F>(pub(crate) F);
 
 impl<F: Fn(&mut fmt::Formatter<'_>) -> fmt::Result> fmt::Display for Shown<F> {

@@ -1,4 +1,4 @@
-//! The file below the database, and the seam where tests let it fail.
+//! The file below the database, with a hook through which tests make it fail.
 
 use std::fmt;
 use std::fs::File;
@@ -8,27 +8,27 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::StorageBackend;
 
-/// A moment at which writing can fail.
+/// A point at which writing can fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The n-th commit is about to begin, counted from 1.
     Commit(u64),
-    /// The n-th commit is on disk, but nobody has been told yet.
+    /// The n-th commit is on disk, but its waiters have not been notified yet.
     Committed(u64),
-    /// Something is about to be read from the file.
+    /// The file is about to be read.
     Read,
-    /// Something is about to be written into the file.
+    /// The file is about to be written.
     Write,
-    /// The file is about to change its length.
+    /// The file is about to be resized.
     Resize,
     /// The file is about to be synced.
     Sync,
 }
 
-/// For tests: asked at every step; an error it returns is what the disk said.
+/// For tests: called at every step; the error that it returns is taken for the disk's.
 pub type Fault = Arc<dyn Fn(Step) -> io::Result<()> + Send + Sync>;
 
-/// A database file. It takes no lock of its own: whoever has it open holds the lock of the prefix.
+/// A database file. It has no lock of its own: opening it requires the lock of the prefix.
 pub(super) struct Backend {
     file: File,
     fault: Option<Fault>,
@@ -76,8 +76,8 @@ impl StorageBackend for Backend {
     }
 }
 
-/// The same for a journal that is only read: what the database writes to bring itself in order stays in memory, and the
-/// file is as it was.
+/// A database file for a journal that is only read: the database's repairs stay in memory, and the file does not
+/// change.
 pub(super) struct Reading {
     backend: Backend,
     written: Mutex<Written>,
@@ -85,9 +85,9 @@ pub(super) struct Reading {
 
 struct Written {
     len: u64,
-    /// How much of the file counts.
+    /// The length of the file that is still visible.
     file_len: u64,
-    /// Pieces with their offsets, the later over the earlier.
+    /// Pieces with their offsets; later pieces overwrite earlier ones.
     pieces: Vec<(u64, Vec<u8>)>,
 }
 
@@ -119,7 +119,7 @@ impl StorageBackend for Reading {
         if end > written.len {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        // Behind the end of the file there is what was written in memory, else zeros.
+        // After the end of the file there are the pieces in memory, and zeros elsewhere.
         let there = written.file_len.saturating_sub(offset).min(out.len() as u64) as usize;
         let (from_file, rest) = out.split_at_mut(there);
         if !from_file.is_empty() {
@@ -140,7 +140,7 @@ impl StorageBackend for Reading {
     fn set_len(&self, len: u64) -> io::Result<()> {
         let mut written = self.written();
         written.len = len;
-        // What is cut off does not come back when it grows again.
+        // Bytes that were cut off must not reappear when the file grows again.
         written.file_len = written.file_len.min(len);
         for (at, piece) in &mut written.pieces {
             piece.truncate(len.saturating_sub(*at) as usize);

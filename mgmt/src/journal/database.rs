@@ -1,4 +1,5 @@
-//! The database file: created whole or not at all, moved aside when corrupt, rebuilt after a failure or from an earlier schema.
+//! The database file: created completely or not at all, moved aside when corrupt, rebuilt after a failure or from an
+//! earlier schema.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -29,12 +30,12 @@ const OWED: TableDefinition<(&str, &str, &str, &str), u8> = TableDefinition::new
 /// (kind and name of the resource, section, key) → value.
 const FACTS: TableDefinition<(&str, &str, u8, &str), &[u8]> = TableDefinition::new("facts");
 
-/// Everything is in memory anyway: the database needs a cache only while it writes.
+/// All content is in memory as well: the database needs a cache only while it writes.
 const CACHE_BYTES: usize = 4 << 20;
-/// No more corrupt files than this are kept; the last one is overwritten.
+/// The most corrupt files that are kept; a further one overwrites the last.
 const CORRUPT_MAX: u32 = 8;
 
-/// Values with their places; `None` removes.
+/// Values with their keys; `None` removes the key.
 pub(super) type Writes = Vec<(Key, Option<Vec<u8>>)>;
 
 /// The journal on disk.
@@ -49,10 +50,10 @@ pub(super) struct DatabaseFile {
 
 /// The database in the file.
 enum Db {
-    /// There is none that can be used: there is no file, or one of an earlier schema, or after a failure it is not known
-    /// what it holds. The next commit writes a new file.
+    /// No database is usable: the file is missing, or has an earlier schema, or its content is unknown after a failure.
+    /// The next commit writes a new file.
     Missing,
-    /// It was read, and is not open: the next commit opens it.
+    /// The file was read, and is not open: the next commit opens it.
     Closed,
     Open(Database),
 }
@@ -67,12 +68,12 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// What was found when a database was opened.
+/// The result of opening a database.
 pub(super) struct Opened {
     pub(super) file: DatabaseFile,
     pub(super) mirror: Mirror,
     pub(super) salt: [u8; 32],
-    /// Where a corrupt file was moved.
+    /// The path to which a corrupt file was moved.
     pub(super) aside: Option<PathBuf>,
 }
 
@@ -84,7 +85,7 @@ impl std::fmt::Debug for Faults {
     }
 }
 
-/// Why a file is not a journal that we can use.
+/// The reason why a file can't be used as a journal.
 enum Unusable {
     Corrupt(String),
     Newer(u64),
@@ -102,18 +103,18 @@ impl<E: Into<redb::Error>> From<E> for Unusable {
 }
 
 impl DatabaseFile {
-    /// Read the journal of the prefix, whose lock is held. Nothing is written: that begins with the first commit, which
-    /// makes the file if there is none.
+    /// Reads the journal of the prefix, whose lock is held. Writes nothing: the first commit does, and creates the file
+    /// if it is missing.
     pub(super) fn open(prefix: &Path, fault: Option<Fault>) -> Result<Opened, JournalError> {
         let path = prefix.join("journal.redb");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut aside = None;
-        // A crash may have left a new file half made.
+        // A crash may have left an incomplete new file.
         let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
             Ok(file) => match load(examined(file, &path, Trust::Us)?, fault.clone()) {
                 Ok(Loaded { mirror, salt, schema }) => {
-                    // A file of an earlier schema stays as it is until there is something to write.
+                    // A file of an earlier schema is not changed until there is something to write.
                     let db = if schema == SCHEMA { Db::Closed } else { Db::Missing };
                     let file = DatabaseFile { path, salt, db, fault: Faults(fault), commits: 0 };
                     return Ok(Opened { file, mirror, salt, aside });
@@ -139,8 +140,9 @@ impl DatabaseFile {
         Ok(Opened { file, mirror: Mirror::default(), salt, aside })
     }
 
-    /// What the journal of the prefix holds now, read from a copy: nothing is locked or changed, and whoever uses the prefix goes on. Nothing if
-    /// there is none or it can't be read (it may just be in the middle of a commit, or only for another user to read).
+    /// The content of the prefix's journal now, read from a copy: nothing is locked or changed, and a process that uses
+    /// the prefix is not disturbed. `None` if there is no journal or it can't be read (a commit may be in progress, or
+    /// only another user may read it).
     pub(super) fn glance(prefix: &Path) -> Result<Option<(Mirror, [u8; 32])>, JournalError> {
         let path = prefix.join("journal.redb");
         let Ok(journal) = OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(&path) else { return Ok(None) };
@@ -158,10 +160,10 @@ impl DatabaseFile {
         &self.path
     }
 
-    /// Opens it for a commit. Whether that must bring everything, not only what is new.
+    /// Opens the file for a commit. Returns whether that commit must write all content, not only the changes.
     pub(super) fn prepare(&mut self) -> bool {
         if let Db::Closed = self.db {
-            // Its pages were checked when it was read. What goes wrong is no loss: all of it is in memory.
+            // The pages were checked when the file was read. A failure here loses nothing: all content is in memory.
             let opened = catch_unwind(AssertUnwindSafe(|| -> Result<Database, Unusable> {
                 let backend = Backend::new(open_file(&self.path).map_err(Unusable::Io)?, self.fault.0.clone());
                 if backend.len().map_err(Unusable::Io)? == 0 {
@@ -177,19 +179,19 @@ impl DatabaseFile {
         self.is_missing()
     }
 
-    /// The file is gone or another one is in its place: the next commit writes a new one.
+    /// Marks the file as unusable because it is missing or was replaced: the next commit writes a new one.
     pub(super) fn forget(&mut self) {
         let db = std::mem::replace(&mut self.db, Db::Missing);
-        // Closing it may stumble over the same trouble.
+        // Closing the database may fail in the same way.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(db)));
     }
 
-    /// No file holds what there is.
+    /// No usable file contains the journal.
     pub(super) fn is_missing(&self) -> bool {
         matches!(self.db, Db::Missing)
     }
 
-    /// Make it durable. On an error nothing is known about what a later open will find: all of it, or nothing.
+    /// Makes the writes durable. After an error, a later open may find all of them or none.
     pub(super) fn commit(&mut self, writes: Writes) -> io::Result<()> {
         self.commits += 1;
         let done = catch_unwind(AssertUnwindSafe(|| self.try_commit(writes)));
@@ -222,8 +224,9 @@ impl DatabaseFile {
         self.fault.0.as_ref().map_or(Ok(()), |fault| fault(step))
     }
 
-    /// Write a new file with all content, and put it in the place of the old one. So a file is never there half made; and after a failed sync,
-    /// when the system's memory may show what the disk does not have, nothing of the old file is trusted.
+    /// Writes a new file with all content and renames it over the old one, so an incomplete file never has the
+    /// journal's name. After a failed sync the page cache may differ from the disk, so nothing of the old file is
+    /// reused.
     fn rebuild(&mut self, all: Writes) -> Result<(), redb::Error> {
         let new = self.path.with_extension("redb.new");
         match fs::remove_file(&new) {
@@ -264,7 +267,7 @@ fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(NOFOLLOW).open(path)
 }
 
-/// A journal that another user could have written is not read.
+/// Refuses a journal that another user could have written.
 fn examined(file: File, path: &Path, trust: Trust) -> Result<File, JournalError> {
     let prefix = || path.parent().unwrap_or(path).to_owned();
     examine_file(&file, path, trust).map_err(|source| JournalError::NotOurs { prefix: prefix(), source })?;
@@ -275,7 +278,7 @@ fn nameless_copy(mut file: File) -> io::Result<File> {
     let name = rng::letters(16, "abcdefghijklmnopqrstuvwxyz")?;
     let path = std::env::temp_dir().join(format!("mgmt-{}", &*name));
     let mut copy = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    // It goes when it is closed.
+    // The file has no name any more, so it is removed when it is closed.
     fs::remove_file(&path)?;
     io::copy(&mut file, &mut copy)?;
     Ok(copy)
@@ -285,7 +288,7 @@ fn sync_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |dir| File::open(dir)?.sync_all())
 }
 
-/// What a journal holds, by the names of today.
+/// The content of a journal, with the names of the current schema.
 struct Loaded {
     mirror: Mirror,
     salt: [u8; 32],
@@ -293,16 +296,17 @@ struct Loaded {
     schema: u64,
 }
 
-/// Read a journal into memory.
+/// Reads a journal into memory.
 fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
     if file.metadata().is_ok_and(|meta| meta.len() == 0) {
-        // The database would take it for a new one. We never leave an empty file: somebody emptied it.
+        // The database would take the file for a new one. This program never leaves an empty file: another program has
+        // emptied it.
         return Err(Unusable::Corrupt("it is empty".to_owned()));
     }
-    // What is read may be anything, and the database asserts a good deal about it.
+    // The file may contain anything, and the database panics on some of it.
     catch_unwind(AssertUnwindSafe(|| {
         let reading = Reading::new(Backend::new(file, fault))?;
-        // All of it is read anyway.
+        // All content is read anyway, so the check costs little.
         let db = builder().set_check_integrity_on_open(true).create_with_backend(reading)?;
         let transaction = db.begin_read()?;
         let meta = transaction.open_table(META)?;
@@ -317,7 +321,7 @@ fn load(file: File, fault: Option<Fault>) -> Result<Loaded, Unusable> {
         let salt = meta.get("salt")?.and_then(|bytes| bytes.value().try_into().ok());
         let salt = salt.ok_or_else(|| Unusable::Corrupt("it has no salt".to_owned()))?;
         let mut mirror = read(&transaction)?;
-        // The schema's first release wrote only the last day: that is a list of one.
+        // The first release with this schema wrote only the last day: a list of one.
         if let Some(days) = meta.get("counted")? {
             mirror.load_counted(days.value());
         }
@@ -376,7 +380,7 @@ fn write(transaction: &WriteTransaction, writes: &Writes) -> Result<(), redb::Er
     Ok(())
 }
 
-/// Rename a corrupt journal to a name that is free.
+/// Renames a corrupt journal to a free name.
 fn move_aside(path: &Path) -> io::Result<PathBuf> {
     let names = (1..=CORRUPT_MAX).map(|n| path.with_extension(format!("redb.corrupt-{n}")));
     let mut last = path.to_owned();

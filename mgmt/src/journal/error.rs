@@ -1,4 +1,4 @@
-//! What can go wrong with the journal.
+//! The errors of the journal.
 
 use std::io;
 use std::path::PathBuf;
@@ -6,45 +6,45 @@ use std::sync::Arc;
 
 use crate::sys::ours::NotOurs;
 
-/// Why the journal cannot be opened. A corrupt one is none of the reasons: it is moved aside.
+/// The reason why the journal can't be opened. Corruption is not an error: a corrupt journal is moved aside.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// A file or directory cannot be read or written.
+    /// A file or directory can't be read or written.
     #[error("cannot {what} {}: {source}", .path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// With which file.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The error.
         source: io::Error,
     },
-    /// The prefix, or the journal in it, is not ours alone.
+    /// Another user could have changed the prefix or the journal in it.
     #[error("the prefix {} is refused: {source}", .prefix.display())]
     NotOurs {
         /// The prefix.
         prefix: PathBuf,
-        /// What is wrong.
+        /// The reason.
         source: NotOurs,
     },
-    /// Somebody else works with this prefix.
+    /// Another process uses this prefix.
     #[error("the prefix {} is in use by {}", .prefix.display(), holder(*.pid))]
     Locked {
         /// The prefix.
         prefix: PathBuf,
-        /// Who, if that can be known.
+        /// The process that uses it, if that can be found out.
         pid: Option<u32>,
     },
-    /// A newer version has written it.
+    /// A newer version has written the journal.
     #[error("{} has schema {found}, written by a newer version; this one knows schemas up to {known}: run a version that knows it, or move the file \
              away, which forgets owed refreshes, digests and marks", .path.display())]
     Newer {
         /// The journal.
         path: PathBuf,
-        /// Its schema.
+        /// The schema of the journal.
         found: u64,
-        /// The newest that is known here.
+        /// The newest schema that this version can read.
         known: u64,
     },
 }
@@ -57,16 +57,17 @@ fn holder(pid: Option<u32>) -> String {
     }
 }
 
-/// Why something could not be written down.
+/// The reason why a batch was not written.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommitError {
-    /// The disk did not take it. Whether it is there after a crash is not known. It is tried again with whatever is written next.
+    /// The disk refused the batch. It is unknown whether the batch is there after a crash. It is written again with the
+    /// next batch.
     #[error("cannot write {}: {source}", .path.display())]
     Write {
         /// The journal.
         path: PathBuf,
-        /// What the system reports.
+        /// The system's error.
         source: Arc<io::Error>,
     },
     /// The journal is closed: its engine has ended.
@@ -75,11 +76,11 @@ pub enum CommitError {
     /// An entry of the batch is too large; nothing of the batch was taken.
     #[error("{what} of {bytes} bytes is too large for the journal, which takes {max}")]
     TooLarge {
-        /// What it is about.
+        /// The entry, such as `the mark of password[admin]`.
         what: String,
-        /// Its size.
+        /// Its size in bytes.
         bytes: usize,
-        /// The largest size.
+        /// The largest size in bytes.
         max: usize,
     },
 }

@@ -1,11 +1,11 @@
-//! What is known about one resource. Most have one fact or two, and there may be very many of them: so a few facts are
-//! one small list.
+//! All facts about one resource. Most resources have one or two facts, and a journal may have very many resources, so a
+//! few facts are kept in one small list.
 
 use std::collections::BTreeMap;
 
 use super::mirror::{SECTIONS, Section};
 
-/// How many facts are a list; one more makes it maps.
+/// The most facts in a list; more are kept in maps.
 const FEW: usize = 8;
 
 type Maps = [BTreeMap<Box<str>, Box<[u8]>>; SECTIONS.len()];
@@ -43,7 +43,7 @@ impl Facts {
                 return;
             }
             if few.len() < FEW {
-                // Mostly it stays at one: no room for more.
+                // Most lists keep one fact, so no room is reserved for more.
                 few.reserve_exact(1);
                 return few.push((section, key.into(), value.into()));
             }
@@ -72,7 +72,7 @@ impl Facts {
         }
     }
 
-    /// The keys of a section.
+    /// The keys of the facts in a section.
     pub(super) fn keys(&self, section: Section) -> Vec<String> {
         match self {
             Facts::Few(few) => {
@@ -82,7 +82,7 @@ impl Facts {
         }
     }
 
-    /// Takes all of them out.
+    /// Removes and returns all facts.
     pub(super) fn take(&mut self) -> Vec<Fact> {
         match std::mem::take(self) {
             Facts::Few(few) => few,

@@ -1,4 +1,4 @@
-//! How long what has left the graph is remembered.
+//! How long the journal remembers resources that have left the graph.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -8,28 +8,28 @@ use crate::id::ResourceId;
 use super::entry::Entry;
 use super::journal::Journal;
 
-/// What is in no graph is remembered for this many days of use, and then forgotten.
+/// The number of days of use after which a resource that is in no graph is forgotten.
 pub const ABSENT_DAYS_MAX: u16 = 30;
-/// At most this many resources that are in no graph are remembered: beyond that, the longest absent are forgotten.
+/// The most resources in no graph that are remembered: beyond that, the longest absent are forgotten.
 pub const ABSENT_RESOURCES_MAX: usize = 10_000;
 
 impl Journal {
-    /// Forgets what has been in no graph for [`ABSENT_DAYS_MAX`] days on which the prefix was in use, and of what is in
-    /// none the longest absent beyond [`ABSENT_RESOURCES_MAX`] resources. To be called at
-    /// the start of an engine and at least once a day; it writes only when an absence begins, ends, or is counted, so
-    /// nothing while everything that is remembered is in the graph.
+    /// Forgets resources that have been in no graph for [`ABSENT_DAYS_MAX`] days on which the prefix was in use, and,
+    /// if more than [`ABSENT_RESOURCES_MAX`] resources are in no graph, the longest absent of them. To be called at the
+    /// start of an engine and at least once a day. It writes only when an absence begins, ends, or is counted, so
+    /// nothing while all remembered resources are in the graph.
     ///
-    /// `today` is the wall clock's day. That clock may be wrong and jump, so the distance of two dates means nothing: a
-    /// day counts as one more day of absence when it is later than the day that was seen last, however much later, and
-    /// is none of the last 64 days that were seen. Therefore
+    /// `today` is the day of the wall clock. That clock may be wrong and jump, so the distance between two dates means
+    /// nothing: a day counts as one more day of absence when it is later than the last day that was seen, however much
+    /// later, and is not one of the last 64 days that were seen. Therefore
     ///
     /// - a clock far ahead costs one day of the thirty, not all of them,
     /// - a clock set back counts nothing until it has passed the next midnight,
-    /// - a clock that begins at the same day with each boot, and is set later, counts each real day once, however often
+    /// - a clock that starts at the same day with each boot, and is set later, counts each real day once, however often
     ///   the host boots,
     /// - days on which no engine used the prefix do not count.
     ///
-    /// `more` are resources of which something is kept elsewhere. Returns the resources that are forgotten.
+    /// `more` are resources about which something is kept elsewhere. Returns the resources that are forgotten.
     pub fn retain(
         &self,
         today: u64,
@@ -77,12 +77,13 @@ impl Journal {
         gone
     }
 
-    /// Forgets all that is known of these.
+    /// Forgets everything about these resources.
     pub fn forget(&self, gone: &[ResourceId]) {
         self.note(gone.iter().map(|of| Entry::Forget { of: of.clone() }).collect());
     }
 
-    /// Ends the absence of what is in the graph again. Cheap: it looks only at what is counted as absent.
+    /// Ends the absence of resources that are in the graph again. Cheap: it checks only resources that are counted as
+    /// absent.
     pub fn welcome(&self, is_present: impl Fn(&ResourceId) -> bool) {
         let back = self.all_absent().into_iter().filter(|of| is_present(of));
         let batch: Vec<_> = back.map(|of| Entry::Absent { of, days: None }).collect();

@@ -1,4 +1,4 @@
-//! The journal as the engine sees it.
+//! The journal, as the engine uses it.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -19,15 +19,15 @@ use super::lock::Lock;
 use super::mirror::{Mirror, Section};
 use super::writer::{Done, Held, Shared, work, work_here};
 
-/// The largest mark or value, in bytes. What is larger belongs into a file.
+/// The largest mark or value, in bytes. A larger one belongs in a file.
 pub const VALUE_BYTES_MAX: usize = 64 << 10;
 
-/// How a journal behaves.
+/// Options of a journal.
 #[derive(Clone)]
 pub struct Options {
-    /// Entries that nobody waits for are written within this time.
+    /// The longest time until batches of [`Journal::note`] are written. Default: 100 ms.
     pub lazy: Duration,
-    /// For tests: lets the disk fail.
+    /// For tests: makes the disk fail. Default: none.
     pub fault: Option<Fault>,
 }
 
@@ -44,15 +44,15 @@ impl fmt::Debug for Options {
     }
 }
 
-/// What this host must remember. Everything is held in memory too, so a question costs no disk access and sees what was submitted before it,
-/// also what is not durable yet.
+/// Everything that this host must remember. All content is held in memory too, so a query costs no disk access, and its
+/// result includes everything submitted before, durable or not.
 ///
-/// Dropped, it writes what is left and gives the prefix back.
+/// When dropped, the journal writes what is left and releases the prefix.
 pub struct Journal {
     shared: Arc<Shared>,
-    /// The lock of the prefix, for as long as the writer holds it.
+    /// The lock of the prefix, as long as the writer holds it.
     held_lock: Weak<Mutex<Lock>>,
-    /// All is in memory, nothing is written.
+    /// All content is in memory only.
     is_volatile: bool,
     writer: Mutex<Writer>,
     lazy: Duration,
@@ -60,11 +60,11 @@ pub struct Journal {
     aside: Option<PathBuf>,
 }
 
-/// The thread that writes. It begins with the first thing to write.
+/// The thread that writes. It starts with the first batch.
 #[derive(Default)]
 struct Writer {
     thread: Option<JoinHandle<()>>,
-    /// What it takes over when it begins. `None`: it has, or there is nothing on a disk.
+    /// What the thread takes over when it starts. `None`: it has started, or the journal has no disk.
     held: Arc<Mutex<Option<Held>>>,
 }
 
@@ -75,22 +75,22 @@ impl fmt::Debug for Journal {
 }
 
 impl Journal {
-    /// Open the journal in this directory; the directory is made if it is missing (mode 0700), and locked. Nothing is
-    /// written to the journal, and none is made, before there is something to write.
+    /// Opens the journal in this directory. The directory is created if it is missing (mode 0700), and locked. The
+    /// journal's file is not written or created before there is something to write.
     ///
     /// A corrupt journal is moved aside, see `moved_aside`.
     ///
     /// # Errors
-    /// If another process uses the prefix, another user could have planted what is there, the disk refuses, or a newer
+    /// Another process uses the prefix, another user could have planted what is there, the disk fails, or a newer
     /// version has written the journal.
     pub fn open(prefix: &Path) -> Result<Journal, JournalError> {
         Journal::open_with(prefix, Options::default())
     }
 
-    /// The same, with options.
+    /// Like [`Journal::open`], with options.
     ///
     /// # Errors
-    /// As `open`.
+    /// As [`Journal::open`].
     pub fn open_with(prefix: &Path, options: Options) -> Result<Journal, JournalError> {
         let lock = Arc::new(Mutex::new(take(prefix)?));
         let Opened { file, mirror, salt, aside } = DatabaseFile::open(prefix, options.fault)?;
@@ -101,22 +101,23 @@ impl Journal {
         Ok(Journal { shared, held_lock, writer, lazy: options.lazy, salt, aside, is_volatile: false })
     }
 
-    /// A journal without a disk and without a thread: it forgets everything when it is dropped, and everything is durable at once.
+    /// A journal without a disk and without a thread: it forgets everything when it is dropped, and every batch counts
+    /// as durable at once.
     ///
     /// # Errors
-    /// If the system has no randomness to give.
+    /// The system has no randomness to give.
     pub fn volatile() -> std::io::Result<Journal> {
         let mut salt = [0; 32];
         rng::fill(&mut salt)?;
         Ok(Journal::in_memory(Mirror::default(), salt))
     }
 
-    /// What the journal of this prefix says now, for somebody who only looks: nothing is locked, made or changed, also if another process uses the
-    /// prefix. What is submitted to it is forgotten.
+    /// The content of this prefix's journal now, for a program that only reads: nothing is locked, created or changed,
+    /// even if another process uses the prefix. What is submitted to this journal is forgotten when it is dropped.
     ///
     /// # Errors
-    /// If another user than root could have planted it, a newer version has written it, or the system has no randomness
-    /// or no temporary file to give.
+    /// Another user than root could have planted the journal, a newer version has written it, or the system gives no
+    /// randomness or no temporary file.
     pub fn glance(prefix: &Path) -> Result<Journal, JournalError> {
         look_at_dir(prefix).map_err(|source| JournalError::NotOurs { prefix: prefix.to_owned(), source })?;
         match DatabaseFile::glance(prefix)? {
@@ -129,17 +130,15 @@ impl Journal {
         }
     }
 
-    /// Whether the prefix still has the lock that is held, or there is none to lose.
+    /// Whether the held lock is still the lock of the prefix, or the journal has no lock to lose.
     pub fn is_in_place(&self) -> bool {
         self.held_lock.upgrade().is_none_or(|held| lock(&held).is_in_place())
     }
 
-    /// Makes a prefix again that was deleted or moved away: takes its lock, and writes all that is remembered, blocking
-    /// the thread meanwhile.
+    /// Recreates a prefix that was deleted or moved away: takes its lock, and writes all content. Blocks the thread.
     ///
     /// # Errors
-    /// As [`Journal::open`]: above all if another process has begun to use the prefix meanwhile. Or it can't be
-    /// written.
+    /// As [`Journal::open`], above all if another process uses the prefix by now; or the prefix can't be written.
     pub fn restore(&self, prefix: &Path) -> Result<(), JournalError> {
         let fail =
             |error| JournalError::Io { what: "write", path: prefix.to_owned(), source: std::io::Error::other(error) };
@@ -158,13 +157,14 @@ impl Journal {
         Journal { shared, held_lock, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
     }
 
-    /// Where a corrupt journal was moved when this one was opened.
+    /// The path to which a corrupt journal was moved when this one was opened.
     pub fn moved_aside(&self) -> Option<&Path> {
         self.aside.as_deref()
     }
 
-    /// Write a batch, all of it or nothing, and tell `done` when it is durable, or that it could not be written. All that was submitted before is
-    /// then durable too. `done` runs on the writer's thread and must not block it; without a disk it runs at once.
+    /// Writes a batch, all of it or nothing, and calls `done` when it is durable or could not be written. All that was
+    /// submitted before is then durable too. `done` runs on the writer's thread and must not block it; without a disk
+    /// it runs at once.
     pub fn submit(&self, batch: Vec<Entry>, done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
         match too_large(&batch) {
             Some(error) => done(Err(error)),
@@ -173,7 +173,7 @@ impl Journal {
         }
     }
 
-    /// Write a batch, all of it or nothing, within `Options::lazy` or together with the next batch that somebody waits for.
+    /// Writes a batch, all of it or nothing, within `Options::lazy`, or earlier together with a submitted batch.
     pub fn note(&self, batch: Vec<Entry>) {
         match too_large(&batch) {
             Some(error) => tracing::error!("{error}"),
@@ -182,7 +182,7 @@ impl Journal {
         }
     }
 
-    /// Gives a batch to the writer, which begins if it has not.
+    /// Gives a batch to the writer, and starts the writer if needed.
     fn hand_over(&self, batch: Vec<Entry>, done: Option<Done>) {
         if !self.shared.submit(batch, done, self.lazy) {
             return;
@@ -200,7 +200,8 @@ impl Journal {
         });
         match begun {
             Ok(thread) => writer.thread = Some(thread),
-            // The system has no thread to give. What is waited for is written here; a later batch asks again.
+            // The system gives no thread. Submitted batches are written here; a later batch tries to start the thread
+            // again.
             Err(_) => {
                 let place = Arc::clone(&writer.held);
                 drop(writer);
@@ -209,13 +210,13 @@ impl Journal {
         }
     }
 
-    /// Does what the writer would do at once, without a lock: those who are answered may drop the journal.
+    /// Does at once what the writer would do, without holding a lock: a callback may drop the journal.
     fn write_here(&self, place: &Mutex<Option<Held>>) {
         loop {
             let Some(mut held) = lock(place).take() else { return };
             work_here(&self.shared, &mut held);
             if self.shared.lock().closing {
-                // Whoever closes has found nothing to write with.
+                // `close` found no file to write to: this thread held it.
                 return work(&self.shared, held);
             }
             *lock(place) = Some(held);
@@ -225,22 +226,22 @@ impl Journal {
         }
     }
 
-    /// Wait, blocking the thread, until all that was submitted is durable.
+    /// Waits, blocking the thread, until all that was submitted is durable.
     ///
     /// # Errors
-    /// If it could not be written.
+    /// The journal could not be written.
     pub fn flush(&self) -> Result<(), CommitError> {
         let (sender, receiver) = channel();
         self.submit(Vec::new(), move |result| drop(sender.send(result)));
-        // The writer answers everybody before it ends.
+        // The writer answers all waiters before it ends.
         receiver.recv().unwrap_or(Ok(()))
     }
 
-    /// Write what is left, and give the prefix back. It can still be asked; what is submitted from then on is refused
-    /// with [`CommitError::Closed`].
+    /// Writes what is left, and releases the prefix. Queries still work; what is submitted from then on is refused with
+    /// [`CommitError::Closed`].
     ///
     /// # Errors
-    /// If it could not be written.
+    /// The journal could not be written.
     pub fn close(&self) -> Result<(), CommitError> {
         self.end();
         self.shared.last().map_or(Ok(()), Err)
@@ -250,12 +251,12 @@ impl Journal {
         self.shared.close();
         let (thread, held) = {
             let mut writer = lock(&self.writer);
-            // The thread has it, or will take it in a moment.
+            // With a thread, the thread has taken it or will take it in a moment.
             let held = if writer.thread.is_none() { lock(&writer.held).take() } else { None };
             (writer.thread.take(), held)
         };
         if let Some(held) = held {
-            // There was nothing to write, or no thread to be had: then it is written here.
+            // There was nothing to write, or no thread to write it: the rest is written here.
             work(&self.shared, held);
         }
         if let Some(thread) = thread
@@ -266,7 +267,7 @@ impl Journal {
         }
     }
 
-    /// All refreshes that are owed, in the order of the names.
+    /// All refreshes that are owed, sorted by name.
     pub fn owed(&self) -> Vec<(ResourceId, ResourceId, Owed)> {
         self.shared.lock().mirror.all_owed()
     }
@@ -276,17 +277,17 @@ impl Journal {
         self.shared.lock().mirror.owed(from, to)
     }
 
-    /// The mark of a resource.
+    /// The mark of a resource; `None` if it has none.
     pub fn mark(&self, of: &ResourceId) -> Option<Vec<u8>> {
         self.fact(of, Section::Mark, "")
     }
 
-    /// The digest of the value that the output of this name last had.
+    /// The digest of the last value of the output with this name; `None` if there is none.
     pub fn sent(&self, of: &ResourceId, port: &str) -> Option<Digest> {
         self.fact(of, Section::Sent, port)?.try_into().ok()
     }
 
-    /// A value that a resource keeps.
+    /// A value that a resource keeps; `None` if there is none with that key.
     pub fn value(&self, of: &ResourceId, key: &str) -> Option<Vec<u8>> {
         self.fact(of, Section::Value, key)
     }
@@ -295,22 +296,23 @@ impl Journal {
         self.shared.lock().mirror.get(of, section, key).map(<[u8]>::to_vec)
     }
 
-    /// Anything is remembered of this resource, besides what it owes or is owed.
+    /// Whether the journal has any fact about this resource; debts do not count.
     pub fn is_known(&self, of: &ResourceId) -> bool {
         self.shared.lock().mirror.is_known(of)
     }
 
-    /// All resources of which anything is remembered, in the order of their names.
+    /// All resources about which the journal has a fact or a debt, sorted by name.
     pub fn resources(&self) -> Vec<ResourceId> {
         self.shared.lock().mirror.resources().into_iter().collect()
     }
 
-    /// On how many counted days a resource has been in no graph; `None`: it is in the graph, or nothing of it is remembered.
+    /// The number of counted days on which a resource has been in no graph. `None`: it is in the graph, or nothing
+    /// about it is remembered.
     pub fn absent(&self, of: &ResourceId) -> Option<u16> {
         self.shared.lock().mirror.absent(of)
     }
 
-    /// All resources that are counted as absent, in no order.
+    /// All resources that are counted as absent, sorted by name.
     pub(super) fn all_absent(&self) -> Vec<ResourceId> {
         self.shared.lock().mirror.all_absent()
     }
@@ -320,8 +322,9 @@ impl Journal {
         self.shared.lock().mirror.counted().to_vec()
     }
 
-    /// A random number that this journal keeps, to be mixed into the digests that are written to it: nobody can look up short secrets in a table of
-    /// digests. Only whoever can read the journal can still try them one by one.
+    /// A random number that this journal keeps, to be mixed into the digests that are written to it: with it, short
+    /// secrets can't be looked up in a precomputed table of digests. A user who can read the journal can still try
+    /// secrets one by one.
     pub fn salt(&self) -> [u8; 32] {
         self.salt
     }
@@ -333,7 +336,7 @@ impl Drop for Journal {
     }
 }
 
-/// Makes or examines the directory, and locks it.
+/// Creates or examines the directory, and locks it.
 fn take(prefix: &Path) -> Result<Lock, JournalError> {
     make_dir(prefix).map_err(|source| match source {
         NotOurs::Io { path, source } => JournalError::Io { what: "use", path, source },
@@ -346,7 +349,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The first entry that is too large.
+/// The error of the first entry that is too large.
 fn too_large(batch: &[Entry]) -> Option<CommitError> {
     batch.iter().find_map(|entry| {
         let (what, bytes) = match entry {

@@ -1,4 +1,4 @@
-//! One process a prefix.
+//! The lock of a prefix: one process at a time uses it.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata, OpenOptions, TryLockError};
@@ -13,14 +13,14 @@ use crate::sys::ours::{Trust, examine_file};
 /// The file in a prefix that is locked while the prefix is in use.
 pub const LOCK_NAME: &str = "journal.lock";
 
-/// How long a holder that runs is waited for: it may be about to end.
+/// The time to wait for a holder that still runs: it may be about to end.
 const RUNNING_MAX: Duration = Duration::from_millis(300);
-/// How long one that no process is any more: it was killed, and its descriptors are not closed yet, or are still open
-/// in a command that it was about to start, between fork and exec.
+/// The time to wait for a holder whose process has ended: it was killed, and its descriptors are not closed yet, or are
+/// still open in a command that it was starting, between fork and exec.
 const ENDED_MAX: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Held for as long as this lives; the kernel gives it back however the process ends.
+/// The lock, held as long as this value lives; the kernel releases it however the process ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     file: File,
@@ -28,7 +28,7 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Take the prefix, or say who has it.
+    /// Takes the lock of the prefix; the error names the process that has it.
     pub(super) fn take(prefix: &Path) -> Result<Lock, JournalError> {
         let path = prefix.join(LOCK_NAME);
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
@@ -54,7 +54,7 @@ impl Lock {
         Ok(Lock { file, path })
     }
 
-    /// Whether the file that is locked is still the one that the prefix has.
+    /// Whether the locked file is still the prefix's lock file.
     pub(super) fn is_in_place(&self) -> bool {
         let identity = |meta: Metadata| (meta.dev(), meta.ino());
         let there = std::fs::symlink_metadata(&self.path).map(identity);
@@ -62,14 +62,14 @@ impl Lock {
     }
 }
 
-/// A process of that number is there, and has not ended.
+/// Whether a process with that number exists and has not ended.
 fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
 }
 
-/// Which process holds the lock, as the kernel lists it: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`. Nothing is
-/// written for that.
+/// The process that holds the lock, from the kernel's list of locks: `1: FLOCK  ADVISORY  WRITE 4711 08:01:1234 0 EOF`.
+/// So the holder need not write its number into a file.
 fn holder(file: &File) -> Option<u32> {
     let inode = file.metadata().ok()?.ino().to_string();
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
@@ -78,7 +78,8 @@ fn holder(file: &File) -> Option<u32> {
         let [_, "FLOCK", _, "WRITE", pid, place, ..] = fields[..] else { return None };
         (place.rsplit(':').next() == Some(&inode)).then(|| pid.parse().ok()).flatten()
     });
-    // Files of two file systems may have one number. A process of another namespace is listed as 0.
+    // Files of two file systems may have the same inode number. The kernel lists a process of another PID namespace as
+    // 0.
     let pids: BTreeSet<u32> = pids.collect();
     pids.first().copied().filter(|pid| pids.len() == 1 && *pid != 0)
 }

@@ -1,13 +1,13 @@
-//! Journals of earlier schemas: what their keys mean by the names of today.
+//! Journals of earlier schemas: converts their keys to the names of the current schema.
 
 use crate::id::ResourceId;
 
 use super::mirror::{Mirror, Section};
 
-/// A kind as it was under schema 1: its name, its outputs and its fields (without the one that holds the name), in order.
+/// A kind under schema 1: its name, its outputs and its fields (without the name field), in order.
 type Kind = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-/// The kinds that came with the version that wrote schema 1. Not to be changed: it describes files that exist.
+/// The kinds of the version that wrote schema 1. Must not be changed: the table describes existing files.
 const KINDS_1: &[Kind] = &[
     (
         "exec",
@@ -71,14 +71,15 @@ const KINDS_1: &[Kind] = &[
     ("value", &["output"], &["value"]),
 ];
 
-/// Under which key the digest of a received value is kept.
+/// The prefix of the key under which the digest of a received value is kept.
 const RECEIVED: &str = "received:";
 
-/// Schema 1 named outputs and fields by their numbers, which are their order in the struct. For kinds that are not of this crate that order is
-/// not known here, so their digests are left out. It costs: what they sent counts as new once, so its receivers are checked again; and a receiver
-/// that knew a value only by its digest asks for the value itself, which a sender that keeps no values has to generate again.
+/// Schema 1 identified outputs and fields by number: their order in the struct. For kinds outside this crate that order
+/// is unknown here, so their digests are dropped. The cost: their last values count as new once, so the receivers are
+/// checked again; and a receiver that has only the digest of a value requests the value itself, which a sender that
+/// keeps no values must generate again.
 ///
-/// How many entries were left out.
+/// Returns the number of entries that were dropped.
 pub(super) fn from_1(mirror: &mut Mirror) -> usize {
     mirror.rename(|of, section, key| match section {
         Section::Sent => name(outputs(of)?, key),

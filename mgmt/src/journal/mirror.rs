@@ -1,4 +1,4 @@
-//! The content of the journal in memory: every question is answered from here, and what goes to disk is taken from here.
+//! The content of the journal in memory: queries are answered from it, and commits are made from it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -7,14 +7,14 @@ use crate::id::{JournalOp, ResourceId};
 use super::entry::{Entry, Owed};
 use super::facts::Facts;
 
-/// What is known about an edge. Neither flag: nothing, and then it is not kept.
+/// The state of an edge. An edge with neither flag is not kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Edge {
     debt: bool,
     intent: bool,
 }
 
-/// Which kind of fact about a resource. The number is the one on disk.
+/// The section of a fact about a resource. The number is the one on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Section {
     Mark = 0,
@@ -25,7 +25,7 @@ pub(super) enum Section {
 
 pub(super) const SECTIONS: [Section; 4] = [Section::Mark, Section::Sent, Section::Value, Section::Absent];
 
-/// The place of one value on disk.
+/// The key of one value on disk.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Edge(ResourceId, ResourceId),
@@ -33,22 +33,23 @@ pub(super) enum Key {
     Counted,
 }
 
-/// How many days are known to have been counted. More than an absence is counted, so that no absence counts one twice.
+/// The most days that are kept as counted. It is more than the days until a resource is forgotten, so that no absence
+/// counts a day twice.
 const DAYS_MAX: usize = 64;
 
-/// All that the journal knows.
+/// The whole content of the journal.
 #[derive(Debug, Default)]
 pub(super) struct Mirror {
     edges: HashMap<ResourceId, BTreeMap<ResourceId, Edge>>,
     facts: HashMap<ResourceId, Facts>,
-    /// Which resources have a fact in the section `Absent`.
+    /// The resources that have a fact in the section `Absent`.
     absent: BTreeSet<ResourceId>,
     /// The days on which absences were counted, at most [`DAYS_MAX`] of them, the last one at the end.
     counted: Vec<u64>,
 }
 
 impl Mirror {
-    /// Take over an entry; what has to be written therefore is added to `dirty`.
+    /// Applies an entry; keys whose values have changed are added to `dirty`.
     pub(super) fn apply(&mut self, entry: Entry, dirty: &mut BTreeSet<Key>) {
         match entry {
             Entry::Edge(JournalOp::Intent { from, to }) => self.edge(from, to, dirty, |edge| edge.intent = true),
@@ -161,7 +162,7 @@ impl Mirror {
         self.facts.get(of).map_or_else(Vec::new, |facts| facts.keys(section))
     }
 
-    /// On how many counted days a resource has been absent; `None`: it is in the graph, or was never missed.
+    /// A fact about a resource.
     pub(super) fn absent(&self, of: &ResourceId) -> Option<u16> {
         self.get(of, Section::Absent, "")?.try_into().ok().map(u16::from_le_bytes)
     }
@@ -176,12 +177,12 @@ impl Mirror {
         &self.counted
     }
 
-    /// What is owed along an edge.
+    /// The debt or intent of an edge.
     pub(super) fn owed(&self, from: &ResourceId, to: &ResourceId) -> Option<Owed> {
         self.edges.get(from)?.get(to).map(|edge| edge.owed())
     }
 
-    /// All that is owed, in the order of the names.
+    /// All debts and intents, sorted by name.
     pub(super) fn all_owed(&self) -> Vec<(ResourceId, ResourceId, Owed)> {
         let pairs = |(from, tos): (&ResourceId, &BTreeMap<ResourceId, Edge>)| {
             let from = from.clone();
@@ -192,12 +193,12 @@ impl Mirror {
         all
     }
 
-    /// There is a fact about this resource.
+    /// Whether there is a fact about this resource.
     pub(super) fn is_known(&self, of: &ResourceId) -> bool {
         self.facts.contains_key(of)
     }
 
-    /// All resources of which anything is known, in the order of their names.
+    /// All resources with a fact, a debt or an intent, sorted by name.
     pub(super) fn resources(&self) -> BTreeSet<ResourceId> {
         let ends = self.edges.iter().flat_map(|(from, tos)| tos.keys().chain([from]));
         self.facts.keys().chain(ends).cloned().collect()
@@ -214,7 +215,7 @@ impl Mirror {
         edges.chain(facts).chain((!self.counted.is_empty()).then_some(Key::Counted)).collect()
     }
 
-    /// The value under a key as it goes to disk; `None`: there is none.
+    /// The value of a key in its form on disk; `None` if there is none.
     pub(super) fn bytes(&self, key: &Key) -> Option<Vec<u8>> {
         match key {
             Key::Edge(from, to) => self.edges.get(from)?.get(to).map(|edge| vec![edge.byte()]),
@@ -226,7 +227,7 @@ impl Mirror {
         }
     }
 
-    /// A value that was found on disk. False: it makes no sense, and is left out.
+    /// Adds an edge that was found on disk. Returns false if its value is invalid; the edge is then left out.
     pub(super) fn load_edge(&mut self, from: ResourceId, to: ResourceId, byte: u8) -> bool {
         let edge = Edge { debt: byte & 1 != 0, intent: byte & 2 != 0 };
         let known = edge.byte() == byte && edge != Edge::default();
@@ -236,7 +237,7 @@ impl Mirror {
         known
     }
 
-    /// A value that was found on disk. False: it makes no sense, and is left out.
+    /// Adds a fact that was found on disk. Returns false if its section is unknown; the fact is then left out.
     pub(super) fn load_fact(&mut self, of: ResourceId, section: u8, key: &str, value: &[u8]) -> bool {
         let section = SECTIONS.get(usize::from(section));
         if let Some(section) = section {
@@ -248,12 +249,13 @@ impl Mirror {
         section.is_some()
     }
 
-    /// The days that were found on disk.
+    /// Sets the counted days to those found on disk.
     pub(super) fn load_counted(&mut self, bytes: &[u8]) {
         self.counted = bytes.as_chunks().0.iter().map(|day| u64::from_le_bytes(*day)).collect();
     }
 
-    /// Renames the keys of all facts; what `rename` has no name for is left out. How many were.
+    /// Renames the keys of all facts; a fact for which `rename` returns `None` is dropped. Returns the number of
+    /// dropped facts.
     pub(super) fn rename(&mut self, rename: impl Fn(&ResourceId, Section, &str) -> Option<String>) -> usize {
         let mut dropped = 0;
         for (of, facts) in &mut self.facts {

@@ -1,4 +1,5 @@
-//! What this host must remember over crashes and restarts: owed refreshes, marks, digests of values last sent, small values of resources.
+//! Everything that this host must remember across crashes and restarts: owed refreshes, marks, digests of sent values,
+//! small values of resources.
 
 mod backend;
 mod database;

@@ -1,4 +1,4 @@
-//! The thread that makes things durable. Everything that comes while one commit runs goes into the next.
+//! The thread that makes batches durable. All batches that arrive during a commit go into the next one.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,13 +11,13 @@ use super::error::CommitError;
 use super::lock::Lock;
 use super::mirror::{Key, Mirror};
 
-/// After a failure, what nobody waits for is tried again after this long.
+/// The time after a failure until batches without a waiter are tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Who waits for a batch.
+/// The callback of a waiter.
 pub(super) type Done = Box<dyn FnOnce(Result<(), CommitError>) + Send>;
 
-/// What the users of a journal and its writer share.
+/// The state that the users of a journal and its writer share.
 #[derive(Default)]
 pub(super) struct Shared {
     state: Mutex<State>,
@@ -27,15 +27,15 @@ pub(super) struct Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) mirror: Mirror,
-    /// What differs from the disk. Only the place is kept: what is written is what the mirror says when the commit begins.
+    /// The keys whose values differ from those on disk. The values are read from the mirror when the commit begins.
     dirty: BTreeSet<Key>,
     waiting: Vec<Done>,
-    /// When `dirty` is written though nobody waits.
+    /// The time at which `dirty` is written even without a waiter.
     due: Option<Instant>,
     pub(super) closing: bool,
-    /// The file that was written so far is no longer in its place.
+    /// The written file is no longer in its place.
     lost: bool,
-    /// How the last commit went.
+    /// The error of the last commit, if it failed.
     last: Option<CommitError>,
 }
 
@@ -48,8 +48,8 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// Take over a batch whole. With `done` it is written at once, else within `lazy`. A closed journal takes nothing.
-    /// Returns whether there is something to do for the writer.
+    /// Takes over a whole batch. With `done` it is written at once, otherwise within `lazy`. A closed journal takes
+    /// nothing. Returns whether there is work for the writer.
     pub(super) fn submit(&self, batch: Vec<Entry>, done: Option<Done>, lazy: Duration) -> bool {
         let mut state = self.lock();
         if state.closing {
@@ -71,7 +71,7 @@ impl Shared {
         true
     }
 
-    /// Take over a batch that is to be written nowhere. A closed journal takes nothing.
+    /// Takes over a batch that is never written. A closed journal takes nothing.
     pub(super) fn keep(&self, batch: Vec<Entry>, done: Option<Done>) {
         let mut state = self.lock();
         if state.closing {
@@ -86,23 +86,23 @@ impl Shared {
         }
     }
 
-    /// Write what there is, and end.
+    /// Makes the writer write what is left, and end.
     pub(super) fn close(&self) {
         self.lock().closing = true;
         self.wake.notify_one();
     }
 
-    /// The file is gone: with the next commit all is written again, into a new one.
+    /// Records that the file is gone: the next commit writes all content into a new one.
     pub(super) fn set_lost(&self) {
         self.lock().lost = true;
     }
 
-    /// Why the last commit failed, if it did.
+    /// The error of the last commit, if it failed.
     pub(super) fn last(&self) -> Option<CommitError> {
         self.lock().last.clone()
     }
 
-    /// Sleep until there is something to do: whether that is to write. `None`: nothing more will come.
+    /// Sleeps until there is work, and returns whether it includes a write. `None`: no more work will come.
     fn wait(&self) -> Option<bool> {
         let mut state = self.lock();
         loop {
@@ -124,13 +124,13 @@ impl Shared {
         }
     }
 
-    /// Something is waited for: whether there is something to write for it. `None`: what there is has time.
+    /// If there are waiters, whether there is something to write for them. `None`: there are no waiters.
     pub(super) fn urgent(&self) -> Option<bool> {
         let state = self.lock();
         (!state.waiting.is_empty()).then(|| !state.dirty.is_empty())
     }
 
-    /// What must be done now. `None`: since `wait` there is something to write after all.
+    /// The work of one round. `None`: there was nothing to write at `wait`, but there is now.
     fn next(&self, writes: bool, wants_all: bool) -> Option<Round> {
         let mut state = self.lock();
         if !writes && !state.dirty.is_empty() {
@@ -138,8 +138,8 @@ impl Shared {
         }
         state.due = None;
         let keys = std::mem::take(&mut state.dirty);
-        // Read under the same lock as the keys were taken: what is written is what was true at one moment, never half of
-        // a batch.
+        // The values are read under the lock under which the keys are taken: a commit has the state of one moment,
+        // never half of a batch.
         let value = |key: Key| {
             let bytes = state.mirror.bytes(&key);
             (key, bytes)
@@ -152,7 +152,7 @@ impl Shared {
     }
 }
 
-/// Nothing is written any more.
+/// Answers a batch that a closed journal does not take.
 fn refuse(done: Option<Done>) {
     match done {
         Some(done) => done(Err(CommitError::Closed)),
@@ -160,7 +160,7 @@ fn refuse(done: Option<Done>) {
     }
 }
 
-/// What goes into one commit.
+/// The content of one commit.
 struct Round {
     keys: BTreeSet<Key>,
     writes: Writes,
@@ -168,34 +168,34 @@ struct Round {
     closing: bool,
 }
 
-/// What the writer needs, wherever it is until it begins.
+/// What the writer needs; the journal keeps it until the writer starts.
 #[derive(Debug)]
 pub(super) struct Held {
     pub(super) file: DatabaseFile,
-    /// Of the prefix. The journal can put another one in its place.
+    /// The lock of the prefix. The journal can replace it.
     pub(super) _lock: Arc<Mutex<Lock>>,
 }
 
-/// The writer's life. Holds the lock of the prefix to its end.
+/// The loop of the writer. It holds the lock of the prefix until it ends.
 pub(super) fn work(shared: &Shared, mut held: Held) {
     while let Some(is_dirty) = shared.wait() {
         turn(shared, &mut held.file, is_dirty);
     }
 }
 
-/// What the writer would do at once, on the thread of the caller: where the system gives no thread.
+/// Does the writer's urgent work on the thread of the caller, for when the system gives no thread.
 pub(super) fn work_here(shared: &Shared, held: &mut Held) {
     while let Some(is_dirty) = shared.urgent() {
         turn(shared, &mut held.file, is_dirty);
     }
 }
 
-/// One commit, and the answers to those who wait for it.
+/// One commit, and the answers to its waiters.
 fn turn(shared: &Shared, file: &mut DatabaseFile, is_dirty: bool) {
     if std::mem::take(&mut shared.lock().lost) {
         file.forget();
     }
-    // With nothing to write, what is waited for is on disk already, unless there is no file that holds it.
+    // With nothing to write, the waiters' batches are on disk already, unless no file contains them.
     let wants_all = if is_dirty { file.prepare() } else { file.is_missing() };
     let writes = is_dirty || wants_all;
     let Some(round) = shared.next(writes, wants_all) else { return };

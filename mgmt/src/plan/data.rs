@@ -5,7 +5,7 @@ use serde::Serialize;
 use crate::id::ResourceId;
 use crate::resource::{Change, Obstacle};
 
-/// What would be done now. The checks that run before every apply have made it.
+/// What would be done now. A plan is the result of the checks that run before every apply.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Plan {

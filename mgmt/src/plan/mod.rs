@@ -1,4 +1,4 @@
-//! What would be done now: resource by resource, as data and as text.
+//! The plan: what would be done now, resource by resource, as data and as text.
 
 mod data;
 mod text;

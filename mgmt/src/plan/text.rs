@@ -1,4 +1,4 @@
-//! A plan as people read it.
+//! A plan as text for people.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use crate::id::{Palette, ResourceId, Role, Shown, harmless};
 use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
 
 impl Plan {
-    /// The plan as people read it, in colour if the palette has any.
+    /// The plan as text for people, in colour if the palette has any.
     pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             for entry in self.resources.iter().filter(|entry| entry.is_pending() || !entry.remarks.is_empty()) {
@@ -24,7 +24,7 @@ impl fmt::Display for Plan {
 }
 
 impl PlanEntry {
-    /// The entry as people read it, in colour if the palette has any.
+    /// The entry as text for people, in colour if the palette has any.
     pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             self.head(palette, f)?;
@@ -34,7 +34,7 @@ impl PlanEntry {
             if let Outcome::Drifted { changes, .. } = &self.outcome {
                 for change in changes {
                     write!(f, "\n    {}", harmless(&change.to_string()))?;
-                    // Not `lines`, which hides the carriage return of a line that has one.
+                    // `lines` would hide a carriage return at the end of a line.
                     for line in change.diff.iter().flat_map(|diff| diff.split_terminator('\n')) {
                         write!(f, "\n      {}", painted_line(palette, line))?;
                     }

@@ -1,8 +1,8 @@
-//! The optional abilities of a kind: small traits besides `Converge`. The derive finds out which of them a kind has, so
-//! the engine knows without asking.
+//! The optional abilities of a kind: small traits besides `Converge`. The derive finds out which of them a kind
+//! implements.
 //!
-//! A further ability is: its trait, a field of [`Abilities`] with the type of its function, a constant of [`Lacks`], an
-//! `impl` of [`Ability`] with the function, and a line in `__abilities!`.
+//! To add an ability, add its trait, a field of [`Abilities`] with the type of its function, a constant of [`Lacks`],
+//! an `impl` of [`Ability`] with the function, and a line in `__abilities!`.
 
 use std::fmt;
 use std::future::Future;
@@ -17,8 +17,8 @@ use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
 use crate::resource::uid::Findings;
 
-/// A kind whose resources can be refreshed: what notifies one of them (`notify`, `subscribe`) makes it act although
-/// nothing about it has drifted.
+/// A kind whose resources can be refreshed: a change of a resource that notifies one of them (`notify`, `subscribe`)
+/// makes it act although it has not drifted.
 ///
 /// A kind without it has nothing to refresh: an edge that notifies one of its resources only orders the two, and
 /// `check` and `plan` warn about it.
@@ -56,57 +56,59 @@ use crate::resource::uid::Findings;
     note = "write `impl Refresh for {Self}`, besides `impl Converge`, if a change of another resource should make it act"
 )]
 pub trait Refresh: Converge {
-    /// Something that notifies this resource has changed, and the check found nothing to repair. (If it found
-    /// something, `apply` alone is called, and the refresh is absorbed.) Returns whether it did something, which then
-    /// notifies in turn. Dropped at any await when it is cancelled: the refresh is still owed then, as after an error,
-    /// and asked for again.
+    /// Called if a resource that notifies this one has changed, and the check found nothing to repair. (If the check
+    /// found drift, only `apply` is called, and the refresh is absorbed.) Returns whether the refresh changed
+    /// something, which then notifies in turn. Dropped at any await when it is cancelled; as after an error, the
+    /// refresh is then still owed, and is called again.
     fn refresh(&self, cx: &ApplyCx) -> impl Future<Output = Result<bool>> + Send;
 }
 
 /// A kind whose resources do something when they have left the graph of a running engine: close what they opened, undo
 /// what must not outlive them.
 ///
-/// It is not called for a resource that never ran, in noop, nor when the engine stops: what the graph keeps stays kept
-/// then. It is called once, after the last operation of the resource, and what takes its place (by kind and name, or by
-/// owning the same) waits for it. If it fails, that is reported, and not tried again.
+/// It is not called for a resource that never ran or is in noop, nor when the engine stops: everything then stays as
+/// the graph declares it. It is called once, after the last operation of the resource, and a resource that replaces it
+/// (with the same kind and name, or an owner of the same things) waits for it. An error is reported, and the call is
+/// not repeated.
 ///
-/// One exception: if the last operation of the resource was given up and still runs, or one of a resource that owns the
-/// same, `leave` would run beside it. It is not called then, and the event `left` reports why.
+/// One exception: `leave` is not called if it would run concurrently with an operation that was given up but still
+/// runs, of this resource or of one that owns the same things. The event `left` then reports the reason.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does nothing when it leaves the graph",
     label = "this kind has no `impl Leave`",
     note = "write `impl Leave for {Self}`, besides `impl Converge`, if something must be undone when a resource leaves the graph"
 )]
 pub trait Leave: Converge {
-    /// The resource has left the graph. Bounded by its `timeout`; dropped at any await when it is cancelled.
+    /// Called when the resource has left the graph. Bounded by its `timeout`; dropped at any await when it is
+    /// cancelled.
     fn leave(&self, cx: &ApplyCx) -> impl Future<Output = Result<()>> + Send;
 }
 
-/// What [`Leave::leave`] becomes once the type is erased.
+/// The type-erased form of [`Leave::leave`].
 pub type LeaveFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<()>>;
 
-/// A kind that must look at the system to know what its resources provide and need: which files a package ships, say. A
-/// [`Pass`](crate::graph::Pass) then finds that with what the fields tell.
+/// A kind that must examine the system to find out what its resources provide and need: for example, which files a
+/// package contains. A [`Pass`](crate::graph::Pass) gets these findings together with what follows from the fields.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not look at the system before the passes",
     label = "this kind has no `impl Prepare`",
     note = "write `impl Prepare for {Self}`, besides `impl Converge`, if only the system tells what it provides and needs"
 )]
 pub trait Prepare: Converge {
-    /// Looks, before the passes run over a graph that this resource is in. Changes nothing. Not called where no pass
-    /// runs. Dropped at any await when it takes longer than the engine's
+    /// Examines the system before the passes run over a graph with this resource. Changes nothing. Not called if there
+    /// are no passes. Dropped at any await when it takes longer than the engine's
     /// [`prepare_timeout`](crate::runtime::Builder::prepare_timeout). If it fails or is dropped, a warning names the
-    /// resource, and the passes run with what its fields tell.
+    /// resource, and the passes run without its findings.
     fn prepare(&self, cx: &PrepareCx) -> impl Future<Output = Result<Findings>> + Send;
 }
 
-/// What [`Prepare::prepare`] becomes once the type is erased.
+/// The type-erased form of [`Prepare::prepare`].
 pub type PrepareFn = fn(Arc<dyn AnyResource>, PrepareCx) -> BoxFuture<Result<Findings>>;
 
-/// What [`Refresh::refresh`] becomes once the type is erased.
+/// The type-erased form of [`Refresh::refresh`].
 pub type RefreshFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<bool>>;
 
-/// Which of the optional abilities a kind has. Made by `#[derive(Resource)]`.
+/// The optional abilities of a kind. Made by `#[derive(Resource)]`.
 #[derive(Clone, Copy, Default)]
 pub struct Abilities {
     /// The function of [`Refresh`], if the kind has it.
@@ -130,12 +132,12 @@ impl fmt::Debug for Abilities {
     }
 }
 
-/// Asks which abilities `R` has without demanding any: `Ability::<R>::REFRESH` is the constant of the `impl` below
-/// whose bound holds, else the one of [`Lacks`], since rustc prefers a type's own constants to those of its traits.
+/// Finds out which abilities `R` has without requiring any: `Ability::<R>::REFRESH` is the constant of the `impl` below
+/// whose bound holds, otherwise that of [`Lacks`], since rustc prefers a type's own constants to those of its traits.
 #[derive(Debug)]
 pub struct Ability<R>(PhantomData<R>);
 
-/// What a kind without an ability has in its place.
+/// The constants for abilities that a kind lacks.
 pub trait Lacks {
     /// `None`: the kind lacks [`Refresh`].
     const REFRESH: Option<RefreshFn> = None;
@@ -172,7 +174,8 @@ impl<R: ConvergeMany> Ability<R> {
     pub const MANY: Option<Many> = Some(Many::of::<R>());
 }
 
-/// The functions of a kind are called with a resource of that kind: they are reached through its own `KindSpec`.
+/// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
+/// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
     resource.as_any().downcast_ref().expect("the engine calls a kind's functions with a resource of that kind")
 }
@@ -182,7 +185,7 @@ pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
 #[macro_export]
 macro_rules! __abilities {
     ($kind:ty) => {{
-        // Together: of a kind that has all abilities `Lacks` alone would be unused.
+        // A glob import, since rustc would warn of an unused `Lacks` for a kind that has all abilities.
         use $crate::resource::private::ability::*;
         $crate::resource::Abilities {
             refresh: Ability::<$kind>::REFRESH,

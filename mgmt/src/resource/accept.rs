@@ -1,4 +1,4 @@
-//! What may be set on, or sent to, a field.
+//! The values that can be set on, or sent to, a field.
 
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
@@ -10,9 +10,10 @@ use crate::resource::digest::{Digest, Salted};
 use crate::resource::output::{Output, Sendable, Wire};
 use crate::resource::secret::Secret;
 
-/// What a field type takes besides itself.
+/// The other types from which a field type can be made.
 ///
-/// Implement it to let a kind's own field type be set from, or receive, something else: `impl Accepts<u16> for Port { … }`.
+/// A kind's own field type implements this to be set from, or to receive, values of another type:
+/// `impl Accepts<u16> for Port { … }`.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
     label = "this field takes `{Self}`",
@@ -22,15 +23,17 @@ use crate::resource::secret::Secret;
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
 pub trait Accepts<V>: Sized {
-    /// Makes the field's value.
+    /// The field's value from a value of the other type.
     fn accept(value: V) -> Self;
 
-    /// A digest by which the field can later be checked without the value itself. `None`: the value itself is always needed.
+    /// A digest with which the field can be checked in a later run without the value itself. `None`: the value is
+    /// always needed. Default: `None`.
     fn digest(&self) -> Option<Digest> {
         None
     }
 
-    /// A stand-in that knows only the digest of a value received in an earlier run, under a salt; see [`digest`](Accepts::digest).
+    /// A stand-in that contains only the salted digest of a value received in an earlier run; see
+    /// [`digest`](Accepts::digest). Default: `None`.
     fn from_digest(_digest: Salted) -> Option<Self> {
         None
     }
@@ -98,12 +101,13 @@ where
     }
 }
 
-/// What a setter was given.
+/// The argument of a setter.
 #[derive(Debug)]
 pub enum Input<T> {
     /// A value that is known when the graph is made.
     Value(T),
-    /// Another resource's output, to be received before the first check; the default stands in until then.
+    /// Another resource's output, to be received before the first check, and the placeholder until then: the type's
+    /// default.
     Wire(Wire, T),
 }
 
@@ -151,16 +155,16 @@ where
     }
 }
 
-/// Marks a setter's argument as something that is there.
+/// Marks a setter's argument as one that is always there.
 #[derive(Debug)]
 pub struct Given<M>(PhantomData<M>);
-/// Marks a setter's argument as something that may be missing.
+/// Marks a setter's argument as an `Option`.
 #[derive(Debug)]
 pub struct ByOption<M>(PhantomData<M>);
 
-/// Anything that a setter of an optional field takes, or of one with a default: a value, an [`Output`], or an `Option`
-/// of either; `None` leaves the field as if the setter had not been called. `M` distinguishes them and is always
-/// inferred.
+/// Anything that a setter of an optional field, or of a field with a default, takes: a value, an [`Output`], or an
+/// `Option` of either; `None` leaves the field as if the setter had not been called. `M` distinguishes the cases and is
+/// always inferred.
 ///
 /// ```
 /// # use mgmt::{prelude::*, resources::FileBuilder};
@@ -200,7 +204,7 @@ where
 {
     #[track_caller]
     fn into_setting(self) -> Option<Input<T>> {
-        // Not by `map`: the line that a closure calls from is its own.
+        // Not with `map`: the closure's line would be recorded as the caller.
         Some(self?.into_input())
     }
 }

@@ -1,4 +1,4 @@
-//! Resources with their type erased: what the engine holds.
+//! Resources with their type erased, as the engine holds them.
 
 use std::any::Any;
 use std::fmt;
@@ -24,12 +24,12 @@ use crate::resource::uid::{Need, Uid};
 use crate::resource::watch::Watch;
 use crate::sys::task::caught;
 
-/// A future of the engine.
+/// The type of the engine's futures.
 pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// What a check found, with its type erased.
 pub struct AnyDrift {
-    /// The changes as people read them.
+    /// The changes for people.
     pub changes: Vec<Change>,
     value: Contained<Box<dyn Any + Send>>,
 }
@@ -39,7 +39,7 @@ impl AnyDrift {
         AnyDrift { changes: drift.changes(), value: Contained::new(Box::new(drift)) }
     }
 
-    /// The drift of a resource of that kind.
+    /// The drift, as the type of that kind.
     pub(crate) fn of<R: Converge>(self) -> R::Drift {
         self.value.downcast().expect("the engine hands apply the drift of the same resource's check")
     }
@@ -51,7 +51,7 @@ impl fmt::Debug for AnyDrift {
     }
 }
 
-/// A resource of whatever kind. Implemented for everything that implements [`Converge`].
+/// A resource of any kind. Implemented for all types that implement [`Converge`].
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says what it is, but not what it does",
     label = "this kind has no `impl Converge`",
@@ -62,27 +62,27 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn spec(&self) -> &'static KindSpec;
     /// The name of the resource within its kind.
     fn name(&self) -> &str;
-    /// See [`Converge::validate`]. Problems of fields that are still to be received are left out; a panic of the kind
-    /// is a problem, too.
+    /// See [`Converge::validate`]. Problems of fields that will be received are left out; a panic of the kind is a
+    /// problem too.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
-    /// See [`Converge::uids`]. None, if that panics: `validate` reports it.
+    /// See [`Converge::uids`]. Empty if that panics: `validate` reports the panic.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
-    /// See [`Converge::clears`]. None, if that panics: `validate` reports it.
+    /// See [`Converge::clears`]. Empty if that panics: `validate` reports the panic.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
-    /// See [`Converge::copies`]. None, if that panics: `validate` reports it.
+    /// See [`Converge::copies`]. Empty if that panics: `validate` reports the panic.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
-    /// See [`Converge::is_foreseeable`]. No, if that panics.
+    /// See [`Converge::is_foreseeable`]. False if that panics.
     fn is_foreseeable(&self, drifted: bool) -> bool {
         let _ = drifted;
         true
     }
-    /// See [`Converge::remarks`]. Nothing, if that panics.
+    /// See [`Converge::remarks`]. Empty if that panics.
     fn remarks(&self) -> Vec<String> {
         Vec::new()
     }
-    /// See [`Converge::provides`]. Nothing, if that panics: `validate` reports it.
+    /// See [`Converge::provides`]. Empty if that panics: `validate` reports the panic.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
-    /// See [`Converge::needs`]. Nothing, if that panics: `validate` reports it.
+    /// See [`Converge::needs`]. Empty if that panics: `validate` reports the panic.
     fn needs(&self, known: &Known<'_>) -> Vec<Need>;
     /// Whether kind, name and fields are the same.
     fn same(&self, other: &dyn AnyResource) -> bool;
@@ -90,14 +90,14 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>>;
     /// See [`Converge::apply`].
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>>;
-    /// See [`Converge::watch`]. If that panics, a watch that fails.
+    /// See [`Converge::watch`]. A failed watch if that panics.
     fn watch(&self, cx: &WatchCx) -> Watch;
     /// The same resource with received values set; `None` if one is of another type.
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>>;
     /// See [`Resource::to_data`](crate::resource::Resource::to_data).
     ///
     /// # Errors
-    /// A field that can't be written as data.
+    /// A field can't be written as data.
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError>;
     /// Writes the resource as `Debug` does.
     ///
@@ -116,7 +116,7 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
 }
 
 impl dyn AnyResource {
-    /// See [`Refresh::refresh`](crate::resource::Refresh::refresh). A kind without it has done nothing.
+    /// See [`Refresh::refresh`](crate::resource::Refresh::refresh). For a kind without it, the result is false.
     pub fn refresh(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<bool>> {
         match self.spec().abilities.refresh {
             Some(refresh) => refresh(self, cx),
@@ -124,7 +124,7 @@ impl dyn AnyResource {
         }
     }
 
-    /// See [`Leave::leave`](crate::resource::Leave::leave). A kind without it has nothing to do.
+    /// See [`Leave::leave`](crate::resource::Leave::leave). For a kind without it, does nothing.
     pub fn leave(self: Arc<Self>, cx: ApplyCx) -> BoxFuture<Result<()>> {
         match self.spec().abilities.leave {
             Some(leave) => leave(self, cx),

@@ -15,12 +15,12 @@ use crate::sys::dbus::{Bus, RuntimeLife, connect};
 #[derive(Debug)]
 pub(crate) struct BusDoor {
     pub(crate) connection: Connection,
-    /// Of the runtime that reads from the connection. If it ends, the connection does not notice.
+    /// The life of the runtime that reads from the connection. The connection itself does not notice when it ends.
     life: RuntimeLife,
 }
 
 impl BusDoor {
-    /// Waits until it is of no use any more.
+    /// Waits until the connection can't be used any more.
     pub(crate) async fn lost(&self) {
         let (mut closed, mut over) = (pin!(self.connection.closed()), pin!(self.life.over()));
         poll_fn(|cx| match closed.as_mut().poll(cx) {
@@ -43,7 +43,7 @@ impl Door for BusDoor {
     }
 
     async fn close(&self) {
-        // It may be closed already.
+        // The connection may be closed already.
         let _ = self.connection.clone().close().await;
     }
 }
@@ -79,7 +79,7 @@ impl SignalRule {
         self
     }
 
-    /// Restricts the rule to signals of the object at this path and of all below it.
+    /// Restricts the rule to signals of the object at this path and of all objects below it.
     pub fn below(mut self, path: impl Into<String>) -> Self {
         self.below = Some(path.into());
         self
@@ -103,12 +103,12 @@ impl SignalRule {
         self
     }
 
-    /// The object that the rule is about, if there is one.
+    /// The path of the object to which the rule is restricted.
     pub(crate) fn object(&self) -> Option<&str> {
         self.path.as_deref()
     }
 
-    /// As the bus takes it.
+    /// The rule in the syntax of the bus.
     pub(crate) fn text(&self) -> String {
         let mut text = "type='signal'".to_owned();
         let parts = [
@@ -121,15 +121,15 @@ impl SignalRule {
         ];
         for (key, value) in parts {
             if let Some(value) = value {
-                // An apostrophe ends the quotation, stands escaped, and begins the next one.
+                // An apostrophe ends the quotation, is written escaped, and begins the next quotation.
                 text.push_str(&format!(",{key}='{}'", value.replace('\'', r"'\''")));
             }
         }
         text
     }
 
-    /// Whether a message may be one of these signals. The sender's name and the argument are left to the bus, which
-    /// forwards only what some rule asks for.
+    /// Whether a message may be one of these signals. The sender's name and the argument are not checked: the bus
+    /// forwards only signals that match some rule.
     pub(crate) fn may_match(&self, message: &Message) -> bool {
         let header = message.header();
         let is =

@@ -1,4 +1,4 @@
-//! Drift as data: what a check found wrong, field by field.
+//! Drift as data: the differences that a check found, field by field.
 
 use std::fmt;
 
@@ -6,33 +6,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::secret::SECRET_PLACEHOLDER;
 
-/// One thing that is not as desired.
+/// One difference from the declared state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// The field, or what it is about (`content`, `mode`, `state` …).
+    /// The field or the property (`content`, `mode`, `state` …).
     pub field: String,
-    /// What is there now.
+    /// The present value.
     pub from: String,
-    /// What will be there.
+    /// The value after the repair.
     pub to: String,
-    /// A text diff, where the values are long.
+    /// A text diff, if the values are long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<String>,
 }
 
 impl Change {
-    /// `field` is `from` and should be `to`.
+    /// A change of `field` from `from` to `to`.
     pub fn new(field: impl Into<String>, from: impl fmt::Display, to: impl fmt::Display) -> Change {
         Change { field: field.into(), from: from.to_string(), to: to.to_string(), diff: None }
     }
 
-    /// `field` differs, and neither value may be shown.
+    /// A change of `field` whose values must not be shown.
     pub fn secret(field: impl Into<String>) -> Change {
         Change::new(field, SECRET_PLACEHOLDER, SECRET_PLACEHOLDER)
     }
 
-    /// The same with a text diff.
+    /// The same change with a text diff.
     #[must_use]
     pub fn with_diff(mut self, diff: impl Into<String>) -> Change {
         self.diff = Some(diff.into());
@@ -40,28 +40,28 @@ impl Change {
     }
 }
 
-/// Provided by a program, it asks kinds to show what others may not read, in a plan and in events: contents of private
-/// files, but never a [`Secret`](crate::resource::Secret). The command line's `--show`.
+/// A value that a program provides to make kinds show, in plans and events, content that other users may not read, such
+/// as that of private files, but never a [`Secret`](crate::resource::Secret). Set by the command line's `--show`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ShowPrivate;
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.from == SECRET_PLACEHOLDER && self.to == SECRET_PLACEHOLDER {
-            // Two placeholders would look as if nothing changed.
+            // Two equal placeholders would look as if nothing had changed.
             return write!(f, "{}: changed {SECRET_PLACEHOLDER}", self.field);
         }
         write!(f, "{}: {} → {}", self.field, self.from, self.to)
     }
 }
 
-/// What a check may find: handed on to `apply`, and shown as a list of changes.
+/// The type of a check's result: passed on to `apply`, and shown as a list of changes.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be shown as drift",
     note = "use `Change` or `Vec<Change>` as `type Drift`, or implement `Drift` to hand more than that from `check` to `apply`"
 )]
 pub trait Drift: Send + 'static {
-    /// The changes that would repair it.
+    /// The changes that a repair would make.
     fn changes(&self) -> Vec<Change>;
 }
 

@@ -1,4 +1,4 @@
-//! What an operation of a resource may use: doors to the system, memory, outputs.
+//! The contexts of a resource's operations: doors to the system, memory, outputs.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -20,7 +20,7 @@ use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, SyncBatch, WriteFs};
 use crate::sys::task::{blocking, may_block};
 
-/// What `check` may use. It holds no door that writes.
+/// The context of `check`. It has no door that writes.
 #[derive(Clone, Debug)]
 pub struct CheckCx {
     operation: Arc<Operation>,
@@ -36,14 +36,14 @@ impl CheckCx {
         self.operation.id()
     }
 
-    /// The file system, to look at. Its calls block: use [`look`](CheckCx::look) unless they are known to be quick.
+    /// The file system, for reading. Its calls block: use [`look`](CheckCx::look) unless they are known to be quick.
     pub fn fs(&self) -> &ReadFs {
         &self.operation.services.fs
     }
 
-    /// Looks at the file system on a thread that may block. The operation ends no earlier than `look`. Long work should
-    /// ask the token between its steps: the token stops when the operation is cancelled, or when the future that this
-    /// returns is dropped.
+    /// Reads the file system on a thread that may block. The operation ends no earlier than `look`. Long work should
+    /// check the token between its steps: the token stops when the operation is cancelled, or when the returned future
+    /// is dropped.
     ///
     /// If a kind does this often, the engine polls its operations on such threads, and `look` runs on the thread that
     /// polls: other code of the same future, in a `join!` or a `select!`, then waits until `look` has ended.
@@ -64,27 +64,26 @@ impl CheckCx {
         if may_block() { self.operation.stopping() } else { waiting.token() }
     }
 
-    /// A token that stops when this operation is cancelled: because its `timeout` is over or the engine is asked to
-    /// cancel; a check also because its resource leaves the graph or its watch failed. The operation's own future is
-    /// dropped then; the token is for a thread or a task that the operation has begun.
+    /// A token that stops when this operation is cancelled: because its `timeout` has elapsed or the engine is asked to
+    /// cancel; for a check, also because its resource leaves the graph or its watch failed. The operation's own future
+    /// is dropped then; the token is for a thread or a task that the operation has begun.
     pub fn stopping(&self) -> Stopping {
         self.operation.stopping()
     }
 
-    /// Declares that this operation has begun something that may outlive its future, such as a thread or a task: until
-    /// the guard is dropped, the operation counts as running, and no other one of the resource begins. `doing`
-    /// completes *it is still …* in the warning that names work which does not end in the grace time (see
-    /// `Builder::grace`). [`look`](CheckCx::look) and [`change`](ApplyCx::change) take such a guard themselves.
+    /// Declares that this operation has begun work that may outlive its future, such as a thread or a task: until the
+    /// guard is dropped, the operation counts as running, and no other operation of the resource begins. `doing`
+    /// completes *it is still …* in the warning about work that does not end in the grace time (see `Builder::grace`).
+    /// [`look`](CheckCx::look) and [`change`](ApplyCx::change) have such a guard themselves.
     pub fn work(&self, doing: impl Into<Cow<'static, str>>) -> Work {
         Work::new(&self.operation, doing)
     }
 
-    /// Registers what the engine runs if it cancels this operation (or if the operation panics) before the guard is
-    /// dropped: for example, the cancellation of a transaction of another process. The operation ends no earlier than
-    /// `hook`.
+    /// Registers a hook that the engine runs if it cancels this operation (or if the operation panics) before the guard
+    /// is dropped: for example, to cancel a transaction of another process. The operation ends no earlier than `hook`.
     ///
-    /// The hook does not run if the kind itself drops a future that holds the guard, by a `select!` or a timeout of its
-    /// own.
+    /// The hook does not run if the kind itself drops a future that holds the guard, for example with `select!` or a
+    /// timeout of its own.
     pub fn on_cancel(&self, hook: impl Future<Output = ()> + Send + 'static) -> OnCancel {
         OnCancel::new(&self.operation, Box::pin(hook))
     }
@@ -99,9 +98,9 @@ impl CheckCx {
         self.operation.refresh
     }
 
-    /// Whether this field receives another value than when an operation of this resource last succeeded. It stays so
-    /// until a check finds the resource in sync, or an apply or a refresh succeeds. In the first run of an engine all
-    /// received values are new. The values that senders send are compared, not what a closure makes of them.
+    /// Whether this field receives another value than when an operation of this resource last succeeded. It remains
+    /// true until a check finds the resource in sync, or an apply or a refresh succeeds. In the first run of an engine
+    /// all received values are new. The sent values are compared, not the results of closures on them.
     ///
     /// # Panics
     /// The kind has no such field.
@@ -118,7 +117,7 @@ impl CheckCx {
         self.push(Sent::Value { port: port.number(), value: Contained::new(Arc::new(value)), digest });
     }
 
-    /// Declares that the value of an output is the same as in an earlier run, and no longer known. Receivers that need
+    /// Declares that the value of an output is the same as in an earlier run, but no longer known. Receivers that need
     /// only its digest continue; if one needs the value itself, this resource is refreshed and must send a value.
     pub fn send_unchanged<T: Sendable>(&self, port: Port<T>) {
         self.push(Sent::Unchanged { port: port.number() });
@@ -129,23 +128,23 @@ impl CheckCx {
     }
 
     /// State of type `T` that belongs to this resource: kept as long as the resource is in the graph and the engine
-    /// runs. Made with `Default` when it is first asked for.
+    /// runs. Made with `Default` at its first use.
     pub fn local<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.operation.services.local.get(self.operation.node)
     }
 
-    /// State of type `T` that all resources of this engine share. Made with `Default` when it is first asked for.
+    /// State of type `T` that all resources of this engine share. Made with `Default` at its first use.
     pub fn shared<T: Default + Send + Sync + 'static>(&self) -> Arc<T> {
         self.operation.services.shared.get(0)
     }
 
-    /// The value of type `T` that the program which embeds the engine has given for its kinds
+    /// The value of type `T` that the program that embeds the engine provides to its kinds
     /// (`Engine::builder().provide(value)`): a client, a cache. A kind should declare that it needs the value
-    /// (`#[resource(kind = "…", provided = Client)]`); then a graph with such a resource is refused, before anything
-    /// runs, if the program has not given it.
+    /// (`#[resource(kind = "…", provided = Client)]`): a graph with such a resource is then refused before any part of
+    /// it runs if the program does not provide the value.
     ///
     /// # Errors
-    /// The program has given no value of this type.
+    /// The program has provided no value of this type.
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.operation.services.provisions.get(self.operation.spec())
     }
@@ -158,22 +157,22 @@ impl CheckCx {
     /// A connection that resources share, see [`Door`]: opened if it is not open yet, or was lost.
     ///
     /// # Errors
-    /// It can't be opened.
+    /// The connection can't be opened.
     pub async fn door<D: Door>(&self, key: &D::Key) -> Result<Arc<D>> {
         self.operation.services.connections.door(key).await
     }
 
-    /// The connection to a D-Bus bus. All resources share one for each bus, also for its signals (see
+    /// The connection to a D-Bus bus. All resources share one for each bus, which also carries the bus's signals (see
     /// [`Watch::signals`]); after a loss a new one is made.
     ///
-    /// # Errors
+    /// The bus can't be reached.
     /// The bus cannot be reached.
     #[cfg(feature = "dbus")]
     pub async fn bus(&self, bus: crate::sys::dbus::Bus) -> Result<zbus::Connection> {
         Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.connection.clone())
     }
 
-    /// The mark that this resource has set, in this run or an earlier one.
+    /// The last mark that this resource has set, in this run or an earlier one; `None` if it has none.
     pub fn mark(&self) -> Option<Vec<u8>> {
         self.operation.services.memory.mark(&self.id())
     }
@@ -195,8 +194,8 @@ impl CheckCx {
     }
 
     /// The only paths in watched trees that may have changed since a check found this resource in sync, each with
-    /// everything below it, spelled as the trees are. `None`: anything may have changed; that is so unless the watch is
-    /// the only reason for this check. A kind may always look at everything instead.
+    /// everything below it, spelled as in the watch. `None`: anything may have changed; that is the case unless the
+    /// watch is the only reason for this check. A kind may always examine everything instead.
     ///
     /// At most 256 paths; `None` if there were more changes. If a check does not find the resource in sync, its paths
     /// are reported again to the next check.
@@ -205,7 +204,7 @@ impl CheckCx {
     }
 }
 
-/// What `apply` and `refresh` may use.
+/// The context of `apply` and `refresh`.
 #[derive(Clone, Debug)]
 pub struct ApplyCx {
     check: CheckCx,
@@ -219,8 +218,8 @@ impl Deref for ApplyCx {
 }
 
 impl ApplyCx {
-    /// Whether other resources are refreshed if this one changes, which the journal has noted: a crash from here on
-    /// loses none of these refreshes, and causes at most one too many.
+    /// Whether other resources are refreshed if this one changes, and the journal has recorded that: a crash from here
+    /// on loses none of these refreshes, and causes at most one that is not needed.
     pub fn owes_refreshes(&self) -> bool {
         self.operation.announced
     }
@@ -234,7 +233,7 @@ impl ApplyCx {
         &self.check.operation.services.fs
     }
 
-    /// Changes the file system on a thread that may block. A cancellation does not interrupt it unless it asks the
+    /// Changes the file system on a thread that may block. A cancellation interrupts `change` only if it checks the
     /// token: see [`look`](CheckCx::look).
     pub async fn change<T: Send + 'static>(&self, change: impl FnOnce(&WriteFs, &Stopping) -> T + Send + 'static) -> T {
         let (operation, work) = (Arc::clone(&self.check.operation), self.work("changing the file system"));
@@ -247,11 +246,11 @@ impl ApplyCx {
         .await
     }
 
-    /// Makes durable what a batch has written ([`WriteFs::batch`], in [`change`](ApplyCx::change)), together with what
-    /// other operations have written meanwhile, which takes hardly longer than for one. Should be the last that the
-    /// operation does: from when it waits for the disk, [`running_max`](crate::runtime::Builder::running_max) does not
-    /// count it. A cancellation does not interrupt it; the operation has not ended before it has. Returns how many
-    /// directories were made durable.
+    /// Makes durable what a batch has written ([`WriteFs::batch`], in [`change`](ApplyCx::change)), together with the
+    /// batches of other operations, which takes little longer than one alone. Should be the last step of the operation:
+    /// while it waits for the disk, it does not count for [`running_max`](crate::runtime::Builder::running_max). A
+    /// cancellation does not interrupt it; the operation ends no earlier. Returns the number of directories that were
+    /// made durable.
     ///
     /// # Errors
     /// Those of [`SyncBatch::commit`].
@@ -259,7 +258,7 @@ impl ApplyCx {
         let work = self.work("making durable what it has written");
         self.check.operation.yields.store(true, Ordering::Relaxed);
         let committed = batch.commit_together(work).await;
-        // Without a wait there was nothing to report.
+        // If there was no wait, the flag must not remain set.
         self.check.operation.yields.store(false, Ordering::Relaxed);
         Ok(committed?)
     }
@@ -269,7 +268,7 @@ impl ApplyCx {
         self.check.operation.unchanged.store(true, Ordering::Relaxed);
     }
 
-    /// Reports that an event made this apply necessary, such as a tick or a line of a command, and not another program
+    /// Reports that the reason for this apply was an event, such as a tick or a line of a command, not another program
     /// that undid an earlier repair. However often that happens, the resource does not count as flapping, and its
     /// checks are not spaced out.
     pub fn by_event(&self) {
@@ -280,7 +279,7 @@ impl ApplyCx {
     /// mark must be sent after this call.
     ///
     /// # Errors
-    /// The mark could not be written.
+    /// The mark can't be written.
     pub async fn set_mark(&self, mark: Option<Vec<u8>>) -> Result<()> {
         let (operation, id, work) = (Arc::clone(&self.check.operation), self.id(), self.work("writing the journal"));
         let written = blocking(move || {
@@ -291,7 +290,7 @@ impl ApplyCx {
     }
 }
 
-/// What `watch` may use.
+/// The context of `watch`.
 #[derive(Clone, Debug)]
 pub struct WatchCx {
     check: CheckCx,
@@ -330,7 +329,7 @@ impl WatchCx {
     /// See [`CheckCx::provided`].
     ///
     /// # Errors
-    /// The program has given no value of this type.
+    /// The program has provided no value of this type.
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.check.provided()
     }

@@ -47,23 +47,25 @@ pub trait Resource: Sized + Send + Sync + 'static {
     fn from_data(name: &str, reader: FieldReader<'_>) -> Option<Self>;
 }
 
-/// What a resource *does*. The engine calls it; nothing here is ever called twice at once for one resource.
+/// What a resource *does*. The engine calls these functions, never two of them at once for one resource.
 ///
-/// What only some kinds can do is a trait of its own, which the derive finds: [`Refresh`](crate::resource::Refresh).
+/// Abilities that only some kinds have are traits of their own, which the derive finds:
+/// [`Refresh`](crate::resource::Refresh).
 #[diagnostic::on_unimplemented(
     message = "`{Self}` says what it is, but not what it does",
     label = "this kind has no `impl Converge`",
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]
 pub trait Converge: Resource {
-    /// What `check` hands to `apply`: [`Change`](crate::resource::Change), a list of them, or a type of the kind's own.
+    /// The type that `check` passes to `apply`: [`Change`](crate::resource::Change), a list of them, or a type of the
+    /// kind's own.
     type Drift: Drift;
 
-    /// What is wrong with the fields, judged by the fields alone. Called before anything runs, and again with the
-    /// values that were received. Default: nothing.
+    /// The problems of the fields, found in the fields alone. Called before any part of the graph runs, and again with
+    /// received values. Default: none.
     ///
-    /// A field that is still to be received holds a placeholder until then. A problem of such a field is dropped,
-    /// whether [`Known::require`] made it or not, as long as the problem names all fields that were looked at.
+    /// A field that will be received holds a placeholder until then. A problem of such a field is dropped, whether
+    /// [`Known::require`] made it or not, as long as the problem names all fields whose values led to it.
     /// [`every`](crate::resource::every) joins several problems.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let _ = known;
@@ -85,35 +87,35 @@ pub trait Converge: Resource {
         Watch::none()
     }
 
-    /// The things on this host that the resource owns: two resources of a graph must not own the same. Leave out what
-    /// depends on a field that is still to be received. Default: nothing.
+    /// The things on this host that the resource owns: two resources of a graph must not own the same thing. Leave out
+    /// things that depend on a field that will be received. Default: none.
     ///
-    /// Compared when a graph is prepared, before anything of it runs: two owners are a problem of the graph. Called
-    /// again with received values, before each check of a resource that receives: if another resource of the graph owns
-    /// the same, that check fails with both names, until the other has left or has received something else. If the
-    /// other owner has left the graph or has changed, and has not ended, the check waits for that.
+    /// Compared when a graph is prepared, before any part of it runs: two owners are a problem of the graph. Called
+    /// again with received values before each check of a resource that receives: if another resource of the graph owns
+    /// the same thing, that check fails with both names, until the other has left or has received something else. If
+    /// the other owner has left the graph or has changed, but has not ended, the check waits for its end.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()
     }
 
-    /// Paths at which the resource removes what is there and not its own, with everything below: a purge. A graph in
-    /// which the engine's own working directory is at or below one of these paths does not run. Default: none.
+    /// The paths at which the resource removes everything that is not its own, with everything below: a purge. A graph
+    /// in which the engine's own working directory is at or below one of these paths does not run. Default: none.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()
     }
 
-    /// Paths from which the resource copies content to what it owns. A graph in which resources copy from one another
-    /// in a cycle does not run, because it would never be in sync. Default: none.
+    /// The paths from which the resource copies content to what it owns. A graph in which resources copy from one
+    /// another in a cycle does not run, because it would never be in sync. Default: none.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()
     }
 
     /// Whether the result of the check (`drifted` or not) stays valid after resources before this one have changed
-    /// something, because the check looks only at what the resource owns. If not, a plan in which one of them would
-    /// change reports this resource as not known. Default: yes.
+    /// something, because the check examines only what the resource owns. If not, a plan in which one of them would
+    /// change reports the outcome of this resource as unknown. Default: true.
     fn is_foreseeable(&self, drifted: bool) -> bool {
         let _ = drifted;
         true
@@ -125,14 +127,14 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
-    /// What the resource makes without owning it, and other resources may need. Default: nothing.
+    /// The things that the resource creates without owning them, and that other resources may need. Default: none.
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {
         let _ = known;
         Vec::new()
     }
 
-    /// What the resource needs: a resource of the graph that owns or provides it must come first. This makes no edge by
-    /// itself; a [`Pass`](crate::graph::Pass) does. Default: nothing.
+    /// The things that the resource needs: a resource of the graph that owns or provides one must come first. This adds
+    /// no edge; a [`Pass`](crate::graph::Pass) does. Default: none.
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let _ = known;
         Vec::new()

@@ -1,4 +1,4 @@
-//! Builders and handles: how a resource gets into a graph.
+//! Builders and handles: a builder adds a resource to a graph, and a handle refers to it.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ impl Draft {
         Draft { origin: Origin::here(), meta: Meta::default(), edges: Vec::new(), wires: Vec::new() }
     }
 
-    /// Connects the field to this wire, in place of any other before; `None`: to no wire.
+    /// Connects the field to this wire, which replaces an earlier one; `None` disconnects it.
     pub fn wire(&mut self, field: u8, wire: Option<Wire>) {
         self.wires.retain(|(other, _)| *other != field);
         self.wires.extend(wire.map(|wire| (field, wire)));
@@ -54,7 +54,8 @@ impl Draft {
     }
 }
 
-/// A handle on a resource in a graph. Handles are copied freely; each kind has a type of its own, with its outputs as methods.
+/// A handle of a resource in a graph. Handles can be copied; each kind has its own handle type, with its outputs as
+/// methods.
 pub trait Handle: Copy {
     /// The resource that the handle stands for.
     fn node(&self) -> NodeRef;
@@ -196,8 +197,8 @@ pub trait Declare: Sized {
         self
     }
 
-    /// How many more tries follow the first failure; -1: no limit. Default: 0. The watch has its own tries, as many,
-    /// and has all of them again after it has listened for ten seconds.
+    /// How many more tries follow the first failure; -1: no limit. Default: 0. The watch has the same number of tries
+    /// of its own, and regains all of them after it has listened for ten seconds.
     #[must_use]
     fn retry(mut self, tries: i32) -> Self {
         self.draft().meta.retry = tries;
@@ -219,16 +220,16 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Whether to listen to what the kind watches. Without that, the resource is checked at the start, when an edge
-    /// asks for it, and at the `poll` interval. Default: yes.
+    /// Whether the engine listens to what the kind watches. If not, the resource is checked at the start, when an edge
+    /// requires it, and at the `poll` interval. Default: true.
     #[must_use]
     fn watch(mut self, watch: bool) -> Self {
         self.draft().meta.watch = watch;
         self
     }
 
-    /// Checks the resource at this interval, in addition to its watch. At least 1 ms: less is refused with the graph.
-    /// Default: never.
+    /// Checks the resource at this interval, in addition to its watch. At least 1 ms: a graph with a shorter interval
+    /// is refused. Default: never.
     #[must_use]
     fn poll(mut self, interval: Duration) -> Self {
         self.draft().meta.poll = Some(interval);
@@ -242,16 +243,16 @@ pub trait Declare: Sized {
         self
     }
 
-    /// How many such checks may follow each other at once before `limit` applies. At least 1. Default: 1.
+    /// The most such checks that may follow each other immediately before `limit` applies. At least 1. Default: 1.
     #[must_use]
     fn burst(mut self, checks: u32) -> Self {
         self.draft().meta.burst = checks;
         self
     }
 
-    /// The longest time that a check or an apply may take: then it is cancelled and has failed. 0 is refused with the
-    /// graph. Default: no limit. A kind with a `timeout` of its own, such as `exec`, has that setter instead; this one
-    /// is then `Declare::timeout(resource, …)`.
+    /// The longest time for a check or an apply: a longer one is cancelled and has failed. A graph with a timeout of 0
+    /// is refused. Default: no limit. If a kind has a `timeout` field, such as `exec`, the builder's method sets that;
+    /// this method is then called as `Declare::timeout(resource, …)`.
     #[must_use]
     fn timeout(mut self, timeout: Duration) -> Self {
         self.draft().meta.timeout = Some(timeout);
@@ -266,14 +267,14 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Whether passes may add edges to and from the resource. Default: yes.
+    /// Whether passes may add edges to and from the resource. Default: true.
     #[must_use]
     fn autoedge(mut self, autoedge: bool) -> Self {
         self.draft().meta.autoedge = autoedge;
         self
     }
 
-    /// Whether the resource may be merged with others of its kind. Default: yes.
+    /// Whether the resource may be merged with others of its kind. Default: true.
     #[must_use]
     fn autogroup(mut self, autogroup: bool) -> Self {
         self.draft().meta.autogroup = autogroup;

@@ -1,4 +1,4 @@
-//! Digests, which show whether a value is the same as before without keeping it.
+//! Digests, which show whether a value has changed without keeping the value.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 /// SHA-256 of a value.
 pub type Digest = [u8; 32];
 
-/// The digest of a value, without a salt: not for secrets that are written down.
+/// The digest of a value without a salt: not for secrets whose digest is stored.
 pub fn digest_of<T: Hash>(value: &T) -> Digest {
     feed(Sha256::new(), value)
 }
@@ -29,12 +29,12 @@ fn feed<T: Hash>(hasher: Sha256, value: &T) -> Digest {
 }
 
 /// A random number that is mixed into digests, so that they can't be looked up in a table, and so that two hosts with
-/// the same value have different digests. Each journal has its own.
+/// the same value have different digests. Each journal has its own salt.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Salt(pub [u8; 32]);
 
 impl Salt {
-    /// The digest of a value, salted.
+    /// The salted digest of a value.
     pub fn digest_of<T: Hash>(&self, value: &T) -> Digest {
         feed(Sha256::new_with_prefix(self.0), value)
     }
@@ -59,17 +59,17 @@ impl Salted {
         Salted { salt, digest: salt.digest_of(&digest) }
     }
 
-    /// A salted digest that was written down before, see [`digest`](Salted::digest).
+    /// A salted digest that was stored before, see [`digest`](Salted::digest).
     pub fn known(salt: Salt, digest: Digest) -> Salted {
         Salted { salt, digest }
     }
 
-    /// Whether it was made from this digest.
+    /// Whether this was made from that digest.
     pub fn is_of(&self, digest: &Digest) -> bool {
         *self == Salted::new(self.salt, *digest)
     }
 
-    /// The salted digest, as it may be written down.
+    /// The salted digest, in the form for storage.
     pub fn digest(&self) -> Digest {
         self.digest
     }

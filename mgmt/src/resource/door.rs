@@ -1,4 +1,4 @@
-//! Connections that resources share: opened when first asked for, again after a loss, closed at the end.
+//! Connections that resources share: opened at the first use, again after a loss, closed at the end.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ use crate::resource::any::BoxFuture;
 use crate::resource::error::{Error, Result};
 use crate::sys::task::{Attempt, all_within, attempt, caught, caught_async};
 
-/// How long all doors together may take to close.
+/// The time for closing all doors together.
 const CLOSE_MAX: Duration = Duration::from_secs(2);
 
-/// A connection that resources share: to a server, a bus, a library. There is one for each key, however many resources
-/// ask for it, see [`CheckCx::door`](crate::resource::CheckCx::door).
+/// A connection that resources share: to a server, a bus, a library. There is one connection for each key, however many
+/// resources use it, see [`CheckCx::door`](crate::resource::CheckCx::door).
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -104,30 +104,32 @@ const CLOSE_MAX: Duration = Duration::from_secs(2);
 /// # }).unwrap();
 /// ```
 pub trait Door: Sized + Send + Sync + 'static {
-    /// What distinguishes connections of this type: an address, a name, `()`.
+    /// The type that distinguishes connections of this type: an address, a name, `()`.
     type Key: Clone + Eq + Hash + Send + Sync + 'static;
 
-    /// Opens the connection. All requests meanwhile wait for this one attempt; if it fails, all of them fail with its
-    /// error, and the next request begins another attempt. It continues if the requests that wait are cancelled.
+    /// Opens the connection. All concurrent requests wait for this one attempt; if it fails, all of them fail with its
+    /// error, and the next request starts another attempt. The attempt continues even if the requests that wait for it
+    /// are cancelled.
     ///
     /// # Errors
     /// The connection can't be opened.
     fn open(key: &Self::Key) -> impl Future<Output = Result<Self>> + Send;
 
-    /// Whether the connection can no longer be used: then the next request opens another one. Called at each request,
-    /// so it must be quick. Default: never.
+    /// Whether the connection can no longer be used; the next request then opens another one. Called at each request,
+    /// so it must be quick. Default: false.
     fn is_lost(&self) -> bool {
         false
     }
 
-    /// Closes the connection, at the end of the last engine that has it. Resources may still hold it. All connections
-    /// together have two seconds; then they are dropped. Default: does nothing, so it is dropped.
+    /// Closes the connection at the end of the last engine that uses it. Resources may still hold it. All connections
+    /// together have two seconds; after that, those left are dropped. Default: does nothing, so the connection is only
+    /// dropped.
     fn close(&self) -> impl Future<Output = ()> + Send {
         async {}
     }
 }
 
-/// The connections that are open. Clones share them.
+/// The open connections. Clones share them.
 #[derive(Clone, Default)]
 pub struct Connections {
     registry: Arc<Mutex<Registry>>,
@@ -137,7 +139,7 @@ pub struct Connections {
 struct Registry {
     rooms: HashMap<TypeId, Arc<dyn AnyRoom>>,
     closed: bool,
-    /// Every request fails with this text: for tests of kinds.
+    /// For tests of kinds: the text with which every request fails.
     refusal: Option<String>,
 }
 
@@ -160,7 +162,7 @@ type Opened<D> = Result<Arc<D>>;
 
 /// A room whose type is erased.
 trait AnyRoom: Any + Send + Sync {
-    /// Takes all doors out, and returns what closes them.
+    /// Removes all doors, and returns the futures that close them.
     fn clear(&self) -> Vec<BoxFuture<()>>;
     fn into_any(self: Arc<Self>) -> Arc<dyn Any + Send + Sync>;
 }
@@ -172,7 +174,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl<D: Door> AnyRoom for Room<D> {
     fn clear(&self) -> Vec<BoxFuture<()>> {
         let doors = std::mem::take(&mut lock(&self.doors).by_key);
-        // What is being opened finds that it is not waited for any more, and closes itself.
+        // An attempt that is still running will find that its door is not wanted, and close it.
         let open = doors.into_values().filter_map(|state| match state {
             State::Open(door) => Some(door),
             State::Opening(..) => None,
@@ -192,7 +194,8 @@ async fn close<D: Door>(door: Arc<D>) {
 }
 
 impl<D: Door> Room<D> {
-    /// Begins to open a door. To be called, and its result put in its place, under one lock.
+    /// Starts to open a door. The caller must hold the lock of the doors from before this call until the result is
+    /// used.
     fn begin(self: &Arc<Self>, doors: &mut Doors<D>, key: &D::Key) -> Attempt<Opened<D>> {
         doors.attempts += 1;
         let (number, room, its_key) = (doors.attempts, Arc::clone(self), key.clone());
@@ -212,7 +215,7 @@ impl<D: Door> Room<D> {
         attempt
     }
 
-    /// An attempt has ended; returns a door that is not wanted any more.
+    /// Ends an attempt; returns the door if it is no longer wanted.
     fn end(&self, number: u64, key: D::Key, opened: Opened<D>) -> Option<Arc<D>> {
         let mut doors = lock(&self.doors);
         if !matches!(doors.by_key.get(&key), Some(State::Opening(own, _)) if *own == number) {
@@ -227,10 +230,10 @@ impl<D: Door> Room<D> {
 }
 
 impl Connections {
-    /// The door of this key: the one that is open, or a new one.
+    /// The open door of this key, or a new one.
     ///
     /// # Errors
-    /// It can't be opened, or the engine is ending.
+    /// The door can't be opened, or the engine is ending.
     pub async fn door<D: Door>(&self, key: &D::Key) -> Result<Arc<D>> {
         let room = self.room::<D>()?;
         let attempt = {
@@ -247,7 +250,7 @@ impl Connections {
         }
     }
 
-    /// From now on each request fails with this text, or none does any more.
+    /// Makes every later request fail with this text; `None`: requests work again.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn refuse(&self, error: Option<String>) {
         lock(&self.registry).refusal = error;
@@ -268,7 +271,7 @@ impl Connections {
         room.into_any().downcast().map_err(|_| Error::new("a room's key is the type of its doors"))
     }
 
-    /// Closes all doors, within two seconds. Nothing is opened any more.
+    /// Closes all doors within two seconds. From then on none is opened.
     pub async fn close(&self) {
         let rooms = {
             let mut registry = lock(&self.registry);
@@ -297,14 +300,14 @@ mod tests {
 
     use super::*;
 
-    /// What a test sees of the doors of one key, and how they are to behave.
+    /// What a test observes of the doors of one key, and settings for their behaviour.
     #[derive(Debug)]
     struct Server {
         opened: AtomicU32,
         closed: AtomicU32,
         refuses: AtomicBool,
         is_lost: AtomicBool,
-        /// An attempt takes a permit.
+        /// Each attempt needs a permit.
         permits: Semaphore,
         closes: watch::Sender<bool>,
     }

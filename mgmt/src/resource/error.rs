@@ -1,4 +1,4 @@
-//! What a resource's operation may fail with.
+//! Errors of a resource's operations.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -10,12 +10,12 @@ use crate::resource::obstacle::{Obstacle, ObstacleKind};
 /// The result of a resource's operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a check, an apply, a refresh or a watch of a resource failed. It feeds the resource's retry policy and never
-/// ends the engine.
+/// The reason why a check, an apply, a refresh or a watch of a resource failed. The resource's retry policy handles it;
+/// it never ends the engine.
 ///
-/// Made from any error by `?`, or from a message by [`Error::new`]. Clones share the error that it was made of, so one
-/// failure can be the answer to several. It is made from all standard errors and so can't be one itself, but it becomes
-/// one by `?` or `into` where a `Box<dyn std::error::Error>` is wanted:
+/// Made from any error with `?`, or from a message with [`Error::new`]. Clones share the error that caused it, so one
+/// failure can be the result of several operations. Since all standard errors convert to this type, it can't be a
+/// standard error itself; with `?` or `into` it becomes a `Box<dyn std::error::Error>`:
 ///
 /// ```
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,11 +31,11 @@ pub struct Error {
     cause: Option<Arc<dyn StdError + Send + Sync>>,
     sort: Sort,
     obstacle: Option<Box<Obstacle>>,
-    /// The line of a program that has made it.
+    /// The line of the program that made the error.
     at: Option<&'static Location<'static>>,
 }
 
-/// What the engine makes of an error.
+/// How the engine handles an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sort {
     Failure,
@@ -44,15 +44,15 @@ enum Sort {
 }
 
 impl Error {
-    /// An error with this message: a lower-case fragment that names what failed and what helps.
+    /// An error with this message: a lower-case fragment that names what failed and how to mend it.
     #[track_caller]
     pub fn new(message: impl Into<String>) -> Error {
         let at = Some(Location::caller());
         Error { message: message.into(), cause: None, sort: Sort::Failure, obstacle: None, at }
     }
 
-    /// A received field is known only by its digest, and the value itself is needed now: its senders are asked to make
-    /// it again.
+    /// An error that requests a value: only the digest of a received field is known, and its value is needed now. The
+    /// senders must make the value again.
     pub fn needs_value(field: &str) -> Error {
         Error {
             message: format!("the value received for `{field}` in an earlier run is not kept, and is needed"),
@@ -63,43 +63,43 @@ impl Error {
         }
     }
 
-    /// The same error with what was being done in front.
+    /// The same error with a text in front that names what was being done.
     #[must_use]
     pub fn context(mut self, doing: impl fmt::Display) -> Error {
         self.message = if self.message.is_empty() { doing.to_string() } else { format!("{doing}: {}", self.message) };
         self
     }
 
-    /// As if this line had made it.
+    /// The same error with another line as its origin.
     #[cfg(feature = "template")]
     pub(crate) fn made_at(mut self, at: &'static Location<'static>) -> Error {
         self.at = Some(at);
         self
     }
 
-    /// The line of a program that has made it: the one of the `?`, for an error that `?` has made of another.
+    /// The line of the program that made the error. If `?` made it from another error, that is the line of the `?`.
     pub(crate) fn at(&self) -> Option<&'static Location<'static>> {
         self.at
     }
 
-    /// The error that it was made of, if it is of this type.
+    /// The error that caused this one, if it is of this type.
     pub fn cause<E: StdError + 'static>(&self) -> Option<&E> {
         self.cause.as_deref().and_then(|cause| cause.downcast_ref())
     }
 
-    /// The error that it was made of, whatever its type.
+    /// The error that caused this one, whatever its type.
     pub(crate) fn into_source(self) -> Option<Arc<dyn StdError + Send + Sync>> {
         self.cause
     }
 
-    /// Made by [`Error::needs_value`].
+    /// Whether the error was made by [`Error::needs_value`].
     pub fn is_needs_value(&self) -> bool {
         self.sort == Sort::NeedsValue
     }
 
-    /// The world is just changing under the operation (what the check found is not so any more, or what it stands on is
-    /// about to be repaired by another resource of the graph): a moment later it is checked again, without counting as
-    /// a try. If it is still so after several moments, a second in all, the resource waits for that
+    /// Marks the error as temporary: the system changes during the operation (the check's result no longer holds, or
+    /// another resource of the graph is about to repair a prerequisite). The resource is checked again a moment later,
+    /// which does not count as a try. If the error persists for a second, the resource waits for the change to end
     /// ([`ObstacleKind::Changing`]).
     #[must_use]
     pub fn outdated(mut self) -> Error {
@@ -107,9 +107,9 @@ impl Error {
         self
     }
 
-    /// It failed for a cause that the outside can take away: the resource waits for that, and no try is used up. Errors
-    /// of the file system, of commands that can't be started and of the standard library that are made into this one by
-    /// `?` carry their cause without this.
+    /// Adds an obstacle that can disappear without the resource: the resource waits for that, and no try is used up.
+    /// Errors of the file system, of commands that can't be started and of the standard library have their obstacle
+    /// without this call when `?` converts them.
     ///
     /// ```
     /// use mgmt::resource::{Obstacle, ObstacleKind};
@@ -123,7 +123,8 @@ impl Error {
         self
     }
 
-    /// What it waits for, if it does: as it was told, or as follows from the error that it was made of.
+    /// The obstacle that the resource waits for: the one that was added, or the one that follows from the cause.
+    /// `None`: there is none.
     pub fn obstacle(&self) -> Option<Obstacle> {
         let told = self.obstacle.as_deref().cloned();
         let made_of = || Obstacle::of(self.cause.as_deref().map(|cause| cause as &(dyn StdError + 'static))?);
@@ -131,7 +132,7 @@ impl Error {
         told.or_else(made_of).or_else(changing)
     }
 
-    /// Made by [`Error::outdated`].
+    /// Whether the error was marked by [`Error::outdated`].
     pub fn is_outdated(&self) -> bool {
         self.sort == Sort::Outdated
     }
@@ -145,7 +146,7 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     }
 }
 
-/// It as a standard error, with the error that it was made of as its source.
+/// The error as a standard error; its source is the error that caused it.
 #[derive(Debug)]
 struct Standard(Error);
 
@@ -193,23 +194,23 @@ impl fmt::Display for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // It is what a `main` that returns it prints, and what `unwrap` says.
+        // This is what a `main` that returns the error and `unwrap` print.
         write!(f, "{self}")
     }
 }
 
-/// A field has no form as data (a path that is not UTF-8, for example).
+/// The error if a field has no form as data (for example, a path that is not UTF-8).
 #[derive(Debug, thiserror::Error)]
 #[error("`{field}`: {source}")]
 pub struct DataError {
     /// The field.
     pub field: &'static str,
-    /// What serde reports.
+    /// The error of serde.
     source: serde_json::Error,
 }
 
 impl DataError {
-    /// This field can't be written as data.
+    /// An error for this field.
     pub fn new(field: &'static str, source: serde_json::Error) -> DataError {
         DataError { field, source }
     }
@@ -217,7 +218,7 @@ impl DataError {
 
 /// Adds what was being done to an error.
 pub trait Context<T> {
-    /// The error, with what was being done in front.
+    /// The same result; an error gets a text in front that names what was being done.
     ///
     /// # Errors
     /// The same as before.
@@ -230,7 +231,7 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
         let at = Location::caller();
         self.map_err(|error| {
             let mut error = error.into().context(doing);
-            // One that `into` has just made knows that line.
+            // An error that `into` has just made has the line of this file, so the caller's line replaces it.
             if error.at.is_some_and(|at| at.file() == file!()) {
                 error.at = Some(at);
             }

@@ -1,38 +1,38 @@
-//! What is known of a field's or an output's type: whether it is a secret, and how its values are written.
+//! Facts about the type of a field or an output: whether it is a secret, and how its values are written.
 
 use std::marker::PhantomData;
 
 use crate::resource::seconds::Seconds;
 use crate::resource::secret::Secret;
 
-/// How the values of a type are written, where their JSON alone does not tell.
+/// How the values of a type are written, where that does not follow from their JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
-    /// As their JSON is.
+    /// As in JSON.
     #[default]
     Plain,
-    /// Permissions: a text of octal digits. In YAML `0644` without quotes is one, too.
+    /// Permissions: a text of octal digits. In YAML, `0644` without quotes is also accepted.
     Octal,
     /// A length of time: a number of seconds.
     Seconds,
-    /// One word out of a list, which in Rust is a variant of the type's enum.
+    /// One word of a list; in Rust, a variant of the type's enum.
     Choice,
     /// A user or a group: a name, or a number of 32 bits.
     Account,
-    /// Whether, or a number of 16 bits.
+    /// A truth value, or a number of 16 bits.
     Levels,
-    /// Texts by name.
+    /// A map of texts.
     Table,
 }
 
-/// Facts about a type, for the front ends. A type without them is plain and no secret.
+/// Facts about a type, for the front ends. A type without them is plain and not a secret.
 ///
-/// The derive finds the facts by the type itself (`FieldSpec::secret`, `FieldSpec::format`); its name is never asked.
+/// The derive finds the facts by the type itself (`FieldSpec::secret`, `FieldSpec::format`), never by its name.
 pub trait TypeFacts {
-    /// Its values must not be shown.
+    /// Whether the values must not be shown.
     const SECRET: bool = false;
-    /// How its values are written.
+    /// How the values are written.
     const FORMAT: Format = Format::Plain;
 }
 
@@ -56,24 +56,24 @@ impl TypeFacts for std::collections::BTreeMap<String, String> {
     const FORMAT: Format = Format::Table;
 }
 
-/// Asks for the facts of a type without demanding them: see [`Ability`](crate::resource::ability::Ability).
+/// Finds the facts of a type without requiring any: see [`Ability`](crate::resource::ability::Ability).
 #[derive(Debug)]
 pub struct Fact<T>(PhantomData<T>);
 
-/// The facts of a type that states none.
+/// The facts of a type that does not implement [`TypeFacts`].
 pub trait Unstated {
-    /// No secret.
+    /// Not a secret.
     const SECRET: bool = false;
-    /// As its JSON is.
+    /// As in JSON.
     const FORMAT: Format = Format::Plain;
 }
 
 impl<T> Unstated for Fact<T> {}
 
 impl<T: TypeFacts> Fact<T> {
-    /// Whether its values must not be shown.
+    /// Whether the values must not be shown.
     pub const SECRET: bool = T::SECRET;
-    /// How its values are written.
+    /// How the values are written.
     pub const FORMAT: Format = T::FORMAT;
 }
 
@@ -82,7 +82,7 @@ impl<T: TypeFacts> Fact<T> {
 #[macro_export]
 macro_rules! __fact {
     ($fact:ident, $type:ty) => {{
-        // Together: for a type that states its facts `Unstated` alone would be unused.
+        // A glob import, since rustc would warn of an unused `Unstated` for a type with facts.
         use $crate::resource::private::fact::*;
         Fact::<$type>::$fact
     }};

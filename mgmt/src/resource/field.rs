@@ -1,4 +1,4 @@
-//! What the derive needs of a field's type.
+//! What the derive needs from a field's type.
 
 use std::any::{Any, TypeId};
 use std::fmt::Debug;
@@ -15,8 +15,8 @@ use crate::resource::digest::Salted;
 use crate::resource::output::{FieldValue, NodeRef, Output, Port, Received, Sendable, Value};
 use crate::resource::seconds::Seconds;
 
-/// A type that a field of a resource may have. Implemented for everything with these properties. A `Duration` is a
-/// number of seconds in data, as all lengths of time are; inside of other types it must be [`Seconds`].
+/// A type that a field of a resource may have. Implemented for all types with the required traits. A `Duration` is a
+/// number of seconds in data; inside other types, use [`Seconds`] instead.
 #[diagnostic::on_unimplemented(
     message = "a field of type `{Self}` can't be written as data",
     label = "graphs travel as data: this type can't",
@@ -26,16 +26,16 @@ pub trait FieldType: Sized {
     /// The value as data.
     ///
     /// # Errors
-    /// It has no form as data (a path that is not UTF-8, for example).
+    /// The value has no form as data (for example, a path that is not UTF-8).
     fn to_json(&self) -> serde_json::Result<Json>;
     /// The value from data.
     ///
     /// # Errors
     /// The data is not of this type.
     fn from_json(json: Json) -> serde_json::Result<Self>;
-    /// Its JSON schema.
+    /// The JSON schema of the type.
     fn schema(generator: &mut SchemaGenerator) -> Schema;
-    /// The same value.
+    /// Whether the two values are equal.
     fn equal(&self, other: &Self) -> bool;
 }
 
@@ -69,7 +69,7 @@ impl<T: Clone + Debug + PartialEq + Serialize + DeserializeOwned + JsonSchema + 
     }
 }
 
-/// Whether two optional fields are the same.
+/// Whether two optional fields are equal.
 pub fn equal_options<T>(one: &Option<T>, other: &Option<T>, equal: fn(&T, &T) -> bool) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => equal(one, other),
@@ -78,7 +78,7 @@ pub fn equal_options<T>(one: &Option<T>, other: &Option<T>, equal: fn(&T, &T) ->
     }
 }
 
-/// A field's default as it is written.
+/// The value of a field's `default = …`.
 pub fn default<T, M>(value: impl IntoInput<T, M>) -> T {
     match value.into_input() {
         Input::Value(value) | Input::Wire(_, value) => value,
@@ -90,19 +90,19 @@ pub fn output<T: Sendable>(node: NodeRef, port: Port<T>) -> Output<T> {
     Output::of(node, port)
 }
 
-/// Asks what a type can do without demanding it: `(&Probe::<T>::NEW).placeholder()` resolves to the first trait below if its bound holds, else to
-/// the second, by the order in which rustc looks up methods.
+/// Finds out whether a type implements a trait without requiring it: `(&Probe::<T>::NEW).placeholder()` resolves to the
+/// first trait below if its bound holds, and otherwise to the second, by the order in which rustc looks up methods.
 #[derive(Debug)]
 pub struct Probe<T>(PhantomData<T>);
 
 impl<T> Probe<T> {
-    /// The probe.
+    /// The value to call the methods on.
     pub const NEW: Self = Probe(PhantomData);
 }
 
-/// The type has a default.
+/// Implemented if the type has a default.
 pub trait WithDefault<T> {
-    /// It.
+    /// The type's default.
     fn placeholder(&self) -> Option<T>;
 }
 impl<T: Default> WithDefault<T> for Probe<T> {
@@ -110,9 +110,9 @@ impl<T: Default> WithDefault<T> for Probe<T> {
         Some(T::default())
     }
 }
-/// The type has none.
+/// Used if the type has no default.
 pub trait WithoutDefault<T> {
-    /// None.
+    /// Always `None`.
     fn placeholder(&self) -> Option<T>;
 }
 impl<T> WithoutDefault<T> for &Probe<T> {
@@ -121,22 +121,22 @@ impl<T> WithoutDefault<T> for &Probe<T> {
     }
 }
 
-/// The same for: does a field of type `T` accept a `V`?
+/// Finds out in the same way whether a field of type `T` accepts values of type `V`.
 #[derive(Debug)]
 pub struct Take<T, V>(PhantomData<(T, V)>);
 
 impl<T, V> Take<T, V> {
-    /// The probe.
+    /// The value to call the methods on.
     pub const NEW: Self = Take(PhantomData);
 }
 
-/// It does.
+/// Implemented if the field accepts the values.
 pub trait Takes {
-    /// Whether it accepts values of that type.
+    /// Whether the field accepts values of the type with this id.
     fn takes(&self, id: TypeId) -> bool;
-    /// The field's value.
+    /// The field's value from a sent one.
     fn take(&self, value: &Value) -> Option<Received>;
-    /// The stand-in for a value of that type, received in an earlier run.
+    /// The stand-in for a value of the type with this id, received in an earlier run.
     fn recall(&self, sent: (TypeId, Salted)) -> Option<FieldValue>;
 }
 impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
@@ -155,13 +155,13 @@ impl<T: Accepts<V> + Send + Sync + 'static, V: Sendable> Takes for Take<T, V> {
         <T as Accepts<V>>::from_digest(digest).map(|field| Box::new(field) as FieldValue)
     }
 }
-/// It does not.
+/// Used if the field does not accept the values.
 pub trait Refuses {
-    /// No.
+    /// Always false.
     fn takes(&self, id: TypeId) -> bool;
-    /// None.
+    /// Always `None`.
     fn take(&self, value: &Value) -> Option<Received>;
-    /// None.
+    /// Always `None`.
     fn recall(&self, sent: (TypeId, Salted)) -> Option<FieldValue>;
 }
 impl<T, V> Refuses for &Take<T, V> {
@@ -176,13 +176,13 @@ impl<T, V> Refuses for &Take<T, V> {
     }
 }
 
-/// The functions of a `FieldSpec` for a field of the given type: what it takes of the types that outputs have.
+/// The functions of a `FieldSpec` for a field of the given type, tried for each type that outputs can have.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __takes {
     ($method:ident, $field:ty, $argument:expr, $none:expr, $join:ident) => {{
         use $crate::resource::private::Take;
-        // Together: there are types of which one of the two is never asked.
+        // A glob import of both traits, since rustc warns of a trait that is imported by name and not used.
         use $crate::resource::private::either::*;
         let none = $none;
         none.$join(|| (&Take::<$field, $field>::NEW).$method($argument))
@@ -194,12 +194,12 @@ macro_rules! __takes {
     }};
 }
 
-/// A `bool` with the join that `Option` has, so that one macro serves both.
+/// A `bool` with an `or_else` like that of `Option`, so that one macro serves both.
 #[derive(Clone, Copy, Debug)]
 pub struct Not(pub bool);
 
 impl Not {
-    /// This, or what the other says.
+    /// True if this is true or the other returns true.
     #[must_use]
     pub fn or_else(self, other: impl FnOnce() -> bool) -> Not {
         Not(self.0 || other())

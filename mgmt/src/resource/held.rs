@@ -1,4 +1,4 @@
-//! Resources and values of others that may panic when they are dropped.
+//! Wrappers for resources and values of foreign types, whose `Drop` may panic.
 
 use std::any::Any;
 use std::fmt;
@@ -14,7 +14,7 @@ use crate::resource::{
 };
 use crate::sys::task::caught;
 
-/// A resource with its type erased. A panic of its `Drop`, or that of a field, does not spread.
+/// The resource with its type erased. A panic of its `Drop`, or of a field's, does not spread.
 pub(super) fn held<R: Converge>(resource: R) -> Arc<dyn AnyResource> {
     match std::mem::needs_drop::<R>() {
         true => Arc::new(Held(Some(resource))),
@@ -57,7 +57,7 @@ impl<T> Drop for Contained<T> {
 }
 
 impl Contained<Box<dyn Any + Send>> {
-    /// The value, of that type.
+    /// The value, if it is of this type.
     pub(super) fn downcast<T: Any>(self) -> Option<T> {
         self.into().downcast().ok().map(|value| *value)
     }
@@ -69,7 +69,7 @@ impl<T> fmt::Debug for Contained<T> {
     }
 }
 
-/// A resource. When many are dropped together, the second panic would end the process.
+/// A resource. If many are dropped together, a second panic of a `Drop` would otherwise abort the process.
 struct Held<R: Converge>(Option<R>);
 
 impl<R: Converge> Held<R> {

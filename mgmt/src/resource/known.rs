@@ -1,12 +1,13 @@
-//! Which fields of a resource have their values, and which are still to come.
+//! The fields of a resource whose values are known, as opposed to those that will be received.
 
 use std::fmt;
 
 use crate::resource::problem::{FieldNames, FieldProblem};
 use crate::resource::spec::{KindSpec, hint};
 
-/// Which fields of a resource have their values. Before a graph runs, a field that receives its value from another resource holds a placeholder
-/// (the type's default; of an optional field, `None`), which says nothing; when the resource runs, all fields are known.
+/// The fields of a resource whose values are known. Before a graph runs, a field that receives its value from another
+/// resource holds a meaningless placeholder (the type's default; for an optional field, `None`). When the resource
+/// runs, all fields are known.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -34,16 +35,16 @@ use crate::resource::spec::{KindSpec, hint};
 #[derive(Clone, Copy, Debug)]
 pub struct Known<'a> {
     spec: &'static KindSpec,
-    /// The fields that are still to come, by their numbers and by their names.
+    /// The fields that will be received, by number or by name.
     coming: &'a [u8],
     named: &'a [&'a str],
 }
 
 impl<'a> Known<'a> {
-    /// All fields but these.
+    /// All fields except these.
     ///
     /// # Panics
-    /// There is no such field.
+    /// The kind has no field with one of these names.
     #[track_caller]
     pub fn all_but(spec: &'static KindSpec, coming: &'a [&'a str]) -> Known<'a> {
         for field in coming {
@@ -52,7 +53,7 @@ impl<'a> Known<'a> {
         Known { spec, coming: &[], named: coming }
     }
 
-    /// All fields but those with these numbers.
+    /// All fields except those with these numbers.
     pub(crate) fn all_but_numbers(spec: &'static KindSpec, coming: &'a [u8]) -> Known<'a> {
         Known { spec, coming, named: &[] }
     }
@@ -62,11 +63,11 @@ impl<'a> Known<'a> {
         Known { spec, coming: &[], named: &[] }
     }
 
-    /// Whether the field has its value: what it holds is what the resource will run with. (The name always has.)
+    /// Whether the field has the value with which the resource will run. (The name always has.)
     ///
     /// # Panics
-    /// The kind has no such field. A release build, where this is asked very often, finds that only of a resource that
-    /// receives something.
+    /// The kind has no such field. A release build, where this is called very often, checks that only for a resource
+    /// that receives something.
     #[track_caller]
     pub fn is_known(&self, field: &str) -> bool {
         if !cfg!(debug_assertions) && self.coming.is_empty() && self.named.is_empty() {
@@ -82,11 +83,12 @@ impl<'a> Known<'a> {
     /// As [`is_known`](Known::is_known).
     #[track_caller]
     pub fn are_known(&self, fields: impl FieldNames) -> bool {
-        // Each is asked, so that no misspelt name hides behind one that is still to come.
+        // All fields are checked, so that a misspelt name is found even after a field that will be received.
         fields.names().iter().filter(|field| !self.is_known(field)).count() == 0
     }
 
-    /// A problem, unless the condition holds or a field that it looks at is still to come. See [`FieldProblem::new`] for the fields.
+    /// A problem, unless the condition holds or one of the fields will be received. See [`FieldProblem::new`] for
+    /// `fields`.
     ///
     /// # Panics
     /// As [`is_known`](Known::is_known).
@@ -102,7 +104,7 @@ impl<'a> Known<'a> {
         (!holds && is_known).then(|| FieldProblem::new(fields, problem, remedy))
     }
 
-    /// Whether a problem was found in fields that have their values.
+    /// Whether all fields whose values led to the problem are known.
     ///
     /// # Panics
     /// As [`is_known`](Known::is_known).
@@ -111,7 +113,7 @@ impl<'a> Known<'a> {
     }
 }
 
-/// The number of a field; `None`: it is the one that holds the name.
+/// The number of a field; `None` for the name field.
 #[track_caller]
 fn number(spec: &KindSpec, field: &str) -> Option<u8> {
     let number = spec.field(field);

@@ -1,4 +1,4 @@
-//! Several resources of one kind in one call.
+//! Operations on several resources of one kind in one call.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -18,18 +18,18 @@ use crate::resource::stopping::Stopping;
 use crate::sys::task::caught_async;
 
 /// A kind that handles several of its resources in one call: one transaction for many packages, one query for many
-/// rows. Resources of the kind that are ready at the same time come together, at most 64 in a call; one that is ready
-/// alone comes alone, also in a plan and in tests. Both methods have a default, which calls `check` or `apply` of each
-/// item, all at the same time: a kind may write just one of them.
+/// rows. Resources of the kind that are ready at the same time are passed together, at most 64 in a call; a resource
+/// that is ready alone is passed alone, as are all resources in a plan and in tests. Both methods have a default, which
+/// calls `check` or `apply` of each item, all concurrently: a kind may implement only one of them.
 ///
-/// Resources whose checks begin together take one place of [`running_max`](crate::runtime::Builder::running_max)
-/// between them, from then until the last of them has been checked and, if need be, applied.
+/// Resources whose checks begin together use one place of [`running_max`](crate::runtime::Builder::running_max)
+/// together, from then until the last of them has been checked and, if necessary, applied.
 ///
-/// Each item keeps what it would have alone: its context, its timeout, its semaphores, its retries, its answer. An item
-/// can be answered at any time, and what follows it then continues. An item without an answer when the call ends has
-/// failed, as has each that a panic leaves without one. If one item is cancelled, its token stops
-/// ([`CheckCx::stopping`]) and its answer is dropped; the resource is not touched again before the item is answered or
-/// dropped. If all items are cancelled, the call is dropped. The call must not block its thread.
+/// Each item has what it would have alone: its context, its timeout, its semaphores, its retries, its answer. An item
+/// can be answered at any time, and the resources that follow it then continue. An item without an answer at the end of
+/// the call, or after a panic, has failed. If one item is cancelled, its token stops ([`CheckCx::stopping`]) and its
+/// answer is dropped; the resource is not touched again before the item is answered or dropped. If all items are
+/// cancelled, the call is dropped. The call must not block its thread.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -92,18 +92,18 @@ pub trait ConvergeMany: Converge {
     }
 }
 
-/// Runs all of them in this task.
+/// Runs all futures in this task.
 async fn all<F: Future<Output = ()> + Send>(parts: impl Iterator<Item = F>) {
     let mut parts: Vec<_> = parts.map(Box::pin).collect();
     poll_fn(|cx| {
-        // What has ended must not be polled again.
+        // A future that has ended must not be polled again.
         parts.retain_mut(|part| part.as_mut().poll(cx).is_pending());
         if parts.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
 }
 
-/// What becomes of one item; a panic is its own failure. `None`: it was cancelled, so its future is dropped.
+/// The result of one item; a panic fails only this item. `None`: the item was cancelled, and its future is dropped.
 async fn unless_stopped<T>(stopping: Stopping, part: impl Future<Output = Result<T>>) -> Option<Result<T>> {
     let (mut stopped, mut part) = (pin!(stopping.stopped()), pin!(caught_async(part)));
     poll_fn(|cx| {
@@ -115,7 +115,7 @@ async fn unless_stopped<T>(stopping: Stopping, part: impl Future<Output = Result
     .await
 }
 
-/// What [`ConvergeMany`] becomes once the type is erased.
+/// The type-erased form of [`ConvergeMany`].
 #[derive(Clone, Copy)]
 pub struct Many {
     pub(crate) check: fn(Vec<AnyCheck>) -> BoxFuture<()>,
@@ -141,7 +141,7 @@ impl fmt::Debug for Many {
 
 type Send1<T> = Box<dyn FnOnce(Result<T>) + Send>;
 
-/// Where the answer of one item goes, once.
+/// The receiver of one item's answer; it can be used once.
 pub(crate) struct Reply<T>(Arc<Mutex<Option<Send1<T>>>>);
 
 impl<T> Clone for Reply<T> {
@@ -155,7 +155,7 @@ impl<T> Reply<T> {
         Reply(Arc::new(Mutex::new(Some(Box::new(send)))))
     }
 
-    /// Gives the answer, unless one was given before.
+    /// Gives the answer, unless the item has one already.
     pub(crate) fn give(&self, answer: Result<T>) {
         let send = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(send) = send {
@@ -168,16 +168,16 @@ impl<T> Reply<T> {
     }
 }
 
-/// One check among several.
+/// The check of one resource in a call.
 pub(crate) struct AnyCheck {
     pub(crate) resource: Arc<dyn AnyResource>,
     pub(crate) cx: CheckCx,
     pub(crate) reply: Reply<Option<AnyDrift>>,
-    /// The operation has not ended before this is dropped.
+    /// The operation ends no earlier than this is dropped.
     pub(crate) work: Work,
 }
 
-/// One apply among several.
+/// The apply of one resource in a call.
 pub(crate) struct AnyApply {
     pub(crate) resource: Arc<dyn AnyResource>,
     pub(crate) cx: ApplyCx,
@@ -186,7 +186,7 @@ pub(crate) struct AnyApply {
     pub(crate) work: Work,
 }
 
-/// A resource to be checked, with others of its kind. See [`ConvergeMany`].
+/// A resource to check together with others of its kind. See [`ConvergeMany`].
 pub struct CheckItem<R>(AnyCheck, PhantomData<R>);
 
 impl<R: Converge> CheckItem<R> {
@@ -199,12 +199,12 @@ impl<R: Converge> CheckItem<R> {
         typed(&*self.0.resource)
     }
 
-    /// What the check may use.
+    /// The context of the check.
     pub fn cx(&self) -> &CheckCx {
         &self.0.cx
     }
 
-    /// The check has ended: `None`, what is wrong, or why that can't be known.
+    /// Ends the check: with `None`, the drift, or the error.
     pub fn answer(self, found: Result<Option<R::Drift>>) {
         let AnyCheck { reply, work, .. } = self.0;
         drop(work);
@@ -218,9 +218,9 @@ impl<R: Converge + fmt::Debug> fmt::Debug for CheckItem<R> {
     }
 }
 
-/// A resource to be repaired, with others of its kind. See [`ConvergeMany`].
+/// A resource to repair together with others of its kind. See [`ConvergeMany`].
 pub struct ApplyItem<R: Converge> {
-    /// What the check just before found.
+    /// The drift that the check just before found.
     pub drift: R::Drift,
     resource: Arc<dyn AnyResource>,
     cx: ApplyCx,
@@ -239,12 +239,12 @@ impl<R: Converge> ApplyItem<R> {
         typed(&*self.resource)
     }
 
-    /// What the apply may use.
+    /// The context of the apply.
     pub fn cx(&self) -> &ApplyCx {
         &self.cx
     }
 
-    /// The apply has ended.
+    /// Ends the apply.
     pub fn answer(self, done: Result<()>) {
         drop(self.work);
         self.reply.give(done);
@@ -257,11 +257,11 @@ impl<R: Converge + fmt::Debug> fmt::Debug for ApplyItem<R> {
     }
 }
 
-/// An item of a call, as the engine needs it.
+/// An item of a call, for the engine.
 pub(crate) trait Item: Send + 'static {
-    /// Its answer, were it alone.
+    /// The type of the item's answer.
     type Answer: Send + 'static;
-    /// Where its answer goes.
+    /// The receiver of the item's answer.
     fn reply(&self) -> Reply<Self::Answer>;
 }
 
@@ -280,14 +280,14 @@ impl Item for AnyApply {
 }
 
 impl<T> Reply<T> {
-    /// The call is over: what has no answer has failed.
+    /// Fails an item that has no answer at the end of the call.
     pub(crate) fn fail(&self, why: &str) {
         self.give(Err(Error::new(why)));
     }
 }
 
 impl dyn AnyResource {
-    /// Its check as a run has it: by [`ConvergeMany`] if the kind has it, alone.
+    /// The check as in a run, of this resource alone: with [`ConvergeMany`] if the kind implements it.
     pub(crate) fn check_alone(self: Arc<Self>, operation: &Arc<Operation>) -> BoxFuture<Result<Option<AnyDrift>>> {
         let cx = CheckCx::new(Arc::clone(operation));
         let Some(many) = self.spec().abilities.many else { return self.check(cx) };
@@ -295,7 +295,7 @@ impl dyn AnyResource {
         alone(kind, "check", many.check, |reply| AnyCheck { resource: self, cx, reply, work })
     }
 
-    /// Its apply as a run has it.
+    /// The apply as in a run, of this resource alone.
     #[cfg(any(test, feature = "testing"))]
     pub(crate) fn apply_alone(self: Arc<Self>, operation: &Arc<Operation>, drift: AnyDrift) -> BoxFuture<Result<()>> {
         let cx = ApplyCx::new(Arc::clone(operation));
@@ -305,17 +305,17 @@ impl dyn AnyResource {
     }
 }
 
-/// The part of an operation in a call: the operation has not ended before this is dropped.
+/// The guard for an operation's part in a call: the operation ends no earlier than this is dropped.
 pub(crate) fn part(operation: &Arc<Operation>) -> Work {
     Work::new(operation, "part of a call for several resources")
 }
 
-/// Why an item has failed when its call has ended without an answer for it.
+/// The error of an item that has no answer at the end of its call.
 pub(crate) fn unanswered(kind: &str, event: &str) -> String {
     format!("`{event}_many` of the kind `{kind}` ended without an answer for it")
 }
 
-/// A call with one item, which ends with the call.
+/// A call with one item; the future ends with the call.
 fn alone<I: Item>(
     kind: &'static str,
     event: &'static str,

@@ -13,56 +13,59 @@ use crate::resource::sema::Sema;
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Backoff {
-    /// Always the same.
+    /// The delay stays the same.
     Constant,
-    /// Doubled with each failure in a row, up to the given longest delay, and spread over its upper half.
+    /// The delay is doubled with each failure in a row, up to the given maximum; the actual delay is random, in its
+    /// upper half.
     Exponential {
-        /// No delay is longer.
+        /// The longest delay.
         #[serde(with = "seconds")]
         #[schemars(with = "Seconds")]
         max: Duration,
     },
 }
 
-/// Settings that every resource has. Builders have a setter for each; several at once are made with [`Meta::with`].
+/// Settings that every resource has. Builders have a setter for each; [`Meta::with`] sets several at once.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Meta {
-    /// Check only, never apply. Default: false.
+    /// The resource is only checked, never applied. Default: false.
     pub noop: bool,
-    /// How many more tries after the first failure, -1: for ever. Check/apply and watch count separately. A success refills: of a watch, that it
-    /// listened for ten seconds, and for no less than the pause before it. What fails for a cause that the outside can
-    /// take away ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up none: it waits for that. Default: 0.
+    /// How many more tries follow the first failure; -1: no limit. Check/apply and watch count separately. A success
+    /// restores all tries; the success of a watch is to have listened for ten seconds, and at least as long as the
+    /// pause before it. A failure with an obstacle ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up no
+    /// try: the resource waits until the obstacle has disappeared. Default: 0.
     pub retry: i32,
-    /// Pause before each further try. Default: none.
+    /// The pause before each further try. Default: none.
     #[serde(with = "seconds")]
     #[schemars(with = "Seconds")]
     pub delay: Duration,
-    /// How that pause grows. Default: constant.
+    /// How that pause grows. Default: it stays the same.
     pub backoff: Backoff,
-    /// Listen to what the kind watches. Default: true.
+    /// The engine listens to what the kind watches. Default: true.
     pub watch: bool,
-    /// Check every so often, whatever the watch says. Default: never.
+    /// The interval of checks in addition to the watch. Default: never.
     #[serde(with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub poll: Option<Duration>,
-    /// Highest rate of checks caused by the watch, per second. Default: no limit.
+    /// The highest rate of checks that the watch causes, per second. Default: no limit.
     pub limit: Option<f64>,
-    /// How many such checks may come at once before `limit` bites. Default: 1.
+    /// The most such checks that may follow each other immediately before `limit` applies. Default: 1.
     pub burst: u32,
-    /// A check or an apply that takes longer is cancelled and counts as failed. Default: none.
+    /// The longest time for a check or an apply: a longer one is cancelled and has failed. Default: no limit.
     #[serde(with = "seconds::option")]
     #[schemars(with = "Option<Seconds>")]
     pub timeout: Option<Duration>,
-    /// Semaphores held while this resource is checked or applied: `name`, or `name:size`; size 1 unless given. Default:
-    /// none.
+    /// Semaphores to hold while this resource is checked or applied: `name`, or `name:size`; the default size is 1.
+    /// Default: none.
     pub sema: Vec<Sema>,
-    /// May edges be found by the engine. Default: true.
+    /// Passes may add edges to and from the resource. Default: true.
     pub autoedge: bool,
-    /// May it be merged with others of its kind. Default: true.
+    /// The resource may be merged with others of its kind. Default: true.
     pub autogroup: bool,
-    /// A new graph revives it if it has failed for good. Default: false.
+    /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
+    /// that changes the resource does.
     pub rewatch: bool,
 }
 
@@ -105,7 +108,7 @@ impl Meta {
         meta
     }
 
-    /// What is wrong with these settings, if anything.
+    /// The mistakes in these settings.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.retry < -1 {

@@ -1,4 +1,4 @@
-//! The contract: what a resource is, what it does, what it may use, and how values travel between resources.
+//! The contract: what a resource is, what it does, what it may use, and how values are sent between resources.
 
 mod ability;
 mod accept;

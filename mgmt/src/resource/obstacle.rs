@@ -1,4 +1,4 @@
-//! What an operation waits for: the sort of cause, and where it is.
+//! What an operation waits for: the sort of obstacle, and where it is.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -14,41 +14,41 @@ pub use crate::sys::obstacle::ObstacleKind;
 use crate::sys::process::ProcessError;
 use crate::sys::users::UserError;
 
-/// Where users and groups are known from.
+/// The files in which users and groups are defined.
 const USERS: &str = "/etc/passwd";
 const GROUPS: &str = "/etc/group";
 
-/// A cause for which an operation failed and that the outside can take away at any time: the resource waits for that,
-/// without a limit, and uses up no try.
+/// The reason for a failure that can disappear at any time without the resource: the resource waits for that, without a
+/// limit, and uses up no try.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Obstacle {
-    /// Which sort of cause.
+    /// The sort of obstacle.
     pub kind: ObstacleKind,
-    /// What must change for it to be over, if that is a path of this machine. It is watched as long as the resource
-    /// waits.
+    /// The path that must change for the obstacle to disappear; `None` if it is not a path of this machine. The path is
+    /// watched as long as the resource waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
 }
 
 impl Obstacle {
-    /// A cause of this sort, of which no event reports the end.
+    /// An obstacle of this sort whose end no event reports.
     pub fn new(kind: ObstacleKind) -> Obstacle {
         Obstacle { kind, path: None }
     }
 
-    /// The same, at a path.
+    /// The same obstacle at a path.
     #[must_use]
     pub fn at(self, path: impl Into<PathBuf>) -> Obstacle {
         Obstacle { path: Some(path.into()), ..self }
     }
 
-    /// Whether a watch of its path sees when it is over.
+    /// The path, if a watch of it reports the end of the obstacle.
     pub fn seen_at(&self) -> Option<&Path> {
         self.path.as_deref().filter(|path| path.is_absolute() && self.kind.is_seen())
     }
 
-    /// What an error, or what it was made of, waits for; none, if it is no passing one.
+    /// The obstacle of an error or of its causes; `None` if it is not a temporary one.
     pub(crate) fn of(error: &(dyn StdError + 'static)) -> Option<Obstacle> {
         let mut next = Some(error);
         while let Some(error) = next {
@@ -61,7 +61,7 @@ impl Obstacle {
     }
 }
 
-/// The same of one error alone; `None`: it is of another type.
+/// The obstacle of one error without its causes. The outer `None`: the error is of another type.
 fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
     if let Some(error) = error.downcast_ref::<FsError>() {
         return Some(error.obstacle().map(|kind| Obstacle::new(kind).at(error.path())));

@@ -1,4 +1,4 @@
-//! One operation of one resource: what it was asked, what it sent, what it has begun that must end before the next one.
+//! One operation of one resource: its parameters, what it sent, and work that must end before the next operation.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::resource::provided::{Services, lock};
 use crate::resource::spec::KindSpec;
 use crate::resource::stopping::Stopping;
 
-/// What an operation sent.
+/// One thing that an operation sent.
 #[derive(Clone)]
 pub enum Sent {
     /// A value.
@@ -30,7 +30,7 @@ pub enum Sent {
         /// Its digest, salted.
         digest: Digest,
     },
-    /// The value is the same as in the run before, and isn't known any more.
+    /// The value is the same as in the run before, and is no longer known.
     Unchanged {
         /// The output.
         port: u8,
@@ -46,72 +46,73 @@ impl fmt::Debug for Sent {
     }
 }
 
-/// What has an identity. Made only when it is asked for, since most operations of a large graph never need it.
+/// A value with an identity. The identity is made only when it is needed, since most operations of a large graph never
+/// need it.
 #[doc(hidden)]
 pub trait Identify: Send + Sync {
-    /// Its identity.
+    /// The identity of the resource.
     fn id(&self) -> ResourceId;
-    /// Its kind.
+    /// The kind of the resource.
     fn kind(&self) -> &'static KindSpec;
 }
 
 type Hook = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What an operation has begun.
+/// Work that an operation has begun.
 #[derive(Default)]
 struct Begun {
     last: u64,
-    /// Work under way: its number, and what it does.
+    /// Work in progress: its number, and what it does.
     work: Vec<(u64, Cow<'static, str>)>,
-    /// What must be done if the operation is cancelled.
+    /// The hooks that run if the operation is cancelled.
     hooks: Vec<(u64, Hook)>,
-    /// Wait until no work is under way.
+    /// The tasks that wait until no work is in progress.
     waiting: Vec<Waker>,
 }
 
-/// What most operations of a large graph never need.
+/// Parts that most operations of a large graph never need.
 #[derive(Default)]
 struct Extra {
     sent: Mutex<Vec<Sent>>,
-    /// What the check has found, if it has gone on to a repair.
+    /// The result of the check, if the check has continued with a repair.
     found: OnceLock<Vec<Change>>,
-    /// Made when it is first asked for.
+    /// Made at its first use.
     stopping: OnceLock<Stopping>,
     begun: Mutex<Begun>,
 }
 
-/// A check must not go on to a repair.
+/// A check must not continue with a repair.
 const MAY_NOT: u8 = 0;
-/// A check may.
+/// A check may continue with a repair.
 const MAY: u8 = 1;
-/// A check has.
+/// A check has continued with a repair.
 const DOES: u8 = 2;
 
-/// What the engine knows about one operation.
+/// The engine's data about one operation.
 pub(crate) struct Operation {
-    /// Until it is over.
+    /// The resource, until the operation has ended.
     of: Option<Arc<dyn Identify>>,
     /// The number of the resource in the engine.
     pub(crate) node: u32,
     pub(crate) services: Arc<Services>,
-    /// A refresh is owed to it.
+    /// A refresh is owed to the resource.
     pub(crate) refresh: bool,
-    /// The fields that have received something else since an operation ended well, by number.
+    /// The numbers of the fields that have received another value since an operation last succeeded.
     pub(crate) changed: Vec<u8>,
-    /// The only paths that a check must look at.
+    /// The only paths that a check must examine.
     pub(crate) paths: Option<Box<[PathBuf]>>,
-    /// The journal holds that refreshes of others are owed if it changes.
+    /// The journal contains the refreshes that other resources are owed if this one changes.
     pub(crate) announced: bool,
-    /// It will not be applied.
+    /// The resource will not be applied.
     pub(crate) noop: bool,
-    /// It applied, but there was nothing to change.
+    /// The apply found nothing to change.
     pub(crate) unchanged: AtomicBool,
-    /// It applied because of an event.
+    /// An event was the reason for the apply.
     pub(crate) by_event: AtomicBool,
-    /// It has done its work, and waits for the disk.
+    /// The operation has done its work, and waits for the disk.
     pub(crate) yields: AtomicBool,
     cancelled: AtomicBool,
-    /// Whether its check may go on to a repair, as one of `MAY_…`.
+    /// Whether the check may continue with a repair: `MAY_NOT`, `MAY` or `DOES`.
     stays: AtomicU8,
     extra: OnceLock<Box<Extra>>,
 }
@@ -137,15 +138,15 @@ impl Operation {
         }
     }
 
-    /// The operation is over: it holds on to nothing. Whether it can be used for another one.
+    /// Ends the operation and releases what it holds. Returns whether it can be used for another operation.
     pub(crate) fn end(&mut self) -> bool {
         (self.of, self.paths) = (None, None);
         self.extra.get().is_none()
     }
 
-    /// The same memory for another operation of the same engine.
+    /// Reuses the memory for another operation of the same engine.
     pub(crate) fn again(&mut self, of: Arc<dyn Identify>, node: u32) {
-        // Without `..`: no field is forgotten.
+        // The pattern has no `..`, so that a new field can't be forgotten.
         let Operation {
             of: former,
             node: at,
@@ -190,33 +191,33 @@ impl Operation {
         self.of().kind()
     }
 
-    /// Adds to what was sent.
+    /// Records that something was sent.
     pub(crate) fn send(&self, sent: Sent) {
         lock(&self.extra().sent).push(sent);
     }
 
-    /// Takes what was sent.
+    /// Removes and returns what was sent.
     pub(crate) fn take_sent(&self) -> Vec<Sent> {
         self.extra.get().map(|extra| std::mem::take(&mut *lock(&extra.sent))).unwrap_or_default()
     }
 
     pub(crate) fn stopping(&self) -> Stopping {
         let token = self.extra().stopping.get_or_init(Stopping::default).clone();
-        // Made after the cancellation: it has missed it.
+        // A token made after the cancellation must stop here, since `stop` has not seen it.
         if self.cancelled.load(Ordering::SeqCst) {
             token.stop();
         }
         token
     }
 
-    /// What it wants done when it is cancelled, the last thing first; once.
+    /// Removes and returns the hooks for a cancellation, the last one first.
     pub(crate) fn take_hooks(&self) -> Vec<Hook> {
         let hooks = self.extra.get().map(|extra| std::mem::take(&mut lock(&extra.begun).hooks));
         hooks.into_iter().flatten().rev().map(|(_, hook)| hook).collect()
     }
 
-    /// The operation is cancelled: its token stops. After `take_hooks`, since what waits for the token may drop the
-    /// guards.
+    /// Cancels the operation: its token stops. To be called after `take_hooks`, since a task that waits for the token
+    /// may drop the hooks' guards.
     pub(crate) fn stop(&self) {
         self.cancelled.store(true, Ordering::SeqCst);
         if let Some(token) = self.extra.get().and_then(|extra| extra.stopping.get()) {
@@ -224,38 +225,38 @@ impl Operation {
         }
     }
 
-    /// Its check may go on to a repair, or not.
+    /// Sets whether the check may continue with a repair.
     pub(crate) fn permit(&mut self, go_on: bool) {
         *self.stays.get_mut() = if go_on { MAY } else { MAY_NOT };
     }
 
-    /// Its check must not go on to a repair any more. False if it has.
+    /// Forbids the check to continue with a repair. Returns false if it already has.
     pub(crate) fn withdraw(&self) -> bool {
         self.stays.compare_exchange(MAY, MAY_NOT, Ordering::SeqCst, Ordering::SeqCst) != Err(DOES)
     }
 
-    /// Its check has found this: whether it continues with a repair.
+    /// Records what the check has found. Returns whether it continues with a repair.
     pub(crate) fn go_on(&self, found: &[Change]) -> bool {
         if self.cancelled.load(Ordering::SeqCst) || self.stays.load(Ordering::SeqCst) != MAY {
             return false;
         }
-        // Before others learn of it.
+        // The findings must be set before other threads can see `DOES`.
         let is_first = self.extra().found.set(found.to_vec()).is_ok();
         is_first && self.stays.compare_exchange(MAY, DOES, Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
-    /// What its check had found, if it has gone on to a repair.
+    /// The findings of the check, if it has continued with a repair.
     pub(crate) fn gone_on(&self) -> Option<&[Change]> {
         let has = self.stays.load(Ordering::SeqCst) == DOES;
         self.extra.get().filter(|_| has)?.found.get().map(Vec::as_slice)
     }
 
-    /// Nothing that it has begun is under way.
+    /// Whether none of the operation's work is in progress.
     pub(crate) fn is_idle(&self) -> bool {
         self.extra.get().is_none_or(|extra| lock(&extra.begun).work.is_empty())
     }
 
-    /// Returns when nothing that it has begun is under way.
+    /// Returns when none of the operation's work is in progress.
     pub(crate) async fn idle(&self) {
         poll_fn(|cx| {
             let mut begun = lock(&self.extra().begun);
@@ -269,7 +270,7 @@ impl Operation {
         .await;
     }
 
-    /// What is under way, in words.
+    /// The work in progress, in words.
     pub(crate) fn doing(&self) -> Vec<String> {
         let Some(extra) = self.extra.get() else { return Vec::new() };
         lock(&extra.begun).work.iter().map(|(_, doing)| doing.to_string()).collect()
@@ -282,8 +283,8 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// Held by work that an operation has begun, such as a thread or a task: the operation has not ended before this is
-/// dropped. See [`CheckCx::work`](crate::resource::CheckCx::work).
+/// A guard for work that an operation has begun, such as a thread or a task: the operation ends no earlier than the
+/// guard is dropped. See [`CheckCx::work`](crate::resource::CheckCx::work).
 #[must_use = "the work counts as ended when this is dropped"]
 #[derive(Debug)]
 pub struct Work {
@@ -312,8 +313,8 @@ impl Drop for Work {
     }
 }
 
-/// Something that must be done if the operation is cancelled; disarmed when this is dropped.
-/// See [`CheckCx::on_cancel`](crate::resource::CheckCx::on_cancel).
+/// A guard for a hook that runs if the operation is cancelled; dropping the guard removes the hook. See
+/// [`CheckCx::on_cancel`](crate::resource::CheckCx::on_cancel).
 #[must_use = "it is disarmed when this is dropped"]
 #[derive(Debug)]
 pub struct OnCancel {
@@ -337,7 +338,7 @@ impl Drop for OnCancel {
         let mut begun = lock(&self.operation.extra().begun);
         let at = begun.hooks.iter().position(|(number, _)| *number == self.number);
         let hook = at.map(|at| begun.hooks.remove(at));
-        // What it holds is a kind's own, and may use the operation.
+        // The hook belongs to the kind, and dropping it may use the operation, so the lock is released first.
         drop(begun);
         drop(hook);
     }

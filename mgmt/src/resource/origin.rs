@@ -1,19 +1,19 @@
-//! Who made a resource or an edge, and where.
+//! The origin of a resource or an edge: the place where it was declared, or the pass that added it.
 
 use std::fmt;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// Where something in a graph comes from.
+/// The origin of a part of a graph.
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// A line of a Rust program.
     Source(&'static Location<'static>),
     /// A place in a file of data.
     File(Arc<Span>),
-    /// A pass of the engine, and why.
+    /// A pass of the engine, and its reason.
     Pass(Arc<Reason>),
-    /// A program that did not say.
+    /// Not recorded.
     Unknown,
 }
 
@@ -22,23 +22,23 @@ pub enum Origin {
 pub struct Span {
     /// The file.
     pub file: String,
-    /// Counted from 1; 0: unknown.
+    /// The line, from 1; 0: unknown.
     pub line: usize,
-    /// Counted from 1; 0: unknown.
+    /// The column, from 1; 0: unknown.
     pub column: usize,
 }
 
-/// Why a pass of the engine made something.
+/// The reason why a pass of the engine added a part of a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
     /// The pass.
     pub pass: &'static str,
-    /// Why.
+    /// The reason, in words.
     pub why: String,
 }
 
 impl Origin {
-    /// The line that called the function that calls this.
+    /// The line that called the caller of this function.
     #[track_caller]
     pub fn here() -> Origin {
         Origin::Source(Location::caller())

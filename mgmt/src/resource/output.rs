@@ -1,4 +1,4 @@
-//! Values on their way from one resource to another: ports, outputs, wires.
+//! Values that are sent from one resource to another: ports, outputs, wires.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -15,7 +15,7 @@ use crate::resource::secret::Secret;
 /// A value that was sent. Shared, never copied.
 pub type Value = Arc<dyn Any + Send + Sync>;
 
-/// What may travel between resources. Implemented for everything with these properties.
+/// A type that can be sent between resources. Implemented for all types with the required traits.
 #[diagnostic::on_unimplemented(
     message = "a value of type `{Self}` can't be sent",
     label = "this type can't travel between resources",
@@ -26,7 +26,7 @@ pub trait Sendable: Clone + PartialEq + Hash + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Clone + PartialEq + Hash + Send + Sync + 'static> Sendable for T {}
 
-/// An output of a kind: its number, its name and, in its type, what it sends.
+/// An output of a kind: its number, its name and, as a type parameter, the type of its values.
 pub struct Port<T> {
     number: u8,
     name: &'static str,
@@ -40,12 +40,12 @@ impl<T> Port<T> {
         Port { number, name, of: PhantomData }
     }
 
-    /// Its number among the outputs of its kind.
+    /// The number of the output in its kind.
     pub fn number(&self) -> u8 {
         self.number
     }
 
-    /// Its name.
+    /// The name of the output.
     pub fn name(&self) -> &'static str {
         self.name
     }
@@ -66,43 +66,43 @@ impl<T> fmt::Debug for Port<T> {
 /// A resource in a graph under construction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct NodeRef {
-    /// Which graph.
+    /// The number of the graph.
     pub graph: u64,
-    /// Which of its resources, in the order in which they were added.
+    /// The index of the resource in the graph.
     pub index: u32,
 }
 
-/// One output of one resource, as a wire names it.
+/// One output of one resource, as the source of a wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
     /// The sender.
     pub node: NodeRef,
     /// The number of the output.
     pub port: u8,
-    /// The type of what it sends.
+    /// The type of the values that are sent.
     pub sent: TypeId,
 }
 
 type Receive = Arc<dyn Fn(&[Value]) -> Result<Received, NotReceived> + Send + Sync>;
 type Compute = Arc<dyn Fn(&[Value]) -> Result<Value, NotReceived> + Send + Sync>;
 
-/// Why what was sent makes no value of a field.
+/// The reason why sent values give no value of a field.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotReceived {
-    /// A sender sent something else than its port promises.
+    /// A sender sent a value of another type than that of its port.
     #[error("what it receives is of another type than its sender promised")]
     WrongType,
-    /// A `try_map` on the way failed, with this text.
+    /// A `try_map` failed, with this text.
     #[error("{0}")]
     Failed(String),
 }
 
-/// A value that a resource will have made once it has run: typed, and free to be transformed and combined before it is
-/// set on a field. It has no text before: `format!("{output}")` does not compile.
+/// A value that a resource has once it has run: typed, and free to be transformed and combined before it is set on a
+/// field. It has no text before: `format!("{output}")` does not compile.
 #[must_use = "an output does nothing until it is set on a field"]
 pub struct Output<T> {
     sources: Vec<Source>,
-    /// `None`: the one source's value as it is.
+    /// `None`: the value of the only source, unchanged.
     compute: Option<Compute>,
     of: PhantomData<fn() -> T>,
 }
@@ -113,9 +113,9 @@ impl<T> Clone for Output<T> {
     }
 }
 
-/// Implemented by nothing. An output has its value once its resource has run, so a text with `{output}` in it, made
-/// with the graph, does not compile, and rustc's message has the name of this trait. The text is made when the value is
-/// there: `output.map(|value| format!("… {value} …"))`; of several, with `zip` or `Output::all`.
+/// Implemented by no type. An output has its value once its resource has run, so a text with `{output}` that is made
+/// with the graph does not compile, and rustc's message contains the name of this trait. Instead, make the text from
+/// the value: `output.map(|value| format!("… {value} …"))`; from several values, with `zip` or `Output::all`.
 #[doc(hidden)]
 pub trait HasItsValueBeforeTheRun {}
 
@@ -147,19 +147,21 @@ impl<T: Sendable> Output<T> {
         }
     }
 
-    /// Another value made from this one. Must be a pure function: it runs whenever the value changes, and in plans.
+    /// Another value made from this one. `make` must be a pure function: it runs whenever the value changes, and in
+    /// plans.
     ///
-    /// What a secret was made into is recalled after a restart without the secret itself, as long as the closure makes
-    /// the same of two sample texts as before. If the program's next version has a closure that does not, the secret's
-    /// sender must make it again.
+    /// After a restart, a field made from a secret can be recalled without the secret, as long as the closure gives the
+    /// same results for two sample texts as before. If a new version of the program has a closure with other results,
+    /// the sender must make the secret again.
     pub fn map<U: Sendable>(self, make: impl Fn(T) -> U + Send + Sync + 'static) -> Output<U> {
         let inner = self.computed();
         let compute: Compute = Arc::new(move |values| Ok(Arc::new(make(inner(values)?))));
         Output { sources: self.sources, compute: Some(compute), of: PhantomData }
     }
 
-    /// The same with a function that can fail: then the run of the receiver fails with the error's text and the place
-    /// where the output was set on the field, and is tried again as its metaparameters demand.
+    /// Like [`map`](Output::map), with a function that can fail: the run of the receiver then fails with the error's
+    /// text and the place where the output was set on the field, and is tried again according to the receiver's
+    /// metaparameters.
     ///
     /// ```
     /// # use mgmt::prelude::*;
@@ -179,7 +181,7 @@ impl<T: Sendable> Output<T> {
         Output { sources: self.sources, compute: Some(compute), of: PhantomData }
     }
 
-    /// This value together with another's. It is there once both are.
+    /// This value together with another one. The pair is available once both values are.
     pub fn zip<U: Sendable>(self, other: Output<U>) -> Output<(T, U)> {
         let (left, right, cut) = (self.computed(), other.computed(), self.sources.len());
         let mut sources = self.sources;
@@ -188,7 +190,7 @@ impl<T: Sendable> Output<T> {
         Output { sources, compute: Some(compute), of: PhantomData }
     }
 
-    /// Several outputs of one type as a list.
+    /// Several outputs of one type as one output with a list.
     pub fn all(outputs: impl IntoIterator<Item = Output<T>>) -> Output<Vec<T>> {
         let (mut sources, mut parts) = (Vec::new(), Vec::new());
         for output in outputs {
@@ -220,29 +222,29 @@ impl<T: Sendable> Output<T> {
     }
 }
 
-/// A field's value as it comes out of a wire, its type erased.
+/// A field's value from a wire, with its type erased.
 pub type FieldValue = Box<dyn Any + Send + Sync>;
 
 /// A wire from one or more outputs to one field, with its types erased.
 #[derive(Clone)]
 pub struct Wire {
-    /// Where its values come from, until the graph's `Link` says so.
+    /// The senders, until the graph's `Link` has them.
     pub sources: Vec<Source>,
-    /// A `map` or `zip` is on it: a Rust closure, which can't leave this process.
+    /// The wire contains a `map` or `zip`: a Rust closure, which can't leave this process.
     pub closure: bool,
-    /// The line that made it.
+    /// The line that made the wire.
     pub origin: Origin,
     receive: Receive,
     recall: fn(TypeId, Salted) -> Option<FieldValue>,
-    /// The type of what is sent.
+    /// The type of the sent value.
     sent: TypeId,
 }
 
-/// What a wire delivers.
+/// The value that a wire delivers.
 pub struct Received {
     /// The field's value.
     pub value: FieldValue,
-    /// By which it can be recalled in a later run, if its type can do that.
+    /// The digest by which the value can be recalled in a later run; `None` if its type does not support that.
     pub digest: Option<Digest>,
 }
 
@@ -280,7 +282,7 @@ impl Wire {
         }
     }
 
-    /// A wire made from data: from an output of the type `sent`, to a field with these functions in its `FieldSpec`.
+    /// A wire made from data: from an output of type `sent` to a field with these functions in its `FieldSpec`.
     pub fn from_data(
         origin: Origin,
         sent: TypeId,
@@ -300,14 +302,13 @@ impl Wire {
     /// The field's value from the sources' values, in their order.
     ///
     /// # Errors
-    /// A value is not of the type that its port promises, or a `try_map` failed.
+    /// A value is not of its port's type, or a `try_map` failed.
     pub fn receive(&self, values: &[Value]) -> Result<Received, NotReceived> {
         (self.receive)(values)
     }
 
-    /// What the closures of this wire make of sample texts in place of the secrets that are sent, and of these values
-    /// for all that is no secret: as long as that is the same, they can be taken to be the same closures. `None`: it
-    /// can't be found out.
+    /// A digest of the results of this wire's closures, with sample texts in place of sent secrets and these values for
+    /// everything else: closures with the same digest are taken to be the same. `None`: the digest can't be computed.
     pub fn fingerprint(&self, values: &[Option<Value>]) -> Option<Digest> {
         const SAMPLES: [&str; 2] =
             ["aZ09-sample-of-a-secret-text-that-is-long-enough", "bY18_another-sample-of-a-secret-text-of-odd-length"];
@@ -331,7 +332,7 @@ impl Wire {
         Some(digest_of(&made))
     }
 
-    /// A stand-in for a value received in an earlier run.
+    /// A stand-in for a value received in an earlier run, from its digest.
     pub fn recall(&self, digest: Salted) -> Option<FieldValue> {
         (self.recall)(self.sent, digest)
     }

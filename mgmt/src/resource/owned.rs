@@ -1,4 +1,4 @@
-//! The paths that resources of the graph own, as kinds see them.
+//! The paths that resources of the graph own, for kinds.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -6,20 +6,20 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-/// The paths that resources of the graph in force own, those among them that follow from received values as soon as
-/// these have arrived. Every question is answered as of now.
+/// The paths that resources of the graph in force own, including those that follow from received values, as soon as
+/// these have arrived. All queries return the present state.
 #[derive(Default)]
 pub struct OwnedPaths(RwLock<Paths>);
 
 #[derive(Default)]
 struct Paths {
-    /// Those that the fields of the graph name; sorted.
+    /// The paths that follow from the graph's fields, sorted.
     known: Arc<Vec<PathBuf>>,
-    /// Those that were received.
+    /// The paths that follow from received values.
     received: BTreeSet<PathBuf>,
-    /// What the engine owns itself, with all that is below.
+    /// The engine's own working directory; everything below it counts as owned.
     own: Option<PathBuf>,
-    /// Counts the changes.
+    /// The number of changes.
     version: u64,
 }
 
@@ -28,18 +28,18 @@ impl OwnedPaths {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A resource owns exactly this path.
+    /// Whether a resource owns exactly this path.
     pub fn contains(&self, path: &Path) -> bool {
         let paths = self.read();
         paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
     }
 
-    /// The same, or the engine's own working directory.
+    /// Whether a resource owns exactly this path, or it is the engine's own working directory.
     pub fn is_taken(&self, path: &Path) -> bool {
         self.contains(path) || self.read().own.as_deref() == Some(path)
     }
 
-    /// A path below this one is owned, or is the engine's own working directory.
+    /// Whether an owned path, or the engine's own working directory, is below this path.
     pub fn is_above(&self, dir: &Path) -> bool {
         let paths = self.read();
         let first = paths.known.partition_point(|path| path.as_path() <= dir);
@@ -49,11 +49,11 @@ impl OwnedPaths {
         next.into_iter().any(|path| path.starts_with(dir))
     }
 
-    /// The owned paths below a directory, itself not included, in order; the engine's own working directory is one of
-    /// them. Costs as much as there are of them.
+    /// The owned paths below a directory, without the directory itself, sorted; they include the engine's own working
+    /// directory. The cost is proportional to their number.
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
         let paths = self.read();
-        // Paths are ordered by their components: what is below a directory follows it at once.
+        // Paths are ordered by their components: those below a directory follow it immediately.
         let first = paths.known.partition_point(|path| path.as_path() <= dir);
         let is_below = |path: &&PathBuf| path.starts_with(dir);
         let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
@@ -65,7 +65,7 @@ impl OwnedPaths {
         below
     }
 
-    /// All of them, in order; the engine's own working directory is one of them.
+    /// All owned paths, sorted, including the engine's own working directory.
     pub fn all(&self) -> Vec<PathBuf> {
         let paths = self.read();
         let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(&paths.own).cloned().collect();
@@ -74,12 +74,12 @@ impl OwnedPaths {
         all
     }
 
-    /// The engine's own working directory.
+    /// Sets the engine's own working directory.
     pub(crate) fn set_own(&self, own: PathBuf) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(own);
     }
 
-    /// Another graph is in force, whose fields name these, sorted. What was received stays.
+    /// Sets the paths that follow from the fields of a new graph, sorted. The received paths stay.
     pub(crate) fn set_known(&self, known: Arc<Vec<PathBuf>>) {
         debug_assert!(known.is_sorted(), "looked up by bisection");
         let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
@@ -87,7 +87,7 @@ impl OwnedPaths {
         paths.version += 1;
     }
 
-    /// A resource owns another path than before by what it has received.
+    /// Records that received values changed the paths that a resource owns: it no longer owns `gone`, and owns `come`.
     pub(crate) fn receive(&self, gone: &[PathBuf], come: &[PathBuf]) {
         if gone.is_empty() && come.is_empty() {
             return;
@@ -100,7 +100,7 @@ impl OwnedPaths {
         paths.version += 1;
     }
 
-    /// Another number than before if other paths may be owned than before.
+    /// A number that changes whenever the owned paths may have changed.
     pub(crate) fn version(&self) -> u64 {
         self.read().version
     }

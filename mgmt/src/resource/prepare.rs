@@ -1,4 +1,4 @@
-//! What a kind may use that looks at the system before the passes.
+//! The context of a kind that examines the system before the passes.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::resource::spec::KindSpec;
 use crate::sys::fs::ReadFs;
 use crate::sys::task::blocking;
 
-/// What [`Prepare::prepare`](crate::resource::Prepare::prepare) may use. It holds no door that writes.
+/// The context of [`Prepare::prepare`](crate::resource::Prepare::prepare). It has no door that writes.
 #[derive(Clone, Debug)]
 pub struct PrepareCx {
     id: ResourceId,
@@ -21,7 +21,8 @@ pub struct PrepareCx {
 }
 
 impl PrepareCx {
-    /// For the engine and for tests: the context of this resource, whose fields with these numbers are still to come.
+    /// For the engine and for tests: the context of this resource; `coming` are the numbers of the fields that will be
+    /// received.
     #[doc(hidden)]
     pub fn new(
         id: ResourceId,
@@ -33,12 +34,12 @@ impl PrepareCx {
         PrepareCx { id, spec, coming, fs, provisions }
     }
 
-    /// The resource's identity.
+    /// The identity of the resource.
     pub fn id(&self) -> &ResourceId {
         &self.id
     }
 
-    /// Which fields have their values. Nothing follows from the others yet.
+    /// The fields whose values are known. The others hold placeholders.
     pub fn known(&self) -> Known<'_> {
         Known::all_but_numbers(self.spec, &self.coming)
     }
@@ -46,12 +47,12 @@ impl PrepareCx {
     /// See [`CheckCx::provided`](crate::resource::CheckCx::provided).
     ///
     /// # Errors
-    /// The program has given no value of this type.
+    /// The program has provided no value of this type.
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.provisions.get(self.spec)
     }
 
-    /// Looks at the file system on a thread that may block.
+    /// Reads the file system on a thread that may block.
     pub async fn look<T: Send + 'static>(&self, look: impl FnOnce(&ReadFs) -> T + Send + 'static) -> T {
         let fs = self.fs.clone();
         blocking(move || look(&fs)).await

@@ -1,18 +1,18 @@
-//! For the code that the derive makes.
+//! Items for the code that the derive generates.
 
 pub use crate::resource::field::{Not, Probe, Take, WithDefault, WithoutDefault, default, equal_options, output};
 
-/// Which abilities a kind has.
+/// Finds out which abilities a kind has.
 pub mod ability {
     pub use crate::resource::ability::{Ability, Lacks};
 }
 
-/// Which facts a type states.
+/// Finds out which facts a type states.
 pub mod fact {
     pub use crate::resource::facts::{Fact, Unstated};
 }
 
-/// Whether a field takes a type.
+/// Finds out whether a field takes a type.
 pub mod either {
     pub use crate::resource::field::{Refuses, Takes};
 }

@@ -1,4 +1,4 @@
-//! The private directories of resources: `PREFIX/pgraph/<kind>/<name>`, with names that a file may have.
+//! The private directories of resources: `PREFIX/pgraph/<kind>/<name>`, with names encoded as file names.
 
 use std::collections::HashSet;
 use std::fs;
@@ -14,41 +14,44 @@ use crate::sys::ours::{NotOurs, Trust, examine_below};
 
 /// The longest encoded name, in bytes; a file system takes 255.
 const NAME_BYTES_MAX: usize = 200;
-/// In what is cut, the digest of the whole name follows this. (After `%` come two hexadecimal digits otherwise.)
+/// In a name that is cut, the digest of the whole name follows these characters. (Elsewhere `%` precedes two
+/// hexadecimal digits.)
 const CUT: &str = "%~";
-/// Where a directory is moved before it is removed. No encoded name begins with a dot.
+/// The prefix of the name to which a directory is moved before it is removed. No encoded name begins with a dot.
 const GONE: &str = ".gone-";
 
-/// Where resources keep their own files.
+/// The directories in which resources keep their own files.
 #[derive(Clone, Debug)]
 pub struct PrivateDirs {
     root: PathBuf,
-    /// Directories named by a digest, as earlier versions named them.
+    /// Directories named by a digest, as in earlier versions.
     old: Arc<Mutex<HashSet<PathBuf>>>,
-    /// They get their new name when their resource asks for its directory.
+    /// Directories named by a digest are renamed when their resource asks for them.
     renames: bool,
 }
 
 /// A private directory that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrivateDir {
-    /// Its resource. Where the name cannot be told from that of the directory (it is cut, or a digest), the directory's name stands for it.
+    /// The resource. If its name does not follow from the directory's name (which is cut, or a digest), the directory's
+    /// name stands for it.
     pub id: ResourceId,
-    /// The directory.
+    /// The path of the directory.
     pub path: PathBuf,
 }
 
 impl PrivateDir {
-    /// The name of its resource cannot be told from its own.
+    /// Whether the resource's name does not follow from the directory's.
     pub fn is_nameless(&self) -> bool {
         self.id.name.contains(CUT) || is_old(&self.id.name)
     }
 
-    /// Gives it a name that no resource has, under which it can be removed: the resource may come back meanwhile, and must not find half of its files.
-    /// What is not removed then, the next [`PrivateDirs::open`] removes.
+    /// Renames the directory to a name that no resource has, under which it can be removed: if the resource comes back
+    /// meanwhile, it must not find half of its files. The next [`PrivateDirs::open`] removes what is left of the
+    /// directory.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The error of the system.
     pub fn set_aside(&self) -> io::Result<PathBuf> {
         let name = self.path.file_name().unwrap_or_default().to_string_lossy();
         let gone = self.path.with_file_name(format!("{GONE}{}", hex(&name)));
@@ -61,21 +64,22 @@ impl PrivateDir {
 }
 
 impl PrivateDirs {
-    /// Those of a prefix in which there are none yet.
+    /// The directories of a prefix that has none yet.
     pub fn new(prefix: &Path) -> PrivateDirs {
         PrivateDirs { root: prefix.join("pgraph"), old: Arc::default(), renames: false }
     }
 
-    /// Looks whether those of a prefix that exist are ours alone. It blocks.
+    /// Checks that no other user could have written to the existing directories of a prefix. Blocks.
     ///
     /// # Errors
-    /// Another user could have planted what is in one of them.
+    /// Another user could have planted the content of one of them.
     pub fn examine(prefix: &Path, trust: Trust) -> std::result::Result<(), NotOurs> {
         examine_below(&prefix.join("pgraph"), 2, trust)
     }
 
-    /// Those of a prefix, and all that exist. It blocks. With `renames`, directories that an earlier version named by a digest get their name in clear
-    /// when their resource asks for them, and what a crash left of removed ones, and of killed writes, is removed; without, nothing is changed.
+    /// The directories of a prefix, and a list of those that exist. Blocks. With `renames`, a directory that an earlier
+    /// version named by a digest is renamed when its resource asks for it, and the remains of crashed removals and
+    /// killed writes are removed; without `renames`, nothing is changed.
     pub fn open(prefix: &Path, renames: bool) -> (PrivateDirs, Vec<PrivateDir>) {
         let dirs = PrivateDirs { renames, ..PrivateDirs::new(prefix) };
         let all = dirs.list();
@@ -84,14 +88,15 @@ impl PrivateDirs {
         if renames {
             let fs = WriteFs::new();
             for dir in &all {
-                // What killed writes have left: nothing else may ever look there. It is tried again at the next start.
+                // The temporary files of killed writes: no later write would remove them. An error is ignored; the next
+                // start tries again.
                 let _ = fs.clean_temporary_files(&dir.path);
             }
         }
         (dirs, all)
     }
 
-    /// All that exist. It blocks. What cannot be read is left out.
+    /// All directories that exist, without those that can't be read. Blocks.
     pub fn list(&self) -> Vec<PrivateDir> {
         let mut all = Vec::new();
         for (kind, path) in below(&self.root) {
@@ -99,7 +104,7 @@ impl PrivateDirs {
             for (name, path) in below(&path) {
                 if name.starts_with(GONE) {
                     if self.renames {
-                        // What stays is tried again at the next start.
+                        // If this fails, the next start tries again.
                         let _ = fs::remove_dir_all(path);
                     }
                     continue;
@@ -110,7 +115,7 @@ impl PrivateDirs {
         all
     }
 
-    /// Which of these directories, that do not say whose they are, is of this resource.
+    /// Which of these directories, whose names do not contain their resource's name, belongs to this resource.
     pub fn find(&self, id: &ResourceId, nameless: &HashSet<PathBuf>) -> Option<PathBuf> {
         [self.now(id), self.was(id)].into_iter().find(|path| nameless.contains(path))
     }
@@ -119,7 +124,7 @@ impl PrivateDirs {
         self.root.join(encode(id.kind.as_str())).join(encode(&id.name))
     }
 
-    /// As earlier versions called it.
+    /// The path of the directory in earlier versions.
     fn was(&self, id: &ResourceId) -> PathBuf {
         self.root.join(id.kind.as_str().replace(':', "_")).join(hex(&id.name))
     }
@@ -157,15 +162,16 @@ fn rename(was: &Path, path: &Path) -> io::Result<()> {
     fs::rename(was, path)
 }
 
-/// The directories below one, with their names.
+/// The directories in a directory, with their names.
 fn below(dir: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     dirs.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()
 }
 
-/// A name as the name of a file: letters, digits and harmless signs stay, each byte of anything else becomes `%` and two digits. Never empty, `.` or
-/// `..`; no slash; at most `NAME_BYTES_MAX` bytes.
+/// Encodes a name as a file name: letters, digits and harmless characters stay; each byte of any other character
+/// becomes `%` and two digits. The result is never empty, `.` or `..`, contains no slash, and has at most
+/// `NAME_BYTES_MAX` bytes.
 fn encode(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for (at, c) in name.char_indices() {
@@ -185,14 +191,14 @@ fn encode(name: &str) -> String {
     }
     let digest = hex(name);
     let mut end = NAME_BYTES_MAX - CUT.len() - digest.len();
-    // Neither within a character nor within what stands for one.
+    // The cut must be neither within a character nor within an encoded byte.
     while !text.is_char_boundary(end) || text[..end].bytes().rev().take(2).any(|byte| byte == b'%') {
         end -= 1;
     }
     format!("{}{CUT}{digest}", &text[..end])
 }
 
-/// The name that is encoded so; `None`: none is, or it is cut.
+/// The name with this encoded form; `None` if there is none, or if the name was cut.
 fn decode(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -213,7 +219,7 @@ fn decode(text: &str) -> Option<String> {
     (encode(&name) == text).then_some(name)
 }
 
-/// Half of a name's digest, as earlier versions named the directory.
+/// Half of a name's digest: the name of the directory in earlier versions.
 fn hex(name: &str) -> String {
     digest_of(&name).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
@@ -308,7 +314,7 @@ mod tests {
     #[test]
     fn a_directory_that_an_earlier_version_named_by_a_digest_gets_its_name_when_it_is_asked_for() {
         let prefix = tempfile::tempdir().unwrap();
-        // What the earlier version made of the name `admin`.
+        // The earlier version's directory for the name `admin`.
         let was = prefix.path().join("pgraph/my_kind/1df88e084794e530a646af12e0b4688e");
         fs::create_dir_all(&was).unwrap();
         fs::write(was.join("kept"), "text").unwrap();

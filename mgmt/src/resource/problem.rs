@@ -1,4 +1,4 @@
-//! What is wrong with a resource's fields, as data.
+//! Problems of a resource's fields, as data.
 
 use std::fmt;
 use std::path::Path;
@@ -6,36 +6,42 @@ use std::path::Path;
 use crate::id::in_one_line;
 use crate::sys::fs::normal_form;
 
-/// What is wrong with one field of a resource.
+/// A problem of one field of a resource.
 ///
-/// As text it is `` `field` problem: remedy `` (after a problem with a colon in it, `; remedy`), on one line whatever values are in it.
+/// As text it is `` `field` problem: remedy `` (after a problem with a colon in it, `; remedy`), always on one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FieldProblem {
-    /// The field; empty: the resource as a whole.
+    /// The name of the field; empty: the resource as a whole.
     pub field: String,
-    /// The fields whose values were looked at to find it. As long as one of them is still to come, it is no problem.
+    /// The fields whose values led to the problem. As long as one of them has not been received, the problem does not
+    /// count.
     pub judged: Vec<String>,
-    /// What is wrong, in words that follow the field's name. What begins with a colon or a comma follows it at once.
+    /// What is wrong, in words that follow the field's name. A text that begins with a colon or a comma follows it
+    /// without a blank.
     pub problem: String,
-    /// What to do about it; empty if `problem` makes that plain.
+    /// What to do about it; empty if that follows from `problem`.
     pub remedy: String,
-    /// It is a problem where the resource is declared in Rust. In a graph that was read from a file it is a warning.
+    /// The problem is only a warning in a graph that was read from a file. In Rust it is an error all the same.
     pub lenient: bool,
-    /// In a resource given as data, the key is wrong (unknown, or missing), not its value. Then `problem` names it.
+    /// In a resource given as data, the key is wrong (unknown or missing), not its value. `problem` then contains the
+    /// key.
     pub key: bool,
 }
 
 impl FieldProblem {
-    /// A problem of a field. If the values of several fields were looked at to find it, an array of their names; it is about the first.
+    /// A problem of a field. If the values of several fields led to it, give an array of their names; the problem
+    /// belongs to the first.
     ///
     /// ```
     /// # use mgmt::resource::FieldProblem;
     /// let problem = FieldProblem::new("length", "is 0", "give at least 1");
     /// assert_eq!(problem.to_string(), "`length` is 0: give at least 1");
-    /// let problem = FieldProblem::new(["args", "shell"], "with `shell`: it takes its script from `cmd`", "leave out either");
+    /// let why = "with `shell`: it takes its script from `cmd`";
+    /// let problem = FieldProblem::new(["args", "shell"], why, "leave out either");
     /// assert_eq!(problem.to_string(), "`args` with `shell`: it takes its script from `cmd`; leave out either");
-    /// assert_eq!((problem.field.as_str(), problem.judged.as_slice()), ("args", &["args".to_owned(), "shell".to_owned()][..]));
+    /// assert_eq!(problem.field, "args");
+    /// assert_eq!(problem.judged, ["args", "shell"]);
     /// ```
     pub fn new(fields: impl FieldNames, problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
         FieldProblem {
@@ -48,34 +54,34 @@ impl FieldProblem {
         }
     }
 
-    /// A problem of the resource as a whole. The text stands alone, so it names what is wrong.
+    /// A problem of the resource as a whole. The text stands alone, so it must name what is wrong.
     pub fn whole(problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
         FieldProblem { judged: Vec::new(), ..FieldProblem::new("", problem, remedy) }
     }
 
-    /// The same problem, found by looking at the values of these fields and no others. (That a field is given at all is known also while its
-    /// value is still to come.)
+    /// The same problem, found in the values of these fields and no others. (Whether a field is given is known even
+    /// before its value is received.)
     #[must_use]
     pub fn judged_by(mut self, fields: impl FieldNames) -> FieldProblem {
         self.judged = owned(fields);
         self
     }
 
-    /// The same problem, but only a warning where the resource was read from a file: for what older files hold and what
-    /// has always run as it is written.
+    /// The same problem, but only a warning in a resource that was read from a file: for what older files contain and
+    /// has always run.
     #[must_use]
     pub fn lenient(mut self) -> FieldProblem {
         self.lenient = true;
         self
     }
 
-    /// What is wrong with a path, which must be absolute and have no `..` in it. Looks at the text alone, not at what is there.
+    /// The problem of a path that is not absolute or has `..` in it. Checks the text only, not the file system.
     pub fn of_path(field: &str, path: &Path) -> Option<FieldProblem> {
         let error = normal_form(path).err()?;
         Some(FieldProblem::new(field, format_args!(": `{}`: {error}", path.display()), ""))
     }
 
-    /// A problem of a key in data. The text names the key.
+    /// A problem of a key in data. The text must contain the key.
     pub(crate) fn of_key(key: &str, problem: impl fmt::Display, remedy: impl fmt::Display) -> FieldProblem {
         FieldProblem { key: true, ..FieldProblem::new(key, problem, remedy) }
     }
@@ -102,7 +108,7 @@ impl fmt::Display for FieldProblem {
 
 impl std::error::Error for FieldProblem {}
 
-/// Values are part of such texts, and a value may hold line ends: in a list of problems each is one line.
+/// Texts may contain values with line ends; in a list of problems, each problem is one line.
 fn one_line(text: impl fmt::Display) -> String {
     in_one_line(&text.to_string()).into_owned()
 }
@@ -131,11 +137,12 @@ impl<const N: usize> FieldNames for [&str; N] {
     }
 }
 
-/// All of these problems, for `Converge::validate`: each item is an `Option` of one, or a list of them.
+/// All of these problems, for `Converge::validate`: each item is an `Option` of a problem, or a list of problems.
 ///
 /// ```
 /// # use mgmt::resource::{FieldProblem, every};
-/// let [a, b, c] = [None, Some("a"), Some("b")].map(|field| field.map(|field| FieldProblem::new(field, "is empty", "fill it")));
+/// let empty = |field: &str| FieldProblem::new(field, "is empty", "fill it");
+/// let [a, b, c] = [None, Some("a"), Some("b")].map(|field| field.map(empty));
 /// assert_eq!(every([a, b, c]).len(), 2);
 /// ```
 pub fn every(problems: impl IntoIterator<Item = impl IntoIterator<Item = FieldProblem>>) -> Vec<FieldProblem> {

@@ -1,4 +1,4 @@
-//! What an engine gives all its resources: doors, memory, state.
+//! What an engine provides to all its resources: doors, memory, state.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
@@ -16,22 +16,22 @@ use crate::resource::provisions::Provisions;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
 
-/// What a host remembers for a resource beyond a restart. The journal implements it.
+/// What a host remembers about a resource across restarts. The journal implements it.
 pub trait Memory: Send + Sync + fmt::Debug {
-    /// The mark that was set last.
+    /// The last mark of the resource; `None` if it has none.
     fn mark(&self, id: &ResourceId) -> Option<Vec<u8>>;
-    /// Sets the mark, or removes it; on disk when the call returns. It blocks. In the same batch the digests of
-    /// everything that this resource sent are forgotten, so that a crash before the next `send` cannot pair the new
-    /// mark with an old digest.
+    /// Sets the mark, or removes it; it is on disk when the call returns. Blocks. The digests of everything that this
+    /// resource sent are forgotten in the same batch, so that a crash before the next `send` can't pair the new mark
+    /// with an old digest.
     ///
     /// # Errors
-    /// The mark could not be written.
+    /// The mark can't be written.
     fn set_mark(&self, id: &ResourceId, mark: Option<Vec<u8>>) -> Result<()>;
 }
 
 type AnyArc = Arc<dyn Any + Send + Sync>;
 
-/// Values by type, made when first asked for.
+/// Values by type, each made at its first use.
 #[derive(Default)]
 pub struct Slots {
     by_owner: Mutex<HashMap<u32, Vec<(TypeId, AnyArc)>>>,
@@ -54,14 +54,14 @@ impl Slots {
     /// Drops all values of all owners.
     pub(crate) fn clear_all(&self) {
         let gone = std::mem::take(&mut *lock(&self.by_owner));
-        // What is dropped may want a slot itself.
+        // The destructor of a value may use a slot.
         drop(gone);
     }
 
     /// Drops all values of this owner.
     pub fn clear(&self, owner: u32) {
         let gone = lock(&self.by_owner).remove(&owner);
-        // What is dropped may want a slot itself.
+        // The destructor of a value may use a slot.
         drop(gone);
     }
 }
@@ -72,19 +72,19 @@ impl fmt::Debug for Slots {
     }
 }
 
-/// A poisoned lock only means that a kind panicked while it held it: the engine caught that.
+/// Locks a mutex. A poisoned one only means that a kind panicked while it held the lock: the engine caught the panic.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What an engine gives all its resources.
+/// What an engine provides to all its resources.
 #[derive(Debug)]
 pub(crate) struct Services {
     /// The file system.
     pub(crate) fs: WriteFs,
-    /// What survives a restart.
+    /// The memory that survives a restart.
     pub(crate) memory: Arc<dyn Memory>,
-    /// Mixed into the digests of sent values.
+    /// The salt of the digests of sent values.
     pub(crate) salt: Salt,
     /// The engine's working directory.
     pub(crate) prefix: PathBuf,
@@ -94,16 +94,16 @@ pub(crate) struct Services {
     pub(crate) local: Slots,
     /// State shared by resources of an engine.
     pub(crate) shared: Slots,
-    /// What the program has given.
+    /// The values that the program has provided.
     pub(crate) provisions: Provisions,
-    /// Doors with a life.
+    /// The shared connections.
     pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
     pub(crate) owned: Arc<OwnedPaths>,
 }
 
 impl Services {
-    /// Those of an engine with this working directory, on the real file system.
+    /// The services of an engine with this working directory, on the real file system.
     pub(crate) fn new(memory: Arc<dyn Memory>, salt: Salt, prefix: PathBuf, dirs: PrivateDirs) -> Services {
         Services {
             fs: WriteFs::new(),
@@ -119,7 +119,8 @@ impl Services {
         }
     }
 
-    /// The engine has ended. What a kind stored may hold a `cx`, and so these services, for ever.
+    /// Drops the state of resources when the engine has ended. A value in it may hold a `cx`, and so these services:
+    /// they would keep each other alive for ever.
     pub(crate) fn clear(&self) {
         for slots in [&self.local, &self.shared] {
             if let Err(panic) = caught(|| slots.clear_all()) {

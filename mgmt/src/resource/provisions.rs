@@ -1,4 +1,4 @@
-//! What the program that embeds an engine gives its kinds: a client, a cache, whatever it has and they need.
+//! The values that the program that embeds an engine provides to its kinds, such as a client or a cache.
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
@@ -8,28 +8,28 @@ use std::sync::Arc;
 use crate::resource::error::{Error, Result};
 use crate::resource::spec::{KindSpec, ProvidedSpec};
 
-/// Values by type, one of each. Clones share the values.
+/// Values by type, at most one of each type. Clones share the values.
 #[derive(Clone, Default)]
 pub struct Provisions {
     values: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
-    /// The names of their types, for people.
+    /// The names of the types, for messages.
     names: Vec<&'static str>,
 }
 
 impl Provisions {
-    /// One more value, in place of the one of the same type.
+    /// Adds a value; it replaces one of the same type.
     pub(crate) fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         if self.values.insert(TypeId::of::<T>(), Arc::new(value)).is_none() {
             self.names.push(type_name::<T>());
         }
     }
 
-    /// The same for a value that the engine gives of itself: what lists the values of the program leaves it out.
+    /// Like [`insert`](Provisions::insert), for a value of the engine itself, which messages do not list.
     pub(crate) fn insert_own<T: Send + Sync + 'static>(&mut self, value: T) {
         self.values.insert(TypeId::of::<T>(), Arc::new(value));
     }
 
-    /// Takes a value back.
+    /// Removes a value.
     pub(crate) fn remove<T: Send + Sync + 'static>(&mut self) {
         self.values.remove(&TypeId::of::<T>());
     }
@@ -37,18 +37,18 @@ impl Provisions {
     /// The value of type `T`, for a kind.
     ///
     /// # Errors
-    /// The program gave none.
+    /// The program has provided no value of this type.
     pub(crate) fn get<T: Send + Sync + 'static>(&self, kind: &KindSpec) -> Result<Arc<T>> {
         let value = self.values.get(&TypeId::of::<T>()).cloned().and_then(|value| value.downcast().ok());
         value.ok_or_else(|| Error::new(self.lack(kind.kind, type_name::<T>())))
     }
 
-    /// A value of type `T` was given.
+    /// Whether a value of type `T` was provided.
     pub(crate) fn has<T: Send + Sync + 'static>(&self) -> bool {
         self.values.contains_key(&TypeId::of::<T>())
     }
 
-    /// What is wrong for each value that the kind declares and that is not there.
+    /// A message for each value that the kind declares and that is missing.
     pub(crate) fn lacking(&self, kind: &KindSpec) -> impl Iterator<Item = String> {
         let lacking = kind.provided.iter().filter(|wanted| !self.values.contains_key(&(wanted.type_id)()));
         lacking.map(|ProvidedSpec { type_name, .. }| self.lack(kind.kind, type_name))

@@ -1,4 +1,4 @@
-//! A kind as a JSON schema, for editors and for people who write graphs as data.
+//! The JSON schema of a kind, for editors and for people who write graphs as data.
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value as Json, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::resource::spec::{FieldSpec, KindSpec};
 
 /// A resource of this kind as an object: its `name`, and its fields with their documentation. Types that several fields
-/// share become definitions of the generator. A secret is `writeOnly`: it is read from data, and never written to it.
+/// share become definitions of the generator. A secret is `writeOnly`: it is read from data, but never written to it.
 pub fn kind_schema(spec: &KindSpec, generator: &mut SchemaGenerator) -> Schema {
     let mut object = fields_schema(spec, generator);
     let name = json!({
@@ -27,7 +27,8 @@ pub fn kind_schema(spec: &KindSpec, generator: &mut SchemaGenerator) -> Schema {
     object
 }
 
-/// The fields alone, none of them required: a field that receives its value from another resource is left out.
+/// The fields without the name. None is required, since a field that receives its value from another resource is left
+/// out.
 pub fn fields_schema(spec: &KindSpec, generator: &mut SchemaGenerator) -> Schema {
     let field = |field: &FieldSpec| (field.name.to_owned(), field_schema(field, generator));
     let properties: Map<String, Json> = spec.fields.iter().map(field).collect();
@@ -48,7 +49,7 @@ fn field_schema(field: &FieldSpec, generator: &mut SchemaGenerator) -> Json {
     schema
 }
 
-/// Makes all descriptions in a schema texts for people who write data: see [`description`].
+/// Rewrites all descriptions in a schema for people who write data: see [`description`].
 pub(crate) fn describe(schema: &mut Json) {
     match schema {
         Json::Object(object) => {
@@ -62,8 +63,8 @@ pub(crate) fn describe(schema: &mut Json) {
     }
 }
 
-/// A doc comment without what only a Rust programmer reads: blocks of code, the targets of links, and everything from
-/// the first heading on (`# In Rust`). Each paragraph is one line.
+/// A doc comment without the parts for Rust programmers: blocks of code, the targets of links, and everything from the
+/// first heading on (`# In Rust`). Each paragraph becomes one line.
 fn description(doc: &str) -> String {
     let mut paragraphs = vec![String::new()];
     let mut is_code = false;

@@ -25,11 +25,11 @@ impl Accepts<Duration> for Seconds {
 const UNITS: [(&str, f64); 7] =
     [("ms", 1.0), ("s", 1e3), ("m", 6e4), ("min", 6e4), ("h", 3.6e6), ("d", 8.64e7), ("w", 6.048e8)];
 
-/// What a text must be to be a length of time.
+/// The form of a length of time as text, for messages.
 pub(crate) const WITH_UNIT: &str = "a time with its unit, such as `250ms`, `90s`, `1h 30m` or `2d`";
 
-/// Reads a length of time with its units: one or several numbers, each with a unit, that are added up. `None`: it is no
-/// such text, or too long a time.
+/// Reads a length of time with units: one or several numbers, each with a unit, that are added up. `None`: the text has
+/// another form, or the time is too long.
 pub(crate) fn with_units(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut sum = Duration::ZERO;
@@ -89,15 +89,15 @@ impl<'de> Deserialize<'de> for Seconds {
 /// For serde's `with`: a `Duration` as a number of seconds.
 ///
 /// # Errors
-/// Those of the serializer.
+/// The error of the serializer.
 pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     Seconds(*duration).serialize(serializer)
 }
 
-/// The same, read.
+/// For serde's `with`: a `Duration` from a number of seconds.
 ///
 /// # Errors
-/// It is no number of seconds.
+/// The value is not a number of seconds.
 pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
     Seconds::deserialize(deserializer).map(|seconds| seconds.0)
 }
@@ -106,18 +106,18 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<
 pub(crate) mod option {
     use super::*;
 
-    /// Writes it.
+    /// Writes the duration.
     ///
     /// # Errors
-    /// Those of the serializer.
+    /// The error of the serializer.
     pub(crate) fn serialize<S: Serializer>(duration: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
         duration.map(Seconds).serialize(serializer)
     }
 
-    /// Reads it.
+    /// Reads the duration.
     ///
     /// # Errors
-    /// It is no number of seconds.
+    /// The value is not a number of seconds.
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
         Ok(Option::<Seconds>::deserialize(deserializer)?.map(|seconds| seconds.0))
     }

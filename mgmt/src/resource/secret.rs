@@ -7,15 +7,16 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroize;
 
-/// What is shown in place of a secret.
+/// The text that is shown in place of a secret.
 pub const SECRET_PLACEHOLDER: &str = "(secret)";
 
-/// A value that is never shown: `Debug` and `Serialize` give a placeholder, and its memory is wiped when it is dropped.
+/// A value that is never shown: `Debug` and `Serialize` print a placeholder, and its memory is wiped when it is
+/// dropped.
 ///
-/// Send it only to fields that keep secrets; rustc refuses others. On its way another secret is made of it with
-/// [`map`](Secret::map) and [`zip`](Secret::zip). What is inside comes out in two ways: [`expose`](Secret::expose), in
-/// the code of a kind, which has a context to show, and [`declassify`](Secret::declassify), anywhere: a name to search
-/// for in a review.
+/// Send it only to fields that keep secrets; rustc refuses others. [`map`](Secret::map) and [`zip`](Secret::zip) make
+/// other secrets from it on the way. There are two ways to get the value: [`expose`](Secret::expose), in the code of a
+/// kind, which has a context as proof, and [`declassify`](Secret::declassify), anywhere: a name that a reviewer can
+/// search for.
 ///
 /// ```
 /// # use mgmt::prelude::*;
@@ -33,19 +34,19 @@ impl<T: Zeroize> Secret<T> {
         Secret(value)
     }
 
-    /// The value itself, for the code of a kind: any context that its methods are given (`cx`) serves. The closures of
-    /// a graph have none.
+    /// The value itself, for the code of a kind, whose methods have a context (`cx`). The closures of a graph have
+    /// none.
     pub fn expose(&self, _cx: &impl Clearance) -> &T {
         &self.0
     }
 
-    /// The value itself, from now on without protection: it may be printed, and sent to a field that is shown. Each
-    /// call is a place for a reviewer to look at.
+    /// The value itself, without further protection: it may be printed, and sent to a field that is shown. A reviewer
+    /// should look at each call.
     pub fn declassify(&self) -> &T {
         &self.0
     }
 
-    /// Whether the value has a property: for `validate`, which has no context.
+    /// Whether the value satisfies `test`: for `validate`, which has no context.
     pub fn satisfies(&self, test: impl FnOnce(&T) -> bool) -> bool {
         test(&self.0)
     }
@@ -56,10 +57,11 @@ impl<T: Zeroize> Secret<T> {
         Secret(make(&self.0))
     }
 
-    /// The same, where it may fail. The error is a text of the program, so that nothing of the value can be in it.
+    /// Like [`map`](Secret::map), with a function that can fail. The error is a constant text, so it can't contain
+    /// parts of the value.
     ///
     /// # Errors
-    /// That of `make`.
+    /// The error of `make`.
     pub fn try_map<U: Zeroize>(
         &self,
         make: impl FnOnce(&T) -> Result<U, &'static str>,
@@ -67,7 +69,7 @@ impl<T: Zeroize> Secret<T> {
         make(&self.0).map(Secret)
     }
 
-    /// One secret made of two.
+    /// One secret made from two.
     #[must_use]
     pub fn zip<U: Zeroize + Clone>(&self, other: &Secret<U>) -> Secret<(T, U)>
     where
@@ -77,7 +79,7 @@ impl<T: Zeroize> Secret<T> {
     }
 }
 
-/// A context of an operation, which only the code of a kind is given. It opens secrets: see [`Secret::expose`].
+/// A context of an operation, which only the code of a kind has. It opens secrets: see [`Secret::expose`].
 #[diagnostic::on_unimplemented(
     message = "a secret is exposed only to the code of a kind, which has a `cx` to show for it",
     label = "this is no context of an operation",

@@ -6,8 +6,8 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-/// A semaphore, and how many resources may hold it at once. As text, and in data: `name`, or `name:size`; `:size` is
-/// the one without a name.
+/// A semaphore, and the number of resources that may hold it at once. As text, and in data: `name`, or `name:size`;
+/// `:size` is the semaphore with an empty name.
 ///
 /// ```
 /// use mgmt::resource::Sema;
@@ -20,28 +20,28 @@ use serde::{Deserialize, Serialize};
 #[serde(from = "String", into = "String")]
 pub struct Sema {
     name: String,
-    /// 0: what was given is no semaphore; `name` has its text.
+    /// 0: the given text is not a semaphore; `name` contains the text.
     size: u32,
 }
 
 impl Sema {
-    /// A semaphore that this many resources, at least 1, may hold at once.
+    /// A semaphore that at most `size` resources may hold at once; `size` is at least 1.
     pub fn new(name: impl Into<String>, size: u32) -> Sema {
         Sema { name: name.into(), size }
     }
 
-    /// Its name.
+    /// The name of the semaphore.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How many resources may hold it at once.
+    /// The number of resources that may hold the semaphore at once.
     pub fn size(&self) -> u32 {
         self.size
     }
 
-    /// What is wrong with it, if anything. A text that is none becomes one that has a problem, so that the graph which
-    /// it is in can report it with all others.
+    /// The mistake in the semaphore; `None` if it is valid. A text that is not a semaphore is kept and reported here,
+    /// so that its graph can report it with all other problems.
     pub fn problem(&self) -> Option<String> {
         (self.size == 0).then(|| format!("semaphore `{self}`: write `name` or `name:size`, with a size of at least 1"))
     }
@@ -79,7 +79,8 @@ impl From<Sema> for String {
 
 impl fmt::Display for Sema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A name with a colon would be read as a name with a size, and no name as nothing.
+        // With `:size`, since a name with a colon would be read as a name with a size, and an empty name as no
+        // semaphore.
         match self.size {
             0 => f.write_str(&self.name),
             1 if !self.name.contains(':') && !self.name.is_empty() => f.write_str(&self.name),

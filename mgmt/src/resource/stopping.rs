@@ -1,4 +1,4 @@
-//! The token that tells work whether to go on.
+//! The token that makes work stop.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,10 @@ use std::task::{Poll, Waker};
 
 use crate::resource::error::{Error, Result};
 
-/// Whether work must stop: its operation was cancelled, or the future that waits for the work was dropped. Clones are
-/// the same token.
+/// A token that shows whether work must stop: its operation was cancelled, or the future that waits for the work was
+/// dropped. Clones are the same token.
 ///
-/// Blocking work asks it between two steps; a task of a kind's own waits for it. The default is a token that never
+/// Blocking work checks the token between two steps; a kind's own task waits for it. The default is a token that never
 /// stops, for tests of a kind's own functions.
 ///
 /// ```
@@ -31,20 +31,20 @@ pub struct Stopping(Arc<State>);
 #[derive(Debug, Default)]
 struct State {
     stopped: AtomicBool,
-    /// The tasks that wait for it.
+    /// The tasks that wait for the token to stop.
     waiting: Mutex<Vec<Waker>>,
 }
 
 impl Stopping {
-    /// The work must stop.
+    /// Whether the work must stop.
     pub fn is_stopped(&self) -> bool {
         self.0.stopped.load(Ordering::Acquire)
     }
 
-    /// For work of several steps, which asks before each.
+    /// For work of several steps: to be called before each step.
     ///
     /// # Errors
-    /// `cancelled`, once the work must stop. Nothing waits for its result any more.
+    /// `cancelled`, if the work must stop. The caller can return this error: its result is not used any more.
     pub fn check(&self) -> Result<()> {
         if self.is_stopped() { Err(Error::new("cancelled")) } else { Ok(()) }
     }
@@ -56,7 +56,7 @@ impl Stopping {
                 return Poll::Ready(());
             }
             let mut waiting = self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-            // `stop` sets the flag before it takes this lock: it is seen here, or its wakers include this one.
+            // `stop` sets the flag before it takes this lock: either the flag is seen here, or `stop` wakes this waker.
             if self.is_stopped() {
                 return Poll::Ready(());
             }
@@ -75,7 +75,7 @@ impl Stopping {
     }
 }
 
-/// Held by the future that waits for some work: the work stops when that future is dropped.
+/// Held by the future that waits for some work: when the future is dropped, the work stops.
 #[derive(Debug, Default)]
 pub(crate) struct StopOnDrop(Stopping);
 
@@ -109,7 +109,7 @@ mod tests {
         drop(waiting);
         waits.await.unwrap();
         assert_eq!(token.check().unwrap_err().to_string(), "cancelled");
-        // Too late to wait: it returns at once.
+        // The token has stopped already, so this returns at once.
         token.stopped().await;
     }
 }

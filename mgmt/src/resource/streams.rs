@@ -1,4 +1,4 @@
-//! Streams of a kind's own: one asynchronous step after the other, and a channel that code elsewhere speaks into.
+//! Streams for a kind's own watch: a sequence of asynchronous steps, and a channel that other code sends into.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,15 +10,15 @@ use futures_core::Stream;
 use crate::resource::error::{Error, Result};
 use crate::resource::watch::WatchEvent;
 
-/// See [`Watch::unfold`](crate::resource::Watch::unfold).
+/// The stream of [`Watch::unfold`](crate::resource::Watch::unfold).
 pub(super) struct Unfold<S, F, Fut> {
-    /// `None` while a step holds it, and after the end.
+    /// `None` while a step has it, and after the end.
     state: Option<S>,
     step: F,
     running: Option<Pin<Box<Fut>>>,
 }
 
-/// Nothing in it is pinned in place: the future has a box of its own.
+/// No field is structurally pinned: the future is in its own box.
 impl<S, F, Fut> Unpin for Unfold<S, F, Fut> {}
 
 impl<S, F, Fut> Unfold<S, F, Fut> {
@@ -49,22 +49,23 @@ where
     }
 }
 
-/// Wakes a resource from elsewhere: a callback, a thread, a task. Made by [`Watch::channel`](crate::resource::Watch::channel).
+/// Wakes a resource from elsewhere: a callback, a thread, a task. Made by
+/// [`Watch::channel`](crate::resource::Watch::channel).
 ///
-/// Clones speak for the same watch. When the last one is dropped, the watch has failed.
+/// Clones belong to the same watch. When the last one is dropped, the watch has failed.
 #[derive(Debug)]
 pub struct WatchSender {
     state: Arc<Mutex<State>>,
 }
 
-/// What was said and not taken yet. It is bounded, since `Changed` said twice is `Changed`.
+/// The events that were sent and not taken yet. The number is bounded, since two `Changed` are the same as one.
 #[derive(Debug, Default)]
 struct State {
     ready: bool,
     changed: bool,
     failed: Option<Error>,
     senders: usize,
-    /// The watch has ended.
+    /// Whether the watch has ended.
     closed: bool,
     waker: Option<Waker>,
 }
@@ -74,25 +75,28 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 }
 
 impl WatchSender {
-    /// It listens: what changes from now on is not missed. To be called first; the resource is not checked before. Called again, it
-    /// means [`changed`](WatchSender::changed), as after a connection that was lost: what happened in between is not known.
+    /// Reports that the watch listens: no change from now on is missed. Must be called first; the resource is not
+    /// checked before. A second call, for example after a lost connection was restored, has the effect of
+    /// [`changed`](WatchSender::changed), since changes may have been missed in between.
     pub fn ready(&self) {
         self.tell(|state| state.ready = true);
     }
 
-    /// Something may have changed: the resource is checked. Cheap, and as often as one likes: until the engine has taken it, the same again says
-    /// nothing new.
+    /// Reports that something may have changed: the resource is checked. Cheap, and can be called any number of times:
+    /// until the engine has taken the event, further calls have no effect.
     pub fn changed(&self) {
         self.tell(|state| state.changed = true);
     }
 
-    /// The watch has failed; it is begun again as the retry policy of the resource says, by another call of `watch`.
+    /// Reports that the watch has failed. The engine starts it again with another call of `watch`, as the retry policy
+    /// of the resource demands.
     pub fn fail(&self, error: impl Into<Error>) {
         let error = error.into();
         self.tell(|state| state.failed = Some(error));
     }
 
-    /// Nothing listens any more: the resource has left the graph, its watch has been replaced, or the engine has ended.
+    /// Whether nothing listens any more: the resource has left the graph, its watch has been replaced, or the engine
+    /// has ended.
     pub fn is_closed(&self) -> bool {
         lock(&self.state).closed
     }
@@ -122,7 +126,7 @@ impl Drop for WatchSender {
     }
 }
 
-/// What the engine polls.
+/// The stream that the engine polls.
 pub(super) struct Receiver {
     state: Arc<Mutex<State>>,
     over: bool,

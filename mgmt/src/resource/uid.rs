@@ -1,4 +1,4 @@
-//! What resources own, provide and need in the world outside, besides kind and name: keys that passes match on.
+//! UIDs: things on the system that resources own, provide and need. Passes match on them.
 
 use std::any::{Any, TypeId};
 use std::fmt;
@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// A type of keys: what identifies one sort of thing. Two keys of different types are never the same.
+/// A type of keys that identify one sort of thing. Keys of different types are never equal.
 ///
 /// ```
 /// use std::fmt;
@@ -32,7 +32,7 @@ use std::sync::Arc;
 /// assert_eq!(Uid::of(users()).key::<Table>().unwrap().name, "users");
 /// ```
 pub trait UidKey: Eq + Hash + fmt::Debug + fmt::Display + Send + Sync + 'static {
-    /// The word for it in messages, such as `user`; the key follows it.
+    /// The word for the thing in messages, such as `user`; the key follows it.
     const WORD: &'static str;
 }
 
@@ -68,7 +68,7 @@ impl<K: UidKey> AnyKey for K {
     }
 }
 
-/// A key of any type but a path.
+/// A key of any type except a path.
 #[derive(Clone)]
 pub struct Key(Arc<dyn AnyKey>);
 
@@ -92,12 +92,13 @@ impl fmt::Debug for Key {
     }
 }
 
-/// One identity of a thing in the world outside. Two resources of a graph that own the same one are refused; passes match on them.
+/// The identity of a thing on the system. A graph in which two resources own the same thing is refused; passes match on
+/// UIDs.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Uid {
     /// A path of the file system, in normal form.
     Path(PathBuf),
-    /// Anything else: see [`UidKey`].
+    /// A thing of any other sort: see [`UidKey`].
     Key(Key),
 }
 
@@ -112,7 +113,7 @@ impl Uid {
         Uid::Key(Key(Arc::new(key)))
     }
 
-    /// The path, if it is one.
+    /// The path, if the UID is a path.
     pub fn as_path(&self) -> Option<&Path> {
         match self {
             Uid::Path(path) => Some(path),
@@ -120,7 +121,7 @@ impl Uid {
         }
     }
 
-    /// The key, if it is one of this type.
+    /// The key, if the UID is a key of this type.
     pub fn key<K: UidKey>(&self) -> Option<&K> {
         match self {
             Uid::Path(_) => None,
@@ -166,47 +167,48 @@ impl UidKey for Group {
     const WORD: &'static str = "group";
 }
 
-/// Something that a resource needs: if a resource of the graph owns or provides it, that one comes first.
+/// A thing that a resource needs: a resource of the graph that owns or provides it comes first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Need {
-    /// What. Of a path, what owns the nearest directory above it serves too.
+    /// The thing. For a path, the owner of the nearest directory above it counts too.
     pub uid: Uid,
-    /// A change of what owns or provides it refreshes the resource that needs it. Otherwise that one only waits.
+    /// Whether a change of the resource that owns or provides the thing also refreshes the resource that needs it.
     pub notify: bool,
 }
 
 impl Need {
-    /// The resource waits for what owns or provides it.
+    /// A need that makes the resource wait for the one that owns or provides the thing.
     pub fn after(uid: Uid) -> Need {
         Need { uid, notify: false }
     }
 
-    /// The same; and a change of that refreshes it.
+    /// A need that makes the resource wait for the one that owns or provides the thing, and refreshes it when that one
+    /// changes.
     pub fn subscribe(uid: Uid) -> Need {
         Need { uid, notify: true }
     }
 }
 
-/// What a resource provides and needs, as far as only a look at the system tells: see [`Prepare`](crate::resource::Prepare).
+/// What a resource provides and needs as far as only the system can show it: see [`Prepare`](crate::resource::Prepare).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Findings {
-    /// What it provides, besides [`Converge::provides`](crate::resource::Converge::provides).
+    /// The things that the resource provides, besides [`Converge::provides`](crate::resource::Converge::provides).
     pub provides: Vec<Uid>,
-    /// What it needs, besides [`Converge::needs`](crate::resource::Converge::needs).
+    /// The things that the resource needs, besides [`Converge::needs`](crate::resource::Converge::needs).
     pub needs: Vec<Need>,
 }
 
 impl Findings {
-    /// It provides this.
+    /// Adds a thing that the resource provides.
     #[must_use]
     pub fn provides(mut self, uid: Uid) -> Findings {
         self.provides.push(uid);
         self
     }
 
-    /// It needs this.
+    /// Adds a need of the resource.
     #[must_use]
     pub fn needs(mut self, need: Need) -> Findings {
         self.needs.push(need);

@@ -1,4 +1,4 @@
-//! What a resource wants to be woken by.
+//! Watches: the events that wake a resource.
 
 use std::fmt;
 use std::future::Future;
@@ -16,19 +16,19 @@ use crate::resource::streams::{Unfold, WatchSender, channel};
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::Bus;
 
-/// What a watch says. It carries nothing else: what changed is found by `check`.
+/// An event of a watch. It has no further content: `check` finds out what has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// It listens: from now on nothing is missed.
+    /// The watch listens: from now on no change is missed.
     Ready,
-    /// Something may have changed: look again.
+    /// Something may have changed: the resource must be checked.
     Changed,
 }
 
-/// A stream of a kind's own. It must say `Ready` once it listens; its end or an error is a failed watch.
+/// A kind's own stream. It must yield `Ready` once it listens; its end or an error means that the watch has failed.
 pub type WatchStream = Pin<Box<dyn Stream<Item = Result<WatchEvent>> + Send>>;
 
-/// What a resource wants to be woken by: parts of the engine's shared watch hub, which cost no task, or streams of its
+/// The events that wake a resource: from the engine's shared watch hub, which costs no task, or from streams of its
 /// own.
 #[derive(Default)]
 #[must_use]
@@ -36,20 +36,20 @@ pub struct Watch {
     parts: Vec<Part>,
 }
 
-/// One thing to watch.
+/// One part of a watch.
 pub enum Part {
-    /// A path: whether it exists, what it is, its content and attributes; of a directory not which names are in it. It
+    /// A path: whether it exists, its type, its content and attributes; for a directory, not the names in it. The path
     /// need not exist yet.
     Itself(PathBuf),
-    /// The same, and of a directory which names are in it.
+    /// Like `Itself`; for a directory, also the names in it.
     Path(PathBuf),
-    /// A directory and this number of levels below it: with 1, what is directly in it.
+    /// A directory and this number of levels below it; 1: the entries of the directory.
     Levels(PathBuf, u16),
-    /// A directory and all below it.
+    /// A directory and everything below it.
     Tree(PathBuf),
-    /// Time.
+    /// An interval.
     Every(Duration),
-    /// Whatever the kind itself listens to.
+    /// A stream of the kind itself.
     Stream(WatchStream),
     /// Signals of a D-Bus bus.
     #[cfg(feature = "dbus")]
@@ -57,51 +57,51 @@ pub enum Part {
 }
 
 impl Watch {
-    /// Nothing outside can change it.
+    /// An empty watch: nothing but the engine can change the resource.
     pub fn none() -> Watch {
         Watch::default()
     }
 
-    /// Watch a path, but of a directory not which names are in it: what other programs put there wakes nothing.
+    /// Watches a path; for a directory, not the names in it: files that other programs create there wake nothing.
     pub fn itself(path: impl AsRef<Path>) -> Watch {
         Watch { parts: vec![Part::Itself(path.as_ref().to_owned())] }
     }
 
-    /// Watch a path; of a directory, also which names are in it.
+    /// Watches a path; for a directory, also the names in it.
     pub fn path(path: impl AsRef<Path>) -> Watch {
         Watch { parts: vec![Part::Path(path.as_ref().to_owned())] }
     }
 
-    /// Watch a directory and this number of levels below it: with 1, what is directly in it, and its content.
+    /// Watches a directory and this number of levels below it; 1: the entries of the directory and their content.
     pub fn levels(path: impl AsRef<Path>, levels: u16) -> Watch {
         Watch { parts: vec![Part::Levels(path.as_ref().to_owned(), levels)] }
     }
 
-    /// Watch a directory and all below it, down to 256 levels: what is nested deeper is named once in a warning.
+    /// Watches a directory and everything below it, down to 256 levels; deeper directories cause one warning.
     pub fn tree(path: impl AsRef<Path>) -> Watch {
         Watch { parts: vec![Part::Tree(path.as_ref().to_owned())] }
     }
 
-    /// Report `Changed` after each interval; the shortest is 1 ms, and a shorter one is taken as that.
+    /// Yields `Changed` after each interval. The shortest interval is 1 ms; a shorter one becomes 1 ms.
     pub fn every(interval: Duration) -> Watch {
         Watch { parts: vec![Part::Every(interval)] }
     }
 
-    /// Watch by a stream of one's own.
+    /// Watches with a stream of your own.
     pub fn stream(stream: impl Stream<Item = Result<WatchEvent>> + Send + 'static) -> Watch {
         Watch { parts: vec![Part::Stream(Box::pin(stream))] }
     }
 
-    /// Watch by one asynchronous step after the other: each is given the state that the one before returned. The first
-    /// one begins to listen and returns `Ready`; each of the others waits until something may have changed. An error is
-    /// a failed watch, which the engine begins again, by another call of `watch`, as the retry policy of the resource
-    /// says.
+    /// Watches with a sequence of asynchronous steps: each gets the state that the one before returned. The first step
+    /// starts to listen and returns `Ready`; each further step waits until something may have changed. After an error
+    /// the watch has failed; the engine starts it again with another call of `watch`, as the retry policy of the
+    /// resource demands.
     ///
     /// ```
     /// # use mgmt::resource::{Context, Result, Watch, WatchEvent};
     /// use tokio::net::UnixDatagram;
     ///
-    /// /// Whoever writes to this socket wakes the resource.
+    /// /// Every message to this socket wakes the resource.
     /// fn doorbell(path: String) -> Watch {
     ///     Watch::unfold(None, move |bound: Option<UnixDatagram>| {
     ///         let path = path.clone();
@@ -126,12 +126,12 @@ impl Watch {
         Watch::stream(Unfold::new(state, step))
     }
 
-    /// Watch by what code elsewhere says: a callback of a library, a thread, a task.
+    /// Watches with events from other code: a callback of a library, a thread, a task.
     ///
     /// ```
     /// # use std::sync::Mutex;
     /// # use mgmt::resource::{Watch, WatchSender};
-    /// /// Who is to be woken by a button.
+    /// /// The watches that the button wakes.
     /// static LISTENERS: Mutex<Vec<WatchSender>> = Mutex::new(Vec::new());
     ///
     /// /// For `Converge::watch` of a kind.
@@ -156,10 +156,10 @@ impl Watch {
         (sender, Watch::stream(receiver))
     }
 
-    /// Watch signals of a D-Bus bus. All resources share one connection to the bus and one task, and a rule that
-    /// several resources have is registered once. `Ready` means that the bus has acknowledged the rule. When the bus is
-    /// lost and comes back, the resource is checked; if it stays away for ten seconds, or is not there at the start,
-    /// the watch has failed.
+    /// Watches signals of a D-Bus bus. All resources share one connection to the bus and one task, and a rule that
+    /// several resources have is registered once. `Ready` means that the bus has acknowledged the rule. After the
+    /// connection was lost and restored, the resource is checked; if the bus is missing for ten seconds, or at the
+    /// start, the watch has failed.
     ///
     /// ```
     /// use mgmt::resource::{Bus, SignalRule, Watch};
@@ -180,34 +180,34 @@ impl Watch {
         Watch { parts: vec![Part::Signals(bus, rule)] }
     }
 
-    /// A watch that fails at once: for whoever can't say what to watch.
+    /// A watch that fails at once, for a resource that can't determine what to watch.
     pub fn failed(why: impl Into<String>) -> Watch {
         Watch::stream(Failed(Some(Error::new(why))))
     }
 
-    /// Watch this and that.
+    /// Watches what either of the two watches.
     pub fn and(mut self, other: Watch) -> Watch {
         self.parts.extend(other.parts);
         self
     }
 
-    /// Nothing to watch.
+    /// Whether there is nothing to watch.
     pub fn is_none(&self) -> bool {
         self.parts.is_empty()
     }
 
-    /// What to watch.
+    /// The parts of the watch.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// What to watch.
+    /// The parts of the watch.
     pub fn into_parts(self) -> Vec<Part> {
         self.parts
     }
 }
 
-/// Says why, and ends.
+/// A stream of one error.
 struct Failed(Option<Error>);
 
 impl Stream for Failed {

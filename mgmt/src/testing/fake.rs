@@ -14,11 +14,11 @@ use crate::testing::marks::Marks;
 use crate::testing::temp::TempDir;
 use crate::testing::trial::Trial;
 
-/// A host: a directory for a test's own files, and what an engine gives its resources. No engine runs, and nothing
-/// happens by itself: the test calls each operation, and sees what it found, changed and sent. Doors and memory fail
-/// when the test asks for it.
+/// A host: a directory for a test's own files, and what an engine provides to its resources. No engine runs, and
+/// nothing happens by itself: the test calls each operation, and gets what it found, changed and sent. Doors and memory
+/// fail when the test demands it.
 ///
-/// This is how the author of a kind tests it. The laws that hold for all kinds are in [`laws`](crate::testing::laws).
+/// For tests of a kind by its author. The laws that hold for all kinds are in [`laws`](crate::testing::laws).
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -60,7 +60,7 @@ use crate::testing::trial::Trial;
 /// ```
 #[derive(Debug)]
 pub struct Fake {
-    // Dropped first: it may hold what is in the directory.
+    // Dropped first: its values may use the directory.
     services: Arc<Services>,
     marks: Arc<Marks>,
     faults: Arc<Faults>,
@@ -70,10 +70,10 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// A host on which nothing has run yet.
+    /// A host on which no operation has run yet.
     ///
     /// # Errors
-    /// No directory could be made.
+    /// The directory can't be created.
     pub fn new() -> io::Result<Fake> {
         let dir = TempDir::new()?;
         let (own, prefix) = (dir.path().join("own"), dir.path().join("prefix"));
@@ -84,7 +84,7 @@ impl Fake {
         Ok(Fake { services, marks, faults, nodes: AtomicU32::new(0), own, dir })
     }
 
-    /// Commands inherit this process's environment, as in graphs from YAML. Default: they don't.
+    /// Makes commands inherit this process's environment, as in graphs from YAML. Default: they do not.
     #[must_use]
     pub fn inherit_env(self) -> Fake {
         let mut provisions = self.services.provisions.clone();
@@ -92,8 +92,8 @@ impl Fake {
         self.provisions(provisions)
     }
 
-    /// A value of the program for its kinds, as [`Builder::provide`](crate::runtime::Builder::provide) gives it.
-    /// Resources that are on the host already do not have it.
+    /// Provides a value to the kinds, as [`Builder::provide`](crate::runtime::Builder::provide) does. Resources that
+    /// are on the host already do not get it.
     #[must_use]
     pub fn provide<T: Send + Sync + 'static>(self, value: T) -> Fake {
         let mut provisions = self.services.provisions.clone();
@@ -122,7 +122,7 @@ impl Fake {
         &self.services.prefix
     }
 
-    /// The directory that holds these two and nothing else.
+    /// The directory that contains these two and nothing else.
     pub fn root(&self) -> &Path {
         self.dir.path()
     }
@@ -133,44 +133,43 @@ impl Fake {
         &self.faults
     }
 
-    /// From now on a mark can't be set: the journal fails with this text. `None`: it works again.
+    /// Makes setting a mark fail with this text, as if the journal failed. `None`: it works again.
     pub fn fail_marks(&self, error: Option<&str>) {
         self.marks.fail(error.map(str::to_owned));
     }
 
-    /// From now on [`cx.door`](crate::resource::CheckCx::door) fails with this text, for all doors of this host.
-    /// `None`: it works again.
+    /// Makes [`cx.door`](crate::resource::CheckCx::door) fail with this text, for all doors of this host. `None`: it
+    /// works again.
     pub fn fail_doors(&self, error: Option<&str>) {
         self.services.connections.refuse(error.map(str::to_owned));
     }
 
-    /// What resources have marked.
+    /// The marks that resources have set.
     pub fn marks(&self) -> BTreeMap<ResourceId, Vec<u8>> {
         self.marks.all()
     }
 
-    /// These paths are owned by other resources of the graph.
+    /// Makes these paths count as owned by other resources of the graph.
     pub fn own(&self, paths: impl IntoIterator<Item = PathBuf>) {
         let mut owned: Vec<PathBuf> = paths.into_iter().collect();
         owned.sort_unstable();
         self.services.owned.set_known(Arc::new(owned));
     }
 
-    /// The process ends and begins again: what resources held in memory is gone, what is on disk or was marked is
-    /// there. Resources are put on the host again.
+    /// Restarts the process: what resources held in memory is lost; what is on disk or was marked is kept. Resources
+    /// must be put on the host again.
     pub fn restart(&mut self) {
         let Services { prefix, provisions, .. } = &*self.services;
         let provisions = provisions.clone();
         self.services = Arc::new(services(prefix.clone(), &self.marks, &self.faults, provisions));
     }
 
-    /// Puts a resource on the host. Its edges, and its wires to other resources, are left aside: see
-    /// [`Trial::receiving`].
+    /// Puts a resource on the host. Its edges, and its wires to other resources, are ignored: see [`Trial::receiving`].
     pub fn put(&self, declared: impl Declare) -> Trial {
         self.put_resource(Arc::new(declared.finish().0))
     }
 
-    /// The same for a resource of whatever kind.
+    /// Like [`put`](Fake::put), for a resource of any kind.
     pub fn put_resource(&self, resource: Arc<dyn AnyResource>) -> Trial {
         Trial::new(resource, self.nodes.fetch_add(1, Ordering::Relaxed), Arc::clone(&self.services))
     }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::id::ResourceId;
 use crate::resource::{Error, Memory, Result};
 
-/// What a host remembers, in memory.
+/// The marks of a host, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Marks(Mutex<State>);
 
@@ -17,12 +17,12 @@ struct State {
 }
 
 impl Marks {
-    /// From now on setting a mark fails with this text, or works again.
+    /// Makes setting a mark fail with this text; `None`: it works again.
     pub(super) fn fail(&self, error: Option<String>) {
         self.state().fails = error;
     }
 
-    /// All of them, by identity.
+    /// All marks, by identity.
     pub(super) fn all(&self) -> BTreeMap<ResourceId, Vec<u8>> {
         self.state().marks.clone()
     }

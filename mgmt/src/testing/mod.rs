@@ -1,5 +1,5 @@
-//! For tests of one's own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried;
-//! and [`laws`], which every kind must keep.
+//! Tests for your own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried; and
+//! [`laws`], which every kind must keep.
 
 mod fake;
 pub mod laws;

@@ -1,20 +1,20 @@
-//! A directory that goes with its owner.
+//! A temporary directory that is removed with its value.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use crate::sys::rng;
 
-/// A new directory below the system's for temporary files, which only this user can enter; removed with all that is in
-/// it when it is dropped.
+/// A new directory in the system's directory for temporary files. Only this user can enter it; it is removed with its
+/// content when the value is dropped.
 #[derive(Debug)]
 pub struct TempDir(PathBuf);
 
 impl TempDir {
-    /// Makes one.
+    /// Creates a directory.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error of the system.
     pub fn new() -> io::Result<TempDir> {
         let mut random = [0; 8];
         rng::fill(&mut random)?;
@@ -22,11 +22,11 @@ impl TempDir {
         let mut builder = fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path)?;
-        // What is compared must not depend on links on the way (`/tmp` is one on some systems).
+        // The path must not contain links (`/tmp` is one on some systems), so that it can be compared.
         Ok(TempDir(path.canonicalize()?))
     }
 
-    /// Where it is.
+    /// The path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -34,8 +34,8 @@ impl TempDir {
 
 impl Drop for TempDir {
     fn drop(&mut self) {
-        // A test may have taken its own right to remove what it made; what is left is in the system's directory for
-        // such things.
+        // A test may have removed its own permission to remove its files. What is left is in the system's temporary
+        // directory, where that is tolerable.
         drop(fs::remove_dir_all(&self.0));
     }
 }

@@ -1,4 +1,4 @@
-//! What the fake host does beyond what the tests of the built-in kinds need of it.
+//! Functions of the fake host that the tests of the built-in kinds do not use.
 
 use mgmt_macros::Resource;
 
@@ -65,7 +65,7 @@ impl Prepare for Lamp {
     }
 }
 
-/// Has none of the optional abilities.
+/// A kind without optional abilities.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "test:bare", unwatched)]
 struct Bare {

@@ -1,4 +1,4 @@
-//! One resource on a fake host, and what its operations find, change and send.
+//! One resource on a fake host, and the results of its operations.
 
 use std::any::TypeId;
 use std::path::PathBuf;
@@ -26,29 +26,30 @@ pub struct Trial {
     paths: Option<Box<[PathBuf]>>,
 }
 
-/// What came of an operation.
+/// The result of an operation.
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Outcome {
-    /// What the check found.
+    /// The changes that the check found necessary.
     pub changes: Vec<Change>,
-    /// What the check found, for [`Trial::apply`]; after [`Trial::settle`] only if it was left alone (noop).
+    /// The drift that the check found, for [`Trial::apply`]; after [`Trial::settle`] only if it was not repaired
+    /// (noop).
     pub drift: Option<AnyDrift>,
-    /// The apply or the refresh changed something.
+    /// Whether the apply or the refresh changed something.
     pub changed: bool,
-    /// The apply said that an event made it necessary, not something that undid an earlier repair.
+    /// Whether the apply reported that an event was its reason, not another program that undid an earlier repair.
     pub by_event: bool,
     drifted: bool,
     sent: Vec<Sent>,
 }
 
 impl Outcome {
-    /// The check found nothing wrong.
+    /// Whether the check found no drift.
     pub fn in_sync(&self) -> bool {
         !self.drifted
     }
 
-    /// The value that the operation sent last on an output.
+    /// The last value that the operation sent on an output; `None` if it sent none.
     pub fn value<T: Sendable>(&self, port: Port<T>) -> Option<T> {
         self.sent.iter().rev().find_map(|sent| match sent {
             Sent::Value { port: number, value, .. } if *number == port.number() => value.get().downcast_ref().cloned(),
@@ -56,24 +57,24 @@ impl Outcome {
         })
     }
 
-    /// The operation reported that the value of an output is that of an earlier run, and is not known any more.
+    /// Whether the operation reported that the value of an output is that of an earlier run, and is no longer known.
     pub fn is_unchanged<T>(&self, port: Port<T>) -> bool {
         self.sent.iter().any(|sent| matches!(sent, Sent::Unchanged { port: number } if *number == port.number()))
     }
 
-    /// The operation sent nothing.
+    /// Whether the operation sent nothing.
     pub fn sent_nothing(&self) -> bool {
         self.sent.is_empty()
     }
 }
 
-/// An operation of a [`Trial`] that a test has begun by hand.
+/// An operation of a [`Trial`] that a test has started by hand.
 #[derive(Debug)]
 pub struct Begun(Arc<Operation>);
 
 impl Begun {
-    /// Cancels it as an engine does: its token stops, its future is dropped, and what it registered
-    /// for this case is done. Returns when all of its work has ended.
+    /// Cancels the operation as an engine does: its token stops, its future is dropped, and the hooks that it
+    /// registered run. Returns when all of its work has ended.
     pub async fn cancel<F>(&self, future: F) {
         let hooks = self.0.take_hooks();
         self.0.stop();
@@ -84,7 +85,7 @@ impl Begun {
         self.0.idle().await;
     }
 
-    /// Returns when nothing that the operation has begun is under way: no thread of `look` or `change`, and no other
+    /// Returns when none of the operation's work is in progress: no thread of `look` or `change`, and no other
     /// [`Work`](crate::resource::Work).
     pub async fn idle(&self) {
         self.0.idle().await;
@@ -96,42 +97,42 @@ impl Trial {
         Trial { resource, node, services, noop: false, owed: false, paths: None }
     }
 
-    /// Its identity.
+    /// The identity of the resource.
     pub fn id(&self) -> ResourceId {
         ResourceId::new(self.resource.spec().kind, self.resource.name())
     }
 
-    /// It is never applied: [`settle`](Trial::settle) checks only, and the check knows.
+    /// The same resource in noop: [`settle`](Trial::settle) only checks, and the check can see the noop.
     #[must_use]
     pub fn noop(mut self) -> Trial {
         self.noop = true;
         self
     }
 
-    /// A refresh is owed to it: operations are told so.
+    /// The same resource with a refresh owed to it, which its operations can see.
     #[must_use]
     pub fn owed(mut self) -> Trial {
         self.owed = true;
         self
     }
 
-    /// Nothing but these paths in watched trees has changed since a check found it in sync
+    /// The same resource after a change of only these paths in watched trees since a check found it in sync
     /// ([`CheckCx::changed_paths`]).
     #[must_use]
     pub fn changed_at(&self, paths: impl IntoIterator<Item = PathBuf>) -> Trial {
         Trial { paths: Some(paths.into_iter().collect()), ..self.clone() }
     }
 
-    /// The graph has another version of it now; what it keeps in memory stays, as after a swap.
+    /// Replaces the resource with another version; what it keeps in memory stays, as after a swap of the graph.
     #[must_use]
     pub fn becomes(&self, declared: impl Declare) -> Trial {
         Trial { resource: Arc::new(declared.finish().0), ..self.clone() }
     }
 
-    /// The field receives this value, as from an output of that type.
+    /// The same resource; the field has received this value from an output of its type.
     ///
     /// # Panics
-    /// There is no such field, or it does not take such a value.
+    /// The kind has no such field, or the field does not take such a value.
     #[must_use]
     #[track_caller]
     pub fn receiving<T: Sendable>(&self, field: &str, value: T) -> Trial {
@@ -139,10 +140,11 @@ impl Trial {
         self.with(number, value)
     }
 
-    /// The field receives a value of which only the digest is known, as after a restart of the process.
+    /// The same resource; the field has received a value of which only the digest is known, as after a restart of the
+    /// process.
     ///
     /// # Panics
-    /// There is no such field, it does not take such a value, or it can't do with a digest.
+    /// The kind has no such field, or the field does not take such a value or can't be checked with a digest.
     #[must_use]
     #[track_caller]
     pub fn recalling<T: Sendable>(&self, field: &str, value: T) -> Trial {
@@ -181,36 +183,36 @@ impl Trial {
         Arc::new(operation)
     }
 
-    /// What a check of it may use, for tests of a kind's own functions.
+    /// The context of a check of the resource, for tests of a kind's own functions.
     pub fn check_cx(&self) -> CheckCx {
         CheckCx::new(self.operation())
     }
 
-    /// What an apply of it may use, for tests of a kind's own functions.
+    /// The context of an apply of the resource, for tests of a kind's own functions.
     pub fn apply_cx(&self) -> ApplyCx {
         ApplyCx::new(self.operation())
     }
 
-    /// What is wrong with its fields, all of which are known.
+    /// The problems of the fields, all of which are known.
     pub fn validate(&self) -> Vec<FieldProblem> {
         self.resource.validate(&Known::all(self.resource.spec()))
     }
 
-    /// The same, while these fields are still to come: what is wrong with their values is not known yet.
+    /// The problems of the fields when these fields will be received, so their values are not known yet.
     ///
     /// # Panics
-    /// There is no such field.
+    /// The kind has no such field.
     pub fn validate_without(&self, coming: impl FieldNames) -> Vec<FieldProblem> {
         self.resource.validate(&Known::all_but(self.resource.spec(), coming.names()))
     }
 
-    /// The same as text, one a line.
+    /// The problems of the fields as text, one in a line.
     #[cfg(test)]
     pub(crate) fn refusal(&self) -> String {
         self.validate().iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
-    /// Its fields as data, as they travel in a graph.
+    /// The fields as data, in the form that they have in a graph as data.
     ///
     /// # Errors
     /// A field has no form as data.
@@ -218,10 +220,10 @@ impl Trial {
         self.resource.to_data(&[])
     }
 
-    /// What its kind finds before the passes; `None`: it has no [`Prepare`](crate::resource::Prepare).
+    /// The findings of the kind before the passes; `None`: the kind lacks [`Prepare`](crate::resource::Prepare).
     ///
     /// # Errors
-    /// Those of the kind.
+    /// The error of the kind.
     pub async fn prepare(&self) -> Result<Option<Findings>> {
         let spec = self.resource.spec();
         let Some(prepare) = spec.abilities.prepare else { return Ok(None) };
@@ -230,10 +232,10 @@ impl Trial {
         prepare(Arc::<dyn AnyResource>::clone(&self.resource), cx).await.map(Some)
     }
 
-    /// Checks.
+    /// Checks the resource.
     ///
     /// # Errors
-    /// Those of the kind.
+    /// The error of the kind.
     pub async fn check(&self) -> Result<Outcome> {
         let operation = self.operation();
         let drift = Arc::clone(&self.resource).check_alone(&operation).await?;
@@ -241,10 +243,10 @@ impl Trial {
         Ok(Outcome { drifted: drift.is_some(), changes, drift, sent: operation.take_sent(), ..Outcome::default() })
     }
 
-    /// Applies what a check found.
+    /// Applies the drift that a check found.
     ///
     /// # Errors
-    /// Those of the kind.
+    /// The error of the kind.
     pub async fn apply(&self, drift: AnyDrift) -> Result<Outcome> {
         let (apply, operation) = self.start_apply(drift);
         apply.await?;
@@ -256,8 +258,8 @@ impl Trial {
         })
     }
 
-    /// The same, not yet begun; and the operation, which is [idle](Begun::idle) once all that it has begun has ended,
-    /// also what continued after the future was dropped.
+    /// Like [`apply`](Trial::apply), but not started yet; and the operation, which is [idle](Begun::idle) once all of
+    /// its work has ended, including work that continued after the future was dropped.
     pub fn begin_apply(&self, drift: AnyDrift) -> (BoxFuture<Result<()>>, Begun) {
         let (apply, operation) = self.start_apply(drift);
         (apply, Begun(operation))
@@ -268,10 +270,10 @@ impl Trial {
         (Arc::clone(&self.resource).apply_alone(&operation, drift), operation)
     }
 
-    /// Checks, and applies what was found unless it is noop.
+    /// Checks the resource, and repairs the drift, unless the resource is in noop.
     ///
     /// # Errors
-    /// Those of the kind.
+    /// The error of the kind.
     pub async fn settle(&self) -> Result<Outcome> {
         let mut found = self.check().await?;
         match found.drift.take() {
@@ -284,27 +286,27 @@ impl Trial {
         }
     }
 
-    /// Refreshes it.
+    /// Refreshes the resource.
     ///
     /// # Errors
-    /// Those of the kind.
+    /// The error of the kind.
     pub async fn refresh(&self) -> Result<Outcome> {
         let operation = self.clone().owed().operation();
         let changed = Arc::clone(&self.resource).refresh(ApplyCx::new(Arc::clone(&operation))).await?;
         Ok(Outcome { changed, sent: operation.take_sent(), ..Outcome::default() })
     }
 
-    /// What wakes it, as the kind declares it.
+    /// The watch that the kind declares for the resource.
     pub fn watch(&self) -> Watch {
         self.resource.watch(&WatchCx::new(self.operation()))
     }
 
-    /// Begins to listen to the streams of its watch.
+    /// Takes the watch apart, to listen to its streams.
     pub fn listen(&self) -> Watching {
         Watching::new(self.watch())
     }
 
-    /// It leaves the graph: what it kept in memory is dropped.
+    /// Removes the resource from the graph: what it kept in memory is dropped.
     pub fn remove(self) {
         self.services.local.clear(self.node);
     }

@@ -1,4 +1,4 @@
-//! The watch of one resource on a fake host: what it asks the engine to watch, and what its own streams report.
+//! The watch of one resource on a fake host: the parts for the engine, and the events of its own streams.
 
 use std::fmt;
 use std::future::poll_fn;
@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use crate::resource::{Part, Result, Watch, WatchEvent, WatchStream};
 
-/// How long a stream may be silent before a test has failed.
+/// The longest silence of a stream before the test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A watch that is taken apart. Nothing listens to its paths and intervals: they are there to be compared. Its streams
-/// are polled by [`next`](Watching::next).
+/// A watch that is taken apart. Its paths and intervals are not listened to, but can be compared. Its streams are
+/// polled by [`next`](Watching::next).
 pub struct Watching {
-    /// Paths of which the engine would watch the entry.
+    /// The paths whose entry the engine would watch.
     pub paths: Vec<PathBuf>,
-    /// Paths of which the engine would watch all that is below, too.
+    /// The paths that the engine would watch with everything below them.
     pub trees: Vec<PathBuf>,
-    /// Intervals in which the engine would look.
+    /// The intervals at which the engine would check.
     pub every: Vec<Duration>,
     streams: Vec<WatchStream>,
 }
@@ -39,13 +39,13 @@ impl Watching {
         watching
     }
 
-    /// What a stream reports next; `None`: all have ended.
+    /// The next event of a stream; `None`: all streams have ended.
     ///
     /// # Errors
-    /// A stream failed.
+    /// A stream has failed.
     ///
     /// # Panics
-    /// No stream reports anything for 20 seconds.
+    /// No stream yields an event for 20 seconds.
     pub async fn next(&mut self) -> Option<Result<WatchEvent>> {
         match tokio::time::timeout(PATIENCE, poll_fn(|cx| self.poll(cx))).await {
             Ok(next) => next,

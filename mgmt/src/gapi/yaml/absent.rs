@@ -1,4 +1,5 @@
-//! Kinds that files may name and this build has not: they are read and checked like the others, and fail at run time in one clear line.
+//! Kinds that files may name but this build lacks: their resources are read and checked like others, and fail at run
+//! time with one clear message.
 
 use std::any::{Any, TypeId};
 #[cfg(feature = "cli")]
@@ -20,7 +21,7 @@ use crate::resource::{
     WatchCx,
 };
 
-/// A resource of a kind that this build has not.
+/// A resource of a kind that this build lacks.
 #[derive(Clone)]
 pub(crate) struct Absent {
     pub(crate) spec: &'static KindSpec,
@@ -34,7 +35,7 @@ impl Absent {
     }
 }
 
-/// Puts a placeholder in the place of every text in a value.
+/// Replaces every scalar in a value with a placeholder.
 fn hide(value: &mut Json) {
     match value {
         Json::Array(values) => values.iter_mut().for_each(hide),
@@ -48,7 +49,7 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
     Box::pin(std::future::ready(Err(error)))
 }
 
-/// Which abilities such a kind has in another build is not known: nothing is held against an edge that notifies it.
+/// The abilities of such a kind in another build are unknown here, so an edge that notifies it is not refused.
 const ABILITIES: Abilities =
     Abilities { refresh: Some(|resource, _| refuse(resource.spec())), leave: None, prepare: None, many: None };
 
@@ -126,7 +127,7 @@ impl AnyResource for Absent {
     }
 
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without its fields: there may be a password among them.
+        // Without the fields: there may be a password among them.
         write!(f, "{}[{}]", self.spec.kind, self.name)
     }
 
@@ -135,7 +136,7 @@ impl AnyResource for Absent {
     }
 }
 
-/// What is known of such a kind.
+/// What this build contains about a kind that it lacks.
 pub(crate) fn absent(kind: &str) -> Option<&'static KindSpec> {
     absent_kinds().find(|spec| spec.kind == kind)
 }
@@ -150,14 +151,14 @@ pub(crate) fn lacking(config: &GraphConfig) -> BTreeSet<&'static str> {
         .collect()
 }
 
-/// The number of the output of that name, and whether the kind is known to have it. What it is not known to send has a
-/// number too: no value will ever come.
+/// The number of the output with that name, and whether the kind is known to have it. An unknown output has a number
+/// too: it never sends a value.
 pub(crate) fn absent_output(spec: &KindSpec, name: &str) -> (u8, bool) {
     let last = u8::try_from(spec.outputs.len().saturating_sub(1)).unwrap_or(u8::MAX);
     spec.output(name).map_or((last, false), |number| (number, true))
 }
 
-/// Their names.
+/// The kinds that this build lacks.
 pub(crate) fn absent_kinds() -> impl Iterator<Item = &'static KindSpec> {
     ABSENT.iter().chain(ELSEWHERE)
 }
@@ -222,12 +223,12 @@ pub(super) const fn any(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "any", |_| true.into(), doc)
 }
 
-/// What must not be shown, whatever its form.
+/// A field that must not be shown, whatever its form.
 pub(super) const fn secret(name: &'static str, doc: &'static str) -> FieldSpec {
     FieldSpec { secret: true, ..any(name, doc) }
 }
 
-/// An output. What it sends has no type here: it is never sent.
+/// An output. Its type does not matter here: it never sends.
 pub(super) const fn output(name: &'static str) -> OutputSpec {
     OutputSpec { name, doc: "", type_name: "any", secret: false, type_id: TypeId::of::<String> }
 }

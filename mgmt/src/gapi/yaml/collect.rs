@@ -1,4 +1,5 @@
-//! `collect:` and names that begin with `@@`: what hosts give one another. A host alone collects what it exports itself.
+//! `collect:` and names that begin with `@@`: resources that hosts give one another. Without other hosts, a host
+//! collects its own exports.
 
 use serde_json::Value as Json;
 
@@ -43,7 +44,7 @@ impl Document<'_> {
             return self.complain(*place, message);
         }
         self.drafts.collected.insert(kind.to_owned());
-        // Nothing is exported in noop, but it is still collected: what others export.
+        // Nothing is exported in noop, but the exports of other hosts are still collected.
         if self.options.noop {
             return;
         }

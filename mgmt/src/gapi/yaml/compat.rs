@@ -1,4 +1,4 @@
-//! What files of old say in another way, or said and it had no effect: accepted, with a warning where it is wrong.
+//! Keys of older files that have another form now or never had an effect: accepted, with a warning where one is due.
 
 use std::time::Duration;
 
@@ -8,24 +8,24 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::Draft;
 use crate::gapi::yaml::tree::Place;
 
-/// Fields that a kind had.
+/// Whether a kind formerly had this field.
 pub(crate) fn is_old(kind: &str, field: &str) -> bool {
     matches!((kind, field), ("exec", "pollint" | "state"))
 }
 
-/// Fields whose empty text has always meant: not given.
+/// Fields in which an empty text has always meant "not given".
 const EMPTY: &[(&str, &[&str])] = &[
     ("exec", &["shell", "watchcmd", "watchshell", "ifcmd", "ifshell"]),
     ("file", &["path", "dirname", "basename", "source", "state"]),
     ("msg", &["priority"]),
 ];
 
-/// The field that the `pattern` of a rule of `collect` sets: the directory that what is collected goes to.
+/// The field that the `pattern` of a rule of `collect` sets: the directory for collected files.
 pub(crate) fn pattern_field(kind: &str) -> Option<&'static str> {
     (kind == "file").then_some("dirname")
 }
 
-/// Fields that say what a file holds.
+/// The fields that set the content of a file.
 const CONTENTS: [&str; 3] = ["content", "source", "fragments"];
 
 pub(crate) fn adapt(document: &mut Document<'_>, draft: &mut Draft) {
@@ -41,7 +41,7 @@ pub(crate) fn adapt(document: &mut Document<'_>, draft: &mut Draft) {
         "exec" => exec(document, draft),
         "file" => file(document, draft),
         "msg" => {
-            // `Notice` was written with a capital.
+            // Older files write `Notice` with a capital.
             if let Some(Json::String(priority)) = draft.fields.get_mut("priority") {
                 *priority = priority.to_ascii_lowercase();
             }
@@ -100,7 +100,7 @@ fn file(document: &mut Document<'_>, draft: &mut Draft) {
     }
 }
 
-/// The schema of what older files hold besides the fields of a kind.
+/// Adds what older files may contain besides the fields of a kind to its schema.
 pub(crate) fn old_schema(kind: &str, properties: &mut serde_json::Map<String, Json>) {
     let also = |properties: &mut serde_json::Map<String, Json>, field: &str, more: Json| {
         if let Some(schema) = properties.remove(field) {

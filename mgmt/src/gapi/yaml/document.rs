@@ -16,17 +16,17 @@ use crate::sys::facts::check_hostname;
 
 const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", "edges", "collect"];
 
-/// A file with very many mistakes must not take for ever to be refused.
+/// A limit on comparisons with misspelt names: a file with very many mistakes must be refused in a short time.
 const COMPARISONS_MAX: usize = 1_000_000;
 
-/// A file on its way to a graph: from a tree of keys and values, by drafts of resources, to the graph.
+/// A file on its way to a graph: from a tree of keys and values, through drafts of resources.
 pub(crate) struct Document<'a> {
     pub(crate) options: &'a YamlOptions,
     pub(crate) quotes: &'a Quotes<'a>,
     pub(crate) complaints: Vec<Complaint>,
     pub(crate) warnings: Vec<Complaint>,
     pub(crate) schemas: SchemaGenerator,
-    /// How many more names are compared with wrong ones.
+    /// How many more comparisons with misspelt names are allowed.
     pub(crate) comparisons_left: usize,
     /// The second phase.
     pub(crate) drafts: Drafts,
@@ -34,10 +34,10 @@ pub(crate) struct Document<'a> {
     pub(crate) graph: Built,
 }
 
-/// What has been read and is not in the graph yet.
+/// What has been read but is not in the graph yet.
 #[derive(Default)]
 pub(crate) struct Drafts {
-    /// Resources that were declared and are wrong: edges to them are not wrong too.
+    /// Resources that were declared but have mistakes: edges to them cause no further complaints.
     pub(crate) spoilt: HashSet<(String, String)>,
     /// Fields that receive. Their senders are looked up when all resources are in the graph.
     pub(crate) receives: Vec<Receive>,
@@ -45,21 +45,21 @@ pub(crate) struct Drafts {
     pub(crate) exports: Vec<Export>,
     /// Kinds that are collected.
     pub(crate) collected: HashSet<String>,
-    /// How many fields would receive something that can't be found.
+    /// The number of fields whose sender can't be found.
     pub(crate) unreceived: usize,
 }
 
-/// The graph as far as it is built, and what is looked up in it.
+/// The graph as built so far, with indexes for lookups.
 #[derive(Default)]
 pub(crate) struct Built {
     pub(crate) config: GraphConfig,
     /// The host that the file names.
     pub(crate) hostname: Option<String>,
-    /// The places of resources in the graph, by kind and name.
+    /// The index of each resource in the graph, by kind and name.
     pub(crate) known: HashMap<(String, String), u32>,
-    /// How wide the names of resources are, by line and column.
+    /// The widths of the names of resources, by line and column.
     pub(crate) widths: HashMap<(usize, usize), usize>,
-    /// Which resources have an edge, by their places.
+    /// The pairs of resources, by index, that an edge joins.
     pub(crate) pairs: HashSet<(u32, u32)>,
 }
 
@@ -85,8 +85,8 @@ impl<'a> Document<'a> {
         self.warnings.push(Complaint::new(place, message));
     }
 
-    /// The entries whose keys mean something. A misspelt key of `owner` is an error, and is read as the one that it is
-    /// most like, unless that is there too: so what else is wrong is found in the same round.
+    /// The entries with known keys. A misspelt key of `owner` is an error, and is read as the key that it resembles
+    /// most, unless that key is present too: so the other mistakes are found in the same round.
     pub(crate) fn spelt<'n>(
         &mut self,
         entries: &'n [(Key, Node)],
@@ -113,14 +113,14 @@ impl<'a> Document<'a> {
         Cow::Owned(spelt)
     }
 
-    /// A key that means nothing: `owner` has no such thing.
+    /// Reports a key that `owner` lacks.
     pub(crate) fn unknown<'n>(&mut self, key: &Key, owner: &str, known: impl Iterator<Item = &'n str> + Clone) {
         let hint = hint(&key.text, known, "there are");
         let message = format!("{owner} has no key `{}`: {hint}", key.text);
         if self.options.allow_unknown { self.warn(key.place, message) } else { self.complain(key.place, message) }
     }
 
-    /// The entries of a map; nothing is an empty one.
+    /// The entries of a map; a null is an empty map.
     pub(crate) fn map<'n>(&mut self, node: &'n Node, what: &str) -> &'n [(Key, Node)] {
         match &node.value {
             Value::Map(entries) => entries,
@@ -132,14 +132,14 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// The entries of a map. `None`: it is none, and that has been said.
+    /// The entries of a map. `None`: the node is not a map, which has been reported.
     pub(crate) fn some_map<'n>(&mut self, node: &'n Node, what: &str) -> Option<&'n [(Key, Node)]> {
         let is_map = matches!(node.value, Value::Map(_)) || node.is_null();
         let entries = self.map(node, what);
         is_map.then_some(entries)
     }
 
-    /// The entries of a list; nothing is an empty one.
+    /// The entries of a list; a null is an empty list.
     pub(crate) fn list<'n>(&mut self, node: &'n Node, what: &str) -> &'n [Node] {
         match &node.value {
             Value::List(nodes) => nodes,
@@ -151,7 +151,7 @@ impl<'a> Document<'a> {
         }
     }
 
-    /// A text that is not empty.
+    /// A text that is not empty. `None`: the node is something else, which has been reported.
     pub(crate) fn text(&mut self, node: &Node, what: &str) -> Option<String> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() && !text.is_empty() => return Some(text.clone()),
@@ -172,7 +172,7 @@ impl<'a> Document<'a> {
         truth
     }
 
-    /// The entries of the graph itself whose keys mean something. Old names are errors too, and read as the new ones.
+    /// The entries of the top level with known keys. Old names are errors, and are read as the new ones.
     fn spelt_root<'n>(&mut self, entries: &'n [(Key, Node)]) -> Cow<'n, [(Key, Node)]> {
         let is_old = |key: &Key| matches!(key.text.as_str(), "types" | "res");
         let mut entries = Cow::Borrowed(entries);
@@ -212,7 +212,7 @@ impl<'a> Document<'a> {
                     }
                 }
                 "remote" => {
-                    // Its addresses may have passwords in them.
+                    // The addresses may contain passwords.
                     self.quotes.hide(node);
                     self.warn(key.place, "`remote` has no effect: the graph runs on this host");
                 }

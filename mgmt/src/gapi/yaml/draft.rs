@@ -1,11 +1,11 @@
-//! Resources on their way from the text to the graph: their fields as data, and where they stand.
+//! Resources on their way from the text to the graph: their fields as data, and the places of the fields.
 
 use serde_json::{Map, Value as Json};
 
 use crate::gapi::yaml::tree::Place;
 use crate::resource::{Kind, KindSpec, Meta};
 
-/// A kind as far as this build knows it.
+/// A kind with as much as this build contains of it.
 #[derive(Clone, Copy)]
 pub(crate) enum Known {
     Built(Kind),
@@ -21,7 +21,7 @@ impl Known {
     }
 }
 
-/// A resource with its fields as data, and where they stand.
+/// A resource with its fields as data, and the places of the fields.
 #[derive(Clone)]
 pub(crate) struct Draft {
     pub(crate) kind: Known,
@@ -29,10 +29,10 @@ pub(crate) struct Draft {
     pub(crate) place: Place,
     pub(crate) meta: Meta,
     pub(crate) fields: Map<String, Json>,
-    /// Of each field its name, where its key stands, and its value.
+    /// For each field its name, the place of its key, and the place of its value.
     pub(crate) places: Vec<(String, Place, Place)>,
     pub(crate) wired: Vec<u8>,
-    /// Fields whose values have been complained of.
+    /// Fields whose values have been reported as wrong.
     pub(crate) misfits: Vec<String>,
 }
 
@@ -48,7 +48,7 @@ impl Export {
     }
 }
 
-/// A field that receives; its sender is looked up when all resources are known.
+/// A field that receives; its sender is looked up when all resources have been read.
 pub(crate) struct Receive {
     pub(crate) to: (String, String),
     pub(crate) spec: &'static KindSpec,

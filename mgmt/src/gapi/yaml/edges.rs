@@ -1,4 +1,4 @@
-//! `edges:` who comes before whom, and who refreshes whom.
+//! `edges:` which resource comes before which, and which refreshes which.
 
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::End;
@@ -30,7 +30,7 @@ impl Document<'_> {
                 self.complain(node.place, format!("this edge has no `{what}`: write `{what}: {{kind: …, name: …}}`"));
             }
         }
-        // Both ends are looked up, so that all that is wrong is said at once.
+        // Both ends are looked up, so that all mistakes are reported at once.
         let from = from.flatten().and_then(|end| self.find(&end, "an edge from"));
         let to = to.flatten().and_then(|end| self.find(&end, "an edge to"));
         if let (Some(from), Some(to)) = (from, to) {

@@ -1,9 +1,10 @@
-//! The kinds of the Go project that no build here has: what is known of each, so that a file which names one is read.
+//! Kinds of the YAML format that no build of this library has: the known part of each, so that files that use them can
+//! be read.
 
 use crate::gapi::yaml::absent::{any, kind, output, secret, text, texts, truth, whole};
 use crate::resource::KindSpec;
 
-/// `"kind" "What it is." [fields: their sorts] [outputs]`, a row each.
+/// A row for each kind: `"kind" "What it is." [fields: their sorts] [outputs]`.
 macro_rules! kinds {
     ($($kind:literal $doc:literal [$($field:ident: $sort:ident),*] [$($output:ident),*])*) => {
         &[$(

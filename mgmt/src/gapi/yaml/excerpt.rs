@@ -1,4 +1,4 @@
-//! Complaints as problems: with the line they are about, and the place in it underlined.
+//! Turns complaints into problems: with the line of the file, and the place in it underlined.
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -10,21 +10,21 @@ use crate::gapi::yaml::tree::{Complaint, Node, Place, Value};
 use crate::graph::{Problem, Problems};
 use crate::resource::{Origin, Span};
 
-/// How many lines lie between two whose places are kept.
+/// The number of lines between two whose offsets are kept.
 const STEP: usize = 4096;
-/// So much of a line is shown around the place.
+/// The most columns of a line that are shown around the place.
 const WIDTH_MAX: usize = 100;
 
 /// A file's name and lines, to quote from.
 pub(crate) struct Quotes<'a> {
     file: &'a str,
     text: &'a str,
-    /// Where every `STEP`th line begins. Found when the first line is quoted: a list of all lines would be larger than
-    /// a file of many short ones.
+    /// The offset of every `STEP`th line, found when the first line is quoted. A list of all lines could be larger than
+    /// the file itself.
     starts: OnceCell<Vec<usize>>,
-    /// Lines that hold a secret: they are not quoted, whatever they are quoted for.
+    /// Lines that contain a secret: they are never quoted.
     hidden: RefCell<HashSet<usize>>,
-    /// What may be a secret within a line: from which character, and how many.
+    /// Parts of lines that may be secrets: the first character and the number of characters.
     masked: RefCell<HashMap<usize, Vec<(usize, usize)>>>,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Quotes<'a> {
         Quotes { file, text, starts: OnceCell::new(), hidden: RefCell::default(), masked: RefCell::default() }
     }
 
-    /// The value may be a secret: within a line it is masked, and what has several is hidden.
+    /// Hides a value that may be a secret: masks it if it is one token of its line, otherwise hides its lines.
     pub(crate) fn mask(&self, node: &Node) {
         let Place { line, column, width } = node.place;
         match &node.value {
@@ -52,7 +52,7 @@ impl<'a> Quotes<'a> {
         }
     }
 
-    /// From 1.
+    /// The line with that number, from 1.
     fn line(&self, number: usize) -> Option<&'a str> {
         let starts = self.starts.get_or_init(|| {
             let ends = self.text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
@@ -63,7 +63,7 @@ impl<'a> Quotes<'a> {
         rest.lines().nth(at % STEP)
     }
 
-    /// The value is a secret.
+    /// Hides the lines of a secret value.
     pub(crate) fn hide(&self, node: &Node) {
         match &node.value {
             Value::Scalar { text, .. } => {
@@ -91,14 +91,14 @@ impl<'a> Quotes<'a> {
         }
     }
 
-    /// All of them, in the order of the file.
+    /// The complaints as problems, in the order of the file.
     pub(crate) fn problems(&self, mut complaints: Vec<Complaint>) -> Problems {
         complaints.iter().filter_map(|complaint| complaint.value.as_deref()).for_each(|value| self.mask(value));
         complaints.sort_by_key(|complaint| (complaint.place.line, complaint.place.column));
         Problems(complaints.into_iter().map(|complaint| self.problem(complaint)).collect())
     }
 
-    /// Adds lines to problems that were found elsewhere, in the graph that the file means.
+    /// Adds excerpts to problems that were found later, in the graph that the file declares.
     pub(crate) fn quote(&self, mut problems: Problems, widths: &HashMap<(usize, usize), usize>) -> Problems {
         for problem in &mut problems.0 {
             if let Origin::File(span) = &problem.origin
@@ -136,7 +136,7 @@ impl<'a> Quotes<'a> {
         let number = place.line.to_string();
         let blank = " ".repeat(number.len());
         let room = (start + WIDTH_MAX).saturating_sub(before).max(1);
-        // Some characters are as wide as two, some have no width: what is below must stand below.
+        // Characters may be two columns wide or have no width: the carets must be under the place all the same.
         let width = |from: usize, count: usize| shown.chars().skip(from).take(count).collect::<String>().width();
         let pad = " ".repeat(width(0, before - start) + lead.width());
         let carets = "^".repeat(width(before - start, place.width.min(room)).max(1));

@@ -1,4 +1,4 @@
-//! `meta:` what all kinds have in common, in the units that files have always had.
+//! `meta:` the metaparameters, in the units that the YAML format has always had.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ impl Document<'_> {
             "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
             "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
             "limit" => {
-                // As a number of YAML, and as no limit has always been written.
+                // `.inf` is a number in YAML, and has always been the way to write "no limit".
                 let endless = |text: &str| matches!(text.trim_start_matches('+'), ".inf" | ".Inf" | ".INF");
                 meta.limit = match &node.value {
                     Value::Scalar { text, plain: true } if endless(text) => None,
@@ -52,10 +52,10 @@ impl Document<'_> {
             }
             "delay" => set(&mut meta.delay, self.time(node, &what, 1e-3, "milliseconds")),
             "timeout" => {
-                // 0 has always meant none.
+                // 0 has always meant "no timeout".
                 meta.timeout = self.time(node, &what, 1e-3, "milliseconds").filter(|timeout| !timeout.is_zero());
             }
-            // In files a poll takes the place of the watch.
+            // In files, a poll replaces the watch.
             "poll" => match &node.value {
                 Value::Scalar { text, plain: true } if text == "-1" => meta.watch = false,
                 _ => {
@@ -72,7 +72,7 @@ impl Document<'_> {
             "sema" => self.semas(meta, node),
             _ => {}
         }
-        // Of its own problems those that have not been said; those of other entries are said at theirs.
+        // Problems of other entries are reported there.
         for problem in meta.problems() {
             let own = problem.contains(&what) || (key.text == "sema" && problem.starts_with("semaphore"));
             if own {
@@ -114,7 +114,7 @@ impl Document<'_> {
         if time.is_none() {
             self.complain(node.place, format!("{what} takes a number of {units}, 0 or more"));
         }
-        // What is written in milliseconds is meant to the millisecond.
+        // A whole number of milliseconds is exact.
         time.map(|time| if unit < 1.0 && number.fract() == 0.0 { Duration::from_millis(number as u64) } else { time })
     }
 }

@@ -1,4 +1,4 @@
-//! Graphs from YAML files, in the format that mgmt has always had, and ours of it.
+//! Graphs from YAML files: the established format of mgmt, with some additions.
 
 mod absent;
 mod collect;

@@ -1,16 +1,16 @@
-//! How YAML is read.
+//! Options for reading YAML.
 
 use crate::gapi::builtin_kinds;
 use crate::graph::Kinds;
 
-/// How YAML is read.
+/// Options for reading YAML.
 #[derive(Clone, Debug)]
 pub struct YamlOptions {
     /// The kinds that the file may use. Default: the built-in ones.
     pub kinds: Kinds,
-    /// Keys that mean nothing are warnings, not errors. Default: false.
+    /// Unknown keys are warnings, not errors. Default: false.
     pub allow_unknown: bool,
-    /// Everything runs in noop, so nothing is exported. Default: false.
+    /// Every resource runs in noop, so nothing is exported. Default: false.
     pub noop: bool,
 }
 

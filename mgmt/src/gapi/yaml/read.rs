@@ -1,4 +1,4 @@
-//! A YAML text becomes a graph, or everything that is wrong with it.
+//! Turns a YAML text into a graph, or into a list of all its mistakes.
 
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::excerpt::Quotes;
@@ -7,18 +7,18 @@ use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
 use crate::graph::{GraphConfig, Problem, Problems, validate};
 use crate::resource::Origin;
 
-/// What a YAML text says.
+/// The graph that a YAML text contains.
 #[derive(Clone, Debug)]
 pub struct YamlGraph {
     /// The graph.
     pub config: GraphConfig,
-    /// The host that it names.
+    /// The host that the text names; `None` if it names none.
     pub hostname: Option<String>,
-    /// What should be written in another way.
+    /// The parts of the text that have no effect or should be written in another way.
     pub warnings: Vec<Problem>,
 }
 
-/// Reads a graph from YAML; `file` is what problems call it.
+/// Reads a graph from YAML; problems name the text `file`.
 ///
 /// ```
 /// let text = b"graph: demo\nresources:\n  noop:\n  - name: anchor\n";
@@ -27,7 +27,7 @@ pub struct YamlGraph {
 /// ```
 ///
 /// # Errors
-/// Everything that is wrong, each with its line.
+/// All mistakes in the text, each with its line.
 pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<YamlGraph, Problems> {
     let text = match decode(bytes) {
         Ok(text) => text,
@@ -48,7 +48,8 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
         None => {}
     }
     let mut problems = quotes.problems(document.complaints);
-    // What is wrong with the graph as a whole is said too, unless it may only seem so, since a field does not get what it should receive.
+    // Mistakes of the graph as a whole are reported too, except when a field lacks its sender: the graph may then only
+    // seem wrong.
     if document.drafts.unreceived == 0
         && let Err(more) = validate(&document.graph.config)
     {

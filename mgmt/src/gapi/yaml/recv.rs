@@ -1,4 +1,4 @@
-//! `recv:` fields that receive what other resources send.
+//! `recv:` fields that receive the outputs of other resources.
 
 use std::borrow::Cow;
 
@@ -54,7 +54,7 @@ impl Document<'_> {
         }
     }
 
-    /// A resource that is named by its kind and its name.
+    /// Reads a reference to a resource: kind and name.
     pub(crate) fn end(&mut self, entries: &[(Key, Node)], place: Place) -> Option<End> {
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
         let (Some(kind), Some(name)) = (get("kind"), get("name")) else {
@@ -66,7 +66,8 @@ impl Document<'_> {
         Some(End { kind: spec.kind.to_owned(), spec, name: name_text, place: name.place })
     }
 
-    /// The place of that resource in the graph. `None`: it is not there, and that has been said.
+    /// The index of that resource in the graph. `None`: the resource is not in the graph, which has been reported where
+    /// it is a mistake.
     pub(crate) fn find(&mut self, end: &End, what: &str) -> Option<u32> {
         let id = (end.kind.clone(), end.name.clone());
         if let Some(place) = self.graph.known.get(&id) {
@@ -87,7 +88,7 @@ impl Document<'_> {
             return None;
         }
         if self.drafts.collected.contains(&end.kind) {
-            // It may be exported later, or by another host.
+            // The resource may be exported later, or by another host.
             self.warn(
                 end.place,
                 format!("{what} {}[{}], which nobody has exported yet: it is left out until then", end.kind, end.name),
@@ -118,7 +119,8 @@ impl Document<'_> {
         for receive in std::mem::take(&mut self.drafts.receives) {
             let to = self.graph.known.get(&receive.to).copied();
             let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
-            // Also if one of the two is wrong in another way: all is said at once.
+            // The port is checked even if one of the two resources is missing, so that all mistakes are reported at
+            // once.
             let port = self.port(&receive);
             match (from, to, port) {
                 (Some(from), Some(to), Some(port)) => self.link(&receive, from, port, to),

@@ -37,7 +37,7 @@ impl Document<'_> {
         built
     }
 
-    /// The kind that a misspelt name is most like.
+    /// The kind whose name resembles a misspelt name most.
     fn meant_kind(&self, text: &str) -> Option<Known> {
         let built = self.built_kinds().into_iter();
         let meant = nearest(&text.to_ascii_lowercase(), built.chain(absent_kinds().map(|spec| spec.kind)))?;
@@ -46,7 +46,8 @@ impl Document<'_> {
 
     pub(crate) fn resources(&mut self, node: &Node) {
         for (key, node) in self.map(node, "`resources`") {
-            // A misspelt kind is read as the one that it is most like: what else is wrong is found in the same round.
+            // A misspelt kind is read as the one that it resembles most, so that other mistakes are found in the same
+            // round.
             let Some(kind) = self.kind(&key.text, key.place).or_else(|| self.meant_kind(&key.text)) else {
                 self.spoil(&key.text, node);
                 continue;
@@ -57,7 +58,7 @@ impl Document<'_> {
         }
     }
 
-    /// These resources are there, whatever is wrong with them: edges to them are not wrong too.
+    /// Records resources of an unknown kind as declared, so that edges to them cause no further complaints.
     fn spoil(&mut self, kind: &str, node: &Node) {
         let Value::List(nodes) = &node.value else { return };
         for node in nodes {
@@ -92,7 +93,7 @@ impl Document<'_> {
         self.entries(&mut draft, entries);
         compat::adapt(self, &mut draft);
         if self.complaints.len() > before {
-            // What else is wrong with it.
+            // Reports other mistakes of the resource.
             self.made(&draft);
             self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
         } else if let Some(name) = draft.name.strip_prefix("@@") {
@@ -109,7 +110,7 @@ impl Document<'_> {
         }
     }
 
-    /// The entries of a resource whose keys mean something.
+    /// The entries of a resource with known keys.
     fn spelt_fields<'n>(&mut self, kind: Known, entries: &'n [(Key, Node)]) -> Cow<'n, [(Key, Node)]> {
         let spec = kind.spec();
         let is_known = |key: &Key| {
@@ -141,12 +142,12 @@ impl Document<'_> {
                 "meta" => draft.meta = self.meta(node),
                 "recv" => self.recv(draft, node),
                 name if spec.field(name).is_some() || compat::is_old(spec.kind, name) => {
-                    // A key without a value is as good as none.
+                    // A key without a value counts as not given.
                     if !node.is_null() {
                         self.field(draft, key, node);
                     }
                 }
-                // Of other kinds all keys are known by now.
+                // Only a kind that this build lacks can still have an unknown key here.
                 _ => self.read_over(draft, key),
             }
         }
@@ -158,7 +159,8 @@ impl Document<'_> {
         }
     }
 
-    /// Of a kind that this build lacks, not all fields are known: a file that another build takes is not wrong.
+    /// Skips a key of a kind that this build lacks: not all fields of such a kind are known, and another build may
+    /// accept the key.
     pub(crate) fn read_over(&mut self, draft: &Draft, key: &Key) {
         let spec = draft.kind.spec();
         let near = near(&key.text, spec.fields.iter().map(|field| field.name));
@@ -173,7 +175,7 @@ impl Document<'_> {
         if field.is_some_and(|field| field.secret) {
             self.quotes.hide(node);
         } else if field.is_some_and(FieldSpec::keeps_secrets) {
-            // What a file holds, for example: it is not quoted, be it a secret or not.
+            // The content of a file, for example, is not quoted, whether it is a secret or not.
             self.quotes.mask(node);
         } else if let (Some(Format::Table), Value::Map(entries)) = (field.map(|field| field.format), &node.value) {
             // A variable that is a secret is a map.
@@ -195,7 +197,7 @@ impl Document<'_> {
                 let message = format!("{}[{}]: `{}`{problem}", spec.kind, draft.name, key.text);
                 let place = if secret.is_some() { node.place } else { misfit.node.place };
                 if matches!(draft.kind, Known::Absent(_)) {
-                    // It fails when it runs, whatever its fields hold.
+                    // The resource fails at run time, whatever its fields are.
                     return self.warn(place, message);
                 }
                 self.complaints.push(Complaint { secret: secret.is_some(), ..Complaint::new(place, message) });
@@ -204,7 +206,7 @@ impl Document<'_> {
         }
     }
 
-    /// Makes the resource. `None`: it can't be made, and why has been said.
+    /// Makes the resource. `None`: it can't be made, and the reason has been reported.
     fn made(&mut self, draft: &Draft) -> Option<Arc<dyn AnyResource>> {
         let spec = draft.kind.spec();
         let mut problems = Vec::new();
@@ -246,7 +248,8 @@ impl Document<'_> {
             let message = format!("{} is declared twice, each time the same: once is enough", first.id());
             return self.warn(draft.place, message);
         }
-        // Which of two other ones of one name is meant is moot: the graph's validation refuses both.
+        // If two different resources have one name, it does not matter which of them is found: the graph's validation
+        // refuses both.
         let place = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
         self.graph.known.entry(id).or_insert(place);
         self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);

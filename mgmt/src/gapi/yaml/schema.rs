@@ -1,4 +1,4 @@
-//! The JSON schema of YAML files: for editors, which complete and underline by it.
+//! The JSON schema of YAML files, for editors that complete and check by it.
 
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Value as Json, json};
@@ -8,12 +8,13 @@ use crate::gapi::yaml::compat::old_schema;
 use crate::graph::Kinds;
 use crate::resource::{Format, KindSpec, describe, fields_schema};
 
-/// The schema (draft 2020-12) of YAML files with resources of these kinds, and of those that other builds have.
+/// The schema (draft 2020-12) of YAML files with resources of these kinds, and of the kinds that only other builds
+/// have.
 pub fn yaml_schema(kinds: &Kinds) -> Schema {
     yaml_schema_with(kinds.iter().map(|kind| kind.spec).collect())
 }
 
-/// The same with kinds of which only the description is known.
+/// The same for kinds of which only the description is known.
 pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
     let mut generator = SchemaGenerator::default();
     let absent: Vec<_> = absent_kinds().filter(|spec| specs.iter().all(|known| known.kind != spec.kind)).collect();
@@ -84,7 +85,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
     schema.as_object().cloned().unwrap_or_default().into()
 }
 
-/// Where a text belongs, a number or a truth value is one too, as it is written: so are files read.
+/// Allows numbers and truth values wherever a text is allowed, since files are read that way.
 fn loosen(schema: &mut Json) {
     match schema {
         Json::Object(object) => {

@@ -1,46 +1,46 @@
-//! YAML text as a tree in which every key and every value knows its place. The only file that knows the parser.
+//! YAML text as a tree in which every key and every value has its place. Only this file uses the parser.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span as Marks, Tag};
 
-/// Longer files are refused, before they are looked into.
+/// The most bytes of a file; a longer one is refused before it is parsed.
 pub(crate) const BYTES_MAX: usize = 64 << 20;
-/// Aliases may repeat so many values in all: enough for people, too few for a bomb.
+/// The most values that aliases may repeat in all: enough for people, too few for an attack by repeated nesting.
 const REPEATED_MAX: usize = 100_000;
-/// Anchors, which may stand within one another, may hold so many values in all.
+/// The most values that anchors, which may be nested, may contain in all.
 const ANCHORED_MAX: usize = 1_000_000;
-/// In larger maps keys are looked up by hash.
+/// The most keys of a map that is searched linearly; in larger maps keys are looked up by hash.
 const SMALL_MAP_MAX: usize = 16;
-/// Lists and maps may be so deep in one another.
+/// The most lists and maps that may be nested.
 const DEPTH_MAX: usize = 64;
 
-/// In the place of a key that is none.
+/// Stands for a key that is not a scalar.
 const NO_KEY: &str = "\0";
 
-/// Where a piece of the text is.
+/// The place of a piece of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// From 1.
+    /// The line, from 1.
     pub(crate) line: usize,
-    /// In characters, from 1.
+    /// The column in characters, from 1.
     pub(crate) column: usize,
-    /// How many characters of that line it covers; at least 1.
+    /// The number of characters of that line that the piece covers; at least 1.
     pub(crate) width: usize,
 }
 
-/// A value and where it is.
+/// A value and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) place: Place,
     pub(crate) value: Value,
 }
 
-/// A value. Only its reader knows of what type a scalar is.
+/// A value. The type of a scalar is decided by the code that reads it.
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
-    /// The text; `plain`: without quotes, so that it may mean a number, a truth value, or nothing.
+    /// The text; `plain`: without quotes, so that it may mean a number, a truth value, or null.
     Scalar {
         text: String,
         plain: bool,
@@ -49,23 +49,23 @@ pub(crate) enum Value {
     Map(Vec<(Key, Node)>),
 }
 
-/// A key and where it is.
+/// A key and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) place: Place,
     pub(crate) text: String,
 }
 
-/// What is wrong with the text, and where.
+/// A mistake in the text, and its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Complaint {
     pub(crate) place: Place,
     pub(crate) message: String,
-    /// Another place that matters, and what it is.
+    /// Another place that has to do with the mistake, and what it is.
     pub(crate) also: Option<(&'static str, Place)>,
-    /// The text holds a secret there: it is not quoted.
+    /// There is a secret at the place: the line is not quoted.
     pub(crate) secret: bool,
-    /// A value there of which nothing is known but that it stands there: it may be a secret.
+    /// A value at the place whose meaning is unknown: it may be a secret.
     pub(crate) value: Option<Box<Node>>,
 }
 
@@ -76,7 +76,7 @@ impl Complaint {
 }
 
 impl Node {
-    /// What it is, for people.
+    /// The sort of the value, in words for messages.
     pub(crate) fn sort(&self) -> &'static str {
         match &self.value {
             Value::List(_) => "a list",
@@ -86,13 +86,13 @@ impl Node {
         }
     }
 
-    /// Nothing was written.
+    /// The value is empty or a null.
     pub(crate) fn is_null(&self) -> bool {
         matches!(&self.value, Value::Scalar { text, plain: true } if matches!(text.as_str(), "" | "~" | "null" | "Null" | "NULL"))
     }
 }
 
-/// What has been opened and not yet closed.
+/// A list or a map that has been opened and not yet closed.
 enum Open {
     List(Place, usize, Vec<Node>),
     Map { place: Place, anchor: usize, entries: Entries, key: Option<Key>, merged: Vec<Node> },
@@ -102,7 +102,7 @@ enum Open {
 #[derive(Default)]
 struct Entries {
     list: Vec<(Key, Node)>,
-    /// Where each key stands in the list, once there are many.
+    /// The index of each key in the list; used only if the list is long.
     index: HashMap<String, usize>,
 }
 
@@ -124,7 +124,7 @@ impl Entries {
     }
 }
 
-/// Reads the one document in the text. `None`: there is nothing in it.
+/// Reads the one document in the text. `None`: the text is empty, or it can't be read, which has been reported.
 pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> {
     let mut reader =
         Reader { complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, anchored: 0, root: None };
@@ -153,7 +153,7 @@ pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> 
     reader.root
 }
 
-/// What the parser says, in the words of those who made the mistake.
+/// The parser's message with a hint for the author of the file.
 fn syntax(text: &str, place: Place, said: &str) -> String {
     let line = text.lines().nth(place.line - 1).unwrap_or_default();
     let indent: &str = &line[..line.len() - line.trim_start().len()];
@@ -195,7 +195,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// False: there is no use in going on.
+    /// Takes one event. Returns false if the rest of the text must not be read.
     fn event(&mut self, event: Event<'_>, marks: Marks) -> bool {
         let place = place_of(marks);
         match event {
@@ -226,7 +226,7 @@ impl Reader<'_> {
         true
     }
 
-    /// The tag says that it is text. Tags of other programs mean nothing here.
+    /// Whether the tag marks a text. Reports tags that have no meaning here.
     fn is_text(&mut self, tag: Option<&Tag>, place: Place) -> bool {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema() || tag.is_yaml_core_schema_tag("binary") {
@@ -283,7 +283,7 @@ impl Reader<'_> {
         goes_on
     }
 
-    /// `<<`: what the other map has and this one has not.
+    /// `<<`: adds the entries of the other maps whose keys this map lacks.
     fn merge(&mut self, entries: &mut Vec<(Key, Node)>, own: &mut HashSet<String>, merged: Vec<Node>) {
         for node in merged {
             match node.value {
@@ -335,7 +335,7 @@ impl Reader<'_> {
     }
 }
 
-/// A list or a map is pointed at where it begins.
+/// Messages about a list or a map point to its beginning.
 fn first_line(place: Place) -> Place {
     Place { width: 1, ..place }
 }

@@ -1,4 +1,5 @@
-//! YAML values as the values of fields: what a scalar means is said by the field's schema, so that `content: 5` is a text and `retry: 5` a number.
+//! Converts YAML values to the values of fields. The field's schema decides what a scalar means, so that `content: 5`
+//! is a text and `retry: 5` a number.
 
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
@@ -7,12 +8,12 @@ use serde_json::{Map, Number, Value as Json};
 use crate::gapi::yaml::tree::{Node, Value};
 use crate::resource::{FieldSpec, Format, hint};
 
-/// Makes schemas of fields.
+/// A generator of the schemas of fields.
 pub(crate) fn generator() -> SchemaGenerator {
     SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator()
 }
 
-/// The types that a schema lets a value have.
+/// The types that a schema allows for a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Takes {
     text: bool,
@@ -83,7 +84,7 @@ impl Takes {
         }
     }
 
-    /// For people.
+    /// The types in words for messages.
     fn told(self) -> String {
         let mut words = Vec::new();
         if self.text {
@@ -111,7 +112,7 @@ fn choices(schema: &Map<String, Json>) -> impl Iterator<Item = &Json> {
     ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)).filter_map(Json::as_array).flatten()
 }
 
-/// What is wrong with a value, and which part of it.
+/// A value that does not fit its schema: the part that does not fit, and the problem.
 pub(crate) struct Misfit<'a> {
     pub(crate) node: &'a Node,
     pub(crate) problem: String,
@@ -128,14 +129,15 @@ pub(crate) fn field<'a>(node: &'a Node, spec: &FieldSpec, generator: &mut Schema
     if spec.format == Format::Account
         && let Value::Scalar { text, plain } = &node.value
     {
-        // A name may have digits only; if no account has it, it is a decimal number: `010` is 10.
+        // An account's name may consist of digits only. If no account has that name, it is a decimal number: `010` is
+        // 10.
         let takes = Takes { text: true, null: Takes::of(schema.as_value()).null, ..Takes::default() };
         return scalar(text, *plain, takes).map_err(|problem| Misfit { node, problem });
     }
     typed(node, schema.as_value())
 }
 
-/// A mode: `0644`, `0o644` and `"0644"` are one; a decimal number is most likely not what was meant.
+/// A mode: `0644`, `0o644` and `"0644"` mean the same; a decimal number is most likely a mistake.
 fn mode(text: &str, plain: bool) -> Result<Json, String> {
     let digits = text.strip_prefix("0o").unwrap_or(text);
     let octal = !digits.is_empty() && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -151,7 +153,7 @@ fn mode(text: &str, plain: bool) -> Result<Json, String> {
     Ok(Json::String(text.to_owned()))
 }
 
-/// The value as its schema wants it.
+/// The value in the form that its schema asks for.
 pub(crate) fn typed<'a>(node: &'a Node, schema: &Json) -> Result<Json, Misfit<'a>> {
     let takes = Takes::of(schema);
     match &node.value {
@@ -172,7 +174,7 @@ pub(crate) fn typed<'a>(node: &'a Node, schema: &Json) -> Result<Json, Misfit<'a
     }
 }
 
-/// A text of a table is never null: is the word meant, or no text, or no entry?
+/// Refuses a null where a table takes texts: it may mean the word, an empty text, or no entry.
 fn not_null<'a>(node: &'a Node, schema: &Json, key: &str) -> Result<(), Misfit<'a>> {
     let takes = Takes::of(schema);
     match &node.value {
@@ -187,7 +189,7 @@ fn not_null<'a>(node: &'a Node, schema: &Json, key: &str) -> Result<(), Misfit<'
     }
 }
 
-/// The schema itself or the first of its choices that has that part.
+/// The part with that key of the schema, or of the first of its choices that has one.
 fn part<'a>(schema: &'a Json, key: &str) -> &'a Json {
     find(schema, &|schema| schema.get(key)).unwrap_or(&Json::Bool(true))
 }
@@ -232,7 +234,7 @@ fn misfit(text: &str, takes: Takes, what: &str) -> String {
     format!("takes {}, not {what}{blank}`{}`", takes.told(), text.escape_debug())
 }
 
-/// Truth as YAML files have always written it.
+/// A truth value in the forms of YAML 1.1, except `y` and `n`.
 pub(crate) fn truth(text: &str) -> Option<bool> {
     match text {
         "true" | "True" | "TRUE" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
@@ -241,7 +243,7 @@ pub(crate) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// A whole number: decimal, or with `0x`, `0o`, `0b`, or octal with a `0` in front as the files of old have it.
+/// A whole number: decimal, or with `0x`, `0o` or `0b`, or octal with a leading `0` as in older files.
 fn whole(text: &str) -> Option<Number> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -264,7 +266,7 @@ fn whole(text: &str) -> Option<Number> {
     if negative { Some(i64::try_from(number).ok()?.checked_neg()?.into()) } else { Some(number.into()) }
 }
 
-/// What serde says of a value, in our words. The value itself is underlined.
+/// An error message of serde in the words of this library. It does not repeat the value, which is underlined.
 pub(crate) fn for_people(problem: &str) -> String {
     if let Some((variant, known)) =
         problem.strip_prefix("unknown variant ").and_then(|rest| rest.split_once(", expected "))

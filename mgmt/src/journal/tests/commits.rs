@@ -1,4 +1,4 @@
-//! When and how things become durable.
+//! When and how batches become durable.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,7 +16,7 @@ fn what_nobody_waits_for_is_written_soon_and_not_after_what_somebody_waits_for()
     let options = Options { lazy: Duration::from_millis(20), ..Options::default() };
     let journal = Journal::open_with(dir.path(), options).unwrap();
     journal.note(vec![value("a[b]", "alone", Some("1"))]);
-    // Looked at through a copy, as a crash would leave it.
+    // Read from a copy, in the state after a crash.
     let start = Instant::now();
     while look(dir.path(), "alone").is_none() {
         assert!(start.elapsed() < Duration::from_secs(60), "never written");

@@ -1,4 +1,4 @@
-//! What the tests of the journal share.
+//! Common functions of the journal's tests.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -32,14 +32,15 @@ pub(super) fn value(of: &str, key: &str, value: Option<&str>) -> Entry {
     Entry::Value { of: id(of), key: key.into(), value: value.map(|v| v.as_bytes().to_vec()) }
 }
 
-/// Write it and wait until it is durable.
+/// Writes the batch and waits until it is durable.
 pub(super) fn put(journal: &Journal, batch: Vec<Entry>) -> Result<(), CommitError> {
     let (sender, receiver) = channel();
     journal.submit(batch, move |result| sender.send(result).unwrap());
     receiver.recv_timeout(Duration::from_secs(60)).expect("an answer")
 }
 
-/// A new directory, in memory where there is such a place: what a process that is killed leaves does not depend on the disk, and syncs are many.
+/// A new directory, in memory if possible: the tests make many syncs, and what a killed process leaves does not depend
+/// on the disk.
 pub(super) fn dir() -> TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| tempfile::tempdir().unwrap())
 }
@@ -53,10 +54,10 @@ pub(super) fn again(journal: Journal, prefix: &Path) -> Journal {
 /// The value under `a[b]` in a copy of the journal, as it is on disk now.
 pub(super) fn look(prefix: &Path, key: &str) -> Option<Vec<u8>> {
     let copy = dir();
-    // It is made with the first write.
+    // The file is created with the first write.
     fs::copy(prefix.join("journal.redb"), copy.path().join("journal.redb")).ok()?;
     let journal = Journal::open(copy.path()).unwrap();
-    // Copied in the middle of a write, it may be useless; then the next look tells.
+    // A copy made in the middle of a write may be incomplete; then the next call finds the value.
     journal.value(&id("a[b]"), key)
 }
 
@@ -66,7 +67,7 @@ pub(super) fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// This test program once more, as another process.
+/// This test program, started again as another process.
 pub(super) struct Helper(pub(super) Child, BufReader<std::process::ChildStderr>);
 
 impl Helper {
@@ -83,7 +84,7 @@ impl Helper {
         Helper(child, lines)
     }
 
-    /// The next line, empty at the end.
+    /// The next line; empty at the end.
     pub(super) fn line(&mut self) -> String {
         let mut line = String::new();
         self.1.read_line(&mut line).unwrap();

@@ -27,7 +27,7 @@ fn helper() {
             std::thread::sleep(Duration::from_secs(600));
         }
         _ => {
-            // Batch after batch, up to eight under way, until killed.
+            // Batch after batch, up to eight in progress, until the process is killed.
             let (done, slots) = channel();
             (0..8).for_each(|_| done.send(()).unwrap());
             for n in count(&journal) + 1.. {
@@ -64,7 +64,7 @@ fn count(journal: &Journal) -> u64 {
     String::from_utf8(bytes).unwrap().parse().unwrap()
 }
 
-/// What a journal says: what is owed, and the values of the crash test.
+/// The content of a journal: debts, and the values of the crash test.
 fn content(journal: &Journal) -> impl PartialEq + std::fmt::Debug + use<> {
     let values = |of: &ResourceId| (0..11).map(|key: u32| journal.value(of, &key.to_string())).collect::<Vec<_>>();
     let values: Vec<_> = journal.resources().iter().map(values).collect();
@@ -79,7 +79,7 @@ fn kill_9_at_any_moment_loses_nothing_acknowledged_and_keeps_the_order() {
     for round in 0..120u64 {
         let mut helper = Helper::start("write", dir.path());
         let mut acknowledged = 0;
-        // Sometimes while it opens, sometimes after some batches.
+        // Sometimes while the journal is being opened, sometimes after some batches.
         let mut random = [0; 8];
         crate::sys::rng::fill(&mut random).unwrap();
         let random = u64::from_le_bytes(random);
@@ -96,7 +96,7 @@ fn kill_9_at_any_moment_loses_nothing_acknowledged_and_keeps_the_order() {
         let reached = count(&journal);
         assert!(reached >= acknowledged, "batch {acknowledged} was acknowledged; {reached} is there");
         assert!(reached >= batches);
-        // It is exactly what the first `reached` batches make: none is missing in between, none is half there.
+        // The content is exactly that of the first `reached` batches: none is missing, none is there in part.
         for n in batches + 1..=reached {
             model.note(batch(n));
         }

@@ -1,4 +1,4 @@
-//! The files below the prefix: whose they are, and what may have happened to them.
+//! The files below the prefix: their owners, and what may have happened to them.
 
 use std::fs;
 use std::io;
@@ -113,7 +113,7 @@ fn whatever_happens_to_its_bytes_a_journal_opens() {
         fs::write(copy.path().join("journal.redb"), &bytes).unwrap();
         let journal = Journal::open(copy.path()).unwrap();
         aside += u32::from(journal.moved_aside().is_some());
-        // What it says is either nothing, or what was once true.
+        // The content is either empty, or that of an earlier commit.
         let values = (0..100).filter(|n| journal.value(&id("a[b]"), &n.to_string()).is_some()).count();
         assert!([0, 50, 100].contains(&values), "{values} values");
         for n in 0..100 {
@@ -194,7 +194,7 @@ fn a_prefix_that_is_deleted_is_made_again_with_all_that_is_remembered() {
         (journal.value(&id("a[b]"), "k").unwrap(), journal.value(&id("a[b]"), "l").unwrap()),
         (b"1".to_vec(), b"2".to_vec())
     );
-    // Somebody else was faster.
+    // Another process was faster.
     fs::rename(&prefix, dir.path().join("moved")).unwrap();
     let other = Journal::open(&prefix).unwrap();
     assert!(matches!(journal.restore(&prefix).unwrap_err(), JournalError::Locked { .. }));
@@ -227,7 +227,7 @@ fn a_full_disk_at_the_start_is_an_error_of_the_first_write_and_no_corruption() {
     assert_eq!(names(dir.path()), ["journal.lock", "journal.redb"]);
 }
 
-/// All that can be seen of the files of a prefix, and of itself.
+/// Everything that can be observed of the files of a prefix, and of the prefix itself.
 fn state(prefix: &Path) -> Vec<(String, Vec<u8>, [i64; 4])> {
     let seen = |path: &Path| {
         let meta = fs::symlink_metadata(path).unwrap();
@@ -247,7 +247,7 @@ fn a_journal_that_has_nothing_new_to_say_is_not_written() {
     assert_eq!(names(dir.path()), ["journal.lock"], "a new prefix is only locked");
     let journal = Journal::open(dir.path()).unwrap();
     put(&journal, vec![value("a[b]", "k", Some("1")), edge(DEBT, "a[b]", "c[d]")]).unwrap();
-    // As a crash leaves it: it has to be brought in order before it can be written.
+    // The state after a crash: the database must repair the file before it can be written.
     let crashed = self::dir();
     fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
     fs::write(crashed.path().join("journal.lock"), "").unwrap();
@@ -292,7 +292,7 @@ fn a_journal_that_is_lost_while_it_is_not_open_is_written_again_whole() {
 
 #[test]
 fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
-    // The n-th access fails, and for a while all after it; then the disk is well again.
+    // The n-th access and some after it fail; then the disk works again.
     for length in [1, 5] {
         let mut n = 1;
         loop {
@@ -322,7 +322,7 @@ fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
                     acknowledged.push(key);
                 }
             }
-            // As a crash leaves it: no orderly end.
+            // A copy, in the state after a crash.
             let crashed = self::dir();
             fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
             let after = Journal::open(crashed.path()).unwrap();
@@ -350,7 +350,7 @@ fn whichever_access_to_the_disk_fails_nothing_acknowledged_is_lost() {
 fn a_lock_that_only_a_command_of_a_dead_process_holds_is_waited_for() {
     let dir = dir();
     drop(Journal::open(dir.path()).unwrap());
-    // The shell and the program that locks are gone; what they began holds the descriptor for a second.
+    // The shell and the program that locks have ended; the command that they started holds the descriptor for a second.
     let line = "exec 9<>journal.lock; flock 9; sleep 1 >/dev/null 2>&1 &";
     let shell = std::process::Command::new("sh").arg("-c").arg(line).current_dir(dir.path()).status().unwrap();
     assert!(shell.success());

@@ -1,11 +1,11 @@
-//! When what has left the graph is forgotten, on clocks that may be wrong.
+//! When resources that have left the graph are forgotten, on clocks that may be wrong.
 
 use crate::id::ResourceId;
 use crate::journal::*;
 
 use super::common::*;
 
-/// A journal that remembers something of `a[1]`, `a[2]` and an edge from `a[1]` to `b[1]`.
+/// A journal with facts about `a[1]` and `a[2]`, and an edge from `a[1]` to `b[1]`.
 fn journal() -> Journal {
     let journal = Journal::volatile().unwrap();
     put(&journal, vec![value("a[1]", "k", Some("1")), value("a[2]", "k", Some("2")), edge(DEBT, "a[1]", "b[1]")])
@@ -17,7 +17,7 @@ fn all_but(absent: &'static [&'static str]) -> impl Fn(&ResourceId) -> bool {
     move |of| !absent.contains(&of.to_string().as_str())
 }
 
-/// The days, of these, on which something is forgotten while `a[1]` is absent.
+/// Those of the days on which something is forgotten while `a[1]` is absent.
 fn forgotten(journal: &Journal, days: impl IntoIterator<Item = u64>) -> Vec<u64> {
     days.into_iter().filter(|day| !journal.retain(*day, all_but(&["a[1]"]), []).is_empty()).collect()
 }
@@ -26,7 +26,7 @@ fn forgotten(journal: &Journal, days: impl IntoIterator<Item = u64>) -> Vec<u64>
 fn what_is_absent_is_remembered_for_thirty_days_and_then_forgotten_whole() {
     let journal = journal();
     assert_eq!(journal.retain(1000, all_but(&[]), []), []);
-    // Asked several times a day, at the turn of a day too: thirty whole days have passed on the day after the thirtieth.
+    // Called several times a day, and at midnight: thirty whole days have passed on the day after the thirtieth.
     for day in 1000..=1030 {
         for _ in 0..3 {
             assert_eq!(journal.retain(day, all_but(&["a[1]"]), []), [], "day {day}");
@@ -43,7 +43,7 @@ fn what_comes_back_in_between_begins_again_from_nothing() {
     let journal = journal();
     assert_eq!(forgotten(&journal, 1000..1030), [0u64; 0]);
     assert_eq!(journal.absent(&id("a[1]")), Some(29));
-    // For less than a day, so that no count sees it.
+    // Present for less than a day, so that no count sees it.
     journal.welcome(all_but(&["a[2]"]));
     assert_eq!(journal.absent(&id("a[1]")), None);
     assert_eq!(forgotten(&journal, 1030..1061), [0u64; 0]);
@@ -72,14 +72,14 @@ fn a_clock_set_back_counts_nothing_and_goes_on_from_there() {
     assert_eq!(forgotten(&journal, [1000, 500, 500, 400]), [0u64; 0]);
     assert_eq!(journal.absent(&id("a[1]")), Some(0));
     assert_eq!(forgotten(&journal, 400..440), [431]);
-    // Before 1970 is day 0.
+    // Days before 1970 are day 0.
     assert_eq!(forgotten(&journal, [0, 0]), [0u64; 0]);
 }
 
 #[test]
 fn a_clock_that_begins_anew_with_each_boot_counts_each_real_day_once() {
     let journal = journal();
-    // Two hundred boots in an afternoon: at the day that the board begins with, then at the day that the network knows.
+    // Two hundred boots in an afternoon: first with the day on which the clock starts, then with the real day.
     assert_eq!(forgotten(&journal, [0, 1000].repeat(200)), [0u64; 0]);
     assert_eq!(journal.absent(&id("a[1]")), Some(1), "the day on which the absence was first seen, and the real one");
     let days = (1001..1040).flat_map(|day| [0, day, 0, day, 0, day]);
@@ -98,7 +98,7 @@ fn the_days_that_were_counted_outlive_a_restart() {
         assert_eq!(forgotten(&journal, [1000]), [0u64; 0]);
     }
     assert_eq!(journal.absent(&id("a[1]")), Some(1));
-    // More days than are kept.
+    // More days than the journal keeps.
     assert_eq!(forgotten(&journal, (1001..1100).rev()), [0u64; 0]);
     assert_eq!(forgotten(&again(journal, dir.path()), 1100..1140), [1128]);
 }

@@ -11,8 +11,9 @@ use crate::journal::*;
 
 use super::common::*;
 
-/// Written by the version with schema 1: by an engine (a password, whose text and an exec's output went to files; an exec whose refresh failed), and by
-/// hand (a digest for each output of the kinds, edges of every sort, a kind of another program, numbers that no kind had).
+/// Written by the version with schema 1: by an engine (a password and an exec, whose text and output went to files; an
+/// exec whose refresh failed), and by hand (a digest for each output of the kinds, edges of every sort, a foreign kind,
+/// numbers that no kind had).
 const SCHEMA_1: &[u8] = include_bytes!("schema-1.redb");
 
 fn put_old(prefix: &Path) {
@@ -30,7 +31,7 @@ fn schema(prefix: &Path) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// All of it, under the names of today.
+/// Checks the whole content, under the names of the current schema.
 fn check(journal: &Journal) {
     assert_eq!(journal.moved_aside(), None);
     let owed: Vec<_> = journal.owed().iter().map(|(from, to, owed)| format!("{from} {to} {owed:?}")).collect();
@@ -52,7 +53,7 @@ fn check(journal: &Journal) {
     assert_eq!(sent("http:server[:80]"), ["url"]);
     assert_eq!(sent("password[admin]"), ["password", "hash"]);
     assert_eq!(sent("value[v]"), ["output"]);
-    // Not one for the other.
+    // No output has the digest of another one.
     let digest = |port| journal.sent(&id("exec[all]"), port).unwrap()[0];
     assert_eq!((digest("stdout"), digest("stderr"), digest("output")), (1, 2, 3));
     for of in ["file[/tmp/fixture/out/secret]", "file[/tmp/fixture/out/seed]"] {
@@ -60,7 +61,7 @@ fn check(journal: &Journal) {
         assert_eq!(journal.value(&id(of), "received:4"), None);
     }
     assert_eq!(journal.mark(&id("password[admin]")).map(|mark| mark.len()), Some(120));
-    // A kind that this crate does not know: its digests are left out, its mark and its values are kept.
+    // A kind outside this crate: its digests are dropped, its mark and its values are kept.
     let other = id("sysctl[of another program]");
     assert_eq!(sent("sysctl[of another program]"), [] as [&str; 0]);
     assert_eq!(journal.value(&other, "received:1"), None);
@@ -111,7 +112,7 @@ fn whichever_write_of_the_migration_fails_the_old_file_or_the_new_one_is_there_w
         let options = Options { fault: Some(fault), ..Options::default() };
         let opened = Journal::open_with(dir.path(), options);
         let written = opened.as_ref().is_ok_and(|journal| journal.flush().is_ok());
-        // As a crash leaves it.
+        // A copy, in the state after a crash.
         let crashed = self::dir();
         fs::copy(dir.path().join("journal.redb"), crashed.path().join("journal.redb")).unwrap();
         assert_eq!(schema(dir.path()), if written { 2 } else { 1 }, "write {n}");

@@ -1,4 +1,4 @@
-//! Against the real file system, a failing one, and processes killed at any moment.
+//! Tests with the real file system, with a failing one, and with processes that are killed at any time.
 
 mod commits;
 mod common;

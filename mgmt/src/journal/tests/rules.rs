@@ -1,4 +1,4 @@
-//! What is remembered, and what becomes of it.
+//! What the journal remembers, and when that changes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Cancelling apply at any await leaves something check repairs.
+//! The law that a check repairs whatever a cancelled apply leaves, at any await.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -8,7 +8,7 @@ use crate::resource::{AnyDrift, BoxFuture, Result as ResourceResult};
 use crate::testing::laws::stage::{Seen, Stage, told};
 use crate::testing::laws::subject::{Break, Subject};
 
-/// An apply with more awaits is cancelled at the first of them only.
+/// The most awaits at which an apply is cancelled: the first ones.
 const AWAITS_MAX: usize = 64;
 
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
@@ -36,7 +36,8 @@ async fn drifted<'a>(subject: &'a Subject, way: Option<&Break>) -> Seen<Option<(
     Ok(drift.map(|drift| (stage, drift)))
 }
 
-/// Whether the apply had not ended at that await: it was cancelled there, and repaired.
+/// Cancels an apply at that await, and checks that its remains are repaired. Returns whether the apply was still
+/// running there.
 async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool> {
     let found = told(&drift);
     let (mut apply, operation) = stage.trial.begin_apply(drift);
@@ -52,7 +53,7 @@ async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool>
     Ok(true)
 }
 
-/// Its result, unless it has been pending that many times before.
+/// The result of the apply, unless it was pending `awaits` times before.
 async fn polled(
     apply: &mut BoxFuture<ResourceResult<()>>,
     awaits: usize,

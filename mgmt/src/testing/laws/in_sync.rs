@@ -1,4 +1,4 @@
-//! Apply then check is in sync, and what is not in sync is found.
+//! The law that a check after an apply is in sync, and that drift is found.
 
 use crate::testing::laws::stage::{Seen, Stage};
 use crate::testing::laws::subject::Subject;

@@ -1,17 +1,17 @@
-//! The laws by name, and what is said of one that is broken.
+//! The laws by name, and the report about them.
 
 use std::fmt;
 
-/// A law that every kind keeps.
+/// A law that every kind must keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Law {
     /// A check changes nothing: neither files, nor their times, nor what the subject observes.
     CheckChangesNothing,
     /// After an apply the check finds nothing; after a change from outside it finds something.
     ApplyThenCheckIsInSync,
-    /// What is in sync stays as it is, and a repair leads to the same state as the first apply.
+    /// A resource in sync is not changed, and a repair leads to the same state as the first apply.
     ApplyTwiceIsApplyOnce,
-    /// A change from outside makes the watch speak, each time.
+    /// Every change from outside makes the watch report `Changed`.
     AnOutsideChangeIsHeard,
     /// In noop, nothing is applied and nothing changes.
     NoopNeverApplies,
@@ -20,7 +20,7 @@ pub enum Law {
 }
 
 impl Law {
-    /// All, in the order in which they build on one another.
+    /// All laws, in the order in which they build on one another.
     pub const ALL: [Law; 6] = [
         Law::CheckChangesNothing,
         Law::ApplyThenCheckIsInSync,
@@ -44,14 +44,14 @@ impl fmt::Display for Law {
     }
 }
 
-/// A law that a kind does not keep.
+/// A law that a kind breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broken {
-    /// Which.
+    /// The law.
     pub law: Law,
     /// The kind.
     pub kind: &'static str,
-    /// What was seen.
+    /// What was observed.
     pub seen: String,
 }
 
@@ -63,11 +63,11 @@ impl fmt::Display for Broken {
 
 impl std::error::Error for Broken {}
 
-/// What came of it.
+/// The result of trying the laws.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// The laws that were tried and hold.
     pub kept: Vec<Law>,
-    /// Those that do not.
+    /// The laws that were tried and broken.
     pub broken: Vec<Broken>,
 }

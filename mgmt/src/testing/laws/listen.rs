@@ -19,7 +19,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Waits until all of it says that it listens.
+    /// Waits until all parts of the watch listen.
     pub(super) async fn new(watch: Watch, patience: Duration) -> Seen<Listener> {
         let mut listener = Listener { hub: None, intervals: Vec::new(), streams: Vec::new(), patience };
         for part in watch.into_parts() {
@@ -59,10 +59,10 @@ impl Listener {
         hub.subscribe(0, path, kind).map_err(|error| format!("can't watch {}: {error}", path.display()))
     }
 
-    /// Waits until what has happened already has been said. Intervals are no news.
+    /// Waits until the events of earlier changes have been reported. Intervals do not count.
     pub(super) async fn quiet(&mut self) -> Seen<()> {
         const QUIET: Duration = Duration::from_millis(50);
-        // A watch that never stops speaking is no reason to wait for ever.
+        // A watch that never becomes quiet must not make the test wait for ever.
         for _ in 0..20 {
             match timeout(QUIET, poll_fn(|cx| self.poll_news(cx))).await {
                 Ok(said) => said?,
@@ -72,7 +72,7 @@ impl Listener {
         Ok(())
     }
 
-    /// Whether it says `Changed` in time.
+    /// Whether the watch reports `Changed` in time.
     pub(super) async fn changed(&mut self) -> Seen<bool> {
         let patience = self.patience;
         let said = poll_fn(|cx| {
@@ -90,7 +90,7 @@ impl Listener {
     fn poll_news(&mut self, cx: &mut Context<'_>) -> Poll<Seen<()>> {
         while let Some(hub) = &mut self.hub {
             let Poll::Ready(events) = hub.poll_next(cx) else { break };
-            // Whatever the engine would answer by a check.
+            // The events that the engine would answer with a check.
             if events.iter().any(|event| matches!(event, Event::Changed(..) | Event::Failed(..))) {
                 return Poll::Ready(Ok(()));
             }

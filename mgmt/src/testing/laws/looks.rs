@@ -1,4 +1,4 @@
-//! Check changes nothing.
+//! The law that a check changes nothing.
 
 use crate::testing::laws::stage::{Seen, Stage};
 use crate::testing::laws::subject::Subject;
@@ -6,7 +6,7 @@ use crate::testing::laws::subject::Subject;
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
     let stage = Stage::new(subject).await?;
     look(&stage, "before the first apply").await?;
-    // That a check or an apply works at all is the next law's.
+    // Whether check and apply work at all is tested by the next law.
     if stage.settle().await.is_err() {
         return Ok(true);
     }

@@ -1,4 +1,4 @@
-//! The laws that every kind keeps, for whichever kind, in a few lines.
+//! Tests any kind for the laws that every kind must keep, in a few lines.
 //!
 //! ```
 //! use std::fs;

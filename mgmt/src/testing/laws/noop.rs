@@ -1,4 +1,4 @@
-//! Noop never applies: tried with an engine, for it is the engine that does not.
+//! The law that noop never applies. Tried with an engine, which enforces it.
 
 use tokio::time::timeout;
 

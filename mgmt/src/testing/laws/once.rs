@@ -1,4 +1,5 @@
-//! Apply twice is apply once: what is in sync stays as it is, and repairs lead to the same state.
+//! The law that applying twice is the same as applying once: what is in sync is not changed, and repairs lead to the
+//! same state.
 
 use crate::testing::laws::stage::{Seen, Stage};
 use crate::testing::laws::subject::Subject;

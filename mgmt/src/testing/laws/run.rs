@@ -5,11 +5,12 @@ use crate::testing::laws::stage::Seen;
 use crate::testing::laws::subject::Subject;
 use crate::testing::laws::{cancelled, in_sync, looks, noop, once, watched};
 
-/// Tries all laws, and returns those that could be tried: without a way to break it, or for a kind that never drifts,
-/// some can't.
+/// Tries all laws, and returns those that could be tried: without a way to break the resource, or for a kind that never
+/// drifts, some laws can't be tried.
 ///
 /// # Panics
-/// If the kind breaks one, with what was seen, at the line of the caller; or if the subject's own functions panic.
+/// If the kind breaks a law, with what was observed, at the line of the caller; or if the subject's own functions
+/// panic.
 #[track_caller]
 pub fn check(subject: Subject) -> Vec<Law> {
     let report = report(subject);
@@ -18,12 +19,12 @@ pub fn check(subject: Subject) -> Vec<Law> {
     report.kept
 }
 
-/// The same, told.
+/// Like [`check`], with a report in place of a panic.
 ///
 /// # Panics
 /// If the subject's own functions panic, or no thread can be started.
 pub fn report(subject: Subject) -> Report {
-    // A thread of its own: it may be called from within a runtime.
+    // In its own thread, since the caller may be in a runtime.
     let run = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
         runtime.expect("a runtime starts").block_on(try_all(&subject))
@@ -39,7 +40,7 @@ async fn try_all(subject: &Subject) -> Report {
             Ok(false) => {}
             Err(seen) => {
                 report.broken.push(Broken { law, kind: subject.kind, seen });
-                // The others rest on these two: what they would say is said already.
+                // The other laws build on these two: their reports would only repeat this one.
                 if matches!(law, Law::CheckChangesNothing | Law::ApplyThenCheckIsInSync) {
                     break;
                 }
@@ -49,7 +50,7 @@ async fn try_all(subject: &Subject) -> Report {
     report
 }
 
-/// Whether it could be tried.
+/// Whether the law could be tried; the error is what was observed of a broken law.
 async fn hold(law: Law, subject: &Subject) -> Seen<bool> {
     match law {
         Law::CheckChangesNothing => looks::hold(subject).await,

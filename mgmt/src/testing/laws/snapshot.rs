@@ -1,4 +1,4 @@
-//! All that is in a directory, to be compared.
+//! Snapshots of a directory, for comparisons.
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::{Digest, digest_of};
 
-/// What a tree looks like.
+/// The state of a directory tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
     entries: BTreeMap<PathBuf, Entry>,
@@ -20,9 +20,9 @@ struct Entry {
     /// Type and permissions.
     mode: u32,
     owner: (u32, u32),
-    /// Of a file or a link.
+    /// The digest of the content of a file or a link.
     content: Option<Digest>,
-    /// Inode, and when it was changed: they tell when the same was written again.
+    /// The inode and its time of change, which show that the same content was written again.
     writing: (u64, i64, i64),
 }
 
@@ -42,7 +42,8 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// What is different in another one, in words. `writing`: it counts that the same was written again.
+    /// The differences from this snapshot to another one, in words. With `writing`, writing the same content again is a
+    /// difference.
     pub(super) fn difference(&self, after: &Snapshot, writing: bool) -> Option<String> {
         let mut said = Vec::new();
         for (path, entry) in &after.entries {
@@ -61,7 +62,7 @@ impl Snapshot {
         }
         if writing && said.is_empty() {
             let again = after.entries.iter().filter(|(path, entry)| self.entries[*path].writing != entry.writing);
-            // A directory is written to when a name in it comes or goes.
+            // Adding or removing a name writes to a directory as well.
             said.extend(again.map(|(path, _)| format!("{} was written again", path.display())));
         }
         (!said.is_empty()).then(|| said.join(", "))
@@ -95,7 +96,7 @@ fn entry(path: &Path) -> io::Result<(Entry, Metadata)> {
     Ok((Entry { mode: metadata.mode(), owner: (metadata.uid(), metadata.gid()), content, writing }, metadata))
 }
 
-/// What vanishes while it is looked at is not there.
+/// `None` if the entry disappeared while it was read.
 fn unless_gone<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     match result {
         Ok(value) => Ok(Some(value)),

@@ -1,4 +1,4 @@
-//! A host with the subject on it: what the laws have in common.
+//! A host with the subject on it, for all laws.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::testing::laws::snapshot::Snapshot;
 use crate::testing::laws::subject::{Break, Subject};
 use crate::testing::trial::Trial;
 
-/// A breach in words, or anything that keeps a law from being tried.
+/// A result whose error is a breach in words, or a reason why a law can't be tried.
 pub(super) type Seen<T> = Result<T, String>;
 
-/// A host of its own, with the subject on it.
+/// A new host with the subject on it.
 pub(super) struct Stage<'a> {
     pub(super) subject: &'a Subject,
     pub(super) fake: Fake,
@@ -24,7 +24,7 @@ pub(super) struct Stage<'a> {
 }
 
 impl<'a> Stage<'a> {
-    /// The world is prepared, and nothing has run.
+    /// A host that is prepared; no operation has run yet.
     pub(super) async fn new(subject: &'a Subject) -> Seen<Stage<'a>> {
         let fake = Fake::new().map_err(|error| format!("no host to try it on: {error}"))?;
         let fake = fake.provisions(subject.provisions.clone());
@@ -36,7 +36,7 @@ impl<'a> Stage<'a> {
         Ok(Stage { subject, fake, trial })
     }
 
-    /// The same, checked and applied.
+    /// A host on which the subject has been checked and applied.
     pub(super) async fn settled(subject: &'a Subject) -> Seen<Stage<'a>> {
         let stage = Stage::new(subject).await?;
         stage.settle().await?;
@@ -44,7 +44,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(super) async fn check(&self) -> Seen<Option<AnyDrift>> {
-        // A world that is just changing is looked at again, as the engine does.
+        // A check that fails because the system is changing is repeated, as the engine does.
         let check = async {
             loop {
                 match self.trial.check().await {
@@ -56,7 +56,7 @@ impl<'a> Stage<'a> {
         self.in_time("check", check).await
     }
 
-    /// Checks, and repairs what was found, if anything.
+    /// Checks the resource, and repairs the drift, if there is any. Returns whether there was.
     pub(super) async fn settle(&self) -> Seen<bool> {
         match self.check().await? {
             None => Ok(false),
@@ -64,7 +64,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// A check must find nothing.
+    /// Fails if a check finds drift.
     pub(super) async fn must_be_in_sync(&self, when: &str) -> Seen<()> {
         match self.check().await? {
             None => Ok(()),
@@ -84,7 +84,8 @@ impl<'a> Stage<'a> {
         blocking(move || make(&dir)).await;
     }
 
-    /// All there is now: what the resource keeps, its own files below the prefix, and what the subject observes.
+    /// The present state: everything in the directory, the resource's own files below the prefix, and what the subject
+    /// observes.
     pub(super) async fn state(&self) -> Seen<Snapshot> {
         let (root, dir) = (self.fake.root().to_owned(), self.fake.dir().to_owned());
         let observe = self.subject.observe.clone();
@@ -93,7 +94,7 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// Drift in words.
+/// The drift in words.
 pub(super) fn told(drift: &AnyDrift) -> String {
     let changes: Vec<_> = drift.changes.iter().map(ToString::to_string).collect();
     if changes.is_empty() { "drift that names no change".to_owned() } else { changes.join(", ") }

@@ -1,4 +1,4 @@
-//! What the laws are tried on: a resource of the kind, and how the world around it is changed.
+//! The subject of the laws: a resource of the kind, and functions that change its surroundings.
 
 use std::fmt;
 use std::panic::Location;
@@ -11,14 +11,14 @@ use crate::resource::{AnyResource, Declare, Provisions, Resource};
 
 type OnDir<T> = Arc<dyn Fn(&Path) -> T + Send + Sync>;
 
-/// A way in which somebody else changes the world.
+/// A change from outside.
 #[derive(Clone)]
 pub(crate) struct Break {
     pub(crate) make: OnDir<()>,
     pub(crate) at: &'static Location<'static>,
 }
 
-/// A resource, and the world around it. Each law is tried in new directories, with a resource of its own.
+/// A resource and its surroundings. Each law is tried in new directories, with a new resource.
 #[derive(Clone)]
 #[must_use = "nothing is tried until `laws::check` has it"]
 pub struct Subject {
@@ -35,8 +35,8 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// The resource that `make` declares. It is given an empty directory, and what the resource keeps should be below
-    /// it; for anything elsewhere, [`observe`](Subject::observe) it.
+    /// The resource that `make` declares. `make` gets an empty directory; everything that the resource keeps should be
+    /// in it. What is elsewhere must be [observed](Subject::observe).
     pub fn new<D>(make: impl Fn(&Path) -> D + Send + Sync + 'static) -> Subject
     where
         D: Declare<Resource: Resource>,
@@ -61,47 +61,47 @@ impl Subject {
         }
     }
 
-    /// What is there before the resource is. Panics of it end the test.
+    /// Creates what must exist before the resource. If it panics, the test ends.
     pub fn prepare(mut self, prepare: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         self.prepare = Some(Arc::new(prepare));
         self
     }
 
-    /// A value of the program for its kinds, see [`Builder::provide`](crate::runtime::Builder::provide). All laws are
-    /// tried with this one.
+    /// A value that the program provides to its kinds, see [`Builder::provide`](crate::runtime::Builder::provide). All
+    /// laws are tried with the same value.
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> Self {
         self.provisions.insert(value);
         self
     }
 
-    /// A way in which somebody else undoes what the resource keeps, and nothing but that. There may be several; without
-    /// any, only some laws can be tried. Panics of it end the test.
+    /// Undoes from outside what the resource keeps, and changes nothing else. May be called several times; without any
+    /// such function, only some laws can be tried. If it panics, the test ends.
     #[track_caller]
     pub fn break_it(mut self, make: impl Fn(&Path) + Send + Sync + 'static) -> Self {
         self.breaks.push(Break { make: Arc::new(make), at: Location::caller() });
         self
     }
 
-    /// The state of what is kept outside of the directory, as a text to be compared.
+    /// The state of what is kept outside the directory, as a text for comparison.
     pub fn observe(mut self, observe: impl Fn(&Path) -> String + Send + Sync + 'static) -> Self {
         self.observe = Some(Arc::new(observe));
         self
     }
 
-    /// What breaks it can't be heard, and is found at the next check only: for kinds whose documentation tells to
-    /// `poll`.
+    /// The watch does not see the changes of `break_it`, which are found at the next check: for kinds whose
+    /// documentation recommends `poll`.
     pub fn unwatched(mut self) -> Self {
         self.is_watched = false;
         self
     }
 
-    /// Each repair makes a new value (a password, for example): states after a repair are not compared.
+    /// Each repair makes a new value (a password, for example), so states after repairs are not compared.
     pub fn new_each_time(mut self) -> Self {
         self.is_new_each_time = true;
         self
     }
 
-    /// How long a single operation or a word of the watch is waited for. Default: 20 s.
+    /// How long to wait for a single operation or event of the watch. Default: 20 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self

@@ -1,4 +1,4 @@
-//! The laws bite: each is broken by mutants of a good kind, and none by the good kind.
+//! The laws find mistakes: each mutant of a good kind breaks one, and the good kind breaks none.
 
 mod kind;
 mod many;
@@ -11,7 +11,7 @@ use std::{fs, panic, thread};
 use crate::testing::laws::{self, Broken, Law, Subject};
 use kind::{Flaw, Line, LineBuilder};
 
-/// The mutants: what is wrong with each, the law that it breaks, and what is said then.
+/// The mutants: the flaw of each, the law that it breaks, and the report.
 const MUTANTS: &[(Flaw, Law, &str)] = &[
     (Flaw::WritesInCheck, Law::CheckChangesNothing, "by a check before the first apply, own/log was made"),
     (Flaw::TouchesInCheck, Law::CheckChangesNothing, "by a check after an apply, own/line was written again"),
@@ -133,7 +133,7 @@ fn what_makes_a_new_value_each_time_may_say_so() {
 
 #[test]
 fn what_is_kept_elsewhere_is_observed() {
-    // Kept beside the directory that is compared, so that only the observation can tell.
+    // The file is outside the directory that is compared, so only the observation can find it.
     let elsewhere = |dir: &Path| dir.parent().unwrap().with_extension("elsewhere");
     let made = move |flaw: Flaw| {
         Subject::new(move |dir| line(dir).flaw(flaw).log(Some(elsewhere(dir).to_str().unwrap().to_owned())))

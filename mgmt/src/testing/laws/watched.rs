@@ -1,10 +1,10 @@
-//! An outside change makes watch speak.
+//! The law that a change from outside makes the watch report it.
 
 use crate::testing::laws::listen::Listener;
 use crate::testing::laws::stage::{Seen, Stage};
 use crate::testing::laws::subject::Subject;
 
-/// A watch that speaks but once would be found out.
+/// The number of changes from outside: more than one, so that a watch that reports only once is found.
 const ROUNDS: usize = 3;
 
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {

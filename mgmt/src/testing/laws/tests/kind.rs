@@ -1,4 +1,4 @@
-//! A kind that keeps a line in a file, and can do it wrong in many ways.
+//! A kind that keeps a line in a file, with many possible flaws.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Error, Part, Resource as _, Result, Watch, WatchCx, WatchEvent,
 };
 
-/// What is wrong with it.
+/// The flaw of the kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub(super) enum Flaw {
     #[default]
@@ -88,7 +88,7 @@ pub(super) struct Line {
     log: Option<String>,
 }
 
-/// How often it was in sync since it was applied.
+/// How often the resource was in sync since the last apply.
 #[derive(Default)]
 struct InSync(AtomicU32);
 
@@ -105,7 +105,7 @@ impl Line {
         vec![Change::new("line", found.unwrap_or("(none)"), &self.line)]
     }
 
-    /// The bad things that a check may do; what it finds then, if that is decided.
+    /// Does what a check must not do. Returns the result of the check, if the flaw determines it.
     async fn look_badly(&self, cx: &CheckCx, found: Option<&str>) -> Result<Option<Option<Vec<Change>>>> {
         match self.flaw {
             Flaw::WritesInCheck => {
@@ -210,7 +210,7 @@ impl Converge for Line {
     }
 }
 
-/// A watch of its own: looks at the file every few milliseconds, and speaks but once.
+/// A stream for a watch: reads the file every few milliseconds, and reports only one change.
 struct Glance {
     of: Line,
     said: u32,

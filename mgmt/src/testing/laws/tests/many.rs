@@ -1,4 +1,4 @@
-//! A kind that handles several at once: what a run calls is what the laws try.
+//! A kind that handles several resources in one call: the laws call the same functions as a run.
 
 use std::fs;
 
