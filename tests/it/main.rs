@@ -11,6 +11,7 @@ mod graphs;
 mod journeys;
 mod kit;
 mod laws;
+mod package;
 mod passes;
 mod pictures;
 mod programs;
