@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Boots systemd as PID 1 of new namespaces (mounts, processes, network, host name, IPC, cgroups), over a throw-away overlay
-# of this machine's own root. Needs root, util-linux and Debian's packages systemd, systemd-sysv and dbus.
+# Boots systemd as PID 1 of new namespaces (mounts, processes, network, host name, IPC, cgroups), over a throw-away
+# overlay of this machine's own root. Needs root, util-linux and Debian's packages systemd, systemd-sysv and dbus.
 #
 #   tests/boot.sh [HOST-DIRECTORY INSIDE-DIRECTORY]...
 #
-# Prints the PID of that systemd once all is up; `nsenter --target PID --all` leads into it. At the end of standard input, or
-# at a signal, all of it ends. Nothing of the machine changes: all mounts are in namespaces that end with their processes, and
-# all processes end with this one, also when it is killed. Only then an empty directory and an empty cgroup are left.
+# Prints the PID of that systemd once all is up; `nsenter --target PID --all` leads into it. At the end of standard
+# input, or at a signal, all of it ends. Nothing of the machine changes: all mounts are in namespaces that end with their
+# processes, and all processes end with this one, also when it is killed. Only then an empty directory and an empty
+# cgroup are left.
 #
 # Services that the machine has enabled are not started, its generators of units do not run, and there is no network but
-# the loopback device. `/run`, `/tmp` and `/dev` are new. What changes in the machine's root meanwhile may or may not show:
-# a directory that must show comes as an argument.
+# the loopback device. `/run`, `/tmp` and `/dev` are new. What changes in the machine's root meanwhile may or may not
+# show: a directory that must show comes as an argument.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin
 
@@ -101,7 +102,8 @@ wait_until_up() {
       [ "$state" = running ] || sleep 0.05
       continue
     fi
-    echo "tests/boot.sh: $state (each takes 5 instances of inotify, root has $(cat /proc/sys/fs/inotify/max_user_instances))" >&2
+    echo "tests/boot.sh: $state" >&2
+    echo "each takes 5 instances of inotify; all of root's: $(cat /proc/sys/fs/inotify/max_user_instances)" >&2
     tail -q -n 100 "$dir/log" "$dir/messages" >&2
     [ "$state" != degraded ] || inside systemctl --failed --no-pager >&2
     return 1
