@@ -1,4 +1,5 @@
-//! The Debian package that `mgmt/package/deb` makes: the same bytes each time, and on a machine of its own installed, used, upgraded, removed.
+//! The Debian package that `mgmt/package/deb` makes: the same bytes each time, and on a machine of its own installed, used,
+//! upgraded, removed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use super::program::{Ended, Program};
 use super::run::LONG;
 
-/// A systemd that runs, in which all is up; it ends when this is dropped, and with the process that has it, however that ends. It has the files of
-/// this machine, but none of its services, and no network but the loopback device. Needs root, systemd and dbus.
+/// A systemd that runs, in which all is up; it ends when this is dropped, and with the process that has it, however that
+/// ends. It has the files of this machine, but none of its services, and no network but the loopback device. Needs root,
+/// systemd and dbus.
 pub struct Booted {
     /// `tests/boot.sh`, which ends it all once its standard input is closed.
     attendant: Child,
@@ -22,7 +23,8 @@ impl Booted {
         Booted::with(&[])
     }
 
-    /// With these directories of this machine, each where it shall be inside. What else changes in this machine's root may or may not show.
+    /// With these directories of this machine, each at its place inside. What else changes in this machine's root may or
+    /// may not show.
     pub fn with(dirs: &[(&Path, &str)]) -> Booted {
         let mut command = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boot.sh"));
         for (outside, inside) in dirs {
