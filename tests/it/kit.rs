@@ -1,10 +1,12 @@
 //! What the tests of whole engines and programs share.
 
 pub mod book;
+pub mod booted;
 pub mod desk;
 pub mod probe;
 pub mod program;
 pub mod run;
 
+pub use booted::Booted;
 pub use desk::{Act, Desk, Gate, Op};
 pub use run::{Run, within};

@@ -1,6 +1,7 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod aliases;
+mod booted;
 mod cli;
 mod crash;
 mod derive;
@@ -10,6 +11,7 @@ mod graphs;
 mod journeys;
 mod kit;
 mod laws;
+mod package;
 mod passes;
 mod pictures;
 mod programs;

@@ -20,31 +20,48 @@ fn newest(dir: &Path) -> SystemTime {
     last
 }
 
-/// An example of the workspace, built. `cargo test` has built it; if only this test was built, it is done here.
+/// Where cargo puts what it builds with the profile of these tests.
+fn target() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned()
+}
+
+/// Programs below `target()` are built from these sources: `cargo test` has done so, or if only this test was built, `cargo build` with these
+/// arguments does.
+fn build(programs: &[&str], sources: &[&str], arguments: &[&str]) -> bool {
+    let (root, target) = (Path::new(env!("CARGO_MANIFEST_DIR")), target());
+    let changed = sources.iter().map(|dir| newest(&root.join(dir))).max().unwrap();
+    let built = |name: &&str| std::fs::metadata(target.join(name)).and_then(|file| file.modified());
+    if programs.iter().all(|name| built(name).is_ok_and(|built| built >= changed)) {
+        return true;
+    }
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut build = Command::new(cargo);
+    build.current_dir(root).env("CARGO_TARGET_DIR", target.parent().unwrap());
+    build.args(["build", "--quiet"]).args(arguments);
+    if target.ends_with("release") {
+        build.arg("--release");
+    }
+    build.status().unwrap().success()
+}
+
+/// An example of the workspace.
 pub fn example(name: &str) -> PathBuf {
     static BUILT: OnceLock<bool> = OnceLock::new();
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let target = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_owned();
-    let built = BUILT.get_or_init(|| {
-        let sources = ["mgmt/src", "mgmt-macros/src", "examples", "tests/programs"];
-        let changed = sources.iter().map(|dir| newest(&root.join(dir))).max().unwrap();
-        let built = |name: &str| std::fs::metadata(target.join("examples").join(name)).and_then(|file| file.modified());
-        if ["act", "hello"].iter().all(|name| built(name).is_ok_and(|built| built >= changed)) {
-            return true;
-        }
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        build.current_dir(root).env("CARGO_TARGET_DIR", target.parent().unwrap());
-        build.args(["build", "--quiet", "--examples"]);
-        if target.ends_with("release") {
-            build.arg("--release");
-        }
-        build.status().unwrap().success()
-    });
+    let sources = ["mgmt/src", "mgmt-macros/src", "examples", "tests/programs"];
+    let built = BUILT.get_or_init(|| build(&["examples/act", "examples/hello"], &sources, &["--examples"]));
     assert!(built, "the examples can't be built");
-    let path = target.join("examples").join(name);
+    let path = target().join("examples").join(name);
     assert!(path.exists(), "there is no example {name}");
     path
+}
+
+/// The program `mgmt`, with all features.
+pub fn mgmt() -> PathBuf {
+    static BUILT: OnceLock<bool> = OnceLock::new();
+    let arguments = ["--package", "mgmt", "--bin", "mgmt", "--all-features"];
+    let built = BUILT.get_or_init(|| build(&["mgmt"], &["mgmt/src", "mgmt-macros/src"], &arguments));
+    assert!(built, "the program mgmt can't be built");
+    target().join("mgmt")
 }
 
 /// The program for tests: `tests/programs/act.rs`.
