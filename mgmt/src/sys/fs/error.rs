@@ -162,8 +162,8 @@ impl FsError {
         }
     }
 
-    /// Whether the cause may be a race: the object that was looked at is gone or is another one, and the next attempt may
-    /// find something else again.
+    /// Whether the cause may be a race: the object that was looked at is gone or is another one, and the next attempt
+    /// may find something else again.
     pub fn is_race(&self) -> bool {
         use rustix::io::Errno;
         let errno = self.errno().map(Errno::from_raw_os_error);
