@@ -61,7 +61,7 @@ struct Change {
     what: What,
 }
 
-/// The letters before the operator; none at all is not the same as `a`.
+/// The letters before the operator; none at all is different from `a`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Who {
     user: bool,
