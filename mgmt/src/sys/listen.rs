@@ -154,8 +154,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Whether there is room for another connection of this peer. If necessary, closes the connection that has been
-    /// idle longest.
+    /// Whether there is room for another connection of this peer. If the peer or the listener is at its limit, first
+    /// closes the longest idle connection: of this peer, or of the peer with the most connections.
     fn make_room(&mut self, peer: IpAddr) -> bool {
         let of = |crowd: &Crowd, peer: IpAddr| crowd.members.values().filter(|member| member.peer == peer).count();
         let of_peer = of(self, peer);
