@@ -1,12 +1,12 @@
-//! Directories whose entries need not be reported: they are only on the way to others. A program that writes
-//! in such a directory (`/tmp`, say) wakes nothing.
+//! Directories whose entries need not be reported, because they are only on the way to other paths. A program that
+//! writes in such a directory (`/tmp`, for example) does not wake the hub.
 //!
-//! A directory needs its entries for itself (a subscription, a link that leads to it, a tree), and for each child
-//! that is *loose*: not there, or a file or a link, of which only the directory reports that it goes or that another
-//! takes its place. A directory reports that of itself. But not always: the system reports late that a directory was
-//! removed while a process has it open. A directory that has an entry can't be removed, so it is *fixed* as long as
-//! one of its entries is known to be there; that the last one has gone is reported, by the entry or by the directory.
-//! Then what is above is made wide again, and after that the directory is looked at.
+//! A directory needs its entries for itself (a subscription, a link that leads to it, a tree), and for each child that
+//! is *loose*: a child that does not exist, or a file or a link, whose removal or replacement only the directory
+//! reports. A child that is a directory reports this itself, but not always in time: while a process has it open, the
+//! system reports its removal late. A directory that has an entry can't be removed, so it is *fixed* as long as one of
+//! its entries is known to exist. The removal of the last entry is reported, by the entry or by the directory. Then the
+//! directory above is made wide again, and after that the directory is looked at.
 
 use super::backend::{Backend, WatchId};
 use super::core::{Core, to_path};
