@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use crate::id::Time;
 
-/// A monotonic clock that starts at 0. Clones show the same time.
+/// A monotonic clock that starts at 0. All clones show the same time.
 ///
-/// It follows tokio's clock, so it stands still where a test has paused that.
+/// It follows tokio's clock: in a test that pauses tokio's clock, this clock stands still too.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -31,7 +31,7 @@ impl Clock {
         Clock(Source::Fake(Arc::default()))
     }
 
-    /// The time.
+    /// The current time.
     pub fn now(&self) -> Time {
         match &self.0 {
             Source::Real(start) => Time::default().after(start.elapsed()),
@@ -39,7 +39,8 @@ impl Clock {
         }
     }
 
-    /// When tokio's clock will show this time; for a fake clock: as far from now as it is there.
+    /// The instant at which tokio's clock will show `time`. For a fake clock: the current instant of tokio's clock,
+    /// plus the time that the fake clock is short of `time`.
     pub fn instant(&self, time: Time) -> Instant {
         match &self.0 {
             Source::Real(start) => *start + Duration::from_nanos(time.0),
@@ -47,7 +48,7 @@ impl Clock {
         }
     }
 
-    /// Move a fake clock ahead.
+    /// Moves a fake clock ahead.
     ///
     /// # Panics
     /// If the clock is a real one.
@@ -61,7 +62,7 @@ impl Clock {
     }
 }
 
-/// The wall clock. It may jump; never decide by it.
+/// The wall clock. It may jump: no decision may depend on it.
 pub fn wall() -> SystemTime {
     SystemTime::now()
 }
@@ -71,7 +72,7 @@ pub fn today() -> u64 {
     wall().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() / 86_400)
 }
 
-/// A point of wall time for logs and reports, in UTC: `2026-11-22T14:00:05.123Z`.
+/// Formats a point of wall time for logs and reports, in UTC: `2026-11-22T14:00:05.123Z`.
 pub fn rfc3339(time: SystemTime) -> String {
     let (seconds, millis) = match time.duration_since(UNIX_EPOCH) {
         Ok(since) => (since.as_secs() as i64, since.subsec_millis()),
@@ -93,12 +94,13 @@ pub fn rfc3339(time: SystemTime) -> String {
 
 /// Year, month and day of the n-th day after 1970-01-01 in the Gregorian calendar.
 fn civil(days: i64) -> (i64, i64, i64) {
-    // Count in years that start in March: the leap day is then the last of its year. 719 468 days lie between 0000-03-01 and 1970-01-01.
+    // Count in years that start in March: the leap day is then the last day of its year. 719 468 days lie between
+    // 0000-03-01 and 1970-01-01.
     let day = days + 719_468;
     let (era, of_era) = (day.div_euclid(146_097), day.rem_euclid(146_097));
     let year = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
     let of_year = of_era - (365 * year + year / 4 - year / 100);
-    // Months from March alternate 31, 30, …: 153 days make five.
+    // From March on, months of 31 and 30 days alternate: five of them have 153 days.
     let month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * month + 2) / 5 + 1;
     let month = if month < 10 { month + 3 } else { month - 9 };

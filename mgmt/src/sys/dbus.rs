@@ -6,16 +6,16 @@ use tokio::sync::watch;
 use zbus::Connection;
 use zbus::connection::Builder;
 
-/// How long connecting may take, the handshake included.
+/// How long connecting may take, including the handshake.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// A message bus.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Bus {
-    /// The bus of the machine: `DBUS_SYSTEM_BUS_ADDRESS`, else its well-known socket.
+    /// The bus of the machine: `DBUS_SYSTEM_BUS_ADDRESS`, otherwise its well-known socket.
     System,
-    /// The bus of the user's session: `DBUS_SESSION_BUS_ADDRESS`, else the socket in `XDG_RUNTIME_DIR`.
+    /// The bus of the user's session: `DBUS_SESSION_BUS_ADDRESS`, otherwise the socket in `XDG_RUNTIME_DIR`.
     Session,
     /// The bus at this D-Bus address, for example `unix:path=/run/example/bus`.
     Address(String),
@@ -47,10 +47,10 @@ pub enum BusError {
     Connect {
         /// The bus.
         bus: Bus,
-        /// What D-Bus reported.
+        /// The error of D-Bus.
         source: zbus::Error,
     },
-    /// The bus took the connection and does not answer.
+    /// The bus accepted the connection but does not answer.
     #[error("cannot connect to {bus}: no answer within {} s", CONNECT_MAX.as_secs())]
     Silent {
         /// The bus.
@@ -58,26 +58,26 @@ pub enum BusError {
     },
 }
 
-/// Tells when the runtime on which it was made has ended.
+/// Whether the runtime on which this was made has ended.
 #[derive(Debug)]
 pub struct RuntimeLife(watch::Receiver<()>);
 
 impl RuntimeLife {
-    /// Of the runtime that this is called on.
+    /// The life of the runtime that this is called on.
     pub fn here() -> RuntimeLife {
         let (alive, life) = watch::channel(());
         tokio::spawn(async move { alive.closed().await });
         RuntimeLife(life)
     }
 
-    /// It has ended.
+    /// Whether the runtime has ended.
     pub fn is_over(&self) -> bool {
         self.0.has_changed().is_err()
     }
 
-    /// Waits until it has ended.
+    /// Waits until the runtime has ended.
     pub async fn over(&self) {
-        // An error: the task that keeps the other side has been dropped.
+        // An error means that the task with the other end has been dropped.
         let _ = self.0.clone().wait_for(|()| false).await;
     }
 }
@@ -85,7 +85,7 @@ impl RuntimeLife {
 /// Connects to a bus.
 ///
 /// # Errors
-/// It cannot be reached, refuses, or does not answer within ten seconds.
+/// The bus can't be reached, refuses, or does not answer within ten seconds.
 pub async fn connect(bus: &Bus) -> Result<Connection, BusError> {
     let builder = match bus {
         Bus::System => Builder::system(),

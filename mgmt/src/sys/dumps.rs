@@ -1,11 +1,11 @@
-//! Core dumps of this process, which hold all that it has in memory.
+//! Core dumps of this process, which contain everything in its memory.
 
 use std::io;
 
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
-/// Keeps the system from writing what is in this process's memory to a file if it crashes, and other processes of its
-/// user from reading it, until it starts another program in its place.
+/// Until this process starts another program in its place: keeps the system from writing the memory of this process to
+/// a file after a crash, and other processes of its user from reading that memory.
 ///
 /// # Errors
 /// The system refuses.

@@ -1,4 +1,5 @@
-//! Facts about this host, from the kernel, `/proc` and `/etc`. What can't be read is an error, never an empty text or a zero that looks like a fact.
+//! Facts about this host, from the kernel, `/proc` and `/etc`. A fact that can't be read is an error, never an empty
+//! text or a zero that looks like a fact.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -13,16 +14,16 @@ pub struct FactError {
     why: String,
 }
 
-/// Its name.
+/// The name of this host.
 pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// What is wrong with a name by which other hosts must know this one: RFC 1123, section 2.1, but for `_` and capitals,
-/// which names in use have.
+/// Checks a host name that other hosts will use for this one. The rule is that of RFC 1123, section 2.1; `_` and
+/// capital letters are allowed too, because host names in use contain them.
 ///
 /// # Errors
-/// It is no such name.
+/// What is wrong with the name.
 pub fn check_hostname(name: &str) -> Result<(), String> {
     const NAME_BYTES_MAX: usize = 253;
     const LABEL_BYTES_MAX: usize = 63;
@@ -45,27 +46,28 @@ pub fn check_hostname(name: &str) -> Result<(), String> {
     Err(format!("the host name `{}` {problem}", name.escape_debug()))
 }
 
-/// The release of its kernel.
+/// The release of the kernel.
 pub fn kernel() -> String {
     rustix::system::uname().release().to_string_lossy().into_owned()
 }
 
-/// How many processors this process may use.
+/// The number of processors that this process may use, at least 1.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-/// Its operating system, as its `os-release` names it for people; the kernel's name where there is no such file.
+/// The name of the operating system for display: `PRETTY_NAME` of `os-release`, `Linux` if the file lacks it. Without
+/// such a file, the name of the kernel.
 ///
 /// # Errors
-/// The file is there and can't be read.
+/// The file exists and can't be read.
 pub fn os(root: &Path) -> Result<String, FactError> {
     for place in ["etc/os-release", "usr/lib/os-release"] {
         match fs::read_to_string(root.join(place)) {
             Ok(text) => {
                 let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
                 let name = name.map(|name| name.trim_matches(['"', '\'']).to_owned());
-                // It may leave that out, and then says what is to be shown.
+                // os-release(5): `PRETTY_NAME` is optional, and this is its default.
                 return Ok(name.filter(|name| !name.is_empty()).unwrap_or_else(|| "Linux".to_owned()));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -75,10 +77,10 @@ pub fn os(root: &Path) -> Result<String, FactError> {
     Ok(rustix::system::uname().sysname().to_string_lossy().into_owned())
 }
 
-/// A line of `/proc/meminfo`, in bytes.
+/// The value of a line of `/proc/meminfo`, in bytes. `line` is its beginning, with the colon: `MemTotal:`.
 ///
 /// # Errors
-/// There is no such file, or no such line in it.
+/// The file can't be read, or lacks a line with such a beginning and a number.
 pub fn memory(root: &Path, line: &str) -> Result<u64, FactError> {
     let (fact, text) = read(root, "the memory", "proc/meminfo")?;
     let value = text
@@ -98,7 +100,7 @@ pub fn load(root: &Path) -> Result<f64, FactError> {
     first_number(root, "the load", "proc/loadavg")
 }
 
-/// Seconds since it started.
+/// The time since this host started, in seconds.
 ///
 /// # Errors
 /// `/proc/uptime` can't be read.

@@ -1,4 +1,4 @@
-//! What the system lets this process have: descriptors and threads.
+//! The system's limits for this process: descriptors and threads.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -9,13 +9,13 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 
-/// How many descriptors a program needs to run a graph at all.
+/// The number of descriptors that a program needs to run a graph at all.
 const NEEDED: u32 = 24;
-/// How many descriptors stay for files, commands and the journal, whatever listeners are asked for.
+/// The number of descriptors that are left for files, commands and the journal, however many connections are wanted.
 const RESERVE: u64 = 64;
 
-/// The soft limit of descriptors as it was when this process began, if it was raised, and how many commands are being
-/// started under it just now.
+/// If the soft limit of descriptors was raised: what it was when this process began, and how many commands are being
+/// started under that limit now.
 static RAISED: Mutex<Option<Raised>> = Mutex::new(None);
 
 #[derive(Clone, Copy)]
@@ -29,12 +29,12 @@ fn raised<T>(act: impl FnOnce(&mut Option<Raised>) -> T) -> T {
     act(&mut RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
-/// Raises the soft limit of descriptors to the hard one, for this process and not for the commands that it starts.
+/// Raises the soft limit of descriptors to the hard one, for this process but not for the commands that it starts.
 pub fn raise() {
     raised(|raised| {
         let was = getrlimit(Resource::Nofile);
         let is = Rlimit { current: was.maximum, maximum: was.maximum };
-        // A system that refuses leaves it as it is.
+        // If the system refuses, the limit stays as it is.
         if raised.is_none() && was != is && setrlimit(Resource::Nofile, is).is_ok() {
             *raised = Some(Raised { was, is, starting: 0 });
         }
@@ -43,8 +43,8 @@ pub fn raise() {
 
 /// Starts a command under the limits that this process began with.
 ///
-/// A command inherits the limits that hold when it is started, so the old one is restored for that long, while there
-/// are descriptors to be had below it. Where there are not, the command has the raised limit for its first moments.
+/// A command inherits the limits that apply when it is started, so the old limit is restored during the start, if
+/// descriptors below it are free. If none are, the command has the raised limit for its first moments.
 pub fn under_the_first<T>(start: impl FnOnce() -> io::Result<T>, pid: impl FnOnce(&T) -> Pid) -> io::Result<T> {
     let restored = raised(|raised| {
         let Some(raised) = raised else { return None };
@@ -57,14 +57,14 @@ pub fn under_the_first<T>(start: impl FnOnce() -> io::Result<T>, pid: impl FnOnc
     });
     let started = start()?;
     if let Some(Err(was)) = restored {
-        // It may have ended, or have another user's rights by now.
+        // The command may have ended, or run as another user by now.
         let _ = prlimit(Some(pid(&started)), Resource::Nofile, was);
     }
     drop(restored);
     Ok(started)
 }
 
-/// The old limit holds; dropped last, the raised one.
+/// The old limit applies; when the last of these is dropped, the raised one.
 struct Restored;
 
 impl Drop for Restored {
@@ -73,28 +73,28 @@ impl Drop for Restored {
             let Some(raised) = raised else { return };
             raised.starting -= 1;
             if raised.starting == 0 {
-                // It is what held before.
+                // This can't fail: it is the limit that applied before.
                 let _ = setrlimit(Resource::Nofile, raised.is);
             }
         });
     }
 }
 
-/// Whether the descriptors that a start needs have numbers below this limit.
+/// Whether the descriptors that a start needs can have numbers below this limit.
 fn has_room_below(limit: u64) -> bool {
-    // A new one has the lowest number that is free.
+    // A new descriptor has the lowest number that is free.
     let lowest = eventfd(0, EventfdFlags::CLOEXEC);
     lowest.is_ok_and(|fd| u64::try_from(fd.as_raw_fd()).is_ok_and(|fd| fd + 32 < limit))
 }
 
-/// How many connections a listener may hold, so that descriptors stay for all else.
+/// The most connections that a listener may hold, at most `wanted`, so that descriptors are left for everything else.
 pub fn connections_max(wanted: usize) -> usize {
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
     let room = limit.saturating_sub(RESERVE) / 2;
     usize::try_from(room).unwrap_or(usize::MAX).clamp(1, wanted)
 }
 
-/// Looks whether there are as many descriptors to be had as a program needs.
+/// Checks that a program can get as many descriptors as it needs.
 ///
 /// # Errors
 /// There are too few.
@@ -118,7 +118,7 @@ pub fn require_descriptors() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether this number of threads can be had at once.
+/// Whether the system gives this number of threads at once.
 pub fn has_threads(count: usize) -> bool {
     let (open, gate) = std::sync::mpsc::sync_channel::<()>(0);
     let gate = Mutex::new(gate);

@@ -1,5 +1,5 @@
-//! The one door of listeners for HTTP: bounded in connections, of all and of each peer, and in time, so that who is
-//! slow or many keeps neither others from being served nor the engine from its descriptors.
+//! The one door of listeners for HTTP. Connections are limited in number, in total and for each peer, and in time, so
+//! that slow or numerous clients neither keep others from being served nor take the engine's descriptors.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -24,44 +24,44 @@ use tracing::Instrument as _;
 
 use super::limits;
 
-/// How long the head of a request may be, in bytes.
+/// The longest head of a request, in bytes.
 const HEAD_BYTES_MAX: usize = 16 << 10;
-/// A reply that has made no progress for so long gives way where a connection is wanted and none is idle.
+/// A reply that has made no progress for this time is closed if another connection needs the place and none is idle.
 const STALLED: Duration = Duration::from_secs(1);
 /// How long nothing is accepted after an error: the system has no descriptor left, or the client has gone.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What a listener takes.
+/// The limits of a listener.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// How many connections at the same time; fewer where the system gives fewer descriptors.
+    /// The most connections at the same time; fewer if the system gives fewer descriptors.
     pub connections: usize,
-    /// How many of them of one address.
+    /// The most connections of one address.
     pub of_peer: usize,
     /// Whether a connection serves several requests.
     pub keep_alive: bool,
 }
 
-/// What answers requests.
+/// Code that answers requests.
 pub trait Answers: Send + Sync + 'static {
     /// The body of a reply.
     type Body: Body<Data: Send, Error: Into<Box<dyn StdError + Send + Sync>>> + Send + Unpin + 'static;
 
-    /// The reply to a request. It notes in `activity` what progress it makes where that takes long.
+    /// The reply to a request. If that takes long, it notes its progress in `activity`.
     fn answer(
         &self,
         request: Request<Incoming>,
         activity: Arc<Activity>,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 
-    /// The reply to a request that is none.
+    /// The reply to an invalid request.
     fn refuse(&self) -> Response<Self::Body>;
 
-    /// After this long without progress a connection is closed.
+    /// The time without progress after which a connection is closed.
     fn patience(&self) -> Duration;
 }
 
-/// When a connection has last made progress, and how many replies are under way.
+/// When a connection made progress last, and how many replies are being sent.
 #[derive(Debug)]
 pub struct Activity {
     last: Mutex<Instant>,
@@ -73,7 +73,7 @@ impl Activity {
         Activity { last: Mutex::new(Instant::now()), replies: AtomicUsize::new(0) }
     }
 
-    /// It makes progress now.
+    /// Notes progress.
     pub fn note(&self) {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
     }
@@ -82,12 +82,12 @@ impl Activity {
         *self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Nothing is being answered.
+    /// Whether no request is being answered.
     fn is_idle(&self) -> bool {
         self.replies.load(Ordering::Relaxed) == 0
     }
 
-    /// Ends when there has been no progress for that long.
+    /// Completes when there was no progress for this time.
     async fn stalled(&self, limit: Duration) {
         loop {
             let Some(due) = self.last().checked_add(limit) else { return std::future::pending().await };
@@ -99,7 +99,7 @@ impl Activity {
     }
 }
 
-/// A reply under way.
+/// A reply that is being made or sent.
 struct Reply(Arc<Activity>);
 
 impl Reply {
@@ -117,7 +117,7 @@ impl Drop for Reply {
     }
 }
 
-/// The body of a reply, which is under way until all of it is sent.
+/// The body of a reply, which counts as being sent until all of it is.
 struct Sent<B> {
     body: B,
     _reply: Reply,
@@ -154,7 +154,8 @@ struct Crowd {
 }
 
 impl Crowd {
-    /// Whether there is room for another one of this peer; the one that is most idle gives way.
+    /// Whether there is room for another connection of this peer. If the peer or the listener is at its limit, first
+    /// closes the longest idle connection: of this peer, or of the peer with the most connections.
     fn make_room(&mut self, peer: IpAddr) -> bool {
         let of = |crowd: &Crowd, peer: IpAddr| crowd.members.values().filter(|member| member.peer == peer).count();
         let of_peer = of(self, peer);
@@ -181,7 +182,7 @@ impl Crowd {
     }
 }
 
-/// Answers all that connect, until it is dropped, and all its connections with it.
+/// Answers all clients that connect. When this is dropped, all connections are closed.
 pub async fn serve<A: Answers>(socket: TcpListener, bounds: Bounds, answers: Arc<A>) {
     let mut crowd = Crowd { bounds, members: HashMap::new() };
     let mut connections = JoinSet::new();

@@ -1,37 +1,37 @@
-//! What stands in the way of a call to the system and may be gone at any time, by nothing that the caller does.
+//! Obstacles to a call to the system that may be gone at any time, without any action of the caller.
 
 use std::io::{Error, ErrorKind};
 
 use serde::Serialize;
 
-/// A sort of cause for which something fails until the outside takes it away.
+/// A kind of cause for a failure that lasts until something outside removes the cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ObstacleKind {
-    /// What is needed is not there: a file, a directory, a program, a user.
+    /// Something that is needed does not exist: a file, a directory, a program, a user.
     Missing,
     /// Something is there that must not be: a directory in the place of a file, entries in a directory that must be
     /// empty, a symlink that is not followed.
     InTheWay,
-    /// It is in use: a lock, a mount, a port, a program that runs.
+    /// Something is in use: a lock, a mount, a port, a program that runs.
     Busy,
     /// No space, or no quota, is left.
     NoSpace,
-    /// It is not permitted.
+    /// The system does not permit the call.
     NoPermission,
     /// The file system is mounted read-only.
     ReadOnly,
-    /// A component does not answer: a daemon that does not run, a bus that is not there.
+    /// A component does not answer: a daemon that does not run, a bus that does not exist.
     NoComponent,
     /// No descriptor, no process or no memory is left.
     NoDescriptors,
-    /// It is being changed, again and again.
+    /// Something is being changed again and again.
     Changing,
 }
 
 impl ObstacleKind {
-    /// Its name, as in its form as data, but with spaces.
+    /// The name of the kind, as in data but with spaces.
     pub fn word(self) -> &'static str {
         match self {
             ObstacleKind::Missing => "missing",
@@ -46,13 +46,13 @@ impl ObstacleKind {
         }
     }
 
-    /// A watch of the path that it is about sees when it is gone.
+    /// Whether a watch of the path reports when the obstacle is gone.
     pub fn is_seen(self) -> bool {
         use ObstacleKind::*;
         matches!(self, Missing | InTheWay | NoPermission | Changing)
     }
 
-    /// What an error of the system means; none, if it is no passing one (`EIO`, `EINVAL`).
+    /// The obstacle that an error of the system means; `None` if the error is not a temporary one (`EIO`, `EINVAL`).
     pub fn of(error: &Error) -> Option<ObstacleKind> {
         use rustix::io::Errno;
         match error.raw_os_error().map(Errno::from_raw_os_error) {

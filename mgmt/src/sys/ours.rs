@@ -1,4 +1,5 @@
-//! What must be ours alone: a directory that no other user can have planted, write to, or swap, and the files in it.
+//! Checks that a directory, with the files in it, is ours alone: no other user can have planted it, write to it, or
+//! swap it.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -21,65 +22,65 @@ const STICKY: u32 = 0o1000;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotOurs {
-    /// Another user owns it, so what is in it may be planted.
+    /// Another user owns it, so its content may be planted.
     #[error("{} belongs to {owner}, not to {us}: what it holds could be planted; use another place, or, if you trust all that is in it, \
              `chown` it", .path.display())]
     Owner {
-        /// What it is about.
+        /// The path of the directory or file.
         path: PathBuf,
-        /// Its owner.
+        /// The name of the owner.
         owner: String,
-        /// The user of this process.
+        /// The name of the user of this process.
         us: String,
     },
-    /// Others may write it.
+    /// Other users may write it.
     #[error("{} has mode {mode:04o}: {who} may write it; use another place, or, if you trust all that is in it, `chmod go-w` it", .path.display())]
     Writable {
-        /// What it is about.
+        /// The path of the directory or file.
         path: PathBuf,
-        /// Its permission bits.
+        /// The permission bits.
         mode: u32,
-        /// Which others.
+        /// The users who may write it.
         who: String,
     },
     /// It can be replaced through a directory above it.
     #[error("{} can be swapped for another one through {}, which {who} may write; use another place", .path.display(), .above.display())]
     Swappable {
-        /// What it is about.
+        /// The path of the directory or file.
         path: PathBuf,
         /// The directory above.
         above: PathBuf,
-        /// Which others.
+        /// The users who may write that directory.
         who: String,
     },
-    /// It is something else than it should be, or has further names.
+    /// It is of another type than expected, or has several names.
     #[error("{} is {found}: it could be planted; move it away", .path.display())]
     Strange {
-        /// What it is about.
+        /// The path of the directory or file.
         path: PathBuf,
-        /// What it is.
+        /// What was found there.
         found: &'static str,
     },
-    /// The way to it can't be walked, or leads through a symlink that others can have made.
+    /// A directory on the path can't be entered, or the path leads through a symlink that another user may have made.
     #[error("cannot use {}: {source}", .path.display())]
     Io {
-        /// What it is about.
+        /// The path of the directory or file.
         path: PathBuf,
-        /// What the system reports.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
-/// Whose things are taken for ours.
+/// The owners whose files are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// Those of the user of this process.
+    /// The user of this process.
     Us,
-    /// Root's, too: to read them.
+    /// Root too: for reading.
     UsAndRoot,
 }
 
-/// The directory at `path`, which is made (mode 0700, and so are missing ones above it), or examined. Returns its path
+/// Makes the directory `path` (mode 0700, and missing parents too) or, if it exists, examines it. Returns its path
 /// without symlinks.
 ///
 /// # Errors
@@ -88,7 +89,7 @@ pub fn make_dir(path: &Path) -> Result<PathBuf, NotOurs> {
     Ok(walk(path, true)?.unwrap_or_else(|| path.to_owned()))
 }
 
-/// Examines the directory at `path`, which may be root's, too. `None`: it is not there.
+/// Examines the directory at `path`, which may belong to root too. `None`: it does not exist.
 ///
 /// # Errors
 /// As [`make_dir`].
@@ -96,10 +97,10 @@ pub fn look_at_dir(path: &Path) -> Result<Option<PathBuf>, NotOurs> {
     walk(path, false)
 }
 
-/// Examines an open regular file of ours.
+/// Examines an open regular file.
 ///
 /// # Errors
-/// It is something else, has further names, belongs to another user, or others may write it.
+/// It is of another type, has several names, belongs to another user, or others may write it.
 pub fn examine_file(file: &File, path: &Path, trust: Trust) -> Result<(), NotOurs> {
     let stat = fstat(file).map_err(|errno| failed(path, errno))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -115,12 +116,12 @@ pub fn examine_file(file: &File, path: &Path, trust: Trust) -> Result<(), NotOur
 /// directories.
 ///
 /// # Errors
-/// As [`make_dir`], of the first one that is not ours. One that is not there is none.
+/// As [`make_dir`], for the first directory that is not ours. A directory that does not exist is no error.
 pub fn examine_below(path: &Path, depth: usize, trust: Trust) -> Result<(), NotOurs> {
     let io = |source| NotOurs::Io { path: path.to_owned(), source };
     let dir = match openat(CWD, path, DIRECTORY, Mode::empty()) {
         Err(Errno::NOENT) => return Ok(()),
-        // What can't be read plants nothing.
+        // A directory that can't be read can't plant anything.
         Err(Errno::ACCESS) if trust == Trust::UsAndRoot => return Ok(()),
         Err(Errno::LOOP | Errno::NOTDIR) => {
             return Err(NotOurs::Strange { path: path.to_owned(), found: "no directory" });
@@ -145,36 +146,36 @@ pub fn examine_below(path: &Path, depth: usize, trust: Trust) -> Result<(), NotO
     Ok(())
 }
 
-/// The path of a file for people, which they named: without symlinks, those followed that only root or we can have
-/// made. The file may be missing.
+/// The path of a file that a person has named, without symlinks: only links that no other user can have made are
+/// followed. The file may be missing.
 ///
 /// # Errors
-/// A symlink on the way can be another user's.
+/// A symlink on the way may be another user's.
 fn real_path(path: &Path) -> Result<PathBuf, NotOurs> {
     let strange = |source| NotOurs::Io { path: path.to_owned(), source };
     let absolute = std::path::absolute(path).map_err(strange)?;
     ReadFs::new().real_path_of_the_existing(absolute).map_err(|error| strange(io::Error::other(error)))
 }
 
-/// Opens a file for people to append to it; it is made if it is missing. A pipe or a terminal will do, and is never
-/// waited for.
+/// Opens a file that a person has named, to append to it; it is made if it is missing. A pipe or a terminal is accepted
+/// too, and is never waited for.
 ///
 /// # Errors
-/// A symlink on the way can be another user's. In a directory that others can write: the file is another user's, or has
-/// further names.
+/// A symlink on the way may be another user's. In a directory that others can write: the file is another user's, or has
+/// several names.
 pub fn open_to_append(path: &Path) -> Result<File, NotOurs> {
     let real = real_path(path)?;
     let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::NOCTTY | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let mode = Mode::from_raw_mode(0o644);
     let opened = match openat2(CWD, &real, flags, mode, ResolveFlags::NO_SYMLINKS) {
-        // An older system.
+        // An older kernel.
         Err(Errno::NOSYS | Errno::PERM) => openat(CWD, &real, flags | OFlags::NOFOLLOW, mode),
         other => other,
     };
     if opened.as_ref().is_err_and(|errno| *errno == Errno::ACCESS)
         && let Ok(there) = statat(CWD, &real, AtFlags::SYMLINK_NOFOLLOW)
     {
-        // With `fs.protected_regular` the kernel refuses it itself, and does not name the owner.
+        // With `fs.protected_regular` the kernel refuses the call, without naming the owner.
         must_be_trusted(&real, there.st_uid)?;
     }
     let file = File::from(opened.map_err(|errno| failed(&real, errno))?);
@@ -190,7 +191,7 @@ pub fn open_to_append(path: &Path) -> Result<File, NotOurs> {
     Ok(file)
 }
 
-/// What lies in a directory that all can write must be root's or ours.
+/// Checks that a file in a directory that all users can write belongs to root or to us.
 fn must_be_trusted(real: &Path, owner: u32) -> Result<(), NotOurs> {
     let us = super::users::us();
     let above = real.parent().map_or(Ok(0), |above| rustix::fs::stat(above).map(|stat| stat.st_mode));
@@ -204,7 +205,8 @@ fn failed(path: &Path, errno: Errno) -> NotOurs {
     NotOurs::Io { path: path.to_owned(), source: errno.into() }
 }
 
-/// Down from the root, each step relative to the one before: what was examined is what is walked through.
+/// Walks down from the root, each step relative to the one before, so that the walk goes through the directories that
+/// were examined.
 fn walk(path: &Path, makes: bool) -> Result<Option<PathBuf>, NotOurs> {
     let real = real_path(path)?;
     let names: Vec<&OsStr> = real.components().filter_map(name_of).collect();
@@ -232,7 +234,7 @@ fn name_of(component: Component<'_>) -> Option<&OsStr> {
     }
 }
 
-/// Another process may be faster: then what it has made is examined like anything else.
+/// Makes and opens a directory. If another process is faster, the directory that it made is opened, and later examined.
 fn made(dir: &OwnedFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedFd> {
     match mkdirat(dir, name, Mode::RWXU) {
         Err(Errno::EXIST) | Ok(()) => openat(dir, name, flags, Mode::empty()),
@@ -240,8 +242,8 @@ fn made(dir: &OwnedFd, name: &OsStr, flags: OFlags) -> rustix::io::Result<OwnedF
     }
 }
 
-/// Whether no other user can swap what is in the directory at `here`. Only root has more to lose by that than what the
-/// owner of that directory could do to it anyway.
+/// Checks that no other user can swap what is in the directory at `here`. Only root needs this: for another user, the
+/// owner of that directory could do as much harm anyway.
 fn may_hold(dir: &OwnedFd, here: &Path, real: &Path) -> Result<(), NotOurs> {
     if !super::users::is_root() {
         return Ok(());
@@ -269,8 +271,8 @@ fn examine(fd: BorrowedFd<'_>, stat: &Stat, path: &Path, trust: Trust) -> Result
     }
 }
 
-/// Which others than its owner and root may write. With an access list, the bits of the group are the most that any
-/// entry of it may.
+/// The users, other than the owner and root, who may write the file. With an access list, the group bits of the mode
+/// are the most that any entry of the list grants.
 fn writers(fd: Option<BorrowedFd<'_>>, stat: &Stat) -> Option<String> {
     if stat.st_mode & 0o002 != 0 {
         return Some("everybody".to_owned());
@@ -328,10 +330,10 @@ mod tests {
             assert!(said(make_dir(&path)).contains("can be swapped for another one through"));
             assert!(said(look_at_dir(&path)).contains("can be swapped for another one through"));
         }
-        // As in the directory for temporary files.
+        // Like the directory for temporary files.
         chmod(&above, 0o1777);
         make_dir(&path).unwrap();
-        // A group with no other member.
+        // A group without any other member.
         chmod(&path, 0o770);
         make_dir(&path).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Descriptors that the runtime waits for.
+//! Descriptors that the runtime can wait for.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Has the runtime wait for a descriptor.
+/// Registers a descriptor, so that the runtime can wait for it.
 ///
 /// # Errors
-/// It can't be waited for (a regular file), or there are too many.
+/// The descriptor can't be waited for (a regular file), or there are too many.
 #[expect(deprecated, reason = "the other way needs unsafe; an owned descriptor, never replaced, meets its conditions")]
 pub fn register(fd: Arc<OwnedFd>, interest: Interest) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
     AsyncFd::with_interest(fd, interest)

@@ -1,13 +1,13 @@
-//! Randomness from the system, fit for secrets.
+//! Randomness from the system, suitable for secrets.
 
 use std::io;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
-/// Fill the buffer with random bytes.
+/// Fills the buffer with random bytes.
 ///
 /// # Errors
-/// If the system has no randomness to give (a very early boot, a sandbox).
+/// The system has no randomness to give (very early during boot, in a sandbox).
 pub fn fill(buffer: &mut [u8]) -> io::Result<()> {
     getrandom::fill(buffer).map_err(io::Error::from)
 }
@@ -15,17 +15,17 @@ pub fn fill(buffer: &mut [u8]) -> io::Result<()> {
 /// `count` characters drawn evenly and independently from the alphabet. The text is wiped from memory when dropped.
 ///
 /// # Errors
-/// If the alphabet is empty or has more than 256 characters, or the system has no randomness to give.
+/// The alphabet is empty or has more than 256 characters, or the system has no randomness to give.
 pub fn letters(count: usize, alphabet: &str) -> io::Result<Zeroizing<String>> {
     let alphabet: Vec<char> = alphabet.chars().collect();
     if alphabet.is_empty() || alphabet.len() > 256 {
         let why = format!("an alphabet has 1 to 256 characters, not {}", alphabet.len());
         return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
     }
-    // A byte beyond the last whole multiple would favour the first letters: it is drawn again.
+    // A byte beyond the last whole multiple would favour the first letters: draw again.
     let limit = 256 - 256 % alphabet.len();
     let width = alphabet.iter().map(|c| c.len_utf8()).max().unwrap_or(1);
-    // Never grows, so no copy stays behind in freed memory.
+    // The text never grows, so no copy stays behind in freed memory.
     let mut text = Zeroizing::new(String::with_capacity(count * width));
     let mut bytes = [0; 64];
     let mut missing = count;
@@ -67,7 +67,8 @@ mod tests {
 
     #[test]
     fn no_letter_is_favoured() {
-        // 200 letters do not divide 256: taking the remainder would draw the first 56 twice as often as the others.
+        // 256 is not a multiple of 200: with the remainder, the first 56 letters would be drawn twice as often as the
+        // others.
         let alphabet: String = (0..200).map(|n| char::from_u32(0x4e00 + n).unwrap()).collect();
         let draws = 100_000;
         let text = letters(draws, &alphabet).unwrap();

@@ -5,7 +5,7 @@ use std::io;
 use nix::sys::signal::SigSet;
 
 /// Lets every signal reach the calling thread, and the threads and commands that it starts: the program that started
-/// this process may have blocked some, which is inherited. To be called before there are threads.
+/// this process may have blocked some, which is inherited. Call this before other threads are started.
 ///
 /// # Errors
 /// The system refuses.

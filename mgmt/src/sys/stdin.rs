@@ -1,4 +1,4 @@
-//! Standard input, without a thread that could not be ended while it waits there.
+//! Standard input, read without a thread that could not be ended while it waits.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -15,7 +15,7 @@ const PART_BYTES: usize = 1 << 16;
 /// Reads standard input to its end, or until it has read more than `most` bytes.
 ///
 /// # Errors
-/// It is closed, or can't be read.
+/// Standard input is closed, or can't be read.
 pub async fn read(most: usize) -> io::Result<Vec<u8>> {
     let fd = io::stdin().as_fd().try_clone_to_owned()?;
     // A regular file can't be waited for, and is always ready.
@@ -25,7 +25,7 @@ pub async fn read(most: usize) -> io::Result<Vec<u8>> {
         if let Some(ready) = &ready
             && !would_read(&file)?
         {
-            // Does not forget what has become ready since it was looked at.
+            // This keeps what has become ready since the check.
             ready.readable().await?.clear_ready();
             continue;
         }
@@ -39,7 +39,7 @@ pub async fn read(most: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A read would not wait.
+/// Whether a read would not wait.
 fn would_read(fd: &File) -> io::Result<bool> {
     let mut polled = [PollFd::new(fd, PollFlags::IN)];
     Ok(poll(&mut polled, Some(&Timespec::default()))? > 0)

@@ -1,4 +1,4 @@
-//! Work that blocks, off the threads that must not; and code of others, whose panics must not spread.
+//! Moves blocking work off the threads that must not block, and contains the panics of code from outside the engine.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -19,7 +19,7 @@ use super::threads::on_thread;
 #[derive(Clone, Copy)]
 struct Thread {
     may_block: bool,
-    /// How long the work of [`blocking`] took that ran here.
+    /// The time that work of [`blocking`] took on this thread.
     blocked: Duration,
 }
 
@@ -33,7 +33,7 @@ thread_local! {
     static THREAD: Cell<Thread> = const { Cell::new(Thread::new(false)) };
 }
 
-/// Restores what held for the thread before.
+/// Restores the former state of the thread.
 struct Restore(Thread);
 
 impl Drop for Restore {
@@ -42,15 +42,15 @@ impl Drop for Restore {
     }
 }
 
-/// Runs code, and returns how long the work took meanwhile that it gave to [`blocking`] and that ran on this thread: on
-/// one that may block, it does.
+/// Runs code, and returns the time that its work for [`blocking`] took on this thread. `may_block`: such work runs on
+/// this thread; otherwise the time is 0.
 pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Duration) {
     let _restore = Restore(THREAD.replace(Thread::new(may_block)));
     let value = run();
     (value, THREAD.get().blocked)
 }
 
-/// [`blocking`] would run its work on this thread.
+/// Whether [`blocking`] would run its work on this thread.
 pub fn may_block() -> bool {
     THREAD.get().may_block
 }
@@ -59,7 +59,7 @@ pub fn may_block() -> bool {
 /// dropped, the work continues to its end.
 ///
 /// # Panics
-/// If `work` panics, with its message: the engine catches it as a failure of that resource.
+/// If `work` panics, with its message: the engine turns the panic into a failure of the resource.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let mut thread = THREAD.get();
     if thread.may_block {
@@ -69,28 +69,28 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
         THREAD.set(thread);
         return value;
     }
-    // What is logged there belongs to whoever waits here.
+    // What the work logs belongs to the span of its caller.
     let span = tracing::Span::current();
     match on_thread(move || span.in_scope(work)).await {
         Some(Ok(value)) => value,
         Some(Err(panic)) => std::panic::resume_unwind(panic),
-        // The runtime is shutting down: whoever waits is being dropped too.
+        // The runtime is shutting down: the caller's future is about to be dropped too.
         None => std::future::pending().await,
     }
 }
 
-/// Runs code that may panic: then what it said, as an error.
+/// Runs code that may panic.
 ///
 /// # Errors
-/// `panicked: …`.
+/// The message of the panic: `panicked: …`.
 pub fn caught<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|panic| panic_text(&*panic))
 }
 
-/// The same for a future, which is dropped after a panic.
+/// Like [`caught`] for a future, which is dropped after a panic.
 ///
 /// # Errors
-/// `panicked: …`.
+/// The message of the panic: `panicked: …`.
 pub async fn caught_async<T>(future: impl Future<Output = T>) -> Result<T, String> {
     let mut future = pin!(future);
     poll_fn(|cx| match caught(|| future.as_mut().poll(cx)) {
@@ -101,11 +101,11 @@ pub async fn caught_async<T>(future: impl Future<Output = T>) -> Result<T, Strin
     .await
 }
 
-/// Does numbered pieces of work that don't depend on one another, on as many threads as there are processors, this one
-/// among them; on fewer where no more can be had.
+/// Does `count` numbered pieces of work that don't depend on one another, on as many threads as there are processors,
+/// this one included; on fewer if the system gives no more threads.
 ///
 /// # Panics
-/// If a piece of work does, after all others that had begun.
+/// If a piece of work panics, after all pieces that had begun have ended.
 pub fn side_by_side(count: usize, work: &(dyn Fn(usize) + Sync)) {
     let next = AtomicUsize::new(0);
     let take = || {
@@ -123,7 +123,8 @@ pub fn side_by_side(count: usize, work: &(dyn Fn(usize) + Sync)) {
     });
 }
 
-/// Lets other tasks run first. Unlike tokio's own, whoever yields can go on in another thread at once, also if what runs first here blocks.
+/// Lets other tasks run first. Unlike with `tokio::task::yield_now`, another thread can continue this task at once,
+/// even if the task that runs next on this thread blocks.
 pub async fn give_way() {
     let mut gave = false;
     poll_fn(|cx| {
@@ -136,11 +137,11 @@ pub async fn give_way() {
     .await
 }
 
-/// Work that several wait for.
+/// Work that several callers can wait for.
 #[derive(Clone, Debug)]
 pub struct Attempt<T>(watch::Receiver<Option<T>>);
 
-/// Begins work that runs to its end in a task of its own, also if no caller waits for it any more.
+/// Begins work that runs to its end in a task of its own, even if no caller waits for it any more.
 pub fn attempt<T: Clone + Send + Sync + 'static>(work: impl Future<Output = T> + Send + 'static) -> Attempt<T> {
     let (sender, receiver) = watch::channel(None);
     tokio::spawn(async move { sender.send_replace(Some(work.await)) });
@@ -148,18 +149,18 @@ pub fn attempt<T: Clone + Send + Sync + 'static>(work: impl Future<Output = T> +
 }
 
 impl<T: Clone> Attempt<T> {
-    /// Its result; `None` if the runtime that it was begun on has ended before.
+    /// Waits for the result; `None` if the runtime of the work ends first.
     pub async fn wait(mut self) -> Option<T> {
         self.0.wait_for(Option::is_some).await.ok().and_then(|value| value.clone())
     }
 
-    /// It has ended without a result.
+    /// Whether the work has ended without a result.
     pub fn is_given_up(&self) -> bool {
         self.0.has_changed().is_err() && self.0.borrow().is_none()
     }
 }
 
-/// Runs all of these at once, no longer than that. How many have not ended: they are dropped.
+/// Runs all of these at once, for at most `limit`. Returns how many had not ended by then; those are dropped.
 pub async fn all_within(limit: Duration, all: Vec<Pin<Box<dyn Future<Output = ()> + Send>>>) -> usize {
     let mut tasks = JoinSet::new();
     all.into_iter().for_each(|work| drop(tasks.spawn(work)));
@@ -168,7 +169,7 @@ pub async fn all_within(limit: Duration, all: Vec<Pin<Box<dyn Future<Output = ()
     tasks.len()
 }
 
-/// What a panic said.
+/// The message of a panic: `panicked: …`.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("panicked: {}", text.unwrap_or("without a message"))

@@ -1,19 +1,19 @@
-//! What a terminal, or whatever standard error is, can take.
+//! The capacity of a terminal, or of whatever standard error is.
 
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::tcgetwinsize;
 
-/// Where it can't be known.
+/// The width in columns where it can't be determined.
 const WIDTH: u16 = 80;
 
-/// How many columns it has; 80 where that can't be known.
+/// The width in columns; 80 where it can't be determined.
 pub fn width(terminal: impl AsFd) -> u16 {
     tcgetwinsize(terminal).map_or(WIDTH, |size| if size.ws_col == 0 { WIDTH } else { size.ws_col })
 }
 
-/// Whether a line can be written to it now without waiting for a reader.
+/// Whether a line can be written now without waiting for a reader.
 pub fn takes_more(output: impl AsFd) -> bool {
     let mut wanted = [PollFd::new(&output, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };

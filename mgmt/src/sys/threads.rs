@@ -1,8 +1,7 @@
-//! Threads that may block: those of tokio, with care for the time when the system has no more threads to give.
+//! Threads that may block: those of tokio, with provision for a system that gives no more threads.
 //!
-//! tokio panics if it can start no thread at all, and otherwise leaves work to threads that may never be free. Here
-//! such work waits, and is begun as soon as the system gives a thread again, also if other work is what keeps it from
-//! that.
+//! tokio panics if it can start no thread at all, and otherwise leaves work to threads that may never be free. Here,
+//! such work waits and begins as soon as the system gives a thread again, even if other blocked work holds all threads.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,14 +13,14 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
-/// How long work has not begun before another thread is asked for, and the longest such pause.
+/// How long work waits to begin before another thread is asked for, and the longest such pause.
 const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
 
-/// What work came to: its value, or what it panicked with.
+/// The outcome of work: its value, or its panic.
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
 
-/// Runs `work` on a thread that may block, from now on; it continues to its end also if the returned future is dropped.
+/// Runs `work` on a thread that may block, from now on. It continues to its end even if the returned future is dropped.
 /// `None`: the runtime is shutting down.
 pub fn on_thread<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
@@ -31,7 +30,7 @@ pub fn on_thread<T: Send + 'static>(
     let begins = Arc::clone(&has_begun);
     hand_over(move || {
         begins.store(true, Ordering::Relaxed);
-        // If nothing waits for it any more, its value is dropped here.
+        // If the receiver is gone, the value is dropped here.
         let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
     });
     async move {
@@ -53,18 +52,18 @@ pub fn on_thread<T: Send + 'static>(
     }
 }
 
-/// Runs `work` on a thread that may block, some time.
+/// Runs `work` in the background, on a thread that may block.
 pub fn in_background(work: impl FnOnce() + Send + 'static) {
     tokio::spawn(on_thread(work));
 }
 
-/// Gives `work` to a thread that may block, once. If there is none, it waits until [`ask_again`] finds one.
+/// Hands `work` to a thread that may block. If there is none, the work waits until [`ask_again`] finds one.
 pub fn hand_over(work: impl FnOnce() + Send + 'static) {
-    // It panics when there is no thread at all. The work is in its queue then, and is not lost.
+    // tokio panics if there is no thread at all. Then the work is in its queue, and is not lost.
     let _ = catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
 }
 
-/// Asks the system for a thread for what has been handed over and has not begun.
+/// Asks the system for a thread for work that has been handed over and has not begun.
 pub fn ask_again() {
     hand_over(|| ());
 }

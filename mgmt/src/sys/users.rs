@@ -1,4 +1,4 @@
-//! Names of users and groups, and the numbers that the kernel knows them by.
+//! Names of users and groups, and the numbers that the kernel uses for them.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -9,13 +9,13 @@ use uzers::os::unix::GroupExt;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UserError {
-    /// Nobody has this name.
+    /// No user has this name.
     #[error("there is no user `{0}` on this machine")]
     NoUser(String),
     /// No group has this name.
     #[error("there is no group `{0}` on this machine")]
     NoGroup(String),
-    /// A number that is not one of a user or group: beyond 32 bits, or the one that means *unchanged*.
+    /// A number that can't be that of a user or group: it has more than 32 bits, or means *unchanged*.
     #[error("`{0}` is not the number of a user or a group: 0 to 4294967294 are")]
     NotAnId(String),
 }
@@ -25,18 +25,18 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// The number of the user that this process runs as.
+/// The number of the user that this process runs as (the effective one).
 pub fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether this process is in that group.
+/// Whether this process is in the group `gid`.
 pub fn is_in_group(gid: u32) -> bool {
     rustix::process::getegid().as_raw() == gid
         || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
 }
 
-/// The number of a user, given by name or as a decimal number. A name of digits alone is looked for first.
+/// The number of a user, given by name or as a decimal number. Digits alone are looked up as a name first.
 ///
 /// Blocks: the system may ask the network.
 pub fn uid_of(user: &str) -> Result<u32, UserError> {
@@ -46,7 +46,7 @@ pub fn uid_of(user: &str) -> Result<u32, UserError> {
     number(user)?.ok_or_else(|| UserError::NoUser(user.to_owned()))
 }
 
-/// The number of a group, given by name or as a decimal number. A name of digits alone is looked for first.
+/// The number of a group, given by name or as a decimal number. Digits alone are looked up as a name first.
 ///
 /// Blocks: the system may ask the network.
 pub fn gid_of(group: &str) -> Result<u32, UserError> {
@@ -56,19 +56,20 @@ pub fn gid_of(group: &str) -> Result<u32, UserError> {
     number(group)?.ok_or_else(|| UserError::NoGroup(group.to_owned()))
 }
 
-/// The name of a user, or the number as text if nobody has it.
+/// The name of a user, or the number as text if no user has it.
 pub fn user_name(uid: u32) -> String {
     uzers::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
 }
 
-/// The name of a group, or the number as text if none has it.
+/// The name of a group, or the number as text if no group has it.
 pub fn group_name(gid: u32) -> String {
     uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
 }
 
-/// Whether a group has another member than the user of this process, and root.
+/// Whether a group has a member other than root and the user of this process.
 ///
-/// Blocks: the system may ask the network. Of users whose first group it is, those of `/etc/passwd` are known.
+/// Blocks: the system may ask the network. Users that have it as their first group count only if `/etc/passwd` lists
+/// them.
 pub fn group_has_others(gid: u32) -> bool {
     let us = us();
     let is_other = |uid: u32| ![0, us].contains(&uid);
@@ -78,7 +79,7 @@ pub fn group_has_others(gid: u32) -> bool {
         || has_first_group(&fs::read_to_string("/etc/passwd").unwrap_or_default(), gid, is_other)
 }
 
-/// Whether a line of `/etc/passwd` gives this group to such a user.
+/// Whether a line of `/etc/passwd` has this first group, and a user number for which `is_other` is true.
 fn has_first_group(passwd: &str, gid: u32, is_other: impl Fn(u32) -> bool) -> bool {
     passwd.lines().any(|line| {
         let mut ids = line.split(':').skip(2).map(str::parse::<u32>);
@@ -86,8 +87,8 @@ fn has_first_group(passwd: &str, gid: u32, is_other: impl Fn(u32) -> bool) -> bo
     })
 }
 
-/// Whether this number stands for all users that this process's user namespace does not have, among them the system's
-/// own root.
+/// Whether this number stands for all users that the user namespace of this process lacks, among them the system's own
+/// root.
 pub fn is_unmapped(uid: u32) -> bool {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let has_all = map.split_whitespace().eq(["0", "0", "4294967295"]);
@@ -95,12 +96,12 @@ pub fn is_unmapped(uid: u32) -> bool {
     !has_all && stand_in == Some(uid)
 }
 
-/// What can be asked for at all.
+/// The name, if the system can be asked for it: it is not empty, and has no NUL.
 fn valid(name: &str) -> Option<&OsStr> {
     (!name.is_empty() && !name.contains('\0')).then(|| OsStr::new(name))
 }
 
-/// What is wrong with the text, whatever accounts this machine has: it is neither a name nor the number of one.
+/// What is wrong with the text on any machine: it can be neither the name nor the number of an account.
 pub fn problem(text: &str) -> Option<&'static str> {
     match text {
         "" => Some("is empty"),
@@ -118,7 +119,7 @@ fn number(text: &str) -> Result<Option<u32>, UserError> {
         return Ok(None);
     }
     match text.parse() {
-        // This one means "leave it as it is" to the kernel.
+        // For the kernel, this number means "leave it as it is".
         Ok(u32::MAX) | Err(_) => Err(UserError::NotAnId(text.to_owned())),
         Ok(id) => Ok(Some(id)),
     }

@@ -1,4 +1,4 @@
-//! Learning that something at a path has gone, or is no longer reached by that path.
+//! Notices that a file at a path has gone, or is no longer reached by that path.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -13,27 +13,27 @@ use tokio::io::unix::AsyncFd;
 
 use super::pollable::register;
 
-/// A file that is deleted while a process has it open only loses a name: that is a change of its attributes.
+/// If a file is deleted while a process has it open, it only loses a name: that is a change of its attributes.
 const FILE: WatchFlags = WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF);
 const ABOVE: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
 
-/// Keeps an eye on a file and on the directories that its path leads through.
+/// Watches a file and the directories on its path.
 #[derive(Debug)]
 pub struct Vigil {
     inotify: AsyncFd<Arc<OwnedFd>>,
 }
 
 impl Vigil {
-    /// Over the file at `path`.
+    /// Watches the file at `path`.
     ///
     /// # Errors
-    /// It is not there, or the system has no more watches to give.
+    /// The file does not exist, or the system has no watches left.
     pub fn over(path: &Path) -> io::Result<Vigil> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         inotify::add_watch(&fd, path, FILE)?;
         for above in path.ancestors().skip(1) {
             match inotify::add_watch(&fd, above, ABOVE) {
-                // It may be entered, and not read: then it can't be watched.
+                // A directory that may be entered but not read can't be watched.
                 Ok(_) | Err(Errno::ACCESS) => {}
                 Err(errno) => return Err(errno.into()),
             }
@@ -41,10 +41,10 @@ impl Vigil {
         Ok(Vigil { inotify: register(Arc::new(fd), Interest::READABLE)? })
     }
 
-    /// Returns when something may have happened to it.
+    /// Waits until something may have happened to the file or to a directory on its path.
     ///
     /// # Errors
-    /// The system reports no more.
+    /// The system does not report changes any more.
     pub async fn stirred(&mut self) -> io::Result<()> {
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut ready = self.inotify.readable().await?;
@@ -82,7 +82,7 @@ mod tests {
         for (n, (change, stirs)) in changes.into_iter().enumerate() {
             fs::create_dir(&a).unwrap();
             fs::write(a.join("file"), "").unwrap();
-            // A descriptor that stays open keeps the file from going altogether.
+            // An open descriptor keeps the file from being removed completely.
             let _held = fs::File::open(a.join("file")).unwrap();
             let mut vigil = Vigil::over(&a.join("file")).unwrap();
             change(&a, &b);

@@ -1,4 +1,5 @@
-//! Owner, group, mode and extended attributes, always through an open file and never wider than asked in between.
+//! Owner, group, mode and extended attributes. They are always changed through an open file, and while they change,
+//! access is never wider than asked for.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -13,22 +14,23 @@ use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::{Links, Place};
 use super::write::WriteFs;
 
-/// The largest list of extended attributes and the largest value of one, in bytes (the kernel's own limits).
+/// The largest list of extended attributes and the largest value of one, in bytes (limits of the kernel).
 const XATTR_BYTES_MAX: usize = 64 * 1024;
-/// The access list.
+/// The extended attribute that holds the access list.
 pub(super) const ACL: &[u8] = b"system.posix_acl_access";
-/// The access list that a directory gives to what is made in it.
+/// The extended attribute of a directory that holds the access list of whatever is made in it.
 pub(super) const DEFAULT_ACL: &[u8] = b"system.posix_acl_default";
-/// What a program may do that its user may not.
+/// The extended attribute that holds the capabilities of a program.
 pub(super) const CAPABILITY: &[u8] = b"security.capability";
 /// Set-user-id and set-group-id.
 const SET_IDS: u32 = 0o6000;
-/// What is left of the mode of something that was another user's: nothing by which that user could still change it.
+/// The bits that remain of the mode of an object that was another user's: none by which that user could still change
+/// it.
 const ADOPTED_MODE: u32 = 0o755;
-/// The same if it had an access list.
+/// Like [`ADOPTED_MODE`], for an object that had an access list.
 const ADOPTED_MODE_WITH_ACL: u32 = 0o700;
 
-/// What may be desired of the attributes of something; `None` leaves one as it is.
+/// The desired attributes of an object; `None` leaves an attribute as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777; higher bits are ignored.
@@ -45,39 +47,39 @@ impl Attributes {
         Attributes::default()
     }
 
-    /// This mode.
+    /// Desires this mode.
     #[must_use]
     pub fn mode(mut self, mode: u32) -> Attributes {
         self.mode = Some(mode);
         self
     }
 
-    /// This owner.
+    /// Desires this owner.
     #[must_use]
     pub fn uid(mut self, uid: u32) -> Attributes {
         self.uid = Some(uid);
         self
     }
 
-    /// This group.
+    /// Desires this group.
     #[must_use]
     pub fn gid(mut self, gid: u32) -> Attributes {
         self.gid = Some(gid);
         self
     }
 
-    /// These, and where one of them is not given that of the other ones.
+    /// These attributes; those that are `None` are taken from `other`.
     #[must_use]
     pub(super) fn or(&self, other: &Attributes) -> Attributes {
         Attributes { mode: self.mode.or(other.mode), uid: self.uid.or(other.uid), gid: self.gid.or(other.gid) }
     }
 
-    /// Neither an owner nor a group is desired.
+    /// Whether neither an owner nor a group is desired.
     pub(super) fn has_no_owners(&self) -> bool {
         self.uid.is_none() && self.gid.is_none()
     }
 
-    /// Whether something that is so has them.
+    /// Whether an object with this `stat` has all desired attributes.
     pub fn are_those_of(&self, stat: &Stat) -> bool {
         self.mode.is_none_or(|mode| mode & 0o7777 == stat.mode)
             && self.uid.is_none_or(|uid| uid == stat.uid)
@@ -85,20 +87,20 @@ impl Attributes {
     }
 }
 
-/// How far what is there is taken over when its owner or group changes. Rights that were given to another owner's file
-/// are not rights to the new owner's.
+/// How much of an object is kept when its owner or group changes. Rights that were given while it had another owner are
+/// not rights to the file of the new owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Adoption {
     /// Owner and group stay.
     None,
-    /// Another owner or group, and it was root's or ours before.
+    /// The owner changes, and was root or us before; or only the group changes.
     Trusted,
-    /// Another owner, and it was made by another user.
+    /// The owner changes, and was another user before.
     Foreign,
 }
 
 impl Adoption {
-    /// What becomes of something that is so, for a process of this user.
+    /// The adoption of an object with the stat `now`, for a process of the user `euid`.
     pub(super) fn of(now: &Stat, desired: &Attributes, euid: u32) -> Adoption {
         if desired.uid.is_some_and(|uid| uid != now.uid) && now.uid != 0 && now.uid != euid {
             Adoption::Foreign
@@ -109,7 +111,7 @@ impl Adoption {
         }
     }
 
-    /// What it keeps of a mode, if none is desired.
+    /// What remains of the mode `mode`, if none is desired.
     pub(super) fn mode(self, mode: u32) -> u32 {
         match self {
             Adoption::None => mode,
@@ -118,23 +120,25 @@ impl Adoption {
         }
     }
 
-    /// The same of something with an access list.
+    /// Like [`Adoption::mode`], for an object with an access list.
     pub(super) fn mode_with_acl(self, mode: u32) -> u32 {
         if self == Adoption::Foreign { mode & ADOPTED_MODE_WITH_ACL } else { self.mode(mode) }
     }
 }
 
 impl WriteFs {
-    /// Gives what is at `path` these attributes; returns whether anything had to change. In between the mode is never
-    /// wider than both the old and the new one. The owner of a symlink is that of the link itself; its mode can't be
-    /// changed.
+    /// Sets the attributes of the object at `path`; returns whether anything had to change. While they change, the mode
+    /// is never wider than the old one and the new one together. For a symlink, the owner is that of the link itself;
+    /// its mode can't be changed.
     ///
-    /// If the owner or the group changes and no mode is given, set-user-id and set-group-id go. What belonged to another
-    /// user, neither root nor ours, also loses its access lists and the rights of its group and of others to write.
+    /// If the owner or the group changes and no mode is given, set-user-id and set-group-id are cleared. An object that
+    /// belonged to another user, neither root nor ours, also loses its access lists and the write permission of its
+    /// group and of others.
     ///
     /// # Errors
     /// [`FsError::Missing`]; [`FsError::Symlink`] for the mode of a symlink; as root [`FsError::HardLink`] for a file
-    /// with several names in a directory that others can write, who may have chosen the other name.
+    /// with several names in a directory that others can write: they may have made the name `path` for a file
+    /// elsewhere.
     pub fn set_attributes(&self, path: impl AsRef<Path>, desired: &Attributes) -> Result<bool, FsError> {
         let place = self.place(path.as_ref())?;
         let calls = &self.inner.calls;
@@ -180,7 +184,8 @@ pub(super) struct Handle<'a> {
 }
 
 impl Handle<'_> {
-    /// From `now` to what is desired: less rights first, then the owner, then the mode.
+    /// Changes the attributes from `now` to the desired ones: takes rights away first, then sets the owner, then the
+    /// mode.
     pub(super) fn set(&self, now: &Stat, desired: &Attributes, adoption: Adoption) -> Result<(), FsError> {
         let mut final_mode = desired.mode.map_or(adoption.mode(now.mode), |mode| mode & 0o7777);
         let mut mode = now.mode;
@@ -196,7 +201,8 @@ impl Handle<'_> {
         }
         if adoption == Adoption::Foreign {
             if self.has_acl()? && desired.mode.is_none() {
-                // With one, the group's bits of the mode are what the list grants at most, not what the group may do.
+                // With an access list, the group bits of the mode are the most that the list grants, not the group's
+                // permissions.
                 final_mode = adoption.mode_with_acl(final_mode);
                 self.chmod(final_mode)?;
             }
@@ -205,7 +211,7 @@ impl Handle<'_> {
                 self.remove_xattr(DEFAULT_ACL)?;
             }
         }
-        // Until its owner changed, the former one could give it another mode; the change may have dropped set-id bits.
+        // Until the owner changed, the former one could set another mode; the change may have cleared set-id bits.
         if mode != final_mode || adoption != Adoption::None {
             self.chmod(final_mode)?;
         }
@@ -260,10 +266,10 @@ impl Handle<'_> {
 }
 
 impl ReadFs {
-    /// Whether the file at `path` has an access list besides its mode. Not where there is nothing, or a symlink.
+    /// Whether the file at `path` has an access list besides its mode. `false` for a symlink, and if nothing is there.
     ///
     /// # Errors
-    /// What keeps it from being looked at.
+    /// The file can't be examined.
     pub fn has_access_list(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         let place = self.place(path.as_ref())?;
         let calls = &self.inner.calls;
@@ -281,13 +287,13 @@ impl ReadFs {
     }
 }
 
-/// A path that leads to what is open at `fd`, and to nothing else.
+/// A path that leads to the object that is open at `fd`, and to no other.
 pub(super) fn magic_link(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// Copies the extended attributes of the file at `place` to the new file that is to replace it. Left out: those that belong
-/// to the old content (capabilities, integrity), and those that only the system may set.
+/// Copies the extended attributes of the file at `place` to the new file that will replace it. Not copied: those that
+/// belong to the old content (capabilities, integrity), and those that only the system may set.
 pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<(), FsError> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let old =
@@ -305,10 +311,11 @@ pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<
     Ok(())
 }
 
-/// The names of the extended attributes of what is open at a magic link, each with a NUL at its end.
+/// The names of the extended attributes of the object that is open at the magic link `from`, each with a NUL at its
+/// end.
 pub(super) fn xattr_names(calls: &Calls, from: &str, path: &Path) -> Result<Vec<u8>, FsError> {
     let names = calls.run(Call::ReadXattr, path, || {
-        // Nearly always there are none: ask for the size first.
+        // Nearly always there are none: query the size first.
         let size = rustix::fs::listxattr_query(from)?;
         let mut names = Vec::with_capacity(size.min(XATTR_BYTES_MAX));
         if size > 0 {
@@ -322,7 +329,7 @@ pub(super) fn xattr_names(calls: &Calls, from: &str, path: &Path) -> Result<Vec<
     }
 }
 
-/// The value of an extended attribute; none if it is gone meanwhile, or may not be read.
+/// The value of an extended attribute; `None` if it is gone by now, or may not be read.
 pub(super) fn xattr(calls: &Calls, from: &str, name: &[u8], path: &Path) -> Result<Option<Vec<u8>>, FsError> {
     let value = calls.run(Call::ReadXattr, path, || {
         let mut value = Vec::with_capacity(XATTR_BYTES_MAX);

@@ -1,4 +1,4 @@
-//! Making what was written durable: at once, or many changes together.
+//! Makes changes durable: at once, or many together.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -17,25 +17,26 @@ use super::stat::{Stat, stat_fd};
 use super::walk::Place;
 use super::write::WriteFs;
 
-/// How many files or directories a batch holds open: with so many, all of them are made durable early.
+/// The most files, and the most directories, that a batch holds open: when it reaches this, it makes all of them
+/// durable early.
 const OPEN_MAX: usize = 64;
-/// A larger file is synced by the thread that has written it, at once.
+/// A file larger than this, in bytes, is synced at once by the thread that has written it.
 const TOGETHER_BYTES: u64 = 1 << 20;
 
 /// Several changes that are made durable together, by [`SyncBatch::commit`]: 500 new files in one directory cost one
 /// `fsync` of the directory instead of 500.
 ///
 /// Before the commit each file is already complete under its name, and a crash of the process changes nothing. A power
-/// cut before the commit leaves, for each path by itself, what was there before or what was written, or, of a file that
-/// was named first ([`WriteOptions::named_first`](super::WriteOptions::named_first)), one with wrong content; after the
-/// commit, what was written. Dropping a batch commits it too, but can only log it if that fails.
+/// cut before the commit leaves, for each path by itself, either the old state or the new one; for a file that was
+/// named first ([`WriteOptions::named_first`](super::WriteOptions::named_first)), possibly one with wrong content.
+/// After the commit, it leaves the new state. Dropping a batch commits it too, but can only log a failure.
 #[derive(Debug)]
 #[must_use = "commit it: only then are the changes durable"]
 pub struct SyncBatch {
     fs: WriteFs,
 }
 
-/// What the changes of a batch have left to be made durable.
+/// The changes of a batch that are not durable yet.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     owed: Mutex<Owed>,
@@ -47,10 +48,10 @@ struct Owed {
     dirs: Vec<ChangedDir>,
 }
 
-/// A directory in which names came, went or changed.
+/// A directory in which names were added, removed or changed.
 #[derive(Debug)]
 struct ChangedDir {
-    /// Device and inode: another directory may have taken its path meanwhile.
+    /// Device and inode: another directory may have this path by now.
     id: (u64, u64),
     fd: OwnedFd,
     path: PathBuf,
@@ -72,8 +73,8 @@ impl WriteFs {
         SyncBatch { fs }
     }
 
-    /// Makes what happened in the directory `path` durable: names that came, went or changed, not the content of files.
-    /// Nothing is owed for a directory that is gone.
+    /// Makes the changes of names in the directory `path` durable: added, removed and changed ones, not the content of
+    /// files. Succeeds if the directory is gone.
     pub fn sync_dir(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
         let normal = self.normal(path.as_ref())?;
         let dir = match self.walker().directory(&normal) {
@@ -108,7 +109,8 @@ impl WriteFs {
         self.stay_within(owed)
     }
 
-    /// Makes a new file and its name durable, now or with the batch. One that takes long does not make others wait.
+    /// Makes a new file and its name durable, now or with the batch. A large file is synced now, outside the lock of
+    /// the batch.
     pub(super) fn sync_new(&self, file: NewFile) -> Result<(), FsError> {
         let Some(pending) = self.pending.as_ref().filter(|_| file.stat.size <= TOGETHER_BYTES) else {
             self.sync_file_now(&file)?;
@@ -120,7 +122,7 @@ impl WriteFs {
         name.and(self.stay_within(owed))
     }
 
-    /// A batch does not hold more open than it may.
+    /// Commits the batch early if it holds [`OPEN_MAX`] files or directories open.
     fn stay_within(&self, owed: MutexGuard<'_, Owed>) -> Result<(), FsError> {
         if owed.files.len() < OPEN_MAX && owed.dirs.len() < OPEN_MAX {
             return Ok(());
@@ -129,7 +131,8 @@ impl WriteFs {
         SyncBatch { fs: self.clone() }.commit().map(drop)
     }
 
-    /// A directory that we may change but not read (`-wx`) can't be opened for `fsync`; then there is nothing to be done.
+    /// Opens a directory for `fsync`. `None` if we may change the directory but not read it (`-wx`): it can't be
+    /// synced.
     fn open_to_sync(&self, dir: &OwnedFd, path: &Path) -> Result<Option<OwnedFd>, FsError> {
         match open_dir(&self.inner.calls, dir, OsStr::new("."), path) {
             Ok(fd) => Ok(Some(fd)),
@@ -143,7 +146,7 @@ impl WriteFs {
 
     fn sync_dir_now(&self, fd: &OwnedFd, path: &Path) -> Result<(), FsError> {
         let outcome = match self.inner.calls.run(Call::SyncDir, path, || rustix::fs::fsync(fd)) {
-            // The file system has no such thing as an unsynced directory.
+            // This file system can't sync directories.
             Err(error) if error.is(Errno::INVAL) => Ok(()),
             other => other,
         };
@@ -154,7 +157,7 @@ impl WriteFs {
         outcome
     }
 
-    /// A file that could not be made durable is removed: else the next check would find it as desired.
+    /// Removes a file that could not be made durable: otherwise the next check would find it as desired.
     fn sync_file_now(&self, file: &NewFile) -> Result<(), FsError> {
         let synced = self.inner.calls.run(Call::Sync, &file.place.path, || rustix::fs::fsync(&file.fd));
         if synced.is_err() {
@@ -176,56 +179,57 @@ impl WriteFs {
 }
 
 impl SyncBatch {
-    /// The door to make the batch's changes through; it can be cloned and used on several threads.
+    /// The door through which changes become part of the batch; it can be cloned and used on several threads.
     pub fn fs(&self) -> &WriteFs {
         &self.fs
     }
 
-    /// Makes everything durable, on this thread; returns how many directories that were.
-    /// [`ApplyCx::commit`](crate::resource::ApplyCx::commit) does it together with what other operations have written.
+    /// Makes everything durable, on this thread; returns the number of directories.
+    /// [`ApplyCx::commit`](crate::resource::ApplyCx::commit) does the same together with the changes of other
+    /// operations.
     ///
     /// # Errors
-    /// The first error; the rest is made durable nevertheless. Directories for which it failed are remembered
+    /// The first error; everything else is made durable nevertheless. Directories for which it failed are remembered
     /// ([`ReadFs::owes_sync`](super::ReadFs::owes_sync)).
     pub fn commit(mut self) -> Result<usize, FsError> {
         self.due().sync()
     }
 
-    /// What a commit has to do; the batch has nothing left to be made durable then.
+    /// Takes what a commit has to do; the batch has nothing left to make durable then.
     pub(super) fn due(&mut self) -> Due {
         let owed = self.fs.pending.as_ref().map(|pending| mem::take(&mut *lock(&pending.owed))).unwrap_or_default();
         Due { fs: self.fs.clone(), owed, dirs: 0, outcome: Ok(()) }
     }
 }
 
-/// A commit that is under way.
+/// The work of a commit.
 #[derive(Debug)]
 pub(super) struct Due {
     fs: WriteFs,
     owed: Owed,
-    /// How many directories have been synced.
+    /// The number of directories that have been handled.
     dirs: usize,
     outcome: Result<(), FsError>,
 }
 
 impl Due {
-    /// The device that it is about, or one of them; none if there is nothing to do.
+    /// A device that has something to sync; `None` if there is nothing to do.
     pub(super) fn device(&self) -> Option<u64> {
         let of_dir = self.owed.dirs.first().map(|dir| dir.id.0);
         of_dir.or_else(|| self.owed.files.first().map(|file| file.stat.dev))
     }
 
-    /// Does it; returns what [`SyncBatch::commit`] returns.
+    /// Makes everything durable; returns the same as [`SyncBatch::commit`].
     pub(super) fn sync(mut self) -> Result<usize, FsError> {
         Due::sync_all(std::slice::from_mut(&mut self));
         self.end()
     }
 
-    /// Does several together: all their files, then each of their directories once.
+    /// Does several commits together: all their files first, then each of their directories once.
     pub(super) fn sync_all(dues: &mut [Due]) {
         let files = || dues.iter().flat_map(|due| &due.owed.files);
         if files().nth(1).is_some() {
-            // All of them are on their way to the disk before the first is waited for. That is only sooner.
+            // Starts writing all of them to the disk before the first is waited for. This only saves time.
             files().for_each(|file| _ = rustix::fs::fadvise(&file.fd, 0, None, Advice::DontNeed));
         }
         for due in &mut *dues {
@@ -246,7 +250,7 @@ impl Due {
         }
     }
 
-    /// The first error counts.
+    /// Keeps the first error.
     fn note(&mut self, outcome: Result<(), FsError>) {
         if self.outcome.is_ok() {
             self.outcome = outcome;

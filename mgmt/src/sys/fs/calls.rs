@@ -1,4 +1,4 @@
-//! The one seam that every system call of the doors goes through, so that tests can make any of them fail.
+//! The one place through which every system call of the doors goes, so that tests can make any of them fail.
 
 use std::fmt;
 use std::path::Path;
@@ -23,15 +23,15 @@ pub enum Call {
     ReadDir,
     /// Reads extended attributes.
     ReadXattr,
-    /// Asks for random bytes.
+    /// Gets random bytes.
     Random,
     /// Creates a temporary file.
     Create,
-    /// Locks a temporary file, so that nobody takes it for a left-over.
+    /// Locks a temporary file, so that no other process removes it as a left-over.
     Lock,
     /// Writes content.
     Write,
-    /// Lets a file share the content of another.
+    /// Makes a file share the content of another.
     Clone,
     /// Copies content from one file to another.
     Copy,
@@ -60,7 +60,7 @@ pub enum Call {
 }
 
 impl Call {
-    /// Whether it changes something, or decides whether a change survives: the calls that are counted as changes.
+    /// Whether the call changes something, or decides whether a change survives: such calls are counted as changes.
     pub fn is_change(self) -> bool {
         self >= Call::Create
     }
@@ -96,7 +96,7 @@ impl fmt::Display for Call {
     }
 }
 
-/// Runs system calls. In production it has no size and does nothing of its own.
+/// Runs system calls. In production it has no size and adds nothing to the call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Calls {
     #[cfg(any(test, feature = "testing"))]
@@ -109,7 +109,7 @@ impl Calls {
         Calls { faults: Some(faults) }
     }
 
-    /// One system call on `path`; interrupted ones are repeated.
+    /// Makes one system call on `path`; interrupted calls are repeated.
     pub(super) fn run<T>(
         &self,
         call: Call,

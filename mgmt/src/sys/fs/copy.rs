@@ -1,5 +1,5 @@
-//! What one file holds, brought into another: shared between the two (a reflink) or copied by the kernel, where the
-//! file systems can do that; else read and written.
+//! Copies the content of one file into another: shared between the two (a reflink) or copied by the kernel, if the file
+//! systems can do that; otherwise read and written.
 
 use std::io::{self, Read as _};
 use std::os::fd::{AsFd as _, OwnedFd};
@@ -12,10 +12,10 @@ use super::digest::{Digest, Hasher};
 use super::error::FsError;
 use super::read::{CHUNK_BYTES, FileReader};
 
-/// How much the kernel copies at a time: between two pieces a copy can be stopped.
+/// The most bytes that the kernel copies at a time: between two pieces a copy can be stopped.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// How a copy fails that these file systems, or this kernel, cannot make.
+/// The errors of a kind of copy that these file systems, or this kernel, can't make.
 const CANNOT: [Errno; 11] = [
     Errno::OPNOTSUPP,
     Errno::NOTTY,
@@ -32,26 +32,26 @@ const CANNOT: [Errno; 11] = [
 
 /// A file whose content is copied. It must not change meanwhile.
 pub struct CopySource<'a> {
-    /// Open at its beginning.
+    /// The file, open at its beginning.
     pub file: &'a mut FileReader,
-    /// Asked between two pieces: whether to give up.
+    /// Called between two pieces: returns whether to give up.
     pub is_stopped: &'a dyn Fn() -> bool,
 }
 
-/// Writes all of `source` into `to`, which is new and empty; the digest is that of what `to` holds then, read from
-/// there.
+/// Writes all of `source` into `to`, which is new and empty. Returns the digest of the content of `to`, computed from
+/// what is read back.
 pub(super) fn copy(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
     if !clone(calls, source, to, path)? {
         copy_pieces(calls, source, to, path)?;
     }
-    // Half of one version and half of another would be neither.
+    // A mix of two versions of the source would be neither of them.
     if source.file.changed_since_opened()? {
         return Err(FsError::Changed { path: source.file.path().to_path_buf() });
     }
     hash(calls, source, to, path)
 }
 
-/// Whether both share now what `source` holds.
+/// Shares the content of `source` with `to`. Returns `false` if that is not possible.
 fn clone(calls: &Calls, source: &CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<bool, FsError> {
     if source.file.stat().size == 0 {
         return Ok(false);
@@ -64,7 +64,7 @@ fn clone(calls: &Calls, source: &CopySource<'_>, to: &OwnedFd, path: &Path) -> R
 }
 
 fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<(), FsError> {
-    // A file that the kernel makes up claims to be empty, and has nothing for it to copy.
+    // The size of a file that the kernel generates is 0, and the kernel does not copy such a file.
     let mut by_kernel = source.file.stat().size > 0;
     let mut copied = 0;
     while by_kernel {
@@ -77,7 +77,7 @@ fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &
             Err(error) => return Err(error),
         }
     }
-    // From where that ended: it may have grown, or was larger than it claims.
+    // Continue where that ended: the file may have grown, or be larger than its size.
     let mut chunk = vec![0; CHUNK_BYTES];
     loop {
         stop(source, path)?;
@@ -89,7 +89,7 @@ fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &
     }
 }
 
-/// The digest of what a file holds that was just written.
+/// The digest of the content of a file that was just written.
 fn hash(calls: &Calls, source: &CopySource<'_>, file: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
     let (mut hasher, mut chunk, mut at) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
     loop {
@@ -106,7 +106,7 @@ fn hash(calls: &Calls, source: &CopySource<'_>, file: &OwnedFd, path: &Path) -> 
 pub(super) fn write_all(calls: &Calls, to: &OwnedFd, mut bytes: &[u8], path: &Path) -> Result<(), FsError> {
     while !bytes.is_empty() {
         match calls.run(Call::Write, path, || rustix::io::write(to, bytes))? {
-            // It can't happen with a regular file; another try would not end.
+            // This can't happen with a regular file, and another try would not end.
             0 => return Err(FsError::Changed { path: path.to_path_buf() }),
             n => bytes = &bytes[n..],
         }
@@ -114,7 +114,7 @@ pub(super) fn write_all(calls: &Calls, to: &OwnedFd, mut bytes: &[u8], path: &Pa
     Ok(())
 }
 
-/// The error of a reader. One of ours knows better which file it was.
+/// The error of a reader. If it is an error of this module, it already has the path of the file.
 pub(super) fn read_error(error: io::Error, path: &Path) -> FsError {
     let call = |source| FsError::Call { call: Call::Read, path: path.to_path_buf(), source };
     error.downcast().unwrap_or_else(call)

@@ -15,7 +15,7 @@ impl Digest {
         Digest(sha2::Sha256::digest(bytes).into())
     }
 
-    /// Its 32 bytes.
+    /// The 32 bytes of the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

@@ -22,9 +22,9 @@ use super::write::WriteFs;
 const DIR_MODE: u32 = 0o755;
 
 impl WriteFs {
-    /// Makes the directory `path`; says whether it is new. One that exists is left as it is. The one above must exist.
-    /// A new one is accessible to us alone until it has its owner and mode (`0755` if none is given; one that is given
-    /// is final: the access list that the directory above would add is removed).
+    /// Makes the directory `path`; returns whether it is new. An existing directory is left as it is. The parent must
+    /// exist. Until it has its owner and mode, a new directory is accessible to us alone. The default mode is `0755`. A
+    /// given mode is final: the access list that the parent would add is removed.
     ///
     /// # Errors
     /// [`FsError::WrongType`] or [`FsError::Symlink`] if something else is there.
@@ -37,7 +37,7 @@ impl WriteFs {
         self.make_dir_at(&place, attributes)
     }
 
-    /// Makes the directory `path` and those above it that are missing, all with these attributes; says how many are new.
+    /// Makes the directory `path` and its missing parents, all with these attributes; returns the number of new ones.
     pub fn make_dirs(&self, path: impl AsRef<Path>, attributes: &Attributes) -> Result<usize, FsError> {
         let normal = self.normal(path.as_ref())?;
         let mut missing = Vec::new();
@@ -67,7 +67,7 @@ impl WriteFs {
         }
         let outcome = self.finish_dir(place, attributes);
         if outcome.is_err() {
-            // The error is reported already; an empty directory of ours that stays is only untidy.
+            // The first error is reported; an empty directory that stays is only untidy.
             let _ = calls.run(Call::RemoveDir, &place.path, || {
                 rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)
             });
@@ -90,7 +90,7 @@ impl WriteFs {
         };
         let now = stat_fd(calls, &fd, &place.path)?;
         if now.uid != self.inner.euid {
-            // Somebody put another directory there since.
+            // Another program has put its own directory there.
             return Err(FsError::Changed { path: place.path.clone() });
         }
         let desired = Attributes { mode: attributes.mode.or(Some(DIR_MODE | now.mode & 0o2000)), ..*attributes };
@@ -104,8 +104,8 @@ impl WriteFs {
         handle.set(&now, &desired, Adoption::of(&now, &desired, self.inner.euid))
     }
 
-    /// Makes `path` a symlink that leads to `target` (which may be relative, and need not exist); says whether anything had
-    /// to change. An old link is replaced at once: there is no moment without one.
+    /// Makes `path` a symlink to `target` (which may be relative, and need not exist); returns whether anything had to
+    /// change. An old link is replaced atomically: there is a link at every moment.
     ///
     /// # Errors
     /// Something is there that `replace` does not allow to be replaced.
@@ -118,9 +118,10 @@ impl WriteFs {
         self.make_link(path.as_ref(), target.as_ref(), None, replace)
     }
 
-    /// The same of a copy of a symlink that the user `maker` made, who is neither root nor ours: it never leads us
-    /// where the original does not. As root it belongs to `maker` before it has its name. Where we can't give files
-    /// away, that is remembered ([`ReadFs::note_maker`](super::ReadFs::note_maker)).
+    /// Like [`WriteFs::make_symlink`], for a copy of a symlink that the user `maker` made, who is neither root nor
+    /// ours: such a copy is followed only where the original is. As root, the copy belongs to `maker` before it gets
+    /// its name. Without the right to change owners, the maker is remembered
+    /// ([`ReadFs::note_maker`](super::ReadFs::note_maker)).
     ///
     /// # Errors
     /// As [`WriteFs::make_symlink`].
@@ -159,12 +160,12 @@ impl WriteFs {
         Ok(true)
     }
 
-    /// Removes a file, a symlink (not what it leads to) or anything else that is no directory; says whether it was there.
+    /// Removes a file, a symlink (not its target) or anything else that is no directory; returns whether it was there.
     pub fn remove_file(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         self.remove_name(path.as_ref(), Call::Unlink, AtFlags::empty())
     }
 
-    /// Removes an empty directory; says whether it was there.
+    /// Removes an empty directory; returns whether it was there.
     pub fn remove_dir(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         self.remove_name(path.as_ref(), Call::RemoveDir, AtFlags::REMOVEDIR)
     }

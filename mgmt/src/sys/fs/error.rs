@@ -1,4 +1,4 @@
-//! What can go wrong with the file system; every error names the place and the cause.
+//! The errors of the file system; every one has the path and the cause.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,14 +9,14 @@ use super::stat::FileKind;
 use crate::id::is_hidden;
 use crate::sys::obstacle::ObstacleKind;
 
-/// Why the file system said no. Every one names the path.
+/// Why a file system operation failed. Every variant has the path.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FsError {
-    /// The path itself is not one that can be used.
+    /// The path can't be used.
     #[error("`{}`: {reason}", shown(.path))]
     BadPath {
-        /// As it was given.
+        /// The path, as it was given.
         path: PathBuf,
         /// What is wrong with it.
         reason: PathError,
@@ -24,7 +24,7 @@ pub enum FsError {
     /// A symlink that is not followed or not replaced.
     #[error("symlink at {}, {reason}", shown(.link))]
     Symlink {
-        /// Where the link is.
+        /// The path of the link.
         link: PathBuf,
         /// Why it is refused.
         reason: LinkReason,
@@ -32,39 +32,39 @@ pub enum FsError {
     /// A system call failed.
     #[error("{call} {}: {source}", shown(.path))]
     Call {
-        /// Which one.
+        /// The failed call.
         call: Call,
-        /// On what; for a file that is being written its final name.
+        /// The path it was made on; for a file that is being written, its final name.
         path: PathBuf,
-        /// What the system answered.
+        /// The error of the system.
         source: io::Error,
     },
     /// Something of another type is there.
     #[error("{} is a {found}, not a {wanted}", shown(.path))]
     WrongType {
-        /// Where.
+        /// The path of the object.
         path: PathBuf,
-        /// What it is.
+        /// The type of the object.
         found: FileKind,
-        /// What is wanted there.
+        /// The expected type.
         wanted: FileKind,
     },
-    /// Something is there already, and nothing was expected.
+    /// Something is already at a path that was expected to be free.
     #[error("{} exists already", shown(.path))]
     Exists {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// Nothing is there.
     #[error("{} does not exist", shown(.path))]
     Missing {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
     /// A file is bigger than the reader allows.
     #[error("{} has more than {cap} bytes", shown(.path))]
     TooLarge {
-        /// Which file.
+        /// The path of the file.
         path: PathBuf,
         /// The limit, in bytes.
         cap: u64,
@@ -72,35 +72,36 @@ pub enum FsError {
     /// A directory or a tree has more entries than allowed.
     #[error("{} holds more than {cap} entries", shown(.path))]
     TooMany {
-        /// Which directory.
+        /// The path of the directory.
         path: PathBuf,
-        /// The limit.
+        /// The limit, in entries.
         cap: usize,
     },
-    /// Something is mounted at a path that is to be replaced, or in a tree that is to be removed.
+    /// Something is mounted at a path that would be replaced, or in a tree that would be removed.
     #[error("{} is a mount point, which is never replaced, removed or crossed", shown(.path))]
     MountPoint {
-        /// Where something is mounted.
+        /// The mount point.
         path: PathBuf,
     },
-    /// `/`, in whatever spelling, is not removed, replaced or written.
+    /// `/`, in whatever spelling, is never removed, replaced or written.
     #[error("{} is the root directory, which is never replaced or removed", shown(.path))]
     RootDirectory {
-        /// As it was given.
+        /// The path, as it was given.
         path: PathBuf,
     },
-    /// Changing the attributes through one name would change them for other names, in a directory that others can write.
+    /// A change of the attributes through this name would change them for the other names too, and others can write the
+    /// directory.
     #[error("{} has {links} names (hard links), in a directory that others can write", shown(.path))]
     HardLink {
-        /// The name that was given.
+        /// The path, as it was given.
         path: PathBuf,
-        /// How many names there are.
+        /// The number of names.
         links: u64,
     },
-    /// It was moved or replaced by somebody else while we worked on it.
+    /// Another program moved or replaced the object while we worked on it.
     #[error("{} was changed by somebody else meanwhile", shown(.path))]
     Changed {
-        /// Where.
+        /// The path.
         path: PathBuf,
     },
 }
@@ -109,25 +110,25 @@ pub enum FsError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LinkReason {
-    /// Others than root can write the directory that holds it, so anybody may have planted it.
+    /// Users other than root can write the directory of the link, so any of them may have planted it.
     #[error("in a directory that others can write")]
     WritableParent,
-    /// It belongs to a user who is not trusted.
+    /// The link belongs to a user who is not trusted.
     #[error("owned by uid {0}")]
     Owner(u32),
-    /// It is a copy of a link of a user who is not trusted.
+    /// The link is a copy of a link of a user who is not trusted.
     #[error("copied from a link of uid {0}")]
     CopiedFrom(u32),
-    /// Links that lead to links, too many of them.
+    /// The path leads through too many links.
     #[error("the {0}th on the way: a loop")]
     Loop(usize),
-    /// It stands where the object itself was expected.
+    /// The link is where another type of object was expected.
     #[error("where a {0} was expected")]
     NotA(FileKind),
 }
 
 impl FsError {
-    /// The number the system gave (`ENOSPC` is 28), if it was a system call that failed.
+    /// The error number of the system (`ENOSPC` is 28), if a system call failed.
     pub fn errno(&self) -> Option<i32> {
         match self {
             FsError::Call { source, .. } => source.raw_os_error(),
@@ -161,7 +162,8 @@ impl FsError {
         }
     }
 
-    /// What was there when it was looked at is not there any more, or something else is: a moment later it may be different again.
+    /// Whether the cause may be a race: the object that was looked at is gone or is another one, and the next attempt
+    /// may find something else again.
     pub fn is_race(&self) -> bool {
         use rustix::io::Errno;
         let errno = self.errno().map(Errno::from_raw_os_error);
@@ -176,8 +178,8 @@ impl FsError {
         ) || errno.is_some_and(|errno| raced.contains(&errno))
     }
 
-    /// The sort of cause that it waits for: what the file system is like now, and may be otherwise in a moment. `None`:
-    /// a path that can't be used, a disk that fails.
+    /// The kind of obstacle that a retry waits for: a state of the file system that may change at any moment. `None`
+    /// for other errors: a path that can't be used, a disk that fails.
     pub fn obstacle(&self) -> Option<ObstacleKind> {
         Some(match self {
             FsError::BadPath { .. } | FsError::RootDirectory { .. } => return None,
@@ -194,7 +196,7 @@ impl FsError {
         })
     }
 
-    /// Whether it says that nothing is there.
+    /// Whether the error means that nothing is at the path.
     pub fn is_missing(&self) -> bool {
         matches!(self, FsError::Missing { .. }) || self.is(rustix::io::Errno::NOENT)
     }
@@ -204,7 +206,7 @@ impl FsError {
     }
 }
 
-/// A path for a line of text: no control characters, and not longer than a reader can bear.
+/// A path as part of a line of text: without control characters, and shortened in the middle if it is long.
 pub(super) fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 512;
     let text = path.to_string_lossy();

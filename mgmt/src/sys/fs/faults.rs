@@ -1,4 +1,4 @@
-//! Faults on demand, for tests: fail, die at, or interleave with the n-th system call of one door.
+//! Faults on demand, for tests: fail at, die at, or interleave with the n-th system call of one door.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::calls::Call;
 
-/// Which system call is meant. Numbers begin with 1.
+/// The system calls that a fault applies to. Numbers begin with 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum At {
     /// The n-th call that changes something ([`Call::is_change`]).
@@ -37,19 +37,19 @@ struct State {
     counts: HashMap<Call, usize>,
 }
 
-/// Faults of one door and its clones; nothing else in the process sees them. Made with `Faults::new`, armed at any time.
+/// Faults of one door and its clones; no other door is affected. Faults can be added at any time.
 #[derive(Default)]
 pub struct Faults {
     state: Mutex<State>,
 }
 
 impl Faults {
-    /// No faults yet; calls are counted from now on.
+    /// No faults yet; counting begins now.
     pub fn new() -> Arc<Faults> {
         Arc::new(Faults::default())
     }
 
-    /// The call fails with this errno (28 is `ENOSPC`) and is not made.
+    /// Makes the call fail with this errno (28 is `ENOSPC`), without making it.
     pub fn fail(&self, at: At, errno: i32) {
         self.state().rules.push((at, Act::Fail(errno)));
     }
@@ -74,12 +74,12 @@ impl Faults {
         self.state().changes.clone()
     }
 
-    /// How many calls of this sort were made.
+    /// The number of calls of this sort so far.
     pub fn count(&self, call: Call) -> usize {
         self.state().counts.get(&call).copied().unwrap_or(0)
     }
 
-    /// Forgets all rules and counts.
+    /// Drops all rules and counts.
     pub fn reset(&self) {
         *self.state() = State::default();
     }
@@ -139,7 +139,7 @@ impl fmt::Debug for Faults {
     }
 }
 
-/// No clean-up of any sort may run: that is what the kill is for.
+/// Kills the process at once: the purpose of these faults is that no clean-up of any sort runs.
 fn die() -> ! {
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     loop {

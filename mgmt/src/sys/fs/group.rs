@@ -1,5 +1,5 @@
-//! Operations that have written at about the same time are made durable together: while one thread syncs, others write,
-//! and what has come together by then is synced next, each directory once.
+//! Operations that write at about the same time are made durable together: while one thread syncs, others write, and
+//! everything that has been written by then is synced next, each directory once.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,16 +17,17 @@ use super::read::Inner;
 use crate::sys::task::{caught, may_block};
 use crate::sys::threads::in_background;
 
-/// How many commits may wait for a device, each with open files. A thread that has another one does it itself.
+/// The most commits that wait for a device, each with open files. Beyond that, a thread with another commit does it by
+/// itself.
 const WAITING_MAX: usize = 64;
 
-/// How long a commit waits for a thread before it makes do without.
+/// How long a commit waits for a thread before it is done without one.
 const PATIENCE: Duration = Duration::from_millis(100);
 
 type Outcome = Result<usize, FsError>;
 
-/// What a door and its clones make durable at the moment: for each device that is being synced, what waits for it.
-/// Devices do not wait for each other, since one may hang.
+/// The commits of a door and its clones: for each device that is being synced, those that wait for it. Devices do not
+/// wait for each other, since one may hang.
 #[derive(Default)]
 pub(super) struct Group {
     devices: Mutex<BTreeMap<u64, Device>>,
@@ -35,11 +36,11 @@ pub(super) struct Group {
 #[derive(Default)]
 struct Device {
     waiting: Vec<Item>,
-    /// A thread syncs. Else one has been asked for.
+    /// Whether a thread syncs the device; if not, a thread has been asked for.
     has_begun: bool,
 }
 
-/// A commit, and what is called with its outcome.
+/// A commit, and the function that is called with its outcome.
 struct Item {
     due: Due,
     committed: Box<dyn FnOnce(Outcome) + Send>,
@@ -47,7 +48,7 @@ struct Item {
 
 impl SyncBatch {
     /// Makes everything durable: at once if this thread may block and its device is not being synced, otherwise
-    /// together with others. `held` is dropped when it is done, also if the returned future is dropped before.
+    /// together with others. `held` is dropped when it is done, even if the returned future is dropped before.
     ///
     /// # Errors
     /// Those of [`SyncBatch::commit`].
@@ -66,7 +67,7 @@ impl SyncBatch {
         let (sender, receiver) = oneshot::channel();
         let committed = Box::new(move |outcome| {
             drop(held);
-            // If nothing waits for it, the operation was cancelled.
+            // If the receiver is gone, the operation was cancelled.
             let _ = sender.send(outcome);
         });
         if inner.group.wait(device, Item { due, committed }) {
@@ -77,7 +78,7 @@ impl SyncBatch {
             tokio::select! {
                 biased;
                 outcome = &mut receiver => break outcome,
-                // Where the system gives no more threads, those that there are may wait for this.
+                // If the system gives no more threads, the existing threads may be waiting for this commit.
                 () = sleep(PATIENCE) => {
                     let _ = caught(|| commit(inner.group.take_unbegun(device)));
                 }
@@ -85,14 +86,14 @@ impl SyncBatch {
         };
         match outcome {
             Ok(outcome) => outcome,
-            // Only a panic ends a syncer without an answer: it is passed on.
+            // Only a panic ends a syncer without an outcome: pass it on.
             Err(_) => panic!("what was written could not be made durable"),
         }
     }
 }
 
 impl Group {
-    /// Whether the device was not being synced. From now on it is.
+    /// Marks the device as being synced. Returns whether it was not before.
     fn take_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();
         let is_free = !devices.contains_key(&device);
@@ -104,7 +105,8 @@ impl Group {
         self.lock().get(&device).is_some_and(|device| device.waiting.len() >= WAITING_MAX)
     }
 
-    /// Puts it to what waits. Whether the device was not being synced, and has to be from now on.
+    /// Lets the commit wait for the device. Returns whether the device was not being synced, so that the caller must
+    /// start that.
     fn wait(&self, device: u64, item: Item) -> bool {
         let mut devices = self.lock();
         let is_free = !devices.contains_key(&device);
@@ -112,7 +114,7 @@ impl Group {
         is_free
     }
 
-    /// What waits for the device; if nothing does, it is not being synced any more.
+    /// The commits that wait for the device; if there are none, the device is not being synced any more.
     fn take(&self, device: u64) -> Option<Vec<Item>> {
         let mut devices = self.lock();
         let of = devices.get_mut(&device)?;
@@ -125,14 +127,15 @@ impl Group {
         Some(waiting)
     }
 
-    /// What waits for a thread that the system has not given yet.
+    /// The commits that wait for a thread that the system has not given yet.
     fn take_unbegun(&self, device: u64) -> Vec<Item> {
         let mut devices = self.lock();
         let unbegun = devices.get_mut(&device).filter(|device| !device.has_begun);
         unbegun.map(|device| mem::take(&mut device.waiting)).unwrap_or_default()
     }
 
-    /// What waits for the device needs another thread now; if nothing waits, the device is not being synced any more.
+    /// Ends the sync of a device. Returns whether commits wait for it, which need another thread now; if none does, the
+    /// device is not being synced any more.
     fn end_turn(&self, device: u64) -> bool {
         let mut devices = self.lock();
         let Some(of) = devices.get_mut(&device) else { return false };
@@ -154,7 +157,7 @@ impl Group {
     }
 }
 
-/// A thread syncs a device for itself, until this is dropped.
+/// A thread syncs a device for its own commit, until this is dropped.
 struct Turn<'a> {
     inner: &'a Arc<Inner>,
     device: u64,
@@ -168,7 +171,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// Works off what waits for a device when it is dropped: also if no thread takes it because the runtime ends.
+/// When dropped, does all commits that wait for a device: also if no thread takes it because the runtime ends.
 struct Syncer {
     inner: Arc<Inner>,
     device: u64,
@@ -184,7 +187,7 @@ impl Syncer {
 impl Drop for Syncer {
     fn drop(&mut self) {
         while let Some(items) = self.inner.group.take(self.device) {
-            // Only code of others that listens to log messages can panic here: these operations fail then.
+            // Only code that receives log messages can panic here: then these operations fail.
             let _ = caught(|| commit(items));
         }
     }

@@ -1,5 +1,5 @@
-//! Files that nothing can take the place of: the kernel makes them up (`/proc/sys`), or they are mounted one by one.
-//! They are written in place, so that a crash in between leaves a part.
+//! Files that can't be replaced by another file: the kernel generates them (`/proc/sys`), or each is a mount point.
+//! They are written in place, so that a crash in between leaves a part of the content.
 
 use std::io::Read;
 use std::os::fd::AsFd as _;
@@ -18,8 +18,8 @@ use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::Place;
 use super::write::{Content, WriteFs, Written};
 
-/// How the kernel numbers file systems whose files it makes up: proc, sysfs, cgroup, cgroup2, debugfs, tracefs,
-/// securityfs, configfs.
+/// The numbers that the kernel gives to file systems whose files it generates: proc, sysfs, cgroup, cgroup2, debugfs,
+/// tracefs, securityfs, configfs.
 const MADE_UP: [u64; 8] =
     [0x0000_9fa0, 0x6265_6572, 0x0027_e0eb, 0x6367_7270, 0x6462_6720, 0x7472_6163, 0x7363_6673, 0x6265_6570];
 
@@ -27,7 +27,7 @@ impl ReadFs {
     /// Whether the regular file that was found at `path` can be written in place only.
     ///
     /// # Errors
-    /// Its directory can't be looked at.
+    /// The directory of the file can't be examined.
     pub fn is_written_in_place(&self, path: impl AsRef<Path>, found: &Stat) -> Result<bool, FsError> {
         self.is_only_in_place(&self.place(path.as_ref())?, found)
     }
@@ -42,7 +42,7 @@ impl ReadFs {
 }
 
 impl WriteFs {
-    /// Writes the content into the file that is there, in one call where the system takes that, and cuts off the rest.
+    /// Writes the content into the existing file, in one call if the system takes that, and cuts off the rest.
     pub(super) fn write_in_place(
         &self,
         place: &Place,
@@ -51,7 +51,7 @@ impl WriteFs {
         options: &WriteOptions,
     ) -> Result<Written, FsError> {
         if !options.keep && old.mount_root {
-            // A file of its own was asked for.
+            // Without `keep`, a new file was asked for.
             return Err(FsError::MountPoint { path: place.path.clone() });
         }
         self.guard_hard_links(place, &old)?;
@@ -82,7 +82,7 @@ impl WriteFs {
     }
 }
 
-/// All of it before anything is written: what can't be read leaves the file as it is.
+/// Reads all of the content before anything is written: if that fails, the file stays as it is.
 fn whole(content: Content<'_>, path: &Path) -> Result<Vec<u8>, FsError> {
     let mut all = Vec::new();
     match content {

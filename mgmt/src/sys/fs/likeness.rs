@@ -1,7 +1,7 @@
-//! In what a copy is like its original besides the content: owner, group, mode, time, extended attributes, access
-//! lists.
+//! What a copy has in common with its original besides the content: owner, group, mode, time, extended attributes,
+//! access lists.
 //!
-//! None of this is declared, so none of it is demanded: what the system refuses is passed over and remembered of that
+//! None of this is declared, so none of it is required: what the system refuses is left out, and remembered for that
 //! file, so that it is not tried again and again.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,27 +19,28 @@ use super::stat::{Stat, stat_fd};
 use super::write::{WriteFs, is_refused, without_group};
 
 const NS_PER_S: i128 = 1_000_000_000;
-/// How coarse the times of file systems are, in nanoseconds: 100 ns (NTFS), 1 µs, 1 ms, 10 ms (exFAT), 1 s, 2 s (FAT).
+/// The granularity of times in file systems, in nanoseconds: 100 ns (NTFS), 1 µs, 1 ms, 10 ms (exFAT), 1 s, 2 s (FAT).
 const GRAINS_NS: [i128; 6] = [100, 1_000, 1_000_000, 10_000_000, NS_PER_S, 2 * NS_PER_S];
-/// The first and the last second that some file systems know: in 1901, 1970, 1980, 2038, 2106, 2107 and 2446.
+/// The first or the last second that a file system can store: in 1901, 1970, 1980, 2038, 2106, 2107 and 2446.
 const EDGES_S: [i128; 7] = [-0x8000_0000, 0, 315_532_800, 0x7fff_ffff, 0xffff_ffff, 4_354_819_199, 0x3_7fff_ffff];
-/// Numbers of file systems that keep neither owners nor modes: FAT and exFAT.
+/// The numbers of file systems that store neither owners nor modes: FAT and exFAT.
 const WITHOUT_OWNERS: [u64; 2] = [0x4d44, 0x2011_bab0];
 
-/// What a copy takes over from its original. What is `None` stays as it is.
+/// What a copy takes over from its original. Where this is `None`, the copy keeps what it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Likeness {
     /// Owner, group and mode.
     pub attributes: Attributes,
-    /// When the content changed last, in nanoseconds since 1970.
+    /// The time of the last change of the content, in nanoseconds since 1970.
     pub mtime_ns: Option<i128>,
-    /// Whether it has the access lists of the original. If not, it has none.
+    /// Whether the copy gets the access lists of the original. If not, it has none.
     pub access_lists: bool,
-    /// Whether it has the capabilities of the original, if the file system of that grants rights (no `nosuid`).
+    /// Whether the copy gets the capabilities of the original, if the file system of the original grants rights (no
+    /// `nosuid`).
     pub capabilities: bool,
 }
 
-/// Something in which a copy can differ from its original.
+/// A trait in which a copy can differ from its original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trait {
     /// Owner or group.
@@ -48,22 +49,22 @@ pub enum Trait {
     Mode,
     /// The time of the last change of the content.
     Time,
-    /// An access list, or the one that a directory gives to what is made in it.
+    /// An access list, or the one that a directory gives to whatever is made in it.
     AccessList,
     /// Capabilities, and extended attributes of users.
     Xattrs,
 }
 
-/// The extended attributes that a copy can take over: those of users (`user.`), access lists, capabilities. Of their
-/// values only digests.
+/// The extended attributes that a copy can take over: those of users (`user.`), access lists, capabilities. Only
+/// digests of the values are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Xattrs {
-    /// By name, in the order of names.
+    /// Names and digests of the values, sorted by name.
     values: Vec<(Box<[u8]>, Digest)>,
 }
 
 impl Xattrs {
-    /// There are none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
     }
@@ -78,8 +79,8 @@ impl Xattrs {
         self.get(CAPABILITY).is_some()
     }
 
-    /// In what a copy that has these differs from what it must have. What it has of its own besides is not counted, but
-    /// for access lists, which are part of the mode.
+    /// The traits in which a copy with these attributes differs from what it must have. Other attributes of its own do
+    /// not count, except access lists, which are part of the mode.
     pub fn differences(&self, original: &Xattrs, likeness: &Likeness) -> Vec<Trait> {
         let mut differences = Vec::new();
         let wanted = |name| original.get(name).filter(|_| likeness.access_lists);
@@ -100,28 +101,28 @@ impl Xattrs {
 }
 
 impl Likeness {
-    /// The same but for what is declared.
+    /// This likeness, with the declared attributes in place of those of the original.
     #[must_use]
     pub fn with(mut self, declared: &Attributes) -> Likeness {
         self.attributes = declared.or(&self.attributes);
         self
     }
 
-    /// The same without a time.
+    /// This likeness without a time.
     #[must_use]
     pub fn without_time(mut self) -> Likeness {
         self.mtime_ns = None;
         self
     }
 
-    /// Whether something that is so has the wanted time, as far as its file system can keep that.
+    /// Whether an object with this stat has the wanted time, as far as its file system can store that.
     pub fn has_time(&self, there: &Stat) -> bool {
         self.mtime_ns.is_none_or(|wanted| is_same_time(wanted, there.mtime_ns))
     }
 }
 
-/// Whether a file system that was given the one time may show the other: it cuts off what is finer than its grain, and
-/// what is beyond its first or last second.
+/// Whether a file system that was given the one time may show the other: it cuts off what is finer than its
+/// granularity, and clamps a time outside of its range.
 fn is_same_time(given: i128, shown: i128) -> bool {
     let grain = |grain: &i128| given.div_euclid(*grain) * grain == shown;
     let edge = |edge: &i128| {
@@ -135,7 +136,7 @@ fn is_of_users(name: &[u8]) -> bool {
     name.starts_with(b"user.")
 }
 
-/// Reads what a copy can take over.
+/// Reads the extended attributes that a copy can take over.
 fn read(calls: &Calls, fd: BorrowedFd<'_>, path: &Path) -> Result<Xattrs, FsError> {
     let from = magic_link(fd);
     let mut values = Vec::new();
@@ -160,29 +161,29 @@ impl FileReader {
 }
 
 impl ReadFs {
-    /// The extended attributes of what is at `path`, a file or a directory, that a copy of it can take over.
+    /// The extended attributes of the object at `path`, a file or a directory, that a copy of it can take over.
     ///
     /// # Errors
-    /// It is not there, or can't be looked at.
+    /// Nothing is there, or it can't be examined.
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Xattrs, FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
         read(&self.inner.calls, fd.as_fd(), &path)
     }
 
-    /// Whether the file system of what is at `path` grants rights by set-user-id, set-group-id and capabilities.
+    /// Whether the file system of the object at `path` grants rights by set-user-id, set-group-id and capabilities.
     ///
     /// # Errors
-    /// It is not there, or can't be looked at.
+    /// Nothing is there, or it can't be examined.
     pub fn grants_rights(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
         grants_rights(&self.inner.calls, fd.as_fd(), &path)
     }
 
-    /// Whether what is at `path`, and was found to be so, can be made to have this: its file system knows such a thing,
-    /// and refused it of this file not before.
+    /// Whether the object at `path`, whose stat is `found`, can get this trait: its file system supports it, and has
+    /// not refused it for this file before.
     ///
     /// # Errors
-    /// It is not there, or can't be looked at.
+    /// Nothing is there, or it can't be examined.
     pub fn can_have(&self, path: impl AsRef<Path>, found: &Stat, what: Trait) -> Result<bool, FsError> {
         if self.inner.memory.is_refused(found, what) {
             return Ok(false);
@@ -204,7 +205,7 @@ impl ReadFs {
         Ok(!matches!(read, Err(error) if error.is(Errno::OPNOTSUPP)))
     }
 
-    /// Opens what is at `path`, which may be anything, only to point at it.
+    /// Opens the object at `path`, of any type, only as a reference (`O_PATH`).
     fn open_path(&self, path: &Path) -> Result<(OwnedFd, std::path::PathBuf), FsError> {
         let place = self.place(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -222,11 +223,11 @@ fn grants_rights(calls: &Calls, fd: BorrowedFd<'_>, path: &Path) -> Result<bool,
 }
 
 impl WriteFs {
-    /// Makes what is at `path`, a file or a directory, like `original` in all that the likeness names. What the system
-    /// refuses stays as it is, and [`ReadFs::can_have`] knows of it then.
+    /// Makes the object at `path`, a file or a directory, like `original` in everything that the likeness names. What
+    /// the system refuses stays as it is, and is remembered for [`ReadFs::can_have`].
     ///
     /// # Errors
-    /// One of the two is not there, or they are of different types; as root [`FsError::HardLink`] as in
+    /// One of the two does not exist, or they are of different types; as root [`FsError::HardLink`] as in
     /// [`WriteFs::set_attributes`].
     pub fn make_alike(
         &self,
@@ -248,7 +249,7 @@ impl WriteFs {
         let adoption = Adoption::of(&now, desired, self.inner.euid);
         match handle.set(&now, desired, adoption) {
             Err(error) if is_refused(&error) => {
-                // Not the owner: then no right that the original's owner has given goes over.
+                // The owner stays: so no set-id bit of the original is taken over, since it would grant other rights.
                 let mode = desired.mode.map(|mode| mode & 0o1777);
                 pass(handle.set(&now, &Attributes { mode, ..Attributes::new() }, Adoption::None))?;
             }
@@ -259,17 +260,17 @@ impl WriteFs {
         Ok(())
     }
 
-    /// Gives what is at `path` the time of the likeness, if the system lets that be done.
+    /// Sets the time of the likeness on the object at `path`, if the system allows that.
     ///
     /// # Errors
-    /// It is not there, or can't be looked at.
+    /// Nothing is there, or it can't be examined.
     pub fn set_time(&self, path: impl AsRef<Path>, likeness: &Likeness) -> Result<(), FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
         let handle = Handle { calls: &self.inner.calls, fd: fd.as_fd(), path_only: true, path: &path };
         likeness.mtime_ns.map_or(Ok(()), |ns| pass(handle.set_mtime(ns)))
     }
 
-    /// Remembers what of a likeness something did not get.
+    /// Remembers the traits of a likeness that an object did not get.
     pub(super) fn note_refused(&self, now: &Stat, likeness: &Likeness, refused: &[Trait]) {
         let Attributes { mode, uid, gid } = likeness.attributes;
         let differs = [
@@ -287,8 +288,8 @@ impl WriteFs {
 }
 
 impl Handle<'_> {
-    /// Extended attributes and access lists, then the time: the last things that something gets. Its owner and its mode
-    /// are set already. Returns what was refused.
+    /// Copies extended attributes and access lists, then sets the time: the last steps, after owner and mode. Returns
+    /// the traits that were refused.
     pub(super) fn take_over(
         &self,
         now: &Stat,
@@ -309,14 +310,14 @@ impl Handle<'_> {
         let lists: &[&[u8]] = if now.is_dir() { &[ACL, DEFAULT_ACL] } else { &[ACL] };
         for list in lists {
             if !likeness.access_lists || !names.contains(list) {
-                // A new file has lost already what its directory gave it.
+                // A new file has already lost the list that its directory gave it.
                 if self.path_only {
                     self.remove_xattr(list)?;
                 }
             } else if !self.copy(&from, list)? {
                 refused.push(Trait::AccessList);
                 if let Some(mode) = likeness.attributes.mode.filter(|_| *list == ACL) {
-                    // Without the list the group's bits of the mode would mean more than they did with it.
+                    // Without the list, the group bits of the mode would grant more than they do with it.
                     pass(self.chmod(without_group(mode)))?;
                 }
             }
@@ -328,7 +329,7 @@ impl Handle<'_> {
         Ok(refused)
     }
 
-    /// Gives it an extended attribute of another file. Returns whether it has that now.
+    /// Copies an extended attribute of another file. Returns `false` if the system refuses it.
     fn copy(&self, from: &str, name: &[u8]) -> Result<bool, FsError> {
         let Some(value) = super::attributes::xattr(self.calls, from, name, self.path)? else { return Ok(true) };
         let set = self.calls.run(Call::SetXattr, self.path, || {
@@ -342,7 +343,7 @@ impl Handle<'_> {
     }
 
     fn set_mtime(&self, ns: i128) -> Result<(), FsError> {
-        // A time that this system can't have at all is refused by it.
+        // The system refuses a time that it can't represent.
         let tv_sec = i64::try_from(ns.div_euclid(NS_PER_S)).unwrap_or(i64::MAX);
         #[expect(clippy::cast_possible_truncation, reason = "less than a second")]
         let tv_nsec = ns.rem_euclid(NS_PER_S) as _;
@@ -358,7 +359,7 @@ impl Handle<'_> {
     }
 }
 
-/// Whether this is the answer of a system that can't do it, or does not allow it.
+/// Whether the error means that the system can't do this, or does not allow it.
 fn is_passed(error: &FsError) -> bool {
     is_refused(error)
         || [Errno::ACCESS, Errno::NOSPC, Errno::DQUOT, Errno::TOOBIG, Errno::RANGE, Errno::OVERFLOW]

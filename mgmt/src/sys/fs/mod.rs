@@ -1,4 +1,4 @@
-//! The safe doors to the file system: one that looks ([`ReadFs`]) and one that also writes ([`WriteFs`]).
+//! The safe doors to the file system: a read-only one ([`ReadFs`]), and one that also writes ([`WriteFs`]).
 
 pub mod hub;
 

@@ -1,4 +1,4 @@
-//! Permissions as people write them: `0644`, or `u=rw,g=r,o=` and the like (POSIX chmod).
+//! Permissions as people write them: `0644`, or symbolic ones such as `u=rw,g=r,o=` (POSIX chmod).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,15 +13,15 @@ const STICKY: u32 = 0o1000;
 const READ: u32 = 0o444;
 const WRITE: u32 = 0o222;
 const EXECUTE: u32 = 0o111;
-/// Stands in for the umask where POSIX asks for it, so that the outcome depends on the mode alone.
+/// The umask, where POSIX refers to it: fixed, so that the outcome depends on the mode alone.
 const UMASK: u32 = 0o022;
-/// How often changes are applied to their own outcome: enough for permissions to be copied from class to class.
+/// The most times that changes are applied to their own outcome: enough to copy permissions from class to class.
 const ROUNDS_MAX: usize = 16;
 
-/// A mode that is desired: the bits themselves (`0644`), or changes of what is there (`u+x,go-w`).
+/// A desired mode: the bits themselves (`0644`), or changes of the current mode (`u+x,go-w`).
 ///
-/// Made from a number, `Mode::from(0o644)`, or from text, `"0644".parse()`, `"u=rw,g=r,o=".parse()`. In files it is always
-/// text: a number would be read as decimal by some and as octal by others.
+/// Made from a number, `Mode::from(0o644)`, or from text, `"0644".parse()`, `"u=rw,g=r,o=".parse()`. In files it is
+/// always text: some readers would take a number as decimal, others as octal.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Mode(Repr);
 
@@ -31,8 +31,8 @@ enum Repr {
     Changes(Vec<Change>),
 }
 
-/// The bits, and whether they were given as a number, which may have been written in decimal by mistake. Text is octal,
-/// always. Equal bits are one mode, however they were written.
+/// The bits, and whether they were given as a number, which may have been written in decimal by mistake. Text is always
+/// octal. Equal bits are one mode, however they were written.
 #[derive(Clone, Copy)]
 struct Bits {
     bits: u32,
@@ -53,7 +53,7 @@ impl Hash for Bits {
     }
 }
 
-/// `go-w`: for whom, what to do, with which permissions.
+/// `go-w`: the classes, the operator, the permissions.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Change {
     who: Who,
@@ -61,7 +61,7 @@ struct Change {
     what: What,
 }
 
-/// The letters before the operator; none at all is not the same as `a`.
+/// The letters before the operator; none at all is different from `a`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Who {
     user: bool,
@@ -78,9 +78,9 @@ enum Op {
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum What {
-    /// Bits for everybody, of which `who` selects; and whether `X` is among them.
+    /// The bits for all classes, of which `who` selects some; and whether `X` is among the permissions.
     Bits { bits: u32, execute_if_any: bool },
-    /// The permissions that the user (6), the group (3) or others (0) have: how far their bits are shifted.
+    /// The permissions of the user (6), the group (3) or others (0): the number of bits by which they are shifted.
     CopyOf(u32),
 }
 
@@ -88,26 +88,26 @@ enum What {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ModeError {
-    /// There is no text.
+    /// The text is empty.
     #[error("the mode is empty: write it as `0644` or `u=rw,go=r`")]
     Empty,
-    /// It begins with a digit, but is no octal number.
+    /// The text begins with a digit, but is no octal number.
     #[error("`{0}` is not an octal number: a mode has the digits 0 to 7, as in `0644`")]
     NotOctal(String),
-    /// It has more than twelve bits.
+    /// The mode has more than twelve bits.
     #[error("the mode {0:#o} has bits beyond 07777")]
     TooBig(u32),
-    /// It was most likely meant to be octal.
+    /// The number was most likely meant to be octal: its decimal digits are those of a usual mode.
     #[error(
         "the number {0} (octal {0:#o}) has the digits of the mode 0o{0}: write 0o{0}, or the text \"{0:04o}\" if {0:#o} is meant"
     )]
     Decimal(u32),
-    /// Applied again it gives yet another mode, and so on without end.
+    /// The changes never settle: applied to their own outcome, they give another mode again and again.
     #[error(
         "`{0}` never comes to an end: applied to its own outcome it gives another mode again and again, as in `u=g,g=u`"
     )]
     Endless(String),
-    /// A symbolic mode has something else where an operator belongs.
+    /// A symbolic mode has another character where an operator belongs.
     #[error("`{text}` is not a mode: {found} where `+`, `-` or `=` belongs, as in `u=rw,go=r`")]
     NoOperator {
         /// The whole text.
@@ -128,7 +128,7 @@ pub enum ModeError {
 }
 
 impl Mode {
-    /// The bits, if they do not depend on what is there.
+    /// The bits, if they do not depend on the current mode.
     pub fn bits(&self) -> Option<u32> {
         match self.0 {
             Repr::Bits(Bits { bits, .. }) => Some(bits),
@@ -136,21 +136,22 @@ impl Mode {
         }
     }
 
-    /// The mode that something gets whose mode is `current`. Letters mean what they mean to chmod; where POSIX asks for the
-    /// umask (`+w` without `u`, `g`, `o` or `a`), 022 stands in. As with chmod, a symbolic `=` keeps the set-id bits of a
-    /// directory unless it names them. What copies (`g=u`) is applied until nothing changes any more: `u=g,g=o` gives
-    /// both what others have, however often it is applied.
+    /// The mode that an object with the mode `current` gets. Letters have the meaning that they have for chmod; where
+    /// POSIX refers to the umask (`+w` without `u`, `g`, `o` or `a`), 022 is used. As with chmod, a symbolic `=` keeps
+    /// the set-id bits of a directory unless it names them. Changes that copy (`g=u`) are applied until nothing changes
+    /// any more: `u=g,g=o` gives both the permissions of others, however often it is applied.
     pub fn apply(&self, current: u32, is_dir: bool) -> u32 {
         self.apply_with_umask(current, is_dir, UMASK)
     }
 
-    /// Whether `current` is as desired already.
+    /// Whether `current` is the desired mode.
     pub fn is_met_by(&self, current: u32, is_dir: bool) -> bool {
         self.apply(current, is_dir) == current & ALL
     }
 
-    /// Whether it can be meant: at most twelve bits, and not `644` (which is 01204) where `0o644` was meant. A number
-    /// is refused whose decimal digits are those of a usual mode; as text, `"01204"`, every mode can be given.
+    /// Checks that the mode makes sense: it has at most twelve bits, and is not `644` (which is 01204) where `0o644`
+    /// was meant. A number is refused if its decimal digits are those of a usual mode; as text, `"01204"`, every mode
+    /// is allowed.
     pub fn validate(&self) -> Result<(), ModeError> {
         match self.0 {
             Repr::Bits(Bits { bits, is_number: true }) if reads_as_usual(bits) => Err(ModeError::Decimal(bits)),
@@ -168,7 +169,7 @@ impl Mode {
     }
 }
 
-/// The mode that changes come to, and whether they come to an end.
+/// The mode in which the changes result, and whether they settle: whether applying them again changes nothing.
 fn settled(changes: &[Change], current: u32, is_dir: bool, umask: u32) -> (u32, bool) {
     let mut mode = current;
     for _ in 0..ROUNDS_MAX {
@@ -181,13 +182,13 @@ fn settled(changes: &[Change], current: u32, is_dir: bool, umask: u32) -> (u32, 
     (mode, false)
 }
 
-/// Whether there is a mode from which these changes never come to an end.
+/// Whether there is a mode from which these changes never settle.
 fn is_endless(changes: &[Change]) -> bool {
-    // The others set, add or remove always the same.
+    // All other changes set, add or remove the same bits every time.
     let depends = |change: &Change| {
         matches!(change.what, What::CopyOf(_)) || matches!(change.what, What::Bits { execute_if_any: true, .. })
     };
-    // Set-id bits and the sticky bit are never looked at by a change.
+    // No change depends on the set-id bits or the sticky bit.
     changes.iter().any(depends)
         && (0..=0o777).any(|mode| [false, true].iter().any(|is_dir| !settled(changes, mode, *is_dir, UMASK).1))
 }
@@ -199,7 +200,7 @@ impl Change {
                 let execute = execute_if_any && (is_dir || mode & EXECUTE != 0);
                 bits | if execute { EXECUTE } else { 0 }
             }
-            // Three bits, repeated for everybody.
+            // Three bits, repeated for each class.
             What::CopyOf(shift) => (mode >> shift & 0o7) * 0o111,
         };
         let selected = if self.who.nobody() { asked & !(umask & 0o777) } else { asked & self.who.mask() };
@@ -226,9 +227,10 @@ impl Who {
     }
 }
 
-/// Whether the decimal digits of this number are those of a mode that people use: each class may do no more than the
-/// one before it, and no class may write without reading. With the sticky or a set-id bit, only modes of directories and
-/// programs. (0510 and 0511 are left out: their digits are those of the decimal values of 0776 and 0777.)
+/// Whether the decimal digits of this number are those of a usual mode: each class has at most the permissions of the
+/// class before it, and no class can write without reading. With the sticky bit or a set-id bit, only modes of
+/// directories and programs are usual. (0510 and 0511 are left out: their digits are those of the decimal values of
+/// 0776 and 0777.)
 fn reads_as_usual(number: u32) -> bool {
     let text = number.to_string();
     let Ok(mode) = u32::from_str_radix(&text, 8) else { return false };
@@ -272,7 +274,7 @@ impl FromStr for Mode {
     }
 }
 
-/// `ug+rw-x`: for whom, then at least one operator with its permissions.
+/// Parses a clause such as `ug+rw-x`: the classes, then at least one operator with its permissions.
 fn parse_clause(text: &str, clause: &str, changes: &mut Vec<Change>) -> Result<(), ModeError> {
     let ops = clause.trim_start_matches(['u', 'g', 'o', 'a']);
     let letters = &clause[..clause.len() - ops.len()];
@@ -515,9 +517,9 @@ mod tests {
         for misread in usual.map(|usual| format!("{usual:o}").parse::<u32>().unwrap()) {
             assert_eq!(Mode::from(misread).validate().is_err(), misread != 0, "{misread}");
         }
-        // Its bits are the decimal 400: as a number it would be refused.
+        // 0o620 is 400 in decimal: as a number it would be refused.
         assert_eq!("0620".parse::<Mode>().unwrap().validate(), Ok(()));
-        // Its bits are the decimal 444, but a text is octal.
+        // 0o674 is 444 in decimal, but text is always octal.
         assert_eq!("0674".parse::<Mode>().unwrap().validate(), Ok(()));
         assert_eq!("0674".parse::<Mode>().unwrap(), Mode::from(0o674));
     }
@@ -565,16 +567,16 @@ mod tests {
             let path = dir.path().join("x");
             if is_dir { std::fs::create_dir(&path).unwrap() } else { std::fs::write(&path, "").unwrap() }
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(current)).unwrap();
-            // Not everybody may set each bit: begin with what came out.
+            // Not every user may set each bit: begin with the mode that resulted.
             let before = std::fs::symlink_metadata(&path).unwrap().mode() & ALL;
             let text = clauses.join(",");
             prop_assume!(mode(&text).validate().is_ok());
-            // Until nothing changes any more.
+            // Repeated until nothing changes any more.
             let script = "umask 022; for i in 1 2 3 4 5 6; do chmod -- \"$1\" \"$2\"; done";
             let chmod = std::process::Command::new("sh").args(["-c", script, "sh", &text]).arg(&path).output().unwrap();
             let after = std::fs::symlink_metadata(&path).unwrap().mode() & ALL;
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
-            // chmod complains when the umask holds back what `-x` would take; the mode is set nevertheless.
+            // chmod exits with 1 if the umask keeps a bit that `-x` would remove; it sets the mode nevertheless.
             prop_assert!(chmod.status.code().is_some_and(|code| code <= 1), "{:?}", chmod);
             prop_assert_eq!(mode(&text).apply(before, is_dir), after, "{} on {:04o}, dir: {}", text, before, is_dir);
         }

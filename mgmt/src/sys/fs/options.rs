@@ -2,20 +2,20 @@
 
 use super::attributes::Attributes;
 
-/// What may be replaced.
+/// What a write may replace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Replace {
     /// Nothing: the path must be free.
     Nothing,
-    /// The default. What is of the same type: a file by a file, a symlink by a symlink.
+    /// The default. An object of the same type: a file by a file, a symlink by a symlink.
     #[default]
     SameKind,
-    /// Everything but a directory. A symlink itself is replaced, not what it leads to.
+    /// Everything except a directory. A symlink itself is replaced, not its target.
     NotDirectory,
-    /// Even a directory with all that is in it, if these are not more entries than the cap. What replaces it is
-    /// complete before the first entry goes; in between there is a moment with nothing at the path.
+    /// Even a directory with everything in it, if these are not more entries than the cap. The new object is complete
+    /// before the first entry is removed; in between there is a moment with nothing at the path.
     Tree {
-        /// How many entries may be removed.
+        /// The most entries that may be removed.
         cap: usize,
     },
 }
@@ -23,23 +23,22 @@ pub enum Replace {
 /// How a file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
-    /// The desired attributes. What is not given is kept from the regular file that is replaced, if any; else the
-    /// mode is `0644`, and owner and group are ours. If owner or group differ from the file that is replaced, its
-    /// set-user-id and set-group-id are not kept, and of a file of another user, neither root's nor ours, nothing
-    /// by which others could write. A mode that is given is final: what the directory would add for others (a
-    /// default access list) is removed.
+    /// The desired attributes. Attributes that are not given are kept from the regular file that is replaced, if any;
+    /// otherwise the mode is `0644`, and owner and group are ours. If owner or group differ from those of the file that
+    /// is replaced, its set-user-id and set-group-id are not kept; of a file of another user, neither root nor ours, no
+    /// permission by which others could write is kept. A given mode is final: what the directory would add for others
+    /// (a default access list) is removed.
     pub attributes: Attributes,
-    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and
-    /// access lists among them, but not those of a file that another user made and that changes hands. A mode that
-    /// is given limits what an access list allows, as chmod does. Default: yes.
+    /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and access
+    /// lists included; not those of a file that another user made and that changes its owner. A given mode limits what
+    /// an access list allows, as with chmod. Default: yes.
     pub keep: bool,
     /// What may be replaced. Default: a regular file.
     pub replace: Replace,
     /// Whether the file survives a power cut once it is written. Default: yes.
     pub durable: bool,
-    /// Where nothing was before: whether the complete file gets its name first and is made durable then, so that it
-    /// is there sooner. After a power cut in between there may be nothing, or a file with wrong content. Default:
-    /// no.
+    /// Whether a complete new file, where nothing was before, gets its name first and is made durable then, so that it
+    /// is there sooner. After a power cut in between there may be nothing, or a file with wrong content. Default: no.
     pub named_first: bool,
 }
 
@@ -61,56 +60,56 @@ impl WriteOptions {
         WriteOptions::default()
     }
 
-    /// These attributes.
+    /// Sets the desired attributes.
     #[must_use]
     pub fn attributes(mut self, attributes: Attributes) -> WriteOptions {
         self.attributes = attributes;
         self
     }
 
-    /// This mode (0 to 0o7777).
+    /// Sets the desired mode (0 to 0o7777).
     #[must_use]
     pub fn mode(mut self, mode: u32) -> WriteOptions {
         self.attributes.mode = Some(mode);
         self
     }
 
-    /// This owner.
+    /// Sets the desired owner.
     #[must_use]
     pub fn uid(mut self, uid: u32) -> WriteOptions {
         self.attributes.uid = Some(uid);
         self
     }
 
-    /// This group.
+    /// Sets the desired group.
     #[must_use]
     pub fn gid(mut self, gid: u32) -> WriteOptions {
         self.attributes.gid = Some(gid);
         self
     }
 
-    /// Whether attributes that are not given are those of the file that is replaced.
+    /// Sets whether attributes that are not given are kept from the file that is replaced.
     #[must_use]
     pub fn keep(mut self, keep: bool) -> WriteOptions {
         self.keep = keep;
         self
     }
 
-    /// What may be replaced.
+    /// Sets what may be replaced.
     #[must_use]
     pub fn replace(mut self, replace: Replace) -> WriteOptions {
         self.replace = replace;
         self
     }
 
-    /// Whether it must survive a power cut.
+    /// Sets whether the file must survive a power cut.
     #[must_use]
     pub fn durable(mut self, durable: bool) -> WriteOptions {
         self.durable = durable;
         self
     }
 
-    /// Whether a file where nothing was before gets its name before it is made durable.
+    /// Sets whether a file where nothing was before gets its name before it is made durable.
     #[must_use]
     pub fn named_first(mut self, named_first: bool) -> WriteOptions {
         self.named_first = named_first;

@@ -1,4 +1,4 @@
-//! The normal form of a path, and which paths are refused before any system call sees them.
+//! The normal form of a path, and the paths that are refused before any system call.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -13,19 +13,19 @@ pub const NAME_BYTES_MAX: usize = 255;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum PathError {
-    /// It has no bytes.
+    /// The path has no bytes.
     #[error("the path is empty")]
     Empty,
-    /// It does not begin with `/`.
+    /// The path does not begin with `/`.
     #[error("the path is not absolute: it must begin with `/`")]
     Relative,
-    /// It holds a byte 0, which no file's name can hold.
+    /// The path contains a NUL byte, which no name of a file can contain.
     #[error("the path holds a NUL byte")]
     Nul,
-    /// It holds `..`, which leads elsewhere when a directory before it is a symlink.
+    /// The path contains `..`, which leads elsewhere if a directory before it is a symlink.
     #[error("the path holds `..`: write the path that is meant")]
     DotDot,
-    /// It is longer than [`PATH_BYTES_MAX`].
+    /// The path is longer than [`PATH_BYTES_MAX`].
     #[error("the path has {0} bytes, and {PATH_BYTES_MAX} is the limit")]
     TooLong(usize),
     /// A component is longer than [`NAME_BYTES_MAX`].
@@ -33,9 +33,9 @@ pub enum PathError {
     NameTooLong(usize),
 }
 
-/// `/a//b/./c/` → `/a/b/c`: absolute, one slash between components, no `.`, no slash at the end (but for `/` itself).
+/// `/a//b/./c/` → `/a/b/c`: absolute, one slash between components, no `.`, no slash at the end (except in `/` itself).
 ///
-/// Only the text is looked at; nothing is resolved. `..`, NUL bytes, relative, empty and overlong paths are refused.
+/// Only the text matters; nothing is resolved. `..`, NUL bytes, relative, empty and overlong paths are refused.
 pub fn normal_form(path: &Path) -> Result<PathBuf, PathError> {
     let bytes = path.as_os_str().as_bytes();
     match bytes.first() {
@@ -67,7 +67,7 @@ pub fn normal_form(path: &Path) -> Result<PathBuf, PathError> {
     Ok(PathBuf::from(OsString::from_vec(normal)))
 }
 
-/// The directory part and the last component of a path in normal form; none for `/`.
+/// The directory part and the last component of a path in normal form; `None` for `/`.
 pub(super) fn split_last(normal: &Path) -> Option<(&Path, &OsStr)> {
     Some((normal.parent()?, normal.file_name()?))
 }

@@ -1,4 +1,4 @@
-//! The door that looks: it has no way to change anything.
+//! The read-only door to the file system: it has no way to change anything.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -19,14 +19,14 @@ use super::path::normal_form;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::{Links, Near, Place, Root, Walker};
 
-/// How many bytes are read or written at a time.
+/// The most bytes that are read or written at a time.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
-/// How many entries of one directory are read at most.
+/// The most entries that a directory to read may have.
 const DIR_ENTRIES_MAX: usize = 4_000_000;
 
-/// The file system to look at. Cheap to clone. All functions block, and take absolute paths (see
-/// [`normal_form`](super::normal_form)); the last component of a path is never followed if it is a symlink, those before
-/// it as [`Links`] says.
+/// The file system, read-only. Cheap to clone. All functions block, and take absolute paths (see
+/// [`normal_form`](super::normal_form)). The last component of a path is never followed if it is a symlink; [`Links`]
+/// decides about the components before it.
 #[derive(Clone, Debug)]
 pub struct ReadFs {
     pub(super) inner: Arc<Inner>,
@@ -34,7 +34,7 @@ pub struct ReadFs {
     near: Option<Arc<Near>>,
 }
 
-/// What all clones of a door share.
+/// The state that all clones of a door share.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) calls: Calls,
@@ -49,7 +49,7 @@ pub(super) struct Inner {
 pub struct DirEntry {
     /// The name, without the directory.
     pub name: OsString,
-    /// Its type; a symlink is a symlink.
+    /// The type of the entry; a symlink is not followed.
     pub kind: FileKind,
 }
 
@@ -93,23 +93,23 @@ impl ReadFs {
     #[must_use]
     pub fn links(mut self, links: Links) -> ReadFs {
         self.links = links;
-        // It was opened by the other rule.
+        // The directory was opened by the former rule.
         self.near = None;
         self
     }
 
-    /// The same door for several looks at `path` and at what is beside it: the directory that holds it is opened once,
-    /// and is the same for all of them, also if it is moved meanwhile. It must not be kept for longer than such a look.
+    /// The same door for several looks at `path` and its neighbours: the directory that holds them is opened once, and
+    /// stays the same one even if it is moved meanwhile. Drop this door after these looks.
     #[must_use]
     pub fn near(&self, path: impl AsRef<Path>) -> ReadFs {
         let near = self.normal(path.as_ref()).ok().and_then(|path| Some(Arc::new(Near::new(path.parent()?))));
         ReadFs { inner: Arc::clone(&self.inner), links: self.links, near }
     }
 
-    /// What is at `path`, or nothing if nothing is there. A symlink is described itself.
+    /// The stat of the object at `path`; `None` if nothing is there. For a symlink, it is that of the link itself.
     ///
     /// # Errors
-    /// A directory on the way can't be entered, is something else, or is a symlink that is not followed.
+    /// A directory on the way can't be entered, is of another type, or is a symlink that is not followed.
     pub fn stat(&self, path: impl AsRef<Path>) -> Result<Option<Stat>, FsError> {
         let normal = self.normal(path.as_ref())?;
         let found = if normal == Path::new("/") {
@@ -141,7 +141,7 @@ impl ReadFs {
             if n == 0 {
                 return Ok(content);
             }
-            // The size may be a lie, as in /proc, or grow meanwhile.
+            // The reported size may be wrong, as in /proc, or the file may grow meanwhile.
             if (content.len() + n) as u64 > cap {
                 return Err(too_large(&file));
             }
@@ -166,12 +166,12 @@ impl ReadFs {
     /// Opens a regular file to read it piece by piece.
     pub fn open(&self, path: impl AsRef<Path>) -> Result<FileReader, FsError> {
         let place = self.place(path.as_ref())?;
-        // Opening a device or a pipe can have effects or wait: look before.
+        // Opening a device or a pipe can block or have effects: check the type first.
         let kind = self.stat_required(&place)?.kind;
         self.open_kind(place, kind)
     }
 
-    /// The same for what was looked at just now.
+    /// Like [`ReadFs::open`], with a stat of the file that was read just now.
     pub fn open_seen(&self, path: impl AsRef<Path>, seen: &Stat) -> Result<FileReader, FsError> {
         self.open_kind(self.place(path.as_ref())?, seen.kind)
     }
@@ -194,7 +194,7 @@ impl ReadFs {
         Ok(FileReader { fd, calls: calls.clone(), path: place.path, stat })
     }
 
-    /// What a directory holds, sorted by name (as bytes), without `.` and `..`.
+    /// The entries of a directory, sorted by name (as bytes), without `.` and `..`.
     pub fn read_dir(&self, path: impl AsRef<Path>) -> Result<Vec<DirEntry>, FsError> {
         let normal = self.normal(path.as_ref())?;
         let calls = &self.inner.calls;
@@ -208,12 +208,13 @@ impl ReadFs {
         read_entries(calls, &fd, &normal)
     }
 
-    /// The path without any symlink in it, its last component followed too, as far as [`Links`] allows. Everything must exist.
+    /// The path with all symlinks resolved, the last component included, as far as [`Links`] allows. Every component
+    /// must exist.
     pub fn real_path(&self, path: impl AsRef<Path>) -> Result<PathBuf, FsError> {
         self.walker().real_path(&self.normal(path.as_ref())?)
     }
 
-    /// The same for a path that may end in components that do not exist.
+    /// Like [`ReadFs::real_path`], for a path that may end in components that do not exist.
     ///
     /// # Errors
     /// A symlink on the way is not followed, or can't be looked at.
@@ -221,7 +222,8 @@ impl ReadFs {
         self.walker().real_path_of_the_existing(&self.normal(path.as_ref())?)
     }
 
-    /// The path without any symlink before its last component, if it is spelled with one. `None`: it is spelled as it is, or its directory is missing.
+    /// The path with the symlinks before its last component resolved. `None` if there are none, or if the directory is
+    /// missing.
     ///
     /// # Errors
     /// A symlink on the way is not followed, or can't be looked at.
@@ -229,14 +231,14 @@ impl ReadFs {
         self.walker().behind_links(&self.normal(path.as_ref())?)
     }
 
-    /// Whether a change of the directory that holds `path` was made whose durability could not be had: the content is
-    /// as desired now, and a power cut may take it away. [`WriteFs::sync_dir`](super::WriteFs::sync_dir) pays it.
+    /// Whether a change of the directory that holds `path` could not be made durable: the content is as desired now,
+    /// but a power cut may undo it. A successful [`WriteFs::sync_dir`](super::WriteFs::sync_dir) makes up for it.
     pub fn owes_sync(&self, path: impl AsRef<Path>) -> bool {
         normal_form(path.as_ref()).is_ok_and(|normal| self.inner.memory.owes(normal.parent().unwrap_or(&normal)))
     }
 
-    /// That symlink is a copy of one that the user `maker` made, who is neither root nor ours. As long as this door or a
-    /// clone of it lives, [`Links::Guarded`] follows it no more than the original.
+    /// Remembers that the symlink is a copy of one that the user `maker` made, who is neither root nor ours. As long as
+    /// this door or a clone of it lives, [`Links::Guarded`] follows the copy no more than the original.
     pub fn note_maker(&self, link: &Stat, maker: u32) {
         self.inner.memory.note_maker(link, maker);
     }
@@ -265,13 +267,13 @@ impl ReadFs {
         stat_at(&self.inner.calls, &place.dir, &place.name, &place.path)
     }
 
-    /// What is there, or [`FsError::Missing`].
+    /// The stat of the object at `place`, or [`FsError::Missing`].
     pub(super) fn stat_required(&self, place: &Place) -> Result<Stat, FsError> {
         self.stat_place(place)
             .map_err(|error| if error.is_missing() { FsError::Missing { path: place.path.clone() } } else { error })
     }
 
-    /// What is there, if anything.
+    /// The stat of the object at `place`, if there is one.
     pub(super) fn stat_optional(&self, place: &Place) -> Result<Option<Stat>, FsError> {
         match self.stat_place(place) {
             Ok(stat) => Ok(Some(stat)),
@@ -282,17 +284,17 @@ impl ReadFs {
 }
 
 impl FileReader {
-    /// What the file was when it was opened.
+    /// The stat of the file when it was opened.
     pub fn stat(&self) -> &Stat {
         &self.stat
     }
 
-    /// Its path in normal form.
+    /// The path of the file, in normal form.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether its content has changed since it was opened, as far as its size and times tell.
+    /// Whether the content has changed since the file was opened, judged by its size and modification time.
     pub fn changed_since_opened(&self) -> Result<bool, FsError> {
         let now = stat_fd(&self.calls, &self.fd, &self.path)?;
         Ok((now.size, now.mtime_ns) != (self.stat.size, self.stat.mtime_ns))
@@ -309,7 +311,7 @@ impl io::Read for FileReader {
     }
 }
 
-/// A chunk that holds a small file at once, and the read that finds its end.
+/// The size of the chunks to read a file of `size` bytes with, in bytes: a small file fits into one.
 fn chunk_bytes(size: u64) -> usize {
     usize::try_from(size).map_or(CHUNK_BYTES, |size| size.saturating_add(1).clamp(4096, CHUNK_BYTES))
 }
@@ -344,7 +346,7 @@ pub(super) fn read_entries(calls: &Calls, fd: &OwnedFd, path: &Path) -> Result<V
             return Err(FsError::TooMany { path: path.to_path_buf(), cap: DIR_ENTRIES_MAX });
         }
         let kind = match kind {
-            // Some file systems don't say.
+            // Some file systems do not report the type.
             FileKind::Unknown => match stat_at(calls, fd, &name, &path.join(&name)) {
                 Ok(stat) => stat.kind,
                 Err(error) if error.is_missing() => continue,

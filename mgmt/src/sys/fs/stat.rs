@@ -1,4 +1,4 @@
-//! What something in the file system is: its type, owner, mode, size, times and identity.
+//! The stat of an object in the file system: type, owner, mode, size, times and identity.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::calls::{Call, Calls};
 use super::error::FsError;
 
-/// The type of something in the file system.
+/// The type of an object in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -30,7 +30,7 @@ pub enum FileKind {
     CharDevice,
     /// A block device.
     BlockDevice,
-    /// What the system does not say.
+    /// A type that the system does not report.
     Unknown,
 }
 
@@ -64,40 +64,40 @@ impl fmt::Display for FileKind {
     }
 }
 
-/// What was found at a path. A symlink is described itself, not where it leads.
+/// The attributes of the object at a path. For a symlink, those of the link itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stat {
-    /// Its type.
+    /// The type.
     pub kind: FileKind,
-    /// Its permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777.
+    /// Permission bits with set-user-id, set-group-id and sticky: 0 to 0o7777.
     pub mode: u32,
-    /// Who owns it.
+    /// The number of the owner.
     pub uid: u32,
-    /// Its group.
+    /// The number of the group.
     pub gid: u32,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When its content changed last, in nanoseconds since 1970.
+    /// When the content changed last, in nanoseconds since 1970.
     pub mtime_ns: i128,
-    /// When its content or attributes changed last, in nanoseconds since 1970.
+    /// When the content or the attributes changed last, in nanoseconds since 1970.
     pub ctime_ns: i128,
-    /// The device it is on.
+    /// The number of the device that holds the object.
     pub dev: u64,
-    /// Its number on the device.
+    /// The inode number of the object on the device.
     pub ino: u64,
-    /// How many names (hard links) it has.
+    /// The number of names (hard links).
     pub nlink: u64,
-    /// Where it leads, if it is a symlink.
+    /// The target of a symlink.
     pub link_target: Option<PathBuf>,
-    /// Which mount it is seen through, if the system says.
+    /// The mount through which the object is seen, if the system reports it.
     pub(super) mount: Option<u64>,
     /// Whether something is mounted exactly here.
     pub(super) mount_root: bool,
 }
 
 impl Stat {
-    /// Device and number: the same for two names of one thing.
+    /// Device and inode number: equal for two names of one object.
     pub fn identity(&self) -> (u64, u64) {
         (self.dev, self.ino)
     }
@@ -117,7 +117,8 @@ impl Stat {
         self.kind == FileKind::Symlink
     }
 
-    /// Whether anybody but root may write it. A group's right counts even for root's group: an access list hides there.
+    /// Whether a user other than root may write the object. The write bit of the group counts even if the group is
+    /// root's: with an access list, this bit stands for the users and groups of the list.
     pub(super) fn others_can_write(&self) -> bool {
         self.uid != 0 || self.mode & 0o022 != 0
     }
@@ -143,7 +144,7 @@ impl Stat {
     }
 }
 
-/// What `name` in `dir` is; a symlink is not followed. `path` is for the error.
+/// The stat of `name` in `dir`; a symlink is not followed. `path` is for errors.
 pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) -> Result<Stat, FsError> {
     const TRIES: usize = 8;
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
@@ -160,7 +161,7 @@ pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) 
                 stat.link_target = Some(PathBuf::from(OsString::from_vec(target.into_bytes())));
                 return Ok(stat);
             }
-            // It was a link a moment ago: look again.
+            // The link was replaced or removed since: look again.
             Err(error) if error.is(Errno::INVAL) || error.is(Errno::NOENT) => {}
             Err(error) => return Err(error),
         }
@@ -168,7 +169,7 @@ pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) 
     Err(FsError::Changed { path: path.to_path_buf() })
 }
 
-/// What is open at `fd`. `path` is for the error.
+/// The stat of the object that is open at `fd`. `path` is for errors.
 pub(super) fn stat_fd(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Stat, FsError> {
     let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
     let x = calls.run(Call::Stat, path, || rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, wanted))?;

@@ -1,4 +1,4 @@
-//! Temporary files beside their targets: unpredictable, recognisable, locked while somebody works on them.
+//! Temporary files next to their targets: unpredictable, recognisable, and locked while a process works on them.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -17,11 +17,12 @@ use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::Place;
 
 const PREFIX: &str = ".mgmt-";
-/// A file that becomes the target, or guards a link that does.
+/// The suffix of a file that becomes the target, or that guards a symlink that does.
 const FILE_SUFFIX: &str = ".tmp";
-/// A symlink that becomes the target. It can't be locked; the file of the same number stands for it.
+/// The suffix of a symlink that becomes the target. A symlink can't be locked; the file with the same number is locked
+/// instead.
 const LINK_SUFFIX: &str = ".lnk";
-/// How often another name is tried.
+/// The most names that are tried for one file.
 const TRIES: usize = 16;
 
 /// A temporary file that is removed when dropped, unless it was renamed.
@@ -34,9 +35,9 @@ pub(super) struct Temp<'a> {
 }
 
 impl<'a> Temp<'a> {
-    /// A new, empty, locked file beside `place`, with `mode` (at most `0600`), owned by us.
+    /// Creates an empty, locked file next to `place`, with `mode` (at most `0600`), owned by us.
     pub(super) fn create(calls: &'a Calls, place: &'a Place, euid: u32, mode: u32) -> Result<Temp<'a>, FsError> {
-        // What was copied is read again.
+        // Readable too: the digest of content that the kernel copied is computed from the new file.
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(mode & 0o600);
         for _ in 0..TRIES {
@@ -53,24 +54,26 @@ impl<'a> Temp<'a> {
         Err(FsError::Changed { path: place.path.clone() })
     }
 
-    /// Whether it is ours now: somebody who tidies up may have got hold of it between its creation and the lock.
+    /// Locks the file. Returns `false` if another process, which was cleaning up, has locked or removed it since its
+    /// creation.
     fn lock(&self) -> Result<bool, FsError> {
         match try_lock(self.calls, &self.fd, &self.place.path)? {
             Lock::Held => Ok(false),
             Lock::Taken => Ok(stat_fd(self.calls, &self.fd, &self.place.path)?.nlink > 0),
-            // Then nobody else can lock it either, and so nobody takes it for a left-over.
+            // No other process can lock the file either, so none takes it for a left-over.
             Lock::Unsupported => Ok(true),
         }
     }
 
-    /// Puts it under its final name, over what is there or (`over: false`) only where nothing is.
+    /// Renames the file to its final name, over what is there or (`over: false`) only if nothing is there.
     pub(super) fn rename(&mut self, over: bool) -> Result<(), FsError> {
         rename(self.calls, self.place, &self.name, over)?;
         self.in_place = true;
         Ok(())
     }
 
-    /// Puts it under its final name if nothing is there, where the file system can do that. Returns whether it did.
+    /// Renames the file to its final name if nothing is there and the file system can check that. Returns whether it
+    /// did.
     pub(super) fn rename_to_free(&mut self) -> Result<bool, FsError> {
         match self.rename(false) {
             Ok(()) => Ok(true),
@@ -79,7 +82,8 @@ impl<'a> Temp<'a> {
         }
     }
 
-    /// Makes a symlink beside `place`, gives it to `owner`, and puts it there. This file guards it meanwhile.
+    /// Makes a symlink next to `place`, gives it to `owner`, and renames it to its final name. This file guards the
+    /// link meanwhile.
     pub(super) fn rename_link(self, target: &Path, owner: Option<u32>, over: bool) -> Result<(), FsError> {
         let name = self.name.replace(FILE_SUFFIX, LINK_SUFFIX);
         let place = self.place;
@@ -91,7 +95,7 @@ impl<'a> Temp<'a> {
             })
         });
         let outcome = owned.and_then(|()| match rename(self.calls, place, &name, over) {
-            // This file system can't tell whether the name is free; nothing was there a moment ago.
+            // This file system can't check whether the name is free; nothing was there a moment ago.
             Err(error) if !over && [Errno::INVAL, Errno::NOSYS].iter().any(|e| error.is(*e)) => {
                 rename(self.calls, place, &name, true)
             }
@@ -122,7 +126,7 @@ fn rename(calls: &Calls, place: &Place, name: &str, over: bool) -> Result<(), Fs
     })
 }
 
-/// After a failure: what it was is reported already, and a file that stays is removed by the next clean-up.
+/// Removes a temporary file. A failure is only logged: the next clean-up removes a file that stays.
 fn remove(calls: &Calls, place: &Place, name: &str) {
     let outcome = calls.run(Call::Unlink, &place.path, || rustix::fs::unlinkat(&place.dir, name, AtFlags::empty()));
     if let Err(error) = outcome {
@@ -147,7 +151,7 @@ fn try_lock(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Lock, FsError> 
     }
 }
 
-/// 64 random bits, and 32 bits that follow from them and from who we are.
+/// A new name: 64 random bits, and 32 check bits that are derived from them and from our user number.
 fn new_name(calls: &Calls, euid: u32, path: &Path) -> Result<String, FsError> {
     let random = calls.run(Call::Random, path, || getrandom::u64().map_err(|_| Errno::NOSYS))?;
     Ok(name_of(random, euid))
@@ -159,8 +163,8 @@ fn name_of(random: u64, euid: u32) -> String {
     format!("{PREFIX}{random:016x}{a:02x}{b:02x}{c:02x}{d:02x}{FILE_SUFFIX}")
 }
 
-/// Whether a name looks like that of a temporary file of this program, whoever runs it: to be passed over by whoever lists
-/// or purges a directory, since it may be about to become something else.
+/// Whether a name looks like that of a temporary file of this program, run by any user. Code that lists or purges a
+/// directory must skip such a file, since it may be about to become something else.
 pub fn is_temporary_name(name: &OsStr) -> bool {
     let name = name.as_bytes();
     let digits = name.strip_prefix(PREFIX.as_bytes()).and_then(|rest| {
@@ -169,7 +173,8 @@ pub fn is_temporary_name(name: &OsStr) -> bool {
     digits.is_some_and(|digits| digits.len() == 24 && digits.iter().all(u8::is_ascii_hexdigit))
 }
 
-/// Whether a name is one that this program gives, as this user. A foreign file with such a name by chance: one in 2³².
+/// Whether a name is one that this program gives, as this user. A foreign file has such a name with a chance of 1 in
+/// 2³².
 fn is_ours(name: &str, euid: u32) -> bool {
     name.strip_prefix(PREFIX)
         .and_then(|rest| rest.get(..16))
@@ -177,14 +182,14 @@ fn is_ours(name: &str, euid: u32) -> bool {
         .is_some_and(|random| name == name_of(random, euid))
 }
 
-/// Removes the temporary files that a killed process of this user left in a directory; says how many. Those of
+/// Removes the temporary files that killed processes of this user left in a directory; returns their number. Those of
 /// living processes, of other users and of other programs stay.
 pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Result<usize, FsError> {
     let fd = open_dir(calls, dir, OsStr::new("."), path)?;
     let mut removed = 0;
     for entry in read_entries(calls, &fd, path)? {
         let state = state_of_entry(calls, &fd, &entry, euid, path)?;
-        // The lock is held until the name is gone: whoever made it just now, and comes too late to lock it, sees that.
+        // Held until the name is gone: a process that has just made the file then finds it locked, or without a name.
         let _lock = match state {
             State::NotOurs => continue,
             State::Gone => None,
@@ -200,24 +205,24 @@ pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Res
 }
 
 impl ReadFs {
-    /// Whether a program works on the temporary file `path` now (see [`is_temporary_name`]), or that can't be known.
-    /// One that was left by a killed program is a file like any other.
+    /// Whether a process works on the temporary file `path` now (see [`is_temporary_name`]); also true if that can't be
+    /// determined. A file that a killed process left is a file like any other.
     ///
     /// # Errors
-    /// It can't be looked at.
+    /// The file can't be examined.
     pub fn is_being_written(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         let place = self.place(path.as_ref())?;
         if !is_temporary_name(&place.name) {
             return Ok(false);
         }
-        // A symlink can't be locked; the file of the same number stands for it.
+        // A symlink can't be locked; the file with the same number is locked instead.
         let guard = place.name.to_string_lossy().replace(LINK_SUFFIX, FILE_SUFFIX);
         let dir = open_dir(&self.inner.calls, &place.dir, OsStr::new("."), &place.path)?;
         Ok(matches!(state_of(&self.inner.calls, &dir, &guard, &place.path)?, State::NotOurs))
     }
 
-    /// How many temporary files killed processes of this user have left beside `path`. That is looked for once in each
-    /// directory, and again only for the path for which something was found.
+    /// The number of temporary files that killed processes of this user have left next to `path`. A directory without
+    /// any is searched once, and one with some again only for the path for which they were found.
     pub fn leftovers(&self, path: impl AsRef<Path>) -> Result<usize, FsError> {
         let (calls, memory) = (&self.inner.calls, &self.inner.memory);
         let place = self.place(path.as_ref())?;
@@ -228,7 +233,7 @@ impl ReadFs {
         self.count_leftovers(&place.dir, identity, &place.path)
     }
 
-    /// The same of the directory `path`, which was seen as this.
+    /// Like [`ReadFs::leftovers`], in the directory `path`, whose stat is `seen`.
     pub fn leftovers_in(&self, path: impl AsRef<Path>, seen: &Stat) -> Result<usize, FsError> {
         let normal = self.normal(path.as_ref())?;
         if !self.inner.memory.looks_for_leftovers(seen.identity(), &normal) {
@@ -246,7 +251,7 @@ impl ReadFs {
             count += usize::from(match state_of_entry(calls, &dir, &entry, self.inner.euid, path)? {
                 State::LeftOver(_) => true,
                 State::NotOurs => false,
-                // A link without its guard, if it has not been put in its place meanwhile.
+                // A link without its guard is a left-over, unless it was renamed to its final name meanwhile.
                 State::Gone => entry.kind == FileKind::Symlink && rustix::fs::readlinkat(&dir, &entry.name, []).is_ok(),
             });
         }
@@ -257,22 +262,22 @@ impl ReadFs {
     }
 }
 
-/// Whose a temporary file is.
+/// Whether a temporary file is a left-over.
 enum State {
-    /// Somebody works on it, or it can't be told: not to be touched.
+    /// A process works on it, or that can't be determined: the file must not be touched.
     NotOurs,
     Gone,
-    /// Nobody's; now locked by us.
+    /// No process works on the file; it is locked by us now.
     LeftOver(OwnedFd),
 }
 
-/// Whose an entry of a directory is, if it is a temporary file of this user.
+/// The state of a directory entry; `NotOurs` unless it is a temporary file of this user.
 fn state_of_entry(calls: &Calls, dir: &OwnedFd, entry: &DirEntry, euid: u32, path: &Path) -> Result<State, FsError> {
     let Some(name) = entry.name.to_str() else { return Ok(State::NotOurs) };
     match entry.kind {
         FileKind::File if is_ours(name, euid) => state_of(calls, dir, name, path),
         FileKind::Symlink => match name.strip_suffix(LINK_SUFFIX).map(|stem| format!("{stem}{FILE_SUFFIX}")) {
-            // Its guard is made before and removed after: no guard, nobody who works on it.
+            // The guard is made before the link and removed after it: without a guard, no process works on the link.
             Some(guard) if is_ours(&guard, euid) => state_of(calls, dir, &guard, path),
             _ => Ok(State::NotOurs),
         },

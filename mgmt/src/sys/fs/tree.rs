@@ -1,4 +1,4 @@
-//! Whole trees: what is in them, and their removal. No recursion, no symlink followed, no mount crossed.
+//! Whole trees: listing and removing them. No recursion, no symlink followed, no mount crossed.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -13,12 +13,12 @@ use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::Place;
 use super::write::WriteFs;
 
-/// What a tree holds: itself first, then what is below, each directory before its entries, sorted by name.
+/// The objects of a tree: its root first, then everything below, each directory before its entries, sorted by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Tree {
     root: PathBuf,
-    /// All entries; the first is the tree itself.
+    /// All entries; the first is the root of the tree.
     pub entries: Vec<TreeEntry>,
 }
 
@@ -26,11 +26,11 @@ pub struct Tree {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TreeEntry {
-    /// Its name; for the first one the last component of the tree's path.
+    /// The name; for the first entry, the last component of the tree's path.
     pub name: OsString,
-    /// The index of the directory that holds it; none for the first one.
+    /// The index of the directory that holds the entry; `None` for the first entry.
     pub parent: Option<usize>,
-    /// What it is.
+    /// The stat of the entry.
     pub stat: Stat,
 }
 
@@ -67,7 +67,7 @@ impl ReadFs {
         Ok(Tree { root: place.path, entries })
     }
 
-    /// Nothing is mounted at `path`.
+    /// Checks that nothing is mounted at `path`.
     ///
     /// # Errors
     /// [`FsError::MountPoint`] if something is.
@@ -111,8 +111,8 @@ impl ReadFs {
 }
 
 impl WriteFs {
-    /// Removes `path` and everything below; says how many entries that were (0: nothing was there). The first look refuses
-    /// what must not be removed, before anything is. Symlinks are removed, not followed.
+    /// Removes `path` and everything below it; returns the number of entries (0: nothing was there). A first pass
+    /// refuses what must not be removed before anything is removed. Symlinks are removed, not followed.
     ///
     /// # Errors
     /// [`FsError::RootDirectory`], [`FsError::TooMany`] beyond `cap` entries, [`FsError::MountPoint`] if something is
@@ -132,12 +132,12 @@ impl WriteFs {
         Ok(removed)
     }
 
-    /// How many entries there are, if all may go.
+    /// The number of entries, if all of them may be removed.
     pub(super) fn may_remove_tree(&self, place: &Place, cap: usize) -> Result<usize, FsError> {
         self.visit(place, cap, drop)
     }
 
-    /// Removes what is at a place; says how many entries. Does not sync.
+    /// Removes what is at a place; returns the number of entries. Does not sync.
     pub(super) fn remove_place(&self, place: &Place, cap: usize) -> Result<usize, FsError> {
         let calls = &self.inner.calls;
         let stat = self.stat_required(place)?;
@@ -175,16 +175,16 @@ impl WriteFs {
     }
 }
 
-/// A directory between the root of a tree and where we are.
+/// A directory on the way from the root of a tree to the current directory.
 struct Level {
     stat: Stat,
-    /// Its index in the list.
+    /// The index of the directory in the list of entries.
     index: usize,
-    /// What of it was not looked at yet, in reverse order.
+    /// The entries that are not visited yet, in reverse order.
     entries: Vec<DirEntry>,
 }
 
-/// A depth-first walk that holds one directory open, however deep it is: it climbs by `..`, and checks where it arrives.
+/// A depth-first walk that holds one directory open at any depth: it returns by `..`, and checks where it arrives.
 struct Descent<'a> {
     calls: &'a Calls,
     dir: OwnedFd,
@@ -193,9 +193,9 @@ struct Descent<'a> {
 }
 
 enum Step {
-    /// An entry of the directory where we are.
+    /// An entry of the current directory.
     Entry(DirEntry),
-    /// Back in the directory above; this one is done.
+    /// The directory with this name is done; its parent is the current directory again.
     Left(OsString),
 }
 
@@ -210,7 +210,7 @@ impl<'a> Descent<'a> {
     }
 
     fn top(&self) -> &Level {
-        // There is one until `next` has said that it is over.
+        // There is a level until `next` has returned `None`.
         &self.levels[self.levels.len() - 1]
     }
 
@@ -253,7 +253,7 @@ fn level(calls: &Calls, dir: &OwnedFd, path: &Path, index: usize) -> Result<Leve
     Ok(Level { stat: stat_fd(calls, dir, path)?, index, entries })
 }
 
-/// Whether `stat` is on another mount than the directory that holds it.
+/// Fails if `stat` is on another mount than the directory that holds it.
 fn refuse_mounts(path: &Path, stat: &Stat, holder: &Stat) -> Result<(), FsError> {
     let crosses = match (stat.mount, holder.mount) {
         (Some(here), Some(there)) => here != there,
@@ -273,7 +273,7 @@ fn remove_dir(calls: &Calls, dir: &OwnedFd, name: &OsStr, path: &Path) -> Result
     gone(calls.run(Call::RemoveDir, path, || rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)))
 }
 
-/// What somebody else removed meanwhile is gone as well.
+/// An object that another program removed meanwhile counts as removed.
 fn gone(outcome: Result<(), FsError>) -> Result<(), FsError> {
     match outcome {
         Err(error) if error.is_missing() => Ok(()),

@@ -1,4 +1,4 @@
-//! From a path to the open directory that holds its last component, past no link that somebody else may have planted.
+//! From a path to the open directory that holds its last component, through no link that another user may have planted.
 
 use std::ffi::{OsStr, OsString};
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,9 +14,9 @@ use super::error::{FsError, LinkReason};
 use super::memory::Memory;
 use super::stat::{FileKind, Stat, stat_fd};
 
-/// How many symlinks one path may lead through.
+/// The most symlinks that one path may lead through.
 const LINKS_MAX: usize = 40;
-/// How many components may be looked at for one path, those of its links included.
+/// The most components that are visited for one path, those of its links included.
 const STEPS_MAX: usize = 10_000;
 
 const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -24,23 +24,23 @@ const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NO
 /// Which symlinks in the middle of a path are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Links {
-    /// The default. As root: those that belong to root, in a directory that only root can write. As anybody else: those
-    /// that belong to root or to oneself, and were not copied from one of another user. Any other one is an error that
-    /// names it.
+    /// The default. As root: links that belong to root, in a directory that only root can write. As another user: links
+    /// that belong to root or to that user, and were not copied from a link of a third user. Any other link is an error
+    /// that names it.
     #[default]
     Guarded,
-    /// All of them: whoever can write a directory on the way decides where the path leads.
+    /// All links. Any user who can write a directory on the way decides where the path leads.
     Follow,
 }
 
-/// Where absolute paths begin.
+/// The directory at which absolute paths begin.
 #[derive(Clone, Debug)]
 pub(super) enum Root {
     System,
     Dir(Arc<OwnedFd>),
 }
 
-/// A directory that is opened once, for all that is looked at in it.
+/// A directory that is opened once for all looks at its entries.
 #[derive(Debug)]
 pub(super) struct Near {
     path: PathBuf,
@@ -51,7 +51,7 @@ pub(super) struct Near {
 #[derive(Clone, Debug)]
 struct Opened {
     dir: Arc<OwnedFd>,
-    /// No component of its path is a link.
+    /// Whether no component of its path is a link.
     without_links: bool,
 }
 
@@ -61,7 +61,7 @@ impl Near {
     }
 }
 
-/// Walks paths; borrows all that it needs to know.
+/// Walks paths; borrows the state of a door that this needs.
 #[derive(Clone, Copy)]
 pub(super) struct Walker<'a> {
     pub(super) calls: &'a Calls,
@@ -72,12 +72,12 @@ pub(super) struct Walker<'a> {
     pub(super) memory: &'a Memory,
 }
 
-/// A directory, held open, and a name in it: what stays the same whoever swaps a directory on the way to it.
+/// A directory, held open, and a name in it: they stay the same even if another program swaps a directory on the way.
 #[derive(Debug)]
 pub(super) struct Place {
     pub(super) dir: Arc<OwnedFd>,
     pub(super) name: OsString,
-    /// In normal form, as the user spelled it.
+    /// The path in normal form, as the user spelled it.
     pub(super) path: PathBuf,
 }
 
@@ -86,17 +86,17 @@ pub(super) struct Place {
 enum End {
     Directory,
     Anything,
-    /// Nothing may be there: what is missing is kept as it is spelled.
+    /// Anything or nothing: components that do not exist are kept as they are spelled.
     Missing,
 }
 
-/// A walk under way.
+/// The state of a walk.
 struct Walk {
-    /// The directory reached; unknown after a step back.
+    /// The directory reached so far; `None` if it must be opened by its path.
     at: Option<OwnedFd>,
-    /// Its path, free of links.
+    /// The path of that directory, free of links.
     real: Vec<OsString>,
-    /// The components still to go, the next one last.
+    /// The components that are left, the next one last.
     pending: Vec<OsString>,
     links: usize,
     steps: usize,
@@ -113,7 +113,7 @@ impl Walker<'_> {
         }
     }
 
-    /// The directory at a path in normal form, open for paths relative to it only (`O_PATH`).
+    /// The directory at a path in normal form, opened only as a base for relative paths (`O_PATH`).
     pub(super) fn directory(&self, normal: &Path) -> Result<Arc<OwnedFd>, FsError> {
         Ok(self.open(normal)?.dir)
     }
@@ -125,7 +125,7 @@ impl Walker<'_> {
         }
         let opened = match self.open_without_links(normal) {
             Ok(fd) => Opened { dir: Arc::new(fd), without_links: true },
-            // There is a link, or an error that wants its component named, or a system without `openat2`.
+            // There is a link, or an error whose component must be found, or the system lacks `openat2`.
             Err(_) => {
                 let walk = self.walk(normal, End::Directory)?;
                 let fd = match walk.at {
@@ -136,18 +136,19 @@ impl Walker<'_> {
             }
         };
         if let Some(near) = near {
-            // Of two that open it at once, the first one's is kept.
+            // If two threads open it at once, the directory of the first is kept.
             let _ = near.opened.set(opened.clone());
         }
         Ok(opened)
     }
 
-    /// The path without links, its last component followed too.
+    /// The path with all links resolved, the last component included.
     pub(super) fn real_path(&self, normal: &Path) -> Result<PathBuf, FsError> {
         Ok(joined(&self.walk(normal, End::Anything)?.real))
     }
 
-    /// The path of a place without links before its last component, if it is spelled with some; `None`: it is spelled as it is, or nothing is there.
+    /// The path with the links before its last component resolved. `None` if there are none, or if the directory is
+    /// missing.
     pub(super) fn behind_links(&self, normal: &Path) -> Result<Option<PathBuf>, FsError> {
         let Some((parent, name)) = super::path::split_last(normal) else { return Ok(None) };
         if self.open(parent).is_ok_and(|opened| opened.without_links) {
@@ -160,7 +161,7 @@ impl Walker<'_> {
         }
     }
 
-    /// As [`Walker::real_path`], for a path that may end in components that do not exist.
+    /// Like [`Walker::real_path`], for a path that may end in components that do not exist.
     pub(super) fn real_path_of_the_existing(&self, normal: &Path) -> Result<PathBuf, FsError> {
         Ok(joined(&self.walk(normal, End::Missing)?.real))
     }
@@ -183,7 +184,7 @@ impl Walker<'_> {
         })
     }
 
-    /// Opens a directory whose path was found to have no links a moment ago.
+    /// Opens a directory whose path had no links a moment ago.
     fn reopen(&self, real: &[OsString]) -> Result<OwnedFd, FsError> {
         let mut dir = self.open_root()?;
         for (i, name) in real.iter().enumerate() {
@@ -226,7 +227,7 @@ impl Walker<'_> {
         Ok(walk)
     }
 
-    /// One component further.
+    /// Moves on by one component.
     fn step(&self, walk: &mut Walk, name: OsString, end: End) -> Result<(), FsError> {
         let dir = match walk.at.take() {
             Some(dir) => dir,
@@ -262,7 +263,7 @@ impl Walker<'_> {
         Ok(())
     }
 
-    /// Whether the link at `here`, which `dir` holds, may be followed.
+    /// Fails if the link at `here`, which is in `dir`, may not be followed.
     fn guard(&self, dir: &OwnedFd, link: &Stat, here: &Path) -> Result<(), FsError> {
         let refuse = |reason| Err(FsError::Symlink { link: here.to_path_buf(), reason });
         if self.links == Links::Follow {
@@ -287,7 +288,7 @@ impl Walk {
         self.pending.extend(names.rev().map(|name| OsStr::from_bytes(name).to_owned()));
     }
 
-    /// Goes on where a link leads that `dir` holds and that was just entered.
+    /// Continues at the target of the link that was just entered, which is in `dir`.
     fn follow(&mut self, dir: OwnedFd, target: &OsStr) {
         if target.as_bytes().first() == Some(&b'/') {
             self.real.clear();

@@ -1,4 +1,4 @@
-//! The door that also writes; files are replaced as a whole or not at all.
+//! The door that also writes; a file is replaced as a whole or not at all.
 
 use std::fmt;
 use std::io::Read;
@@ -24,36 +24,36 @@ use super::temp::{Temp, clean};
 use super::walk::Root;
 use super::walk::{Links, Place};
 
-/// The mode of a new file when none is given; the umask of whoever started the process has no say.
+/// The mode of a new file if none is given. The umask of the process has no influence on it.
 const FILE_MODE: u32 = 0o644;
 
-/// The file system to look at and to change. Cheap to clone. It is a [`ReadFs`] too.
+/// The file system, to read and to change. Cheap to clone. It is a [`ReadFs`] too.
 ///
-/// What changes is made durable before a function returns (files, and the entries of directories), unless it belongs to a
-/// [`SyncBatch`](super::SyncBatch) or [`WriteOptions::durable`] says otherwise.
+/// Changes (of files, and of the entries of directories) are made durable before a function returns, unless they belong
+/// to a [`SyncBatch`](super::SyncBatch) or [`WriteOptions::durable`] is off.
 #[derive(Clone, Debug)]
 pub struct WriteFs {
     read: ReadFs,
     pub(super) pending: Option<Arc<Pending>>,
 }
 
-/// What a file is to hold.
+/// The content for a file.
 pub enum Content<'a> {
     /// These bytes.
     Bytes(&'a [u8]),
-    /// What comes from here until its end; for content that need not be in memory at once.
+    /// Everything that the reader yields until its end; for content that need not be in memory at once.
     Reader(&'a mut dyn Read),
-    /// What another file holds: shared with it or copied by the kernel where that can be.
+    /// The content of another file: shared with it or copied by the kernel where possible.
     File(CopySource<'a>),
 }
 
-/// What was written.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Written {
-    /// What is there now.
+    /// The stat of the new file.
     pub stat: Stat,
-    /// What was there before.
+    /// The stat of the object that it replaced, if any.
     pub replaced: Option<Stat>,
     /// The SHA-256 of the content.
     pub digest: Digest,
@@ -89,7 +89,7 @@ impl<'a> From<&'a String> for Content<'a> {
     }
 }
 
-/// Says nothing about the content, which may be secret.
+/// Shows nothing of the content, which may be secret.
 impl fmt::Debug for Content<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -131,7 +131,7 @@ impl WriteFs {
         WriteFs { read: ReadFs::with(Calls::with(faults), Root::System), pending: None }
     }
 
-    /// As if we were this user, as far as our own rules go.
+    /// The rules of the door are those for the user `euid`; the rights are still those of this process.
     #[cfg(test)]
     pub(super) fn as_if_euid(euid: u32) -> WriteFs {
         let mut read = ReadFs::new();
@@ -141,7 +141,7 @@ impl WriteFs {
         WriteFs { read, pending: None }
     }
 
-    /// The door that only looks, sharing what this one remembers.
+    /// The read-only door, which shares the memory of this one.
     pub fn reader(&self) -> ReadFs {
         self.read.clone()
     }
@@ -153,15 +153,15 @@ impl WriteFs {
         self
     }
 
-    /// Makes the regular file `path` hold `content`: everything or nothing of it.
+    /// Gives the regular file `path` this content: all of it or, after an error, nothing of it.
     ///
-    /// It is written under another name in the same directory, readable for us alone, gets its owner, then its mode, is
-    /// made durable, and is renamed over the target
-    /// (see [`WriteOptions::named_first`] for another order). A program that looks finds the old file or the new one,
-    /// also after the process was killed at any point. Other hard links of an old file keep the old content.
+    /// The new file is written under another name in the same directory, readable for us alone. It gets its owner, then
+    /// its mode, is made durable, and is renamed over the target (see [`WriteOptions::named_first`] for another order).
+    /// Other programs see the old file or the new one, even if this process is killed at any point. Other hard links of
+    /// an old file keep the old content.
     ///
     /// # Errors
-    /// The old file is intact after any error but one: that its directory could not be made durable. Then the new one is
+    /// The old file is intact after any error except one: its directory could not be made durable. Then the new file is
     /// complete and in place, and [`ReadFs::owes_sync`] is true until a later sync succeeds.
     pub fn write_file<'c>(
         &self,
@@ -172,9 +172,9 @@ impl WriteFs {
         self.write(path.as_ref(), content.into(), options, None)
     }
 
-    /// The same of a copy, which is like its original in all that the likeness names and the options don't. What the
-    /// system refuses of the likeness is passed over ([`ReadFs::can_have`]). A file that is written in place stays as it
-    /// is but for its content.
+    /// Like [`WriteFs::write_file`], for a copy. It gets from its original everything that `likeness` names and
+    /// `options` does not set, except for what the system refuses ([`ReadFs::can_have`]). If a file is written in
+    /// place, only its content changes.
     ///
     /// # Errors
     /// As [`WriteFs::write_file`], and [`FsError::Changed`] if the original was written while it was copied.
@@ -249,7 +249,7 @@ impl WriteFs {
         Ok(Written { stat, replaced: old, digest })
     }
 
-    /// Makes `to` hold what the regular file `from` holds. If `to` is new and no mode is given it gets the mode of
+    /// Copies the content of the regular file `from` to `to`. If `to` is new and no mode is given, it gets the mode of
     /// `from`, without set-user-id, set-group-id and sticky.
     ///
     /// # Errors
@@ -269,15 +269,15 @@ impl WriteFs {
         self.write_file(to, Content::File(source), &options)
     }
 
-    /// Removes the temporary files that killed processes of this user left in the directory `path`; says how many.
-    /// [`WriteFs::write_file`] and the like do this by themselves, once for each directory.
+    /// Removes the temporary files that killed processes of this user left in the directory `path`; returns their
+    /// number. [`WriteFs::write_file`] and the other functions do this by themselves, once for each directory.
     pub fn clean_temporary_files(&self, path: impl AsRef<Path>) -> Result<usize, FsError> {
         let normal = self.normal(path.as_ref())?;
         let dir = self.walker().directory(&normal)?;
         clean(&self.inner.calls, &dir, self.inner.euid, &normal)
     }
 
-    /// On the first change in a directory. That it fails is no reason not to write.
+    /// Removes left-over temporary files before the first change in a directory. A failure does not prevent the change.
     pub(super) fn clean_once(&self, place: &Place) {
         let path = place.path.parent().unwrap_or(&place.path);
         let outcome = stat_fd(&self.inner.calls, &place.dir, path).and_then(|stat| {
@@ -293,7 +293,7 @@ impl WriteFs {
         }
     }
 
-    /// Whether what is at a place may give way to something of type `new`.
+    /// Fails if the object at a place may not be replaced by one of type `new`.
     pub(super) fn may_replace(
         &self,
         place: &Place,
@@ -315,7 +315,7 @@ impl WriteFs {
         }
     }
 
-    /// Removes the directory that is to be replaced.
+    /// Removes the directory that will be replaced.
     pub(super) fn clear_the_way(&self, place: &Place, old: Option<&Stat>, replace: Replace) -> Result<(), FsError> {
         match (old, replace) {
             (Some(old), Replace::Tree { cap }) if old.is_dir() => self.remove_place(place, cap).map(drop),
@@ -324,8 +324,8 @@ impl WriteFs {
     }
 
     /// Gives the new file its attributes: owner, then extended attributes, then mode. A mode that is `declared` is
-    /// final, whatever the directory gives to new files; what is desired besides is given up where it can't be. Returns
-    /// what of a likeness was refused.
+    /// final, whatever the directory adds to new files; other attributes are given up if the system refuses them.
+    /// Returns the traits of a likeness that were refused.
     fn finish(&self, temp: &Temp<'_>, place: &Place, finish: &Finish<'_>) -> Result<Vec<Trait>, FsError> {
         let calls = &self.inner.calls;
         let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
@@ -334,11 +334,12 @@ impl WriteFs {
         let owner = Attributes { mode: None, ..desired };
         if !owner.are_those_of(&now) {
             match handle.set(&now, &owner, Adoption::of(&now, &owner, self.inner.euid)) {
-                // A group of the old file that we are not in: nobody has asked for it.
+                // The group of the old file, which we are not in and no option asks for: leave it, and the rights that
+                // go with it.
                 Err(error) if is_refused(&error) && declared.gid.is_none() && owner.uid == Some(now.uid) => {
                     desired.mode = desired.mode.map(|mode| declared.mode.unwrap_or(without_group(mode)));
                 }
-                // Those of the original: no right that goes with them goes over.
+                // Owner and group of the original: leave them, and the rights that go with them.
                 Err(error) if is_refused(&error) && alike.is_some() && declared.has_no_owners() => {
                     desired.mode = desired.mode.map(|mode| declared.mode.unwrap_or(mode & 0o1777));
                 }
@@ -346,7 +347,7 @@ impl WriteFs {
             }
         }
         if is_kept && alike.is_some() {
-            // But for its access list, which goes.
+            // With the access list, which is removed below.
             copy_xattrs(calls, place, &temp.fd)?;
         }
         if declared.mode.is_some() || is_kept || alike.is_some() {
@@ -360,7 +361,7 @@ impl WriteFs {
         }
         if !desired.are_those_of(&now) {
             match handle.set(&now, &Attributes { mode: desired.mode, uid: None, gid: None }, Adoption::None) {
-                // A file system without modes, and none was asked for.
+                // The file system has no modes, and no option asks for one.
                 Err(error) if is_refused(&error) && declared.mode.is_none() => {}
                 other => other?,
             }
@@ -373,12 +374,12 @@ impl WriteFs {
 struct Finish<'a> {
     desired: Attributes,
     declared: &'a Attributes,
-    /// The extended attributes of the old file are kept.
+    /// Whether the extended attributes of the old file are kept.
     is_kept: bool,
     alike: Option<Alike<'a>>,
 }
 
-/// The original of a copy, and in what the copy is like it.
+/// The original of a copy, and what the copy takes over from it.
 #[derive(Clone, Copy)]
 struct Alike<'a> {
     original: BorrowedFd<'a>,
@@ -398,7 +399,7 @@ pub(super) fn is_refused(error: &FsError) -> bool {
     [Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].iter().any(|errno| error.is(*errno))
 }
 
-/// A mode for another group than it was meant for: that may do no more than others.
+/// The mode for a group that it was not meant for: the group may do no more than others.
 pub(crate) fn without_group(mode: u32) -> u32 {
     let others = mode & 0o007;
     mode & !0o2070 | mode & others << 3

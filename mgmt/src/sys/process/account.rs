@@ -1,4 +1,4 @@
-//! As whom a command runs.
+//! The user and the groups that a command runs with.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -12,9 +12,9 @@ use crate::sys::users;
 /// A user or a group, by name or by number.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Account {
-    /// By number; needs no entry in the system's files.
+    /// By number; an account with this number need not exist.
     Id(u32),
-    /// By name; one of digits that no account has is a number.
+    /// By name. A name of digits that no account has is taken as a number.
     Name(String),
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Account {
     }
 }
 
-/// All that the kernel wants to know about who runs something.
+/// The user and the groups of a process, as the kernel takes them.
 #[derive(Clone, Debug)]
 pub(super) struct Identity {
     pub(super) uid: u32,
@@ -58,7 +58,8 @@ pub(super) struct Identity {
     pub(super) vars: Vec<(&'static str, OsString)>,
 }
 
-/// As whom to run the command; `None`: as we are. Asks the system's user database, which may be slow: call it where blocking is allowed.
+/// The identity to run the command with; `None`: that of this process. Asks the system's user database, which may be
+/// slow: call it where blocking is allowed.
 pub(super) fn identify(command: &Command) -> Result<Option<Identity>, ProcessError> {
     let fail = |who: String, why: &str| ProcessError::Account { program: command.shown(), who, why: why.to_owned() };
     let gid = match &command.group {
@@ -70,7 +71,8 @@ pub(super) fn identify(command: &Command) -> Result<Option<Identity>, ProcessErr
         },
     };
     let Some(account) = &command.user else {
-        // Only the group changes. Supplementary groups are those of whoever we are, and not asked for: none.
+        // Only the group changes. The supplementary groups of this process were not asked for, so the command gets
+        // none.
         let uid = rustix::process::geteuid().as_raw();
         return Ok(gid.map(|gid| Identity { uid, gid, groups: Vec::new(), vars: Vec::new() }));
     };
@@ -90,7 +92,7 @@ pub(super) fn identify(command: &Command) -> Result<Option<Identity>, ProcessErr
     let gid = gid.unwrap_or(user.primary_group_id());
     let us = (rustix::process::geteuid(), rustix::process::getegid());
     if !us.0.is_root() && (us.0.as_raw(), us.1.as_raw()) == (user.uid(), gid) {
-        // That is who we are, and without root we could not even say so again.
+        // This is our own identity, and without root we could not even set it to the same values.
         return Ok(None);
     }
     let listed = uzers::get_user_groups(user.name(), user.primary_group_id()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Output in bounded memory: the beginning, the end, and a count of what lay between.
+//! Output in bounded memory: its beginning, its end, and the number of bytes in between.
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
@@ -6,27 +6,27 @@ use std::ops::Range;
 
 use super::escape::escape_text;
 
-/// What stands for a secret.
+/// The text that replaces a secret.
 const SECRET: &str = "(secret)";
 
 /// What was kept of one output stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Captured {
-    /// All of it, or if `skipped` is not 0 its beginning.
+    /// All of it or, if `skipped` is not 0, its beginning.
     pub head: Vec<u8>,
-    /// Its end, if `skipped` is not 0.
+    /// The end of it, if `skipped` is not 0.
     pub tail: Vec<u8>,
-    /// How many bytes between the two were thrown away.
+    /// The number of bytes between the two, which were dropped.
     pub skipped: u64,
 }
 
 impl Captured {
-    /// How many bytes there were.
+    /// The number of bytes of the whole stream.
     pub fn total(&self) -> u64 {
         self.skipped + (self.head.len() + self.tail.len()) as u64
     }
 
-    /// All of it, byte by byte; `None` if something was thrown away.
+    /// All bytes of the stream; `None` if some were dropped.
     pub fn whole(&self) -> Option<&[u8]> {
         (self.skipped == 0).then_some(&self.head)
     }
@@ -40,13 +40,13 @@ impl Captured {
         format!("{head}\n[{} bytes left out]\n{tail}", self.skipped)
     }
 
-    /// The same to be shown: a placeholder stands for each of these secrets.
+    /// The output with a placeholder for each of these secrets, to be shown.
     pub fn without(&self, secrets: &[String]) -> Cow<'_, Captured> {
         let secrets: Vec<&[u8]> = secrets.iter().map(|secret| secret.trim().as_bytes()).collect();
         let Some(longest) = secrets.iter().map(|secret| secret.len()).max().filter(|longest| *longest > 0) else {
             return Cow::Borrowed(self);
         };
-        // Where the middle is left out, a secret may be cut in two: so much could be a part of one.
+        // A secret may be cut in two where the middle is left out: leave out all bytes that could be a part of one.
         let cut = if self.skipped == 0 { 0 } else { longest - 1 };
         let head_end = self.head.len().saturating_sub(cut);
         let tail_begin = cut.min(self.tail.len());
@@ -68,7 +68,7 @@ impl Captured {
     }
 }
 
-/// A part of the bytes, with a placeholder for each secret that reaches into it. Secrets are looked for in the whole.
+/// A part of the bytes, with a placeholder for each secret that overlaps it. Secrets are searched in all of the bytes.
 fn masked(bytes: &[u8], part: Range<usize>, secrets: &[&[u8]]) -> Vec<u8> {
     let mut out = Vec::with_capacity(part.len());
     let mut at = 0;
@@ -92,7 +92,7 @@ fn masked(bytes: &[u8], part: Range<usize>, secrets: &[&[u8]]) -> Vec<u8> {
     out
 }
 
-/// Takes an output stream as it comes.
+/// Collects an output stream.
 #[derive(Debug)]
 pub(super) struct Capture {
     max: usize,
@@ -118,12 +118,12 @@ impl Capture {
         self.skipped += (unkept + gone) as u64;
     }
 
-    /// Something had to be thrown away.
+    /// Whether bytes had to be dropped.
     pub(super) fn is_cut(&self) -> bool {
         self.skipped > 0
     }
 
-    /// What there is now; begins again.
+    /// Returns what was kept so far, and begins again.
     pub(super) fn take(&mut self) -> Captured {
         let fresh = Capture::new(self.max);
         let Capture { mut head, tail, skipped, .. } = std::mem::replace(self, fresh);
@@ -175,7 +175,7 @@ mod tests {
         let shown = |max: usize, text: &str| captured(max, text).without(&secrets).text();
         assert_eq!(shown(100, "hunter2, not hunter; huntre"), "(secret), not (secret); huntre");
         assert_eq!(shown(100, "hunter2hunter2pass"), "(secret)(secret)(secret)");
-        // 10 at the beginning and 10 at the end, of which 6 each could be a part of one.
+        // Of the 10 bytes at the beginning and at the end, 6 each could be a part of a secret.
         assert_eq!(shown(10, "0123 hunter2 456 hunter2 789"), "0123\n[20 bytes left out]\n 789");
         assert_eq!(shown(10, "hunter2 78 and so on hunter2 9"), "(secret)\n[22 bytes left out]\n(secret) 9");
         assert!(matches!(captured(100, "hunter2").without(&[]), Cow::Borrowed(_)));

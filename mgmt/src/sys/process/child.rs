@@ -1,4 +1,4 @@
-//! A running child and its group: seen to its end, or killed.
+//! A running child and its group: awaited until its end, or killed.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,14 +12,14 @@ use super::guard;
 use super::reaper;
 use super::status::Status;
 
-/// The leader of a process group that we started. Until it is collected its number cannot be used for anything else, so the group can be
-/// signalled without fear of hitting strangers. Dropped before that, the whole group is killed.
+/// The leader of a process group that we started. Until it is collected its number is not used again, so signals to the
+/// group can't hit other processes. If it is dropped before that, the whole group is killed.
 #[derive(Debug)]
 pub(super) struct Leader {
     pid: Pid,
-    /// `None` once collected.
+    /// `None` after the child has been collected.
     child: Option<std::process::Child>,
-    /// Our end of its standard error.
+    /// Our end of the pipe of its standard error.
     error: Option<OwnedFd>,
 }
 
@@ -30,16 +30,16 @@ impl Leader {
         Leader { pid, child: Some(child), error }
     }
 
-    /// The standard output and error of the child, if piped; the first call gets them.
+    /// The standard output and error of the child, if piped. Only the first call returns them.
     pub(super) fn take_pipes(&mut self) -> (Option<OwnedFd>, Option<OwnedFd>) {
         let Some(child) = &mut self.child else { return (None, None) };
         (child.stdout.take().map(OwnedFd::from), self.error.take())
     }
 
-    /// Send the signal to the whole group.
+    /// Sends the signal to the whole group.
     fn signal(&self, signal: Signal) {
         if self.child.is_some() {
-            // Fails if all members run as somebody else (setuid programs) or have ended: nothing more can be done then.
+            // Fails if all members run as another user (setuid programs) or have ended: then nothing more can be done.
             let _ = kill_process_group(self.pid, signal);
         }
     }
@@ -61,7 +61,7 @@ impl Drop for Leader {
 #[derive(Debug)]
 pub(super) struct Child {
     leader: Leader,
-    /// `None` where the kernel has none to give (before 5.3, or forbidden by a sandbox).
+    /// `None` if the kernel gives none (before 5.3, or forbidden by a sandbox).
     pidfd: Option<AsyncFd<OwnedFd>>,
 }
 
@@ -75,7 +75,7 @@ impl Child {
         self.leader.pid
     }
 
-    /// The child itself has ended; it is not collected yet. Cancel safe.
+    /// Waits until the child itself has ended; does not collect it. Cancel safe.
     pub(super) async fn exited(&self) -> io::Result<()> {
         if let Some(fd) = &self.pidfd {
             return fd.readable().await.map(drop);
@@ -89,12 +89,12 @@ impl Child {
         Ok(())
     }
 
-    /// Send the signal to the whole group.
+    /// Sends the signal to the whole group.
     pub(super) fn signal(&self, signal: Signal) {
         self.leader.signal(signal);
     }
 
-    /// Collect the child, which has ended. From here on its group is out of reach.
+    /// Collects the child, which has ended. After that its group can't be signalled any more.
     pub(super) fn collect(&mut self) -> io::Result<Status> {
         match &mut self.leader.child {
             None => Err(io::Error::other("already collected")),

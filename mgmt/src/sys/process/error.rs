@@ -1,4 +1,4 @@
-//! Why a command could not be run, or did not end as it should.
+//! Why a command could not be run, or failed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use super::run::Output;
 use super::status::Status;
 use crate::sys::obstacle::ObstacleKind;
 
-/// Why a command could not be run, or did not end as it should. Arguments and variables are never shown: they may hold secrets.
+/// Why a command could not be run, or failed. Arguments and variables are never shown: they may contain secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProcessError {
@@ -17,23 +17,23 @@ pub enum ProcessError {
     NotFound {
         /// The program.
         program: String,
-        /// The directories that were looked at.
+        /// The directories that were searched.
         path: String,
     },
-    /// There is no such file.
+    /// The file of the program does not exist.
     #[error("program `{program}` not found: {} does not exist", .path.display())]
     NoFile {
         /// The program.
         program: String,
-        /// Where it should be.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// The program is there but what it needs to start (its `#!` interpreter, its loader) is not.
+    /// The program exists, but the file that it needs to start (its `#!` interpreter, its loader) does not.
     #[error("program `{program}` cannot start: its interpreter {interpreter} does not exist")]
     NoInterpreter {
         /// The program.
         program: String,
-        /// What it asks for.
+        /// The file that it needs.
         interpreter: String,
     },
     /// The file is not a program, or we may not run it.
@@ -41,12 +41,12 @@ pub enum ProcessError {
     NotExecutable {
         /// The program.
         program: String,
-        /// Its file.
+        /// The path of its file.
         path: PathBuf,
-        /// What stands in the way.
+        /// The reason.
         why: String,
     },
-    /// The working directory is missing or not one.
+    /// The working directory is missing, or is not a directory.
     #[error("cannot run `{program}` in {}: {why}", .cwd.display())]
     Cwd {
         /// The program.
@@ -56,7 +56,7 @@ pub enum ProcessError {
         /// What is wrong with it.
         why: String,
     },
-    /// The command's description is unusable: an empty program, a NUL byte, a variable's name with a `=`.
+    /// The description of the command is unusable: an empty program, a NUL byte, a name of a variable with a `=`.
     #[error("cannot run `{program}`: {why}")]
     Invalid {
         /// The program.
@@ -64,7 +64,7 @@ pub enum ProcessError {
         /// What is wrong.
         why: String,
     },
-    /// The user or group does not exist.
+    /// The user or group does not exist, or this process may not run commands as it.
     #[error("cannot run `{program}` as {who}: {why}")]
     Account {
         /// The program.
@@ -74,82 +74,85 @@ pub enum ProcessError {
         /// What is wrong.
         why: String,
     },
-    /// The system could not start it.
+    /// The system could not start the command.
     #[error("cannot start `{program}`: {source}")]
     Spawn {
         /// The program.
         program: String,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Its output or its end could not be read.
+    /// The output or the end of the command could not be read.
     #[error("lost `{program}`: {source}")]
     Io {
         /// The program.
         program: String,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It took longer than its timeout; it and its whole group have been ended.
+    /// The command took longer than its timeout; its whole group was ended.
     #[error("`{program}` did not end within {after:?} and was stopped ({})", .output.status)]
     Timeout {
         /// The program.
         program: String,
         /// The timeout.
         after: Duration,
-        /// What it had said until then, and how it ended.
+        /// What it had printed until then, and how it ended.
         output: Box<Output>,
     },
-    /// It said more on its standard output than could be kept, where all of it was wanted; it and its whole group have been ended.
+    /// The command printed more on its standard output than is kept, although all of it was wanted; its whole group was
+    /// ended.
     #[error("`{program}` printed more than {max} bytes and was stopped ({})", .output.status)]
     TooMuch {
         /// The program.
         program: String,
-        /// What could be kept.
+        /// The most bytes that are kept.
         max: usize,
-        /// What it had said until then, and how it ended.
+        /// What it had printed until then, and how it ended.
         output: Box<Output>,
     },
-    /// It was asked to stop; it and its whole group have been ended.
+    /// The command was cancelled; its whole group was ended.
     #[error("`{program}` was cancelled ({})", .output.status)]
     Cancelled {
         /// The program.
         program: String,
-        /// What it had said until then, and how it ended.
+        /// What it had printed until then, and how it ended.
         output: Box<Output>,
     },
-    /// It had to be ended, but even a kill did not do it in time (the kernel holds it, for example on a dead disk).
+    /// The command had to be ended, but did not end in time even after a kill (the kernel holds it, for example on a
+    /// dead disk).
     #[error("`{program}` (pid {pid}) does not die, even when killed")]
     Undead {
         /// The program.
         program: String,
-        /// Its process number.
+        /// The number of its process.
         pid: u32,
     },
-    /// It ended by a signal that nobody here sent.
+    /// A signal that this process did not send ended the command.
     #[error("`{program}` was {status}{}", say(.stderr))]
     Killed {
         /// The program.
         program: String,
         /// The signal.
         status: Status,
-        /// The last of what it said on standard error, escaped.
+        /// The end of what it printed on standard error, escaped.
         stderr: String,
     },
-    /// It ended with a code other than 0.
+    /// The command ended with a code other than 0.
     #[error("`{program}` failed with {status}{}", say(.stderr))]
     Failed {
         /// The program.
         program: String,
         /// The code.
         status: Status,
-        /// The last of what it said on standard error, escaped.
+        /// The end of what it printed on standard error, escaped.
         stderr: String,
     },
 }
 
 impl ProcessError {
-    /// The sort of cause that it waits for, and what must change. `None`: the command itself failed, or is wrong.
+    /// The kind of obstacle that a retry waits for, and the path that must change, if known. `None`: the command itself
+    /// failed, or is wrong.
     pub fn obstacle(&self) -> Option<(ObstacleKind, Option<&Path>)> {
         match self {
             ProcessError::NotFound { .. } => Some((ObstacleKind::Missing, None)),

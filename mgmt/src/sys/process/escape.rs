@@ -1,16 +1,17 @@
-//! Arbitrary bytes as text that can be shown, without losing any.
+//! Arbitrary bytes as text that can be shown, without loss.
 
 use std::fmt::Write as _;
 
 use crate::id::is_hidden;
 
-/// The bytes as one line of text from which they can be told again: printable UTF-8 stays, a backslash becomes `\\`, and everything else
-/// (newlines, control and direction-changing characters, bytes that are not UTF-8) an escape: `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
+/// The bytes as one line of text from which they can be restored. Printable UTF-8 stays, a backslash becomes `\\`, and
+/// everything else (newlines, control and direction-changing characters, bytes that are not UTF-8) becomes an escape:
+/// `\n`, `\t`, `\r`, `\x1b`, `\u{202e}`.
 pub fn escape_lossless(bytes: &[u8]) -> String {
     escape(bytes, false)
 }
 
-/// The same, but newlines and tabs stay: for text of several lines.
+/// Like [`escape_lossless`], but newlines and tabs stay: for text of several lines.
 pub fn escape_text(bytes: &[u8]) -> String {
     escape(bytes, true)
 }

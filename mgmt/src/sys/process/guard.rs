@@ -1,11 +1,11 @@
-//! What ends the commands of a process that is killed: a shell that reads which groups run, and kills those that are
-//! left when nothing more can come, which is when we are gone.
+//! Ends the commands of a process that is killed: a shell reads which groups run, and kills those that are left when
+//! its input ends, which happens when our process is gone.
 //!
-//! A parent-death signal would have to be asked for in the child between fork and exec, and would reach only the leader
-//! of a group.
+//! A parent-death signal would have to be set in the child between fork and exec, and would reach only the leader of a
+//! group.
 //!
-//! A command runs before its number is known here: until then it is known by the pipe of its standard error, which no
-//! other process has open.
+//! A command runs before its number is known here: until then it is identified by the pipe of its standard error, which
+//! no other process has open.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,9 +21,9 @@ use rustix::process::Pid;
 
 use crate::sys::limits::under_the_first;
 
-/// What runs are the words with `+` that have none with `-`: the numbers of groups, and `p` with the number of a pipe.
-/// The shell outlives signals that end us. What holds a pipe is looked for more than once, as a child that was being
-/// started has it as its standard error only once it runs its program.
+/// Running commands are the words with `+` that have none with `-`: the numbers of groups, and `p` with the number of a
+/// pipe. The shell survives signals that end us. It searches several times for processes that hold a pipe, because a
+/// child that is being started has the pipe as its standard error only when it runs its program.
 const SCRIPT: &str = "trap '' INT TERM HUP QUIT PIPE; left=' '
 while read -r line; do
   word=${line#?}
@@ -53,11 +53,11 @@ static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, words: BTreeSet::ne
 
 struct Guard {
     shell: Option<(Child, PipeWriter)>,
-    /// What runs.
+    /// The commands that run.
     words: BTreeSet<Word>,
 }
 
-/// How a command is known to the shell.
+/// How the shell identifies a command.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Word {
     Group(i32),
@@ -73,12 +73,12 @@ impl fmt::Display for Word {
     }
 }
 
-/// A command is being started: what guards it is there before. To be dropped once its group is guarded.
+/// A command that is being started, guarded before it runs. Drop this when the group of the command is guarded.
 #[must_use]
 pub(super) struct Starting(Option<Word>);
 
 impl Starting {
-    /// A command whose standard error is this pipe.
+    /// Guards a command whose standard error is this pipe.
     pub(super) fn new(pipe: impl AsFd) -> Starting {
         let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
         if guard.shell.is_none() {
@@ -97,12 +97,12 @@ impl Drop for Starting {
     }
 }
 
-/// This group runs. Without a shell to be had, it is not guarded.
+/// Guards this group, which runs. If no shell can be started, it is not guarded.
 pub(super) fn begin(group: Pid) {
     tell(Word::Group(group.as_raw_nonzero().get()), true);
 }
 
-/// This group has ended, or is left to itself. To be called while its number can't be another's yet.
+/// Stops guarding this group, which has ended or is left alone. Call this before its number can be used again.
 pub(super) fn end(group: Pid) {
     tell(Word::Group(group.as_raw_nonzero().get()), false);
 }
@@ -119,7 +119,7 @@ fn tell(word: Word, runs: bool) {
         return;
     }
     if let Some((mut shell, pipe)) = guard.shell.take() {
-        // It must kill nothing: another one will.
+        // This shell must not kill anything: another one will.
         let _ = shell.kill();
         drop(pipe);
         let _ = shell.wait();
@@ -130,7 +130,7 @@ fn tell(word: Word, runs: bool) {
 }
 
 impl Guard {
-    /// Another shell, for all that runs.
+    /// Starts another shell, for all running commands.
     fn renew(&mut self) {
         let all: String = self.words.iter().map(|word| format!("+{word}\n")).collect();
         match start(&all) {
@@ -142,7 +142,7 @@ impl Guard {
 
 fn start(words: &str) -> std::io::Result<(Child, PipeWriter)> {
     let (reader, mut writer) = std::io::pipe()?;
-    // A shell that has been stopped must not stop us.
+    // A stopped shell must not block us.
     ioctl_fionbio(&writer, true)?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(SCRIPT).arg("mgmt-guard").env_clear().current_dir("/").process_group(0);

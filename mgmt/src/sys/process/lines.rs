@@ -1,4 +1,4 @@
-//! A long-running command whose lines are events.
+//! A long-running command whose output lines are events.
 
 use std::io;
 use std::time::Duration;
@@ -12,56 +12,58 @@ use super::escape::escape_lossless;
 use super::run::Running;
 use super::status::Status;
 
-/// No more than this is kept of a line.
+/// The most bytes that are kept of a line.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// A line of standard output, without its end (`\n` or `\r\n`). Never empty.
+/// A line of standard output, without its line end (`\n` or `\r\n`). Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its bytes, at most `LINE_BYTES_MAX`.
+    /// The bytes of the line, at most `LINE_BYTES_MAX`.
     pub bytes: Vec<u8>,
-    /// How many more it had.
+    /// The number of bytes beyond those.
     pub skipped: u64,
 }
 
 impl Line {
-    /// The line as text that can be shown, see `escape_lossless`.
+    /// The line as text that can be shown: see `escape_lossless`.
     pub fn text(&self) -> String {
         escape_lossless(&self.bytes)
     }
 }
 
-/// What comes from a `LineStream`.
+/// An event of a `LineStream`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LineEvent {
     /// A line.
     Line(Line),
-    /// No more lines will come: the command has ended, or has closed its output and was ended therefore. The whole group is gone.
+    /// No more lines follow: the command has ended, or it has closed its output and was therefore ended. The whole
+    /// group is gone.
     Ended {
         /// How the command itself ended.
         status: Status,
-        /// What it said on standard error.
+        /// What the command printed on standard error.
         stderr: Captured,
     },
 }
 
-/// The lines of a running command. Dropped, the whole process group is killed. Lines that nobody takes wait in the pipe, and at last the command waits.
+/// The lines of a running command. If this is dropped, the whole process group is killed. Lines that are not taken wait
+/// in the pipe; when the pipe is full, the command waits.
 #[derive(Debug)]
 pub struct LineStream {
     running: Option<Running>,
     program: String,
     linger: Duration,
     splitter: Splitter,
-    /// Until when lines are awaited from descendants, once the command itself has ended.
+    /// After the command itself has ended: until when lines of descendants are awaited.
     until: Option<Instant>,
     buffer: Vec<u8>,
     errors: Vec<u8>,
 }
 
-/// Start a command whose lines are wanted. Its `timeout` does not apply.
+/// Starts a command whose lines are wanted. Its `timeout` does not apply.
 ///
 /// # Errors
-/// If it cannot be started.
+/// The command can't be started.
 pub async fn spawn_lines(command: &Command) -> Result<LineStream, ProcessError> {
     Ok(LineStream {
         running: Some(Running::start(command).await?),
@@ -78,7 +80,7 @@ impl LineStream {
     /// The next line, or the end; `None` after the end. Cancel safe: a call that is dropped loses no line.
     ///
     /// # Errors
-    /// If the end of the command could not be learned, or it does not die.
+    /// The output or the end of the command can't be read, or the command does not end even when killed.
     pub async fn next(&mut self) -> Option<Result<LineEvent, ProcessError>> {
         while self.running.is_some() {
             if let Some(line) = self.splitter.next() {
@@ -95,7 +97,7 @@ impl LineStream {
         None
     }
 
-    /// Wait for one thing to happen. Cancel safe.
+    /// Waits for one event. Cancel safe.
     async fn read(&mut self) -> io::Result<()> {
         if let Some(running) = &mut self.running {
             let (exited, until) = (self.until.is_some(), self.until.unwrap_or_else(Instant::now));
@@ -115,10 +117,10 @@ impl LineStream {
         Ok(())
     }
 
-    /// End the command: ask, wait, kill. Lines not yet taken are lost.
+    /// Ends the command: asks it to end, waits, kills it. Lines not yet taken are lost.
     ///
     /// # Errors
-    /// If it does not die.
+    /// The command does not end even when killed.
     pub async fn stop(mut self) -> Result<(), ProcessError> {
         match &mut self.running {
             Some(running) => running.end().await.map(drop),
@@ -126,12 +128,12 @@ impl LineStream {
         }
     }
 
-    /// Nothing more will be read: see the command to its end.
+    /// Waits for the end of the command, or ends it, after the last line.
     async fn finish(&mut self) -> Result<LineEvent, ProcessError> {
         let Some(running) = &mut self.running else {
             return Err(ProcessError::Io { program: self.program.clone(), source: io::ErrorKind::NotFound.into() });
         };
-        // It may have closed its output just before its end.
+        // The command may have closed its output just before its end.
         let status = match tokio::time::timeout(self.linger, running.exited()).await {
             Ok(Ok(())) => running.close().await,
             _ => running.end().await,
@@ -142,27 +144,27 @@ impl LineStream {
     }
 }
 
-/// Cuts bytes into lines.
+/// Splits bytes into lines.
 #[derive(Debug, Default)]
 struct Splitter {
-    /// Bytes not yet looked at, from `at`.
+    /// The bytes; those from `at` on have not been looked at.
     bytes: Vec<u8>,
     at: usize,
-    /// The line that is being read.
+    /// The kept part of the current line.
     line: Vec<u8>,
     skipped: u64,
     ended: bool,
 }
 
 impl Splitter {
-    /// More bytes; only after `next` has said `None`.
+    /// Adds bytes; only after `next` has returned `None`.
     fn push(&mut self, bytes: &[u8]) {
         self.bytes.drain(..self.at);
         self.at = 0;
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// No more bytes.
+    /// Notes that no more bytes follow.
     fn end(&mut self) {
         self.ended = true;
     }
@@ -185,7 +187,7 @@ impl Splitter {
         if self.ended { self.take() } else { None }
     }
 
-    /// The line read so far, if it is not empty.
+    /// The current line, if it is not empty.
     fn take(&mut self) -> Option<Line> {
         let mut line = Line { bytes: std::mem::take(&mut self.line), skipped: std::mem::take(&mut self.skipped) };
         if line.skipped == 0 && line.bytes.last() == Some(&b'\r') {

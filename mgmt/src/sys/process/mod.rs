@@ -1,4 +1,5 @@
-//! Running commands: in a process group of their own, bounded in time and output, never a shell unless asked, nothing left behind.
+//! Running commands: each in a process group of its own, with limits for time and output, with a shell only if asked
+//! for, and with no process left behind.
 
 mod account;
 mod capture;

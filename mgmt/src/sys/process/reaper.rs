@@ -1,14 +1,15 @@
-//! Collects children whose owner is gone, so that none stays a zombie.
+//! Collects children whose owner is gone, so that none remains a zombie.
 
 use std::process::Child;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
-/// The way to the thread that collects; `None` while there is nothing to collect.
+/// The sender to the thread that collects; `None` while there is nothing to collect.
 static LINE: Mutex<Option<Sender<Child>>> = Mutex::new(None);
 
-/// Waits for this child, which has been killed, in the background. Independent of any async runtime: those may be ending just now.
+/// Waits in the background for this child, which has been killed. Independent of any async runtime, since that may be
+/// ending.
 pub(super) fn collect(mut child: Child) {
     if !matches!(child.try_wait(), Ok(None)) {
         return;
@@ -23,11 +24,11 @@ pub(super) fn collect(mut child: Child) {
     let (sender, receiver) = channel();
     match std::thread::Builder::new().name("mgmt-reaper".into()).spawn(move || work(&receiver)) {
         Ok(_) => {
-            // The receiver lives in the thread that has just started and ends only after it has taken this line down.
+            // The thread that has just started owns the receiver, and it sets `LINE` to `None` before it ends.
             let _ = sender.send(child);
             *line = Some(sender);
         }
-        // No thread to be had: it has been killed, so it ends soon.
+        // The system gives no thread. The child has been killed, so it ends soon.
         Err(_) => drop(child.wait()),
     }
 }
@@ -47,7 +48,7 @@ fn work(receiver: &Receiver<Child>) {
         children.retain_mut(|child| matches!(child.try_wait(), Ok(None)));
         if children.is_empty() {
             let mut line = LINE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            // Whoever sends holds the lock, so after this look nothing can come any more.
+            // Senders hold the lock, so nothing can arrive after this look.
             match receiver.try_recv() {
                 Ok(child) => children.push(child),
                 Err(_) => {

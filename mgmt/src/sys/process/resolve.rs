@@ -1,4 +1,4 @@
-//! Which file a command's program is, and why it could not be started.
+//! Finds the file of a command's program, and the reason why it could not be started.
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,16 +14,16 @@ use super::command::{Command, Env};
 use super::error::ProcessError;
 use super::escape::escape_lossless;
 
-/// Where programs are looked for if the command has no `PATH`.
+/// The directories to search if the command has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Command {
-    /// The program for messages.
+    /// The name of the program for messages.
     pub(super) fn shown(&self) -> String {
         escape_lossless(self.program.as_bytes())
     }
 
-    /// Refuse what the kernel could not be told, or would understand differently.
+    /// Refuses values that can't be passed to the kernel, or would change their meaning on the way.
     pub(super) fn validate(&self) -> Result<(), ProcessError> {
         let fail = |why: &str| Err(ProcessError::Invalid { program: self.shown(), why: why.to_owned() });
         let nul = |text: &OsString| text.as_bytes().contains(&0);
@@ -52,11 +52,11 @@ impl Command {
         Ok(())
     }
 
-    /// The program's file: what `execvp` would find with the command's own `PATH` and working directory.
+    /// The file of the program: the one that `execvp` would find with the command's own `PATH` and working directory.
     pub(super) fn resolve(&self) -> Result<PathBuf, ProcessError> {
         let base = self.cwd.as_deref().unwrap_or(Path::new(""));
         if self.program.as_bytes().contains(&b'/') {
-            // Also relative to a relative `cwd`: it is where the program will be once the child has gone there.
+            // Absolute also if `cwd` is relative: the child changes to `cwd` before it starts the program.
             let path = base.join(&self.program);
             return std::path::absolute(&path).map_err(|source| self.spawn_error(source));
         }
@@ -86,7 +86,7 @@ impl Command {
         ProcessError::NotExecutable { program: self.shown(), path, why: why.to_owned() }
     }
 
-    /// What the error of a failed start means.
+    /// The error that describes why the start failed.
     pub(super) fn explain(&self, path: PathBuf, who: Option<&Identity>, source: io::Error) -> ProcessError {
         let program = self.shown();
         let bad_cwd = |cwd: &Path, why: &str| ProcessError::Cwd {
@@ -129,7 +129,7 @@ impl Command {
     }
 }
 
-/// Can this user go to that directory, by the permissions of all that lie on the way?
+/// Whether this user may enter the directory, by the permissions of all directories on the way.
 fn passable(dir: &Path, who: Option<&Identity>) -> bool {
     let Some(who) = who.filter(|who| who.uid != 0) else { return true };
     dir.ancestors().all(|dir| {
@@ -143,7 +143,7 @@ fn passable(dir: &Path, who: Option<&Identity>) -> bool {
     })
 }
 
-/// What the file needs to start.
+/// The interpreter that the file needs to start, for messages.
 fn interpreter(path: &Path) -> String {
     let mut start = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(256).read_to_end(&mut start));

@@ -24,10 +24,10 @@ use super::status::Status;
 const KILL_WAIT: Duration = Duration::from_secs(5);
 /// How long output is awaited from a group that has been killed.
 const LAST_WORDS: Duration = Duration::from_millis(100);
-/// How much of standard error goes into an error.
+/// The most bytes of standard error that an error contains.
 const SAID_BYTES_MAX: usize = 512;
 
-/// What a command said and how it ended.
+/// The output of a command, and how it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Output {
     /// How the command itself ended.
@@ -36,25 +36,25 @@ pub struct Output {
     pub stdout: Captured,
     /// Its standard error.
     pub stderr: Captured,
-    /// From its start to its end.
+    /// The time from the start of the command to its end.
     pub elapsed: Duration,
-    /// The output is all there was; false if descendants still held it open when we stopped listening.
+    /// Whether this is all of the output; `false` if descendants still held it open when it was not awaited any longer.
     pub complete: bool,
 }
 
 impl Output {
-    /// This output, if it is that of a success.
+    /// This output, if the command succeeded.
     ///
     /// # Errors
-    /// `Failed` or `Killed`, with the last that the command said on standard error.
+    /// `Failed` or `Killed`, with the end of what the command printed on standard error.
     pub fn require_success(self, command: &Command) -> Result<Output, ProcessError> {
         self.require_exit(&[0], command)
     }
 
-    /// The same, if the exit code is one of these.
+    /// This output, if the exit code is one of these.
     ///
     /// # Errors
-    /// It is none of them, or a signal killed it.
+    /// `Failed` if it is another one, `Killed` if a signal ended the command.
     pub fn require_exit(self, codes: &[u8], command: &Command) -> Result<Output, ProcessError> {
         let stderr = self.stderr.without(&command.secrets);
         let said = || escape_lossless(stderr.last(SAID_BYTES_MAX).trim_ascii());
@@ -70,21 +70,22 @@ impl Output {
     }
 }
 
-/// Run the command to its end. Any exit code and any signal is an `Output`; see `Output::require_success`.
+/// Runs the command to its end. Any exit code and any signal is an `Output`; see `Output::require_success`.
 ///
-/// If the future is dropped, the whole process group is killed at once. A descendant that leaves the group (`setsid`) is out of reach, then
-/// and on a timeout.
+/// If the future is dropped, the whole process group is killed at once. A descendant that leaves the group (`setsid`)
+/// can't be killed, neither then nor on a timeout.
 ///
 /// # Errors
-/// If it cannot be started, or does not end within its timeout.
+/// The command can't be started, or does not end within its timeout.
 pub async fn run(command: &Command) -> Result<Output, ProcessError> {
     run_until(command, pending()).await
 }
 
-/// Run the command to its end, or until `stop` completes: then its group gets `stop_signal` and after `grace` is killed.
+/// Runs the command to its end, or until `stop` completes: then its group gets `stop_signal`, and is killed after
+/// `grace`.
 ///
 /// # Errors
-/// If it cannot be started, does not end within its timeout, or was stopped (`Cancelled`).
+/// The command can't be started, does not end within its timeout, or was stopped (`Cancelled`).
 pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Result<Output, ProcessError> {
     let started = Instant::now();
     let mut running = Running::start(command).await?;
@@ -116,8 +117,8 @@ pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Res
     }
 }
 
-/// Run the command to its end. If the future is dropped, its group gets `stop_signal` and after `grace` is killed;
-/// `guard` is dropped once nothing of that is left to do.
+/// Runs the command to its end. If the future is dropped, its group gets `stop_signal`, and is killed after `grace`;
+/// `guard` is dropped when all of this is done.
 ///
 /// # Errors
 /// As [`run_until`].
@@ -126,7 +127,7 @@ pub async fn run_guarded<G: Send + 'static>(command: Command, guard: G) -> Resul
     let span = tracing::Span::current();
     let running = tokio::spawn(
         async move {
-            // It comes to an end when the other side is dropped.
+            // `unwanted` completes when `wanted` is dropped.
             let ended = run_until(&command, async { drop(unwanted.await) }).await;
             drop(guard);
             ended
@@ -138,12 +139,12 @@ pub async fn run_guarded<G: Send + 'static>(command: Command, guard: G) -> Resul
     match ended {
         Ok(ended) => ended,
         Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-        // The runtime is shutting down: what waits here is being dropped too.
+        // The runtime is shutting down: the caller's future is about to be dropped too.
         Err(_) => pending().await,
     }
 }
 
-/// Why a command is ended before it ended by itself.
+/// Why a command is ended before its own end.
 #[derive(Clone, Copy)]
 enum Why {
     Timeout(Duration),
@@ -152,7 +153,7 @@ enum Why {
 }
 
 async fn expiry(limit: Option<Duration>, started: Instant) -> Duration {
-    // A limit beyond what the clock can show is none.
+    // A limit beyond the range of the clock is no limit.
     match limit.and_then(|after| Some((after, started.checked_add(after)?))) {
         Some((after, at)) => {
             tokio::time::sleep_until(at).await;
@@ -178,10 +179,10 @@ impl Stream {
         self.pipe.is_some()
     }
 
-    /// What comes next; nothing at the end. Cancel safe.
+    /// The next bytes; empty at the end. Cancel safe.
     pub(super) async fn read<'a>(&mut self, buffer: &'a mut [u8]) -> &'a [u8] {
         let Some(pipe) = &mut self.pipe else { return &[] };
-        // Reading a pipe fails only if something is wrong with our own descriptor: then nothing more can come.
+        // Reading a pipe fails only if our own descriptor is broken: then no more bytes can come.
         let count = pipe.read(buffer).await.unwrap_or(0);
         if count == 0 {
             self.pipe = None;
@@ -189,7 +190,7 @@ impl Stream {
         &buffer[..count]
     }
 
-    /// Keep all that comes until something had to be thrown away. Never returns if that does not happen. Cancel safe.
+    /// Keeps the output until some of it must be dropped; if that does not happen, never returns. Cancel safe.
     async fn overflow(&mut self) {
         let mut buffer = vec![0; 64 << 10];
         while self.is_open() {
@@ -202,7 +203,7 @@ impl Stream {
         pending().await
     }
 
-    /// Keep all that comes, to the end. Cancel safe.
+    /// Keeps the output until its end. Cancel safe.
     async fn drain(&mut self) {
         let mut buffer = vec![0; 64 << 10];
         while self.is_open() {
@@ -212,7 +213,7 @@ impl Stream {
     }
 }
 
-/// A command under way.
+/// A running command.
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) child: Child,
@@ -242,13 +243,13 @@ impl Running {
         })
     }
 
-    /// Wait until the command itself has ended, keeping its output meanwhile. Cancel safe.
+    /// Waits until the command itself has ended, and keeps its output meanwhile. Cancel safe.
     pub(super) async fn exited(&mut self) -> io::Result<()> {
         let Running { child, out, err, .. } = self;
         listening(out, err, child.exited()).await
     }
 
-    /// The same, or until it has said too much, if that matters.
+    /// Like [`Running::exited`]; if the `whole` output is wanted, also returns as soon as it is more than is kept.
     async fn exited_or_said(&mut self, whole: bool) -> io::Result<Option<Why>> {
         if !whole {
             return self.exited().await.map(|()| None);
@@ -266,7 +267,8 @@ impl Running {
         }
     }
 
-    /// The command itself has ended by itself: hear its descendants out for a while, and collect it. Tells whether all output was heard.
+    /// After the command itself has ended on its own: awaits output of descendants for a while, and collects the
+    /// command. Also returns whether this is all of the output.
     async fn settle(&mut self) -> io::Result<(Status, bool)> {
         let Running { child, out, err, .. } = self;
         let heard = async { tokio::join!(out.drain(), err.drain()) };
@@ -281,7 +283,8 @@ impl Running {
         Ok((child.collect()?, complete))
     }
 
-    /// The command itself has ended and its output does not matter any more: kill what is left of its group, and collect it.
+    /// After the command itself has ended and when its output does not matter any more: kills the rest of the group,
+    /// and collects the command.
     pub(super) async fn close(&mut self) -> Result<Status, ProcessError> {
         let Running { child, out, err, program, .. } = self;
         child.signal(Signal::KILL);
@@ -290,13 +293,13 @@ impl Running {
         child.collect().map_err(|source| ProcessError::Io { program: program.clone(), source })
     }
 
-    /// End the whole group: ask, wait, kill. Afterwards nobody of it is left.
+    /// Ends the whole group: asks it to end, waits, kills it. Afterwards no member of it is left.
     pub(super) async fn end(&mut self) -> Result<Status, ProcessError> {
         let (signal, grace) = (self.stop_signal, self.grace);
         let lost = |program: &str, source| ProcessError::Io { program: program.to_owned(), source };
         let Running { child, out, err, program, .. } = self;
         child.signal(signal);
-        // A stopped process hears nothing before it goes on.
+        // A stopped process handles the signal only after it continues.
         child.signal(Signal::CONT);
         let _ = listening(out, err, timeout(grace, gone(child))).await;
         child.signal(Signal::KILL);
@@ -315,7 +318,7 @@ impl Running {
     }
 }
 
-/// Nobody of the group is alive any more. (Its leader is not collected yet: its number stays ours.)
+/// Waits until no member of the group is alive. (The leader is not collected yet, so its number is not used again.)
 async fn gone(child: &Child) -> io::Result<()> {
     child.exited().await?;
     let mut pause = Duration::from_millis(5);
@@ -326,7 +329,7 @@ async fn gone(child: &Child) -> io::Result<()> {
     Ok(())
 }
 
-/// Await something while keeping the output, so that nobody blocks on a full pipe.
+/// Awaits a future and keeps the output meanwhile, so that no process blocks on a full pipe.
 async fn listening<T>(out: &mut Stream, err: &mut Stream, what: impl Future<Output = T>) -> T {
     let listen = async {
         tokio::join!(out.drain(), err.drain());

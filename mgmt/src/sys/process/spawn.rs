@@ -20,11 +20,11 @@ use super::guard;
 use crate::sys::limits;
 use crate::sys::task::blocking;
 
-/// How long a program that somebody has open for writing is tried again. A file that we have just written may still be open in a child that
-/// another thread has forked and that has not yet come to its `exec`.
+/// How long the start is tried again if another process has the program open for writing. A file that we have just
+/// written may still be open in a child that another thread has forked and that has not reached its `exec` yet.
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
-/// Start the command in a process group of its own.
+/// Starts the command in a process group of its own.
 pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessError> {
     command.validate()?;
     let identity = match command.user.is_some() || command.group.is_some() {
@@ -60,7 +60,7 @@ pub(super) async fn launch(command: &Command, path: &Path, identity: Option<Iden
     match identity {
         Some(identity) if !identity.groups.is_empty() => with_groups(std, identity).await,
         Some(identity) => {
-            // For `uid` the standard library empties the list of supplementary groups: none of ours reach the child.
+            // With `uid`, the standard library clears the supplementary groups: the child gets none of ours.
             std.gid(identity.gid).uid(identity.uid);
             spawn(std)
         }
@@ -73,7 +73,7 @@ fn spawn(mut std: StdCommand) -> io::Result<Leader> {
     std.stderr(writer);
     let starting = guard::Starting::new(&error);
     let child = limits::under_the_first(|| std.spawn(), Pid::from_child)?;
-    // It holds the other end of the pipe.
+    // `std` holds the other end of the pipe.
     drop(std);
     let leader = Leader::new(child, Some(error.into()));
     drop(starting);
@@ -112,22 +112,22 @@ fn describe(command: &Command, path: &Path, identity: Option<&Identity>) -> StdC
     std
 }
 
-/// Start it with supplementary groups. The standard library has no stable way to give them, and would empty the list when it changes the user.
-/// But credentials belong to the thread and a child begins with those of the thread that starts it. So a thread of its own takes on the groups,
-/// lays down the right to change them again (then the standard library's attempt to empty the list fails, which it allows for), starts the
-/// child, and ends.
+/// Starts the command with supplementary groups. The standard library has no stable way to set them, and clears the
+/// list when it changes the user. But credentials belong to a thread, and a child begins with those of the thread that
+/// starts it. So a new thread sets the groups, gives up the capability to change them again (the standard library then
+/// fails to clear the list, and ignores that), starts the child, and ends.
 async fn with_groups(mut std: StdCommand, identity: Identity) -> io::Result<Leader> {
     let (sender, receiver) = oneshot::channel();
     let work = move || {
         std.uid(identity.uid);
-        // If nobody waits any more, the leader is dropped and with it the group killed.
+        // If the caller is gone, the leader is dropped, which kills the group.
         let _ = sender.send(take_groups(&identity).and_then(|()| spawn(std)));
     };
     std::thread::Builder::new().name("mgmt-spawn".into()).stack_size(256 << 10).spawn(work)?;
     receiver.await.unwrap_or_else(|_| Err(io::Error::other("the thread that starts it has panicked")))
 }
 
-/// Changes the calling thread only.
+/// Sets the groups of the calling thread only.
 fn take_groups(identity: &Identity) -> io::Result<()> {
     let gid = Gid::from_raw(identity.gid);
     let groups: Vec<Gid> = identity.groups.iter().map(|g| Gid::from_raw(*g)).chain([gid]).collect();

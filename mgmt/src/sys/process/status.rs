@@ -9,14 +9,14 @@ use rustix::process::Signal;
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// By itself, with this code; 0 is success.
+    /// On its own, with this code; 0 is success.
     Exit(i32),
     /// By this signal.
     Signal(i32),
 }
 
 impl Status {
-    /// It ended by itself with code 0.
+    /// Whether the process ended on its own with code 0.
     pub fn success(self) -> bool {
         self == Status::Exit(0)
     }
@@ -27,7 +27,7 @@ impl From<ExitStatus> for Status {
         match (status.code(), status.signal()) {
             (Some(code), _) => Status::Exit(code),
             (None, Some(signal)) => Status::Signal(signal),
-            // Neither: cannot happen for a process that was waited for without WUNTRACED.
+            // This can't happen for a process that was waited for without WUNTRACED.
             (None, None) => Status::Exit(-1),
         }
     }
@@ -71,7 +71,7 @@ const NAMES: &[(Signal, &str)] = &[
     (Signal::SYS, "SIGSYS"),
 ];
 
-/// The signal of this name: `TERM`, `SIGTERM`, `sigterm` or `15`. Real-time signals have none.
+/// The signal with this name: `TERM`, `SIGTERM`, `sigterm` or `15`. Real-time signals have no name.
 pub fn signal_by_name(name: &str) -> Option<Signal> {
     if let Ok(number) = name.parse() {
         return Signal::from_named_raw(number);

@@ -1,11 +1,11 @@
-//! What is asked of the hub and what it says: options, events, errors.
+//! The interface of the hub: options, events, errors.
 
 use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Which means of the system tells about changes.
+/// The facility of the system that reports changes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BackendKind {
     /// The best that the system has: inotify on Linux.
@@ -13,20 +13,20 @@ pub enum BackendKind {
     Auto,
     /// Linux' inotify, one instance.
     Inotify,
-    /// The `notify` crate, which knows many systems; one watcher, with a thread of its own.
+    /// The `notify` crate, which supports many systems; one watcher, with a thread of its own.
     Notify,
-    /// Nothing: every path is looked at again and again.
+    /// No facility: every path is polled.
     Poll,
 }
 
 /// How a hub works.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Which means of the system to use. Default: `Auto`.
+    /// The facility to use. Default: `Auto`.
     pub backend: BackendKind,
-    /// How often paths are looked at that can't be watched otherwise. Default: 1 s.
+    /// The interval between two looks at a path that can't be watched. Default: 1 s.
     pub poll_interval: Duration,
-    /// How many directories all trees together may have; a tree that would exceed it fails. Default: 100 000.
+    /// The most directories of all trees together; a tree that would exceed this fails. Default: 100 000.
     pub tree_directories_max: usize,
 }
 
@@ -39,24 +39,24 @@ impl Default for Options {
 /// How much of a path is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Watched {
-    /// As [`Watched::Path`], but of a directory not the names in it.
+    /// Like [`Watched::Path`], but without the names in a directory.
     Itself,
-    /// The thing at the path: its content, attributes and existence, those of what it links to, and the entries of
-    /// every directory on the way. Of a directory, the names in it too, not what those contain.
+    /// The object at the path: its content, attributes and existence, and those of its target if it is a symbolic link;
+    /// also the directory entries on the way to it. For a directory, the names in it too, but not what they contain.
     Path,
-    /// The same and this number of levels below it: with 1, what is directly in it, with its content. Symbolic links
-    /// below are not followed.
+    /// Like [`Watched::Path`], and this number of levels below: 1 adds the content and attributes of all entries of the
+    /// directory. Symbolic links below are not followed.
     Levels(u16),
-    /// The same and everything below it, down to [`Watched::LEVELS_MAX`] levels.
+    /// Like [`Watched::Path`], and everything below, down to [`Watched::LEVELS_MAX`] levels.
     Tree,
 }
 
 impl Watched {
-    /// How many levels of a tree are watched at most: a directory nested deeper is named once in a warning. Programs
-    /// that nest directories without end must not keep the hub busy.
+    /// The most levels of a tree that are watched; a directory nested deeper is named once in a warning. Programs that
+    /// nest directories without end must not keep the hub busy.
     pub const LEVELS_MAX: u16 = 256;
 
-    /// Of a tree: how many levels of it.
+    /// The number of levels of a tree; `None` if this is no tree.
     pub(super) fn levels(self) -> Option<usize> {
         match self {
             Watched::Tree => Some(Watched::LEVELS_MAX.into()),
@@ -71,35 +71,35 @@ impl Watched {
     }
 }
 
-/// How much of what a key has subscribed to may have changed.
+/// How much of the subscriptions of a key may have changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Anything.
     All,
-    /// Only these paths in subscribed trees, spelled as the trees were, each with all that is below it.
+    /// Only these paths in subscribed trees, spelled as the trees were, each with everything below it.
     Entries(BTreeSet<PathBuf>),
 }
 
 impl Extent {
-    /// At most this many entries; more count as all: one look at everything costs less then than looks at each.
+    /// The most entries; more count as all: then one look at everything costs less than a look at each of them.
     pub const ENTRIES_MAX: usize = 256;
 
-    /// Nothing yet.
+    /// No entry.
     pub(crate) fn none() -> Extent {
         Extent::Entries(BTreeSet::new())
     }
 
-    /// One more entry.
+    /// Adds an entry.
     pub(crate) fn add(&mut self, entry: PathBuf) {
         self.merge_up_to(Extent::ENTRIES_MAX, Extent::Entries([entry].into()));
     }
 
-    /// What has changed by this or by the other.
+    /// Adds the changes of `other`.
     pub(crate) fn merge(&mut self, other: Extent) {
         self.merge_up_to(Extent::ENTRIES_MAX, other);
     }
 
-    /// The same, with another limit.
+    /// Like [`Extent::merge`], with another limit.
     pub(crate) fn merge_up_to(&mut self, entries_max: usize, other: Extent) {
         let Extent::Entries(entries) = self else { return };
         match other {
@@ -114,20 +114,22 @@ impl Extent {
     }
 }
 
-/// What the hub has to say.
+/// A report of the hub.
 #[derive(Debug)]
 pub enum Event {
-    /// Something about a path of this key may have changed: look again, at as much. At most one for a key in a batch.
+    /// Something about a path of this key may have changed: look again at all of this extent. At most one for a key in
+    /// a batch.
     Changed(u64, Extent),
-    /// Changes came faster than they were taken, some were missed. Every key is reported as `Changed` in the same batch.
+    /// Changes came faster than they were taken, and some were lost. Every key is reported as `Changed` in the same
+    /// batch.
     Rescan,
-    /// Some paths can't be watched by the system and are looked at every `poll_interval` instead, but for
-    /// [`Reason::Depth`]. Said once for each sort of reason in an hour.
+    /// Some paths can't be watched by the system and are polled every `poll_interval` instead; for [`Reason::Depth`],
+    /// they are not polled either. Reported at most once an hour for each kind of reason.
     Degraded(Reason),
-    /// Every path that had run into a limit is watched by the system again.
+    /// Every path that was affected by a limit is watched by the system again.
     Recovered,
-    /// The state of a path of this key can't be known now. It stays subscribed: `Changed` follows when it can be
-    /// looked at again; only after `TreeTooLarge` the subscription is gone.
+    /// The state of a path of this key can't be determined now. The path stays subscribed: `Changed` follows when it
+    /// can be looked at again. Only `TreeTooLarge` ends the subscription.
     Failed(u64, Error),
 }
 
@@ -143,7 +145,7 @@ pub enum Reason {
     /// The user's inotify instances, or the file descriptors, are used up.
     #[error("no inotify instance left ({source}): raise fs.inotify.max_user_instances")]
     Instances {
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The directory may be entered but not read.
@@ -155,17 +157,17 @@ pub enum Reason {
     /// Directories of a tree are nested too deep.
     #[error("{} is nested too deep: of a tree {max} levels are watched, and what is in it is not", path.display())]
     Depth {
-        /// The first directory that was found not to be watched.
+        /// The first directory that was found to be too deep.
         path: PathBuf,
-        /// How many levels are.
+        /// The number of levels that are watched.
         max: u16,
     },
-    /// Any other trouble.
+    /// Any other error.
     #[error("can't watch {}: {source}", path.display())]
     Other {
         /// The directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -173,34 +175,34 @@ pub enum Reason {
 /// Why a path can't be subscribed or looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No path has a NUL in it.
+    /// The path has a NUL in it.
     #[error("the path {path:?} has a NUL byte in it")]
     Nul {
         /// The path.
         path: PathBuf,
     },
-    /// The path is longer than the system takes.
+    /// The path is longer than the system accepts.
     #[error("the path {}… is longer than {max} bytes", path.display())]
     TooLong {
-        /// Its beginning.
+        /// The beginning of the path.
         path: PathBuf,
-        /// The most that the system takes.
+        /// The most bytes that the system accepts.
         max: usize,
     },
-    /// A relative path was given and the current directory is not known.
+    /// The path is relative, and the current directory is not known.
     #[error("can't watch the relative path {}: {source}", path.display())]
     Relative {
         /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The state of the path can't be known.
+    /// The state of the path can't be determined.
     #[error("can't look at {}: {source}", path.display())]
     Unreachable {
         /// The path, or the ancestor that is in the way.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The tree has too many directories.
@@ -211,10 +213,10 @@ pub enum Error {
         /// The limit for all trees together.
         max: usize,
     },
-    /// The chosen means does not work here.
+    /// The chosen facility does not work on this system.
     #[error("can't start to watch files: {source}")]
     Backend {
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
@@ -222,12 +224,12 @@ pub enum Error {
 /// What a hub holds at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Subscribed keys.
+    /// The number of subscribed keys.
     pub keys: usize,
-    /// Names in the trie.
+    /// The number of names in the trie.
     pub nodes: usize,
-    /// Watches held in the system.
+    /// The number of watches held in the system.
     pub watches: usize,
-    /// Directories that are polled.
+    /// The number of polled directories.
     pub polled: usize,
 }

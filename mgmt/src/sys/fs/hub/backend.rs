@@ -1,4 +1,4 @@
-//! What a means of watching must be able to do.
+//! The interface of a facility for watching.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -22,47 +22,47 @@ pub(super) struct Want {
 /// Why there is no watch.
 #[derive(Debug)]
 pub(super) enum Refusal {
-    /// Not there (any more), or not what was wanted.
+    /// Nothing is there (any more), or not what was wanted.
     Gone,
-    /// It may not be read.
+    /// The path may not be read.
     Denied,
     /// No watch is left.
     Watches,
-    /// Nothing is watched at all: only polling is left.
+    /// The facility watches nothing at all: only polling is left.
     Never,
     Other(io::Error),
 }
 
-/// What happened, as far as the hub cares.
+/// What happened, as far as it matters to the hub.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct What {
-    /// A name came, went, or stands for something else.
+    /// A name was added or removed, or stands for another object.
     pub(super) entry: bool,
-    /// … and what it stood for is not there any more.
+    /// The object that the name stood for is not there any more.
     pub(super) gone: bool,
-    /// … or a content, or attributes.
+    /// The content, or the attributes, changed.
     pub(super) content: bool,
     pub(super) attributes: bool,
-    /// It is, or was, a directory.
+    /// The object is, or was, a directory.
     pub(super) directory: bool,
-    /// The watched thing itself was moved or removed.
+    /// The watched object itself was moved or removed.
     pub(super) moved: bool,
-    /// The watch is no more.
+    /// The watch has ended.
     pub(super) dead: bool,
 }
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Raw<'a> {
-    /// At the watched thing itself, or at one of its entries.
+    /// At the watched object itself, or at one of its entries.
     At { watch: WatchId, name: Option<&'a [u8]>, what: What },
-    /// Some were lost.
+    /// Some events were lost.
     Overflow,
 }
 
-/// A means of watching directories, each by itself: names in it, and itself.
+/// A facility to watch directories, each by itself: the directory, and the names in it.
 pub(super) trait Backend: Send {
-    /// Watches what is at the path now; what happens from now on is reported.
+    /// Watches the object that is at the path now; whatever happens to it from now on is reported.
     fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal>;
 
     /// Whether `narrow` does anything.
@@ -70,36 +70,36 @@ pub(super) trait Backend: Send {
         false
     }
 
-    /// Reports no more than the directory itself, not its entries. Returns the watch of what is at the path now,
-    /// which is the one of which no more is reported.
+    /// Reports only the directory itself from now on, not its entries. Returns the watch of the object that is at the
+    /// path now, which is the watch that was narrowed.
     fn narrow(&mut self, _path: &[u8]) -> Result<WatchId, Refusal> {
         Err(Refusal::Never)
     }
 
-    /// Forgets a watch; unknown ones are ignored.
+    /// Ends a watch; unknown ones are ignored.
     fn disarm(&mut self, watch: WatchId);
 
-    /// Hands over what happened, in order; pending while nothing did. Takes a bounded number.
+    /// Hands over a bounded number of events, in order; pending while there are none.
     fn poll_drain(&mut self, cx: &mut Context<'_>, sink: &mut dyn FnMut(Raw<'_>)) -> Poll<io::Result<()>>;
 
-    /// The same for what happened by now, whether or not a wake-up has come for it; waits for nothing.
+    /// Hands over the events so far, whether or not a wake-up has come for them; does not wait.
     fn drain(&mut self, sink: &mut dyn FnMut(Raw<'_>)) -> io::Result<()>;
 
-    /// Tells whether anything happens from now on; nothing if it can't.
+    /// A check whether anything happens from now on; `None` if the facility has none.
     fn quiet(&self) -> Option<Quiet> {
         None
     }
 
-    /// Something was mounted or unmounted: the places concerned are armed again after this.
+    /// Notes that something was mounted or unmounted: the places concerned are armed again after this.
     fn remounted(&mut self) {}
 
-    /// False if `arm` can only ever refuse.
+    /// `false` if `arm` always refuses.
     fn is_able(&self) -> bool {
         true
     }
 }
 
-/// No means at all: everything is polled.
+/// No facility: everything is polled.
 #[derive(Debug)]
 pub(super) struct Nothing;
 

@@ -1,4 +1,4 @@
-//! From what happened to who is told and what is looked at.
+//! From an event to the keys that are reported and the nodes that are looked at.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -11,8 +11,8 @@ use super::stat;
 use super::trie::{ENTERABLE, Kind, NodeId, ROOT};
 
 impl Core {
-    /// Notes one thing that happened. Takes the same time however many paths are watched, unless the name is one of a
-    /// directory on the way to others.
+    /// Notes one event. The cost does not depend on the number of watched paths, unless the name is that of a directory
+    /// on the way to others.
     pub(super) fn collect(&mut self, raw: Raw<'_>) {
         let (watch, name, what) = match raw {
             Raw::Overflow => {
@@ -22,7 +22,7 @@ impl Core {
             Raw::At { watch, name, what } => (watch, name, what),
         };
         let mut at = 0;
-        // The list does not change meanwhile: nothing is looked at here.
+        // Nothing is looked at here, so the list does not change meanwhile.
         while let Some(&id) = self.watches.get(&watch).and_then(|nodes| nodes.as_slice().get(at)) {
             match name {
                 Some(name) => self.entry_changed(id, name, what),
@@ -69,8 +69,8 @@ impl Core {
         }
     }
 
-    /// Whether the attributes of the node, which have changed, make a difference for what is below it: whether that can
-    /// be looked at.
+    /// Whether the changed attributes of the node make a difference for the nodes below: whether these can be looked
+    /// at.
     fn is_other_below(&self, id: NodeId) -> bool {
         let node = self.trie.get(id);
         match node.kind {
@@ -79,7 +79,7 @@ impl Core {
         }
     }
 
-    /// The system has removed the watch: what it watched is no more, or unmounted.
+    /// Handles the end of a watch that the system has removed: the watched object is gone or unmounted.
     pub(super) fn dead(&mut self, watch: WatchId) {
         let Some(nodes) = self.watches.remove(&watch) else { return };
         self.is_freed = true;
@@ -91,9 +91,10 @@ impl Core {
         }
     }
 
-    /// A mount came, went or changed at these places; without any, something was unmounted and mounted again.
+    /// Notes that a mount was added, removed or changed at these places. An empty list means that something was
+    /// unmounted and mounted again.
     pub(super) fn remounted(&mut self, places: &[Vec<u8>]) {
-        // A name may stand for one of the places without being spelled like it.
+        // With a `..`, the trie may spell one of the places differently.
         if self.trie.dotdots > 0 || places.is_empty() {
             self.queue(ROOT, true);
         }
@@ -108,13 +109,14 @@ impl Core {
         }
     }
 
-    /// Something else is there now: for those at and below it, and for the trees it is in.
+    /// Marks the keys at and below the node, and those of the trees it is in: another object is there now.
     pub(super) fn mark_changed(&mut self, id: NodeId) {
         self.mark_subtree(id);
         self.mark_upwards(id, None);
     }
 
-    /// Those who watch the names in the directory itself, or through a link to it. Of trees, see `mark_upwards`.
+    /// Marks the keys that watch the names in the directory itself, or through a link to it. For trees, see
+    /// `mark_upwards`.
     fn mark_listed(&mut self, id: NodeId) {
         for at in 0..self.trie.get(id).subs.as_slice().len() {
             let sub = self.trie.get(id).subs.as_slice()[at];
@@ -125,7 +127,7 @@ impl Core {
         self.mark_links(id);
     }
 
-    /// Those who watch the node itself, or through a link to it.
+    /// Marks the keys that watch the node itself, or through a link to it.
     pub(super) fn mark_own(&mut self, id: NodeId) {
         for at in 0..self.trie.get(id).subs.as_slice().len() {
             let key = self.trie.get(id).subs.as_slice()[at].key;
@@ -134,7 +136,7 @@ impl Core {
         self.mark_links(id);
     }
 
-    /// Those who watch a link to the node.
+    /// Marks the keys that watch a link to the node.
     fn mark_links(&mut self, id: NodeId) {
         let links = self.led_from.get(&id).map_or(0, Vec::len);
         for at in 0..links {
@@ -142,7 +144,7 @@ impl Core {
         }
     }
 
-    /// Those who watch the node or anything below, or through links to them. Once in a batch.
+    /// Marks the keys that watch the node or anything below, or through links to them. Once in a batch.
     pub(super) fn mark_subtree(&mut self, id: NodeId) {
         let mut open = vec![id];
         while let Some(id) = open.pop() {
@@ -160,8 +162,8 @@ impl Core {
         }
     }
 
-    /// Those who watch a tree that the node is in: the entry of that name of it has changed, or it itself, and maybe
-    /// what is below.
+    /// Marks the keys that watch a tree with the node in it. Its entry `name` has changed or, without a name, the node
+    /// itself; maybe also what is below.
     pub(super) fn mark_upwards(&mut self, id: NodeId, name: Option<&[u8]>) {
         if self.trees == 0 {
             return;
@@ -180,7 +182,7 @@ impl Core {
                 }
             }
             let node = self.trie.get(id);
-            // An entry is spelled without `..`: then it can be taken for a part of the tree.
+            // A path through `..` is not spelled as a part of the tree: report the whole tree.
             is_winding |= *node.name == *b"..";
             next = if node.kind == Kind::Link { None } else { self.trie.parent(id) };
             level += 1;

@@ -1,4 +1,4 @@
-//! The state of a hub: what is watched, by which watch, for whom, and who is to be told.
+//! The state of a hub: what is watched, by which watch, for which keys, and what must be reported.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -13,53 +13,53 @@ use super::poll::Polled;
 use super::stat::Signature;
 use super::trie::{DEEP, Kind, MEMBER, NodeId, QUEUED, ROOT, Trie};
 
-/// A sort of reason for polling is said again after this time.
+/// A kind of reason for polling is reported again after this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
 
-/// For how long the loop that polls the hub is kept.
+/// The longest time that nodes are looked at in one poll of the hub.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Nodes are looked at, and their watches armed, from the top downwards; what is found wanting goes on `work`, what is
-/// not needed any more on `garbage`. Nothing here waits.
+/// Nodes are looked at, and their watches armed, from the top downwards. Nodes to look at are put on `work`, nodes that
+/// may not be needed any more on `garbage`. Nothing here waits.
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) trie: Trie,
-    /// Whose watch it is: one directory can have several names.
+    /// The nodes of each watch: one directory can have several names.
     pub(super) watches: HashMap<WatchId, List<NodeId>>,
     pub(super) keys: HashMap<u64, List<NodeId>>,
-    /// Subscriptions of whole trees.
+    /// The number of subscriptions of whole trees.
     pub(super) trees: usize,
-    /// Nodes that are there as directories of a tree.
+    /// The number of nodes that are in the trie as directories of a tree.
     pub(super) members: usize,
     pub(super) members_max: usize,
     /// From a symbolic link to the place it leads to, and back. Never in a circle.
     pub(super) leads_to: HashMap<NodeId, NodeId>,
     pub(super) led_from: HashMap<NodeId, Vec<NodeId>>,
-    /// Links that lead to themselves: looked at after anything has changed.
+    /// Links that lead to themselves: looked at again after any node has become something else.
     pub(super) looped: Vec<NodeId>,
-    /// What is polled, and what was seen of the entries of polled directories.
+    /// Polled nodes, and what was seen of the entries of polled directories.
     pub(super) polled: HashMap<NodeId, Polled>,
     pub(super) seen: HashMap<NodeId, Option<Signature>>,
     pub(super) ticks: u64,
-    /// A watch was given back, so that another may be had.
+    /// Whether a watch was freed, so that another may be available.
     pub(super) is_freed: bool,
     pub(super) work: Vec<NodeId>,
     pub(super) garbage: Vec<NodeId>,
-    /// Nodes of which it may be different whether their entries must be reported (`narrow.rs`).
+    /// Nodes for which it may have changed whether their entries must be reported (`narrow.rs`).
     pub(super) review: Vec<NodeId>,
-    /// Something in the trie has become something else.
+    /// Whether a node has become something else.
     pub(super) is_moved: bool,
-    /// Changes were lost.
+    /// Whether changes were lost.
     pub(super) is_lost: bool,
     pub(super) batch: u32,
     dirty: Vec<u64>,
-    /// How much of each of them.
+    /// How much of each dirty key has changed.
     extents: HashMap<u64, Extent>,
-    /// What was handed out before all was looked at: handed out once more when it is.
+    /// What was handed out before all nodes were looked at: it is handed out once more when they are.
     early: HashMap<u64, Extent>,
-    /// For how long is looked before others get their turn.
+    /// The longest time that nodes are looked at before other tasks get their turn.
     pub(super) slice: Duration,
-    /// How many nodes were looked at.
+    /// The number of looks at nodes.
     #[cfg(test)]
     pub(super) looks: usize,
     said: Vec<Event>,
@@ -99,8 +99,8 @@ impl Core {
         }
     }
 
-    /// What is to be told, if anything. What changes below a directory before that is looked at is not noticed, so what
-    /// is handed out before all has been looked at is handed out again after that.
+    /// The events to report, if any. A change below a directory that is not looked at yet is not noticed: so what is
+    /// handed out before all nodes have been looked at is handed out once more after that.
     pub(super) fn take(&mut self) -> Option<Vec<Event>> {
         if self.is_settled() {
             for (key, extent) in std::mem::take(&mut self.early) {
@@ -120,17 +120,18 @@ impl Core {
         Some(events)
     }
 
-    /// Marks of earlier batches are void from here on: somebody new may stand below an old one.
+    /// Begins a batch. The marks of earlier batches are void: a new subscription may stand below a marked node.
     pub(super) fn begin(&mut self) {
         self.batch = self.batch.wrapping_add(1);
     }
 
-    /// Anything of what the key has subscribed to may have changed.
+    /// Notes that anything that the key has subscribed to may have changed.
     pub(super) fn touch(&mut self, key: u64) {
         *self.extent(key) = Extent::All;
     }
 
-    /// How much of it has changed so far; nothing yet, if it is news that anything has.
+    /// How much of the key's subscriptions has changed so far. If this is its first change, the extent is empty and the
+    /// key becomes dirty.
     pub(super) fn extent(&mut self, key: u64) -> &mut Extent {
         let dirty = &mut self.dirty;
         self.extents.entry(key).or_insert_with(|| {
@@ -139,7 +140,7 @@ impl Core {
         })
     }
 
-    /// A key that has gone is not told of any more.
+    /// Drops what is to report about a key that is gone.
     pub(super) fn untouch(&mut self, key: u64) {
         if self.extents.remove(&key).is_some() {
             self.dirty.retain(|&other| other != key);
@@ -148,7 +149,7 @@ impl Core {
         self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));
     }
 
-    /// The last word on a key in a batch is enough.
+    /// Reports a failure of a key. In a batch, it replaces an earlier `Unreachable` of the same key.
     pub(super) fn fail(&mut self, key: u64, error: Error) {
         self.said.retain(|event| !matches!(event, Event::Failed(other, Error::Unreachable { .. }) if *other == key));
         self.said.push(Event::Failed(key, error));
@@ -180,23 +181,23 @@ impl Core {
         }
     }
 
-    /// Looks until nothing is left to look at, then forgets what nobody needs.
+    /// Looks at nodes until none is left, then removes those that are not needed.
     pub(super) fn settle(&mut self, backend: &mut dyn Backend) {
         self.settle_until(backend, None);
     }
 
-    /// The same for a short time.
+    /// Like [`Core::settle`], for a short time.
     pub(super) fn settle_slice(&mut self, backend: &mut dyn Backend) {
         let end = Instant::now() + self.slice;
         self.settle_until(backend, Some(end));
     }
 
-    /// Nothing is left to look at.
+    /// Whether no node is left to look at.
     pub(super) fn is_settled(&self) -> bool {
         self.work.is_empty()
     }
 
-    /// The same, and nothing is left to report.
+    /// Whether no node is left to look at, and nothing to report.
     pub(super) fn is_all_told(&self) -> bool {
         self.is_settled() && self.dirty.is_empty() && self.early.is_empty() && !self.is_lost
     }
@@ -235,12 +236,12 @@ impl Core {
         matches!(node.kind, Kind::Dir | Kind::Link) && (node.watch != 0 || self.polled.contains_key(&id))
     }
 
-    /// Whether the entries of the node, if a directory, belong to a watched tree.
+    /// Whether the entries of the node, if it is a directory, belong to a watched tree.
     pub(super) fn is_in_tree(&self, id: NodeId) -> bool {
         self.is_within(id, 1)
     }
 
-    /// The same of what is that number of levels below the node.
+    /// Whether something this number of levels below the node belongs to a watched tree.
     pub(super) fn is_within(&self, id: NodeId, below: usize) -> bool {
         if self.trees == 0 {
             return false;
@@ -259,17 +260,17 @@ impl Core {
         false
     }
 
-    /// Of the root of trees: how many levels of the deepest one.
+    /// The number of levels of the deepest tree with this node as its root, if there is one.
     pub(super) fn levels_of(&self, id: NodeId) -> Option<usize> {
         self.trie.get(id).subs.as_slice().iter().filter_map(|sub| sub.kind.levels()).max()
     }
 
-    /// What is above the node is not in the same tree, or not by this way.
+    /// Whether the nodes above this one are not in the same tree, or not by this way.
     pub(super) fn is_edge(&self, id: NodeId) -> bool {
         self.trie.get(id).kind == Kind::Link || self.levels_of(id).is_some()
     }
 
-    /// Gives the node that watch; false if it had it already.
+    /// Gives the watch to the node; returns `false` if the node had it already.
     pub(super) fn attach(&mut self, backend: &mut dyn Backend, id: NodeId, watch: WatchId) -> bool {
         if self.trie.get(id).watch == watch {
             return false;
@@ -319,7 +320,7 @@ impl Core {
         }
     }
 
-    /// A directory of a tree stays, even if it was made for another reason.
+    /// Whether the node can be removed. A directory of a tree stays, even if it was inserted for another reason.
     fn is_removable(&mut self, id: NodeId) -> bool {
         let node = self.trie.get(id);
         if !node.subs.as_slice().is_empty() || self.trie.has_children(id) || self.led_from.contains_key(&id) {
@@ -343,7 +344,7 @@ impl Core {
     }
 }
 
-/// A path for people.
+/// A path of the trie as a `PathBuf`.
 pub(super) fn to_path(path: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(path))
 }

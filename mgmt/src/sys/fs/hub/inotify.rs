@@ -14,14 +14,14 @@ use super::backend::{Backend, Raw, Refusal, Want, WatchId, What};
 use super::quiet::{Quiet, Reads};
 use super::ready::{Read, Ready};
 
-/// Bytes read at once.
+/// The size of the read buffer, in bytes.
 const BUFFER: usize = 64 * 1024;
-/// Events handed over in one go.
+/// The most events that one drain hands over.
 const EVENTS_MAX: usize = 65_536;
-/// The same where the rest is asked for later.
+/// The most events that one poll hands over: the rest is asked for later.
 const EVENTS_AT_ONCE: usize = 2048;
 
-/// What is always wanted: what becomes of the watched thing itself. (The system reports attributes of entries with it.)
+/// Always wanted: changes of the watched object itself. (With them, the system also reports attributes of entries.)
 const ITSELF: WatchFlags =
     WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF).union(WatchFlags::EXCL_UNLINK);
 
@@ -53,7 +53,7 @@ impl Inotify {
 
 impl Backend for Inotify {
     fn arm(&mut self, path: &[u8], want: Want) -> Result<WatchId, Refusal> {
-        // Two names of one directory share a watch: what one wants must not take from the other.
+        // Two names of one directory share a watch: arming one must not remove what the other wants.
         let mut flags = ITSELF | WatchFlags::MASK_ADD | WatchFlags::CREATE | WatchFlags::DELETE | WatchFlags::MOVE;
         flags.set(WatchFlags::MODIFY | WatchFlags::CLOSE_WRITE, want.content);
         flags.set(WatchFlags::DONT_FOLLOW, !want.follow);
@@ -71,7 +71,7 @@ impl Backend for Inotify {
     }
 
     fn disarm(&mut self, watch: WatchId) {
-        // Refused when the system has removed it already.
+        // Fails if the system has removed the watch already.
         let _ = inotify::remove_watch(self.ready.fd(), watch);
     }
 
@@ -103,7 +103,7 @@ fn counted(
     })
 }
 
-/// Hands over what the kernel has queued, up to a bound.
+/// Hands over the events that the kernel has queued, up to a bound.
 fn read(
     fd: &OwnedFd,
     buffer: &mut [MaybeUninit<u8>],

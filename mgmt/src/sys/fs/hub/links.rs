@@ -1,4 +1,4 @@
-//! Symbolic links: the way a link leads is watched like a subscribed path.
+//! Symbolic links: the path to which a link leads is watched like a subscribed path.
 
 use super::backend::Backend;
 use super::core::Core;
@@ -6,15 +6,15 @@ use super::look::is_absent;
 use super::stat;
 use super::trie::{CONTENT, Kind, NodeId, ROOT, components};
 
-/// How far circles are searched for; what is beyond is taken for one.
+/// The most steps of the search for a circle; a longer way is taken for one.
 const STEPS_MAX: usize = 4096;
 
 impl Core {
-    /// False if the link has to be looked at again, after the way that it leads.
+    /// Returns `false` if the link must be looked at again, after the nodes on the way to its target.
     pub(super) fn look_at_link(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8]) -> bool {
         let target = match rustix::fs::readlink(path, Vec::new()) {
             Ok(target) => target.into_bytes(),
-            // Swapped for something else: the directory that it is in tells.
+            // The link was replaced: the watch of its directory reports that.
             Err(_) => {
                 self.vanish(backend, id);
                 return true;
@@ -35,7 +35,8 @@ impl Core {
         true
     }
 
-    /// Notes where the link leads. True if something on the way is not watched yet: it and then the link are queued.
+    /// Notes where the link leads. Returns `true` if something on the way is not watched yet: then it is queued, and
+    /// the link after it.
     fn lead(&mut self, id: NodeId, target: &[u8]) -> bool {
         let (place, fresh) = self.place_of(id, target);
         if self.leads_to.get(&id) == Some(&place) {
@@ -60,7 +61,8 @@ impl Core {
         true
     }
 
-    /// Queues what has to be looked at for a new place to be watched: what was pushed last comes first.
+    /// Queues the nodes that must be looked at for a new place to be watched: the node that is queued last is looked at
+    /// first.
     pub(super) fn queue_way(&mut self, fresh: Option<NodeId>, parent: Option<NodeId>) {
         if let Some(fresh) = fresh {
             self.queue(fresh, false);
@@ -72,7 +74,7 @@ impl Core {
         }
     }
 
-    /// Entries of the parent are to be watched with their content. The answer is the parent, if it isn't armed so yet.
+    /// Makes the parent watch its entries with their content. Returns the parent if it must be armed for that.
     pub(super) fn want_content_of(&mut self, id: NodeId) -> Option<NodeId> {
         let parent = self.trie.parent(id)?;
         let node = self.trie.get_mut(parent);
@@ -81,8 +83,9 @@ impl Core {
         is_new.then_some(parent)
     }
 
-    /// Walks as the system would. As long as the way is above the link itself, `..` is an ancestor; elsewhere it is a
-    /// name like others, since what it means may change.
+    /// The node to which the target leads, as the system would walk, and the first new node on the way. As long as the
+    /// way consists of ancestors of the link, `..` is an ancestor; elsewhere it is a name like others, since its
+    /// meaning may change.
     fn place_of(&mut self, id: NodeId, target: &[u8]) -> (NodeId, Option<NodeId>) {
         let (mut at, mut is_above) = match target.first() {
             Some(b'/') => (ROOT, false),
@@ -123,7 +126,7 @@ impl Core {
         false
     }
 
-    /// The node is no link any more, or leads elsewhere.
+    /// Notes that the node is no link any more, or leads elsewhere.
     pub(super) fn unlink(&mut self, id: NodeId) {
         if self.trie.get(id).kind == Kind::Link || !self.looped.is_empty() {
             self.looped.retain(|&other| other != id);
@@ -138,7 +141,7 @@ impl Core {
         self.garbage.push(place);
     }
 
-    /// Links whose way goes through the node lead to something else now.
+    /// Queues the links whose way goes through the node, since they lead to something else now.
     pub(super) fn queue_links_below(&mut self, id: NodeId) {
         if self.led_from.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Looking at one node: what is there now, which watch it needs, and what follows for those below.
+//! Looking at one node: what is there now, which watch it needs, and what follows for the nodes below.
 
 use std::io;
 
@@ -12,8 +12,8 @@ use super::stat::{self, Stat};
 use super::trie::{CONTENT, DEEP, ENTERABLE, Kind, LISTED, MEMBER, NodeId, QUEUED, ROOT, WIDE};
 
 impl Core {
-    /// Looks at a node whose parent has been looked at. The watch of the parent is older than the look, so whatever
-    /// changes after it is told.
+    /// Looks at a node whose parent has been looked at. The watch of the parent is older than the look, so every later
+    /// change is reported.
     pub(super) fn look(&mut self, backend: &mut dyn Backend, id: NodeId) {
         if self.widen_parent(id) {
             return;
@@ -43,7 +43,7 @@ impl Core {
                 Ok(seen) if seen.is_dir => self.look_at_directory(backend, id, &path, &seen),
                 Ok(seen) if seen.is_link => {
                     if !self.look_at_link(backend, id, &path) {
-                        // To be looked at once more, when the place it leads to is watched.
+                        // The link is looked at once more, when the place it leads to is watched.
                         if is_other && before != Kind::Unknown {
                             self.mark_changed(id);
                         }
@@ -88,14 +88,14 @@ impl Core {
         self.unlink(id);
         let node = self.trie.get_mut(id);
         node.kind = Kind::Dir;
-        // What goes from here on is counted, since its watch is older than what is seen below.
+        // Removals are counted from here on, since the watch is older than what is seen below.
         node.gone = 0;
         node.set(ENTERABLE, stat::can_enter(path));
         self.arm(backend, id, path, false);
         self.look_inside(id, path, seen);
     }
 
-    /// A file is watched by its directory, unless it can be reached by other ways too.
+    /// A file is watched by its directory, unless it can be reached by other paths too.
     fn look_at_file(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8], seen: &Stat) {
         self.unlink(id);
         self.trie.get_mut(id).kind = Kind::File;
@@ -140,7 +140,7 @@ impl Core {
                 return;
             }
             Err(Refusal::Gone) => {
-                // The directory that it was in tells, if it is there again.
+                // If the object is there again, the watch of its directory reports it.
                 self.vanish_below(backend, id);
                 return;
             }
@@ -156,7 +156,7 @@ impl Core {
         self.poll(id, path, why);
     }
 
-    /// Nothing is there, so nothing is below.
+    /// Notes that nothing is at the node, nor below it.
     pub(super) fn vanish(&mut self, backend: &mut dyn Backend, id: NodeId) {
         if self.trie.get(id).kind == Kind::Absent {
             return;
@@ -188,7 +188,7 @@ impl Core {
         }
     }
 
-    /// The system won't say what is there: it is asked again and again.
+    /// Notes that the system refuses to report what is at the node, and polls it.
     pub(super) fn unreachable(&mut self, backend: &mut dyn Backend, id: NodeId, path: &[u8], error: &io::Error) {
         if id == ROOT {
             return;
@@ -209,7 +209,7 @@ impl Core {
     }
 }
 
-/// Whether the error says that nothing is there, or nothing can be.
+/// Whether the error means that nothing is at the path, or that nothing can be.
 pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(
         Errno::from_io_error(error),
@@ -217,7 +217,7 @@ pub(super) fn is_absent(error: &io::Error) -> bool {
     )
 }
 
-/// The same error once more.
+/// A copy of the error.
 fn again(error: &io::Error) -> io::Error {
     error.raw_os_error().map_or_else(|| io::Error::new(error.kind(), error.to_string()), io::Error::from_raw_os_error)
 }

@@ -1,4 +1,4 @@
-//! What is mounted where. That something is mounted over a directory is told by no watch on it.
+//! What is mounted where. A watch on a directory does not report that something is mounted over it.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -18,21 +18,21 @@ const CHUNK: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Mounts {
     ready: Ready,
-    /// From the hash of a line to the place of that mount.
+    /// From the hash of a line to the path of its mount point.
     lines: HashMap<u64, Box<[u8]>>,
     is_waited_for: bool,
 }
 
 impl Mounts {
-    /// Fails where there is no `/proc`.
+    /// Fails if there is no `/proc`.
     pub(super) fn new() -> io::Result<Self> {
         let fd = OwnedFd::from(File::open(TABLE)?);
         let lines = parse(&read(&fd)?);
         Ok(Self { ready: Ready::new(fd, Interest::PRIORITY), lines, is_waited_for: false })
     }
 
-    /// Waits for a change and tells the places where something was mounted, unmounted or mounted differently. None, if
-    /// the table is again as it was: the numbers of mounts are used again.
+    /// Waits for a change; returns the places where something was mounted, unmounted or mounted differently. The list
+    /// is empty if the table is the same as before: the numbers of mounts are used again.
     pub(super) fn poll_changed(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Vec<Vec<u8>>>> {
         let Self { ready, lines, is_waited_for } = self;
         let answer = ready.poll_read(cx, |fd| {
@@ -40,7 +40,7 @@ impl Mounts {
             Ok(Read { value: Some(difference(lines, now)), is_drained: true })
         });
         if answer.is_pending() && !std::mem::replace(is_waited_for, true) {
-            // The first wait swallows the sign of what has changed before it.
+            // The first wait discards the notice of earlier changes: compare the table.
             let places = difference(lines, parse(&read(ready.fd())?));
             if !places.is_empty() {
                 return Poll::Ready(Ok(places));
@@ -75,7 +75,7 @@ fn parse(table: &[u8]) -> HashMap<u64, Box<[u8]>> {
     lines
 }
 
-/// Blanks and the like are written as three octal digits.
+/// Decodes blanks and other characters that the table contains as three octal digits.
 fn unescape(place: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(place.len());
     let mut rest = place;

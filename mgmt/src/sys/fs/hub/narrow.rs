@@ -1,12 +1,12 @@
-//! Directories whose entries need not be reported: they are only on the way to others. A program that writes
-//! in such a directory (`/tmp`, say) wakes nothing.
+//! Directories whose entries need not be reported, because they are only on the way to other paths. A program that
+//! writes in such a directory (`/tmp`, for example) does not wake the hub.
 //!
-//! A directory needs its entries for itself (a subscription, a link that leads to it, a tree), and for each child
-//! that is *loose*: not there, or a file or a link, of which only the directory reports that it goes or that another
-//! takes its place. A directory reports that of itself. But not always: the system reports late that a directory was
-//! removed while a process has it open. A directory that has an entry can't be removed, so it is *fixed* as long as
-//! one of its entries is known to be there; that the last one has gone is reported, by the entry or by the directory.
-//! Then what is above is made wide again, and after that the directory is looked at.
+//! A directory needs its entries for itself (a subscription, a link that leads to it, a tree), and for each child that
+//! is *loose*: a child that does not exist, or a file or a link, whose removal or replacement only the directory
+//! reports. A child that is a directory reports this itself, but not always in time: while a process has it open, the
+//! system reports its removal late. A directory that has an entry can't be removed, so it is *fixed* as long as one of
+//! its entries is known to exist. The removal of the last entry is reported, by the entry or by the directory. Then the
+//! directory above is made wide again, and after that the directory is looked at.
 
 use super::backend::{Backend, WatchId};
 use super::core::{Core, to_path};
@@ -14,7 +14,7 @@ use super::stat::{self, Stat};
 use super::trie::{FILLED, FIXED, FOREIGN, Kind, NodeId, PRESENT, QUEUED, REVIEWED, WIDE};
 
 impl Core {
-    /// Its kind, its watch, or who needs it may be different.
+    /// Queues the node for `review`: its kind, its watch, or the need for it may have changed.
     pub(super) fn will_review(&mut self, id: NodeId) {
         let node = self.trie.get_mut(id);
         if !node.is(REVIEWED) {
@@ -23,30 +23,30 @@ impl Core {
         }
     }
 
-    /// Watched, but for its entries.
+    /// Whether the directory is watched without its entries.
     fn is_narrow(&self, id: NodeId) -> bool {
         let node = self.trie.get(id);
         node.kind == Kind::Dir && node.watch != 0 && !node.is(WIDE)
     }
 
-    /// A node is looked at after its parent reports entries. True if the parent does not: it comes first, and then
-    /// the node.
+    /// A node is looked at only after its parent reports entries. Returns `true` if the parent does not: then the
+    /// parent is looked at first, and the node after it.
     pub(super) fn widen_parent(&mut self, id: NodeId) -> bool {
         let Some(parent) = self.trie.parent(id).filter(|&parent| self.is_narrow(parent)) else { return false };
-        // It may be in the queue already, but too late. To look at it twice does no harm.
+        // The parent may be in the queue already, but too late. A second look does no harm.
         self.trie.get_mut(parent).set(QUEUED, true);
         self.work.extend([id, parent]);
         true
     }
 
-    /// What of the inside of an armed directory, and of the place where it is, decides whether it is fixed.
+    /// Notes what decides whether an armed directory is fixed: whether it has entries, and on which device it is.
     pub(super) fn look_inside(&mut self, id: NodeId, path: &[u8], seen: &Stat) {
         let Some(parent) = self.trie.parent(id) else { return };
-        // Then its parent needs its entries anyway.
+        // In this case the parent needs its entries anyway.
         if self.trie.get(parent).kind != Kind::Dir || self.is_in_tree(parent) {
             return;
         }
-        // Of a file system of its own, or a part of one, all entries can go at once without a word.
+        // If it is a file system of its own, or a part of one, all entries can go at once without a report.
         let above = stat::stat(&self.trie.path(parent), false);
         let is_foreign = !above.is_ok_and(|above| above.signature.is_beside(seen.signature));
         let is_asked = self.needs_entries_itself(id) && self.trie.get(id).present == 0;
@@ -56,7 +56,7 @@ impl Core {
         node.set(FILLED, is_filled);
     }
 
-    /// An entry is not there any more. If that may have been the last one, the directory may be gone by now.
+    /// Notes that an entry is gone. If it may have been the last one, the directory itself may be gone by now.
     pub(super) fn entry_gone(&mut self, id: NodeId, child: Option<NodeId>) {
         let is_unreported = self.trie.parent(id).is_some_and(|parent| self.is_narrow(parent));
         let node = self.trie.get_mut(id);
@@ -78,8 +78,8 @@ impl Core {
         node.kind != Kind::Dir || node.loose > 0 || self.needs_entries_itself(id)
     }
 
-    /// Brings up to date what is fixed, and which directories report their entries. What must be looked at for that
-    /// is queued.
+    /// Updates which nodes are fixed, and which directories report their entries. Nodes that must be looked at for that
+    /// are queued.
     pub(super) fn review(&mut self, backend: &mut dyn Backend) {
         let mut wide = Vec::new();
         while let Some(id) = self.review.pop() {
@@ -98,7 +98,7 @@ impl Core {
                 _ => {}
             }
         }
-        // What is still to be looked at may need them.
+        // Nodes that are still to be looked at may need these entries.
         if !self.work.is_empty() {
             wide.into_iter().for_each(|id| self.will_review(id));
             return;
@@ -106,7 +106,7 @@ impl Core {
         wide.into_iter().for_each(|id| self.narrow(backend, id));
     }
 
-    /// Brings the node's flags, and the counts of its parent, up to date.
+    /// Updates the flags of the node and the counts of its parent.
     fn count(&mut self, id: NodeId) {
         let node = self.trie.get(id);
         let is_present = matches!(node.kind, Kind::File | Kind::Dir | Kind::Link);
@@ -124,13 +124,13 @@ impl Core {
         above.present = above.present + u32::from(is_present) - u32::from(was_present);
         above.loose = above.loose + u32::from(was_fixed) - u32::from(is_fixed);
         if was_fixed && !is_fixed && self.is_narrow(parent) {
-            // It may have gone since it was seen.
+            // The directory may have gone since it was seen.
             self.queue(id, false);
         }
         self.will_review(parent);
     }
 
-    /// The watch of the directory reports its entries no more, unless another of its names needs them.
+    /// Stops the watch of the directory from reporting entries, unless another of its names needs them.
     fn narrow(&mut self, backend: &mut dyn Backend, id: NodeId) {
         let watch = self.trie.get(id).watch;
         if self.is_needed(watch) || self.needs_entries(id) {
@@ -139,7 +139,7 @@ impl Core {
         match backend.narrow(&self.trie.path(id)) {
             Ok(now) if now == watch => self.set_narrow(watch),
             Ok(other) if self.watches.contains_key(&other) => {
-                // Another one that is watched has taken its place; what happened in that meanwhile was not reported.
+                // Another watched directory has taken its place; events in that one were not reported meanwhile.
                 self.set_narrow(other);
                 for at in 0..self.watches[&other].as_slice().len() {
                     let node = self.watches[&other].as_slice()[at];

@@ -1,8 +1,8 @@
 //! Watching by the `notify` crate: one watcher, whose thread hands its events over.
 //!
-//! It watches by path, and drops a watch and all below by itself when it reads that the path was renamed or removed,
-//! which may be after the hub has watched something new there. So whatever is said to be renamed or removed, with all
-//! below, counts as dead here, and is watched anew.
+//! The crate watches by path. When it reads that a path was renamed or removed, it drops the watches there and below by
+//! itself, which may be after the hub has watched something new there. So every watch at or below a path that is
+//! reported as renamed or removed counts as dead here, and is set up again.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,7 +20,7 @@ use super::core::to_path;
 use super::look::is_absent;
 use super::stat::{self, Signature};
 
-/// Events that may wait; more are an overflow.
+/// The most events that may wait; more are an overflow.
 const WAITING_MAX: usize = 65_536;
 
 /// What the thread of the watcher and the hub share.
@@ -36,7 +36,7 @@ struct Inbox {
 struct Place {
     path: PathBuf,
     identity: Signature,
-    /// Where the same thing was watched before it was moved.
+    /// Where the same object was watched before it was moved.
     former: Vec<PathBuf>,
     epoch: u64,
 }
@@ -46,10 +46,10 @@ pub(super) struct Notify {
     watcher: RecommendedWatcher,
     inbox: Arc<Mutex<Inbox>>,
     places: HashMap<WatchId, Place>,
-    /// Ordered, so that those below a path stand together.
+    /// Ordered, so that all paths below a path are next to each other.
     by_path: BTreeMap<PathBuf, WatchId>,
     by_identity: HashMap<Signature, WatchId>,
-    /// Replaced here, but maybe still in use by somebody who was not looked at.
+    /// Watches that were replaced here, but may still be in use by nodes that were not looked at since.
     dropped: Vec<WatchId>,
     next: WatchId,
     epoch: u64,
@@ -72,14 +72,14 @@ impl Notify {
         })
     }
 
-    /// The watch that there is already, if it can be trusted.
+    /// The existing watch of the path, if it can be trusted.
     fn known(&mut self, path: &Path, identity: Signature) -> Option<WatchId> {
         let id = *self.by_identity.get(&identity)?;
         let place = &self.places[&id];
         if place.epoch != self.epoch || !identity.is_born() {
             return None;
         }
-        // By another path it is the same thing mounted twice, unless it was moved.
+        // At another path, it is the same object mounted twice, unless it was moved.
         let is_there = place.path == path || self::identity(&place.path).is_some_and(|there| there == identity);
         is_there.then_some(id)
     }
@@ -94,7 +94,7 @@ impl Notify {
         if self.by_identity.get(&place.identity) == Some(&id) {
             self.by_identity.remove(&place.identity);
         }
-        // Refused when it has dropped the watch itself.
+        // Fails if the watcher has dropped the watch by itself.
         let _ = self.watcher.unwatch(&place.path);
         Some(place)
     }
@@ -138,7 +138,7 @@ impl Notify {
         }
     }
 
-    /// What was renamed or removed has lost its watch, and so has everything that was watched below.
+    /// Reports the watches of a path that was renamed or removed, and all those below, as dead.
     fn lose_below(&mut self, path: &Path, sink: &mut dyn FnMut(Raw<'_>)) {
         let below = self.by_path.range(path.to_owned()..).take_while(|(other, _)| other.starts_with(path));
         let lost: Vec<WatchId> = below.map(|(_, &watch)| watch).collect();
@@ -156,7 +156,7 @@ impl Backend for Notify {
             return Err(Refusal::Gone);
         }
         let path = fs::canonicalize(to_path(path)).map_err(refusal_of_io)?;
-        // What is there may have been replaced since: it is named by what is seen where it is watched.
+        // The object may have been replaced since: identify what is at the path that is watched.
         let identity = identity(&path).ok_or(Refusal::Gone)?;
         if let Some(id) = self.known(&path, identity) {
             return Ok(id);
@@ -196,7 +196,7 @@ impl Backend for Notify {
         Ok(())
     }
 
-    /// A file system that was unmounted takes its watches with it, which the watcher does not tell.
+    /// An unmounted file system loses its watches, which the watcher does not report.
     fn remounted(&mut self) {
         self.epoch += 1;
     }
@@ -216,7 +216,7 @@ fn receive(inbox: &Mutex<Inbox>, event: notify::Result<Event>) {
     match event {
         Ok(event) if !event.need_rescan() && what(event.kind).is_none() => return,
         Ok(event) if inbox.events.len() < WAITING_MAX => inbox.events.push(event),
-        // What went wrong there can't be told from something lost.
+        // An error of the watcher may mean that events were lost.
         Ok(_) | Err(_) => inbox.is_overflowed = true,
     }
     if let Some(waker) = inbox.waker.take() {

@@ -1,4 +1,4 @@
-//! Polling: for directories that the system can't watch, and for what can't be looked at now.
+//! Polling: for directories that the system can't watch, and for paths that can't be looked at now.
 
 use std::collections::hash_map::DefaultHasher;
 use std::fs;
@@ -11,33 +11,33 @@ use super::core::{Core, to_path};
 use super::stat::{self, Signature, Stat};
 use super::trie::{LISTED, NodeId};
 
-/// Without any sign that it would help, watching is tried again every so many rounds.
+/// After this number of rounds, watching is tried again, even without any sign that it would succeed.
 const RETRY_TICKS: u64 = 32;
 
-/// Why something is polled.
+/// Why a node is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
     /// No watch was left.
     Limit,
-    /// Nothing can be watched.
+    /// The hub has no facility to watch with.
     Never,
     Denied,
     Other,
-    /// The system would not say what is there.
+    /// The system refused to report what is there.
     Broken,
 }
 
-/// What was seen of a polled thing, apart from its entries that have nodes.
+/// What was seen of a polled node, apart from those of its entries that have nodes.
 #[derive(Debug)]
 pub(super) struct Polled {
     pub(super) why: Why,
     own: Option<Signature>,
-    /// Of all entries, for a directory of a tree.
+    /// A hash of all entries, for a directory of a tree.
     listing: u64,
 }
 
 impl Core {
-    /// Polls from now on; what is seen first is what later rounds are compared with.
+    /// Polls the node from now on. Later rounds compare with what is seen now.
     pub(super) fn poll(&mut self, id: NodeId, path: &[u8], why: Why) {
         if let Some(polled) = self.polled.get_mut(&id) {
             polled.why = why;
@@ -48,7 +48,7 @@ impl Core {
         self.polled.insert(id, Polled { why, own, listing });
     }
 
-    /// Keeps what was seen of an entry of a polled directory. True if something else was seen before.
+    /// Keeps what was seen of an entry of a polled directory. Returns `true` if something else was seen before.
     pub(super) fn remember(&mut self, id: NodeId, seen: &io::Result<Stat>) -> bool {
         if self.polled.is_empty() {
             return false;
@@ -62,7 +62,7 @@ impl Core {
         self.seen.insert(id, now).is_some_and(|before| before != now)
     }
 
-    /// One round.
+    /// Does one round of polling.
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
         let retry = std::mem::take(&mut self.is_freed) || self.ticks.is_multiple_of(RETRY_TICKS);
@@ -103,8 +103,8 @@ impl Core {
         }
     }
 
-    /// The way of a new subscription goes over this entry. If its directory is polled, what the last round saw of it
-    /// may be long past, and a change from what is there now back to that would be none.
+    /// Compares an entry on the way of a new subscription, if its directory is polled. What the last round saw of it
+    /// may be outdated, and if the entry returned to that state, the next round would find no change.
     pub(super) fn compare_known(&mut self, id: NodeId, child: NodeId) {
         if self.polled.contains_key(&id) {
             self.compare_entry(id, child);
@@ -122,19 +122,19 @@ impl Core {
         }
     }
 
-    /// How many directories wait for a watch.
+    /// The number of directories that wait for a watch.
     pub(super) fn limited(&self) -> usize {
         self.polled.values().filter(|polled| matches!(polled.why, Why::Limit | Why::Never)).count()
     }
 
-    /// The means of watching is gone, and all its watches.
+    /// Handles the loss of the backend, and with it of all watches.
     pub(super) fn lose_watches(&mut self) {
         let all: Vec<WatchId> = self.watches.keys().copied().collect();
         all.into_iter().for_each(|watch| self.dead(watch));
         self.is_lost = true;
     }
 
-    /// A means of watching has been found: everything polled is tried again.
+    /// Queues everything polled, to be watched by a backend that was found.
     pub(super) fn retry_all(&mut self) {
         let all: Vec<NodeId> = self.polled.keys().copied().collect();
         all.into_iter().for_each(|id| self.queue(id, false));
@@ -145,7 +145,7 @@ fn as_entry(seen: &io::Result<Stat>) -> Option<Signature> {
     seen.as_ref().ok().map(|seen| seen.signature.as_entry(seen.is_dir))
 }
 
-/// One number for all that can be seen of the entries of a directory. Its sub-directories are polled by themselves.
+/// A hash of everything that can be seen of the entries of a directory. Its sub-directories are polled by themselves.
 fn listing(path: &[u8]) -> u64 {
     let Ok(entries) = fs::read_dir(to_path(path)) else { return 0 };
     let mut sum = 0_u64;

@@ -1,4 +1,4 @@
-//! Whether anything has happened since: asked on other threads, while the hub waits elsewhere.
+//! Whether anything has happened since a moment: asked on other threads, while the hub waits elsewhere.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// Counts the reads of the kernel's queue that found something; odd while one is under way.
+/// Counts the reads of the kernel's queue that found something; odd while a read is under way.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reads(Arc<AtomicU64>);
 
 impl Reads {
-    /// Reads: whether it found something.
+    /// Runs `read`, which also returns whether it found something.
     pub(super) fn during<T>(&self, read: impl FnOnce() -> (T, bool)) -> T {
-        // Before anything leaves the queue.
+        // The count changes before anything leaves the queue.
         self.0.fetch_add(1, Ordering::SeqCst);
         let (value, found) = read();
         match found {
@@ -24,7 +24,7 @@ impl Reads {
     }
 }
 
-/// Knows whether the kernel has queued anything since this was made, be it read since or not.
+/// A check whether the kernel has queued anything since this was made, whether or not it was read since.
 #[derive(Clone, Debug)]
 pub struct Quiet {
     queue: Arc<OwnedFd>,
@@ -37,7 +37,7 @@ impl Quiet {
         Quiet { queue: Arc::clone(queue), reads: reads.clone(), then: reads.0.load(Ordering::SeqCst) }
     }
 
-    /// Nothing has happened since. What the kernel had queued before counts as well.
+    /// Whether nothing has happened since. Events that the kernel had queued before count too.
     pub fn is_quiet(&self) -> bool {
         let is_unread = || self.reads.0.load(Ordering::SeqCst) == self.then;
         is_unread() && self.is_empty() && is_unread()

@@ -10,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::sys::pollable::register;
 
-/// A descriptor that tells the runtime when there is something to read. Registered at the first wait, so that it can
+/// A descriptor that wakes the task when there is something to read. It is registered at the first wait, so that it can
 /// be made outside of a runtime.
 #[derive(Debug)]
 pub(super) struct Ready {
@@ -32,7 +32,7 @@ impl Ready {
         &self.fd
     }
 
-    /// Waits until `read` has something. It must say whether it has read all that there was.
+    /// Waits until `read` returns a value. `read` must also return whether it has read all that there was.
     pub(super) fn poll_read<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -46,7 +46,7 @@ impl Ready {
             let mut guard = ready!(registered.poll_read_ready(cx))?;
             let Read { value, is_drained } = read(&self.fd)?;
             if is_drained {
-                // Does not forget what became ready since the guard was made.
+                // This keeps what became ready since the guard was made.
                 guard.clear_ready();
             }
             if let Some(value) = value {
@@ -56,11 +56,11 @@ impl Ready {
     }
 }
 
-/// What came of a try to read.
+/// The outcome of a read.
 #[derive(Debug)]
 pub(super) struct Read<T> {
-    /// `None`: there was nothing.
+    /// `None`: there was nothing to read.
     pub(super) value: Option<T>,
-    /// Nothing is left for now.
+    /// Whether nothing is left for now.
     pub(super) is_drained: bool,
 }

@@ -1,4 +1,4 @@
-//! The hub itself: subscriptions in, events out, driven by whoever awaits `next`.
+//! The hub itself: subscriptions in, events out, driven by the task that awaits `next`.
 
 use std::future::poll_fn;
 use std::path::Path;
@@ -15,16 +15,16 @@ use super::mounts::Mounts;
 use super::notify::Notify;
 use super::quiet::Quiet;
 
-/// Rounds of polling between two tries to get an inotify instance after all.
+/// The number of polling rounds between two attempts to get an inotify instance.
 const RETRY_ROUNDS: u64 = 32;
 
 /// One watcher of the file system for many resources.
 ///
-/// It has no task and no thread: changes are noticed by the kernel and taken by [`Hub::next`]. Nothing runs while
-/// nothing changes, unless something has to be polled.
+/// It has no task and no thread: the kernel records changes, and [`Hub::next`] takes them. Nothing runs while nothing
+/// changes, unless something must be polled.
 ///
-/// Not noticed is what the system does not tell: a file written by a hard link that was made elsewhere after the
-/// subscription, a mapped file before it is closed, what other hosts change on a network file system.
+/// Changes that the system does not report are not noticed: writes through a hard link that was made elsewhere after
+/// the subscription, writes to a mapped file before it is closed, changes by other hosts on a network file system.
 pub struct Hub {
     pub(super) core: Core,
     pub(super) backend: Box<dyn Backend>,
@@ -44,29 +44,29 @@ impl Hub {
     /// A hub without subscriptions. Does not need a running runtime.
     ///
     /// # Errors
-    /// Only `Backend`, if the chosen means does not work on this system at all. That a limit is reached is no error:
-    /// paths are polled then, and `Degraded` says so.
+    /// Only `Backend`, if the chosen facility does not work on this system at all. A limit that is reached is no error:
+    /// then paths are polled, and `Degraded` reports it.
     pub fn new(options: Options) -> Result<Self, Error> {
         let mut core = Core::new(options.tree_directories_max);
         let backend = open(options.backend).unwrap_or_else(|source| {
             core.degraded(Reason::Instances { source });
             Box::new(Nothing)
         });
-        // Where there is no /proc, what is mounted over a watched directory is not noticed.
+        // Without /proc, a mount over a watched directory is not noticed.
         let mounts = Mounts::new().inspect_err(|error| tracing::debug!(%error, "mounts are not watched")).ok();
         Ok(Self { core, backend, mounts, options, round: None, rounds: 0 })
     }
 
-    /// Watches a path for a key; a key may have several. The path need not exist. Relative paths are taken from the
-    /// current directory. When this returns, the hub listens: every later change is reported.
+    /// Watches a path for a key; a key may have several. The path need not exist. A relative path starts at the current
+    /// directory. When this returns, the hub listens: every later change is reported.
     ///
     /// # Errors
-    /// If there can be no such path. A path that can't be looked at is reported as `Failed` by `next` instead.
+    /// The path is not a possible one. A path that can't be looked at is reported as `Failed` by `next` instead.
     pub fn subscribe(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Error> {
         self.core.subscribe(&mut *self.backend, key, path, kind)
     }
 
-    /// Forgets all paths of a key. It is not reported any more, not even what has happened already.
+    /// Drops all paths of a key. The key is not reported any more, not even for earlier changes.
     pub fn unsubscribe(&mut self, key: u64) {
         self.core.unsubscribe(&mut *self.backend, key);
     }
@@ -79,7 +79,7 @@ impl Hub {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// `next` for those who poll by hand.
+    /// [`Hub::next`] for callers that poll by hand.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Event>> {
         loop {
             self.core.begin();
@@ -101,8 +101,8 @@ impl Hub {
         }
     }
 
-    /// What has happened by now, without waiting. (That something was mounted, or is polled, is left to `next`, and so
-    /// are looks that take long: see [`Hub::is_settled`].)
+    /// The events of all changes so far, without waiting. (Mounts and polled paths are left to `next`, and so are looks
+    /// that take long: see [`Hub::is_settled`].)
     pub fn take(&mut self) -> Vec<Event> {
         self.core.begin();
         let core = &mut self.core;
@@ -113,18 +113,18 @@ impl Hub {
         self.core.take().unwrap_or_default()
     }
 
-    /// Nothing is left to look at. If not, `next` has something to do.
+    /// Whether nothing is left to look at. If `false`, `next` has something to do.
     pub fn is_settled(&self) -> bool {
         self.core.is_settled()
     }
 
-    /// Tells whether the kernel has queued anything by the time it is asked; nothing if that can't be known, or as long
-    /// as something is left to report.
+    /// A check whether the kernel has queued any event since this call. `None` if that can't be known, or as long as
+    /// something is left to report.
     pub fn quiet(&self) -> Option<Quiet> {
         if self.core.is_all_told() { self.backend.quiet() } else { None }
     }
 
-    /// What is held at the moment.
+    /// What the hub holds at the moment.
     pub fn stats(&self) -> Stats {
         self.core.stats()
     }
@@ -175,7 +175,7 @@ impl Hub {
         Poll::Ready(())
     }
 
-    /// An inotify instance may have become free.
+    /// Opens the facility again if there is none: an inotify instance may have become free.
     fn find_backend(&mut self) {
         if self.backend.is_able() || self.options.backend == BackendKind::Poll {
             return;

@@ -1,4 +1,4 @@
-//! Taking and giving up subscriptions.
+//! Subscribing and unsubscribing.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
@@ -13,7 +13,7 @@ use super::trie::{Kind, LISTED, NodeId, ROOT, Sub, components};
 const PATH_MAX: usize = 4096;
 
 impl Core {
-    /// When this returns, every later change is told.
+    /// Watches a path for a key. When this returns, every later change is reported.
     pub(super) fn subscribe(
         &mut self,
         backend: &mut dyn Backend,
@@ -65,7 +65,7 @@ impl Core {
         id
     }
 
-    /// Directories of a tree whose entries were not in a tree, or not deep enough in it, are listed.
+    /// Lists directories of a tree whose entries were in no tree before, or not deep enough in one.
     fn list_further(&mut self, id: NodeId) {
         for below in self.trie.subtree(id) {
             let node = self.trie.get(below);
@@ -75,7 +75,7 @@ impl Core {
         }
     }
 
-    /// Somebody new below what is known to be unreachable must hear of it too.
+    /// Reports the failure of an unreachable node to a new subscription below it too.
     fn complain(&mut self, id: NodeId, key: u64) {
         if !self.keys.contains_key(&key) {
             return;

@@ -10,7 +10,7 @@ use super::poll::Why;
 use super::trie::{LISTED, MEMBER, NodeId};
 
 impl Core {
-    /// Brings the sub-directories of an armed directory into the trie. Those made later are told by its watch.
+    /// Inserts the sub-directories of an armed directory into the trie. Its watch reports those that are made later.
     pub(super) fn list(&mut self, id: NodeId) {
         self.trie.get_mut(id).set(LISTED, true);
         if self.is_loop(id) {
@@ -24,12 +24,12 @@ impl Core {
             if fs::read_dir(to_path(&path)).is_ok_and(has_directories) {
                 self.end_of_levels(id);
             }
-            // A tree that has more levels lists it again.
+            // If the directory becomes part of a tree with more levels, it is listed again.
             self.trie.get_mut(id).set(LISTED, false);
             return;
         }
         if let Err(error) = self.list_entries(id, &path) {
-            // Its own watch tells when it has gone or can be read.
+            // The watch of the directory reports when it is gone or can be read.
             let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
             if !is_absent(&error) && !is_denied {
                 self.trie.get_mut(id).set(LISTED, false);
@@ -48,7 +48,8 @@ impl Core {
         Ok(())
     }
 
-    /// What is in the sub-directories of this directory is not watched. Where that was not asked for, it is reported.
+    /// Notes that the content of the sub-directories of this directory is not watched. If a subscription is for the
+    /// whole tree, this is reported.
     fn end_of_levels(&mut self, id: NodeId) {
         let above = self.trie.upwards(id).take(usize::from(Watched::LEVELS_MAX) + 1);
         let has_tree = above.flat_map(|up| self.trie.get(up).subs.as_slice()).any(|sub| sub.kind == Watched::Tree);
@@ -57,7 +58,7 @@ impl Core {
         }
     }
 
-    /// Makes sure that a sub-directory of a tree is watched. False if there are too many.
+    /// Makes sure that a sub-directory of a tree is watched. Returns `false` if there are too many.
     pub(super) fn add_member(&mut self, parent: NodeId, name: &[u8]) -> bool {
         if !self.is_within(parent, 2) {
             self.end_of_levels(parent);
@@ -80,7 +81,7 @@ impl Core {
         true
     }
 
-    /// A directory of a tree that is mounted below itself in the same tree.
+    /// Whether the node is a directory of a tree that is mounted below itself in the same tree.
     fn is_loop(&self, id: NodeId) -> bool {
         let watch = self.trie.get(id).watch;
         for up in self.trie.upwards(id) {
@@ -94,7 +95,7 @@ impl Core {
         false
     }
 
-    /// Every tree that the directory is in fails, and ends.
+    /// Ends every tree that the directory is in, with an error.
     fn too_large(&mut self, id: NodeId) {
         let roots: Vec<NodeId> = self.trie.upwards(id).collect();
         for root in roots {
@@ -113,7 +114,8 @@ impl Core {
         }
     }
 
-    /// Directories that were only there for the tree go; if it, or another, comes again, they are listed again.
+    /// Puts the directories that may be there only for the tree on `garbage`; if they are in a tree again, they are
+    /// listed again.
     pub(super) fn end_tree(&mut self, root: NodeId) {
         for id in self.trie.subtree(root) {
             self.trie.get_mut(id).set(LISTED, false);

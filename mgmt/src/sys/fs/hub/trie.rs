@@ -26,7 +26,7 @@ pub(super) enum Kind {
     File,
     Dir,
     Link,
-    /// The system refused to say.
+    /// The system refused to report what is there.
     Unreachable,
 }
 
@@ -37,29 +37,29 @@ pub(super) struct Sub {
     pub(super) kind: Watched,
 }
 
-/// Entries of the directory must be watched for their content, not only for their existence.
+/// The entries of the directory must be watched for their content, not only for their existence.
 pub(super) const CONTENT: u16 = 1;
 /// Made because it is a directory of a watched tree.
 pub(super) const MEMBER: u16 = 2;
-/// Its sub-directories are in the trie, since its watch was armed.
+/// Its sub-directories are in the trie, and have been listed since its watch was armed.
 pub(super) const LISTED: u16 = 4;
-/// Waits to be looked at.
+/// The node waits to be looked at.
 pub(super) const QUEUED: u16 = 8;
-/// … and everything below with it.
+/// The node, and everything below it, waits to be looked at.
 pub(super) const DEEP: u16 = 16;
 /// The watch of the directory reports its entries, not only the directory itself.
 pub(super) const WIDE: u16 = 32;
-/// A directory that cannot go, nor another take its place, without a report by its own watch.
+/// A directory that can't be removed or replaced without a report by its own watch.
 pub(super) const FIXED: u16 = 64;
-/// Something is there.
+/// Something is at the path.
 pub(super) const PRESENT: u16 = 128;
-/// The directory has entries, when it was looked at last, though none of them is in the trie.
+/// The directory had entries when it was looked at last, though none of them is in the trie.
 pub(super) const FILLED: u16 = 256;
 /// The directory is not on the same device as its parent.
 pub(super) const FOREIGN: u16 = 512;
-/// Waits for `review`.
+/// The node waits for `review`.
 pub(super) const REVIEWED: u16 = 1024;
-/// A directory that we could enter when it was looked at last.
+/// A directory that this process could enter when it was looked at last.
 pub(super) const ENTERABLE: u16 = 2048;
 
 #[derive(Debug)]
@@ -70,15 +70,15 @@ pub(super) struct Node {
     first: NodeId,
     next: NodeId,
     previous: NodeId,
-    /// The watch of the system on it; 0: none.
+    /// The watch of the system on the node; 0: none.
     pub(super) watch: WatchId,
     /// The last batch in which everything below was marked.
     pub(super) marked: u32,
-    /// How many children are not `FIXED`.
+    /// The number of children that are not `FIXED`.
     pub(super) loose: u32,
-    /// How many children are `PRESENT`.
+    /// The number of children that are `PRESENT`.
     pub(super) present: u32,
-    /// How many entries have gone since the directory was looked at.
+    /// The number of entries that have gone since the directory was looked at.
     pub(super) gone: u32,
     pub(super) kind: Kind,
     flags: u16,
@@ -116,14 +116,15 @@ impl Node {
     }
 }
 
-/// All names. Finding an entry of a directory takes the same time however many it has.
+/// All names. The time to find an entry of a directory does not depend on the number of its entries.
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
     free: Vec<NodeId>,
     table: HashTable<NodeId>,
     hasher: RandomState,
-    /// How many names are `..`, so that a place in the trie may not be spelled as the system spells it.
+    /// The number of names that are `..`: with any, a place in the trie may be spelled differently from the system's
+    /// path.
     pub(super) dotdots: usize,
 }
 
@@ -244,7 +245,7 @@ impl Trie {
         self.free.push(id);
     }
 
-    /// Whether the number stands for a name now.
+    /// Whether the number is that of a name in the trie.
     pub(super) fn is_used(&self, id: NodeId) -> bool {
         id == ROOT || self.get(id).parent != NONE
     }
@@ -285,7 +286,7 @@ impl Trie {
         (id, 0)
     }
 
-    /// Every node below `id` and itself, each after its parent.
+    /// The node and every node below it, each after its parent.
     pub(super) fn subtree(&self, id: NodeId) -> Vec<NodeId> {
         let mut all = vec![id];
         let mut at = 0;

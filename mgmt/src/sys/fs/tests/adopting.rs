@@ -1,4 +1,4 @@
-//! What another user made and root takes over: none of that user's rights come with it.
+//! Objects that another user made and that root takes over: none of that user's rights remain.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
@@ -32,7 +32,7 @@ fn has_list(path: &std::path::Path, name: &str) -> bool {
     rustix::fs::getxattr(path, name, &mut [0; 1024]).is_ok()
 }
 
-/// Something of that owner and group with that mode.
+/// Makes an object with this owner, group and mode.
 fn planted(path: &std::path::Path, owner: u32, group: u32, mode: u32) {
     if !path.exists() {
         std::fs::write(path, "planted").unwrap();
@@ -104,7 +104,7 @@ fn the_access_lists_of_another_user_go_and_nobody_gets_what_they_kept_closed() {
     for path in [&file, &sub] {
         planted(path, OTHER, OTHER, 0o600);
         set_list(path, ACL);
-        // Its mask shows in the mode: the group itself may do nothing.
+        // The mask of the list shows in the mode: the group itself has no permission.
         assert_eq!(mode_of(path) & 0o070, 0o060);
     }
     set_list(&sub, DEFAULT_ACL);

@@ -34,7 +34,7 @@ fn fail_each_change(
         for errno in ERRNOS {
             let (dir, _, fs, outcome) = run(&|faults| faults.fail(At::Change(i + 1), errno.raw_os_error()));
             if unreported == Some(*call) {
-                // Only a left-over stays, and the next one who comes removes it.
+                // Only a left-over stays, and the next clean-up removes it.
                 outcome.expect("it is no error");
                 assert_eq!(WriteFs::new().clean_temporary_files(dir.path()).unwrap(), 1);
                 continue;
@@ -57,7 +57,7 @@ fn whatever_call_fails_the_old_file_is_intact_and_nothing_is_left_over() {
         |dir| {
             std::fs::write(dir.join("f"), "old").unwrap();
             std::fs::set_permissions(dir.join("f"), std::fs::Permissions::from_mode(0o604)).unwrap();
-            // On file systems without these the call is just not among those that fail.
+            // On file systems without extended attributes, the call is not among those that fail.
             let _ = rustix::fs::setxattr(dir.join("f"), "user.x", b"1", rustix::fs::XattrFlags::empty());
         },
         |fs, dir| {
@@ -69,7 +69,8 @@ fn whatever_call_fails_the_old_file_is_intact_and_nothing_is_left_over() {
             let file = dir.join("f");
             assert_eq!(names(dir), ["f"], "{call}: nothing is left over");
             if call == Call::SyncDir {
-                // The one failure that comes too late: the new file is there, and it is known that a sync is owed.
+                // The one failure that comes too late: the new file is in place, and the door remembers that a sync is
+                // owed.
                 assert_eq!((text(&file).as_str(), error.path()), ("new", dir));
                 assert!(fs.owes_sync(&file) && fs.reader().owes_sync(&file));
                 fs.sync_dir(dir).unwrap();
@@ -291,7 +292,7 @@ fn only_what_replaces_nothing_has_its_name_first() {
     let file = dir.path().join("f");
     std::fs::write(&file, "old").unwrap();
     assert_eq!(order(dir.path(), &|_| {}), [Call::Sync, Call::Rename], "something is replaced");
-    // Another program makes the file at the last moment: it is replaced as if it had been there before.
+    // Another program makes the file at the last moment: it is replaced like a file that existed before.
     std::fs::remove_file(&file).unwrap();
     let made = file.clone();
     let order_of_race = order(dir.path(), &|faults| {

@@ -1,4 +1,4 @@
-//! Commits that are made together.
+//! Commits that are done together.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const ENOSPC: i32 = 28;
 
 type Committing = JoinHandle<Result<usize, FsError>>;
 
-/// A batch that has written a new file here.
+/// A batch that has written a new file in this directory.
 fn written(fs: &WriteFs, path: &Path) -> SyncBatch {
     let batch = fs.batch();
     batch.fs().write_file(path, "x", &WriteOptions::new().named_first(true)).unwrap();
@@ -28,7 +28,7 @@ async fn until(is: impl Fn() -> bool) {
     }
 }
 
-/// A directory with `a`, whose commit is held until `hold` is dropped, and a directory `d` in it.
+/// A directory with `a`, whose commit is held until `hold` is dropped, and with a directory `d`.
 struct Stage {
     dir: tempfile::TempDir,
     faults: Arc<Faults>,
@@ -51,17 +51,17 @@ impl Stage {
         stage
     }
 
-    /// Writes a new file, and commits that in a task of its own.
+    /// Writes a new file, and commits it in a task of its own.
     fn commit(&self, name: &str, held: impl Send + 'static) -> Committing {
         tokio::spawn(written(&self.fs, &self.dir.path().join(name)).commit_together(held))
     }
 
-    /// As many commits wait.
+    /// Waits until this number of commits wait.
     async fn waiting(&self, count: usize) {
         until(|| self.fs.inner.group.waiting() == count).await;
     }
 
-    /// `b`, `c` and `e` in `d` wait behind `a`.
+    /// `b`, `c` and `e`, which is in `d`, wait behind `a`.
     async fn with_three_behind() -> Stage {
         let mut stage = Stage::new().await;
         for name in ["d/b", "d/c", "d/e"] {
@@ -78,7 +78,7 @@ impl Stage {
         calls.map(|(_, path)| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
     }
 
-    /// Lets `a` go; how all ended, in order.
+    /// Lets `a` continue; returns for each commit, in order, whether it succeeded.
     async fn end(&mut self) -> Vec<bool> {
         self.hold = None;
         let mut outcomes = Vec::new();
@@ -176,7 +176,7 @@ async fn nothing_to_commit_is_done_at_once() {
 #[test]
 fn a_commit_ends_also_if_there_is_no_thread_for_it() {
     let (dir, fs) = (temp_dir(), WriteFs::new());
-    // One thread, as if the system gave no more, and what holds it waits for the commit.
+    // One thread, as if the system gave no more; the work on it waits for the commit.
     let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let (open, gate) = channel::<()>();

@@ -1,4 +1,4 @@
-//! The process dies (`SIGKILL`) right before and right after each system call that changes something.
+//! The process is killed (`SIGKILL`) right before and right after each system call that changes something.
 
 use std::os::unix::fs::symlink;
 use std::os::unix::process::ExitStatusExt;
@@ -7,17 +7,17 @@ use std::path::Path;
 use super::support::*;
 use crate::sys::fs::temp::Temp;
 
-/// Tells the process that it is the one to die: `<scenario> <side> <n> <directory>`.
+/// Makes the process the one that dies: `<scenario> <side> <n> <directory>`.
 const PLAN: &str = "MGMT_TEST_DIE";
 
-/// A change of `target` in a directory that was set up for it.
+/// A change of `target` in a directory that was prepared for it.
 struct Scenario {
     name: &'static str,
     set_up: fn(&Path),
     act: fn(&WriteFs, &Path) -> Result<(), FsError>,
-    /// Whether what is there after a kill is allowed.
+    /// Whether the state after a kill is allowed.
     is_whole: fn(&Path) -> bool,
-    /// How many changes there are at least.
+    /// The least number of changes.
     changes_min: usize,
 }
 
@@ -30,7 +30,7 @@ fn holds(target: &Path, content: &str) -> bool {
 
 fn write(fs: &WriteFs, target: &Path) -> Result<(), FsError> {
     let mut options = WriteOptions::new().mode(0o640).replace(Replace::Tree { cap: 99 });
-    // Another owner: a left-over of ours may look as if it were somebody else's.
+    // Another owner: a left-over of ours may look like that of another user.
     options.attributes.uid = is_root().then_some(12);
     fs.write_file(target, NEW, &options).map(drop)
 }
@@ -81,7 +81,7 @@ const SCENARIOS: [Scenario; 6] = [
         name: "directory",
         set_up: |_| {},
         act: |fs, target| fs.make_dir(target, &Attributes::new().mode(0o755)).map(drop),
-        // Until it is complete nobody else gets in.
+        // Until the directory is complete, no other user can enter it.
         is_whole: |target| !target.exists() || mode_of(target) & !0o700 == 0 || mode_of(target) == 0o755,
         changes_min: 3,
     },
@@ -100,7 +100,7 @@ fn a_process_killed_at_any_call_leaves_the_old_or_the_new_and_the_next_one_tidie
     }
 }
 
-/// In the process that dies.
+/// Runs in the process that dies.
 fn die_as_planned(plan: &str) {
     let mut words = plan.splitn(4, ' ');
     let mut word = || words.next().expect("four words");
@@ -114,12 +114,12 @@ fn die_as_planned(plan: &str) {
     (scenario.act)(&WriteFs::with_faults(faults), &Path::new(dir).join("target")).expect("nothing fails but we");
 }
 
-/// Lets a process die; false if it did not, since it makes fewer calls.
+/// Lets a process die; returns `false` if it did not, because it makes fewer calls.
 fn dies_and_is_survived(scenario: &Scenario, side: &str, n: usize) -> bool {
     let dir = temp_dir();
     let target = dir.path().join("target");
     (scenario.set_up)(&target);
-    // None of these is a left-over of ours: a wrong check number, another user's, and one that is being written.
+    // None of these is a left-over of ours: the check digits are wrong, or the file belongs to another program.
     let foreign = [".mgmt-0123456789abcdef01234567.tmp", ".mgmt-0123456789abcdef01234567.lnk", ".other.tmp"];
     std::fs::write(dir.path().join(foreign[0]), "foreign").unwrap();
     symlink("foreign", dir.path().join(foreign[1])).unwrap();

@@ -1,4 +1,4 @@
-//! Somebody else works against us at the same time.
+//! Another program works against us at the same time.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::support::*;
 
 const ROUNDS: usize = 10_000;
 
-/// Runs `work` while another thread repeats `against`; says how often that was.
+/// Runs `work` while another thread repeats `against`; returns how often it did.
 fn while_repeating(against: impl Fn() + Sync, work: impl FnOnce()) -> usize {
     let (over, rounds) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -21,7 +21,7 @@ fn while_repeating(against: impl Fn() + Sync, work: impl FnOnce()) -> usize {
                 rounds.fetch_add(1, Ordering::Relaxed);
             }
         });
-        // Also when the work fails, or the other thread would never end.
+        // Also if the work fails: otherwise the other thread would never end.
         struct Over<'a>(&'a AtomicBool);
         impl Drop for Over<'_> {
             fn drop(&mut self) {
@@ -66,7 +66,7 @@ fn a_target_swapped_for_a_symlink_during_10_000_writes_never_leads_us_to_the_can
     };
     let (mut refused, written) = (0, std::cell::Cell::new(0));
     let swaps = while_repeating(swap, || {
-        // However fast the other is: until this many rounds were raced, and half as many writes have won.
+        // However fast the other thread is: until this many rounds were raced, and half as many writes have succeeded.
         for i in (0..10 * ROUNDS).take_while(|i| *i < ROUNDS || written.get() <= ROUNDS / 2) {
             let replace = if i % 2 == 0 { Replace::SameKind } else { Replace::NotDirectory };
             let options = WriteOptions::new().mode(0o600).durable(false).replace(replace);
@@ -146,7 +146,7 @@ fn a_new_directory_swapped_for_a_link_is_noticed_and_what_it_leads_to_untouched(
     std::fs::set_permissions(&elsewhere, std::fs::Permissions::from_mode(0o700)).unwrap();
     let faults = Faults::new();
     let (at, to) = (path.clone(), elsewhere.clone());
-    // The first directory that is opened after the one above is the new one.
+    // The first directory that is opened after its parent is the new one.
     let opens = AtomicUsize::new(0);
     faults.hook(At::Every(Call::Open), move || {
         if at.is_dir() && opens.fetch_add(1, Ordering::Relaxed) == 0 {
@@ -159,14 +159,14 @@ fn a_new_directory_swapped_for_a_link_is_noticed_and_what_it_leads_to_untouched(
     assert_eq!(mode_of(&elsewhere), 0o700);
 }
 
-/// Set in the process that runs with a umask of 0, so that only the mode a file is created with protects it.
+/// Set in the process that runs with a umask of 0, so that only the mode with which a file is created protects it.
 const UMASK_IS_0: &str = "MGMT_TEST_UMASK_IS_0";
 
 #[test]
 fn a_secret_is_never_seen_with_a_wider_mode_or_a_wrong_owner_while_it_is_written() {
     if std::env::var_os(UMASK_IS_0).is_none() {
         let test = "racing::a_secret_is_never_seen_with_a_wider_mode_or_a_wrong_owner_while_it_is_written";
-        // sh is another program: its own /proc/self/exe is not this one.
+        // sh is another program: its own /proc/self/exe is not this test program.
         let mut command = Command::new("sh");
         command.args(["-c", "umask 000; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
         return must_pass(command.args(again(test).get_args()).env(UMASK_IS_0, "1"));
@@ -184,7 +184,7 @@ fn a_secret_is_never_seen_with_a_wider_mode_or_a_wrong_owner_while_it_is_written
                 assert_eq!(stat.mode() & 0o7777 & !mode, 0, "{:o} is wider than {mode:o}", stat.mode());
                 let is_target = entry.unwrap().file_name() == "secret";
                 assert!(!is_target || stat.uid() == owner, "owned by {}", stat.uid());
-                // What others than the owner may read belongs to the right one already.
+                // A file that users other than the owner may read must already have the right owner.
                 assert!(
                     stat.mode() & 0o077 == 0 || stat.uid() == owner,
                     "{:o} and owned by {}",
@@ -198,7 +198,7 @@ fn a_secret_is_never_seen_with_a_wider_mode_or_a_wrong_owner_while_it_is_written
             for _ in 0..rounds {
                 fs.write_file(&target, "hunter2", &options).unwrap();
             }
-            // On a busy machine the other thread may have had no turn yet.
+            // On a busy machine the other thread may not have run yet.
             while seen.load(Ordering::Relaxed) == 0 {
                 std::thread::yield_now();
             }
@@ -216,14 +216,14 @@ fn many_doors_that_write_and_tidy_up_in_one_directory_do_not_disturb_each_other(
             let dir = dir.path();
             scope.spawn(move || {
                 for i in 0..200 {
-                    // A new door each time: it looks for left-overs among the living files of the others.
+                    // A new door each time: it looks for left-overs among the files that other threads are writing.
                     let fs = WriteFs::new();
                     let options = WriteOptions::new().durable(false);
                     fs.write_file(dir.join(format!("f{}", i % 3)), &format!("{thread}"), &options).unwrap();
                     let to = format!("t{thread}-{i}");
                     match fs.make_symlink(dir.join("link"), &to, Replace::default()) {
                         Ok(_) => {}
-                        // Two made the first one at the same time.
+                        // Two threads made the first link at the same time.
                         Err(error) => assert_eq!(error.errno(), Some(17), "{error}"),
                     }
                 }

@@ -1,4 +1,4 @@
-//! What the tests of the doors share.
+//! Parts that the tests of the doors share.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -11,12 +11,12 @@ pub(super) fn temp_dir() -> tempfile::TempDir {
     tempfile::tempdir().expect("a temporary directory")
 }
 
-/// As [`temp_dir`], in memory if the machine has a place for that: for thousands of changes that no disk needs to see.
+/// Like [`temp_dir`], but in memory if the machine has a place for that: for thousands of changes that need no disk.
 pub(super) fn fast_temp_dir() -> tempfile::TempDir {
     tempfile::tempdir_in("/dev/shm").unwrap_or_else(|_| temp_dir())
 }
 
-/// The permission bits of what is at `path` itself.
+/// The permission bits of the object at `path`; a symlink is not followed.
 pub(super) fn mode_of(path: impl AsRef<Path>) -> u32 {
     std::fs::symlink_metadata(path).expect("it exists").mode() & 0o7777
 }
@@ -39,7 +39,7 @@ pub(super) fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// A directory that everybody can write, as `/tmp`, in a private one.
+/// A directory that all users can write, like `/tmp`, inside a private one.
 pub(super) fn public_dir(below: &Path) -> PathBuf {
     let dir = below.join("public");
     std::fs::create_dir(&dir).expect("a directory");
@@ -48,14 +48,14 @@ pub(super) fn public_dir(below: &Path) -> PathBuf {
 }
 
 /// A command that runs one test of this binary again, in a process of its own. `test` is its path below these tests.
-/// The binary is found as another user too, wherever it lies.
+/// The binary is found even as another user, wherever it is.
 pub(super) fn again(test: &str) -> Command {
     let mut command = Command::new("/proc/self/exe");
     command.args([&format!("sys::fs::tests::{test}"), "--exact", "--include-ignored", "--nocapture"]);
     command
 }
 
-/// Runs the command and fails with its output unless it ran one test that passed.
+/// Runs the command; fails with its output unless it ran one test, which passed.
 pub(super) fn must_pass(command: &mut Command) {
     let output = command.output().expect("it starts");
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));

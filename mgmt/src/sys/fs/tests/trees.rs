@@ -68,7 +68,7 @@ fn a_directory_moved_away_while_its_tree_is_removed_takes_nobody_elses_files_alo
     std::fs::create_dir(other.join("y")).unwrap();
     let faults = Faults::new();
     let (from, to) = (top.join("a/b"), other.join("b"));
-    // We are in top/a/b/c by now; climbing from b would arrive in `other`.
+    // The walk is in top/a/b/c by now; climbing from b would arrive in `other`.
     faults.hook(At::Nth(Call::RemoveDir, 1), move || std::fs::rename(&from, &to).unwrap());
     let error = WriteFs::with_faults(faults).remove_tree(&top, 99).unwrap_err();
     assert!(matches!(error, FsError::Changed { .. }), "{error}");
@@ -86,7 +86,7 @@ fn a_directory_swapped_for_a_link_at_any_moment_of_its_removal_is_not_entered() 
         let faults = Faults::new();
         if let Some(n) = swap_at {
             let (at, to) = (top.join("a"), other.clone());
-            // Once it is removed there is nothing to swap.
+            // After the removal there is nothing left to swap.
             faults.hook(At::Nth(Call::Open, n), move || {
                 if std::fs::remove_dir_all(&at).is_ok() {
                     symlink(&to, &at).unwrap();
@@ -136,7 +136,7 @@ fn what_is_mounted_in_a_tree_is_never_removed_and_nothing_beside_it() {
         assert!(matches!(fs.write_file(path, "x", &options), Err(FsError::MountPoint { .. })));
         assert_eq!((names(&top), names(&other)), (vec!["A".to_owned(), "a".to_owned()], vec!["precious".to_owned()]));
     };
-    // The same file system, so that only the mount tells; then another one; then a single file.
+    // First the same file system, so that only the mount differs; then another one; then a single file.
     let bind = Path::new("--bind");
     run("mount", &[bind, &other, &top.join("a/mounted")]);
     refused(&top, &top.join("a/mounted"));
@@ -148,7 +148,7 @@ fn what_is_mounted_in_a_tree_is_never_removed_and_nothing_beside_it() {
     run("mount", &[bind, &other.join("precious"), &top.join("a/file")]);
     refused(&top, &top.join("a/file"));
     run("umount", &[&top.join("a/file")]);
-    // What is mounted between the look and the removal is not crossed either.
+    // A file system that is mounted between the look and the removal is not crossed either.
     let faults = Faults::new();
     let (from, to) = (other.clone(), top.join("a/mounted"));
     faults.hook(At::Change(1), move || {
@@ -165,7 +165,7 @@ fn other_spellings_of_the_root_directory_are_not_removed() {
     let dir = temp_dir();
     symlink("/", dir.path().join("slash")).unwrap();
     let fs = WriteFs::new();
-    // The link goes, not what it leads to.
+    // The link is removed, not its target.
     assert!(matches!(fs.remove_tree("/proc/self/root/", 0), Err(FsError::TooMany { cap: 0, .. })));
     assert!(matches!(fs.remove_tree(dir.path().join("slash/proc"), usize::MAX), Err(FsError::MountPoint { .. })));
     assert_eq!(fs.remove_tree(dir.path().join("slash"), 1).unwrap(), 1);

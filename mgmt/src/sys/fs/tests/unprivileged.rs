@@ -1,4 +1,4 @@
-//! What somebody without root's rights meets. Root runs these tests as `nobody`.
+//! The doors for a user without root's rights. Root runs these tests as the user `nobody`.
 
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
@@ -7,7 +7,7 @@ use super::support::*;
 
 const NOBODY: u32 = 65534;
 
-/// Whether the test was run as nobody, since we are root. Else it is to be run here and now.
+/// Whether the test was run as the user `nobody`, because we are root. If not, the caller must run it itself.
 fn ran_as_nobody(test: &str) -> bool {
     if is_root() {
         must_pass(again(&format!("unprivileged::{test}")).uid(NOBODY).gid(NOBODY).env_remove("TMPDIR"));
@@ -65,7 +65,8 @@ fn files_and_directories_that_even_we_can_not_read_can_be_written_and_changed() 
     assert_eq!(fs.read_file(&path, 9).unwrap_err().errno(), Some(13));
     fs.set_attributes(&path, &Attributes::new().mode(0o600)).unwrap();
     assert_eq!(fs.read_file(&path, 9).unwrap(), b"y");
-    // A directory that can be changed but not listed: no look for left-overs, no fsync of it, but the file is written.
+    // A directory that can be changed but not listed: there is no search for left-overs and no fsync of it, but the
+    // file is written.
     let blind = dir.path().join("blind");
     fs.make_dir(&blind, &Attributes::new().mode(0o300)).unwrap();
     fs.write_file(blind.join("f"), "x", &WriteOptions::new()).unwrap();

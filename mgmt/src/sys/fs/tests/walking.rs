@@ -1,4 +1,4 @@
-//! Which links on the way are followed, and what one place is called.
+//! The links that are followed on the way, and the identity of one place.
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -43,7 +43,7 @@ fn root_does_not_follow_a_link_that_others_may_have_planted_and_names_it() {
     assert_eq!(fs.set_attributes(&path, &Attributes::new().mode(0o777)).unwrap_err().to_string(), told);
     assert_eq!(fs.read_dir(link.join("sub")).unwrap_err().to_string(), told);
     assert_eq!(names(dir.path().join("elsewhere")), ["f"]);
-    // The one who says so gets it.
+    // A caller that chooses to follow all links gets the file.
     let fs = fs.links(Links::Follow);
     fs.write_file(&path, "y", &WriteOptions::new()).unwrap();
     assert_eq!(text(dir.path().join("elsewhere/f")), "y");
@@ -74,7 +74,7 @@ fn root_follows_its_own_links_in_its_own_directories_but_nobody_elses() {
     refused("in a directory that others can write");
     // The links that every system has are followed.
     assert!(fs.stat("/proc/self/status").unwrap().is_some());
-    // A user follows root's links and his own, not those of others.
+    // A user's door follows links of root and of that user, but not those of others.
     assert!(WriteFs::as_if_euid(12).read_file(&path, 9).is_ok());
     std::os::unix::fs::lchown(private.join("link"), Some(12), None).unwrap();
     assert!(WriteFs::as_if_euid(12).read_file(&path, 9).is_ok());
@@ -195,7 +195,7 @@ proptest! {
             match (fs.real_path(&path), path.canonicalize()) {
                 (Ok(ours), Ok(theirs)) => {
                     prop_assert_eq!(&ours, &theirs);
-                    // And the directory that is opened is the one whose name that is.
+                    // The directory that is opened is the one with that name.
                     if theirs.is_dir() {
                         let ours = fs.read_dir(&ours).unwrap().len();
                         prop_assert_eq!(ours, std::fs::read_dir(&theirs).unwrap().count());
@@ -233,9 +233,9 @@ fn looks_near_a_path_see_one_directory_also_if_another_takes_its_place() {
     assert_eq!(near.read_file(&path, 9).unwrap(), b"old");
     let seen = near.stat(&path).unwrap().unwrap();
     assert_eq!(near.open_seen(&path, &seen).unwrap().stat().size, 3);
-    // By another rule it is opened again.
+    // With another rule the directory is opened again.
     assert_eq!(size(&near.clone().links(Links::Follow)), Some(5));
-    // What is elsewhere is not near.
+    // A path elsewhere is not near.
     assert_eq!(near.stat(dir.path().join("elsewhere/file")).unwrap().unwrap().size, 3);
 }
 
@@ -253,7 +253,7 @@ fn looks_near_a_path_through_a_link_know_that_it_is_one() {
     }
     let real = near.near(dir.path().join("real/file"));
     assert_eq!(real.behind_links(dir.path().join("real/file")).unwrap(), None);
-    // What was a file is something else when it is opened.
+    // The object was a file, but is something else when it is opened.
     let seen = near.stat(&path).unwrap().unwrap();
     std::fs::remove_file(dir.path().join("real/file")).unwrap();
     assert!(matches!(near.open_seen(&path, &seen).unwrap_err(), FsError::Missing { .. }));
@@ -268,7 +268,7 @@ fn a_copy_of_a_link_of_another_user_is_remembered_where_it_can_not_be_given_to_t
     let target = dir.path().join("d");
     std::fs::create_dir(&target).unwrap();
     let (copied, own) = (dir.path().join("copied"), dir.path().join("own"));
-    // As a user who is not root; if the test is run by root, root's links are followed by that user, too.
+    // As a user who is not root; if root runs the test, that user also follows root's links.
     let fs = WriteFs::as_if_euid(if is_root() { 4321 } else { rustix::process::geteuid().as_raw() });
     fs.make_symlink_of(&copied, &target, 12345, Replace::SameKind).unwrap();
     fs.make_symlink(&own, &target, Replace::SameKind).unwrap();
@@ -276,7 +276,7 @@ fn a_copy_of_a_link_of_another_user_is_remembered_where_it_can_not_be_given_to_t
     let error = fs.stat(copied.join("f")).unwrap_err().to_string();
     assert!(error.ends_with("copied, copied from a link of uid 12345"), "{error}");
     assert!(fs.clone().reader().links(Links::Follow).stat(copied.join("f")).unwrap().is_none());
-    // Another link of that name is another link.
+    // A new link with that name is not the copied one.
     std::fs::remove_file(&copied).unwrap();
     fs.make_symlink(&copied, dir.path(), Replace::SameKind).unwrap();
     assert!(fs.stat(copied.join("f")).unwrap().is_none());

@@ -1,4 +1,4 @@
-//! Files, directories and links: what the doors do when nothing goes wrong, and what they refuse.
+//! Files, directories and links: what the doors do when nothing fails, and what they refuse.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
@@ -79,12 +79,12 @@ fn an_access_list_is_kept_and_limited_by_a_mode_that_is_given() {
     fs.write_file(&path, "as it has", &WriteOptions::new().mode(0o660)).unwrap();
     assert_eq!((found(), mode_of(&path)), (list.clone(), 0o660));
     fs.write_file(&path, "newer", &WriteOptions::new().mode(0o640)).unwrap();
-    // The mask, the fourth entry of the list, is what the group's bits are now.
+    // The group bits are now the mask, the fourth entry of the list.
     list[4 + 3 * 8 + 2] = 4;
     assert_eq!((found(), mode_of(&path)), (list, 0o640));
     fs.write_file(&path, "without", &WriteOptions::new().mode(0o640).keep(false)).unwrap();
     assert_eq!((found(), mode_of(&path)), (vec![], 0o640));
-    // What the directory gives to new files is nothing that the old one had.
+    // The access list that the directory gives to new files is not one that the old file had.
     if rustix::fs::setxattr(dir.path(), "system.posix_acl_default", &with_mask(), rustix::fs::XattrFlags::empty())
         .is_ok()
     {
@@ -134,7 +134,7 @@ fn a_copy_is_made_by_the_kernel_where_that_can_be_and_is_the_same_where_not() {
         let [_, copies, writes] = copy(&[(Call::Clone, errno), (Call::Copy, errno)]);
         assert!(copies == 1 && writes > 1, "read and written: {copies} {writes}");
     }
-    // Nothing, and what claims to be nothing.
+    // An empty file, and one whose reported size is 0.
     std::fs::write(&from, "").unwrap();
     assert_eq!(fs.copy_file(&from, &to, &WriteOptions::new()).unwrap().digest, Digest::of(b""));
     let made_up = Path::new("/proc/self/cmdline");
@@ -357,7 +357,6 @@ fn a_batch_of_500_files_costs_one_fsync_of_their_directory() {
     let fs = WriteFs::with_faults(faults.clone());
     let batch = fs.batch();
     for i in 0..500 {
-        // Without `durable` off the files' own fsyncs would be the test's whole time; the directory's is the point.
         batch.fs().write_file(dir.path().join(i.to_string()), "x", &WriteOptions::new()).unwrap();
     }
     assert_eq!(faults.count(Call::SyncDir), 0);

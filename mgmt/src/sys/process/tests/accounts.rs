@@ -1,4 +1,4 @@
-//! Commands that run as somebody else.
+//! Commands that run as another user.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use crate::sys::process::{account, spawn};
 
 use super::common::*;
 
-/// The lines of `/proc/self/status` that say who a command runs as.
+/// The lines of `/proc/self/status` with the user and the groups of a command.
 async fn who(command: Command) -> Vec<String> {
     let text = stdout(&command.arg("-E").arg("^(Uid|Gid|Groups|CapEff|CapPrm):").arg("/proc/self/status")).await;
     text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect()
@@ -31,7 +31,7 @@ async fn another_user_gets_nothing_of_root() {
         ["Uid: 4000000001 4000000001 4000000001 4000000001", "Gid: 4000000002 4000000002 4000000002 4000000002"]
     );
     assert_eq!(got[2..], [&["Groups:"], &NO_CAPS[..]].concat());
-    // Only the group: root's other groups are gone too.
+    // Only the group changes: the supplementary groups of root are gone too.
     let got = who(Command::new("grep").group("nogroup")).await;
     assert_eq!(got[..3], ["Uid: 0 0 0 0", "Gid: 65534 65534 65534 65534", "Groups:"]);
 }
@@ -48,7 +48,7 @@ async fn another_user_gets_its_supplementary_groups() {
     let got: Vec<_> = text.lines().map(|line| line.split_ascii_whitespace().collect::<Vec<_>>().join(" ")).collect();
     let wanted = ["Uid: 65534 65534 65534 65534", "Gid: 65534 65534 65534 65534", "Groups: 4 24 65534 1000000"];
     assert_eq!(got, [&wanted, &NO_CAPS[..]].concat());
-    // Nothing of it has stuck to ourselves.
+    // The identity of this process itself is unchanged.
     let after = std::fs::read_to_string("/proc/self/status").unwrap();
     let ours = |text: &str| -> Vec<String> {
         text.lines()
@@ -83,7 +83,7 @@ async fn another_user_gets_its_own_home_and_who_may_not_start_says_so() {
 #[tokio::test]
 #[ignore = "needs root"]
 async fn only_root_runs_commands_as_somebody_else() {
-    // Ourselves as nobody: this very test program, asked to run one helper test.
+    // This test program itself, as the user nobody, runs one test as a helper.
     let exe = std::env::current_exe().unwrap();
     let dir = tempfile::tempdir().unwrap();
     std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -101,7 +101,7 @@ async fn only_root_runs_commands_as_somebody_else() {
     assert!(text.contains("same: Exit(0)"), "{text}");
 }
 
-/// The part of the test above that runs as nobody.
+/// The part of the test above that runs as the user nobody.
 #[tokio::test]
 #[ignore = "a part of only_root_runs_commands_as_somebody_else"]
 async fn helper_as_nobody() {

@@ -1,4 +1,4 @@
-//! What the tests of commands share.
+//! Parts that the tests of commands share.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -11,14 +11,14 @@ use tokio::time::sleep;
 use crate::sys::process::group;
 use crate::sys::process::*;
 
-/// Much longer than anything here takes, also on a loaded machine.
+/// Much longer than anything here takes, even on a loaded machine.
 pub(super) const LONG: Duration = Duration::from_secs(60);
 pub(super) const MARK: &str = "MGMT_TEST_MARK";
 
-/// A grace that no test may have to wait for.
+/// A grace period that no test may have to wait for.
 pub(super) const FOREVER: Duration = Duration::from_secs(100_000);
 
-/// A mark in the environment by which all descendants of a test's commands are found, wherever they have gone.
+/// A mark in the environment by which all descendants of a test's commands are found, wherever they are.
 pub(super) struct Mark(String);
 
 impl Mark {
@@ -31,7 +31,7 @@ impl Mark {
         Command::shell("/bin/sh", script).var(MARK, &self.0)
     }
 
-    /// Those alive now.
+    /// The descendants that are alive now.
     pub(super) fn pids(&self) -> Vec<i32> {
         let wanted = format!("{MARK}={}", self.0);
         let pids = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
@@ -53,7 +53,7 @@ impl Mark {
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        // A failed test leaves nothing either.
+        // A failed test leaves no process either.
         for pid in self.pids() {
             let _ = rustix::process::kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL);
         }

@@ -1,4 +1,4 @@
-//! How commands end, and that nothing is left.
+//! How commands end, and that no process is left.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -35,7 +35,7 @@ async fn a_timeout_ends_the_whole_group() {
     let mark = Mark::new();
     let command = mark.sh("sleep 1000 & sleep 1000 & wait").timeout(Duration::from_millis(300));
     let error = run(&command).await.unwrap_err();
-    // Looked at right after: not "eventually".
+    // Checked right after the end, not "eventually".
     assert_eq!(mark.pids(), Vec::<i32>::new());
     assert_eq!(error.to_string(), "`/bin/sh` did not end within 300ms and was stopped (killed by SIGTERM)");
     assert!(matches!(error, ProcessError::Timeout { .. }));
@@ -43,7 +43,8 @@ async fn a_timeout_ends_the_whole_group() {
 
 #[tokio::test]
 async fn who_ignores_the_stop_signal_is_killed_after_the_grace() {
-    // The main process ends at once, its child ignores the signal and has no pipe of ours; then: the main process itself ignores it.
+    // First, the main process ends at once, and its child ignores the signal and has no pipe of ours. Then, the main
+    // process itself ignores the signal.
     let child = "(trap '' TERM; exec >/dev/null 2>&1; : >ready; while :; do sleep 0.1; done) & wait";
     for script in [child, "trap '' TERM; : >ready; while :; do sleep 0.1; done"] {
         let (mark, dir) = (Mark::new(), tempfile::tempdir().unwrap());
@@ -94,7 +95,7 @@ async fn dropping_the_future_kills_the_whole_group_and_leaves_no_zombie() {
     eventually("the child collected", || (!zombies().iter().any(ours)).then_some(())).await;
 }
 
-/// Our own children that have ended and were not collected.
+/// The children of this process that have ended and were not collected.
 fn zombies() -> Vec<String> {
     let me = format!("\nPPid:\t{}\n", std::process::id());
     let all = std::fs::read_dir("/proc").unwrap().flatten();
@@ -123,7 +124,7 @@ async fn who_leaves_the_group_is_out_of_reach() {
         (groups.len() == 2).then_some(())
     });
     assert!(matches!(run_until(&command, left).await, Err(ProcessError::Cancelled { .. })));
-    // A limit, stated in the documentation of `run`; the mark ends it here.
+    // A limit that the documentation of `run` states. The mark ends the process here.
     assert_eq!(mark.pids().len(), 1);
 }
 

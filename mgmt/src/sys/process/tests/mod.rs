@@ -1,4 +1,4 @@
-//! Against real processes: every test looks in `/proc` that nothing is left.
+//! Tests with real processes: every test checks in `/proc` that none is left.
 
 mod accounts;
 mod common;

@@ -1,4 +1,4 @@
-//! What commands say.
+//! The output of commands.
 
 use std::time::Duration;
 
@@ -16,12 +16,12 @@ async fn endless_output_is_bounded_and_does_not_block() {
     assert_eq!(output.stdout.total(), (1 << 30) + 4);
     assert_eq!((output.stdout.head.len(), output.stdout.tail.len()), (OUTPUT_BYTES_MAX, OUTPUT_BYTES_MAX));
     assert!(output.stdout.tail.ends_with(b"\0end\n"));
-    // Other tests run beside this one; a gigabyte would show all the same.
+    // Other tests run at the same time; a gigabyte would be visible nevertheless.
     assert!(grown < 200 << 20, "grew by {grown} bytes");
     mark.all_gone().await;
 }
 
-/// Bytes of memory in use.
+/// The memory in use, in bytes.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -91,7 +91,7 @@ async fn a_line_is_there_before_the_command_ends_and_dropping_the_stream_ends_it
     let mut lines = spawn_lines(&mark.sh("echo event; sleep 1000 & wait")).await.unwrap();
     let LineEvent::Line(line) = lines.next().await.unwrap().unwrap() else { panic!("no line") };
     assert_eq!(line.bytes, b"event");
-    // A call that is given up loses nothing.
+    // A call that is dropped loses nothing.
     assert!(tokio::time::timeout(Duration::from_millis(20), lines.next()).await.is_err());
     mark.wait_for(2).await;
     drop(lines);
@@ -103,7 +103,7 @@ async fn a_stream_whose_output_ends_is_over() {
     let mark = Mark::new();
     let short =
         |script| mark.sh(script).linger(Duration::from_millis(100)).stop(Signal::TERM, Duration::from_millis(200));
-    // It closes its output and lives on; it ends and leaves somebody holding the output.
+    // The command closes its output and continues; or it ends while another process holds the output.
     for (script, wanted) in [
         ("echo x; trap '' TERM; exec >&- 2>&-; while :; do sleep 1; done", Status::Signal(9)),
         ("echo x; sleep 1000 & exit 0", Status::Exit(0)),
@@ -141,7 +141,7 @@ async fn a_command_whose_whole_output_is_wanted_is_ended_when_it_says_too_much()
     let command = Command::shell("/bin/sh", "echo so >&2; yes").output_max(1000).whole_output();
     let Err(ProcessError::TooMuch { max: 2000, output, .. }) = run(&command).await else { panic!("not too much") };
     assert!(started.elapsed() < std::time::Duration::from_secs(20) && output.stdout.head.starts_with(b"y\ny\n"));
-    // What was said when it had ended already counts too.
+    // Output that is still unread when the command ends counts too.
     let command = Command::shell("/bin/sh", "head -c 2001 /dev/zero").output_max(1000).whole_output();
     let ended = run(&command).await;
     assert!(

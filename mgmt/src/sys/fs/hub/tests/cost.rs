@@ -1,5 +1,5 @@
-//! What watching costs. Each prints its figures; they mean something in release, alone:
-//! `cargo test --release -p mgmt --lib hub::tests::cost -- --ignored --nocapture --test-threads=1`.
+//! The cost of watching. Each test prints its figures, which are meaningful only in a release build, run alone: `cargo
+//! test --release -p mgmt --lib hub::tests::cost -- --ignored --nocapture --test-threads=1`.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::sys::fs::hub::Watched::{Path, Tree};
 
 const FILES: u64 = 10_000;
 
-/// The time that this thread has computed: the machine may do other things too.
+/// The processor time of this thread: the machine may do other things too.
 fn computed() -> Duration {
     let schedstat = fs::read_to_string("/proc/thread-self/schedstat").expect("the times of the thread");
     Duration::from_nanos(schedstat.split(' ').next().and_then(|nanos| nanos.parse().ok()).expect("a number"))

@@ -1,4 +1,4 @@
-//! What goes wrong: lost events, used up limits, denied permissions, names that can't be.
+//! Failures: lost events, limits that are reached, denied permissions, impossible names.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -21,7 +21,7 @@ fn queued_max() -> usize {
     text.trim().parse().expect("a number")
 }
 
-/// Changes two files by turns, so that no two events are the same in a row.
+/// Changes two files in turn, so that no two successive events are the same.
 fn storm(stage: &Stage, count: usize) {
     let mut files = ["d/f", "d/g"].map(|name| fs::File::create(stage.path(name)).expect("a file"));
     for number in 0..count {
@@ -59,7 +59,7 @@ fn after_lost_events_everything_is_dirty_and_watched_as_it_is_then() {
             stage.subscribe(4, "nowhere/at/all", Path);
             stage.changed().await;
             storm(stage, 100_000.max(2 * queued_max()));
-            // None of these is told by itself.
+            // None of these changes is reported by its own event.
             stage.remove("e");
             stage.mkdirs("e/a");
             stage.rename("t/a", "t/b");
@@ -77,7 +77,7 @@ fn after_lost_events_everything_is_dirty_and_watched_as_it_is_then() {
     }
 }
 
-/// A means with few watches.
+/// A facility with few watches.
 #[derive(Debug)]
 struct Scarce {
     inner: Inotify,
@@ -151,7 +151,7 @@ fn without_watches_left_paths_are_polled_with_one_warning_until_there_are_some_a
         assert!(stage.hub.stats().watches <= 20);
         stage.calm().await;
         assert_eq!(stage.said.len(), 1, "{:?}", stage.said);
-        // Some subscriptions go, others get their watches.
+        // Some subscriptions end, and others get their watches.
         (0..30).for_each(|number| stage.hub.unsubscribe(number));
         while stage.said.len() == 1 {
             stage.batch().await;
@@ -183,7 +183,7 @@ fn a_thousand_swaps_hold_the_same_watches_and_descriptors() {
         }
         let stats = stage.hub.stats();
         assert_eq!((stats.keys, stats.nodes, stats.watches, stats.polled), (0, 1, 0, 0));
-        // Other tests open and close descriptors meanwhile, but no thousand.
+        // Other tests open and close descriptors at the same time, but fewer than a thousand.
         assert!(descriptors() < 500);
     });
 }
@@ -239,14 +239,14 @@ fn nothing_is_done_while_nothing_changes() {
         stage.subscribe(1, "d/f", Path);
         stage.subscribe(2, "d", Tree);
         stage.changed().await;
-        // Time is stopped: if there were a timer, it would be taken at once, and the wait would end before this one.
+        // Time is paused: if there were a timer, it would fire at once, and this wait would end early.
         tokio::time::pause();
         let quiet = tokio::time::timeout(std::time::Duration::from_secs(86_400), stage.hub.next()).await;
         assert!(quiet.is_err(), "{quiet:?}");
     });
 }
 
-/// The thread may not look where it is not allowed to, even as root.
+/// Takes from this thread the right to look where it is not allowed to, even as root.
 fn without_privileges() {
     let mut sets = capabilities(None).expect("the capabilities of the thread");
     let privileges = CapabilitySet::DAC_OVERRIDE | CapabilitySet::DAC_READ_SEARCH;
@@ -281,7 +281,7 @@ fn what_may_not_be_looked_at_fails_by_name_and_is_told_when_it_may() {
             stage.expect_some([1, 2]).await;
             chmod(stage, "closed", 0o000);
             stage.expect_some([1, 2]).await;
-            // What was noticed first may be told before all has been looked at.
+            // The first failure may be reported before all nodes have been looked at.
             while stage.said.iter().filter(|said| said.starts_with("Failed")).count() < 2 {
                 stage.batch().await;
             }
@@ -324,7 +324,7 @@ fn odd_names_are_watched_and_impossible_ones_refused() {
         for (key, name) in odd.iter().enumerate() {
             stage.subscribe(key as u64, OsStr::from_bytes(name), Path);
         }
-        // Longer than a name can be: never there, which is no error.
+        // Longer than a name can be: such a path never exists, which is no error.
         stage.subscribe(100, "n".repeat(256), Path);
         for name in &odd {
             stage.write(OsStr::from_bytes(name), "");

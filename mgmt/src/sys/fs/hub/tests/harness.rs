@@ -1,4 +1,4 @@
-//! What the tests of the hub share: a hub over a directory of its own, and fences that order what is seen.
+//! Parts that the tests of the hub share: a hub over a directory of its own, and fences that order its reports.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -22,13 +22,13 @@ pub(super) struct Stage {
     pub(super) backend: BackendKind,
     dir: TempDir,
     fences: u64,
-    /// Everything but `Changed`, as text.
+    /// All events except `Changed`, as text.
     pub(super) said: Vec<String>,
-    /// How much of each key, until it is taken.
+    /// How much of each key has changed, until it is taken.
     pub(super) extents: HashMap<u64, Extent>,
 }
 
-/// Runs a test by every means of watching.
+/// Runs a test with every facility for watching.
 pub(super) fn each(test: impl AsyncFn(&mut Stage)) {
     for backend in BACKENDS {
         run(options(backend), &test);
@@ -96,7 +96,7 @@ impl Stage {
         std::os::unix::fs::symlink(to, self.path(name)).expect("a symlink");
     }
 
-    /// One batch; the keys that changed.
+    /// Takes one batch; returns the keys that changed.
     pub(super) async fn batch(&mut self) -> BTreeSet<u64> {
         let events = timeout(FOREVER, self.hub.next()).await.expect("an event in time");
         assert!(!events.is_empty(), "an empty batch");
@@ -113,7 +113,7 @@ impl Stage {
         changed
     }
 
-    /// The keys that changed by all that was done before.
+    /// The keys that changed by everything that was done before.
     pub(super) async fn changed(&mut self) -> BTreeSet<u64> {
         self.fences += 1;
         let fence = FENCES + self.fences;
@@ -121,7 +121,7 @@ impl Stage {
         self.hub.subscribe(fence, &path, Watched::Path).expect("a subscription");
         fs::write(&path, "").expect("a written file");
         let mut all = BTreeSet::new();
-        // A batch that is handed out before all has been looked at is not the last word.
+        // A batch that is handed out before all nodes have been looked at is not the last one.
         while !all.contains(&fence) || !self.hub.is_settled() {
             all.append(&mut self.batch().await);
         }
@@ -130,13 +130,13 @@ impl Stage {
         all
     }
 
-    /// Waits until what was done has aged: polling tells of a very young change twice.
+    /// Waits until the changes have aged: polling reports a very recent change twice.
     pub(super) async fn calm(&mut self) {
         tokio::time::sleep(Duration::from_millis(60)).await;
         self.changed().await;
     }
 
-    /// Waits for a change of the key, which may be told later than a fence.
+    /// Waits for a change of the key, which may be reported later than a fence.
     pub(super) async fn until(&mut self, key: u64) {
         while !self.batch().await.contains(&key) {}
     }

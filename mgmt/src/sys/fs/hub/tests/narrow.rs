@@ -1,4 +1,5 @@
-//! Directories on the way to watched paths: what others do in them wakes nothing, and what becomes of them is not missed.
+//! Directories on the way to watched paths: other entries in them wake nothing, and no change of the directories is
+//! missed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +9,7 @@ use super::harness::{Stage, each, options, run};
 use crate::sys::fs::hub::BackendKind;
 use crate::sys::fs::hub::Watched::{Itself, Path, Tree};
 
-/// How many events the system has for the hub.
+/// The number of events that the system has for the hub.
 fn events(stage: &mut Stage) -> usize {
     let mut count = 0;
     let mut cx = Context::from_waker(Waker::noop());
@@ -16,7 +17,7 @@ fn events(stage: &mut Stage) -> usize {
     count
 }
 
-/// What others do in a directory all the time.
+/// Changes of other entries that happen in a directory all the time.
 fn bustle(stage: &Stage, dir: &str) {
     for number in 0..100 {
         let name = format!("{dir}/other{number}");
@@ -46,14 +47,14 @@ fn what_others_do_in_a_directory_above_wakes_nothing() {
         assert_eq!(events(stage), 0);
         stage.write("above/managed/f", "told");
         stage.expect([1]).await;
-        // Somebody wants its entries, and nobody any more.
+        // With a subscription the directory reports its entries, and without it no more.
         stage.subscribe(4, "above", Path);
         stage.write("above/new", "");
         stage.expect([4]).await;
         stage.hub.unsubscribe(4);
         bustle(stage, "above");
         assert_eq!(events(stage), 0);
-        // One that is not there, until it is.
+        // A child that does not exist, until it does.
         stage.subscribe(5, "above/later/f", Path);
         stage.mkdirs("above/later");
         stage.write("above/later/f", "");
@@ -80,7 +81,7 @@ fn a_directory_above_that_is_moved_and_replaced_is_told_at_any_depth() {
             stage.write("a/b/c/f", "new");
             stage.expect_some([1]).await;
             stage.calm().await;
-            // Both at once.
+            // Moved away and made again at once.
             stage.rename(level, "away2");
             stage.mkdirs("a/b/c");
             stage.write("a/b/c/f", "newer");
@@ -180,7 +181,7 @@ fn the_mode_of_a_directory_above_is_told() {
 
 #[test]
 fn what_comes_and_goes_in_a_directory_does_not_wake_who_watches_only_itself() {
-    // One that is polled shows by its time that something came or went, but not what.
+    // A polled directory shows by its time that an entry was added or removed, but not which.
     for backend in [BackendKind::Inotify, BackendKind::Notify] {
         run(options(backend), async |stage| {
             stage.mkdirs("d");
@@ -202,7 +203,7 @@ fn what_comes_and_goes_in_a_directory_does_not_wake_who_watches_only_itself() {
             stage.expect([1, 2]).await;
             stage.mkdirs("d");
             stage.expect([1, 2]).await;
-            // The wider one of two holds.
+            // Of two subscriptions of one key, the wider one holds.
             stage.subscribe(1, "d", Path);
             stage.calm().await;
             stage.write("d/g", "");

@@ -1,4 +1,4 @@
-//! Single paths: what is told of them, and what is not.
+//! Single paths: which changes are reported, and which are not.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

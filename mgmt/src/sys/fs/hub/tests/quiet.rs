@@ -1,4 +1,4 @@
-//! What is asked on other threads: whether anything has happened since.
+//! The check on other threads whether anything has happened since.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn it_is_not_quiet_as_long_as_something_is_left_to_report() {
         stage.rename("new", "t/new");
         stage.until(1).await;
         assert!(stage.hub.quiet().is_none(), "not all has been looked at");
-        // This looks at all that is left, and reports nothing.
+        // This looks at all nodes that are left, and reports nothing.
         stage.subscribe(2, "other", Watched::Path);
         assert!(stage.hub.quiet().is_none(), "what was reported early is reported again");
         stage.until(1).await;

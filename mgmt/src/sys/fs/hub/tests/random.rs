@@ -1,4 +1,4 @@
-//! Random changes of a random tree: none may be lost, and nothing may be left when all is unsubscribed.
+//! Random changes of a random tree: none may be lost, and nothing may be left after all keys are unsubscribed.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +39,7 @@ impl Dice {
     }
 }
 
-/// One random change below `root`. Many fail, which is fine.
+/// Makes one random change below `root`. Many fail, which is fine.
 fn change(dice: &mut Dice, root: &Path) {
     let (one, two) = (root.join(dice.path()), root.join(dice.path()));
     let _ = match dice.roll(14) {
@@ -58,7 +58,7 @@ fn change(dice: &mut Dice, root: &Path) {
     };
 }
 
-/// Everything about a path that its subscribers care about, by the paths of a tree.
+/// Everything about a path that matters to its subscribers, by the paths of a tree.
 type Seen = BTreeMap<PathBuf, String>;
 
 fn look(path: &Path, kind: Watched) -> Seen {
@@ -77,7 +77,7 @@ fn look(path: &Path, kind: Watched) -> Seen {
     all
 }
 
-/// How many levels of a tree count.
+/// The number of levels of a tree that count.
 fn levels(kind: Watched) -> usize {
     match kind {
         Watched::Levels(levels) => levels.into(),
@@ -89,7 +89,7 @@ fn one(path: &Path, meta: &fs::Metadata, kind: Watched) -> String {
     let content = if meta.is_symlink() {
         format!("{:?}", fs::read_link(path).ok())
     } else if meta.is_dir() {
-        // Of a tree, each name stands for itself.
+        // In a tree, each name is an entry of its own.
         if kind == Watched::Path { format!("{:?}", names(path)) } else { String::new() }
     } else {
         fs::read_to_string(path).unwrap_or_default()
@@ -104,7 +104,7 @@ fn names(path: &Path) -> Vec<PathBuf> {
     names
 }
 
-/// An entry of a tree and all below it, down to so many levels.
+/// Adds an entry of a tree and everything below it, down to this number of levels.
 fn below(path: &Path, levels: usize, all: &mut Seen) {
     if levels == 0 {
         return;
@@ -116,7 +116,7 @@ fn below(path: &Path, levels: usize, all: &mut Seen) {
     }
 }
 
-/// Whether the way from the root of a tree to an entry leads over directories only, and so is a part of the tree.
+/// Whether the way from the root of a tree to an entry has only directories, so that the entry is a part of the tree.
 fn is_within(root: &Path, entry: &Path) -> bool {
     let mut above = entry.ancestors().skip(1).take_while(|above| above.starts_with(root));
     above.all(|above| match above == root {
@@ -125,7 +125,7 @@ fn is_within(root: &Path, entry: &Path) -> bool {
     })
 }
 
-/// Who has subscribed to what, and what each saw when it was last told.
+/// The keys, what each has subscribed to, and what it saw after its last report.
 #[derive(Default)]
 struct Crowd {
     all: BTreeMap<u64, (PathBuf, Watched, Seen)>,
@@ -155,7 +155,7 @@ impl Crowd {
         }
     }
 
-    /// Looks at what is said to have changed, and at nothing else.
+    /// Looks at what was reported as changed, and at nothing else.
     fn told(&mut self, key: u64, extent: Extent) {
         let Some((path, kind, seen)) = self.all.get_mut(&key) else { return };
         let Extent::Entries(entries) = extent else {
@@ -200,7 +200,7 @@ impl Crowd {
     }
 }
 
-/// What must hold whenever nothing is left to look at.
+/// Checks the invariants that hold whenever nothing is left to look at.
 fn check_invariants(stage: &Stage, seed: u64) {
     let core = &stage.hub.core;
     let mut members = 0;
@@ -247,7 +247,7 @@ fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
     assert!(core.looped.is_empty() && core.members == 0 && core.trees == 0, "seed {seed}");
 }
 
-/// Seeds that have found something.
+/// Seeds that have found a bug.
 const FOUND: [u64; 4] = [173, 400, 1292, 1675];
 
 /// The seeds to try; others from the environment, as `MGMT_HUB_SEEDS=17..18`.
@@ -279,7 +279,7 @@ fn no_change_is_lost_when_events_are_taken_between_changes() {
     }
 }
 
-/// Each look is a slice of its own, or a slice is never too short.
+/// Runs with each look in a slice of its own, or with slices that are never too short.
 fn changed_by_another_thread(slice: Duration) {
     for backend in BACKENDS {
         for seed in seeds(SEEDS / 3) {
@@ -301,7 +301,7 @@ fn changed_by_another_thread(slice: Duration) {
                 });
                 let mut count = 0;
                 while !is_done.load(Ordering::SeqCst) {
-                    // Mostly cancelled: nothing may be lost by that either.
+                    // Mostly cancelled: that must not lose anything either.
                     let Ok(batch) = timeout(Duration::from_micros(100), stage.hub.next()).await else { continue };
                     for event in batch {
                         if let Event::Changed(key, extent) = event {

@@ -1,4 +1,4 @@
-//! What needs mounts and limits of one's own: each test runs itself once more in namespaces, where it may.
+//! Tests that need mounts and limits of their own: each runs itself once more in namespaces, if that is permitted.
 
 use std::env;
 use std::fs;
@@ -10,7 +10,7 @@ use crate::sys::fs::hub::Watched::{Path, Tree};
 
 const INSIDE: &str = "MGMT_HUB_INSIDE";
 
-/// Runs the named test of this file in a user and a mount namespace. True inside.
+/// Runs the named test of this file in a user and a mount namespace. Returns `true` inside.
 fn inside(name: &str) -> bool {
     if env::var_os(INSIDE).is_some() {
         return true;
@@ -60,7 +60,7 @@ fn a_file_system_mounted_over_a_directory_or_unmounted_is_told() {
         stage.subscribe(3, "a", Tree);
         for _ in 0..3 {
             stage.calm().await;
-            // Over the directory itself, then over one above it.
+            // First over the directory itself, then over one above it.
             for over in ["a/b", "a"] {
                 mount_over(stage, over);
                 stage.until(1).await;
@@ -100,7 +100,7 @@ fn one_directory_by_two_names_is_told_by_both() {
         stage.calm().await;
         stage.write("twin/f", "123");
         stage.expect_some([1, 2]).await;
-        // Lazily, while somebody is in it: no watch tells of this.
+        // A lazy unmount while the file system is in use: no watch reports it.
         let open = fs::File::open(stage.path("twin/f")).expect("an open file");
         command("umount", &["--lazy", text(&stage.path("twin"))]);
         stage.until(2).await;
@@ -181,7 +181,7 @@ fn with_the_real_watches_used_up_paths_are_polled() {
                 (0..30).for_each(|number| stage.subscribe(number, format!("d{number}/f"), Path));
             }
             assert_eq!(stage.hub.stats(), stats);
-            // Raised while the hub runs: everything is watched again.
+            // The limit is raised while the hub runs: everything is watched again.
             fs::write("/proc/sys/user/max_inotify_watches", "1000").expect("a higher limit");
             while stage.said.len() == 1 {
                 stage.batch().await;
@@ -236,14 +236,14 @@ fn a_file_system_mounted_again_is_watched_again() {
         let mount = || command("mount", &["-t", "overlay", "-o", &layers, "none", text(&over)]);
         mount();
         for round in 0..5 {
-            // To polling, what is mounted again as it was is the same.
+            // For polling, a file system that is mounted again looks the same.
             if round == 0 || stage.backend != BackendKind::Poll {
                 stage.until(1).await;
             }
             stage.calm().await;
             stage.write("over/d/f", &round.to_string());
             stage.expect_some([1]).await;
-            // The same file system at once again: everything looks as before, but the watches have gone with it.
+            // The same file system is mounted again at once: everything looks as before, but the watches are gone.
             unmount(stage, "over");
             mount();
         }

@@ -1,4 +1,4 @@
-//! Whole trees: what is told of them, and what is held for them.
+//! Whole trees: which changes are reported, and what is held for them.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
@@ -162,7 +162,7 @@ fn a_tree_with_too_many_directories_fails_alone() {
             stage.expect([3]).await;
             stage.write("small/7/f", "");
             stage.expect_some([1]).await;
-            // One that grows too large later.
+            // A tree that becomes too large later.
             for number in 8..20 {
                 stage.mkdirs(format!("small/{number}"));
             }
@@ -189,7 +189,7 @@ fn what_was_told_before_all_was_looked_at_is_told_again() {
         assert_eq!(stage.batch().await, [1].into());
         assert!(!stage.hub.is_settled(), "one of three was looked at");
         stage.extents.clear();
-        // Two of them are not watched yet.
+        // Two of these directories are not watched yet.
         for name in ["t/a", "t/b", "t/c"] {
             stage.write(format!("{name}/f"), "");
         }
@@ -204,7 +204,7 @@ fn what_was_told_before_all_was_looked_at_is_told_again() {
 
 #[test]
 fn only_so_many_levels_of_a_tree_are_watched() {
-    // By polling, a directory in which something has changed counts as changed itself.
+    // With polling, a directory in which something has changed counts as changed itself.
     for backend in [BackendKind::Inotify, BackendKind::Notify] {
         run(options(backend), async |stage| {
             stage.mkdirs("t/a/b/c");
@@ -220,7 +220,7 @@ fn only_so_many_levels_of_a_tree_are_watched() {
                 stage.expect(told.iter().copied()).await;
                 stage.calm().await;
             }
-            // A tree that goes deeper finds what the others have left out, also if it comes later.
+            // A tree with more levels includes what the others have left out, even if it is subscribed later.
             stage.subscribe(4, "t", Tree);
             stage.calm().await;
             stage.write("t/a/b/c/g", "");
@@ -236,7 +236,7 @@ fn only_so_many_levels_of_a_tree_are_watched() {
     }
 }
 
-/// A program that nests directories in one another, one after the other.
+/// Like a program that nests directories without end.
 #[test]
 fn two_thousand_directories_in_each_other_are_followed_so_far_and_no_further() {
     run(options(BackendKind::Inotify), async |stage| {
@@ -255,7 +255,7 @@ fn two_thousand_directories_in_each_other_are_followed_so_far_and_no_further() {
         assert!(stage.hub.stats().watches <= levels + 8, "{:?}", stage.hub.stats());
         let said: Vec<_> = stage.hub.take().into_iter().collect();
         assert!(said.is_empty(), "{said:?}");
-        // The mode of the first one is no reason to look at all of them.
+        // A change of the mode of the topmost directory is no reason to look at all the others.
         let begun = stage.hub.core.looks;
         for mode in [0o700, 0o755, 0o700] {
             std::fs::set_permissions(stage.path("t/top"), std::fs::Permissions::from_mode(mode)).unwrap();
