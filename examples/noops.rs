@@ -1,5 +1,5 @@
-//! A number N makes a chain of N noops, and prints the time to convergence and the bytes per node. With `--every
-//! SECONDS` an equal graph is swapped in again and again, which changes nothing: no resource is checked.
+//! A number N makes a chain of N noops, and prints the time to convergence and the bytes per node.
+//! With `--every SECONDS` an equal graph is swapped in again and again, which changes nothing: no resource is checked.
 
 use std::time::Instant;
 

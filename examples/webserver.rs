@@ -1,8 +1,8 @@
 //! A small site that repairs itself: `cargo run --example webserver`, then break anything below the directory that it
 //! prints.
 //!
-//! `PORT=9000` serves it on another port, `--prefix DIR` puts everything there, `-- plan` shows what would be done, `--
-//! graph` prints the graph.
+//! `PORT=9000` serves it on another port, `--prefix DIR` puts everything there, `-- plan` shows what would be done,
+//! `-- graph` prints the graph.
 
 use std::path::Path;
 
