@@ -1,4 +1,4 @@
-//! A kind of one's own: a line that is in a file, wherever in it.
+//! A kind defined by a program: keeps a line in a file, anywhere in it.
 //!
 //! `cargo run --example custom_kind -- -t 1`; `-- plan` shows its drift like that of any other kind.
 
@@ -15,10 +15,10 @@ pub struct Line {
     text: String,
     /// The file.
     file: String,
-    /// It is to be gone. Default: it is to be there.
+    /// Whether the line must be absent. Default: false, so it must be present.
     #[resource(default)]
     absent: bool,
-    /// Where it is, counted from 1.
+    /// The position of the line in the file, counted from 1.
     #[resource(send)]
     number: u64,
 }
@@ -26,14 +26,14 @@ pub struct Line {
 impl Converge for Line {
     type Drift = Change;
 
-    // What can be wrong with the fields, before anything runs; of a field that is still to be received, nothing is.
+    // Checks the fields before anything runs. A field that is still to be received has no problem yet.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let line = known.require("text", !self.text.contains('\n'), "has a line end in it", "give each line alone");
         let file = known.require("file", self.file.starts_with('/'), "is not absolute", "begin it with a slash");
         every([line, file])
     }
 
-    // Looks. It has no way to write.
+    // Looks at the system. It has no way to write.
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let place = self.read(cx).await?.lines().position(|line| line == self.text);
         if let Some(place) = place {
@@ -46,7 +46,7 @@ impl Converge for Line {
         })
     }
 
-    // Repairs what the check just before found: never called in noop, never without drift.
+    // Repairs what the preceding check found: never called in noop, never without drift.
     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
         let old = self.read(cx).await?;
         let mut lines: Vec<&str> = old.lines().filter(|line| *line != self.text).collect();
@@ -60,7 +60,7 @@ impl Converge for Line {
         Ok(())
     }
 
-    // Wakes it.
+    // Starts a check when the file changes.
     fn watch(&self, cx: &WatchCx) -> Watch {
         cx.fs().path(&self.file)
     }

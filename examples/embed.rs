@@ -1,4 +1,5 @@
-//! The engine inside somebody else's tokio program: start it, ask it, listen to it, change its graph, stop it. Two of them run here.
+//! The engine inside an existing tokio program: start it, query it, read its events, change its graph, stop it. Two
+//! engines run here.
 
 use std::path::Path;
 
@@ -13,7 +14,7 @@ fn site(dir: &Path, greeting: &str) -> Result<GraphConfig> {
     Ok(g.finish()?)
 }
 
-/// Engines share nothing: each has a graph, a directory for its state, and events of its own.
+/// Engines share nothing: each has its own graph, its own directory for its state, and its own events.
 async fn start(dir: &Path, site_dir: &str, greeting: &str) -> Result<Engine> {
     let graph = site(&dir.join(site_dir), greeting)?;
     Ok(Engine::builder().graph(graph).prefix(dir.join(format!("{site_dir}-state"))).start().await?)
@@ -29,7 +30,7 @@ async fn main() -> Result<()> {
     tokio::try_join!(inner.converged(), outer.converged())?;
     println!("converged: {:?} and {:?}", motd("inner")?, motd("outer")?);
 
-    // Somebody breaks it. The engine sees that by itself, and tells what it does.
+    // Another program breaks the file. The engine notices this by itself, and reports what it does.
     let mut events = inner.events();
     std::fs::write(dir.join("inner/motd"), "broken\n")?;
     while let Some(event) = events.next().await {
@@ -40,12 +41,12 @@ async fn main() -> Result<()> {
         }
     }
 
-    // Another graph: the difference is applied, the rest is left alone, and so is the other engine.
+    // Another graph: only the difference is applied. The rest, and the other engine, are left alone.
     inner.swap(site(&dir.join("inner"), "good evening\n")?).await?;
     inner.converged().await?;
     println!("swapped: {:?} and {:?}", motd("inner")?, motd("outer")?);
 
-    // A wrong one is refused, and the one before goes on.
+    // An invalid graph is refused, and the previous one stays in force.
     let mut wrong = Graph::new("wrong");
     wrong.add(Noop::new("twice"));
     wrong.add(Noop::new("twice"));

@@ -1,5 +1,5 @@
-//! A graph as data: read (here from JSON), bound to the kinds that it may use, and run by an engine. Any program can make such data; `-- graph --format
-//! json` of the other examples prints theirs, and `schema` describes it.
+//! A graph as data: read (here from JSON), bound to the kinds that it may use, and run by an engine. Any program can
+//! make such data: `-- graph --format json` of the other examples prints theirs, and `schema` describes the format.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use mgmt::gapi::builtin_kinds;
 use mgmt::graph::GraphData;
 use mgmt::prelude::*;
 
-/// A kind of this program's own: known to the data because it is among the kinds that `bind` gets.
+/// A kind defined by this program: the data may use it because `bind` gets it among the kinds.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "greeting", unwatched)]
 struct Greeting {
@@ -60,7 +60,7 @@ async fn main() -> Result<()> {
     print!("{}", std::fs::read_to_string(dir.join("motd"))?);
     engine.stop().await?;
 
-    // All that is wrong with data is reported at once, with the places that it names.
+    // All errors in the data are reported at once, with the places that the data names.
     let mut wrong = data(&dir);
     wrong["resources"][1]["fields"] = serde_json::json!({ "word": 5 });
     wrong["resources"][2]["fields"] = serde_json::json!({ "modes": "0644" });

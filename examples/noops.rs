@@ -1,5 +1,5 @@
-//! A bare integer N makes a chain of N noops: how long until converged, how many bytes a node. With `--every SECONDS` the equal graph is announced
-//! again and again, which touches nothing: no resource is checked.
+//! A number N makes a chain of N noops, and prints the time to convergence and the bytes per node.
+//! With `--every SECONDS` an equal graph is swapped in again and again, which changes nothing: no resource is checked.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ fn chain(count: usize) -> Result<GraphConfig> {
 
 const USAGE: &str = "usage: noops [N] [--every SECONDS]";
 
-/// The number of nodes, and the pause between two announcements; `None`: only the usage is asked for.
+/// The number of nodes, and the pause between two swaps; `None`: only print the usage.
 fn arguments() -> Result<Option<(usize, Option<Duration>)>> {
     let (mut count, mut every) = (1000, None);
     let mut arguments = std::env::args().skip(1);
@@ -57,13 +57,13 @@ async fn main() -> Result<()> {
 
     let mut events = engine.events();
     while let Some(every) = every {
-        // Made anew each time, as a front end would: equal, not the same.
+        // Made again each time, as a front end would do: an equal graph, but not the same one.
         let again = chain(count)?;
         let start = Instant::now();
         engine.swap(again).await?;
         let took = start.elapsed().as_secs_f64();
         tokio::time::sleep(every).await;
-        // All that has happened since: the swap itself, and whatever it made the engine do.
+        // Everything since: the swap itself, and what it made the engine do.
         let (mut swap, mut others) = (String::new(), 0);
         while let Some(event) = events.try_next() {
             match event.kind {

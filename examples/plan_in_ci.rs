@@ -1,7 +1,7 @@
-//! A plan that somebody has reviewed: this fails if the graph would now do anything else.
+//! A reviewed plan: the program fails if the graph would now do anything else.
 //!
-//! `cargo run --example plan_in_ci` holds the plan against `examples/plan_in_ci.txt`; `-- write` takes it over, to be reviewed with the
-//! change that caused it. In a project of your own, `plan` goes into a `#[tokio::test]`.
+//! `cargo run --example plan_in_ci` compares the plan with `examples/plan_in_ci.txt`; `-- write` replaces that file, to
+//! be reviewed with the change that caused it. In your own project, `plan` goes into a `#[tokio::test]`.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use mgmt::plan::Plan;
 use mgmt::prelude::*;
 use mgmt::resource::Context as _;
 
-/// What is under review.
+/// The graph under review.
 fn site(g: &mut Graph, root: &Path) -> Result<()> {
     let path = |name: &str| format!("{}/{name}", root.display());
     let etc = g.add(File::new(path("etc/")).mode(0o755));
@@ -22,7 +22,7 @@ fn site(g: &mut Graph, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The plan for a machine like this one, made by the very checks that would run. Nothing is changed.
+/// The plan for a machine like this one, made by the same checks that a run would use. Nothing is changed.
 async fn plan(root: &Path) -> Result<Plan> {
     std::fs::create_dir_all(root.join("etc"))?;
     std::fs::write(root.join("etc/app.conf"), "port = 80\n")?;

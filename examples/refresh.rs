@@ -1,6 +1,8 @@
-//! Refreshes: who subscribes is told when something changed, once, however many changed, and also if the power fails in between.
+//! Refreshes: a resource is refreshed when one that it subscribes to has changed: once, however many changed, and also
+//! after a power failure in between.
 //!
-//! `cargo run --example refresh`, then edit one of its files and watch. `-- plan` says who would be refreshed, and why.
+//! `cargo run --example refresh`, then edit one of its files and watch. `-- plan` shows what would be refreshed, and
+//! why.
 
 use mgmt::prelude::*;
 
@@ -13,11 +15,11 @@ fn main() -> mgmt::ExitCode {
         let conf = g.add(File::new(path("service.conf")).content("port = 8080\n").after(&dir));
         let keys = g.add(File::new(path("keys.conf")).content("key = none\n").after(&dir));
 
-        // Stands for a service: it runs only when it is refreshed. Both files may change: it is reloaded once.
+        // Stands for a service: runs only when it is refreshed. If both files change, it is reloaded once.
         let reload = Exec::new("reload").cmd(format!("date >> {}", path("reloads"))).shell("/bin/sh");
         let reload = g.add(reload.refreshonly(true).subscribe((&conf, &keys)).retry(3).delay(Duration::from_secs(1)));
 
-        // It goes on from there: what was refreshed tells those who subscribe to it.
+        // Refreshes continue from there: what was refreshed notifies the resources that subscribe to it.
         let check = Exec::new("check").cmd(format!("test -s {}", path("reloads"))).shell("/bin/sh");
         g.add(check.refreshonly(true).subscribe(&reload));
         Ok(())

@@ -1,6 +1,7 @@
-//! Values from resource to resource: an output is set on a field like any other value, and the edge is made by itself.
+//! Values from resource to resource: an output is set on a field like any other value, which also makes the edge.
 //!
-//! `cargo run --example send_recv -- -t 1`. Then remove one of the files and run it again; change `length`; look at the plan.
+//! `cargo run --example send_recv -- -t 1`. Then remove one of the files and run it again; change `length`; look at the
+//! plan.
 
 use mgmt::prelude::*;
 
@@ -10,16 +11,16 @@ fn main() -> mgmt::ExitCode {
         let path = |name: &str| format!("{prefix}/files/{name}");
         let files = g.add(File::new(path("")).mode(0o755));
 
-        // Made once, and remembered as made: its text is in these files, and nowhere else.
+        // Made once, and remembered as made: the text of the password is in these files, and nowhere else.
         let password = g.add(Password::new("admin").length(24));
         g.add(File::new(path("password")).content(password.password()).after(&files));
 
-        // What a command says, transformed on its way.
+        // The output of a command, transformed on its way.
         let kernel = g.add(Exec::new("kernel").cmd("uname -s"));
         let shouted = kernel.stdout().map(|name| name.to_uppercase());
         g.add(File::new(path("kernel")).content(shouted).mode(0o644).after(&files));
 
-        // Of several senders: it is there once all of them are. A secret stays one.
+        // A value of several senders: it exists once all of them have sent. A secret stays a secret.
         let line = password
             .password()
             .zip(kernel.stdout())

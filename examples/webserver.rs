@@ -1,6 +1,8 @@
-//! A small site that keeps itself: `cargo run --example webserver`, then break what you like below the directory that it prints.
+//! A small site that repairs itself: `cargo run --example webserver`, then break anything below the directory that it
+//! prints.
 //!
-//! `PORT=9000` serves it elsewhere, `--prefix DIR` puts everything there, `-- plan` shows what would be done, `-- graph` prints the graph.
+//! `PORT=9000` serves it on another port, `--prefix DIR` puts everything there, `-- plan` shows what would be done,
+//! `-- graph` prints the graph.
 
 use std::path::Path;
 
@@ -31,19 +33,21 @@ fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()
     let admin = g.add(File::new(path("public/admin/")).force(true).after(&public));
     let private = g.add(File::new(path("private/")).mode(0o700).force(true).after(&base));
 
-    // A page made of facts: it follows when they change.
+    // A page made from facts: it changes when they change.
     let page = File::new(path("public/index.html")).content(mgmt::render(PAGE, facts)?);
     let page = g.add(page.mode(0o644).force(true).after(&public));
     let style = "body { font-family: sans-serif; margin: 3em }\n";
     g.add(File::new(path("public/style.css")).content(style).mode(0o644).force(true).after(&public));
     g.add(File::new(path("public/admin/index.html")).content("<h1>Back room</h1>\n").force(true).after(&admin));
 
-    // A password: into a file that only its owner can read, and hashed into the server. rustc refuses to put it on the page.
+    // The password is written to a file that only its owner can read, and its hash is given to the server. rustc
+    // refuses to put it on the page.
     let password = g.add(Password::new("admin").length(20));
     let file = File::new(path("private/admin.password")).content(password.password());
     g.add(file.mode(0o600).force(true).after(&private));
 
-    // Derived from the page, and made again when the page has changed; put in place at once, so that nobody sees half of it.
+    // Made from the page, and made again when the page has changed; renamed into place, so that no client sees half of
+    // it.
     let command = "sha256sum index.html > .new && mv .new index.html.sha256";
     let checksum = Exec::new("checksum").cmd(command).shell("/bin/sh").cwd(path("public"));
     let checksum = checksum.creates(path("public/index.html.sha256")).mtimes([path("public/index.html")]);

@@ -1,4 +1,4 @@
-//! The list of all built-in kinds: the one place in which a kind is registered.
+//! The list of all built-in kinds: the only place in which a kind is registered.
 
 use crate::resource::Kind;
 use crate::resources::*;

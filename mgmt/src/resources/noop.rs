@@ -11,7 +11,7 @@ use mgmt_macros::Resource;
 pub struct Noop {
     #[resource(name)]
     name: String,
-    /// What it stands for, in words.
+    /// What the resource stands for, in words. Default: none.
     comment: Option<String>,
 }
 

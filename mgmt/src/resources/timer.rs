@@ -1,4 +1,4 @@
-//! `timer`: changes every so often, and thereby wakes what depends on it.
+//! `timer`: changes at an interval, and thereby causes checks and refreshes of the resources that depend on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,19 +12,20 @@ use crate::resource::{
 };
 use mgmt_macros::Resource;
 
-/// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
-/// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again.
+/// Ticks at an interval. Each tick is a change: resources after it are checked, and those that subscribe to it are
+/// refreshed. The first tick comes one interval after the start. Ticks that could not be handled in time become one. A
+/// refresh starts the interval again.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "timer", inline)]
 pub struct Timer {
-    /// What it is called.
+    /// The name of the resource.
     #[resource(name)]
     name: String,
-    /// From tick to tick. More than 0.
+    /// The time from tick to tick, in seconds: more than 0.
     interval: Seconds,
 }
 
-/// Ticks, in this process.
+/// The ticks in this process.
 #[derive(Debug, Default)]
 struct State {
     ticks: AtomicU64,
@@ -33,7 +34,7 @@ struct State {
 }
 
 impl State {
-    /// Handles all ticks so far. Whether there were any.
+    /// Handles all ticks so far. Returns whether there were any.
     fn handle(&self) -> bool {
         let ticks = self.ticks.load(Ordering::Acquire);
         self.handled.swap(ticks, Ordering::AcqRel) < ticks
@@ -65,7 +66,7 @@ impl Converge for Timer {
         let step = move |next: Option<Instant>| {
             let state = Arc::clone(&state);
             async move {
-                // What lies beyond the end of time never comes.
+                // A tick beyond the largest representable time never comes.
                 let from = |start: Instant| start.checked_add(interval).unwrap_or_else(far);
                 let Some(mut next) = next else { return Ok((WatchEvent::Ready, Some(from(Instant::now())))) };
                 loop {
@@ -75,7 +76,7 @@ impl Converge for Timer {
                     }
                 }
                 state.ticks.fetch_add(1, Ordering::AcqRel);
-                // A late tick does not shift those that follow, and missed ones are not made up for.
+                // A late tick does not shift the following ones, and missed ticks are not made up for.
                 let (now, due) = (Instant::now(), from(next));
                 Ok((WatchEvent::Changed, Some(if due > now { due } else { from(now) })))
             }
@@ -93,7 +94,7 @@ impl Refresh for Timer {
     }
 }
 
-/// A point in time that nobody will see.
+/// A point in time beyond the life of the process.
 fn far() -> Instant {
     Instant::now() + std::time::Duration::from_secs(86_400 * 365 * 30)
 }

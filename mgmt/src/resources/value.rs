@@ -5,14 +5,15 @@ use std::convert::Infallible;
 use crate::resource::{ApplyCx, CheckCx, Converge, Error, Output, Result};
 use mgmt_macros::Resource;
 
-/// Passes a value on: what is set, or received, is sent. A named point between senders and receivers, for example between graphs given as data.
+/// Passes a value on: the value that is set or received is sent. A named point between senders and receivers, for
+/// example between graphs given as data.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "value", unwatched, inline)]
 pub struct Value {
-    /// What it is called.
+    /// The name of the resource.
     #[resource(name)]
     name: String,
-    /// The value. Must be given, or received.
+    /// The value. Must be set or received.
     value: Option<String>,
 
     /// The value.

@@ -1,4 +1,4 @@
-//! Asks resources what they watch: in the loop where their kind declares that this returns at once, else on a thread
+//! Asks resources what they watch: in the loop if their kind declares that this returns at once, otherwise on a thread
 //! that may block.
 
 use std::sync::Arc;
@@ -16,7 +16,7 @@ impl Core {
         let Some(vertex) = self.running.vertex(node) else { return };
         let base = &vertex.resource;
         let Some(resource) = self.slots.current(node, base) else {
-            // What it watches follows from values that are still to come: with them the watch begins.
+            // What the resource watches follows from values that are still to come: the watch begins with them.
             return self.begin_watch(node, None, Watch::none());
         };
         if let Some(watch) = self.ask_watch(node, &resource) {
@@ -24,7 +24,7 @@ impl Core {
         }
     }
 
-    /// What a resource watches; nothing if that will be answered.
+    /// What a resource watches; `None` if the answer will come later.
     fn ask_watch(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Option<Watch> {
         let cx = WatchCx::new(self.operation(node, resource, |_| ()));
         let (asked, span) = (self.clock.now(), span("watch", &**resource));
@@ -41,7 +41,7 @@ impl Core {
         Some(watch)
     }
 
-    /// What a resource watches is known.
+    /// The answer to what a resource watches has come.
     pub(super) fn watch_answered(&mut self, node: Node, number: u64, resource: &Arc<dyn AnyResource>, watch: Watch) {
         if !self.watches.is_answer(&mut self.slots, node, number) {
             return;
@@ -64,8 +64,8 @@ impl Core {
         notices
     }
 
-    /// The resource in a slot is another than when its watch began. One that receives is asked when its values are set,
-    /// before its next check.
+    /// The resource in a slot is another than when its watch began. A resource that receives values is asked once they
+    /// are set, before its next check.
     pub(super) fn rewatch(&mut self, node: Node) {
         let Some(vertex) = self.running.vertex(node) else { return };
         let resource = Arc::clone(&vertex.resource);
@@ -74,14 +74,15 @@ impl Core {
         }
     }
 
-    /// The same for a resource with what it received. Nothing is missed: it is checked once the new watch listens.
+    /// Begins the watch again for a resource with what it received. No change is missed: it is checked once the new
+    /// watch listens.
     pub(crate) fn rewatch_as(&mut self, node: Node, resource: &Arc<dyn AnyResource>) {
         let Some(watch) = self.ask_watch(node, resource) else { return };
         if self.watches.is_same(&self.slots, node, &watch) {
             return;
         }
         let notices = self.start_watch(node, Some(resource), watch);
-        // The check that comes sees what was changed before it listens.
+        // The coming check sees what was changed before the watch listens.
         let failures = notices.into_iter().filter(|notice| matches!(notice, Notice::Failed(..)));
         failures.for_each(|notice| self.notice(notice));
     }

@@ -36,7 +36,7 @@ pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
     pub(crate) hostname: String,
-    /// What is wrong with the name that the program has given it. (That of a machine is taken as it is.)
+    /// What is wrong with the host name that the program has set. (The name of the system is used as it is.)
     pub(crate) wrong_host: Option<String>,
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
@@ -75,7 +75,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Its working directory, which graphs are held against from now on.
+    /// The working directory of the engine, against which graphs are checked from now on.
     pub(crate) fn prefix(&mut self) -> std::io::Result<Prefix> {
         let prefix = Prefix::new(self.prefix.as_deref())?;
         self.preparing.prefix = Some(prefix.path().to_owned());
@@ -89,31 +89,31 @@ impl Settings {
 }
 
 impl<G: Gapi> Builder<G> {
-    /// Where its graphs come from.
+    /// Sets the source of graphs.
     pub fn gapi<H: Gapi>(self, gapi: H) -> Builder<H> {
         Builder { gapi, options: self.options }
     }
 
-    /// One graph that never changes by itself.
+    /// Runs one graph that never changes by itself.
     pub fn graph(self, config: GraphConfig) -> Builder<Fixed> {
         self.gapi(fixed(config))
     }
 
-    /// What a graph is called that has no name of its own. Default: `graph`.
+    /// The name of a graph that has none of its own. Default: `graph`.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.options.name = name.into();
         self
     }
 
-    /// Its working directory: the journal and the resources' own files are there. Only one engine can use it at a time.
-    /// Without one, nothing is remembered beyond the engine's end.
+    /// The working directory of the engine: it holds the journal and the resources' own files. Only one engine can use
+    /// it at a time. Without it, nothing is remembered beyond the engine's end.
     pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.options.prefix = Some(prefix.into());
         self
     }
 
-    /// The name of this host: letters, digits, `-`, `_` and `.` (else [`start`](Builder::start) fails). Default: the
-    /// system's, whatever it is.
+    /// The name of this host: letters, digits, `-`, `_` and `.` (otherwise [`start`](Builder::start) fails). Default:
+    /// the name of the system, whatever it is.
     pub fn hostname(mut self, hostname: impl Into<String>) -> Self {
         self.options.hostname = hostname.into();
         self.options.wrong_host = facts::check_hostname(&self.options.hostname).err();
@@ -125,7 +125,7 @@ impl<G: Gapi> Builder<G> {
         self.prepare_with(|settings| settings.noop(noop))
     }
 
-    /// One more pass over every graph, after those that were given before. Default: none.
+    /// Adds a pass over every graph, after the passes added before. Default: none.
     pub fn pass(self, pass: impl Pass) -> Self {
         self.prepare_with(|settings| settings.pass(pass))
     }
@@ -152,8 +152,8 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// Called with every graph that is ready, before it is put in force, planned, or returned by
-    /// [`check`](Builder::check); that waits until `inspect` returns. Default: nothing is called.
+    /// Sets a function that is called with every graph that is ready, before it is put in force, planned, or returned
+    /// by [`check`](Builder::check), which waits until `inspect` returns. Default: no function is called.
     pub fn inspect<F: Future<Output = ()> + Send + 'static>(
         mut self,
         inspect: impl Fn(Prepared) -> F + Send + Sync + 'static,
@@ -162,7 +162,7 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// Asks its source for one graph only. Default: it follows.
+    /// Asks the source for one graph only. Default: follows the source.
     pub fn no_watch(mut self, no_watch: bool) -> Self {
         self.options.no_watch = no_watch;
         self
@@ -183,16 +183,16 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How long what a cancelled operation has begun besides its own future (a thread, a write, a request to another
-    /// process) may take to end. Default: 5 s. After that the engine warns, naming the resource and what it still does,
-    /// and continues without it: a stop completes, other resources run. The resource itself is not touched before that
-    /// work has ended: its checks fail with this reason until then, and after that it is checked again.
+    /// How long the work that a cancelled operation has begun besides its own future (a thread, a write, a request to
+    /// another process) may take to end. Default: 5 s. After that the engine warns, naming the resource and what it
+    /// still does, and continues without it: a stop completes, other resources run. The resource itself is not touched
+    /// before that work has ended: until then its checks fail with this reason, and after that it is checked again.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.options.grace = grace;
         self
     }
 
-    /// How many operations run at once; resources that a kind handles in one call
+    /// At most this many operations run at once. Resources that a kind handles in one call
     /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one, and up to 64 that have done their work and only
     /// wait for the disk ([`ApplyCx::commit`](crate::resource::ApplyCx::commit)) do not count. Default: four for each
     /// processor.
@@ -201,16 +201,17 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How many more may run for what an event asks for (a watch, a poll, a parent, a received value, an owed refresh)
-    /// while operations that have taken longer than 0.1 s hold the places of [`running_max`](Builder::running_max). So
-    /// a repair waits 0.1 s at most for operations that take long, until there are this many more. What the start, a
-    /// new graph or a further try asks for stays within `running_max`. Default: seven times `running_max`.
+    /// At most this many further operations run for events (a watch, a poll, a parent, a received value, an owed
+    /// refresh) while operations that have taken longer than 0.1 s hold the places of
+    /// [`running_max`](Builder::running_max). So a repair waits at most 0.1 s for long operations, until there are this
+    /// many further ones. Operations that the start, a new graph or a further try causes stay within `running_max`.
+    /// Default: seven times `running_max`.
     pub fn reserve(mut self, operations: usize) -> Self {
         self.options.reserve = Some(operations);
         self
     }
 
-    /// Commands get this process's environment, not only what they are given. Default: no.
+    /// Commands get the environment of this process, besides what they are given. Default: no.
     pub fn inherit_env(self, inherit: bool) -> Self {
         self.prepare_with(|settings| {
             let mut provisions = settings.provided();
@@ -222,14 +223,14 @@ impl<G: Gapi> Builder<G> {
         })
     }
 
-    /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; it costs a
-    /// look at the clock and into a table for each of them.
+    /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; each operation
+    /// then costs a reading of the clock and an access to a table.
     pub fn measure(mut self, measure: bool) -> Self {
         self.options.measure = measure;
         self
     }
 
-    /// How files are watched. Default: by inotify, and polled where that has no more to give.
+    /// How files are watched. Default: by inotify; files that it has no room for are polled.
     pub fn watch_options(mut self, options: hub::Options) -> Self {
         self.options.watch = options;
         self
@@ -284,21 +285,20 @@ impl<G: Gapi> Builder<G> {
         })
     }
 
-    /// All of these, in place of those that were given before.
+    /// Replaces all values that were provided before.
     #[cfg(any(feature = "cli", test, feature = "testing"))]
     pub(crate) fn provisions(self, provisions: Provisions) -> Self {
         self.prepare_with(|settings| settings.provisions(provisions))
     }
 
-    /// Shares connections and the watch hub with the other engines that are given the same doors. Default: it has its
-    /// own, and closes them at its end; shared ones are closed by [`Doors::close`].
+    /// Shares connections and the watch hub with the other engines that are given the same doors. Default: the engine
+    /// has its own, and closes them at its end; shared doors are closed by [`Doors::close`].
     pub fn doors(mut self, doors: Doors) -> Self {
         self.options.doors = Some(doors);
         self
     }
 
-    /// What will happen, from the start on. ([`Engine::events`](crate::Engine::events) gives what happens after it
-    /// was asked.)
+    /// The events from the start on. ([`Engine::events`](crate::Engine::events) gives the events after its call.)
     pub fn events(&self) -> Events {
         self.options.events.subscribe()
     }

@@ -61,24 +61,24 @@ pub(crate) struct Core {
     pub(crate) committed: mpsc::UnboundedSender<(Ticket, Result<(), CommitError>)>,
     /// Kinds whose operations keep their threads for long.
     pub(crate) slowness: Slowness,
-    /// The time at which the operation before ended, if nothing has been done since that may take long: to read a clock
-    /// costs as much as to look after a noop.
+    /// The time at which the previous operation ended, if nothing that may take long has been done since: reading a
+    /// clock costs as much as checking a noop.
     pub(crate) recent: Option<Time>,
     /// Where operations of kinds that are not inline are polled.
     pub(crate) lane: Lane,
-    /// What is measured, if the engine was asked to.
+    /// The measures, if `Builder::measure` is on.
     pub(crate) measured: Option<Box<Table>>,
-    /// One that is over, for the next one.
+    /// An operation that has ended, kept for the next one.
     pub(crate) spare: Option<Arc<Operation>>,
     /// Operations that begin together.
     pub(crate) calls: Calls,
     pub(crate) departed: Departed,
     /// Nodes whose watches have just begun to listen to what they wait for.
     pub(crate) unattended: Vec<Node>,
-    /// Why the journal can't be written, since it could be the last time.
+    /// Why the journal cannot be written; `None` after a commit that succeeded.
     pub(crate) journal_problem: Option<String>,
     pub(crate) stopped: bool,
-    /// Who waits until no operation is under way.
+    /// Requests that wait until no operation is under way.
     pub(crate) idle_wanted: Vec<oneshot::Sender<()>>,
 }
 
@@ -88,12 +88,12 @@ impl Core {
         self.scheduler.handle(now, input);
     }
 
-    /// The time, or that of a moment ago.
+    /// The current time, or that of a moment ago.
     pub(super) fn now(&self) -> Time {
         self.recent.unwrap_or_else(|| self.clock.now())
     }
 
-    /// Carries out commands until there are none left, or `budget` of them. Whether some are left.
+    /// Carries out commands until there are none left, or `budget` of them. Returns whether some are left.
     pub(crate) fn pump(&mut self, budget: usize) -> bool {
         let mut more = true;
         for _ in 0..budget {
@@ -116,11 +116,11 @@ impl Core {
         more
     }
 
-    /// Tells those who wait for it that no operation is under way.
+    /// Answers the requests that wait until no operation is under way.
     pub(crate) fn reply_if_idle(&mut self) {
         if !self.idle_wanted.is_empty() && self.scheduler.running() == 0 {
             for reply in self.idle_wanted.drain(..) {
-                // Who asked may have lost interest.
+                // The one that asked may have been dropped.
                 let _ = reply.send(());
             }
         }
@@ -172,9 +172,9 @@ impl Core {
         }
     }
 
-    /// Carries out what was decided for the graph in force: a command that is carried out after a swap would find the
-    /// resources of the next one, and what takes their places would not know of it. Nothing else begins meanwhile, or
-    /// tries without a pause could follow one another for ever. Returns whether the scheduler must be resumed.
+    /// Carries out what was decided for the graph in force: a command carried out after a swap would find the resources
+    /// of the next graph, and their successors would not wait for it. Nothing else begins meanwhile: otherwise tries
+    /// without a pause could follow one another forever. Returns whether the scheduler must be resumed.
     fn finish_commands(&mut self) -> bool {
         let Some(command) = self.scheduler.poll() else { return false };
         let is_held = !self.scheduler.is_paused();
@@ -186,7 +186,7 @@ impl Core {
         is_held
     }
 
-    /// Puts a graph in the place of the old one; the scheduler has yet to be told.
+    /// Replaces the graph in force. The scheduler does not have the new graph yet: the caller passes it the swap.
     pub(crate) fn place(&mut self, prepared: Prepared) -> (Swap, Vec<Node>) {
         let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(prepared.owned()));
         let is_busy = slots.busy().next().is_some();
@@ -209,7 +209,7 @@ impl Core {
         (difference.swap, difference.changed)
     }
 
-    /// The operation of a resource, before it has begun; `asked` sets what it is asked.
+    /// The operation of a resource, before it has begun; `asked` sets its request.
     pub(crate) fn operation(
         &mut self,
         node: Node,
@@ -230,7 +230,7 @@ impl Core {
         operation
     }
 
-    /// An operation is over. Most leave nothing behind, and their memory is that of the next one.
+    /// An operation has ended. Most leave nothing behind; their memory is used for the next one.
     pub(super) fn give_back(&mut self, mut operation: Arc<Operation>) {
         if Arc::get_mut(&mut operation).is_some_and(Operation::end) {
             self.spare = Some(operation);
@@ -254,7 +254,7 @@ impl Core {
         }
     }
 
-    /// What the watches noticed at once.
+    /// Handles all that the watches noticed at once.
     pub(crate) fn notice_all(&mut self, all: Vec<Notice>) {
         let mut changed = Vec::new();
         for notice in all {
@@ -274,11 +274,10 @@ impl Core {
     pub(crate) fn notice(&mut self, notice: Notice) {
         match notice {
             Notice::Ready(node) => match self.take_waiting(node) {
-                // It sees whatever was changed before.
-                // What it may do has been decided before it began to wait.
+                // This check sees whatever was changed before. What it may do was decided before it began to wait.
                 Some(waiting) => {
                     self.check_now(waiting.op, waiting.causes, GoOn::No, waiting.resource);
-                    // One that was cancelled and could not end has outlasted the watch of its time.
+                    // A check that was cancelled and could not end may have outlasted the watch that it belonged to.
                     if !self.scheduler.listens(node) {
                         self.handle(Input::WatchReady(node));
                     }
@@ -321,7 +320,7 @@ impl Core {
         self.handle(Input::Tick);
     }
 
-    /// When something must be done though nothing happens.
+    /// When something must be done even if nothing happens.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         let own = [self.lane.next_timeout(), self.overflows.next_timeout()];
         let all = [self.scheduler.next_timeout(), self.watches.next_timeout()].into_iter().chain(own);
@@ -363,7 +362,7 @@ impl Core {
         }
     }
 
-    /// The operation is still the one under way.
+    /// This operation is still under way.
     pub(crate) fn is_current(&self, op: Op) -> bool {
         self.slots.get(op.node).and_then(|slot| slot.activity.op()) == Some(op)
     }

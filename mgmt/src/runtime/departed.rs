@@ -1,11 +1,12 @@
-//! What has left the graph in this run, in the order in which it left: no more of that is remembered than a bound.
+//! The resources that have left the graph in this run, in the order in which they left: at most a bounded number of
+//! them is remembered.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::id::ResourceId;
 use crate::journal::ABSENT_RESOURCES_MAX;
 
-/// Those beyond the bound are forgotten together, this many or more.
+/// Resources beyond the bound are forgotten together, at least this many at a time.
 const BATCH: usize = ABSENT_RESOURCES_MAX / 10;
 
 /// Resources that have left, each once.
@@ -17,7 +18,7 @@ pub(crate) struct Departed {
 }
 
 impl Departed {
-    /// It has left, and something of it is remembered.
+    /// The resource has left, and the journal or a directory has something of it.
     pub(crate) fn note(&mut self, id: ResourceId) {
         self.last += 1;
         if let Some(before) = self.order_of.insert(id.clone(), self.last) {
@@ -26,7 +27,8 @@ impl Departed {
         self.by_order.insert(self.last, id);
     }
 
-    /// Takes those beyond the bound, the longest departed first. What is in the graph again has not left.
+    /// Takes the resources beyond the bound, the longest departed first. A resource that is in the graph again has not
+    /// left.
     pub(crate) fn take_excess(&mut self, is_present: impl Fn(&ResourceId) -> bool) -> Vec<ResourceId> {
         let mut excess = Vec::new();
         if self.by_order.len() < ABSENT_RESOURCES_MAX + BATCH {
@@ -58,7 +60,7 @@ mod tests {
         let all = ABSENT_RESOURCES_MAX + BATCH - 1;
         (0..all).for_each(|n| departed.note(id(n)));
         assert_eq!(departed.take_excess(|_| false), []);
-        // It was back, and has left again.
+        // The resource was back, and has left again.
         departed.note(id(0));
         assert_eq!(departed.take_excess(|_| false), []);
         departed.note(id(all));

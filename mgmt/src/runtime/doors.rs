@@ -42,12 +42,12 @@ pub struct Doors {
 }
 
 impl Doors {
-    /// None is open yet: each is opened when a resource first needs it.
+    /// New doors. None is open yet: each is opened when a resource first needs it.
     pub fn new() -> Doors {
         Doors::with_watch_options(hub::Options::default())
     }
 
-    /// The same; files are watched by these options, not by those of the engines.
+    /// New doors. Files are watched by these options, not by those of the engines.
     pub fn with_watch_options(options: hub::Options) -> Doors {
         let connections = Connections::default();
         Doors {
@@ -59,8 +59,8 @@ impl Doors {
     }
 
     /// Closes all connections, within two seconds; engines that still use these doors can open none any more. To be
-    /// called when all of them have ended. Doors that are dropped without it are not closed in good order. (Files are
-    /// no longer watched as soon as the last engine has ended.)
+    /// called when all these engines have ended. Doors that are dropped without this call are not closed in good order.
+    /// (Files are no longer watched as soon as the last engine has ended.)
     pub async fn close(&self) {
         self.connections.close().await;
     }

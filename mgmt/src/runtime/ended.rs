@@ -1,4 +1,4 @@
-//! What the end of an operation means: for the scheduler in a word, for people in changes and errors.
+//! What the end of an operation means: its outcome for the scheduler, changes and errors for users.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,18 +13,19 @@ use crate::runtime::slot::{Activity, Found};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op};
 
-/// What is wrong with a resource in noop that can't be looked at, or be told to be in sync, without a value that nobody
-/// knows any more.
+/// The drift of a noop resource that cannot be checked, or whose state cannot be judged, without a value that is not
+/// known any more.
 pub(crate) fn lost_value() -> Change {
     Change::new("received", "not known any more", "made anew")
 }
 
 impl Core {
-    /// Holds back an answer that is outdated, longer each time; after too many of them the resource waits.
+    /// Holds back an answer that is outdated, longer each time. After too many in a row the answer counts, and the
+    /// resource waits.
     fn hold(&mut self, done: Done) -> Option<Done> {
         let node = done.op.node;
         if !done.outcome.is_outdated() {
-            // A check in sync or a repair: nothing changes the system under it any more.
+            // A check in sync or a repair: the system no longer changes under the resource.
             if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_)))))
                 && let Some(slot) = self.slots.get_mut(node)
             {
@@ -41,7 +42,7 @@ impl Core {
         slot.outdated += 1;
         let Done { op, causes, operation, resource, began, outcome, .. } = done;
         let outcome = outcome.cancelled();
-        // Whatever happens meanwhile is merged into the check that follows.
+        // Events that arrive meanwhile are merged into the check that follows.
         self.slots.set_activity(node, Activity::Pausing { op, began, causes });
         let done = Done { op, causes, operation, resource, began, outcome, kept: None };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
@@ -115,7 +116,7 @@ impl Core {
         self.slots.sent(node, || running.id(node), outputs, sent, (&self.store, is_received))
     }
 
-    /// These outputs are received from now on: what they have sent is remembered.
+    /// These outputs are received from now on: remembers what they have sent.
     pub(super) fn remember_sent(&self, outputs: Vec<(Node, u8)>) {
         for (node, port) in outputs {
             let spec = self.running.vertex(node).map(|vertex| vertex.resource.spec());
@@ -190,8 +191,8 @@ impl Core {
         }
     }
 
-    /// It needs values that only these senders can make, anew. In noop nobody is asked: all others who receive them
-    /// would get new ones, for the sake of one that is not repaired.
+    /// The resource needs values that only these senders can make again. A noop resource asks no sender: all other
+    /// receivers would get new values, for the sake of a resource that is not repaired.
     pub(super) fn missing(
         &mut self,
         node: Node,
@@ -235,18 +236,18 @@ impl Core {
         ApplyOutcome::Failed
     }
 
-    /// It was cancelled: by its own timeout, or for a reason that is not its fault.
+    /// The operation was cancelled: by its own timeout, or for a reason that is not its fault.
     pub(super) fn note_timeout(&mut self, node: Node, began: Time) {
         if self.is_timed_out(node, began) {
             self.slots.set_error(node, CANCELLED);
         }
     }
 
-    /// The timeout of an operation that began then is over.
+    /// The timeout of an operation that began at `began` is over.
     pub(super) fn is_timed_out(&self, node: Node, began: Time) -> bool {
         let meta = self.running.vertex(node).and_then(|vertex| vertex.meta.as_ref());
         let timeout = meta.and_then(|meta| meta.timeout);
-        // The scheduler counts from when it gave the command, a little before the operation began.
+        // The scheduler counts from its command, a little before the operation began.
         let early = Duration::from_millis(20);
         timeout.is_some_and(|timeout| self.clock.now() >= began.after(timeout.saturating_sub(early)))
     }

@@ -1,4 +1,4 @@
-//! An operation that has begun: polled in the loop; else in a task of its own, or on a thread that may block.
+//! An operation that has begun: polled in the loop, otherwise in a task of its own or on a thread that may block.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
@@ -23,15 +23,15 @@ pub(super) struct Errand<T> {
     pub(super) start: Start,
     pub(super) began: Time,
     pub(super) span: Span,
-    /// Until it is given up.
+    /// `None` after it was given up.
     pub(super) future: Option<BoxFuture<Result<T>>>,
     pub(super) outcome: fn(Ended<T>) -> Outcome,
-    /// The longest that a poll kept its thread.
+    /// The longest time that a poll kept its thread.
     pub(super) kept: Option<Duration>,
 }
 
 impl<T> Errand<T> {
-    /// Polls it here and now; nothing if it waits for something.
+    /// Polls the operation here and now; `None` if it waits for something.
     pub(super) fn poll_once(&mut self, may_block: bool) -> Option<Ended<T>> {
         match self.poll(&mut Context::from_waker(Waker::noop()), may_block) {
             Poll::Ready(ended) => Some(ended),
@@ -53,7 +53,7 @@ impl<T> Errand<T> {
         }
     }
 
-    /// It has nothing left to do but to wait for the disk, which has not been reported.
+    /// The operation now only waits for the disk, and this has not been reported.
     fn yielded(&self) -> Option<Answer> {
         let Start { op, operation, .. } = &self.start;
         operation.yields.swap(false, Ordering::Relaxed).then_some(Answer::Yielded(*op))
@@ -76,14 +76,14 @@ pub(super) struct Away<T> {
     pub(super) errand: Errand<T>,
     pub(super) cancelled: oneshot::Receiver<()>,
     pub(super) answers: mpsc::UnboundedSender<Answer>,
-    /// How long what it has begun may take to end.
+    /// How long the work that it has begun may take to end after it was cancelled.
     pub(super) grace: Duration,
-    /// Its kind keeps its threads for long.
+    /// The kind of the resource keeps its threads for long.
     pub(super) is_slow: bool,
 }
 
 impl<T: Send + 'static> Away<T> {
-    /// Polls it once, on a thread that may block: most have ended then. A task continues those that have not.
+    /// Polls the operation once, on a thread that may block: most end with that. A task continues the others.
     pub(super) fn stay(mut self) -> Option<Answer> {
         let ended = match self.cancelled.try_recv() {
             Err(oneshot::error::TryRecvError::Empty) => self.errand.poll_once(true),
@@ -100,7 +100,8 @@ impl<T: Send + 'static> Away<T> {
         }
     }
 
-    /// Continues in a task of its own: polls it until it has ended, unless it has, and waits for what it has begun.
+    /// Continues in a task of its own: polls the operation until it has ended, unless it has, and waits for the work
+    /// that it has begun.
     pub(super) fn spawn(self, ended: Option<Ended<T>>) {
         if self.is_slow {
             let runtime = Handle::current();
@@ -116,10 +117,10 @@ impl<T: Send + 'static> Away<T> {
             None => self.until_ended().await,
         };
         let (op, operation) = (self.errand.start.op, Arc::clone(&self.errand.start.operation));
-        // Only fails when the loop is gone, with the whole engine; the same below.
+        // Only fails when the loop has ended, with the whole engine; the same below.
         if tokio::time::timeout(self.grace, operation.idle()).await.is_err() {
             let _ = self.answers.send(Answer::Overdue(op));
-            // What it has returned counts no more, so its work is in vain.
+            // Its result does not count any more, so its work is in vain.
             run_hooks(&operation);
             operation.stop();
             operation.idle().await;
@@ -129,7 +130,7 @@ impl<T: Send + 'static> Away<T> {
 
     async fn until_ended(&mut self) -> Ended<T> {
         poll_fn(|cx| {
-            // First: once its token has stopped, what the future returns means nothing for the resource.
+            // First: once its token has stopped, the result of the future has no meaning for the resource.
             if Pin::new(&mut self.cancelled).poll(cx).is_ready() {
                 return Poll::Ready(self.errand.cancel());
             }
@@ -144,7 +145,7 @@ impl<T: Send + 'static> Away<T> {
         .await
     }
 
-    /// It may have been cancelled while its code blocked.
+    /// The operation may have been cancelled while its code blocked.
     fn unless_cancelled(&mut self, ended: Ended<T>) -> Ended<T> {
         if self.cancelled.try_recv().is_ok() { Ended::Cancelled } else { ended }
     }
@@ -154,16 +155,16 @@ fn ended_with<T>(errand: Errand<T>, ended: Ended<T>) -> Answer {
     Answer::Ended(Box::new(errand.done(ended)))
 }
 
-/// Drops the future of an operation, and does what the operation wanted done in this case.
+/// Drops the future of an operation, and runs the hooks that it has registered for this case.
 pub(super) fn give_up<F>(operation: &Arc<Operation>, future: &mut Option<F>) {
     // Before the future is dropped: its guards would disarm them.
     run_hooks(operation);
     operation.stop();
-    // However it takes it: it is over.
+    // Even if the drop panics, the operation is over.
     let _ = caught(|| *future = None);
 }
 
-/// Does what an operation wanted done when it is cancelled.
+/// Runs the hooks that an operation has registered for its cancellation.
 pub(super) fn run_hooks(operation: &Arc<Operation>) {
     let hooks = operation.take_hooks();
     if !hooks.is_empty() {

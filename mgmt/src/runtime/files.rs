@@ -1,4 +1,4 @@
-//! Who watches files for an engine: a hub of its own, or a seat at one that engines share.
+//! The source of notices about files: a hub of the engine's own, or a seat at a hub that engines share.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -14,22 +14,23 @@ use crate::sys::task::give_way;
 
 /// A source of notices about paths.
 pub(crate) trait Files: Send + fmt::Debug {
-    /// Watches a path for a node; a node may have several. When this returns, it listens.
+    /// Watches a path for a node; a node may have several paths. When this returns, the watch listens.
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem>;
-    /// Forgets all paths of a node, and what happened to them already.
+    /// Forgets all paths of a node, and events about them that were not taken.
     fn unsubscribe(&mut self, node: Node);
     /// Watches one more path for a node, until `neglect`.
     fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem>;
-    /// Forgets those.
+    /// Forgets the paths of `attend` for a node.
     fn neglect(&mut self, node: Node);
-    /// What has happened; never an empty batch.
+    /// The next events; never an empty batch.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Vec<Notice>>;
-    /// What has happened by now, read from the kernel without waiting.
+    /// The events so far, read from the kernel without waiting.
     fn take(&mut self) -> Vec<Notice>;
-    /// Whether nothing has happened, when it is asked, that was not handed over by now. May be asked on any thread;
-    /// false if it can't be known.
+    /// A function that returns whether, at the time of its call, nothing has happened that was not handed over by now.
+    /// May be called on any thread; returns false if it cannot be known.
     fn quiet(&self) -> Quietness;
-    /// Watches nothing any more. To drop its own hub takes the kernel milliseconds, so that is left to the caller.
+    /// Ends all watches and returns the engine's own hub. The caller drops it, since that takes the kernel
+    /// milliseconds.
     fn take_hub(&mut self) -> Option<Hub> {
         None
     }
@@ -40,14 +41,14 @@ pub(crate) type Quietness = Box<dyn Fn() -> bool + Send>;
 
 fn quietness(hub: Option<&Hub>) -> Quietness {
     match hub.map(Hub::quiet) {
-        // Nothing is watched.
+        // No path is watched.
         None => Box::new(|| true),
         Some(None) => Box::new(|| false),
         Some(Some(quiet)) => Box::new(move || quiet.is_quiet()),
     }
 }
 
-/// What an event of the hub means for the engine that has subscribed by these keys.
+/// The notice of an event of the hub, for an engine that has subscribed with these keys.
 fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
     match event {
         Event::Changed(key, extent) => Notice::Changed(node(key), extent),
@@ -58,7 +59,7 @@ fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
         }
         Event::Recovered => Notice::Warning("all paths are watched again".to_owned()),
         Event::Failed(key, error @ HubError::TreeTooLarge { .. }) => Notice::Failed(node(key), Problem::of(&error)),
-        // It stays subscribed; the check finds what is wrong with the path.
+        // The path stays subscribed; the check finds what is wrong with it.
         Event::Failed(key, _) => Notice::Changed(node(key), Extent::All),
     }
 }
@@ -76,7 +77,7 @@ impl OwnHub {
     }
 }
 
-/// Keys with this bit are of paths that a node waits for.
+/// Keys with this bit belong to paths that a node waits for.
 const ATTENDED: u64 = 1 << 63;
 
 impl OwnHub {
@@ -132,14 +133,14 @@ impl Files for OwnHub {
     }
 }
 
-/// The keys of a hub of one's own are the nodes.
+/// The keys of an engine's own hub are the nodes.
 fn notices(events: Vec<Event>) -> Vec<Notice> {
     let node = |key| Node(key as u32);
     events.into_iter().map(|event| meaning(event, node)).collect()
 }
 
-/// One hub for several engines. It has one thread, with a small runtime of its own, for as long as anything is watched:
-/// so it outlives whichever engine, and whichever runtime, came first.
+/// One hub for several engines. It has one thread, with a small runtime of its own, as long as anything is watched: so
+/// it outlives the engine and the runtime that came first.
 #[derive(Clone, Debug)]
 pub(crate) struct SharedHub {
     shared: Arc<Shared>,
@@ -160,22 +161,22 @@ struct State {
     last_seat: u32,
 }
 
-/// What an engine has not taken yet. It is bounded: each of its nodes stands there once, and warnings are rare.
+/// Events that an engine has not taken yet. Bounded: each of its nodes is in it at most once, and warnings are rare.
 #[derive(Debug, Default)]
 struct Pending {
     notices: Vec<Notice>,
     changed: HashMap<Node, Extent>,
     waker: Option<Waker>,
-    /// How often something was taken.
+    /// How many times events were taken.
     taken: u64,
 }
 
-/// The place of one engine at a shared hub. Dropped, its subscriptions end, and no others.
+/// The place of one engine at a shared hub. Its drop ends its own subscriptions and no others.
 #[derive(Debug)]
 pub(crate) struct Seat {
     shared: Arc<Shared>,
     number: u32,
-    /// What has subscribed.
+    /// The keys that have subscribed.
     keys: HashSet<u64>,
 }
 
@@ -198,7 +199,7 @@ impl SharedHub {
         SharedHub { shared: Arc::new(Shared { options, state: Mutex::default() }) }
     }
 
-    /// A place for one more engine.
+    /// Makes a seat for one more engine.
     pub(crate) fn seat(&self) -> Seat {
         let mut state = self.shared.lock();
         // The highest bit of a key is `ATTENDED`.
@@ -230,7 +231,7 @@ impl Pending {
 }
 
 impl State {
-    /// Brings events to the engines that they are for, and what concerns the hub as a whole to all of them.
+    /// Brings events to the engines that they are for, and events about the hub as a whole to all engines.
     fn route(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
@@ -278,7 +279,7 @@ impl State {
     }
 }
 
-/// The life of the thread: until nothing is watched any more.
+/// Runs the thread of the hub until nothing is watched any more.
 async fn drive(shared: Arc<Shared>) {
     loop {
         let goes_on = poll_fn(|cx| {
@@ -298,7 +299,7 @@ async fn drive(shared: Arc<Shared>) {
         if !goes_on {
             return;
         }
-        // Between two batches the engines get at the hub.
+        // Between two batches the engines can use the hub.
         give_way().await;
     }
 }
@@ -309,7 +310,7 @@ impl Seat {
         let hub = state.hub(&self.shared)?;
         hub.subscribe(key, path, kind).map_err(|error| Problem::of(&error))?;
         self.keys.insert(key);
-        // What it found may have to be reported, or polled.
+        // The hub may have found something that must be reported or polled.
         state.wake_driver();
         Ok(())
     }
@@ -362,7 +363,7 @@ impl Files for Seat {
         let is_settled = state.hub.as_ref().is_none_or(Hub::is_settled);
         if !events.is_empty() || !is_settled {
             state.route(events);
-            // What it found may have to be polled, or looked at further.
+            // The hub may have found something that must be polled or read further.
             state.wake_driver();
         }
         state.seats.get_mut(&self.number).map(Pending::take).unwrap_or_default()

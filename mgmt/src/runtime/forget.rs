@@ -1,4 +1,4 @@
-//! What has left the graph for long is forgotten: what the journal holds of it, and its private directory.
+//! Forgets resources that left the graph long ago: their entries in the journal and their private directories.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -18,8 +18,8 @@ use crate::sys::threads::in_background;
 const PAUSE: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Core {
-    /// Counts what is remembered and not in the graph, and forgets what has been absent for too long. `dirs` are the private directories that exist, `today` is the day by
-    /// the wall clock.
+    /// Counts the absence of remembered resources that are not in the graph, and forgets those that have been absent
+    /// for too long. `dirs` are the private directories that exist, `today` is the day by the wall clock.
     pub(crate) fn forget_absent(&mut self, today: u64, dirs: Vec<PrivateDir>) {
         let nameless = self.present_nameless(&dirs);
         let is_present = |id: &ResourceId| self.running.contains(id) || nameless.contains(id);
@@ -32,7 +32,8 @@ impl Core {
         remove(dirs.into_iter().filter(|dir| gone.contains(&dir.id)).collect());
     }
 
-    /// These have left the graph. Of what has left in this run, the longest departed are forgotten beyond the bound.
+    /// Notes that these nodes have left the graph. Of the resources that have left in this run, the longest departed
+    /// are forgotten beyond the bound.
     pub(crate) fn note_departed(&mut self, removed: &[Node]) {
         for node in removed {
             let id = self.running.id(*node);
@@ -53,7 +54,7 @@ impl Core {
         }
     }
 
-    /// Of the directories that do not say whose they are, those of resources in the graph.
+    /// The resources in the graph that own one of the directories without a name.
     fn present_nameless(&self, dirs: &[PrivateDir]) -> HashSet<ResourceId> {
         let nameless = dirs.iter().filter(|dir| dir.is_nameless());
         let paths: HashSet<PathBuf> = nameless.clone().map(|dir| dir.path.clone()).collect();
@@ -81,11 +82,11 @@ fn remove(dirs: Vec<PrivateDir>) {
         return;
     }
     in_background(move || {
-        // All are out of the way before the first is removed: that takes longer.
+        // All are moved out of the way before the first is removed, which takes longer.
         let aside = dirs.iter().filter(|dir| dir.path.exists()).map(|dir| (dir, dir.set_aside())).collect::<Vec<_>>();
         for (dir, aside) in aside {
             match aside {
-                // What stays is removed at the next start.
+                // A directory that stays is removed at the next start.
                 Ok(path) => drop(std::fs::remove_dir_all(path)),
                 Err(error) => tracing::warn!(target: "mgmt", "cannot remove {}: {error}", dir.path.display()),
             }
@@ -93,7 +94,7 @@ fn remove(dirs: Vec<PrivateDir>) {
     });
 }
 
-/// Asks the loop to count, once a day until the engine has ended.
+/// Makes the loop count absences once a day until the engine has ended.
 pub(crate) async fn count_daily<T>(
     dirs: PrivateDirs,
     requests: mpsc::WeakUnboundedSender<Request>,

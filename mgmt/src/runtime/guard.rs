@@ -1,4 +1,4 @@
-//! The prefix of an engine while it runs: one that is deleted or moved away is made again, or the engine ends.
+//! Guards the prefix of a running engine: a prefix that is deleted or moved away is made again, or the engine ends.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -17,7 +17,7 @@ use crate::sys::vigil::Vigil;
 /// Why an engine has lost its prefix for good.
 pub(crate) type Loss = Arc<OnceLock<Failure>>;
 
-/// What guards a prefix.
+/// The guard of a prefix.
 #[derive(Debug)]
 pub(crate) struct Guard {
     pub(crate) prefix: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// From this time on until the engine has ended. Without watches to be had, the prefix is not guarded.
+    /// Guards the prefix, after `delay`, until the engine has ended. If no watch can be had, the prefix is not guarded.
     pub(crate) async fn run<T>(self, delay: Duration, mut ended: watch::Receiver<Option<T>>) {
         if tokio::time::timeout(delay, ended.wait_for(Option::is_some)).await.is_ok() {
             return;
@@ -46,7 +46,7 @@ impl Guard {
                     continue;
                 }
             };
-            // What happened before the vigil began is seen here.
+            // Changes from before the vigil began are seen here.
             while self.store.is_in_place() {
                 tokio::select! {
                     _ = ended.wait_for(Option::is_some) => return,
@@ -61,7 +61,7 @@ impl Guard {
         }
     }
 
-    /// Whether the prefix is ours again.
+    /// Makes the prefix again. Returns whether this engine has it.
     async fn restore(&self) -> bool {
         let Some(requests) = self.requests.upgrade() else { return false };
         let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
@@ -83,7 +83,7 @@ impl Guard {
                     self.prefix.display()
                 );
                 let _ = self.loss.set(Failure::of("the prefix is lost", error));
-                // If the loop is gone, it has stopped already.
+                // If the loop has ended, the engine has stopped already.
                 let _ = requests.send(Request::Stop(StopStage::Drain));
                 false
             }

@@ -1,4 +1,5 @@
-//! Who takes whose place: a resource that owns what another owned waits until nothing of that one is under way.
+//! Which resource takes the place of which: one that owns what another owned waits until nothing of the other is under
+//! way.
 
 use std::collections::HashMap;
 
@@ -10,7 +11,7 @@ use crate::runtime::slot::Activity;
 use crate::scheduler::Handover;
 
 impl Core {
-    /// What has left, or is under way, by what it owns. Costs as much as there is of these.
+    /// The nodes that have left or have something under way, by what they own. The cost grows with their number.
     pub(super) fn former_owners(&self) -> HashMap<Uid, Vec<Node>> {
         let mut owners: HashMap<Uid, Vec<Node>> = HashMap::new();
         let under_way = self.slots.busy().filter_map(|(node, activity)| match activity {
@@ -25,8 +26,8 @@ impl Core {
         owners
     }
 
-    /// The pairs of a new graph: those, and the new or changed resources that own the same. What a resource will own by
-    /// values that it has yet to receive is found by its check: see `claim`.
+    /// The handovers of a new graph: from these owners to the new or changed resources that own the same. What a
+    /// resource will own by values that it has yet to receive is found by its check: see `claim`.
     pub(super) fn handovers(&self, owners: &HashMap<Uid, Vec<Node>>, difference: &Difference) -> Vec<Handover> {
         if owners.is_empty() {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Threads for operations that block. They take what waits one after the other and collect the answers, so that many
-//! short operations cost few wake-ups; where one of them blocks for long, another thread joins them.
+//! Threads for operations that block. They take waiting operations one after the other and collect the answers, so that
+//! many short operations cost few wake-ups; where one of them blocks for long, another thread is added.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -19,14 +19,14 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// An operation that waits for a thread. It returns its answer, unless a task of its own continues it and will answer.
 pub(crate) type Job = Box<dyn FnOnce() -> Option<Answer> + Send>;
 
-/// The queue, and the threads that work it off: tokio's for blocking work. None is held while nothing waits.
+/// The queue, and the threads that work it off: tokio's threads for blocking work. None is held while nothing waits.
 pub(crate) struct Lane {
     shared: Arc<Shared>,
-    /// What `begin` puts into the queue.
+    /// The jobs that `begin` puts into the queue.
     next: Vec<Job>,
-    /// At most that many threads, as long as the queue moves.
+    /// At most this many threads, as long as the queue moves.
     threads_max: usize,
-    /// When to look whether the queue has moved, and how many jobs had been taken before.
+    /// When to check whether the queue has moved, and how many jobs had been taken before.
     look: Option<(Time, u64)>,
 }
 
@@ -40,11 +40,11 @@ struct Shared {
 struct State {
     queue: VecDeque<Job>,
     answers: Vec<Answer>,
-    /// The loop was woken for the answers.
+    /// The loop has been woken for the answers.
     is_announced: bool,
     /// How many threads work, or have been asked for.
     threads: usize,
-    /// How many of them are inside a job.
+    /// How many threads are inside a job.
     busy: usize,
     /// How many jobs have been taken so far.
     taken: u64,
@@ -60,14 +60,14 @@ impl Lane {
         self.next.push(job);
     }
 
-    /// Sees to it that what waits is worked off. To be called whenever jobs were pushed, and at `next_timeout`.
+    /// Makes sure that waiting jobs are worked off. To be called whenever jobs were pushed, and at `next_timeout`.
     pub(crate) fn begin(&mut self, now: Time) {
         if self.next.is_empty() && self.look.is_none() {
             return;
         }
         let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
-        // Where the system had no more threads to give, it may have by now.
+        // Threads that the system did not have earlier may be available by now.
         let is_stuck = self.look.is_some_and(|(at, taken)| at <= now && taken == state.taken) && state.threads > 0;
         let mut more = self.threads_max.saturating_sub(state.threads).min(state.queue.len());
         self.look = match self.look {
@@ -81,7 +81,7 @@ impl Lane {
             Some(look) => Some(look),
             None => Some((now.after(PAUSE), state.taken)),
         };
-        // Where tokio has no more threads to give, those that were asked for are enough.
+        // If tokio has no more threads to give, those that were asked for are enough.
         more = more.min((state.busy + state.queue.len()).saturating_sub(state.threads));
         state.threads += more;
         drop(state);
@@ -94,7 +94,7 @@ impl Lane {
         }
     }
 
-    /// When `begin` must be called though nothing was pushed.
+    /// When `begin` must be called even if nothing was pushed.
     pub(crate) fn next_timeout(&self) -> Option<Time> {
         self.look.map(|(at, _)| at)
     }
@@ -105,7 +105,7 @@ impl Lane {
         async move { shared.answered.notified().await }
     }
 
-    /// The answers that there are.
+    /// The answers so far.
     pub(crate) fn take_answers(&self) -> Vec<Answer> {
         let mut state = self.shared.lock();
         state.is_announced = false;
@@ -118,7 +118,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What a thread does: it works until nothing waits, or until it is one too many.
+    /// The work of a thread: takes jobs until none waits, or until the thread is not needed any more.
     fn work(&self, threads_max: usize) {
         let mut state = self.lock();
         while let Some(job) = state.queue.pop_front() {
@@ -131,7 +131,7 @@ impl Shared {
             state = self.lock();
             state.busy -= 1;
             state.answers.extend(answer);
-            // As long as there is more to do than was done, the loop need not know.
+            // As long as there is more to do than was done, the loop need not be woken.
             if !state.is_announced && !state.answers.is_empty() && state.queue.len() <= state.answers.len() {
                 state.is_announced = true;
                 self.answered.notify_one();
@@ -145,10 +145,10 @@ impl Shared {
 }
 
 impl Drop for Lane {
-    /// What has not begun does not begin.
+    /// Jobs that have not begun are dropped.
     fn drop(&mut self) {
         let queue = std::mem::take(&mut self.shared.lock().queue);
-        // Without the lock: what an operation holds is a kind's own.
+        // Without the lock: a job may hold values of a kind, whose drop runs foreign code.
         drop(queue);
     }
 }

@@ -1,4 +1,4 @@
-//! Which entries of watched trees have changed since a resource was found in sync: a check that only its watch has
+//! The entries of watched trees that have changed since a resource was found in sync: a check that only its watch has
 //! caused looks at no others.
 
 use std::path::PathBuf;
@@ -8,26 +8,26 @@ use crate::runtime::slot::SlotTable;
 use crate::scheduler::{Cause, Causes, Op};
 use crate::sys::fs::hub::Extent;
 
-/// What has drifted and is not repaired (in noop, say) is looked at with all that changes later: this many entries at
-/// most, more count as all.
+/// Entries that have drifted and are not repaired (in noop, for example) are looked at again with all later changes: at
+/// most this many entries; more count as all.
 const LOOKED_MAX: usize = 4096;
 
-/// What of the trees of a watch has changed. It is forgotten only when a check that looked at it has found the resource
-/// in sync: a check that drifts, fails, is cancelled or never answers leaves it to the next one.
+/// The changes in the trees of a watch. They are forgotten only when a check that looked at them has found the resource
+/// in sync: a check that drifts, fails, is cancelled or never answers leaves them to the next one.
 #[derive(Debug)]
 pub(crate) struct Looks {
-    /// What no check has begun to look at.
+    /// Changes that no check has begun to look at.
     news: Extent,
-    /// What the last check looks at, or has looked at in vain.
+    /// Changes that the last check looks at, or has looked at without finding the resource in sync.
     looked: Extent,
-    /// That check.
+    /// The last check.
     by: Option<Op>,
     /// The version of the owned paths when a check last looked at everything.
     owned: u64,
 }
 
 impl Default for Looks {
-    /// Of a watch that has just begun: what was there before is not known.
+    /// For a watch that has just begun: earlier changes are not known.
     fn default() -> Looks {
         Looks { news: Extent::All, looked: Extent::none(), by: None, owned: 0 }
     }
@@ -38,14 +38,14 @@ impl SlotTable {
         self.get_mut(node)?.watching.as_mut()?.looks.as_deref_mut()
     }
 
-    /// This has changed.
+    /// Notes a change.
     pub(crate) fn note_change(&mut self, node: Node, extent: Extent) {
         if let Some(looks) = self.looks(node) {
             looks.news.merge(extent);
         }
     }
 
-    /// A check begins: the only paths that it has to look at, with what is below them; everything if that is not known.
+    /// A check begins. Returns the only paths that it has to look at, each with what is below it; `None`: everything.
     pub(crate) fn begin_look(&mut self, op: Op, causes: Causes, owned: u64) -> Option<Box<[PathBuf]>> {
         let looks = self.looks(op.node)?;
         let is_by_watch = causes.iter().all(|cause| matches!(cause, Cause::Watch | Cause::Again));
@@ -63,7 +63,7 @@ impl SlotTable {
         None
     }
 
-    /// That check has found the resource in sync.
+    /// The check has found the resource in sync.
     pub(crate) fn end_look(&mut self, op: Op) {
         if let Some(looks) = self.looks(op.node).filter(|looks| looks.by == Some(op)) {
             looks.looked = Extent::none();

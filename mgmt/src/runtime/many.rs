@@ -22,7 +22,7 @@ struct Call<I> {
     spec: &'static KindSpec,
     run: fn(Vec<I>) -> BoxFuture<()>,
     items: Vec<I>,
-    /// Held by the future of each item: when all are gone, no operation waits for the call any more.
+    /// Held by the future of each item: when all are dropped, no operation waits for the call any more.
     waits: mpsc::Sender<()>,
     all_gone: mpsc::Receiver<()>,
 }
@@ -68,7 +68,7 @@ impl Core {
         join(&mut self.calls.applies, spec, many.apply, "apply", item)
     }
 
-    /// Begins the calls that have come together.
+    /// Begins the calls collected in this turn.
     pub(super) fn begin_calls(&mut self) {
         std::mem::take(&mut self.calls.checks).into_values().for_each(|call| begin(call, "check"));
         std::mem::take(&mut self.calls.applies).into_values().for_each(|call| begin(call, "apply"));
@@ -84,7 +84,7 @@ fn join<I: Item>(
     item: impl FnOnce(Reply<I::Answer>) -> I,
 ) -> BoxFuture<Result<I::Answer>> {
     let (sender, answer) = oneshot::channel();
-    // If nothing waits for it, the operation was cancelled.
+    // If nothing waits for the answer, the operation was cancelled.
     let reply = Reply::new(move |answer| drop(sender.send(answer)));
     let call = calls.entry(spec.kind).or_insert_with(|| {
         let (waits, all_gone) = mpsc::channel(1);
@@ -118,7 +118,7 @@ fn begin<I: Item>(call: Call<I>, event: &'static str) {
         let ended = tokio::select! {
             biased;
             ended = &mut called => ended,
-            // All are answered or cancelled. If all were answered, the call comes to its own end.
+            // All are answered or cancelled. If all were answered, the call runs to its own end.
             _ = all_gone.recv() => match replies.iter().all(Reply::is_given) {
                 true => called.await,
                 false => return,
@@ -135,7 +135,7 @@ fn begin<I: Item>(call: Call<I>, event: &'static str) {
         tokio::spawn(task);
         return;
     }
-    // Most have ended when they have been polled once.
+    // Most calls have ended after one poll.
     in_background(move || {
         let polled = watching(true, || task.as_mut().poll(&mut Context::from_waker(Waker::noop()))).0;
         if polled.is_pending() {

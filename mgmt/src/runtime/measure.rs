@@ -1,4 +1,4 @@
-//! How often operations ran, how long they took, and what they came to: for metrics.
+//! How often operations ran, how long they took, and their outcomes: for metrics.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -62,7 +62,7 @@ pub struct Measure {
     pub classes: [u64; DURATION_CLASSES.len() + 1],
 }
 
-/// Counts, while an engine runs.
+/// The counters of a running engine.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     operations: BTreeMap<(&'static str, &'static str, &'static str), (Duration, [u64; DURATION_CLASSES.len() + 1])>,

@@ -1,4 +1,4 @@
-//! Hands and eyes: runs graphs with tokio. Decides nothing that the scheduler can decide.
+//! Carries out the scheduler's decisions: runs graphs with tokio. Decides nothing that the scheduler can decide.
 
 mod ask_watch;
 mod builder;

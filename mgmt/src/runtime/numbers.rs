@@ -1,4 +1,4 @@
-//! Numbers for names: what is in two graphs that follow each other has the same number in both.
+//! Numbers for names: a name that is in two successive graphs has the same number in both.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ pub(super) struct Numbers {
 #[derive(Debug)]
 struct Numbered {
     number: u32,
-    /// In the newest graph.
+    /// The name is in the newest graph.
     used: bool,
 }
 
@@ -27,8 +27,8 @@ impl Numbers {
         self.next - 1
     }
 
-    /// All of a graph have their numbers. `is_busy`: something may hold one of an earlier graph, which keeps its
-    /// number.
+    /// All names of the graph have their numbers. `is_busy`: something may hold a number of an earlier graph, which is
+    /// kept.
     pub(super) fn end_graph(&mut self, is_busy: bool) {
         self.known.retain(|_, known| std::mem::take(&mut known.used) || is_busy);
     }

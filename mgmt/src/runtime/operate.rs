@@ -1,4 +1,4 @@
-//! Operations: begun in the loop, and ended there if they are ready at once; else in a task of their own, or on a
+//! Operations: begun in the loop, and ended there if they are ready at once; otherwise in a task of their own or on a
 //! thread that may block.
 
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::runtime::values::{Resolved, SentPorts};
 use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, GoOn, Input, Op};
 use crate::sys::task::{caught, watching};
 
-/// The error of an operation that its metaparameter has cut short.
+/// The error of an operation that ran into the metaparameter `timeout`.
 pub(crate) const CANCELLED: &str = "cancelled: it took longer than its `timeout`";
 
-/// What keeps the loop for this long is reported.
+/// Code that keeps the loop for this long is reported.
 const HELD_LONG: Duration = Duration::from_millis(100);
 
 /// An operation may be outdated at most this often in a row; after that it has failed.
@@ -42,7 +42,7 @@ pub(crate) enum Ended<T> {
     Cancelled,
 }
 
-/// What an operation came to.
+/// The result of an operation.
 #[derive(Debug)]
 pub(crate) enum Outcome {
     Check(Ended<Option<AnyDrift>>),
@@ -61,7 +61,7 @@ impl Outcome {
         }
     }
 
-    /// It counts as cancelled, whatever it came to.
+    /// The outcome as cancelled, whatever the result.
     pub(super) fn cancelled(&self) -> Outcome {
         match self {
             Outcome::Check(_) => Outcome::Check(Ended::Cancelled),
@@ -71,7 +71,7 @@ impl Outcome {
         }
     }
 
-    /// The same of an operation that was cancelled: an error that it returned then comes of that.
+    /// The outcome of an operation that was cancelled: an error that it returned is taken to come from that.
     pub(super) fn of_cancelled(self) -> Outcome {
         match &self {
             Outcome::Check(Ended::Returned(Err(_)))
@@ -93,24 +93,26 @@ pub(crate) struct Done {
     pub(super) resource: Arc<dyn AnyResource>,
     pub(super) began: Time,
     pub(super) outcome: Outcome,
-    /// The longest that it kept a thread that polled it, except for what it had asked a thread that may block for.
+    /// The longest time that the operation kept a thread that polled it, without work that it gave to a thread that may
+    /// block.
     pub(super) kept: Option<Duration>,
 }
 
 /// What the task of an operation reports.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    /// It has ended, with all that it had begun.
+    /// The operation has ended, with all work that it had begun.
     Ended(Box<Done>),
-    /// What it has written is on its way to the disk, and it has nothing else to do.
+    /// The operation has written its changes and only waits for the disk.
     Yielded(Op),
-    /// Its timeout is over, of an operation that the scheduler has cancelled before it began.
+    /// The timeout of a check is over that the scheduler had cancelled before it began.
     TimeIsUp(Op),
-    /// Its timeout is over, and it has not ended since.
+    /// The timeout of the operation is over, and it has still not ended.
     Late(Op),
-    /// Its future is gone, or should be, since the grace time; but what it had begun has not ended.
+    /// The grace time of the operation is over: its future is dropped, or should be, but work that it had begun has not
+    /// ended.
     Overdue(Op),
-    /// What a resource watches, as the answer to that question.
+    /// The answer to what a resource watches.
     Watch { node: Node, number: u64, resource: Arc<dyn AnyResource>, watch: Watch },
 }
 
@@ -134,9 +136,10 @@ impl Core {
         self.check_now(op, causes, go_on, resource);
     }
 
-    /// The resource of a check with what it receives; `None`: it can't be checked with that, which has been answered.
+    /// The resource of a check with what it receives; `None`: it cannot be checked with that, and this has been
+    /// answered.
     fn received(&mut self, op: Op, base: &Arc<dyn AnyResource>) -> Option<Arc<dyn AnyResource>> {
-        // Closures make its values, and its watch may begin again.
+        // Closures make the values, and the watch may begin again: both may take long.
         self.recent = None;
         let former = self.slots.current(op.node, base);
         let outcome = match self.slots.resolve(op.node, base, &self.store) {
@@ -167,7 +170,7 @@ impl Core {
         None
     }
 
-    /// The check that waits for its watch, if there is one: it waits no longer.
+    /// Takes the check that waits for its watch, if there is one.
     pub(crate) fn take_waiting(&mut self, node: Node) -> Option<Box<Waiting>> {
         let waits = |activity: &Activity| matches!(activity, Activity::WaitingForWatch(_));
         self.slots.get(node).filter(|slot| waits(&slot.activity))?;
@@ -177,7 +180,7 @@ impl Core {
         }
     }
 
-    /// Its watch listens.
+    /// Begins the check: the watch listens.
     pub(crate) fn check_now(&mut self, op: Op, causes: Causes, go_on: GoOn, resource: Arc<dyn AnyResource>) {
         if let Some(reason) = self.refusal(op, &resource) {
             return self.refuse(op, causes, resource, reason);
@@ -202,7 +205,7 @@ impl Core {
         let found = self.slots.get_mut(op.node).and_then(|slot| slot.found.as_mut());
         let found = found.and_then(|found| Some((found.drift.take()?, Arc::clone(&found.resource))));
         let Some((drift, resource)) = found else {
-            // The scheduler applies only what a check just found.
+            // The scheduler only applies what a check just found.
             self.slots.set_error(op.node, "nothing found to apply: this is a defect of the engine");
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
@@ -227,7 +230,7 @@ impl Core {
         self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
     }
 
-    /// It has left the graph. A resource that never ran leaves nothing behind.
+    /// The resource has left the graph. A resource that never ran leaves nothing behind.
     pub(crate) fn leave(&mut self, op: Op) {
         let Some(vertex) = self.running.vertex(op.node).filter(|_| !self.running.is_blind(op.node)) else {
             return self.handle(Input::Left { op, well: true });
@@ -247,13 +250,13 @@ impl Core {
         );
     }
 
-    /// An operation of this kind is polled on a thread that may block.
+    /// Operations of this kind are polled on a thread that may block.
     fn goes_away(&self, spec: &KindSpec) -> bool {
         spec.inline != Inline::Everything || self.slowness.is_slow(spec.kind)
     }
 
-    /// Polls an operation once right here if its kind is inline; else on a thread that may block. A task is spawned
-    /// only for what has not ended then.
+    /// Polls an operation once, here if its kind is inline, otherwise on a thread that may block. A task is spawned
+    /// only for an operation that has not ended by then.
     fn run<T: Send + 'static>(
         &mut self,
         start: Start,
@@ -297,7 +300,7 @@ impl Core {
         }
     }
 
-    /// The operation leaves the loop.
+    /// Sends the operation out of the loop.
     fn send_away<T>(&mut self, errand: Errand<T>, is_slow: bool) -> Away<T> {
         let Start { op, causes, action, .. } = errand.start;
         let (operation, resource) = (Arc::clone(&errand.start.operation), Arc::clone(&errand.start.resource));
@@ -307,7 +310,7 @@ impl Core {
         Away { errand, cancelled, answers: self.answers.clone(), grace: self.grace, is_slow }
     }
 
-    /// Code of a kind has kept the loop from all else for so long: named, if that is long.
+    /// Reports a resource whose code has kept the loop for this long, if that is long.
     pub(super) fn name_if_it_held_the_loop(&self, resource: &dyn AnyResource, what: &str, kept: Duration) {
         if kept >= HELD_LONG {
             self.warn(format!(

@@ -1,4 +1,4 @@
-//! The way out for events: a channel that is made when somebody first asks for it.
+//! The outlet for events: a channel that is made for the first reader.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,16 +7,16 @@ use tokio::sync::broadcast;
 
 use crate::runtime::event::{Event, Events};
 
-/// How many events are kept for a reader that lags behind; what is older it misses.
+/// How many events are kept for a reader that lags behind; it misses older ones.
 const EVENTS_KEPT: usize = 16_384;
 
-/// Where an engine's events go. Dropped, it ends all readers.
+/// Where an engine's events go. Its drop ends all readers.
 #[derive(Debug, Default)]
 pub(crate) struct Outlet {
     shared: Arc<Shared>,
 }
 
-/// Makes readers, and does not keep them from ending.
+/// Makes readers. Does not keep the readers from ending.
 #[derive(Clone, Debug)]
 pub(crate) struct Readers {
     shared: Arc<Shared>,
@@ -24,12 +24,13 @@ pub(crate) struct Readers {
 
 #[derive(Debug, Default)]
 struct Shared {
-    /// Somebody has asked: until then nothing is locked for an event.
+    /// Whether there has been a reader: until then, an event takes no lock.
     is_open: AtomicBool,
     channel: Mutex<Channel>,
 }
 
-/// A channel has room for all that it keeps from its first moment on, a few megabytes: most of a thousand engines have no reader.
+/// Not made before the first reader: a channel allocates all its room at once, a few megabytes, and most of a thousand
+/// engines have no reader.
 #[derive(Debug, Default)]
 enum Channel {
     #[default]
@@ -64,12 +65,12 @@ impl Outlet {
         Readers { shared: Arc::clone(&self.shared) }
     }
 
-    /// What is published from now on.
+    /// A reader of the events published from now on.
     pub(crate) fn subscribe(&self) -> Events {
         self.shared.subscribe()
     }
 
-    /// Somebody reads.
+    /// There has been a reader.
     pub(crate) fn is_read(&self) -> bool {
         self.shared.is_open.load(Ordering::Acquire)
             && matches!(&*self.shared.lock(), Channel::Open(sender) if sender.receiver_count() > 0)
@@ -78,7 +79,7 @@ impl Outlet {
     /// Gives an event to all readers.
     pub(crate) fn publish(&self, event: Event) {
         if let Channel::Open(sender) = &*self.shared.lock() {
-            // Only fails if the last reader left just now.
+            // Only fails if the last reader was just dropped.
             let _ = sender.send(event);
         }
     }
@@ -91,7 +92,7 @@ impl Drop for Outlet {
 }
 
 impl Readers {
-    /// What is published from now on; over at once if the engine has ended.
+    /// A reader of the events published from now on; it ends at once if the engine has ended.
     pub(crate) fn subscribe(&self) -> Events {
         self.shared.subscribe()
     }

@@ -1,4 +1,4 @@
-//! Changes of files that the kernel had no room to report: a burst of them is one warning, and one more with their
+//! Changes of files that the kernel had no room to report: a burst of overflows is one warning, and one more with their
 //! count.
 
 use std::time::Duration;
@@ -11,14 +11,14 @@ const BURST: Duration = Duration::from_secs(10);
 /// Overflows of the kernel's queue.
 #[derive(Debug, Default)]
 pub(crate) struct Overflows {
-    /// When the last warning was given, as long as further ones are counted.
+    /// When the last warning was given; `None` when further overflows are no longer counted.
     last: Option<Time>,
-    /// How many there have been since.
+    /// How many overflows there have been since.
     more: u64,
 }
 
 impl Overflows {
-    /// There was one more: the warning that it is worth.
+    /// Notes an overflow. Returns the warning, unless the overflow is only counted.
     pub(crate) fn note(&mut self, now: Time) -> Option<String> {
         if self.last.is_some() {
             self.more += 1;
@@ -33,7 +33,7 @@ impl Overflows {
         self.last.map(|last| last.after(BURST))
     }
 
-    /// The warning that those are worth which have come since the last one.
+    /// The warning about the overflows since the last one, if it is due.
     pub(crate) fn sum(&mut self, now: Time) -> Option<String> {
         if self.next_timeout().is_none_or(|due| due > now) {
             return None;
@@ -59,7 +59,7 @@ mod tests {
         }
         assert_eq!((overflows.sum(at(10)), overflows.next_timeout()), (None, Some(at(11))));
         assert!(overflows.sum(at(11)).is_some_and(|text| text.contains("190 more times within 10s")));
-        // It continues to count until it has been quiet for as long.
+        // Overflows are counted until there has been none for as long.
         assert_eq!(overflows.note(at(12)), None);
         assert!(overflows.sum(at(21)).is_some_and(|text| text.contains("1 more times")));
         assert_eq!((overflows.sum(at(31)), overflows.next_timeout()), (None, None));

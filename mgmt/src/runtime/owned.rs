@@ -1,5 +1,5 @@
-//! What resources own by values that they have received: which of them may have it, and which must wait or fail. (What
-//! the fields of a graph name is compared before anything runs.)
+//! What resources own by received values: which resource may have it, and which must wait or fail. (What the fields of
+//! a graph name is compared before anything runs.)
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -14,25 +14,25 @@ use crate::scheduler::Input;
 /// What is owned by received values.
 #[derive(Debug, Default)]
 pub(crate) struct Owned {
-    /// By resource. None of it is named by the fields of a resource of the graph.
+    /// By resource. Contains nothing that the fields of a resource of the graph name.
     received: BTreeMap<Node, Vec<Uid>>,
-    /// The same, the other way round: each has one owner.
+    /// By what is owned: each has one owner.
     owners: HashMap<Uid, Node>,
-    /// What had left the graph or was under way when it came into force, by what that owned. Only kept if the graph has
-    /// receivers.
+    /// The nodes that had left the graph or had something under way when the graph came into force, by what they owned.
+    /// Only kept if the graph has receivers.
     before: HashMap<Uid, Vec<Node>>,
-    /// The resources that were refused, and the first thing that they wanted and another owns.
+    /// The resources that were refused, each with the first thing that it wanted and that another owns.
     refused: BTreeMap<Node, Uid>,
 }
 
 /// Whether a resource may work on what it owns.
 #[derive(Debug)]
 pub(crate) enum Claim {
-    /// It is its own.
+    /// The resource owns it.
     Granted,
-    /// These have not ended with it.
+    /// These nodes have not ended with it.
     Occupied(Vec<Node>),
-    /// Another resource of the graph owns it too: this is why it must not.
+    /// Another resource of the graph owns it too: the reason for the refusal.
     Refused(String),
 }
 
@@ -41,9 +41,9 @@ fn paths(uids: &[Uid]) -> Vec<PathBuf> {
 }
 
 impl Core {
-    /// A new graph is in force, but the scheduler does not know it yet. What its resources have received stays theirs
-    /// until they receive something else, unless the graph declares it for another resource: these are checked again,
-    /// as if they had changed.
+    /// A new graph is in force, but the scheduler does not have it yet. Its resources keep what they own by received
+    /// values until they receive something else, unless the graph declares it for another resource: the former owners
+    /// are then checked again, as if they had changed.
     pub(super) fn own(&mut self, difference: &mut Difference, before: HashMap<Uid, Vec<Node>>) {
         self.owned.before = if difference.wirings.is_empty() { HashMap::new() } else { before };
         let mut gone = Vec::new();
@@ -64,12 +64,13 @@ impl Core {
         self.services.owned.receive(&paths(&gone), &[]);
     }
 
-    /// The owner of something in the graph in force.
+    /// The owner in the graph in force.
     fn owner(&self, uid: &Uid) -> Option<Node> {
         self.running.owner(uid).or_else(|| self.owned.owners.get(uid).copied())
     }
 
-    /// Whether a resource with what it has received may be checked. If so, what it owns by that is its own from now on.
+    /// Whether a resource with what it has received may be checked. If so, it owns from now on what these values make
+    /// it own.
     pub(crate) fn claim(&mut self, node: Node, resource: &Arc<dyn AnyResource>) -> Claim {
         if !self.slots.receives(node) {
             return Claim::Granted;
@@ -83,7 +84,7 @@ impl Core {
         }
         let conflict = uids.iter().find_map(|uid| {
             let owner = self.owner(uid).filter(|owner| *owner != node)?;
-            // It has received something else in its place and will be checked: it is no longer the owner.
+            // The owner has received something else instead and will be checked: it is no longer the owner.
             let is_former = self.owned.owners.get(uid) == Some(&owner) && self.slots.is_outdated(owner);
             (!is_former).then(|| (uid.clone(), owner))
         });
@@ -100,7 +101,7 @@ impl Core {
         Claim::Granted
     }
 
-    /// What has not ended with something that this node wants to own.
+    /// The nodes that have not ended with something that this node is about to own.
     fn in_the_way(&self, node: Node, uid: &Uid) -> Vec<Node> {
         let before = self.owned.before.get(uid).into_iter().flatten().copied();
         let mut all: Vec<Node> = before.filter(|from| *from != node && self.scheduler.is_in_the_way(*from)).collect();
@@ -110,7 +111,7 @@ impl Core {
         all
     }
 
-    /// From now on a resource owns this by what it has received, and nothing else.
+    /// Sets what a resource owns by received values.
     fn hold_uids(&mut self, node: Node, uids: Vec<Uid>) {
         if uids.is_empty() && !self.owned.received.contains_key(&node) {
             return;
@@ -141,7 +142,7 @@ impl Core {
         }
     }
 
-    /// What was refused because another owned the same is checked again if none does any more.
+    /// Checks again the resources that were refused because another owned the same, if none does any more.
     pub(super) fn free_refused(&mut self) {
         let is_over = |(node, uid): (&Node, &Uid)| self.owner(uid).is_none_or(|owner| owner == *node).then_some(*node);
         let over: Vec<Node> = self.owned.refused.iter().filter_map(is_over).collect();
@@ -151,7 +152,7 @@ impl Core {
         }
     }
 
-    /// Nothing that has left the graph is left: what it owned is of no interest.
+    /// Once no departed resource is left, forgets what they owned.
     pub(super) fn forget_former_owners(&mut self) {
         if self.owned.before.is_empty() || self.running.has_ghosts() {
             return;

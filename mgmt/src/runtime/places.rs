@@ -1,5 +1,5 @@
-//! What `validate` can't see, since it looks at nothing outside: that two resources own one place of this host by different
-//! paths, through a symlink; and that a place is the engine's own.
+//! Conflicts that `validate` cannot see, since it looks at nothing outside: two resources that own one place of this
+//! host by different paths, through a symlink; and places of the engine itself.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -8,11 +8,10 @@ use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
 use crate::resource::{Known, Uid};
 use crate::sys::fs::{Links, ReadFs};
 
-/// Names in a prefix that are the engine's own.
+/// Names in a prefix that belong to the engine.
 const OWN_NAMES: [&str; 3] = ["journal.lock", "journal.redb", "pgraph"];
 
-/// Each place of this host that two resources own, or that the engine must have for itself. Each directory is looked up
-/// once.
+/// Each place of this host that two resources own, or that belongs to the engine. Each directory is looked up once.
 pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let fs = ReadFs::new().links(Links::Follow);
@@ -42,7 +41,7 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
     problems
 }
 
-/// What of the engine's own, in this prefix, a resource would overwrite or remove.
+/// The places of the engine, in this prefix, that a resource would overwrite or remove.
 fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &PathBuf)]) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let spelled = |place: &Path| {
@@ -76,7 +75,8 @@ fn clears(config: &GraphConfig, at: u32, vertex: &Vertex) -> bool {
     !vertex.resource.clears(&Known::all_but_numbers(vertex.resource.spec(), &coming)).is_empty()
 }
 
-/// Where a directory really is, if that is elsewhere than its path says. What does not exist yet is below what does.
+/// The real path of a directory, if it differs from the given one. A directory that does not exist is taken to be below
+/// its nearest ancestor that does.
 fn real(fs: &ReadFs, dir: &Path) -> Option<PathBuf> {
     for above in dir.ancestors() {
         if let Ok(real) = fs.real_path(above) {

@@ -1,5 +1,5 @@
-//! Makes a plan: the scheduler runs the graph as it would for an engine, but with hands that only pretend. Every check is real; an apply or a refresh
-//! does nothing, and is answered as if it had changed something.
+//! Makes a plan: the scheduler runs the graph as for an engine, but its commands are only simulated. Every check is
+//! real; an apply or a refresh does nothing, and is answered as if it had changed something.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -42,7 +42,7 @@ impl<G: Gapi> Builder<G> {
     /// There is no graph, or it is wrong.
     pub async fn plan(mut self) -> Result<Plan, EngineError> {
         let prefix = self.options.prefix()?;
-        // First of all: where another user can have planted what is remembered, nothing is asked.
+        // First of all: if another user could have planted the remembered state, the source is not asked for a graph.
         let journal = glance(prefix.path())?;
         let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.here(config).await?;
@@ -68,7 +68,7 @@ impl<G: Gapi> Builder<G> {
         Ok(prepared)
     }
 
-    /// Nobody is going to ask for more.
+    /// The first graph of the source, which is closed: no further one will be asked for.
     async fn only_graph(&mut self, prefix: &Path) -> Result<GraphConfig, EngineError> {
         has_runtime()?;
         let data = GapiData {
@@ -84,43 +84,43 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-/// No engine runs that could send events.
+/// Logs the warnings: no engine runs that could send events.
 fn tell_warnings(prepared: &Prepared) {
     let config = prepared.config();
     warn_of(&config.name, &[&config.warnings(), prepared.warnings()].concat());
 }
 
-/// The scheduler with hands that only pretend, and what it has shown so far of each node.
+/// The scheduler with simulated commands, and what it has found so far about each node.
 struct Planner {
     core: Core,
     /// The parents of each node, in the order of their edges.
     parents: Vec<Vec<Node>>,
-    /// What each receiver receives from, in the order of its wires.
+    /// The senders of each receiver, in the order of its wires.
     sources: HashMap<Node, Vec<Node>>,
     /// All nodes, parents first.
     order: Vec<Node>,
-    /// The place of each node in that order.
+    /// The place of each node in `order`.
     places: Vec<usize>,
     outcomes: HashMap<Node, Outcome>,
-    /// Those that would change something, by an apply or a refresh.
+    /// Nodes that would change something, by an apply or a refresh.
     changing: BTreeSet<Node>,
-    /// Those that make their values again, and for which receivers.
+    /// Nodes that make their values again, and the receivers that need them.
     asked_by: HashMap<Node, Vec<Node>>,
-    /// The senders of new values that will only be known when they have run.
+    /// Senders of new values that will only be known when they have run.
     remade: BTreeSet<Node>,
-    /// Outputs that the scheduler takes for sent.
+    /// Outputs that the scheduler counts as sent.
     sent: HashMap<Node, PortSet>,
-    /// Which parents owe a node a refresh.
+    /// The parents that owe a node a refresh.
     owed: HashMap<Node, BTreeSet<Node>>,
     refreshed_by: HashMap<Node, BTreeSet<Node>>,
 }
 
-/// The settings of a node, but for what takes time or asks for another try: a plan is one look.
+/// The settings of a node without those that take time or ask for another try: a plan checks once.
 fn at_once(config: NodeConfig) -> NodeConfig {
     NodeConfig { retry: Some(0), poll: None, limit: None, timeout: None, watched: false, ..config }
 }
 
-/// It can't be checked at all.
+/// The outcome of a resource that cannot be checked.
 fn failed(error: String) -> Outcome {
     Outcome::Failed { error, waits_for: None }
 }
@@ -143,17 +143,17 @@ async fn look(
         };
         drop(under_way);
         let found = ended.unwrap_or_else(|why| Err(Error::new(why)));
-        // What does not end even now outlives the plan.
+        // Work that has not ended even now outlives the plan.
         let _ = tokio::time::timeout(grace, operation.idle()).await;
         let again = pauses.next().filter(|_| found.as_ref().is_err_and(Error::is_outdated));
         let Some(pause) = again else { return found };
         tokio::time::sleep(pause).await;
-        // It says it again.
+        // The next try sends its values again.
         operation.take_sent();
     }
 }
 
-/// A check that is cancelled when this is dropped before it has returned, also with the whole plan.
+/// A check that is cancelled if this is dropped before it has returned, also with the whole plan.
 struct UnderWay<'a> {
     operation: &'a Arc<Operation>,
     check: Option<BoxFuture<Result<Option<AnyDrift>>>>,
@@ -164,7 +164,7 @@ impl<'a> UnderWay<'a> {
         UnderWay { operation, check: Some(Arc::clone(resource).check_alone(operation)) }
     }
 
-    /// What it returned, or its panic.
+    /// The result of the check, or its panic.
     async fn ended(&mut self) -> Result<Result<Option<AnyDrift>>, String> {
         let Some(check) = &mut self.check else { return Err(CANCELLED.to_owned()) };
         let found = caught_async(check.as_mut()).await?;
@@ -205,7 +205,7 @@ impl Planner {
         options.running_max = RUNNING_MAX;
         let (dirs, _) = PrivateDirs::open(prefix, false);
         let (mut core, ..) = assemble(&options, prefix.to_owned(), dirs, journal);
-        // In a fresh core every vertex has the node of its own number.
+        // In a new core every vertex has the node of its own number.
         let (mut swap, _) = core.place(prepared);
         swap.configs = swap.configs.into_iter().map(at_once).collect();
         let mut owed: HashMap<Node, BTreeSet<Node>> = HashMap::new();
@@ -264,7 +264,7 @@ impl Planner {
         }
     }
 
-    /// An apply or a refresh: it would change something, and send its values; which, is not known.
+    /// An apply or a refresh would change something and send values, which are not known.
     fn pretend(&mut self, op: Op, refresh: bool) {
         let node = op.node;
         self.changing.insert(node);
@@ -278,7 +278,7 @@ impl Planner {
         self.core.handle(Input::Applied { op, outcome: ApplyOutcome::Changed, sent, again: PortSet(0) });
     }
 
-    /// All outputs: the scheduler takes them for sent from now on, so that what receives from them gets its turn.
+    /// All outputs: they count as sent from now on, so that their receivers run.
     fn all_outputs(&mut self, node: Node) -> PortSet {
         let outputs = self.resource(node).spec().outputs.len();
         let all = PortSet((0..outputs).fold(0, |all, port| all | 1 << port));
@@ -288,7 +288,7 @@ impl Planner {
 
     fn answer(&mut self, op: Op, outcome: CheckOutcome, new: PortSet) {
         let known = self.sent.get(&op.node).copied().unwrap_or(PortSet(0));
-        // A sender that has nothing to do sends no more than this: what receives from it is looked at all the same.
+        // A sender with nothing to do sends no more than this: its receivers are checked all the same.
         let (sent, again) = match outcome {
             CheckOutcome::InSync | CheckOutcome::Drifted => {
                 (PortSet(new.0 | (self.all_outputs(op.node).0 & !known.0)), known)
@@ -298,7 +298,7 @@ impl Planner {
         self.core.handle(Input::Checked { op, outcome, sent, again });
     }
 
-    /// The outcome of a check is known without running it, or as it has run.
+    /// Sets the outcome of a check, known without running it or from its run.
     fn decide(&mut self, op: Op, outcome: Outcome, new: PortSet) {
         let answer = match &outcome {
             Outcome::InSync => CheckOutcome::InSync,
@@ -359,7 +359,8 @@ impl Planner {
         self.decide(op, outcome, new);
     }
 
-    /// It needs values of these. One that has sent no more than a digest would have to make its values again, unless one of the two is in noop.
+    /// The resource needs values of these senders. A sender of which only a digest is known would have to make its
+    /// values again, unless sender or receiver is noop.
     fn missing(&mut self, op: Op, senders: Vec<Node>, new: PortSet) {
         let (node, slots, running) = (op.node, &self.core.slots, &self.core.running);
         let is_noop = running.is_noop(node);
@@ -380,12 +381,13 @@ impl Planner {
         } else if senders.iter().all(|sender| self.changing.contains(sender)) {
             self.answer(op, CheckOutcome::Drifted, new);
         } else {
-            // One of them would send nothing, so it would never run; what comes after it is looked at all the same.
+            // One of the senders would send nothing, so the receiver would never run; its children are checked all the
+            // same.
             self.answer(op, CheckOutcome::InSync, new);
         }
     }
 
-    /// New values reach also what was looked at with the old ones: what will be done with them is not known yet.
+    /// New values also go to nodes that were checked with the old ones: their outcome is not known yet.
     fn look_at_new_values(&mut self, op: Op, until: &[Node]) {
         let outcome = match self.outcomes.remove(&op.node) {
             Some(known @ (Outcome::Drifted { noop: true, .. } | Outcome::Failed { .. } | Outcome::Unknown { .. })) => {
@@ -404,7 +406,7 @@ impl Planner {
         nodes.into_iter().map(|node| self.core.running.id(node)).collect()
     }
 
-    /// Its nearest ancestors that would change, or may: what its check lacks may come from them.
+    /// The nearest ancestors of a node that would change or may change: what its check lacks may come from them.
     fn changing_above(&self, node: Node) -> Vec<Node> {
         let (mut changing, mut seen, mut looked) = (BTreeSet::new(), BTreeSet::new(), vec![node]);
         while let Some(node) = looked.pop() {
@@ -420,12 +422,12 @@ impl Planner {
         changing.into_iter().map(|place| self.order[place]).collect()
     }
 
-    /// What its check finds now it will find then, too.
+    /// The check will find the same after its ancestors have changed.
     fn is_foreseen(&self, node: Node, drifted: bool) -> bool {
         self.resource(node).is_foreseeable(drifted) || self.changing_above(node).is_empty()
     }
 
-    /// What is known of a node that the scheduler never had checked.
+    /// The outcome of a node that the scheduler never checked.
     fn unchecked(&self, node: Node) -> Outcome {
         let parents = self.parents[node.index()].iter().copied();
         match self.core.scheduler.state(node) {
@@ -449,7 +451,7 @@ impl Planner {
             let refreshed_by = self.ids(refreshed_by);
             let asked_by = self.asked_by.remove(&node).unwrap_or_default();
             let outcome = self.outcomes.remove(&node).unwrap_or_else(|| self.unchecked(node));
-            // What it is owed and gets, it is owed no more.
+            // A refresh that the node gets is owed no more.
             let owed_by = self.owed.remove(&node).filter(|_| self.core.running.is_noop(node)).unwrap_or_default();
             let owed_by =
                 self.ids(self.parents[node.index()].iter().copied().filter(|parent| owed_by.contains(parent)));

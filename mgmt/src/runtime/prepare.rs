@@ -1,4 +1,4 @@
-//! Makes graphs ready for this host: the one way to what an engine runs, plans, or draws.
+//! Makes graphs ready for this host: the only way to what an engine runs, plans, or draws.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -33,7 +33,7 @@ pub(crate) struct Preparing {
     fs: ReadFs,
     pub(crate) settings: graph::Settings,
     pub(crate) inspect: Option<Inspect>,
-    /// The graph before, which the next one is compared with. Clones share it.
+    /// The previous graph, with which the next one is compared. Clones share it.
     former: Arc<Mutex<Former>>,
 }
 
@@ -64,8 +64,8 @@ impl Preparing {
     /// The graph, ready for this host.
     ///
     /// # Errors
-    /// Everything that is wrong as far as the graph tells; or else each place of this host that it owns twice,
-    /// or that is the engine's own.
+    /// Everything that is wrong as far as the graph shows; or else each place of this host that it owns twice, or that
+    /// belongs to the engine.
     pub(crate) async fn here(&self, config: GraphConfig) -> Result<Prepared, Problems> {
         let former = lock(&self.former).clone();
         let draft = Draft::new(config, &self.settings, &former)?;
@@ -77,17 +77,18 @@ impl Preparing {
         Ok(prepared)
     }
 
-    /// The graph, ready for a host that is not looked at: it may be another one.
+    /// The graph, ready for a host that is not looked at: it may be another host.
     ///
     /// # Errors
-    /// Everything that is wrong as far as the graph tells.
+    /// Everything that is wrong as far as the graph shows.
     pub(crate) async fn anywhere(&self, config: GraphConfig) -> Result<Prepared, Problems> {
         let prepared = graph::prepare(config, &self.settings)?;
         self.inspected(&prepared).await;
         Ok(prepared)
     }
 
-    /// What the resources that can look at the system before the passes find there, and a warning for each that could not look.
+    /// What the resources that can look at the system before the passes find there, and a warning for each that could
+    /// not look.
     async fn look(&self, draft: &Draft<'_>) -> (HashMap<u32, Findings>, Vec<Problem>) {
         let (mut findings, mut warnings) = (HashMap::new(), Vec::new());
         let curious = draft.curious();
@@ -95,7 +96,7 @@ impl Preparing {
             return Default::default();
         }
         let (mut curious, provisions) = (curious.into_iter(), self.settings.provided());
-        // None: so far in the future that there is no such moment.
+        // `None`: a timeout beyond all representable times.
         let deadline = Instant::now().checked_add(self.timeout);
         let mut looking = JoinSet::new();
         let mut vertices = HashMap::new();

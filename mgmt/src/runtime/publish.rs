@@ -1,4 +1,4 @@
-//! Turns what the scheduler says about numbers into what people read about resources.
+//! Translates the scheduler's events about nodes into events about resources, for users.
 
 use crate::id::{Node, Time};
 use crate::resource::{Obstacle, ObstacleKind};
@@ -21,7 +21,8 @@ impl Core {
         }
     }
 
-    /// Who has swapped and then waits for convergence must not be told of the one before.
+    /// A caller that has swapped the graph and then waits for convergence must not see the convergence of the old
+    /// graph.
     pub(crate) fn publish_convergence(&self) {
         if !self.scheduler.is_converged() {
             self.converged.send_replace(false);
@@ -68,7 +69,7 @@ impl Core {
                     _ => waits_for.op.as_ref(),
                 });
                 let announced = awaited.is_some_and(|awaited| awaited.announced);
-                // If no operation has named a cause, the journal is it.
+                // If no operation has reported a cause, it is the journal.
                 let waits_for = awaited.map(|awaited| awaited.obstacle.clone());
                 let waits_for = waits_for.unwrap_or_else(|| Obstacle::new(ObstacleKind::NoSpace));
                 let (operation, error) = (operation(what), self.problem(node, what));
@@ -83,7 +84,7 @@ impl Core {
         });
     }
 
-    /// What an operation, or the watch, failed with.
+    /// The last error of an operation, or of the watch.
     fn problem(&self, node: Node, what: Failing) -> String {
         let slot = self.slots.get(node);
         let error = slot.and_then(|slot| match what {

@@ -15,18 +15,18 @@ use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 /// The graph in force.
 #[derive(Debug, Default)]
 pub(crate) struct Running {
-    /// It, as it runs.
+    /// The graph as it runs.
     pub(crate) config: Arc<GraphConfig>,
-    /// The same, with what it was made of.
+    /// The graph as it runs, with the graph that it was made of.
     prepared: Prepared,
     pub(crate) generation: Generation,
     seats: Seats,
     free: Vec<Node>,
-    /// What left the graph but may still have an operation under way.
+    /// The resources that have left the graph but may still have an operation under way.
     ghosts: HashMap<Node, Ghost>,
-    /// Of semaphores: their holders and waiters stay what they are.
+    /// Numbers of semaphores: they keep their holders and waiters over a swap.
     semas: Numbers,
-    /// Of kinds with several resources in one call.
+    /// Numbers of kinds that handle several resources in one call.
     together: Numbers,
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Running {
 #[derive(Debug)]
 struct Ghost {
     vertex: Vertex,
-    /// It never had the values that it receives.
+    /// The resource never had the values that it receives.
     is_blind: bool,
 }
 
@@ -44,18 +44,18 @@ pub(crate) struct Difference {
     pub(crate) swap: Swap,
     /// Nodes whose resource differs from before.
     pub(crate) changed: Vec<Node>,
-    /// Nodes that are new or differ from before, if something is under way or has left whose place they could take.
+    /// Nodes that are new or have changed, if something whose place they could take is under way or has left.
     pub(crate) heirs: Vec<Node>,
     /// Nodes that are gone.
     pub(crate) removed: Vec<Node>,
-    /// What receives.
+    /// The wirings of the resources that receive.
     pub(crate) wirings: HashMap<Node, Vec<Wiring>>,
-    /// The graph that was in force. To let go of a large one takes a while.
+    /// The previous graph. Freeing a large one takes time.
     pub(crate) old: Prepared,
 }
 
 impl Difference {
-    /// The resource of a node that stays must be checked as if it had changed.
+    /// Marks the resource of a node that stays as changed, so that it is checked.
     pub(crate) fn change(&mut self, node: Node, place: Option<Place>) {
         let Some(spec) = place.and_then(|place| self.swap.nodes.get_mut(place.index())) else { return };
         if !std::mem::replace(&mut spec.changed, true) {
@@ -73,12 +73,12 @@ impl Running {
         }
     }
 
-    /// Its resource is never applied.
+    /// The resource of the node is never applied.
     pub(crate) fn is_noop(&self, node: Node) -> bool {
         self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.noop))
     }
 
-    /// The identity of what is in a slot.
+    /// The identity of the resource in a slot.
     pub(crate) fn id(&self, node: Node) -> ResourceId {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
     }
@@ -108,24 +108,23 @@ impl Running {
         self.seats.nodes()
     }
 
-    /// How many resources there are.
+    /// How many resources the graph has.
     pub(crate) fn len(&self) -> usize {
         self.seats.len()
     }
 
-    /// What has left the graph, while something of it is under way.
+    /// The resources that have left the graph, while something of them is under way.
     pub(crate) fn ghosts(&self) -> impl Iterator<Item = (Node, &Arc<dyn AnyResource>)> {
         let seeing = self.ghosts.iter().filter(|(_, ghost)| !ghost.is_blind);
         seeing.map(|(node, ghost)| (*node, &ghost.vertex.resource))
     }
 
-    /// What has left the graph never had the values that it receives: it never ran, and what its fields hold means
-    /// nothing.
+    /// The resource that has left never had the values that it receives: it never ran, and its fields have no meaning.
     pub(crate) fn is_blind(&self, node: Node) -> bool {
         self.ghosts.get(&node).is_some_and(|ghost| ghost.is_blind)
     }
 
-    /// What has left is this resource, with what it received; `None`: it never had that.
+    /// Sets the resource that has left, with what it received; `None`: it never received its values.
     pub(crate) fn set_ghost(&mut self, node: Node, resource: Option<Arc<dyn AnyResource>>) {
         match (self.ghosts.get_mut(&node), resource) {
             (Some(ghost), Some(resource)) => ghost.vertex.resource = resource,
@@ -134,12 +133,12 @@ impl Running {
         }
     }
 
-    /// Something has left the graph whose number is not free yet.
+    /// A resource has left the graph whose number is not free yet.
     pub(crate) fn has_ghosts(&self) -> bool {
         !self.ghosts.is_empty()
     }
 
-    /// Its resource has left the graph, and its number is not free yet.
+    /// The resource of the node has left the graph, and its number is not free yet.
     pub(crate) fn is_ghost(&self, node: Node) -> bool {
         self.ghosts.contains_key(&node)
     }
@@ -151,12 +150,12 @@ impl Running {
         }
     }
 
-    /// Bytes held, the graph itself not counted.
+    /// Bytes held, without the graph itself.
     pub(crate) fn memory(&self) -> usize {
         self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity()
     }
 
-    /// Puts a new graph in the place of the old one. `owed` says which refreshes the journal knows to be owed.
+    /// Replaces the graph in force. `owed` returns whether the journal holds a refresh from one resource to another.
     pub(crate) fn replace(
         &mut self,
         mut prepared: Prepared,
@@ -188,7 +187,7 @@ impl Running {
             if changed {
                 difference.changed.push(node);
             }
-            // What comes back had left: others may have taken its place meanwhile.
+            // A resource that comes back had left: others may have taken its place meanwhile.
             if inherits && (changed || is_new || self.ghosts.contains_key(&node)) {
                 difference.heirs.push(node);
             }
@@ -215,8 +214,8 @@ impl Running {
         difference
     }
 
-    /// Numbers for the vertices of a new graph: their own if they were there before; and the numbers that fall vacant.
-    /// What was declared is compared with what was declared before, not with what came of that.
+    /// Numbers for the vertices of a new graph: resources that were there before keep theirs. Also the numbers that
+    /// fall vacant. Compares the declared graphs, not what settings and passes made of them.
     fn assign(&mut self, prepared: &mut Prepared) -> Assigned {
         let same = prepared.take_same();
         if let Some(same) = same.as_ref().and_then(|same| same.as_in(self.prepared.source())) {
@@ -239,7 +238,7 @@ impl Running {
         let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.seats.len()];
         let mut next = self.seats.next();
-        // Most resources have the same neighbour as before, and need no look into the index.
+        // Most resources have the same neighbour as before, and need no search in the index.
         let mut neighbour = 0;
         for vertex in &config.vertices {
             let (kind, name) = (vertex.resource.spec().kind, vertex.resource.name());
@@ -271,11 +270,11 @@ impl Running {
     }
 }
 
-/// Which resource gets which number.
+/// The numbers of the resources.
 struct Assigned {
-    /// Of each vertex.
+    /// The node of each vertex.
     nodes: Vec<Node>,
-    /// Whether each is the same resource as before; `None`: it was not there.
+    /// Whether each vertex is the same resource as before; `None`: it is new.
     same: Vec<Option<bool>>,
     /// Numbers that fall vacant.
     removed: Vec<Node>,
@@ -291,8 +290,8 @@ fn by_receiver(links: &[Link], nodes: &[Node]) -> HashMap<Node, Vec<Wiring>> {
     receivers
 }
 
-/// At most one edge for each pair: refreshes and sends of several come together in it. What notifies a resource with
-/// nothing to refresh only orders.
+/// At most one edge for each pair: refreshes and sends of several edges are joined in it. A notify edge to a resource
+/// with nothing to refresh is only an order.
 fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &ResourceId) -> bool) -> Vec<EdgeSpec> {
     let mut pairs: Vec<(u32, u32, bool, u32)> = Vec::with_capacity(config.edges.len());
     pairs.extend(config.edges.iter().map(|edge| (edge.from, edge.to, config.refreshes(edge), 0)));
@@ -321,12 +320,12 @@ fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &Resou
         .collect()
 }
 
-/// What the scheduler must know of a kind.
+/// The facts about a kind that the scheduler needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Facts {
     watched: bool,
     leaves: bool,
-    /// The kind, if several of its resources can go into one call.
+    /// The kind, if several of its resources can share one call.
     together: Option<&'static str>,
 }
 
@@ -344,7 +343,7 @@ impl Facts {
 #[derive(Default)]
 struct Settings {
     configs: Vec<NodeConfig>,
-    /// By metaparameters in words and facts of the kind.
+    /// By metaparameters as text and facts of the kind.
     known: HashMap<(String, Facts), u32>,
     plain: HashMap<Facts, u32>,
     last_plain: Option<(Facts, u32)>,

@@ -1,4 +1,4 @@
-//! Which node stands at which place of the graph in force, and the way back.
+//! Which node is at which place of the graph in force, and the reverse.
 
 use crate::id::{Node, Place};
 
@@ -6,7 +6,7 @@ use crate::id::{Node, Place};
 #[derive(Debug, Default)]
 pub(crate) struct Seats {
     len: u32,
-    /// Where nodes and places differ.
+    /// Set if nodes and places differ.
     mapped: Option<Box<Mapped>>,
 }
 
@@ -47,7 +47,7 @@ impl Seats {
         (0..self.len).map(|place| self.node(place))
     }
 
-    /// From now on these are the nodes of the places.
+    /// Sets the nodes of the places.
     pub(crate) fn set(&mut self, nodes: Vec<Node>) {
         let known = self.next();
         self.len = u32::try_from(nodes.len()).unwrap_or(u32::MAX);

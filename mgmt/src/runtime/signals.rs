@@ -1,4 +1,4 @@
-//! Who listens to D-Bus signals for engines: for each bus one task, which brings each signal to the nodes that it may
+//! Subscriptions of engines to D-Bus signals: one task for each bus brings each signal to the nodes that it may
 //! concern.
 
 use std::collections::{HashMap, HashSet};
@@ -19,8 +19,8 @@ use zbus::{Connection, MessageStream};
 use crate::resource::{BusDoor, Connections, SignalRule, WatchEvent};
 use crate::sys::dbus::Bus;
 
-/// A bus that was lost is tried again for this long; then the watches at it have failed, and begin again by the retry
-/// policy of their resources.
+/// A lost bus is tried again for this long; then its watches have failed, and begin again by the retry policy of their
+/// resources.
 const LOST_MAX: Duration = Duration::from_secs(10);
 /// The first pause between such tries; each is twice as long as the one before.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -28,7 +28,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(1);
 /// How long the bus may take to answer about a rule.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
-/// What is called for each event of one subscription.
+/// Called for each event of one subscription.
 type Listener = Box<dyn Fn(Result<WatchEvent, String>) + Send>;
 
 /// All subscriptions to signals, of one engine or of those that share doors.
@@ -55,7 +55,7 @@ impl fmt::Debug for Order {
     }
 }
 
-/// Ends with its drop.
+/// A subscription. Its drop ends it.
 #[derive(Debug)]
 pub(crate) struct Subscription {
     orders: Orders,
@@ -74,9 +74,9 @@ impl SignalHub {
         SignalHub { connections, buses: Arc::default(), last: Arc::default() }
     }
 
-    /// Listens to signals. The listener hears `Ready` once the bus has acknowledged the rule; `Changed` for each
-    /// signal, and when the bus was lost and is back, since what was missed is not known; an error when there is no
-    /// bus, which ends the subscription.
+    /// Listens to signals. The listener gets `Ready` once the bus has acknowledged the rule; `Changed` for each signal,
+    /// and when a lost bus is back, since signals may have been missed; an error when there is no bus, which ends the
+    /// subscription.
     pub(crate) fn subscribe(&self, bus: &Bus, rule: SignalRule, listener: Listener) -> Subscription {
         let number = self.last.fetch_add(1, Ordering::Relaxed);
         let (orders, task) = {
@@ -90,12 +90,12 @@ impl SignalHub {
                     (orders, Some(BusTask { bus: bus.clone(), hub: self.clone(), inbox, listeners }))
                 }
             };
-            // The receiver is there: its end takes the same lock, and takes itself out of the map.
+            // The receiver exists: its end takes the same lock, and removes itself from the map.
             let _ = orders.send(Order::Add { number, rule, listener });
             (orders, task)
         };
         if let Some(task) = task {
-            // Without the lock: a runtime that is ending drops the task here, and that takes it.
+            // Without the lock: a runtime that is ending drops the task here, which takes the lock.
             tokio::spawn(task.run());
         }
         Subscription { orders, number }
@@ -105,9 +105,9 @@ impl SignalHub {
 /// One distinct rule.
 struct Rule {
     rule: SignalRule,
-    /// Tells this rule from one with the same text that was there before.
+    /// Distinguishes this rule from an earlier one with the same text.
     serial: u64,
-    /// The bus has acknowledged it.
+    /// The bus has acknowledged the rule.
     is_armed: bool,
     listeners: HashSet<u64>,
 }
@@ -115,7 +115,7 @@ struct Rule {
 struct Listening {
     text: String,
     listener: Listener,
-    /// It has heard `Ready`.
+    /// The listener has got `Ready`.
     is_ready: bool,
 }
 
@@ -123,14 +123,14 @@ struct Listening {
 struct Listeners {
     by_number: HashMap<u64, Listening>,
     rules: HashMap<String, Rule>,
-    /// Rules about one object, by its path: most are.
+    /// Rules about one object, by its path: most rules are of this form.
     by_object: HashMap<String, HashSet<String>>,
     general: HashSet<String>,
     serial: u64,
 }
 
 impl Listeners {
-    /// Takes one in; returns what the bus must be asked for.
+    /// Adds a subscription; returns the request to the bus, if any.
     fn add(&mut self, number: u64, rule: SignalRule, listener: Listener) -> Option<Arm> {
         let text = rule.text();
         let mut listening = Listening { text: text.clone(), listener, is_ready: false };
@@ -158,7 +158,7 @@ impl Listeners {
         arm
     }
 
-    /// Leaves one out; returns what the bus need not send any more.
+    /// Removes a subscription; returns the request to the bus, if any.
     fn remove(&mut self, number: u64) -> Option<Arm> {
         let text = self.by_number.remove(&number)?.text;
         let rule = self.rules.get_mut(&text)?;
@@ -179,7 +179,7 @@ impl Listeners {
         Some(Arm::Remove(text))
     }
 
-    /// Applies an order; returns what the bus must be asked for.
+    /// Applies an order; returns the request to the bus, if any.
     fn order(&mut self, order: Order) -> Option<Arm> {
         match order {
             Order::Add { number, rule, listener } => self.add(number, rule, listener),
@@ -202,14 +202,14 @@ impl Listeners {
         rule.is_armed = true;
         for number in &rule.listeners {
             if let Some(listening) = self.by_number.get_mut(number) {
-                // After a loss: what was missed in between is found by a check.
+                // After a loss: the check that follows finds what was missed.
                 let was_ready = std::mem::replace(&mut listening.is_ready, true);
                 (listening.listener)(Ok(if was_ready { WatchEvent::Changed } else { WatchEvent::Ready }));
             }
         }
     }
 
-    /// Brings a signal to all that it may concern.
+    /// Brings a signal to all listeners that it may concern.
     fn route(&self, message: &Message) {
         let path = message.header().path().map(|path| path.as_str().to_owned()).unwrap_or_default();
         let texts = self.by_object.get(&path).into_iter().flatten().chain(&self.general);
@@ -222,7 +222,7 @@ impl Listeners {
         }
     }
 
-    /// There is no bus: all of them have failed.
+    /// There is no bus: all subscriptions have failed.
     fn fail(&mut self, problem: &str) {
         for listening in self.by_number.values() {
             (listening.listener)(Err(problem.to_owned()));
@@ -230,14 +230,14 @@ impl Listeners {
         *self = Listeners { serial: self.serial, ..Listeners::default() };
     }
 
-    /// A new connection knows no rules: all of them.
+    /// A new connection has no rules yet: returns the requests for all of them.
     fn disarm(&mut self) -> Vec<Arm> {
         self.rules.values_mut().for_each(|rule| rule.is_armed = false);
         self.rules.iter().map(|(text, rule)| Arm::Add(text.clone(), rule.serial)).collect()
     }
 }
 
-/// What the bus is asked for.
+/// A request to the bus.
 enum Arm {
     Add(String, u64),
     Remove(String),
@@ -245,8 +245,8 @@ enum Arm {
 
 type Answer = (String, u64, Result<(), String>);
 
-/// Asks the bus, one rule after the other: an answer comes only while messages are taken, so the task that takes them
-/// cannot wait for it. When the bus does not answer about one, all that wait for their turn have failed with it.
+/// Sends requests to the bus, one after the other. Answers come only while messages are taken, so the task that takes
+/// them cannot wait for them. If the bus does not answer one request, all that wait for their turn fail with it.
 async fn arm(connection: Connection, mut wanted: mpsc::UnboundedReceiver<Arm>, answers: mpsc::UnboundedSender<Answer>) {
     let call = async |method: &str, text: &str| {
         let bus = Some("org.freedesktop.DBus");
@@ -260,7 +260,7 @@ async fn arm(connection: Connection, mut wanted: mpsc::UnboundedReceiver<Arm>, a
         match arm {
             Arm::Add(text, serial) => {
                 let answer = call("AddMatch", &text).await;
-                // Of a lost connection there are no answers: the rule is asked for again on the next one.
+                // A lost connection gives no answers: the rule is requested again on the next one.
                 if connection.is_closed() {
                     continue;
                 }
@@ -273,7 +273,7 @@ async fn arm(connection: Connection, mut wanted: mpsc::UnboundedReceiver<Arm>, a
                     return;
                 }
                 while is_silent && let Ok(arm) = wanted.try_recv() {
-                    // A rule that stays at the bus costs only signals that match nothing here.
+                    // A rule that stays at the bus only costs signals that match nothing here.
                     if let Arm::Add(text, serial) = arm {
                         let answer = silent(&text);
                         let _ = answers.send((text, serial, answer));
@@ -303,7 +303,7 @@ async fn next(messages: &mut MessageStream) -> Option<zbus::Result<Message>> {
     poll_fn(|cx| Pin::new(&mut *messages).poll_next(cx)).await
 }
 
-/// The life of the task of a bus: until nothing is subscribed at it any more.
+/// The task of a bus, which runs until nothing is subscribed at it any more.
 struct BusTask {
     bus: Bus,
     hub: SignalHub,
@@ -341,14 +341,14 @@ impl BusTask {
         }
     }
 
-    /// What has been ordered meanwhile; the bus is asked for it on the next connection.
+    /// Takes the orders that came meanwhile; the bus gets the requests on the next connection.
     fn take_orders(&mut self) {
         while let Ok(order) = self.inbox.try_recv() {
             self.listeners.order(order);
         }
     }
 
-    /// Nothing is subscribed, and nothing can come any more: the next subscription begins another task.
+    /// Nothing is subscribed, and no order can come any more: the next subscription begins another task.
     fn is_over(&mut self) -> bool {
         let hub = self.hub.clone();
         let mut buses = hub.buses.lock().unwrap_or_else(PoisonError::into_inner);
@@ -367,7 +367,7 @@ impl BusTask {
         let (wanted, asked) = mpsc::unbounded_channel();
         let (answers, mut answered) = mpsc::unbounded_channel();
         let mut arming = Owned(tokio::spawn(arm(connection.clone(), asked, answers)));
-        // The other side ends only with us, or with the connection.
+        // The other side ends only with this one, or with the connection.
         self.listeners.disarm().into_iter().for_each(|arm| drop(wanted.send(arm)));
         while !self.listeners.by_number.is_empty() {
             tokio::select! {
@@ -384,7 +384,7 @@ impl BusTask {
                 () = door.lost() => return,
             }
         }
-        // The bus must know which rules are over.
+        // The bus must be asked to remove the rules that are not needed any more.
         drop(wanted);
         let rest = async {
             loop {
@@ -394,19 +394,19 @@ impl BusTask {
                 }
             }
         };
-        // What is not answered by then goes with the connection.
+        // Requests that are not answered by then end with the connection.
         let _ = timeout(PAUSE_MAX, rest).await;
     }
 }
 
 impl Drop for BusTask {
-    /// When its runtime ends under it, engines on other runtimes may still listen: their watches have failed, and begin
-    /// again with a task of their own runtime.
+    /// If its runtime ends before it does, engines on other runtimes may still listen: their watches have failed, and
+    /// begin again with a task of their own runtime.
     fn drop(&mut self) {
         {
             let hub = self.hub.clone();
             let mut buses = hub.buses.lock().unwrap_or_else(PoisonError::into_inner);
-            // From here on a subscription begins another task.
+            // From here on, a subscription begins another task.
             self.inbox.close();
             self.take_orders();
             if buses.get(&self.bus).is_some_and(Orders::is_closed) {

@@ -1,5 +1,4 @@
-//! What the engine knows of a node beside its place in the graph: one record, for those nodes that need one. A noop has
-//! none.
+//! The data of a node besides its place in the graph: one record for each node that needs one. A noop has none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,13 +15,13 @@ use crate::scheduler::{Causes, Op};
 /// No record.
 const NONE: u32 = u32::MAX;
 
-/// What the check of a resource found last.
+/// What the last check of a resource found.
 #[derive(Debug)]
 pub(crate) struct Found {
     pub(crate) changes: Vec<Change>,
-    /// Until apply takes it.
+    /// `None` after apply has taken it.
     pub(crate) drift: Option<AnyDrift>,
-    /// When that check began.
+    /// When the check began.
     pub(crate) began: Time,
     /// The resource that was checked.
     pub(crate) resource: Arc<dyn AnyResource>,
@@ -51,28 +50,28 @@ impl Action {
 /// What is under way for a node, beyond one turn of the loop.
 #[derive(Debug, Default)]
 pub(crate) enum Activity {
-    /// Nothing.
+    /// Nothing is under way.
     #[default]
     Idle,
     /// An operation in a task of its own.
     Running(Box<RunningOp>),
-    /// A check that begins when the watch, which was begun again for what it checks, listens.
+    /// A check that begins when the watch, which was restarted for what it checks, listens.
     WaitingForWatch(Box<Waiting>),
-    /// The system is being changed under the operation: its answer is held back for a moment, and what comes meanwhile
-    /// is merged into the check that follows.
+    /// The system changes under the operation: its answer is held back for a moment, and events that arrive meanwhile
+    /// are merged into the check that follows.
     Pausing {
         /// The operation.
         op: Op,
         /// When it began.
         began: Time,
-        /// Why.
+        /// Why its run began.
         causes: Causes,
     },
     /// A check that begins when work of an earlier operation, whose timeout is over, has ended.
     Parked {
         /// The check.
         op: Op,
-        /// Since when it waits.
+        /// When the check began to wait.
         began: Time,
         /// Why its run began.
         causes: Causes,
@@ -87,31 +86,31 @@ pub(crate) struct RunningOp {
     pub(crate) causes: Causes,
     pub(crate) action: Action,
     pub(crate) operation: Arc<Operation>,
-    /// With what it received.
+    /// The resource, with what it received.
     pub(crate) resource: Arc<dyn AnyResource>,
-    /// Until it is used.
+    /// `None` after it was used.
     pub(crate) cancel: Option<oneshot::Sender<()>>,
 }
 
-/// An operation that was given up and has not ended: no other one of the resource begins.
+/// An operation that was given up and has not ended: no other operation of the resource begins.
 #[derive(Debug)]
 pub(crate) struct Stuck {
     pub(crate) op: Op,
     pub(crate) action: Action,
-    /// What it still does, in words.
+    /// What the operation still does, in words.
     pub(crate) doing: String,
     /// What its resource owns: no other resource takes its place meanwhile.
     pub(crate) owns: Vec<Uid>,
-    /// The nodes that were refused for it, its own among them, each with its last operation that was.
+    /// The nodes that were refused because of it, its own among them, each with the last operation that was refused.
     pub(crate) refused: BTreeMap<Node, Op>,
     /// The resource has left the graph meanwhile.
     pub(crate) left: bool,
-    /// Its grace time is over, and that was reported.
+    /// The grace time of the operation is over, and this was reported.
     pub(crate) is_told: bool,
 }
 
 impl Stuck {
-    /// Why others must wait, in words. `whose`: of the operation.
+    /// Why others must wait, in words. `whose` names the owner of the operation.
     pub(crate) fn reason(&self, whose: &str) -> String {
         format!("{whose} {} was given up and has not ended: it is still {}", self.action.word(), self.doing)
     }
@@ -121,7 +120,7 @@ impl Stuck {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     pub(crate) op: Op,
-    /// Since when it waits.
+    /// When the check began to wait.
     pub(crate) began: Time,
     pub(crate) causes: Causes,
     pub(crate) resource: Arc<dyn AnyResource>,
@@ -138,7 +137,7 @@ impl Activity {
         }
     }
 
-    /// What is under way, for people: what it does now, since when, and why its run began.
+    /// What is under way, for users: the action, when it began, and why its run began.
     pub(crate) fn under_way(&self) -> Option<(&'static str, Time, Causes)> {
         match self {
             Activity::Idle => None,
@@ -156,17 +155,17 @@ impl Activity {
 pub(crate) struct Slot {
     pub(crate) activity: Activity,
     pub(crate) found: Option<Box<Found>>,
-    /// What its operations failed with last.
+    /// The last error of an operation.
     pub(crate) error: Option<String>,
-    /// The same of its watch: an operation that ends well takes nothing of it back.
+    /// The last error of the watch: an operation that ends well does not clear it.
     pub(crate) watch_error: Option<String>,
-    /// The causes that these wait for.
+    /// The causes that operations and watch wait for.
     pub(crate) waits_for: Option<Box<WaitsFor>>,
-    /// How often in a row its operations found that the system is being changed under them.
+    /// How often in a row operations found that the system changes under them.
     pub(crate) outdated: u32,
-    /// What it has sent, by port.
+    /// What the resource has sent, by port.
     pub(crate) outputs: Vec<Output>,
-    /// What it receives.
+    /// What the resource receives.
     pub(crate) receiver: Option<Box<Receiver>>,
     pub(crate) watching: Option<Watching>,
     /// An operation that was given up and has not ended.
@@ -174,7 +173,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// Its operations wait for nothing.
+    /// The operations wait for nothing any more.
     pub(super) fn forget_op_wait(&mut self) {
         if let Some(waits_for) = &mut self.waits_for {
             waits_for.op = None;
@@ -182,7 +181,7 @@ impl Slot {
         self.waits_for.take_if(|waits_for| waits_for.watch.is_none());
     }
 
-    /// Its watch waits for nothing.
+    /// The watch waits for nothing any more.
     pub(super) fn forget_watch_wait(&mut self) {
         if let Some(waits_for) = &mut self.waits_for {
             waits_for.watch = None;
@@ -190,7 +189,7 @@ impl Slot {
         self.waits_for.take_if(|waits_for| waits_for.op.is_none());
     }
 
-    /// Nothing in it is worth keeping.
+    /// The record holds nothing worth keeping.
     fn is_blank(&self) -> bool {
         matches!(self.activity, Activity::Idle)
             && self.found.is_none()
@@ -208,7 +207,7 @@ impl Slot {
 /// All records.
 #[derive(Debug, Default)]
 pub(crate) struct SlotTable {
-    /// The record of each node, or `NONE`; no longer than up to the last node that has needed one.
+    /// The record of each node, or `NONE`; ends at the last node that has needed a record.
     index: Vec<u32>,
     records: Vec<Slot>,
     free: Vec<u32>,
@@ -216,7 +215,7 @@ pub(crate) struct SlotTable {
     pub(crate) receivers: Vec<Node>,
     /// The nodes for which something is under way.
     busy: BTreeSet<Node>,
-    /// The nodes of which an operation was given up and has not ended.
+    /// The nodes with an operation that was given up and has not ended.
     pub(crate) stuck: Vec<Node>,
 }
 
@@ -230,7 +229,7 @@ impl SlotTable {
         self.at(node).map(|at| &self.records[at])
     }
 
-    /// The same, to be changed. `tidy` follows what empties it.
+    /// The record of a node, if it has one, to be changed. If the change may empty it, `tidy` must follow.
     pub(crate) fn get_mut(&mut self, node: Node) -> Option<&mut Slot> {
         self.at(node).map(|at| &mut self.records[at])
     }
@@ -258,8 +257,8 @@ impl SlotTable {
         }
     }
 
-    /// The resource has left: nothing of it stays for the one that gets its slot. (What a slot receives is the graph's,
-    /// see `rewire`.)
+    /// The resource has left: nothing of it stays for the next resource in its slot. (The wirings of a slot belong to
+    /// the graph, see `rewire`.)
     pub(crate) fn clear(&mut self, node: Node) {
         self.busy.remove(&node);
         if let Some(slot) = self.get_mut(node) {
@@ -274,7 +273,7 @@ impl SlotTable {
         filled.map(|(node, at)| (Node(node), &self.records[*at as usize]))
     }
 
-    /// Something is under way.
+    /// Sets what is under way.
     pub(crate) fn set_activity(&mut self, node: Node, activity: Activity) {
         self.make(node).activity = activity;
         self.busy.insert(node);
@@ -293,14 +292,14 @@ impl SlotTable {
         taken
     }
 
-    /// It failed with this.
+    /// The node failed with this error.
     pub(crate) fn set_error(&mut self, node: Node, error: impl Into<String>) {
         let slot = self.make(node);
         slot.error = Some(error.into());
         slot.forget_op_wait();
     }
 
-    /// It has not failed any more.
+    /// The node no longer fails.
     pub(crate) fn clear_error(&mut self, node: Node) {
         if let Some(slot) = self.get_mut(node) {
             slot.error = None;
@@ -308,7 +307,7 @@ impl SlotTable {
         }
     }
 
-    /// What its last check found.
+    /// What the last check of the node found.
     pub(crate) fn found(&self, node: Node) -> Option<&Found> {
         self.get(node)?.found.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Kinds whose operations keep their thread for long: they are begun on threads that may block.
+//! Kinds whose operations keep their thread for long: these are begun on threads that may block.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -7,12 +7,12 @@ use std::time::Duration;
 const SLOW: Duration = Duration::from_millis(1);
 /// …and one that keeps it longer than this is enough to judge its kind.
 const VERY_SLOW: Duration = Duration::from_millis(10);
-/// What a slow poll adds to the score of its kind. A quick one takes one away, so that a kind of which fewer than one
-/// poll in a hundred are slow is not slow for ever: the system may take the thread from any kind for a while.
+/// A slow poll adds this to the score of its kind. A quick poll subtracts one, so that a kind of which less than one
+/// poll in a hundred is slow does not stay slow: the system may take the thread from any kind for a while.
 const SCORE_SLOW: u32 = 100;
-/// With this score a kind is slow, until it has none.
+/// A kind with this score is slow, until its score is zero.
 const SCORE_MIN: u32 = 3 * SCORE_SLOW;
-/// No score is higher.
+/// The highest score.
 const SCORE_MAX: u32 = 2 * SCORE_MIN;
 
 #[derive(Debug, Default)]

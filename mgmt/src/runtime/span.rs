@@ -1,4 +1,5 @@
-//! Spans for `tracing`: what is logged while a resource is checked, applied, refreshed or watched carries whose work it is.
+//! Spans for `tracing`: log lines written while a resource is checked, applied, refreshed or watched carry the name of
+//! the resource.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,7 +9,7 @@ use tracing::Span;
 
 use crate::resource::AnyResource;
 
-/// The span of one operation of a resource. Where nobody listens it costs one look at an atomic.
+/// The span of one operation of a resource. Without a subscriber it costs one read of an atomic.
 pub(crate) fn span(event: &'static str, resource: &dyn AnyResource) -> Span {
     if resource.spec().quiet {
         return Span::none();
@@ -16,7 +17,7 @@ pub(crate) fn span(event: &'static str, resource: &dyn AnyResource) -> Span {
     tracing::info_span!(target: "mgmt", "resource", kind = resource.spec().kind, name = resource.name(), event)
 }
 
-/// The same, but not as a part of the span that it is made in.
+/// A span of its own, not a child of the current one.
 pub(crate) fn apart(event: &'static str, resource: &dyn AnyResource) -> Span {
     if resource.spec().quiet {
         return Span::none();

@@ -85,7 +85,7 @@ pub struct ResourceStatus {
 pub enum Standing {
     /// The resource has nothing to do.
     Settled,
-    /// Drifted, and not repaired because it is in noop.
+    /// Drifted, and not repaired because the resource is noop.
     Noop,
     /// Waits until its watch listens.
     WaitingForWatch,
@@ -202,7 +202,7 @@ impl Core {
         }
     }
 
-    /// The state of the resource of that name, if it is in the graph.
+    /// The state of the resource with this name, if it is in the graph.
     pub(crate) fn status_of(&self, id: &ResourceId) -> Option<ResourceStatus> {
         let node = self.running.find(id)?;
         Some(self.resource_status(node, self.standing(node)))
@@ -221,7 +221,7 @@ impl Core {
         }
     }
 
-    /// Bytes held beside the graph itself.
+    /// Bytes held, without the graph itself.
     fn memory(&self) -> usize {
         self.scheduler.memory() + self.running.memory() + self.slots.memory()
     }

@@ -12,7 +12,7 @@ use crate::runtime::span::{apart, poll_in};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{CheckOutcome, Op};
 
-/// A check that continues with a repair if it may by then; gives what it has found and not repaired.
+/// A check that continues with a repair if it may by then; returns what it has found and not repaired.
 pub(super) fn stay(
     resource: &Arc<dyn AnyResource>,
     operation: &Arc<Operation>,
@@ -32,14 +32,15 @@ pub(super) fn stay(
 }
 
 impl RunningOp {
-    /// What it does now.
+    /// What the operation does now.
     pub(super) fn doing(&self) -> Action {
         if self.operation.gone_on().is_some() { Action::Apply } else { self.action }
     }
 }
 
 impl Core {
-    /// The check must not go on to a repair any more, if it has not yet; and is given up, if that is wanted.
+    /// Withdraws the permission to continue with a repair, unless it has begun; with `cancel`, the check is cancelled
+    /// too.
     pub(super) fn withdraw(&mut self, op: Op, cancel: bool) {
         if !self.is_current(op) {
             return;
@@ -53,7 +54,7 @@ impl Core {
         }
     }
 
-    /// If the operation has gone on to a repair: reports what its check had found.
+    /// If the operation has continued with a repair: reports what its check found.
     pub(super) fn report_stay(
         &mut self,
         op: Op,

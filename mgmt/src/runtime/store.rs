@@ -1,4 +1,4 @@
-//! What the engine remembers on this host: the journal, in the terms of the engine.
+//! What the engine remembers on this host: access to the journal by resources and fields.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -11,7 +11,7 @@ use crate::resource::{Digest, Error, Memory, PrivateDirs, Result, Salt, Salted};
 use crate::runtime::error::EngineError;
 use crate::sys::ours::Trust;
 
-/// The journal of a prefix, which is locked by that; without one, a journal that forgets.
+/// The journal of a prefix, which locks the prefix; without a prefix, a journal that forgets.
 pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> {
     Ok(match prefix {
         Some(prefix) => {
@@ -23,7 +23,7 @@ pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> 
     })
 }
 
-/// What a prefix remembers now, for a look at it.
+/// What a prefix remembers now, for reading only.
 pub(crate) fn glance(prefix: &Path) -> std::result::Result<Journal, JournalError> {
     let journal = Journal::glance(prefix)?;
     examine_dirs(prefix, Trust::UsAndRoot)?;
@@ -50,8 +50,8 @@ impl Store {
         self.journal.sent(id, output)
     }
 
-    /// The output of this name has sent this. Of one that is not received it is remembered only if it was: what is
-    /// remembered must never be another digest than that of the last value.
+    /// The output of this name has sent this. For an output that is not received, it is only remembered if one was
+    /// before: the journal must never hold another digest than that of the last value.
     pub(crate) fn set_sent(&self, id: &ResourceId, output: &str, digest: Digest, is_received: bool) {
         let known = self.sent(id, output);
         if known != Some(digest) && (is_received || known.is_some()) {
@@ -60,12 +60,12 @@ impl Store {
         }
     }
 
-    /// What digests are salted with.
+    /// The salt of digests.
     pub(crate) fn salt(&self) -> Salt {
         Salt(self.journal.salt())
     }
 
-    /// The digest of what the field of this name received last, if it was made of these inputs.
+    /// The digest of what the field of this name received last, if it was made from these inputs.
     pub(crate) fn received(&self, id: &ResourceId, field: &str, inputs: Digest) -> Option<Salted> {
         let value = self.journal.value(id, &received_key(field))?;
         let (of, digest) = value.split_at_checked(32)?;
@@ -85,7 +85,7 @@ impl Store {
         self.journal.is_owed(from, to).is_some()
     }
 
-    /// Writes what the scheduler says; `committed` hears of the ticket when it is on disk.
+    /// Writes the scheduler's entries; `committed` gets the ticket when they are on disk.
     pub(crate) fn journal(
         &self,
         ops: &[JournalOp],
@@ -98,13 +98,13 @@ impl Store {
             None => self.journal.note(entries),
             Some(ticket) => {
                 let committed = committed.clone();
-                // The loop is gone only when the whole engine is.
+                // The loop ends only with the whole engine.
                 self.journal.submit(entries, move |result| drop(committed.send((ticket, result))));
             }
         }
     }
 
-    /// Ends the absence of what is in the graph again.
+    /// Ends the absence of resources that are in the graph again.
     pub(crate) fn welcome(&self, is_present: impl Fn(&ResourceId) -> bool) {
         self.journal.welcome(is_present);
     }
@@ -119,12 +119,12 @@ impl Store {
         self.journal.retain(today, is_present, more)
     }
 
-    /// Anything is remembered of this resource.
+    /// Something is remembered of this resource.
     pub(crate) fn is_known(&self, id: &ResourceId) -> bool {
         self.journal.is_known(id)
     }
 
-    /// Forgets all that is remembered of these.
+    /// Forgets all that is remembered of these resources.
     pub(crate) fn forget(&self, gone: &[ResourceId]) {
         self.journal.forget(gone);
     }
@@ -139,18 +139,18 @@ impl Store {
         prefix.join(LOCK_NAME)
     }
 
-    /// The prefix still has the lock that is held.
+    /// The prefix still contains the lock file that is held.
     pub(crate) fn is_in_place(&self) -> bool {
         self.journal.is_in_place()
     }
 
-    /// Makes the prefix again. It blocks.
+    /// Makes the prefix again. Blocks.
     pub(crate) fn restore(&self, prefix: &Path) -> std::result::Result<(), JournalError> {
         self.journal.restore(prefix)
     }
 
-    /// Waits until all is on disk, and gives the prefix back, also if a kind still holds its `cx`: what that writes is
-    /// refused.
+    /// Waits until everything is on disk, and releases the prefix, even if a kind still holds its `cx`: later writes
+    /// through that are refused.
     pub(crate) fn close(&self) -> Result<(), CommitError> {
         self.journal.close()
     }

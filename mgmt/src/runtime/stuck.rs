@@ -1,5 +1,5 @@
-//! Operations that are cancelled, and those whose work does not end: after the grace time the engine continues
-//! without them.
+//! Operations that are cancelled, and those whose work does not end: after the grace time the engine continues without
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use crate::runtime::slot::{Action, Activity, Stuck};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, GoOn, Input, Op};
 
-/// How long a check of a resource whose earlier operation has not ended takes to fail, so that endless tries are no
-/// busy loop.
+/// The time after which a check is refused while an earlier operation of its resource has not ended. Keeps endless
+/// tries from becoming a busy loop.
 const REFUSED_AFTER: Duration = Duration::from_millis(100);
 
-/// How long a check whose timeout is over may take to end before that is reported: most end at once, with all that they
-/// have begun.
+/// How long a check whose timeout is over may take to end before that is reported: most end at once, with all work that
+/// they have begun.
 const LATE_AFTER: Duration = Duration::from_millis(10);
 
 impl Core {
@@ -33,7 +33,7 @@ impl Core {
         }
         let Some(slot) = self.slots.get_mut(op.node) else { return };
         if let Activity::Parked { began, .. } = slot.activity {
-            // It has not begun. Its timeout does not end it: what it waits for may be over in a moment.
+            // The check has not begun. Its timeout does not end it: the work that it waits for may end in a moment.
             if !self.is_timed_out(op.node, began) {
                 self.slots.take_activity(op.node);
                 self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
@@ -43,11 +43,11 @@ impl Core {
         if let Activity::Running(running) = &mut slot.activity
             && let Some(cancel) = running.cancel.take()
         {
-            // Here, since the task may not get to it: its own code blocks, or its future has returned and only its work
-            // is under way.
+            // Here, since the task may not get to it: its own code may block, or its future has returned and only its
+            // work is under way.
             run_hooks(&running.operation);
-            // Before the token stops, so that what is returned because of that is no answer. If the task is gone, the
-            // operation has just ended, and its answer is on the way.
+            // Before the token stops, so that a result caused by that does not count as an answer. If the task has
+            // ended, so has the operation, and its answer is on the way.
             let _ = cancel.send(());
             running.operation.stop();
             let (is_check, began) = (running.action == Action::Check, running.began);
@@ -62,12 +62,12 @@ impl Core {
         let answers = self.answers.clone();
         tokio::spawn(async move {
             tokio::time::sleep(delay).await;
-            // The loop is gone only when the whole engine is.
+            // The loop ends only with the whole engine.
             let _ = answers.send(answer);
         });
     }
 
-    /// The task of an operation reports.
+    /// Handles the report of an operation's task.
     pub(crate) fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Ended(mut done) if self.is_current(done.op) => {
@@ -97,7 +97,7 @@ impl Core {
         let Some(stuck) = stuck.filter(|stuck| stuck.op == op && !stuck.is_told) else {
             return self.go_on_without(op, true);
         };
-        // That its timeout was over has been reported.
+        // The end of the timeout has been reported before.
         stuck.is_told = true;
         let whose = format!("it owns what {} did, whose", self.running.id(op.node));
         let (own, of_others) = (stuck.reason("its"), stuck.reason(&whose));
@@ -120,7 +120,7 @@ impl Core {
         self.slots.get(op.node).is_some_and(|slot| parked(&slot.activity))
     }
 
-    /// The work that keeps it from beginning has its grace time still.
+    /// The work that keeps the check from beginning is still within its grace time.
     fn waits_in_grace(&self, op: Op) -> bool {
         let stuck = self.slots.stuck.iter().filter_map(|node| self.slots.get(*node)?.stuck.as_deref());
         stuck.into_iter().any(|stuck| !stuck.is_told && stuck.refused.get(&op.node) == Some(&op))
@@ -135,11 +135,11 @@ impl Core {
         ));
     }
 
-    /// What an operation has begun does not end. Unless its grace time is over (`tell`), what is asked of the resource
-    /// meanwhile waits.
+    /// The work that an operation has begun does not end. Unless its grace time is over (`tell`), checks of the resource
+    /// wait meanwhile.
     fn go_on_without(&mut self, op: Op, tell: bool) {
         let runs = |activity: &Activity| matches!(activity, Activity::Running(running) if running.op == op);
-        // It may have ended meanwhile; an answer that is held back comes by itself.
+        // The operation may have ended meanwhile; an answer that is held back comes by itself.
         if !self.slots.get(op.node).is_some_and(|slot| runs(&slot.activity)) {
             return;
         }
@@ -174,7 +174,8 @@ impl Core {
         Some(stuck.reason("its"))
     }
 
-    /// The same, and whether it owns what another does whose operation was given up. The resource has what it receives.
+    /// Why a node must not be checked: an operation of its own, or of another resource that owns the same, was given up
+    /// and has not ended. `resource` has what it receives.
     pub(super) fn refusal(&mut self, op: Op, resource: &Arc<dyn AnyResource>) -> Option<String> {
         if self.slots.stuck.is_empty() {
             return None;
@@ -193,7 +194,7 @@ impl Core {
         None
     }
 
-    /// The check waits for the grace time of what keeps it from beginning, and then fails with this reason.
+    /// The check waits for the grace time of the work that keeps it from beginning, and then fails with this reason.
     pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>, reason: String) {
         let began = self.clock.now();
         if self.waits_in_grace(op) {
@@ -206,7 +207,7 @@ impl Core {
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
     }
 
-    /// What was given up has ended after all.
+    /// The work that was given up has ended after all.
     fn free(&mut self, op: Op) {
         let node = op.node;
         let Some(slot) = self.slots.get_mut(node) else { return };
@@ -216,9 +217,9 @@ impl Core {
         let id = self.running.id(node);
         let mut again: BTreeSet<Node> = stuck.refused.keys().copied().collect();
         if !stuck.is_told {
-            // Within its grace time. It was a try like any other; only what could not leave is asked again.
+            // Within its grace time: it was an ordinary try. Only nodes that could not leave are asked again.
             again.retain(|node| self.running.is_ghost(*node));
-            // It may be back.
+            // The resource may be back.
             if stuck.left && self.running.place(node).is_none() {
                 self.removed(node);
             }
@@ -234,7 +235,7 @@ impl Core {
         for refused in stuck.refused.into_values().filter(|refused| self.is_current(*refused)).collect::<Vec<_>>() {
             match self.slots.take_activity(refused.node) {
                 Activity::Parked { began, causes, .. } => self.begin_parked(refused, causes, began),
-                // Its failure is on the way, with a reason that is not true any more.
+                // The failure is on the way, with a reason that is not true any more.
                 _ => self.checked(refused, CheckOutcome::Cancelled, SentPorts::default()),
             }
         }
@@ -243,8 +244,8 @@ impl Core {
         }
     }
 
-    /// It waits no longer. If its timeout was over meanwhile, the scheduler has cancelled it and will not again: it has
-    /// another one here.
+    /// The check waits no longer. If its timeout was over meanwhile, the scheduler has cancelled it and will not do so
+    /// again: it gets another timeout here.
     fn begin_parked(&mut self, op: Op, causes: Causes, began: Time) {
         if self.running.is_ghost(op.node) || self.scheduler.is_stopping() {
             return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
@@ -261,7 +262,7 @@ impl Core {
     /// A node has left the graph, and nothing of it is under way for the scheduler.
     pub(super) fn removed(&mut self, node: Node) {
         if let Some(stuck) = self.slots.get_mut(node).and_then(|slot| slot.stuck.as_mut()) {
-            // Its number is kept: should the resource come back, it gets the same, and waits.
+            // Its number is kept: if the resource comes back, it gets the same number, and waits.
             stuck.left = true;
             return;
         }

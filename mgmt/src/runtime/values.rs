@@ -13,21 +13,21 @@ use crate::runtime::store::Store;
 use crate::scheduler::PortSet;
 use crate::sys::task::caught;
 
-/// A field that receives, in the terms of the engine that runs.
+/// A field that receives, by node and port.
 #[derive(Clone, Debug)]
 pub(crate) struct Wiring {
     /// The number of the field.
     pub(crate) field: u8,
-    /// Senders and the numbers of their outputs, in the order that the wire wants.
+    /// Senders and the numbers of their outputs, in the order of the wire.
     pub(crate) sources: Vec<(Node, u8)>,
-    /// What makes the field's value of theirs.
+    /// Makes the value of the field from the values of the sources.
     pub(crate) wire: Wire,
 }
 
-/// What one output has sent last.
+/// What one output sent last.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Output {
-    /// `None` after something was sent: only its digest is known, from an earlier run.
+    /// `None` although something was sent: only its digest is known, from an earlier run.
     value: Option<Contained<Value>>,
     digest: Digest,
     sent: bool,
@@ -42,25 +42,26 @@ impl Output {
 /// What an operation has sent, by output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SentPorts {
-    /// With a value that is new, or for the first time.
+    /// Outputs with a value that is new, or sent for the first time.
     pub(crate) new: PortSet,
-    /// With the value of before.
+    /// Outputs with the same value as before.
     pub(crate) again: PortSet,
 }
 
-/// What a receiver is made of.
+/// The state of a receiver.
 #[derive(Debug, Default)]
 pub(crate) struct Receiver {
     wirings: Vec<Wiring>,
     /// The digests of the values in `effective`, by source.
     inputs: Vec<Digest>,
     effective: Option<Arc<dyn AnyResource>>,
-    /// By field: the digests of what it received, when an operation ended well last.
+    /// By field: the digests of what the resource had received when an operation last ended well.
     used: Vec<(u8, Vec<Digest>)>,
 }
 
 impl Receiver {
-    /// By field: the digests of what it receives. Nothing while the sources are other ones than at the last resolve.
+    /// By field: the digests of what the resource receives. Empty while the sources differ from those of the last
+    /// resolve.
     fn by_field(&self) -> impl Iterator<Item = (u8, &[Digest])> {
         let sources = self.wirings.iter().map(|wiring| wiring.sources.len()).sum::<usize>();
         let mut rest = if sources == self.inputs.len() { &self.inputs[..] } else { &[] };
@@ -75,11 +76,11 @@ impl Receiver {
 /// The resource that an operation works on.
 #[derive(Debug)]
 pub(crate) enum Resolved {
-    /// It, with what it received. `changed`: it differs from the one before.
+    /// The resource with what it received. `changed`: it differs from the one before.
     Ready { resource: Arc<dyn AnyResource>, changed: bool },
     /// These senders must make their values again.
     Missing(Vec<Node>),
-    /// Something does not fit.
+    /// A value does not fit its field.
     Mismatch(String),
 }
 
@@ -92,8 +93,8 @@ impl SlotTable {
         self.get(from)?.outputs.get(usize::from(port)).filter(|output| output.sent)
     }
 
-    /// Whether what a resource receives is wired in another way than before: other sources, other closures. (The same
-    /// line of the program is the same closure; what it captured shows in the value that it makes.)
+    /// Whether the wires of a resource differ from before: other sources, other closures. (The same line of the program
+    /// is the same closure; a difference in what it captured shows in the value that it makes.)
     pub(crate) fn is_rewired(&self, node: Node, wirings: &[Wiring]) -> bool {
         let old = self.receiver(node).map_or(&[][..], |receiver| &receiver.wirings);
         let same = |a: &Wiring, b: &Wiring| {
@@ -102,8 +103,7 @@ impl SlotTable {
         !(old.len() == wirings.len() && old.iter().zip(wirings).all(|(a, b)| same(a, b)))
     }
 
-    /// Takes over the wires of a new graph. Returns the outputs that are received along a wire which was not there
-    /// before.
+    /// Takes over the wires of a new graph. Returns the outputs that are received along a wire that is new.
     pub(crate) fn rewire(
         &mut self,
         wirings: HashMap<Node, Vec<Wiring>>,
@@ -140,13 +140,13 @@ impl SlotTable {
         newly_received
     }
 
-    /// The digest of the value that an output has sent last, in this run.
+    /// The digest of the value that an output sent last, in this run.
     pub(crate) fn sent_digest(&self, output: (Node, u8)) -> Option<Digest> {
         self.output(output).filter(|output| output.value.is_some()).map(|output| output.digest)
     }
 
-    /// Keeps what an operation sent. Its digest is for receivers after a restart: the journal gets that of an output
-    /// which `is_received`, or was.
+    /// Keeps what an operation sent. Its digest is for receivers after a restart: the journal gets the digest of an
+    /// output that is received (`is_received`) or was.
     pub(crate) fn sent(
         &mut self,
         node: Node,
@@ -155,7 +155,7 @@ impl SlotTable {
         sent: Vec<Sent>,
         (store, is_received): (&Store, bool),
     ) -> SentPorts {
-        // A kind may send on a port of another kind, which leads nowhere.
+        // A kind may send on a port of another kind: such a value is dropped.
         let name = |port: u8| names.get(usize::from(port)).map(|output| output.name);
         let (mut new, mut all) = (0, 0);
         for sent in sent {
@@ -168,7 +168,7 @@ impl SlotTable {
                 }
             };
             if outputs.len() <= usize::from(port) {
-                // Of most kinds it is the only one: no room for more.
+                // For most kinds this is the only output: no room for more.
                 outputs.reserve_exact(usize::from(port) + 1 - outputs.len());
                 outputs.resize_with(usize::from(port) + 1, Output::default);
             }
@@ -189,12 +189,12 @@ impl SlotTable {
         SentPorts { new: PortSet(new), again: PortSet(all & !new) }
     }
 
-    /// A resource has sent something of which only the digest is known.
+    /// The resource has sent something of which only the digest is known.
     pub(crate) fn is_lost(&self, node: Node) -> bool {
         self.get(node).is_some_and(|slot| slot.outputs.iter().any(|output| output.sent && output.value.is_none()))
     }
 
-    /// The fields that receive something else than when an operation of this resource ended well last, by number.
+    /// The numbers of the fields that receive something else than when an operation of this resource last ended well.
     pub(crate) fn changed_fields(&self, node: Node) -> Vec<u8> {
         let Some(receiver) = self.receiver(node) else { return Vec::new() };
         let is_used =
@@ -202,7 +202,7 @@ impl SlotTable {
         receiver.by_field().filter(|now| !is_used(now)).map(|(field, _)| field).collect()
     }
 
-    /// An operation of this resource has ended well: what it has received is news no longer.
+    /// An operation of this resource has ended well: what it has received is no longer new.
     pub(crate) fn use_received(&mut self, node: Node) {
         if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut())
             && !receiver.inputs.is_empty()
@@ -211,12 +211,12 @@ impl SlotTable {
         }
     }
 
-    /// Whether it receives values.
+    /// Whether the resource receives values.
     pub(crate) fn receives(&self, node: Node) -> bool {
         self.receiver(node).is_some()
     }
 
-    /// The resource as it was last made of what it receives; `None`: its values are still to come.
+    /// The resource as last made from what it receives; `None`: its values are still to come.
     pub(crate) fn current(&self, node: Node, base: &Arc<dyn AnyResource>) -> Option<Arc<dyn AnyResource>> {
         match self.receiver(node) {
             Some(receiver) => receiver.effective.clone(),
@@ -271,7 +271,7 @@ impl SlotTable {
         Resolved::Ready { resource, changed }
     }
 
-    /// What a resource receives differs from what it was last made of, or it was never made.
+    /// What a resource receives differs from what it was last made from, or it was never made.
     pub(crate) fn is_outdated(&self, node: Node) -> bool {
         let Some(receiver) = self.receiver(node) else { return false };
         let sources = receiver.wirings.iter().flat_map(|wiring| &wiring.sources);
@@ -279,8 +279,7 @@ impl SlotTable {
         receiver.effective.is_none() || !now.eq(receiver.inputs.iter().copied().map(Some))
     }
 
-    /// The resource must not work with what it has just been made of: it is again what it was before, until it is
-    /// resolved once more.
+    /// The resource must not work with what it was just made from: it is the former one again until the next resolve.
     pub(crate) fn restore(&mut self, node: Node, former: Option<Arc<dyn AnyResource>>) {
         if let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) {
             receiver.inputs.clear();
@@ -288,8 +287,8 @@ impl SlotTable {
         }
     }
 
-    /// Forgets the stand-ins that a resource works with, so that the next resolve makes them of real values. Returns
-    /// the senders of which no value is known.
+    /// Forgets the stand-ins that a resource works with, so that the next resolve uses real values. Returns the senders
+    /// of which no value is known.
     pub(crate) fn forget(&mut self, node: Node) -> Vec<Node> {
         let Some(receiver) = self.get_mut(node).and_then(|slot| slot.receiver.as_mut()) else { return Vec::new() };
         receiver.inputs.clear();
@@ -305,8 +304,8 @@ impl SlotTable {
         lost
     }
 
-    /// The value of one field: of its sources' values, or recalled by its digest if the sources say that they are the
-    /// same as in the run before, and what is made of them is the same, too.
+    /// The value of one field: made from the values of its sources; or recalled by its digest, if the digests of the
+    /// sources are the same as in the earlier run and so is what is made from them.
     fn field(&self, wiring: &Wiring, id: &ResourceId, name: &str, store: &Store) -> Option<Result<FieldValue, String>> {
         let sources: Vec<&Output> = wiring.sources.iter().filter_map(|source| self.output(*source)).collect();
         let inputs = || inputs_of(&wiring.wire, &sources);
@@ -336,8 +335,8 @@ impl SlotTable {
     }
 }
 
-/// By what a value received in an earlier run is known again: what was sent, and what is made of that. `None`: it never
-/// is.
+/// Identifies a value received in an earlier run: by what was sent, and what is made from it. `None`: such a value is
+/// never recalled.
 fn inputs_of(wire: &Wire, sources: &[&Output]) -> Option<Digest> {
     let mut hasher = Sha256::new();
     sources.iter().for_each(|output| hasher.update(output.digest));

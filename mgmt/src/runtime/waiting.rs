@@ -1,5 +1,5 @@
-//! What a resource waits for: a cause for which an operation or its watch failed and that the outside can take away.
-//! Its watch listens to that, too; the scheduler has the rule.
+//! What a resource waits for: a cause for which an operation or the watch failed and that the outside can remove. The
+//! watch listens for its end too; the rule is in the scheduler.
 
 use crate::id::Node;
 use crate::resource::{Error, Obstacle};
@@ -18,7 +18,7 @@ pub(crate) struct WaitsFor {
 #[derive(Clone, Debug)]
 pub(crate) struct Awaited {
     pub(crate) obstacle: Obstacle,
-    /// The watch sees when it is over.
+    /// The watch sees the end of the cause.
     pub(crate) announced: bool,
 }
 
@@ -29,7 +29,7 @@ impl Awaited {
 }
 
 impl Core {
-    /// An operation failed with this. What it waits for, if it is a cause that passes.
+    /// An operation failed with this error. Returns the cause that the node waits for, if the error has one.
     pub(super) fn fails_with(&mut self, node: Node, error: &Error) -> Option<Lack> {
         self.slots.set_error(node, error.to_string());
         let obstacle = error.obstacle()?;
@@ -46,15 +46,15 @@ impl Core {
         Some(lack)
     }
 
-    /// What changed between an operation and the moment from which the watch listens to what it failed for, no event
-    /// reports: these are looked at once more.
+    /// Checks some nodes once more: no event reports what changed between a failed operation and the moment from which
+    /// the watch listens for the end of its cause.
     pub(super) fn look_at_unattended(&mut self) {
         for node in std::mem::take(&mut self.unattended) {
             self.handle(Input::Changed(node));
         }
     }
 
-    /// An operation ended well: its watch need not listen to more than it asks for.
+    /// An operation ended well: the watch need not listen to more than the resource asks for.
     pub(super) fn waits_no_longer(&mut self, node: Node) {
         let Some(slot) = self.slots.get_mut(node) else { return };
         if slot.waits_for.is_some() {
@@ -80,7 +80,7 @@ impl Core {
         });
     }
 
-    /// What a node waits for, an operation before its watch.
+    /// The cause that a node waits for, that of an operation before that of the watch.
     pub(super) fn awaited(&self, node: Node) -> Option<&Awaited> {
         let waits_for = self.slots.get(node)?.waits_for.as_ref()?;
         waits_for.op.as_ref().or(waits_for.watch.as_ref())

@@ -1,4 +1,4 @@
-//! The engine's eyes: a source of notices about files, one queue for time, and the streams that kinds bring themselves.
+//! All watches of an engine: a source of notices about files, one queue of timers, and the streams that kinds bring.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +27,7 @@ use crate::sys::dbus::Bus;
 use crate::sys::fs::hub::{Extent, Hub, Watched};
 use crate::sys::task::{caught_async, give_way};
 
-/// No interval is shorter: time must get on between two ticks.
+/// The shortest interval: time must advance between two ticks.
 const INTERVAL_MIN: Duration = Duration::from_millis(1);
 
 /// At most this many paths that a resource waits for are listened to, besides those of its watch.
@@ -47,12 +47,12 @@ pub(crate) struct Report {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Problem {
     pub(crate) text: String,
-    /// What it waits for.
+    /// The cause that the watch waits for.
     pub(crate) obstacle: Option<Obstacle>,
 }
 
 impl Problem {
-    /// An error, and the cause that it waits for.
+    /// An error, and the cause that the watch waits for.
     pub(crate) fn of(error: &(dyn std::error::Error + 'static)) -> Problem {
         Problem { text: error.to_string(), obstacle: Obstacle::of(error) }
     }
@@ -69,24 +69,24 @@ impl From<String> for Problem {
 pub(crate) enum Notice {
     /// All parts of a watch listen.
     Ready(Node),
-    /// Look again, at as much.
+    /// Check again, as far as the extent.
     Changed(Node, Extent),
     /// A watch ended.
     Failed(Node, Problem),
-    /// The kernel had no room for changes.
+    /// The kernel had no room for some changes.
     Overflow,
-    /// Something that the user should know.
+    /// A warning for the user.
     Warning(String),
 }
 
-/// Whether the watch of a resource listens to a path that it waits for.
+/// Whether the watch of a resource listens to a path that the resource waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Attention {
-    /// It can't.
+    /// The watch cannot listen to the path.
     Impossible,
-    /// It has listened to it before.
+    /// The watch already listens to the path.
     Paid,
-    /// It listens from now on: what has changed just before was not noticed.
+    /// The watch listens from now on: changes from just before were not noticed.
     New,
 }
 
@@ -107,9 +107,9 @@ pub(crate) struct Watching {
     paths: Vec<(PathBuf, Watched)>,
     /// Streams that are not `Ready` yet.
     unready: u32,
-    /// Of a watch with a tree.
+    /// For a watch with a tree.
     pub(super) looks: Option<Box<Looks>>,
-    /// What few watches have.
+    /// Data that few watches have.
     more: Option<Box<More>>,
 }
 
@@ -118,17 +118,17 @@ impl Watching {
         Watching { epoch, paths: Vec::new(), unready: 0, looks: None, more: None }
     }
 
-    /// Not all of it listens, or it is not known yet what it is.
+    /// Not all of the watch listens, or what it consists of is not known yet.
     fn is_starting(&self) -> bool {
         self.unready > 0 || self.more.as_ref().is_some_and(|more| more.asked.is_some())
     }
 }
 
-/// What a watch has besides paths.
+/// The parts of a watch besides paths.
 #[derive(Debug, Default)]
 struct More {
     streams: Vec<Reading>,
-    /// What it listens to as well, since its resource waits for that.
+    /// Further paths to which the watch listens, since the resource waits for them.
     attended: Vec<PathBuf>,
     intervals: Vec<Duration>,
     /// The number of the question what the resource watches, until it is answered.
@@ -137,13 +137,13 @@ struct More {
     signals: Vec<(Bus, SignalRule, Subscription)>,
 }
 
-/// All watches of an engine. What each node's watch holds is in its `Slot`.
+/// All watches of an engine. The data of each node's watch is in its `Slot`.
 #[derive(Debug)]
 pub(crate) struct Watches {
     files: Box<dyn Files>,
     #[cfg(feature = "dbus")]
     signals: SignalHub,
-    /// How many there are.
+    /// How many watches there are.
     count: usize,
     epoch: u64,
     timers: BinaryHeap<Reverse<(Time, Node, u64, Duration)>>,
@@ -151,7 +151,7 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// The watches of an engine, with doors of its own or those that it is given.
+    /// The watches of an engine, with its own doors or the given ones.
     #[cfg_attr(not(feature = "dbus"), expect(unused_variables, reason = "only buses need doors here"))]
     pub(crate) fn new(files: Box<dyn Files>, doors: &Doors, reports: mpsc::UnboundedSender<Report>) -> Watches {
         Watches {
@@ -165,20 +165,20 @@ impl Watches {
         }
     }
 
-    /// Its own hub, at its end.
+    /// Takes the engine's own hub, at the end of the engine.
     pub(crate) fn take_hub(&mut self) -> Option<Hub> {
         self.files.take_hub()
     }
 
-    /// A resource is asked what it watches. Until the answer the watch of before continues, if there is one, and does
-    /// not count as listening. Returns the number that the answer must have.
+    /// A resource is asked what it watches. Until the answer, the former watch continues, if there is one, and does not
+    /// count as listening. Returns the number that the answer must have.
     pub(crate) fn ask(&mut self, slots: &mut SlotTable, node: Node) -> u64 {
         self.epoch += 1;
         self.expect(slots, node, self.epoch);
         self.epoch
     }
 
-    /// The answer to that question is on its way.
+    /// Notes that the answer to a question is on its way.
     fn expect(&mut self, slots: &mut SlotTable, node: Node, asked: u64) {
         let watching = slots.make(node).watching.get_or_insert_with(|| {
             self.count += 1;
@@ -187,14 +187,14 @@ impl Watches {
         watching.more.get_or_insert_default().asked = Some(asked);
     }
 
-    /// Whether this is the answer that is waited for.
+    /// Whether this is the expected answer.
     pub(crate) fn is_answer(&self, slots: &mut SlotTable, node: Node, number: u64) -> bool {
         let watching = slots.get_mut(node).and_then(|slot| slot.watching.as_mut());
         let more = watching.and_then(|watching| watching.more.as_mut());
         more.is_some_and(|more| more.asked.take_if(|asked| *asked == number).is_some())
     }
 
-    /// Starts a watch, in place of the one before. `Ready` comes at once if nothing of it needs time.
+    /// Starts a watch, in place of the former one. `Ready` comes at once if no part of it needs time.
     pub(crate) fn start(
         &mut self,
         slots: &mut SlotTable,
@@ -239,7 +239,7 @@ impl Watches {
                 notices.push(Notice::Failed(node, problem));
                 return;
             }
-            // Of most it is the only one: no room for more.
+            // For most watches this is the only path: no room for more.
             watching.paths.reserve_exact(1);
             watching.paths.push((path, kind));
             if kind.is_tree() {
@@ -254,7 +254,7 @@ impl Watches {
         }
     }
 
-    /// Whether a new watch of the same resource would watch the same: then the one that runs goes on.
+    /// Whether a new watch of the same resource would watch the same: then the former watch continues.
     pub(crate) fn is_same(&self, slots: &SlotTable, node: Node, watch: &Watch) -> bool {
         let Some(watching) = slots.get(node).and_then(|slot| slot.watching.as_ref()) else { return false };
         let (mut paths, mut intervals) = (Vec::new(), Vec::new());
@@ -284,8 +284,8 @@ impl Watches {
         same_rest && watching.paths == paths
     }
 
-    /// The resource waits for a change at this path: its watch listens there too. Whether it does, and whether it has
-    /// done so before.
+    /// The resource waits for a change at this path: its watch listens there too. Returns whether it does, and whether
+    /// it did so before.
     pub(crate) fn attend(&mut self, slots: &mut SlotTable, node: Node, path: &Path) -> Attention {
         let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.as_mut()) else {
             return Attention::Impossible;
@@ -300,7 +300,7 @@ impl Watches {
         Attention::New
     }
 
-    /// The resource waits for nothing any more.
+    /// The resource waits for no path any more.
     pub(crate) fn neglect(&mut self, slots: &mut SlotTable, node: Node) {
         let more = slots.get_mut(node).and_then(|slot| slot.watching.as_mut()?.more.as_mut());
         if more.is_some_and(|more| !std::mem::take(&mut more.attended).is_empty()) {
@@ -328,22 +328,22 @@ impl Watches {
         self.timers.peek().map(|Reverse((due, ..))| *due)
     }
 
-    /// Timers of watches that have ended stay until they are due; when they are most of all, they are swept.
+    /// Timers of watches that have ended stay until they are due; when they are most of all timers, they are swept.
     fn sweep_timers(&mut self, slots: &SlotTable) {
         if self.timers.len() > 64 + 4 * self.count {
             self.timers.retain(|Reverse((_, node, epoch, _))| is_epoch(slots, *node, *epoch));
         }
     }
 
-    /// The intervals that are over.
+    /// Handles the intervals that are over.
     pub(crate) fn tick(&mut self, slots: &SlotTable, now: Time, notices: &mut Vec<Notice>) {
         while let Some(Reverse((due, node, epoch, interval))) = self.timers.peek().copied()
             && due <= now
         {
             self.timers.pop();
             if is_epoch(slots, node, epoch) {
-                // From when it was due, so that a late loop does not shift all that follow; but never a burst to catch
-                // up.
+                // From when it was due, so that a late loop does not shift all later ticks; but never a burst of missed
+                // ones.
                 let next = due.after(interval).max(now.after(interval / 2));
                 self.timers.push(Reverse((next, node, epoch, interval)));
                 notices.push(Notice::Changed(node, Extent::All));
@@ -351,22 +351,23 @@ impl Watches {
         }
     }
 
-    /// What has been noticed about paths, when anything has. Cancel safe.
+    /// The next notices about paths. Cancel safe.
     pub(crate) async fn next(&mut self) -> Vec<Notice> {
         poll_fn(|cx| self.files.poll_next(cx)).await
     }
 
-    /// What has happened to paths by now, without waiting.
+    /// The notices about paths so far, without waiting.
     pub(crate) fn take(&mut self) -> Vec<Notice> {
         self.files.take()
     }
 
-    /// Whether nothing has happened to paths, when it is asked, that was not handed over by now.
+    /// A function that returns whether, at the time of its call, nothing has happened to paths that was not handed over
+    /// by now.
     pub(crate) fn quiet(&self) -> Quietness {
         self.files.quiet()
     }
 
-    /// What the report of a stream means, if its watch still runs.
+    /// The notice of a stream's report, if its watch still runs.
     pub(crate) fn receive(&mut self, slots: &mut SlotTable, report: Report) -> Option<Notice> {
         let Report { node, epoch, event, pending } = report;
         pending.store(false, Ordering::Release);
@@ -378,7 +379,7 @@ impl Watches {
             }
             Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node, Extent::All)),
             Err(problem) => match watching.more.as_ref().and_then(|more| more.asked) {
-                // The watch that takes its place may be why it has ended.
+                // The watch that takes its place may be the reason for its end.
                 Some(asked) => {
                     self.stop(slots, node);
                     self.expect(slots, node, asked);
@@ -398,7 +399,7 @@ impl Watching {
         self.more.as_ref().map_or(&[], |more| &more.attended)
     }
 
-    /// Whatever happens at this path is noticed: its existence, its attributes, its content.
+    /// Every change at this path is noticed: of its existence, its attributes, its content.
     fn listens_to(&self, path: &Path) -> bool {
         let has = |(watched, kind): &(PathBuf, Watched)| {
             watched == path || *kind == Watched::Tree && path.starts_with(watched)
@@ -423,7 +424,7 @@ impl SlotTable {
     }
 }
 
-/// Brings signals to the loop.
+/// The listener that brings signals to the loop.
 #[cfg(feature = "dbus")]
 fn listener(
     node: Node,
@@ -432,11 +433,11 @@ fn listener(
 ) -> Box<dyn Fn(Result<WatchEvent, String>) + Send> {
     let pending = Arc::new(AtomicBool::new(false));
     Box::new(move |event| {
-        // Whatever is wrong with a bus, it is not there as it should be.
+        // Whatever is wrong with a bus, it is not available as it should be.
         let obstacle = || Some(Obstacle::new(ObstacleKind::NoComponent));
         let event = event.map_err(|text| Problem { text, obstacle: obstacle() });
         if !matches!(event, Ok(WatchEvent::Changed)) || !pending.swap(true, Ordering::AcqRel) {
-            // The loop is gone only when the whole engine is.
+            // The loop ends only with the whole engine.
             let _ = reports.send(Report { node, epoch, event, pending: Arc::clone(&pending) });
         }
     })
@@ -446,7 +447,7 @@ fn listener(
 fn forward(mut stream: WatchStream, node: Node, epoch: u64, reports: mpsc::UnboundedSender<Report>) -> Reading {
     let span = Span::current();
     let task = tokio::spawn(async move {
-        // A stream that says `Ready` twice says it once.
+        // Only the first `Ready` of a stream counts as `Ready`.
         let mut ready = false;
         let pending = Arc::new(AtomicBool::new(false));
         loop {

@@ -12,22 +12,23 @@ pub struct PortSet(pub u32);
 /// Settings of a whole scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// How many runs (each a check, and what follows from it) may be under way at once; those of one call count as one.
-    /// At least 1.
+    /// At most this many runs (a check, and what follows from it) may be under way at once. The runs of one call count
+    /// as one. At least 1.
     pub running_max: usize,
-    /// How many more may be, of those that an event has caused (not the start, a new graph or a further try), while
-    /// runs that have been under way for longer than `LONG` hold places.
+    /// At most this many further runs that an event has caused (not the start, a new graph or a further try) may be
+    /// under way while runs that have taken longer than `LONG` hold places.
     pub reserve: usize,
-    /// How many runs may be under way without a place, since they only wait for the disk. Each keeps files open.
+    /// At most this many runs may be under way without a place because they only wait for the disk. Each keeps files
+    /// open.
     pub yielded_max: usize,
-    /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all are.
+    /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all nodes are.
     pub converged_timeout: Duration,
-    /// Watches begin only when something must be repaired, or the run goes beyond its convergence: see `late.rs`.
+    /// Watches begin only when something must be repaired, or the run continues after convergence: see `late.rs`.
     pub watch_late: bool,
     /// Seed of the jitter of retry delays.
     pub seed: u64,
-    /// Emit the per-node events (`Checked` … `Settled`) as commands. Off, only graph-wide ones (`Swapped`, `Converged`,
-    /// `Unconverged`, `Stopped`) are.
+    /// Emit the events of single nodes (`Checked` … `Settled`) as commands. If off, only the events of the whole graph
+    /// (`Swapped`, `Converged`, `Unconverged`, `Stopped`) are emitted.
     pub node_events: bool,
 }
 
@@ -38,7 +39,7 @@ pub enum Backoff {
     Constant,
     /// Doubled with each failure in a row, up to `max`; with `jitter`, each delay is drawn evenly from its upper half.
     Exponential {
-        /// No delay is longer.
+        /// The longest delay.
         max: Duration,
         /// Spread the tries of many nodes over time.
         jitter: bool,
@@ -50,29 +51,29 @@ pub enum Backoff {
 pub struct NodeConfig {
     /// Never applied: checked only.
     pub noop: bool,
-    /// How many more tries after the first failure; `None`: for ever. Check/apply and watch count separately; a success
-    /// refills (of a watch: see `WATCH_WELL`).
+    /// At most this many tries after the first failure; `None`: no bound. Check/apply and watch count separately. A
+    /// success refills the tries (of a watch: see `WATCH_WELL`).
     pub retry: Option<u32>,
     /// Pause before each further try.
     pub delay: Duration,
     /// How that pause grows.
     pub backoff: Backoff,
-    /// Check every so often, whatever the watch says.
+    /// Check at this interval, whatever the watch reports.
     pub poll: Option<Duration>,
     /// Highest rate of checks caused by watch changes, in checks per second; `None`: no limit.
     pub limit: Option<f64>,
-    /// How many such checks may come at once before `limit` bites. At least 1.
+    /// At most this many such checks may come at once before `limit` applies. At least 1.
     pub burst: u32,
     /// An operation that takes longer is cancelled and counts as failed.
     pub timeout: Option<Duration>,
     /// Semaphores held while an operation runs: (number of the semaphore, its size). Taken in order of number, all or
     /// none.
     pub sema: Vec<(u32, u32)>,
-    /// Has a watch: nothing runs before it is ready.
+    /// The node has a watch: nothing runs before the watch is ready.
     pub watched: bool,
     /// A swap that keeps this node revives it if it has failed for good.
     pub rewatch: bool,
-    /// When it has left the graph, and its last operation has ended, it is asked to leave. A noop node is not.
+    /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
     /// Checks of nodes with the same number that begin together, at most `CALL_MAX`, are one call: until the runs of
     /// all of them have ended they take one place of `Config::running_max`.
@@ -85,12 +86,12 @@ pub const CALL_MAX: u32 = 64;
 /// One node of a new graph.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSpec {
-    /// Its slot.
+    /// The slot of the node.
     pub node: Node,
-    /// Its settings: an index into `Swap::configs`.
+    /// The settings of the node: an index into `Swap::configs`.
     pub config: u32,
-    /// What its operations do (the resource's own fields, or what it receives) differs from what ran under this slot:
-    /// check it again. Ignored for a new node.
+    /// The operations of the node (by the resource's own fields, or by what it receives) differ from those that ran
+    /// under this slot: check it again. Ignored for a new node.
     pub changed: bool,
 }
 
@@ -103,28 +104,28 @@ pub struct EdgeSpec {
     pub to: Node,
     /// If `from` changes, `to` is owed a refresh.
     pub notify: bool,
-    /// `to` receives these outputs of `from`, and waits until all have been sent since `from` was new, had other fields or
-    /// received another value.
+    /// `to` receives these outputs of `from`. It waits until each has been sent since `from` was new, got other fields
+    /// or received another value.
     pub sends: PortSet,
-    /// The journal says that a refresh along this edge is owed from an earlier run (a debt, or an intent without
+    /// The journal holds a refresh along this edge that is owed from an earlier run (a debt, or an intent without
     /// outcome). Only honoured if the edge is new to the scheduler.
     pub owed: bool,
 }
 
-/// What one node was responsible for in the world outside is another's now.
+/// One node has taken over what another was responsible for in the world outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handover {
-    /// It has left the graph, or has changed.
+    /// The node that has left the graph, or has changed.
     pub from: Node,
-    /// It takes the place of the other: it starts nothing before the operation under way of the other has ended and, if
-    /// that has left the graph, before it has left for good.
+    /// The node that takes over: it starts nothing before the operation under way of `from` has ended and, if `from`
+    /// has left the graph, before it has left for good.
     pub to: Node,
 }
 
 /// A new graph, whole. Slots not listed are gone. It is valid: no cycle, no dangling edge.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Swap {
-    /// Which graph this is.
+    /// The number of this graph.
     pub generation: Generation,
     /// The distinct settings.
     pub configs: Vec<NodeConfig>,
@@ -132,27 +133,27 @@ pub struct Swap {
     pub nodes: Vec<NodeSpec>,
     /// All edges.
     pub edges: Vec<EdgeSpec>,
-    /// Who takes whose place. Pairs of which the first has nothing under way mean nothing; those of earlier swaps stay
-    /// in force.
+    /// The nodes that take the place of another. Pairs whose `from` has nothing under way have no effect; pairs of
+    /// earlier swaps stay in force.
     pub handovers: Vec<Handover>,
 }
 
 /// One operation of one node. Answers carry it back; an answer with another number than the one under way is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Op {
-    /// Of whom.
+    /// The node that the operation belongs to.
     pub node: Node,
     /// Unique among all operations of the engine.
     pub number: u64,
 }
 
-/// What keeps a node from ending well, and may be over at any time without a further try: space that is used up, a file
-/// that is not there.
+/// A cause that keeps a node from ending well and that may go away at any time without a further try: no space left, a
+/// missing file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lack {
-    /// Its number. Another one than before is reported, the same one is not.
+    /// Number of the cause. A cause with another number than before is reported, the same one is not reported again.
     pub kind: u8,
-    /// The watch of the node reports when it is over. What no event announces is looked at again more often.
+    /// The watch of the node reports the end of the cause. A cause whose end no event reports is looked at more often.
     pub announced: bool,
 }
 
@@ -161,41 +162,41 @@ pub struct Lack {
 pub enum CheckOutcome {
     /// As desired.
     InSync,
-    /// Something to repair; the runtime keeps what.
+    /// Something to repair; the runtime keeps the drift.
     Drifted,
-    /// The same, and it has begun to repair that, as it was permitted to (`Command::Check::go_on`): under the same
-    /// number, `Applied` follows, with all that the check has sent too.
+    /// The check has found drift and has begun to repair it, as permitted (`Command::Check::go_on`): `Applied` follows
+    /// under the same number, with all outputs, also those that the check has sent.
     GoesOn,
-    /// It could not look, because it needs a received value itself of which only the digest is known: these senders
-    /// must make it again.
+    /// The check could not look, because it needs a received value of which only the digest is known: these senders
+    /// must make the value again.
     Missing(Vec<Node>),
-    /// It could not look, because what it has received makes it the owner of something that these nodes have not ended
-    /// with: it waits until their operations under way have ended, and until those that have left the graph have left
-    /// for good.
+    /// The check could not look, because what the node has received makes it the owner of something that these nodes
+    /// have not ended with. The node waits until their operations under way have ended, and until those that have left
+    /// the graph have left for good.
     Occupied(Vec<Node>),
-    /// It could not look.
+    /// The check could not look.
     Failed,
-    /// It could not look, for a cause that it waits for.
+    /// The check could not look, for a cause that the node waits for.
     Waits(Lack),
-    /// It was cancelled before it ended (by `Command::Cancel`); never counts as a try.
+    /// The check was cancelled (by `Command::Cancel`) before it ended; never counts as a try.
     Cancelled,
 }
 
 /// How an apply or a refresh ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ApplyOutcome {
-    /// It changed something.
+    /// The operation changed something.
     Changed,
-    /// The same, and an event asked for it (a tick, a line of a command): nobody undid an earlier repair, however often
-    /// it comes.
+    /// The operation changed something because an event asked for it (a tick, a line of a command). However often this
+    /// happens, it does not mean that an earlier repair was undone.
     ChangedByEvent,
     /// There was nothing to change after all.
     Unchanged,
-    /// It failed; it may have changed something.
+    /// The operation failed; it may have changed something.
     Failed,
-    /// The same, for a cause that the node waits for.
+    /// The operation failed for a cause that the node waits for; it may have changed something.
     Waits(Lack),
-    /// It was cancelled before it ended; it may have changed something.
+    /// The operation was cancelled before it ended; it may have changed something.
     Cancelled,
 }
 
@@ -208,21 +209,21 @@ pub enum StopStage {
     Cancel,
 }
 
-/// What the runtime tells the scheduler.
+/// What the runtime reports to the scheduler.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// A new graph takes over, by difference.
     Swap(Swap),
-    /// The watch of a node listens (again). Marks it dirty: what changed before nobody saw.
+    /// The watch of a node listens (again). Marks the node dirty: changes before this were not seen.
     WatchReady(Node),
     /// The watch of a node ended with an error.
     WatchFailed(Node),
-    /// The same, for a cause that the node waits for.
+    /// The watch of a node ended for a cause that the node waits for.
     WatchWaits(Node, Lack),
-    /// The watch of a node says: look again.
+    /// The watch of a node reports a change: look again.
     Changed(Node),
-    /// The same of several at once, all that the watches of files have noticed by now: all are dirty before the first
-    /// of them is checked, so that a child waits for a parent that changed with it.
+    /// All nodes of which the watches of files have noticed a change by now. All are dirty before the first of them is
+    /// checked, so that a child waits for a parent that changed with it.
     ChangedTogether(Vec<Node>),
     /// A check ended; `sent` are the outputs whose value differs from the one sent before, or that were sent for the
     /// first time.
@@ -233,46 +234,46 @@ pub enum Input {
         outcome: CheckOutcome,
         /// Outputs with a new value.
         sent: PortSet,
-        /// Outputs sent with the value of before.
+        /// Outputs sent with the same value as before.
         again: PortSet,
     },
     /// An apply or a refresh ended.
     Applied {
         /// The operation.
         op: Op,
-        /// How.
+        /// How it ended.
         outcome: ApplyOutcome,
         /// Outputs with a new value.
         sent: PortSet,
-        /// Outputs sent with the value of before.
+        /// Outputs sent with the same value as before.
         again: PortSet,
     },
-    /// A repair, or a leave, has done its work, and ends, with its run, when the disk has it: its place is free.
+    /// A repair or a leave has done its work; it ends, with its run, when the work is on disk. Its place is free.
     Yielded(Op),
-    /// A node that has left the graph has done what it does then, or could not.
+    /// The leave of a node that has left the graph ended.
     Left {
         /// The operation.
         op: Op,
         /// It ended well.
         well: bool,
     },
-    /// A node that has left the graph can't do what it does then before other work has ended: it is asked again after
+    /// A node that has left the graph can't do its leave before other work has ended. It is asked again after
     /// `Recovered`, and its slot is not free before.
     LeaveRefused(Op),
     /// All journal entries up to and including this ticket are on disk.
     Committed(Ticket),
-    /// What the watches had noticed when the look was begun has been handed over, and so have all looks before it.
+    /// All that the watches had noticed when this look began has been handed over, and so have all looks before it.
     Looked(u64),
-    /// The journal could not be written. What waits for the ticket waits until it can be.
+    /// The journal could not be written. What waits for the ticket waits until the journal can be written.
     CommitFailed(Ticket),
-    /// What kept the operations of a node from running is over (work of an earlier one that had not ended): it has all
-    /// its tries again, also if it had failed for good, and is checked. One that has left the graph is asked to leave.
+    /// The earlier work that kept the operations of a node from running has ended. The node has all its tries again,
+    /// also if it had failed for good, and is checked. A node that has left the graph is asked to leave.
     Recovered(Node),
     /// Start nothing until `Resume`. Events that arrive meanwhile are kept.
     Pause,
-    /// Go on.
+    /// Ends the pause.
     Resume,
-    /// End.
+    /// Ends all work, as far as the stage states.
     Stop(StopStage),
     /// Time has passed.
     Tick,
@@ -281,12 +282,12 @@ pub enum Input {
 /// Whether a check may go on to repair what it finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoOn {
-    /// It reports what it has found.
+    /// The check only reports what it has found.
     No,
-    /// It may.
+    /// The check may repair it.
     Yes,
-    /// It may if, when it has found drift, the watches of files have noticed nothing that was not handed over before
-    /// this command, and the kernel has queued nothing.
+    /// The check may repair it if, by the time it has found drift, the watches of files have noticed nothing that was
+    /// not handed over before this command, and the kernel has queued nothing.
     IfQuiet,
 }
 
@@ -301,86 +302,88 @@ pub enum Command {
     Check {
         /// The operation.
         op: Op,
-        /// Why.
+        /// Why the check begins.
         causes: Causes,
-        /// Whether what it finds may be repaired at once, without asking: see `CheckOutcome::GoesOn`. Until `Withdraw`.
+        /// Whether the check may repair what it finds at once, without asking: see `CheckOutcome::GoesOn`. Stands until
+        /// `Withdraw`.
         go_on: GoOn,
     },
-    /// The check may not go on any more, unless it has begun to: then this means nothing.
+    /// The check may no longer continue with a repair. If the repair has begun, this has no effect.
     Withdraw {
         /// The operation.
         op: Op,
-        /// Give up the check, too.
+        /// Cancel the check too.
         cancel: bool,
     },
     /// Repair what the check just before found; answer `Applied`.
     Apply {
         /// The operation.
         op: Op,
-        /// Why its check began, and what has come to be owed since.
+        /// Why its check began, and which refreshes have come to be owed since.
         causes: Causes,
         /// A refresh is owed too, and is absorbed.
         refresh: bool,
-        /// The journal holds that it owes refreshes if it changes.
+        /// The journal holds that this node owes refreshes if it changes.
         announced: bool,
     },
-    /// Nothing has drifted but a refresh is owed (or a sender must make its values again); answer `Applied`.
+    /// Nothing has drifted, but a refresh is owed (or a sender must make its values again); answer `Applied`.
     Refresh {
         /// The operation.
         op: Op,
-        /// Why its check began, and what has come to be owed since.
+        /// Why its check began, and which refreshes have come to be owed since.
         causes: Causes,
     },
-    /// The node has left the graph, and nothing else of it is under way: do what its kind does then; answer `Left`.
+    /// The node has left the graph, and nothing else of it is under way: do the leave of its kind; answer `Left`.
     Leave(Op),
-    /// Give up an operation that is under way; it still must be answered (`Cancelled`, or what it came to).
+    /// Cancel an operation that is under way; it must still be answered (`Cancelled`, or its result).
     Cancel(Op),
-    /// Write these, in order. With a ticket somebody waits: answer `Committed` or `CommitFailed`. Tickets only grow.
+    /// Write these entries, in order. With a ticket, a node waits: answer `Committed` or `CommitFailed`. Tickets only
+    /// grow.
     Journal {
-        /// Who waits.
+        /// The ticket that a node waits for.
         ticket: Option<Ticket>,
         /// The entries.
         ops: Vec<JournalOp>,
     },
-    /// Before some repairs begin: hand over what the watches have noticed by now, without waiting; then answer `Looked`.
-    /// Numbers only grow.
+    /// Before some repairs begin: hand over what the watches have noticed by now, without waiting; then answer
+    /// `Looked`. Numbers only grow.
     Look(u64),
     /// A node that left the graph has no operation and no watch any more: its slot may be used again.
     Removed(Node),
-    /// Something happened that people or tests may want to know.
+    /// Something happened that users or tests may want to see.
     Event(Event),
     /// Everything has ended after a stop.
     Stopped,
 }
 
-/// Why a node is where it is.
+/// The state of a node, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// Nothing to do. `drifted`: a noop node that is not as desired.
+    /// Nothing to do.
     Settled {
-        /// Not as desired, but noop.
+        /// The node is not as desired, but noop.
         drifted: bool,
     },
-    /// Its watch is not ready yet.
+    /// The watch of the node is not ready yet.
     WaitingForWatch,
-    /// Waits for these parents (the first few).
+    /// The node waits for these parents (at most the first few).
     WaitingForParents(Vec<Node>),
-    /// Waits for a value from these senders.
+    /// The node waits for a value from these senders.
     WaitingForValue(Vec<Node>),
-    /// One of these ancestors has failed (the first few).
+    /// One of these ancestors has failed (at most the first few).
     Blocked(Vec<Node>),
-    /// What it takes the place of has not ended: these.
+    /// These nodes, whose place it takes, have not ended.
     WaitingForPredecessor(Vec<Node>),
-    /// Could run; waits for a worker, a semaphore, or the rate limit.
+    /// The node could run; it waits for a worker, a semaphore, or the rate limit.
     Ready,
-    /// What its watch causes takes more than its share of the time: waits until that allows it, or until no other node
-    /// wants to work. Its children see it settled.
+    /// The runs that its watch causes take more than its share of the time: the node waits until its share allows a
+    /// run, or until no other node wants to work. Its children see it as settled.
     Spaced,
     /// An operation is under way (or its journal entry is being written).
     Running,
     /// Failed; will be tried again.
     Retrying,
-    /// All that fails of it fails for a cause that it waits for.
+    /// The node fails only for causes that it waits for.
     Waiting,
     /// Failed for good.
     Failed,
@@ -406,18 +409,18 @@ pub enum Event {
     InSync {
         /// The node that was checked.
         node: Node,
-        /// Why.
+        /// Why the node was checked.
         causes: Causes,
-        /// It is in noop and owed a refresh, which it does not get.
+        /// The node is noop and is owed a refresh, which it does not get.
         owed: bool,
     },
-    /// A check found drift; `noop`: which will not be repaired.
+    /// A check found drift.
     Drifted {
         /// The node that was checked.
         node: Node,
-        /// Why.
+        /// Why the node was checked.
         causes: Causes,
-        /// Will not be repaired.
+        /// The drift will not be repaired.
         noop: bool,
     },
     /// An apply ended.
@@ -426,7 +429,7 @@ pub enum Event {
         node: Node,
         /// Why its run began.
         causes: Causes,
-        /// It changed something.
+        /// The apply changed something.
         changed: bool,
         /// A refresh was absorbed.
         refreshed: bool,
@@ -437,10 +440,10 @@ pub enum Event {
         node: Node,
         /// Why its run began.
         causes: Causes,
-        /// It did something.
+        /// The refresh changed something.
         changed: bool,
     },
-    /// A node that has left the graph has done what it does then (`well`), or could not.
+    /// The leave of a node that has left the graph ended.
     Left {
         /// The node.
         node: Node,
@@ -449,9 +452,9 @@ pub enum Event {
     },
     /// A refresh has become owed.
     Owed {
-        /// The notifier.
+        /// The parent that changed.
         from: Node,
-        /// The notified.
+        /// The node to refresh.
         to: Node,
     },
     /// New values went to a receiver.
@@ -461,53 +464,53 @@ pub enum Event {
         /// The receiver.
         to: Node,
     },
-    /// An operation or the watch failed; `retry_in`: `None` if for good.
+    /// An operation or the watch failed.
     Failed {
         /// The node.
         node: Node,
-        /// Why the run that failed began; none, if no run did.
+        /// Why the failed run began; empty if no run failed.
         causes: Causes,
         /// Which of them failed.
         what: Failing,
-        /// When it is tried again.
+        /// The pause before the next try; `None` if the node has failed for good.
         retry_in: Option<Duration>,
     },
-    /// An operation or the watch failed for a cause that the node waits for: it uses up no try. One event until it ends
-    /// well, or fails for another cause.
+    /// An operation or the watch failed for a cause that the node waits for: this uses up no try. Emitted once, until
+    /// the operation or watch ends well or fails for another cause.
     Waits {
         /// The node.
         node: Node,
-        /// Why the run that failed began; none, if no run did.
+        /// Why the failed run began; empty if no run failed.
         causes: Causes,
         /// Which of them failed.
         what: Failing,
     },
-    /// An ancestor has failed: this node waits. One event each time it becomes blocked.
+    /// An ancestor has failed: this node waits. Emitted each time the node becomes blocked.
     Blocked {
-        /// Who.
+        /// The node that is blocked.
         node: Node,
         /// The parent through which it is blocked.
         by: Node,
     },
-    /// No longer blocked.
+    /// The node is no longer blocked.
     Unblocked(Node),
-    /// Its repairs take more than its share of the time: something else changes it too. One event until it has been
-    /// quiet for so long that all of them are paid off.
+    /// The repairs of a node take more than its share of the time: something else changes the resource too. Emitted
+    /// once, until the node has been quiet long enough for its account to be paid off.
     Flapping {
         /// The node.
         node: Node,
-        /// How often it was repaired…
+        /// The number of repairs…
         repairs: u32,
         /// …in this time.
         within: Duration,
         /// How long the last repair took.
         took: Duration,
-        /// While other nodes want to work, repairs that take so long come no more often than this.
+        /// While other nodes want to work, repairs of this duration come no more often than this.
         every: Duration,
     },
     /// A new graph is in force.
     Swapped {
-        /// Which.
+        /// The number of the graph.
         generation: Generation,
         /// Nodes that are new.
         added: u32,
@@ -522,9 +525,9 @@ pub enum Event {
     Converged,
     /// A node is not settled any more.
     Unconverged,
-    /// For the converged timeout no node that is not settled has done anything or will by itself: some have failed for
-    /// good, wait for a cause, or wait for a value that no sender is going to send, and the others wait for these.
+    /// For the converged timeout, no unsettled node has done anything or will by itself: some have failed for good,
+    /// wait for a cause, or wait for a value that no sender is going to send, and the others wait for these.
     Hopeless,
-    /// It is not hopeless any more.
+    /// The graph is not hopeless any more.
     Hopeful,
 }

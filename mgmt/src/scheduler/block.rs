@@ -37,7 +37,7 @@ impl Scheduler {
         }
     }
 
-    /// This node has just become bad: blocks what is below.
+    /// The node has just become bad: blocks the nodes below it.
     fn block_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
@@ -57,7 +57,7 @@ impl Scheduler {
         }
     }
 
-    /// This node has just ceased to be bad: unblocks what is below.
+    /// The node has just ceased to be bad: unblocks the nodes below it.
     fn unblock_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
@@ -77,7 +77,8 @@ impl Scheduler {
         }
     }
 
-    /// Counts from scratch, for the whole graph; says who became blocked and who is not any more. For a swap.
+    /// Counts from scratch, for the whole graph, and reports the nodes that became blocked or are blocked no longer.
+    /// For a swap.
     pub(super) fn reblock(&mut self) {
         self.convergence.blocked = 0;
         let mut before: Vec<Node> = Vec::new();

@@ -10,33 +10,33 @@ use serde::{Serialize, Serializer};
 #[non_exhaustive]
 #[repr(u8)]
 pub enum Cause {
-    /// It is new in the graph, or the engine has just started.
+    /// The resource is new in the graph, or the engine has just started.
     Start,
-    /// Its watch reported a change.
+    /// The watch of the resource reported a change.
     Watch,
-    /// Its watch has begun to listen: what changed before that was seen by no watch.
+    /// The watch of the resource has begun to listen: no watch saw what changed before that.
     Listening,
-    /// Its poll was due.
+    /// The poll of the resource was due.
     Poll,
     /// A parent has changed something.
     Parent,
-    /// It received a new value.
+    /// The resource received a new value.
     Value,
-    /// Its fields, its wires or its metaparameters differ from those of the graph before.
+    /// The fields, wires or metaparameters of the resource differ from those of the graph before.
     Config,
-    /// It is owed a refresh: something that notifies it has changed.
+    /// The resource is owed a refresh: something that notifies it has changed.
     Refresh,
-    /// A receiver needs its values, which are not known any more: it must make them again.
+    /// A receiver needs values of the resource that are not known any more: the resource must make them again.
     Remake,
     /// An earlier try, of an operation or of the watch, failed or was given up.
     Retry,
-    /// The run before came to nothing, through no fault of the resource: it was cancelled or outdated, or what it
+    /// The previous run gave no result, through no fault of the resource: it was cancelled or outdated, or what it
     /// rested on changed meanwhile.
     Again,
 }
 
 impl Cause {
-    /// All of them, in their order.
+    /// All causes, in their order.
     pub const ALL: &'static [Cause] = &[
         Cause::Start,
         Cause::Watch,
@@ -51,7 +51,7 @@ impl Cause {
         Cause::Again,
     ];
 
-    /// Its name, as in its form as data.
+    /// The name of the cause, as in data.
     pub fn word(self) -> &'static str {
         match self {
             Cause::Start => "start",
@@ -96,17 +96,17 @@ impl Causes {
         self.0 as u64
     }
 
-    /// This cause is among them.
+    /// The cause is in this set.
     pub const fn contains(self, cause: Cause) -> bool {
         self.0 & (1 << cause as u8) != 0
     }
 
-    /// There is none.
+    /// The set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// All of them, in their order.
+    /// All causes of the set, in their order.
     pub fn iter(self) -> impl Iterator<Item = Cause> {
         Cause::ALL.iter().copied().filter(move |cause| self.contains(*cause))
     }

@@ -55,8 +55,8 @@ impl Scheduler {
             && (!node.wants_run() || self.is_in_pause(i) && !self.mutant(Mutant::SpacedUnsettled))
     }
 
-    /// What `EXCUSED` means, from scratch (but for the flags of the parents): waits for a value that cannot come, or
-    /// for parents that do.
+    /// What `EXCUSED` means, from scratch (except for the flags of the parents): the node waits for a value that cannot
+    /// come, or for excused parents.
     pub(super) fn is_excused(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         if node.phase() != Phase::Idle
@@ -80,7 +80,7 @@ impl Scheduler {
         in_vain
     }
 
-    /// Nothing but its poll has it run, and it has found nothing yet: no activity.
+    /// The node runs only for its poll and has found nothing yet: no activity.
     pub(super) fn is_looked_at_by_poll(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let dirt = node.dirt();
@@ -101,7 +101,7 @@ impl Scheduler {
         let node = &self.nodes[i];
         match node.phase() {
             Phase::Absent => false,
-            // It waits for work that may never end.
+            // The node waits for work that may never end.
             Phase::ToLeave => !self.leaving_held.contains(&i),
             _ if node.all(PRESENT | CALM) => false,
             _ if node.any(PRESENT) && self.is_held_up(i) => false,
@@ -109,13 +109,13 @@ impl Scheduler {
                 let waits_for_time = node.any(DELAYED | LIMITED | SPACED | WAITS) || !node.any(WATCH_READY);
                 waits_for_time && !node.any(FAILED) && node.bad_parents == 0
             }
-            // It has been blocked since it was queued.
+            // The node has been blocked since it was queued.
             Phase::Queued | Phase::Parked if node.bad_parents > 0 => false,
             _ => true,
         }
     }
 
-    /// Brings `MOVING` up to date.
+    /// Updates `MOVING`.
     pub(super) fn count_moving(&mut self, i: Node) {
         let moving = self.is_moving(i);
         let node = &mut self.nodes[i];
@@ -127,7 +127,7 @@ impl Scheduler {
         node.put(MOVING, moving);
     }
 
-    /// Brings `SETTLED`, `CALM`, `EXCUSED` and `MOVING` up to date, and all counts that hang on them.
+    /// Updates `SETTLED`, `CALM`, `EXCUSED` and `MOVING`, and all counts that depend on them.
     pub(super) fn settle(&mut self, i: Node) {
         let settled = self.is_settled(i);
         let turned = settled != self.nodes[i].any(SETTLED);
@@ -157,7 +157,7 @@ impl Scheduler {
         }
     }
 
-    /// Brings `CALM`, `EXCUSED` and `MOVING` of one node up to date. Returns whether one of the first two differs.
+    /// Updates `CALM`, `EXCUSED` and `MOVING` of one node. Returns whether one of the first two changed.
     fn calm(&mut self, i: Node) -> bool {
         let settled = self.nodes[i].any(SETTLED);
         let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
@@ -181,7 +181,7 @@ impl Scheduler {
         (was_calm, was_excused) != (calm, excused)
     }
 
-    /// Whether a node is excused hangs on its parents: goes down as far as anything differs.
+    /// Whether a node is excused depends on its parents: updates the nodes below, as far down as anything changes.
     fn calm_below(&mut self, i: Node) {
         let mut stack = vec![i];
         while let Some(i) = stack.pop() {
@@ -194,7 +194,7 @@ impl Scheduler {
         }
     }
 
-    /// Forgets the counts of nodes and takes them from scratch, all flags included. For a swap.
+    /// Recomputes the counts of nodes from scratch, all flags included. For a swap.
     pub(super) fn recount(&mut self) {
         let Convergence { since, converged, stuck_since, hopeless, .. } = self.convergence;
         let mut count = Convergence { since, converged, stuck_since, hopeless, ..Convergence::default() };
@@ -247,7 +247,7 @@ impl Scheduler {
         self.hope();
         let count = &mut self.convergence;
         if self.paused || self.stop.is_some() {
-            // Time in a pause does not count: what is outside may be going on.
+            // Time in a pause does not count: something outside may still be changing.
             count.since = None;
             return;
         }
@@ -281,7 +281,7 @@ impl Scheduler {
         }
     }
 
-    /// It may converge.
+    /// The graph may converge.
     fn hope(&mut self) {
         self.convergence.stuck_since = None;
         if self.convergence.hopeless && !self.mutant(Mutant::StaysHopeless) {
@@ -290,8 +290,8 @@ impl Scheduler {
         }
     }
 
-    /// When it must be declared hopeless, if nothing happens before. Not while a poll is under way: it may be what
-    /// others wait for, and its answer is an input.
+    /// When the graph must be declared hopeless, if nothing happens before. Not while a poll is under way: others may
+    /// wait for it, and its answer is an input.
     pub(super) fn hopeless_due(&self) -> Option<Time> {
         let is_still = self.runs() == 0 && self.are_queues_empty();
         let since = self.convergence.stuck_since.filter(|_| is_still && !self.convergence.hopeless)?;

@@ -33,10 +33,10 @@ pub(super) const EDGE_TAKEN: EdgeFlags = EdgeFlags::bit(3);
 pub(super) const EDGE_INTENT: EdgeFlags = EdgeFlags::bit(4);
 /// An apply of the parent failed or was cancelled: it may have changed something. The journal still has the intent.
 pub(super) const EDGE_MAYBE: EdgeFlags = EdgeFlags::bit(5);
-/// Only while swapping: the journal says that this edge is owed.
+/// Only while swapping: the journal holds that this edge is owed.
 pub(super) const EDGE_CLAIMED: EdgeFlags = EdgeFlags::bit(6);
 
-/// What the journal knows of an edge: must be carried over a swap, or struck out.
+/// What the journal holds about an edge: must be carried over a swap, or struck out.
 pub(super) const IN_JOURNAL: EdgeFlags = EDGE_OWED.and(EDGE_TAKEN).and(EDGE_INTENT).and(EDGE_MAYBE);
 
 /// All edges, numbered in order of their parent and, below one parent, in the order of the graph.
@@ -45,7 +45,7 @@ pub(super) struct Edges {
     out_start: Vec<u32>,
     from: Vec<Node>,
     to: Vec<Node>,
-    /// Of all edges; empty as long as no edge is more than an order.
+    /// The flags of all edges; empty as long as no edge has one.
     flags: Vec<EdgeFlags>,
     in_start: Vec<u32>,
     in_edge: Vec<Edge>,
@@ -75,7 +75,7 @@ impl Edges {
             out_start: Vec::new(),
             in_start: Vec::new(),
         };
-        // Each start is moved forward while its node's edges are placed, and is the start of the next node's then.
+        // Each start moves forward while the edges of its node are placed; in the end it is the start of the next node.
         for spec in &specs {
             let at = &mut out_start[spec.from.index()];
             let edge = Edge(*at);
@@ -106,7 +106,7 @@ impl Edges {
         edges
     }
 
-    /// All of them.
+    /// All edges.
     pub(super) fn all(&self) -> impl ExactSizeIterator<Item = Edge> + Clone + use<> {
         numbers(0..self.to.len() as u32)
     }
@@ -132,12 +132,12 @@ impl Edges {
         self.in_edge[start as usize..end as usize].iter().copied()
     }
 
-    /// The parent.
+    /// The parent of the edge.
     pub(super) fn from(&self, edge: Edge) -> Node {
         self.from[edge.index()]
     }
 
-    /// The child.
+    /// The child of the edge.
     pub(super) fn to(&self, edge: Edge) -> Node {
         self.to[edge.index()]
     }
@@ -147,7 +147,7 @@ impl Edges {
         self.flags.get(edge.index()).is_some_and(|flags| flags.any(mask))
     }
 
-    /// It is more than an order.
+    /// The edge has a flag: it is more than an order.
     pub(super) fn is_marked(&self, edge: Edge) -> bool {
         self.flags.get(edge.index()).is_some_and(|flags| !flags.is_empty())
     }
@@ -176,7 +176,7 @@ impl Edges {
         }
     }
 
-    /// What the edge carries.
+    /// The ports that the edge carries.
     pub(super) fn sends(&self, edge: Edge) -> PortSet {
         if !self.any(edge, SENDS) {
             return PortSet(0);
@@ -189,7 +189,7 @@ impl Edges {
 
     /// The edge between two nodes, if there is one.
     pub(super) fn find(&self, from: Node, to: Node) -> Option<Edge> {
-        // The shorter list is looked through: one of them may be a hub.
+        // The shorter list is searched: one of the two nodes may be a hub.
         if self.out(from).len() <= self.positions_in(to).len() {
             self.out(from).find(|e| self.to(*e) == to)
         } else {
@@ -209,13 +209,14 @@ impl Edges {
     }
 }
 
-/// What belongs to a node, between its start and the start of the next. A slot without edges may lie beyond.
+/// The range of a node, from its start to the start of the next node. A slot without edges may lie beyond the last
+/// start.
 fn range(starts: &[u32], node: Node) -> Range<u32> {
     let i = node.index();
     if i + 1 >= starts.len() { 0..0 } else { starts[i]..starts[i + 1] }
 }
 
-/// Undoes the moving forward: each entry holds the start of the next node.
+/// Undoes the moving forward of `build`: each entry holds the start of the next node.
 fn shifted_back(mut starts: Vec<u32>) -> Vec<u32> {
     let last = starts.len() - 1;
     starts.copy_within(0..last, 1);

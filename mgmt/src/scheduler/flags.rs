@@ -7,7 +7,7 @@ use std::ops::BitOr;
 pub(super) struct Flags(u64);
 
 impl Flags {
-    /// How many flags there may be: a node keeps more in the bits above.
+    /// The largest number of flags: a node keeps other data in the bits above.
     pub(super) const MAX: u32 = 48;
 
     /// The flag of this number.

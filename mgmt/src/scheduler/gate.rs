@@ -10,9 +10,9 @@ use super::scheduler::Scheduler;
 use super::timers::Timer;
 use crate::id::{Node, Time};
 
-/// Tokens are counted in floating point: so much short of one is one.
+/// Tokens are counted in floating point: a count that is short of one by at most this much is one.
 const TOKEN_SLACK: f64 = 1e-6;
-/// Nobody waits longer for a token.
+/// The longest wait for a token.
 const TOKEN_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// One semaphore.
@@ -20,8 +20,9 @@ const TOKEN_WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 struct Semaphore {
     size: u32,
     held: u32,
-    /// Who waits: (node, its place). Somebody who waits for several is in several queues; the places have the same
-    /// order in all of them, so that the first of all is at the head of each of its queues: no deadlock, no starvation.
+    /// The nodes that wait: (node, place). A node that waits for several semaphores is in several queues. The places
+    /// have the same order in all of them, so that the first node of all is at the head of each of its queues: no
+    /// deadlock, no starvation.
     queue: VecDeque<(Node, u64)>,
 }
 
@@ -34,14 +35,14 @@ pub(super) struct Semaphores {
 
 #[cfg(any(test, feature = "testing"))]
 impl Semaphores {
-    /// How many hold one, and how many may.
+    /// Number, holders and size of each semaphore.
     pub(super) fn usage(&self) -> impl Iterator<Item = (u32, u32, u32)> + '_ {
         self.all.iter().map(|(number, s)| (*number, s.held, s.size))
     }
 }
 
 impl Scheduler {
-    /// Takes all its semaphores, or none and a place in their queues.
+    /// Takes all semaphores of the node, or none of them and a place in their queues.
     pub(super) fn acquire(&mut self, i: Node) -> bool {
         let wanted = &self.configs[self.nodes[i].config as usize].sema;
         if wanted.is_empty() || self.rare(i).is_some_and(|rare| !rare.held.is_empty()) {
@@ -63,7 +64,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives its semaphores back, and lets those go on who waited for them.
+    /// Gives the semaphores of the node back, and grants them to nodes that waited for them.
     pub(super) fn release(&mut self, i: Node) {
         let Some(rare) = self.rare_if_any(i) else { return };
         if rare.held.is_empty() {
@@ -81,7 +82,7 @@ impl Scheduler {
             let Some(&(head, _)) = self.semaphores.all.get(&number).and_then(|s| s.queue.front()) else { continue };
             let numbers: Vec<u32> = self.settings(head).sema.iter().map(|(number, _)| *number).collect();
             if !self.may_start(head) {
-                // It will ask again when it may run again.
+                // The node acquires again when it may run again.
                 self.rare_mut(head).place = 0;
                 self.unqueue(head);
                 freed.extend(numbers);
@@ -126,7 +127,7 @@ impl Scheduler {
         rare.held = numbers.to_vec();
     }
 
-    /// Nobody waits any more, for now. Who holds goes on holding.
+    /// Clears all queues, for now. Nodes that hold semaphores keep them.
     pub(super) fn unpark_all(&mut self) {
         if self.semaphores.all.values().all(|semaphore| semaphore.queue.is_empty()) {
             return;
@@ -142,7 +143,7 @@ impl Scheduler {
         }
     }
 
-    /// New settings: the sizes may differ.
+    /// After a change of settings: the sizes may differ.
     pub(super) fn resize_semaphores(&mut self) {
         let all = &mut self.semaphores.all;
         for semaphore in all.values_mut() {
@@ -155,7 +156,7 @@ impl Scheduler {
         all.retain(|_, semaphore| semaphore.size > 0 || semaphore.held > 0);
     }
 
-    /// Only the watch wants it run, and too often for its rate limit: it waits, by a timer.
+    /// The node runs only for its watch, and too often for its rate limit: it waits, by a timer.
     pub(super) fn is_limited(&mut self, i: Node) -> bool {
         let node = &self.nodes[i];
         if node.dirt() != DIRTY_WATCH || node.is_called() {
@@ -169,7 +170,7 @@ impl Scheduler {
         until.is_some()
     }
 
-    /// Takes a token of the rate limit; without one, says when there will be one.
+    /// Takes a token of the rate limit. If there is none, returns when there will be one.
     fn take_token(&mut self, i: Node) -> Option<Time> {
         let settings = self.settings(i);
         let rate = settings.limit.filter(|rate| *rate > 0.0)?;

@@ -1,4 +1,4 @@
-//! Handovers: what takes the place of another starts when that has ended.
+//! Handovers: a node that takes the place of another starts when the other has ended.
 
 use super::Handover;
 use super::mutants::Mutant;
@@ -7,7 +7,7 @@ use super::scheduler::Scheduler;
 use crate::id::Node;
 
 impl Scheduler {
-    /// Something of it is under way that a successor must wait for.
+    /// The node has something under way that a successor must wait for.
     pub fn is_in_the_way(&self, from: Node) -> bool {
         let Some(node) = self.nodes.get(from) else { return false };
         match node.phase() {
@@ -17,7 +17,7 @@ impl Scheduler {
         }
     }
 
-    /// The pairs of a swap. (`update` is the caller's.)
+    /// Holds the successors of the pairs of a swap. (`update` is the caller's.)
     pub(super) fn hold_successors(&mut self, handovers: &[Handover]) {
         if self.mutant(Mutant::NoHandover) {
             return;
@@ -30,7 +30,7 @@ impl Scheduler {
         }
     }
 
-    /// The check of a node found that others have not ended with what it owns by its received values.
+    /// The check of a node found that other nodes have not ended with what it owns by its received values.
     pub(super) fn wait_for_owners(&mut self, to: Node, owners: &[Node]) {
         if self.mutant(Mutant::OccupiedGoesOn) {
             return self.begin_repair(to, false);
@@ -54,7 +54,7 @@ impl Scheduler {
         }
     }
 
-    /// Nothing of it is in the way any more.
+    /// The node is no longer in the way of its successors.
     pub(super) fn hand_over(&mut self, from: Node) {
         let Some(rare) = self.rare_if_any(from) else { return };
         for to in std::mem::take(&mut rare.successors) {
@@ -72,7 +72,7 @@ impl Scheduler {
         self.tidy_rare(from);
     }
 
-    /// It waits for no other any more: it has left itself.
+    /// The node, which has left the graph itself, waits for no predecessor any more.
     pub(super) fn stop_waiting_for_predecessors(&mut self, to: Node) {
         if !self.nodes[to].any(HELD) {
             return;

@@ -6,7 +6,7 @@ use crate::id::Node;
 use crate::scheduler::edges::*;
 
 impl Scheduler {
-    /// Panics, with the node, if the books are not in order. Cost grows with the graph.
+    /// Panics, naming the node, if the state is inconsistent. The cost grows with the graph.
     pub fn check_invariants(&self) {
         let mut running = 0;
         let (mut present, mut unsettled, mut restless, mut excused, mut missing, mut failed) = (0, 0, 0, 0, 0, 0);

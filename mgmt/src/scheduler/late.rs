@@ -14,11 +14,11 @@ use crate::id::Time;
 /// How long after convergence a run that has not ended begins to watch.
 pub const LATE: Duration = Duration::from_millis(100);
 
-/// Whether watches have not begun.
+/// Whether and until when the start of the watches is put off.
 #[derive(Debug)]
 pub(super) struct Late {
     is_late: bool,
-    /// When they begin.
+    /// When the watches begin.
     due: Option<Time>,
 }
 
@@ -29,19 +29,19 @@ impl Late {
 }
 
 impl Scheduler {
-    /// No watch has begun.
+    /// The watches have not begun.
     pub(super) fn is_late(&self) -> bool {
         self.late.is_late
     }
 
-    /// The graph has come to an end: if the run does not end with it, it watches from soon on.
+    /// The graph has converged or become hopeless: if the run does not end with that, the watches begin soon.
     pub(super) fn end_late_soon(&mut self) {
         if self.late.is_late && !self.mutant(Mutant::LateForEver) {
             self.late.due.get_or_insert(self.now.after(LATE));
         }
     }
 
-    /// When watches begin, if nothing happens before.
+    /// When the watches begin, if nothing happens before.
     pub(super) fn late_due(&self) -> Option<Time> {
         self.late.due.filter(|_| self.late.is_late && self.stop.is_none())
     }
@@ -54,7 +54,7 @@ impl Scheduler {
         for i in self.nodes.numbers() {
             let node = &self.nodes[i];
             if node.any(PRESENT) && self.settings(i).watched && !node.any(FAILED) {
-                // A check under way ends: what it finds is looked at again.
+                // A check under way ends; then the node is checked again.
                 self.nodes[i].clear(WATCH_READY);
                 self.watch(i);
                 self.update(i);

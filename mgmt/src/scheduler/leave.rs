@@ -9,7 +9,7 @@ use super::{Command, Event, Op};
 use crate::id::Node;
 
 impl Scheduler {
-    /// A node that is not in the graph has nothing under way any more: it leaves, or its slot is free.
+    /// A node that is not in the graph has nothing under way any more: asks it to leave, or frees its slot.
     pub(super) fn depart(&mut self, i: Node) {
         let stopping = self.stop.is_some() && !self.mutant(Mutant::LeaveAtStop);
         if !self.nodes[i].any(LEAVES) || stopping || self.mutant(Mutant::LeaveForgotten) {
@@ -22,12 +22,13 @@ impl Scheduler {
         }
     }
 
-    /// Tells those to leave that wait for it, as long as there is room.
+    /// Starts the leave of nodes that wait for it, as long as there is room.
     pub(super) fn pump_leaving(&mut self, room: usize) {
         while self.places.len() < room
             && let Some(i) = self.leaving.pop_front()
         {
-            // It may have come back meanwhile, left again and been refused: this is its earlier place in the queue.
+            // The node may have come back meanwhile, left again and been refused: this is its earlier place in the
+            // queue.
             if self.nodes[i].phase() == Phase::ToLeave && !self.leaving_held.contains(&i) {
                 self.begin_leave(i);
             }
@@ -48,7 +49,7 @@ impl Scheduler {
         self.commands.push_back(Command::Leave(Op { node: i, number }));
     }
 
-    /// It has left. If it came back meanwhile, it starts.
+    /// The node has left. If it came back meanwhile, it starts.
     pub(super) fn left(&mut self, op: Op, well: bool) {
         if !self.is_under_way(op, |phase| phase == Phase::Leaving) {
             return;
@@ -57,7 +58,7 @@ impl Scheduler {
         self.end_run(op.node);
     }
 
-    /// It could not even begin. Unless it came back meanwhile, or the engine ends, it waits for `recovered`.
+    /// The leave could not begin. Unless the node came back meanwhile or the engine ends, it waits for `recovered`.
     pub(super) fn leave_refused(&mut self, op: Op) {
         if !self.is_under_way(op, |phase| phase == Phase::Leaving) {
             return;
@@ -76,7 +77,7 @@ impl Scheduler {
         self.count_moving(i);
     }
 
-    /// What kept a node from leaving is over.
+    /// Nothing keeps the node from leaving any more.
     pub(super) fn ask_again_to_leave(&mut self, i: Node) {
         if let Some(at) = self.leaving_held.iter().position(|held| *held == i) {
             self.leaving_held.swap_remove(at);
@@ -85,7 +86,7 @@ impl Scheduler {
         }
     }
 
-    /// The engine ends: nothing leaves any more that has not begun to.
+    /// The engine ends: leaves that have not begun are dropped.
     pub(super) fn drop_leaving(&mut self) {
         if self.mutant(Mutant::LeaveAtStop) {
             return;

@@ -1,5 +1,5 @@
-//! The engine's mind: decides what runs when, and nothing else does. Sans-IO: inputs go in, commands come out; nodes
-//! are numbers.
+//! The decisions of the engine: the only place that decides what runs when. Sans-IO: inputs go in, commands come out;
+//! nodes are numbers.
 
 mod api;
 mod block;

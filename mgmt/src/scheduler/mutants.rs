@@ -40,7 +40,7 @@ pub enum Mutant {
     RepairUnwatched,
     /// A run that does not end with its convergence never watches.
     LateForEver,
-    /// A check goes on although its watch failed.
+    /// A check continues although its watch failed.
     KeepCheckWithoutWatch,
     /// The drift that a check of an older config found is applied.
     ApplyOldDrift,
@@ -48,13 +48,13 @@ pub enum Mutant {
     TwoAtOnce,
     /// A swap forgets what was owed along edges that it keeps.
     SwapForgetsOwed,
-    /// What has left the graph is struck out of the journal after its number is free.
+    /// The journal entries of a node that has left the graph are struck out after its number is free.
     StruckAfterRemoved,
-    /// A pause does not hold what comes after a check.
+    /// A pause does not hold back what follows a check.
     IgnorePause,
     /// One more operation at once than allowed.
     OneTooMany,
-    /// Runs that take long hold their places against what an event asks for.
+    /// Runs that take long hold their places against runs that an event asks for.
     LongOnesCount,
     /// The start, a new graph and a further try may use the reserve too.
     AllIsUrgent,
@@ -62,9 +62,9 @@ pub enum Mutant {
     YieldedKeepsPlace,
     /// Any number of runs may wait for the disk without a place.
     YieldedUnbounded,
-    /// A stop does not wait for what waits for the disk.
+    /// A stop does not wait for runs that wait for the disk.
     YieldedIsOver,
-    /// A semaphore has one more place than it has.
+    /// One node more than its size may hold a semaphore.
     WideSemaphore,
     /// A noop node is refreshed.
     RefreshNoop,
@@ -74,7 +74,7 @@ pub enum Mutant {
     ConvergeEarly,
     /// A receiver does not wait for values.
     IgnoreValues,
-    /// What a sender sent before its fields or what it receives were different counts as sent.
+    /// Values sent before the sender got other fields or received another value count as sent.
     OldValuesCount,
     /// A new value does not make its receiver dirty.
     SentIsQuiet,
@@ -86,47 +86,47 @@ pub enum Mutant {
     CauseForgotten,
     /// Every run names its watch among its causes.
     CauseInvented,
-    /// A node that has failed for good is not revived when the reason is gone.
+    /// A node that has failed for good is not revived when the cause has gone.
     StaysFailed,
-    /// The slot of a node that leaves is free although it was not asked to leave.
+    /// The slot of a node that has left the graph is freed although the node was not asked to leave.
     LeaveForgotten,
     /// A node is asked to leave after a stop.
     LeaveAtStop,
     /// A repair begins without a look at what has changed meanwhile.
     RepairBlindly,
-    /// A check may go on although the kernel may have queued changes of its parents.
+    /// A check may continue with the repair although the kernel may have queued changes of its parents.
     StayBlindly,
     /// A check may go on although its node owes refreshes if it changes.
     StayUnannounced,
     /// A permission to go on stands, whatever happens.
     StayForGood,
-    /// What its watch causes may take any share of the time.
+    /// The runs that a watch causes may take any share of the time.
     EndlessShare,
-    /// A node that waits for its share does so although no other wants to work.
+    /// A node that waits for its share does so although no other node wants to work.
     SpacedAlone,
     /// A node that waits for its share is not settled: its children wait too.
     SpacedUnsettled,
     /// A graph converges while a node waits for its share.
     SpacedConverges,
-    /// What takes the place of another does not wait for it.
+    /// A node that takes the place of another does not wait for it.
     NoHandover,
-    /// What takes the place of another starts before that has left.
+    /// A node that takes the place of another starts before the other has left.
     HandoverBeforeLeave,
-    /// The operations of a call take no place of the parallel bound.
+    /// The operations of a call take no place of `running_max`.
     CallsTakeNoPlace,
     /// A node that can't leave yet is not asked again.
     RefusedLeaveForgotten,
-    /// What has received something that another has not ended with is applied all the same.
+    /// A node that has received something that another node has not ended with is applied all the same.
     OccupiedGoesOn,
-    /// It is called hopeless while a node still moves.
+    /// The graph is declared hopeless while a node still moves.
     HopelessEarly,
-    /// It is called hopeless only if a node has failed.
+    /// The graph is declared hopeless only if a node has failed.
     WaitsForNothing,
-    /// It is never called hopeless.
+    /// The graph is never declared hopeless.
     NeverHopeless,
-    /// Once hopeless, always hopeless.
+    /// A graph that was hopeless stays hopeless.
     StaysHopeless,
-    /// What fails for a cause that a node waits for uses up a try.
+    /// A failure for a cause that the node waits for uses up a try.
     WaitIsTry,
     /// A node that waits for a cause is not woken by its watch.
     WaitsDeaf,
@@ -139,7 +139,7 @@ pub enum Mutant {
 }
 
 impl Mutant {
-    /// All of them.
+    /// All mutants.
     pub const ALL: &[Mutant] = &[
         Mutant::RepairUnwatched,
         Mutant::LateForEver,

@@ -1,4 +1,4 @@
-//! What is remembered of each node: its phase, its flags, its counts; and which phase may follow which.
+//! The data of each node: its phase, its flags, its counts; and which phase may follow which.
 
 use std::ops::{Index, IndexMut};
 
@@ -12,34 +12,34 @@ use crate::id::Node;
 pub(super) enum Phase {
     /// The slot is free.
     Absent,
-    /// It has left the graph and waits to be asked to leave.
+    /// The node has left the graph and waits to be asked to leave.
     ToLeave,
-    /// Nothing under way. What it waits for, if anything, follows from its flags and counts.
+    /// Nothing is under way. What the node waits for, if anything, follows from its flags and counts.
     Idle,
-    /// In the ready queue.
+    /// The node is in the ready queue.
     Queued,
-    /// Waits for semaphores.
+    /// The node waits for semaphores.
     Parked,
-    /// A check is under way. From here on a slot of the parallel bound is held.
+    /// A check is under way. From this phase on, the run counts against `running_max`.
     Checking,
-    /// Drifted; the intents are being written, then `Applying`.
+    /// The node has drifted; its intents are being written, then `Applying`.
     CommitApply,
-    /// To be refreshed; the intents are being written, then `Refreshing`.
+    /// The node must be refreshed; its intents are being written, then `Refreshing`.
     CommitRefresh,
-    /// To be applied: what the kernel had queued by then is read, then `Applying`.
+    /// The node must be applied: what the kernel has queued by now is read, then `Applying`.
     LookApply,
-    /// To be refreshed: the same, then `Refreshing`.
+    /// The node must be refreshed: what the kernel has queued by now is read, then `Refreshing`.
     LookRefresh,
     /// An apply is under way.
     Applying,
     /// A refresh is under way.
     Refreshing,
-    /// It has left the graph and does what it does then.
+    /// The node has left the graph, and its leave is under way.
     Leaving,
 }
 
 impl Phase {
-    /// In the order of their numbers.
+    /// All phases, in the order of their numbers.
     const ALL: [Phase; 13] = [
         Phase::Absent,
         Phase::ToLeave,
@@ -56,7 +56,7 @@ impl Phase {
         Phase::Leaving,
     ];
 
-    /// Its number, where a node keeps it.
+    /// The number of the phase, shifted to its bits of the node's word.
     const fn bits(self) -> u64 {
         (self as u64) << PHASE_SHIFT
     }
@@ -86,27 +86,27 @@ impl Phase {
         }
     }
 
-    /// Counts against the parallel bound.
+    /// A node in this phase counts against `running_max`.
     pub(super) fn holds_slot(self) -> bool {
         self >= Phase::Checking
     }
 
-    /// Waits for the journal.
+    /// A node in this phase waits for the journal.
     pub(super) fn commits(self) -> bool {
         matches!(self, Phase::CommitApply | Phase::CommitRefresh)
     }
 
-    /// Waits until the kernel's queue has been read.
+    /// A node in this phase waits until the kernel's queue has been read.
     pub(super) fn looks(self) -> bool {
         matches!(self, Phase::LookApply | Phase::LookRefresh)
     }
 
-    /// Its check has found something to do, and nothing of that has begun.
+    /// The check of the node has found something to do, and no part of that has begun.
     pub(super) fn is_before_repair(self) -> bool {
         self.commits() || self.looks()
     }
 
-    /// May be changing the real thing right now.
+    /// A node in this phase may be changing the real thing.
     pub(super) fn writes(self) -> bool {
         matches!(self, Phase::Applying | Phase::Refreshing)
     }
@@ -123,7 +123,7 @@ pub(super) const PRESENT: Flags = Flags::bit(0);
 pub(super) const SEEN: Flags = Flags::bit(1);
 /// Never applied.
 pub(super) const NOOP: Flags = Flags::bit(2);
-/// The runtime was told to watch, and the watch has not ended.
+/// A `Command::Watch` was sent, and the watch has not ended.
 pub(super) const WATCH_ON: Flags = Flags::bit(3);
 /// The watch listens (or there is none to wait for).
 pub(super) const WATCH_READY: Flags = Flags::bit(4);
@@ -155,27 +155,27 @@ pub(super) const DIRTY_POLL: Flags = dirty(Cause::Poll);
 pub(super) const DIRTY_PARENT: Flags = dirty(Cause::Parent);
 /// A value was received.
 pub(super) const DIRTY_VALUE: Flags = dirty(Cause::Value);
-/// Its own fields were swapped.
+/// The fields of the node were swapped.
 pub(super) const DIRTY_CONFIG: Flags = dirty(Cause::Config);
-/// The journal knows of a refresh that is owed along a new edge.
+/// The journal holds a refresh that is owed along a new edge.
 pub(super) const DIRTY_REFRESH: Flags = dirty(Cause::Refresh);
-/// A receiver needs its values made again.
+/// A receiver needs the values of the node made again.
 pub(super) const REMAKE: Flags = dirty(Cause::Remake);
 /// A try failed.
 pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
-/// The run before came to nothing.
+/// The previous run gave no result.
 pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
-/// Its metaparameters were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
+/// The metaparameters of the node were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
 pub(super) const DIRTY_META: Flags = Flags::bit(20);
-/// Cached: not calm, and it does something or will by itself.
+/// Cached: the node is not calm, and does something now or will by itself.
 pub(super) const MOVING: Flags = Flags::bit(39);
-/// Has left the graph, and will be asked to leave.
+/// The node has left the graph, and will be asked to leave.
 pub(super) const LEAVES: Flags = Flags::bit(36);
-/// What it takes the place of has not ended.
+/// A node whose place this one takes has not ended.
 pub(super) const HELD: Flags = Flags::bit(37);
-/// It has run since it came, or since it last left: there may be something to leave.
+/// The node has run since it came into the graph, or since its last leave: there may be something to leave.
 pub(super) const RAN: Flags = Flags::bit(38);
-/// At least one edge into it is owed.
+/// A refresh is owed along at least one edge from a parent.
 pub(super) const OWED: Flags = Flags::bit(21);
 /// The operation under way absorbs owed refreshes.
 pub(super) const TAKEN: Flags = Flags::bit(22);
@@ -185,25 +185,25 @@ pub(super) const REMAKE_TAKEN: Flags = Flags::bit(23);
 pub(super) const NOTIFIES: Flags = Flags::bit(24);
 /// Has edges to children that carry values.
 pub(super) const SENDER: Flags = Flags::bit(25);
-/// An apply that failed or was cancelled may have changed something, and no child knows.
+/// An apply that failed or was cancelled may have changed something, and no child was notified.
 pub(super) const MAYBE: Flags = Flags::bit(26);
 /// A parent that does not flap has changed something.
 pub(super) const PARENT_NEWS: Flags = Flags::bit(40);
-/// Waits for its share: settled, as the order sees it.
+/// The node waits for its share: its children see it as settled.
 pub(super) const SPACED: Flags = Flags::bit(41);
 /// The check under way may go on to repair what it finds.
 pub(super) const STAYS: Flags = Flags::bit(42);
-/// …but not any more, unless it has.
+/// …but the permission is withdrawn, unless the repair has begun.
 pub(super) const WITHDRAWN: Flags = Flags::bit(43);
-/// …and must give up whatever it does.
+/// …and the operation is cancelled, whether it checks or repairs.
 pub(super) const CANCELLED_WHOLE: Flags = Flags::bit(44);
-/// What its operations fail with is a cause that it waits for.
+/// The operations of the node fail for a cause that it waits for.
 pub(super) const WAITS: Flags = Flags::bit(45);
-/// The same of its watch.
+/// The watch of the node fails for a cause that it waits for.
 pub(super) const WATCH_WAITS: Flags = Flags::bit(46);
 /// The operation under way began before the node was swapped.
 pub(super) const STALE: Flags = Flags::bit(27);
-/// The runtime was told to cancel the operation under way.
+/// The operation under way was cancelled by a command.
 pub(super) const CANCELLED: Flags = Flags::bit(28);
 /// …because it took too long.
 pub(super) const TIMED_OUT: Flags = Flags::bit(29);
@@ -213,14 +213,14 @@ pub(super) const LIMITED: Flags = Flags::bit(30);
 pub(super) const ASKING: Flags = Flags::bit(31);
 /// A noop node that is not as desired.
 pub(super) const DRIFTED: Flags = Flags::bit(32);
-/// Cached: settled, as the order sees it.
+/// Cached: the children see the node as settled.
 pub(super) const SETTLED: Flags = Flags::bit(33);
-/// Cached: does not stand in the way of convergence.
+/// Cached: the node does not prevent convergence.
 pub(super) const CALM: Flags = Flags::bit(34);
-/// Cached: calm only because what it waits for cannot come (a noop sender).
+/// Cached: calm only because what the node waits for cannot come (a noop sender).
 pub(super) const EXCUSED: Flags = Flags::bit(35);
 
-/// What goes into the node differs: what a check found before does not count any more.
+/// What goes into the node has changed: what a check found before does not count any more.
 pub(super) const DIRTY_INPUT: Flags = DIRTY_PARENT.and(DIRTY_VALUE).and(DIRTY_CONFIG).and(DIRTY_REFRESH);
 /// Dirty for any cause.
 pub(super) const DIRTY: Flags = DIRTY_INPUT
@@ -233,12 +233,12 @@ pub(super) const DIRTY: Flags = DIRTY_INPUT
     .and(DIRTY_AGAIN);
 /// Failed, for good or not.
 pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
-/// What describes the run under way and ends with it, besides its causes.
+/// The flags that describe the run under way and end with it, besides its causes.
 pub(super) const RUN: Flags = STALE.and(CANCELLED).and(TIMED_OUT).and(STAYS).and(WITHDRAWN).and(CANCELLED_WHOLE);
-/// What of the operation under way is kept when its node leaves or comes back meanwhile.
+/// The flags of the operation under way that are kept when its node leaves or comes back meanwhile.
 pub(super) const OF_OP: Flags = CANCELLED.and(STAYS).and(WITHDRAWN).and(CANCELLED_WHOLE);
 
-/// Where in a node's word the causes begin, and where the phase does.
+/// Where the causes begin in a node's word, and where the phase begins.
 const CAUSES_SHIFT: u32 = Flags::MAX;
 const PHASE_SHIFT: u32 = 60;
 const _: () = assert!(CAUSES_SHIFT + Causes::BITS <= PHASE_SHIFT);
@@ -250,24 +250,24 @@ const CAUSES: u64 = ((1 << Causes::BITS) - 1) << CAUSES_SHIFT;
 /// No side record.
 pub(super) const NO_RARE: u32 = u32::MAX;
 
-/// One node. Small, because there may be millions: what few nodes need is in a side record (`Rare`).
+/// One node. Small, because there may be millions: data that few nodes need is in a side record (`Rare`).
 #[derive(Clone, Debug)]
 pub(super) struct NodeData {
-    /// The operation under way; while the journal is written, the ticket that is waited for; else 0.
+    /// The operation under way; while the journal is written, the ticket of that write; otherwise 0.
     pub(super) op: u64,
-    /// Its flags, in the bits above them the causes of the run under way, and above these its phase.
+    /// The flags of the node; in the bits above them, the causes of the run under way; above these, the phase.
     word: u64,
-    /// Index of its settings.
+    /// Index of the node's settings.
     pub(super) config: u32,
     /// How many parents are not settled.
     pub(super) unsettled_parents: u32,
     /// How many parents have failed or are blocked themselves.
     pub(super) bad_parents: u32,
-    /// How many edges into it carry a value that was not sent.
+    /// How many edges from parents carry a value that was not sent.
     pub(super) unsent: u32,
-    /// All outputs that it has sent since its fields or what it receives were different.
+    /// All outputs that the node has sent since its fields or received values last changed.
     pub(super) sent: PortSet,
-    /// Its side record, or `NO_RARE`.
+    /// Index of the side record, or `NO_RARE`.
     pub(super) rare: u32,
 }
 
@@ -320,23 +320,23 @@ impl NodeData {
         self.word = self.word & (PHASE | CAUSES) | self.flags().only(mask).bits();
     }
 
-    /// Where it is in its run.
+    /// The phase of the node in its run.
     pub(super) fn phase(&self) -> Phase {
         Phase::of_bits(self.word)
     }
 
-    /// Moves on, by the table.
+    /// Moves to another phase, by the table.
     pub(super) fn go(&mut self, next: Phase) {
         debug_assert!(self.phase().may_become(next), "no way from {:?} to {next:?}", self.phase());
         self.word = self.word & !PHASE | next.bits();
     }
 
-    /// Why it is dirty: some of the `DIRTY_…` flags.
+    /// Why the node is dirty: some of the `DIRTY_…` flags.
     pub(super) fn dirt(&self) -> Flags {
         self.flags().only(DIRTY)
     }
 
-    /// Why it would be run now.
+    /// The causes of a run that would begin now.
     pub(super) fn reasons(&self) -> Causes {
         let mut causes = Causes::from_bits(self.word >> DIRTY_FIRST);
         if self.any(DIRTY_META) {
@@ -353,22 +353,22 @@ impl NodeData {
         Causes::from_bits(self.word >> CAUSES_SHIFT)
     }
 
-    /// The run that begins, or ends, has these causes.
+    /// Sets the causes of the run that begins, or clears them when it ends.
     pub(super) fn set_causes(&mut self, causes: Causes) {
         self.word = self.word & !CAUSES | causes.bits() << CAUSES_SHIFT;
     }
 
-    /// Has failed, or waits for an ancestor that has.
+    /// The node has failed, or waits for an ancestor that has.
     pub(super) fn is_bad(&self) -> bool {
         self.any(FAILING) || self.bad_parents > 0
     }
 
-    /// There is a reason to run it. A noop node is never refreshed, so a debt alone is none.
+    /// There is a reason to run the node. A noop node is never refreshed, so a debt alone is no reason.
     pub(super) fn wants_run(&self) -> bool {
         self.any(DIRTY) || self.is_called()
     }
 
-    /// Others want it run: it is owed a refresh, or its values are needed.
+    /// Other nodes need a run of this one: it is owed a refresh, or its values are needed.
     pub(super) fn is_called(&self) -> bool {
         self.any(REMAKE) || (self.any(OWED) && !self.any(NOOP))
     }
@@ -384,7 +384,7 @@ impl Nodes {
         self.0.len()
     }
 
-    /// Makes room for so many slots.
+    /// Makes room for this number of slots.
     pub(super) fn grow(&mut self, slots: usize) {
         self.0.resize(slots, NodeData::absent());
     }
@@ -394,17 +394,17 @@ impl Nodes {
         (0..self.0.len() as u32).map(Node)
     }
 
-    /// The node, if there ever was one of this number.
+    /// The node, if there ever was one with this number.
     pub(super) fn get(&self, node: Node) -> Option<&NodeData> {
         self.0.get(node.index())
     }
 
-    /// All of them.
+    /// All nodes.
     pub(super) fn iter(&self) -> impl Iterator<Item = &NodeData> {
         self.0.iter()
     }
 
-    /// All of them, to be changed.
+    /// All nodes, to be changed.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut NodeData> {
         self.0.iter_mut()
     }

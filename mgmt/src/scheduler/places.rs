@@ -1,5 +1,5 @@
-//! Places: how many runs may be under way at once. Runs that take long do not keep those waiting that an event asks
-//! for: beyond the bound there is a reserve, in which these begin while long ones hold places.
+//! Places: how many runs may be under way at once. Long runs do not hold back runs that an event asks for: beyond the
+//! bound there is a reserve, in which the latter begin while long runs hold places.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,13 +10,14 @@ use super::node::*;
 use super::scheduler::Scheduler;
 use crate::id::{Node, Time};
 
-/// A run that has held its place for so long is a long one: what an event asks for waits no longer for its place.
+/// A run that has held its place for this long is a long one: a run that an event asks for no longer waits for its
+/// place.
 pub const LONG: Duration = Duration::from_millis(100);
 
 /// What holds a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// A run, or the leave of what has left the graph.
+    /// A run, or the leave of a node that has left the graph.
     Run(Node),
     /// The runs of one call, by its number.
     Call(u32),
@@ -31,12 +32,12 @@ enum Queue {
 }
 
 impl Scheduler {
-    /// A run, or a call, begins.
+    /// A run or a call begins.
     pub(super) fn occupy(&mut self, holder: Holder) {
         self.places.push((holder, self.now));
     }
 
-    /// It has ended.
+    /// A run or a call has ended.
     pub(super) fn vacate(&mut self, holder: Holder) {
         if !self.yielded.is_empty()
             && let Holder::Run(i) = holder
@@ -45,14 +46,14 @@ impl Scheduler {
             self.yielded.swap_remove(at);
             return;
         }
-        // Most runs are short: the last that began is the first that ends.
+        // Most runs are short: the last that began is often the first that ends.
         if let Some(at) = self.places.iter().rposition(|(held_by, _)| *held_by == holder) {
             self.places.remove(at);
         }
     }
 
-    /// A run has nothing left to do but to wait for the disk: another may begin in its place, unless too many have done
-    /// that. (One that shares the place of a call keeps it.)
+    /// A run only waits for the disk: another may begin in its place, unless `yielded_max` runs have given theirs up.
+    /// (A run that shares the place of a call keeps it.)
     pub(super) fn give_place_up(&mut self, op: Op) {
         let has_room = self.yielded.len() < self.config.yielded_max || self.mutant(Mutant::YieldedUnbounded);
         let is_under_way = self.is_under_way(op, Phase::holds_slot);
@@ -65,18 +66,18 @@ impl Scheduler {
         }
     }
 
-    /// How many runs are under way; those of one call count as one.
+    /// How many runs are under way; the runs of one call count as one.
     pub(super) fn runs(&self) -> usize {
         self.places.len() + self.yielded.len()
     }
 
-    /// Others wait for what this node does, and it has not just failed: an event has dirtied it, and neither the start,
-    /// nor a new graph, nor a further try.
+    /// Other nodes may wait for this one, and it has not just failed: an event made it dirty, not the start, a new
+    /// graph or a further try.
     fn is_urgent(&self, i: Node) -> bool {
         !self.nodes[i].any(DIRTY_START | DIRTY_CONFIG | DIRTY_META | DIRTY_RETRY) || self.mutant(Mutant::AllIsUrgent)
     }
 
-    /// Into the queue of those that may run.
+    /// Puts the node into the queue of nodes that may run.
     pub(super) fn enqueue(&mut self, i: Node) {
         self.nodes[i].go(Phase::Queued);
         if self.is_urgent(i) { self.urgent.push_back(i) } else { self.ready.push_back(i) }
@@ -87,12 +88,12 @@ impl Scheduler {
         [&self.granted, &self.urgent, &self.ready].iter().all(|queue| queue.is_empty())
     }
 
-    /// The bound without the reserve.
+    /// The number of places without the reserve.
     pub(super) fn room(&self) -> usize {
         self.config.running_max.max(1) + usize::from(self.mutant(Mutant::OneTooMany))
     }
 
-    /// The next that may begin, if there is a place for it.
+    /// The next node that may begin, if there is a place for it.
     pub(super) fn take_next(&mut self) -> Option<Node> {
         let room = self.room();
         if self.places.len() < room && self.are_queues_empty() && !self.release_spaced() {
@@ -115,13 +116,14 @@ impl Scheduler {
             if self.nodes[i].phase() != Phase::Queued || self.is_urgent(i) {
                 return Some(i);
             }
-            // A swap has made it one of those that can wait.
+            // A swap has added a cause that is not urgent.
             self.ready.push_back(i);
         }
         None
     }
 
-    /// Who has its semaphores goes first, then what is urgent, but of two places one goes to the others.
+    /// A node that has its semaphores goes first, then urgent nodes; but of two places that become free, one goes to
+    /// the other nodes.
     fn head(&self) -> Option<(Queue, Node)> {
         let order = match self.took_urgent {
             true => [Queue::Granted, Queue::Ready, Queue::Urgent],
@@ -155,7 +157,7 @@ impl Scheduler {
         if self.mutant(Mutant::LongOnesCount) { 0 } else { long }
     }
 
-    /// When what waits urgently may begin in the reserve, if nothing happens before.
+    /// When urgent nodes that wait may begin in the reserve, if nothing happens before.
     pub(super) fn reserve_due(&self) -> Option<Time> {
         let room = self.room();
         let held = self.paused || self.stop.is_some();

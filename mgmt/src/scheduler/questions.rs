@@ -6,9 +6,9 @@ use super::scheduler::Scheduler;
 use crate::id::{Generation, Node};
 use crate::scheduler::edges::{EDGE_OWED, EDGE_TAKEN};
 
-/// So many nodes are named in an answer.
+/// At most this many nodes are named in an answer.
 const NAMED_MAX: usize = 3;
-/// How far up an answer looks for the ancestor that has failed; beyond, it names the last one that it came to.
+/// How many levels up an answer looks for the ancestor that has failed; beyond, it names the last node that it reached.
 const CLIMB_MAX: usize = 1024;
 
 impl Scheduler {
@@ -22,12 +22,12 @@ impl Scheduler {
         self.paused
     }
 
-    /// Its watch listens, by the last `Input` about that.
+    /// The watch of the node listens, by the last `Input` about it.
     pub fn listens(&self, node: Node) -> bool {
         self.nodes.get(node).is_some_and(|node| node.any(WATCH_READY))
     }
 
-    /// Why a node is where it is. A slot that is not in the graph is `Settled`.
+    /// The state of a node, with its reason. A slot that is not in the graph is `Settled`.
     pub fn state(&self, node: Node) -> State {
         let i = node;
         let Some(n) = self.nodes.get(node) else { return State::Settled { drifted: false } };
@@ -68,7 +68,7 @@ impl Scheduler {
         named.take(NAMED_MAX).map(|e| self.edges.from(e)).collect()
     }
 
-    /// One failed ancestor for each of the first few parents through which it is blocked.
+    /// One failed ancestor for each of the first few parents through which the node is blocked.
     fn failed_above(&self, i: Node) -> Vec<Node> {
         let mut found = Vec::new();
         for mut at in self.parents_where(i, |parent, _| parent.is_bad()) {
@@ -91,25 +91,25 @@ impl Scheduler {
         self.convergence.converged
     }
 
-    /// It will not converge by itself, and `Event::Hopeless` was emitted.
+    /// The graph will not converge by itself, and `Event::Hopeless` was emitted.
     pub fn is_hopeless(&self) -> bool {
         self.convergence.hopeless
     }
 
     /// Nothing is under way, nothing could start now, and no command waits to be polled: only an input or time will
-    /// move it.
+    /// change that.
     pub fn is_idle(&self) -> bool {
         let held = self.paused || self.stop.is_some();
         let waits = !self.are_queues_empty() || !self.leaving.is_empty();
         self.runs() == 0 && self.commands.is_empty() && (held || !waits)
     }
 
-    /// How many nodes are not settled, or settled only in the pause that their share imposes.
+    /// How many nodes are not settled, or are settled only because they wait for their share.
     pub fn unsettled(&self) -> usize {
         self.convergence.unsettled + self.shares.spaced()
     }
 
-    /// What a node sends is received by another.
+    /// Another node receives what this one sends.
     pub fn is_sender(&self, node: Node) -> bool {
         self.nodes.get(node).is_some_and(|n| n.any(SENDER))
     }
@@ -124,7 +124,7 @@ impl Scheduler {
         self.convergence.blocked
     }
 
-    /// How many operations are under way, those that wait for the journal included.
+    /// How many operations are under way, including those that wait for the journal.
     pub fn running(&self) -> usize {
         self.runs() + self.calls.guests()
     }
@@ -134,18 +134,18 @@ impl Scheduler {
         self.convergence.present
     }
 
-    /// Which graph is in force; `None` before the first.
+    /// The number of the graph in force; `None` before the first.
     pub fn generation(&self) -> Option<Generation> {
         self.generation
     }
 
-    /// The refreshes that are owed and not yet delivered: (notifier, notified). Looks at all edges.
+    /// The refreshes that are owed and not yet delivered: (notifier, notified). Visits all edges.
     pub fn owed(&self) -> impl Iterator<Item = (Node, Node)> + '_ {
         let owed = self.edges.all().filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
         owed.map(|e| (self.edges.from(e), self.edges.to(e)))
     }
 
-    /// Bytes held, commands that wait to be polled included; what few nodes need for themselves only roughly.
+    /// Bytes held, including commands that wait to be polled. Side records of nodes are estimated.
     pub fn memory(&self) -> usize {
         size_of::<Scheduler>()
             + self.nodes.memory()

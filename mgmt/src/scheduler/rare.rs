@@ -1,4 +1,4 @@
-//! What only few nodes need: counters of failures, timers, the rate limit, semaphores held, values asked for.
+//! Data that few nodes need: counters of failures, timers, the rate limit, semaphores held, values asked for.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ pub(super) struct Rare {
     pub(super) failures: u32,
     /// Failures in a row of the watch.
     pub(super) watch_failures: u32,
-    /// How often in a row its operations ended for a cause that it waits for, and which the last one was.
+    /// How often in a row operations of the node ended for a cause that it waits for, and the last such cause.
     pub(super) waits: u32,
     pub(super) lack: Option<Lack>,
-    /// The same of the watch.
+    /// How often in a row the watch ended for a cause that the node waits for, and the last such cause.
     pub(super) watch_waits: u32,
     pub(super) watch_lack: Option<Lack>,
     /// Since when the watch listens. Only counted after a failure.
@@ -27,35 +27,35 @@ pub(super) struct Rare {
     pub(super) due: [Option<Time>; TIMER_KINDS],
     /// The rate limit.
     pub(super) bucket: Option<Bucket>,
-    /// Senders that were asked to make their values again and have not yet.
+    /// Senders that were asked to make their values again and have not done so.
     pub(super) asked: Vec<Node>,
-    /// Senders that did, since the last success.
+    /// Senders that have made their values again since the last success.
     pub(super) answered: Vec<Node>,
-    /// What it takes the place of and has not ended.
+    /// The nodes whose place this one takes and that have not ended.
     pub(super) predecessors: Vec<Node>,
-    /// The nodes that take its place.
+    /// The nodes that take the place of this one.
     pub(super) successors: Vec<Node>,
-    /// How long it may take to leave.
+    /// The timeout of the leave.
     pub(super) leave_timeout: Option<Duration>,
     /// Semaphores held.
     pub(super) held: Vec<u32>,
-    /// Place in the queues of the semaphores; 0: in none.
+    /// Place in the queues of the semaphores; 0: in no queue.
     pub(super) place: u64,
-    /// The call that its run is in.
+    /// The call that the run of the node belongs to.
     pub(super) call: Option<u32>,
 }
 
 /// Tokens of the rate limit.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
-    /// How many there were…
+    /// The number of tokens…
     pub(super) tokens: f64,
-    /// …then.
+    /// …at this time.
     pub(super) at: Time,
 }
 
 impl Rare {
-    /// Nothing in it is worth keeping.
+    /// The record holds nothing worth keeping.
     fn is_blank(&self) -> bool {
         self.failures == 0
             && self.watch_failures == 0

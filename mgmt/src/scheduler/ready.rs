@@ -1,5 +1,5 @@
-//! Who may run: all parents settled, nobody above failed, the watch ready, all values there. And the queue of those who
-//! may.
+//! Which nodes may run: those whose parents are all settled, with no failed ancestor, a ready watch, and all values
+//! received. And the queue of these nodes.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -9,14 +9,14 @@ use super::{Cause, Command, Op};
 use crate::id::Node;
 
 impl Scheduler {
-    /// Brings up to date what follows from the node's own flags and counts, here and in its children. To be called
-    /// after each change of them.
+    /// Updates what follows from the node's own flags and counts, here and in its children. To be called after each
+    /// change of them.
     pub(super) fn update(&mut self, i: Node) {
         self.settle(i);
         self.wake(i);
     }
 
-    /// Puts it into the ready queue if it may run.
+    /// Puts the node into the ready queue if it may run.
     pub(super) fn wake(&mut self, i: Node) {
         let node = &self.nodes[i];
         if node.phase() != Phase::Idle || !self.may_start(i) {
@@ -31,7 +31,7 @@ impl Scheduler {
         }
     }
 
-    /// Marks it dirty, for a reason (one of the `DIRTY_…` flags).
+    /// Marks the node dirty, for a reason (one of the `DIRTY_…` flags).
     pub(super) fn dirty(&mut self, i: Node, reason: Flags) {
         let node = &mut self.nodes[i];
         if !node.any(PRESENT) {
@@ -45,14 +45,14 @@ impl Scheduler {
         self.update(i);
     }
 
-    /// Limit and share are for what the watch causes: with another cause, it waits no longer.
+    /// Limit and share apply to runs that the watch causes: a node with another cause no longer waits for them.
     pub(super) fn lift_limit(&mut self, i: Node) {
         if self.nodes[i].any(LIMITED | SPACED) && (self.nodes[i].dirt() != DIRTY_WATCH || self.nodes[i].is_called()) {
             self.end_limit(i);
         }
     }
 
-    /// It waits neither for the rate limit nor for its share. (`update` is the caller's.)
+    /// The node waits neither for the rate limit nor for its share. (`update` is the caller's.)
     pub(super) fn end_limit(&mut self, i: Node) {
         self.unspace(i);
         let node = &mut self.nodes[i];
@@ -62,7 +62,7 @@ impl Scheduler {
         }
     }
 
-    /// The way is open for an operation: order, watch, values. (Not asked: pause, places, limits.)
+    /// Order, watch and values permit an operation. (Pause, places and limits are not considered.)
     pub(super) fn is_open(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         node.any(PRESENT)
@@ -75,12 +75,12 @@ impl Scheduler {
 
     pub(super) fn may_start(&self, i: Node) -> bool {
         let node = &self.nodes[i];
-        // What it is owed does not end what it waits for.
+        // A refresh that is owed does not end the cause that the node waits for.
         let wants = if node.any(WAITS) { node.any(DIRTY) } else { node.wants_run() };
         wants && !node.any(DELAYED | LIMITED | SPACED | ASKING) && self.is_open(i)
     }
 
-    /// Starts what may start, as long as there is room.
+    /// Starts the nodes that may start, as long as there is room.
     pub(super) fn pump(&mut self) {
         if self.stop.is_some() && self.mutant(Mutant::LeaveAtStop) {
             self.pump_leaving(usize::MAX);
@@ -103,14 +103,14 @@ impl Scheduler {
         }
     }
 
-    /// Out of the queue: it may not run any more, or not yet.
+    /// Takes the node out of the queue: it may not run any more, or not yet.
     pub(super) fn unqueue(&mut self, i: Node) {
         self.nodes[i].go(Phase::Idle);
         self.release(i);
         self.settle(i);
     }
 
-    /// Begins a run: with a check, always.
+    /// Begins a run, always with a check.
     fn start(&mut self, i: Node) {
         self.last_op += 1;
         let number = self.last_op;
@@ -125,7 +125,7 @@ impl Scheduler {
             self.disarm(i, Timer::Retry);
         }
         let node = &self.nodes[i];
-        // It was not settled and is not now; calm it can only be for its poll.
+        // The node was not settled and is not now; it can be calm only for its poll.
         let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
         self.take_place(i);
         self.clock_in(i);
@@ -143,7 +143,7 @@ impl Scheduler {
         }
     }
 
-    /// An operation must not take longer than the node's timeout.
+    /// Starts the timer of the node's timeout for an operation.
     pub(super) fn arm_timeout(&mut self, i: Node) {
         if let Some(timeout) = self.settings(i).timeout {
             self.arm(i, Timer::Timeout, self.now.after(timeout));

@@ -21,7 +21,7 @@ impl Scheduler {
         (self.edges.from(e), self.edges.to(e))
     }
 
-    /// Writes *it is about to change, and then owes these*; somebody waits for the ticket.
+    /// Writes the intents of the notify edges (*the node is about to change*); the node waits for the ticket.
     pub(super) fn write_intents(&mut self, i: Node) -> Ticket {
         self.flush_journal();
         let mut ops = Vec::new();
@@ -38,7 +38,7 @@ impl Scheduler {
         ticket
     }
 
-    /// It is being applied already: what it notifies may be owed a refresh by that. Nothing waits for the journal.
+    /// The node is being applied already: its notify edges may come to be owed by that. Nothing waits for the journal.
     pub(super) fn intend(&mut self, i: Node) {
         if !self.nodes[i].any(NOTIFIES) {
             return;
@@ -52,7 +52,7 @@ impl Scheduler {
         }
     }
 
-    /// It changed: all that it notifies are owed a refresh, and all children are dirty.
+    /// The node has changed: a refresh is owed along each of its notify edges, and all children are dirty.
     pub(super) fn owe(&mut self, i: Node) {
         self.nodes[i].clear(MAYBE);
         if self.nodes[i].any(NOTIFIES) {
@@ -67,7 +67,7 @@ impl Scheduler {
         }
     }
 
-    /// All children must look again.
+    /// All children must be checked again.
     pub(super) fn dirty_children(&mut self, i: Node) {
         let news = !self.flaps(i);
         for e in self.edges.out(i) {
@@ -91,7 +91,7 @@ impl Scheduler {
         }
     }
 
-    /// It changed nothing: its intents are void. Not those that an earlier try left behind: see `resolve_maybe`.
+    /// The node has changed nothing: its intents are void, except those of an earlier try: see `resolve_maybe`.
     pub(super) fn drop_intents(&mut self, i: Node) {
         if !self.nodes[i].any(NOTIFIES) {
             return;
@@ -107,7 +107,7 @@ impl Scheduler {
         }
     }
 
-    /// It failed or was cancelled: it may have changed something.
+    /// The node failed or was cancelled: it may have changed something.
     pub(super) fn keep_intents(&mut self, i: Node) {
         if !self.nodes[i].any(NOTIFIES) {
             return;
@@ -124,7 +124,7 @@ impl Scheduler {
         }
     }
 
-    /// It is well again, and what an earlier try may have changed is told.
+    /// The node is well again: what an earlier try may have changed becomes a debt.
     pub(super) fn resolve_maybe(&mut self, i: Node) {
         if !self.nodes[i].any(MAYBE) {
             return;
@@ -139,7 +139,7 @@ impl Scheduler {
         }
     }
 
-    /// An apply or a refresh begins: it absorbs what is owed by now. Says whether anything is.
+    /// An apply or a refresh begins: it absorbs the refreshes that are owed by now. Returns whether there are any.
     pub(super) fn take_refreshes(&mut self, i: Node) -> bool {
         if !self.nodes[i].any(OWED) {
             return false;
@@ -157,7 +157,7 @@ impl Scheduler {
         true
     }
 
-    /// The apply or refresh has ended: what it took is paid, or owed again.
+    /// The apply or refresh has ended: the refreshes that it absorbed are paid, or owed again.
     pub(super) fn end_refreshes(&mut self, i: Node, paid: bool) {
         if !self.nodes[i].any(TAKEN) {
             return;
@@ -185,8 +185,8 @@ impl Scheduler {
         let (from, to) = self.ends(e);
         self.edges.clear(e, EDGE_OWED);
         self.entries.push(JournalOp::Paid { from, to });
-        // The parent is being applied again by now: its intent must stand, whatever `Paid` strikes out. One batch, so
-        // never neither.
+        // The parent is being applied again by now: its intent must stand, whatever `Paid` strikes out. Both are in one
+        // batch, so that at least one is always there.
         if self.edges.any(e, EDGE_INTENT | EDGE_MAYBE) && !self.mutant(Mutant::PaidStrikesIntent) {
             self.entries.push(JournalOp::Intent { from, to });
         }
@@ -197,7 +197,8 @@ impl Scheduler {
         self.flush_journal_at(self.commands.len());
     }
 
-    /// The same, before a command that is queued already: after `Removed` a number does not mean its node any more.
+    /// Hands over the entries before a command that is queued already: after `Removed` a number no longer means its
+    /// node.
     pub(super) fn flush_journal_at(&mut self, place: usize) {
         if !self.entries.is_empty() {
             let ops = std::mem::take(&mut self.entries);

@@ -9,8 +9,8 @@ use super::timers::Timer;
 use super::{Backoff, Causes, Command, Event, Failing, NodeConfig};
 use crate::id::Node;
 
-/// A watch that has listened for so long, and for no less than the pause before it, has succeeded: it has all its tries
-/// again. That it is ready is not enough: a command that ends as soon as it has begun would be begun for ever.
+/// A watch that has listened for this long, and for no less than the pause before it, has succeeded: it has all its
+/// tries again. It is not enough that the watch was ready: a command that ends at once would be started forever.
 pub const WATCH_WELL: Duration = Duration::from_secs(10);
 
 impl Scheduler {
@@ -44,7 +44,7 @@ impl Scheduler {
         }
     }
 
-    /// Which of its operations is under way, or that it is the watch.
+    /// The operation under way, or the watch.
     pub(super) fn what_fails(&self, i: Node, what: Flags) -> Failing {
         match self.nodes[i].phase() {
             _ if what == WATCH_FAILING => Failing::Watch,
@@ -54,19 +54,19 @@ impl Scheduler {
         }
     }
 
-    /// No tries are left: only a swap revives it. What may come to dirty it is kept until then.
+    /// No tries are left: only a swap revives the node. Causes that make it dirty are kept until then.
     fn fail_for_good(&mut self, i: Node, what: Flags) {
         self.set_failing(i, what | FAILED);
         self.nodes[i].clear(DELAYED);
         self.end_limit(i);
-        // Not the timeout: an apply may be left to end.
+        // Not the timeout: an apply may still be under way.
         for timer in [Timer::Retry, Timer::WatchRetry, Timer::Poll] {
             self.disarm(i, timer);
         }
         self.unwatch(i);
     }
 
-    /// The watch has failed: if it listened long enough before, that begins a new row of failures.
+    /// The watch has failed: if it listened long enough before, its failures are counted from zero.
     pub(super) fn refill_watch(&mut self, i: Node) {
         let now = self.now;
         let Some(rare) = self.rare_if_any(i) else { return };
@@ -82,7 +82,7 @@ impl Scheduler {
         }
     }
 
-    /// The pause before the next try, after so many failures in a row.
+    /// The pause before the next try, after this many failures in a row.
     fn delay(&mut self, i: Node, failures: u32) -> Duration {
         let full = self.full_delay(i, failures);
         match self.settings(i).backoff {
@@ -94,7 +94,7 @@ impl Scheduler {
         }
     }
 
-    /// The same, before chance shortens it.
+    /// The pause without jitter.
     fn full_delay(&self, i: Node, failures: u32) -> Duration {
         let NodeConfig { delay, backoff, .. } = *self.settings(i);
         match backoff {
@@ -106,7 +106,7 @@ impl Scheduler {
         }
     }
 
-    /// An even number of `0.0..1.0` (SplitMix64): the same for the same seed.
+    /// An evenly distributed number of `0.0..1.0` (SplitMix64): the same for the same seed.
     fn random(&mut self) -> f64 {
         self.jitter = self.jitter.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.jitter;
@@ -115,7 +115,7 @@ impl Scheduler {
         ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Tells the runtime to give up the operation under way.
+    /// Cancels the operation under way, by a command.
     pub(super) fn cancel(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         if node.phase() == Phase::Checking && node.any(STAYS) {
@@ -147,7 +147,7 @@ impl Scheduler {
         }
     }
 
-    /// What its operations failed with is over.
+    /// The cause for which the operations of the node failed has gone.
     pub(super) fn recovered(&mut self, i: Node) {
         let failed = self.nodes[i].any(FAILED) && !self.mutant(Mutant::StaysFailed);
         if let Some(rare) = self.rare_if_any(i) {

@@ -35,7 +35,7 @@ impl Scheduler {
             return self.end_run(i);
         }
         if node.any(STALE) && !self.mutant(Mutant::ApplyOldDrift) {
-            // Found by an older config: it says nothing about the new one.
+            // The drift was found by an older config: it has no meaning for the new one.
             return self.run_again(i);
         }
         let (causes, cancelled) = (node.causes(), node.any(CANCELLED) && !node.any(TIMED_OUT));
@@ -64,10 +64,10 @@ impl Scheduler {
                     self.succeed(i);
                     self.end_run(i);
                 } else if cancelled {
-                    // Its watch had failed by then: what it saw may be long past.
+                    // The watch of the node had failed by then: what the check saw may be out of date.
                     self.run_again(i);
                 } else {
-                    // It had all the values that it needed.
+                    // The node had all the values that it needed.
                     if let Some(rare) = self.rare_if_any(i) {
                         rare.answered.clear();
                     }
@@ -93,16 +93,16 @@ impl Scheduler {
         self.end_run(i);
     }
 
-    /// What was found may be acted upon: nothing that it rests on has changed meanwhile.
+    /// The drift that was found may be repaired: nothing that the check rests on has changed meanwhile.
     pub(super) fn may_go_on(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let held = self.paused && !self.mutant(Mutant::IgnorePause);
-        // What a parent repairs that flaps is no news.
+        // The repairs of a parent that flaps are no news.
         let differs = STALE | PARENT_NEWS | DIRTY_INPUT.without(DIRTY_PARENT);
         self.is_open(i) && !held && self.stop.is_none() && !node.any(differs)
     }
 
-    /// After the check: an apply, or a refresh. With notify edges, once the journal knows.
+    /// After the check: an apply, or a refresh. With notify edges, the intents are written to the journal first.
     pub(super) fn begin_repair(&mut self, i: Node, refresh: bool) {
         if !self.mutant(Mutant::RepairUnwatched) {
             self.end_late();
@@ -125,7 +125,7 @@ impl Scheduler {
         }
     }
 
-    /// No repair on top of a drift of a parent that was there before: what the kernel had queued by then is read first,
+    /// A repair must not begin on top of an earlier drift of a parent: what the kernel has queued by now is read first,
     /// once for all repairs that begin together.
     fn look_first(&mut self, i: Node, refresh: bool) {
         if self.edges.positions_in(i).is_empty() || self.mutant(Mutant::RepairBlindly) {
@@ -156,7 +156,7 @@ impl Scheduler {
         }
     }
 
-    /// What its check found is acted upon if it still counts.
+    /// Acts upon what the check found, if it still counts.
     fn repair_or_drop(&mut self, i: Node, refresh: bool, next: fn(&mut Scheduler, Node, bool)) {
         let pointless = refresh && !self.nodes[i].any(OWED | REMAKE);
         if pointless || !self.may_go_on(i) {
@@ -173,7 +173,7 @@ impl Scheduler {
         let absorbed = self.take_refreshes(i);
         let node = &mut self.nodes[i];
         let remake = node.any(REMAKE);
-        // What has come to be owed or asked for since the check is done by this too.
+        // The operation also does what has come to be owed or asked for since the check.
         let more = [(absorbed, Cause::Refresh), (remake, Cause::Remake)];
         let more = more.into_iter().filter(|(taken, _)| *taken).map(|(_, cause)| cause);
         let causes = node.causes() | more.collect();
@@ -186,14 +186,15 @@ impl Scheduler {
         self.clock_in(i);
         self.arm_timeout(i);
         self.settle(i);
-        // A sender that drifts while it is asked for its values is told so, too: it may keep them otherwise.
+        // A sender that has drifted and was asked for its values gets `refresh` too: otherwise it may keep the old
+        // values.
         self.commands.push_back(match refresh {
             true => Command::Refresh { op, causes },
             false => Command::Apply { op, causes, refresh: absorbed || remake, announced },
         });
     }
 
-    /// The journal has everything up to this ticket.
+    /// The journal has written everything up to this ticket.
     pub(super) fn committed(&mut self, ticket: Ticket) {
         while let Some((number, i)) = self.commits.front().copied()
             && number <= ticket
@@ -213,7 +214,7 @@ impl Scheduler {
         let Some((_, i)) = self.commits.remove(at) else { return };
         let node = &self.nodes[i];
         if node.phase().commits() && node.op == ticket.0 {
-            // A write that failed may be on disk all the same.
+            // A write that failed may still be on disk.
             self.drop_intents(i);
             self.wait_run(i, NO_JOURNAL);
         }
@@ -242,7 +243,7 @@ impl Scheduler {
             ApplyOutcome::Unchanged => self.drop_intents(i),
             ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled => self.keep_intents(i),
         }
-        // What an older config did with a refresh does not count: the new one gets it again.
+        // What an older config did with a refresh does not count: the new config gets the refresh again.
         self.end_refreshes(i, done && !stale);
         if !done {
             let as_try = timed_out || outcome == ApplyOutcome::Failed && !cancelled;
@@ -258,7 +259,7 @@ impl Scheduler {
             true => Event::Refreshed { node: op.node, causes, changed },
             false => Event::Applied { node: op.node, causes, changed, refreshed: absorbed },
         });
-        // What an event asked for is no fight, however often it comes.
+        // Repairs that an event asked for do not mean that something else undoes them, however often they come.
         if outcome != ApplyOutcome::ChangedByEvent {
             self.charge(i, outcome == ApplyOutcome::Changed);
         }
@@ -269,7 +270,7 @@ impl Scheduler {
         self.end_run(i);
     }
 
-    /// A run came to a good end.
+    /// The run ended well.
     fn succeed(&mut self, i: Node) {
         if !self.mutant(Mutant::NoRefill)
             && let Some(rare) = self.rare_if_any(i)
@@ -300,7 +301,7 @@ impl Scheduler {
         self.end_run(i);
     }
 
-    /// The run came to nothing, by nobody's fault: once more from the start.
+    /// The run gave no result, through no fault of the node: it starts again.
     pub(super) fn run_again(&mut self, i: Node) {
         self.give_remake_back(i);
         self.nodes[i].set(DIRTY_AGAIN);
@@ -315,18 +316,18 @@ impl Scheduler {
         }
     }
 
-    /// Ends the run, whatever it came to; a node that has left the graph ends with it.
+    /// Ends the run, whatever its result; a node that has left the graph departs.
     pub(super) fn end_run(&mut self, i: Node) {
         self.close_run(i);
         if !self.nodes[i].any(PRESENT) {
             return self.depart(i);
         }
-        // A run of before the swap, if any, is over: this node is not in the way of what took over from it.
+        // A run from before the swap, if any, has ended: this node is no longer in the way of its successors.
         self.hand_over(i);
         self.update(i);
     }
 
-    /// The part of it that touches nobody else.
+    /// The part of `end_run` that affects no other node.
     pub(super) fn close_run(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         debug_assert!(node.phase().holds_slot(), "no run to end");
@@ -342,7 +343,7 @@ impl Scheduler {
         self.tidy_rare(i);
     }
 
-    /// From the end of each run, the poll counts anew.
+    /// Restarts the interval of the poll, at the end of each run.
     pub(super) fn arm_poll(&mut self, i: Node) {
         if !self.nodes[i].any(PRESENT) || self.nodes[i].any(FAILED) {
             return;

@@ -1,4 +1,4 @@
-//! The scheduler: takes inputs, keeps the books, gives commands. Each rule is in the file named after it.
+//! The scheduler: takes inputs, keeps its state, gives commands. Each rule is in the file named after it.
 
 use std::collections::VecDeque;
 
@@ -16,7 +16,7 @@ use super::together::Calls;
 use super::{Command, Config, Event, Input, JournalOp, NodeConfig, Op, StopStage};
 use crate::id::{Generation, Node, Ticket, Time};
 
-/// Commands kept for the next burst when the queue has run empty; more is given back.
+/// Room in the queue of commands that is kept when it has run empty; memory beyond that is freed.
 const COMMANDS_KEPT: usize = 1024;
 
 /// Decides what runs when.
@@ -35,34 +35,34 @@ pub struct Scheduler {
     pub(super) timers: Timers,
     /// Nodes that may run, in the order in which they became able to.
     pub(super) ready: VecDeque<Node>,
-    /// The same, of those that an event has run.
+    /// Nodes that may run, of those made dirty by an event.
     pub(super) urgent: VecDeque<Node>,
-    /// The last place went to one of these.
+    /// The last place went to one of `urgent`.
     pub(super) took_urgent: bool,
-    /// Nodes that hold their semaphores already: they go first.
+    /// Nodes that hold their semaphores already: these go first.
     pub(super) granted: VecDeque<Node>,
     /// Nodes that have left the graph and wait to be asked to leave.
     pub(super) leaving: VecDeque<Node>,
-    /// The same, but they can't before they have recovered.
+    /// Nodes that have left the graph but cannot leave before they have recovered.
     pub(super) leaving_held: Vec<Node>,
     pub(super) semaphores: Semaphores,
     pub(super) shares: Shares,
     pub(super) calls: Calls,
-    /// Who waits for which ticket of the journal, in order of the tickets.
+    /// Which node waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
     /// Which nodes wait for which look at the kernel's queue, in order of the looks.
     pub(super) looks: VecDeque<(u64, Node)>,
     pub(super) last_look: u64,
     /// The last look, as long as its command has not been polled.
     pub(super) open_look: Option<u64>,
-    /// Checks that may go on, among them some that are over.
+    /// Checks that may continue with a repair; some of them may have ended.
     pub(super) stays: Vec<Op>,
-    /// Entries of this turn that nobody waits for.
+    /// Journal entries of this turn for which no node waits.
     pub(super) entries: Vec<JournalOp>,
     pub(super) commands: VecDeque<Command>,
-    /// The places that operations (and journal writes before them) under way hold: what holds each, and since when.
+    /// The places held by operations under way (and journal writes before them): the holder, and since when.
     pub(super) places: Vec<(Holder, Time)>,
-    /// Runs that have given theirs up and have not ended.
+    /// Runs that have given their places up and have not ended.
     pub(super) yielded: Vec<Node>,
     pub(super) last_op: u64,
     pub(super) last_ticket: u64,
@@ -122,7 +122,7 @@ impl Scheduler {
         }
     }
 
-    /// The same with one rule broken on purpose: for tests of the tests.
+    /// A scheduler with one rule broken on purpose: for tests of the tests.
     #[cfg(feature = "testing")]
     #[must_use]
     pub fn with_mutant(mut self, mutant: Mutant) -> Scheduler {
@@ -140,8 +140,8 @@ impl Scheduler {
         false
     }
 
-    /// Takes what happened, and decides what follows; `poll` until it gives `None` afterwards. Time never runs
-    /// backwards: an earlier `now` than the one before counts as the one before. After a stop, a new graph is ignored.
+    /// Takes an input and decides what follows; afterwards, `poll` until it returns `None`. Time never runs backwards:
+    /// a `now` before the previous one counts as the previous one. After a stop, a new graph is ignored.
     pub fn handle(&mut self, now: Time, input: Input) {
         self.now = self.now.max(now);
         let keeps_permissions = self.stays.is_empty() || self.keeps_permissions(&input);
@@ -187,7 +187,7 @@ impl Scheduler {
         self.prune_timers();
     }
 
-    /// The next thing to do, if any.
+    /// The next command, if any.
     pub fn poll(&mut self) -> Option<Command> {
         let command = self.commands.pop_front();
         if let Some(Command::Look(_)) = command {
@@ -199,7 +199,7 @@ impl Scheduler {
         command
     }
 
-    /// When the next `Input::Tick` is wanted, unless another input comes before. May lie in the past: then at once.
+    /// When the next `Input::Tick` is wanted, unless another input comes before. A time in the past means at once.
     pub fn next_timeout(&self) -> Option<Time> {
         let dues =
             [self.converged_due(), self.hopeless_due(), self.reserve_due(), self.late_due(), self.timers.first()];
@@ -210,7 +210,7 @@ impl Scheduler {
         self.nodes.get(node).is_some_and(|n| n.any(PRESENT))
     }
 
-    /// Says what happened to a node, if anybody listens.
+    /// Emits an event about a node, if `Config::node_events` is on.
     pub(super) fn tell(&mut self, event: Event) {
         if self.config.node_events {
             self.commands.push_back(Command::Event(event));

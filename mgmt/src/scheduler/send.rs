@@ -1,4 +1,4 @@
-//! Values: who waits for which, what a new one does, and senders that must make theirs again.
+//! Values: which node waits for which, what a new value causes, and senders that must make theirs again.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -8,8 +8,8 @@ use crate::id::Node;
 use crate::scheduler::edges::{Edge, SENDS};
 
 impl Scheduler {
-    /// A node has new values for these outputs: its receivers are dirty, and wait no longer if that was all they waited
-    /// for.
+    /// A node has new values for these outputs: its receivers are dirty, and no longer wait if they waited for nothing
+    /// else.
     pub(super) fn sent(&mut self, i: Node, ports: PortSet) {
         for e in self.count_as_sent(i, ports, true) {
             let to = self.edges.to(e);
@@ -24,8 +24,8 @@ impl Scheduler {
         }
     }
 
-    /// A node has sent these with the values of before: receivers that wait for them have what they had, and are no
-    /// dirtier for it.
+    /// A node has sent these outputs with the same values as before: receivers stop waiting for them, and are not made
+    /// dirty.
     pub(super) fn sent_again(&mut self, i: Node, ports: PortSet) {
         if self.nodes[i].sent.0 & ports.0 != ports.0 {
             for e in self.count_as_sent(i, ports, false) {
@@ -34,8 +34,8 @@ impl Scheduler {
         }
     }
 
-    /// The sender, as it is now, has sent these. Returns the edges to those who receive some of them, or only to those
-    /// for whom they end the wait.
+    /// Counts these outputs as sent by the sender as it is now. Returns the edges to the nodes that receive some of
+    /// them, or (not `all`) only the edges whose wait they end.
     fn count_as_sent(&mut self, i: Node, ports: PortSet, all: bool) -> Vec<Edge> {
         let mut receivers = Vec::new();
         let node = &mut self.nodes[i];
@@ -43,7 +43,7 @@ impl Scheduler {
             return receivers;
         }
         let before = node.sent.0;
-        // What began with other fields, or with other values received, has sent what these make.
+        // An operation that began with other fields, or with other received values, has sent outputs of these.
         if !node.any(STALE | DIRTY_VALUE) {
             node.sent.0 |= ports.0;
         }
@@ -65,8 +65,8 @@ impl Scheduler {
         receivers
     }
 
-    /// The sender has other fields, or receives another value: what it has sent does not count any more, and its
-    /// receivers wait until it has sent something again, be it the same.
+    /// The sender has other fields or has received another value: its earlier outputs do not count any more, and its
+    /// receivers wait until it has sent again, even if the values are the same.
     pub(super) fn outdate(&mut self, i: Node) {
         if self.mutant(Mutant::OldValuesCount) {
             return;
@@ -86,7 +86,7 @@ impl Scheduler {
         }
     }
 
-    /// A check that needs values which only their senders can make again.
+    /// The check needs values that only their senders can make again.
     pub(super) fn ask(&mut self, i: Node, senders: Vec<Node>) {
         let mut asked: Vec<Node> = Vec::new();
         for sender in senders {
@@ -95,7 +95,7 @@ impl Scheduler {
                 asked.push(sender);
             }
         }
-        // Who is asked twice in one run does not help: that is a failure like any other, and the next try asks again.
+        // Asking a sender twice in one run does not help: that is an ordinary failure, and the next try asks again.
         let again = self.rare(i).is_some_and(|rare| asked.iter().any(|s| rare.answered.contains(s)));
         if asked.is_empty() || again {
             if let Some(rare) = self.rare_if_any(i) {
@@ -113,7 +113,7 @@ impl Scheduler {
         }
     }
 
-    /// The sender runs, and makes its values again whether or not it has drifted. A noop node makes nothing.
+    /// Makes the sender run and make its values again, whether or not it has drifted. A noop node makes nothing.
     pub(super) fn ask_for_remake(&mut self, sender: Node) {
         let node = &mut self.nodes[sender];
         if !node.any(NOOP | REMAKE) {
@@ -123,7 +123,7 @@ impl Scheduler {
         }
     }
 
-    /// A node that asked is told by one of its senders.
+    /// A sender answers a node that asked.
     fn hear(&mut self, i: Node, sender: Node) {
         if !self.nodes[i].any(ASKING) {
             return;
@@ -140,7 +140,7 @@ impl Scheduler {
         }
     }
 
-    /// Waits for nobody's answer any more. (`update` is the caller's.)
+    /// The node waits for no answer any more. (`update` is the caller's.)
     pub(super) fn stop_asking(&mut self, i: Node) {
         if self.nodes[i].any(ASKING) {
             self.nodes[i].clear(ASKING);
@@ -151,7 +151,7 @@ impl Scheduler {
         }
     }
 
-    /// A sender has made its values again: who still waits for it waits in vain.
+    /// A sender has made its values again: a node that still waits for one of them waits in vain, and fails.
     pub(super) fn fail_askers(&mut self, sender: Node) {
         if !self.nodes[sender].any(SENDER) || self.nodes[sender].any(REMAKE) {
             return;

@@ -1,5 +1,5 @@
-//! Shares: what a node's own watch may cost. Each node that its watch alone has had run has an account; what its runs
-//! take is added to it, and it is paid off by the time that passes. A node whose account is overdrawn waits, while
+//! Shares: what a node's own watch may cost. Each node that has run only because of its watch has an account: the
+//! duration of its runs is added to it, and passing time pays it off. A node whose account is overdrawn waits while
 //! other nodes want to work.
 
 use std::collections::BTreeMap;
@@ -21,40 +21,40 @@ pub const SHARE_RUNS: u32 = 2;
 /// While no other node wants to work, a node that has overdrawn rests after a run as long as that has taken, but no
 /// longer than this.
 pub const REST_MAX: Duration = Duration::from_secs(1);
-/// The same of a node that waits for a cause, but twenty times as long as the run has taken.
+/// A node that waits for a cause and has overdrawn rests twenty times as long as its run took, but no longer than this.
 pub const WAITING_REST_MAX: Duration = Duration::from_secs(10);
-/// Repairs of one node that each follow the one before within this time, this many of them, are undone again and again
-/// by something, however little they cost.
+/// If this many repairs of one node each follow the previous one within this time, something undoes them again and
+/// again, however little they cost.
 const UNDONE_WITHIN: Duration = Duration::from_secs(2);
 const UNDONE_MAX: u32 = 10;
-/// Fewer accounts than this are not swept.
+/// Below this number, accounts are not swept.
 const ACCOUNTS_MIN: usize = 64;
 
 /// What the watch of one node has cost lately.
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
-    /// Time of a worker that is not paid off…
+    /// Time of a worker that was not paid off…
     spent: Duration,
-    /// …then.
+    /// …at this time.
     at: Time,
-    /// Since when it has not been paid off, and how many runs there were since.
+    /// Since when the account has not been paid off, and the number of runs since then.
     since: Time,
     runs: u32,
-    /// Those that changed something.
+    /// How many of these runs changed something.
     repairs: u32,
-    /// How many repairs there were each of which followed the one before closely, and when the last one was.
+    /// The number of repairs in a row that each followed the previous one closely, and the time of the last.
     undone: u32,
     last_repair: Time,
-    /// It was reported.
+    /// `Event::Flapping` was emitted.
     told: bool,
     /// When the operation under way began.
     began: Option<Time>,
-    /// When the run under way began, and what its operations have taken.
+    /// When the run under way began, and how long its operations have taken.
     run_began: Option<Time>,
     run: Duration,
-    /// When it has rested.
+    /// When the node has rested.
     rested: Time,
-    /// Its place among those that wait; 0: none.
+    /// The place of the node among those that wait; 0: it does not wait.
     place: u64,
 }
 
@@ -67,12 +67,12 @@ impl Account {
         self.spent(now) > SHARE_BURST && self.runs >= SHARE_RUNS
     }
 
-    /// When so much is paid off that the node may run again.
+    /// When enough is paid off for the node to run again.
     fn due(&self, now: Time) -> Time {
         now.after(self.spent(now).saturating_sub(SHARE_BURST).saturating_mul(SHARE))
     }
 
-    /// Adds the run under way. Paid off before it, the account begins again.
+    /// Adds the run under way. If the account was paid off before the run, it begins again.
     fn charge(&mut self, now: Time, repaired: bool) {
         let (began, cost) = (self.run_began.unwrap_or(now), self.run);
         let spent = self.spent(began);
@@ -90,7 +90,7 @@ impl Account {
         self.rested = now.after(cost.min(REST_MAX));
     }
 
-    /// A repair that ends now follows the one before closely.
+    /// A repair that ends now follows the previous one closely.
     fn is_undone_at(&self, now: Time) -> bool {
         self.undone > 0 && now.since(self.last_repair) <= UNDONE_WITHIN
     }
@@ -103,11 +103,11 @@ impl Account {
     }
 }
 
-/// All accounts, and who waits.
+/// All accounts, and the nodes that wait.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     accounts: BTreeMap<Node, Account>,
-    /// By place: the first that has rested runs when no other node wants to.
+    /// By place: the first node that has rested runs when no other wants to.
     spaced: BTreeMap<u64, Node>,
     last_place: u64,
     sweep_at: usize,
@@ -119,7 +119,7 @@ impl Shares {
         self.spaced.len()
     }
 
-    /// Bytes held, about.
+    /// Bytes held, approximately.
     pub(super) fn memory(&self) -> usize {
         self.accounts.len() * size_of::<(Node, Account)>() + self.spaced.len() * size_of::<(u64, Node)>()
     }
@@ -132,13 +132,13 @@ impl Shares {
     }
 }
 
-/// The node's watch caused this run, and nothing else did.
+/// Only the node's watch caused this run.
 fn by_watch(causes: Causes) -> bool {
     !causes.is_empty() && causes.iter().all(|cause| matches!(cause, Cause::Watch | Cause::Again))
 }
 
 impl Scheduler {
-    /// An operation of a run begins. What only repeats a run is charged if the run was.
+    /// An operation of a run begins. A run that only repeats another is charged if the other was.
     pub(super) fn clock_in(&mut self, i: Node) {
         let causes = self.nodes[i].causes();
         if !by_watch(causes) {
@@ -166,8 +166,9 @@ impl Scheduler {
         }
     }
 
-    /// A run has come to a good end: it is charged if the watch alone caused it. (What ends badly has pauses of its
-    /// own.) A repair that overdraws the account, and was not the first, is reported: something else changes it too.
+    /// A run has ended well: it is charged if only the watch caused it. (A run that ends badly has pauses of its own.)
+    /// A repair that overdraws the account, and was not the first, is reported: something else changes the resource
+    /// too.
     pub(super) fn charge(&mut self, i: Node, repaired: bool) {
         let now = self.now;
         if !by_watch(self.nodes[i].causes()) {
@@ -183,8 +184,8 @@ impl Scheduler {
         }
     }
 
-    /// The same of a run that failed for a cause that the node waits for. Events that report no end of that cause must
-    /// not keep a worker busy: once the account is overdrawn, the rest is long also while no other node wants to work.
+    /// Charges a run that failed for a cause that the node waits for. Events that do not end that cause must not keep a
+    /// worker busy: once the account is overdrawn, the rest is long even while no other node wants to work.
     pub(super) fn charge_wait(&mut self, i: Node) {
         let now = self.now;
         if !by_watch(self.nodes[i].causes()) {
@@ -197,15 +198,15 @@ impl Scheduler {
         }
     }
 
-    /// The run is over: what was not charged is not.
+    /// The run has ended: what was not charged by now never is.
     pub(super) fn close_account(&mut self, i: Node) {
         if let Some(account) = self.shares.accounts.get_mut(&i) {
             (account.began, account.run_began, account.run) = (None, None, Duration::ZERO);
         }
     }
 
-    /// The run that is about to end overdraws its account, or is one of many repairs that were undone: what it has
-    /// repaired is no news, and its children do not start again for it.
+    /// The run that is about to end overdraws the account, or is one of many repairs that were undone: its repair is no
+    /// news, and the children do not start again for it.
     pub(super) fn flaps(&self, i: Node) -> bool {
         let is_undone = |account: &Account| account.undone >= UNDONE_MAX && account.is_undone_at(self.now);
         let overdraws = |account: &Account| {
@@ -216,7 +217,7 @@ impl Scheduler {
         self.shares.accounts.get(&i).is_some_and(overdraws)
     }
 
-    /// Only its watch wants it run, and it has overdrawn: it waits, and counts as settled meanwhile.
+    /// The node runs only for its watch, and its account is overdrawn: it waits, and counts as settled meanwhile.
     pub(super) fn is_beyond_its_share(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let overdrawn = |account: &Account| account.is_overdrawn(self.now);
@@ -226,13 +227,13 @@ impl Scheduler {
             && !self.mutant(Mutant::EndlessShare)
     }
 
-    /// It waits for its share, and nothing else has come up.
+    /// The node waits for its share, and has no other cause to run.
     pub(super) fn is_in_pause(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         node.any(SPACED) && node.dirt() == DIRTY_WATCH && !node.is_called()
     }
 
-    /// It waits: until its share allows it, or until no other node wants to work and it has rested.
+    /// Makes the node wait: until its share allows a run, or until no other node wants to work and it has rested.
     pub(super) fn space(&mut self, i: Node) {
         let now = self.now;
         let Some(account) = self.shares.accounts.get_mut(&i) else { return };
@@ -246,7 +247,7 @@ impl Scheduler {
         self.settle(i);
     }
 
-    /// It waits no longer. (`update` is the caller's.)
+    /// The node waits no longer. (`update` is the caller's.)
     pub(super) fn unspace(&mut self, i: Node) {
         if !self.nodes[i].any(SPACED) {
             return;
@@ -259,11 +260,11 @@ impl Scheduler {
         }
     }
 
-    /// It has rested, or its share allows it to run.
+    /// The node has rested, or its share allows it to run.
     pub(super) fn review_share(&mut self, i: Node) {
         let now = self.now;
         match self.shares.accounts.get(&i).filter(|account| account.is_overdrawn(now)) {
-            // If no other node wants to work, the pump takes it.
+            // If no other node wants to work, `pump` takes it.
             Some(account) => {
                 let due = account.due(now);
                 self.arm(i, Timer::Limit, due.max(now.after(Duration::from_nanos(1))));
@@ -275,8 +276,8 @@ impl Scheduler {
         }
     }
 
-    /// No node is under way, none could start: the first that waits for its share, and has rested, runs. Whether there
-    /// is one.
+    /// No run is under way, and none could start: starts the first node that waits for its share and has rested.
+    /// Returns whether there is one.
     pub(super) fn release_spaced(&mut self) -> bool {
         let idle = self.runs() == 0 && self.are_queues_empty() && self.leaving.is_empty();
         if self.shares.spaced.is_empty() || !idle || self.mutant(Mutant::SpacedAlone) {
@@ -291,7 +292,7 @@ impl Scheduler {
         true
     }
 
-    /// Those that wait, for the invariants.
+    /// The node waits for its share; for the invariants.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn waits_for_its_share(&self, i: Node) -> bool {
         self.shares.accounts.get(&i).is_some_and(|account| self.shares.spaced.get(&account.place) == Some(&i))

@@ -1,11 +1,11 @@
-//! One stay: a check that is permitted in advance to repair what it finds, so that the repair waits for no answer. What
-//! must hold when any other repair begins holds here when the permission is given, and as long as it stands: it is
-//! withdrawn as soon as it does not. A repair that has begun by then is one that began before.
+//! One stay: a check is permitted in advance to repair what it finds, so that the repair waits for no answer. The
+//! conditions for the start of any other repair must hold when the permission is given and as long as it stands: it is
+//! withdrawn as soon as they do not. A repair that has begun by then counts as one that began before.
 //!
 //! No stay is permitted where more must come between check and repair (the journal, a refresh), where the two have a
-//! time limit each, or where they belong to a call with others. A node with parents does so only if nothing has been
-//! noticed meanwhile: else it reports what it has found, and what the kernel has queued is read first, as before any
-//! other repair.
+//! time limit each, or where they belong to a call with others. A node with parents repairs only if nothing has been
+//! noticed meanwhile: otherwise it reports what it has found, and what the kernel has queued is read first, as before
+//! any other repair.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -14,8 +14,8 @@ use super::{Cause, CheckOutcome, Command, GoOn, Input, Op, PortSet};
 use crate::id::Node;
 
 impl Scheduler {
-    /// Whether this input, and the time, can't have changed what permissions rest on: a check in sync that had nothing
-    /// to report, of which there are very many.
+    /// This input, and the time, cannot have changed what permissions rest on: it is a check in sync with nothing to
+    /// report, of which there are very many.
     pub(super) fn keeps_permissions(&self, input: &Input) -> bool {
         let Input::Checked { op, outcome: CheckOutcome::InSync, sent: PortSet(0), again: PortSet(0) } = input else {
             return false;
@@ -24,13 +24,13 @@ impl Scheduler {
         !tells && self.timers.first().is_none_or(|at| at > self.now)
     }
 
-    /// The check that begins may go on.
+    /// Whether the check that begins may continue with a repair.
     pub(super) fn permit(&mut self, i: Node) -> GoOn {
         let settings = self.settings(i);
         let is_alone = settings.timeout.is_none() && settings.together.is_none();
         let causes = self.nodes[i].causes();
         let is_called = causes.contains(Cause::Refresh) || causes.contains(Cause::Remake);
-        // Such a check alone does not keep a graph from being converged.
+        // A check for the poll alone does not keep a graph from being converged.
         let is_only_polled = causes == Cause::Poll.into();
         let permitted = is_alone && !is_called && !is_only_polled && !self.is_late() && self.is_permissible(i);
         if !permitted {
@@ -38,10 +38,10 @@ impl Scheduler {
         }
         self.nodes[i].set(STAYS);
         if self.stays.len() == self.stays.capacity() {
-            // Those that are over, before there is room for more.
+            // Drops the checks that have ended, before more memory is reserved.
             let nodes = &self.nodes;
             self.stays.retain(|op| nodes[op.node].op == op.number && nodes[op.node].phase() == Phase::Checking);
-            // At least as many come before it is looked through again.
+            // At least as many are added before the list is searched again.
             self.stays.reserve(self.stays.len() + 1);
         }
         self.stays.push(Op { node: i, number: self.nodes[i].op });
@@ -73,7 +73,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives up the check; a repair that has begun is left to end.
+    /// Cancels the check; a repair that has begun is left to end.
     pub(super) fn cancel_check(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         if !node.any(CANCELLED) {
@@ -83,7 +83,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives it up, whatever it does.
+    /// Cancels the operation, whether it checks or repairs.
     pub(super) fn cancel_stay(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         if !node.any(CANCELLED_WHOLE) {
@@ -93,14 +93,14 @@ impl Scheduler {
         }
     }
 
-    /// It has found drift, and has begun to repair it.
+    /// The check has found drift, and has begun to repair it.
     pub(super) fn goes_on(&mut self, i: Node) {
         let node = &mut self.nodes[i];
-        // What was withdrawn too late was not.
+        // A withdrawal that came too late has no effect.
         node.put(CANCELLED, node.any(CANCELLED_WHOLE));
         node.clear(STAYS | WITHDRAWN | CANCELLED_WHOLE);
         node.go(Phase::Applying);
-        // A graph that came meanwhile may have notify edges where there were none, as it may for any other repair.
+        // A graph that came meanwhile may have new notify edges, as during any other repair.
         self.intend(i);
         self.settle(i);
     }

@@ -13,7 +13,7 @@ impl Scheduler {
             match self.nodes[i].phase() {
                 Phase::Checking if stage == StopStage::Cancel && self.nodes[i].any(STAYS) => self.cancel_stay(i),
                 Phase::Checking => self.cancel(i),
-                // Nothing was begun yet: the intents are void.
+                // Nothing has begun: the intents are void.
                 phase if phase.is_before_repair() => {
                     self.drop_intents(i);
                     self.run_again(i);
@@ -24,7 +24,7 @@ impl Scheduler {
         }
     }
 
-    /// Says when everything has ended. What is owed stays in the journal.
+    /// Reports when everything has ended. Refreshes that are owed stay in the journal.
     pub(super) fn end_stop(&mut self) {
         let runs = if self.mutant(Mutant::YieldedIsOver) { self.places.len() } else { self.runs() };
         if self.stop.is_some() && runs == 0 && !self.stopped {

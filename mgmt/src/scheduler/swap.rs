@@ -1,5 +1,5 @@
-//! A new graph takes over, by difference: first who leaves, then who stays and who is new, then the edges, then what is
-//! counted.
+//! A new graph takes over, by difference: first the nodes that leave, then those that stay and those that are new, then
+//! the edges, then the counts.
 
 use super::mutants::Mutant;
 use super::node::*;
@@ -10,7 +10,7 @@ use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap};
 use crate::id::Node;
 use crate::scheduler::edges::*;
 
-/// Compares settings; the same pair comes again and again.
+/// Compares settings. Cached, since the same pair comes many times.
 struct Differences {
     old: Vec<NodeConfig>,
     last: Option<(u32, u32, bool)>,
@@ -38,7 +38,7 @@ impl Scheduler {
         let (before, first) = (self.convergence.present, self.commands.len());
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
-        // Before room is made for the nodes: what the edges are built from is gone by then.
+        // Before room is made for the nodes: the edge specs are dropped by then.
         let edges = Edges::build(slots, edges);
         self.nodes.grow(slots);
         self.unpark_all();
@@ -95,10 +95,11 @@ impl Scheduler {
         }));
     }
 
-    /// A node leaves. A check under way is cancelled, and waited for; what changes something is left to end.
+    /// A node leaves. A check under way is cancelled and waited for; an operation that changes something is left to
+    /// end.
     fn remove(&mut self, i: Node) {
         self.unwatch(i);
-        // It may have come back while it left, and leave again: that is let end.
+        // The node may have come back during its leave, and leave again: the first leave is left to end.
         let phase = self.nodes[i].phase();
         if phase == Phase::Leaving || phase.writes() {
             self.disarm_all_but(i, Some(Timer::Timeout));
@@ -133,7 +134,7 @@ impl Scheduler {
         }
     }
 
-    /// Nothing is left of it: the slot is free.
+    /// The node has ended for good: its slot is free.
     pub(super) fn forget(&mut self, i: Node) {
         self.hand_over(i);
         self.drop_rare(i);
@@ -147,7 +148,7 @@ impl Scheduler {
         let i = spec.node;
         let two_at_once = self.mutant(Mutant::TwoAtOnce);
         if self.nodes[i].phase() == Phase::ToLeave {
-            // It is back before it was asked to leave.
+            // The node is back before it was asked to leave.
             self.hand_over(i);
             self.leaving_held.retain(|held| *held != i);
         }
@@ -160,7 +161,7 @@ impl Scheduler {
             self.give_place_back(i);
         }
         let node = &mut self.nodes[i];
-        // Its slot may still have an operation of the node that left: nothing starts before that has ended.
+        // The slot may still have an operation of the node that left: nothing starts before that has ended.
         if node.phase().has_op() {
             node.keep(OF_OP | RAN);
             node.set(STALE);
@@ -181,7 +182,7 @@ impl Scheduler {
         self.watch_as_wanted(i);
     }
 
-    /// A node stays. Says whether anything about it differs.
+    /// A node stays. Returns whether anything about it differs.
     fn keep(&mut self, spec: &NodeSpec, differences: &mut Differences) -> bool {
         let i = spec.node;
         let node = &mut self.nodes[i];
@@ -197,7 +198,7 @@ impl Scheduler {
             node.set(DIRTY_CONFIG);
             node.put(STALE, node.phase().has_op());
             if !keeps_values {
-                // Its receivers wait for what it sends as it is now: the new edges count who does.
+                // Its receivers wait for the outputs of the sender as it is now: the new edges count them.
                 node.sent.0 = 0;
             }
             self.abort_commit(i);
@@ -223,7 +224,7 @@ impl Scheduler {
             }
         }
         if new.sema != old.sema && self.nodes[i].phase() == Phase::Queued {
-            // It may hold the former ones while it waits for a place.
+            // The node may hold the former semaphores while it waits for a place.
             self.unqueue(i);
         }
         if new.poll != old.poll {
@@ -239,7 +240,7 @@ impl Scheduler {
         self.tidy_rare(i);
     }
 
-    /// The runtime watches it, or does not, as its settings say.
+    /// Starts or ends the watch of the node, as its settings require.
     pub(super) fn watch_as_wanted(&mut self, i: Node) {
         let node = &self.nodes[i];
         if node.any(FAILED) {
@@ -262,7 +263,7 @@ impl Scheduler {
         }
     }
 
-    /// What was found does not count any more, and nothing was begun.
+    /// What the check found does not count any more, and no repair has begun.
     fn abort_commit(&mut self, i: Node) {
         if self.nodes[i].phase().is_before_repair() {
             self.drop_intents(i);
@@ -271,7 +272,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes the new edges. What the journal knows of an edge goes over to its successor; without one it is struck out.
+    /// Takes the new edges. What the journal holds about an edge goes to its successor; without one it is struck out.
     fn carry_edges(&mut self, new: Edges) {
         let old = std::mem::replace(&mut self.edges, new);
         let mut old_edge: Vec<Option<Edge>> = Vec::new();
@@ -325,26 +326,26 @@ impl Scheduler {
         self.edges.clear(e, EDGE_CLAIMED);
     }
 
-    /// A notify edge that was not there before. Says whether its parent's journal write under way lacks it.
+    /// A notify edge that is new. Returns whether the parent's journal write under way lacks it.
     fn begin_edge(&mut self, e: Edge) -> bool {
         let (from, to) = (self.edges.from(e), self.edges.to(e));
         if self.edges.any(e, EDGE_CLAIMED) {
             self.edges.clear(e, EDGE_CLAIMED);
             self.edges.set(e, EDGE_OWED);
             self.nodes[to].set(DIRTY_REFRESH);
-            // On disk it may be no more than an intent, which the next apply that changes nothing would strike out.
+            // On disk, the debt may only be an intent, which the next apply that changes nothing would strike out.
             self.entries.push(JournalOp::Debt { from, to });
         }
         let phase = self.nodes[from].phase();
         if phase.writes() {
-            // The change may be made after this: it must be told along this edge too.
+            // The change may be made after this point: it must be owed along this edge too.
             self.edges.set(e, EDGE_INTENT);
             self.entries.push(JournalOp::Intent { from, to });
         }
         phase.is_before_repair()
     }
 
-    /// What the nodes keep about their edges, from scratch.
+    /// Recomputes what the nodes keep about their edges.
     fn mark_edges(&mut self) {
         for node in self.nodes.iter_mut() {
             node.clear(NOTIFIES | SENDER | OWED | TAKEN | MAYBE);
@@ -382,7 +383,7 @@ impl Scheduler {
         }
     }
 
-    /// Who asked for values: senders may be gone, or able now.
+    /// For a node that has asked for values: its senders may be gone, or may be able to make them now.
     fn review_asking(&mut self, i: Node) {
         let mut asked = self.rare_mut(i).asked.clone();
         asked.retain(|sender| self.edges.find(*sender, i).is_some_and(|e| self.edges.any(e, SENDS)));
@@ -401,7 +402,7 @@ impl Scheduler {
         }
     }
 
-    /// Who is in a queue stays there; who has left the graph does not.
+    /// Keeps the nodes that are queued; drops those that have left the graph.
     fn retain_queued(&mut self) {
         let nodes = &self.nodes;
         self.ready.retain(|i| nodes[*i].phase() == Phase::Queued);

@@ -1,4 +1,4 @@
-//! Timers: at most one of each kind for a node. A heap of points in time; an entry that was overtaken is skipped.
+//! Timers: at most one of each kind for a node. A heap of points in time; an entry that was superseded is skipped.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -18,9 +18,9 @@ pub(super) enum Timer {
     Retry,
     /// The next try of its watch.
     WatchRetry,
-    /// The rate limit or its share lets it continue.
+    /// The rate limit or the share of the node lets it continue.
     Limit,
-    /// It is to be looked at.
+    /// The node must be checked.
     Poll,
 }
 
@@ -40,12 +40,12 @@ impl Timers {
         self.heap.capacity() * size_of::<(Time, Node, Timer)>()
     }
 
-    /// When the first is due. Only right after `prune_timers`.
+    /// When the first timer is due. Only valid right after `prune_timers`.
     pub(super) fn first(&self) -> Option<Time> {
         self.heap.peek().map(|Reverse((at, _, _))| *at)
     }
 
-    /// How many are set.
+    /// How many timers are set.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn armed(&self) -> usize {
         self.armed
@@ -62,7 +62,7 @@ impl Scheduler {
             None => self.timers.armed += 1,
         }
         self.timers.heap.push(Reverse((at, i, timer)));
-        // Overtaken entries stay in the heap; when they are most of it, it is swept.
+        // Superseded entries stay in the heap; when they are most of it, it is swept.
         if self.timers.heap.len() > 64 + 2 * self.timers.armed {
             let mut heap = std::mem::take(&mut self.timers.heap);
             heap.retain(|Reverse(entry)| self.is_due_entry(*entry));
@@ -79,7 +79,7 @@ impl Scheduler {
         }
     }
 
-    /// Stops all timers of a node, but for this one.
+    /// Stops all timers of a node except this one.
     pub(super) fn disarm_all_but(&mut self, i: Node, kept: Option<Timer>) {
         for timer in [Timer::Timeout, Timer::Retry, Timer::WatchRetry, Timer::Limit, Timer::Poll] {
             if Some(timer) != kept {
@@ -92,7 +92,7 @@ impl Scheduler {
         self.rare(i).is_some_and(|rare| rare.due[timer as usize] == Some(at))
     }
 
-    /// Drops overtaken entries from the top, so that the first entry is a real one.
+    /// Drops superseded entries from the top, so that the first entry is valid.
     pub(super) fn prune_timers(&mut self) {
         while let Some(Reverse(entry)) = self.timers.heap.peek() {
             if self.is_due_entry(*entry) {
@@ -102,7 +102,7 @@ impl Scheduler {
         }
     }
 
-    /// Does what is due.
+    /// Handles the timers that are due.
     pub(super) fn fire_timers(&mut self) {
         while let Some(Reverse(entry)) = self.timers.heap.peek().copied() {
             let (at, i, timer) = entry;

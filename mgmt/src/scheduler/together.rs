@@ -1,5 +1,5 @@
-//! Runs that begin together: one call of the runtime, which takes one place of the parallel bound until the last of
-//! them has ended.
+//! Runs that begin together: one call of the runtime, which takes one place of `running_max` until the last of them has
+//! ended.
 
 use super::CALL_MAX;
 use super::mutants::Mutant;
@@ -7,13 +7,13 @@ use super::places::Holder;
 use super::scheduler::Scheduler;
 use crate::id::Node;
 
-/// One call: the number by which nodes can join it, and how many have.
+/// One call: the number by which nodes can join it, and how many have joined.
 #[derive(Debug, Default)]
 struct Call {
     together: u32,
-    /// Runs of it that have not ended.
+    /// Runs of the call that have not ended.
     running: u32,
-    /// All that have joined.
+    /// All runs that have joined.
     joined: u32,
 }
 
@@ -22,14 +22,14 @@ struct Call {
 pub(super) struct Calls {
     all: Vec<Call>,
     free: Vec<u32>,
-    /// Those that began in this turn, and can be joined.
+    /// Calls that began in this turn, and can be joined.
     open: Vec<u32>,
     /// Runs under way that share the place of another of their call.
     guests: usize,
 }
 
 impl Calls {
-    /// What begins from now on is another call.
+    /// No run joins the open calls any more.
     pub(super) fn close(&mut self) {
         self.open.clear();
     }
@@ -54,12 +54,12 @@ impl Scheduler {
         self.calls.open.iter().copied().find(is_open)
     }
 
-    /// It can begin without another place.
+    /// The run of the node can join a call: it needs no place of its own.
     pub(super) fn joins_call(&self, i: Node) -> bool {
         !self.calls.open.is_empty() && self.open_call(i).is_some()
     }
 
-    /// A run begins: it takes a place, or shares that of a call.
+    /// A run begins: it takes a place, or shares the place of a call.
     pub(super) fn take_place(&mut self, i: Node) {
         let Some(together) = self.settings(i).together else {
             self.occupy(Holder::Run(i));
@@ -87,7 +87,7 @@ impl Scheduler {
         self.rare_mut(i).call = Some(at);
     }
 
-    /// Its run has ended.
+    /// The run of the node has ended.
     pub(super) fn give_place_back(&mut self, i: Node) {
         let Some(at) = self.rare_if_any(i).and_then(|rare| rare.call.take()) else {
             self.vacate(Holder::Run(i));

@@ -1,6 +1,6 @@
-//! Waiting for a cause: what fails for a reason that the outside can take away at any time (a file that is not there,
-//! no space, no permission) uses up no try. An event that may have taken it away has the node looked at at once; and
-//! whether one comes or not, it is looked at again after pauses that grow.
+//! Waiting for a cause: a failure whose cause the outside can remove at any time (a missing file, no space, no
+//! permission) uses up no try. An event that may have removed the cause makes the node be checked at once; in any case,
+//! the node is checked again after growing pauses.
 
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use super::timers::Timer;
 use super::{Causes, Event, Lack};
 use crate::id::Node;
 
-/// The first and the longest pause before a further look, where the watch reports when the cause is gone.
+/// The first and the longest pause before a further check, where the watch reports when the cause is gone.
 pub const ANNOUNCED: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
-/// The same where no event reports it.
+/// The first and the longest pause where no event reports it.
 pub const UNANNOUNCED: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-/// A node that has come to the same end so often in a row does not move: what it waits for is no passing trouble.
+/// A node that has ended this often in a row for a cause does not move: the cause is not passing.
 pub const CONFIRMED: u32 = 2;
 /// The journal can't be written.
 pub(super) const NO_JOURNAL: Lack = Lack { kind: u8::MAX, announced: false };
@@ -59,7 +59,8 @@ impl Scheduler {
         }
     }
 
-    /// What its operations or its watch failed with before is over, or is another failure. (`update` is the caller's.)
+    /// The earlier cause of the operations or of the watch is over, or the failure is another one. (`update` is the
+    /// caller's.)
     pub(super) fn wait_no_longer(&mut self, i: Node, what: Flags) {
         let flag = if what.any(WATCH_FAILING) { WATCH_WAITS } else { WAITS };
         if !self.nodes[i].any(flag) {
@@ -73,7 +74,7 @@ impl Scheduler {
         }
     }
 
-    /// All that fails of it fails for a cause that it waits for.
+    /// The node fails only for causes that it waits for.
     pub(super) fn only_waits(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let op = !node.any(OP_FAILING) || node.any(WAITS);
@@ -81,7 +82,7 @@ impl Scheduler {
         op && watch && node.any(WAITS | WATCH_WAITS) && !node.any(FAILED)
     }
 
-    /// The same, and what it waits for is no passing trouble: further looks at it are no movement.
+    /// The node fails only for causes that it waits for, and they are not passing: further checks are no movement.
     pub(super) fn is_held_up(&self, i: Node) -> bool {
         if !self.nodes[i].any(WAITS | WATCH_WAITS) || !self.only_waits(i) || self.mutant(Mutant::WaitingMoves) {
             return false;

@@ -8,7 +8,7 @@ use super::{Command, Lack};
 use crate::id::Node;
 
 impl Scheduler {
-    /// Tells the runtime to watch.
+    /// Starts the watch, by a command.
     pub(super) fn watch(&mut self, i: Node) {
         self.nodes[i].set(WATCH_ON);
         if let Some(rare) = self.rare_if_any(i) {
@@ -17,7 +17,7 @@ impl Scheduler {
         self.commands.push_back(Command::Watch(i));
     }
 
-    /// Tells the runtime to watch no longer.
+    /// Ends the watch, by a command.
     pub(super) fn unwatch(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         if node.any(WATCH_ON) {
@@ -26,7 +26,7 @@ impl Scheduler {
         }
     }
 
-    /// What changed before nobody saw: so it is dirty.
+    /// The watch listens: changes before this were not seen, so the node is dirty.
     pub(super) fn watch_ready(&mut self, i: Node) {
         let node = &mut self.nodes[i];
         if !node.any(WATCH_ON) {
@@ -47,7 +47,7 @@ impl Scheduler {
         self.update(i);
     }
 
-    /// A check that is under way looks at what nobody watches: cancelled. An apply is left to end.
+    /// A check under way rests on something that no watch sees: it is cancelled. An apply is left to end.
     pub(super) fn watch_failed(&mut self, i: Node, lack: Option<Lack>) {
         let node = &mut self.nodes[i];
         if !node.any(WATCH_ON) {
@@ -65,13 +65,13 @@ impl Scheduler {
         self.update(i);
     }
 
-    /// Nothing begins. What changes meanwhile must be noticed all the same.
+    /// No run begins. Changes meanwhile must be noticed all the same.
     pub(super) fn pause(&mut self) {
         self.end_late();
         self.paused = true;
     }
 
-    /// Goes on after a pause: the watches whose next try came due in it.
+    /// Ends the pause: starts the watches whose next try came due in it.
     pub(super) fn resume(&mut self) {
         self.paused = false;
         for i in std::mem::take(&mut self.held_watches) {

@@ -1,4 +1,4 @@
-//! From the fields to commands that can be run.
+//! Builds the commands to run from the fields.
 
 use std::path::Path;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::resources::exec::env::Env;
 use crate::resources::exec::kind::Exec;
 use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless, signal_by_name};
 
-/// Where programs are found unless `env` says otherwise.
+/// The directories in which programs are found, unless `env` sets another `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a command has to end when its time is over, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// No more of a command is shown.
+/// A longer command is cut where it is shown.
 const SHOWN_CHARS_MAX: usize = 300;
 
 /// One of the commands of an exec, as the fields give it.
@@ -36,17 +36,18 @@ impl<'a> Line<'a> {
         Some(Line { text: given(text)?, args: None, shell: given(shell), cwd: cwd.map(std::path::PathBuf::as_path) })
     }
 
-    /// What of it only a shell would understand, if it is executed directly and cut at white space.
+    /// A word of the command that only a shell understands, if the command is executed directly and split at white
+    /// space.
     pub(super) fn shell_word(&self) -> Option<&'a str> {
         if self.shell.is_some() || self.args.is_some() { None } else { shell_word(self.text) }
     }
 
-    /// Whether a shell runs it.
+    /// Whether a shell runs the command.
     pub(super) fn has_shell(&self) -> bool {
         self.shell.is_some()
     }
 
-    /// For messages: one line.
+    /// The command for messages: one line.
     pub(super) fn shown(&self) -> String {
         let mut text = escape_lossless(self.text.as_bytes());
         for arg in self.args.unwrap_or_default() {
@@ -62,7 +63,7 @@ impl<'a> Line<'a> {
     }
 }
 
-/// A word that means something to a shell, and nothing to a command that is executed directly.
+/// A word that has a meaning for a shell, and none for a command that is executed directly.
 fn shell_word(text: &str) -> Option<&str> {
     const WORDS: [&str; 9] = ["|", "||", "&&", "&", ";", "<", "<<", "<<<", "|&"];
     let redirects = |word: &str| {
@@ -133,7 +134,7 @@ impl Exec {
         command.stop(self.sig.as_deref().and_then(signal_by_name).unwrap_or(Signal::TERM), GRACE)
     }
 
-    /// What makes the command what it is, without what may be secret: good for disks.
+    /// A digest of the command without anything that may be secret: may be written to disk.
     pub(super) fn definition_hex(&self) -> String {
         self.definition().iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -143,7 +144,7 @@ impl Exec {
         digest_of(&(cmd, &self.user, &self.group, &self.donecmd, &self.doneshell, &self.donecwd))
     }
 
-    /// What makes the command what it is, its variables among it: for memory alone, as variables may be guessed from a digest.
+    /// A digest of the command with its variables: for memory only, since variables may be guessed from a digest.
     pub(super) fn definition_in_memory(&self) -> Digest {
         digest_of(&(self.definition(), &self.env))
     }

@@ -30,7 +30,7 @@ impl EnvValue {
     }
 }
 
-/// Not derived: the error names what fits neither form, and other keys beside a secret.
+/// Not derived: the error names a value that has neither form, and other keys besides `secret`.
 impl<'de> Deserialize<'de> for EnvValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<EnvValue, D::Error> {
         struct Visitor;
@@ -90,7 +90,8 @@ impl From<Secret<String>> for EnvValue {
 /// use mgmt::resources::Env;
 /// let mut g = Graph::new("demo");
 /// let pw = g.add(Password::new("admin"));
-/// g.add(Exec::new("login").cmd("login --batch").env(pw.password().map(|p| Env::new().var("WHO", "admin").var("TOKEN", p))));
+/// let env = pw.password().map(|p| Env::new().var("WHO", "admin").var("TOKEN", p));
+/// g.add(Exec::new("login").cmd("login --batch").env(env));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]

@@ -1,4 +1,4 @@
-//! Whether the command is to run, and why.
+//! Whether the command must run, and why.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::sys::fs::{FsError, Links, ReadFs};
 use crate::sys::process::{InheritEnv, Leftovers, Output, Status};
 
 impl Exec {
-    /// Whether anything but the life of the process says when the command is to run.
+    /// Whether there is a guard: otherwise the command runs once in the life of the process.
     pub(super) fn is_guarded(&self) -> bool {
         self.creates.is_some()
             || !self.mtimes.is_empty()
@@ -20,7 +20,7 @@ impl Exec {
             || self.done_line().is_some()
     }
 
-    /// Why the command is to run; `None`: it is not. All guards must agree; the cheap ones are asked first.
+    /// Why the command must run; `None`: it must not. All guards must agree; the cheap ones are asked first.
     pub(super) async fn need(&self, cx: &CheckCx, refresh: bool) -> Result<Option<String>> {
         let mut why = match refresh {
             true => "a refresh is owed".to_owned(),
@@ -63,7 +63,7 @@ impl Exec {
         Ok(state.changed_file(&now).map(|path| format!("{} has changed", path.display())))
     }
 
-    /// `creates` and `mtimes`.
+    /// The guards `creates` and `mtimes`.
     async fn need_by_files(&self, cx: &CheckCx) -> Result<Option<String>> {
         let newer = |than: i128, now: &BTreeMap<PathBuf, i128>| {
             now.iter().find(|(_, mtime)| **mtime > than).map(|(path, _)| path.clone())
@@ -85,7 +85,7 @@ impl Exec {
         let Some(made) = made.into_values().flatten().next() else {
             return Ok(Some(format!("{} does not exist", creates.display())));
         };
-        // A command may see that there is nothing to do and leave the file as old as it was: that run counts.
+        // A command may find that there is nothing to do and leave the file as old as it was: that run counts.
         let newest = newer(made.mtime_ns, &now).filter(|_| last.is_none_or(|last| changed(&last).is_some()));
         Ok(newest.map(|path| format!("{} is newer than {}", path.display(), creates.display())))
     }
@@ -97,14 +97,14 @@ impl Exec {
         let output = run(cx, &command).await.context(doing())?;
         let answered = match output.status {
             Status::Signal(_) => false,
-            // How a shell says that it could not execute the command.
+            // A shell exits with these codes if it could not execute the command.
             Status::Exit(126 | 127) => !line.has_shell(),
             Status::Exit(_) => true,
         };
         if answered { Ok(output) } else { output.require_success(&command).context(doing()) }
     }
 
-    /// What the files are, links followed.
+    /// The signatures of the files, with symlinks followed.
     pub(super) async fn signatures(
         &self,
         cx: &CheckCx,
@@ -125,7 +125,7 @@ impl Exec {
 fn signature(fs: &ReadFs, path: &Path) -> Result<Option<Signature>, FsError> {
     let found = match fs.real_path(path) {
         Ok(real) => fs.stat(real)?,
-        // A link that leads nowhere is there all the same.
+        // A symlink that leads nowhere exists all the same.
         Err(error) if error.is_missing() => fs.stat(path)?,
         Err(error) => return Err(error),
     };

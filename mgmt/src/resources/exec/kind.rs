@@ -158,8 +158,8 @@ impl Converge for Exec {
     }
 
     fn is_foreseeable(&self, drifted: bool) -> bool {
-        // A command that is a guard looks at anything, what is made before it runs among that. Files that are let it run
-        // when they change.
+        // A guard that is a command may depend on anything, also on what is made before it runs. Guards by files may
+        // let the command run when the files change.
         let asks = self.if_lines().chain(self.nif_lines()).next().is_some();
         let compares = self.creates.is_some() || !self.mtimes.is_empty();
         self.refreshonly || !asks && (drifted || !compares)
@@ -206,19 +206,19 @@ fn path_key(path: impl AsRef<Path>) -> Option<Uid> {
     normal_form(path.as_ref()).ok().map(Uid::Path)
 }
 
-/// Runs a command to its end. If the operation is cancelled, the command is asked to stop, and the operation has not ended
-/// before the command has.
+/// Runs a command to its end. If the operation is cancelled, the command is asked to stop, and the operation does not
+/// end before the command.
 pub(super) async fn run(cx: &CheckCx, command: &Command) -> Result<Output, ProcessError> {
     run_guarded(command.clone(), cx.work("waiting for its command to stop")).await
 }
 
 impl Exec {
-    /// Runs the command, whatever the guards say.
+    /// Runs the command, regardless of the guards.
     async fn run(&self, cx: &ApplyCx) -> Result<()> {
         let line = self.cmd_line();
         let command = self.command(&line, cx.provided::<InheritEnv>().is_ok());
         let state = cx.local::<State>();
-        // All that is seen from here on is later than what this run has seen, and needs another.
+        // Changes seen from here on are later than those that this run has seen, and need another run.
         let seen = state.lines();
         let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
         let codes = self.codes.as_deref().unwrap_or(&[0]);
@@ -242,7 +242,7 @@ impl Exec {
         }
         let record = Arc::new(Record { definition: self.definition_hex(), done, mtimes, outputs });
         state.ran(self.definition_in_memory(), seen, files, Arc::clone(&record));
-        // Without a guard it runs in each process anyway, and nothing need be remembered.
+        // Without a guard it runs in each process anyway: there is nothing to remember.
         if self.is_guarded() || self.refreshonly {
             record.write(cx).await?;
         }
@@ -250,7 +250,7 @@ impl Exec {
         Ok(())
     }
 
-    /// What is remembered of the last run of this very command.
+    /// The record of the last run of this very command.
     pub(super) async fn record(&self, cx: &CheckCx) -> Result<Option<Arc<Record>>> {
         let state = cx.local::<State>();
         if !state.is_loaded() {
@@ -260,7 +260,7 @@ impl Exec {
         Ok(state.record().filter(|record| record.definition == definition))
     }
 
-    /// When the files of `mtimes` changed last, in nanoseconds since 1970; those that don't exist left out.
+    /// When the files of `mtimes` last changed, in nanoseconds since 1970; files that do not exist are left out.
     pub(super) async fn mtimes_now(&self, cx: &CheckCx) -> Result<BTreeMap<PathBuf, i128>> {
         let found = self.signatures(cx, &self.mtimes).await?;
         Ok(found.into_iter().filter_map(|(path, signature)| Some((path, signature?.mtime_ns))).collect())
@@ -280,7 +280,7 @@ fn send(cx: &CheckCx, outputs: &Outputs) {
 }
 
 impl Exec {
-    /// What is wrong with its commands: the first of it.
+    /// The first problem with its commands.
     fn wrong_line(&self, known: &Known<'_>) -> Option<FieldProblem> {
         let is_given = !self.cmd_line().text.trim().is_empty();
         let alone = known
@@ -316,7 +316,7 @@ impl Exec {
             .or_else(|| self.shell_words(known))
     }
 
-    /// Its commands, each with the field that it is of and the field of its shell.
+    /// The commands, each with its field and the field of its shell.
     fn lines(&self) -> impl Iterator<Item = (&'static str, &'static str, Line<'_>)> {
         let one = |field, shell, line: Option<_>| line.map(|line| (field, shell, line)).into_iter();
         one("cmd", "shell", Some(self.cmd_line()))
@@ -326,7 +326,7 @@ impl Exec {
             .chain(one("donecmd", "doneshell", self.done_line()))
     }
 
-    /// Words that only a shell understands, in a command that has none: it would get them as arguments.
+    /// Words that only a shell understands, in a command without a shell: the command would get them as arguments.
     fn shell_words(&self, known: &Known<'_>) -> Option<FieldProblem> {
         self.lines().find_map(|(field, shell, line)| {
             let word = line.shell_word()?;
@@ -346,7 +346,7 @@ impl Exec {
         Some(FieldProblem::new(field, problem, ""))
     }
 
-    /// What is wrong with its signal, its variables, and what would never run it.
+    /// What is wrong with its signal and its variables, and settings with which it would never run.
     fn wrong_way(&self, known: &Known<'_>) -> Option<FieldProblem> {
         if let Some(sig) = self.sig.as_ref().filter(|sig| !sig.is_empty())
             && signal_by_name(sig).is_none()

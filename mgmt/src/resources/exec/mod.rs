@@ -1,4 +1,4 @@
-//! `exec`: runs commands, once or whenever a guard, a watch or a refresh says so.
+//! `exec`: runs commands, once or as guards, watches and refreshes require.
 
 mod command;
 mod commands;

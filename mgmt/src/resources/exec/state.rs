@@ -1,4 +1,4 @@
-//! What an exec remembers: in the process, and beyond it.
+//! The state of an exec: in the process, and beyond it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::sys::process::{Captured, Output};
 /// The longest record that is read: outputs are bounded, and text in JSON is at most six times as long.
 const RECORD_BYTES_MAX: u64 = 64 << 20;
 
-/// By what a file is seen to have changed.
+/// Identifies a version of a file: a difference means that the file has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Signature {
     pub(super) mtime_ns: i128,
@@ -21,7 +21,7 @@ pub(super) struct Signature {
     pub(super) ino: u64,
 }
 
-/// What a run said. `None`: it can't be sent.
+/// The outputs of a run. `None`: the output can't be sent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Outputs {
     pub(super) stdout: Option<String>,
@@ -35,20 +35,20 @@ impl Outputs {
     }
 }
 
-/// What is remembered of the last successful run.
+/// The record of the last successful run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Record {
-    /// Which command it was.
+    /// Identifies the command that ran.
     pub(super) definition: String,
     /// `donecmd` has succeeded.
     pub(super) done: bool,
-    /// How old the files of `mtimes` were, in nanoseconds since 1970.
+    /// When the files of `mtimes` had last changed, in nanoseconds since 1970.
     pub(super) mtimes: BTreeMap<PathBuf, i128>,
     pub(super) outputs: Outputs,
 }
 
 impl Record {
-    /// What an earlier process wrote.
+    /// The record that an earlier process wrote.
     pub(super) async fn read(cx: &CheckCx) -> Result<Option<Record>> {
         let path = path(cx);
         let read = cx.look(move |fs, _| fs.read_file(path, RECORD_BYTES_MAX)).await;
@@ -75,7 +75,7 @@ fn path(cx: &CheckCx) -> PathBuf {
     cx.var_dir().join("run.json")
 }
 
-/// What is remembered within the process.
+/// The state within the process.
 #[derive(Debug, Default)]
 pub(super) struct State(Mutex<Inner>);
 
@@ -83,13 +83,13 @@ pub(super) struct State(Mutex<Inner>);
 struct Inner {
     /// The command that ran, if any has.
     ran: Option<Digest>,
-    /// How many lines the watch command has said, and how many of them the last run came after.
+    /// How many lines the watch command has printed, and how many of them came before the last run.
     lines: u64,
     covered: u64,
-    /// What the watched files were before the last run.
+    /// The signatures of the watched files before the last run.
     files: BTreeMap<PathBuf, Option<Signature>>,
     record: Option<Arc<Record>>,
-    /// What is on disk has been read.
+    /// The record on disk has been read.
     loaded: bool,
 }
 
@@ -98,7 +98,7 @@ impl State {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The watch command has said a line.
+    /// The watch command has printed a line.
     pub(super) fn line(&self) {
         self.lock().lines += 1;
     }
@@ -107,13 +107,13 @@ impl State {
         self.lock().lines
     }
 
-    /// The watch command has said a line since the last run.
+    /// The watch command has printed a line since the last run.
     pub(super) fn has_news(&self) -> bool {
         let inner = self.lock();
         inner.lines > inner.covered
     }
 
-    /// Why the command is to run as far as memory tells.
+    /// Why the command must run, as far as the state in memory shows.
     pub(super) fn need(&self, definition: Digest) -> Option<&'static str> {
         let inner = self.lock();
         match inner.ran {
@@ -124,7 +124,7 @@ impl State {
         }
     }
 
-    /// A watched file that is not what it was before the last run.
+    /// A watched file that has changed since before the last run.
     pub(super) fn changed_file<'a>(&self, now: &'a BTreeMap<PathBuf, Option<Signature>>) -> Option<&'a Path> {
         let inner = self.lock();
         now.iter().find(|(path, found)| inner.files.get(*path) != Some(found)).map(|(path, _)| path.as_path())

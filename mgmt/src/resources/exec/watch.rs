@@ -11,7 +11,8 @@ enum At {
     Listening(Box<LineStream>),
 }
 
-/// A watch that says `Changed` for each line, and notes it in the state first: a check can't tell a line from any other reason to look.
+/// A watch that reports `Changed` for each line, and first counts the line in the state: a check can't distinguish a
+/// line from other causes.
 pub(super) fn lines(command: Command, state: Arc<State>) -> Watch {
     let command = Arc::new(command);
     Watch::unfold(At::Start, move |at| step(at, Arc::clone(&command), Arc::clone(&state)))

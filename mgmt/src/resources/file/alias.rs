@@ -1,4 +1,5 @@
-//! One file under two spellings: through a directory that is a symlink, or as two hard links. Nothing in the graph says so, only the system does.
+//! One file under two spellings: through a directory that is a symlink, or as two hard links. The graph does not show
+//! this, only the file system does.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -9,16 +10,16 @@ use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::path::shown;
 use crate::sys::fs::{ReadFs, Stat};
 
-/// What tells one file from others whatever its spelling.
+/// Identifies a file whatever its spelling.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
-    /// Its path without symlinks, if it is spelled with some.
+    /// The path of the file without symlinks, if it is spelled with some.
     Path(PathBuf),
-    /// Its device and number, if it has several names.
+    /// Device and inode number of the file, if it has several names.
     Inode(u64, u64),
 }
 
-/// Who has what, of all files of an engine. Files that are spelled as they are and have one name are not in it.
+/// The resource that has each file, for an engine. Files with one name that are spelled without symlinks are not in it.
 #[derive(Debug, Default)]
 pub(super) struct Aliases(Mutex<HashMap<Key, Owner>>);
 
@@ -28,7 +29,7 @@ struct Owner {
     spelled: PathBuf,
 }
 
-/// What one resource has; given back when it leaves the graph.
+/// The files that one resource has; released when it leaves the graph.
 #[derive(Debug, Default)]
 pub(super) struct Claims(Mutex<Vec<Claim>>);
 
@@ -64,9 +65,9 @@ pub(super) struct Asker {
 }
 
 impl Asker {
-    /// The file at this path has to be nobody else's by another spelling.
+    /// The file at this path must not belong to another resource by another spelling.
     pub(super) fn is_only_owner(&self, fs: &ReadFs, path: &Path) -> Result<()> {
-        // What is wrong on the way there, the check itself says.
+        // The check itself reports errors on the way to the file.
         let Ok(Some(real)) = fs.behind_links(path) else { return Ok(()) };
         if self.owned.contains(&real) {
             return Err(Error::new(format!(
@@ -88,7 +89,8 @@ impl Asker {
         }
     }
 
-    /// Who else has this file by another of its names. Its content is replaced, and so becomes a file of its own; but what is set on it is set on all.
+    /// The resource that has this file by another of its names. Content is no problem: it is replaced, and so becomes a
+    /// file of its own; but attributes are set on all names.
     pub(super) fn other_name(&self, fs: &ReadFs, path: &Path, stat: &Stat) -> Option<String> {
         if stat.nlink < 2 || !stat.is_file() {
             return None;
@@ -104,10 +106,10 @@ impl Asker {
         ))
     }
 
-    /// Takes it, unless another resource has it and its spelling is still good.
+    /// Takes the file, unless another resource has it and its spelling still leads there.
     fn claim(&self, key: Key, path: &Path, still: impl FnOnce(&Owner) -> bool) -> Option<Owner> {
         let found = self.aliases.lock().get(&key).filter(|owner| owner.id != self.id).cloned();
-        // Who has just left the graph may not have let go yet.
+        // A resource that has just left the graph may not have released its files yet.
         let found = found.filter(|owner| self.owned.contains(&owner.spelled));
         if let Some(owner) = found.filter(still) {
             return Some(owner);
@@ -116,7 +118,7 @@ impl Asker {
         self.aliases.lock().insert(key.clone(), owner);
         let mut claims = self.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
         if claims.iter().all(|claim| claim.key != key) {
-            // One of each sort: what it had before is not its any more.
+            // One of each sort: the resource no longer has the former file.
             claims.retain(|claim| std::mem::discriminant(&claim.key) != std::mem::discriminant(&key));
             claims.push(Claim { aliases: Arc::clone(&self.aliases), key, id: self.id.clone() });
         }

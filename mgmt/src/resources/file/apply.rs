@@ -1,4 +1,4 @@
-//! Does what a check of a file found to be necessary.
+//! Carries out the steps that a check of a file found to be necessary.
 
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -21,13 +21,12 @@ pub(super) struct Work<'a> {
     pub(super) fs: &'a WriteFs,
     pub(super) wanted: &'a Wanted,
     pub(super) stop: &'a Stopping,
-    /// The journal holds that refreshes are owed for what is about to change.
+    /// The journal holds that this change will owe refreshes.
     pub(super) is_announced: bool,
 }
 
 impl Work<'_> {
-    /// Takes the steps in their order; the first that fails ends it. What was done is durable when the batch is
-    /// committed.
+    /// Runs the steps in their order, up to the first that fails. The changes are durable when the batch is committed.
     pub(super) fn run(&self, steps: Vec<Step>) -> (SyncBatch, Result<()>) {
         let batch = self.fs.batch();
         let outcome = self.owners().and_then(|owners| {
@@ -76,7 +75,7 @@ impl Work<'_> {
             Action::Set { mode } => set(fs, step, &Attributes { mode: *mode, ..*owners }),
             Action::Date => step.original.as_ref().map_or(Ok(()), |original| fs.set_time(path, &original.likeness)),
             Action::Clean => fs.clean_temporary_files(path).map(drop),
-            // It was left over when it was looked at, and is in use now.
+            // The file was left over at the check, and is in use now.
             Action::Remove { .. }
                 if path.file_name().is_some_and(is_temporary_name) && fs.is_being_written(path).unwrap_or(false) =>
             {
@@ -88,9 +87,10 @@ impl Work<'_> {
         outcome.map_err(|error| self.explain(fs, path, error.into()))
     }
 
-    /// What was looked at may have been swapped for something of another type, which nobody has agreed to lose.
+    /// Since the check, the thing at the path may have been swapped for another type, which no check has permitted to
+    /// remove.
     fn is_as_seen(&self, fs: &WriteFs, step: &Step) -> Result<()> {
-        // Where a type gives way to the same type only, the write itself looks; between its look and its rename the same
+        // Where only the same type is replaced, the write itself checks; between its check and its rename this still
         // holds, as the rename replaces a name and follows nothing.
         let looks_itself = matches!(
             &step.action,
@@ -105,7 +105,7 @@ impl Work<'_> {
         }
         match (fs.stat(&step.path)?.map(|stat| stat.kind), step.seen) {
             (Some(now), Some(seen)) if now != seen => Err(FsError::Changed { path: step.path.clone() }.into()),
-            // Somebody else made the directory that was to be made.
+            // Another program made the directory that this step would make.
             (Some(FileKind::Directory), None) => Ok(()),
             (Some(_), None) => Err(FsError::Changed { path: step.path.clone() }.into()),
             _ => Ok(()),
@@ -140,7 +140,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// An error that a missing directory explains, explained.
+    /// Adds the reason to an error that a missing directory explains.
     fn explain(&self, fs: &WriteFs, path: &Path, error: Error) -> Error {
         let Some(parent) = path.parent() else { return error };
         match fs.stat(parent) {
@@ -158,7 +158,7 @@ impl Work<'_> {
 }
 
 fn make_dir(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), FsError> {
-    // A check has agreed to lose exactly this, and it is no directory.
+    // The check has permitted to remove exactly this, and it is no directory.
     if step.seen.is_some_and(|seen| seen != FileKind::Directory) {
         fs.remove_file(&step.path)?;
     }
@@ -168,7 +168,7 @@ fn make_dir(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), Fs
         }
         return Ok(());
     };
-    // Open to us alone until it is like its original.
+    // Accessible to this user alone until it is like its original.
     fs.make_dir(&step.path, &Attributes::new().mode(0o700))?;
     let likeness = original.likeness.with(attributes).without_time();
     fs.set_attributes(&step.path, &Attributes { mode: None, ..*attributes })?;
@@ -183,8 +183,8 @@ fn set(fs: &WriteFs, step: &Step, attributes: &Attributes) -> Result<(), FsError
     }
 }
 
-/// The owners of a symlink that is a copy of one that a stranger made: it does not become root's or ours, as then it
-/// would be followed.
+/// The owners of a symlink that is a copy of a stranger's: the copy must not belong to root or this user, since it
+/// would then be followed.
 fn owners_of_link(owners: &Attributes, maker: Option<u32>, gid: Option<u32>) -> Attributes {
     let owners = Attributes { gid: owners.gid.or(gid), ..*owners };
     let Some(maker) = maker else { return owners };
@@ -199,10 +199,10 @@ fn own(fs: &WriteFs, link: &Path, owners: &Attributes) -> Result<(), FsError> {
     Ok(())
 }
 
-/// Several files, one after the other, each as it is when it is its turn.
+/// The contents of several files, one after the other, each as it is when its turn comes.
 struct Joined<'a> {
     fs: &'a WriteFs,
-    /// The next one last.
+    /// In reverse order: the next file is the last.
     todo: Vec<PathBuf>,
     now: Option<FileReader>,
     stop: &'a Stopping,
@@ -225,7 +225,7 @@ impl Read for Joined<'_> {
             if n > 0 || chunk.is_empty() {
                 return Ok(n);
             }
-            // Half of one version and half of another would be neither.
+            // A mixture of two versions of a file would be neither.
             if reader.changed_since_opened().map_err(io::Error::other)? {
                 return Err(io::Error::other(FsError::Changed { path: reader.path().to_owned() }));
             }

@@ -1,4 +1,4 @@
-//! Looks at what a file resource is about, and says what would have to be done.
+//! Compares what a file resource manages with what is declared, and finds the necessary steps.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{FileKind, FsError, Replace, Stat, Tree};
 
 impl Look<'_> {
-    /// What is wrong, if anything.
+    /// The drift, if there is any.
     pub(super) fn look(&self) -> Result<Option<FileDrift>> {
         self.alias.is_only_owner(self.fs, &self.wanted.path)?;
         let is_whole = self.paths.is_none();
@@ -35,10 +35,11 @@ impl Look<'_> {
         Ok(Some(drift))
     }
 
-    /// What a killed write has left beside it, whole files maybe: nothing else would ever remove it.
+    /// Temporary files that killed writes have left beside the path, possibly whole files: nothing else would remove
+    /// them.
     fn leftovers(&self, drift: &mut FileDrift) {
         let path = &self.wanted.path;
-        // What keeps it from being looked at keeps nothing else from being in order.
+        // An error here must not prevent other repairs.
         let count = self.fs.leftovers(path).unwrap_or_default();
         if count > 0 {
             let from = format!("{count} beside it, left by killed writes");
@@ -94,7 +95,8 @@ impl Look<'_> {
         Ok(drift)
     }
 
-    /// What of another type is at `path` may give way to something of type `wanted`: how, and what of it goes.
+    /// Whether a thing of another type at `path` may be replaced by one of type `wanted`: how, and what will be
+    /// removed.
     pub(super) fn replaceable(&self, path: &Path, old: &Stat, wanted: FileKind) -> Result<(Replace, Change)> {
         let from = match &old.link_target {
             Some(target) => format!("symlink to {}", shown(target)),
@@ -117,7 +119,7 @@ impl Look<'_> {
         Ok((replace, Change::new("type", directory_with(&tree), wanted).with_diff(listing)))
     }
 
-    /// All that is at a path, if it may be removed.
+    /// Everything at a path, if it may be removed.
     pub(super) fn removable(&self, path: &Path) -> Result<Tree> {
         let tree = self.fs.list_tree(path, self.wanted.removals_max).map_err(|error| self.not_removable(error))?;
         if tree.entries.len() > 1 {

@@ -11,9 +11,9 @@ use crate::resources::file::wanted_content::{WantedContent, is_private};
 use crate::sys::fs::{FileKind, Mode, Replace, Stat};
 use crate::sys::users;
 
-/// What a new file with an unknown mode has, and what a symbolic mode of a new file starts from.
+/// The mode of a new file whose mode is unknown, and the base of a symbolic mode of a new file.
 const FILE_MODE: u32 = 0o644;
-/// The same if its content is a secret.
+/// The same for a file whose content is a secret.
 const SECRET_MODE: u32 = 0o600;
 /// The same for a directory.
 const DIR_MODE: u32 = 0o755;
@@ -22,7 +22,7 @@ const DIR_MODE: u32 = 0o755;
 pub(super) struct FileRules<'a> {
     pub(super) mode: Option<&'a Mode>,
     pub(super) create: bool,
-    /// The difference is shown line by line.
+    /// Whether the difference is shown line by line.
     pub(super) detail: bool,
 }
 
@@ -30,14 +30,14 @@ pub(super) struct FileRules<'a> {
 pub(super) struct LinkRules<'a> {
     pub(super) target: &'a Path,
     pub(super) create: bool,
-    /// The stranger who made the link that it is a copy of.
+    /// The stranger to whom the original of the link belongs.
     pub(super) maker: Option<u32>,
-    /// The group of the link that it is a copy of.
+    /// The group of the original of the link.
     pub(super) gid: Option<u32>,
 }
 
 impl Look<'_> {
-    /// A regular file with this content, unless it is nobody's business.
+    /// A regular file with this content; without `input`, any content is accepted.
     pub(super) fn file(
         &self,
         path: &Path,
@@ -53,7 +53,7 @@ impl Look<'_> {
         }
     }
 
-    /// A file where nothing is, or something of another type.
+    /// A file where there is nothing, or a thing of another type.
     fn new_file(
         &self,
         path: &Path,
@@ -64,7 +64,7 @@ impl Look<'_> {
         input.map_or(Ok(()), WantedContent::must_be_whole)?;
         let (replace, first) = match old {
             None => (Replace::SameKind, Change::new("state", "absent", FileKind::File)),
-            // A link is not a file that somebody may want back: with the content declared, nothing is lost.
+            // Replacing a symlink loses no content: the content is declared.
             Some(link) if link.is_symlink() && input.is_some() => {
                 let target = link.link_target.as_deref().map(shown).unwrap_or_default();
                 (Replace::NotDirectory, Change::new("type", format!("symlink to {target}"), FileKind::File))
@@ -92,7 +92,7 @@ impl Look<'_> {
         Ok(Found { step: step(path, old, action), changes })
     }
 
-    /// A file where one is already.
+    /// A file where there is one already.
     fn old_file(
         &self,
         path: &Path,
@@ -102,7 +102,7 @@ impl Look<'_> {
     ) -> Result<Option<Found>> {
         let mode = match rules.mode {
             Some(mode) => Some(mode.apply(old.mode, false)),
-            // Whatever the file was before: a secret is never left readable to others.
+            // Whatever its former mode: a secret is never left readable to others.
             None if input.is_some_and(WantedContent::is_secret) => Some(SECRET_MODE),
             None => None,
         };
@@ -133,8 +133,8 @@ impl Look<'_> {
         Ok(some(path, old, action, changes))
     }
 
-    /// What gives others a hold on a file that holds a secret, though it is as wanted in all else: an owner that is
-    /// not declared, other names, an access list. Only a new file is free of these.
+    /// What gives other users access to a file with a secret although it is otherwise as declared: an owner that is not
+    /// declared, other names, an access list. Only a new file is free of these.
     fn foreign_rights(&self, path: &Path, old: &Stat) -> Result<Vec<Change>> {
         let mut rights = Vec::new();
         let ours = users::us();
@@ -154,10 +154,10 @@ impl Look<'_> {
         if input.is_same_file(old) {
             return Ok(false);
         }
-        // The size of a given content is sure; that of a file may be a lie, as in /proc.
+        // The size of a given content is exact; that of a file may be wrong, as in /proc.
         if let (WantedContent::Given(_), Some(size)) = (input, input.size())
             && size != old.size
-            // What the kernel makes up claims to be empty.
+            // Files that the kernel generates have the size 0.
             && old.size != 0
         {
             return Ok(true);
@@ -166,7 +166,7 @@ impl Look<'_> {
         Ok(!input.has_sha256(&there, self.fs, self.seen, self.stop)?)
     }
 
-    /// `mode` is the one that the file will have, if another than it has.
+    /// `mode` is the mode that the file will have, if it differs from the present one.
     pub(super) fn content_change(
         &self,
         path: &Path,
@@ -192,7 +192,7 @@ impl Look<'_> {
         diff::change(old.as_ref(), &new)
     }
 
-    /// A directory. What is in it is looked at elsewhere.
+    /// A directory. Its content is compared elsewhere.
     pub(super) fn directory(
         &self,
         path: &Path,
@@ -247,7 +247,7 @@ impl Look<'_> {
         Ok(Some(Found { step: step(path, old, action), changes }))
     }
 
-    /// Owner, group and mode that are not as wanted.
+    /// Adds the differences of owner, group and mode.
     pub(super) fn attribute_changes(&self, old: &Stat, mode: Option<u32>, changes: &mut Vec<Change>) {
         if let Some(mode) = mode.filter(|mode| *mode != old.mode) {
             changes.push(Change::new("mode", format_args!("{:04o}", old.mode), format_args!("{mode:04o}")));
@@ -256,15 +256,15 @@ impl Look<'_> {
         changes.extend(self.group_change(old));
     }
 
-    /// The owner, if another one is declared. Somebody whom the machine does not know yet owns nothing: an account that
-    /// is made before the apply.
+    /// The difference of the owner, if one is declared. A user who does not exist yet owns nothing: the account may be
+    /// made before the apply.
     pub(super) fn owner_change(&self, old: &Stat) -> Option<Change> {
         let wanted = self.wanted.owners.user.as_ref()?;
         let uid = self.names.uid(self.fs, &self.wanted.owners)?;
         (uid.as_ref() != Ok(&old.uid)).then(|| Change::new("owner", users::user_name(old.uid), wanted))
     }
 
-    /// The same of the group.
+    /// The difference of the group, if one is declared.
     fn group_change(&self, old: &Stat) -> Option<Change> {
         let wanted = self.wanted.owners.group.as_ref()?;
         let gid = self.names.gid(self.fs, &self.wanted.owners)?;

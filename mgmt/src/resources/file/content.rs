@@ -1,4 +1,4 @@
-//! `Content`: what a file holds, known whole or by its digest alone, and whether it is secret.
+//! `Content`: the content of a file, known as a whole or only by its digest, and whether it is secret.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,18 @@ use zeroize::Zeroize;
 
 use crate::resource::{Accepts, Digest, SECRET_PLACEHOLDER, Salted, Secret};
 
-/// What a file is to hold: text or any bytes. It is never copied, only shared.
+/// The content that a file must have: text or any bytes. It is never copied, only shared.
 ///
-/// Made from a string, from bytes, or from a [`Secret`] of either; made from a secret it is never shown in logs, plans or
-/// data, and is wiped from memory in the end. In data it is a string, or `{"base64": "…"}` where it is not UTF-8.
+/// Made from a string, from bytes, or from a [`Secret`] of either. A content made from a secret is never shown in logs,
+/// plans or data, and is wiped from memory in the end. In data it is a string, or `{"base64": "…"}` where it is not
+/// UTF-8.
 #[derive(Clone)]
 pub struct Content(Form);
 
 #[derive(Clone)]
 enum Form {
     Whole(Arc<Whole>),
-    /// What was received in an earlier run; the value itself was not kept.
+    /// Received in an earlier run; the value itself was not kept.
     Known {
         digest: Salted,
         secret: bool,
@@ -55,7 +56,7 @@ impl Content {
         Content(Form::Whole(Arc::new(Whole { bytes, secret, digest: OnceLock::new() })))
     }
 
-    /// Whether it came from a [`Secret`].
+    /// Whether the content came from a [`Secret`].
     pub fn is_secret(&self) -> bool {
         match &self.0 {
             Form::Whole(whole) => whole.secret,
@@ -71,7 +72,7 @@ impl Content {
         }
     }
 
-    /// Whether this is the SHA-256 of the bytes.
+    /// Whether the content has this SHA-256.
     pub(super) fn has_sha256(&self, there: &Digest) -> bool {
         match &self.0 {
             Form::Whole(whole) => whole.sha256() == *there,
@@ -81,7 +82,7 @@ impl Content {
 }
 
 impl Default for Content {
-    /// Empty.
+    /// The empty content.
     fn default() -> Content {
         Content::new(Vec::new(), false)
     }
@@ -152,7 +153,7 @@ impl fmt::Debug for Content {
     }
 }
 
-/// 64 hexadecimal digits.
+/// The digest as 64 hexadecimal digits.
 pub(super) fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -171,7 +172,7 @@ impl Serialize for Content {
             Form::Whole(whole) => &whole.bytes,
         };
         match std::str::from_utf8(bytes) {
-            // What stands for a secret must stand for nothing else.
+            // A text equal to the placeholder of secrets must not be taken for it.
             Ok(text) if text != SECRET_PLACEHOLDER => serializer.serialize_str(text),
             _ => Encoded { base64: BASE64_STANDARD.encode(bytes).into() }.serialize(serializer),
         }
@@ -244,7 +245,7 @@ mod tests {
 
     const CANARY: &str = "canary-3f9a";
 
-    /// What is left of a content after a restart.
+    /// What is known of a content after a restart.
     fn recall<V>(content: &Content) -> Content
     where
         Content: Accepts<V>,

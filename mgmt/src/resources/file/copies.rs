@@ -1,8 +1,9 @@
-//! Compares the entries of a copied tree with their originals: a copy is like its original, as with `cp -a`, in all
-//! that is not declared.
+//! Compares the entries of a copied tree with their originals: a copy is like its original, as with `cp -a`, except for
+//! what is declared.
 //!
-//! No right goes over that was given for another owner: set-user-id and set-group-id, capabilities, and of what another
-//! user made also access lists and what its group and others may write, are kept only with owner and group.
+//! Rights that were given for another owner are not copied: set-user-id, set-group-id and capabilities are kept only
+//! with owner and group; so are, of a file that another user made, its access lists and what its group and others may
+//! write.
 
 use std::path::Path;
 
@@ -17,9 +18,9 @@ use crate::sys::users;
 
 /// Set-user-id and set-group-id.
 const SET_IDS: u32 = 0o6000;
-/// What the group and others may write.
+/// The bits with which group and others may write.
 const WRITE: u32 = 0o022;
-/// What an access list grants, besides what others may.
+/// The bits of an access list that may grant more than others have.
 const LISTED: u32 = 0o077;
 
 /// An entry of a source, and what is at the place of its copy.
@@ -30,14 +31,14 @@ pub(super) struct Pair<'a> {
     pub(super) original: &'a Stat,
 }
 
-/// What a copy may keep of the rights of its original.
+/// Which rights of its original a copy may keep.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rights {
     /// Owner and group are the same, and the owner is root or the user that runs this.
     All,
     /// No set-user-id, set-group-id and capabilities.
     Plain,
-    /// The original is another user's, and the copy is not: nothing by which that user could still change it.
+    /// The original belongs to another user, and the copy does not: nothing by which that user could still change it.
     Readable,
 }
 
@@ -73,11 +74,11 @@ impl Look<'_> {
                 changes.push(Change::new("in place", "no", "yes: nothing can take the place of this file"));
             }
         } else if differs {
-            // The new content has its own time.
+            // The new content brings its own time.
             changes.retain(|change| change.field != Trait::Time.field());
         }
         let is_new_owner = changes.iter().any(|change| change.field == "owner");
-        // Another name, and a file that another user may still have open, keep what they have.
+        // Other names of the file, and file handles that another user may still have open, stay as they are.
         let is_written = differs || old.nlink > 1 || (is_new_owner && is_stranger(old.uid));
         let action = match is_written {
             true => Action::Write { input: Some(input), mode: None, replace: Replace::SameKind, keep: true },
@@ -87,7 +88,7 @@ impl Look<'_> {
         Ok(found.map(|found| with_original(found, pair.source, likeness)))
     }
 
-    /// A directory. One that is there keeps its time, which tells when its own entries came and went.
+    /// A directory. An existing one keeps its time, which shows when its own entries came and went.
     pub(super) fn directory_copy(&self, pair: &Pair<'_>) -> Result<Option<Found>> {
         let Some(old) = pair.old.filter(|old| old.is_dir()) else {
             let found = self.directory(pair.path, pair.old, None, true)?;
@@ -106,9 +107,9 @@ impl Look<'_> {
         Ok(found.map(|found| with_original(found, pair.source, likeness)))
     }
 
-    /// What is made, like its original.
+    /// Makes a new entry like its original.
     pub(super) fn like(&self, found: Found, pair: &Pair<'_>) -> Result<Found> {
-        // Of what has no access list nothing has to be known before it is copied.
+        // If there is no access list, nothing must be known before the copy.
         let xattrs = match self.rights(pair) {
             Rights::Readable => self.fs.xattrs(pair.source)?,
             _ => Xattrs::default(),
@@ -117,7 +118,7 @@ impl Look<'_> {
         Ok(with_original(found, pair.source, likeness))
     }
 
-    /// In what the copy must be like its original, which has these extended attributes.
+    /// The traits in which the copy must be like its original, which has these extended attributes.
     fn likeness(&self, pair: &Pair<'_>, xattrs: &Xattrs) -> Result<Likeness> {
         let original = pair.original;
         let mut rights = self.rights(pair);
@@ -127,7 +128,7 @@ impl Look<'_> {
         }
         let mut mode = original.mode;
         if original.is_dir() {
-            // Set-user-id means nothing on a directory, and set-group-id gives no right.
+            // Set-user-id has no effect on a directory, and set-group-id gives no right.
             mode &= !0o4000;
         } else if rights != Rights::All {
             mode &= !SET_IDS;
@@ -145,9 +146,8 @@ impl Look<'_> {
         })
     }
 
-    /// Owner and group that the copy takes over: as root those of the original, else the group, of which we must be.
-    /// A directory of root's, or ours, that is there already is not given to another user: more may be in it than was
-    /// copied.
+    /// Owner and group that the copy takes over: as root those of the original, otherwise the group, if this user is in
+    /// it. An existing directory of root or this user is not given to another user: it may contain more than copies.
     fn owners_of_copy(&self, pair: &Pair<'_>) -> (Option<u32>, Option<u32>) {
         let (original, owners) = (pair.original, &self.wanted.owners);
         let is_ours = pair.old.is_some_and(|old| old.is_dir() && !is_stranger(old.uid));
@@ -166,7 +166,7 @@ impl Look<'_> {
         let declared = self.names.resolve(self.fs, &self.wanted.owners);
         let (uid, gid) = self.owners_of_copy(pair);
         let old = pair.old.filter(|old| old.kind == original.kind);
-        // Of a user that the machine does not know yet nothing is known but that it is another one.
+        // Of a user who does not exist yet, it is only known that it is another one.
         let uid = match declared.uid {
             Some(declared) => declared.ok(),
             None => uid.or_else(|| Some(old.map_or_else(users::us, |old| old.uid))),
@@ -185,8 +185,7 @@ impl Look<'_> {
         }
     }
 
-    /// In what the copy differs from its original, of what is not declared. `xattrs`: its own, and those of the
-    /// original.
+    /// How the copy differs from its original, except for what is declared. `xattrs`: of the copy, and of the original.
     fn differences(
         &self,
         path: &Path,
@@ -203,7 +202,7 @@ impl Look<'_> {
         let can_have = |what| self.fs.can_have(path, old, what);
         if differences.contains(&Trait::AccessList) && !can_have(Trait::AccessList)? {
             if original.has_access_list() && likeness.access_lists {
-                // Without the list the group's bits of the mode would mean more than with it.
+                // Without the list the group bits of the mode would grant more than with it.
                 likeness.attributes.mode = likeness.attributes.mode.map(without_group);
             }
             differences.retain(|what| *what != Trait::AccessList);
@@ -245,7 +244,7 @@ impl Look<'_> {
 }
 
 impl Trait {
-    /// How a change of it is called.
+    /// The name of the field of a change.
     fn field(self) -> &'static str {
         match self {
             Trait::Owner => "owner",

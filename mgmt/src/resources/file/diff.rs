@@ -1,4 +1,4 @@
-//! Two contents, shown: as a text diff where they are text and small, else in a few words.
+//! The difference of two contents: as a text diff if they are text and small, otherwise in a few words.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -10,11 +10,11 @@ use crate::id::harmless;
 use crate::resource::{Change, Digest};
 use crate::resources::file::content::hex;
 
-/// Contents beyond this are not compared line by line.
+/// Larger contents are not compared line by line.
 pub(super) const BYTES_MAX: u64 = 1024 * 1024;
 /// Longer diffs are not shown.
 const LINES_MAX: usize = 2_000;
-/// After this a diff may be longer than need be, but it ends.
+/// After this time a diff may be longer than necessary, but it ends.
 const TIME_MAX: Duration = Duration::from_millis(200);
 
 /// One of the two contents, as far as it is known.
@@ -22,7 +22,7 @@ const TIME_MAX: Duration = Duration::from_millis(200);
 pub(super) struct Side<'a> {
     pub(super) size: Option<u64>,
     pub(super) digest: Option<Digest>,
-    /// Only if it is not too big.
+    /// `None` if the content is too big.
     pub(super) bytes: Option<Cow<'a, [u8]>>,
 }
 
@@ -63,7 +63,7 @@ pub(super) fn change(old: Option<&Side<'_>>, new: &Side<'_>) -> Change {
 
 /// A unified diff of two texts, unless it is too long.
 fn unified(old: &str, new: &str) -> Option<String> {
-    // A lone carriage return ends no line.
+    // A carriage return alone does not end a line.
     let old: Vec<&str> = old.split_inclusive('\n').collect();
     let new: Vec<&str> = new.split_inclusive('\n').collect();
     let diff = TextDiff::configure().timeout(TIME_MAX).newline_terminated(true).diff_slices(&old, &new);

@@ -1,4 +1,4 @@
-//! The digests of files that were read, so that a file that has not changed is not read again.
+//! Digests of files that were read, so that an unchanged file is not read again.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,21 +12,22 @@ use crate::resource::Stopping;
 use crate::resource::{Digest, Result};
 use crate::sys::fs::{FileReader, ReadFs, Stat, Xattrs};
 
-/// How much older than its reading the last change of a file must be for its times to vouch for its content.
+/// How long before its reading a file must have last changed for its times to prove its content.
 ///
-/// Times are as coarse as the file system keeps them (nanoseconds taken from a clock that ticks every few milliseconds on
-/// most, a second on some, two seconds on FAT): a file can be written again within one tick and keep its times. A file
-/// that was changed so recently is read again at each check, until it has been quiet for long enough. What can't be seen:
-/// a file server whose clock is behind ours by more than this, and writes through memory maps that were not flushed yet.
+/// Times are as coarse as the file system keeps them (on most, nanoseconds from a clock that ticks every few
+/// milliseconds; on some a second; two seconds on FAT): a file can be written again within one tick and keep its times.
+/// A file that has changed so recently is read again at each check, until it has been quiet for long enough. Two
+/// changes are not seen: those on a file server whose clock is behind by more than this, and writes through memory maps
+/// that were not flushed yet.
 const QUIET_NS: i128 = 2_000_000_000;
 
 const CHUNK_BYTES: usize = 128 * 1024;
 
-/// At most this many files that are not there any more are remembered in any case.
+/// At most this many files that no longer exist are remembered in any case.
 const FORGET_ABOVE: usize = 1024;
 
-/// What tells one version of a file from another. The time of the last change of its attributes is among it: unlike that
-/// of its content it can't be set back.
+/// Identifies a version of a file. Includes the time of the last change of its attributes, which, unlike that of its
+/// content, can't be set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version {
     identity: (u64, u64),
@@ -40,7 +41,7 @@ impl Version {
         Version { identity: stat.identity(), size: stat.size, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
     }
 
-    /// Whether it had rested for long enough when its reading began.
+    /// Whether the file had been quiet for long enough when its reading began.
     fn is_quiet(&self, begun_ns: i128) -> bool {
         self.ctime_ns + QUIET_NS < begun_ns
     }
@@ -56,13 +57,13 @@ pub(super) struct Digests {
 struct Inner {
     round: u32,
     files: Files,
-    /// Of several files one after the other.
+    /// The digest of several files one after the other.
     joined: Option<(Vec<Version>, Digest)>,
-    /// How many files the last check of everything has left.
+    /// How many files the last complete check has left.
     count: usize,
     /// The numbers of the owners at that check.
     owners: [Option<u32>; 2],
-    /// Nearly all files have no extended attributes.
+    /// Shared, since nearly all files have no extended attributes.
     no_xattrs: Arc<Xattrs>,
 }
 
@@ -70,18 +71,18 @@ struct Inner {
 struct Known {
     version: Version,
     digest: Digest,
-    /// Its extended attributes, if these were asked for.
+    /// The extended attributes of the file, if they were asked for.
     xattrs: Option<Arc<Xattrs>>,
     round: u32,
 }
 
-/// What was read of a file.
+/// What was read from a file.
 pub(super) struct Contents {
     pub(super) digest: Digest,
     pub(super) xattrs: Arc<Xattrs>,
 }
 
-/// Known files by path. Most resources are about one file, and there may be very many of them: one takes no table.
+/// Known files by path. Most resources manage one file, and there may be very many of them: one file needs no table.
 #[derive(Debug, Default)]
 enum Files {
     #[default]
@@ -150,15 +151,16 @@ impl Digests {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A check of everything begins; these are the owners.
+    /// A complete check begins; these are the owners.
     pub(super) fn begin(&self, owners: [Option<u32>; 2]) {
         let mut inner = self.lock();
         inner.round = inner.round.wrapping_add(1);
         inner.owners = owners;
     }
 
-    /// A check is over: what it did not ask for is forgotten. One that did not look at everything forgets nothing,
-    /// until there may be many that are not there any more: then all, which costs no more than to read them again.
+    /// A check has ended: files that it did not ask for are forgotten. A check of parts forgets nothing until too many
+    /// files that no longer exist may be remembered: then it forgets all files, which costs no more than reading them
+    /// again.
     pub(super) fn end(&self, is_whole: bool) {
         let mut inner = self.lock();
         if is_whole {
@@ -170,22 +172,22 @@ impl Digests {
         }
     }
 
-    /// The owners at the last check of everything.
+    /// The owners at the last complete check.
     pub(super) fn owners(&self) -> [Option<u32>; 2] {
         self.lock().owners
     }
 
-    /// No file is there.
+    /// There is no file at this path.
     pub(super) fn forget(&self, path: &Path) {
         self.lock().files.remove(path);
     }
 
-    /// The SHA-256 of a regular file that was found to be so.
+    /// The SHA-256 of a regular file with this `stat`.
     pub(super) fn digest(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping) -> Result<Digest> {
         self.digest_at(fs, path, stat, stop, now_ns())
     }
 
-    /// The same with its extended attributes.
+    /// The SHA-256 and the extended attributes of a regular file.
     pub(super) fn contents(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping) -> Result<Contents> {
         let (digest, xattrs) = self.read(fs, path, stat, stop, (now_ns(), true))?;
         Ok(Contents { digest, xattrs: xattrs.unwrap_or_default() })
@@ -251,8 +253,8 @@ impl Digests {
     }
 }
 
-/// Feeds a file to a digest until its end; says how many bytes that were. Files that the kernel makes up (`/proc`, `/sys`)
-/// have another size than they claim, and times that say nothing.
+/// Feeds a file to a digest up to its end; returns its length in bytes. Files that the kernel generates (`/proc`,
+/// `/sys`) have another length than their size, and meaningless times.
 fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result<u64> {
     let mut read = 0;
     let size = usize::try_from(reader.stat().size).unwrap_or(CHUNK_BYTES);
@@ -265,7 +267,7 @@ fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result
             n => {
                 read += n as u64;
                 hasher.update(&chunk[..n]);
-                // All of it, and there was room for more: this was the end.
+                // All of the file, and there was room for more: this was the end.
                 if read == reader.stat().size && n < chunk.len() {
                     return Ok(read);
                 }
@@ -277,7 +279,7 @@ fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result
 fn now_ns() -> i128 {
     match SystemTime::now().duration_since(UNIX_EPOCH) {
         Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
-        // Before 1970 nothing is quiet.
+        // Before 1970 no file is quiet.
         Err(_) => 0,
     }
 }

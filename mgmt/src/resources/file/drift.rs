@@ -1,4 +1,4 @@
-//! What a check of a file found: the steps that would repair it, and how they are shown.
+//! The result of a check of a file: the steps that would repair it, and how they are shown.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,7 @@ impl FileDrift {
     }
 }
 
-/// What is wrong at one path.
+/// The drift at one path.
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) step: Step,
@@ -40,14 +40,14 @@ pub(super) struct Found {
 #[derive(Clone, Debug)]
 pub(super) struct Step {
     pub(super) path: PathBuf,
-    /// What was there when it was looked at.
+    /// The type of what was at the path at the check.
     pub(super) seen: Option<FileKind>,
     pub(super) action: Action,
-    /// Of a copy in a tree: its original.
+    /// For a copy in a tree: its original.
     pub(super) original: Option<Box<Original>>,
 }
 
-/// What something is a copy of, and what the copy takes over besides the content.
+/// The original of a copy, and what the copy takes over besides the content.
 #[derive(Clone, Debug)]
 pub(super) struct Original {
     pub(super) path: PathBuf,
@@ -60,14 +60,15 @@ impl Step {
     }
 }
 
-/// What a repair does. Modes that are not given are kept, or are the default of what is new.
+/// The action of a repair. Without a mode, the mode is kept, or is the default of a new entry.
 #[derive(Clone, Debug)]
 pub(super) enum Action {
-    /// Writes a regular file; without input an empty one. `keep`: what is not wanted otherwise is as it was.
+    /// Writes a regular file; without input an empty one. `keep`: keeps what is not declared as it was.
     Write { input: Option<WantedContent>, mode: Option<u32>, replace: Replace, keep: bool },
-    /// Makes a directory, in the place of what is there.
+    /// Makes a directory, in place of what is there.
     MakeDir { mode: Option<u32> },
-    /// Makes a symlink. `maker`: who made the link that it is a copy of, if that is a stranger. `gid`: its group.
+    /// Makes a symlink. `maker`: the stranger to whom the original of the link belongs. `gid`: the group of the
+    /// original.
     Link { target: PathBuf, replace: Replace, maker: Option<u32>, gid: Option<u32> },
     /// Sets owner and group of a symlink, as above.
     SetLink { maker: Option<u32>, gid: Option<u32> },
@@ -75,7 +76,7 @@ pub(super) enum Action {
     Set { mode: Option<u32> },
     /// Gives a new directory of a copy its time, once it is filled.
     Date,
-    /// Removes what is there, at most so many entries.
+    /// Removes everything at the path, at most `cap` entries.
     Remove { cap: usize },
     /// Removes temporary files that killed writes have left in this directory.
     Clean,
@@ -83,7 +84,7 @@ pub(super) enum Action {
     Sync,
 }
 
-/// What differs in a tree, as lines of text: one entry a line.
+/// The differences in a tree, as lines of text: one entry per line.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     made: Lines,
@@ -97,7 +98,7 @@ struct Lines {
     count: usize,
 }
 
-/// How many new or altered entries are shown. What is removed is shown in full: its number has a limit of its own.
+/// At most this many new or altered entries are shown. Removals are shown in full: their number has its own limit.
 const LINES_MAX: usize = 200;
 
 impl Lines {
@@ -121,7 +122,7 @@ impl Lines {
 }
 
 impl Listing {
-    /// Notes what was found at an entry.
+    /// Adds the changes of an entry.
     pub(super) fn note(&mut self, entry: &Path, changes: &[Change]) {
         if changes.iter().any(|change| change.field == "state") {
             self.made.push(|| format!("+ {}", shown(entry)), LINES_MAX);
@@ -131,7 +132,7 @@ impl Listing {
         }
     }
 
-    /// Notes an entry that will be removed.
+    /// Adds an entry that will be removed.
     pub(super) fn removed(&mut self, entry: &Path) {
         self.removed.push(|| format!("- {}", shown(entry)), usize::MAX);
     }

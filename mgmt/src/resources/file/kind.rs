@@ -1,4 +1,4 @@
-//! The kind `file`: its fields, and what the engine calls.
+//! The kind `file`: its fields, and the functions that the engine calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -114,8 +114,8 @@ pub struct File {
     /// The most files and directories that one repair may remove; more is an error. Default: 10000.
     #[resource(default = REMOVALS_MAX)]
     pub(super) removals_max: u32,
-    /// Whether to follow symlinks in the middle of the path, whoever made them. Default: false; then root follows only
-    /// those that no other user can have planted.
+    /// Whether to follow symlinks in the middle of the path, whatever their owner. Default: false; then root follows
+    /// only symlinks that no other user can have planted.
     #[resource(default)]
     pub(super) follow_symlinks: bool,
     /// The path in normal form: without a slash at the end.
@@ -138,8 +138,8 @@ impl FileBuilder {
     }
 }
 
-/// Problems with the file system as it is now can be solved there, and the watch reports that: the resource waits for
-/// it. A disk that fails and a path that can't be used are no such problems.
+/// Problems with the present state of the file system can be solved there, and the watch reports that: the resource
+/// waits. A failing disk and an unusable path are not such problems.
 fn waiting(error: Error, path: &Path) -> Error {
     match error.obstacle() {
         None if error.cause::<FsError>().is_none() && !error.is_needs_value() => {
@@ -169,7 +169,7 @@ impl Converge for File {
             Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref(), shows_private }.look()
         });
         looked.await.map_err(|error| {
-            // The path was swapped between two looks at it.
+            // The path was swapped during the check.
             let raced = error.cause::<FsError>().is_some_and(|error| error.is_race() && error.path() == path);
             waiting(if raced { error.outdated() } else { error }, &path)
         })
@@ -184,8 +184,8 @@ impl Converge for File {
         let (batch, outcome) = cx.change(work).await;
         let durable = cx.commit(batch).await;
         outcome.and(durable.map(drop)).map_err(|error| {
-            // Another program was quicker: what is there now, the next check finds. That there is more to remove than the
-            // check has seen is that, too.
+            // Another program was faster: the next check finds what is there now. The same holds if there is more to
+            // remove than the check has seen.
             let is_race = |error: &FsError| error.is_race() || matches!(error, FsError::TooMany { .. });
             let raced = error.cause::<FsError>().is_some_and(is_race);
             waiting(if raced { error.outdated() } else { error }, &path)

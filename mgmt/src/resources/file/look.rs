@@ -1,4 +1,4 @@
-//! One check of a file resource, with all that it looks at; the files that extend it each compare one thing.
+//! One check of a file resource, with all its inputs; each of the files that extend it compares one thing.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::resources::file::path::with_remedy;
 use crate::resources::file::wanted::Wanted;
 use crate::sys::fs::{ReadFs, Stat};
 
-/// One check, with all that it looks at.
+/// One check, with all its inputs.
 pub(super) struct Look<'a> {
     pub(super) fs: &'a ReadFs,
     pub(super) wanted: &'a Wanted,
@@ -20,19 +20,19 @@ pub(super) struct Look<'a> {
     pub(super) owned: &'a OwnedPaths,
     pub(super) alias: &'a Asker,
     pub(super) stop: &'a Stopping,
-    /// What others may not read is shown all the same.
+    /// Contents that other users may not read are shown too.
     pub(super) shows_private: bool,
-    /// If nothing else has changed since it was in sync.
+    /// The paths that have changed since the resource was in sync; `None`: check everything.
     pub(super) paths: Option<&'a [PathBuf]>,
 }
 
 impl Look<'_> {
-    /// What is at a path.
+    /// The metadata of a path.
     pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
         self.fs.stat(path).map_err(with_remedy)
     }
 
-    /// The same, for one path after the other: the directory of the last one is held open.
+    /// The metadata of paths, one after the other: the directory of the last path is held open.
     pub(super) fn stat_near(&self, last: &mut Option<(PathBuf, ReadFs)>, path: &Path) -> Result<Option<Stat>> {
         let dir = path.parent().unwrap_or(path);
         if last.as_ref().is_none_or(|(last, _)| last != dir) {

@@ -1,4 +1,4 @@
-//! Who made a symlink that is copied: a copy is followed only where its original would be.
+//! The owners of symlinks that are copied: a copy is followed only where its original would be.
 
 use std::path::{Path, PathBuf};
 
@@ -13,12 +13,12 @@ pub(super) fn is_stranger(uid: u32) -> bool {
     uid != 0 && uid != users::us()
 }
 
-/// The strangers who own the directories of the source, of one after the other.
+/// The strangers to whom the directories of the source belong, one directory after the other.
 pub(super) type Holder = Option<(PathBuf, Option<u32>)>;
 
 impl Look<'_> {
-    /// The stranger to whom a symlink of a source belongs, or the directory that holds it: the owner of a
-    /// directory decides what the links in it are called.
+    /// The stranger to whom a symlink of a source belongs, or the directory that holds it: the owner of a directory
+    /// decides about the names of the links in it.
     pub(super) fn maker(&self, path: &Path, link: &Stat, holder: &mut Holder) -> Result<Option<u32>> {
         if is_stranger(link.uid) {
             return Ok(Some(link.uid));
@@ -32,11 +32,11 @@ impl Look<'_> {
         Ok(owner)
     }
 
-    /// The owner of a copied symlink that is not as wanted.
+    /// The difference of the owner of a copied symlink.
     pub(super) fn link_owner_change(&self, old: &Stat, maker: Option<u32>) -> Option<Change> {
         let declared = self.names.uid(self.fs, &self.wanted.owners);
         match (maker, declared) {
-            // Declared: a user that the machine does not know yet, or another one who is not trusted.
+            // Declared: a user who does not exist yet, or another one who is not trusted.
             (_, Some(Err(_))) => self.owner_change(old),
             (Some(_), Some(Ok(uid))) if is_stranger(uid) => self.owner_change(old),
             (Some(maker), _) if users::is_root() => {

@@ -1,4 +1,4 @@
-//! `Mode`: permissions as a field; what can't be read as one is kept to be reported with the resource.
+//! `Mode`: permissions as a field; an invalid text is kept, to be reported with the resource.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,7 +11,7 @@ use crate::sys::fs;
 
 /// Permissions: `0o644`, `"0644"`, or symbolic as for chmod, `"u=rw,go=r"`.
 ///
-/// In data it is always text: a number such as 644 would be read as decimal by some and as octal by others, and is refused.
+/// In data always text: a number such as 644 could be read as decimal or as octal, and is refused.
 #[derive(Clone, PartialEq)]
 pub struct Mode(Form);
 
@@ -30,7 +30,7 @@ enum Form {
 }
 
 impl Mode {
-    /// The mode, or what is wrong with it.
+    /// The mode, or the reason why it is invalid.
     pub(super) fn get(&self) -> Result<&fs::Mode, String> {
         match &self.0 {
             Form::Mode(mode) => mode.validate().map(|()| mode).map_err(|error| error.to_string()),

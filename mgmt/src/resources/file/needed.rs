@@ -1,4 +1,4 @@
-//! What a file needs before it can be as it should: its directory, its owner, what it is copied from.
+//! What a file needs before it can be as declared: its directory, its owner, the originals of its content.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,8 @@ use crate::resources::file::state::FileState;
 use crate::resources::file::wanted::PATH_FIELDS;
 
 impl File {
-    /// The keys of all of it, as far as the fields are known. What must be absent needs nothing.
+    /// The keys of everything that the file needs, as far as the fields are known. A file that must be absent needs
+    /// nothing.
     pub(super) fn needed(&self, known: &Known<'_>) -> Vec<Uid> {
         let mut needed = Vec::new();
         if !known.is_known("state") || self.state == Some(FileState::Absent) {
@@ -30,7 +31,7 @@ impl File {
         needed
     }
 
-    /// The paths of what it is made of, as far as the fields are known.
+    /// The paths of the originals of its content, as far as the fields are known.
     pub(super) fn copied(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let source = self.source.iter().filter(|_| known.is_known("source"));
         let fragments = self.fragments.iter().flatten().filter(|_| known.is_known("fragments"));

@@ -9,10 +9,10 @@ use crate::resources::file::wanted::Owners;
 use crate::sys::fs::{Attributes, ReadFs, Stat};
 use crate::sys::users::UserError;
 
-/// How long an answer is good for, if the machine's own lists did not change: some answers come from elsewhere.
+/// How long an answer is valid while the account files of this machine do not change: some answers come from elsewhere.
 const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// Answers of the system. What it does not know is asked anew each time.
+/// Answers of the system. An unknown name is asked for again each time.
 #[derive(Debug, Default)]
 pub(super) struct OwnerIds {
     known: Mutex<HashMap<(bool, Owner), Known>>,
@@ -25,7 +25,7 @@ struct Known {
     list: Option<(u64, i128)>,
 }
 
-/// What owners there are to be, as far as the system knows them now.
+/// The owners that a file must have, as far as the system has them now.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) uid: Option<Result<u32, UserError>>,
@@ -38,12 +38,12 @@ impl OwnerIds {
         Resolved { uid: self.uid(fs, owners), gid: self.gid(fs, owners) }
     }
 
-    /// That of the user.
+    /// The number of the user.
     pub(super) fn uid(&self, fs: &ReadFs, owners: &Owners) -> Option<Result<u32, UserError>> {
         owners.user.as_ref().map(|user| self.id(fs, false, user))
     }
 
-    /// That of the group.
+    /// The number of the group.
     pub(super) fn gid(&self, fs: &ReadFs, owners: &Owners) -> Option<Result<u32, UserError>> {
         owners.group.as_ref().map(|group| self.id(fs, true, group))
     }

@@ -1,4 +1,4 @@
-//! Which entries of a directory a check has to look at, if not all of them.
+//! The entries of a directory that a check must compare, if not all of them.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use crate::resources::file::purge::Spare;
 use crate::resources::file::wanted::Directory;
 use crate::sys::fs::Stat;
 
-/// The directory itself, with all that is in it.
+/// The directory itself, with everything in it.
 pub(super) fn whole() -> Vec<PathBuf> {
     vec![PathBuf::new()]
 }
@@ -19,11 +19,11 @@ pub(super) fn is_whole(part: &Path) -> bool {
 }
 
 impl Look<'_> {
-    /// The entries to look at, relative to the directory and to its source, each with all that is below it, and none
-    /// below another. What is above each of them is a directory that a look at everything goes into.
+    /// The entries to compare, relative to the directory and to its source, each with everything below it, and none
+    /// below another. The directories above each entry are such that a complete check goes into them.
     pub(super) fn parts(&self, directory: &Directory, there: Option<&Stat>) -> Result<Vec<PathBuf>> {
         let Some(paths) = self.paths.filter(|_| there.is_some_and(Stat::is_dir)) else { return Ok(whole()) };
-        // Of each entry, not only of those that have changed.
+        // A change of the owners concerns each entry, not only those that have changed.
         if self.seen.owners() != self.owners() {
             return Ok(whole());
         }
@@ -39,7 +39,7 @@ impl Look<'_> {
         }
         let mut apart: Vec<PathBuf> = Vec::new();
         for part in parts {
-            // What is below a path follows it at once.
+            // Paths below another path follow it directly.
             if !apart.last().is_some_and(|last| part.starts_with(last)) {
                 apart.push(part);
             }
@@ -47,8 +47,8 @@ impl Look<'_> {
         Ok(apart)
     }
 
-    /// The entry, or the first directory above it that is not as a look at everything would go into it. None: such a
-    /// look would not come that far.
+    /// The entry, or the first directory above it into which a complete check would not go as it is. `None`: a complete
+    /// check would not get that far.
     fn part(
         &self,
         directory: &Directory,
@@ -81,7 +81,7 @@ impl Look<'_> {
         Ok(self.stat(path)?.is_some_and(|stat| stat.is_dir()))
     }
 
-    /// The numbers of those who must own what is there, as far as the machine knows them.
+    /// The numbers of the declared owners, as far as they exist.
     pub(super) fn owners(&self) -> [Option<u32>; 2] {
         let now = self.names.resolve(self.fs, &self.wanted.owners);
         [now.uid, now.gid].map(|id| id.and_then(Result::ok))

@@ -1,4 +1,4 @@
-//! The path that a file resource is about: put together from its fields, in normal form.
+//! The path that a file resource manages: composed from its fields, in normal form.
 
 use std::path::{Path, PathBuf};
 
@@ -6,12 +6,12 @@ use crate::id::shortened;
 use crate::resource::Error;
 use crate::sys::fs::{FsError, LinkReason, normal_form};
 
-/// A path, and whether its spelling says that it is a directory.
+/// A path, and whether its spelling makes it a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spelled {
     /// In normal form.
     pub(super) path: PathBuf,
-    /// It ends in `/`.
+    /// The spelling ends in `/`.
     pub(super) dir: bool,
 }
 
@@ -22,7 +22,7 @@ fn split(path: &str) -> (&str, &str) {
     path.split_at(start)
 }
 
-/// `path`, with its directory part or its last part, or both, taken from elsewhere.
+/// `path`, with its directory part, its last part, or both replaced.
 pub(super) fn compose(path: &str, dirname: Option<&str>, basename: Option<&str>) -> String {
     let (dir, base) = split(path);
     match (dirname, basename) {
@@ -33,7 +33,7 @@ pub(super) fn compose(path: &str, dirname: Option<&str>, basename: Option<&str>)
     }
 }
 
-/// In normal form. The error is without the field's name.
+/// The path in normal form. The error does not name the field.
 pub(super) fn spelled(text: &str) -> Result<Spelled, String> {
     match normal_form(Path::new(text)) {
         Ok(path) => Ok(Spelled { path, dir: text.ends_with('/') }),
@@ -41,7 +41,7 @@ pub(super) fn spelled(text: &str) -> Result<Spelled, String> {
     }
 }
 
-/// An error of looking at a path, with what helps against it.
+/// An error of reading a path, with its remedy.
 pub(super) fn with_remedy(error: FsError) -> Error {
     match &error {
         FsError::Symlink {

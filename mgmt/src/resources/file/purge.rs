@@ -1,4 +1,4 @@
-//! What a purge removes: what is in a directory and nobody wants there.
+//! What a purge removes: entries of a directory that are neither in the source nor owned by a resource.
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
@@ -12,29 +12,29 @@ use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Directory;
 use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs, Tree, is_temporary_name};
 
-/// What resources of the graph own below a directory; it is asked for paths relative to that.
+/// What resources of the graph own below a directory. Queries are relative to the directory.
 pub(super) struct Spare<'a> {
     owned: &'a OwnedPaths,
     dir: &'a Path,
-    /// What is spelled otherwise: relative, with the symlinks resolved.
+    /// Owned paths with another spelling: relative, with symlinks resolved.
     real: BTreeSet<PathBuf>,
 }
 
 impl<'a> Spare<'a> {
-    /// As far as the spelling tells.
+    /// By spelling alone.
     pub(super) fn spelled(owned: &'a OwnedPaths, dir: &'a Path) -> Spare<'a> {
         Spare { owned, dir, real: BTreeSet::new() }
     }
 
-    /// However it is spelled: with the symlinks in the paths resolved. It looks at each directory that holds one.
+    /// By any spelling: with the symlinks in the paths resolved. Reads each directory that holds an owned path.
     pub(super) fn real(fs: &ReadFs, owned: &'a OwnedPaths, dir: &'a Path) -> Result<Spare<'a>> {
         let mut spare = Spare::spelled(owned, dir);
         let mut last: Option<(PathBuf, Option<PathBuf>)> = None;
-        // The directory itself is not followed if it is a link.
+        // If the directory itself is a symlink, it is not followed.
         let real_dir = fs.same_file_key(dir)?.path;
         for path in owned.all() {
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { continue };
-            // They are in order: those of one directory follow each other.
+            // Paths of one directory follow each other, since they are in order.
             if last.as_ref().is_none_or(|(known, _)| known != parent) {
                 last = Some((parent.to_owned(), fs.real_dir(parent).ok()));
             }
@@ -53,14 +53,14 @@ impl<'a> Spare<'a> {
         self.owned.is_taken(&self.dir.join(entry)) || self.real.contains(entry)
     }
 
-    /// Something below `entry` is owned.
+    /// A path below `entry` is owned.
     pub(super) fn is_below(&self, entry: &Path) -> bool {
-        // Paths are ordered by their components: what is below follows at once.
+        // Paths are ordered by their components: those below follow directly.
         let next = self.real.range::<Path, _>((Bound::Excluded(entry), Bound::Unbounded)).next();
         self.owned.is_above(&self.dir.join(entry)) || next.is_some_and(|path| path.starts_with(entry))
     }
 
-    /// All of it, with the directory.
+    /// All owned paths, with the directory.
     pub(super) fn paths(&self) -> Vec<PathBuf> {
         let mut paths = self.owned.below(self.dir);
         paths.extend(self.real.iter().map(|path| self.dir.join(path)));
@@ -68,18 +68,18 @@ impl<'a> Spare<'a> {
     }
 }
 
-/// What is wanted in a directory.
+/// What is kept in a directory.
 pub(super) struct Kept<'a> {
     pub(super) directory: &'a Directory,
-    /// What the source holds, and which of it are directories.
+    /// The entries of the source, and which of them are directories.
     pub(super) source: &'a HashMap<PathBuf, bool>,
-    /// Where to look.
+    /// The parts of the directory to compare.
     pub(super) parts: &'a [PathBuf],
 }
 
 impl Kept<'_> {
-    /// Whether this entry, a tree, holds something that is deeper than what counts: that stays, and so does the way
-    /// there.
+    /// Whether this entry, a tree, holds entries deeper than `recurse` allows: these stay, with the directories above
+    /// them.
     fn is_deeper(&self, entry: &Path, tree: &Tree) -> bool {
         let Some(levels) = self.directory.recurse.levels() else { return false };
         let mut depths = vec![entry.components().count()];
@@ -95,20 +95,20 @@ impl Kept<'_> {
     }
 }
 
-/// One thing that goes, with all that is in it.
+/// An entry that will be removed, with everything in it.
 struct Extra {
     path: PathBuf,
     kind: FileKind,
-    /// It and what is below.
+    /// The entry and everything below it.
     entries: Vec<PathBuf>,
 }
 
 impl Look<'_> {
-    /// Finds what is in the directory besides what is kept and what others own.
+    /// Finds entries in the directory besides those that are kept or owned by other resources.
     pub(super) fn purge(&self, kept: &Kept<'_>, steps: &mut Vec<Step>, listing: &mut Listing) -> Result<()> {
         let mut extras = self.extras(kept, &Spare::spelled(self.owned, &self.wanted.path))?;
         if !extras.is_empty() {
-            // Before anything goes: does anybody own it by another spelling?
+            // Before any removal: check for owners by another spelling.
             extras = self.extras(kept, &Spare::real(self.fs, self.owned, &self.wanted.path)?)?;
         }
         for extra in extras {
@@ -133,14 +133,14 @@ impl Look<'_> {
                     let is_dir = kind == FileKind::Directory;
                     let is_temporary = !is_dir && entry.file_name().is_some_and(is_temporary_name);
                     let is_temporary = is_temporary && self.is_being_written(&top.join(&entry));
-                    // What another resource owns is its business, with all that is in it.
+                    // Entries of another resource are left to it, with everything in them.
                     if spare.owns(&entry) || is_temporary || (is_dir && !kept.directory.goes_into(&entry)) {
                         continue;
                     }
                     let path = top.join(&entry);
                     let original = kept.source.get(&entry);
                     if original.is_some() || (is_dir && spare.is_below(&entry)) {
-                        // One that gives way to a file goes as a whole, elsewhere.
+                        // A directory that is replaced by a file is removed as a whole, elsewhere.
                         if is_dir && original != Some(&false) {
                             match self.fs.refuse_mount(&path) {
                                 Err(FsError::MountPoint { path }) => mounts.push(path),
@@ -174,13 +174,13 @@ impl Look<'_> {
         if mounts.is_empty() { Ok(extras) } else { Err(mounted(&mounts)) }
     }
 
-    /// What a look at this part begins with.
+    /// The entries with which the comparison of this part begins.
     fn first_entries(&self, part: &Path, spare: &Spare<'_>) -> Result<Vec<(PathBuf, FileKind)>> {
         if is_whole(part) {
             return self.entries(part);
         }
         let above = || part.ancestors().skip(1).filter(|above| !is_whole(above));
-        // In a directory of another resource nothing is removed.
+        // Nothing is removed in a directory of another resource.
         if above().any(|above| spare.owns(above)) {
             return Ok(Vec::new());
         }
@@ -192,18 +192,18 @@ impl Look<'_> {
     fn entries(&self, dir: &Path) -> Result<Vec<(PathBuf, FileKind)>> {
         self.stop.check()?;
         match self.fs.read_dir(self.wanted.path.join(dir)) {
-            // Not there yet, or no more: nothing to remove.
+            // The directory does not exist yet, or no longer: nothing to remove.
             Err(error) if error.is_missing() => Ok(Vec::new()),
             other => Ok(other?.into_iter().map(|DirEntry { name, kind }| (dir.join(name), kind)).collect()),
         }
     }
 
-    /// What another program is about to put in place stays; what a killed one has left goes.
+    /// A temporary file that another program is writing stays; one that a killed program has left is removed.
     fn is_being_written(&self, path: &Path) -> bool {
         self.fs.is_being_written(path).unwrap_or(true)
     }
 
-    /// A purge does not go into what is mounted below its directory.
+    /// A purge does not go into mounts below its directory.
     fn refuse_mount(&self, dir: &Path) -> Result<()> {
         match self.fs.refuse_mount(dir) {
             Err(error @ FsError::MountPoint { .. }) => Err(Error::new(format!(
@@ -215,7 +215,7 @@ impl Look<'_> {
     }
 }
 
-/// All of them are named: they are in the way together.
+/// Names all of them: each prevents the purge.
 fn mounted(mounts: &[PathBuf]) -> Error {
     const NAMED_MAX: usize = 20;
     let mut named: Vec<_> = mounts.iter().take(NAMED_MAX).map(|path| shown(path)).collect();

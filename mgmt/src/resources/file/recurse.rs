@@ -1,4 +1,4 @@
-//! `Recurse`: how deep a directory is looked into, the field `recurse`.
+//! `Recurse`: how deep a directory is read, the field `recurse`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use crate::resource::{Accepts, FieldProblem, Format, TypeFacts};
 use crate::sys::fs::hub::Watched;
 
-/// How many levels of a directory count: `true` for all, `false` for what is directly in it, or a number; 1 is as
-/// `false`.
+/// How many levels of a directory count: `true` for all, `false` for the entries directly in it, or a number; 1 is the
+/// same as `false`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "`true`, `false`, or a number of levels from 1 to 256")]
 pub enum Recurse {
     /// All levels, or only the first.
     Whether(bool),
-    /// This many: 1 to 256.
+    /// A number of levels: 1 to 256.
     Levels(u16),
 }
 
@@ -38,12 +38,12 @@ impl Recurse {
         }
     }
 
-    /// More than the first level.
+    /// Whether more than the first level counts.
     pub(super) fn is_deep(self) -> bool {
         self.levels() != Some(1)
     }
 
-    /// What is wrong with it.
+    /// What is wrong with the value.
     pub(super) fn problem(self) -> Option<FieldProblem> {
         let Recurse::Levels(levels) = self else { return None };
         let max = Watched::LEVELS_MAX;

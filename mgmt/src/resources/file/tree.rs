@@ -1,4 +1,4 @@
-//! Compares what is in a directory with its source.
+//! Compares the content of a directory with its source.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::sys::fs::hub::Watched;
 use crate::sys::fs::{FileKind, ReadFs, Stat, is_temporary_name};
 use crate::sys::users;
 
-/// How many entries a source may have.
+/// The largest number of entries of a source.
 const ENTRIES_MAX: usize = 1_000_000;
 
 /// An entry of the source, relative to it.
@@ -27,18 +27,18 @@ struct SourceEntry {
     stat: Stat,
 }
 
-/// What is compared of a tree.
+/// The inputs of the comparison of a tree.
 struct Sync<'a> {
     source: &'a Path,
     originals: &'a [SourceEntry],
     is_there: bool,
-    /// Where the steps that come last are put, in the reverse order.
+    /// Receives the steps that come last, in reverse order.
     dates: &'a mut Vec<Step>,
-    /// What killed writes have left is looked for in it.
+    /// Whether to search the target for temporary files of killed writes.
     is_cleaned: bool,
 }
 
-/// What is known of the directories of the entry before this one.
+/// What is known about the directories of the previous entry.
 #[derive(Default)]
 struct Near {
     wanted: Option<(PathBuf, ReadFs)>,
@@ -46,7 +46,7 @@ struct Near {
 }
 
 impl Look<'_> {
-    /// What is in the wanted directory; `there` is what is at its path now.
+    /// Compares the content of the wanted directory; `there` is what is at its path now.
     pub(super) fn tree(&self, directory: &Directory, there: Option<&Stat>, drift: &mut FileDrift) -> Result<()> {
         let mut listing = Listing::default();
         let mut wanted = HashMap::new();
@@ -57,7 +57,7 @@ impl Look<'_> {
             let top = original(self.fs, source, FileKind::Directory)?;
             let originals = self.originals(source, directory, (there, &top), &parts)?;
             self.like_its_source(source, &top, there, drift, &mut dates)?;
-            // A purge finds what was left by itself.
+            // A purge finds temporary files by itself.
             let is_cleaned = self.paths.is_none() && !directory.purge;
             if let Some(there) = there.filter(|there| is_cleaned && there.is_dir()) {
                 self.leftovers_in(&self.wanted.path, there, drift);
@@ -70,14 +70,14 @@ impl Look<'_> {
             let wanted = Kept { directory, source: &wanted, parts: &parts };
             self.purge(&wanted, &mut drift.steps, &mut listing)?;
         }
-        // The time of a directory changes with each entry that it gets.
+        // The time of a directory changes with each new entry.
         drift.steps.extend(dates.into_iter().rev());
         drift.changes.extend(listing.into_changes());
         Ok(())
     }
 
-    /// A directory that is made for a tree is like the source, but for what is declared. One that is there is as it is:
-    /// the source names what is in it.
+    /// A directory that is made for a tree is like the source, except for what is declared. An existing directory stays
+    /// as it is: the source only determines its content.
     fn like_its_source(
         &self,
         source: &Path,
@@ -95,7 +95,7 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// What is in these parts of the source: each directory before its entries.
+    /// The entries in these parts of the source: each directory before its entries.
     fn originals(
         &self,
         source: &Path,
@@ -156,7 +156,7 @@ impl Look<'_> {
 
     fn sync(&self, tree: &mut Sync<'_>, drift: &mut FileDrift, listing: &mut Listing) -> Result<()> {
         let spare = Spare::spelled(self.owned, &self.wanted.path);
-        // Directories that will be new: nothing is in them yet, whatever is at their paths now.
+        // Directories that will be new: they are empty, whatever is at their paths now.
         let mut new: HashSet<&Path> = HashSet::new();
         if !tree.is_there {
             new.insert(Path::new(""));
@@ -177,7 +177,7 @@ impl Look<'_> {
                 self.leftovers_in(&path, old, drift);
             }
             let Some(found) = self.entry(tree.source, original, (&path, old.as_ref()), &mut near)? else { continue };
-            // A directory of another resource is made, for what goes into it, but not altered.
+            // A directory of another resource is made if an entry needs it, but not altered.
             if is_owned && found.step.seen.is_some() {
                 continue;
             }
@@ -191,9 +191,9 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// What killed writes have left in a directory that is filled from a source.
+    /// Finds temporary files that killed writes have left in a directory that is filled from a source.
     fn leftovers_in(&self, dir: &Path, there: &Stat, drift: &mut FileDrift) {
-        // What keeps it from being looked at keeps nothing else from being in order.
+        // An error here must not prevent other repairs.
         let count = self.fs.leftovers_in(dir, there).unwrap_or_default();
         if count > 0 {
             let from = format!("{count} in {}, left by killed writes", shown(dir));
@@ -230,7 +230,7 @@ fn date(made: &Step) -> Option<Step> {
     Some(Step { original: Some(original), ..Step::new(&made.path, None, Action::Date) })
 }
 
-/// A source that is nested without end must not keep the engine busy.
+/// A source with endless nesting must not keep the engine busy.
 fn not_too_deep(entry: &Path, path: &Path) -> Result<()> {
     let max = Watched::LEVELS_MAX;
     if entry.components().count() < usize::from(max) {
@@ -242,7 +242,7 @@ fn not_too_deep(entry: &Path, path: &Path) -> Result<()> {
     )))
 }
 
-/// Whether an entry of the source is one of those that are copied.
+/// Whether an entry of the source is copied.
 fn is_copied(entry: &Path, kind: FileKind, path: &Path) -> Result<bool> {
     match kind {
         FileKind::File => Ok(!entry.file_name().is_some_and(is_temporary_name)),

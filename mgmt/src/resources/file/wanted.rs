@@ -1,4 +1,4 @@
-//! What a file resource wants, worked out from its fields; and every way in which the fields can be wrong.
+//! The desired state of a file resource, derived from its fields; and every error that the fields can contain.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::resources::file::recurse::Recurse;
 use crate::resources::file::state::FileState;
 use crate::sys::fs::{Links, Mode, ReadFs, WriteFs};
 
-/// What is wanted at one path.
+/// The desired state of one path.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// In normal form.
     pub(super) path: PathBuf,
     pub(super) what: What,
-    /// What is missing is created.
+    /// Whether a missing file is created.
     pub(super) create: bool,
     pub(super) mode: Option<Mode>,
     pub(super) owners: Owners,
@@ -26,32 +26,32 @@ pub(super) struct Wanted {
     pub(super) follow_symlinks: bool,
 }
 
-/// Who is to own something.
+/// The owners that something must have.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Owners {
     pub(super) user: Option<Owner>,
     pub(super) group: Option<Owner>,
 }
 
-/// What is to be at the path.
+/// What must be at the path.
 #[derive(Clone, Debug)]
 pub(super) enum What {
     Absent,
-    /// A regular file, with this content unless it is nobody's business.
+    /// A regular file; `None`: any content is accepted.
     File(Option<Origin>),
     Link(PathBuf),
     Directory(Directory),
 }
 
-/// Where a content comes from.
+/// The origin of a content.
 #[derive(Clone, Debug)]
 pub(super) enum Origin {
     Given(Content),
-    /// From these files, one after the other, and the files directly in those that are directories.
+    /// The content of these files, one after the other; of a directory, the files directly in it.
     Files(Vec<Spelled>),
 }
 
-/// What is to be in a directory.
+/// The desired content of a directory.
 #[derive(Clone, Debug)]
 pub(super) struct Directory {
     pub(super) source: Option<PathBuf>,
@@ -60,19 +60,19 @@ pub(super) struct Directory {
 }
 
 impl Directory {
-    /// Whether what is in this entry of the directory counts.
+    /// Whether the content of this entry of the directory counts.
     pub(super) fn goes_into(&self, entry: &Path) -> bool {
         self.recurse.levels().is_none_or(|levels| entry.components().count() < usize::from(levels))
     }
 }
 
 impl Wanted {
-    /// The door to look through.
+    /// File system access for reading, with the rule for symlinks.
     pub(super) fn reader(&self, fs: &ReadFs) -> ReadFs {
         if self.follow_symlinks { fs.clone().links(Links::Follow) } else { fs.clone() }
     }
 
-    /// The door to write through.
+    /// File system access for writing, with the rule for symlinks.
     pub(super) fn writer(&self, fs: &WriteFs) -> WriteFs {
         if self.follow_symlinks { fs.clone().links(Links::Follow) } else { fs.clone() }
     }
@@ -82,13 +82,13 @@ fn given(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
-/// The fields that the path is made of.
+/// The fields that make up the path.
 pub(super) const PATH_FIELDS: [&str; 3] = ["path", "dirname", "basename"];
 
 type Sound<T> = Result<T, FieldProblem>;
 
 impl File {
-    /// The path that it is about.
+    /// The path that the resource manages.
     pub(super) fn spelled(&self) -> Sound<Spelled> {
         let (dirname, basename) = (given(self.dirname.as_ref()), given(self.basename.as_ref()));
         if let Some(dirname) = dirname.filter(|dirname| !dirname.ends_with('/')) {
@@ -116,7 +116,7 @@ impl File {
         Ok(spelled)
     }
 
-    /// All that is wrong with the fields.
+    /// All errors in the fields.
     pub(super) fn problems(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let combination = || {
             let spelled = self.spelled()?;
@@ -139,7 +139,7 @@ impl File {
         mode.map_err(|problem| FieldProblem::new("mode", format_args!(": {problem}"), ""))
     }
 
-    /// What it wants.
+    /// The desired state.
     pub(super) fn wanted(&self) -> Sound<Wanted> {
         let spelled = self.spelled()?;
         self.check_combination(&spelled, &Known::all(File::spec()))?;
@@ -167,7 +167,7 @@ impl File {
             ("fragments", self.fragments.is_some()),
             ("symlink", self.symlink.is_some()),
         ];
-        // One that is still to come is given, too.
+        // A field that is still to be received counts as given.
         let mut makes = makes.into_iter().filter(|(field, is)| *is || !known.is_known(field)).map(|(field, _)| field);
         let (first, second) = (makes.next(), makes.next());
         if let (Some(first), Some(second)) = (first, second) {
@@ -238,7 +238,7 @@ impl File {
         }
     }
 
-    /// A path to read from, that must not be the one that is written.
+    /// A path to read from, which must not be the one that is written.
     fn from(&self, field: &str, text: &str, target: &Spelled) -> Sound<Spelled> {
         let from = spelled(text).map_err(|problem| FieldProblem::new(field, format_args!("is {problem}"), ""))?;
         let overlaps = from.path == target.path
@@ -253,7 +253,7 @@ impl File {
     }
 }
 
-/// A field, and those that the path is made of.
+/// A field, and the fields that make up the path.
 fn fields_of_path(field: &str) -> [&str; 4] {
     let [path, dirname, basename] = PATH_FIELDS;
     [field, path, dirname, basename]

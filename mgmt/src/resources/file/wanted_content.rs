@@ -1,4 +1,4 @@
-//! The content that a file is to get, looked at: how big it is, its digest, and a sample of it to show.
+//! The content that a file must get: its size, its digest, and a sample to show.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ pub(super) enum WantedContent {
 }
 
 impl WantedContent {
-    /// Finds the files that it is made of.
+    /// Finds the files that make up the content.
     pub(super) fn look(fs: &ReadFs, origin: &Origin) -> Result<WantedContent> {
         match origin {
             Origin::Given(content) => Ok(WantedContent::Given(content.clone())),
@@ -34,12 +34,12 @@ impl WantedContent {
         }
     }
 
-    /// Made from a secret.
+    /// The content was made from a secret.
     pub(super) fn is_secret(&self) -> bool {
         matches!(self, WantedContent::Given(content) if content.is_secret())
     }
 
-    /// In bytes, if it is known.
+    /// The size in bytes, if it is known.
     pub(super) fn size(&self) -> Option<u64> {
         match self {
             WantedContent::Given(content) => content.bytes().map(|bytes| bytes.len() as u64),
@@ -47,7 +47,7 @@ impl WantedContent {
         }
     }
 
-    /// It may not be shown: a secret, or made of what others may not read.
+    /// The content must not be shown: it is a secret, or made from files that others may not read.
     pub(super) fn is_private(&self) -> bool {
         match self {
             WantedContent::Given(content) => content.is_secret(),
@@ -55,7 +55,7 @@ impl WantedContent {
         }
     }
 
-    /// The permissions that a new file takes over: those of the original, or of several what none of them forbids.
+    /// The permissions that a new file takes over: those of the original, or those that all of several originals have.
     pub(super) fn mode(&self) -> Option<u32> {
         match self {
             WantedContent::Given(_) => None,
@@ -66,12 +66,12 @@ impl WantedContent {
         }
     }
 
-    /// The original is the very same file.
+    /// The original is this very file.
     pub(super) fn is_same_file(&self, stat: &Stat) -> bool {
         matches!(self, WantedContent::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())
     }
 
-    /// Whether this is its SHA-256.
+    /// Whether the content has this SHA-256.
     pub(super) fn has_sha256(&self, there: &Digest, fs: &ReadFs, seen: &Digests, stop: &Stopping) -> Result<bool> {
         match self {
             WantedContent::Given(content) => Ok(content.has_sha256(there)),
@@ -82,7 +82,7 @@ impl WantedContent {
         }
     }
 
-    /// All of it, if it is there to be shown and not too big.
+    /// The whole content, if it may be shown and is not too big.
     pub(super) fn sample(&self, fs: &ReadFs, bytes_max: u64) -> Option<Cow<'_, [u8]>> {
         if self.is_secret() || self.size()? > bytes_max {
             return None;
@@ -99,7 +99,7 @@ impl WantedContent {
         }
     }
 
-    /// It can be written now: not only its digest is known.
+    /// Fails if only the digest of the content is known, so that it cannot be written.
     pub(super) fn must_be_whole(&self) -> Result<()> {
         match self {
             WantedContent::Given(content) if content.bytes().is_none() => Err(Error::needs_value("content")),
@@ -108,7 +108,7 @@ impl WantedContent {
     }
 }
 
-/// Others may not read what has this mode: nothing of it belongs into a plan or a log.
+/// Others may not read a file with this mode: its content must not appear in a plan or a log.
 pub(super) fn is_private(mode: u32) -> bool {
     mode & 0o004 == 0
 }
@@ -126,14 +126,14 @@ fn find(fs: &ReadFs, file: &Spelled, found: &mut Vec<(PathBuf, Stat)>) -> Result
                 let stat = original(fs, &path, FileKind::File)?;
                 found.push((path, stat));
             }
-            // Not a file that could be a part: a directory, a pipe, a socket, a device.
+            // No regular file: a directory, a pipe, a socket, a device.
             _ => {}
         }
     }
     Ok(())
 }
 
-/// Something to copy from, of the wanted type.
+/// The metadata of an original, which must have the wanted type.
 pub(super) fn original(fs: &ReadFs, path: &Path, wanted: FileKind) -> Result<Stat> {
     let path_shown = shown(path);
     let Some(stat) = fs.stat(path).map_err(with_remedy)? else {

@@ -1,4 +1,4 @@
-//! Who may see what is protected: Basic authentication against a bcrypt hash.
+//! Access to protected paths: Basic authentication against a bcrypt hash.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -14,28 +14,28 @@ use crate::resource::Secret;
 use crate::sys::rng;
 use crate::sys::task::blocking;
 
-/// How many passwords are tried at the same time: each costs tens of milliseconds of a processor.
+/// At most this many passwords are tried at the same time: each costs tens of milliseconds of a processor.
 const TRIES_AT_ONCE: usize = 2;
 /// The longest header that is read.
 const HEADER_BYTES_MAX: usize = 1024;
 
-/// What is protected, and for whom it is open.
+/// A protected path and the user who may read it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Protected {
-    /// This path and all below it, in normal form.
+    /// The path, with everything below it, in normal form.
     pub(super) path: PathBuf,
     pub(super) user: String,
-    /// By bcrypt.
+    /// The bcrypt hash of the password.
     pub(super) hash: Secret<String>,
 }
 
-/// A guard at a protected path.
+/// The check of access to a protected path.
 #[derive(Debug)]
 pub(super) struct Auth {
     pub(super) protected: Protected,
-    /// Of this process alone, so that what is remembered is of no use elsewhere.
+    /// The key of this process, so that the digests are of no use elsewhere.
     key: [u8; 32],
-    /// A digest of the last credentials that were right.
+    /// A digest of the last correct credentials.
     right: Mutex<Option<[u8; 32]>>,
     tries: Semaphore,
 }
@@ -63,7 +63,7 @@ impl Auth {
         }
         let Ok(_turn) = self.tries.acquire().await else { return false };
         let hash = self.protected.hash.clone();
-        // Also for another user's name, so that the time it takes does not tell which one is right.
+        // Also for another user name, so that the duration does not reveal which one is right.
         let verified = blocking(move || bcrypt::verify(&*password, hash.declassify()).unwrap_or(false)).await;
         let right = verified & same(user.as_slice(), self.protected.user.as_bytes());
         if right {
@@ -73,7 +73,7 @@ impl Auth {
     }
 }
 
-/// Equal, in a time that does not depend on where they differ.
+/// Whether the texts are equal, in a time that does not depend on where they differ.
 fn same(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }

@@ -1,4 +1,4 @@
-//! What a reply carries: nothing, bytes in memory, or a file read piece by piece.
+//! The body of a reply: empty, bytes in memory, or a file read piece by piece.
 
 use std::future::Future;
 use std::io::{self, Read};
@@ -19,9 +19,9 @@ type Reading = Pin<Box<dyn Future<Output = (FileReader, io::Result<Vec<u8>>)> + 
 
 /// The body of a reply.
 pub(super) enum Body {
-    /// All of it, or nothing more.
+    /// Everything that is left, possibly nothing.
     Whole(Bytes),
-    /// From a file. `left`: how many bytes were promised and are still to come.
+    /// A file. `left`: how many promised bytes are still to come.
     File { reading: Reading, left: u64, activity: Arc<Activity> },
 }
 
@@ -41,7 +41,7 @@ async fn read(mut file: FileReader, left: u64) -> (FileReader, io::Result<Vec<u8
         let most = usize::try_from(left).unwrap_or(usize::MAX).min(CHUNK_BYTES);
         let mut chunk = vec![0; most];
         let outcome = match file.read(&mut chunk) {
-            // The length is promised already: the connection must break, not the reply end early.
+            // The length has been promised: the connection must break, rather than the reply end early.
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter while it was sent")),
             Ok(n) => {
                 chunk.truncate(n);

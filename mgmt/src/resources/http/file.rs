@@ -81,7 +81,7 @@ impl Converge for HttpFile {
         let (place, source) = self.route()?;
         let entry = cx.shared::<Table>().add_route(place.clone(), source);
         let old = cx.local::<State>().route().replace((place, entry));
-        // Only now, so that there is no moment without a route.
+        // Only now, so that there is always a route.
         drop(old);
         Ok(())
     }
@@ -102,7 +102,7 @@ impl Converge for HttpFile {
     }
 }
 
-/// Its route is gone.
+/// The route ends.
 impl Leave for HttpFile {
     async fn leave(&self, cx: &ApplyCx) -> Result<()> {
         drop(cx.local::<State>().route().take());

@@ -15,9 +15,9 @@ use crate::resource::{Error, Result};
 use crate::resources::http::site::Site;
 use crate::sys::listen::{Bounds, serve};
 
-/// What a server takes. A proxy before it is one peer.
+/// The limits of a server. A proxy in front of it is one peer.
 const BOUNDS: Bounds = Bounds { connections: 256, of_peer: 128, keep_alive: true };
-/// How long an address is tried that is taken: its last owner may be about to go, also one of this engine.
+/// How long an occupied address is tried: its last owner may be about to end, for example one of this engine.
 const TAKEN_MAX: Duration = Duration::from_secs(2);
 
 /// A socket that listens at this address.
@@ -48,7 +48,7 @@ fn explain(address: &str, error: &io::Error) -> Error {
     })
 }
 
-/// A server under way; dropped, it and all its connections end.
+/// A running server. Its drop ends it and all its connections.
 #[derive(Debug)]
 pub(super) struct Listener {
     pub(super) address: SocketAddr,
@@ -56,7 +56,7 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Answers whoever connects. `ended` is notified when that has come to an end.
+    /// Answers all connections. `ended` is notified when the server has ended.
     pub(super) fn start(socket: TcpListener, site: Arc<Site>, ended: Arc<Notify>) -> io::Result<Listener> {
         let address = socket.local_addr()?;
         let serving = async move {
@@ -71,10 +71,10 @@ impl Listener {
         !self.task.is_finished()
     }
 
-    /// Ends it. When this returns its address is free.
+    /// Ends the server. When this returns, its address is free.
     pub(super) async fn stop(mut self) {
         self.task.abort();
-        // It was aborted: that is all that it can say.
+        // The result is always that the task was aborted.
         let _ = (&mut self.task).await;
     }
 }
@@ -85,7 +85,7 @@ impl Drop for Listener {
     }
 }
 
-/// Says so however the task ends, by a panic too.
+/// Notifies when the task ends, also by a panic.
 struct Ended(Arc<Notify>);
 
 impl Drop for Ended {

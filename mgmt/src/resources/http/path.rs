@@ -1,4 +1,4 @@
-//! The path of a URL in one normal form: what is protected, what is routed and what is read are told by the same text.
+//! The path of a URL in normal form. Protection, routing and reading all use the same text.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -22,16 +22,16 @@ pub(super) enum BadPath {
 pub(super) struct RequestPath {
     /// One slash before each part, `.` and empty parts left out.
     pub(super) path: PathBuf,
-    /// It ends in a slash: a directory is meant.
+    /// The path ends in a slash: a directory is requested.
     pub(super) slash: bool,
 }
 
-/// A path as a request has it, percent-encoded.
+/// The path of a request, percent-encoded.
 pub(super) fn requested(path: &str) -> Result<RequestPath, BadPath> {
     normal(&decode(path)?)
 }
 
-/// A path as a field has it: text.
+/// The path of a field: plain text.
 pub(super) fn plain(path: &str) -> Result<PathBuf, BadPath> {
     normal(path.as_bytes()).map(|url| url.path)
 }
@@ -77,7 +77,7 @@ fn decode(path: &str) -> Result<Vec<u8>, BadPath> {
     Ok(decoded)
 }
 
-/// A path for a `Location`.
+/// The path percent-encoded, for a `Location`.
 pub(super) fn encode(path: &Path) -> String {
     let mut text = String::new();
     for byte in path.as_os_str().as_bytes() {

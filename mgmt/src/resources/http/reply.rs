@@ -1,4 +1,4 @@
-//! Replies: a status, a text, or a file, with what a browser needs to keep a copy.
+//! Replies: a status, a text, or a file, with the headers that a browser needs to keep a copy.
 
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
@@ -19,12 +19,12 @@ use crate::sys::task::blocking;
 /// A reply.
 pub(super) type Reply = Response<Body>;
 
-/// How long ago a file must have changed last, so that what tells it from others tells it from all that it will be.
+/// How long ago a file must have last changed for its times to identify its content for good.
 const SETTLED: Duration = Duration::from_secs(2);
-/// What serves a directory itself.
+/// The file that is served for a directory.
 const INDEX: &str = "index.html";
 
-/// A status and nothing else.
+/// A reply with a status and its text.
 pub(super) fn status(code: StatusCode) -> Reply {
     let text = format!("{} {}\n", code.as_u16(), code.canonical_reason().unwrap_or_default());
     let mut reply = Response::new(Body::Whole(text.into()));
@@ -33,7 +33,7 @@ pub(super) fn status(code: StatusCode) -> Reply {
     reply
 }
 
-/// The same with one more header.
+/// A reply with a status, its text and one more header.
 pub(super) fn status_with(code: StatusCode, name: HeaderName, value: &str) -> Reply {
     let mut reply = status(code);
     set(&mut reply, name, value);
@@ -41,13 +41,13 @@ pub(super) fn status_with(code: StatusCode, name: HeaderName, value: &str) -> Re
 }
 
 fn set(reply: &mut Reply, name: HeaderName, value: &str) {
-    // What can't be in a header is not sent.
+    // A value that a header can't hold is not sent.
     if let Ok(value) = HeaderValue::from_str(value) {
         reply.headers_mut().insert(name, value);
     }
 }
 
-/// By what a client tells whether its copy is still good.
+/// Identifies a version, so that a client can ask whether its copy is still valid.
 struct Version {
     etag: Option<String>,
     modified: Option<String>,
@@ -62,7 +62,7 @@ impl Version {
                 .map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
                 .any(|tag| tag == "*" || Some(tag) == self.etag.as_deref());
         }
-        // Clients send back what they were given: no need to read the date.
+        // Clients send back the value that they were given: no need to parse the date.
         let since = asked.get(header::IF_MODIFIED_SINCE).and_then(|since| since.to_str().ok());
         since.is_some() && since == self.modified.as_deref()
     }
@@ -85,7 +85,7 @@ impl Version {
     }
 }
 
-/// A text.
+/// A reply with a text.
 pub(super) fn text(data: &Arc<str>, path: &Path, asked: &HeaderMap) -> Reply {
     let version = Version { etag: Some(digest_tag(data.as_bytes())), modified: None };
     let content_type = content_type(path).unwrap_or("text/plain; charset=utf-8");
@@ -101,12 +101,12 @@ enum Found {
     NoSlash,
     Nothing,
     Forbidden,
-    /// Only for those who may see what is protected.
+    /// Only for users who may see what is protected.
     Closed,
 }
 
-/// The file at `base`, or the one at `rest` below it. `url` is what was asked for. What is, without symlinks, at or
-/// below `closed` in `base` is not served: 401.
+/// The file at `base`, or at `rest` below it. `url` is the requested path. Anything that is, with symlinks resolved, at
+/// or below `closed` in `base` is not served: 401.
 pub(super) async fn file(
     base: PathBuf,
     rest: PathBuf,
@@ -133,7 +133,7 @@ pub(super) async fn file(
         }
     };
     let modified = u64::try_from(stat.mtime_ns).ok().map(|ns| UNIX_EPOCH + Duration::from_nanos(ns));
-    // It may change once more in the second that is all that a date tells.
+    // The file may change once more within the second that the date names.
     let modified = modified.filter(|modified| is_settled(*modified)).map(httpdate::fmt_http_date);
     let content_type = match slash {
         true => content_type(Path::new(INDEX)),
@@ -142,29 +142,30 @@ pub(super) async fn file(
     Version { etag, modified }.reply(asked, content_type.unwrap_or("application/octet-stream"), body)
 }
 
-/// What tells a content from any other.
+/// A tag that identifies a content.
 fn digest_tag(bytes: &[u8]) -> String {
     let digest: String = Sha256::digest(bytes).iter().take(16).map(|byte| format!("{byte:02x}")).collect();
     format!("\"{digest}\"")
 }
 
-/// What tells a large file from what it was: any write changes the time of its last change, which no program can set.
-/// As long as another write may come within the same tick of the clock there is nothing to tell it by.
+/// A tag that identifies a version of a large file: any write changes the time of its last change, which no program can
+/// set. While another write may come within the same tick of the clock, there is no such tag.
 fn stat_tag(stat: &Stat) -> Option<String> {
     let changed = UNIX_EPOCH + Duration::from_nanos(u64::try_from(stat.ctime_ns).ok()?);
     is_settled(changed).then(|| format!("\"{:x}-{:x}-{:x}-{:x}\"", stat.mtime_ns, stat.ctime_ns, stat.size, stat.ino))
 }
 
-/// This moment is over for good.
+/// The moment is long enough ago.
 fn is_settled(moment: SystemTime) -> bool {
     wall().duration_since(moment).is_ok_and(|since| since >= SETTLED)
 }
 
-/// Blocks.
+/// Finds the file, and maps errors to replies. Blocks.
 fn look(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
     match look_plainly(base, rest, slash, closed) {
         Err(error) if error.is_missing() => Ok(Found::Nothing),
-        // A path that goes on behind a file, that no file can have, or to what is not a file; and no link that is not to be trusted is followed.
+        // A path that continues beyond a file, that is invalid, or that leads to something other than a file. Symlinks
+        // that are not trusted are not followed.
         Err(FsError::BadPath { .. } | FsError::WrongType { .. } | FsError::Symlink { .. }) => Ok(Found::Nothing),
         Err(error) => match error.errno().map(|errno| io::Error::from_raw_os_error(errno).kind()) {
             Some(ErrorKind::NotADirectory | ErrorKind::InvalidFilename | ErrorKind::CrossesDevices) => {
@@ -185,7 +186,7 @@ fn look_plainly(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) ->
         let whole = rest.as_os_str().is_empty() && !slash;
         return if whole { open(&system, &base) } else { Ok(Found::Nothing) };
     }
-    // From here on no link leads out of the directory.
+    // From here on, no symlink leads out of the directory.
     let below = ReadFs::below(&base)?;
     let path = below.real_path(Path::new("/").join(rest))?;
     let closed = closed.map(|closed| Path::new("/").join(closed));
@@ -209,7 +210,7 @@ fn open(fs: &ReadFs, path: &Path) -> Result<Found, FsError> {
         return Ok(Found::Large(file));
     }
     let mut content = Vec::with_capacity(CHUNK_BYTES);
-    // Some files, as in /proc, say that they are empty and are not.
+    // Some files, as in /proc, have the size 0 but are not empty.
     (&mut file).take(CHUNK_BYTES as u64).read_to_end(&mut content).map_err(|error| {
         match error.downcast::<FsError>() {
             Ok(error) => error,
@@ -219,7 +220,7 @@ fn open(fs: &ReadFs, path: &Path) -> Result<Found, FsError> {
     Ok(Found::Small(file.stat().clone(), content))
 }
 
-/// The type of content by the end of a file's name; `None`: not known.
+/// The content type by the end of the file name; `None`: unknown.
 fn content_type(path: &Path) -> Option<&'static str> {
     Some(match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "html" | "htm" => "text/html; charset=utf-8",

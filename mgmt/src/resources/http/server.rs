@@ -19,8 +19,8 @@ use crate::resources::http::table::{Entry, Table};
 use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
-/// A small web server inside of the engine. It serves a directory, and the `http:file` resources that name it, to `GET`
-/// and `HEAD` requests.
+/// A small web server inside the engine. It answers `GET` and `HEAD` requests from a directory and from the `http:file`
+/// resources that name it.
 ///
 /// It listens as long as it is in the graph and the engine runs. Directories are not listed; `index.html` is served for
 /// them. No symlink leads out of what is served. At most 256 connections are served at once, 128 from one address; if
@@ -66,7 +66,7 @@ impl HttpServerBuilder {
     }
 }
 
-/// What the fields come to.
+/// The result of the fields.
 #[derive(Clone, Debug, PartialEq)]
 struct Settings {
     address: String,
@@ -81,7 +81,7 @@ impl Settings {
         Ok(Live { root: self.root.clone(), timeout: self.timeout.0, auth })
     }
 
-    /// What is to be changed to get here.
+    /// The differences from the settings `from`.
     fn changes(&self, from: &Settings) -> Vec<Change> {
         let mut changes = Vec::new();
         let shown = |root: &Option<PathBuf>| root.as_ref().map_or("none".to_owned(), |root| root.display().to_string());
@@ -204,7 +204,8 @@ impl Converge for HttpServer {
             cx.send(HttpServer::URL, running.url());
             return Ok(());
         }
-        // In the way only if it has the same port, by another spelling; else it serves until the new one does.
+        // The old server is in the way only if it has the same port by another spelling; otherwise it serves until the
+        // new one does.
         let port = settings.address.rsplit_once(':').and_then(|(_, port)| port.parse().ok());
         let in_the_way = |running: &mut Running| Some(running.listener.address.port()) == port;
         let old = state.running().take_if(in_the_way);
@@ -254,7 +255,7 @@ impl Converge for HttpServer {
     }
 }
 
-/// Stops to listen; its connections end.
+/// The server stops listening, and its connections end.
 impl Leave for HttpServer {
     async fn leave(&self, cx: &ApplyCx) -> Result<()> {
         let running = cx.local::<State>().running().take();
@@ -276,7 +277,7 @@ impl HttpServer {
         self.address.as_deref().unwrap_or(&self.name)
     }
 
-    /// What is protected must never be open because something is missing.
+    /// Missing fields are errors: a protected path must never be open because one is missing.
     fn settings(&self) -> Result<Settings> {
         let protected = match (&self.auth_path, &self.auth_user, &self.auth_hash) {
             (None, None, None) => None,

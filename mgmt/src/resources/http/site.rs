@@ -1,4 +1,4 @@
-//! What a server does with a request.
+//! How a server answers a request.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,16 +15,16 @@ use crate::resources::http::reply::{self, Reply};
 use crate::resources::http::table::{Source, Table};
 use crate::sys::listen::{Activity, Answers};
 
-/// The settings under which requests are answered now.
+/// The settings with which requests are answered now.
 #[derive(Debug)]
 pub(super) struct Live {
-    /// What is served where no route leads.
+    /// The directory that is served where no route leads.
     pub(super) root: Option<PathBuf>,
     pub(super) timeout: Duration,
     pub(super) auth: Option<Auth>,
 }
 
-/// All that a server needs to answer.
+/// Everything that a server needs to answer.
 #[derive(Debug)]
 pub(super) struct Site {
     name: String,
@@ -35,10 +35,10 @@ pub(super) struct Site {
 impl Answers for Site {
     type Body = Body;
 
-    /// What the request carries is not looked at.
+    /// The body of the request is ignored.
     async fn answer(&self, request: Request<Incoming>, activity: Arc<Activity>) -> Reply {
         let reply = self.reply(&request, activity).await;
-        // Escaped: whoever asks writes what he likes.
+        // Escaped: the client can write anything.
         let path = request.uri().path().escape_debug().to_string();
         tracing::debug!(target: "mgmt::http", server = %self.name, method = %request.method(), path, status = reply.status().as_u16());
         reply
@@ -62,7 +62,7 @@ impl Site {
         Arc::clone(&self.live.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// From now on requests are answered under these settings.
+    /// Requests are answered with these settings from now on.
     pub(super) fn set(&self, live: Live) {
         *self.live.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(live);
     }
@@ -97,7 +97,7 @@ impl Site {
         }
     }
 
-    /// A file, or what it takes to see it: a symlink may lead to where it is protected, or the protected path may be
+    /// A file, or the request for a password: a symlink may lead into the protected path, or the protected path may be
     /// one.
     async fn file(
         &self,
@@ -108,7 +108,7 @@ impl Site {
         closed: Option<&Auth>,
         activity: Arc<Activity>,
     ) -> Reply {
-        // Where the directory is on the server: what of the path does not lie behind it.
+        // The position of the directory on the server: the path without the part behind it.
         let depth = url.path.iter().count() - rest.iter().count();
         let at: PathBuf = url.path.iter().take(depth).collect();
         let closed = closed.and_then(|auth| {

@@ -1,4 +1,4 @@
-//! What the servers of an engine have in common: which there are, and what is served where.
+//! The data that the servers of an engine share: which servers there are, and what is served where.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ pub(super) enum Source {
     Data(Arc<str>),
 }
 
-/// Where something is served: at which server (`None`: the only one), and at which path, in normal form.
+/// A place: the server (`None`: the only one), and the path, in normal form.
 pub(super) type Place = (Option<String>, PathBuf);
 
 /// Servers and routes.
@@ -22,7 +22,7 @@ pub(super) struct Table(Mutex<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// Told apart from later ones of the same place, so that who leaves takes only its own with it.
+    /// Distinguishes an entry from later ones of the same place, so that each removes only itself.
     number: u64,
     servers: BTreeMap<String, u64>,
     routes: BTreeMap<Place, (u64, Source)>,
@@ -33,7 +33,7 @@ impl Table {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is a server of this name, as long as what is returned lives.
+    /// Adds a server of this name, for the lifetime of the returned entry.
     pub(super) fn add_server(self: &Arc<Self>, name: &str) -> Entry {
         let mut inner = self.lock();
         inner.number += 1;
@@ -42,7 +42,7 @@ impl Table {
         Entry { table: Arc::clone(self), number, what: What::Server(name.to_owned()) }
     }
 
-    /// This is served there, as long as what is returned lives.
+    /// Adds a route, for the lifetime of the returned entry.
     pub(super) fn add_route(self: &Arc<Self>, place: Place, source: Source) -> Entry {
         let mut inner = self.lock();
         inner.number += 1;
@@ -61,17 +61,18 @@ impl Table {
         self.lock().servers.keys().cloned().collect()
     }
 
-    /// What that server has for that path: the longest route that leads there, and what of the path lies behind it.
+    /// The longest route of the server that leads to the path, and the part of the path behind it.
     pub(super) fn find(&self, server: &str, path: &Path) -> Option<(Source, PathBuf)> {
         let inner = self.lock();
-        // What says no server is for the only one: with several it would be seen where it was not meant to be.
+        // A route that names no server belongs to the only one: with several servers it could be exposed where it was
+        // not meant to be.
         let owners = [Some(server.to_owned()), None];
         let owners = &owners[..if inner.servers.len() > 1 { 1 } else { 2 }];
         for at in path.ancestors() {
             for owner in owners {
                 let Some((_, source)) = inner.routes.get(&(owner.clone(), at.to_owned())) else { continue };
                 let rest = path.strip_prefix(at).unwrap_or(Path::new(""));
-                // A text has nothing behind it.
+                // There is nothing behind a text.
                 if matches!(source, Source::Path(_)) || rest.as_os_str().is_empty() {
                     return Some((source.clone(), rest.to_owned()));
                 }
@@ -87,7 +88,7 @@ enum What {
     Route(Place),
 }
 
-/// A server or a route in the table; dropped, it is gone.
+/// A server or a route in the table. Its drop removes it.
 #[derive(Debug)]
 pub(super) struct Entry {
     table: Arc<Table>,

@@ -1,4 +1,4 @@
-//! The ways of a message: our own log, the journal of systemd, syslog.
+//! The destinations of a message: the log of the program, the journal of systemd, syslog.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
@@ -10,10 +10,10 @@ use crate::resources::msg::kind::Msg;
 use crate::resources::msg::priority::Priority;
 use crate::sys::task::blocking;
 
-/// What journald takes in one datagram, by its own documentation; more would have to go by a file.
+/// The largest datagram for journald, by its own documentation; a longer entry would need a file.
 const DATAGRAM_BYTES_MAX: usize = 200 << 10;
 
-/// Where the daemons listen.
+/// The sockets of the daemons.
 #[derive(Clone, Debug)]
 pub(super) struct Sockets {
     pub(super) journal: PathBuf,
@@ -27,9 +27,9 @@ impl Default for Sockets {
 }
 
 impl Msg {
-    /// Writes it to our own log. Where that goes, and what of it, is the program's choice.
+    /// Writes the message to the log of the program, which decides where the log goes.
     pub(super) fn print(&self, noop: bool) {
-        // A line of another's must not look like one of ours.
+        // A line of another program must not look like a line of this log.
         let (name, body) = (in_one_line(&self.name), in_one_line(self.body()));
         let noop = if noop { " (noop)" } else { "" };
         let fields: String = self.fields.iter().map(|(key, value)| format!(" {key}={value:?}")).collect();
@@ -45,7 +45,7 @@ impl Msg {
         }
     }
 
-    /// Sends it to the journal, in its native form.
+    /// Sends the message to the journal, in its native form.
     pub(super) async fn to_journal(&self, sockets: &Sockets) -> Result<()> {
         let mut entry = Vec::new();
         let own = [
@@ -61,7 +61,7 @@ impl Msg {
         send("journal", "systemd-journald", sockets.journal.clone(), entry).await
     }
 
-    /// Sends it to syslog. Without a time: local syslog daemons put their own, and none of them has to know our time zone.
+    /// Sends the message to syslog. Without a time: local syslog daemons add theirs, and need not know the time zone.
     pub(super) async fn to_syslog(&self, sockets: &Sockets) -> Result<()> {
         const FACILITY_DAEMON: u8 = 3;
         let fields: String = self.fields.iter().map(|(key, value)| format!(" {key}={value:?}")).collect();
@@ -95,7 +95,7 @@ async fn send(field: &'static str, daemon: &'static str, socket: PathBuf, datagr
 
 fn send_now(socket: &Path, datagram: &[u8]) -> io::Result<()> {
     let own = UnixDatagram::unbound()?;
-    // A daemon that takes nothing must not hold us for ever.
+    // A daemon that reads nothing must not block this thread forever.
     own.set_write_timeout(Some(std::time::Duration::from_secs(10)))?;
     own.send_to(datagram, socket).map(drop)
 }

@@ -1,4 +1,4 @@
-//! The kind itself.
+//! The kind `msg`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -68,7 +68,7 @@ impl State {
     }
 }
 
-/// What a message in noop has logged.
+/// The message that was logged in noop.
 #[derive(Debug, Default)]
 struct Noop(Mutex<Option<Digest>>);
 

@@ -1,4 +1,4 @@
-//! `msg`: says something, in the log, the journal and syslog.
+//! `msg`: writes a message to the log, the journal and syslog.
 
 mod deliver;
 mod kind;

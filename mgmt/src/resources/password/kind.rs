@@ -77,7 +77,7 @@ impl Drift for PasswordDrift {
     }
 }
 
-/// The drift for a password that must be made, for this reason.
+/// The drift of a password that must be made, for this reason.
 fn generate(from: impl std::fmt::Display) -> Option<PasswordDrift> {
     Some(PasswordDrift::Generate(Change::new("password", from, "a new one")))
 }
@@ -110,7 +110,7 @@ impl Converge for Password {
         if let (None, Some(text)) = (&known, &saved) {
             let hash = mark.hash.clone();
             let text = text.clone();
-            // Slow by design, and so done once in the life of a process.
+            // Slow by design: so done once in the life of a process.
             known = blocking(move || {
                 let same = bcrypt::verify(text.declassify(), &hash).unwrap_or(false);
                 same.then(|| Known { password: text, hash: Secret::new(hash) })
@@ -218,7 +218,7 @@ impl Password {
             charset: self.charset.clone(),
             hash: known.hash.declassify().clone(),
         };
-        // In memory first: if this is cancelled here, the mark that is written nevertheless finds its password.
+        // In memory first: if this is cancelled here, the mark may still be written, and then finds its password.
         cx.local::<State>().set(known);
         cx.set_mark(Some(serde_json::to_vec(&mark)?)).await
     }
@@ -233,7 +233,7 @@ impl Password {
         written.await.map(drop).context("the saved password")
     }
 
-    /// The text that an earlier run saved. A text that can't be a password is returned as none.
+    /// The text that an earlier run saved; `None` also if the text can't be a password.
     async fn read_saved(&self, cx: &CheckCx) -> Result<Option<Secret<String>>> {
         let path = file(cx);
         // A character of UTF-8 has at most four bytes.

@@ -1,4 +1,4 @@
-//! What is known of a password: beyond a restart without its text, in memory with it.
+//! What is remembered of a password: beyond a restart without its text, in memory with it.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ pub(super) struct Mark {
     pub(super) generated: bool,
     pub(super) length: usize,
     pub(super) charset: Charset,
-    /// By bcrypt. Not a `Secret` here: those are written as a placeholder.
+    /// The bcrypt hash. Not a `Secret`: that would be written as a placeholder.
     pub(super) hash: String,
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Known {
 pub(super) struct State(Mutex<Option<Known>>);
 
 impl State {
-    /// The password, if it is the one of that mark. (It is set before its mark, which may then fail to be written.)
+    /// The password, if it is the one of this mark. (It is set before its mark, whose write may then fail.)
     pub(super) fn known(&self, mark: &Mark) -> Option<Known> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
         known.filter(|known| *known.hash.declassify() == mark.hash)

@@ -1,4 +1,4 @@
-//! `password`: makes a random password once, and sends it to whoever needs it.
+//! `password`: makes a random password once, and sends it to the resources that need it.
 
 mod charset;
 mod kind;
