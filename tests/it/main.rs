@@ -17,6 +17,7 @@ mod pictures;
 mod programs;
 mod published;
 mod schema;
+mod svc;
 mod tidy;
 mod ui;
 mod webserver;

@@ -14,7 +14,6 @@ case $* in
   --version) echo 'mgmt VERSION' ;;
   'completion bash' | 'completion zsh' | 'completion fish') echo '# none' ;;
   man) echo '.TH mgmt 1' ;;
-  'setup svc --help') ;;
   'setup svc --print-template')
     printf '[Service]\nExecStart=/usr/bin/mgmt last %%i\n[Install]\nWantedBy=multi-user.target\n' ;;
   'last broken') exit 7 ;;
@@ -43,10 +42,10 @@ fn stand_in(dir: &Path, version: &str) -> PathBuf {
     path(deb(&program, dir).run())
 }
 
-/// A machine that leaves no file of a package out, as those for containers do.
+/// A machine that leaves no file of a package out, as those for containers do, and on which no graph has run.
 fn machine() -> Booted {
     let booted = Booted::start();
-    booted.out(&["rm", "-rf", "/etc/dpkg/dpkg.cfg.d"]);
+    booted.out(&["rm", "-rf", "/etc/dpkg/dpkg.cfg.d", "/etc/mgmt", "/var/lib/mgmt"]);
     booted
 }
 
@@ -63,6 +62,16 @@ fn files(booted: &Booted) -> Vec<String> {
     let mut files: Vec<_> = booted.out(&find).lines().map(str::to_owned).collect();
     files.sort();
     files
+}
+
+#[track_caller]
+fn assert_unchanged(booted: &Booted, before: &[String]) {
+    let after = files(booted);
+    let only = |some: &[String], others: &[String]| -> Vec<String> {
+        some.iter().filter(|file| others.binary_search(file).is_err()).cloned().collect()
+    };
+    let (gone, new) = (only(before, &after), only(&after, before));
+    assert!(gone.is_empty() && new.is_empty(), "gone: {gone:?}, new: {new:?}");
 }
 
 #[test]
@@ -102,16 +111,23 @@ fn a_package_of_the_program_is_whole_and_leaves_nothing() {
     assert!(booted.out(&["zcat", "/usr/share/doc/mgmt/changelog.gz"]).starts_with(&format!("mgmt ({packaged})")));
     let licences = fs::read_to_string(booted.path("/usr/share/doc/mgmt/copyright")).unwrap();
     assert!(licences.contains("Permission is hereby granted") && licences.contains("Apache-2.0"), "{licences}");
-    let has_unit = booted.run(&["mgmt", "setup", "svc", "--help"]).code == Some(0);
-    assert_eq!(booted.path("/lib/systemd/system/mgmt@.service").exists(), has_unit);
-    if has_unit {
-        booted.run(&["systemd-analyze", "verify", "mgmt@one.service"]).code(0);
-        assert_eq!(booted.run(&["systemctl", "is-enabled", "mgmt@one"]).out, "disabled\n");
-    }
+    booted.run(&["systemd-analyze", "verify", "mgmt@one.service"]).code(0);
+    assert_eq!(booted.run(&["systemctl", "is-enabled", "mgmt@one"]).out, "disabled\n");
+    // An instance has started when its graph has converged.
+    fs::create_dir(booted.path("/etc/mgmt")).unwrap();
+    fs::write(booted.path("/etc/mgmt/one.yaml"), graph.replace("/root/greeting", "/root/of-one")).unwrap();
+    booted.out(&["systemctl", "start", "mgmt@one"]);
+    assert_eq!(fs::read_to_string(booted.path("/root/of-one")).unwrap(), "hello");
+    assert!(booted.path("/var/lib/mgmt/one").is_dir());
+    let status = booted.out(&["systemctl", "show", "--property=StatusText", "mgmt@one"]);
+    assert_eq!(status, "StatusText=converged: 1 resource");
 
     booted.out(&["dpkg", "--remove", "mgmt"]);
+    booted.run(&["systemctl", "is-active", "mgmt@one"]).code(3);
     booted.out(&["dpkg", "--purge", "mgmt"]);
-    assert_eq!(files(&booted), before);
+    // What the administrator and the instance have written is theirs.
+    booted.out(&["rm", "-r", "/etc/mgmt", "/var/lib/mgmt"]);
+    assert_unchanged(&booted, &before);
 }
 
 #[test]
@@ -150,7 +166,7 @@ fn instances_run_on_through_an_upgrade_and_are_stopped_before_the_unit_goes() {
     assert!(!instances().contains("mgmt@web"), "{}", instances());
     booted.out(&["rm", &enabled.replace("web", "own")]);
     booted.out(&["rmdir", "/etc/systemd/system/multi-user.target.wants"]);
-    assert_eq!(files(&booted), before);
+    assert_unchanged(&booted, &before);
 }
 
 #[test]

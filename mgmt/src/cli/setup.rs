@@ -32,7 +32,7 @@ pub struct Svc {
     #[arg(long)]
     pub user: bool,
     /// Print a unit that runs the graph `/etc/mgmt/INSTANCE.yaml`: for packages.
-    #[arg(long, hide = true, exclusive = true)]
+    #[arg(long = "print-template", hide = true, exclusive = true)]
     #[doc(hidden)]
     pub template: bool,
 }

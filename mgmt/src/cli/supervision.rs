@@ -97,6 +97,7 @@ impl Supervision {
 fn describe(progress: &Progress, converged: bool) -> String {
     let Progress { resources, settled, failed, blocked, .. } = progress;
     let mut text = match converged {
+        true if *resources == 1 => "converged: 1 resource".to_owned(),
         true => format!("converged: {resources} resources"),
         false => format!("{settled} of {resources} resources settled"),
     };
