@@ -1,5 +1,5 @@
-//! Two resources that have one file by two spellings, as can only be seen once the graph runs: nobody may fight over it in silence. (What can be seen
-//! at the start is refused then: `engine/faults.rs`.)
+//! Two resources that have one file by two spellings, as can only be seen once the graph runs: a conflict is always
+//! reported. (Conflicts that can be seen at the start are refused then: `engine/faults.rs`.)
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -44,11 +44,11 @@ async fn a_path_through_a_symlink_that_another_resource_owns_is_refused_with_bot
     let (real, link) = (dir.path().join("real"), dir.path().join("link"));
     fs::create_dir(&real).unwrap();
     let run = run(|g| {
-        // Nobody could know before this has run.
+        // The conflict cannot be known before this has run.
         let made = g.add(File::new(text(&link)).symlink("real"));
         g.add(File::new(text(&link.join("a"))).content("two").after(&made));
         g.add(File::new(text(&real.join("a"))).content("one").after(&made));
-        // A neighbour, which nobody else has, is none of this.
+        // A neighbour that no other resource has is not affected.
         g.add(File::new(text(&link.join("b"))).content("b").after(&made));
     })
     .await;
@@ -125,7 +125,7 @@ async fn hard_links_may_have_two_owners_until_they_disagree_about_what_both_shar
     assert_eq!(failures(&split).await, []);
     assert_eq!((mode(&one), mode(&two)), (0o600, 0o640));
     split.stop().await;
-    // Two modes for one file: one of them is told.
+    // Two modes for one file: one of the resources fails.
     link();
     let apart = run(|g| {
         let first = g.add(File::new(text(&one)).content("same").mode(0o600));

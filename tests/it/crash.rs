@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::kit::program::{Program, Running, act};
 
-/// The scene: `file` is written, and `told` gets a line for each refresh that follows.
+/// The scene: `file` is written, and the file `told` gets a line for each refresh that follows.
 fn scene(dir: &Path, text: &str) -> Program {
     let mut program = act("tell", dir);
     program.env("ACT_TEXT", text);

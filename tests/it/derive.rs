@@ -85,8 +85,8 @@ macro_rules! does_nothing {
         }
     )+};
 }
-/// A kind that a `macro_rules` makes, of fragments of all sorts, and private as those of programs are: nothing of it that is not used is a
-/// warning.
+/// A kind made by a `macro_rules` from fragments of all sorts, private like the kinds of programs: its unused parts
+/// must not cause warnings.
 #[deny(dead_code, reason = "an unused setter must not be a warning in a program")]
 mod made_by_a_macro {
     use mgmt::prelude::*;

@@ -1,4 +1,4 @@
-//! Everything that can be wrong with a graph: told before anything runs, all at once, with places.
+//! Everything that can be wrong with a graph: reported before anything runs, all at once, with places.
 
 mod data;
 mod edges;
@@ -82,7 +82,7 @@ fn bind(data: Json) -> Result<GraphConfig, String> {
     Ok(config)
 }
 
-/// What is wrong with a graph of noops of these names and edges, each said on a line of its own.
+/// The problems of a graph of noops with these names and edges, one per line.
 fn noops(names: &[&str], edges: &[(&str, &str)]) -> Result<GraphConfig, String> {
     let resources = names.iter().enumerate();
     let resources: Vec<_> = resources

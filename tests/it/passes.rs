@@ -50,7 +50,7 @@ impl Pass for Panics {
     }
 }
 
-/// Every `first:…` before every `then:…` whose name goes on alike.
+/// Every `first:…` before every `then:…` whose names are the same after the colon.
 #[derive(Debug)]
 struct ByNeed;
 
@@ -69,7 +69,7 @@ impl Pass for ByNeed {
     }
 }
 
-/// Does nothing, and can be told to.
+/// Does nothing, and can be refreshed.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "bell", unwatched)]
 struct Bell {
@@ -476,7 +476,7 @@ async fn a_kind_that_looks_before_the_passes_costs_only_what_it_would_have_added
         );
     }
     run.stop().await;
-    // Nobody would read it, so nobody looks.
+    // No pass would read the findings, so no resource looks.
     let begun = std::time::Instant::now();
     let run = Run::start(mgmt::Engine::builder().graph(graph())).await;
     assert!(begun.elapsed() < Duration::from_secs(4));

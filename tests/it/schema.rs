@@ -1,4 +1,5 @@
-//! JSON schemas of kinds and of graphs: what they say, and that a validator which is not ours agrees with what we read and write.
+//! JSON schemas of kinds and of graphs: their content, and that an independent validator agrees with what is read and
+//! written.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};

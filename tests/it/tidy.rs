@@ -1,5 +1,5 @@
-//! The rules of the house, checked by reading the source. `tidy/facts.rs` reads, `tidy/rules.rs` and `tidy/words.rs` judge, `tidy/bites.rs` shows
-//! that each rule bites.
+//! The rules of the house, checked by reading the source. `tidy/facts.rs` reads, `tidy/rules.rs` and `tidy/words.rs`
+//! judge, `tidy/bites.rs` shows that each rule bites.
 
 mod bites;
 mod facts;

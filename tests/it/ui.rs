@@ -1,4 +1,5 @@
-//! What rustc says to whoever makes a mistake: the cases in `tests/ui`, one mistake each, beside the message as it is printed.
+//! The messages of rustc about mistakes: the cases in `tests/ui`, one mistake each, beside the message as it is
+//! printed.
 //!
 //! After a change of a message: `MGMT_UI_OVERWRITE=1 cargo test --test it ui`, then read the difference like prose.
 
@@ -9,7 +10,7 @@ use std::{env, fs};
 const CASES: &str = "tests/ui";
 /// Set for the child process that compiles copies of the cases in that directory.
 const COPIES: &str = "MGMT_UI_COPIES";
-/// Set to write down what rustc says.
+/// Set to write the messages of rustc to the files.
 const OVERWRITE: &str = "MGMT_UI_OVERWRITE";
 
 struct Case {
@@ -31,12 +32,12 @@ impl Case {
         self.says("expects").unwrap_or_else(|| panic!("{}: no line `// expects: …`", self.path.display()))
     }
 
-    /// How many messages rustc has for it: one, unless it says otherwise.
+    /// The number of messages that rustc prints for the case: one, unless the case states another.
     fn messages(&self) -> usize {
         self.says("messages").map_or(1, |count| count.parse().expect("a number of messages"))
     }
 
-    /// What is wrong with what rustc said.
+    /// What is wrong with the message of rustc.
     fn judge(&self, stderr: &str) -> Option<String> {
         let messages = stderr.lines().filter(|line| line.starts_with("error") || line.starts_with("warning")).count();
         if !plain(stderr).contains(self.expects()) {
@@ -82,7 +83,7 @@ fn one_mistake_is_one_message_with_the_phrase_that_helps() {
 #[test]
 fn rustc_tells_each_mistake_as_it_is_written() {
     if let Some(copies) = env::var_os(COPIES) {
-        // Writes what rustc says beside each copy, and fails if one compiles.
+        // Writes the message of rustc beside each copy, and fails if one compiles.
         return trybuild::TestCases::new().compile_fail(Path::new(&copies).join("*.rs"));
     }
     let cases = cases();
@@ -108,7 +109,7 @@ fn rustc_tells_each_mistake_as_it_is_written() {
     assert!(bad.is_empty(), "{}\n(`{OVERWRITE}=1` writes what rustc says)", bad.join("\n"));
 }
 
-/// What rustc says to each case.
+/// The message of rustc for each case.
 fn ask_rustc(cases: &[Case]) -> Vec<String> {
     let copies = tempfile::tempdir().unwrap();
     let common = copies.path().join("common");
@@ -132,7 +133,8 @@ fn ask_rustc(cases: &[Case]) -> Vec<String> {
     cases.iter().map(said).collect()
 }
 
-/// A message without what changes whenever anything is added anywhere: which other types there are, and by which path rustc names a type.
+/// A message without the parts that change whenever anything is added: the list of other types, and the path by which
+/// rustc names a type.
 fn plain(message: &str) -> String {
     let mut plain = String::new();
     let mut in_list = false;

@@ -1,4 +1,5 @@
-//! The program that tests run: one of several scenes, below a directory of its own, with the options of `mgmt` beside its own.
+//! The program that tests run: one of several scenes, below its own directory, with the options of `mgmt` besides its
+//! own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -42,7 +43,7 @@ enum Scene {
     Never,
     /// A source that fails after a while.
     Late,
-    /// A file that is written, and somebody who must be told.
+    /// A file that is written, and a resource that must be notified.
     Tell,
     /// A kind that logs from everywhere.
     Talks,
@@ -275,7 +276,7 @@ impl Converge for Confesses {
     }
 }
 
-/// Stays there for ever if the test wants it to, and says so.
+/// Stays there forever if the test wants this, and prints a line first.
 async fn hang(at: &str) {
     if std::env::var("ACT_HANG").is_ok_and(|wanted| wanted == at) {
         println!("at {at}");
@@ -416,7 +417,7 @@ impl Refresh for Talks {
     }
 }
 
-/// A watch that says `Ready` when it is polled, and nothing more.
+/// A watch that reports `Ready` when it is polled, and nothing more.
 struct Listens {
     said: bool,
 }

@@ -1,4 +1,4 @@
-//! A failed node blocks its descendants, however far below, and says so, and nothing else (section 5.6; S07.6).
+//! A failed node blocks all its descendants and no other nodes, with an event for each (section 5.6; S07.6).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ pub struct Blocked {
     said: BTreeSet<u32>,
 }
 
-/// Who has somebody above that has failed, and whom.
+/// The nodes with a failed ancestor, and one such ancestor each.
 fn blocked(cx: &Cx) -> BTreeMap<u32, u32> {
     let mut blocked = BTreeMap::new();
     // Parents have lower numbers, so they come first.

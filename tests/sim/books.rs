@@ -572,7 +572,7 @@ fn shortest_delay(config: &NodeConfig, failures: u32) -> Duration {
     }
 }
 
-/// The pause after so many failures in a row, before chance shortens it.
+/// The pause after this many failures in a row, without jitter.
 fn longest_delay(config: &NodeConfig, failures: u32) -> Duration {
     match config.backoff {
         Backoff::Constant => config.delay,

@@ -10,7 +10,7 @@ use crate::ledger::Ledger;
 use crate::world::{Act, Trouble};
 
 impl Drive {
-    /// Something goes wrong, or somebody does something.
+    /// A fault, or an outside action.
     pub fn stir(&mut self) -> Step {
         if !self.chaos {
             return Ok(());
@@ -51,7 +51,7 @@ impl Drive {
                 self.swap(graph, &[])
             }
             17 => {
-                // Somebody leaves, best in the middle of something, and is soon back.
+                // A node leaves, best in the middle of something, and is soon back.
                 self.plan(100, Happening::Back(Box::new(self.world.graph.clone())));
                 let mut graph = self.world.graph.clone();
                 let leaving = self.world.running.first().map_or(node, |running| running.op.node.0);

@@ -1,4 +1,5 @@
-//! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge (section 5.8; R13).
+//! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge
+//! (section 5.8; R13).
 
 use mgmt::id::Time;
 use mgmt::scheduler::{Command, Event, LATE};

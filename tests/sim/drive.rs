@@ -15,7 +15,7 @@ use crate::rng::Rng;
 use crate::scenario::{Graph, Wild};
 use crate::world::{Act, Fate, World, later};
 
-/// So many lines of what happened are told when a run fails.
+/// At most this many lines of the events are printed when a run fails.
 const TOLD: usize = 60;
 /// A run that takes more turns than this does not heal, or spins.
 const TURNS_MAX: u64 = 200_000;
@@ -26,7 +26,7 @@ const HEAL_MAX: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 pub enum Happening {
     Effect(Op),
-    /// A check goes on to a repair, if it may and must.
+    /// A check continues with a repair, if it may and must.
     GoOn(Op, Causes),
     Answer(Op),
     WatchReady {
@@ -44,7 +44,7 @@ pub enum Happening {
     },
     Changed(u32),
     Looked(u64),
-    /// Somebody undoes our repair.
+    /// Another program undoes the repair.
     Undone(u32),
     /// What operations of it failed with is over.
     Over(u32),
@@ -79,7 +79,7 @@ pub struct Drive {
     /// Watches that listen or will: each start is another epoch.
     pub epochs: BTreeMap<u32, u64>,
     pub listening: BTreeSet<u32>,
-    /// What somebody else writes too, and until when.
+    /// The nodes that another program writes too, and until when.
     pub fights: BTreeMap<u32, Time>,
     pub chaos: bool,
     pub stopped: bool,
@@ -87,7 +87,7 @@ pub struct Drive {
     pub turns: u64,
     /// When the last input was handed over.
     fed: Time,
-    /// What happened last, if somebody wants to know.
+    /// The last events, if they are wanted.
     story: Option<VecDeque<String>>,
 }
 
@@ -134,7 +134,7 @@ impl Drive {
         }
     }
 
-    /// The whole run. Gives the number of turns, and the end of the story if it was to be told.
+    /// The whole run. Returns the number of turns, and the last events if they are wanted.
     pub fn run(mut self) -> Result<(u64, Vec<String>), Breach> {
         let graph = self.wild.graph(&mut self.rng);
         self.swap(graph, &[])?;
@@ -160,7 +160,8 @@ impl Drive {
         while self.now < calm {
             self.step(calm)?;
         }
-        // Only a swap revives who has failed for good (or waits for its next try below somebody who waits for ever); and senders that kept silent must be asked by somebody.
+        // Only a swap revives a node that has failed for good (or that waits for its next try below one that waits
+        // forever); and senders that kept silent must be asked by a receiver.
         let mut revive: Vec<u32> = self.world.graph.nodes.keys().copied().collect();
         let silent = |node: &u32| self.world.graph.children(*node).any(|(to, _)| self.ledger.lacks(*node, to));
         let failed = |node: &u32| matches!(self.scheduler.state(Node(*node)), State::Failed | State::Retrying);
@@ -349,7 +350,8 @@ impl Drive {
     pub fn swap(&mut self, graph: Graph, revive: &[u32]) -> Step {
         self.generation += 1;
         let before = self.world.graph.clone();
-        // What is not looked at any more must be looked at once: nobody else would notice what happened before.
+        // A node that is not watched or polled any more must be checked at once: nothing else would notice earlier
+        // changes.
         let looked_at =
             |g: &Graph, n: &u32| g.nodes.get(n).is_some_and(|d| d.config.watched || d.config.poll.is_some());
         let left: Vec<u32> =

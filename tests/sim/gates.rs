@@ -102,7 +102,7 @@ impl Invariant for Gates {
         let running = self.places(cx, node);
         let most = if self.in_reserve(cx, node, command) { cx.config.reserve } else { 0 } + cx.config.running_max;
         must!(running <= most, "{command:?}: {running} at once");
-        // Taken when the run begins, whatever a swap says later.
+        // Taken when the run begins, whatever a later swap sets.
         if let Command::Check { .. } = command {
             self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
         }
@@ -134,7 +134,7 @@ impl Invariant for Gates {
         if cx.ledger.stop.is_none() {
             self.no_urgent_one_waits(cx)?;
         }
-        // A swap may change limit and burst: counted anew.
+        // A swap may change limit and burst: the count starts again.
         self.by_watch.retain(|node, _| cx.ledger.nodes.contains_key(node));
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! What a check found is applied only if nothing that it rests on has changed since: not the fields, not the received values (section 5.10).
+//! A drift is applied only if nothing that its check rests on has changed since: neither the fields nor the received
+//! values (section 5.10).
 
 use mgmt::scheduler::Command;
 

@@ -1,4 +1,5 @@
-//! Once faults cease, everything heals: reality is as desired, and no refresh that became necessary was left out (sections 5.4, 5.5).
+//! Once faults cease, everything heals: reality is as desired, and no refresh that became necessary was left out
+//! (sections 5.4, 5.5).
 
 use std::collections::BTreeSet;
 

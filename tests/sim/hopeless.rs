@@ -1,4 +1,4 @@
-//! Hopeless: reported once when some nodes are not calm and none of these moves, taken back when one does (section 5.6).
+//! Hopeless: reported once when some nodes are not calm and none of these moves, revoked when one does (section 5.6).
 
 use std::collections::BTreeSet;
 

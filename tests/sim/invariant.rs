@@ -38,7 +38,7 @@ pub trait Invariant {
         Ok(())
     }
 
-    /// The engine is gone and begins anew.
+    /// The engine has died and starts again.
     fn restart(&mut self) {}
 
     /// The faults ended long ago, and all should be well.

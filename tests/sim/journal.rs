@@ -8,7 +8,7 @@ use mgmt::scheduler::JournalOp;
 /// An edge: notifier, notified.
 pub type Edge = (u32, u32);
 
-/// What the disk says of one edge.
+/// The entry of one edge on disk.
 #[derive(Clone, Copy, Default)]
 struct Entry {
     debt: bool,
@@ -89,7 +89,7 @@ impl Journal {
         owes
     }
 
-    /// A crash: so many batches of the queue reached the disk after all.
+    /// A crash: this many batches of the queue reached the disk after all.
     pub fn crash(&mut self, survivors: usize) {
         for _ in 0..survivors {
             if let Some(batch) = self.take() {

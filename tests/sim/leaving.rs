@@ -1,6 +1,6 @@
-//! What has left the graph is told to leave once, after its last operation and before its slot is free; not if it never
-//! ran, nor in noop, nor after a stop. What changes something is left to end, also by who leaves: it is cancelled only
-//! when its time is over, or by a second stop.
+//! A node that has left the graph is asked to leave once, after its last operation and before its slot is free; but not
+//! if it never ran, in noop, or after a stop. An operation that changes something is left to end, also of a node that
+//! leaves: it is cancelled only when its time is over, or by a second stop.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,11 +12,11 @@ use crate::world::Act;
 
 #[derive(Default)]
 pub struct Leaving {
-    /// Have left the graph, and must be told.
+    /// Nodes that have left the graph, and must be asked to leave.
     due: BTreeSet<u32>,
     /// Have run since they came or last left.
     ran: BTreeSet<u32>,
-    /// Have been told, and have not answered.
+    /// Nodes that were asked to leave, and have not answered.
     told: BTreeMap<u32, Op>,
 }
 

@@ -1,4 +1,5 @@
-//! The books as a plain reading of the rules keeps them: from inputs and commands alone, slow and simple. The invariants compare with it.
+//! The books as a plain reading of the rules keeps them: from inputs and commands alone, slow and simple. The
+//! invariants compare with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -188,7 +189,7 @@ impl Ledger {
             })
     }
 
-    /// Is looked at by its poll, and for no other reason: not told by an input, so seen from a check without a cause.
+    /// The node is checked only for its poll: no input shows this, so it is seen from a check without a cause.
     fn is_polled(&self, node: u32) -> bool {
         let entry = &self.nodes[&node];
         let checking = self.busy.get(&node).is_some_and(|busy| busy.act == Act::Check && !busy.caused);

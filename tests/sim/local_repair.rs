@@ -1,4 +1,5 @@
-//! Repair is local, and nothing runs more often than needed (section 5.4; S16.4, S17): here without faults, every command counted.
+//! Repair is local, and nothing runs more often than needed (section 5.4; S16.4, S17): here without faults, every
+//! command counted.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

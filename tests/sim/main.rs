@@ -39,9 +39,9 @@ mod world;
 use drive::{Breach, Drive};
 use mgmt::scheduler::Mutant;
 
-/// How many seeds, unless the environment says otherwise: some seconds without optimisation.
+/// The number of seeds, unless the environment sets another: some seconds without optimisation.
 const SEEDS: u64 = 200;
-/// A mutant is hunted with so many seeds at most.
+/// A mutant is hunted with at most this many seeds.
 const SEEDS_FOR_A_MUTANT: u64 = 3000;
 
 /// `SEED=n`: that one; `SEEDS=n`: the first n; `SEEDS=a..b`: from a up to b.

@@ -1,4 +1,5 @@
-//! Never two operations of one resource at once, also when its slot is used again (section 5.2). Numbers are never used twice.
+//! Never two operations of one resource at once, also when its slot is used again (section 5.2). Numbers are never used
+//! twice.
 
 use std::collections::HashSet;
 
@@ -21,7 +22,7 @@ impl Invariant for OneAtATime {
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         match command {
-            // A check goes on, under its own number.
+            // A check continues with a repair, under its own number.
             Command::Apply { op, .. } if cx.world.running(*op).is_some_and(|running| running.went_on) => {}
             Command::Check { op, .. }
             | Command::Apply { op, .. }

@@ -1,4 +1,5 @@
-//! A node runs only when every parent is settled, or in the pause that its share imposes (section 5.1 of the design; R2, S17).
+//! A node runs only when every parent is settled, or in the pause that its share imposes (section 5.1 of the design;
+//! R2, S17).
 
 use mgmt::scheduler::Command;
 

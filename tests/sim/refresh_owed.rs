@@ -1,5 +1,5 @@
-//! Refresh is owed until paid (section 5.5; S01, R3): what a change of a notifier makes necessary in reality is in the journal, wherever a crash cuts
-//! it, until the refresh has really happened.
+//! A refresh is owed until paid (section 5.5; S01, R3): a refresh that a change of a notifier makes necessary in
+//! reality is in the journal, wherever a crash cuts it, until it has really happened.
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;

@@ -1,5 +1,5 @@
-//! Tries: separate for operations and the watch, delayed, refilled by a success (of a watch: that it listened long enough), never used up by a
-//! cancellation (section 5.6; R9, S07).
+//! Tries: separate for operations and the watch, delayed, refilled by a success (of a watch: that it listened long
+//! enough), never used up by a cancellation (section 5.6; R9, S07).
 
 use mgmt::id::Node;
 use mgmt::scheduler::{Command, Event, Failing, State};

@@ -23,7 +23,7 @@ impl Rng {
         (self.next() >> 11) % n.max(1)
     }
 
-    /// True in so many of a hundred cases.
+    /// True in this many of a hundred cases.
     pub fn percent(&mut self, n: u64) -> bool {
         self.below(100) < n
     }
@@ -32,7 +32,7 @@ impl Rng {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// A duration of up to so many milliseconds, more often short than long.
+    /// A duration of at most this many milliseconds, more often short than long.
     pub fn up_to_ms(&mut self, ms: u64) -> Duration {
         let bound = self.below(ms * 1000) + 1;
         Duration::from_micros(self.below(bound))

@@ -9,7 +9,7 @@ use mgmt::scheduler::{Backoff, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 use crate::journal::Edge;
 use crate::rng::Rng;
 
-/// What one resource is to be.
+/// The desired state of one resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Desired {
     /// Its fields: another version, another desired value.

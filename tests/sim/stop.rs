@@ -1,4 +1,5 @@
-//! After a stop nothing is begun; checks are cancelled, applies end (or are cancelled too, if told to); and only then it has stopped (section 5.9).
+//! After a stop nothing begins; checks are cancelled, applies end (or are cancelled too, by the second stage); only
+//! then it has stopped (section 5.9).
 
 use mgmt::scheduler::{Command, StopStage};
 

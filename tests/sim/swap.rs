@@ -1,5 +1,5 @@
-//! Only the difference is touched: equal nodes keep state and watch; who has left is watched no more, and its slot is given back once nothing of it is
-//! under way (section 5.7).
+//! Only the difference is touched: equal nodes keep state and watch; a node that has left is not watched any more, and
+//! its slot is free once nothing of it is under way (section 5.7).
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,5 @@
-//! A receiver waits until all its values were sent by senders that are since the same; who asks for values gets them made again (section 5.3; S02).
+//! A receiver waits until all its values were sent by senders that have not changed since; a receiver that asks for
+//! values gets them made again (section 5.3; S02).
 
 use mgmt::scheduler::Command;
 

@@ -1,5 +1,5 @@
-//! Nothing of a node runs before its watch is ready, nor while it is being restarted; a check under way is cancelled, an apply left to end
-//! (section 4; S07.4, S07.11). With late watches, nothing but checks runs before they begin.
+//! Nothing of a node runs before its watch is ready, nor while it is being restarted; a check under way is cancelled,
+//! an apply left to end (section 4; S07.4, S07.11). With late watches, nothing but checks runs before they begin.
 
 use mgmt::scheduler::{Command, Input};
 

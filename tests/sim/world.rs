@@ -40,13 +40,13 @@ pub enum Act {
     Leave,
 }
 
-/// How an operation is going to end, if nobody cancels it.
+/// How an operation will end, unless it is cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {
     Well,
     /// Fails without effect.
     FailsBefore,
-    /// Takes effect, and then says that it failed.
+    /// Takes effect, and then reports a failure.
     FailsAfter,
     /// Ends well, but a sender forgets to send.
     Mute,
@@ -103,7 +103,7 @@ pub struct World {
     pub remembered: BTreeSet<u32>,
     /// Things that we changed and whose notified have not been refreshed since. `true`: must survive a crash.
     pub needs: BTreeMap<Edge, bool>,
-    /// By node: never two of one node, or `one_at_a_time` says so.
+    /// By node: never two of one node, or `one_at_a_time` fails.
     pub running: Vec<Running>,
     /// What the last check of each node found, until it is applied.
     pub drift: BTreeMap<u32, Sample>,
@@ -250,7 +250,7 @@ impl World {
         true
     }
 
-    /// The instant at which an apply or a refresh happens. Says whether the thing is different now.
+    /// The instant at which an apply or a refresh takes effect. Returns whether it changed the thing.
     pub fn take_effect(&mut self, op: Op) -> bool {
         let Some(running) = self.running_mut(op) else { return false };
         if running.done
@@ -356,8 +356,8 @@ impl World {
         }
     }
 
-    /// Sends its values: the new ones, and those that are as before. Only who is in the graph sends. Receivers of what is
-    /// new must send again themselves.
+    /// Sends the values of a node in the graph: the new ones, and those that are as before. Receivers of new values
+    /// must send again themselves.
     fn send(&mut self, running: &Running, thing: Thing) -> (PortSet, PortSet) {
         let node = running.op.node.0;
         let (mut new, mut again) = (0, 0);
@@ -387,7 +387,7 @@ impl World {
         }
     }
 
-    /// Somebody else writes it.
+    /// Another program writes the thing.
     pub fn drift(&mut self, node: u32, rng: &mut Rng) {
         let thing = self.things.entry(node).or_default();
         match rng.percent(70) {
@@ -396,8 +396,8 @@ impl World {
         }
     }
 
-    /// A new graph is in force, in which these have other fields or other wires: nobody needs a refresh along an edge that
-    /// is gone.
+    /// A new graph is in force, in which these nodes have other fields or other wires: no refresh is needed along an
+    /// edge that is gone.
     pub fn follow(&mut self, graph: Graph, changed: impl Iterator<Item = u32>) {
         let gone: Vec<u32> = self.graph.nodes.keys().filter(|n| !graph.nodes.contains_key(n)).copied().collect();
         for node in changed {
@@ -448,7 +448,7 @@ impl World {
     }
 }
 
-/// How long things take: at most so many milliseconds.
+/// How long things take: at most this many milliseconds.
 pub fn later(now: Time, rng: &mut Rng, ms: u64) -> Time {
     now.after(rng.up_to_ms(ms))
 }

@@ -1,4 +1,4 @@
-//! A kind that says what it is, but not what it does.
+//! A kind that declares its fields, but not what it does.
 // expects: this kind has no `impl Converge`
 
 use mgmt::prelude::*;

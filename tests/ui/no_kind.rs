@@ -1,4 +1,4 @@
-//! The kind is not said.
+//! The name of the kind is missing.
 // expects: no kind: write `#[resource(kind = "user")]`
 
 use mgmt::prelude::*;

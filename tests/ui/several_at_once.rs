@@ -1,4 +1,4 @@
-//! All mistakes in attributes are told at once.
+//! All mistakes in attributes are reported at once.
 // expects: no attribute `nmae`: did you mean `name`?
 // messages: 4
 

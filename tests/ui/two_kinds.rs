@@ -1,4 +1,4 @@
-//! The kind is said twice.
+//! Two names of the kind.
 // expects: a second kind: a resource has one
 
 use mgmt::prelude::*;

@@ -420,12 +420,12 @@ fn the_picture_is_drawn_by_the_program_of_choice() {
         let drawn = draw(&["--graphviz-filter", filter], path);
         assert_eq!(drawn, (Some(format!("{filter} -Tpng digraph")), String::new()));
     }
-    // Without Graphviz there is the text alone; that is told if somebody has asked for more.
+    // Without Graphviz only the text is written; a warning follows if a picture was asked for.
     let nowhere = std::path::Path::new("/nowhere");
     assert_eq!(draw(&[], nowhere), (None, String::new()));
     let (png, said) = draw(&["--graphviz-filter", "fdp"], nowhere);
     assert!(png.is_none() && said.contains("program `fdp` not found"), "{said}");
-    // What somebody else has put in its place is not followed.
+    // A symlink that another program has put in its place is not followed.
     std::fs::remove_file(&picture).unwrap();
     std::os::unix::fs::symlink(desk.path("elsewhere"), &picture).unwrap();
     assert!(draw(&[], nowhere).1.contains("can't be written: symlink"));

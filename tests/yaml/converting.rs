@@ -1,4 +1,5 @@
-//! `mgmt convert`: the program that it prints compiles, and declares the same graph. `MGMT_BLESS=1` writes what it prints now.
+//! `mgmt convert`: the program that it prints compiles, and declares the same graph. `MGMT_BLESS=1` writes the present
+//! output.
 
 use mgmt::gapi::{YamlOptions, read_yaml};
 use mgmt::graph::GraphConfig;

@@ -1,4 +1,4 @@
-//! Graphs of every kind and feature, each with what is to be there in the end (`NAME.expect`).
+//! Graphs of every kind and feature, each with the expected final state (`NAME.expect`).
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt as _;
@@ -130,7 +130,7 @@ fn kinds_that_this_build_has_not_fail_in_one_clear_line_each_and_nothing_else_do
     }
 }
 
-/// Fields that no graph here has: what they do is not to be done by a test that anybody may run.
+/// Fields that no graph here has: a test that any user may run must not do what they do.
 const LEFT_OUT: [&str; 4] = [
     // They need root.
     "exec user",

@@ -85,7 +85,7 @@ pub(crate) fn fill(text: &str, dir: &Path) -> String {
     text.replace("$UID", &user.to_string()).replace("$GID", &group.to_string())
 }
 
-/// A program that runs, and what it says meanwhile.
+/// A running program, and its output so far.
 pub(crate) struct Running {
     child: Child,
     said: Arc<Mutex<String>>,
@@ -134,7 +134,7 @@ impl Running {
         wait(|| self.said().contains(what), || format!("it never said {what:?}, but\n{}", self.said()));
     }
 
-    /// What it says is gone as soon as it is: wait for what there is to be, and tell what was said if it does not come.
+    /// Waits until a condition holds; if it never does, fails with the output so far.
     pub(crate) fn wait(&self, what: &str, until: impl Fn() -> bool) {
         wait(until, || format!("{what}: never; it said\n{}", self.said()));
     }

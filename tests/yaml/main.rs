@@ -1,4 +1,4 @@
-//! YAML files from outside: what they mean, what is said about wrong ones, and what the program `mgmt` makes of them.
+//! YAML files from outside: their meaning, the messages about wrong ones, and what the program `mgmt` makes of them.
 
 mod command_line;
 mod converted;

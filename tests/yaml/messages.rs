@@ -1,4 +1,4 @@
-//! Every message about a wrong file, against the text that was agreed on. `MGMT_BLESS=1` writes what is said now.
+//! Every message about a wrong file, against the text that was agreed on. `MGMT_BLESS=1` writes the present messages.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use mgmt::gapi::{YamlOptions, read_yaml};
 
 use crate::kit::files;
 
-/// Compares with the file beside; all differences are told at once.
+/// Compares with the file beside; all differences are reported at once.
 fn compare(said: Vec<(PathBuf, String)>) {
     let bless = std::env::var_os("MGMT_BLESS").is_some();
     let mut differ = Vec::new();
@@ -60,7 +60,7 @@ fn a_file_that_is_too_long_is_refused_before_it_is_read() {
     assert!(error.contains("more than 64 MiB"), "{error}");
 }
 
-/// What is said of this text, in no more than so long as a loaded machine may take for it.
+/// The message about this text, within the time that a loaded machine may need for it.
 fn refused_soon(text: &str) -> String {
     let began = std::time::Instant::now();
     let error = read_yaml("large.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();

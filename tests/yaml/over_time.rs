@@ -207,7 +207,7 @@ fn files_are_followed_however_editors_save_them() {
     std::fs::rename(&path, beside("graph.yaml~")).unwrap();
     save("graph.yaml", "three");
     there("three");
-    // Gone: the graph goes on; and there again.
+    // The file is removed: the graph stays in force; then the file is there again.
     std::fs::remove_file(&path).unwrap();
     running.wait_said("can't be read");
     std::fs::remove_file(desk.path("a")).unwrap();
@@ -240,7 +240,7 @@ fn a_refresh_that_was_owed_when_the_program_was_killed_is_paid_by_the_next() {
     running.wait("the refresh", || pid().is_some());
     running.signal(rustix::process::Signal::KILL);
     assert_eq!(running.ended(), None);
-    // Nobody is left to end it.
+    // No process is left to end it.
     let _ = rustix::process::kill_process(pid().unwrap(), rustix::process::Signal::KILL);
     let output = desk.converge(&graph("echo reloaded >> $DIR/log"), "0");
     assert!(output.status.success(), "{}", text(&output.stderr));

@@ -1,11 +1,12 @@
-//! A strict reader of Prometheus' text format (version 0.0.4): what a real server would refuse or misread is an error here.
+//! A strict reader of Prometheus' text format (version 0.0.4): anything that a real server would refuse or misread is
+//! an error here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The value of each series, by its name with labels as written.
 pub(crate) type Series = BTreeMap<String, f64>;
 
-/// Reads a page, or says what is wrong with it.
+/// Reads a page, or returns what is wrong with it.
 pub(crate) fn read(page: &str) -> Result<Series, String> {
     if !page.ends_with('\n') {
         return Err("the last line does not end".to_owned());

@@ -1,4 +1,4 @@
-//! Hands: carries out what the scheduler decides, and tells it how it went. Decides nothing itself.
+//! The state of an engine: carries out what the scheduler decides, and reports the results. Decides nothing itself.
 
 use std::sync::Arc;
 use std::time::Duration;

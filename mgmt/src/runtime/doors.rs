@@ -9,10 +9,10 @@ use crate::sys::fs::hub;
 /// Doors that several engines of a process share: connections (see [`Door`](crate::resource::Door)), and the watch hub
 /// for files. Clones are the same doors.
 ///
-/// An engine has doors of its own unless it is given some, by [`Builder::doors`](crate::runtime::Builder::doors).
-/// Sharing pays where there are many: a user may have 128 inotify instances (the default of Linux), and a server is
-/// spoken to over one connection instead of hundreds. Timers need no sharing: those of one tokio runtime are in one
-/// queue anyway.
+/// An engine has its own doors unless it is given shared ones by [`Builder::doors`](crate::runtime::Builder::doors).
+/// Sharing is useful where there are many engines: a user may have 128 inotify instances (the default of Linux), and
+/// many engines need only one connection to a server. Timers need no sharing: the timers of one tokio runtime are in
+/// one queue.
 ///
 /// ```
 /// # tokio::runtime::Runtime::new().unwrap().block_on(async {

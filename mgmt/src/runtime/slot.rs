@@ -53,7 +53,7 @@ pub(crate) enum Activity {
     /// Nothing is under way.
     #[default]
     Idle,
-    /// An operation in a task of its own.
+    /// An operation in its own task.
     Running(Box<RunningOp>),
     /// A check that begins when the watch, which was restarted for what it checks, listens.
     WaitingForWatch(Box<Waiting>),

@@ -135,8 +135,8 @@ impl Core {
         ));
     }
 
-    /// The work that an operation has begun does not end. Unless its grace time is over (`tell`), checks of the resource
-    /// wait meanwhile.
+    /// The work that an operation has begun does not end. Unless its grace time is over (`tell`), checks of the
+    /// resource wait meanwhile.
     fn go_on_without(&mut self, op: Op, tell: bool) {
         let runs = |activity: &Activity| matches!(activity, Activity::Running(running) if running.op == op);
         // The operation may have ended meanwhile; an answer that is held back comes by itself.

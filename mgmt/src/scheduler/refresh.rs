@@ -4,10 +4,10 @@
 //! nothing (it did not) → nothing (the child was refreshed). At a start, an intent counts as a debt.
 //!
 //! An apply that failed or was cancelled may have changed something. Its intents stay in the journal as they are, and
-//! the edge is marked *maybe*; the next good end of the parent, be it only a check in sync, turns the mark into a debt.
-//! So a refresh may be made once too often, but is never lost: at least once, never zero.
+//! the edge is marked *maybe*; the next good end of the parent, even a check in sync, turns the mark into a debt. So a
+//! refresh may be made once too often, but is never lost: at least once, never zero.
 //!
-//! A refresh that begins takes the debts that there are; one that arises meanwhile is a new one, and outlives it.
+//! A refresh that begins takes the debts so far; a debt that arises meanwhile is a new one, and outlives it.
 
 use super::mutants::Mutant;
 use super::node::*;

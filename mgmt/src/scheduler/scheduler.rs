@@ -21,8 +21,8 @@ const COMMANDS_KEPT: usize = 1024;
 
 /// Decides what runs when.
 ///
-/// It knows nodes as numbers, does nothing by itself and reads no clock: inputs go in by `handle`, commands come out by
-/// `poll`. The same inputs give the same commands.
+/// Nodes are numbers. The scheduler does nothing by itself and reads no clock: inputs go in by `handle`, commands come
+/// out by `poll`. The same inputs give the same commands.
 #[derive(Debug)]
 pub struct Scheduler {
     pub(super) config: Config,

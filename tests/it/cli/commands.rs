@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use crate::kit::program::{Program, act, example};
 
-/// What it says, with the test's directory and the times taken out.
+/// Its output, without the test's directory and the times.
 fn golden(text: &str, dir: &Path) -> String {
     text.replace(&dir.display().to_string(), "DIR")
 }
@@ -158,7 +158,8 @@ fn a_drawn_graph_is_well_formed_whatever_the_names() {
     error.said("/nonexistent/graph.svg can't be written");
 }
 
-/// The elements of a document in the order of their starts, if it is well-formed (of what a picture needs: elements, attributes, texts).
+/// The elements of a document in the order of their starts, if it is well-formed. (Only what a picture needs: elements,
+/// attributes, texts.)
 fn xml(text: &str) -> Result<Vec<String>, String> {
     let (mut open, mut all): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     let mut rest = text;
@@ -209,7 +210,7 @@ fn a_reader_that_goes_away_is_no_panic() {
     for command in ["plan", "graph", "--help"] {
         let mut program = act("wide", dir.path());
         let mut child = program.arg(command).command.stdout(Stdio::piped()).spawn().unwrap();
-        // Nobody will ever read it.
+        // No process will ever read it.
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::terminal::{in_terminal, interrupt, program_in};
 use crate::kit::program::{Running, act};
 
-/// How often threads of a process may wake in three seconds. It wakes when it is told to, which no test does here.
+/// How often threads of a process may wake in three seconds. It wakes when it gets a request, which no test sends here.
 const WAKES_MAX: u64 = 3;
 
 /// A directory in none that other tests write in.

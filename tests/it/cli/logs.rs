@@ -9,7 +9,7 @@ fn run(args: &str) -> String {
     act("talks", dir.path()).args(args).run().code(0).err
 }
 
-/// Everything that was said of that resource: event and message.
+/// Everything that was logged about this resource: event and message.
 fn said(lines: &[Json], name: &str) -> Vec<(String, String)> {
     let of = |value: &Json| value.as_str().unwrap_or_default().to_owned();
     let own = lines.iter().filter(|line| line["kind"] == "talks" && line["name"] == name);
@@ -28,7 +28,7 @@ fn each_line_names_kind_name_and_event() {
         ("check", "later in check"),
         ("check", "elsewhere in check"),
     ];
-    // The last of each is what the engine itself says of it.
+    // The last line of each is the engine's own report.
     let first = [("apply", "in apply"), ("apply", "elsewhere in apply"), ("applied", "repaired")];
     let second = [("refresh", "in refresh"), ("refreshed", "refreshed in")];
     for (name, own) in [("fir\"st", &first[..]), ("second", &second)] {

@@ -95,7 +95,7 @@ fn an_ordinary_users_prefix_is_below_the_home_directory() {
     run(&|program| program.env("HOME", dir.path().join("home"))).code(0);
     run(&|program| program.env("XDG_STATE_HOME", dir.path().join("state"))).code(0);
     assert!(used("home/.local/state/mgmt/act") && used("state/mgmt/act"));
-    // Without any, it says what to do.
+    // Without any, the error names the remedy.
     run(&|program| program).code(1).said("error: no working directory: set HOME, or give --prefix DIR");
     run(&|program| program.env("HOME", "/proc/nowhere")).code(1).said("give --prefix DIR or --tmp-prefix");
     run(&|program| program.env("HOME", "/proc/nowhere").arg("--allow-tmp-prefix"))

@@ -1,4 +1,4 @@
-//! What goes wrong around an engine: somebody else who writes, a journal that is damaged, one graph after the other.
+//! Faults around an engine: another program that writes, a damaged journal, one graph after the other.
 
 use std::fs;
 use std::sync::Arc;
@@ -99,7 +99,7 @@ async fn one_place_by_two_paths_through_a_symlink_has_one_owner() {
         g.finish().unwrap()
     };
     let said = |error: mgmt::runtime::EngineError| error.to_string();
-    // Also where neither says what it really is, and where the directory is yet to come.
+    // Also where neither path is spelled without symlinks, and where the directory is yet to come.
     std::os::unix::fs::symlink("link", at("chain")).unwrap();
     for [one, other] in [["link/a", "real/a"], ["chain/a", "link/a"], ["link/new/a", "real/new/a"]] {
         let refused = said(Engine::builder().graph(graph(&[one, other, "real/b"])).start().await.err().unwrap());

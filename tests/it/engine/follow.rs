@@ -20,7 +20,7 @@ enum Say {
     Never,
 }
 
-/// A source that does what it is told, and writes down what is asked of it.
+/// A source that follows instructions, and records its calls.
 struct Told {
     asked: Arc<Mutex<Vec<&'static str>>>,
     says: mpsc::UnboundedReceiver<Say>,
@@ -184,7 +184,7 @@ async fn graphs_come_through_a_channel() {
     within(sender.send(graph("2"))).await.unwrap();
     run.until("applied a").await;
     assert_eq!(desk.real("a"), "2");
-    // That there is none is told, and the last one goes on.
+    // That there is no graph is reported, and the last one stays in force.
     within(sender.fail("the other side is busy")).await;
     let why = run.find(|event| match event {
         EventKind::Rejected { problems, .. } => Some(problems.clone()),
@@ -198,7 +198,7 @@ async fn graphs_come_through_a_channel() {
     run.until("rejected").await;
     desk.touch("a", "broken");
     run.until("applied a").await;
-    // Nobody sends any more: it runs on.
+    // There is no sender any more: the engine continues.
     let second = sender.clone();
     drop(sender);
     within(second.send(graph("3"))).await.unwrap();

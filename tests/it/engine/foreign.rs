@@ -128,7 +128,7 @@ async fn a_watch_that_reports_a_change_before_it_listens_has_failed() {
     run.stop().await;
 }
 
-/// Panics when it is told to.
+/// Panics if it is set to.
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 struct Touchy {
     on: String,
@@ -301,7 +301,7 @@ async fn a_panic_when_a_drift_or_a_sent_value_is_dropped_costs_its_resource_alon
 /// Where a [`Ponderous`] waits, by name.
 static GATES: Mutex<Vec<(String, Gate)>> = Mutex::new(Vec::new());
 
-/// Keeps its thread before it says what it watches.
+/// Keeps its thread before it returns what it watches.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "ponderous")]
 struct Ponderous {
@@ -385,7 +385,7 @@ async fn an_answer_that_comes_too_late_is_none() {
     GATES.lock().unwrap().retain(|(other, _)| *other != name);
 }
 
-/// Says that it never blocks, and does.
+/// Declares that it never blocks, but blocks.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "mistaken", inline)]
 struct Mistaken {

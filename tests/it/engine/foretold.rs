@@ -1,8 +1,8 @@
-//! What a plan says is what a run then does: on random graphs with drift, failures, noop, values, order and refreshes.
+//! A run does what the plan predicts: on random graphs with drift, failures, noop, values, order and refreshes.
 //!
-//! Mutants of the planner that this must catch, each tried by hand: an apply answered as if it had changed nothing; a noop resource counted among those
-//! that would change; a failed check answered as drift; no output taken for sent; every check that fails taken for unknown;
-//! a notifier left out of those that refresh.
+//! Mutants of the planner that this must catch, each tried by hand: an apply answered as if it had changed nothing; a
+//! noop resource counted among those that would change; a failed check answered as drift; no output counted as sent;
+//! every check that fails counted as unknown; a notifier left out of those that refresh.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -255,7 +255,7 @@ fn note(done: &mut [Done], kind: &EventKind) {
     }
 }
 
-/// What is wrong with what a plan says of one resource; `sure`: nothing above it was unknown.
+/// Where a plan is wrong about one resource; `sure`: nothing above it was unknown.
 fn differs(case: &Case, plan: &Plan, done: &[Done], at: usize) -> Option<String> {
     let entry = |at: usize| plan.resources.iter().find(|entry| entry.id.name == Case::name(at)).unwrap();
     let is_unknown = |at: usize| matches!(entry(at).outcome, Outcome::Unknown { .. });
@@ -279,7 +279,7 @@ fn differs(case: &Case, plan: &Plan, done: &[Done], at: usize) -> Option<String>
             let by: Vec<_> = by.iter().map(|id| id.name.clone()).collect();
             did.blocked && !did.checked && !by.is_empty() && by == bad
         }
-        // Its value, or what its check lacks, comes from above; and if that is certain to come, its check does not fail.
+        // The value, or what the check lacks, comes from above; if that is certain to come, the check does not fail.
         Outcome::Unknown { until, now } => {
             let above = case.above(at);
             let from_above = |id: &mgmt::id::ResourceId| above.contains(&id.name.parse().unwrap());

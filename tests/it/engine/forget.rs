@@ -188,7 +188,7 @@ async fn with_ever_new_names_what_is_remembered_has_a_bound() {
     for round in 1..=rounds {
         run.engine.swap(graph(round)).await.unwrap();
         run.engine.converged().await.unwrap();
-        // Nobody reads them.
+        // No reader needs them.
         while run.events.try_next().is_some() {}
     }
     run.stop().await;

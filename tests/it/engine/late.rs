@@ -1,4 +1,4 @@
-//! A run that ends as soon as it has converged listens to nothing as long as nothing is to be done.
+//! A run that ends as soon as it has converged watches nothing as long as nothing must be done.
 
 use mgmt::prelude::*;
 

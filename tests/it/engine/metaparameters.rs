@@ -1,4 +1,5 @@
-//! Metaparameters, as the engine acts upon them. Times are only ever held against lower bounds: a loaded machine is late, never early.
+//! Metaparameters, as the engine acts upon them. Times are only compared with lower bounds: a loaded machine is late,
+//! never early.
 
 use std::time::{Duration, Instant};
 

@@ -176,7 +176,8 @@ async fn an_empty_graph_is_converged() {
     run.stop().await;
 }
 
-/// Runs a large graph to its convergence, and stops it. It takes seconds without optimisation; what is quadratic would take longer than anybody waits.
+/// Runs a large graph to its convergence, and stops it. It takes seconds without optimisation; a quadratic cost would
+/// take far too long.
 async fn settles(g: Graph) {
     let run = Run::new(g).await;
     within(run.engine.converged()).await.unwrap();
@@ -214,8 +215,8 @@ async fn ten_thousand_files_of_one_directory_are_made() {
     assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 10_000);
 }
 
-/// A file, by hand: its check removes the file of its parent if a third one asks for that, as somebody else may do at
-/// that very moment.
+/// A file, by hand: its check removes the file of its parent if a third resource asks for that, as another program may
+/// do at that moment.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "undercut")]
 struct Undercut {

@@ -227,7 +227,7 @@ async fn a_plan_says_that_a_lost_file_means_a_new_one_for_all() {
     run.stop().await;
     assert_ne!(place.read("one"), before);
     assert_eq!(place.read("one"), place.read("two"));
-    // In noop nobody makes anything.
+    // In noop no sender makes anything.
     fs::remove_file(place.file("two")).unwrap();
     let plan = builder().noop(true).plan().await.unwrap().to_string();
     let change = "received: not known any more → made anew";
@@ -286,7 +286,7 @@ async fn no_digest_in_the_prefix_is_in_a_table_of_digests() {
             assert!(!found, "{} holds the digest of the password without a salt", path.display());
         }
     }
-    // Of two hosts with the same value nobody sees that.
+    // The digests of two hosts with the same value do not reveal that.
     let journals = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let mut digests = Vec::new();
     for dir in &journals {

@@ -1,4 +1,4 @@
-//! What a plan says of those whose check can't tell yet.
+//! The plan for resources whose check has no result yet.
 
 use std::fs;
 use std::path::Path;
@@ -87,7 +87,7 @@ struct GivenUp {
     stopped: AtomicU32,
 }
 
-/// Whose check takes until it is cancelled: in a thread, and with a server that must be told.
+/// The check of this kind takes until it is cancelled: in a thread, and with a server that must be notified.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "test:endless", unwatched)]
 struct Endless {

@@ -105,7 +105,7 @@ async fn a_graph_that_would_remove_the_engines_own_state_is_refused() {
     refused(&link.join("a/state"), File::new(slash(&tree)).purge(true).recurse(true), "may remove what is at").await;
     fs::create_dir_all(tree.join("a/state")).unwrap();
     refused(&state, File::new(slash(&link.join("a"))).purge(true).recurse(true), "may remove what is at").await;
-    // What only lies in the prefix, or is only kept in place, is nobody's harm.
+    // A resource that is only in the prefix, or only keeps something there, does no harm.
     let mut g = Graph::new("graph");
     g.add(File::new(slash(&tree)));
     g.add(File::new(slash(&tree.join("b"))).purge(true).recurse(true));

@@ -44,7 +44,7 @@ async fn the_closure_runs_again_when_what_it_read_changes() {
     assert_eq!(counts.await, (1, 0, 1, 1));
     run.converged().await;
     assert_eq!((desk.count("check b"), desk.real("c")), (1, "x".into()));
-    // Nobody can change them any more: what runs goes on.
+    // They can't be changed any more: the engine continues.
     drop(hosts);
     desk.touch("c", "broken");
     run.until("applied c").await;

@@ -1,5 +1,5 @@
-//! A resource at a place that it receives is watched, owned, kept from others, validated and planned there: never at its
-//! default.
+//! A resource at a place that it receives is watched, owned, kept from others, validated and planned there: never at
+//! its default.
 
 use std::fs;
 use std::path::Path;

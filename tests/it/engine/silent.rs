@@ -1,5 +1,5 @@
-//! Senders that send nothing: what they sent before counts no more once they are another resource, and a value that will
-//! not come keeps a graph from converging, but not from an end.
+//! Senders that send nothing: earlier values do not count once the sender has changed, and a value that will not come
+//! keeps a graph from converging, but not from an end.
 
 use std::time::Duration;
 

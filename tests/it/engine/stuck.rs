@@ -1,4 +1,5 @@
-//! Operations that are cancelled: what they have begun ends first, is told, or is named after the grace time.
+//! Operations that are cancelled: the work that they have begun ends first, is notified, or is named after the grace
+//! time.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -211,7 +212,7 @@ fn book(name: &str) -> Arc<Book> {
     Arc::clone(&books[books.len() - 1].1)
 }
 
-/// Keeps its context for ever, wants to be told of a cancellation, and has a task of its own.
+/// Keeps its context forever, registers a cancel hook, and has its own task.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[resource(kind = "keeper", unwatched)]
 struct Keeper {

@@ -48,7 +48,7 @@ async fn only_the_difference_is_touched() {
     assert_eq!(done, list("watch b, watch e, check b, apply b, check d"), "d since b changed; a not at all");
     assert_eq!(desk.real("e"), "1");
     assert!(!desk.is_watched("c") && desk.is_watched("a") && desk.is_watched("e"));
-    // c is nobody's business any more; b is kept at its new value.
+    // c is not managed any more; b is kept at its new value.
     desk.put("c", "broken");
     desk.touch("b", "broken");
     run.converged().await;

@@ -228,7 +228,7 @@ async fn a_call_goes_on_for_those_that_are_not_cancelled() {
 async fn a_cancelled_item_stops_its_token_and_the_others_keep_their_answers() {
     let slow = |row: RowBuilder| row.timeout(Duration::from_millis(300)).retry(1);
     let mut run = run("cancels", &["a", "slow", "b"], slow).await;
-    // Both tries: the second one begins when the first has let go of the row, and `Busy` would panic before.
+    // Both tries: the second one begins when the first has released the row; before that, `Busy` would panic.
     let expected = ["slow: cancelled: it took longer than its `timeout`"; 2];
     assert_eq!(failures(&mut run, 2).await, expected);
     assert_eq!(table("cancels", |table| table.rows.keys().cloned().collect::<Vec<_>>()), ["a", "b"]);

@@ -1,4 +1,4 @@
-//! Watched trees: a check that only the watch has caused is told which entries have changed, and none is ever missed.
+//! Watched trees: a check that only the watch has caused gets the entries that have changed, and none is ever missed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
@@ -22,7 +22,7 @@ enum Say {
     Wait(Arc<Notify>),
 }
 
-/// What one walker was told by its checks, and what the next ones come to; without that, in sync.
+/// The entries that the checks of one walker got, and the results of its next checks; by default, in sync.
 #[derive(Default)]
 struct Book {
     told: Mutex<Vec<Option<BTreeSet<PathBuf>>>>,
@@ -108,7 +108,7 @@ impl Stage {
         self.book.told.lock().unwrap().clear();
     }
 
-    /// Waits for so many checks.
+    /// Waits for this number of checks.
     async fn checks(&self, count: usize) {
         let begun = Instant::now();
         while self.told().len() < count {
@@ -117,7 +117,7 @@ impl Stage {
         }
     }
 
-    /// What the checks since the last time were told, all together, once there was one that was told of this.
+    /// The entries that all checks since the last time got, once one of them got this entry.
     async fn until_told(&self, name: &str) -> Vec<Option<BTreeSet<PathBuf>>> {
         let begun = Instant::now();
         let is_told =

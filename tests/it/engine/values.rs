@@ -186,7 +186,7 @@ async fn the_slot_of_a_sender_that_left_says_nothing_for_who_comes_after_it() {
     };
     let mut run = Run::new(graph("old")).await;
     run.converged().await;
-    // It leaves while it is being looked at: what it sends then is nobody's.
+    // The sender leaves during its check: what it sends then goes nowhere.
     let gate = desk.gate("old", Op::Check);
     desk.wake("old");
     gate.reached().await;
@@ -299,7 +299,7 @@ async fn a_file_with_a_path_that_it_received_is_watched_there_and_not_purged_als
     run.stop().await;
 }
 
-/// What it was told at each check: which of its fields had changed, and whether a refresh was owed.
+/// What each check got: the fields that had changed, and whether a refresh was owed.
 static TOLD: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 #[derive(Resource, Clone, Debug, PartialEq)]

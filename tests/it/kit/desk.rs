@@ -1,4 +1,4 @@
-//! A small world for resources of the kind `probe`: what is really there, what was done with it, and what goes wrong when.
+//! A small world for resources of the kind `probe`: their real state, the operations on them, and the faults to inject.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -39,9 +39,9 @@ pub enum Act {
     BlockAt(Gate),
     /// Waits at a gate, on a thread for work that blocks: it can't be cut short.
     Thread(Gate),
-    /// Asks for a thread for work that blocks, and notes whether that is the one that polls it: `stays a` or `leaves a`.
+    /// Asks for a thread for work that blocks, and notes whether it is the thread that polls: `stays a` or `leaves a`.
     Look,
-    /// Works on such a thread until it is told to stop.
+    /// Works on such a thread until it must stop.
     LookUntilStopped,
     /// Panics on such a thread.
     PanicThere(&'static str),
@@ -127,7 +127,7 @@ impl Desk {
         Desk { key, shared }
     }
 
-    /// A probe on this desk. Unless it is told what it should be, whatever is there is right.
+    /// A probe on this desk. Unless its desired state is set, it accepts any.
     #[track_caller]
     pub fn probe(&self, name: &str) -> ProbeBuilder {
         Probe::new(name, &self.key)

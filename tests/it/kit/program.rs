@@ -179,12 +179,12 @@ impl Running {
         rustix::process::kill_process(pid, signal).unwrap();
     }
 
-    /// Waits until it has said this, on either output.
+    /// Waits until the program has printed this, on either output.
     pub fn says(&mut self, text: &str) {
         self.until(text, |running| running.err.so_far().contains(text) || running.out.so_far().contains(text));
     }
 
-    /// What it has said on standard error.
+    /// What the program has printed on standard error.
     pub fn err_so_far(&self) -> String {
         self.err.so_far()
     }
@@ -199,7 +199,7 @@ impl Running {
         let deadline = Instant::now() + LONG;
         while !is(self) {
             let ended = self.child.try_wait().unwrap();
-            // What it said last may have come meanwhile.
+            // Its last output may have come meanwhile.
             std::thread::sleep(Duration::from_millis(if ended.is_some() { 100 } else { 3 }));
             if is(self) {
                 return;
@@ -250,7 +250,7 @@ impl Ended {
         self
     }
 
-    /// It said this, on either output.
+    /// The program printed this, on either output.
     #[track_caller]
     pub fn said(self, text: &str) -> Ended {
         assert!(self.out.contains(text) || self.err.contains(text), "nothing says `{text}`: {self:#?}");

@@ -1,4 +1,4 @@
-//! An engine under test, and what it says.
+//! An engine under test, and its events.
 
 use std::time::Duration;
 

@@ -10,7 +10,8 @@ use syn::visit::{self, Visit};
 /// Facts about one file.
 #[derive(Debug, Default)]
 pub struct Facts {
-    /// Every path that is named anywhere, use trees spelled out, also in the arguments of macros. A lone word is a path of one.
+    /// Every path that is named anywhere, with use trees spelled out, also in the arguments of macros. A lone word is a
+    /// path of one.
     pub paths: Vec<PathUse>,
     /// Code lines: neither blank, nor comment, nor test.
     pub lines: usize,
@@ -27,7 +28,7 @@ pub struct Facts {
 /// A path that is named somewhere.
 #[derive(Debug)]
 pub struct PathUse {
-    /// Where.
+    /// The line of the path.
     pub line: usize,
     /// Its words.
     pub words: Vec<String>,
@@ -107,7 +108,7 @@ fn paths(tokens: TokenStream, prefix: &[String], out: &mut Vec<PathUse>) {
     }
 }
 
-/// Collects the path that starts at token `i`; says where it ends.
+/// Collects the path that starts at token `i`; returns where it ends.
 fn path(tokens: &[TokenTree], mut i: usize, at: Span, prefix: &[String], out: &mut Vec<PathUse>) -> usize {
     let mut words = prefix.to_vec();
     words.push(tokens[i].to_string());

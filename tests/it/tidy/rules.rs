@@ -1,4 +1,4 @@
-//! The rules: each takes what was read of a file and says what breaks it.
+//! The rules: each takes what was read of a file and returns the breaches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -102,7 +102,8 @@ pub fn table(may_use: &[(&str, u8, &[&str])]) -> Vec<String> {
     bad
 }
 
-/// Grants of the table that no file uses: each would let something in unseen. Modules that are not written yet are not judged.
+/// Grants of the table that no file uses: each would let something in unseen. Modules that are not written yet are not
+/// judged.
 pub fn stale_grants<'a>(
     files: impl Iterator<Item = (&'a Place, &'a Facts)>,
     may_use: &[(&str, u8, &[&str])],
@@ -131,7 +132,7 @@ fn target<'a>(place: &Place, path: &'a PathUse) -> Option<&'a str> {
     }
 }
 
-/// A module uses only what the table says; its tests may use `testing` too.
+/// A module uses only the modules that the table grants; its tests may use `testing` too.
 pub fn layers(place: &Place, facts: &Facts, may_use: &[(&str, u8, &[&str])]) -> Vec<Problem> {
     let Some(module) = &place.module else { return vec![] };
     let Some((_, _, uses)) = may_use.iter().find(|(m, _, _)| m == module) else {
@@ -148,7 +149,7 @@ pub fn layers(place: &Place, facts: &Facts, may_use: &[(&str, u8, &[&str])]) -> 
     bad
 }
 
-/// `super::super` says nothing about where it leads.
+/// `super::super` does not show where it leads.
 pub fn no_super_super(facts: &Facts) -> Vec<Problem> {
     let twice = |p: &&PathUse| p.words.windows(2).any(|w| w == ["super", "super"]);
     facts.paths.iter().filter(twice).map(|p| problem(p.line, "`super::super`: write `crate::module`")).collect()

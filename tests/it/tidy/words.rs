@@ -106,8 +106,8 @@ pub fn prose(text: &str, rust: bool) -> Vec<Problem> {
     bad
 }
 
-/// Statements about modules that do not end with how they are kept: `*(type)*`, `*(tidy)*`, `*(sim: file)*`, `*(test: file)*` or `*(review)*`. Looks at
-/// the items of lists below `## The modules`.
+/// Statements about modules that do not end with how they are kept: `*(type)*`, `*(tidy)*`, `*(sim: file)*`, `*(test:
+/// file)*` or `*(review)*`. Reads the items of lists below `## The modules`.
 pub fn untagged(text: &str) -> Vec<Problem> {
     let (mut inside, mut bad) = (false, vec![]);
     let mut item: Option<(usize, String)> = None;

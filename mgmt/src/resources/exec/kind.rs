@@ -22,20 +22,20 @@ use mgmt_macros::Resource;
 
 /// Runs a command.
 ///
-/// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) it runs once in the life of the process, again
-/// when its watch command prints a line or a watched file changes, and again when it is refreshed. With guards it runs
-/// whenever all of them agree: they are asked at each check, also under noop, so they must be harmless.
+/// Without a guard (`creates`, `ifcmd`, `nifcmd`, `mtimes`, `donecmd`) the command runs once in the life of the
+/// process, again when its watch command prints a line or a watched file changes, and again when it is refreshed. With
+/// guards it runs whenever all of them agree. Guards run at each check, also in noop, so they must be harmless.
 ///
-/// What it printed is sent on. With guards that is remembered beyond a restart, for when they find nothing to do. A
-/// command that was never run has printed nothing, and the receivers of its outputs wait.
+/// The output of the command is sent on. With guards it is remembered beyond a restart, and sent when they find nothing
+/// to do. A command that never ran has no output, and the receivers of its outputs wait.
 ///
-/// The command runs in a process group of its own, with its standard input closed. An exit code other than 0 (see
-/// `codes`), and death by a signal, is a failure. A command that is under way when its resource leaves the graph is
-/// waited for; one that is cancelled gets its signal (`sig`), and 5 seconds later it is killed.
+/// The command runs in its own process group, with its standard input closed. An exit code other than 0 (see `codes`),
+/// or death by a signal, is a failure. If a resource leaves the graph while its command runs, the engine waits for the
+/// command. A cancelled command gets a signal (`sig`), and is killed 5 seconds later.
 ///
-/// Each command here is executed directly, cut at white space, without quoting; give it a shell to have one. Words that
-/// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell, and a
-/// warning in files: in `args` every word is taken literally.
+/// Each command here is executed directly, split at white space, without quoting, unless it has a shell. Words that
+/// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell (in
+/// files, a warning). In `args` every word is taken literally.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "exec", inline = watch)]
 pub struct Exec {
@@ -44,77 +44,76 @@ pub struct Exec {
     pub(super) name: String,
     /// The command to run. Must be given.
     pub(super) cmd: Option<String>,
-    /// The command's arguments, passed on as they are; `cmd` is then the program alone, and may hold blanks.
+    /// The arguments of the command, passed on unchanged; `cmd` is then only the program, and may contain blanks.
     pub(super) args: Option<Vec<String>>,
     /// The shell that runs `cmd`, as `<shell> -c <cmd>`. Default: none.
     pub(super) shell: Option<String>,
-    /// The exit codes with which `cmd` has succeeded, for example `[0, 2]`. Default: 0 alone.
+    /// The exit codes of `cmd` that count as success, for example `[0, 2]`. Default: only 0.
     pub(super) codes: Option<Vec<u8>>,
-    /// The directory in which `cmd` runs, an absolute path. Default: the one in which the engine runs.
+    /// The directory in which `cmd` runs, an absolute path. Default: the current directory of the engine's process.
     pub(super) cwd: Option<PathBuf>,
-    /// The variables of all commands here; `PATH` has the usual directories unless it is among them, and there are no
-    /// others. Default: only that `PATH`; in graphs from YAML, the environment of the engine.
+    /// The environment variables of all commands here. `PATH` has the usual directories unless it is set here; there
+    /// are no other variables. Default: only that `PATH`; in graphs from YAML, the environment of the engine.
     pub(super) env: Option<Env>,
-    /// The user as whom all commands here run, by name or number; needs root. Default: the engine's.
+    /// The user of all commands here, by name or number; needs root. Default: the user of the engine.
     pub(super) user: Option<String>,
-    /// The group as which all commands here run, by name or number; needs root. Default: the user's.
+    /// The group of all commands here, by name or number; needs root. Default: the group of the user.
     pub(super) group: Option<String>,
-    /// How long `cmd`, a guard or `donecmd` may take; then its whole process group is stopped, and it has failed. 0,
-    /// the default: any time.
+    /// The time limit of `cmd`, each guard and `donecmd`, in seconds. When it is over, the whole process group is
+    /// stopped, and the command has failed. Default: 0, no limit.
     #[resource(default)]
     pub(super) timeout: Seconds,
     /// The signal that asks a command to stop when its time is over or when it is cancelled, for example `INT`; 5
     /// seconds later it is killed. Default: `TERM`.
     pub(super) sig: Option<String>,
-    /// A command that runs all the time: each line that it prints, unless empty, runs `cmd`, if the guards agree. Its
-    /// end is a failed watch: it is begun again as often as `retry` allows.
+    /// A command that runs all the time: each line that it prints, unless empty, runs `cmd`, if the guards agree. When
+    /// it ends, the watch has failed: it is started again as often as `retry` allows.
     pub(super) watchcmd: Option<String>,
     /// The shell that runs `watchcmd`. Default: none.
     pub(super) watchshell: Option<String>,
-    /// The directory in which `watchcmd` runs. Default: the one in which the engine runs.
+    /// The directory in which `watchcmd` runs. Default: the current directory of the engine's process.
     pub(super) watchcwd: Option<PathBuf>,
-    /// Files whose change runs `cmd`, if the guards agree: absolute paths. One that `cmd` itself changes would run it
-    /// again and again.
+    /// Files whose change runs `cmd`, if the guards agree: absolute paths. A file that `cmd` itself changes would run
+    /// it again and again.
     #[resource(default)]
     pub(super) watchfiles: Vec<PathBuf>,
-    /// A guard, or a list of them: `cmd` runs only if all of them succeed. If one exits with another code than 0
-    /// nothing is done, and the rest is not run; if it can't be executed, or is killed, that is a failure.
+    /// A guard, or a list of them: `cmd` runs only if all of them succeed. If one exits with a code other than 0,
+    /// nothing is done, and the others are not run. If one can't be executed, or is killed, that is a failure.
     pub(super) ifcmd: Option<Commands>,
     /// The shell that runs `ifcmd`. Default: none.
     pub(super) ifshell: Option<String>,
-    /// The directory in which `ifcmd` runs. Default: the one in which the engine runs.
+    /// The directory in which `ifcmd` runs. Default: the current directory of the engine's process.
     pub(super) ifcwd: Option<PathBuf>,
-    /// What each `ifcmd` must print on its standard output, blanks at both ends aside, for `cmd` to run; it must
-    /// succeed too.
+    /// The text that each `ifcmd` must print on its standard output for `cmd` to run, ignoring blanks at both ends. The
+    /// guard must succeed too.
     pub(super) ifequals: Option<String>,
     /// A guard, or a list of them: `cmd` runs unless one of them succeeds.
     pub(super) nifcmd: Option<Commands>,
     /// The shell that runs `nifcmd`. Default: none.
     pub(super) nifshell: Option<String>,
-    /// The directory in which `nifcmd` runs. Default: the one in which the engine runs.
+    /// The directory in which `nifcmd` runs. Default: the current directory of the engine's process.
     pub(super) nifcwd: Option<PathBuf>,
-    /// A guard: `cmd` runs only while nothing is at this path, or if one of `mtimes` is newer than it.
+    /// A guard: `cmd` runs only while there is nothing at this path, or if one of `mtimes` is newer than it.
     pub(super) creates: Option<PathBuf>,
-    /// A guard: `cmd` runs only if one of these files is newer than `creates`, or without that than at the last run,
-    /// also one before a restart.
+    /// A guard: `cmd` runs only if one of these files is newer than `creates`, or, without `creates`, newer than at the
+    /// last run, even if that was before a restart.
     #[resource(default)]
     pub(super) mtimes: Vec<PathBuf>,
-    /// A command that runs after `cmd` has succeeded. Once both have, they are done: remembered beyond restarts, until
-    /// the command here is another, or a refresh. If it fails, the whole has failed.
+    /// A command that runs after `cmd` has succeeded. Once both have succeeded, neither runs again, also after
+    /// restarts, until the command changes or a refresh is owed. If it fails, the whole run has failed.
     pub(super) donecmd: Option<String>,
     /// The shell that runs `donecmd`. Default: none.
     pub(super) doneshell: Option<String>,
-    /// The directory in which `donecmd` runs. Default: the one in which the engine runs.
+    /// The directory in which `donecmd` runs. Default: the current directory of the engine's process.
     pub(super) donecwd: Option<PathBuf>,
-    /// `cmd` runs only when it is refreshed, and the guards agree. Default: false.
+    /// Whether `cmd` runs only for a refresh, if the guards agree. Default: false.
     #[resource(default)]
     pub(super) refreshonly: bool,
 
-    /// What `cmd` printed on its standard output, to the letter. Output that is not UTF-8, or longer than 2 MiB, is not
-    /// sent.
+    /// The standard output of `cmd`, unchanged. Output that is not UTF-8, or is longer than 2 MiB, is not sent.
     #[resource(send)]
     pub(super) stdout: String,
-    /// What `cmd` printed on its standard error.
+    /// The standard error of `cmd`.
     #[resource(send)]
     pub(super) stderr: String,
     /// Its standard output, followed by its standard error.

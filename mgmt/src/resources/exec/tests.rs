@@ -301,7 +301,7 @@ async fn a_guarded_command_sends_what_it_said_before_a_restart() {
     let outcome = host.put(exec()).settle().await.unwrap();
     assert!(outcome.in_sync());
     assert_eq!(outcome.value(Exec::STDOUT).unwrap(), "hello\n");
-    // What another command said is not its output.
+    // The output of another command is not its output.
     let other = host.put(exec().cmd("echo other")).settle().await.unwrap();
     assert!(other.in_sync() && other.sent_nothing());
     // It is ours alone to read.

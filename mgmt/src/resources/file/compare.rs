@@ -13,9 +13,9 @@ use crate::sys::users;
 
 /// The mode of a new file whose mode is unknown, and the base of a symbolic mode of a new file.
 const FILE_MODE: u32 = 0o644;
-/// The same for a file whose content is a secret.
+/// The mode of such a file whose content is a secret.
 const SECRET_MODE: u32 = 0o600;
-/// The same for a directory.
+/// The mode of such a directory.
 const DIR_MODE: u32 = 0o755;
 
 /// How a regular file is compared.

@@ -59,7 +59,7 @@ async fn after_a_restart_its_hash_is_known_and_its_text_is_not_and_is_nowhere() 
     assert_eq!(hash(&after), hash(&outcome));
     assert_eq!(files(host.prefix()), Vec::<PathBuf>::new());
     assert!(!String::from_utf8_lossy(&host.marks().into_values().flatten().collect::<Vec<_>>()).contains(&canary));
-    // Somebody needs the text: the engine asks by a refresh.
+    // A receiver needs the text: the engine asks for it by a refresh.
     let made = trial.refresh().await.unwrap();
     assert!(made.changed);
     assert_ne!(password(&made), canary);
@@ -106,7 +106,7 @@ async fn saved_it_is_the_same_after_a_restart() {
     assert_eq!(password(&repaired), password(&outcome));
     assert!(trial.settle().await.unwrap().in_sync() && file.exists());
 
-    // What is lost is made anew, and so is what somebody else wrote.
+    // A lost file is written again, and so is one that another program has changed.
     let long = "x".repeat(300_000).into_bytes();
     for write in [None, Some(&b"other\n"[..]), Some(b""), Some(b"\xff\xfe not UTF-8"), Some(&long)] {
         match write {

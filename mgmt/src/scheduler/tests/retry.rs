@@ -175,7 +175,7 @@ fn the_watch_has_tries_of_its_own() {
     assert_eq!(bed.state(0), State::Failed);
 }
 
-/// What is said of it when the watch fails.
+/// The events when the watch fails.
 fn watch_fails(bed: &mut Bed) -> Vec<String> {
     let mut told = bed.feed(Input::WatchFailed(Node(0)));
     told.retain(|event| event.starts_with("event: failed"));

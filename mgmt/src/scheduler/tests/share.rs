@@ -46,8 +46,8 @@ fn beside_a_busy_node() -> Bed {
     bed
 }
 
-/// As long as it changes at once, with repairs of so many milliseconds, until it has to wait. How many repairs there
-/// were, and what was reported.
+/// Changes a node at once after each repair, with repairs of `took` milliseconds, until it must wait. Returns the
+/// number of repairs, and the reports.
 fn exhaust(bed: &mut Bed, node: u32, took: u64) -> (u32, Vec<String>) {
     let mut told = Vec::new();
     for repairs in 0..10_000 {

@@ -137,7 +137,7 @@ fn a_file_that_is_written_keeps_the_mode_that_it_has() {
 #[test]
 fn a_file_that_rests_is_not_read_again() {
     let bench = Bench::new();
-    // Old enough for its times to be believed: nobody here has written it lately.
+    // Old enough for their times to be trusted: no program here has written them lately.
     let rested = ["/etc/passwd", "/etc/hostname", "/etc/os-release", "/bin/sh", "/etc/fstab"];
     let quiet = |path: &&str| fs::symlink_metadata(path).is_ok_and(|meta| meta.is_file() && meta.ctime() + 60 < now());
     let path = rested.into_iter().find(quiet).expect("a file of the system that has not changed for a minute");

@@ -1,4 +1,4 @@
-//! The system says no, at each call in turn (faults 3 and 4).
+//! The system returns an error, at each call in turn (faults 3 and 4).
 
 use super::harness::Bench;
 use crate::resource::Secret;
@@ -108,7 +108,7 @@ fn a_symlink_raced_in_while_the_file_is_written_is_never_followed() {
     }
 }
 
-/// What a disk may hold of a file that was written and got its name, before it was made durable: nothing, nothing in it,
+/// What a disk may hold of a file that was written and got its name before it was made durable: no file, an empty file,
 /// a part of it, blocks that were never written, or all of it.
 fn after_a_power_cut(content: &str) -> Vec<Option<Vec<u8>>> {
     let bytes = content.as_bytes();

@@ -1,4 +1,4 @@
-//! What was copied from somebody leads root nowhere: a copied symlink is followed no more than its original.
+//! A copy of another user's symlink leads root nowhere: it is followed no more than its original.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, lchown};

@@ -101,7 +101,7 @@ fn a_look_at_what_has_changed_finds_what_a_look_at_everything_finds() {
             let part = sorted(found(&bench, &file, Some(&reported)));
             assert_eq!(part, whole, "seed {seed}: {reported:?}");
             differed += usize::from(whole.is_ok_and(|changes| !changes.is_empty()));
-            // What it finds is repaired by what it says; then all is in sync.
+            // The apply repairs the drift that the check found; then all is in sync.
             let trial = bench.trial(&file).changed_at(reported.iter().cloned());
             if bench.block_on(trial.settle()).is_err() || bench.converge(&file).is_err() {
                 break;

@@ -102,7 +102,7 @@ fn what_another_resource_owns_by_another_spelling_is_not_removed() {
 #[test]
 fn a_mount_point_is_not_removed() {
     let bench = Bench::new();
-    // `/proc` is mounted wherever there is a Linux; nobody is to find out the hard way.
+    // `/proc` is mounted on every Linux: removing it must fail before anything is lost.
     let error = bench.check(&crate::resources::File::new("/proc/").absent()).unwrap_err().to_string();
     assert!(error.contains("/proc is a mount point") && error.contains("nothing is removed"), "{error}");
 }
