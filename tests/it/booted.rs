@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::kit::Booted;
 use crate::kit::program::{Program, mgmt};
@@ -31,11 +31,19 @@ fn pids() -> Vec<u32> {
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
-/// Whether a directory of this name is anywhere below.
-fn holds(dir: &Path, name: &str) -> bool {
-    let dirs = fs::read_dir(dir).into_iter().flatten().flatten();
-    let dirs = dirs.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    dirs.into_iter().any(|entry| entry.file_name() == name || holds(&entry.path(), name))
+/// The directory of this name below another one.
+fn find(dir: &Path, name: &str) -> Option<PathBuf> {
+    let dirs = fs::read_dir(dir).ok()?.flatten();
+    let mut dirs = dirs.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path());
+    dirs.find_map(|path| if path.ends_with(name) { Some(path) } else { find(&path, name) })
+}
+
+/// Removes a cgroup and those below it.
+fn remove_cgroup(dir: &Path) {
+    for entry in fs::read_dir(dir).unwrap().flatten().filter(|entry| entry.file_type().unwrap().is_dir()) {
+        remove_cgroup(&entry.path());
+    }
+    fs::remove_dir(dir).unwrap();
 }
 
 impl Traces {
@@ -64,8 +72,26 @@ impl Traces {
             |pid: &u32| fs::read_to_string(format!("/proc/{pid}/mountinfo")).is_ok_and(|all| all.contains(dir));
         left.extend(pids().into_iter().filter(mounts).map(|pid| format!("mounts of process {pid}")));
         left.extend(self.dir.exists().then(|| format!("directory {dir}")));
-        left.extend(holds(Path::new("/sys/fs/cgroup"), &self.cgroup).then(|| format!("cgroup {}", self.cgroup)));
+        left.extend(self.cgroup().map(|path| format!("cgroup {}", path.display())));
         left
+    }
+
+    fn cgroup(&self) -> Option<PathBuf> {
+        find(Path::new("/sys/fs/cgroup"), &self.cgroup)
+    }
+
+    /// Waits until no more than this is left of it.
+    fn wait(&self, spared: &[&str]) {
+        let deadline = Instant::now() + LONG;
+        loop {
+            let mut left = self.left();
+            left.retain(|left| !spared.iter().any(|spared| left.starts_with(spared)));
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{left:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
 
@@ -142,11 +168,34 @@ fn it_ends_with_a_process_that_is_killed() {
     let leader = out.split_once("leader ").unwrap().1.split_once('.').unwrap().0;
     let traces = Traces::of(leader.parse().unwrap());
     running.kill_9();
-    let deadline = Instant::now() + LONG;
-    while !traces.left().is_empty() {
-        assert!(Instant::now() < deadline, "{:?}", traces.left());
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    traces.wait(&[]);
+}
+
+/// The parent of a process.
+fn parent(pid: u32) -> u32 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    status.split_once("PPid:").unwrap().1.lines().next().unwrap().trim().parse().unwrap()
+}
+
+#[test]
+#[ignore = "needs root, systemd and dbus"]
+fn processes_and_mounts_end_also_where_what_attends_to_them_is_killed() {
+    let booted = Booted::start();
+    let traces = Traces::of(booted.leader());
+    let attendant = parent(parent(booted.leader()));
+    let command = fs::read_to_string(format!("/proc/{attendant}/cmdline")).unwrap();
+    assert!(command.ends_with("attend\0"), "{command}");
+    rustix::process::kill_process(
+        rustix::process::Pid::from_raw(attendant.try_into().unwrap()).unwrap(),
+        rustix::process::Signal::KILL,
+    )
+    .unwrap();
+    traces.wait(&["directory ", "cgroup "]);
+    // Both are empty, and in nobody's way.
+    drop(Booted::start());
+    drop(booted);
+    fs::remove_dir(&traces.dir).unwrap();
+    remove_cgroup(&traces.cgroup().unwrap());
 }
 
 #[test]
