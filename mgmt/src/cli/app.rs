@@ -1,4 +1,4 @@
-//! [`main`] and [`App`]: the command line tool around a program's graph.
+//! `mgmt::main` and `mgmt::App`: the command line tool around a program's graph.
 
 use std::process::ExitCode;
 
@@ -77,8 +77,8 @@ impl App {
         self
     }
 
-    /// A line to print once the graph has converged for the first time, for example where to look at the result. It is not
-    /// printed with `--noop`, which makes nothing, nor with `--converged-timeout`, which ends the program then.
+    /// A line to print once the graph has converged for the first time, for example where to look at the result. It is
+    /// not printed with `--noop`, which makes nothing, nor with `--converged-timeout`, which ends the program then.
     pub fn greeting(mut self, line: impl Into<String>) -> App {
         self.greeting = Some(line.into());
         self
