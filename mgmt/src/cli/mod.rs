@@ -1,5 +1,5 @@
-//! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `schema`, `setup`,
-//! `completion` and `man`; and the program `mgmt`.
+//! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `schema`,
+//! `setup`, `completion` and `man`; and the program `mgmt`.
 
 mod app;
 mod colour;

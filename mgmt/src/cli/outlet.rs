@@ -1,5 +1,5 @@
-//! Standard error, written by a thread of its own: if its reader stops reading, the program continues, and signals still
-//! end it.
+//! Standard error, written by a thread of its own: if its reader stops reading, the program continues, and signals
+//! still end it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};

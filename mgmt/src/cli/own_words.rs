@@ -80,8 +80,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The option that a word gives, and the byte at which its value begins if that is in the same word. Of several short
-    /// options in one word, it is the one that takes a value.
+    /// The option that a word gives, and the byte at which its value begins if that is in the same word. Of several
+    /// short options in one word, it is the one that takes a value.
     fn option(&self, word: &str) -> Option<(&Arg, Option<usize>)> {
         if let Some(long) = word.strip_prefix("--") {
             let (name, inline) = match long.find('=') {

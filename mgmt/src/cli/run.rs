@@ -126,7 +126,7 @@ async fn follow(
                     if event.kind == EventKind::Converged && is_waited_for {
                         return End::Converged;
                     }
-                    // Without a timeout the run continues until it is stopped. With one, a hopeless graph would run for ever.
+                    // With a timeout, a hopeless graph would run for ever. Without one, that is what the user wants.
                     if is_news && is_waited_for && let Some(end) = end_of(engine).await {
                         return end;
                     }

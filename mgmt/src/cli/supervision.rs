@@ -1,5 +1,5 @@
-//! Reports of a run to the service manager that has started it (systemd, `Type=notify`): that it is ready, its state, and
-//! that it is alive. Without a service manager, nothing is reported.
+//! Reports of a run to the service manager that has started it (systemd, `Type=notify`): that it is ready, its state,
+//! and that it is alive. Without a service manager, nothing is reported.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ impl Supervision {
         Supervision { listens, ready: false, status: String::new() }
     }
 
-    /// Notifies the watchdog for as long as the engine answers. The service manager kills and restarts a run whose engine
-    /// hangs.
+    /// Notifies the watchdog for as long as the engine answers. The service manager kills and restarts a run if its
+    /// engine hangs.
     pub(crate) fn watch(&self, engine: &Engine) {
         let Some(timeout) = watchdog_enabled().filter(|_| self.listens) else { return };
         let (engine, pause) = (engine.clone(), (timeout / SIGNS_OF_LIFE).max(Duration::from_millis(1)));

@@ -141,7 +141,7 @@ impl RenderBackend for Canvas {
     fn draw_text(&mut self, xy: Point, text: &str, look: &StyleAttr) {
         self.reach(xy.x + width(text) / 2.0, xy.y + LINE / 2.0);
         let class = if look.fill_color.is_some() { "" } else { " class=\"label\"" };
-        // Viewers disagree about `dominant-baseline`, so place the baseline a third of the letters' height below the middle.
+        // Viewers disagree about `dominant-baseline`: place the baseline a third of a letter below the middle.
         let (x, y) = (xy.x, xy.y + 4.5);
         self.shapes.push_str(&format!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n", escaped(text)));
     }

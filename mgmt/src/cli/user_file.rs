@@ -1,5 +1,5 @@
-//! Writes files for the user, at paths that the user chooses: safely, since another user may have planted a symlink or a
-//! file there.
+//! Writes files for the user, at paths that the user chooses: safely, since another user may have planted a symlink or
+//! a file there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -55,7 +55,8 @@ fn stream(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Opens a descriptor of this process by its path (`/dev/stdout`). The symlink there is the kernel's, and safe to follow.
+/// Opens a descriptor of this process by its path (`/dev/stdout`). The kernel makes that symlink, so it is safe to
+/// follow.
 fn own_stream(path: &Path) -> io::Result<Option<File>> {
     let is_ours = ["/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
         || ["/dev/fd", "/proc/self/fd"].iter().any(|dir| path.parent() == Some(Path::new(dir)));
