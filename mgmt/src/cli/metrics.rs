@@ -17,7 +17,7 @@ use crate::sys::listen::{self, Activity, Answers, Bounds};
 
 /// Only a few programs ask, each of them rarely, so few connections are enough.
 const BOUNDS: Bounds = Bounds { connections: 32, of_peer: 16, keep_alive: false };
-/// The most time that a client may take for its request.
+/// A connection without progress for this long is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Binds the address.
