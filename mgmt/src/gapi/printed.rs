@@ -36,7 +36,7 @@ pub struct Program {
     options: YamlOptions,
     data: Option<GapiData>,
     watcher: Option<Watcher>,
-    /// The last output of the program, and below it whether a graph was made from that.
+    /// The last output of the program, and in `taken` whether a graph was made from it.
     last: Option<Printed>,
     taken: bool,
 }

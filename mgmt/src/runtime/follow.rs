@@ -48,7 +48,7 @@ struct Rest {
 }
 
 impl Rest {
-    /// Whether the source gets a pause before its next graph, which it has this long after it was asked for one.
+    /// Whether the source gets a pause before its next graph. `after` is the time since its last graph came into force.
     fn is_needed(&mut self, after: Duration) -> bool {
         if after >= RESTLESS {
             self.restless = 0;

@@ -13,7 +13,7 @@ use crate::gapi::yaml::tree::BYTES_MAX;
 use crate::graph::{GraphConfig, Problems};
 use crate::sys;
 
-/// A YAML file, or standard input, as a source of graphs. Made by [`yaml`] and [`yaml_of_stdin`].
+/// A YAML file, or standard input, as a source of graphs. Made by [`yaml()`] and [`yaml_of_stdin()`].
 #[derive(Debug)]
 pub struct Yaml {
     /// `None`: standard input.
