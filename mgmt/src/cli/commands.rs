@@ -23,8 +23,8 @@ use crate::sys::limits;
 use crate::sys::signals::unblock_all;
 use crate::sys::task::{blocking, caught};
 
-/// The system must allow this many threads beyond the workers: one for blocking work, and one because the system
-/// counts a thread that has ended for a moment longer.
+/// The system must allow this many threads in addition to the workers: one for blocking work, and one because the
+/// system still counts a thread for a moment after it has ended.
 const SPARE: usize = 2;
 /// The pause between two attempts to get a thread, where the system allows none.
 const THREAD_PAUSE: Duration = Duration::from_millis(50);
@@ -99,7 +99,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
 }
 
 /// The runtime of the program. Where the system allows hardly any threads, it has only this thread and one for blocking
-/// work, which it waits for. `None`: the maximum runtime is over before the system allowed that thread.
+/// work, and waits until the system allows that one. `None`: the maximum runtime was over before.
 fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     limits::require_descriptors()?;
     if limits::has_threads(WORKERS + SPARE) {
@@ -112,7 +112,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     let began = Instant::now();
     loop {
         let is_to_be_had = limits::has_threads(1);
-        // The pause also gives the system time to discount the thread that was tried.
+        // The pause also gives the system time to end the thread that was tried.
         std::thread::sleep(THREAD_PAUSE);
         if is_to_be_had {
             let mut builder = tokio::runtime::Builder::new_current_thread();

@@ -9,7 +9,7 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const PENDING: u8 = 2;
 /// SIGHUP: the terminal was closed.
 const HUNG_UP: u8 = 129;
-/// SIGINT ended a command other than `run`, or was the third one of a run.
+/// SIGINT ended a command other than `run`, or a third signal ended a run at once.
 pub(crate) const INTERRUPTED: u8 = 130;
 /// SIGTERM ended the command.
 const TERMINATED: u8 = 143;

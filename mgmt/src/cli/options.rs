@@ -100,7 +100,7 @@ pub struct RunOptions {
     /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9233
     #[arg(long, alias = "prometheus-listen", global = true, value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
-    /// The same as `--metrics` with the default address of Go mgmt, as `--prometheus` has it there.
+    /// The same as `--metrics 127.0.0.1:9233`. An option of Go mgmt, with its default address.
     #[arg(long, global = true, hide = true)]
     #[doc(hidden)]
     pub prometheus: bool,
@@ -133,7 +133,7 @@ impl RunOptions {
     }
 }
 
-/// A time after which something happens. `None`: it never happens.
+/// A time limit, as an option gives it. `None`: no limit (`-1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout(pub Option<Duration>);
 

@@ -14,7 +14,7 @@ use crate::sys::ours::{NotOurs, make_dir};
 /// program other than `mgmt` has a subdirectory with its name there.
 ///
 /// # Errors
-/// Neither `XDG_STATE_HOME` nor `HOME` is set, and the user is not root.
+/// The user is not root, and neither `XDG_STATE_HOME` (as an absolute path) nor `HOME` is set.
 pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(state) = set("STATE_DIRECTORY") {

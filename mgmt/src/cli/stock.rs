@@ -20,7 +20,7 @@ use crate::gapi::{
 use crate::graph::GraphConfig;
 use crate::runtime::EngineError;
 
-/// Keep this machine in the state that a graph declares, continuously
+/// Keeps this machine in the state that a graph declares, continuously
 #[derive(Debug, Parser)]
 #[command(name = "mgmt", version, max_term_width = 80, after_help = exit::program())]
 struct Stock {
@@ -48,7 +48,7 @@ struct SourceOptions {
     /// Run the line of --command again when this file changes; can be given several times
     #[arg(long, global = true, value_name = "FILE")]
     watch_file: Vec<PathBuf>,
-    /// The graph that Puppet makes: of `agent`, of a manifest (FILE.pp), or of Puppet code
+    /// Take the graph from Puppet: `agent`, a manifest (FILE.pp), or Puppet code
     #[arg(long, short, global = true, value_name = "WHAT", value_parser = NonEmptyStringValueParser::new())]
     puppet: Option<String>,
     /// Puppet's configuration file

@@ -7,7 +7,7 @@ use sd_notify::{NotifyState, notify, watchdog_enabled};
 
 use crate::runtime::{Engine, EngineError, EventKind, Progress};
 
-/// How often the watchdog is notified within its timeout.
+/// How many times the watchdog is notified within its timeout.
 const SIGNS_OF_LIFE: u32 = 3;
 
 /// Sends the reports of one run.
