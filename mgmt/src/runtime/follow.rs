@@ -34,10 +34,10 @@ pub(crate) async fn close(gapi: &mut impl Gapi) {
     }
 }
 
-/// A source is restless if its next graph comes sooner than this after the one before. It is also the pause that a
-/// source gets which stays restless.
+/// A source is restless if its next graph comes sooner than this after the one before. A source that stays restless
+/// gets a pause of this length before each graph.
 const RESTLESS: Duration = Duration::from_millis(20);
-/// From this many restless graphs in a row on, the source gets a pause before each.
+/// The number of such graphs in a row after which the source gets pauses.
 const RESTLESS_MAX: u32 = 100;
 
 /// Counts how often a source is restless.
@@ -149,7 +149,7 @@ impl Follow {
         };
         self.send(request);
         if done.await.is_err() {
-            // The engine ends, and takes no more graphs: wait until `run` is stopped.
+            // The engine ends, and takes no more graphs: wait until `run` drops this future.
             return std::future::pending().await;
         }
         outcome

@@ -52,12 +52,12 @@ impl Yaml {
 /// The name of standard input in errors.
 pub(crate) const STDIN: &str = "standard input";
 
-/// Reads standard input to its end. Input that is too long for a graph is an error.
+/// Reads standard input to its end, or until it is longer than [`BYTES_MAX`], which is enough to refuse it.
 async fn stdin() -> Result<Vec<u8>, GapiError> {
     Ok(sys::stdin::read(BYTES_MAX).await.map_err(|error| Failure::of(format_args!("{STDIN} can't be read"), error))?)
 }
 
-/// Reads a file. Of one that is longer than [`BYTES_MAX`], only one byte more than that is read: enough to refuse it.
+/// Reads a file to its end, or until it is longer than [`BYTES_MAX`], which is enough to refuse it.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     let failed = |error| Failure::of(format_args!("{} can't be read", path.display()), error);
     let file = File::open(path).map_err(&failed)?;
