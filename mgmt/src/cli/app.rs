@@ -1,4 +1,4 @@
-//! `mgmt::main`: a program in one call.
+//! `mgmt::main` and `mgmt::App`: the command line tool around a program's graph.
 
 use std::process::ExitCode;
 
@@ -13,10 +13,10 @@ use crate::resource::{Converge, Error, Provisions, ShowPrivate};
 #[cfg(feature = "yaml")]
 use crate::sys::process::InheritEnv;
 
-/// Runs a program that declares one graph: parses the command line, and does what it asks for (by default `run`;
-/// `--help` lists the rest).
+/// Runs a program that declares one graph: parses the command line and executes its command (default: `run`; `--help`
+/// lists the others).
 ///
-/// The name is the program's and the graph's.
+/// `name` is the name of the program and of the graph.
 pub fn main<F>(name: &str, mut declare: F) -> ExitCode
 where
     F: FnMut(&mut Graph) -> Result<(), Error> + Send + 'static,
@@ -24,8 +24,8 @@ where
     App::new(name).main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
 }
 
-/// A program with a graph, step by step: for graphs that follow the world, kinds of one's own in the schema, and a
-/// version of one's own.
+/// A program with a graph, configured step by step: for graphs that change, for own kinds in the schema, and for the
+/// program's version.
 ///
 /// ```no_run
 /// use mgmt::prelude::*;
@@ -44,14 +44,14 @@ pub struct App {
     version: Option<String>,
     about: Option<String>,
     greeting: Option<String>,
-    /// The command line of a program that has parsed it itself.
+    /// The whole command line of a program that parses it itself.
     command_line: Option<clap::Command>,
-    /// Commands get this process's environment: so it has always been with YAML.
+    /// Values for the kinds. `InheritEnv` is one: commands of YAML graphs inherit the environment of this process.
     provisions: Provisions,
 }
 
 impl App {
-    /// A program of that name.
+    /// A program with this name, the built-in kinds, and the defaults of all other settings.
     pub fn new(name: impl Into<String>) -> App {
         App {
             name: name.into(),
@@ -64,21 +64,21 @@ impl App {
         }
     }
 
-    /// The version of the program, which `--version` prints beside that of mgmt: `.version(env!("CARGO_PKG_VERSION"))`.
-    /// Default: that of mgmt alone.
+    /// The version of the program, which `--version` prints together with that of mgmt:
+    /// `.version(env!("CARGO_PKG_VERSION"))`. Default: only the version of mgmt.
     pub fn version(mut self, version: impl Into<String>) -> App {
         self.version = Some(version.into());
         self
     }
 
-    /// What `--help` begins with.
+    /// The first line of `--help`. Default: a line with the program's name.
     pub fn about(mut self, about: impl Into<String>) -> App {
         self.about = Some(about.into());
         self
     }
 
-    /// A line that is printed once the graph has converged for the first time, for example where to look at the result.
-    /// Not with `--noop`, which makes nothing, nor with `--converged-timeout`, which ends the program then.
+    /// A line to print once the graph has converged for the first time, for example where to look at the result. It is
+    /// not printed with `--noop`, which makes nothing, nor with `--converged-timeout`, which ends the program then.
     pub fn greeting(mut self, line: impl Into<String>) -> App {
         self.greeting = Some(line.into());
         self
@@ -91,26 +91,26 @@ impl App {
         self
     }
 
-    /// A kind of one's own for `schema`, which knows those of the graph already.
+    /// Adds a kind of your own to the output of `schema`. The kinds of the graph are in it already.
     pub fn kind<R: Converge>(mut self) -> App {
         self.kinds = self.kinds.with::<R>();
         self
     }
 
-    /// Commands get this process's environment.
+    /// Lets commands inherit the environment of this process.
     #[cfg(feature = "yaml")]
     pub(super) fn inherit_env(mut self) -> App {
         self.provisions.insert_own(InheritEnv);
         self
     }
 
-    /// A value of the program for its kinds, see [`Builder::provide`](crate::runtime::Builder::provide).
+    /// Gives a value of the program to its kinds, see [`Builder::provide`](crate::runtime::Builder::provide).
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> App {
         self.provisions.insert(value);
         self
     }
 
-    /// Does what the command line says with this source of graphs.
+    /// Parses the command line and executes its command on this source of graphs. Returns the program's exit code.
     pub fn main(self, gapi: impl Gapi) -> ExitCode {
         match usage::matches::<Cli>(self.command(), std::env::args_os()) {
             Ok(Cli { options }) => self.run(options, gapi),
@@ -118,7 +118,8 @@ impl App {
         }
     }
 
-    /// Does what these options say, for programs that have parsed their own command line.
+    /// Executes the command of these options on this source of graphs, for programs that parse their own command line.
+    /// Returns the program's exit code.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
         let command_line = self.command();
         let App { name, kinds, greeting, mut provisions, .. } = self;
@@ -130,7 +131,7 @@ impl App {
         commands::execute(&session, command, gapi)
     }
 
-    /// The command line that it understands.
+    /// The whole command line, for parsing, completions and the manual page.
     fn command(&self) -> clap::Command {
         if let Some(command) = &self.command_line {
             return command.clone().name(self.name.clone());

@@ -1,4 +1,4 @@
-//! The commands other than `run`.
+//! Executes commands; `run` itself is in `run.rs`.
 
 use std::io;
 use std::path::Path;
@@ -23,15 +23,16 @@ use crate::sys::limits;
 use crate::sys::signals::unblock_all;
 use crate::sys::task::{blocking, caught};
 
-/// How many more must be to be had: for what blocks, and since one that has ended is counted a moment longer.
+/// The system must allow this many threads in addition to the workers: one for blocking work, and one because the
+/// system still counts a thread for a moment after it has ended.
 const SPARE: usize = 2;
-/// Where there is no thread at all, it is asked for one this often.
+/// The pause between two attempts to get a thread, where the system allows none.
 const THREAD_PAUSE: Duration = Duration::from_millis(50);
-/// What is had is kept where it is scarce.
+/// How long an idle thread is kept where threads are scarce: another one may not be available later.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
-/// Threads that never block.
+/// The number of threads for tasks that never block.
 const WORKERS: usize = 2;
-/// How long to wait for those who read what is written.
+/// How long to wait at the end until the reader of standard error has taken the output.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait for abandoned work before the process exits.
 const SHUTDOWN: Duration = Duration::from_millis(300);
@@ -68,7 +69,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             }
             Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
             Command::Setup { what: Setup::Svc(options) } => {
-                // A service of a wrong graph would only fail again and again.
+                // A service with a wrong graph would fail at each start.
                 config(session, gapi).await?;
                 setup::svc(session, &options).await
             }
@@ -76,19 +77,19 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Man => describe::man(session),
         }
     });
-    // What was given up ends its commands; but blocking work (a hanging file system, say) must not keep the program.
+    // Dropped tasks end their commands. Blocking work (a file system that hangs, for example) must not delay the exit.
     runtime.shutdown_timeout(SHUTDOWN);
     let code = outcome.unwrap_or_else(|error| {
         if let CommandError::Interrupted(signal) = error {
             return signal.cut_short();
         }
         if is_json {
-            // It was asked for on standard output; if that can't be written, the error is still on standard error.
+            // The JSON belongs on standard output. If it can't be written, the error still appears on standard error.
             let _ = print(&format!("{:#}\n", json!({ "errors": error.to_json() })));
         }
         match session.options.log {
             LogFormat::Text => screen.say(&error.painted(screen.palette).to_string()),
-            // A reader of lines of JSON wants nothing else between them.
+            // A reader that parses JSON lines must not find other lines between them.
             LogFormat::Json => error.log(),
         }
         ExitCode::from(FAILED)
@@ -97,8 +98,8 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     code
 }
 
-/// As few threads as will do where the system gives no more: one that never blocks, and one that may, which is waited
-/// for. `None`: longer than the program may run.
+/// The runtime of the program. Where the system allows hardly any threads, it has only this thread and one for blocking
+/// work, and waits until the system allows that one. `None`: the maximum runtime was over before.
 fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     limits::require_descriptors()?;
     if limits::has_threads(WORKERS + SPARE) {
@@ -111,7 +112,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     let began = Instant::now();
     loop {
         let is_to_be_had = limits::has_threads(1);
-        // Also until the one that was tried is gone altogether.
+        // The pause also gives the system time to end the thread that was tried.
         std::thread::sleep(THREAD_PAUSE);
         if is_to_be_had {
             let mut builder = tokio::runtime::Builder::new_current_thread();
@@ -153,7 +154,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
 
 async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, CommandError> {
     let prefix = session.prefix(true)?;
-    // A program that prints graphs is in a process group of its own, too.
+    // A program that prints the graph is in a process group of its own: ^C in the terminal does not reach it.
     let mut ladder = Ladder::new()?;
     tokio::select! {
         prepared = session.builder(prefix.path(), gapi).check() => Ok(Arc::clone(prepared?.config())),
@@ -182,7 +183,7 @@ async fn check(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a file names and this build lacks is no mistake in the file; but it will not run.
+/// The remark about kinds that this build lacks: the file is right, but the resources of these kinds will fail.
 fn will_fail(kinds: &[String]) -> String {
     match kinds {
         [] => String::new(),
@@ -227,7 +228,7 @@ async fn graph(
     Ok(ExitCode::SUCCESS)
 }
 
-/// A reader who does not read must not keep a signal from ending the program.
+/// Prints a text until it is written or a signal comes: a signal ends the program even if the text is not being read.
 async fn print_unless_interrupted(text: String, ladder: &mut Ladder) -> Result<(), CommandError> {
     tokio::select! {
         printed = blocking(move || print(&text)) => printed,

@@ -1,4 +1,4 @@
-//! A graph as a program in Rust that declares the same graph.
+//! Converts a graph to a Rust program that declares the same graph.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -10,10 +10,10 @@ use crate::graph::{GraphConfig, Vertex};
 use crate::resource::{Backoff, FieldSpec, Format, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
-/// The program, as one file. `declare` in it makes the graph, which must be a valid one.
+/// The source text of the program, as one file. Its function `declare` makes the graph. `config` must be valid.
 ///
 /// # Errors
-/// What has no form in Rust: a kind that this build has not, a secret, a closure.
+/// The graph has something that can't be written as Rust: a kind that this build lacks, a secret, or a closure.
 pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
     let order = order(config);
     let mut writer =
@@ -37,12 +37,12 @@ pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
     Ok(program)
 }
 
-/// As declared, but senders before receivers.
+/// The resources in the order in which they are declared, but each sender before its receivers.
 fn order(config: &GraphConfig) -> Vec<usize> {
     let mut order = Vec::with_capacity(config.vertices.len());
     let mut seen = vec![false; config.vertices.len()];
     for first in 0..config.vertices.len() {
-        // Without recursion: chains may be long.
+        // No recursion: a long chain would overflow the stack.
         let mut stack = vec![first];
         while let Some(place) = stack.last().copied() {
             let sources = config.links.iter().filter(|link| link.to as usize == place).flat_map(|link| &link.sources);
@@ -60,7 +60,7 @@ fn order(config: &GraphConfig) -> Vec<usize> {
     order
 }
 
-/// Names of variables for those that others name.
+/// For each resource the name of its variable; `None` if no other resource refers to it.
 fn variables(config: &GraphConfig) -> Vec<Option<String>> {
     let mut needed = vec![false; config.vertices.len()];
     for edge in &config.edges {
@@ -115,7 +115,7 @@ impl Writer<'_> {
             };
             if field.required { required.push(value) } else { setters.push(format!("{}({value})", field.name)) }
         }
-        // Where a field has the name of a metaparameter, the metaparameter is set from outside.
+        // Where a field has the same name as a metaparameter, the metaparameter needs the path of its trait.
         let (hidden, metas): (Vec<_>, Vec<_>) =
             metas(&vertex.meta()).into_iter().partition(|(name, _)| spec.field(name).is_some());
         setters.extend(metas.into_iter().map(|(name, value)| format!("{name}({value})")));
@@ -141,11 +141,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Whether something that is still to come names it.
+    /// Whether a resource that is written later refers to this one.
     fn is_named_later(&self, place: u32) -> bool {
         let later = |other: u32| !self.done[other as usize];
         let edges = self.config.edges.iter().any(|edge| {
-            // Both ends are there when this is written: then this is the later one and names the other.
+            // The later end of an edge refers to the earlier one.
             (edge.from == place && later(edge.to)) || (edge.to == place && later(edge.from))
         });
         edges || self.config.links.iter().any(|link| link.sources.iter().any(|(from, _)| *from == place))
@@ -162,12 +162,12 @@ impl Writer<'_> {
         }
     }
 
-    /// The receiver of a value comes after its sender anyway.
+    /// Whether `from` sends a value to `to`: the link orders them already, so that no `after` is needed.
     fn is_sent(&self, from: u32, to: u32) -> bool {
         self.config.links.iter().any(|link| link.to == to && link.sources.iter().any(|(source, _)| *source == from))
     }
 
-    /// Edges between this and what is there already.
+    /// The setters for edges between this resource and those that are written already.
     fn early_edges(&self, place: u32) -> Vec<String> {
         let mut setters = Vec::new();
         for edge in &self.config.edges {
@@ -195,7 +195,7 @@ fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
     value(plain, field.format, json)
 }
 
-/// A value of the type of that name.
+/// A value as an expression of the type with this name.
 fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
     Ok(match json {
         Json::String(text) if text == SECRET_PLACEHOLDER => {
@@ -229,7 +229,7 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
     })
 }
 
-/// Metaparameters that are not as usual: setters and their arguments.
+/// The metaparameters that differ from their defaults: each setter and its argument.
 fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     let usual = Meta::default();
     let mut setters = Vec::new();

@@ -1,4 +1,4 @@
-//! What a program prints about itself: schema, completions, manual page.
+//! Output in which a program describes itself: schema, completions, manual page.
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -11,8 +11,8 @@ use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
 use crate::graph::GraphConfig;
 
-/// The schema of graphs: of YAML files, if this program reads them, else of graphs as data. It has the kinds that the program has named, and those of
-/// its graph.
+/// The JSON schema of graphs: of YAML files with the feature `yaml`, otherwise of graphs as data. It contains the kinds
+/// that the program names, and those of its graph.
 pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandError>) -> Result<String, CommandError> {
     let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
@@ -40,7 +40,7 @@ pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Resu
     Ok(ExitCode::SUCCESS)
 }
 
-/// A command, or those that it has itself, each with what comes before its name.
+/// The subcommands of a command, each with the prefix of its name; without subcommands, the command alone.
 fn with_own_commands(command: &clap::Command) -> Vec<(String, clap::Command)> {
     if !command.has_subcommands() {
         return vec![(String::new(), command.clone())];
@@ -48,11 +48,11 @@ fn with_own_commands(command: &clap::Command) -> Vec<(String, clap::Command)> {
     command.get_subcommands().map(|own| (format!("{} ", command.get_name()), own.clone())).collect()
 }
 
-/// The manual page: one for the program and its commands, each with its own options.
+/// Prints the manual page: one page for the program and all commands, each command with its own options.
 pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
     let command = session.command_line.clone();
     let (name, mut page) = (command.get_name().to_owned(), Vec::new());
-    // Of a command that has not been built yet, the options that it shares with the others are not its own.
+    // Before clap builds the commands, they lack the global options: these are described once, for the program.
     let commands: Vec<_> = command.get_subcommands().flat_map(with_own_commands).collect();
     let man = Man::new(command);
     man.render_title(&mut page)?;
@@ -66,7 +66,7 @@ pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
         writeln!(page, ".SS \"{name} {of}{}\"\n{}", command.get_name(), about.replace('\\', "\\\\"))?;
         let mut own = Vec::new();
         Man::new(command.disable_help_flag(true)).render_options_section(&mut own)?;
-        // Without the head, which the page has already.
+        // Skip the section heading: these options belong below the command's own heading.
         for line in String::from_utf8_lossy(&own).lines().skip_while(|line| !line.starts_with(".TP")) {
             writeln!(page, "{line}")?;
         }

@@ -1,17 +1,17 @@
-//! Exit codes: what each means, for pipelines, for service managers, and in the help.
+//! The exit codes and their meanings, for pipelines, service managers, and help texts.
 
 use std::fs::File;
 use std::process::ExitCode;
 
-/// Something failed. A wrong command line too, which is never [`PENDING`].
+/// Something failed. A wrong command line has this code too, never that of [`PENDING`].
 pub(crate) const FAILED: u8 = 1;
-/// A plan with something to do.
+/// A plan has changes that are pending.
 pub(crate) const PENDING: u8 = 2;
-/// A command whose terminal is gone.
+/// SIGHUP: the terminal was closed.
 const HUNG_UP: u8 = 129;
-/// A plan, a check, a picture that was interrupted; a run that was interrupted three times.
+/// SIGINT ended a command other than `run`, or a third signal ended a run at once.
 pub(crate) const INTERRUPTED: u8 = 130;
-/// A command that was terminated.
+/// SIGTERM ended the command.
 const TERMINATED: u8 = 143;
 
 /// A signal that ends a run.
@@ -23,7 +23,7 @@ pub(crate) enum Ending {
 }
 
 impl Ending {
-    /// The code of a run that the signal has ended. A request from the terminal or from a service manager is no
+    /// The exit code of a run that the signal has ended. To be stopped from the terminal or by a service manager is no
     /// failure.
     pub(crate) fn code(self) -> ExitCode {
         match self {
@@ -33,7 +33,7 @@ impl Ending {
         }
     }
 
-    /// The code of a command that the signal has kept from its end: what it was asked for is not there.
+    /// The exit code of a command that the signal has ended before its result was complete.
     pub(crate) fn cut_short(self) -> ExitCode {
         ExitCode::from(match self {
             Ending::Interrupt => INTERRUPTED,
@@ -43,8 +43,8 @@ impl Ending {
     }
 }
 
-/// Whether a service manager has started this process: it shows in the environment. What is started by hand in a
-/// terminal may have inherited that, from a desktop that is a service; so it counts only without a terminal.
+/// Whether a service manager has started this process, by the variables that it sets. A desktop that runs as a service
+/// passes them on to programs in its terminals, so they count only if there is no controlling terminal.
 fn is_service() -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     (is_set("NOTIFY_SOCKET") || is_set("INVOCATION_ID")) && !has_terminal()
@@ -55,10 +55,10 @@ pub(crate) fn has_terminal() -> bool {
     File::open("/dev/tty").is_ok()
 }
 
-/// A code, and what it means.
+/// An exit code and its meaning.
 pub(crate) type Meaning = (&'static str, &'static str);
 
-/// The codes of a program as a whole.
+/// The exit codes of all commands.
 pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run that ^C, a converged timeout, its maximum runtime or a service manager has ended."),
     ("1", "Wrong options, a wrong graph, a check that failed, a run that can't converge within a converged timeout."),
@@ -76,7 +76,7 @@ pub(crate) const OF_RUN: &[Meaning] = &[
     ("143", "Terminated (SIGTERM), not by a service manager."),
 ];
 
-// Of a command that does not run a graph.
+// The codes of commands other than `run` that a signal has ended.
 const CLOSED: Meaning = ("129", "The terminal was closed (SIGHUP).");
 const STOPPED: Meaning = ("130", "Interrupted.");
 const ENDED: Meaning = ("143", "Terminated (SIGTERM).");
@@ -104,7 +104,7 @@ pub(crate) const OF_SETUP: &[Meaning] = &[
 pub(crate) const OF_GRAPH: &[Meaning] =
     &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), CLOSED, STOPPED, ENDED];
 
-/// The table of a program as a whole, for its help.
+/// The table of the exit codes of all commands, for the help of a program.
 pub(crate) fn program() -> String {
     headed(ALL)
 }
@@ -114,10 +114,10 @@ pub(crate) fn headed(meanings: &[Meaning]) -> String {
     format!("Exit codes:\n{}", table(meanings))
 }
 
-/// The last columns of a help text are free at a width of 80.
+/// The width of the table in columns, for terminals with 80.
 const WIDTH: usize = 78;
 
-/// A table of codes for a help text.
+/// A table of exit codes, wrapped at [`WIDTH`].
 fn table(meanings: &[Meaning]) -> String {
     let mut text = String::new();
     for (code, meaning) in meanings {

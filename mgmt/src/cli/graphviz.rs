@@ -1,4 +1,4 @@
-//! The picture of the graph that runs, in a file.
+//! `--graphviz`: writes the graph in force to a file, and draws it with Graphviz.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::cli::user_file::replace;
 use crate::graph::GraphConfig;
 use crate::sys::process::{Command, run};
 
-/// A graph that takes longer to draw is too large to be looked at.
+/// The most time that drawing may take: a graph that takes longer is too large to be looked at.
 const DRAW_MAX: Duration = Duration::from_secs(10);
-/// So is one whose picture is larger.
+/// The largest size of a picture, in bytes.
 const PNG_BYTES_MAX: usize = 64 << 20;
 
-/// Where it is drawn, and by what.
+/// The file of the picture, and the program that draws it.
 #[derive(Debug)]
 pub(crate) struct Picture {
     path: PathBuf,
@@ -27,7 +27,7 @@ impl Picture {
         options.graphviz.clone().map(|path| Picture { path, filter: options.graphviz_filter })
     }
 
-    /// A picture that can't be drawn is no reason not to run.
+    /// Writes and draws this graph. A failure is only logged: it must not keep the graph from running.
     pub(crate) async fn draw(&self, config: &GraphConfig) {
         if let Err(error) = replace(self.path.clone(), config.dot().into_bytes()).await {
             return tracing::warn!(target: "mgmt", "the picture {} can't be written: {error}", self.path.display());
@@ -35,7 +35,7 @@ impl Picture {
         if let Err(error) = self.png().await {
             match self.filter {
                 Some(_) => tracing::warn!(target: "mgmt", "the picture is not drawn: {error}"),
-                // Nobody asked for that.
+                // Without `--graphviz-filter` the user has not asked for a drawn picture.
                 None => tracing::debug!(target: "mgmt", "the picture is not drawn: {error}"),
             }
         }

@@ -1,11 +1,11 @@
-//! The help of each command: its own options and those of a run that it uses, examples, exit codes.
+//! The help of each command: its own options, the options of a run that it uses, examples, and exit codes.
 
 use clap::{Args as _, Command};
 
 use crate::cli::exit::{self, Meaning};
 use crate::cli::options::RunOptions;
 
-/// Options of a run that all commands use which look at the graph.
+/// The options of a run that every command with a graph uses.
 const OF_GRAPHS: &[&str] = &[
     "prefix",
     "tmp_prefix",
@@ -16,11 +16,11 @@ const OF_GRAPHS: &[&str] = &[
     "no_autogroup",
     "no_raise_limits",
 ];
-/// The heading of the options by which the program `mgmt` finds its graph.
+/// The heading of the options that select the graph of the program `mgmt`.
 pub(crate) const SOURCES: &str = "Where the graph comes from";
-/// Those of them that say when it is made again.
+/// Those of them that select when the graph is made again.
 const OF_FOLLOWING: &[&str] = &["every", "watch_file"];
-/// Options of every command.
+/// The options of a run that every command uses.
 const OF_ALL: &[&str] = &["color", "log", "quiet", "verbose"];
 
 pub(crate) fn run(command: Command) -> Command {
@@ -60,7 +60,7 @@ pub(crate) fn setup(command: Command) -> Command {
 
 pub(crate) fn setup_svc(command: Command) -> Command {
     let examples = [("--now", "run the graph from now on, and at every start"), ("--print", "show the unit")];
-    // The service takes every option of a run, which `setup` alone has no use for.
+    // `setup` hides all options of a run; the service takes them, so show them again.
     let run = RunOptions::augment_args(Command::new("run"));
     let shown: Vec<_> = run.get_arguments().filter(|arg| !arg.is_hide_set()).map(|arg| arg.get_id().clone()).collect();
     let command = command.mut_args(|arg| {
@@ -84,7 +84,8 @@ pub(crate) fn convert(command: Command) -> Command {
     extended(only(command, &[&["allow_unknown"]]), &[("graph.yaml > src/main.rs", "begin a program")], &[])
 }
 
-/// Hides the options of a run that the command does not use: they are accepted, since a command may come after them.
+/// Hides the options of a run that the command does not use. They are still accepted, since options may stand before
+/// the command.
 fn only(command: Command, used: &[&[&str]]) -> Command {
     let run = RunOptions::augment_args(Command::new("run"));
     let ours: Vec<_> = run.get_arguments().map(|arg| arg.get_id().clone()).collect();
@@ -100,7 +101,7 @@ fn only(command: Command, used: &[&[&str]]) -> Command {
     })
 }
 
-/// The help with examples and exit codes.
+/// Adds examples and exit codes to the help of a command.
 fn extended(command: Command, examples: &[(&str, &str)], meanings: &[Meaning]) -> Command {
     let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
     let line = |arguments: &str| format!("{name} {arguments}").trim_end().to_owned();

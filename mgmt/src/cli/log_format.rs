@@ -1,4 +1,4 @@
-//! The form of log lines: whose work they come from is said in each, be it for people or as JSON.
+//! The format of log lines, as text or as JSON: each line names the resource whose work it comes from.
 
 use std::fmt;
 
@@ -11,15 +11,16 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::id::{Palette, Role};
 
-/// How a line is written. It wants the fields of spans as JSON (`JsonFields`).
+/// The format of a line. The subscriber must store the fields of spans as JSON (`JsonFields`).
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
-    /// For people: level, resource unless the message names it, message, other fields.
+    /// Text: level, resource (unless the message names it), message, other fields.
     Text {
-        /// Begins with the time.
+        /// Whether the line begins with the time.
         time: bool,
     },
-    /// One object a line: `timestamp`, `level`, `target`, `fields`, and those of the spans (for a resource: `kind`, `name`, `event`).
+    /// One JSON object for each line: `timestamp`, `level`, `target`, `fields`, and the fields of the spans (for a
+    /// resource: `kind`, `name`, `event`).
     Json,
 }
 
@@ -37,7 +38,7 @@ where
     }
 }
 
-/// What the spans around a line say, the inner ones last.
+/// The fields of the spans around a line. Where two spans have the same field, the inner one counts.
 fn whose<S, N>(cx: &FmtContext<'_, S, N>) -> Map<String, Json>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
@@ -97,7 +98,7 @@ where
     let (level, target) = (of(metadata.level().as_str()), of(metadata.target()));
     write!(out, "{{\"timestamp\":{},\"level\":{level},\"target\":{target},\"fields\":{fields}", of(&time))?;
     for (key, value) in whose {
-        // What every line has is not replaced by what somebody's span has.
+        // A span of an own kind can have fields with these names: they must not appear twice.
         if !matches!(key.as_str(), "timestamp" | "level" | "target" | "fields") {
             write!(out, ",{}:{value}", of(key))?;
         }

@@ -14,13 +14,13 @@ use crate::cli::options::{LogFormat, RunOptions};
 use crate::cli::outlet::{Canvas, Outlet};
 use crate::id::{Palette, harmless, harmless_in_colour};
 
-/// Standard error: a terminal with a progress bar, or just lines.
+/// Standard error: a terminal with a progress bar, or a stream of lines.
 #[derive(Clone, Debug)]
 pub(crate) struct Screen {
-    /// Hidden if this is no terminal, and before there is something to show. Clones are the same bar.
+    /// Hidden if standard error is no terminal, and until there is something to show. Clones are the same bar.
     pub(crate) bar: ProgressBar,
     pub(crate) terminal: bool,
-    /// The colours that it takes.
+    /// The palette of standard error.
     pub(crate) palette: Palette,
     outlet: Outlet,
 }
@@ -33,28 +33,28 @@ impl Screen {
         Screen { bar: ProgressBar::hidden(), terminal, palette, outlet: Outlet::default() }
     }
 
-    /// What the bar is drawn on.
+    /// The target on which the bar draws.
     pub(crate) fn draw_target(&self) -> ProgressDrawTarget {
         ProgressDrawTarget::term_like(Box::new(Canvas::new(self.outlet.clone())))
     }
 
-    /// Waits until all is written, no longer than that.
+    /// Waits until everything is written, but no longer than `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
         self.outlet.flush(limit);
     }
 
-    /// Tells the user something: a log line where there is no terminal.
+    /// Shows a message to the user; without a terminal, it is a log line of level info.
     pub(crate) fn tell(&self, text: &str) {
         if self.terminal { self.say(text) } else { tracing::info!(target: "mgmt", "{text}") }
     }
 
-    /// Tells the user of something that has failed.
+    /// Shows a failure to the user; without a terminal, it is a log line of level error.
     pub(crate) fn complain(&self, text: &str) {
         if self.terminal { self.say(text) } else { tracing::error!(target: "mgmt", "{text}") }
     }
 
-    /// Writes lines above the bar, when those who read have taken what came before. What a terminal would obey is
-    /// escaped, but colours where there are any.
+    /// Writes lines above the bar, after the output that still waits. Control characters are escaped, except colours if
+    /// the palette has them.
     pub(crate) fn say(&self, text: &str) {
         let text = if self.palette == Palette::Coloured { harmless_in_colour(text) } else { harmless(text) };
         self.bar.suspend(|| self.outlet.write(format!("{text}\n").into_bytes()));
@@ -92,7 +92,8 @@ impl Drop for Lines {
     }
 }
 
-/// Sends log lines to the screen. `RUST_LOG` says which, else `-v`. A program that has set up its own logging keeps it.
+/// Sends log lines to the screen. `RUST_LOG` selects which, otherwise `-v` and `-q`. A program that has set up its own
+/// logging keeps it.
 pub(crate) fn start(options: &RunOptions, screen: &Screen) {
     let level = match options.verbose {
         0 if options.quiet => "warn",
@@ -109,6 +110,6 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
         LogFormat::Json => Form::Json,
         LogFormat::Text => Form::Text { time: !screen.terminal },
     };
-    // An error means that a subscriber is set already: it stays.
+    // An error means that the program has set its own subscriber, which stays.
     let _ = lines.fmt_fields(JsonFields::new()).event_format(form).try_init();
 }

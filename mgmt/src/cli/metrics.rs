@@ -1,4 +1,4 @@
-//! Figures for Prometheus: what the engine measures, served as text at one address.
+//! Metrics for Prometheus: the engine's measurements, served as text at one address.
 
 use std::fmt::Write as _;
 use std::io;
@@ -15,19 +15,19 @@ use tokio::net::TcpListener;
 use crate::runtime::{DURATION_CLASSES, Engine, Measure, Measures};
 use crate::sys::listen::{self, Activity, Answers, Bounds};
 
-/// A few programs ask, each now and then.
+/// Only a few programs ask, each of them rarely, so few connections are enough.
 const BOUNDS: Bounds = Bounds { connections: 32, of_peer: 16, keep_alive: false };
-/// Whoever is slower is not answered.
+/// A connection without progress for this long is closed.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes the address.
+/// Binds the address.
 pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
     tracing::info!(target: "mgmt", "figures at http://{}/metrics", listener.local_addr()?);
     Ok(listener)
 }
 
-/// Serves the figures of this engine until it ends.
+/// Serves the metrics of this engine until the engine ends.
 pub(crate) fn serve(listener: TcpListener, engine: &Engine) {
     let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let engine = engine.clone();
@@ -40,7 +40,7 @@ pub(crate) fn serve(listener: TcpListener, engine: &Engine) {
     });
 }
 
-/// What answers.
+/// Answers requests with the metrics of one engine.
 struct Figures {
     engine: Engine,
     began: f64,
@@ -136,7 +136,7 @@ fn labels(pairs: &[(&str, &str)]) -> String {
     format!("{{{}}}", pairs.join(","))
 }
 
-/// Text in Prometheus' form.
+/// A page in the text format of Prometheus.
 #[derive(Default)]
 struct Page {
     text: String,

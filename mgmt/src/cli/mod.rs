@@ -1,4 +1,5 @@
-//! The command line around a program's graph: any program with a graph becomes a tool with `run`, `plan`, `check`, `graph`, `schema`, `setup`, `completion` and `man`; and the program `mgmt`.
+//! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `schema`,
+//! `setup`, `completion` and `man`; and the program `mgmt`.
 
 mod app;
 mod colour;

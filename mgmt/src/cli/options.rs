@@ -11,10 +11,10 @@ use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
 use crate::sys::facts::check_hostname;
 
-/// Where `--prometheus` serves figures, on this machine alone.
+/// The port at which `--prometheus` serves metrics, on the loopback address.
 const PROMETHEUS_PORT: u16 = 9233;
 
-/// Everything that a program with a graph understands. Flattened into a program's own options:
+/// All options and commands of a program with a graph. A program with options of its own flattens them:
 ///
 /// ```no_run
 /// use mgmt::prelude::*;
@@ -37,18 +37,18 @@ const PROMETHEUS_PORT: u16 = 9233;
 /// }
 /// ```
 #[derive(Clone, Debug, Args)]
-// What it is flattened into has its own text at the top of its help.
+// The program that flattens these options has its own text at the top of its help.
 #[command(about = None, long_about = None, after_help = exit::program())]
 pub struct Options {
-    /// How it runs.
+    /// How the graph is run.
     #[command(flatten)]
     pub run: RunOptions,
-    /// What to do. Default: run.
+    /// The command. Default: [`Command::Run`].
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// How a graph is run.
+/// The options of a run.
 #[derive(Clone, Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct RunOptions {
@@ -67,90 +67,90 @@ pub struct RunOptions {
     /// Check everything, change nothing
     #[arg(long, global = true)]
     pub noop: bool,
-    /// Show the contents of files that others may not read, but never a secret
+    /// Show the contents of files that other users may not read, but never a secret
     #[arg(long, global = true)]
     pub show: bool,
     /// Do not follow changes of the graph
     #[arg(long, global = true)]
     pub no_watch: bool,
-    /// Exit once everything has been converged for so many seconds (-1: never; 0: at once, without following the graph)
+    /// Exit once converged for this many seconds (-1: never; 0: at once, without following the graph)
     #[arg(long, short = 't', alias = "converger-timeout", global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
-    /// Exit after so many seconds (0: never)
+    /// Exit after this many seconds (0: never)
     #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds_or_zero)]
     pub max_runtime: Duration,
-    /// How many operations run at once
+    /// Run at most this many operations at once
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sema: Option<u32>,
-    /// Write a line to this file each time it converges or does not any more
+    /// Append a line to this file each time the graph converges, or is no longer converged
     #[arg(long, alias = "converger-status-file", global = true, value_name = "FILE")]
     pub converged_status_file: Option<PathBuf>,
-    /// Write the graph that runs to this file, for Graphviz, and draw it as FILE.png if Graphviz is there
+    /// Write the running graph to this file, for Graphviz, and draw it as FILE.png if Graphviz is installed
     #[arg(long, short, global = true, value_name = "FILE")]
     pub graphviz: Option<PathBuf>,
-    /// Which program of Graphviz draws it; default: dot
+    /// Graphviz program that draws the graph; default: dot
     #[arg(long, global = true, value_name = "PROGRAM", requires = "graphviz")]
     pub graphviz_filter: Option<GraphvizFilter>,
-    /// Find no edges beside those that are declared
+    /// Do not add automatic edges
     #[arg(long, global = true)]
     pub no_autoedges: bool,
-    /// Merge no resources
+    /// Do not group resources
     #[arg(long, global = true)]
     pub no_autogroup: bool,
-    /// Serve figures for Prometheus at this address, for example 127.0.0.1:9233
+    /// Serve metrics for Prometheus at this address, for example 127.0.0.1:9233
     #[arg(long, alias = "prometheus-listen", global = true, value_name = "ADDR", value_parser = address)]
     pub metrics: Option<SocketAddr>,
-    /// `--metrics` at the address that the Go system has by default.
+    /// The same as `--metrics 127.0.0.1:9233`. An option of Go mgmt, with its default address.
     #[arg(long, global = true, hide = true)]
     #[doc(hidden)]
     pub prometheus: bool,
-    /// Of the Go system: a converged timeout always ends a run here.
+    /// An option of Go mgmt, accepted without effect: here a converged timeout always ends the run.
     #[arg(long, global = true, hide = true, requires = "converged_timeout")]
     #[doc(hidden)]
     pub converged_exit: bool,
-    /// Keep the limit of open files as it is; default: it is raised as far as it may be, but not for commands
+    /// Do not raise the limit of open files; default: raise it to the maximum, except for commands
     #[arg(long, global = true)]
     pub no_raise_limits: bool,
-    /// How to log when the output is not a terminal
+    /// Format of log lines when the output is not a terminal
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub log: LogFormat,
-    /// Colours: `auto` is for terminals, and follows NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM
+    /// When to use colours; `auto`: in terminals, subject to NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
-    /// Print warnings and errors only
+    /// Print only warnings and errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print more; twice: everything
+    /// Print more; give it twice to print everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
 }
 
 impl RunOptions {
-    /// Where figures are served.
+    /// The address at which metrics are served. `None`: metrics are not served.
     pub(crate) fn metrics(&self) -> Option<SocketAddr> {
         let default = || SocketAddr::from((Ipv4Addr::LOCALHOST, PROMETHEUS_PORT));
         self.metrics.or_else(|| self.prometheus.then(default))
     }
 }
 
-/// Seconds, or never.
+/// A time limit, as an option gives it. `None`: no limit (`-1`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeout(pub Option<Duration>);
 
-/// What to do with the graph.
+/// A command: what to do with the graph.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
     /// Run the graph: repair what has drifted, now and whenever it drifts again
     #[command(defer(help::run))]
     Run,
-    /// Show what a run would do now, and change nothing
+    /// Show what a run would do now, without changing anything
     #[command(defer(help::plan))]
     Plan {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Check that the graph is right, without looking at the system
+    /// Check the graph for errors, without looking at the system
     #[command(defer(help::check))]
     Check {
         /// Print JSON
@@ -160,27 +160,27 @@ pub enum Command {
     /// Print the graph
     #[command(defer(help::graph))]
     Graph {
-        /// The language to print it in
+        /// Output format
         #[arg(long, value_name = "FORMAT", default_value = "dot")]
         format: GraphFormat,
-        /// Draw it into this file; `-`: standard output
+        /// Draw the graph as SVG into this file; `-`: standard output
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
     /// Print the JSON schema of graphs
     #[command(defer(help::schema))]
     Schema,
-    /// Set this machine up
+    /// Set up this machine
     #[command(defer(help::setup))]
     Setup {
         /// What to set up.
         #[command(subcommand)]
         what: Setup,
     },
-    /// Print what a shell needs to complete this program's command line
+    /// Print a script for a shell that completes this program's command line
     #[command(defer(help::completion))]
     Completion {
-        /// The shell
+        /// Shell that the script is for
         shell: clap_complete::Shell,
     },
     /// Print this program's manual page
@@ -188,46 +188,46 @@ pub enum Command {
     Man,
 }
 
-/// What this machine is set up for.
+/// What `setup` sets up.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Setup {
-    /// Run the graph as a service of systemd: the unit is written and enabled
+    /// Run the graph as a systemd service: write its unit and enable it
     #[command(defer(help::setup_svc))]
     Svc(Svc),
 }
 
-/// A language to print a graph in.
+/// The format in which `graph` prints a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GraphFormat {
-    /// Graphviz
+    /// The language of Graphviz
     Dot,
-    /// Mermaid, as Markdown pages show it
+    /// Mermaid, which Markdown viewers can draw
     Mermaid,
-    /// The graph as data
+    /// The graph as JSON data
     Json,
 }
 
-/// A program of Graphviz.
+/// A layout program of Graphviz.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GraphvizFilter {
-    /// In layers, from top to bottom
+    /// Layers from top to bottom
     Dot,
-    /// By springs
+    /// Spring model
     Neato,
-    /// In circles around one
+    /// Concentric circles around one resource
     Twopi,
-    /// In a circle
+    /// One circle
     Circo,
-    /// By forces
+    /// Force-directed layout
     Fdp,
 }
 
-/// A form of log lines.
+/// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// Lines for people
+    /// Readable lines
     Text,
-    /// One JSON object a line
+    /// One JSON object for each line
     Json,
 }
 
@@ -243,7 +243,7 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(number(text)?).map_err(|_| format!("`{text}` seconds is out of range: give 0 or more"))
 }
 
-/// An empty variable of the environment is as good as none.
+/// An empty text is zero: it comes from an environment variable that is set but empty.
 fn seconds_or_zero(text: &str) -> Result<Duration, String> {
     if text.is_empty() { Ok(Duration::ZERO) } else { seconds(text) }
 }

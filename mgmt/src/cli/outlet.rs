@@ -1,5 +1,5 @@
-//! Standard error, written by a thread of its own: a reader who has stopped must not keep the program from anything,
-//! above all not from its signals.
+//! Standard error, written by a thread of its own: if its reader stops reading, the program continues, and signals
+//! still end it.
 
 use std::collections::VecDeque;
 use std::io::{self, Write as _};
@@ -10,17 +10,17 @@ use indicatif::TermLike;
 
 use crate::sys::terminal;
 
-/// What waits for a reader is held up to this size, in bytes; what comes then is left out, and counted.
+/// The most output, in bytes, that waits for the reader. Further output is dropped and counted.
 const WAITING_BYTES_MAX: usize = 4 << 20;
 
-/// The way to standard error. Clones are the same one.
+/// The queue to standard error. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Outlet(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    /// There is something to write, or all is written.
+    /// Notified when everything is written.
     changed: Condvar,
 }
 
@@ -29,7 +29,7 @@ struct State {
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
     left_out: usize,
-    /// The thread writes, or is about to.
+    /// Whether a thread writes, or is about to start.
     is_writing: bool,
 }
 
@@ -38,7 +38,7 @@ impl Outlet {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes this when those who read have taken what came before. Never blocks.
+    /// Queues a text, to be written after all that waits. Never blocks.
     pub(crate) fn write(&self, text: Vec<u8>) {
         let mut state = self.lock();
         if state.bytes + text.len() > WAITING_BYTES_MAX {
@@ -54,12 +54,12 @@ impl Outlet {
         drop(state);
         let outlet = self.clone();
         if std::thread::Builder::new().name("mgmt-output".into()).spawn(move || outlet.work()).is_err() {
-            // The system has no thread to give: what can be written without waiting is written here.
+            // The system gives no thread: write here as much as is possible without waiting.
             self.write_what_goes();
         }
     }
 
-    /// Waits until all is written, no longer than that.
+    /// Waits until everything is written, but no longer than `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
         let end = Instant::now() + limit;
         let mut state = self.lock();
@@ -69,10 +69,10 @@ impl Outlet {
         }
     }
 
-    /// The life of the thread: until nothing waits.
+    /// The work of the thread: writes until nothing waits.
     fn work(&self) {
         while let Some(text) = self.next() {
-            // That standard error is closed can't be reported anywhere.
+            // An error means that standard error is closed, and there is nowhere else to report it.
             let _ = io::stderr().write_all(&text);
         }
     }
@@ -86,7 +86,7 @@ impl Outlet {
         self.lock().is_writing = false;
     }
 
-    /// What is written next. `None`: nothing, and the thread has ended.
+    /// The text to write next. `None`: nothing waits, and the thread must end.
     fn next(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         match state.waiting.pop_front() {
@@ -107,7 +107,7 @@ impl Outlet {
     }
 }
 
-/// What a progress bar draws on: what it draws at a time is written at once.
+/// The terminal of a progress bar: collects what the bar draws, and writes it as one text at each flush.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     outlet: Outlet,

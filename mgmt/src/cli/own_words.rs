@@ -1,5 +1,5 @@
-//! The words of the command line `… setup svc …` that a run needs: without the command and its own options, and with
-//! paths that hold from any directory.
+//! Turns the command line `… setup svc …` into that of the run which the service starts: without the options of
+//! `setup svc`, and with absolute paths.
 
 use std::any::TypeId;
 use std::ffi::{OsStr, OsString};
@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Arg, Command};
 
-/// The commands that are replaced by `run`, each within the one before.
+/// The commands that `run` replaces: each is a subcommand of the one before it.
 const REPLACED: [&str; 2] = ["setup", "svc"];
 
-/// The words after the program's name, of a command line that `command` accepts.
+/// The words of the run's command line, without the program's name. `words` is a command line that `command` accepts;
+/// paths in it are relative to `dir`.
 ///
 /// # Errors
-/// A word that a unit can't hold, since it isn't UTF-8; standard input, which a service does not have; or there is no
-/// current directory.
+/// A word is not UTF-8, which a unit must be; or a path is `-`: a service has neither standard input nor output.
 pub(crate) fn of_run(
     command: &Command,
     words: impl IntoIterator<Item = OsString>,
@@ -43,7 +43,7 @@ struct Reader<'a> {
     /// The command `svc`.
     own: Option<&'a Command>,
     dir: &'a Path,
-    /// How many of the commands have come.
+    /// How many of the replaced commands have been read.
     level: usize,
     kept: Vec<String>,
 }
@@ -80,8 +80,8 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// The option that a word gives (of several short ones, the one that takes a value), and where its value begins if
-    /// that is in the same word.
+    /// The option that a word gives, and the byte at which its value begins if that is in the same word. Of several
+    /// short options in one word, it is the one that takes a value.
     fn option(&self, word: &str) -> Option<(&Arg, Option<usize>)> {
         if let Some(long) = word.strip_prefix("--") {
             let (name, inline) = match long.find('=') {
@@ -111,7 +111,7 @@ impl Reader<'_> {
         self.root.get_arguments().chain(self.own.into_iter().flat_map(Command::get_arguments))
     }
 
-    /// The value of an option; a path from the root.
+    /// The value of an option; if it is a path, as an absolute one.
     fn absolute(&self, arg: &Arg, value: &str) -> Result<String, String> {
         if arg.get_value_parser().type_id() != TypeId::of::<PathBuf>() {
             return Ok(value.to_owned());
@@ -120,7 +120,7 @@ impl Reader<'_> {
             let name = arg.get_long().unwrap_or_default();
             return Err(format!("--{name} -: a service has neither standard input nor output: give a file"));
         }
-        // `join` leaves a path from the root as it is.
+        // `join` leaves an absolute path as it is.
         let path = self.dir.join(value);
         path.into_os_string().into_string().map_err(|path| format!("{} is not UTF-8", lossy(&path)))
     }
@@ -139,7 +139,7 @@ mod tests {
 
     #[derive(Parser)]
     struct Cli {
-        /// Of the program itself.
+        /// An option of the program itself.
         #[arg(long)]
         site: Option<String>,
         #[command(flatten)]
@@ -148,7 +148,7 @@ mod tests {
 
     fn kept(line: &[&str]) -> Result<Vec<String>, String> {
         let words = || std::iter::once("site").chain(line.iter().copied()).map(OsString::from);
-        // Only of what the program accepts.
+        // The words must be a command line that the program accepts.
         Cli::command().try_get_matches_from(words()).expect("a right command line");
         of_run(&Cli::command(), words(), Path::new("/srv/here"))
     }

@@ -1,4 +1,4 @@
-//! Where a program keeps its things.
+//! Chooses the working directory of a program.
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -9,15 +9,16 @@ use crate::journal::Journal;
 use crate::runtime::Prefix;
 use crate::sys::ours::{NotOurs, make_dir};
 
-/// The working directory of a program unless it is told otherwise: `STATE_DIRECTORY` (systemd sets it), else below `/var/lib/mgmt` as root, else
-/// below the XDG state directory (`~/.local/state/mgmt`). Programs other than `mgmt` itself get a directory of their own in it.
+/// The default working directory of a program: the environment variable `STATE_DIRECTORY`, which systemd sets. Without
+/// it, as root `/var/lib/mgmt`, and as another user `mgmt` in the XDG state directory (`~/.local/state/mgmt`); a
+/// program other than `mgmt` has a subdirectory with its name there.
 ///
 /// # Errors
-/// There is no home directory to be found.
+/// The user is not root, and neither `XDG_STATE_HOME` (as an absolute path) nor `HOME` is set.
 pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(state) = set("STATE_DIRECTORY") {
-        // Several are joined by colons: the first is ours.
+        // The unit can name several directories, separated by colons: use the first.
         let first = state.to_string_lossy().split(':').next().map(PathBuf::from);
         return Ok(first.unwrap_or(state));
     }
@@ -34,13 +35,13 @@ pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     Ok(if program == "mgmt" { base } else { base.join(program) })
 }
 
-/// The working directory that the options ask for. Nothing is made if only `looking`.
+/// The working directory that the options select. With `looking`, no directory is made.
 pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<Prefix> {
     let temporary = || temporary(program, options.hostname.as_deref(), looking);
     if options.tmp_prefix {
         return temporary();
     }
-    // Not by clap, for which a variable would be at odds with `--tmp-prefix`.
+    // Read here and not by clap, for which the variable would conflict with `--tmp-prefix`.
     let variable = std::env::var_os("MGMT_PREFIX").filter(|value| !value.is_empty()).map(PathBuf::from);
     let path = match options.prefix.clone().or(variable) {
         Some(prefix) => std::path::absolute(prefix)?,
@@ -70,7 +71,7 @@ fn make(path: &Path) -> io::Result<()> {
     })
 }
 
-/// Whether an engine could use it now: not while another one does.
+/// Fails if an engine could not use the directory now, for example because another engine does.
 fn probe(path: &Path) -> io::Result<()> {
     Journal::open(path).map(drop).map_err(io::Error::other)
 }

@@ -1,4 +1,4 @@
-//! What a command ends with where it fails: for people, for logs, and as data.
+//! The error of a command that fails: as text, as log lines, and as data.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -14,7 +14,7 @@ use crate::journal::JournalError;
 use crate::resource::Origin;
 use crate::runtime::EngineError;
 
-/// Why a command fails, for the user.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     #[error("{0}{remedy}", remedy = remedy(.0))]
@@ -27,7 +27,7 @@ pub(crate) enum CommandError {
     Interrupted(Ending),
 }
 
-/// What the command line can do about it.
+/// The remedy that the command line offers, if there is one.
 fn remedy(error: &EngineError) -> &'static str {
     match error {
         EngineError::Journal(JournalError::Io { .. } | JournalError::Locked { .. } | JournalError::NotOurs { .. }) => {
@@ -38,7 +38,7 @@ fn remedy(error: &EngineError) -> &'static str {
 }
 
 impl CommandError {
-    /// For people: `error:` before each thing that is wrong.
+    /// As text: `error:` before each problem.
     pub(crate) fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
         Shown(move |f: &mut fmt::Formatter<'_>| match self {
             CommandError::Engine(error) => write!(f, "{}{}", error.painted(palette), remedy(error)),
@@ -46,7 +46,7 @@ impl CommandError {
         })
     }
 
-    /// As data: everything that is wrong, with its place if it has one.
+    /// As data: every problem, with its place if it has one.
     pub(crate) fn to_json(&self) -> Json {
         match self {
             CommandError::Engine(EngineError::Graph(problems)) => problems.0.iter().map(problem).collect(),
@@ -54,7 +54,7 @@ impl CommandError {
         }
     }
 
-    /// In lines of a log: one for each thing that is wrong.
+    /// As log lines: one for each problem.
     pub(crate) fn log(&self) {
         let CommandError::Engine(EngineError::Graph(problems)) = self else {
             return tracing::error!(target: "mgmt", "{self}");
@@ -93,11 +93,11 @@ fn place(data: &mut Json, file: &str, line: usize, column: usize) {
     data["column"] = json!(column);
 }
 
-/// Prints an error where there is no screen yet.
+/// Prints an error directly to standard error, for use without a screen.
 pub(crate) fn complain(error: &CommandError, color: ColorChoice) {
     let palette = colour::palette(color, &io::stderr());
     let text = error.painted(palette).to_string();
     let text = if palette == Palette::Coloured { harmless_in_colour(&text) } else { harmless(&text) };
-    // A closed standard error can't be reported.
+    // An error means that standard error is closed, and there is nowhere else to report it.
     let _ = writeln!(io::stderr(), "{text}");
 }

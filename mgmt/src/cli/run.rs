@@ -21,10 +21,10 @@ use crate::gapi::Gapi;
 use crate::id::ResourceId;
 use crate::runtime::{Engine, EventKind, Events, Standing, Status};
 
-/// How often the bar moves, in a terminal and while something runs.
+/// The period at which the bar is redrawn, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// How long a sum is waited for when a signal ends the run.
+/// How long to wait for the engine's status when a signal ends the run.
 const ANSWER: Duration = Duration::from_millis(500);
 
 /// Why a run ends.
@@ -39,7 +39,7 @@ enum End {
 pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> Result<ExitCode, CommandError> {
     let options = &session.options;
     let mut ladder = Ladder::of_run()?;
-    // Before anything is changed.
+    // Bind the address before anything is changed, so that a failure leaves the machine as it is.
     let figures = match options.metrics() {
         Some(address) => Some(
             metrics::listen(address)
@@ -84,7 +84,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     supervision.stopping();
     view.screen().bar.finish_and_clear();
     if matches!(end, End::Signal(_)) && view.screen().terminal {
-        // The terminal has written `^C`: what follows begins on a line of its own.
+        // The terminal has echoed `^C`: begin a new line.
         view.screen().say("");
     }
     tell_sum(&end, &engine, &view, max_runtime).await;
@@ -126,7 +126,7 @@ async fn follow(
                     if event.kind == EventKind::Converged && is_waited_for {
                         return End::Converged;
                     }
-                    // Without a timeout it runs until it is stopped; with one it would wait for ever.
+                    // With a timeout, a hopeless graph would run for ever. Without one, that is what the user wants.
                     if is_news && is_waited_for && let Some(end) = end_of(engine).await {
                         return end;
                     }
@@ -147,7 +147,7 @@ async fn follow(
                     reloads.spawn(async move { engine.reload().await });
                 }
             },
-            // A refusal has been logged.
+            // If the new graph was refused, that is logged already.
             Some(Ok(outcome)) = reloads.join_next() => {
                 if reloads.is_empty() {
                     supervision.reloaded(&outcome);
@@ -157,7 +157,7 @@ async fn follow(
     }
 }
 
-/// Whether the engine has come to an end as it is now: events that report it may have been missed, or be outdated.
+/// Why the run can end now, if it can. Asks the engine: events that report it may have been missed, or be outdated.
 async fn end_of(engine: &Engine) -> Option<End> {
     match engine.status().await.ok()? {
         status if status.converged => Some(End::Converged),
@@ -166,7 +166,7 @@ async fn end_of(engine: &Engine) -> Option<End> {
     }
 }
 
-/// What the run has come to, where people want to know.
+/// Shows the state in which the run ends, unless that is converged.
 async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration) {
     match end {
         End::Hopeless(status) => {
@@ -179,7 +179,7 @@ async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration
             }
         }
         End::Signal(_) => {
-            // An engine that does not answer must not keep the signal from its work.
+            // An engine that does not answer must not delay the end of the run.
             if let Ok(Ok(status)) = tokio::time::timeout(ANSWER, engine.status()).await {
                 tell_stop(&status, view);
             }
@@ -188,12 +188,12 @@ async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration
     }
 }
 
-/// What the run has come to when its time is over. It ends well whatever that is.
+/// Shows the state of a run whose maximum runtime is over. Its exit code is 0 whatever the state is.
 fn tell_time(status: &Status, time: Duration, screen: &Screen) {
     tell_end(status, &format!("ended after {time:?} (--max-runtime)"), "", screen);
 }
 
-/// What the run has come to when a signal ends it; operations under way still end.
+/// Shows the state of a run that a signal ends. Operations under way have not ended yet.
 fn tell_stop(status: &Status, view: &View) {
     let (took, repaired) = view.sum();
     tell_end(status, &format!("stopping after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
@@ -209,7 +209,7 @@ fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {
     tell_failed(status, screen);
 }
 
-/// What has failed or waits, and why.
+/// Shows the resources that have failed or wait, and why.
 fn tell_failed(status: &Status, screen: &Screen) {
     let has_failed = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Retrying);
     for resource in status.notable.iter().filter(|resource| has_failed(&resource.standing)) {

@@ -1,4 +1,4 @@
-//! One run of a program's command line: what every command is given.
+//! One invocation of a program: the data that every command gets.
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -27,21 +27,21 @@ pub(crate) struct Session {
     pub(crate) kinds: Kinds,
     /// A line to print once the graph has converged for the first time.
     pub(crate) greeting: Option<String>,
-    /// What the program gives its kinds.
+    /// The values that the program gives to its kinds.
     pub(crate) provisions: Provisions,
-    /// The whole command line that the program understands.
+    /// The whole command line of the program, with its own options.
     pub(crate) command_line: clap::Command,
-    /// The options of this run.
+    /// The options of this invocation.
     pub(crate) options: RunOptions,
 }
 
 impl Session {
-    /// The colours that standard output takes.
+    /// The palette of standard output.
     pub(crate) fn palette(&self) -> Palette {
         colour::palette(self.options.color, &io::stdout())
     }
 
-    /// An engine's settings from the options.
+    /// The settings of an engine, from the options.
     pub(crate) fn builder<G: Gapi>(&self, prefix: &Path, gapi: G) -> Builder<G> {
         let options = &self.options;
         let mut builder = Engine::builder().gapi(gapi).prefix(prefix);
@@ -55,7 +55,7 @@ impl Session {
                 }
             }
         });
-        // A run that ends as soon as it has converged has no time for another graph.
+        // A run that ends as soon as it has converged does not follow the source of graphs.
         let is_once = options.converged_timeout.0.is_some_and(|timeout| timeout.is_zero());
         builder = builder
             .name(&self.name)
@@ -74,13 +74,13 @@ impl Session {
         builder
     }
 
-    /// The working directory that the options ask for. Nothing is made if only `looking`.
+    /// The working directory that the options select. With `looking`, no directory is made.
     pub(crate) fn prefix(&self, looking: bool) -> io::Result<Prefix> {
         prefix::choose(&self.options, &self.name, looking)
     }
 }
 
-/// From the first graph with secrets on, the memory of this process is in no core dump.
+/// Keeps the memory of this process out of core dumps, from the first graph with secrets on.
 fn guard_memory(config: &GraphConfig) {
     if has_secrets(config)
         && let Err(error) = dumps::forbid()
@@ -89,8 +89,8 @@ fn guard_memory(config: &GraphConfig) {
     }
 }
 
-/// Whether a resource has a secret, or one of its outputs is one. Beyond a number of resources that may have one they
-/// are taken to have.
+/// Whether a resource has a secret, or an output that is one. Looks at a limited number of resources: if none of these
+/// has a secret but there are more, one of the others is assumed to have one.
 fn has_secrets(config: &GraphConfig) -> bool {
     const LOOKED_AT_MAX: usize = 100;
     let specs = config.vertices.iter().map(|vertex| vertex.resource.spec());
@@ -108,7 +108,7 @@ fn has_secrets(config: &GraphConfig) -> bool {
     })
 }
 
-/// Writes to standard output; that nobody reads it any more is no error.
+/// Writes to standard output. A reader that has closed the pipe is no error.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

@@ -1,4 +1,4 @@
-//! The command `setup svc`: a program becomes a service of systemd.
+//! The command `setup svc`: installs a program as a systemd service.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ use crate::sys::process::{Command, run};
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 
-/// How a service is set up.
+/// The options of `setup svc`.
 #[derive(Clone, Debug, Args)]
 pub struct Svc {
     /// Name of the service; default: the program's name
     #[arg(long = "service", value_name = "NAME")]
     pub service: Option<String>,
-    /// Start it now, or start it again if it is running
+    /// Start the service now, or restart it if it is running
     #[arg(long)]
     pub now: bool,
-    /// Print the unit, and write nothing
+    /// Print the unit, without writing anything
     #[arg(long, conflicts_with = "now")]
     pub print: bool,
-    /// As a service of this user, which needs no root
+    /// Set up a service of this user, which does not need root
     #[arg(long)]
     pub user: bool,
-    /// Print a unit that runs the graph `/etc/mgmt/INSTANCE.yaml`: for packages.
+    /// Print a template unit, for packages: each instance runs the graph `/etc/mgmt/INSTANCE.yaml`.
     #[arg(long = "print-template", hide = true, exclusive = true)]
     #[doc(hidden)]
     pub template: bool,
 }
 
-/// The unit of a package, for instances.
+/// Prints the template unit that a package installs.
 pub(crate) fn template(session: &Session) -> Result<ExitCode, CommandError> {
     let exec = ["/usr/bin/mgmt run --yaml /etc/mgmt/%i.yaml".to_owned()];
     let origin = "# Each instance runs the graph of that name in /etc/mgmt.".to_owned();
@@ -46,7 +46,7 @@ pub(crate) fn template(session: &Session) -> Result<ExitCode, CommandError> {
     print(&unit.text()).map(|()| ExitCode::SUCCESS)
 }
 
-/// Writes the unit, enables it, and starts it if that is wanted. The graph has been found right.
+/// Writes the unit, enables it, and starts it if `--now` is given. The caller has checked the graph.
 pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, CommandError> {
     let name = options.service.as_deref().unwrap_or(&session.name);
     check_name(name)?;
@@ -71,7 +71,7 @@ pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, Co
     }
     let status = format!("`systemctl {scope}status {name}` shows its state");
     if options.now {
-        // It is ready when all has converged, which may take its time.
+        // The service is ready when the graph has converged, which can take long: don't wait for it.
         systemctl(options, &["--no-block", "restart", name]).await?;
         print(&format!("enabled and started: {status}, `journalctl {scope}-fu {name}` its log\n"))?;
     } else {
@@ -81,7 +81,7 @@ pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, Co
     Ok(ExitCode::SUCCESS)
 }
 
-/// A name that needs no escapes, and is no template.
+/// Accepts a name that needs no escapes in a unit's name and is not that of a template (`@`).
 fn check_name(name: &str) -> Result<(), CommandError> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if name.is_empty() || name.len() > 200 || name.starts_with(['-', '.']) || !name.chars().all(is_plain) {
@@ -118,7 +118,7 @@ fn own_program() -> Result<String, CommandError> {
     }
     let wrong = |path: &Path| format!("a unit can't name the program {}: install it elsewhere", path.display());
     match path.clone().into_os_string().into_string() {
-        // The name of a program is no place for variables, not even for escaped ones.
+        // systemd substitutes no variables in the path of the program: a `$` can't be written there, not even as `$$`.
         Ok(text) if !text.contains('$') && !text.contains(char::is_control) => {
             if ["/target/debug/", "/target/release/"].iter().any(|dir| text.contains(dir)) {
                 tracing::warn!(
@@ -133,7 +133,7 @@ fn own_program() -> Result<String, CommandError> {
     }
 }
 
-/// Where units go.
+/// The directory of the unit: of the system, or of this user.
 fn directory(options: &Svc) -> Result<PathBuf, CommandError> {
     if !options.user {
         return match is_root() {
@@ -150,7 +150,7 @@ fn directory(options: &Svc) -> Result<PathBuf, CommandError> {
     Ok(config.ok_or_else(missing)?.join("systemd/user"))
 }
 
-/// False if the file holds that text already.
+/// Writes the unit. False if the file contains this text already.
 fn write(path: &Path, text: &str) -> Result<bool, CommandError> {
     match std::fs::read(path) {
         Ok(there) if there == text.as_bytes() => return Ok(false),

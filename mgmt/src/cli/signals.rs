@@ -1,4 +1,4 @@
-//! ^C, step by step: stop, cancel, exit; and SIGHUP.
+//! Signals: ^C stops a run, the second one cancels it, the third one exits; and SIGHUP.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use crate::cli::exit::{Ending, INTERRUPTED, has_terminal};
 use crate::cli::logs::Screen;
 use crate::runtime::Engine;
 
-/// Whether this process was started with that signal ignored.
+/// Whether this process was started with the signal ignored.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
 
-/// How long an exit at once waits for those who read why.
+/// How long an immediate exit waits until its message is written.
 const GOODBYE: Duration = Duration::from_millis(100);
-/// After so long, whoever still runs is named.
+/// The time after which a stop names the operations that still run.
 const PATIENCE: Duration = Duration::from_millis(900);
 
 /// The signals that end a program.
@@ -26,7 +26,7 @@ pub(crate) struct Ladder {
     interrupt: Signal,
     terminate: Signal,
     hangup: Hangup,
-    /// A hangup came when only an end was waited for.
+    /// Whether SIGHUP asked for a reload while the program waited for an ending signal only.
     reload: bool,
 }
 
@@ -35,13 +35,13 @@ pub(crate) struct Ladder {
 enum Hangup {
     /// Nothing: the process was started with the signal ignored (`nohup`).
     Ignored,
-    /// The terminal is gone.
+    /// The terminal was closed: the program ends.
     Ends(Signal),
-    /// The graph should be made again.
+    /// The graph must be made again.
     Reloads(Signal),
 }
 
-/// What a run is asked for by a signal.
+/// What a signal asks a run for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     End(Ending),
@@ -59,7 +59,7 @@ impl Ladder {
         })
     }
 
-    /// The same for a run: where there is no terminal that could be closed, SIGHUP asks for a reload.
+    /// The signals of a run: without a controlling terminal, SIGHUP asks for a reload.
     pub(crate) fn of_run() -> std::io::Result<Ladder> {
         let mut ladder = Ladder::new()?;
         ladder.hangup = match ladder.hangup {
@@ -69,7 +69,7 @@ impl Ladder {
         Ok(ladder)
     }
 
-    /// The first signal that ends the program.
+    /// Waits for a signal that ends the program. A request for a reload is kept for [`Ladder::next`].
     pub(crate) async fn first(&mut self) -> Ending {
         loop {
             match self.any().await {
@@ -79,7 +79,7 @@ impl Ladder {
         }
     }
 
-    /// The next signal, also one that came while only an end was waited for.
+    /// Waits for the next signal. Returns at once if [`Ladder::first`] has kept a request for a reload.
     pub(crate) async fn next(&mut self) -> Wanted {
         if std::mem::take(&mut self.reload) { Wanted::Reload } else { self.any().await }
     }
@@ -105,14 +105,14 @@ impl Ladder {
         }
     }
 
-    /// Stops the engine: running applies end; a second signal cancels them; a third one ends the program on the spot.
+    /// Stops the engine: running applies may end; a second signal cancels them; a third one exits the program at once.
     pub(crate) async fn stop(&mut self, engine: &Engine, screen: &Screen) {
         engine.shut_down();
         let mut named = false;
         let mut cancelled = false;
         loop {
             tokio::select! {
-                // What it ended with was said where it happened.
+                // An error with which the engine ends has been reported where it happened.
                 _ = engine.ended() => return,
                 () = tokio::time::sleep(PATIENCE), if !named => {
                     named = true;

@@ -32,29 +32,29 @@ struct Stock {
     command: Option<StockCommand>,
 }
 
-/// Where the graph comes from: one of them, or none for a graph without resources.
+/// Where the graph comes from: at most one of `yaml`, `program` and `puppet`. Without one, the graph has no resources.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = help::SOURCES)]
 struct SourceOptions {
-    /// A YAML file; saving it changes the graph that runs. `-`: standard input, read once
+    /// A YAML file; saving it changes the running graph. `-`: standard input, read once
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
     yaml: Option<PathBuf>,
-    /// A line for /bin/sh that prints YAML
+    /// A command line for /bin/sh that prints a graph as YAML
     #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet", value_parser = NonEmptyStringValueParser::new())]
     program: Option<String>,
-    /// Run that line again after so many seconds
+    /// Run the line of --command again this many seconds after it has ended
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     every: Option<Duration>,
-    /// Run that line again when this file changes; may be given several times
+    /// Run the line of --command again when this file changes; can be given several times
     #[arg(long, global = true, value_name = "FILE")]
     watch_file: Vec<PathBuf>,
-    /// What Puppet says: `agent`, a manifest (FILE.pp), or code
+    /// Take the graph from Puppet: `agent`, a manifest (FILE.pp), or Puppet code
     #[arg(long, short, global = true, value_name = "WHAT", value_parser = NonEmptyStringValueParser::new())]
     puppet: Option<String>,
     /// Puppet's configuration file
     #[arg(long, global = true, value_name = "FILE")]
     puppet_conf: Option<PathBuf>,
-    /// Keys that mean nothing are warnings, not errors
+    /// Report unknown keys as warnings, not as errors
     #[arg(long, global = true)]
     allow_unknown: bool,
 }
@@ -63,19 +63,19 @@ struct SourceOptions {
 enum StockCommand {
     #[command(flatten)]
     Common(Command),
-    /// Print the same graph as a program in Rust
+    /// Convert a YAML graph to a Rust program that declares the same graph
     #[command(defer(help::convert))]
     Convert {
-        /// The YAML file; `-`: standard input
+        /// YAML file; `-`: standard input
         file: PathBuf,
     },
 }
 
 /// Runs the program `mgmt`.
 pub fn stock() -> ExitCode {
-    // Not left to clap, for which a variable of the environment would be an argument too.
+    // Clap's `arg_required_else_help` counts an environment variable as an argument.
     if std::env::args_os().len() <= 1 {
-        // A closed standard output can't be told about.
+        // An error means that standard output is closed, and there is nowhere else to report it.
         let _ = Stock::command().print_help();
         return ExitCode::SUCCESS;
     }
@@ -95,7 +95,7 @@ pub fn stock() -> ExitCode {
     }
 }
 
-/// Options that are of no use without others.
+/// Refuses options that have no effect without another option, and a command that needs a graph but has none.
 fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let source = &stock.source;
     let wrong = |message: &str| Stock::command().error(clap::error::ErrorKind::ArgumentConflict, message);
@@ -130,14 +130,14 @@ fn execute(app: App, stock: &Stock, command: Option<Command>, options: YamlOptio
     app.run(Options { run, command }, Source::new(&stock.source, options))
 }
 
-/// What stands for standard input where a file is asked for.
+/// Whether a file argument means standard input.
 fn is_stdin(file: &Path) -> bool {
     file == Path::new("-")
 }
 
-/// The host that the file names. Whatever is wrong with the file is said when it is read for the graph.
+/// The `hostname` in a YAML file. Errors in the file are ignored here: they are reported when the graph is read.
 fn named_host(path: &Path, options: &YamlOptions) -> Option<String> {
-    // From a pipe it can be read only once.
+    // A pipe can be read only once, and the graph needs its content.
     if is_stdin(path) || !std::fs::metadata(path).is_ok_and(|meta| meta.is_file()) {
         return None;
     }
@@ -160,7 +160,7 @@ fn convert_file(file: &Path, options: &YamlOptions) -> Result<ExitCode, CommandE
     Ok(ExitCode::SUCCESS)
 }
 
-/// One of the sources.
+/// The source of graphs that the options select.
 #[derive(Debug)]
 enum Source {
     Yaml(Box<Yaml>),

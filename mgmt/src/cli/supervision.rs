@@ -1,5 +1,5 @@
-//! What a run reports to the service manager that has started it (systemd, `Type=notify`): when it is ready, what it is
-//! doing, and that it is alive. Without a service manager nothing is reported.
+//! Reports of a run to the service manager that has started it (systemd, `Type=notify`): that it is ready, its state,
+//! and that it is alive. Without a service manager, nothing is reported.
 
 use std::time::Duration;
 
@@ -7,10 +7,10 @@ use sd_notify::{NotifyState, notify, watchdog_enabled};
 
 use crate::runtime::{Engine, EngineError, EventKind, Progress};
 
-/// The watchdog is served this many times in the time that it allows.
+/// How many times the watchdog is notified within its timeout.
 const SIGNS_OF_LIFE: u32 = 3;
 
-/// The reports of one run.
+/// Sends the reports of one run.
 #[derive(Debug)]
 pub(crate) struct Supervision {
     /// Whether a service manager listens.
@@ -26,7 +26,8 @@ impl Supervision {
         Supervision { listens, ready: false, status: String::new() }
     }
 
-    /// Serves the watchdog for as long as the engine answers: one that hangs is killed and started again.
+    /// Notifies the watchdog for as long as the engine answers. The service manager kills and restarts a run if its
+    /// engine hangs.
     pub(crate) fn watch(&self, engine: &Engine) {
         let Some(timeout) = watchdog_enabled().filter(|_| self.listens) else { return };
         let (engine, pause) = (engine.clone(), (timeout / SIGNS_OF_LIFE).max(Duration::from_millis(1)));
@@ -38,7 +39,7 @@ impl Supervision {
         });
     }
 
-    /// The state of the run has changed with this event. Ready is a run that has converged once, or never will.
+    /// Reports the state of the run if this event changes it. A run is ready once it has converged, or is hopeless.
     pub(crate) async fn event(&mut self, event: &EventKind, engine: &Engine) {
         let is_news = match event {
             EventKind::Converged | EventKind::Hopeless => true,
@@ -62,7 +63,7 @@ impl Supervision {
         self.status = status;
     }
 
-    /// The graph is made again. (Before it is ready, a service can't be reloaded.)
+    /// Reports that a reload begins. Before it is ready, a service can't be reloaded, so nothing is reported.
     pub(crate) fn reloading(&self) {
         if self.listens && self.ready {
             match NotifyState::monotonic_usec_now() {
@@ -72,7 +73,7 @@ impl Supervision {
         }
     }
 
-    /// The last reload that was asked for has ended.
+    /// Reports that all reloads have ended, the last one with this outcome.
     pub(crate) fn reloaded(&mut self, outcome: &Result<(), EngineError>) {
         if !self.listens || !self.ready {
             return;
@@ -85,7 +86,7 @@ impl Supervision {
         }
     }
 
-    /// The run ends; operations under way may take their time.
+    /// Reports that the run ends.
     pub(crate) fn stopping(&self) {
         if self.listens {
             send(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
@@ -93,7 +94,7 @@ impl Supervision {
     }
 }
 
-/// A line for `systemctl status`.
+/// The state of a run, as a line for `systemctl status`.
 fn describe(progress: &Progress, converged: bool) -> String {
     let Progress { resources, settled, failed, blocked, .. } = progress;
     let mut text = match converged {
@@ -110,7 +111,7 @@ fn describe(progress: &Progress, converged: bool) -> String {
     text
 }
 
-/// A service manager that does not listen any more must not end the run.
+/// Sends a report. A failure is only logged: the run continues without its service manager.
 fn send(state: &[NotifyState<'_>]) {
     if let Err(error) = notify(state) {
         tracing::debug!(target: "mgmt", %error, "the service manager can't be notified");

@@ -1,4 +1,4 @@
-//! A graph as a picture, without Graphviz.
+//! Draws a graph as SVG, without Graphviz.
 
 use std::collections::BTreeMap;
 
@@ -12,23 +12,27 @@ use layout::topo::layout::VisualGraph;
 use crate::graph::GraphConfig;
 use crate::resource::Origin;
 
-/// Larger graphs make pictures that nobody can read, and take minutes.
+/// The most resources that are drawn: a larger picture is unreadable, and takes minutes.
 const NODES_MAX: usize = 500;
-/// The width of a letter, and the height of a line: all letters of the font are as wide, so that names fit their boxes whoever draws them.
+/// The width of a letter and the height of a line, in pixels. The font is monospaced, so that names fit their boxes in
+/// any viewer.
 const LETTER: f64 = 7.9;
 const LINE: f64 = 16.0;
-/// White space around it all.
+/// The white space at the right and at the bottom, in pixels.
 const MARGIN: f64 = 12.0;
 
-/// What is seen of an edge.
+/// How an edge is drawn.
 #[derive(Default)]
 struct Look {
     notify: bool,
-    /// The fields that it sends to, and why passes added it.
+    /// The fields that receive a value over this edge, and the reasons of passes that added it.
     labels: Vec<String>,
 }
 
-/// The picture.
+/// The graph as an SVG document.
+///
+/// # Errors
+/// The graph has more than [`NODES_MAX`] resources.
 pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     let count = config.vertices.len();
     if count > NODES_MAX {
@@ -60,7 +64,7 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     }
     for ((from, to), look) in looks {
         let mut arrow = Arrow::simple(&look.labels.join(", "));
-        // What is written on an edge is told from what is written in a box by this.
+        // No fill colour marks the text as the label of an edge; see `draw_text`.
         arrow.look.fill_color = None;
         if look.notify {
             arrow.line_style = LineStyleKind::Dashed;
@@ -72,15 +76,15 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     Ok(canvas.finish(&config.name))
 }
 
-/// Letters of some scripts are two wide.
+/// The width of a text in pixels. East Asian letters are twice as wide.
 fn width(text: &str) -> f64 {
     text.chars().map(|c| if c >= '\u{1100}' { 2.0 } else { 1.0 }).sum::<f64>() * LETTER
 }
 
-/// Shapes as SVG, and how far they reach.
+/// The shapes as SVG elements, and their extent.
 #[derive(Default)]
 struct Canvas {
-    /// Below the boxes, so that no line goes through a name.
+    /// Lines are drawn first, below the boxes, so that no line crosses a name.
     lines: String,
     shapes: String,
     right: f64,
@@ -137,7 +141,7 @@ impl RenderBackend for Canvas {
     fn draw_text(&mut self, xy: Point, text: &str, look: &StyleAttr) {
         self.reach(xy.x + width(text) / 2.0, xy.y + LINE / 2.0);
         let class = if look.fill_color.is_some() { "" } else { " class=\"label\"" };
-        // A baseline that all programs agree on: a third of the letters' height below the middle.
+        // Viewers disagree about `dominant-baseline`: place the baseline a third of a letter below the middle.
         let (x, y) = (xy.x, xy.y + 4.5);
         self.shapes.push_str(&format!("<text{class} x=\"{x:.1}\" y=\"{y:.1}\">{}</text>\n", escaped(text)));
     }
@@ -154,7 +158,7 @@ impl RenderBackend for Canvas {
         let mut line = String::new();
         for (n, (a, b)) in path.iter().enumerate() {
             self.reach(a.x.max(b.x), a.y.max(b.y));
-            // The first pair is a point and its direction out, those that follow are a direction in and a point.
+            // The first pair is a point and its outgoing control point; each further pair, an incoming one and a point.
             let words = match n {
                 0 => ["M", " C"],
                 1 => [",", ","],
@@ -168,7 +172,7 @@ impl RenderBackend for Canvas {
         self.lines.push_str(&format!("<path class=\"edge\" d=\"{line}\"{dash}{start}{end}/>\n"));
     }
 
-    // What follows is not used by boxes and arrows.
+    // Boxes and arrows do not use the following methods.
 
     fn draw_line(&mut self, _: Point, _: Point, _: &StyleAttr, _: Option<String>) {}
 

@@ -1,31 +1,31 @@
-//! The text of a systemd unit that runs a graph.
+//! Writes the text of a systemd unit that runs a graph.
 
 use std::fmt::Write as _;
 
-/// What a unit is made of.
+/// The parts of a unit that differ between services.
 #[derive(Debug)]
 pub(crate) struct Unit<'a> {
-    /// One line about it, see [`described`].
+    /// The description, one line, see [`described`].
     pub(crate) about: String,
     /// The first line, as a comment.
     pub(crate) origin: String,
     /// The program and its arguments, each as a word of `ExecStart`, see [`quoted`].
     pub(crate) exec: &'a [String],
-    /// Below `/var/lib`. `None`: the working directory is given by an option, or is the user's.
+    /// The working directory, relative to `/var/lib`. `None`: an option selects it, or it is the user's default.
     pub(crate) state_directory: Option<&'a str>,
-    /// For the service manager of one user.
+    /// Whether the unit is for the service manager of one user.
     pub(crate) user: bool,
 }
 
-/// How the first line of each of our units begins and ends.
+/// The first line of each unit that `setup svc` writes, before and after the program's name.
 const WRITTEN: (&str, &str) = ("# Written by `", " setup svc`");
 
-/// The first line of a unit that this program writes.
+/// The first line of a unit that `setup svc` of this program writes.
 pub(crate) fn written_by(program: &str) -> String {
     format!("{}{program}{}, which replaces this file: make changes with `systemctl edit`.", WRITTEN.0, WRITTEN.1)
 }
 
-/// Whether a unit of this text was written by this command.
+/// Whether `setup svc` has written the unit with this text.
 pub(crate) fn is_ours(text: &str) -> bool {
     let first = text.lines().next().unwrap_or_default();
     first.strip_prefix(WRITTEN.0).is_some_and(|rest| rest.contains(WRITTEN.1))
@@ -64,12 +64,12 @@ impl Unit<'_> {
     }
 }
 
-/// The first line of a text, as a description.
+/// The first line of a text, escaped for `Description=`.
 pub(crate) fn described(text: &str) -> String {
     text.lines().next().unwrap_or_default().replace('%', "%%")
 }
 
-/// A word of `ExecStart` that stands for exactly this text.
+/// The word of `ExecStart=` that systemd reads as exactly this text.
 ///
 /// Source: systemd.service(5), "Command lines".
 pub(crate) fn quoted(word: &str) -> String {

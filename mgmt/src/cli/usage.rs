@@ -1,4 +1,4 @@
-//! Command lines are parsed, and what is wrong with one is printed with a hint.
+//! Parses command lines, and adds hints to the errors.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,9 +10,9 @@ use clap::{ColorChoice, Command, Error, FromArgMatches, Parser};
 use crate::cli::exit::FAILED;
 use crate::resource::nearest;
 
-/// Parses the command line of a program that flattens [`Options`](crate::cli::Options) into its own. As
-/// [`clap::Parser::parse`], but a wrong command line ends the program with 1, since 2 means that changes are pending;
-/// `--version` names the version of mgmt too; and hints know the commands.
+/// Parses the command line of a program that flattens [`Options`](crate::cli::Options) into its own. It differs from
+/// [`clap::Parser::parse`] in this: a wrong command line ends the program with 1, since 2 means that changes are
+/// pending; `--version` prints the version of mgmt too; and errors have more hints.
 ///
 /// ```no_run
 /// #[derive(clap::Parser)]
@@ -24,11 +24,11 @@ use crate::resource::nearest;
 /// ```
 pub fn parse<P: Parser>() -> P {
     let parsed = matches::<P>(with_our_version(P::command()), std::env::args_os());
-    // `ExitCode` can only be returned, so the two that there are become numbers.
+    // `process::exit` takes a number, and an `ExitCode` can't be converted to one.
     parsed.unwrap_or_else(|error| std::process::exit(if print(&error) { i32::from(FAILED) } else { 0 }))
 }
 
-/// What the arguments are for this command line.
+/// Parses the arguments by this command line.
 pub(crate) fn matches<P: FromArgMatches>(
     command: Command,
     arguments: impl IntoIterator<Item = OsString>,
@@ -39,7 +39,7 @@ pub(crate) fn matches<P: FromArgMatches>(
     found.map_err(|error| explained(error, &command))
 }
 
-/// The version that the command has, with ours beside it.
+/// Adds the version of mgmt to the command's own version.
 pub(crate) fn with_our_version(command: Command) -> Command {
     match command.get_version().map(|version| format!("{version} (mgmt {})", env!("CARGO_PKG_VERSION"))) {
         Some(version) => command.version(version),
@@ -47,19 +47,19 @@ pub(crate) fn with_our_version(command: Command) -> Command {
     }
 }
 
-/// Prints help, a version (to standard output), or what is wrong.
+/// Prints an error to standard error; help and version, which clap returns as errors too, to standard output.
 pub(crate) fn fail(error: &Error) -> ExitCode {
     if print(error) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS }
 }
 
-/// Whether it is an error.
+/// Prints a result of clap. True if it is an error, not help or version.
 fn print(error: &Error) -> bool {
-    // A closed output can't be reported.
+    // An error means that the output is closed, and there is nowhere else to report it.
     let _ = error.print();
     error.use_stderr()
 }
 
-/// The value of `--color`: before all else is parsed, since errors have colours too.
+/// The value of `--color`, read before the arguments are parsed, since parse errors have colours too.
 fn color(arguments: &[OsString]) -> ColorChoice {
     let mut found = ColorChoice::Auto;
     let mut words = arguments.iter().skip(1).map(|word| word.to_string_lossy()).take_while(|word| word != "--");
@@ -79,7 +79,7 @@ fn color(arguments: &[OsString]) -> ColorChoice {
     found
 }
 
-/// The error with the hints that clap does not have.
+/// Adds hints to an error that clap does not give.
 fn explained(mut error: Error, command: &Command) -> Error {
     let of = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.clone()),
@@ -92,7 +92,7 @@ fn explained(mut error: Error, command: &Command) -> Error {
         ErrorKind::InvalidSubcommand if !has_tip => {
             of(ContextKind::InvalidSubcommand).and_then(|word| tip_of_command(&word, command))
         }
-        // Clap's own tip for a word, `to pass it as a value`, is wrong for files.
+        // Clap's own hint for such a word, `to pass it as a value`, is wrong for files.
         ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand => {
             of(ContextKind::InvalidArg).and_then(|word| tip_of_file(&word, command))
         }
@@ -116,7 +116,7 @@ fn tip_of_command(word: &str, command: &Command) -> Option<String> {
     }
 }
 
-/// A file where an option should be that takes it.
+/// The hint for a file without the option that takes it.
 fn tip_of_file(word: &str, command: &Command) -> Option<String> {
     let takes_yaml = command.get_arguments().any(|arg| arg.get_long() == Some("yaml"));
     let option = match word.rsplit_once('.').map(|(_, end)| end) {

@@ -1,5 +1,5 @@
-//! Files that are written for people, where they asked for them: through the safe door, since another user may have
-//! been there first.
+//! Writes files for the user, at paths that the user chooses: safely, since another user may have planted a symlink or
+//! a file there.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
@@ -10,10 +10,10 @@ use crate::sys::ours::open_to_append;
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
 
-/// Writes a file whole: it is theirs if they have called sudo.
+/// Replaces a file. Under sudo it belongs to the user who called sudo.
 ///
 /// # Errors
-/// It can't be written, a symlink is in its place, or another user can have planted one on the way.
+/// The file can't be written, there is a symlink in its place, or a symlink on its path may be planted by another user.
 pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     blocking(move || {
         if let Some(mut stream) = stream(&path)? {
@@ -33,7 +33,7 @@ pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
 /// Appends to a file.
 ///
 /// # Errors
-/// It can't be written, or another user can have planted it, or a symlink on the way.
+/// The file can't be written, or another user may have planted it or a symlink on its path.
 pub(crate) fn append(path: &Path, text: &str) -> io::Result<()> {
     let mut file = match own_stream(path)? {
         Some(stream) => stream,
@@ -42,7 +42,7 @@ pub(crate) fn append(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// A pipe or a terminal at this path.
+/// Opens the path if a pipe, a terminal or another special file is there. `None`: a regular file can be written there.
 fn stream(path: &Path) -> io::Result<Option<File>> {
     if let Some(own) = own_stream(path)? {
         return Ok(Some(own));
@@ -55,7 +55,8 @@ fn stream(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// A descriptor of this process by its name: its symlink is the kernel's.
+/// Opens a descriptor of this process by its path (`/dev/stdout`). The kernel makes that symlink, so it is safe to
+/// follow.
 fn own_stream(path: &Path) -> io::Result<Option<File>> {
     let is_ours = ["/dev/stdout", "/dev/stderr"].iter().any(|name| path == Path::new(name))
         || ["/dev/fd", "/proc/self/fd"].iter().any(|dir| path.parent() == Some(Path::new(dir)));

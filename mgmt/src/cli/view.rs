@@ -1,4 +1,4 @@
-//! What a run shows: in a terminal a bar while it converges and then a line for each repair; elsewhere plain log lines.
+//! Shows a run: in a terminal a bar while the graph converges, then a line for each repair; elsewhere log lines.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use crate::id::{Palette, ResourceId, Role};
 use crate::resource::Change;
 use crate::runtime::{EventKind, Progress};
 
-/// So many lines of a diff are shown.
+/// The most lines of a diff that are shown.
 const DIFF_LINES_MAX: usize = 8;
-/// So many resources are named while it converges for the first time; the rest is counted by the bar.
+/// The most resources that are named while the graph converges for the first time. The rest is counted.
 const NAMED_MAX: usize = 30;
-/// So many who wait for one that failed are named at a time; the rest is counted.
+/// The most resources that are named at a time because they wait for a failed one. The rest is counted.
 const WAITING_MAX: usize = 5;
 
-/// What takes longer than this has a bar, also after the graph has converged for the first time.
+/// The bar comes back for an operation that takes longer than this, also after the first convergence.
 const LONG: Duration = Duration::from_millis(500);
-/// What takes longer than this is named on the bar.
+/// The bar names an operation that takes longer than this.
 const NAMED_AFTER: Duration = Duration::from_secs(1);
 
-/// Shows what happens.
+/// Shows the events and the progress of a run.
 #[derive(Debug)]
 pub(crate) struct View {
     screen: Screen,
@@ -32,15 +32,15 @@ pub(crate) struct View {
     ever: bool,
     named: usize,
     repaired: usize,
-    /// Who drifted and is in noop.
+    /// The resources in noop that have drifted, until the first convergence.
     left_alone: HashSet<ResourceId>,
-    /// …and those that are owed a refresh which they don't get.
+    /// The resources in noop that are owed a refresh, until the first convergence.
     owed: HashSet<ResourceId>,
-    /// Who began to wait, and who waits no longer, since the bar moved last.
+    /// How many resources began to wait, and how many stopped waiting, since the bar was last redrawn.
     waiting: [usize; 2],
-    /// An event came since the bar moved last, or operations were under way then.
+    /// Whether an event came since the bar was last redrawn, or operations were under way then.
     busy: bool,
-    /// How long all is settled before it is called converged.
+    /// The converged timeout: how long everything must have been settled.
     timeout: Duration,
     greeting: Option<String>,
 }
@@ -48,7 +48,7 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(screen: Screen, options: &RunOptions, greeting: Option<&String>) -> View {
         let timeout = options.converged_timeout.0;
-        // Where nothing was made, or what was made is about to end, there is nothing to be invited to.
+        // In noop nothing is made, and with a timeout the program ends: then there is no result to look at.
         let greeting = greeting.filter(|_| !options.noop && timeout.is_none()).cloned();
         View {
             screen,
@@ -77,7 +77,7 @@ impl View {
         &self.screen
     }
 
-    /// There is something to show that no event reports: the bar moves, or what was counted is printed.
+    /// Whether the progress must be shown: the bar must be redrawn, or the number of unnamed resources printed.
     pub(crate) fn is_moving(&self) -> bool {
         self.screen.terminal && (self.busy || self.waiting.iter().any(|count| *count > 0))
     }
@@ -112,7 +112,7 @@ impl View {
 
     pub(crate) fn event(&mut self, event: &EventKind) {
         self.busy = true;
-        // Most events are of no interest, and there may be millions.
+        // Most events are not shown, and there can be millions of them.
         let is_quiet =
             matches!(event, EventKind::InSync { owed: false, .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
         if is_quiet && !tracing::enabled!(tracing::Level::DEBUG) {
@@ -147,9 +147,9 @@ impl View {
             | EventKind::Waiting { .. }
             | EventKind::Flapping { .. }
             | EventKind::Left { .. } => self.shout(event),
-            // Logged where they arise.
+            // These are logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
-            // A graph that was made anew and is the same is no news.
+            // A new graph that is equal to the old one is not shown.
             EventKind::Swapped { generation, added, changed, removed, .. }
                 if generation.0 > 1 && added + changed + removed > 0 =>
             {
@@ -172,7 +172,7 @@ impl View {
         if more > 0 {
             self.screen.say(&format!("  … and {more} more"));
         }
-        // The timeout is how long it was waited to be sure, not how long it took.
+        // The graph has been settled for the timeout, which is not part of the time that it took.
         let took = self.began.elapsed().saturating_sub(self.timeout);
         let mut text = format!("converged in {took:.2?}, {} changed", self.repaired);
         if !self.left_alone.is_empty() {
@@ -186,7 +186,8 @@ impl View {
         }
     }
 
-    /// Who waits for one that failed, or no longer does: a few are named, since there may be many.
+    /// Names a resource that began to wait for a failed one (`which` = 0) or stopped waiting (1). Only a few are named,
+    /// since there can be many.
     fn waits(&mut self, which: usize, event: &EventKind, text: String) {
         if !self.screen.terminal {
             return tracing::info!("{event}");
@@ -197,7 +198,7 @@ impl View {
         }
     }
 
-    /// Counts who was not named.
+    /// Prints how many resources began or stopped waiting without being named.
     pub(crate) fn tell_waiting(&mut self) {
         for (waiting, what) in self.waiting.iter_mut().zip(["more wait", "more wait no longer"]) {
             let more = std::mem::take(waiting).saturating_sub(WAITING_MAX);
@@ -254,8 +255,7 @@ impl View {
     }
 }
 
-/// What stands behind the bar: what has failed, what runs longest, and how long all has taken. It is counted while
-/// something runs.
+/// The text after the bar: how many resources have failed, the operation that runs longest, and the time so far.
 fn message(progress: &Progress, took: Option<Duration>) -> String {
     let Progress { failed, blocked, .. } = progress;
     let seconds = |time: Duration| format!("{} s", time.as_secs());
@@ -289,7 +289,7 @@ fn fields(changes: &[Change]) -> String {
     format!("{}{more}", all.join(","))
 }
 
-/// The lines of the changes' diffs that differ.
+/// The added and removed lines of the changes' diffs.
 fn diff(changes: &[Change], palette: Palette) -> String {
     let mut text = String::new();
     let lines = changes.iter().flat_map(|change| change.diff.iter()).flat_map(|diff| diff.split_terminator('\n'));

@@ -1,4 +1,4 @@
-//! Graphs that somebody sends.
+//! A source of graphs that other code of the program sends.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::gapi::failure::Failure;
 use crate::graph::GraphConfig;
 
-/// Takes graphs from a [`GraphSender`].
+/// A source of graphs that takes them from a [`GraphSender`].
 #[derive(Debug)]
 pub struct Channel {
     begun: Begun,
@@ -16,21 +16,21 @@ pub struct Channel {
     next: Option<Result<GraphConfig, Failure>>,
 }
 
-/// Sends graphs to an engine.
+/// Sends graphs to the engine that has the [`Channel`]. Clones send to the same engine.
 #[derive(Clone, Debug)]
 pub struct GraphSender {
     sender: mpsc::Sender<Result<GraphConfig, Failure>>,
     _alive: Arc<()>,
 }
 
-/// A source of graphs, and what sends them to it. The engine starts with the first one that is sent.
+/// A sender of graphs, and the source that receives them. The engine starts with the first graph that is sent.
 pub fn channel() -> (GraphSender, Channel) {
     let (sender, receiver) = mpsc::channel(1);
     (GraphSender { sender, _alive: Arc::new(()) }, Channel { begun: Begun::default(), receiver, next: None })
 }
 
 impl GraphSender {
-    /// Sends a graph. Waits while the one before has not been taken.
+    /// Sends a graph. Waits until the engine has taken the graph before it.
     ///
     /// # Errors
     /// The graph itself, if the engine has ended.
@@ -38,9 +38,10 @@ impl GraphSender {
         self.sender.send(Ok(config)).await.map_err(|error| error.0.unwrap_or_default())
     }
 
-    /// Tells that there is no graph now, and why. The one that runs goes on.
+    /// Reports that there is no new graph, and why. The graph in force stays. The engine does not start if there is
+    /// none yet.
     pub async fn fail(&self, why: impl Into<Failure>) {
-        // If the engine has ended, nobody wants to know.
+        // An error means that the engine has ended: it needs no report.
         let _ = self.sender.send(Err(why.into())).await;
     }
 }

@@ -1,4 +1,4 @@
-//! What every source of graphs does: init, graph, switched, close.
+//! The contract of a source of graphs: init, graph, switched, reload, close.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -6,35 +6,35 @@ use std::path::PathBuf;
 use crate::gapi::failure::Failure;
 use crate::graph::{GraphConfig, Problems};
 
-/// What a source of graphs is told before it is asked for one.
+/// The data that a source of graphs gets before the engine asks it for a graph.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct GapiData {
-    /// What a graph is called that has no name of its own: the program's name. Empty: nobody said.
+    /// The name for a graph that has no name of its own: the program's name. Empty: the program has given none.
     pub name: String,
     /// The name of this host.
     pub hostname: String,
     /// The engine's working directory.
     pub prefix: PathBuf,
-    /// Everything runs in noop.
+    /// Whether all resources run in noop.
     pub noop: bool,
-    /// Nobody listens to [`Gapi::switched`]: there is no need to watch anything for it.
+    /// If true, [`Gapi::switched`] is never called: there is no need to watch anything for it.
     pub no_watch: bool,
 }
 
-/// Why there is no graph.
+/// Why a source of graphs made no graph.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GapiError {
-    /// There is one, but it is wrong.
+    /// There is a graph, but it is wrong.
     #[error(transparent)]
     Problems(#[from] Problems),
-    /// It could not be made.
+    /// The graph could not be made.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// Whether a source of graphs has been initialised: once, and before it is asked for anything.
+/// Whether a source of graphs has been initialised: exactly once, before it is asked for a graph.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Begun(bool);
 
@@ -52,31 +52,33 @@ impl Begun {
     }
 }
 
-/// A source of graphs: a closure, a file, a channel, anything. It knows nothing of the engine that runs them.
+/// A source of graphs: a closure, a file, a channel, or your own. It does not depend on the engine that runs them.
 ///
-/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` or `reload` asks for it, and in the
-/// end `close`.
+/// An engine calls `init` once, then `graph`, then `graph` again each time `switched` or `reload` asks for it, and at
+/// the end `close`.
 pub trait Gapi: Send + 'static {
-    /// Called once, before anything else.
+    /// Called once, before all other methods.
     ///
     /// # Errors
-    /// The engine does not start.
+    /// With an error, the engine does not start.
     fn init(&mut self, data: GapiData) -> impl Future<Output = Result<(), GapiError>> + Send;
 
-    /// The graph as it should be now.
+    /// Returns the graph as it should be now.
     ///
     /// # Errors
-    /// The first time, the engine does not start. Later, the graph that runs goes on, and the engine tells why.
+    /// If the first call fails, the engine does not start. If a later one fails, the graph in force stays, and the
+    /// engine reports the error.
     fn graph(&mut self) -> impl Future<Output = Result<GraphConfig, GapiError>> + Send;
 
-    /// Returns when another graph is wanted; `None`: never again. Must be cancel safe. By default, never.
+    /// Returns when there is another graph, for which the engine then calls `graph`. `None`, the default: there will be
+    /// none. An error ends the engine. Must be cancel safe.
     fn switched(&mut self) -> impl Future<Output = Option<Result<(), GapiError>>> + Send {
         async { None }
     }
 
-    /// Called when the user asks for the graph to be made again, though nothing has changed that the source knows of:
-    /// by [`Engine::reload`](crate::runtime::Engine::reload), or by SIGHUP. True: the source is asked for its `graph`
-    /// now, and must read again whatever that depends on. False, the default: there is nothing to read again, and the
+    /// Called when the user asks for the graph to be made again, although the source has noticed no change: by
+    /// [`Engine::reload`](crate::runtime::Engine::reload), or by SIGHUP. True: the engine calls `graph` now, which must
+    /// read everything again that the graph depends on. False, the default: there is nothing to read again, and the
     /// graph in force stays.
     fn reload(&mut self) -> impl Future<Output = bool> + Send {
         async { false }

@@ -1,17 +1,17 @@
-//! One graph that never changes.
+//! A source of one graph that never changes.
 
 use crate::gapi::contract::{Begun, Gapi, GapiData, GapiError};
 use crate::graph::GraphConfig;
 
-/// A graph that never changes.
+/// A source of one graph that never changes.
 #[derive(Clone, Debug)]
 pub struct Fixed {
     begun: Begun,
-    /// `None`: it has been handed out.
+    /// `None`: the engine has taken the graph.
     config: Option<GraphConfig>,
 }
 
-/// The source of this one graph.
+/// A source that has only this graph.
 pub fn fixed(config: GraphConfig) -> Fixed {
     Fixed { begun: Begun::default(), config: Some(config) }
 }
@@ -23,7 +23,7 @@ impl Gapi for Fixed {
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
         self.begun.has()?;
-        // An engine asks once only, as nothing signals a switch; and a graph may be large, so it is not copied.
+        // An engine asks only once, since nothing signals a switch. A graph can be large, so it is moved, not copied.
         self.config.take().ok_or_else(|| GapiError::Failed("a fixed graph is handed out once".into()))
     }
 }

@@ -1,4 +1,4 @@
-//! A closure that declares the graph, run again whenever a value that it read has changed.
+//! A closure as a source of graphs: it runs again whenever a value that it read has changed.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
@@ -16,20 +16,22 @@ use crate::graph::{Graph, GraphConfig};
 use crate::resource::Error;
 use crate::sys::task::caught;
 
-/// Signals that change together (all of a reloaded configuration, say) make one new graph.
+/// How long to wait after a change: signals that change together (those of a reloaded configuration, for example) make
+/// one new graph.
 const SETTLE: Duration = Duration::from_millis(2);
 
 type Changed = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-/// What the closure knows about where it runs, and how it reads what may change.
+/// The context of the closure: the host and the engine on which its graph runs, and access to values that can change.
 pub struct Cx {
     data: GapiData,
-    /// Each ends when a value that was read has changed: true; or can't change any more: false.
+    /// One future for each value that was read. True: the value has changed. False: it can't change any more.
     read: Mutex<Vec<Changed>>,
 }
 
 impl Cx {
-    /// The value now. When it changes, the closure runs again and the difference to the graph before is applied.
+    /// Returns the current value. When it changes, the closure runs again, and the difference to the graph before is
+    /// applied.
     pub fn read<T: Clone + Send + Sync + 'static>(&self, signal: &impl Readable<T>) -> T {
         let mut receiver = signal.receiver();
         let value = receiver.borrow_and_update().clone();
@@ -48,7 +50,7 @@ impl Cx {
         &self.data.prefix
     }
 
-    /// Everything runs in noop.
+    /// Whether all resources run in noop.
     pub fn is_noop(&self) -> bool {
         self.data.noop
     }
@@ -70,10 +72,11 @@ pub struct Native<F> {
     waiting: Vec<Changed>,
 }
 
-/// The graphs that this closure declares. It runs again whenever a value that it read by [`Cx::read`] has changed.
+/// A source of graphs that this closure declares. The closure runs again whenever a value that it read by [`Cx::read`]
+/// has changed.
 ///
-/// An error that it returns names the line of its `?`. Errors of the standard library do not name the file:
-/// [`context`](crate::resource::Context::context) does.
+/// An error that the closure returns names the line of its `?`. Errors of the standard library do not name the file:
+/// add it with [`context`](crate::resource::Context::context).
 ///
 /// ```no_run
 /// # use mgmt::prelude::*;
@@ -102,7 +105,7 @@ where
 }
 
 impl<F> Native<F> {
-    /// The graphs' name, for people. Default: the program's.
+    /// Sets the name of the graphs, which is shown to users. Default: the program's name.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
@@ -134,14 +137,14 @@ where
         graph.set_place(data.prefix.clone(), data.hostname.clone());
         let cx = Cx { data, read: Mutex::default() };
         let declared = caught(|| (self.declare)(&mut graph, &cx));
-        // Also after an error: what it read may change for the better.
+        // Also after an error: the closure may succeed once a value that it read has changed.
         self.waiting = cx.read.into_inner().unwrap_or_else(PoisonError::into_inner);
         let declared = declared.map_err(Failure::from).and_then(|declared| declared.map_err(Failure::from));
         declared.map_err(|failure| failure.in_closure(self.at))?;
         Ok(graph.finish()?)
     }
 
-    /// The closure may read files, which it can't be asked about.
+    /// Always true: the closure may read files, whose changes are not noticed.
     async fn reload(&mut self) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! A program that prints a graph as YAML: any language, any tool. Puppet is one.
+//! A source of graphs that runs a program which prints them as YAML, in any language. Puppet is such a program.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,44 +11,46 @@ use crate::graph::GraphConfig;
 use crate::id::shortened;
 use crate::sys::process::{Command, ProcessError, run};
 
-/// A program that takes longer has gone astray.
+/// The most time that the program may take: one that takes longer hangs.
 const TIMEOUT: Duration = Duration::from_secs(600);
-/// How often Puppet is asked when it does not say.
+/// The interval at which Puppet runs if its `runinterval` can't be read.
 const RUN_INTERVAL: Duration = Duration::from_secs(1800);
 
-/// How much is kept of what a program that failed has printed last.
+/// How much of the end of its output is kept for the error of a program that failed, in bytes.
 const SHOWN_BYTES_MAX: usize = 4096;
-/// How much of a line for a shell names it in errors.
+/// How much of a shell command line is shown in errors, in characters.
 const NAME_CHARS_MAX: usize = 60;
 
-/// What the program printed, or why it failed.
+/// The output of the program, or why it failed.
 type Printed = Result<Vec<u8>, Failure>;
 
-/// A program that prints a graph, as a source of graphs.
+/// A source of graphs that runs a program which prints them as YAML. Made by [`command`] and [`puppet`].
 #[derive(Debug)]
 pub struct Program {
     name: String,
     command: Command,
-    /// Says how many seconds lie between two runs.
+    /// A command that prints the interval between two runs, in seconds.
     ask_interval: Option<Command>,
     interval: Option<Duration>,
     files: Vec<PathBuf>,
     options: YamlOptions,
     data: Option<GapiData>,
     watcher: Option<Watcher>,
-    /// What it printed last, and whether a graph was made of that.
+    /// The last output of the program, and in `taken` whether a graph was made from it.
     last: Option<Printed>,
     taken: bool,
 }
 
-/// The graph that this line for `/bin/sh` prints as YAML. It is run once; see [`Program::every`] and [`Program::watch`].
+/// A source of the graph that this command line for `/bin/sh` prints as YAML. The line runs once, unless
+/// [`Program::every`] or [`Program::watch`] runs it again.
 pub fn command(line: impl Into<String>) -> Program {
     let line = line.into();
     Program::new(line.clone(), Command::shell("/bin/sh", line))
 }
 
-/// What Puppet's `mgmtgraph` prints: `agent` for what the agent would do, a manifest (a path that ends in `.pp`), or code. Asked again after the
-/// `runinterval` that Puppet is configured with.
+/// A source of the graph that Puppet's `mgmtgraph` prints. `what` is `agent` (what the agent would do), a manifest (a
+/// path that ends in `.pp`), or Puppet code; `conf` is Puppet's configuration file. Runs again after the `runinterval`
+/// of Puppet's configuration, or every 30 minutes if that can't be read.
 pub fn puppet(what: &str, conf: Option<PathBuf>) -> Program {
     let config = conf.map(|conf| format!("--config={}", conf.display()));
     let mut print = Command::new("puppet").args(["mgmtgraph", "print"]);
@@ -79,29 +81,29 @@ impl Program {
         }
     }
 
-    /// Runs it again when this time has passed since it last ended; at least 10 ms, and less is taken as that. Default:
-    /// it is run once, Puppet after its `runinterval`.
+    /// Runs the program again when this time has passed since it last ended. A time of less than 10 ms counts as 10 ms.
+    /// Default: the program runs once, and Puppet at its `runinterval`.
     #[must_use]
     pub fn every(mut self, interval: Duration) -> Program {
         self.interval = Some(interval.max(Duration::from_millis(10)));
         self
     }
 
-    /// Runs it again when one of these files changes.
+    /// Runs the program again when one of these files changes. Default: no files.
     #[must_use]
     pub fn watch(mut self, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Program {
         self.files.extend(files.into_iter().map(Into::into));
         self
     }
 
-    /// How what it prints is read.
+    /// Sets how the output of the program is read.
     #[must_use]
     pub fn options(mut self, options: YamlOptions) -> Program {
         self.options = options;
         self
     }
 
-    /// Returns when it is time to run it again.
+    /// Returns when it is time to run the program again.
     async fn due(&mut self) {
         let interval = self.interval;
         let timer = async {
@@ -123,7 +125,7 @@ impl Program {
     }
 }
 
-/// The same output, or the same failure in words.
+/// Whether two runs had the same output, or failed with the same message.
 fn is_same(one: &Printed, other: &Printed) -> bool {
     match (one, other) {
         (Ok(one), Ok(other)) => one == other,
@@ -132,10 +134,10 @@ fn is_same(one: &Printed, other: &Printed) -> bool {
     }
 }
 
-/// Runs it to its end.
+/// Runs the program to its end.
 async fn print(name: &str, command: &Command) -> Printed {
     let output = run(command).await.map_err(Failure::from_error)?;
-    // Where errors go is the program's choice.
+    // Some programs print errors to standard output.
     let errors = if output.stderr.total() == 0 { &output.stdout } else { &output.stderr };
     let last = String::from_utf8_lossy(&errors.last(SHOWN_BYTES_MAX)).into_owned();
     let output = match output.require_success(command) {
@@ -152,7 +154,7 @@ async fn print(name: &str, command: &Command) -> Printed {
     }
 }
 
-/// How the program failed, by the name that the user has given it.
+/// The message about a program that failed, with the name or command line that the user has given.
 fn failed(name: &str, error: &ProcessError) -> String {
     let name = shortened(name, NAME_CHARS_MAX);
     match error {
@@ -162,7 +164,7 @@ fn failed(name: &str, error: &ProcessError) -> String {
     }
 }
 
-/// The time between two runs, as this command says.
+/// The interval between two runs that this command prints.
 async fn asked_interval(ask: &Command) -> Duration {
     let output = match run(ask).await.and_then(|output| output.require_success(ask)) {
         Ok(output) => output.stdout.text(),
@@ -208,7 +210,7 @@ impl Gapi for Program {
         graph
     }
 
-    /// The program runs again.
+    /// Always true: the program runs again.
     async fn reload(&mut self) -> bool {
         self.taken = true;
         true

@@ -1,4 +1,4 @@
-//! The one loop of an engine: waits for whatever happens next, and hands it to the core.
+//! The one loop of an engine: waits for the next message, and hands it to the core.
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -15,10 +15,10 @@ use crate::scheduler::{Input, StopStage};
 use crate::sys::clock;
 use crate::sys::task::give_way;
 
-/// So many commands are carried out before other tasks of the program get their turn.
+/// The most commands that are executed before other tasks of the program get their turn.
 const BUDGET: usize = 4096;
 
-/// What somebody outside asks of the loop.
+/// A request to the loop, from a handle or from another task of the engine.
 #[derive(Debug)]
 pub(crate) enum Request {
     Swap {
@@ -29,10 +29,10 @@ pub(crate) enum Request {
         problems: String,
         reply: oneshot::Sender<()>,
     },
-    /// Count what has left the graph; these private directories exist.
+    /// Count the resources that are not in the graph. These private directories exist.
     CountAbsent(Vec<PrivateDir>),
     Status(oneshot::Sender<Status>),
-    /// How that resource is.
+    /// The state of one resource.
     Resource(ResourceId, oneshot::Sender<Option<ResourceStatus>>),
     Progress(oneshot::Sender<Progress>),
     /// Reply when no operation is under way.
@@ -43,7 +43,7 @@ pub(crate) enum Request {
     Stop(StopStage),
 }
 
-/// Where things come from.
+/// The channels on which the loop receives.
 #[derive(Debug)]
 pub(crate) struct Inboxes {
     pub(crate) requests: mpsc::UnboundedReceiver<Request>,
@@ -52,7 +52,7 @@ pub(crate) struct Inboxes {
     pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), CommitError>)>,
 }
 
-/// Runs until the engine has stopped; returns what is left of it.
+/// Runs until the engine has stopped. Returns the core, which holds what is left to close.
 pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
     let mut abandoned = false;
     loop {
@@ -61,7 +61,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             return core;
         }
         if more {
-            // What has happened meanwhile comes first: a long start must not delay an answer.
+            // Take waiting messages first: a long start must not delay an answer.
             drain(&mut core, &mut inboxes);
             give_way().await;
             continue;
@@ -76,7 +76,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
             request = inboxes.requests.recv(), if !abandoned => match request {
                 Some(request) => answer(&mut core, request),
-                // Every handle is gone, so nobody could ever stop it: it stops by itself.
+                // All handles are dropped, so that no caller can stop the engine: it stops itself.
                 None => {
                     abandoned = true;
                     core.handle(Input::Stop(StopStage::Cancel));
@@ -95,7 +95,7 @@ async fn sleep_until(timeout: Option<tokio::time::Instant>) {
     }
 }
 
-/// Takes what is there already, up to a bound.
+/// Takes the messages that wait already, at most [`BUDGET`].
 fn drain(core: &mut Core, inboxes: &mut Inboxes) {
     core.lane.take_answers().into_iter().for_each(|answer| core.answer(answer));
     for _ in 0..BUDGET {
@@ -120,9 +120,9 @@ fn receive(core: &mut Core, report: Report) {
 }
 
 fn answer(core: &mut Core, request: Request) {
-    // Who asked may have lost interest: then nobody reads the reply.
+    // Errors of `send` mean that the caller no longer waits for the reply.
     match request {
-        // Without its reply, who asked learns that the engine ends.
+        // The reply is dropped, which reports to the caller that the engine ends.
         Request::Swap { .. } if core.scheduler.is_stopping() => {}
         Request::Swap { prepared, reply } => {
             core.swap(prepared);

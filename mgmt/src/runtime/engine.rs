@@ -1,4 +1,4 @@
-//! The engine as programs see it: a builder, and a handle on what runs.
+//! The engine for programs: starts from a builder, and is a handle on the graph that runs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -39,20 +39,20 @@ use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
 use crate::sys::threads::on_thread;
 
-/// How many operations may wait for the disk beyond the bound: together they are made durable at little more cost than
-/// one, and each keeps a file and its directory open.
+/// How many operations may wait for the disk in addition to those that run. To make many of them durable together costs
+/// little more than to make one; but each keeps a file and its directory open.
 const YIELDED_MAX: usize = 64;
 
 impl<G: Gapi> Builder<G> {
-    /// Starts it: the first graph is made and checked, and runs from then on.
+    /// Starts an engine: the first graph is made and checked, and runs from then on.
     ///
     /// # Errors
-    /// There is no graph, it is wrong, or the prefix can't be used. Then nothing runs.
+    /// There is no graph, the graph is wrong, or the prefix can't be used. Then nothing runs.
     pub async fn start(mut self) -> Result<Engine, EngineError> {
         has_runtime()?;
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
-        // First of all: where another engine works, nothing is asked or begun.
+        // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let given = self.options.prefix.clone();
         let journal = blocking(move || journal_of(given.as_deref())).await?;
         let Begun { prepared, dirs, existing } = match self.begin(&prefix).await {
@@ -94,23 +94,23 @@ impl<G: Gapi> Builder<G> {
         tokio::spawn(async move {
             let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));
             let mut core = drive(core, inboxes).await;
-            // If it is gone, it has ended the engine itself, with an error.
+            // An error means that the source has failed, and has ended the engine itself.
             let _ = end.send(());
-            // The kernel takes milliseconds to end a hub: for this one while the source ends its own.
+            // The kernel takes milliseconds to end a hub. End this one while the source ends its own.
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
             if let Some(hub) = hub {
-                // Only fails if a drop panics or the runtime ends: it is gone then, too.
+                // An error means that a drop panics or the runtime ends. The hub has ended then, too.
                 let _ = hub.await;
             }
             if !shares_doors {
                 connections.close().await;
             }
             match prefix.is_temporary() {
-                // There is nothing to write, and no thread is asked for.
+                // There is nothing to write, so that no thread is needed.
                 true => drop(end_of_memory),
                 false => blocking(move || drop(end_of_memory)).await,
             }
@@ -121,7 +121,7 @@ impl<G: Gapi> Builder<G> {
         Ok(handle)
     }
 
-    /// All that can go wrong with a start once the prefix is ours.
+    /// The part of a start that can fail after the prefix is locked.
     async fn begin(&mut self, prefix: &Prefix) -> Result<Begun, EngineError> {
         let data = GapiData {
             name: self.options.name.clone(),
@@ -141,7 +141,7 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-/// What a start found.
+/// The result of a start.
 struct Begun {
     prepared: Prepared,
     dirs: PrivateDirs,
@@ -149,7 +149,8 @@ struct Begun {
     existing: Vec<PrivateDir>,
 }
 
-/// When an engine ends, also by the end of its runtime: what its resources keep is dropped, and the prefix given back.
+/// On drop, when the engine ends or its runtime does: drops what the resources keep, and closes the journal, which
+/// releases the prefix.
 struct EndOfMemory(Arc<Services>, Arc<Store>);
 
 impl Drop for EndOfMemory {
@@ -162,7 +163,7 @@ impl Drop for EndOfMemory {
     }
 }
 
-/// Better an error than a panic somewhere inside.
+/// Fails if there is no tokio runtime, or one without time and io: otherwise the engine would panic later.
 pub(crate) fn has_runtime() -> Result<(), EngineError> {
     let used = caught(|| (tokio::time::sleep(Duration::ZERO), tokio::net::UnixDatagram::unbound()).1.map(drop));
     let used = used.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
@@ -172,7 +173,7 @@ pub(crate) fn has_runtime() -> Result<(), EngineError> {
     })
 }
 
-/// A core without a graph, and the ways into it.
+/// Makes a core without a graph, and the channels into it.
 pub(crate) fn assemble(
     options: &Settings,
     prefix: PathBuf,
@@ -185,7 +186,7 @@ pub(crate) fn assemble(
     let (committed, committed_in) = mpsc::unbounded_channel();
     let store = Arc::new(Store::new(journal));
     let mut seed = [0; 8];
-    // Without randomness the jitter of retries is the same in every run: no harm.
+    // Without random numbers the jitter of retries is the same in every run, which does no harm.
     let _ = rng::fill(&mut seed);
     let config = Config {
         running_max: options.running_max,
@@ -247,34 +248,35 @@ struct Handle {
 }
 
 impl Handle {
-    /// What must be done for a prefix that stays, for as long as the engine runs.
+    /// Starts the tasks that a permanent prefix needs for as long as the engine runs.
     fn look_after(&self, prefix: &Prefix, core: &Core, watch_late: bool) {
         let requests = self.requests.downgrade();
         tokio::spawn(count_daily(core.services.dirs.clone(), requests.clone(), self.ended.clone()));
         let (store, loss) = (Arc::clone(&core.store), Arc::clone(&self.loss));
         let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss };
-        // Most of these runs have ended by then.
+        // Most runs with `watch_late` have ended before this delay is over.
         let delay = if watch_late { Duration::from_secs(1) } else { Duration::ZERO };
         tokio::spawn(guard.run(delay, self.ended.clone()));
     }
 }
 
-/// A graph that runs. Clones are handles on the same engine; when the last one is dropped, it is cancelled.
+/// A handle on a running engine. Clones are handles on the same engine. When the last one is dropped, the engine is
+/// cancelled.
 #[derive(Clone, Debug)]
 pub struct Engine {
     shared: Arc<Handle>,
 }
 
 impl Engine {
-    /// Settings for a new engine.
+    /// A builder with the default settings: its source is one graph without resources.
     pub fn builder() -> Builder {
         Builder { gapi: fixed(GraphConfig::default()), options: Settings::default() }
     }
 
-    /// Waits until all resources are settled, and have been for the converged timeout.
+    /// Waits until all resources have been settled for the converged timeout.
     ///
     /// # Errors
-    /// The engine ends before that.
+    /// The engine has ended, or ends before that.
     pub async fn converged(&self) -> Result<(), EngineError> {
         let mut converged = self.shared.converged.clone();
         match converged.wait_for(|converged| *converged).await {
@@ -283,124 +285,125 @@ impl Engine {
         }
     }
 
-    /// Whether it is converged now.
+    /// Whether the engine is converged now.
     pub fn is_converged(&self) -> bool {
         *self.shared.converged.borrow()
     }
 
-    /// What happens from now on.
+    /// The events from now on.
     pub fn events(&self) -> Events {
         self.shared.events.subscribe()
     }
 
-    /// How it is.
+    /// The state of the engine and of its resources.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn status(&self) -> Result<Status, EngineError> {
         self.ask(Request::Status).await
     }
 
-    /// How one resource is; `None` if it is not in the graph in force.
+    /// The state of one resource. `None` if it is not in the graph in force.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn resource(&self, id: &ResourceId) -> Result<Option<ResourceStatus>, EngineError> {
         self.ask(|reply| Request::Resource(id.clone(), reply)).await
     }
 
-    /// How far it is. Cheap: it does not look at every resource.
+    /// How far the engine is. This is cheap: it does not look at every resource.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn progress(&self) -> Result<Progress, EngineError> {
         self.ask(Request::Progress).await
     }
 
-    /// What it has measured since it started; nothing unless [`Builder::measure`] was asked for, except how many watches there are and refreshes are owed.
+    /// The measurements since the engine started. Without [`Builder::measure`], only the numbers of watches and of owed
+    /// refreshes.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn measures(&self) -> Result<Measures, EngineError> {
         self.ask(Request::Measures).await
     }
 
-    /// Puts another graph in force. Only the difference is touched.
+    /// Puts another graph in force. Only the difference to the graph before is touched.
     ///
     /// # Errors
-    /// The graph is wrong: the old one goes on. Or the engine has ended.
+    /// The graph is wrong: the graph before stays in force. Or the engine has ended.
     pub async fn swap(&self, config: GraphConfig) -> Result<(), EngineError> {
         let prepared = self.shared.preparing.here(config).await?;
         self.ask(|reply| Request::Swap { prepared, reply }).await
     }
 
-    /// Asks the source of graphs for its graph again, also if the source has noticed no change: a YAML file is read,
-    /// a program that prints a graph runs, a closure is called. Returns when the new graph is in force. A source that
+    /// Asks the source of graphs for its graph again, even if the source has noticed no change: a YAML file is read, a
+    /// program that prints a graph runs, or a closure is called. Returns when the new graph is in force. A source that
     /// has nothing to read again (a fixed graph, a channel) leaves the graph as it is.
     ///
     /// # Errors
-    /// There is no graph, or it is wrong: the graph before stays in force. Or the engine has ended.
+    /// There is no new graph, or it is wrong: the graph before stays in force. Or the engine has ended.
     pub async fn reload(&self) -> Result<(), EngineError> {
         let (reply, answer) = oneshot::channel();
         self.shared.reloads.send(reply).map_err(|_| EngineError::Ended)?;
         answer.await.map_err(|_| EngineError::Ended)?
     }
 
-    /// Starts nothing until [`resume`](Engine::resume). What is under way ends, and is not waited for here: see
-    /// [`idle`](Engine::idle). Changes meanwhile are not lost.
+    /// Starts no operation until [`resume`](Engine::resume). Operations under way continue; to wait until they have
+    /// ended, use [`idle`](Engine::idle). Changes during the pause are not lost.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn pause(&self) -> Result<(), EngineError> {
         self.ask(Request::Pause).await
     }
 
-    /// Returns when no operation is under way: after [`pause`](Engine::pause), when the last of those that were has
-    /// ended. (Without a pause the next one may begin at once.)
+    /// Returns when no operation is under way. After [`pause`](Engine::pause), that is when the last one has ended;
+    /// without a pause, the next one may begin at once.
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn idle(&self) -> Result<(), EngineError> {
         self.ask(Request::Idle).await
     }
 
-    /// Goes on after a pause.
+    /// Continues after a [`pause`](Engine::pause).
     ///
     /// # Errors
-    /// It has ended.
+    /// The engine has ended.
     pub async fn resume(&self) -> Result<(), EngineError> {
         self.ask(Request::Resume).await
     }
 
-    /// Starts nothing any more, lets running applies end, and returns when they have. A second call from elsewhere may
-    /// [`cancel`](Engine::cancel) them.
+    /// Stops the engine: no operation starts any more, running checks are cancelled, running applies may end. Returns
+    /// when the engine has ended. Meanwhile [`cancel`](Engine::cancel) can cancel the applies, too.
     ///
     /// # Errors
-    /// What ended it, if it was not this.
+    /// The engine has ended, or ends, for another reason: the error is that reason.
     pub async fn stop(&self) -> Result<(), EngineError> {
         self.begin_stop(StopStage::Drain);
         self.ended().await
     }
 
-    /// Begins a stop without waiting for it.
+    /// Begins a [`stop`](Engine::stop) without waiting for its end.
     pub fn shut_down(&self) {
         self.begin_stop(StopStage::Drain);
     }
 
-    /// Cancels what runs, too. What is half done, the next check finds.
+    /// Stops the engine, and cancels all running operations. Returns at once. The next check finds what is half done.
     pub fn cancel(&self) {
         self.begin_stop(StopStage::Cancel);
     }
 
     fn begin_stop(&self, stage: StopStage) {
-        // If the loop is gone, it has stopped already.
+        // An error means that the loop has ended already.
         let _ = self.shared.requests.send(Request::Stop(stage));
     }
 
-    /// Returns when it has ended.
+    /// Returns when the engine has ended.
     ///
     /// # Errors
-    /// What ended it, if nobody stopped it.
+    /// The engine has ended without being stopped: its prefix was lost, or its source of graphs failed.
     pub async fn ended(&self) -> Result<(), EngineError> {
         let mut ended = self.shared.ended.clone();
         match ended.wait_for(Option::is_some).await {

@@ -1,4 +1,4 @@
-//! The source of graphs while an engine runs: asked for the first one, for another whenever it wants one, and closed in the end.
+//! The source of graphs of a running engine: asks it for the first graph and for each further one, and closes it.
 
 use std::time::{Duration, Instant};
 
@@ -13,10 +13,10 @@ use crate::runtime::prepare::Preparing;
 use crate::scheduler::StopStage;
 use crate::sys::task::caught_async;
 
-/// A source that takes longer to close is left to itself.
+/// How long to wait until a source has closed. A source that takes longer is abandoned.
 const CLOSE_MAX: Duration = Duration::from_millis(500);
 
-/// The graph to start with. (Who fails here has been initialised, and is to be closed.)
+/// Initialises the source and asks it for its first graph. Also after an error, the caller must close the source.
 pub(crate) async fn first_graph(gapi: &mut impl Gapi, data: GapiData) -> Result<GraphConfig, EngineError> {
     let made = caught_async(async {
         gapi.init(data).await?;
@@ -25,7 +25,7 @@ pub(crate) async fn first_graph(gapi: &mut impl Gapi, data: GapiData) -> Result<
     Ok(made.await.map_err(|panic| EngineError::Gapi(panic.into()))??)
 }
 
-/// Nobody will ask it for a graph any more.
+/// Closes the source. It is not asked for a graph again.
 pub(crate) async fn close(gapi: &mut impl Gapi) {
     match tokio::time::timeout(CLOSE_MAX, caught_async(gapi.close())).await {
         Ok(Ok(())) => {}
@@ -34,20 +34,21 @@ pub(crate) async fn close(gapi: &mut impl Gapi) {
     }
 }
 
-/// How soon a source wants to be asked again that does not rest, and the pause that it then gets.
+/// A source is restless if its next graph comes sooner than this after the one before. A source that stays restless
+/// gets a pause of this length before each graph.
 const RESTLESS: Duration = Duration::from_millis(20);
-/// This many graphs may follow one another so soon.
+/// The number of such graphs in a row after which the source gets pauses.
 const RESTLESS_MAX: u32 = 100;
 
-/// Whether a source rests between its graphs.
+/// Counts how often a source is restless.
 #[derive(Debug, Default)]
 struct Rest {
-    /// Graphs in a row that came too soon.
+    /// The number of graphs in a row that came too soon.
     restless: u32,
 }
 
 impl Rest {
-    /// It wants to be asked again, this long after its last graph came into force. Whether it must wait.
+    /// Whether the source gets a pause before its next graph. `after` is the time since its last graph came into force.
     fn is_needed(&mut self, after: Duration) -> bool {
         if after >= RESTLESS {
             self.restless = 0;
@@ -65,21 +66,21 @@ impl Rest {
     }
 }
 
-/// Who asked for a reload, and learns how it went.
+/// The way to answer a request for a reload.
 pub(crate) type Reload = oneshot::Sender<Result<(), EngineError>>;
 
-/// Brings new graphs to the loop.
+/// Takes new graphs from the source to the loop.
 #[derive(Debug)]
 pub(crate) struct Follow {
     pub(crate) preparing: Preparing,
     pub(crate) no_watch: bool,
     pub(crate) reloads: mpsc::UnboundedReceiver<Reload>,
-    /// Weak, so that the loop ends when nobody has a handle on the engine any more.
+    /// Weak, so that the loop ends when the last handle on the engine is dropped.
     pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
 }
 
 impl Follow {
-    /// Until the engine is `ending`. What the source failed with has ended the engine.
+    /// Runs until the engine is `ending`, then closes the source. If the source fails before, that ends the engine.
     pub(crate) async fn run(mut self, mut gapi: impl Gapi, ending: oneshot::Receiver<()>) -> Result<(), Failure> {
         let graphs = async {
             let outcome = caught_async(self.graphs(&mut gapi)).await;
@@ -89,7 +90,7 @@ impl Follow {
                 self.send(Request::Stop(StopStage::Drain));
                 return outcome;
             }
-            // It is closed when the engine ends, not before.
+            // The source has no more graphs. Wait for the engine to end: the source must not be closed before.
             std::future::pending().await
         };
         let outcome = tokio::select! {
@@ -100,7 +101,8 @@ impl Follow {
         outcome
     }
 
-    /// Asks the source for another graph whenever it wants one or a reload does, until neither ever will again.
+    /// Takes a graph from the source whenever the source has another one, or a reload asks for it. Returns when
+    /// neither can happen any more.
     async fn graphs(&mut self, gapi: &mut impl Gapi) -> Result<(), Failure> {
         let (mut rest, mut follows) = (Rest::default(), !self.no_watch);
         loop {
@@ -126,14 +128,14 @@ impl Follow {
             };
             let outcome = if reload.is_some() && !gapi.reload().await { Ok(()) } else { self.swap(gapi).await };
             if let Some(reload) = reload {
-                // The caller may not wait for it any more.
+                // An error means that the caller no longer waits for the outcome.
                 let _ = reload.send(outcome);
             }
         }
     }
 
-    /// Puts the next graph of the source in force. However fast the source is, there is one graph of it on its way, and
-    /// the loop gets its turn.
+    /// Puts the next graph of the source in force, and waits until it is. So a fast source has only one graph on its
+    /// way, and the loop gets its turn.
     async fn swap(&self, gapi: &mut impl Gapi) -> Result<(), EngineError> {
         let prepared = async { Ok::<_, EngineError>(self.preparing.here(gapi.graph().await?).await?) };
         let (reply, done) = oneshot::channel();
@@ -147,7 +149,7 @@ impl Follow {
         };
         self.send(request);
         if done.await.is_err() {
-            // The engine ends, and takes no more.
+            // The engine ends, and takes no more graphs: wait until `run` drops this future.
             return std::future::pending().await;
         }
         outcome
@@ -155,7 +157,7 @@ impl Follow {
 
     fn send(&self, request: Request) {
         if let Some(requests) = self.requests.upgrade() {
-            // If the loop is gone, it has stopped already.
+            // An error means that the loop has ended already.
             let _ = requests.send(request);
         }
     }

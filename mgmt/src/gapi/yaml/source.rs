@@ -1,4 +1,4 @@
-//! A YAML file as a source of graphs: read again whenever it changes.
+//! A YAML file as a source of graphs. The file is read again whenever it changes.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use crate::gapi::yaml::tree::BYTES_MAX;
 use crate::graph::{GraphConfig, Problems};
 use crate::sys;
 
-/// A YAML file as a source of graphs.
+/// A YAML file, or standard input, as a source of graphs. Made by [`yaml()`] and [`yaml_of_stdin()`].
 #[derive(Debug)]
 pub struct Yaml {
     /// `None`: standard input.
@@ -21,16 +21,17 @@ pub struct Yaml {
     options: YamlOptions,
     data: Option<GapiData>,
     watcher: Option<Watcher>,
-    /// What the file held when it was last read.
+    /// The content of the file when it was last read.
     last: Option<Vec<u8>>,
 }
 
-/// The graph in this file. Saving the file changes the graph that runs; while what is saved is wrong, the graph before it goes on.
+/// A source of the graph in this file. Saving the file puts the new graph in force; if that is wrong, the graph before
+/// it stays in force.
 pub fn yaml(path: impl Into<PathBuf>) -> Yaml {
     Yaml::from(Some(path.into()))
 }
 
-/// The graph in what this process reads from its standard input, once, to its end.
+/// A source of the graph on the standard input of this process, which is read once, to its end.
 pub fn yaml_of_stdin() -> Yaml {
     Yaml::from(None)
 }
@@ -40,7 +41,7 @@ impl Yaml {
         Yaml { path, options: YamlOptions::default(), data: None, watcher: None, last: None }
     }
 
-    /// How it is read: kinds of one's own, for example.
+    /// Sets how the YAML is read: with your own kinds, for example.
     #[must_use]
     pub fn options(mut self, options: YamlOptions) -> Yaml {
         self.options = options;
@@ -48,15 +49,15 @@ impl Yaml {
     }
 }
 
-/// What standard input is called in errors.
+/// The name of standard input in errors.
 pub(crate) const STDIN: &str = "standard input";
 
-/// Reads standard input to its end, and no more than is clearly too much.
+/// Reads standard input to its end, or until it is longer than [`BYTES_MAX`], which is enough to refuse it.
 async fn stdin() -> Result<Vec<u8>, GapiError> {
     Ok(sys::stdin::read(BYTES_MAX).await.map_err(|error| Failure::of(format_args!("{STDIN} can't be read"), error))?)
 }
 
-/// Reads a file, of one that is too long for a graph only so much that this is clear.
+/// Reads a file to its end, or until it is longer than [`BYTES_MAX`], which is enough to refuse it.
 pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     let failed = |error| Failure::of(format_args!("{} can't be read", path.display()), error);
     let file = File::open(path).map_err(&failed)?;
@@ -66,7 +67,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     Ok(bytes)
 }
 
-/// Tells the warnings and gives the graph.
+/// Reads a graph from YAML, and logs the warnings.
 pub(crate) fn accept(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<GraphConfig, Problems> {
     let read = read_yaml(file, bytes, options)?;
     warn_of(file, &read.warnings);
@@ -82,7 +83,7 @@ impl Gapi for Yaml {
         }
         self.options.noop |= data.noop;
         if let (Some(path), false) = (&self.path, data.no_watch) {
-            // Before the first look, so that nothing is missed.
+            // Begin to watch before the file is first read, so that no change is missed.
             self.watcher = Watcher::new([path.as_path()]).map(Some)?;
         }
         self.data = Some(data);
@@ -103,7 +104,7 @@ impl Gapi for Yaml {
         Ok(read?)
     }
 
-    /// Standard input can be read only once.
+    /// True for a file. Standard input can be read only once.
     async fn reload(&mut self) -> bool {
         self.path.is_some()
     }
@@ -112,7 +113,7 @@ impl Gapi for Yaml {
         let watcher = self.watcher.as_mut()?;
         loop {
             watcher.changed().await;
-            // A file that is gone is told about; one that holds what it held before is none of anybody's business.
+            // A missing file is reported when the graph is read. A file with the same content as before is no news.
             let now = self.path.as_deref().and_then(|path| bytes(path).ok());
             if now != self.last {
                 self.last = now;
