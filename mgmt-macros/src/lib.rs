@@ -22,6 +22,8 @@ use proc_macro::TokenStream;
 /// Makes a struct a kind of resource: builder, handle, outputs, schema, equality, data.
 ///
 /// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing outside can change it; `quiet` if it logs nothing;
+/// `ticks` if what its watch reports are ticks, and to apply one changes nothing but what the resource remembers: a run
+/// converges while it ticks, as long as nothing comes of that;
 /// `inline` if its code never blocks, so that the loop of the engine polls it (else threads that may block do), or
 /// `inline = watch` if that holds for its `watch` alone;
 /// `provided = Client`, `provided = (Client, Cache)`: what it needs from the program (`Engine::builder().provide(…)`,

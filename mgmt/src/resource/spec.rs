@@ -23,6 +23,9 @@ pub struct KindSpec {
     pub watched: bool,
     /// Its resources log nothing: their operations get no span, which saves its cost where there are very many.
     pub quiet: bool,
+    /// What its watch reports are ticks: to apply one changes nothing but what the resource remembers. It is activity
+    /// only if something comes of it: a child that has drifted, or that is refreshed.
+    pub ticks: bool,
     /// What of it returns at once.
     pub inline: Inline,
     /// The field that holds the name.

@@ -13,9 +13,10 @@ use crate::resource::{
 use mgmt_macros::Resource;
 
 /// Ticks: each tick is a change, so resources after it are checked, and those that subscribe to it are refreshed. The first tick comes one interval
-/// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again.
+/// after the start. Ticks that could not be handled in time become one. A refresh starts the interval again. A tick of
+/// which nothing comes, since all after it is in sync, keeps no run from converging.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "timer", inline)]
+#[resource(kind = "timer", inline, ticks)]
 pub struct Timer {
     /// What it is called.
     #[resource(name)]

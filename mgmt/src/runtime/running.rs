@@ -325,6 +325,7 @@ fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &Resou
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Facts {
     watched: bool,
+    ticks: bool,
     leaves: bool,
     /// The kind, if several of its resources can go into one call.
     together: Option<&'static str>,
@@ -334,6 +335,7 @@ impl Facts {
     fn of(spec: &KindSpec) -> Facts {
         Facts {
             watched: spec.watched,
+            ticks: spec.ticks,
             leaves: spec.abilities.leave.is_some(),
             together: spec.abilities.many.map(|_| spec.kind),
         }
@@ -409,6 +411,7 @@ impl Settings {
             timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
             sema,
             watched: facts.watched && meta.watch,
+            ticks: facts.ticks,
             rewatch: meta.rewatch,
             leaves: facts.leaves,
             together,

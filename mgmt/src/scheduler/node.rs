@@ -165,8 +165,10 @@ pub(super) const REMAKE: Flags = dirty(Cause::Remake);
 pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
 /// The run before came to nothing.
 pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
+/// A parent has ticked.
+pub(super) const DIRTY_TICK: Flags = dirty(Cause::Tick);
 /// Its metaparameters were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
-pub(super) const DIRTY_META: Flags = Flags::bit(20);
+pub(super) const DIRTY_META: Flags = Flags::bit(47);
 /// Cached: not calm, and it does something or will by itself.
 pub(super) const MOVING: Flags = Flags::bit(39);
 /// Has left the graph, and will be asked to leave.
@@ -230,7 +232,10 @@ pub(super) const DIRTY: Flags = DIRTY_INPUT
     .and(DIRTY_POLL)
     .and(DIRTY_META)
     .and(DIRTY_RETRY)
-    .and(DIRTY_AGAIN);
+    .and(DIRTY_AGAIN)
+    .and(DIRTY_TICK);
+/// Dirty for what is looked at without being activity, unless something is found.
+pub(super) const DIRTY_LOOK: Flags = DIRTY_POLL.and(DIRTY_WATCH).and(DIRTY_TICK);
 /// Failed, for good or not.
 pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
 /// What describes the run under way and ends with it, besides its causes.
