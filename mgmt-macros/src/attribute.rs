@@ -24,6 +24,8 @@ pub(crate) struct Kind {
     pub(crate) watched: bool,
     /// The kind logs nothing.
     pub(crate) quiet: bool,
+    /// The events of the kind's watch are ticks.
+    pub(crate) ticks: bool,
     /// Which of the kind's functions the engine's loop calls itself: the name of a variant of `Inline`.
     pub(crate) inline: &'static str,
     /// The types that the kind needs from the program.
@@ -32,11 +34,11 @@ pub(crate) struct Kind {
 
 pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
     let before = errors.count();
-    let (mut kind, mut watched, mut quiet, mut provided) = (None, true, false, Vec::new());
+    let (mut kind, mut watched, mut quiet, mut ticks, mut provided) = (None, true, false, false, Vec::new());
     let mut inline = "Nothing";
     for attr in ours(&input.attrs) {
         errors.collect(attr, |meta, errors| {
-            match word(meta, &["kind", "unwatched", "quiet", "inline", "provided"], errors)? {
+            match word(meta, &["kind", "unwatched", "quiet", "ticks", "inline", "provided"], errors)? {
                 Some("kind") => {
                     let text = kind_text(meta, errors)?;
                     if text.is_some() && kind.is_some() {
@@ -51,6 +53,10 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
                 Some("quiet") => {
                     quiet = true;
                     without_value(meta, "quiet", errors)?;
+                }
+                Some("ticks") => {
+                    ticks = true;
+                    without_value(meta, "ticks", errors)?;
                 }
                 Some("inline") => {
                     inline = match value(meta)? {
@@ -79,7 +85,7 @@ pub(crate) fn kind(input: &DeriveInput, errors: &mut Errors) -> Kind {
         }
         guess
     });
-    Kind { kind, watched, quiet, inline, provided }
+    Kind { kind, watched, quiet, ticks, inline, provided }
 }
 
 /// One type, or a tuple of several.

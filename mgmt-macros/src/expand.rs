@@ -119,7 +119,8 @@ fn bodies(model: &Model) -> Parts {
 
 fn spec(model: &Model) -> TokenStream {
     let (ident, kind, doc, name) = (&model.ident, &model.kind, &model.doc, text(&model.name));
-    let (watched, quiet, inline) = (model.watched, model.quiet, format_ident!("{}", model.inline));
+    let (watched, quiet, ticks) = (model.watched, model.quiet, model.ticks);
+    let inline = format_ident!("{}", model.inline);
     let fields = model.fields.iter().map(field_spec);
     let outputs = model.outputs.iter().map(output_spec);
     let provided = model.provided.iter().map(|ty| {
@@ -132,6 +133,7 @@ fn spec(model: &Model) -> TokenStream {
             doc: #doc,
             watched: #watched,
             quiet: #quiet,
+            ticks: #ticks,
             inline: ::mgmt::resource::Inline::#inline,
             name_field: #name,
             fields: &[#(#fields),*],

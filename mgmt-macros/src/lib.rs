@@ -22,7 +22,9 @@ use proc_macro::TokenStream;
 /// Makes a struct a kind of resource, with builder, handle, outputs, schema, equality and conversion to and from data.
 ///
 /// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing but the engine can change it; `quiet` if it logs
-/// nothing; `inline` if its code never blocks, so that the engine's loop polls it (the default is threads that may
+/// nothing; `ticks` if the events of its watch are ticks and to apply one changes nothing but what the resource
+/// remembers: ticks that cause no change elsewhere do not keep a run from converging;
+/// `inline` if its code never blocks, so that the engine's loop polls it (the default is threads that may
 /// block), or `inline = watch` if that holds for its `watch` alone; `provided = Client`, `provided = (Client, Cache)`:
 /// the values that it needs from the program (`Engine::builder().provide(…)`, `cx.provided::<Client>()`). On a field:
 /// `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output). A field of type `Option<T>` or

@@ -12,6 +12,7 @@ pub(crate) struct Model {
     pub(crate) doc: String,
     pub(crate) watched: bool,
     pub(crate) quiet: bool,
+    pub(crate) ticks: bool,
     /// The name of a variant of `Inline`.
     pub(crate) inline: &'static str,
     /// The types that the kind needs from the program.

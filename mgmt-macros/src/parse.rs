@@ -27,8 +27,14 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         _ => None,
     };
     let mut parts = Parts::default();
-    let mut kind =
-        attribute::Kind { kind: String::new(), watched: true, quiet: false, inline: "Nothing", provided: Vec::new() };
+    let mut kind = attribute::Kind {
+        kind: String::new(),
+        watched: true,
+        quiet: false,
+        ticks: false,
+        inline: "Nothing",
+        provided: Vec::new(),
+    };
     match named {
         None => errors.say(&input.ident, "a resource is a struct with named fields"),
         Some(fields) => {
@@ -44,6 +50,7 @@ pub(crate) fn resource(input: &DeriveInput, errors: &mut Errors) -> Option<Model
         doc: attribute::doc(&input.attrs),
         watched: kind.watched,
         quiet: kind.quiet,
+        ticks: kind.ticks,
         inline: kind.inline,
         provided: kind.provided,
         name,

@@ -28,6 +28,7 @@ fn settings() -> NodeConfig {
         timeout: None,
         sema: Vec::new(),
         watched: false,
+        ticks: false,
         rewatch: false,
         leaves: false,
         together: None,

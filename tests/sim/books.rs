@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use mgmt::id::{Ticket, Time};
 use mgmt::scheduler::{
-    ApplyOutcome, Backoff, CheckOutcome, Command, EdgeSpec, Input, JournalOp, Lack, NodeConfig, Op, PortSet, Swap,
+    ApplyOutcome, Backoff, Causes, CheckOutcome, Command, EdgeSpec, Input, JournalOp, Lack, NodeConfig, Op, PortSet,
+    Swap,
 };
 
 use crate::journal::Edge;
-use crate::ledger::{Busy, Cause, Entry, Ledger, Watch};
+use crate::ledger::{Busy, Cause, Entry, Ledger, Watch, are_looks};
 use crate::scenario::Link;
 use crate::world::Act;
 
@@ -18,12 +19,17 @@ const WATCH_WELL: Duration = Duration::from_secs(10);
 
 impl Ledger {
     fn mark(&mut self, node: u32, cause: Cause) {
+        let now = self.now;
         if let Some(entry) = self.nodes.get_mut(&node) {
             entry.causes.insert(cause);
+            if matches!(cause, Cause::Watch | Cause::Tick) {
+                entry.asked_at.get_or_insert(now);
+            }
         }
     }
 
     pub fn input(&mut self, now: Time, input: &Input) {
+        self.now = now;
         match input {
             Input::Swap(swap) => self.swap(swap),
             Input::WatchReady(node) => {
@@ -274,6 +280,9 @@ impl Ledger {
 
     fn checked(&mut self, now: Time, op: Op, outcome: &CheckOutcome, sent: (PortSet, PortSet)) {
         if *outcome == CheckOutcome::GoesOn {
+            if let Some(busy) = self.busy.get_mut(&op.node.0).filter(|busy| busy.op == op) {
+                busy.untold = false;
+            }
             return;
         }
         let Some(busy) = self.end(op) else { return };
@@ -303,6 +312,7 @@ impl Ledger {
             }
             CheckOutcome::Drifted | CheckOutcome::GoesOn => {
                 entry.unrepaired = true;
+                entry.ticked = entry.config.ticks && !busy.caused;
                 entry.causes.insert(Cause::Again);
             }
             CheckOutcome::Missing(senders) => {
@@ -316,6 +326,7 @@ impl Ledger {
             }
             CheckOutcome::Occupied(_) => {
                 entry.causes.insert(Cause::Again);
+                entry.occupied = true;
             }
             CheckOutcome::Waits(lack) if !timed_out => {
                 entry.causes.insert(Cause::Again);
@@ -343,8 +354,9 @@ impl Ledger {
             return;
         }
         if matches!(outcome, ApplyOutcome::Changed | ApplyOutcome::ChangedByEvent) {
+            let ticks = self.nodes[&node].config.ticks && !busy.caused;
             for (to, link) in self.children(node) {
-                self.mark(to, Cause::Parent);
+                self.mark(to, if ticks { Cause::Tick } else { Cause::Parent });
                 if link.notify {
                     self.maybe.remove(&(node, to));
                     self.owed.insert((node, to));
@@ -393,6 +405,7 @@ impl Ledger {
 
     fn succeed(&mut self, node: u32) {
         if let Some(entry) = self.nodes.get_mut(&node) {
+            entry.answer();
             entry.failures = 0;
             entry.end_wait();
             entry.failing_op = false;
@@ -434,15 +447,15 @@ impl Ledger {
             Command::Check { op, causes, .. } => {
                 self.accounts.begins_run(op.node.0);
                 self.accounts.begins(op.node.0, now, *causes);
-                self.begin(now, *op, Act::Check);
+                self.begin(now, *op, Act::Check, *causes);
             }
             Command::Apply { op, refresh, causes, .. } => {
                 self.accounts.begins(op.node.0, now, *causes);
-                self.begin(now, *op, Act::Apply { refresh: *refresh });
+                self.begin(now, *op, Act::Apply { refresh: *refresh }, *causes);
             }
             Command::Refresh { op, causes } => {
                 self.accounts.begins(op.node.0, now, *causes);
-                self.begin(now, *op, Act::Refresh);
+                self.begin(now, *op, Act::Refresh, *causes);
             }
             Command::Leave(op) => self.begin_leave(now, *op),
             Command::Cancel(op) => {
@@ -464,6 +477,7 @@ impl Ledger {
     pub fn goes_on(&mut self, op: Op) {
         if let Some(busy) = self.busy.get_mut(&op.node.0) {
             busy.act = Act::Apply { refresh: false };
+            busy.untold = true;
         }
         if let Some(entry) = self.nodes.get_mut(&op.node.0) {
             entry.unrepaired = true;
@@ -476,17 +490,13 @@ impl Ledger {
         }
     }
 
-    fn begin(&mut self, now: Time, op: Op, act: Act) {
+    fn begin(&mut self, now: Time, op: Op, act: Act, causes: Causes) {
         let node = op.node.0;
-        let owed = self.is_owed(node);
         let Some(entry) = self.nodes.get_mut(&node) else { return };
         entry.committing = None;
-        let caused = !entry.causes.is_empty()
-            || entry.unrepaired
-            || entry.asked
-            || entry.waits.is_some()
-            || owed && !entry.config.noop;
+        (entry.ticked, entry.occupied) = (false, false);
         if act == Act::Check {
+            entry.began = now;
             entry.causes.clear();
             entry.polled = false;
             entry.unrepaired = false;
@@ -495,13 +505,14 @@ impl Ledger {
             entry.remaking = std::mem::take(&mut entry.asked);
         }
         let deadline = entry.config.timeout.map(|timeout| now.after(timeout));
-        self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false, caused });
+        let caused = !are_looks(causes);
+        self.busy.insert(node, Busy { op, act, deadline, cancelled: false, stale: false, caused, untold: false });
     }
 
     /// It is in no graph any more, but its operation is one.
     fn begin_leave(&mut self, _: Time, op: Op) {
-        let busy = Busy { op, act: Act::Leave, deadline: None, cancelled: false, stale: false, caused: true };
-        self.busy.insert(op.node.0, busy);
+        let (act, caused, untold) = (Act::Leave, true, false);
+        self.busy.insert(op.node.0, Busy { op, act, deadline: None, cancelled: false, stale: false, caused, untold });
     }
 
     fn journal(&mut self, ticket: Option<Ticket>, ops: &[JournalOp]) {
@@ -531,6 +542,13 @@ impl Ledger {
 }
 
 impl Entry {
+    /// Its run has come to a good end: what asked for it before it began is answered. What came since may have come at
+    /// once.
+    fn answer(&mut self) {
+        let asked = self.causes.contains(&Cause::Watch) || self.causes.contains(&Cause::Tick);
+        self.asked_at = self.asked_at.filter(|_| asked).map(|_| self.began);
+    }
+
     /// What it waited for is over, or it fails with something else.
     fn end_wait(&mut self) {
         (self.waits, self.waited) = (None, 0);
@@ -543,7 +561,11 @@ fn new_entry(config: NodeConfig) -> Entry {
         causes: BTreeSet::from([Cause::New]),
         polled: false,
         unrepaired: false,
+        ticked: false,
+        asked_at: None,
+        began: Time(0),
         committing: None,
+        occupied: false,
         watch: Watch::Off,
         failing_op: false,
         failing_watch: false,

@@ -25,6 +25,7 @@ fn is_true(cx: &Cx, node: u32, cause: Cause) -> bool {
         Cause::Listening => knows(ledger::Cause::Ready),
         Cause::Poll => entry.config.poll.is_some() || entry.polled,
         Cause::Parent => knows(ledger::Cause::Parent),
+        Cause::Tick => knows(ledger::Cause::Tick),
         Cause::Value => knows(ledger::Cause::Value),
         Cause::Config => knows(ledger::Cause::Config) || knows(ledger::Cause::Meta),
         Cause::Refresh => cx.ledger.is_owed(node) && !entry.config.noop || knows(ledger::Cause::Debt),
@@ -38,7 +39,8 @@ fn is_true(cx: &Cx, node: u32, cause: Cause) -> bool {
 
 /// These are marked by one input each, so that none of them may be missing. (Of the others the books know more than
 /// they need.)
-const EXACT: [Cause; 6] = [Cause::Start, Cause::Watch, Cause::Listening, Cause::Parent, Cause::Value, Cause::Config];
+const EXACT: [Cause; 7] =
+    [Cause::Start, Cause::Watch, Cause::Listening, Cause::Parent, Cause::Tick, Cause::Value, Cause::Config];
 
 impl Invariant for TrueCauses {
     fn name(&self) -> &'static str {

@@ -1,5 +1,7 @@
 //! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge
-//! (section 5.8; R13).
+//! (section 5.8; R13). A node that only a poll, an event or a tick has caused to run is no activity as long as its check
+//! finds nothing; but every look that was due at the end of the timeout has been made. As soon as all this holds, the
+//! graph is converged.
 
 use mgmt::id::Time;
 use mgmt::scheduler::{Command, Event, LATE};
@@ -14,6 +16,32 @@ pub struct Convergence {
     said: bool,
     /// When it first converged.
     first: Option<Time>,
+    /// Since when everything has certainly been calm, and when the timeout since then was over.
+    calm_since: Option<Time>,
+    due: Option<Time>,
+}
+
+impl Convergence {
+    /// It converges as soon as it may.
+    fn is_in_time(&mut self, cx: &Cx) -> Verdict {
+        let ledger = cx.ledger;
+        // When a poll is due no input tells.
+        let polls = ledger.nodes.values().any(|entry| entry.config.poll.is_some() || entry.polled);
+        let held = ledger.paused || ledger.stop.is_some() || !ledger.swapped;
+        if polls || held || !ledger.all_perhaps_restless().is_empty() {
+            (self.calm_since, self.due) = (None, None);
+            return Ok(());
+        }
+        let since = *self.calm_since.get_or_insert(cx.now);
+        match self.due {
+            None if cx.now >= since.after(cx.config.converged_timeout) => self.due = Some(cx.now),
+            Some(due) if !self.said && ledger.unseen(|asked| asked <= due).is_none() => {
+                return Err(format!("all is calm since {since:?}, and it does not converge"));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
 }
 
 impl Invariant for Convergence {
@@ -35,6 +63,11 @@ impl Invariant for Convergence {
                 if let Some(node) = cx.ledger.restless() {
                     return Err(format!("converged, but {node} is not settled: {:?}", cx.ledger.nodes[&node]));
                 }
+                let due = self.last.after(cx.config.converged_timeout);
+                if let Some(node) = cx.ledger.unseen(|asked| asked < due) {
+                    let entry = &cx.ledger.nodes[&node];
+                    return Err(format!("converged, but {node} was to be looked at before {due:?}: {entry:?}"));
+                }
             }
             Command::Event(Event::Unconverged) => {
                 must!(self.said, "unconverged, but was not converged");
@@ -46,7 +79,7 @@ impl Invariant for Convergence {
     }
 
     fn after(&mut self, cx: &Cx) -> Verdict {
-        let is_watched = cx.ledger.nodes.values().any(|entry| entry.config.watched);
+        let is_watched = cx.ledger.nodes.values().any(|entry| entry.config.watched && !entry.dead);
         let is_late = cx.ledger.late && is_watched && cx.ledger.stop.is_none();
         let continues = self.first.is_some_and(|first| cx.now > first.after(LATE));
         must!(!is_late || !continues, "converged at {:?}, and it does not watch yet", self.first);
@@ -56,7 +89,7 @@ impl Invariant for Convergence {
             self.last = cx.now;
         }
         must!(!self.said || restless.is_none(), "{restless:?} is not settled, and still it is said to be converged");
-        Ok(())
+        self.is_in_time(cx)
     }
 
     fn restart(&mut self) {

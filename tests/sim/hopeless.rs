@@ -24,8 +24,7 @@ pub struct Hopeless {
 }
 
 /// A node that keeps the graph from being hopeless, by the plain reading of the rule.
-fn moving(cx: &Cx, held: &BTreeSet<u32>) -> Option<u32> {
-    let restless = cx.ledger.all_restless();
+fn moving(cx: &Cx, held: &BTreeSet<u32>, restless: &[u32]) -> Option<u32> {
     let moves = |node: &u32| {
         let entry = &cx.ledger.nodes[node];
         let busy = cx.ledger.busy.contains_key(node) || entry.committing.is_some();
@@ -44,7 +43,7 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>) -> Option<u32> {
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
     let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node));
-    left.or_else(|| restless.into_iter().find(moves))
+    left.or_else(|| restless.iter().copied().find(moves))
 }
 
 fn waits_for_others(cx: &Cx, node: u32) -> bool {
@@ -58,7 +57,7 @@ fn waits_for_others(cx: &Cx, node: u32) -> bool {
     let unsettled = |from| !cx.ledger.is_settled(from) || polled(from);
     let blocked = cx.ledger.parents(node).any(|from| unsettled(from) || cx.ledger.lacks(from, node));
     let bad = matches!(cx.scheduler.state(Node(node)), State::Retrying) && is_bad(cx, node);
-    bad || over && (blocked || !entry.asks.is_empty()) && !entry.failing_watch
+    bad || over && (blocked || entry.occupied || !entry.asks.is_empty()) && !entry.failing_watch
 }
 
 /// An ancestor fails.
@@ -68,8 +67,7 @@ pub fn is_bad(cx: &Cx, node: u32) -> bool {
 
 /// A node waits for its parents, and may wait for the rate limit too: no input tells.
 fn may_be_limited(cx: &Cx) -> bool {
-    let waits = |node: &u32| cx.ledger.nodes[node].causes.contains(&Cause::Watch);
-    cx.ledger.all_restless().iter().any(waits)
+    cx.ledger.nodes.values().any(|entry| entry.causes.contains(&Cause::Watch) || entry.causes.contains(&Cause::Tick))
 }
 
 impl Hopeless {
@@ -117,6 +115,9 @@ impl Invariant for Hopeless {
                     "hopeless after {waited:?} of {:?}",
                     cx.config.converged_timeout
                 );
+                let due = self.last.after(cx.config.converged_timeout);
+                let unseen = cx.ledger.unseen_under_way(|asked| asked < due);
+                must!(unseen.is_none(), "hopeless, and {unseen:?} has been looked at since before {due:?}");
             }
             Command::Event(Event::Hopeful) => {
                 must!(self.said, "hopeful, but was not hopeless");
@@ -134,14 +135,15 @@ impl Invariant for Hopeless {
         if cx.ledger.stop.is_some() {
             return Ok(());
         }
-        let restless = cx.ledger.restless().is_some();
-        let moving = moving(cx, &self.held);
-        must!(!self.said || restless, "hopeless, but all are calm");
-        if let (true, Some(node)) = (self.said, moving) {
+        let (restless, perhaps) = (cx.ledger.all_restless(), cx.ledger.all_perhaps_restless());
+        let moves = moving(cx, &self.held, &restless);
+        must!(!self.said || !perhaps.is_empty(), "hopeless, but all are calm");
+        if let (true, Some(node)) = (self.said, moves) {
             return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));
         }
-        self.moved = moving.is_some() || !restless || cx.ledger.paused;
-        self.maybe_moved = self.moved || may_be_limited(cx);
+        self.moved = moves.is_some() || perhaps.is_empty() || cx.ledger.paused;
+        let perhaps = restless.is_empty() || moving(cx, &self.held, &perhaps).is_some();
+        self.maybe_moved = self.moved || perhaps || may_be_limited(cx);
         self.note(cx.now);
         let due = self.last_maybe.after(cx.config.converged_timeout) < cx.now;
         // What is under way is let end before: it may be what others wait for.

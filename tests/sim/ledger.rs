@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mgmt::id::{Ticket, Time};
-use mgmt::scheduler::{CONFIRMED, NodeConfig, Op, StopStage};
+use mgmt::scheduler::{CONFIRMED, Causes, NodeConfig, Op, StopStage};
 
 use crate::journal::Edge;
 use crate::scenario::Link;
@@ -28,8 +28,16 @@ pub struct Busy {
     pub cancelled: bool,
     /// Its node was swapped since.
     pub stale: bool,
-    /// There was a cause for it other than a poll.
+    /// There was a cause for it other than a poll, an event or a tick.
     pub caused: bool,
+    /// A check that has gone on to a repair, which the scheduler has not been told yet.
+    pub untold: bool,
+}
+
+/// Nothing but what is only looked at is among these.
+pub fn are_looks(causes: Causes) -> bool {
+    use mgmt::scheduler::Cause;
+    causes.iter().all(|cause| matches!(cause, Cause::Poll | Cause::Watch | Cause::Tick))
 }
 
 /// Why a node may be checked.
@@ -39,6 +47,8 @@ pub enum Cause {
     Watch,
     Ready,
     Parent,
+    /// A parent has ticked.
+    Tick,
     Value,
     Debt,
     Config,
@@ -58,7 +68,15 @@ pub struct Entry {
     pub polled: bool,
     /// Drift was found and is not repaired.
     pub unrepaired: bool,
+    /// …by a look at what ticks: whether it is going to be applied, or looked at again, no input tells.
+    pub ticked: bool,
+    /// When an event or a tick asked for a look that has not ended well since: the first.
+    pub asked_at: Option<Time>,
+    /// When its last check began.
+    pub began: Time,
     pub committing: Option<Ticket>,
+    /// Its last check found that others have not ended with what it owns.
+    pub occupied: bool,
     pub watch: Watch,
     pub failing_op: bool,
     pub failing_watch: bool,
@@ -87,6 +105,8 @@ pub struct Entry {
 
 #[derive(Clone, Default)]
 pub struct Ledger {
+    /// Of the last input.
+    pub now: Time,
     pub nodes: BTreeMap<u32, Entry>,
     /// Operations by node, also of nodes that have left.
     pub busy: BTreeMap<u32, Busy>,
@@ -159,21 +179,48 @@ impl Ledger {
 
     /// All of these.
     pub fn all_restless(&self) -> Vec<u32> {
-        // …to whether it waits in vain.
+        self.not_in(&self.calm(true))
+    }
+
+    /// The same, and those of which no input tells.
+    pub fn all_perhaps_restless(&self) -> Vec<u32> {
+        self.not_in(&self.calm(false))
+    }
+
+    fn not_in(&self, calm: &BTreeMap<u32, bool>) -> Vec<u32> {
+        self.nodes.keys().copied().filter(|node| !calm.contains_key(node)).collect()
+    }
+
+    /// All others, each with whether it waits in vain.
+    fn calm(&self, perhaps: bool) -> BTreeMap<u32, bool> {
         let mut calm = BTreeMap::new();
         // Parents have lower numbers, so they come first.
-        let restless = self.nodes.keys().copied().filter(|&node| {
-            let quiet = self.is_settled(node) || self.is_polled(node);
-            let is_calm = quiet || self.is_excused(node, &calm);
-            if is_calm {
-                // Its poll may be due, which no input tells: then it waits in vain behind whom does.
-                let polled = self.nodes[&node].config.poll.is_some();
-                let behind = polled && self.parents(node).any(|from| calm.get(&from) == Some(&true));
+        for (&node, entry) in &self.nodes {
+            let quiet = self.is_settled(node) || self.is_looked_at(node, perhaps);
+            // It may still be in the queue, which no input tells, and not wait in vain before it is taken out.
+            let is_queued = !perhaps && !self.busy.is_empty();
+            if quiet || !is_queued && self.is_excused(node, &calm) {
+                // Its poll may be due, which no input tells: then it waits in vain behind what does.
+                let waits = entry.config.poll.is_some() || !entry.causes.is_empty();
+                let behind = waits && self.parents(node).any(|from| calm.get(&from) == Some(&true));
                 calm.insert(node, !quiet || behind);
             }
-            !is_calm
-        });
-        restless.collect()
+        }
+        calm
+    }
+
+    /// A node that was to be looked at by then, and has not been, although it may be.
+    pub fn unseen(&self, by: impl Fn(Time) -> bool) -> Option<u32> {
+        let calm = self.calm(true);
+        let is_unseen = |node: &u32| {
+            let entry = &self.nodes[node];
+            let busy = self.busy.contains_key(node);
+            // What is under way was asked for before it began.
+            let asked = entry.asked_at.into_iter().chain(busy.then_some(entry.began)).min();
+            let in_vain = !busy && calm.get(node) != Some(&false);
+            !in_vain && !self.is_settled(*node) && asked.is_some_and(&by)
+        };
+        self.nodes.keys().copied().find(is_unseen)
     }
 
     fn is_excused(&self, node: u32, calm: &BTreeMap<u32, bool>) -> bool {
@@ -189,11 +236,44 @@ impl Ledger {
             })
     }
 
-    /// The node is checked only for its poll: no input shows this, so it is seen from a check without a cause.
-    fn is_polled(&self, node: u32) -> bool {
+    /// The same of one that is under way. What has failed is looked at again from then on.
+    pub fn unseen_under_way(&self, by: impl Fn(Time) -> bool) -> Option<u32> {
+        let asked = |node: u32| {
+            let entry = &self.nodes[&node];
+            entry.asked_at.filter(|_| !self.is_failing(node)).unwrap_or(entry.began)
+        };
+        self.busy.keys().copied().find(|node| self.nodes.contains_key(node) && by(asked(*node)))
+    }
+
+    /// The node is looked at by its poll, which no input shows, or since an event or a tick came, and for no other reason.
+    fn is_looked_at(&self, node: u32, perhaps: bool) -> bool {
         let entry = &self.nodes[&node];
-        let checking = self.busy.get(&node).is_some_and(|busy| busy.act == Act::Check && !busy.caused);
-        checking && entry.causes.is_empty() && !entry.unrepaired && !self.is_failing(node)
+        let busy = self.busy.get(&node);
+        let between = perhaps && entry.ticked && busy.is_none();
+        let looks = busy.is_none_or(|busy| match busy.act {
+            _ if busy.caused => false,
+            Act::Check => true,
+            Act::Apply { .. } => busy.untold || entry.config.ticks,
+            _ => false,
+        });
+        let repairs = busy.is_some_and(|busy| busy.act != Act::Check);
+        let is_look = |cause: &Cause| match cause {
+            Cause::Watch | Cause::Tick => true,
+            Cause::Again => between,
+            // It may be owed no more: that is asked below.
+            Cause::Debt => perhaps,
+            _ => false,
+        };
+        looks
+            && entry.causes.iter().all(is_look)
+            && (!entry.unrepaired || repairs || between)
+            && (entry.committing.is_none() || between)
+            && !entry.asked
+            && entry.asks.is_empty()
+            && self.need_not_watch(entry)
+            && (entry.config.noop || !self.is_owed(node))
+            && !self.parents(node).any(|from| self.lacks(from, node))
+            && !self.is_failing(node)
     }
 
     /// All that fails of it is a cause that it waits for.

@@ -52,6 +52,7 @@ impl Counter {
             timeout: None,
             sema: Vec::new(),
             watched: false,
+            ticks: false,
             rewatch: false,
             leaves: false,
             together: None,

@@ -111,7 +111,7 @@ impl Wild {
     fn config(&self, rng: &mut Rng) -> NodeConfig {
         let meta = |rng: &mut Rng| rng.percent(self.meta_percent);
         let watched = rng.percent(self.watched_percent);
-        NodeConfig {
+        let config = NodeConfig {
             noop: rng.percent(self.noop_percent),
             retry: rng.pick(&[Some(0), Some(1), Some(3), None, None]),
             delay: Duration::from_millis(rng.pick(&[1, 10, 100, 1000])),
@@ -125,10 +125,13 @@ impl Wild {
             timeout: meta(rng).then(|| Duration::from_millis(rng.pick(&[500, 1500]))),
             sema: if meta(rng) { SEMAPHORES.iter().copied().filter(|_| rng.percent(50)).collect() } else { Vec::new() },
             watched,
+            ticks: false,
             rewatch: rng.percent(30),
             leaves: rng.percent(self.leaves_percent),
             together: rng.percent(self.together_percent).then(|| rng.below(2) as u32),
-        }
+        };
+        // Not drawn: what a seed is otherwise stays the same.
+        NodeConfig { ticks: watched && config.burst == 3 && config.delay <= Duration::from_millis(10), ..config }
     }
 
     /// Another graph that is near this one.

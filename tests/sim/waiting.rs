@@ -23,12 +23,19 @@ pub struct Waiting {
 fn is_open(cx: &Cx, node: u32) -> bool {
     let entry = &cx.ledger.nodes[&node];
     let held = cx.ledger.paused || cx.ledger.stop.is_some() || !cx.scheduler.is_idle();
+    // That a poll is due no input tells.
+    let polled = |from: u32| {
+        let entry = &cx.ledger.nodes[&from];
+        let settled = matches!(cx.scheduler.state(Node(from)), State::Settled { .. });
+        (entry.config.poll.is_some() || entry.polled) && !settled
+    };
     !held
         && cx.scheduler.state(Node(node)) == State::Waiting
         && !entry.failing_watch
         && (entry.watch == Watch::Ready || !entry.config.watched)
         && entry.asks.is_empty()
         && entry.config.limit.is_none()
+        && !cx.ledger.parents(node).any(polled)
         && cx.ledger.parents(node).all(|from| cx.ledger.is_settled(from) && !cx.ledger.lacks(from, node))
         && !is_bad(cx, node)
         && cx.world.ghosts.is_empty()

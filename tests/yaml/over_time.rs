@@ -261,6 +261,71 @@ fn ticks_of_a_timer_refresh_what_it_notifies() {
 }
 
 #[test]
+fn ticks_and_lines_of_which_nothing_comes_keep_no_run_from_ending() {
+    let desk = Desk::new();
+    let graph = "graph: g
+resources:
+  timer:
+  - {name: lone, interval: 0.2}
+  - {name: t, interval: 0.1}
+  file:
+  - {name: $DIR/after, content: a}
+  exec:
+  - name: declines
+    cmd: touch $DIR/ran
+    watchcmd: while :; do echo line; sleep 0.05; done
+    watchshell: /bin/sh
+    ifcmd: echo asked >> $DIR/log; exit 1
+    ifshell: /bin/sh
+edges:
+- {name: e, from: {kind: timer, name: t}, to: {kind: file, name: $DIR/after}}
+";
+    let began = Instant::now();
+    let output = desk.converge(graph, "1");
+    let said = text(&output.stderr);
+    assert!(output.status.success() && said.contains("converged in"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(60), "it ends by its timeout, and not by --max-runtime");
+    assert_eq!(desk.read("after").as_deref(), Some("a"));
+    assert_eq!(desk.read("ran"), None);
+    let asked = desk.read("log").unwrap().lines().count();
+    assert!(asked >= 3, "the guard was asked {asked} times");
+}
+
+#[test]
+fn ticks_and_lines_of_which_something_comes_keep_a_run_from_ending() {
+    let desk = Desk::new();
+    let timer = "graph: g
+resources:
+  timer:
+  - {name: t, interval: 0.3}
+  exec:
+  - {name: e, cmd: echo ran >> $DIR/log, shell: /bin/sh}
+edges:
+- {name: n, from: {kind: timer, name: t}, to: {kind: exec, name: e}, notify: true}
+";
+    let lines = "graph: g
+resources:
+  exec:
+  - name: e
+    cmd: echo ran >> $DIR/log
+    shell: /bin/sh
+    watchcmd: while :; do echo line; sleep 0.3; done
+    watchshell: /bin/sh
+    ifcmd: 'true'
+";
+    for graph in [timer, lines] {
+        let graph = desk.graph(graph);
+        let arguments = ["run", "--yaml", graph.to_str().unwrap(), "-t", "3", "--max-runtime", "6"];
+        let output = desk.mgmt(&arguments).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(!said.contains("converged in"), "{said}");
+        let ran = desk.read("log").unwrap().lines().count();
+        assert!(ran >= 3, "it ran {ran} times");
+        std::fs::remove_file(desk.path("log")).unwrap();
+    }
+}
+
+#[test]
 fn own_exports_follow_the_file_too() {
     let desk = Desk::new();
     let graph = |exports: &str| {

@@ -14,9 +14,10 @@ use mgmt_macros::Resource;
 
 /// Ticks at an interval. Each tick is a change: resources after it are checked, and those that subscribe to it are
 /// refreshed. The first tick comes one interval after the start. Ticks that could not be handled in time become one. A
-/// refresh starts the interval again.
+/// refresh starts the interval again. Ticks do not keep a run from converging as long as all resources after the timer
+/// are in sync.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "timer", inline)]
+#[resource(kind = "timer", inline, ticks)]
 pub struct Timer {
     /// The name of the resource.
     #[resource(name)]

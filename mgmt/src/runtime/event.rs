@@ -223,9 +223,9 @@ pub enum EventKind {
         /// What is wrong with the new graph.
         problems: String,
     },
-    /// All resources have been settled for the converged timeout.
+    /// All resources have been settled for the converged timeout. Looks that found nothing do not count.
     Converged,
-    /// A resource is no longer settled, so the graph is no longer converged.
+    /// A resource is no longer settled, so the graph is no longer converged. That it is only looked at is no reason.
     Unconverged,
     /// The graph can't converge by itself: some resources have failed for good, wait for a cause
     /// ([`Waiting`](EventKind::Waiting)), or wait for a value that no sender will send; all others that are not settled

@@ -324,6 +324,7 @@ fn edges(config: &GraphConfig, nodes: &[Node], owed: &dyn Fn(&ResourceId, &Resou
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Facts {
     watched: bool,
+    ticks: bool,
     leaves: bool,
     /// The kind, if several of its resources can share one call.
     together: Option<&'static str>,
@@ -333,6 +334,7 @@ impl Facts {
     fn of(spec: &KindSpec) -> Facts {
         Facts {
             watched: spec.watched,
+            ticks: spec.ticks,
             leaves: spec.abilities.leave.is_some(),
             together: spec.abilities.many.map(|_| spec.kind),
         }
@@ -408,6 +410,7 @@ impl Settings {
             timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
             sema,
             watched: facts.watched && meta.watch,
+            ticks: facts.ticks,
             rewatch: meta.rewatch,
             leaves: facts.leaves,
             together,

@@ -71,6 +71,9 @@ pub struct NodeConfig {
     pub sema: Vec<(u32, u32)>,
     /// The node has a watch: nothing runs before the watch is ready.
     pub watched: bool,
+    /// What its watch reports are ticks. To apply one changes nothing by itself, so it is no activity: what comes of it
+    /// is.
+    pub ticks: bool,
     /// A swap that keeps this node revives it if it has failed for good.
     pub rewatch: bool,
     /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.

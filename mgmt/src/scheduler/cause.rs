@@ -33,6 +33,8 @@ pub enum Cause {
     /// The previous run gave no result, through no fault of the resource: it was cancelled or outdated, or what it
     /// rested on changed meanwhile.
     Again,
+    /// A parent has ticked, as a `timer` does: nothing is different for it.
+    Tick,
 }
 
 impl Cause {
@@ -49,6 +51,7 @@ impl Cause {
         Cause::Remake,
         Cause::Retry,
         Cause::Again,
+        Cause::Tick,
     ];
 
     /// The name of the cause, as in data.
@@ -65,6 +68,7 @@ impl Cause {
             Cause::Remake => "remake",
             Cause::Retry => "retry",
             Cause::Again => "again",
+            Cause::Tick => "tick",
         }
     }
 }

@@ -1,9 +1,8 @@
 //! Settled and converged: derived, never reported.
 //!
 //! *Settled* is what the order asks of a parent: nothing to do and nothing under way, or in the pause that its share
-//! imposes (`share.rs`). *Calm* is what convergence asks
-//! of a node: it is settled, or it is only looked at by its poll, or it waits for what cannot come because the sender
-//! is noop (*excused*; then its descendants are excused too).
+//! imposes (`share.rs`). *Calm* is what convergence asks of a node: it is settled, or it is only looked at (`look.rs`),
+//! or it waits for what cannot come because the sender is noop (*excused*; then its descendants are excused too).
 //!
 //! *Hopeless* is the other end that a graph can come to: no node that is not calm does anything or will by itself
 //! (*moving*), so that only the outside or a swap can change that. At the root are nodes that have failed for good,
@@ -12,7 +11,7 @@
 use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
-use super::{Cause, Command, Event};
+use super::{Command, Event};
 use crate::id::{Node, Time};
 
 /// How far the graph is from converged.
@@ -42,6 +41,8 @@ pub(super) struct Convergence {
     stuck_since: Option<Time>,
     /// `Event::Hopeless` was emitted, and `Event::Hopeful` not yet.
     pub(super) hopeless: bool,
+    /// The timeout since then is over: the number of the last operation by then. Looks asked for by then are let end.
+    over: Option<u64>,
 }
 
 impl Scheduler {
@@ -78,21 +79,6 @@ impl Scheduler {
             in_vain |= parent.any(EXCUSED);
         }
         in_vain
-    }
-
-    /// The node runs only for its poll and has found nothing yet: no activity.
-    pub(super) fn is_looked_at_by_poll(&self, i: Node) -> bool {
-        let node = &self.nodes[i];
-        let dirt = node.dirt();
-        node.all(PRESENT | WATCH_READY)
-            && !node.any(FAILING | ASKING)
-            && !node.is_called()
-            && node.unsent == 0
-            && match node.phase() {
-                Phase::Idle | Phase::Queued | Phase::Parked => dirt == DIRTY_POLL,
-                Phase::Checking => node.causes() == Cause::Poll.into() && dirt.without(DIRTY_POLL).is_empty(),
-                _ => false,
-            }
     }
 
     /// What `MOVING` means, from scratch, but for `CALM`. A node that waits for others does not move by itself: what
@@ -161,8 +147,9 @@ impl Scheduler {
     fn calm(&mut self, i: Node) -> bool {
         let settled = self.nodes[i].any(SETTLED);
         let excused = !settled && self.convergence.missing > 0 && self.is_excused(i);
-        let at_rest = settled && (!self.nodes[i].any(SPACED) || self.mutant(Mutant::SpacedConverges));
-        let calm = at_rest || excused || self.is_looked_at_by_poll(i);
+        let at_rest = settled && !self.nodes[i].any(SPACED);
+        let looked_at = !at_rest && self.is_looked_at(i);
+        let calm = at_rest || excused || looked_at;
         let node = &mut self.nodes[i];
         let (was_calm, was_excused) = (node.any(CALM), node.any(EXCUSED));
         node.put(CALM, calm);
@@ -178,6 +165,7 @@ impl Scheduler {
             _ => {}
         }
         self.count_moving(i);
+        self.put_look(i, looked_at || self.is_tried(i));
         (was_calm, was_excused) != (calm, excused)
     }
 
@@ -196,8 +184,8 @@ impl Scheduler {
 
     /// Recomputes the counts of nodes from scratch, all flags included. For a swap.
     pub(super) fn recount(&mut self) {
-        let Convergence { since, converged, stuck_since, hopeless, .. } = self.convergence;
-        let mut count = Convergence { since, converged, stuck_since, hopeless, ..Convergence::default() };
+        let Convergence { since, converged, stuck_since, hopeless, over, .. } = self.convergence;
+        let mut count = Convergence { since, converged, stuck_since, hopeless, over, ..Convergence::default() };
         for i in self.nodes.numbers() {
             let settled = self.is_settled(i);
             let ends = !self.nodes[i].any(PRESENT) && self.is_moving(i);
@@ -217,6 +205,9 @@ impl Scheduler {
             count.restless += usize::from(!calm);
             node.put(SETTLED, settled);
             node.put(CALM, calm);
+            if calm {
+                self.looks_open.close(i);
+            }
         }
         self.convergence = count;
         for e in self.edges.all() {
@@ -251,14 +242,27 @@ impl Scheduler {
             count.since = None;
             return;
         }
-        count.since.get_or_insert(self.now);
-        if self.converged_due().is_some_and(|due| due <= self.now) || self.mutant(Mutant::ConvergeEarly) {
+        if count.since.is_none() {
+            (count.since, count.over) = (Some(self.now), None);
+        }
+        if !count.converged && self.is_over(self.converged_due()) || self.mutant(Mutant::ConvergeEarly) {
             let count = &mut self.convergence;
             if !std::mem::replace(&mut count.converged, true) {
                 self.commands.push_back(Command::Event(Event::Converged));
                 self.end_late_soon();
             }
         }
+    }
+
+    /// The timeout is over, and so are the looks that something had asked for by its end: what waited to be seen then
+    /// has been seen.
+    fn is_over(&mut self, due: Option<Time>) -> bool {
+        if due.is_some_and(|due| due <= self.now) {
+            self.convergence.over = Some(self.last_op);
+            // What is asked for from here on has another number.
+            self.last_op += 1;
+        }
+        self.convergence.over.is_some_and(|over| !self.waits_for_look(over))
     }
 
     /// Not all are calm: reports when none of the others moves any more, and when one does again.
@@ -273,8 +277,10 @@ impl Scheduler {
             count.stuck_since = None;
             return;
         }
-        count.stuck_since.get_or_insert(self.now);
-        if self.hopeless_due().is_some_and(|due| due <= self.now) && !self.mutant(Mutant::NeverHopeless) {
+        if count.stuck_since.is_none() {
+            (count.stuck_since, count.over) = (Some(self.now), None);
+        }
+        if !count.hopeless && self.is_over(self.hopeless_due()) && !self.mutant(Mutant::NeverHopeless) {
             self.convergence.hopeless = true;
             self.commands.push_back(Command::Event(Event::Hopeless));
             self.end_late_soon();
@@ -290,18 +296,17 @@ impl Scheduler {
         }
     }
 
-    /// When the graph must be declared hopeless, if nothing happens before. Not while a poll is under way: others may
-    /// wait for it, and its answer is an input.
+    /// When the graph must be declared hopeless, if nothing happens before: the end of a look is an input.
     pub(super) fn hopeless_due(&self) -> Option<Time> {
-        let is_still = self.runs() == 0 && self.are_queues_empty();
-        let since = self.convergence.stuck_since.filter(|_| is_still && !self.convergence.hopeless)?;
+        let count = &self.convergence;
+        let since = count.stuck_since.filter(|_| !count.hopeless && count.over.is_none())?;
         Some(since.after(self.config.converged_timeout))
     }
 
-    /// When convergence must be declared, if nothing happens before.
+    /// When convergence may be declared, if nothing happens before: the end of a look is an input.
     pub(super) fn converged_due(&self) -> Option<Time> {
         let count = &self.convergence;
-        let since = count.since.filter(|_| !count.converged)?;
+        let since = count.since.filter(|_| !count.converged && count.over.is_none())?;
         // An empty graph has nothing to wait for.
         Some(if count.present == 0 { since } else { since.after(self.config.converged_timeout) })
     }

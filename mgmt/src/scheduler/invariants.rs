@@ -17,6 +17,7 @@ impl Scheduler {
             self.check_counts(i);
             self.check_phase(i);
             assert_eq!(n.any(MOVING), self.is_moving(i), "moving: {i:?}");
+            assert_eq!(self.looks_open.is_open(i), self.is_look_open(i), "looked at: {i:?}");
             moving += usize::from(n.any(MOVING));
             if n.any(PRESENT) {
                 present += 1;
@@ -86,7 +87,7 @@ impl Scheduler {
         let may_be_excused = !n.any(SETTLED) && self.convergence.missing > 0 && self.is_excused(i);
         assert_eq!(n.any(EXCUSED), may_be_excused, "excused: {i:?}");
         let at_rest = n.any(SETTLED) && !n.any(SPACED);
-        assert_eq!(n.any(CALM), at_rest || n.any(EXCUSED) || self.is_looked_at_by_poll(i), "calm: {i:?}");
+        assert_eq!(n.any(CALM), at_rest || n.any(EXCUSED) || self.is_looked_at(i), "calm: {i:?}");
     }
 
     fn check_phase(&self, i: Node) {

@@ -13,6 +13,7 @@ mod handover;
 mod invariants;
 mod late;
 mod leave;
+mod look;
 mod mutants;
 mod node;
 mod places;

@@ -106,8 +106,16 @@ pub enum Mutant {
     SpacedAlone,
     /// A node that waits for its share is not settled: its children wait too.
     SpacedUnsettled,
-    /// A graph converges while a node waits for its share.
+    /// A graph converges although a node waits for its share to be looked at.
     SpacedConverges,
+    /// A look that an event has asked for is activity.
+    LookIsActivity,
+    /// The tick of a timer is activity.
+    TickIsActivity,
+    /// A graph converges although a look that was due has not been made.
+    ConvergeUnseen,
+    /// A graph is called hopeless although a look that was due has not been made.
+    HopelessUnseen,
     /// A node that takes the place of another does not wait for it.
     NoHandover,
     /// A node that takes the place of another starts before the other has left.
@@ -193,6 +201,10 @@ impl Mutant {
         Mutant::SpacedAlone,
         Mutant::SpacedUnsettled,
         Mutant::SpacedConverges,
+        Mutant::LookIsActivity,
+        Mutant::TickIsActivity,
+        Mutant::ConvergeUnseen,
+        Mutant::HopelessUnseen,
         Mutant::NoHandover,
         Mutant::HandoverBeforeLeave,
         Mutant::CallsTakeNoPlace,

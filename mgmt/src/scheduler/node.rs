@@ -165,8 +165,10 @@ pub(super) const REMAKE: Flags = dirty(Cause::Remake);
 pub(super) const DIRTY_RETRY: Flags = dirty(Cause::Retry);
 /// The previous run gave no result.
 pub(super) const DIRTY_AGAIN: Flags = dirty(Cause::Again);
+/// A parent has ticked.
+pub(super) const DIRTY_TICK: Flags = dirty(Cause::Tick);
 /// The metaparameters of the node were swapped: a cause like `DIRTY_CONFIG`, but what a check found stays true.
-pub(super) const DIRTY_META: Flags = Flags::bit(20);
+pub(super) const DIRTY_META: Flags = Flags::bit(47);
 /// Cached: the node is not calm, and does something now or will by itself.
 pub(super) const MOVING: Flags = Flags::bit(39);
 /// The node has left the graph, and will be asked to leave.
@@ -230,7 +232,10 @@ pub(super) const DIRTY: Flags = DIRTY_INPUT
     .and(DIRTY_POLL)
     .and(DIRTY_META)
     .and(DIRTY_RETRY)
-    .and(DIRTY_AGAIN);
+    .and(DIRTY_AGAIN)
+    .and(DIRTY_TICK);
+/// Dirty for what is looked at without being activity, unless something is found.
+pub(super) const DIRTY_LOOK: Flags = DIRTY_POLL.and(DIRTY_WATCH).and(DIRTY_TICK);
 /// Failed, for good or not.
 pub(super) const FAILING: Flags = OP_FAILING.and(WATCH_FAILING).and(FAILED);
 /// The flags that describe the run under way and end with it, besides its causes.

@@ -153,6 +153,7 @@ impl Scheduler {
             + self.rare.memory()
             + self.timers.memory()
             + self.shares.memory()
+            + self.looks_open.memory()
             + self.calls.memory()
             + (self.ready.capacity() + self.urgent.capacity() + self.granted.capacity()) * size_of::<Node>()
             + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()

@@ -28,6 +28,7 @@ impl Scheduler {
         self.enqueue(i);
         if !self.nodes[i].any(CALM | MOVING) {
             self.count_moving(i);
+            self.put_look(i, self.is_look_open(i));
         }
     }
 
@@ -124,9 +125,9 @@ impl Scheduler {
         if self.nodes[i].any(WAITS) {
             self.disarm(i, Timer::Retry);
         }
-        let node = &self.nodes[i];
-        // The node was not settled and is not now; it can be calm only for its poll.
-        let may_be_calm = node.any(CALM) || causes == Cause::Poll.into();
+        // The node was not settled and is not now; it can be calm only if it is only looked at.
+        let was_calm = self.nodes[i].any(CALM);
+        self.begin_look(i);
         self.take_place(i);
         self.clock_in(i);
         self.arm_timeout(i);
@@ -138,7 +139,7 @@ impl Scheduler {
         }
         let go_on = self.permit(i);
         self.commands.push_back(Command::Check { op: Op { node: i, number }, causes, go_on });
-        if may_be_calm {
+        if was_calm {
             self.settle(i);
         }
     }

@@ -69,13 +69,14 @@ impl Scheduler {
 
     /// All children must be checked again.
     pub(super) fn dirty_children(&mut self, i: Node) {
-        let news = !self.flaps(i);
+        let ticks = self.ticks(i);
+        let news = !ticks && !self.flaps(i);
         for e in self.edges.out(i) {
             let to = self.edges.to(e);
             if news {
                 self.nodes[to].set(PARENT_NEWS);
             }
-            self.dirty(to, DIRTY_PARENT);
+            self.dirty(to, if ticks { DIRTY_TICK } else { DIRTY_PARENT });
         }
     }
 

@@ -61,6 +61,7 @@ impl Scheduler {
                 if noop {
                     self.nodes[i].set(DRIFTED);
                     self.charge(i, false);
+                    self.end_look(i);
                     self.succeed(i);
                     self.end_run(i);
                 } else if cancelled {
@@ -89,6 +90,7 @@ impl Scheduler {
             self.dirty_children(i);
         }
         self.charge(i, false);
+        self.end_look(i);
         self.succeed(i);
         self.end_run(i);
     }
@@ -266,6 +268,7 @@ impl Scheduler {
         if stale {
             return self.run_again(i);
         }
+        self.end_look(i);
         self.succeed(i);
         self.end_run(i);
     }

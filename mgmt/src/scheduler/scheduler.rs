@@ -6,6 +6,7 @@ use super::converge::Convergence;
 use super::edges::Edges;
 use super::gate::Semaphores;
 use super::late::Late;
+use super::look::Looks;
 use super::mutants::Mutant;
 use super::node::{Nodes, PRESENT};
 use super::places::Holder;
@@ -70,6 +71,7 @@ pub struct Scheduler {
     pub(super) stop: Option<StopStage>,
     pub(super) stopped: bool,
     pub(super) convergence: Convergence,
+    pub(super) looks_open: Looks,
     pub(super) late: Late,
     /// Watches whose next try came due in a pause.
     pub(super) held_watches: Vec<Node>,
@@ -113,6 +115,7 @@ impl Scheduler {
             stop: None,
             stopped: false,
             convergence: Convergence::default(),
+            looks_open: Looks::default(),
             late: Late::new(config.watch_late),
             held_watches: Vec::new(),
             jitter: config.seed,

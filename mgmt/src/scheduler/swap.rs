@@ -109,6 +109,7 @@ impl Scheduler {
         }
         self.stop_waiting_for_predecessors(i);
         self.shares.forget(i);
+        self.looks_open.close(i);
         let NodeConfig { leaves, noop, timeout, .. } = *self.settings(i);
         let leaves = leaves && !noop && self.nodes[i].any(RAN);
         self.nodes[i].clear(PRESENT);

@@ -174,6 +174,7 @@ pub(super) const fn kind(
         doc,
         watched: false,
         quiet: false,
+        ticks: false,
         inline: Inline::Everything,
         name_field: "name",
         fields,

@@ -34,6 +34,7 @@ pub(super) fn plain() -> NodeConfig {
         timeout: None,
         sema: Vec::new(),
         watched: false,
+        ticks: false,
         rewatch: false,
         leaves: false,
         together: None,

@@ -19,11 +19,12 @@ fn all_must_be_settled_for_the_whole_timeout() {
     bed.in_sync(1);
     assert_eq!(bed.pass(ms(900)), [""; 0]);
     bed.changed(1);
-    bed.in_sync(1);
+    bed.went_on(1, ApplyOutcome::Changed);
     assert_eq!(bed.pass(ms(999)), [""; 0]);
     assert_eq!(bed.pass(ms(1)), ["event: converged"]);
     assert!(bed.scheduler.is_converged());
-    assert_eq!(bed.changed(0), ["check 0", "event: unconverged"]);
+    assert_eq!(bed.changed(0), ["check 0"]);
+    assert_eq!(bed.drifted(0), ["apply 0", "event: unconverged"]);
 }
 
 #[test]
@@ -57,13 +58,15 @@ fn it_is_not_declared_in_a_pause_and_the_time_counts_from_its_end() {
 }
 
 #[test]
-fn a_change_in_a_pause_ends_it() {
+fn a_change_in_a_pause_ends_it_when_it_is_found_afterwards() {
     let mut bed = Bed::new();
     bed.swap(&[0], &[], &[]);
     bed.in_sync(0);
     bed.pass(ms(1000));
     bed.feed(Input::Pause);
-    assert_eq!(bed.changed(0), ["event: unconverged"]);
+    assert_eq!(bed.changed(0), [""; 0]);
+    assert_eq!(bed.feed(Input::Resume), ["check 0"]);
+    assert_eq!(bed.drifted(0), ["apply 0", "event: unconverged"]);
 }
 
 #[test]
@@ -114,8 +117,9 @@ fn what_failed_for_good_makes_it_hopeless_once_nothing_else_moves() {
     assert_eq!(bed.pass(ms(1)), ["event: hopeless"]);
     assert_eq!(bed.pass(ms(100_000)), [""; 0], "it is reported once");
     assert_eq!(bed.scheduler.next_timeout(), None, "nothing is waited for");
-    assert_eq!(bed.changed(2), ["check 2", "event: hopeful"]);
-    assert_eq!(bed.in_sync(2), [""; 0]);
+    assert_eq!(bed.changed(2), ["check 2"]);
+    assert_eq!(bed.drifted(2), ["apply 2", "event: hopeful"]);
+    assert_eq!(bed.applied(2, ApplyOutcome::Changed), [""; 0]);
     assert_eq!(bed.pass(ms(1000)), ["event: hopeless"]);
     bed.swap(&[0, 1, 2], &[0], &[edge(0, 1)]);
     assert!(!bed.scheduler.is_hopeless(), "it has its tries again");

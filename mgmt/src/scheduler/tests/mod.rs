@@ -7,6 +7,7 @@ mod converge;
 mod dirty;
 mod gates;
 mod leaving;
+mod look;
 mod order;
 mod refresh;
 mod retry;
