@@ -23,8 +23,8 @@ pub struct KindSpec {
     pub watched: bool,
     /// Whether its resources log nothing: their operations then have no tracing span, which saves time in large graphs.
     pub quiet: bool,
-    /// Whether the events of its watch are ticks: to apply one changes nothing but what the resource remembers. A tick is
-    /// activity only if a child has drifted or is refreshed because of it.
+    /// Whether the events of its watch are ticks: to apply one changes nothing but what the resource remembers. A tick
+    /// is activity only if a child has drifted or is refreshed because of it.
     pub ticks: bool,
     /// Which functions of the kind return without blocking.
     pub inline: Inline,
