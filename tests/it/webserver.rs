@@ -6,6 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::process::Signal;
 
 use crate::kit::program::{Program, Running, example};
@@ -99,7 +100,8 @@ fn it_serves_what_it_keeps_and_repairs_whatever_is_broken() {
 
     let style = site.path("public/style.css");
     let elsewhere = site.dir.path().join("elsewhere");
-    let away = || fs::rename(&style, site.dir.path().join("away")).unwrap();
+    // In one step: what is gone is made again at once.
+    let exchange = |one: &Path, other: &Path| renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).unwrap();
     let root = site.path("");
     let root = Path::new(root.to_str().unwrap().trim_end_matches('/'));
     let breaks: [(&str, &dyn Fn()); 8] = [
@@ -107,20 +109,22 @@ fn it_serves_what_it_keeps_and_repairs_whatever_is_broken() {
         ("edited", &|| fs::write(&style, "body { color: red }").unwrap()),
         ("chmod", &|| fs::set_permissions(site.path("public/index.html"), fs::Permissions::from_mode(0o600)).unwrap()),
         ("a symlink", &|| {
-            away();
-            symlink("/etc/passwd", &style).unwrap();
+            let link = site.dir.path().join("away");
+            symlink("/etc/passwd", &link).unwrap();
+            exchange(&link, &style);
         }),
         ("a directory", &|| {
             fs::create_dir_all(elsewhere.join("deep")).unwrap();
-            away();
-            fs::rename(&elsewhere, &style).unwrap();
+            exchange(&elsewhere, &style);
+            fs::remove_file(&elsewhere).unwrap();
         }),
         ("all in it deleted", &|| fs::rename(site.path("public"), site.dir.path().join("public-away")).unwrap()),
         ("all deleted", &|| fs::rename(root, site.dir.path().join("site-away")).unwrap()),
         ("all a symlink", &|| {
             fs::create_dir(&elsewhere).unwrap();
-            fs::rename(root, site.dir.path().join("site-away-too")).unwrap();
-            symlink(&elsewhere, root).unwrap();
+            let link = site.dir.path().join("site-away-too");
+            symlink(&elsewhere, &link).unwrap();
+            exchange(&link, root);
         }),
     ];
     for (what, break_it) in breaks {

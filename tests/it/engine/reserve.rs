@@ -27,10 +27,13 @@ async fn beside_long_applies(desk: &Desk, reserve: Option<usize>) -> (Run, Vec<G
     }
     quick(&mut g);
     let gates: Vec<_> = names[..2].iter().map(|name| desk.gate(name, Op::Apply)).collect();
+    // Which of them is watched first, and so runs first, is left open.
+    desk.hold_watch("last");
     run.engine.swap(g.finish().unwrap()).await.unwrap();
     for gate in &gates {
         gate.reached().await;
     }
+    desk.ready("last");
     (run, gates)
 }
 
