@@ -117,6 +117,13 @@ impl Invariant for Hopeless {
                 );
                 let due = self.last.after(cx.config.converged_timeout);
                 let unseen = cx.ledger.unseen_under_way(|asked| asked < due);
+                let looked_at = |from: u32| cx.ledger.busy.contains_key(&from) && !is_bad(cx, from);
+                let waits = |node: &u32| {
+                    let waits = matches!(cx.scheduler.state(Node(*node)), State::WaitingForParents(_));
+                    waits && !is_bad(cx, *node) && cx.ledger.parents(*node).any(looked_at)
+                };
+                let held_up = cx.ledger.all_restless().into_iter().find(waits);
+                must!(held_up.is_none(), "hopeless, and {held_up:?} waits for a look that is under way");
                 must!(unseen.is_none(), "hopeless, and {unseen:?} has been looked at since before {due:?}");
             }
             Command::Event(Event::Hopeful) => {

@@ -280,7 +280,8 @@ impl Scheduler {
         if count.stuck_since.is_none() {
             (count.stuck_since, count.over) = (Some(self.now), None);
         }
-        if !count.hopeless && self.is_over(self.hopeless_due()) && !self.mutant(Mutant::NeverHopeless) {
+        let is_over = !count.hopeless && self.is_over(self.hopeless_due());
+        if is_over && !self.holds_up_others() && !self.mutant(Mutant::NeverHopeless) {
             self.convergence.hopeless = true;
             self.commands.push_back(Command::Event(Event::Hopeless));
             self.end_late_soon();

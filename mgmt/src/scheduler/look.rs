@@ -133,6 +133,15 @@ impl Scheduler {
         asked.map(|(_, i)| *i).any(|i| self.may_be_seen(i)) && !self.mutant(mutant)
     }
 
+    /// A node that is not calm waits for the end of a look, whenever that was asked for: then it runs.
+    pub(super) fn holds_up_others(&self) -> bool {
+        let is_good = |i: Node| self.nodes[i].bad_parents == 0 && !self.nodes[i].any(FAILED);
+        let waits = |i: Node| self.nodes[i].any(PRESENT) && !self.nodes[i].any(CALM) && is_good(i);
+        let looks = self.looks_open.by_node.keys().copied().filter(|i| is_good(*i));
+        let held_up = |i: Node| self.edges.out(i).any(|e| waits(self.edges.to(e)));
+        looks.into_iter().any(held_up) && !self.mutant(Mutant::HopelessUnseen)
+    }
+
     /// It comes to be checked without what is not calm: not if it waits for others, unless all of them are.
     fn may_be_seen(&self, i: Node) -> bool {
         let node = &self.nodes[i];

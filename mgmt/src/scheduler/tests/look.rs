@@ -206,3 +206,20 @@ fn endless_looks_keep_no_graph_from_being_hopeless() {
     bed.changed(1);
     assert_eq!(bed.in_sync(1), ["check 1", "event: hopeless"]);
 }
+
+#[test]
+fn a_graph_is_not_hopeless_while_a_node_waits_for_the_end_of_a_look() {
+    let mut bed = Bed::new();
+    bed.swap(&[0, 1, 2], &[], &[edge(0, 1), edge(2, 1)]);
+    bed.in_sync(2);
+    bed.drifted(0);
+    bed.changed(0);
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), ["check 0"], "the child waits for this look");
+    assert_eq!(bed.pass(ms(1000)), NOTHING);
+    // This look is asked for after the end of the timeout, and the child waits for it too.
+    assert_eq!(bed.changed(2), ["check 2"]);
+    assert_eq!(bed.in_sync(0), NOTHING);
+    assert_eq!(bed.in_sync(2), ["check 1"]);
+    assert_eq!(bed.in_sync(1), NOTHING);
+    assert_eq!(bed.pass(ms(1000)), ["event: converged"]);
+}
