@@ -21,8 +21,8 @@ edges:
 ";
 
 fn address(running: &Running) -> String {
-    running.wait_said("figures at http://");
-    running.said().split("figures at http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
+    running.wait_said("metrics at http://");
+    running.said().split("metrics at http://").nth(1).unwrap().split('/').next().unwrap().to_owned()
 }
 
 fn ask(address: &str, path: &str) -> String {
@@ -95,7 +95,7 @@ fn an_address_in_use_is_an_error_before_anything_is_done() {
     let output = desk.mgmt(&["run", "--yaml", graph.to_str().unwrap(), "--metrics", &address]).output().unwrap();
     let said = text(&output.stderr);
     assert!(
-        output.status.code() == Some(1) && said.contains(&format!("figures can't be served at {address}")),
+        output.status.code() == Some(1) && said.contains(&format!("metrics can't be served at {address}")),
         "{said}"
     );
     assert!(!desk.path("made").exists());

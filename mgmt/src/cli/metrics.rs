@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Binds the address.
 pub(crate) async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(address).await?;
-    tracing::info!(target: "mgmt", "figures at http://{}/metrics", listener.local_addr()?);
+    tracing::info!(target: "mgmt", "metrics at http://{}/metrics", listener.local_addr()?);
     Ok(listener)
 }
 

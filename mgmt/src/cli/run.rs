@@ -44,7 +44,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         Some(address) => Some(
             metrics::listen(address)
                 .await
-                .map_err(|error| CommandError::Other(format!("figures can't be served at {address}: {error}")))?,
+                .map_err(|error| CommandError::Other(format!("metrics can't be served at {address}: {error}")))?,
         ),
         None => None,
     };

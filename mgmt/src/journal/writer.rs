@@ -218,7 +218,7 @@ fn turn(shared: &Shared, file: &mut DatabaseFile, is_dirty: bool) {
     for done in round.waiting {
         let result = result.clone();
         if catch_unwind(AssertUnwindSafe(|| done(result))).is_err() {
-            tracing::error!("somebody who waited for the journal has panicked");
+            tracing::error!("a waiter for the journal has panicked");
         }
     }
 }

@@ -44,7 +44,11 @@ impl PlanEntry {
                 write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
             }
             if !self.asked_by.is_empty() {
-                write!(f, "\n    its values are made anew, since nobody knows what {} needs", List(&self.asked_by))?;
+                write!(
+                    f,
+                    "\n    its values will be regenerated: {} needs one that was not kept",
+                    List(&self.asked_by)
+                )?;
             }
             if !self.owed_by.is_empty() {
                 write!(f, "\n    owed a refresh by {}", List(&self.owed_by))?;

@@ -92,7 +92,7 @@ pub type LeaveFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<()>>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not look at the system before the passes",
     label = "this kind has no `impl Prepare`",
-    note = "write `impl Prepare for {Self}`, besides `impl Converge`, if only the system tells what it provides and needs"
+    note = "write `impl Prepare for {Self}`, besides `impl Converge`, if what it provides and needs depends on the system"
 )]
 pub trait Prepare: Converge {
     /// Examines the system before the passes run over a graph with this resource. Changes nothing. Not called if there

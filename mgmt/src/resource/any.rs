@@ -53,7 +53,7 @@ impl fmt::Debug for AnyDrift {
 
 /// A resource of any kind. Implemented for all types that implement [`Converge`].
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` says what it is, but not what it does",
+    message = "`{Self}` derives `Resource`, but does not implement `Converge`",
     label = "this kind has no `impl Converge`",
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]

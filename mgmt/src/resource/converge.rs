@@ -52,7 +52,7 @@ pub trait Resource: Sized + Send + Sync + 'static {
 /// Abilities that only some kinds have are traits of their own, which the derive finds:
 /// [`Refresh`](crate::resource::Refresh).
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` says what it is, but not what it does",
+    message = "`{Self}` derives `Resource`, but does not implement `Converge`",
     label = "this kind has no `impl Converge`",
     note = "write `impl Converge for {Self}` with `check` (looks) and `apply` (repairs what `check` found)"
 )]

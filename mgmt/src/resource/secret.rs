@@ -84,7 +84,7 @@ impl<T: Zeroize> Secret<T> {
     message = "a secret is exposed only to the code of a kind, which has a `cx` to show for it",
     label = "this is no context of an operation",
     note = "in a closure, `secret.map(|value| …)` makes another secret of it",
-    note = "where the value must leave its protection, `declassify()` says so: for a reviewer to find"
+    note = "where the value must leave its protection, call `declassify()`, which a reviewer can find"
 )]
 pub trait Clearance: sealed::Sealed {}
 

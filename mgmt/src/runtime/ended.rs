@@ -16,7 +16,7 @@ use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op};
 /// The drift of a noop resource that cannot be checked, or whose state cannot be judged, without a value that is not
 /// known any more.
 pub(crate) fn lost_value() -> Change {
-    Change::new("received", "not known any more", "made anew")
+    Change::new("received", "not kept", "made again")
 }
 
 impl Core {

@@ -211,7 +211,7 @@ async fn a_plan_says_that_a_lost_file_means_a_new_one_for_all() {
     let plan = builder().plan().await.unwrap();
     let (one, two) = (place.file("one").display().to_string(), place.file("two").display().to_string());
     let wanted = format!(
-        "↻ password[admin]\n    its values are made anew, since nobody knows what file[{two}] needs\n\
+        "↻ password[admin]\n    its values will be regenerated: file[{two}] needs one that was not kept\n\
          ? file[{one}]: not known until password[admin] has run\n\
          ? file[{two}]: not known until password[admin] has run\n\
          1 to refresh, 2 not known yet, 2 in sync"
@@ -230,7 +230,7 @@ async fn a_plan_says_that_a_lost_file_means_a_new_one_for_all() {
     // In noop no sender makes anything.
     fs::remove_file(place.file("two")).unwrap();
     let plan = builder().noop(true).plan().await.unwrap().to_string();
-    let change = "received: not known any more → made anew";
+    let change = "received: not kept → made again";
     assert_eq!(
         plan,
         format!("· file[{two}] (noop: would not be repaired)\n    {change}\n1 drifted in noop, 4 in sync")

@@ -230,7 +230,7 @@ async fn a_right_to_follow_symlinks_is_named_whether_or_not_there_is_something_t
         g.add(File::new(at("plain")).content("x"));
         Site(g)
     };
-    let remark = "`follow_symlinks`: symlinks in its path are followed, whoever made them";
+    let remark = "`follow_symlinks`: symlinks in its path are followed, whichever user made them";
     let (_, text) = site().plan(dir.path()).await;
     assert_eq!(text.matches(remark).count(), 1, "{text}");
     for name in ["followed", "plain"] {

@@ -76,7 +76,7 @@ impl Document<'_> {
         let idle: Vec<_> = self.drafts.exports.iter().filter(|export| !export.collected).collect();
         let places: Vec<_> = idle.iter().map(|export| (export.draft.place, export.draft.name.clone())).collect();
         for (place, name) in places {
-            self.warn(place, format!("`{name}` is exported and nobody collects it: it has no effect"));
+            self.warn(place, format!("`{name}` is exported and no resource collects it: it has no effect"));
         }
     }
 }

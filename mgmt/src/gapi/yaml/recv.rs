@@ -91,7 +91,10 @@ impl Document<'_> {
             // The resource may be exported later, or by another host.
             self.warn(
                 end.place,
-                format!("{what} {}[{}], which nobody has exported yet: it is left out until then", end.kind, end.name),
+                format!(
+                    "{what} {}[{}], which no resource has exported yet: it is left out until then",
+                    end.kind, end.name
+                ),
             );
             return None;
         }

@@ -43,7 +43,10 @@ impl Exec {
             if !(output.status.success() && equal) {
                 return Ok(None);
             }
-            why = format!("`ifcmd` {}", if self.ifequals.is_some() { "says so" } else { "succeeds" });
+            why = format!(
+                "`ifcmd` {}",
+                if self.ifequals.is_some() { "prints the text of `ifequals`" } else { "succeeds" }
+            );
         }
         for line in self.nif_lines() {
             if self.ask(cx, "nifcmd", &line).await?.status.success() {

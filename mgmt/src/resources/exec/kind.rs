@@ -291,7 +291,7 @@ impl Exec {
             })
             .or_else(|| {
                 let stray = self.ifequals.is_some() && self.if_lines().next().is_none();
-                known.require(["ifequals", "ifcmd"], !stray, "compares what `ifcmd` says", "give that too")
+                known.require(["ifequals", "ifcmd"], !stray, "compares what `ifcmd` prints", "give that too")
             });
         let parts = [
             ("watchcmd", self.watch_line(), "watchshell", &self.watchshell, "watchcwd", &self.watchcwd),

@@ -119,7 +119,7 @@ impl State {
         match inner.ran {
             None => Some("not run yet"),
             Some(ran) if ran != definition => Some("run with other settings"),
-            Some(_) if inner.lines > inner.covered => Some("the watch command has said something"),
+            Some(_) if inner.lines > inner.covered => Some("the watch command has printed a line"),
             Some(_) => None,
         }
     }

@@ -222,7 +222,7 @@ async fn nifcmd_is_the_opposite_and_all_guards_must_agree() {
 async fn ifequals_compares_what_the_guard_says() {
     let host = Fake::new().unwrap();
     let guarded = |equals: &str| host.put(Exec::new("x").cmd("true").ifcmd("echo  7.2 ").ifequals(equals));
-    assert_eq!(why(&guarded(" 7.2")).await.unwrap(), "`ifcmd` says so");
+    assert_eq!(why(&guarded(" 7.2")).await.unwrap(), "`ifcmd` prints the text of `ifequals`");
     assert!(guarded("7.1").check().await.unwrap().in_sync());
     let fails = Exec::new("x").cmd("true").ifcmd("echo 1; exit 1").ifshell("/bin/sh").ifequals("1");
     assert!(host.put(fails).check().await.unwrap().in_sync());
@@ -404,7 +404,7 @@ async fn each_line_of_the_watch_command_runs_it_and_its_end_is_a_failure() {
     assert!(exec.check().await.unwrap().in_sync());
     tokio::task::spawn_blocking(move || fs::write(pipe, "two\n")).await.unwrap().unwrap();
     assert_eq!(watch.next().await.unwrap().unwrap(), WatchEvent::Changed, "an empty line is none");
-    assert_eq!(why(&exec).await.unwrap(), "the watch command has said something");
+    assert_eq!(why(&exec).await.unwrap(), "the watch command has printed a line");
     exec.settle().await.unwrap();
     assert!(exec.settle().await.unwrap().in_sync(), "a mere look is no event");
     assert_eq!(runs(&log), 2);

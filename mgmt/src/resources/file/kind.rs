@@ -229,7 +229,7 @@ impl Converge for File {
     }
 
     fn remarks(&self) -> Vec<String> {
-        let follows = "`follow_symlinks`: symlinks in its path are followed, whoever made them";
+        let follows = "`follow_symlinks`: symlinks in its path are followed, whichever user made them";
         self.follow_symlinks.then(|| follows.to_owned()).into_iter().collect()
     }
 

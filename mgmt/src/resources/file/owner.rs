@@ -44,7 +44,7 @@ impl Owner {
     pub(super) fn problem(&self, field: &str) -> Option<FieldProblem> {
         match self {
             Owner::Id(u32::MAX) => {
-                let problem = format_args!("{} is not the number of anybody", u32::MAX);
+                let problem = format_args!("{} is not the number of a user or group", u32::MAX);
                 Some(FieldProblem::new(field, problem, format_args!("0 to {} are", u32::MAX - 1)))
             }
             Owner::Id(_) => None,

@@ -48,7 +48,7 @@ pub(super) fn with_remedy(error: FsError) -> Error {
             reason: LinkReason::WritableParent | LinkReason::Owner(_) | LinkReason::CopiedFrom(_),
             ..
         } => Error::new(format!(
-            "{error}: it is not followed, as anybody may have put it there; if it is meant, set `follow_symlinks`"
+            "{error}: it is not followed, since any user may have made it; if it should be followed, set `follow_symlinks`"
         )),
         _ => error.into(),
     }

@@ -103,7 +103,7 @@ fn send_now(socket: &Path, datagram: &[u8]) -> io::Result<()> {
 fn explain(field: &str, daemon: &str, socket: &Path, error: &io::Error) -> Error {
     let why = match error.kind() {
         ErrorKind::NotFound => format!("there is no socket {}: is {daemon} running here?", socket.display()),
-        ErrorKind::ConnectionRefused => format!("nobody listens at {}: is {daemon} running?", socket.display()),
+        ErrorKind::ConnectionRefused => format!("no process listens at {}: is {daemon} running?", socket.display()),
         ErrorKind::WouldBlock | ErrorKind::TimedOut => format!("{daemon} takes nothing at {}", socket.display()),
         _ => format!("{}: {error}", socket.display()),
     };

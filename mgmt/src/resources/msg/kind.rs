@@ -101,7 +101,11 @@ impl Converge for Msg {
         let mut changes = Vec::new();
         for way in self.ways() {
             if state.said().get(&way) != Some(&digest) {
-                changes.push(Change::new(way.field(), "not said yet", format_args!("say `{}`", shown(self.body()))));
+                changes.push(Change::new(
+                    way.field(),
+                    "not reported yet",
+                    format_args!("say `{}`", shown(self.body())),
+                ));
             }
         }
         // Nothing will be applied: the message is logged here, marked as noop.

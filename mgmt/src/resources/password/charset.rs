@@ -42,7 +42,10 @@ impl Charset {
         let chars = self.chars();
         let different: BTreeSet<char> = chars.chars().collect();
         match chars.chars().count() {
-            count @ (0 | 1) => Some((format!("has {count} characters"), "give at least 2, or nobody need guess")),
+            count @ (0 | 1) => Some((
+                format!("has {count} characters"),
+                "give at least 2: a password of one character needs no guessing",
+            )),
             count if count > 256 => Some((format!("has {count} characters"), "at most 256 are allowed")),
             count if different.len() < count => {
                 Some(("has a character twice, which would make it twice as likely".to_owned(), "give each once"))

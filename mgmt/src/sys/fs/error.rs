@@ -99,7 +99,7 @@ pub enum FsError {
         links: u64,
     },
     /// Another program moved or replaced the object while we worked on it.
-    #[error("{} was changed by somebody else meanwhile", shown(.path))]
+    #[error("{} was changed by another program meanwhile", shown(.path))]
     Changed {
         /// The path.
         path: PathBuf,

@@ -122,7 +122,7 @@ impl Command {
             Some(Errno::PERM) if who.is_some() => {
                 let who = self.user.as_ref().map(|user| format!("user {user}"));
                 let who = who.or_else(|| self.group.as_ref().map(|group| format!("group {group}"))).unwrap_or_default();
-                ProcessError::Account { program, who, why: "only root can run commands as somebody else".to_owned() }
+                ProcessError::Account { program, who, why: "only root can run commands as another user".to_owned() }
             }
             _ => self.spawn_error(source),
         }

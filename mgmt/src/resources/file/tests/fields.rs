@@ -109,7 +109,9 @@ fn values_that_can_not_be_meant_are_refused() {
     assert!(problem(File::new("/f").mode("u+q")).contains("`u+q` is not a mode"));
     assert!(problem(File::new("/f").owner("")).contains("`owner` is empty"));
     assert!(problem(File::new("/f").group("a\0")).contains("`group` holds a NUL byte"));
-    assert!(problem(File::new("/f").owner(u32::MAX)).contains("`owner` 4294967295 is not the number of anybody"));
+    assert!(
+        problem(File::new("/f").owner(u32::MAX)).contains("`owner` 4294967295 is not the number of a user or group")
+    );
     assert!(problem(File::new("/f").source("s")).contains("`source` is s: the path is not absolute"));
     assert!(problem(File::new("/f").source("/a/../s")).contains("`source` is /a/../s"));
     let none: [&str; 0] = [];

@@ -81,7 +81,7 @@ fn a_source_written_while_it_is_copied_leaves_the_old_target() {
         fs::OpenOptions::new().append(true).open(&source).unwrap().write_all(b"more").unwrap();
     });
     let error = bench.apply(&file, drift).unwrap_err().to_string();
-    assert!(error.contains("/s was changed by somebody else"), "{error}");
+    assert!(error.contains("/s was changed by another program"), "{error}");
     assert_eq!(bench.read("f"), "old");
     bench.faults.reset();
     bench.changed(&file);

@@ -152,7 +152,7 @@ fn attributes_are_not_set_on_what_was_swapped_in() {
     let drift = bench.check(&file).unwrap().unwrap();
     fs::remove_file(bench.at("f")).unwrap();
     bench.link("f", bench.at("shadow"));
-    assert!(bench.apply(&file, drift).unwrap_err().to_string().contains("changed by somebody else"));
+    assert!(bench.apply(&file, drift).unwrap_err().to_string().contains("changed by another program"));
     assert_eq!(bench.mode("shadow"), 0o644);
 }
 

@@ -219,7 +219,7 @@ fn a_source_that_cannot_be_read_or_changes_leaves_the_target_and_is_named() {
         let source = from.clone();
         faults.hook(At::Nth(Call::Read, 1), move || std::fs::write(&source, "shorter").unwrap());
         let error = fs.copy_file(&from, &to, &WriteOptions::new()).unwrap_err();
-        assert_eq!(error.to_string(), format!("{} was changed by somebody else meanwhile", from.display()));
+        assert_eq!(error.to_string(), format!("{} was changed by another program meanwhile", from.display()));
         assert_eq!((text(&to).as_str(), names(dir.path()).len()), ("old", 2));
     }
 }

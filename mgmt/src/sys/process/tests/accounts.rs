@@ -97,7 +97,7 @@ async fn only_root_runs_commands_as_somebody_else() {
     ]);
     let output = run(&helper.user("nobody").cwd(dir.path())).await.unwrap();
     let text = output.stdout.text() + &output.stderr.text();
-    assert!(text.contains("said: cannot run `true` as user 1: only root can run commands as somebody else"), "{text}");
+    assert!(text.contains("said: cannot run `true` as user 1: only root can run commands as another user"), "{text}");
     assert!(text.contains("same: Exit(0)"), "{text}");
 }
 
