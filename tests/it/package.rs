@@ -50,8 +50,8 @@ fn machine() -> Booted {
 }
 
 fn install(booted: &Booted, package: &Path) {
-    booted.copy(package, "/root/mgmt.deb");
-    booted.out(&["dpkg", "--install", "/root/mgmt.deb"]);
+    booted.copy(package, "/srv/mgmt.deb");
+    booted.out(&["dpkg", "--install", "/srv/mgmt.deb"]);
 }
 
 /// All files where a package may leave some, and what is known of it.
@@ -96,11 +96,11 @@ fn a_package_of_the_program_is_whole_and_leaves_nothing() {
     let version = booted.out(&["/usr/bin/mgmt", "--version"]);
     let packaged = booted.out(&["dpkg-query", "--showformat", "${Version}", "--show", "mgmt"]);
     assert_eq!(version.lines().next().unwrap().replace('-', "~"), format!("mgmt {packaged}"));
-    let graph = "graph: g\nresources:\n  file:\n  - name: greeting\n    path: /root/greeting\n    content: hello\n";
-    fs::write(booted.path("/root/graph.yaml"), graph).unwrap();
-    booted.run(&["mgmt", "check", "--yaml", "/root/graph.yaml"]).code(0);
-    booted.run(&["mgmt", "run", "--yaml", "/root/graph.yaml", "--tmp-prefix", "-t", "0"]).code(0);
-    assert_eq!(fs::read_to_string(booted.path("/root/greeting")).unwrap(), "hello");
+    let graph = "graph: g\nresources:\n  file:\n  - name: greeting\n    path: /srv/greeting\n    content: hello\n";
+    fs::write(booted.path("/srv/graph.yaml"), graph).unwrap();
+    booted.run(&["mgmt", "check", "--yaml", "/srv/graph.yaml"]).code(0);
+    booted.run(&["mgmt", "run", "--yaml", "/srv/graph.yaml", "--tmp-prefix", "-t", "0"]).code(0);
+    assert_eq!(fs::read_to_string(booted.path("/srv/greeting")).unwrap(), "hello");
 
     let completes = "source /usr/share/bash-completion/completions/mgmt && complete -p mgmt";
     assert!(booted.out(&["bash", "-c", completes]).ends_with(" mgmt"));
@@ -115,9 +115,9 @@ fn a_package_of_the_program_is_whole_and_leaves_nothing() {
     assert_eq!(booted.run(&["systemctl", "is-enabled", "mgmt@one"]).out, "disabled\n");
     // An instance has started when its graph has converged.
     fs::create_dir(booted.path("/etc/mgmt")).unwrap();
-    fs::write(booted.path("/etc/mgmt/one.yaml"), graph.replace("/root/greeting", "/root/of-one")).unwrap();
+    fs::write(booted.path("/etc/mgmt/one.yaml"), graph.replace("/srv/greeting", "/srv/of-one")).unwrap();
     booted.out(&["systemctl", "start", "mgmt@one"]);
-    assert_eq!(fs::read_to_string(booted.path("/root/of-one")).unwrap(), "hello");
+    assert_eq!(fs::read_to_string(booted.path("/srv/of-one")).unwrap(), "hello");
     assert!(booted.path("/var/lib/mgmt/one").is_dir());
     let status = booted.out(&["systemctl", "show", "--property=StatusText", "mgmt@one"]);
     assert_eq!(status, "StatusText=converged: 1 resource");

@@ -54,21 +54,21 @@ pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, Co
     if options.print {
         return print(&text).map(|()| ExitCode::SUCCESS);
     }
+    let is_booted = sd_notify::booted().unwrap_or(false);
+    if options.now && !is_booted {
+        let why = "systemd does not run here, so nothing can be started now: leave --now out";
+        return Err(CommandError::Other(why.to_owned()));
+    }
     let path = directory(options)?.join(format!("{name}.service"));
-    let written = {
-        let (path, text) = (path.clone(), text);
-        blocking(move || write(&path, &text)).await?
-    };
+    let place = path.clone();
+    let written = blocking(move || write(&place, &text)).await?;
     print(&format!("{}: {}\n", if written { "written" } else { "unchanged" }, path.display()))?;
     let scope = if options.user { "--user " } else { "" };
-    let is_booted = Path::new("/run/systemd/system").exists();
-    if is_booted && written {
+    // Also if the unit is unchanged: the call that wrote it may have been interrupted here.
+    if is_booted {
         systemctl(options, &["daemon-reload"]).await?;
     }
     systemctl(options, &["--quiet", "enable", name]).await?;
-    if options.now && !is_booted {
-        return Err(CommandError::Other(format!("{name} is enabled, and not started: systemd does not run here")));
-    }
     let status = format!("`systemctl {scope}status {name}` shows its state");
     if options.now {
         // The service is ready when the graph has converged, which can take long: don't wait for it.
@@ -116,10 +116,9 @@ fn own_program() -> Result<String, CommandError> {
     if !path.exists() {
         return Err(CommandError::Other(format!("{}: the program was replaced while it ran", path.display())));
     }
-    let wrong = |path: &Path| format!("a unit can't name the program {}: install it elsewhere", path.display());
-    match path.clone().into_os_string().into_string() {
+    match path.to_str() {
         // systemd substitutes no variables in the path of the program: a `$` can't be written there, not even as `$$`.
-        Ok(text) if !text.contains('$') && !text.contains(char::is_control) => {
+        Some(text) if !text.contains('$') && !text.contains(char::is_control) => {
             if ["/target/debug/", "/target/release/"].iter().any(|dir| text.contains(dir)) {
                 tracing::warn!(
                     target: "mgmt",
@@ -127,9 +126,12 @@ fn own_program() -> Result<String, CommandError> {
                      /usr/local/bin, and call `setup svc` of that one"
                 );
             }
-            Ok(text)
+            Ok(text.to_owned())
         }
-        _ => Err(CommandError::Other(wrong(&path))),
+        _ => {
+            let why = format!("a unit can't name the program {}: install it elsewhere", path.display());
+            Err(CommandError::Other(why))
+        }
     }
 }
 
