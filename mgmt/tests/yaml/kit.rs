@@ -172,7 +172,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 
 /// Where the files of these tests are.
 pub(crate) fn folder(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/yaml").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/yaml").join(name)
 }
 
 /// The YAML files in a folder, in order.
