@@ -25,10 +25,10 @@ pub struct Svc {
     /// Start the service now, or restart it if it is running
     #[arg(long)]
     pub now: bool,
-    /// Print the unit, without writing anything
+    /// Print the unit, and write nothing
     #[arg(long, conflicts_with = "now")]
     pub print: bool,
-    /// Set up a service of this user, which does not need root
+    /// Set up a service of this user, without root
     #[arg(long)]
     pub user: bool,
     /// Print a template unit, for packages: each instance runs the graph `/etc/mgmt/INSTANCE.yaml`.
