@@ -48,8 +48,8 @@ pub enum Inline {
     Nothing,
     /// `watch`: `#[resource(inline = watch)]`.
     Watch,
-    /// `watch`, and the first poll of each operation: `#[resource(inline)]`. A kind that only reads memory saves the
-    /// way to another thread and back.
+    /// `watch`, and the first poll of each operation: `#[resource(inline)]`. A kind that only reads memory is then not
+    /// handed to another thread and back.
     Everything,
 }
 

@@ -95,7 +95,7 @@ impl Watch {
     /// Watches with a sequence of asynchronous steps: each gets the state that the one before returned. The first step
     /// starts to listen and returns `Ready`; each further step waits until something may have changed. After an error
     /// the watch has failed; the engine starts it again with another call of `watch`, as the retry policy of the
-    /// resource demands.
+    /// resource allows.
     ///
     /// ```
     /// # use mgmt::resource::{Context, Result, Watch, WatchEvent};

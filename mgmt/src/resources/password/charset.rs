@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::{Format, TypeFacts};
 
-/// The characters that a password is made of; each is as likely as any other, at each place.
+/// The characters that a password is made of; at each position, all of them are equally likely.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Charset {
