@@ -230,7 +230,7 @@ fn all_that_is_wrong_with_one_resource_is_told_at_once() {
     starts(
         told(&|g| add(g, File::new("rel").mode("u=q").owner("").group("").removals_max(0_u32))),
         &[
-            "file[rel]: `path` (the name, as none is given) is rel",
+            "file[rel]: `path` (taken from the name) is rel",
             "file[rel]: `mode`",
             "file[rel]: `owner` is empty",
             "file[rel]: `group` is empty",

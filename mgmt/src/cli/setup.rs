@@ -148,7 +148,7 @@ fn directory(options: &Svc) -> Result<PathBuf, CommandError> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| home.join(".config"));
     let config = set("XDG_CONFIG_HOME").or_else(home);
-    let missing = || CommandError::Other("there is no place for units of this user: set HOME".to_owned());
+    let missing = || CommandError::Other("the directory for units of this user is not known: set HOME".to_owned());
     Ok(config.ok_or_else(missing)?.join("systemd/user"))
 }
 

@@ -158,7 +158,7 @@ impl KindSpec {
 impl FieldSpec {
     /// The message for a value that is not of the field's type, without the value.
     pub(crate) fn misfit(&self) -> String {
-        format!(": the value, which is secret, is no `{}`", self.type_name)
+        format!(": the value, which is secret, is not of the type `{}`", self.type_name)
     }
 }
 

@@ -339,7 +339,7 @@ impl fmt::Display for EventKind {
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {
-                f.write_str("it can't converge: what is not settled has failed, or waits for what does not come")
+                f.write_str("it can't converge: all resources that are not settled have failed or wait in vain")
             }
             EventKind::Hopeful => f.write_str("it may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),

@@ -33,7 +33,7 @@ impl Document<'_> {
             };
             let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
                 self.drafts.unreceived += 1;
-                let message = "say which value is received with `key: …`";
+                let message = "name the value that is received with `key: …`";
                 self.complain(node.place, message);
                 continue;
             };

@@ -166,7 +166,7 @@ fn syntax(text: &str, place: Place, said: &str) -> String {
     let hint = if matches!(line.chars().nth(place.column - 1), Some('@' | '`' | '%')) {
         "; a text that begins with a special character goes in quotes"
     } else if said.contains("mapping values are not allowed") {
-        "; a text with `: ` in it goes in quotes; if it is none, look at the indentation"
+        "; a text with `: ` in it goes in quotes; if it is not a text, look at the indentation"
     } else if said.contains("unknown escape character") {
         "; in double quotes `\\` begins an escape, in single quotes it does not"
     } else {

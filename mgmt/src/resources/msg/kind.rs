@@ -87,7 +87,7 @@ impl Converge for Msg {
             } else if ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "MGMT_RESOURCE"].contains(&upper.as_str()) {
                 ("is set already", "take another key")
             } else if !seen.insert(upper) {
-                ("is there twice, but for its case", "take another key")
+                ("occurs twice, except for upper and lower case", "take another key")
             } else {
                 return None;
             };

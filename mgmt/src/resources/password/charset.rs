@@ -44,7 +44,7 @@ impl Charset {
         match chars.chars().count() {
             count @ (0 | 1) => Some((
                 format!("has {count} characters"),
-                "give at least 2: a password of one character needs no guessing",
+                "give at least 2: a password of only one character can be guessed at once",
             )),
             count if count > 256 => Some((format!("has {count} characters"), "at most 256 are allowed")),
             count if different.len() < count => {
