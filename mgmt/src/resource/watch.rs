@@ -164,7 +164,7 @@ impl Watch {
     /// ```
     /// use mgmt::resource::{Bus, SignalRule, Watch};
     ///
-    /// /// The properties of a unit of systemd, for `Converge::watch`.
+    /// /// The properties of a systemd unit, for `Converge::watch`.
     /// fn unit(path: &str) -> Watch {
     ///     let rule = SignalRule::new()
     ///         .sender("org.freedesktop.systemd1")

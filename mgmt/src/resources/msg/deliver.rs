@@ -1,4 +1,4 @@
-//! The destinations of a message: the log of the program, the journal of systemd, syslog.
+//! The destinations of a message: the log of the program, the systemd journal, syslog.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
