@@ -26,7 +26,7 @@ impl Document<'_> {
                 self.drafts.unreceived += 1;
                 continue;
             };
-            let entries = &*self.spelt(entries, "a name of a resource", &["kind", "name", "key"]);
+            let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key"]);
             let Some(from) = self.end(entries, node.place) else {
                 self.drafts.unreceived += 1;
                 continue;

@@ -287,7 +287,7 @@ impl Exec {
             .or_else(|| {
                 let both = self.args.is_some() && self.shell.is_some();
                 let problem = "with `shell`: a shell takes the whole script as `cmd`";
-                known.require(["args", "shell"], !both, problem, "leave out either")
+                known.require(["args", "shell"], !both, problem, "leave one of them out")
             })
             .or_else(|| {
                 let stray = self.ifequals.is_some() && self.if_lines().next().is_none();
@@ -357,7 +357,7 @@ impl Exec {
             ["refreshonly", "watchcmd", "watchfiles"],
             !sees_in_vain,
             "with `watchcmd` or `watchfiles`: what they see would never run the command",
-            "leave out either",
+            "leave one of them out",
         );
         in_vain.or_else(|| {
             let wrong = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');
