@@ -62,7 +62,7 @@ pub(crate) type Meaning = (&'static str, &'static str);
 pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run ended by ^C, its converged timeout, its maximum runtime, or a service manager."),
     ("1", "Wrong options or graph; a check failed; a run with a converged timeout can't converge."),
-    ("2", "A plan found changes to make."),
+    ("2", "A plan found pending changes."),
     ("129", "The terminal was closed."),
     ("130", "Interrupted; a run only if that happened three times."),
     ("143", "Terminated (SIGTERM); a run only if no service manager did it."),
@@ -84,7 +84,7 @@ const ENDED: Meaning = ("143", "Terminated (SIGTERM).");
 pub(crate) const OF_PLAN: &[Meaning] = &[
     ("0", "Nothing would change."),
     ("1", "Wrong options or graph, or a check failed: the plan is not complete."),
-    ("2", "A run would change something."),
+    ("2", "Changes are pending."),
     CLOSED,
     STOPPED,
     ENDED,
