@@ -21,14 +21,24 @@ use proc_macro::TokenStream;
 
 /// Makes a struct a kind of resource, with builder, handle, outputs, schema, equality and conversion to and from data.
 ///
-/// On the struct: `#[resource(kind = "…")]`; `unwatched` if nothing but the engine can change it; `quiet` if it logs
-/// nothing; `ticks` if the events of its watch are ticks and to apply one changes nothing but what the resource
-/// remembers: ticks that cause no change elsewhere do not keep a run from converging;
-/// `inline` if its code never blocks, so that the engine's loop polls it (the default is threads that may
-/// block), or `inline = watch` if that holds for its `watch` alone; `provided = Client`, `provided = (Client, Cache)`:
-/// the values that it needs from the program (`Engine::builder().provide(…)`, `cx.provided::<Client>()`). On a field:
-/// `name` (exactly one, a `String`), `default` or `default = value`, `send` (an output). A field of type `Option<T>` or
-/// with a default is a setter of the builder; any other field is an argument of `new`, in order.
+/// On the struct, `#[resource(…)]` with:
+/// - `kind = "…"`: the name of the kind. Required.
+/// - `unwatched`: nothing but the engine can change its resources.
+/// - `quiet`: its resources log nothing.
+/// - `ticks`: the events of its watch are ticks, and to apply one changes nothing but what the resource remembers.
+///   Ticks that cause no change elsewhere do not keep a run from converging.
+/// - `inline`: its code never blocks, so the engine's loop polls it (default: threads that may block do);
+///   `inline = watch`: this holds for its `watch` alone.
+/// - `provided = Client` or `provided = (Client, Cache)`: the values that it needs from the program
+///   (`Engine::builder().provide(…)`, `cx.provided::<Client>()`).
+///
+/// On a field, `#[resource(…)]` with:
+/// - `name`: the name of the resource. Exactly one field, a `String`.
+/// - `default` or `default = value`: the field need not be set.
+/// - `send`: an output.
+///
+/// A field of type `Option<T>` or with a default has a setter on the builder; any other field is an argument of `new`,
+/// in the order of the fields.
 #[proc_macro_derive(Resource, attributes(resource))]
 pub fn derive_resource(input: TokenStream) -> TokenStream {
     let input = syn::parse_macro_input!(input as syn::DeriveInput);

@@ -14,7 +14,7 @@ pub mod secrets {}
 #[doc = include_str!("../docs/command-line.md")]
 pub mod command_line {}
 
-/// How a program with a graph runs as a service of systemd.
+/// How a program with a graph runs as a systemd service.
 #[doc = include_str!("../docs/systemd.md")]
 pub mod systemd {}
 

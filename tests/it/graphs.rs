@@ -163,7 +163,7 @@ fn a_name_may_hold_anything_but_nul_and_has_a_length() {
 fn a_bad_metaparameter_is_told_with_what_helps() {
     let noop = || Noop::new("n");
     let told = |builder: NoopBuilder| message(graph(|g| add(g, builder)));
-    assert_eq!(told(noop().retry(-2)), "noop[n]: `retry` is -2: give the number of further tries, or -1 for no end");
+    assert_eq!(told(noop().retry(-2)), "noop[n]: `retry` is -2: give the number of further tries, or -1 for no limit");
     for limit in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert_eq!(told(noop().limit(limit)), "noop[n]: `limit` must be more than 0 checks per second");
     }
@@ -230,7 +230,7 @@ fn all_that_is_wrong_with_one_resource_is_told_at_once() {
     starts(
         told(&|g| add(g, File::new("rel").mode("u=q").owner("").group("").removals_max(0_u32))),
         &[
-            "file[rel]: `path` (the name, as none is given) is rel",
+            "file[rel]: `path` (taken from the name) is rel",
             "file[rel]: `mode`",
             "file[rel]: `owner` is empty",
             "file[rel]: `group` is empty",

@@ -107,7 +107,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     }
     tracing::warn!(
         target: "mgmt",
-        "the system gives this user hardly any threads (`ulimit -u`): what blocks waits its turn"
+        "the system gives this user hardly any threads (`ulimit -u`): operations that block wait for their turn"
     );
     let began = Instant::now();
     loop {

@@ -60,20 +60,20 @@ pub(crate) type Meaning = (&'static str, &'static str);
 
 /// The exit codes of all commands.
 pub(crate) const ALL: &[Meaning] = &[
-    ("0", "Success; a run that ^C, a converged timeout, its maximum runtime or a service manager has ended."),
-    ("1", "Wrong options, a wrong graph, a check that failed, a run that can't converge within a converged timeout."),
-    ("2", "A plan with changes pending."),
+    ("0", "Success; a run ended by ^C, its converged timeout, its maximum runtime, or a service manager."),
+    ("1", "Wrong options or graph; a check failed; a run with a converged timeout can't converge."),
+    ("2", "A plan found pending changes."),
     ("129", "The terminal was closed."),
-    ("130", "A plan, a check or a graph that was interrupted; a run that was interrupted three times."),
-    ("143", "Terminated; a run not by a service manager."),
+    ("130", "Interrupted; a run only if that happened three times."),
+    ("143", "Terminated (SIGTERM); a run only if no service manager did it."),
 ];
 
 pub(crate) const OF_RUN: &[Meaning] = &[
     ("0", "Ended by ^C, by the converged timeout, by the maximum runtime, or by a service manager (SIGTERM)."),
-    ("1", "Wrong options or graph; something failed, so that it can't converge within the converged timeout."),
-    ("129", "The terminal was closed (SIGHUP; without a terminal it reads the graph again)."),
-    ("130", "Interrupted three times: what ran was left behind."),
-    ("143", "Terminated (SIGTERM), not by a service manager."),
+    ("1", "Wrong options or graph; or a failure keeps the graph from converging, and there is a converged timeout."),
+    ("129", "The terminal was closed (SIGHUP). Without a terminal, SIGHUP reads the graph again."),
+    ("130", "Interrupted three times: operations under way were abandoned."),
+    ("143", "Terminated (SIGTERM) by something other than a service manager."),
 ];
 
 // The codes of commands other than `run` that a signal has ended.
@@ -91,18 +91,23 @@ pub(crate) const OF_PLAN: &[Meaning] = &[
 ];
 
 pub(crate) const OF_CHECK: &[Meaning] =
-    &[("0", "The graph is right."), ("1", "Wrong options or graph."), CLOSED, STOPPED, ENDED];
+    &[("0", "The graph has no errors."), ("1", "Wrong options or graph."), CLOSED, STOPPED, ENDED];
 
 pub(crate) const OF_SETUP: &[Meaning] = &[
-    ("0", "The unit was printed, or is written and enabled."),
-    ("1", "Wrong options or graph, or a unit that can't be written, enabled or started."),
+    ("0", "The unit was printed, or written and enabled."),
+    ("1", "Wrong options or graph, or the unit can't be written, enabled or started."),
     CLOSED,
     STOPPED,
     ENDED,
 ];
 
-pub(crate) const OF_GRAPH: &[Meaning] =
-    &[("0", "Printed or drawn."), ("1", "Wrong options or graph, or not to be written."), CLOSED, STOPPED, ENDED];
+pub(crate) const OF_GRAPH: &[Meaning] = &[
+    ("0", "The graph was printed or drawn."),
+    ("1", "Wrong options or graph, or the file can't be written."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
 
 /// The table of the exit codes of all commands, for the help of a program.
 pub(crate) fn program() -> String {

@@ -34,24 +34,25 @@ pub(crate) fn run(command: Command) -> Command {
 
 pub(crate) fn plan(command: Command) -> Command {
     let command = only(command, &[OF_GRAPHS, &["show", "sema"]]);
-    let examples = [("", "show what would change, with diffs"), ("--json | jq .summary", "count it")];
+    let examples = [("", "show what would change, with diffs"), ("--json | jq .summary", "count the changes")];
     extended(command, &examples, exit::OF_PLAN)
 }
 
 pub(crate) fn check(command: Command) -> Command {
     let command = only(command, &[OF_GRAPHS]);
-    let examples = [("", "show everything that is wrong with the graph"), ("--json", "the same as data")];
+    let examples = [("", "show every error in the graph"), ("--json", "the same as data")];
     extended(command, &examples, exit::OF_CHECK)
 }
 
 pub(crate) fn graph(command: Command) -> Command {
     let command = only(command, &[OF_GRAPHS]);
-    let examples = [("| dot -Tpng > graph.png", "draw it with Graphviz"), ("--svg graph.svg", "draw it without")];
+    let examples =
+        [("| dot -Tpng > graph.png", "draw it with Graphviz"), ("--svg graph.svg", "draw it without Graphviz")];
     extended(command, &examples, exit::OF_GRAPH)
 }
 
 pub(crate) fn schema(command: Command) -> Command {
-    extended(only(command, &[&["hostname"]]), &[("> mgmt.schema.json", "for an editor of YAML files")], &[])
+    extended(only(command, &[&["hostname"]]), &[("> mgmt.schema.json", "for editors of YAML files")], &[])
 }
 
 pub(crate) fn setup(command: Command) -> Command {
@@ -59,7 +60,7 @@ pub(crate) fn setup(command: Command) -> Command {
 }
 
 pub(crate) fn setup_svc(command: Command) -> Command {
-    let examples = [("--now", "run the graph from now on, and at every start"), ("--print", "show the unit")];
+    let examples = [("--now", "run the graph from now on, and after each boot"), ("--print", "show the unit")];
     // `setup` hides all options of a run; the service takes them, so show them again.
     let run = RunOptions::augment_args(Command::new("run"));
     let shown: Vec<_> = run.get_arguments().filter(|arg| !arg.is_hide_set()).map(|arg| arg.get_id().clone()).collect();
@@ -71,7 +72,7 @@ pub(crate) fn setup_svc(command: Command) -> Command {
 }
 
 pub(crate) fn completion(command: Command) -> Command {
-    let examples = [("bash > completions/NAME", "for bash and the program NAME")];
+    let examples = [("bash > completions/NAME", "for bash; NAME is the program")];
     extended(only(command, &[]), &examples, &[])
 }
 
@@ -81,7 +82,7 @@ pub(crate) fn man(command: Command) -> Command {
 
 #[cfg(feature = "yaml")]
 pub(crate) fn convert(command: Command) -> Command {
-    extended(only(command, &[&["allow_unknown"]]), &[("graph.yaml > src/main.rs", "begin a program")], &[])
+    extended(only(command, &[&["allow_unknown"]]), &[("graph.yaml > src/main.rs", "start a program from it")], &[])
 }
 
 /// Hides the options of a run that the command does not use. They are still accepted, since options may stand before

@@ -52,7 +52,8 @@ pub struct Options {
 #[derive(Clone, Debug, Args)]
 #[command(about = None, long_about = None)]
 pub struct RunOptions {
-    /// Working directory; only one engine can use it at a time [env: MGMT_PREFIX]
+    /// Working directory, which only one engine can use at a time; default: below /var/lib/mgmt as root, else below
+    /// ~/.local/state/mgmt [env: MGMT_PREFIX]
     #[arg(long, global = true, value_name = "DIR", conflicts_with = "tmp_prefix")]
     pub prefix: Option<PathBuf>,
     /// Work in a fresh temporary directory
@@ -61,7 +62,7 @@ pub struct RunOptions {
     /// Fall back to a temporary directory if the prefix can't be used
     #[arg(long, global = true)]
     pub allow_tmp_prefix: bool,
-    /// Name of this host
+    /// Name of this host; default: the system's
     #[arg(long, global = true, value_name = "NAME", value_parser = hostname)]
     pub hostname: Option<String>,
     /// Check everything, change nothing
@@ -70,7 +71,7 @@ pub struct RunOptions {
     /// Show the contents of files that other users may not read, but never a secret
     #[arg(long, global = true)]
     pub show: bool,
-    /// Do not follow changes of the graph
+    /// Do not make the graph again when its source changes
     #[arg(long, global = true)]
     pub no_watch: bool,
     /// Exit once converged for this many seconds (-1: never; 0: at once, without following the graph)
@@ -79,13 +80,13 @@ pub struct RunOptions {
     /// Exit after this many seconds (0: never)
     #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds_or_zero)]
     pub max_runtime: Duration,
-    /// Run at most this many operations at once
+    /// Run at most this many operations at once; default: four for each processor
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub sema: Option<u32>,
     /// Append a line to this file each time the graph converges, or is no longer converged
     #[arg(long, alias = "converger-status-file", global = true, value_name = "FILE")]
     pub converged_status_file: Option<PathBuf>,
-    /// Write the running graph to this file, for Graphviz, and draw it as FILE.png if Graphviz is installed
+    /// Write the running graph to this file in Graphviz format, and draw it as FILE.png if Graphviz is installed
     #[arg(long, short, global = true, value_name = "FILE")]
     pub graphviz: Option<PathBuf>,
     /// Graphviz program that draws the graph; default: dot
@@ -163,24 +164,24 @@ pub enum Command {
         /// Output format
         #[arg(long, value_name = "FORMAT", default_value = "dot")]
         format: GraphFormat,
-        /// Draw the graph as SVG into this file; `-`: standard output
+        /// Draw the graph as SVG into this file (`-`: standard output)
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
     /// Print the JSON schema of graphs
     #[command(defer(help::schema))]
     Schema,
-    /// Set up this machine
+    /// Set up this machine to run the graph
     #[command(defer(help::setup))]
     Setup {
         /// What to set up.
         #[command(subcommand)]
         what: Setup,
     },
-    /// Print a script for a shell that completes this program's command line
+    /// Print a shell script that completes this program's command lines
     #[command(defer(help::completion))]
     Completion {
-        /// Shell that the script is for
+        /// Shell to complete in
         shell: clap_complete::Shell,
     },
     /// Print this program's manual page

@@ -25,7 +25,7 @@ pub(crate) fn of_run(
     let own = REPLACED.iter().try_fold(&command, |command, name| command.find_subcommand(name));
     let mut reader = Reader { root: &command, own, dir, level: 0, kept: Vec::new() };
     let mut words = words.into_iter().skip(1).map(|word| {
-        word.into_string().map_err(|word| format!("{} is not UTF-8, which a unit has to be", word.to_string_lossy()))
+        word.into_string().map_err(|word| format!("{} is not UTF-8, and a unit must be", word.to_string_lossy()))
     });
     while let Some(word) = words.next().transpose()? {
         if word == "--" {

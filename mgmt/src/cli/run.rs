@@ -216,7 +216,7 @@ fn tell_failed(status: &Status, screen: &Screen) {
         screen.complain(&format!(
             "  {} failed: {}",
             resource.id,
-            resource.error.as_deref().unwrap_or("it did not say why")
+            resource.error.as_deref().unwrap_or("it gave no reason")
         ));
     }
     let named = |ids: &[ResourceId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -225,8 +225,9 @@ fn tell_failed(status: &Status, screen: &Screen) {
         let id = &resource.id;
         match &resource.standing {
             Standing::Failed | Standing::Retrying | Standing::Noop | Standing::Running => {}
-            Standing::Waiting => screen
-                .complain(&format!("  {id} waits: {}", resource.error.as_deref().unwrap_or("it did not say what for"))),
+            Standing::Waiting => {
+                screen.complain(&format!("  {id} waits: {}", resource.error.as_deref().unwrap_or("it gave no reason")));
+            }
             Standing::WaitingForValue(senders) => screen.complain(&format!(
                 "  {id} waits for a value of {}, which has nothing to do and did not send it",
                 named(senders)

@@ -25,10 +25,10 @@ pub struct Svc {
     /// Start the service now, or restart it if it is running
     #[arg(long)]
     pub now: bool,
-    /// Print the unit, without writing anything
+    /// Print the unit, and write nothing
     #[arg(long, conflicts_with = "now")]
     pub print: bool,
-    /// Set up a service of this user, which does not need root
+    /// Set up a service of this user, without root
     #[arg(long)]
     pub user: bool,
     /// Print a template unit, for packages: each instance runs the graph `/etc/mgmt/INSTANCE.yaml`.
@@ -148,7 +148,7 @@ fn directory(options: &Svc) -> Result<PathBuf, CommandError> {
     let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let home = || set("HOME").map(|home| home.join(".config"));
     let config = set("XDG_CONFIG_HOME").or_else(home);
-    let missing = || CommandError::Other("there is no place for units of this user: set HOME".to_owned());
+    let missing = || CommandError::Other("the directory for units of this user is not known: set HOME".to_owned());
     Ok(config.ok_or_else(missing)?.join("systemd/user"))
 }
 

@@ -36,16 +36,16 @@ struct Stock {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = help::SOURCES)]
 struct SourceOptions {
-    /// A YAML file; saving it changes the running graph. `-`: standard input, read once
+    /// A YAML file, read again when it is saved (`-`: standard input, read once)
     #[arg(long, global = true, value_name = "FILE", conflicts_with_all = ["program", "puppet"])]
     yaml: Option<PathBuf>,
     /// A command line for /bin/sh that prints a graph as YAML
     #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet", value_parser = NonEmptyStringValueParser::new())]
     program: Option<String>,
-    /// Run the line of --command again this many seconds after it has ended
+    /// Run the command line of --command again this many seconds after it has ended
     #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
     every: Option<Duration>,
-    /// Run the line of --command again when this file changes; can be given several times
+    /// Run the command line of --command again when this file changes; can be given several times
     #[arg(long, global = true, value_name = "FILE")]
     watch_file: Vec<PathBuf>,
     /// Take the graph from Puppet: `agent`, a manifest (FILE.pp), or Puppet code
@@ -66,7 +66,7 @@ enum StockCommand {
     /// Convert a YAML graph to a Rust program that declares the same graph
     #[command(defer(help::convert))]
     Convert {
-        /// YAML file; `-`: standard input
+        /// YAML file (`-`: standard input)
         file: PathBuf,
     },
 }
@@ -100,7 +100,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let source = &stock.source;
     let wrong = |message: &str| Stock::command().error(clap::error::ErrorKind::ArgumentConflict, message);
     if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
-        return Err(wrong("--every and --watch-file say when --command runs again: give that too"));
+        return Err(wrong("--every and --watch-file need --command, which they run again"));
     }
     let needs_graph = match &stock.command {
         None => true,
@@ -117,7 +117,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         return Err(Stock::command().error(clap::error::ErrorKind::MissingRequiredArgument, missing));
     }
     if source.puppet.is_none() && source.puppet_conf.is_some() {
-        return Err(wrong("--puppet-conf is for --puppet: give that too"));
+        return Err(wrong("--puppet-conf needs --puppet"));
     }
     Ok(stock)
 }

@@ -59,7 +59,7 @@ impl Gapi for Channel {
         };
         match next {
             Some(graph) => graph.map_err(GapiError::Failed),
-            None => Err(GapiError::Failed("the sender of graphs is gone".into())),
+            None => Err(GapiError::Failed("the sender of graphs was dropped".into())),
         }
     }
 

@@ -1,4 +1,4 @@
-//! The sources of graphs.
+//! Where graphs come from: closures, channels, YAML files, programs that print YAML, or a source of your own.
 
 mod builtin;
 mod channel;

@@ -20,8 +20,8 @@ use crate::resource::{Error, Result, nearest};
 /// ```
 ///
 /// # Errors
-/// The template is not well formed, or uses a value that does not exist. The error has the line of the template, the
-/// names of the values, and the line of the program.
+/// The template is not well formed, or uses a value that does not exist. The error names the line of the template, the
+/// names that have values, and the line of the program.
 #[track_caller]
 pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
     let mut environment = Environment::new();

@@ -118,7 +118,7 @@ impl Binder<'_> {
         let to = self.place(&data.to, "a send to", &origin);
         let (from_id, output) = match data.from.as_slice() {
             [from] if !data.closure => from,
-            [] => return self.say(format!("a send to `{}` of {} from nowhere", data.field, data.to), &origin),
+            [] => return self.say(format!("a send to `{}` of {} without a sender", data.field, data.to), &origin),
             _ => return self.say(closure_text(data), &origin),
         };
         let from = self.place(from_id, "a send from", &origin);

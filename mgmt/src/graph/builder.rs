@@ -143,11 +143,11 @@ impl Graph {
         self.problems.push(Problem::new(message, Origin::here()));
     }
 
-    /// The finished graph, as data for an engine. Sends have become edges too.
+    /// The finished graph, as data for an engine. Each send has become an edge too.
     ///
     /// # Errors
-    /// What is wrong with how the graph was built; in that case also everything else that is wrong. A graph that is
-    /// returned may still be refused by [`validate`](crate::graph::validate).
+    /// The mistakes made while the graph was built, together with all other problems of the graph. Without such a
+    /// mistake the graph is returned, and may still be refused by [`validate`](crate::graph::validate).
     pub fn finish(mut self) -> Result<GraphConfig, Problems> {
         for link in &self.config.links {
             for (from, _) in &link.sources {

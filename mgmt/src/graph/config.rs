@@ -73,7 +73,7 @@ pub struct GraphConfig {
     pub name: String,
     /// The resources, in the order in which they were declared.
     pub vertices: Vec<Vertex>,
-    /// The edges, those that sends need included.
+    /// The edges, including those that sends need.
     pub edges: Vec<Edge>,
     /// The fields that receive their values from other resources.
     pub links: Vec<Link>,

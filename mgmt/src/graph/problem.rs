@@ -15,7 +15,7 @@ pub struct Problem {
     pub origin: Origin,
     /// The line in the file, with the place in it underlined, if it is known.
     pub excerpt: Option<String>,
-    /// Other places that have to do with the problem, each with what it is.
+    /// Other places that are involved in the problem, each with a description.
     pub also: Vec<(String, Origin)>,
 }
 
@@ -25,7 +25,7 @@ impl Problem {
         Problem { message: without_middle(message.into()), origin, excerpt: None, also: Vec::new() }
     }
 
-    /// Adds another place that has to do with the problem.
+    /// Adds another place that is involved in the problem.
     #[must_use]
     pub fn also(mut self, what: impl Into<String>, origin: Origin) -> Problem {
         self.also.push((what.into(), origin));

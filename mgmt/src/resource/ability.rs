@@ -18,7 +18,7 @@ use crate::resource::prepare::PrepareCx;
 use crate::resource::uid::Findings;
 
 /// A kind whose resources can be refreshed: a change of a resource that notifies one of them (`notify`, `subscribe`)
-/// makes it act although it has not drifted.
+/// makes it act even if it has not drifted.
 ///
 /// A kind without it has nothing to refresh: an edge that notifies one of its resources only orders the two, and
 /// `check` and `plan` warn about it.

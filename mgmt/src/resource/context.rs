@@ -1,4 +1,4 @@
-//! The contexts of a resource's operations: doors to the system, memory, outputs.
+//! The contexts of a resource's operations: access to the system, to memory and to outputs.
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -20,7 +20,7 @@ use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, SyncBatch, WriteFs};
 use crate::sys::task::{blocking, may_block};
 
-/// The context of `check`. It has no door that writes.
+/// The context of `check`. None of its functions writes to the system.
 #[derive(Clone, Debug)]
 pub struct CheckCx {
     operation: Arc<Operation>,
@@ -98,9 +98,9 @@ impl CheckCx {
         self.operation.refresh
     }
 
-    /// Whether this field receives another value than when an operation of this resource last succeeded. It remains
-    /// true until a check finds the resource in sync, or an apply or a refresh succeeds. In the first run of an engine
-    /// all received values are new. The sent values are compared, not the results of closures on them.
+    /// Whether this field receives a value other than the one it had when an operation of this resource last succeeded.
+    /// It remains true until a check finds the resource in sync, or an apply or a refresh succeeds. In the first run of
+    /// an engine all received values are new. The sent values are compared, not the results of closures on them.
     ///
     /// # Panics
     /// The kind has no such field.
@@ -165,8 +165,8 @@ impl CheckCx {
     /// The connection to a D-Bus bus. All resources share one for each bus, which also carries the bus's signals (see
     /// [`Watch::signals`]); after a loss a new one is made.
     ///
+    /// # Errors
     /// The bus can't be reached.
-    /// The bus cannot be reached.
     #[cfg(feature = "dbus")]
     pub async fn bus(&self, bus: crate::sys::dbus::Bus) -> Result<zbus::Connection> {
         Ok(self.door::<crate::resource::bus::BusDoor>(&bus).await?.connection.clone())
@@ -188,7 +188,7 @@ impl CheckCx {
         &self.operation.services.prefix
     }
 
-    /// Paths that resources of the graph own.
+    /// The paths that resources of the graph own.
     pub fn owned_paths(&self) -> Arc<OwnedPaths> {
         Arc::clone(&self.operation.services.owned)
     }
@@ -249,8 +249,8 @@ impl ApplyCx {
     /// Makes durable what a batch has written ([`WriteFs::batch`], in [`change`](ApplyCx::change)), together with the
     /// batches of other operations, which takes little longer than one alone. Should be the last step of the operation:
     /// while it waits for the disk, it does not count for [`running_max`](crate::runtime::Builder::running_max). A
-    /// cancellation does not interrupt it; the operation ends no earlier. Returns the number of directories that were
-    /// made durable.
+    /// cancellation does not interrupt it: the operation does not end before it. Returns the number of directories that
+    /// were made durable.
     ///
     /// # Errors
     /// Those of [`SyncBatch::commit`].

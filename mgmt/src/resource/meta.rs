@@ -112,7 +112,7 @@ impl Meta {
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.retry < -1 {
-            problems.push(format!("`retry` is {}: give the number of further tries, or -1 for no end", self.retry));
+            problems.push(format!("`retry` is {}: give the number of further tries, or -1 for no limit", self.retry));
         }
         if self.limit.is_some_and(|limit| !(limit.is_finite() && limit > 0.0)) {
             problems.push("`limit` must be more than 0 checks per second".to_owned());

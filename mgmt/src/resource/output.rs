@@ -98,7 +98,7 @@ pub enum NotReceived {
 }
 
 /// A value that a resource has once it has run: typed, and free to be transformed and combined before it is set on a
-/// field. It has no text before: `format!("{output}")` does not compile.
+/// field. Until then it has no text, so `format!("{output}")` does not compile.
 #[must_use = "an output does nothing until it is set on a field"]
 pub struct Output<T> {
     sources: Vec<Source>,

@@ -10,7 +10,7 @@ use crate::resource::spec::KindSpec;
 use crate::sys::fs::ReadFs;
 use crate::sys::task::blocking;
 
-/// The context of [`Prepare::prepare`](crate::resource::Prepare::prepare). It has no door that writes.
+/// The context of [`Prepare::prepare`](crate::resource::Prepare::prepare). None of its functions writes to the system.
 #[derive(Clone, Debug)]
 pub struct PrepareCx {
     id: ResourceId,

@@ -38,8 +38,8 @@ impl FieldProblem {
     /// let problem = FieldProblem::new("length", "is 0", "give at least 1");
     /// assert_eq!(problem.to_string(), "`length` is 0: give at least 1");
     /// let why = "with `shell`: it takes its script from `cmd`";
-    /// let problem = FieldProblem::new(["args", "shell"], why, "leave out either");
-    /// assert_eq!(problem.to_string(), "`args` with `shell`: it takes its script from `cmd`; leave out either");
+    /// let problem = FieldProblem::new(["args", "shell"], why, "leave one of them out");
+    /// assert_eq!(problem.to_string(), "`args` with `shell`: it takes its script from `cmd`; leave one of them out");
     /// assert_eq!(problem.field, "args");
     /// assert_eq!(problem.judged, ["args", "shell"]);
     /// ```

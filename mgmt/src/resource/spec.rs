@@ -48,8 +48,8 @@ pub enum Inline {
     Nothing,
     /// `watch`: `#[resource(inline = watch)]`.
     Watch,
-    /// `watch`, and the first poll of each operation: `#[resource(inline)]`. A kind that only reads memory saves the
-    /// way to another thread and back.
+    /// `watch`, and the first poll of each operation: `#[resource(inline)]`. A kind that only reads memory is then not
+    /// handed to another thread and back.
     Everything,
 }
 
@@ -158,7 +158,7 @@ impl KindSpec {
 impl FieldSpec {
     /// The message for a value that is not of the field's type, without the value.
     pub(crate) fn misfit(&self) -> String {
-        format!(": the value, which is secret, is no `{}`", self.type_name)
+        format!(": the value, which is secret, is not of the type `{}`", self.type_name)
     }
 }
 

@@ -89,7 +89,7 @@ impl WatchSender {
     }
 
     /// Reports that the watch has failed. The engine starts it again with another call of `watch`, as the retry policy
-    /// of the resource demands.
+    /// of the resource allows.
     pub fn fail(&self, error: impl Into<Error>) {
         let error = error.into();
         self.tell(|state| state.failed = Some(error));

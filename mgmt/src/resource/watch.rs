@@ -95,7 +95,7 @@ impl Watch {
     /// Watches with a sequence of asynchronous steps: each gets the state that the one before returned. The first step
     /// starts to listen and returns `Ready`; each further step waits until something may have changed. After an error
     /// the watch has failed; the engine starts it again with another call of `watch`, as the retry policy of the
-    /// resource demands.
+    /// resource allows.
     ///
     /// ```
     /// # use mgmt::resource::{Context, Result, Watch, WatchEvent};
@@ -164,7 +164,7 @@ impl Watch {
     /// ```
     /// use mgmt::resource::{Bus, SignalRule, Watch};
     ///
-    /// /// The properties of a unit of systemd, for `Converge::watch`.
+    /// /// The properties of a systemd unit, for `Converge::watch`.
     /// fn unit(path: &str) -> Watch {
     ///     let rule = SignalRule::new()
     ///         .sender("org.freedesktop.systemd1")

@@ -141,7 +141,8 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// How long all resources together may look at the system before the passes (see
-    /// [`Prepare`](crate::resource::Prepare)); those that take longer add nothing, with a warning. Default: 10 seconds.
+    /// [`Prepare`](crate::resource::Prepare)); the findings of those that take longer are left out, with a warning.
+    /// Default: 10 seconds.
     pub fn prepare_timeout(mut self, timeout: Duration) -> Self {
         self.options.preparing.timeout = timeout;
         self
@@ -168,7 +169,7 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// How long all resources must have been settled to be called converged. Default: zero.
+    /// How long all resources must have been settled before the graph counts as converged. Default: zero.
     pub fn converged_timeout(mut self, timeout: Duration) -> Self {
         self.options.converged_timeout = timeout;
         self
@@ -176,8 +177,8 @@ impl<G: Gapi> Builder<G> {
 
     /// Watches begin only when they are needed: before the first repair or refresh, with the first failure, pause or
     /// further graph, or 0.1 s after the graph has converged. Until then resources are checked without them, and are
-    /// checked again when they listen. Default: false. For a run that ends as soon as it has converged, where nothing
-    /// may be left to do: it does not wait for the kernel, which takes milliseconds to begin and to end listening.
+    /// checked again when they listen. Default: false. Useful for a run that ends as soon as it has converged and often
+    /// finds nothing to do: it does not wait for the kernel, which takes milliseconds to begin and to end listening.
     pub fn watch_late(mut self, watch_late: bool) -> Self {
         self.options.watch_late = watch_late;
         self
@@ -211,7 +212,8 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
-    /// Commands get the environment of this process, besides what they are given. Default: no.
+    /// Whether commands get the environment of this process, in addition to the variables that they declare. Default:
+    /// no.
     pub fn inherit_env(self, inherit: bool) -> Self {
         self.prepare_with(|settings| {
             let mut provisions = settings.provided();
@@ -223,21 +225,22 @@ impl<G: Gapi> Builder<G> {
         })
     }
 
-    /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no; each operation
-    /// then costs a reading of the clock and an access to a table.
+    /// Counts and times all operations, for [`Engine::measures`](crate::Engine::measures). Default: no. If on, each
+    /// operation costs a reading of the clock and an access to a table.
     pub fn measure(mut self, measure: bool) -> Self {
         self.options.measure = measure;
         self
     }
 
-    /// How files are watched. Default: by inotify; files that it has no room for are polled.
+    /// How files are watched. Default: by inotify; files for which the system has no watches left are polled.
     pub fn watch_options(mut self, options: hub::Options) -> Self {
         self.options.watch = options;
         self
     }
 
-    /// A value of the program for its kinds, which find it by its type (`cx.provided::<T>()`): a client, a cache. One
-    /// of each type; the last one counts. Default: none.
+    /// Provides a value of the program, such as a client or a cache, to its kinds, which find it by its type
+    /// (`cx.provided::<T>()`). There is at most one value of each type: a later one replaces an earlier one. Default:
+    /// none.
     ///
     /// ```
     /// # use mgmt::prelude::*;

@@ -47,7 +47,7 @@ impl Doors {
         Doors::with_watch_options(hub::Options::default())
     }
 
-    /// New doors. Files are watched by these options, not by those of the engines.
+    /// New doors. Files are watched with these options, not with those of the engines.
     pub fn with_watch_options(options: hub::Options) -> Doors {
         let connections = Connections::default();
         Doors {
@@ -58,9 +58,9 @@ impl Doors {
         }
     }
 
-    /// Closes all connections, within two seconds; engines that still use these doors can open none any more. To be
-    /// called when all these engines have ended. Doors that are dropped without this call are not closed in good order.
-    /// (Files are no longer watched as soon as the last engine has ended.)
+    /// Closes all connections, within two seconds; engines that still use these doors can open none any more. Call it
+    /// when all these engines have ended: connections that are dropped without this call are not closed properly.
+    /// (Files are no longer watched once the last engine has ended.)
     pub async fn close(&self) {
         self.connections.close().await;
     }

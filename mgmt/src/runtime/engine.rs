@@ -311,7 +311,7 @@ impl Engine {
         self.ask(|reply| Request::Resource(id.clone(), reply)).await
     }
 
-    /// How far the engine is. This is cheap: it does not look at every resource.
+    /// How far the engine has got. This is cheap: it does not look at every resource.
     ///
     /// # Errors
     /// The engine has ended.

@@ -11,7 +11,7 @@ use crate::journal::JournalError;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EngineError {
-    /// The graph is wrong: every problem of it.
+    /// The graph is wrong; contains all of its problems.
     #[error(transparent)]
     Graph(#[from] Problems),
     /// The source of graphs failed to make one.

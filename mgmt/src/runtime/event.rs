@@ -63,7 +63,7 @@ pub enum EventKind {
         id: ResourceId,
         /// Why it was checked.
         causes: Causes,
-        /// The resource is in noop and owed a refresh, which it does not get: so it is not as it should be.
+        /// Whether the resource is in noop and owed a refresh, which it does not get: it is then not as it should be.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         owed: bool,
     },
@@ -84,7 +84,7 @@ pub enum EventKind {
     Applied {
         /// The resource that was applied.
         id: ResourceId,
-        /// Why its run, of check and apply, began.
+        /// Why the run of check and apply began.
         causes: Causes,
         /// What the apply repaired, field by field.
         changes: Vec<Change>,
@@ -101,7 +101,7 @@ pub enum EventKind {
     Refreshed {
         /// The resource that was refreshed.
         id: ResourceId,
-        /// Why its run, of check and refresh, began.
+        /// Why the run of check and refresh began.
         causes: Causes,
         /// Whether the refresh did something, as its kind reports ([`Refresh`](crate::resource::Refresh)): a command
         /// whose guard declined has not.
@@ -185,8 +185,8 @@ pub enum EventKind {
         id: ResourceId,
     },
     /// The repairs of a resource take more than its share of the time, about 5 % of one worker, because something else
-    /// changes it too. It is repaired less often while other resources want to work. Reported once, until it has been
-    /// quiet for as long as its share needs to make up for these repairs.
+    /// changes it too. It is repaired less often while other resources want to work. Reported again only after the
+    /// resource has been quiet for as long as its share needs to make up for these repairs.
     #[non_exhaustive]
     Flapping {
         /// The resource that changes again and again.
@@ -223,9 +223,11 @@ pub enum EventKind {
         /// What is wrong with the new graph.
         problems: String,
     },
-    /// All resources have been settled for the converged timeout. Looks that found nothing do not count.
+    /// All resources have been settled for the converged timeout. Checks that an event or a poll caused and that found
+    /// nothing do not count as activity.
     Converged,
-    /// A resource is no longer settled, so the graph is no longer converged. That it is only looked at is no reason.
+    /// A resource is no longer settled, so the graph is no longer converged. A check that finds nothing does not cause
+    /// this.
     Unconverged,
     /// The graph can't converge by itself: some resources have failed for good, wait for a cause
     /// ([`Waiting`](EventKind::Waiting)), or wait for a value that no sender will send; all others that are not settled
@@ -337,7 +339,7 @@ impl fmt::Display for EventKind {
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {
-                f.write_str("it can't converge: what is not settled has failed, or waits for what does not come")
+                f.write_str("it can't converge: all resources that are not settled have failed or wait in vain")
             }
             EventKind::Hopeful => f.write_str("it may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),

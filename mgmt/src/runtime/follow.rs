@@ -30,7 +30,7 @@ pub(crate) async fn close(gapi: &mut impl Gapi) {
     match tokio::time::timeout(CLOSE_MAX, caught_async(gapi.close())).await {
         Ok(Ok(())) => {}
         Ok(Err(panic)) => tracing::error!(target: "mgmt", "closing the source of graphs {panic}"),
-        Err(_) => tracing::warn!(target: "mgmt", "the source of graphs does not close: it is left to itself"),
+        Err(_) => tracing::warn!(target: "mgmt", "the source of graphs does not close: the engine ends without it"),
     }
 }
 

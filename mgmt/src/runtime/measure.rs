@@ -54,7 +54,7 @@ pub struct Measure {
     pub outcome: &'static str,
     /// How many such operations have ended.
     pub count: u64,
-    /// How long they took together; in data, a number of seconds.
+    /// How long they took in total; in data, a number of seconds.
     #[serde(with = "seconds")]
     pub took: Duration,
     /// For each of [`DURATION_CLASSES`], how many operations took at most that long and longer than the class before;

@@ -1,4 +1,5 @@
-//! Carries out the scheduler's decisions: runs graphs with tokio. Decides nothing that the scheduler can decide.
+//! The engine: its builder, its handle, its events, status and measurements. It runs graphs with tokio, and decides
+//! nothing that the scheduler can decide.
 
 mod ask_watch;
 mod builder;

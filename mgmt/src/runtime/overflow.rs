@@ -25,7 +25,7 @@ impl Overflows {
             return None;
         }
         self.last = Some(now);
-        Some("more changes than the kernel could tell: everything is checked again".to_owned())
+        Some("more changes than the kernel could report: everything is checked again".to_owned())
     }
 
     /// When [`Overflows::sum`] must be asked for.
@@ -40,7 +40,7 @@ impl Overflows {
         }
         let more = std::mem::take(&mut self.more);
         self.last = (more > 0).then_some(now);
-        (more > 0).then(|| format!("more changes than the kernel could tell, {more} more times within {BURST:?}"))
+        (more > 0).then(|| format!("more changes than the kernel could report, {more} more times within {BURST:?}"))
     }
 }
 

@@ -56,7 +56,8 @@ impl<G: Gapi> Builder<G> {
         Ok(plan)
     }
 
-    /// The graph, ready to run, but not run. This host is not looked at: the graph may be for another one.
+    /// The graph, prepared to run, without running it. This host is not examined, since the graph may be for another
+    /// one.
     ///
     /// # Errors
     /// There is none, or it is wrong.

@@ -1,4 +1,4 @@
-//! The one door of listeners for HTTP. Connections are limited in number, in total and for each peer, and in time, so
+//! The one place for listeners of HTTP. Connections are limited in number, in total and for each peer, and in time, so
 //! that slow or numerous clients neither keep others from being served nor take the engine's descriptors.
 
 use std::collections::HashMap;

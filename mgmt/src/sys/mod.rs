@@ -1,4 +1,4 @@
-//! Doors to the system: the only place for raw system calls.
+//! Access to the system: the only place for raw system calls.
 
 pub mod clock;
 #[cfg(feature = "dbus")]

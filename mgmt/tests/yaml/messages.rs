@@ -88,7 +88,7 @@ fn large_wrong_files_are_refused_soon_and_in_few_words() {
         text += &format!("      k{n}: v\n");
     }
     let error = refused_soon(&(text + "      k0: again\n"));
-    assert!(error.contains("`k0` stands twice in this map"), "{error}");
+    assert!(error.contains("`k0` occurs twice in this map"), "{error}");
 
     let anchors: String = (0..60).map(|n| format!("&a{n} [")).collect();
     let error = refused_soon(&format!("graph: g\nx: {anchors}{}{}\n", "1,".repeat(100_000), "]".repeat(60)));

@@ -259,7 +259,7 @@ async fn a_value_that_comes_and_does_not_fit_is_the_failure_of_its_receiver_with
         [
             "p: with what it received: `length` is 0: give 1 to 65535 characters",
             "w: with what it received: `address` is `0\\n`: give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for \
-             all who can reach this machine; `auth_path`: `0\\n`: it does not begin with `/`",
+             all that can reach this machine; `auth_path`: `0\\n`: it does not begin with `/`",
         ]
     );
     run.stop().await;

@@ -112,7 +112,7 @@ fn a_secret_of_a_wrong_type_is_refused_without_its_value() {
     let large = read("    pin: 77654321000\n");
     for said in [&said, &file, &large] {
         assert!(!said.contains("canary") && !said.contains("7654321"), "{said}");
-        assert!(said.contains("`pin`: the value, which is secret, is no `Secret<u32>`"), "{said}");
+        assert!(said.contains("`pin`: the value, which is secret, is not of the type `Secret<u32>`"), "{said}");
     }
     assert!(file.contains("g.yaml:5") && file.contains("`note`: the value, which is secret"), "{file}");
 }
@@ -169,7 +169,7 @@ test:box[front] sends `code` as `Secret<String>`, and `label` of test:box[back] 
 test:box[back] has no field `notes`: did you mean `note`?
   at x:9
 
-a send to `seal` of test:box[back] from nowhere
+a send to `seal` of test:box[back] without a sender
   at x:10
 
 11 errors";

@@ -245,7 +245,7 @@ const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
 static ABSENT: [KindSpec; 5] = [
     kind(
         "svc",
-        "A service of systemd.",
+        "A systemd service.",
         &[
             text("state", "`running` or `stopped`. Default: as it is."),
             text("startup", "At boot: `enabled` or `disabled`. Default: as it is."),
@@ -255,7 +255,7 @@ static ABSENT: [KindSpec; 5] = [
     ),
     kind(
         "pkg",
-        "A package of the distribution.",
+        "A package of the Linux distribution.",
         &[
             text("state", "`installed`, `uninstalled`, `newest`, or a version."),
             truth("allowuntrusted", "Whether unsigned packages may be installed. Default: false."),
@@ -269,14 +269,14 @@ static ABSENT: [KindSpec; 5] = [
         "hostname",
         "The names of this host.",
         &[
-            text("hostname", "The value of the other three unless they are given."),
+            text("hostname", "The default of the other three."),
             text("pretty_hostname", "The host name for people."),
-            text("static_hostname", "The host name from the boot on."),
+            text("static_hostname", "The host name that is set at boot."),
             text("transient_hostname", "The host name until the next boot."),
         ],
         NONE_KNOWN,
     ),
-    kind("nspawn", "A container of systemd.", &[text("state", "`running` or `stopped`.")], NONE_KNOWN),
+    kind("nspawn", "A systemd-nspawn container.", &[text("state", "`running` or `stopped`.")], NONE_KNOWN),
     kind(
         "virt",
         "A virtual machine of libvirt.",

@@ -32,7 +32,7 @@ impl Document<'_> {
             }
         }
         let Some(kind) = kind else {
-            return self.complain(node.place, "say what is collected with `kind: …`");
+            return self.complain(node.place, "name what is collected with `kind: …`");
         };
         let pattern_field = compat::pattern_field(kind);
         if let (Some((text, place)), Some(_)) = (&pattern, pattern_field)

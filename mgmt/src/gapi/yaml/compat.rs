@@ -70,7 +70,7 @@ fn exec(document: &mut Document<'_>, draft: &mut Draft) {
         None => document.complain(at, format!("{id}: `pollint` takes a number of seconds")),
         Some(0) => {}
         Some(_) if draft.fields.contains_key("watchcmd") => {
-            document.complain(at, format!("{id}: `pollint` with `watchcmd`: leave out either"));
+            document.complain(at, format!("{id}: `pollint` with `watchcmd`: leave one of them out"));
         }
         Some(seconds) => {
             document.warn(at, format!("{id}: `pollint` is an old name: write `meta: {{poll: {seconds}}}`"));

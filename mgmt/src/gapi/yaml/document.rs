@@ -126,7 +126,7 @@ impl<'a> Document<'a> {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
             _ => {
-                self.complain(node.place, format!("{what} is a map, not {}", node.sort()));
+                self.complain(node.place, format!("{what} must be a map, not {}", node.sort()));
                 &[]
             }
         }
@@ -145,7 +145,7 @@ impl<'a> Document<'a> {
             Value::List(nodes) => nodes,
             _ if node.is_null() => &[],
             _ => {
-                self.complain(node.place, format!("{what} is a list, not {}: begin each with `- `", node.sort()));
+                self.complain(node.place, format!("{what} must be a list, not {}: begin each with `- `", node.sort()));
                 &[]
             }
         }
@@ -156,7 +156,7 @@ impl<'a> Document<'a> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() && !text.is_empty() => return Some(text.clone()),
             Value::Scalar { .. } => self.complain(node.place, format!("{what} is empty")),
-            _ => self.complain(node.place, format!("{what} is a text, not {}", node.sort())),
+            _ => self.complain(node.place, format!("{what} must be a text, not {}", node.sort())),
         }
         None
     }
@@ -167,7 +167,7 @@ impl<'a> Document<'a> {
             _ => None,
         };
         if truth.is_none() {
-            self.complain(node.place, format!("{what} is `true` or `false`"));
+            self.complain(node.place, format!("{what} must be `true` or `false`"));
         }
         truth
     }

@@ -41,7 +41,7 @@ impl Document<'_> {
 
     fn edge_end(&mut self, node: &Node) -> Option<End> {
         let entries = self.some_map(node, "an end of an edge")?;
-        let entries = &*self.spelt(entries, "a name of a resource", &["kind", "name"]);
+        let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name"]);
         self.end(entries, node.place)
     }
 }

@@ -14,61 +14,61 @@ macro_rules! kinds {
 }
 
 pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
-    "augeas" "Settings in a file of any format, by augeas." [file: text, lens: text, sets: any] []
-    "aws:ec2" "A virtual machine of AWS."
+    "augeas" "Settings in configuration files of many formats, through Augeas." [file: text, lens: text, sets: any] []
+    "aws:ec2" "A virtual machine on AWS EC2."
         [state: text, region: text, type: text, imageid: text, watchendpoint: text, watchlistenaddr: text,
          erroronmalformedpost: truth, userdata: secret]
         [publicipv4, privateipv4, instanceid]
-    "bmc:firmware" "The firmware of a machine, by its controller."
+    "bmc:firmware" "The firmware of a machine, through its management controller."
         [hostname: text, port: whole, username: text, password: secret, insecure_password: truth, driver: text] []
-    "bmc:power" "The power of a machine, by its controller."
+    "bmc:power" "The power of a machine, through its management controller."
         [hostname: text, port: whole, username: text, password: secret, insecure_password: truth, driver: text,
          state: text] []
-    "cloudflare:dns" "A record of the name service of Cloudflare."
+    "cloudflare:dns" "A DNS record at Cloudflare."
         [apitoken: secret, comment: text, content: text, priority: any, proxied: any, purged: any, recordname: text,
          state: text, ttl: any, type: text, zone: text] []
-    "config:etcd" "The size of the cluster." [idealclustersize: whole, allowsizeshutdown: truth] []
+    "config:etcd" "The size of the etcd cluster." [idealclustersize: whole, allowsizeshutdown: truth] []
     "consul:kv" "A value in Consul." [key: text, value: text, scheme: text, address: text, token: secret] []
-    "cron" "A timer of systemd, and what it starts."
+    "cron" "A systemd timer, and what it starts."
         [unit: text, state: text, session: truth, trigger: text, time: text, startup: text, accuracysec: text,
          randomizeddelaysec: text, persistent: truth, wakesystem: truth, remainafterelapse: truth] []
-    "deploy:tar" "What is deployed, as an archive." [path: text] []
-    "dhcp:host" "The lease of one machine." [server: text, mac: text, ip: text, nbp: text, nbppath: text] []
-    "dhcp:range" "A range of leases."
+    "deploy:tar" "An archive of what is deployed." [path: text] []
+    "dhcp:host" "The DHCP lease of one machine." [server: text, mac: text, ip: text, nbp: text, nbppath: text] []
+    "dhcp:range" "A range of DHCP leases."
         [server: text, network: text, from: text, to: text, mask: text, skip: texts, nbp: text, persist: truth] []
-    "dhcp:server" "A server of leases."
+    "dhcp:server" "A DHCP server."
         [address: text, interface: text, serverid: text, leasetime: text, dns: texts, routers: texts, nbp: text] []
-    "docker:container" "A container of Docker."
+    "docker:container" "A Docker container."
         [state: text, image: text, cmd: texts, env: secret, ports: any, apiversion: text, force: truth] []
-    "docker:image" "An image of Docker." [state: text, apiversion: text] []
-    "docker:network" "A network of Docker." [state: text, apiversion: text] []
-    "esphome" "A device of ESPHome." [host: text, port: whole, password: secret, key: secret] [value]
+    "docker:image" "A Docker image." [state: text, apiversion: text] []
+    "docker:network" "A Docker network." [state: text, apiversion: text] []
+    "esphome" "An ESPHome device." [host: text, port: whole, password: secret, key: secret] [value]
     "exit" "Ends the program." [code: whole] []
-    "firewalld" "What a zone of firewalld lets through." [zone: text, state: text, services: texts, ports: texts] []
-    "fwattr" "A setting of the firmware." [value: any] []
+    "firewalld" "What a firewalld zone lets through." [zone: text, state: text, services: texts, ports: texts] []
+    "fwattr" "A firmware setting." [value: any] []
     "fwupd" "Updates of firmware." [state: text] []
     "fwupd:device" "The firmware of one device." [state: text, version: text] []
     "fwupd:remote" "A source of firmware." [state: text] []
     "fwupd:system" "How firmware is updated." [state: text] []
     "group" "A group of this host." [state: text, gid: whole] []
-    "gsettings" "A setting of a desktop." [user: text, schema: text, key: text, type: text, value: text] []
+    "gsettings" "A desktop setting." [user: text, schema: text, key: text, type: text, value: text] []
     "gzip" "A compressed file." [path: text, input: text, content: text, level: whole, sendonly: truth] [content]
-    "hetzner:vm" "A virtual machine of Hetzner."
+    "hetzner:vm" "A virtual machine at Hetzner."
         [apitoken: secret, state: text, allowrebuild: text, servertype: text, datacenter: text, image: text,
          userdata: secret, serverrescuemode: text, serverrescuekeys: texts, waitinterval: whole, waittimeout: whole] []
-    "http:client" "What an address answers."
+    "http:client" "What an HTTP request returns."
         [url: text, method: text, body: secret, file: text, content: text, sha256: text, mtime_check: truth] [body]
     "http:flag" "A value that a client sends to the server." [server: text, path: text, key: text] [value]
-    "http:proxy" "What the server takes from another one." [server: text, sub: text, head: text, cache: text] []
+    "http:proxy" "What the server gets from another server." [server: text, sub: text, head: text, cache: text] []
     "http:server:file" "A file of the server; `http:file` here."
         [server: text, filename: text, path: text, data: text] []
     "http:server:flag" "A value that a client sends to the server." [server: text, path: text, key: text] [value]
-    "http:server:proxy" "What the server takes from another one." [server: text, sub: text, head: text, cache: text] []
+    "http:server:proxy" "What the server gets from another server." [server: text, sub: text, head: text, cache: text] []
     "http:server:ui" "A page of the server with inputs." [server: text, path: text, data: any] []
-    "http:server:ui:input" "An input of such a page."
+    "http:server:ui:input" "An input on a page of the server."
         [path: text, id: text, value: text, store: text, type: text, sort: text] [value]
     "http:ui" "A page of the server with inputs." [server: text, path: text, data: any] []
-    "http:ui:input" "An input of such a page."
+    "http:ui:input" "An input on a page of the server."
         [path: text, id: text, value: text, store: text, type: text, sort: text] [value]
     "json:edit" "Values in a JSON file." [path: text, file: text, key: text, value: any, state: text] []
     "kv" "A value that hosts share."
@@ -77,13 +77,13 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "mount" "A mounted file system."
         [state: text, device: text, type: text, options: any, freq: whole, passno: whole] []
     "net" "A network interface." [state: text, addrs: texts, gateway: text, ip_forward: truth] []
-    "panic" "Ends the program by a panic." [] []
-    "pippet" "A resource of Puppet." [type: text, title: text, params: any] []
+    "panic" "Ends the program with a panic." [] []
+    "pippet" "A Puppet resource." [type: text, title: text, params: any] []
     "print" "A line in the log." [msg: text, refresh_only: truth] []
     "remote" "A program on another host, over SSH." [url: secret] []
-    "schedule" "Chooses hosts."
+    "schedule" "Chooses among hosts."
         [namespace: text, strategy: text, max: whole, persist: truth, ttl: whole, withdraw: truth, data: any] [hosts]
-    "ssh:authorized_key" "A key that may log in."
+    "ssh:authorized_key" "A public key that may log in over SSH."
         [user: text, state: text, type: text, key: text, comment: text, options: any, content: text, file: text] []
     "sysctl" "A parameter of the kernel." [value: text, runtime: truth, persist: truth, path: text] []
     "tar" "An archive." [path: text, inputs: texts, format: any, sendonly: truth] [content]

@@ -26,14 +26,14 @@ impl Document<'_> {
                 self.drafts.unreceived += 1;
                 continue;
             };
-            let entries = &*self.spelt(entries, "a name of a resource", &["kind", "name", "key"]);
+            let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key"]);
             let Some(from) = self.end(entries, node.place) else {
                 self.drafts.unreceived += 1;
                 continue;
             };
             let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
                 self.drafts.unreceived += 1;
-                let message = "say which value is received with `key: …`";
+                let message = "name the value that is received with `key: …`";
                 self.complain(node.place, message);
                 continue;
             };

@@ -154,7 +154,7 @@ impl Document<'_> {
         for field in &draft.wired {
             let name = spec.fields[usize::from(*field)].name;
             if let Some((_, place, _)) = draft.places.iter().find(|(other, _, _)| other == name) {
-                self.complain(*place, format!("{id}: `{name}` is given here and received too: leave out either"));
+                self.complain(*place, format!("{id}: `{name}` is given here and received too: leave one of them out"));
             }
         }
     }

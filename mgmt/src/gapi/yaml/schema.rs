@@ -44,7 +44,7 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         "properties": {
             "graph": { "type": "string", "minLength": 1, "description": "The name of the graph." },
             "comment": text("A remark; it has no effect."),
-            "hostname": text("The name of this host. The option `--hostname` has priority."),
+            "hostname": text("The name of this host, unless the option `--hostname` gives another."),
             "remote": text("Accepted for old files. Has no effect."),
             "resources": {
                 "type": ["object", "null"],

@@ -166,7 +166,7 @@ fn syntax(text: &str, place: Place, said: &str) -> String {
     let hint = if matches!(line.chars().nth(place.column - 1), Some('@' | '`' | '%')) {
         "; a text that begins with a special character goes in quotes"
     } else if said.contains("mapping values are not allowed") {
-        "; a text with `: ` in it goes in quotes; if it is none, look at the indentation"
+        "; a text with `: ` in it goes in quotes; if it is not a text, look at the indentation"
     } else if said.contains("unknown escape character") {
         "; in double quotes `\\` begins an escape, in single quotes it does not"
     } else {
@@ -220,7 +220,8 @@ impl Reader<'_> {
             _ => {}
         }
         if self.open.len() > DEPTH_MAX {
-            self.complaints.push(Complaint::new(place, format!("lists and maps more than {DEPTH_MAX} deep")));
+            self.complaints
+                .push(Complaint::new(place, format!("lists and maps are nested more than {DEPTH_MAX} levels deep")));
             return false;
         }
         true
@@ -230,7 +231,7 @@ impl Reader<'_> {
     fn is_text(&mut self, tag: Option<&Tag>, place: Place) -> bool {
         let Some(tag) = tag else { return false };
         if !tag.is_yaml_core_schema() || tag.is_yaml_core_schema_tag("binary") {
-            let message = format!("the tag `{}` means nothing here: write the value alone", tag.original());
+            let message = format!("the tag `{}` has no meaning here: write the value alone", tag.original());
             self.complaints.push(Complaint::new(place, message));
         }
         tag.is_yaml_core_schema_tag("str")
@@ -253,7 +254,7 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, place: Place) -> bool {
         let Some((node, size)) = self.anchors.get(&anchor).map(|(node, size)| (Rc::clone(node), *size)) else {
-            self.complaints.push(Complaint::new(place, "this alias stands in the value that it names"));
+            self.complaints.push(Complaint::new(place, "this alias is inside the value that it names"));
             return false;
         };
         self.repeated += size;
@@ -324,7 +325,7 @@ impl Reader<'_> {
                         self.complaints.push(Complaint {
                             also: Some(("the first is", first)),
                             value: Some(Box::new(node)),
-                            ..Complaint::new(key.place, format!("`{}` stands twice in this map", key.text))
+                            ..Complaint::new(key.place, format!("`{}` occurs twice in this map", key.text))
                         });
                     } else {
                         entries.push(key, node);

@@ -79,8 +79,8 @@ impl From<Secret<String>> for EnvValue {
 }
 
 /// The variables of a command, by name. Wherever the words of the command are shown, in an error or a log, a
-/// placeholder stands for the secrets (of 4 bytes or more) among its variables. The outputs of the command are no
-/// secrets, so it should not print them.
+/// placeholder stands for the secrets (of 4 bytes or more) among its variables. The outputs of the command are not
+/// secret, so the command should not print its secrets.
 ///
 /// # In Rust
 /// Set from `[("NAME", "value")]`, or built with [`Env::new`]; a received secret becomes a variable with `map`:

@@ -26,12 +26,12 @@ use mgmt_macros::Resource;
 /// process, again when its watch command prints a line or a watched file changes, and again when it is refreshed. With
 /// guards it runs whenever all of them agree. Guards run at each check, also in noop, so they must be harmless.
 ///
-/// The output of the command is sent on. With guards it is remembered beyond a restart, and sent when they find nothing
-/// to do. A command that never ran has no output, and the receivers of its outputs wait.
+/// The output of the command can be received by other resources. With guards it is remembered beyond a restart, and
+/// sent when they find nothing to do. A command that never ran has no output, and the receivers of its outputs wait.
 ///
 /// The command runs in its own process group, with its standard input closed. An exit code other than 0 (see `codes`),
 /// or death by a signal, is a failure. If a resource leaves the graph while its command runs, the engine waits for the
-/// command. A cancelled command gets a signal (`sig`), and is killed 5 seconds later.
+/// command. A cancelled command gets a signal (`sig`), and is killed if it still runs 5 seconds later.
 ///
 /// Each command here is executed directly, split at white space, without quoting, unless it has a shell. Words that
 /// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell (in
@@ -66,15 +66,15 @@ pub struct Exec {
     /// The signal that asks a command to stop when its time is over or when it is cancelled, for example `INT`; 5
     /// seconds later it is killed. Default: `TERM`.
     pub(super) sig: Option<String>,
-    /// A command that runs all the time: each line that it prints, unless empty, runs `cmd`, if the guards agree. When
-    /// it ends, the watch has failed: it is started again as often as `retry` allows.
+    /// A command that runs all the time: each line that it prints, unless it is empty, causes `cmd` to run, if the
+    /// guards agree. When it ends, the watch has failed: it is started again as often as `retry` allows.
     pub(super) watchcmd: Option<String>,
     /// The shell that runs `watchcmd`. Default: none.
     pub(super) watchshell: Option<String>,
     /// The directory in which `watchcmd` runs. Default: the current directory of the engine's process.
     pub(super) watchcwd: Option<PathBuf>,
-    /// Files whose change runs `cmd`, if the guards agree: absolute paths. A file that `cmd` itself changes would run
-    /// it again and again.
+    /// Files whose change causes `cmd` to run, if the guards agree: absolute paths. A file that `cmd` itself changes
+    /// would cause it to run again and again.
     #[resource(default)]
     pub(super) watchfiles: Vec<PathBuf>,
     /// A guard, or a list of them: `cmd` runs only if all of them succeed. If one exits with a code other than 0,
@@ -287,7 +287,7 @@ impl Exec {
             .or_else(|| {
                 let both = self.args.is_some() && self.shell.is_some();
                 let problem = "with `shell`: a shell takes the whole script as `cmd`";
-                known.require(["args", "shell"], !both, problem, "leave out either")
+                known.require(["args", "shell"], !both, problem, "leave one of them out")
             })
             .or_else(|| {
                 let stray = self.ifequals.is_some() && self.if_lines().next().is_none();
@@ -357,7 +357,7 @@ impl Exec {
             ["refreshonly", "watchcmd", "watchfiles"],
             !sees_in_vain,
             "with `watchcmd` or `watchfiles`: what they see would never run the command",
-            "leave out either",
+            "leave one of them out",
         );
         in_vain.or_else(|| {
             let wrong = |name: &str, value: &str| name.is_empty() || name.contains(['=', '\0']) || value.contains('\0');

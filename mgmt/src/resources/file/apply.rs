@@ -42,7 +42,10 @@ impl Work<'_> {
         if matches!(self.wanted.what, super::wanted::What::Absent) {
             return Ok(Attributes::default());
         }
-        self.wanted.owners.attributes(None).context("who is to own it is not known; declare it, and this after it")
+        self.wanted
+            .owners
+            .attributes(None)
+            .context("its owner is not known; declare the owner, and this resource after it")
     }
 
     fn step(&self, fs: &WriteFs, step: &Step, owners: &Attributes) -> Result<()> {

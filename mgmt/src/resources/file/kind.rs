@@ -44,7 +44,7 @@ use mgmt_macros::Resource;
 /// The kernel reports no event for what another program writes into a file through `mmap`: the next check finds it. The
 /// metaparameter `poll` asks for checks at an interval.
 ///
-/// A thing of another type at the path is replaced only with `force`. A symlink where a regular file with a declared
+/// Something of another type at the path is replaced only with `force`. A symlink where a regular file with a declared
 /// content belongs is always replaced, never followed.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "file", inline = watch)]
@@ -58,25 +58,24 @@ pub struct File {
     pub(super) dirname: Option<String>,
     /// Replaces the last part of the path. Does not begin with `/`.
     pub(super) basename: Option<String>,
-    /// Whether the path exists (`exists`), is absent (`absent`), or is only kept as declared where it exists
-    /// (`undefined`). Default: `exists`.
+    /// Whether the path exists (`exists`), is absent (`absent`), or is kept as declared but never created (`undefined`:
+    /// a missing file is an error). Default: `exists`.
     pub(super) state: Option<FileState>,
     /// The content of the file. Default: any content is accepted, and a new file is empty. `""`: the file is empty.
     /// Changes are shown line by line, except those of a secret, and those of a file whose mode, as found or as
     /// declared, does not let others read it (`--show` shows these).
     pub(super) content: Option<Content>,
-    /// A file of this machine to copy the content from; for a directory, a directory, with `/` at the end. It must
-    /// exist. The files directly in a directory are copied, and deeper ones with `recurse`. Each copy is like its
+    /// A file of this machine to copy the content from; for a directory, another directory, with `/` at the end. It
+    /// must exist. The files directly in a directory are copied, and deeper ones with `recurse`. Each copy is like its
     /// original, as with `cp -a`, in all that is not declared: mode, time of the last change, extended attributes
-    /// (`user.`), access lists, capabilities, as root owner and group (otherwise the group, if the user of the engine
-    /// is in it). What the system refuses is passed over. Exceptions: a directory that is made gets the time, one
-    /// that exists keeps its own; two names of one file become two files; the directory itself is like its source
-    /// only if it is made here. Rights are copied only with their owner: set-user-id, set-group-id and capabilities
+    /// (`user.`), access lists, capabilities; as root also owner and group (otherwise the group, if the user of the
+    /// engine is in it). What the system refuses is skipped. Exceptions: a new directory gets the time of its original,
+    /// an existing one keeps its own; two names of one file become two files; the directory itself is like its source
+    /// only if it is created here. Rights are copied only with their owner: set-user-id, set-group-id and capabilities
     /// only with owner and group of root or of the user of the engine; access lists of another user's file, and what
     /// its group and others may write, only with that owner. A directory that belongs to root is not given to another
-    /// user. A symlink that belongs to a user who is neither root nor the user of the engine keeps that owner, so
-    /// that it is followed no more than the original is. A `source` that is itself a symlink is refused: name its
-    /// target.
+    /// user. A symlink that belongs to a user who is neither root nor the user of the engine keeps that owner, so that
+    /// it is followed no more than the original is. A `source` that is itself a symlink is refused: name its target.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
     /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.
@@ -85,7 +84,7 @@ pub struct File {
     pub(super) symlink: Option<String>,
     /// The permissions: octal digits as text (`"0644"`), or symbolic (`"u=rw,go=r"`). Default: as they are, but 0600 if
     /// the content is a secret. When `owner` or `group` changes an existing file, set-user-id and set-group-id are
-    /// removed; if another user than root or the user of the engine made it, so are the write permissions of its group
+    /// removed; if a user other than root or the user of the engine made it, so are the write permissions of its group
     /// and of others, and its access lists.
     ///
     /// # In Rust
@@ -102,7 +101,7 @@ pub struct File {
     /// deeper than 256 levels is an error unless a number is given.
     #[resource(default)]
     pub(super) recurse: Recurse,
-    /// Whether a thing of another type at the path may be replaced, a directory with everything in it included.
+    /// Whether something of another type at the path may be replaced, including a directory with everything in it.
     /// Default: false, which makes that an error.
     #[resource(default)]
     pub(super) force: bool,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::resource::{Accepts, FieldProblem, Format, TypeFacts};
 use crate::sys::users::{self, UserError};
 
-/// A user or a group: a name such as `"www-data"`, or its number. A text of digits is a number, unless an account has
+/// A user or a group: a name such as `"www-data"`, or its number. A text of digits is a number unless an account has
 /// that name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged, expecting = "a name, or a number from 0 to 4294967294")]

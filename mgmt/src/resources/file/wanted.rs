@@ -103,7 +103,7 @@ impl File {
         let composed = compose(path.unwrap_or(&self.name), dirname, basename);
         let spelled = spelled(&composed).map_err(|problem| {
             let from = match (path, dirname, basename) {
-                (None, None, None) => "(the name, as none is given) is",
+                (None, None, None) => "(taken from the name) is",
                 (Some(_), None, None) => "is",
                 _ => ", with `dirname` and `basename`, is",
             };
@@ -171,7 +171,7 @@ impl File {
         let mut makes = makes.into_iter().filter(|(field, is)| *is || !known.is_known(field)).map(|(field, _)| field);
         let (first, second) = (makes.next(), makes.next());
         if let (Some(first), Some(second)) = (first, second) {
-            let problem = format_args!("and `{second}` both say what is there");
+            let problem = format_args!("and `{second}` both declare what is there");
             return Err(FieldProblem::new(first, problem, "leave one of them out").judged_by([]));
         }
         if let (Some(first), Some(FileState::Absent)) = (first, self.state) {
@@ -263,7 +263,7 @@ fn link(target: &str, spelled: &Spelled) -> Sound<What> {
     const TARGET_BYTES_MAX: usize = 4095;
     let wrong = |problem: String, remedy: &str| Err(FieldProblem::new("symlink", problem, remedy));
     if target.is_empty() {
-        return wrong("is empty".to_owned(), "say where it leads");
+        return wrong("is empty".to_owned(), "give the path that it leads to");
     }
     if target.contains('\0') {
         return wrong("holds a NUL byte, which no path can hold".to_owned(), "");

@@ -49,7 +49,7 @@ impl Converge for HttpFile {
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let path = plain(self.path()).err().map(|error| {
-            let from = if self.path.is_some() { "" } else { "(the name, as none is given) " };
+            let from = if self.path.is_some() { "" } else { "(taken from the name) " };
             let problem = format_args!("{from}is `{}`: {error}", self.path().escape_debug());
             FieldProblem::new("path", problem, "give the path of a URL, as /index.html")
         });
@@ -65,7 +65,7 @@ impl Converge for HttpFile {
         if self.server.is_none() && table.servers().len() > 1 {
             let names = table.servers().join("`, `");
             return Err(Error::new(format!(
-                "there are several servers, `{names}`: say by `server` which of them serves it"
+                "there are several servers, `{names}`: name with `server` the one that serves it"
             )));
         }
         let now = table.route(&place);

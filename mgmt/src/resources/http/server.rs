@@ -133,26 +133,28 @@ impl HttpServer {
     fn wrong_address(&self) -> Option<FieldProblem> {
         let address = self.address();
         let good = address.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-        let from = if self.address.is_some() { "" } else { "(the name, as none is given) " };
+        let from = if self.address.is_some() { "" } else { "(taken from the name) " };
         let problem = format_args!("{from}is `{}`", address.escape_debug());
-        let remedy = "give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all who can reach this machine";
+        let remedy = "give host and port, as 127.0.0.1:8080, or 0.0.0.0:8080 for all that can reach this machine";
         (!good).then(|| FieldProblem::new("address", problem, remedy))
     }
 
     fn wrong_auth(&self) -> Option<FieldProblem> {
         let fields = ["auth_path", "auth_user", "auth_hash"];
         match (&self.auth_path, &self.auth_user, &self.auth_hash) {
-            (Some(_), None, _) => Some(FieldProblem::new(fields, "without `auth_user`", "say for whom it is open")),
+            (Some(_), None, _) => {
+                Some(FieldProblem::new(fields, "without `auth_user`", "name the user for whom it is open"))
+            }
             (None, Some(_), _) | (None, _, Some(_)) => {
                 let problem = "and `auth_hash` without `auth_path`";
                 Some(FieldProblem::new(
                     ["auth_user", "auth_hash", "auth_path"],
                     problem,
-                    "say what they protect; `/` is all",
+                    "give the path that they protect; `/` is all",
                 ))
             }
             (_, Some(user), _) if user.contains(':') => {
-                let problem = "has a colon, which no user of HTTP can have";
+                let problem = "has a colon, which no user name in HTTP can have";
                 Some(FieldProblem::new("auth_user", problem, "take another name"))
             }
             _ => None,

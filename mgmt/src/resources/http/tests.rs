@@ -536,7 +536,7 @@ async fn a_copy_is_good_only_for_the_same_bytes() {
 fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     let host = Fake::new().unwrap();
     let said = |server: HttpServerBuilder| host.put(server).refusal();
-    assert!(said(HttpServer::new("web")).contains("`address` (the name, as none is given) is `web`"));
+    assert!(said(HttpServer::new("web")).contains("`address` (taken from the name) is `web`"));
     for address in ["127.0.0.1", ":8080", "127.0.0.1:", "127.0.0.1:99999", "http://x"] {
         assert!(said(HttpServer::new("web").address(address)).contains("127.0.0.1:8080"), "{address}");
     }
@@ -548,7 +548,7 @@ fn what_is_wrong_with_the_fields_is_said_with_the_remedy() {
     assert!(said(any().basic_auth("/", "a:b", hash("x"))).contains("colon"));
     assert_eq!(host.put(HttpServer::new("[::1]:8080")).validate(), []);
     let said = |file: HttpFileBuilder| host.put(file).refusal();
-    assert!(said(HttpFile::new("x").data("")).contains("`path` (the name, as none is given) is `x`"));
+    assert!(said(HttpFile::new("x").data("")).contains("`path` (taken from the name) is `x`"));
     assert!(said(HttpFile::new("/x").path("/../x").data("")).contains("`path` is `/../x`: it holds `..`"));
     assert!(said(HttpFile::new("/x").data("").source("/x")).contains("`source` and `data`"));
     assert!(said(HttpFile::new("/x").source("x")).contains("`source`"));

@@ -1,4 +1,4 @@
-//! The destinations of a message: the log of the program, the journal of systemd, syslog.
+//! The destinations of a message: the log of the program, the systemd journal, syslog.
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixDatagram;
@@ -87,7 +87,7 @@ fn put(entry: &mut Vec<u8>, key: &str, value: &str) {
 async fn send(field: &'static str, daemon: &'static str, socket: PathBuf, datagram: Vec<u8>) -> Result<()> {
     if datagram.len() > DATAGRAM_BYTES_MAX {
         let (have, most) = (datagram.len(), DATAGRAM_BYTES_MAX);
-        return Err(Error::new(format!("`{field}`: the message has {have} bytes, and {most} are the most")));
+        return Err(Error::new(format!("`{field}`: the message has {have} bytes, and at most {most} are allowed")));
     }
     let sent = blocking(move || send_now(&socket, &datagram).map_err(|error| explain(field, daemon, &socket, &error)));
     sent.await

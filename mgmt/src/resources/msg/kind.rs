@@ -13,7 +13,7 @@ use mgmt_macros::Resource;
 
 /// Logs a message: once in the life of the process, again when its text changes, and at each refresh.
 ///
-/// The message goes to the log, and if asked to the journal of systemd and to syslog. If one of these fails, the next
+/// The message goes to the log, and if asked also to the systemd journal and to syslog. If one of these fails, the next
 /// try does not repeat it on the others. The text can't be a secret.
 ///
 /// # In Rust
@@ -32,7 +32,7 @@ pub struct Msg {
     /// Further data of the message, by keys of letters, digits and `_`. The journal shows the keys in upper case.
     #[resource(default)]
     pub(super) fields: BTreeMap<String, String>,
-    /// Whether the message also goes to the journal of systemd. Default: false.
+    /// Whether the message also goes to the systemd journal. Default: false.
     #[resource(default)]
     journal: bool,
     /// Whether the message also goes to syslog. Default: false.
@@ -87,7 +87,7 @@ impl Converge for Msg {
             } else if ["MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "MGMT_RESOURCE"].contains(&upper.as_str()) {
                 ("is set already", "take another key")
             } else if !seen.insert(upper) {
-                ("is there twice, but for its case", "take another key")
+                ("occurs twice, except for upper and lower case", "take another key")
             } else {
                 return None;
             };

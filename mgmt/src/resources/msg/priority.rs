@@ -24,14 +24,14 @@ pub enum Priority {
     /// A warning.
     #[serde(alias = "Warning")]
     Warning,
-    /// Normal, but worth a note.
+    /// Normal, but significant.
     #[default]
     #[serde(alias = "Notice")]
     Notice,
     /// Information.
     #[serde(alias = "Info")]
     Info,
-    /// Information for finding faults.
+    /// Information for debugging.
     #[serde(alias = "Debug")]
     Debug,
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::{Format, TypeFacts};
 
-/// The characters that a password is made of; each is as likely as any other, at each place.
+/// The characters that a password is made of; at each position, all of them are equally likely.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Charset {
@@ -44,7 +44,7 @@ impl Charset {
         match chars.chars().count() {
             count @ (0 | 1) => Some((
                 format!("has {count} characters"),
-                "give at least 2: a password of one character needs no guessing",
+                "give at least 2: a password of only one character can be guessed at once",
             )),
             count if count > 256 => Some((format!("has {count} characters"), "at most 256 are allowed")),
             count if different.len() < count => {

@@ -157,7 +157,7 @@ impl Converge for Password {
                 Some(known) => send(cx, known),
                 None => cx.send_unchanged(Password::PASSWORD),
             },
-            None => return Err(Error::new("its mark vanished meanwhile")),
+            None => return Err(Error::new("its mark has disappeared meanwhile")),
         }
         Ok(())
     }

@@ -132,8 +132,8 @@ impl WriteFs {
     /// its mode can't be changed.
     ///
     /// If the owner or the group changes and no mode is given, set-user-id and set-group-id are cleared. An object that
-    /// belonged to another user, neither root nor ours, also loses its access lists and the write permission of its
-    /// group and of others.
+    /// belonged to a user other than root and the user of this process also loses its access lists and the write
+    /// permission of its group and of others.
     ///
     /// # Errors
     /// [`FsError::Missing`]; [`FsError::Symlink`] for the mode of a symlink; as root [`FsError::HardLink`] for a file

@@ -179,7 +179,7 @@ impl WriteFs {
 }
 
 impl SyncBatch {
-    /// The door through which changes become part of the batch; it can be cloned and used on several threads.
+    /// The file system through which changes become part of the batch; it can be cloned and used on several threads.
     pub fn fs(&self) -> &WriteFs {
         &self.fs
     }

@@ -1,4 +1,4 @@
-//! The one place through which every system call of the doors goes, so that tests can make any of them fail.
+//! The one place through which every system call on files goes, so that tests can make any of them fail.
 
 use std::fmt;
 use std::path::Path;

@@ -23,8 +23,8 @@ const DIR_MODE: u32 = 0o755;
 
 impl WriteFs {
     /// Makes the directory `path`; returns whether it is new. An existing directory is left as it is. The parent must
-    /// exist. Until it has its owner and mode, a new directory is accessible to us alone. The default mode is `0755`. A
-    /// given mode is final: the access list that the parent would add is removed.
+    /// exist. Until it has its owner and mode, a new directory is accessible to this user alone. The default mode is
+    /// `0755`. A given mode is final: the access list that the parent would add is removed.
     ///
     /// # Errors
     /// [`FsError::WrongType`] or [`FsError::Symlink`] if something else is there.

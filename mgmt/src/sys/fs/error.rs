@@ -98,7 +98,7 @@ pub enum FsError {
         /// The number of names.
         links: u64,
     },
-    /// Another program moved or replaced the object while we worked on it.
+    /// Another program moved or replaced the object during the operation.
     #[error("{} was changed by another program meanwhile", shown(.path))]
     Changed {
         /// The path.

@@ -1,4 +1,4 @@
-//! Faults on demand, for tests: fail at, die at, or interleave with the n-th system call of one door.
+//! Faults on demand, for tests: fail at, die at, or interleave with the n-th system call of one `WriteFs`.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -37,7 +37,7 @@ struct State {
     counts: HashMap<Call, usize>,
 }
 
-/// Faults of one door and its clones; no other door is affected. Faults can be added at any time.
+/// Faults of one `WriteFs` and its clones; no other is affected. Faults can be added at any time.
 #[derive(Default)]
 pub struct Faults {
     state: Mutex<State>,

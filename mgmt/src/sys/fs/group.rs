@@ -26,8 +26,8 @@ const PATIENCE: Duration = Duration::from_millis(100);
 
 type Outcome = Result<usize, FsError>;
 
-/// The commits of a door and its clones: for each device that is being synced, those that wait for it. Devices do not
-/// wait for each other, since one may hang.
+/// The commits of a [`WriteFs`](super::WriteFs) and its clones: for each device that is being synced, those that wait
+/// for it. Devices do not wait for each other, since one may hang.
 #[derive(Default)]
 pub(super) struct Group {
     devices: Mutex<BTreeMap<u64, Device>>,

@@ -1,4 +1,4 @@
-//! What a door to the file system remembers between calls.
+//! What a `ReadFs` or `WriteFs` remembers between calls.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::stat::Stat;
 /// The most files for which refused traits are remembered; when more are refused, all are forgotten.
 const REFUSED_MAX: usize = 100_000;
 
-/// The memory that a door and its clones share.
+/// The memory that a `ReadFs` or `WriteFs` and its clones share.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     /// Directories whose `fsync` failed after a change.

@@ -1,4 +1,4 @@
-//! The safe doors to the file system: a read-only one ([`ReadFs`]), and one that also writes ([`WriteFs`]).
+//! Safe access to the file system: read-only ([`ReadFs`]), or for reading and writing ([`WriteFs`]).
 
 pub mod hub;
 

@@ -24,10 +24,10 @@ pub enum Replace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WriteOptions {
     /// The desired attributes. Attributes that are not given are kept from the regular file that is replaced, if any;
-    /// otherwise the mode is `0644`, and owner and group are ours. If owner or group differ from those of the file that
-    /// is replaced, its set-user-id and set-group-id are not kept; of a file of another user, neither root nor ours, no
-    /// permission by which others could write is kept. A given mode is final: what the directory would add for others
-    /// (a default access list) is removed.
+    /// otherwise the mode is `0644`, and owner and group are those of this process. If owner or group differ from those
+    /// of the file that is replaced, its set-user-id and set-group-id are not kept; if that file belonged to a user
+    /// other than root and the user of this process, permissions by which others could write are not kept either. A
+    /// given mode is final: what the directory would add for others (a default access list) is removed.
     pub attributes: Attributes,
     /// Whether attributes that are not given are kept from the file that is replaced, extended attributes and access
     /// lists included; not those of a file that another user made and that changes its owner. A given mode limits what

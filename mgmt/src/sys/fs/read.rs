@@ -1,4 +1,4 @@
-//! The read-only door to the file system: it has no way to change anything.
+//! Read-only access to the file system, without any way to change it.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -34,7 +34,7 @@ pub struct ReadFs {
     near: Option<Arc<Near>>,
 }
 
-/// The state that all clones of a door share.
+/// The state that all clones share.
 #[derive(Debug)]
 pub(super) struct Inner {
     pub(super) calls: Calls,
@@ -69,7 +69,7 @@ impl Default for ReadFs {
 }
 
 impl ReadFs {
-    /// This machine's file system, as the user we run as.
+    /// This machine's file system, with the rights of this process.
     pub fn new() -> ReadFs {
         ReadFs::with(Calls::default(), Root::System)
     }
@@ -89,7 +89,7 @@ impl ReadFs {
         Ok(Root::Dir(self.walker().directory(&self.normal(root)?)?))
     }
 
-    /// The same door with another rule about symlinks in the middle of a path.
+    /// The same file system with another rule about symlinks in the middle of a path.
     #[must_use]
     pub fn links(mut self, links: Links) -> ReadFs {
         self.links = links;
@@ -98,8 +98,8 @@ impl ReadFs {
         self
     }
 
-    /// The same door for several looks at `path` and its neighbours: the directory that holds them is opened once, and
-    /// stays the same one even if it is moved meanwhile. Drop this door after these looks.
+    /// The same file system for several looks at `path` and its neighbours: the directory that holds them is opened
+    /// once, and stays the same one even if it is moved meanwhile. Drop this value after these looks.
     #[must_use]
     pub fn near(&self, path: impl AsRef<Path>) -> ReadFs {
         let near = self.normal(path.as_ref()).ok().and_then(|path| Some(Arc::new(Near::new(path.parent()?))));
@@ -237,8 +237,9 @@ impl ReadFs {
         normal_form(path.as_ref()).is_ok_and(|normal| self.inner.memory.owes(normal.parent().unwrap_or(&normal)))
     }
 
-    /// Remembers that the symlink is a copy of one that the user `maker` made, who is neither root nor ours. As long as
-    /// this door or a clone of it lives, [`Links::Guarded`] follows the copy no more than the original.
+    /// Remembers that the symlink is a copy of one that the user `maker` made, who is neither root nor the user of this
+    /// process. As long as this value or a clone of it lives, [`Links::Guarded`] follows the copy no more than the
+    /// original.
     pub fn note_maker(&self, link: &Stat, maker: u32) {
         self.inner.memory.note_maker(link, maker);
     }

@@ -61,7 +61,7 @@ impl Near {
     }
 }
 
-/// Walks paths; borrows the state of a door that this needs.
+/// Walks paths; borrows the state that this needs.
 #[derive(Clone, Copy)]
 pub(super) struct Walker<'a> {
     pub(super) calls: &'a Calls,

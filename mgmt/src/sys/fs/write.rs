@@ -1,4 +1,4 @@
-//! The door that also writes; a file is replaced as a whole or not at all.
+//! Access to the file system that also writes; a file is replaced as a whole or not at all.
 
 use std::fmt;
 use std::io::Read;
@@ -114,7 +114,7 @@ impl Default for WriteFs {
 }
 
 impl WriteFs {
-    /// This machine's file system, as the user we run as.
+    /// This machine's file system, with the rights of this process.
     pub fn new() -> WriteFs {
         WriteFs { read: ReadFs::new(), pending: None }
     }
@@ -131,7 +131,7 @@ impl WriteFs {
         WriteFs { read: ReadFs::with(Calls::with(faults), Root::System), pending: None }
     }
 
-    /// The rules of the door are those for the user `euid`; the rights are still those of this process.
+    /// The rules are those for the user `euid`; the rights are still those of this process.
     #[cfg(test)]
     pub(super) fn as_if_euid(euid: u32) -> WriteFs {
         let mut read = ReadFs::new();
@@ -141,12 +141,12 @@ impl WriteFs {
         WriteFs { read, pending: None }
     }
 
-    /// The read-only door, which shares the memory of this one.
+    /// Read-only access, which shares the memory of this value.
     pub fn reader(&self) -> ReadFs {
         self.read.clone()
     }
 
-    /// The same door with another rule about symlinks in the middle of a path.
+    /// The same file system with another rule about symlinks in the middle of a path.
     #[must_use]
     pub fn links(mut self, links: Links) -> WriteFs {
         self.read = self.read.links(links);
@@ -155,10 +155,10 @@ impl WriteFs {
 
     /// Gives the regular file `path` this content: all of it or, after an error, nothing of it.
     ///
-    /// The new file is written under another name in the same directory, readable for us alone. It gets its owner, then
-    /// its mode, is made durable, and is renamed over the target (see [`WriteOptions::named_first`] for another order).
-    /// Other programs see the old file or the new one, even if this process is killed at any point. Other hard links of
-    /// an old file keep the old content.
+    /// The new file is written under another name in the same directory, readable by this user alone. It gets its
+    /// owner, then its mode, is made durable, and is renamed over the target (see [`WriteOptions::named_first`] for
+    /// another order). Other programs see the old file or the new one, even if this process is killed at any point.
+    /// Other hard links of an old file keep the old content.
     ///
     /// # Errors
     /// The old file is intact after any error except one: its directory could not be made durable. Then the new file is

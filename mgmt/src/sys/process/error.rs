@@ -36,7 +36,7 @@ pub enum ProcessError {
         /// The file that it needs.
         interpreter: String,
     },
-    /// The file is not a program, or we may not run it.
+    /// The file is not a program, or this user may not run it.
     #[error("program `{program}` cannot be executed: {}: {why}", .path.display())]
     NotExecutable {
         /// The program.

@@ -15,7 +15,7 @@ pub enum Law {
     AnOutsideChangeIsHeard,
     /// In noop, nothing is applied and nothing changes.
     NoopNeverApplies,
-    /// An apply that is cancelled at any await leaves something that check and apply can repair.
+    /// What an apply leaves when it is cancelled, at any await, can be repaired by check and apply.
     CancelledApplyIsRepaired,
 }
 

@@ -41,7 +41,7 @@ fn one_place_has_one_uid_however_it_is_spelled() {
 #[test]
 fn paths_that_can_not_be_meant_are_refused() {
     let relative = "etc/motd: the path is not absolute: it must begin with `/`";
-    assert_eq!(problem(File::new("etc/motd")), format!("`path` (the name, as none is given) is {relative}"));
+    assert_eq!(problem(File::new("etc/motd")), format!("`path` (taken from the name) is {relative}"));
     assert_eq!(problem(File::new("motd").path("etc/motd")), format!("`path` is {relative}"));
     assert_eq!(
         problem(File::new("motd").dirname("etc/")),
@@ -60,7 +60,7 @@ fn paths_that_can_not_be_meant_are_refused() {
 
 #[test]
 fn fields_that_contradict_each_other_are_refused() {
-    let both = |a: &str, b: &str| format!("`{a}` and `{b}` both say what is there: leave one of them out");
+    let both = |a: &str, b: &str| format!("`{a}` and `{b}` both declare what is there: leave one of them out");
     let file = || File::new("/f");
     assert_eq!(problem(file().content("x").source("/s")), both("content", "source"));
     assert_eq!(problem(file().content("x").fragments(["/s"])), both("content", "fragments"));
