@@ -59,11 +59,11 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "http:client" "What an HTTP request returns."
         [url: text, method: text, body: secret, file: text, content: text, sha256: text, mtime_check: truth] [body]
     "http:flag" "A value that a client sends to the server." [server: text, path: text, key: text] [value]
-    "http:proxy" "What the server gets from another server." [server: text, sub: text, head: text, cache: text] []
+    "http:proxy" "What the server gets from another one." [server: text, sub: text, head: text, cache: text] []
     "http:server:file" "A file of the server; `http:file` here."
         [server: text, filename: text, path: text, data: text] []
     "http:server:flag" "A value that a client sends to the server." [server: text, path: text, key: text] [value]
-    "http:server:proxy" "What the server gets from another server." [server: text, sub: text, head: text, cache: text] []
+    "http:server:proxy" "What the server gets from another one." [server: text, sub: text, head: text, cache: text] []
     "http:server:ui" "A page of the server with inputs." [server: text, path: text, data: any] []
     "http:server:ui:input" "An input on a page of the server."
         [path: text, id: text, value: text, store: text, type: text, sort: text] [value]
