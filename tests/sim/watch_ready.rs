@@ -1,5 +1,8 @@
 //! Nothing of a node runs before its watch is ready, nor while it is being restarted; a check under way is cancelled,
-//! an apply left to end (section 4; S07.4, S07.11). With late watches, nothing but checks runs before they begin.
+//! an apply left to end (section 4; S07.4, S07.11). With late watches, nothing but checks runs before they begin, and
+//! what these find is not repaired: it is looked at again once the watch listens.
+
+use std::collections::BTreeSet;
 
 use mgmt::scheduler::{Command, Input};
 
@@ -11,6 +14,8 @@ use crate::world::Act;
 #[derive(Default)]
 pub struct WatchReady {
     failed: Option<u32>,
+    /// Nodes whose last check began before their watch listened.
+    unheard: BTreeSet<u32>,
 }
 
 impl Invariant for WatchReady {
@@ -32,6 +37,15 @@ impl Invariant for WatchReady {
             let late = cx.ledger.late && matches!(command, Command::Check { .. });
             let ready = entry.watch == Watch::Ready || !entry.config.watched || late;
             must!(ready, "{command:?} while its watch is {:?}", entry.watch);
+            match command {
+                Command::Check { .. } if entry.config.watched && entry.watch != Watch::Ready => {
+                    self.unheard.insert(node);
+                }
+                Command::Check { .. } => {
+                    self.unheard.remove(&node);
+                }
+                _ => must!(!self.unheard.contains(&node), "{command:?}: it was checked before its watch listened"),
+            }
         }
         match command {
             Command::Watch(node) => {

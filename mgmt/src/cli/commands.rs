@@ -18,7 +18,7 @@ use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
-use crate::id::{Role, in_one_line};
+use crate::id::{Role, in_json, in_one_line};
 use crate::sys::limits;
 use crate::sys::signals::unblock_all;
 use crate::sys::task::{blocking, caught};
@@ -85,7 +85,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         }
         if is_json {
             // The JSON belongs on standard output. If it can't be written, the error still appears on standard error.
-            let _ = print(&format!("{:#}\n", json!({ "errors": error.to_json() })));
+            let _ = print(&in_json(&format!("{:#}\n", json!({ "errors": error.to_json() }))));
         }
         match session.options.log {
             LogFormat::Text => screen.say(&error.painted(screen.palette).to_string()),
@@ -136,7 +136,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
     let text = if json {
-        serde_json::to_string_pretty(&plan).map_err(io::Error::from)?
+        in_json(&serde_json::to_string_pretty(&plan).map_err(io::Error::from)?).into_owned()
     } else if session.options.quiet {
         plan.summary.to_string()
     } else {
@@ -170,7 +170,7 @@ async fn check(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCod
         let data = json!({
             "graph": config.name, "resources": resources, "edges": edges, "lacking_kinds": lacking, "errors": none,
         });
-        format!("{data:#}\n")
+        in_json(&format!("{data:#}\n")).into_owned()
     } else if session.options.quiet {
         String::new()
     } else {
@@ -221,7 +221,10 @@ async fn graph(
         (None, _) => match format {
             GraphFormat::Dot => config.dot(),
             GraphFormat::Mermaid => config.mermaid(),
-            GraphFormat::Json => format!("{}\n", serde_json::to_string_pretty(&*config).map_err(io::Error::from)?),
+            GraphFormat::Json => {
+                let data = serde_json::to_string_pretty(&*config).map_err(io::Error::from)?;
+                format!("{}\n", in_json(&data))
+            }
         },
     };
     print_unless_interrupted(text, &mut Ladder::new()?).await?;

@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::id::{Palette, Role};
+use crate::id::{Palette, ResourceId, Role};
 
 /// The format of a line. The subscriber must store the fields of spans as JSON (`JsonFields`).
 #[derive(Clone, Copy, Debug)]
@@ -70,7 +70,7 @@ fn text(time: bool, whose: &Map<String, Json>, out: &mut Writer<'_>, event: &Eve
     let palette = if out.has_ansi_escapes() { Palette::Coloured } else { Palette::Plain };
     write!(out, "{} ", palette.paint(role, format_args!("{level:>5}")))?;
     if let (Some(Json::String(kind)), Some(Json::String(name))) = (whose.get("kind"), whose.get("name")) {
-        let (id, mut said) = (format!("{kind}[{name}]"), String::new());
+        let (id, mut said) = (ResourceId::new(kind, name.as_str()).to_string(), String::new());
         DefaultFields::new().format_fields(Writer::new(&mut said), event)?;
         if !said.contains(&id) {
             write!(out, "{id}: ")?;

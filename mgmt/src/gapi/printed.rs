@@ -202,9 +202,12 @@ impl Gapi for Program {
             _ => print(&self.name, &self.command).await,
         };
         self.taken = true;
-        let graph = match &printed {
-            Ok(bytes) => accept(&self.name, bytes, &self.options).map_err(GapiError::Problems),
-            Err(error) => Err(GapiError::Failed(error.clone())),
+        let (printed, graph) = match printed {
+            Ok(bytes) => {
+                let (bytes, graph) = accept(&self.name, bytes, &self.options).await;
+                (Ok(bytes), graph.map_err(GapiError::Problems))
+            }
+            Err(error) => (Err(error.clone()), Err(GapiError::Failed(error))),
         };
         self.last = Some(printed);
         graph

@@ -2,6 +2,7 @@
 
 use crate::dag::{Dag, EdgeLook, NodeLook};
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::id::in_one_line;
 use crate::resource::Origin;
 
 /// An edge as drawn.
@@ -18,12 +19,12 @@ impl GraphConfig {
     /// The graph in the dot language, for Graphviz. Edges that refresh are dashed. An edge that carries a value is
     /// labelled with the field that receives it, and an edge that a pass added with its reason.
     pub fn dot(&self) -> String {
-        self.drawn().dot(&self.name, |_, vertex| node_look(vertex), edge_look)
+        self.drawn().dot(&in_one_line(&self.name), |_, vertex| node_look(vertex), edge_look)
     }
 
     /// The graph in the mermaid language, with the same labels.
     pub fn mermaid(&self) -> String {
-        self.drawn().mermaid(&self.name, |_, vertex| node_look(vertex), edge_look)
+        self.drawn().mermaid(&in_one_line(&self.name), |_, vertex| node_look(vertex), edge_look)
     }
 
     fn drawn(&self) -> Dag<&Vertex, Drawn> {

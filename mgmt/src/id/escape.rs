@@ -21,6 +21,23 @@ pub fn in_one_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
 
+/// JSON text with an escape for each hidden character that stands in its strings raw, which JSON permits for most.
+pub fn in_json(text: &str) -> Cow<'_, str> {
+    let is_raw = |c: char| is_hidden(c) && !matches!(c, '\n' | '\t' | '\r');
+    if !text.contains(is_raw) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if is_raw(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// The first `chars_max` characters of a text as one line; `…` stands for the rest.
 pub fn shortened(text: &str, chars_max: usize) -> String {
     match text.char_indices().nth(chars_max) {
@@ -69,6 +86,15 @@ mod tests {
         assert_eq!(harmless("two\n\tlines: größe 日本"), "two\n\tlines: größe 日本");
         assert_eq!(harmless("\u{feff}a\rb\u{1b}[2J"), "\\u{feff}a\\rb\\u{1b}[2J");
         assert_eq!(in_one_line("a\nb\u{202e}c\u{2028}d\u{9b}m\u{7f}"), "a\\nb\\u{202e}c\\u{2028}d\\u{9b}m\\u{7f}");
+    }
+
+    #[test]
+    fn json_has_escapes_of_its_own_and_means_the_same() {
+        let value = serde_json::json!({ "a\u{202e}": "\u{9b}b\u{2028}\u{e0041}\n" });
+        let text = serde_json::to_string_pretty(&value).unwrap();
+        let shown = in_json(&text);
+        assert_eq!(shown, "{\n  \"a\\u202e\": \"\\u009bb\\u2028\\udb40\\udc41\\n\"\n}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
     }
 
     #[test]

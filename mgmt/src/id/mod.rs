@@ -6,7 +6,7 @@ mod number;
 mod owed;
 mod paint;
 
-pub use escape::{harmless, harmless_in_colour, in_one_line, is_hidden, shortened};
+pub use escape::{harmless, harmless_in_colour, in_json, in_one_line, is_hidden, shortened};
 pub use name::{KindName, NameError, ResourceId};
 pub use number::{Generation, Node, Place, Ticket, Time};
 pub use owed::JournalOp;

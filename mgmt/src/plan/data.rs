@@ -31,6 +31,9 @@ pub struct PlanEntry {
     /// Resources that would change and notify it: it would be refreshed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refreshed_by: Vec<ResourceId>,
+    /// Resources that changed in an earlier run and notify it: the refresh that it has not got since would be made now.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refresh_owed_by: Vec<ResourceId>,
     /// Resources that need a value of this one which was not kept: this one would generate its values again, for all
     /// that receive them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -143,7 +146,7 @@ impl Plan {
 impl PlanEntry {
     /// Whether the plan shows the entry: the resource would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
-        let others = [&self.refreshed_by, &self.asked_by, &self.owed_by];
+        let others = [&self.refreshed_by, &self.refresh_owed_by, &self.asked_by, &self.owed_by];
         !matches!(self.outcome, Outcome::InSync) || others.iter().any(|others| !others.is_empty())
     }
 }

@@ -43,6 +43,10 @@ impl PlanEntry {
             if !self.refreshed_by.is_empty() {
                 write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
             }
+            if !self.refresh_owed_by.is_empty() {
+                let list = List(&self.refresh_owed_by);
+                write!(f, "\n    asked to refresh, since {list} changed in an earlier run")?;
+            }
             if !self.asked_by.is_empty() {
                 write!(
                     f,

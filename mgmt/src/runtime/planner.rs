@@ -447,9 +447,10 @@ impl Planner {
             let vertex = &self.core.running.config.vertices[node.index()];
             let (id, origin) = (vertex.id(), vertex.origin.to_string());
             let refreshed_by = self.refreshed_by.remove(&node).unwrap_or_default();
-            let refreshed_by =
-                self.parents[node.index()].iter().copied().filter(|parent| refreshed_by.contains(parent));
-            let refreshed_by = self.ids(refreshed_by);
+            let parents = self.parents[node.index()].iter().copied().filter(|parent| refreshed_by.contains(parent));
+            // What would not change now has changed before.
+            let (now, before): (Vec<_>, Vec<_>) = parents.partition(|parent| self.changing.contains(parent));
+            let (refreshed_by, refresh_owed_by) = (self.ids(now), self.ids(before));
             let asked_by = self.asked_by.remove(&node).unwrap_or_default();
             let outcome = self.outcomes.remove(&node).unwrap_or_else(|| self.unchecked(node));
             // A refresh that the node gets is owed no more.
@@ -457,7 +458,7 @@ impl Planner {
             let owed_by =
                 self.ids(self.parents[node.index()].iter().copied().filter(|parent| owed_by.contains(parent)));
             let (asked_by, remarks) = (self.ids(asked_by), self.resource(node).remarks());
-            entries.push(PlanEntry { id, origin, outcome, refreshed_by, asked_by, owed_by, remarks });
+            entries.push(PlanEntry { id, origin, outcome, refreshed_by, refresh_owed_by, asked_by, owed_by, remarks });
         }
         Plan::new(self.core.running.config.name.clone(), entries)
     }

@@ -38,6 +38,8 @@ pub enum Mutant {
     IgnoreWatch,
     /// A repair begins although no watch has begun yet.
     RepairUnwatched,
+    /// What a check found before the watch of its node listened is repaired.
+    RepairUnheard,
     /// A run that does not end with its convergence never watches.
     LateForEver,
     /// A check continues although its watch failed.
@@ -150,6 +152,7 @@ impl Mutant {
     /// All mutants.
     pub const ALL: &[Mutant] = &[
         Mutant::RepairUnwatched,
+        Mutant::RepairUnheard,
         Mutant::LateForEver,
         Mutant::IgnoreOrder,
         Mutant::IgnoreBlocked,

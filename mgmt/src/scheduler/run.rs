@@ -100,7 +100,11 @@ impl Scheduler {
         let node = &self.nodes[i];
         let held = self.paused && !self.mutant(Mutant::IgnorePause);
         // The repairs of a parent that flaps are no news.
-        let differs = STALE | PARENT_NEWS | DIRTY_INPUT.without(DIRTY_PARENT);
+        let mut differs = STALE | PARENT_NEWS | DIRTY_INPUT.without(DIRTY_PARENT);
+        if !self.mutant(Mutant::RepairUnheard) {
+            // The check began before the watch listened, and will be repeated: what it found would be repaired twice.
+            differs = differs | DIRTY_LISTENING;
+        }
         self.is_open(i) && !held && self.stop.is_none() && !node.any(differs)
     }
 

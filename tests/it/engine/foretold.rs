@@ -261,7 +261,7 @@ fn differs(case: &Case, plan: &Plan, done: &[Done], at: usize) -> Option<String>
     let is_unknown = |at: usize| matches!(entry(at).outcome, Outcome::Unknown { .. });
     let (spot, did, said) = (&case.spots[at], &done[at], entry(at));
     let sure = !case.above(at).into_iter().any(is_unknown);
-    let told = !said.refreshed_by.is_empty();
+    let told = !said.refreshed_by.is_empty() || !said.refresh_owed_by.is_empty();
     // Below what is not known yet it may be that nothing runs, or that nothing notifies.
     let may_be_idle = !sure && !did.checked;
     let right = match &said.outcome {

@@ -212,7 +212,9 @@ async fn what_is_in_noop_and_owed_a_refresh_is_owed_in_plan_and_events_until_it_
     let data = serde_json::to_value(&known).unwrap();
     assert_eq!((&data["summary"]["owed"], data["resources"][1]["owed_by"].as_array().unwrap().len()), (&1.into(), 1));
     // Out of noop it gets it, once.
-    assert!(plan(false).await.to_string().contains("asked to refresh"));
+    let due = plan(false).await;
+    assert!(due.to_string().contains("conf] changed in an earlier run\n1 to refresh, 1 in sync"), "{due}");
+    assert!(due.get("exec[reload]").unwrap().refreshed_by.is_empty(), "{due}");
     let mut run = Run::start(Engine::builder().graph(graph(false)).prefix(&prefix)).await;
     run.converged().await;
     run.stop().await;

@@ -1,6 +1,7 @@
 //! A YAML file as a source of graphs. The file is read again whenever it changes.
 
 use std::fs::File;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
@@ -12,6 +13,7 @@ use crate::gapi::yaml::read::read_yaml;
 use crate::gapi::yaml::tree::BYTES_MAX;
 use crate::graph::{GraphConfig, Problems};
 use crate::sys;
+use crate::sys::threads::on_thread;
 
 /// A YAML file, or standard input, as a source of graphs. Made by [`yaml()`] and [`yaml_of_stdin()`].
 #[derive(Debug)]
@@ -67,11 +69,35 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
     Ok(bytes)
 }
 
-/// Reads a graph from YAML, and logs the warnings.
-pub(crate) fn accept(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<GraphConfig, Problems> {
-    let read = read_yaml(file, bytes, options)?;
-    warn_of(file, &read.warnings);
-    Ok(read.config)
+/// Files up to this size are read at once; the handing over of the others to a thread takes no time beside the reading.
+const INLINE_MAX: usize = 16 << 10;
+
+/// Reads a graph from YAML, and logs the warnings. Returns the text too. Meanwhile the engine and its signals are served.
+pub(crate) async fn accept(
+    file: &str,
+    bytes: Vec<u8>,
+    options: &YamlOptions,
+) -> (Vec<u8>, Result<GraphConfig, Problems>) {
+    let (bytes, read) = if bytes.len() <= INLINE_MAX {
+        let read = read_yaml(file, &bytes, options);
+        (bytes, read)
+    } else {
+        let (file, options) = (file.to_owned(), options.clone());
+        let outcome = on_thread(move || {
+            let read = read_yaml(&file, &bytes, &options);
+            (bytes, read)
+        });
+        match outcome.await {
+            Some(outcome) => outcome.unwrap_or_else(|panic| resume_unwind(panic)),
+            // The runtime is shutting down: nothing is polled any more.
+            None => std::future::pending().await,
+        }
+    };
+    let graph = read.map(|read| {
+        warn_of(file, &read.warnings);
+        read.config
+    });
+    (bytes, graph)
 }
 
 impl Gapi for Yaml {
@@ -99,9 +125,9 @@ impl Gapi for Yaml {
             (None, Some(read)) => (STDIN.to_owned(), read),
             (None, None) => (STDIN.to_owned(), stdin().await?),
         };
-        let read = accept(&name, &bytes, &self.options);
+        let (bytes, graph) = accept(&name, bytes, &self.options).await;
         self.last = Some(bytes);
-        Ok(read?)
+        Ok(graph?)
     }
 
     /// True for a file. Standard input can be read only once.
@@ -120,5 +146,33 @@ impl Gapi for Yaml {
                 return Some(Ok(()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn others_are_served_while_a_large_file_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("graph.yaml");
+        let names: String = (0..5000).map(|n| format!("  - name: n{n}\n")).collect();
+        std::fs::write(&path, format!("graph: g\nresources:\n  noop:\n{names}")).unwrap();
+        let mut yaml = yaml(path);
+        yaml.init(GapiData { no_watch: true, ..GapiData::default() }).await.unwrap();
+        let mut turns = 0;
+        let others = async {
+            loop {
+                tokio::task::yield_now().await;
+                turns += 1;
+            }
+        };
+        tokio::select! {
+            biased;
+            graph = yaml.graph() => assert_eq!(graph.unwrap().vertices.len(), 5000),
+            () = others => unreachable!("it has no end"),
+        }
+        assert!(turns > 0, "the reading kept all others waiting");
     }
 }

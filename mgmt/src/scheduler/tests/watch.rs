@@ -154,6 +154,16 @@ fn all_watches_begin_before_the_first_repair() {
 }
 
 #[test]
+fn what_a_check_found_before_its_watch_listened_is_not_repaired() {
+    let mut bed = late();
+    bed.swap(&[0, 1], &[], &[]);
+    assert_eq!(bed.drifted(0), ["watch 0", "watch 1"]);
+    assert_eq!(bed.ready(1), [""; 0], "its check is under way");
+    assert_eq!(bed.drifted(1), ["check 1"], "a command that always finds something to do would run twice");
+    assert_eq!(bed.drifted(1), ["apply 1"]);
+}
+
+#[test]
 fn a_failure_begins_all_watches() {
     let mut bed = late();
     bed.swap(&[0, 1], &[], &[]);
