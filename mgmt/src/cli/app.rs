@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::CommandFactory as _;
-
+use crate::cli::command_line::{Cli, CommandLine, Source};
 use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
 use crate::cli::{commands, usage};
@@ -39,13 +38,9 @@ where
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct App {
-    name: String,
     kinds: Kinds,
-    version: Option<String>,
-    about: Option<String>,
     greeting: Option<String>,
-    /// The whole command line of a program that parses it itself.
-    command_line: Option<clap::Command>,
+    command_line: CommandLine,
     /// Values for the kinds. `InheritEnv` is one: commands of YAML graphs inherit the environment of this process.
     provisions: Provisions,
 }
@@ -54,12 +49,9 @@ impl App {
     /// A program with this name, the built-in kinds, and the defaults of all other settings.
     pub fn new(name: impl Into<String>) -> App {
         App {
-            name: name.into(),
             kinds: builtin_kinds(),
-            version: None,
-            about: None,
             greeting: None,
-            command_line: None,
+            command_line: CommandLine { name: name.into(), version: None, about: None, options: Source::Common },
             provisions: Provisions::default(),
         }
     }
@@ -67,13 +59,13 @@ impl App {
     /// The version of the program, which `--version` prints together with that of mgmt:
     /// `.version(env!("CARGO_PKG_VERSION"))`. Default: only the version of mgmt.
     pub fn version(mut self, version: impl Into<String>) -> App {
-        self.version = Some(version.into());
+        self.command_line.version = Some(version.into());
         self
     }
 
     /// The first line of `--help`. Default: a line with the program's name.
     pub fn about(mut self, about: impl Into<String>) -> App {
-        self.about = Some(about.into());
+        self.command_line.about = Some(about.into());
         self
     }
 
@@ -87,7 +79,14 @@ impl App {
     /// The whole command line of a program that flattens [`Options`] into its own, for `completion` and `man`:
     /// `App::new("site").command_line(Cli::command())`.
     pub fn command_line(mut self, command: clap::Command) -> App {
-        self.command_line = Some(command);
+        self.command_line.options = Source::Given(Box::new(command));
+        self
+    }
+
+    /// The whole command line of a program that parses it itself, built when it is needed.
+    #[cfg(feature = "yaml")]
+    pub(super) fn built_by(mut self, build: fn() -> clap::Command) -> App {
+        self.command_line.options = Source::Built(build);
         self
     }
 
@@ -112,7 +111,7 @@ impl App {
 
     /// Parses the command line and executes its command on this source of graphs. Returns the program's exit code.
     pub fn main(self, gapi: impl Gapi) -> ExitCode {
-        match usage::matches::<Cli>(self.command(), std::env::args_os()) {
+        match usage::matches::<Cli>(self.command_line.command(), std::env::args_os()) {
             Ok(Cli { options }) => self.run(options, gapi),
             Err(error) => usage::fail(&error),
         }
@@ -121,8 +120,8 @@ impl App {
     /// Executes the command of these options on this source of graphs, for programs that parse their own command line.
     /// Returns the program's exit code.
     pub fn run(self, options: Options, gapi: impl Gapi) -> ExitCode {
-        let command_line = self.command();
-        let App { name, kinds, greeting, mut provisions, .. } = self;
+        let App { kinds, greeting, command_line, mut provisions } = self;
+        let name = command_line.name.clone();
         if options.run.show {
             provisions.insert_own(ShowPrivate);
         }
@@ -130,26 +129,4 @@ impl App {
         let session = Session { name, kinds, greeting, provisions, command_line, options: options.run };
         commands::execute(&session, command, gapi)
     }
-
-    /// The whole command line, for parsing, completions and the manual page.
-    fn command(&self) -> clap::Command {
-        if let Some(command) = &self.command_line {
-            return command.clone().name(self.name.clone());
-        }
-        let name = self.name.clone();
-        let about = self.about.clone().unwrap_or_else(|| format!("{name}: keeps what its graph declares"));
-        let command = Cli::command().name(name).about(about);
-        match &self.version {
-            Some(version) => usage::with_our_version(command.version(version.clone())),
-            None => command.version(concat!("(mgmt ", env!("CARGO_PKG_VERSION"), ")")),
-        }
-    }
-}
-
-/// The command line of a program that has no options of its own.
-#[derive(clap::Parser)]
-#[command(max_term_width = 80)]
-struct Cli {
-    #[command(flatten)]
-    options: Options,
 }

@@ -32,7 +32,7 @@ pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandE
 }
 
 pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Result<ExitCode, CommandError> {
-    let mut command = session.command_line.clone();
+    let mut command = session.command_line.command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, name, &mut script);
@@ -50,7 +50,7 @@ fn with_own_commands(command: &clap::Command) -> Vec<(String, clap::Command)> {
 
 /// Prints the manual page: one page for the program and all commands, each command with its own options.
 pub(crate) fn man(session: &Session) -> Result<ExitCode, CommandError> {
-    let command = session.command_line.clone();
+    let command = session.command_line.command();
     let (name, mut page) = (command.get_name().to_owned(), Vec::new());
     // Before clap builds the commands, they lack the global options: these are described once, for the program.
     let commands: Vec<_> = command.get_subcommands().flat_map(with_own_commands).collect();

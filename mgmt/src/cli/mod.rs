@@ -3,6 +3,7 @@
 
 mod app;
 mod colour;
+mod command_line;
 mod commands;
 #[cfg(feature = "yaml")]
 mod convert;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json};
 
 use crate::cli::colour;
+use crate::cli::command_line::CommandLine;
 use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
 use crate::cli::prefix;
@@ -30,7 +31,7 @@ pub(crate) struct Session {
     /// The values that the program gives to its kinds.
     pub(crate) provisions: Provisions,
     /// The whole command line of the program, with its own options.
-    pub(crate) command_line: clap::Command,
+    pub(crate) command_line: CommandLine,
     /// The options of this invocation.
     pub(crate) options: RunOptions,
 }

@@ -93,12 +93,12 @@ fn check_name(name: &str) -> Result<(), CommandError> {
 }
 
 fn about(session: &Session) -> String {
-    session.command_line.get_about().map(ToString::to_string).unwrap_or_else(|| session.name.clone())
+    session.command_line.command().get_about().map(ToString::to_string).unwrap_or_else(|| session.name.clone())
 }
 
 fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, CommandError> {
     let program = own_program()?;
-    let words = own_words::of_run(&session.command_line, std::env::args_os(), &std::env::current_dir()?)
+    let words = own_words::of_run(&session.command_line.command(), std::env::args_os(), &std::env::current_dir()?)
         .map_err(CommandError::Other)?;
     let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();
     let RunOptions { prefix, tmp_prefix, .. } = &session.options;

@@ -83,7 +83,7 @@ pub fn stock() -> ExitCode {
         Ok(stock) => stock,
         Err(error) => return usage::fail(&error),
     };
-    let app = App::new("mgmt").command_line(Stock::command()).inherit_env();
+    let app = App::new("mgmt").built_by(Stock::command).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
         Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| {

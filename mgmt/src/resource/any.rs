@@ -71,6 +71,10 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::copies`]. Empty if that panics: `validate` reports the panic.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf>;
+    /// See [`Converge::WORKS_ON_FILES`].
+    fn works_on_files(&self) -> bool {
+        false
+    }
     /// See [`Converge::is_foreseeable`]. False if that panics.
     fn is_foreseeable(&self, drifted: bool) -> bool {
         let _ = drifted;
@@ -189,6 +193,10 @@ impl<R: Converge> AnyResource for R {
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         caught(|| Converge::copies(self, known)).unwrap_or_default()
+    }
+
+    fn works_on_files(&self) -> bool {
+        Self::WORKS_ON_FILES
     }
 
     fn is_foreseeable(&self, drifted: bool) -> bool {

@@ -53,7 +53,7 @@ impl CheckCx {
         let stopping = self.token(&waiting);
         blocking(move || {
             let _work = work;
-            look(&operation.services.fs, &stopping)
+            look(&operation.services.fs.of_operation(operation.begun), &stopping)
         })
         .await
     }

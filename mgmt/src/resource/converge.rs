@@ -61,6 +61,12 @@ pub trait Converge: Resource {
     /// kind's own.
     type Drift: Drift;
 
+    /// Whether check and apply do all that may take long in [`look`](CheckCx::look), [`change`](ApplyCx::change) and
+    /// [`commit`](ApplyCx::commit), and start no command and no task. As long as such operations take less than a
+    /// millisecond, up to 64 checks that the start of an engine causes wait for a thread beside those that
+    /// `Builder::running_max` permits. Default: false.
+    const WORKS_ON_FILES: bool = false;
+
     /// The problems of the fields, found in the fields alone. Called before any part of the graph runs, and again with
     /// received values. Default: none.
     ///

@@ -125,6 +125,10 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::copies(self.get(), known)
     }
 
+    fn works_on_files(&self) -> bool {
+        AnyResource::works_on_files(self.get())
+    }
+
     fn is_foreseeable(&self, drifted: bool) -> bool {
         AnyResource::is_foreseeable(self.get(), drifted)
     }

@@ -81,6 +81,9 @@ struct Extra {
     begun: Mutex<Begun>,
 }
 
+/// No number: the operation shares nothing with those that begin together with it.
+const UNNUMBERED: u64 = u64::MAX;
+
 /// A check must not continue with a repair.
 const MAY_NOT: u8 = 0;
 /// A check may continue with a repair.
@@ -95,6 +98,8 @@ pub(crate) struct Operation {
     /// The number of the resource in the engine.
     pub(crate) node: u32,
     pub(crate) services: Arc<Services>,
+    /// Its number in the order in which operations begin, or `UNNUMBERED`.
+    pub(crate) begun: u64,
     /// A refresh is owed to the resource.
     pub(crate) refresh: bool,
     /// The numbers of the fields that have received another value since an operation last succeeded.
@@ -123,6 +128,7 @@ impl Operation {
         Operation {
             of: Some(of),
             node,
+            begun: UNNUMBERED,
             services,
             refresh: false,
             changed: Vec::new(),
@@ -151,6 +157,7 @@ impl Operation {
             of: former,
             node: at,
             services: _,
+            begun,
             refresh,
             changed,
             paths,
@@ -163,7 +170,7 @@ impl Operation {
             stays,
             extra: _,
         } = self;
-        (*former, *at) = (Some(of), node);
+        (*former, *at, *begun) = (Some(of), node, UNNUMBERED);
         (*refresh, *announced, *noop) = (false, false, false);
         *stays.get_mut() = MAY_NOT;
         changed.clear();

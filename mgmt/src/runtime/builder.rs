@@ -9,7 +9,8 @@ use crate::graph::{self, GraphConfig, Pass, Prepared};
 #[cfg(any(feature = "cli", test, feature = "testing"))]
 use crate::resource::Provisions;
 use crate::runtime::doors::Doors;
-use crate::runtime::event::Events;
+use crate::runtime::events::Events;
+use crate::runtime::lane::Lane;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
@@ -43,7 +44,11 @@ pub(crate) struct Settings {
     pub(crate) converged_timeout: Duration,
     pub(crate) watch_late: bool,
     pub(crate) grace: Duration,
+    /// The number of processors.
+    pub(crate) cpus: usize,
     pub(crate) running_max: usize,
+    /// The program has set `running_max`.
+    pub(crate) is_bounded: bool,
     /// `None`: the default, which depends on `running_max`.
     pub(crate) reserve: Option<usize>,
     pub(crate) measure: bool,
@@ -54,6 +59,7 @@ pub(crate) struct Settings {
 
 impl Default for Settings {
     fn default() -> Settings {
+        let cpus = facts::cpus();
         Settings {
             name: String::new(),
             prefix: None,
@@ -64,7 +70,9 @@ impl Default for Settings {
             converged_timeout: Duration::ZERO,
             watch_late: false,
             grace: GRACE,
-            running_max: facts::cpus() * 4,
+            cpus,
+            running_max: cpus * 4,
+            is_bounded: false,
             reserve: None,
             measure: false,
             watch: hub::Options::default(),
@@ -80,6 +88,12 @@ impl Settings {
         let prefix = Prefix::new(self.prefix.as_deref())?;
         self.preparing.prefix = Some(prefix.path().to_owned());
         Ok(prefix)
+    }
+
+    /// Where operations that block run. A bound on all operations that the program sets leaves no room for a line.
+    pub(crate) fn lane(&self) -> Lane {
+        let line_max = if self.is_bounded { 0 } else { self.running_max };
+        Lane::new(self.cpus.min(self.running_max), line_max)
     }
 
     /// How many operations may run beyond `running_max`.
@@ -196,9 +210,11 @@ impl<G: Gapi> Builder<G> {
     /// At most this many operations run at once. Resources that a kind handles in one call
     /// ([`ConvergeMany`](crate::resource::ConvergeMany)) count as one, and up to 64 that have done their work and only
     /// wait for the disk ([`ApplyCx::commit`](crate::resource::ApplyCx::commit)) do not count. Default: four for each
-    /// processor.
+    /// processor, and at the start as many more of kinds that only work on files
+    /// ([`Converge::WORKS_ON_FILES`](crate::resource::Converge::WORKS_ON_FILES)).
     pub fn running_max(mut self, operations: usize) -> Self {
         self.options.running_max = operations.max(1);
+        self.options.is_bounded = true;
         self
     }
 

@@ -68,6 +68,8 @@ pub(crate) struct Core {
     pub(crate) lane: Lane,
     /// The measures, if `Builder::measure` is on.
     pub(crate) measured: Option<Box<Table>>,
+    /// How many operations have begun.
+    pub(crate) begun: u64,
     /// An operation that has ended, kept for the next one.
     pub(crate) spare: Option<Arc<Operation>>,
     /// Operations that begin together.
@@ -112,7 +114,9 @@ impl Core {
         }
         self.recent = None;
         self.begin_calls();
+        self.services.fs.note_begun(self.begun);
         self.lane.begin(self.clock.now());
+        self.events.announce();
         more
     }
 
@@ -223,6 +227,8 @@ impl Core {
         };
         if let Some(operation) = Arc::get_mut(&mut operation) {
             operation.again(of, node.0);
+            self.begun += 1;
+            operation.begun = self.begun;
             operation.noop = self.running.is_noop(node);
             operation.changed = self.slots.changed_fields(node);
             asked(operation);

@@ -1,6 +1,6 @@
 //! The engine for programs: starts from a builder, and is a handle on the graph that runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,12 +17,11 @@ use crate::runtime::departed::Departed;
 use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
-use crate::runtime::event::Events;
+use crate::runtime::events::Events;
 use crate::runtime::files::{Files, OwnHub};
 use crate::runtime::follow::{Follow, Reload, close, first_graph};
 use crate::runtime::forget::count_daily;
 use crate::runtime::guard::{Guard, Loss};
-use crate::runtime::lane::Lane;
 use crate::runtime::measure::Measures;
 use crate::runtime::outlet::Readers;
 use crate::runtime::prefix::Prefix;
@@ -34,7 +33,6 @@ use crate::runtime::store::{Store, journal_of};
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
-use crate::sys::facts;
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
 use crate::sys::threads::on_thread;
@@ -53,10 +51,10 @@ impl<G: Gapi> Builder<G> {
         self.options.wrong_host.take().map_or(Ok(()), |wrong| Err(EngineError::wrong(wrong)))?;
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
-        let given = self.options.prefix.clone();
-        let journal = blocking(move || journal_of(given.as_deref())).await?;
-        let Begun { prepared, dirs, existing } = match self.begin(&prefix).await {
-            Ok(begun) => begun,
+        let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
+        let Opened { journal, dirs, existing } = blocking(move || Opened::of(given.as_deref(), &path)).await?;
+        let prepared = match self.begin(&prefix).await {
+            Ok(prepared) => prepared,
             Err(error) => {
                 close(&mut self.gapi).await;
                 return Err(error);
@@ -122,7 +120,7 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// The part of a start that can fail after the prefix is locked.
-    async fn begin(&mut self, prefix: &Prefix) -> Result<Begun, EngineError> {
+    async fn begin(&mut self, prefix: &Prefix) -> Result<Prepared, EngineError> {
         let data = GapiData {
             name: self.options.name.clone(),
             hostname: self.options.hostname.clone(),
@@ -131,22 +129,29 @@ impl<G: Gapi> Builder<G> {
             no_watch: self.options.no_watch,
         };
         let config = first_graph(&mut self.gapi, data).await?;
-        let prepared = self.options.preparing.here(config).await?;
-        let path = prefix.path().to_owned();
-        let (dirs, existing) = match prefix.is_temporary() {
-            true => (PrivateDirs::new(&path), Vec::new()),
-            false => blocking(move || PrivateDirs::open(&path, true)).await,
-        };
-        Ok(Begun { prepared, dirs, existing })
+        Ok(self.options.preparing.here(config).await?)
     }
 }
 
-/// The result of a start.
-struct Begun {
-    prepared: Prepared,
+/// What an engine finds in its prefix.
+struct Opened {
+    journal: Journal,
     dirs: PrivateDirs,
     /// The private directories that exist.
     existing: Vec<PrivateDir>,
+}
+
+impl Opened {
+    /// Locks and reads the prefix `given`, whose absolute path is `path`. Without a prefix, nothing is at `path`.
+    /// Blocks.
+    fn of(given: Option<&Path>, path: &Path) -> Result<Opened, EngineError> {
+        let journal = journal_of(given)?;
+        let (dirs, existing) = match given {
+            Some(_) => PrivateDirs::open(path, true),
+            None => (PrivateDirs::new(path), Vec::new()),
+        };
+        Ok(Opened { journal, dirs, existing })
+    }
 }
 
 /// On drop, when the engine ends or its runtime does: drops what the resources keep, and closes the journal, which
@@ -222,8 +227,9 @@ pub(crate) fn assemble(
         committed,
         slowness: Default::default(),
         recent: None,
-        lane: Lane::new(facts::cpus().min(options.running_max)),
+        lane: options.lane(),
         measured: options.measure.then(Box::default),
+        begun: 0,
         spare: None,
         calls: Default::default(),
         departed: Departed::default(),

@@ -1,14 +1,9 @@
 //! Typed events that the engine reports: for the terminal, for metrics, for tests.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use futures_core::Stream;
 use serde::Serialize;
-use tokio::sync::broadcast;
 
 use crate::id::{Generation, ResourceId};
 use crate::resource::{Change, Obstacle, seconds};
@@ -364,122 +359,6 @@ impl fmt::Display for Short<'_> {
     }
 }
 
-/// The events since this reader was made: a [`Stream`], or one by one with [`next`](Events::next). The stream ends when
-/// the engine has ended.
-///
-/// The last 16 384 events are kept for a reader. A slower reader misses the oldest of them and continues with those
-/// that are kept; [`missed`](Events::missed) counts what it has missed.
-///
-/// ```
-/// # use mgmt::prelude::*;
-/// use futures_util::StreamExt as _;
-/// use mgmt::runtime::EventKind;
-///
-/// # tokio::runtime::Runtime::new().unwrap().block_on(async {
-/// let mut g = Graph::new("hello");
-/// g.add(Noop::new("n"));
-/// let builder = mgmt::Engine::builder().graph(g.finish()?);
-/// let events = builder.events();
-/// let engine = builder.start().await?;
-/// let settled = events.take_while(|event| std::future::ready(event.kind != EventKind::Converged));
-/// assert_eq!(settled.count().await, 2, "a graph in force, a resource in sync");
-/// engine.stop().await?;
-/// # Ok::<(), mgmt::Error>(())
-/// # }).unwrap();
-/// ```
-pub struct Events {
-    reading: Reading,
-    missed: u64,
-}
-
-type Received = Result<Event, broadcast::error::RecvError>;
-
-/// A receiver is either at hand or waits for the next event.
-enum Reading {
-    AtHand(broadcast::Receiver<Event>),
-    Waiting(Pin<Box<dyn Future<Output = (broadcast::Receiver<Event>, Received)> + Send + Sync>>),
-    /// The engine has ended.
-    Over,
-}
-
-impl fmt::Debug for Events {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("missed", &self.missed).finish_non_exhaustive()
-    }
-}
-
-impl Events {
-    pub(crate) fn new(receiver: broadcast::Receiver<Event>) -> Events {
-        Events { reading: Reading::AtHand(receiver), missed: 0 }
-    }
-
-    /// The next event; `None` after the engine has ended. Safe to cancel: no event is lost.
-    pub async fn next(&mut self) -> Option<Event> {
-        poll_fn(|cx| self.poll(cx)).await
-    }
-
-    /// The next event if there is one already.
-    pub fn try_next(&mut self) -> Option<Event> {
-        match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(event) => event,
-            Poll::Pending => None,
-        }
-    }
-
-    /// The number of events that this reader has missed, because it was too slow.
-    pub fn missed(&self) -> u64 {
-        self.missed
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        use broadcast::error::{RecvError, TryRecvError};
-        loop {
-            let received = match std::mem::replace(&mut self.reading, Reading::Over) {
-                Reading::AtHand(mut receiver) => match receiver.try_recv() {
-                    Err(TryRecvError::Empty) => {
-                        self.reading = Reading::Waiting(Box::pin(async move {
-                            let received = receiver.recv().await;
-                            (receiver, received)
-                        }));
-                        continue;
-                    }
-                    received => {
-                        self.reading = Reading::AtHand(receiver);
-                        received.map_err(|error| match error {
-                            TryRecvError::Lagged(count) => RecvError::Lagged(count),
-                            TryRecvError::Empty | TryRecvError::Closed => RecvError::Closed,
-                        })
-                    }
-                },
-                Reading::Waiting(mut waiting) => match waiting.as_mut().poll(cx) {
-                    Poll::Pending => {
-                        self.reading = Reading::Waiting(waiting);
-                        return Poll::Pending;
-                    }
-                    Poll::Ready((receiver, received)) => {
-                        self.reading = Reading::AtHand(receiver);
-                        received
-                    }
-                },
-                Reading::Over => return Poll::Ready(None),
-            };
-            match received {
-                Ok(event) => return Poll::Ready(Some(event)),
-                Err(RecvError::Lagged(count)) => self.missed += count,
-                Err(RecvError::Closed) => self.reading = Reading::Over,
-            }
-        }
-    }
-}
-
-impl Stream for Events {
-    type Item = Event;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Event>> {
-        self.get_mut().poll(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -495,39 +374,5 @@ mod tests {
             event,
             json!({ "at": 3, "event": "refreshed", "id": "noop[n]", "causes": [], "changed": true, "took": 0.25 })
         );
-    }
-
-    fn numbered(n: u64) -> Event {
-        Event { at: Duration::from_secs(n), kind: EventKind::Converged }
-    }
-
-    #[tokio::test]
-    async fn events_are_a_stream_that_wakes_ends_and_counts_what_its_reader_missed() {
-        let (sender, receiver) = broadcast::channel(2);
-        let mut events = Events::new(receiver);
-        let reader = tokio::spawn(async move {
-            let mut seen = Vec::new();
-            while let Some(event) = poll_fn(|cx| Pin::new(&mut events).poll_next(cx)).await {
-                seen.push(event.at.as_secs());
-            }
-            (seen, events.missed(), events.next().await)
-        });
-        tokio::task::yield_now().await;
-        for n in 1..=5 {
-            sender.send(numbered(n)).unwrap();
-        }
-        drop(sender);
-        assert_eq!(reader.await.unwrap(), (vec![4, 5], 3, None));
-    }
-
-    #[tokio::test]
-    async fn an_event_is_not_lost_where_waiting_for_it_was_given_up() {
-        let (sender, receiver) = broadcast::channel(8);
-        let mut events = Events::new(receiver);
-        assert!(tokio::time::timeout(Duration::from_millis(1), events.next()).await.is_err());
-        assert_eq!(events.try_next(), None);
-        sender.send(numbered(1)).unwrap();
-        sender.send(numbered(2)).unwrap();
-        assert_eq!((events.try_next(), events.next().await), (Some(numbered(1)), Some(numbered(2))));
     }
 }

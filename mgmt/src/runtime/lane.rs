@@ -10,11 +10,15 @@ use tokio::sync::Notify;
 
 use crate::id::Time;
 use crate::runtime::operate::Answer;
+use crate::sys::fs::share_directories;
 use crate::sys::threads::{ask_again, hand_over};
 
 /// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
 /// loop takes it.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// The lane is brisk after this many jobs in a row that took less than `PAUSE`.
+const BRISK: u32 = 8;
 
 /// An operation that waits for a thread. It returns its answer, unless a task of its own continues it and will answer.
 pub(crate) type Job = Box<dyn FnOnce() -> Option<Answer> + Send>;
@@ -24,8 +28,12 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
     /// The jobs that `begin` puts into the queue.
     next: Vec<Job>,
+    /// The jobs that `begin` puts in line.
+    next_in_line: Vec<Job>,
     /// At most this many threads, as long as the queue moves.
     threads_max: usize,
+    /// At most this many jobs of the line run at once. 0: there is no line.
+    line_max: usize,
     /// When to check whether the queue has moved, and how many jobs had been taken before.
     look: Option<(Time, u64)>,
 }
@@ -39,20 +47,29 @@ struct Shared {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Job>,
+    /// The jobs that are taken when the queue is empty.
+    line: VecDeque<Job>,
     answers: Vec<Answer>,
     /// The loop has been woken for the answers.
     is_announced: bool,
+    /// The loop takes the answers in a moment, even if it is not woken.
+    is_looked_at: bool,
     /// How many threads work, or have been asked for.
     threads: usize,
     /// How many threads are inside a job.
     busy: usize,
+    /// How many of these jobs have waited in line.
+    busy_of_line: usize,
+    /// How many jobs in a row took less than `PAUSE`.
+    quick: u32,
     /// How many jobs have been taken so far.
     taken: u64,
 }
 
 impl Lane {
-    pub(crate) fn new(threads_max: usize) -> Lane {
-        Lane { shared: Arc::default(), next: Vec::new(), threads_max, look: None }
+    pub(crate) fn new(threads_max: usize, line_max: usize) -> Lane {
+        let (next, next_in_line) = (Vec::new(), Vec::new());
+        Lane { shared: Arc::default(), next, next_in_line, threads_max, line_max, look: None }
     }
 
     /// Adds an operation to those that `begin` puts into the queue.
@@ -60,18 +77,37 @@ impl Lane {
         self.next.push(job);
     }
 
+    /// Adds an operation that lets those of `push` pass. Of these operations, a bounded number runs at once, so that
+    /// very many may wait.
+    pub(crate) fn push_in_line(&mut self, job: Job) {
+        self.next_in_line.push(job);
+    }
+
+    /// Operations may wait in line.
+    pub(crate) fn has_line(&self) -> bool {
+        self.line_max > 0
+    }
+
+    /// The last jobs were short.
+    pub(crate) fn is_brisk(&self) -> bool {
+        self.shared.lock().quick >= BRISK
+    }
+
     /// Makes sure that waiting jobs are worked off. To be called whenever jobs were pushed, and at `next_timeout`.
     pub(crate) fn begin(&mut self, now: Time) {
-        if self.next.is_empty() && self.look.is_none() {
+        if self.next.is_empty() && self.next_in_line.is_empty() && self.look.is_none() {
             return;
         }
         let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
+        state.line.extend(self.next_in_line.drain(..));
         // Threads that the system did not have earlier may be available by now.
         let is_stuck = self.look.is_some_and(|(at, taken)| at <= now && taken == state.taken) && state.threads > 0;
-        let mut more = self.threads_max.saturating_sub(state.threads).min(state.queue.len());
+        let mut more = self.threads_max.saturating_sub(state.threads).min(state.waiting());
         self.look = match self.look {
-            _ if state.queue.is_empty() => None,
+            _ if state.waiting() == 0 => None,
+            // What waits is begun by the threads that are free next, and their answers wake the loop.
+            _ if state.queue.is_empty() && state.busy_of_line >= self.line_max && state.answers.is_empty() => None,
             Some((at, taken)) if at <= now => {
                 if taken == state.taken {
                     more = more.max(1);
@@ -81,13 +117,17 @@ impl Lane {
             Some(look) => Some(look),
             None => Some((now.after(PAUSE), state.taken)),
         };
-        // If tokio has no more threads to give, those that were asked for are enough.
-        more = more.min((state.busy + state.queue.len()).saturating_sub(state.threads));
+        // If tokio has no more threads to give, those that were asked for are enough. Of the jobs in line, only
+        // `line_max` run at once, even if they are slow.
+        let others = state.busy - state.busy_of_line + state.queue.len();
+        let of_line = (state.busy_of_line + state.line.len()).min(self.line_max);
+        more = more.min((others + of_line).saturating_sub(state.threads));
         state.threads += more;
+        state.is_looked_at = self.look.is_some();
         drop(state);
         for _ in 0..more {
-            let (shared, threads_max) = (Arc::clone(&self.shared), self.threads_max);
-            hand_over(move || shared.work(threads_max));
+            let (shared, threads_max, line_max) = (Arc::clone(&self.shared), self.threads_max, self.line_max);
+            hand_over(move || share_directories(|| shared.work(threads_max, line_max)));
         }
         if is_stuck {
             ask_again();
@@ -113,30 +153,49 @@ impl Lane {
     }
 }
 
+impl State {
+    /// The next job, and whether it has waited in line.
+    fn take(&mut self, line_max: usize) -> Option<(Job, bool)> {
+        if let Some(job) = self.queue.pop_front() {
+            return Some((job, false));
+        }
+        if self.busy_of_line < line_max { self.line.pop_front().map(|job| (job, true)) } else { None }
+    }
+
+    /// How many jobs wait.
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.line.len()
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The work of a thread: takes jobs until none waits, or until the thread is not needed any more.
-    fn work(&self, threads_max: usize) {
+    fn work(&self, threads_max: usize, line_max: usize) {
         let mut state = self.lock();
-        while let Some(job) = state.queue.pop_front() {
+        while let Some((job, in_line)) = state.take(line_max) {
             state.taken += 1;
             state.busy += 1;
+            state.busy_of_line += usize::from(in_line);
             drop(state);
             let began = Instant::now();
             let answer = job();
             let was_quick = began.elapsed() < PAUSE;
             state = self.lock();
             state.busy -= 1;
+            state.busy_of_line -= usize::from(in_line);
+            state.quick = if was_quick { state.quick.saturating_add(1) } else { 0 };
             state.answers.extend(answer);
             // As long as there is more to do than was done, the loop need not be woken.
-            if !state.is_announced && !state.answers.is_empty() && state.queue.len() <= state.answers.len() {
+            let is_enough = state.waiting() <= state.answers.len() || !state.is_looked_at;
+            if !state.is_announced && !state.answers.is_empty() && is_enough {
                 state.is_announced = true;
                 self.answered.notify_one();
             }
-            if was_quick && state.threads > threads_max {
+            if was_quick && state.threads > threads_max && state.is_looked_at {
                 break;
             }
         }
@@ -147,16 +206,18 @@ impl Shared {
 impl Drop for Lane {
     /// Jobs that have not begun are dropped.
     fn drop(&mut self) {
-        let queue = std::mem::take(&mut self.shared.lock().queue);
+        let mut state = self.shared.lock();
+        let jobs = (std::mem::take(&mut state.queue), std::mem::take(&mut state.line));
+        drop(state);
         // Without the lock: a job may hold values of a kind, whose drop runs foreign code.
-        drop(queue);
+        drop(jobs);
     }
 }
 
 impl fmt::Debug for Lane {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.shared.lock();
-        f.debug_struct("Lane").field("queue", &state.queue.len()).field("threads", &state.threads).finish()
+        f.debug_struct("Lane").field("waiting", &state.waiting()).field("threads", &state.threads).finish()
     }
 }
 
@@ -192,7 +253,7 @@ mod tests {
     fn a_job_that_blocks_holds_up_neither_answers_nor_jobs() {
         let runtime = runtime(8);
         let _in = runtime.enter();
-        let mut lane = Lane::new(1);
+        let mut lane = Lane::new(1, 8);
         let ((go, wait), (begun, has_begun)) = (channel::<()>(), channel::<()>());
         lane.push(Box::new(|| Some(answer(1))));
         lane.push(Box::new(move || {
@@ -222,7 +283,7 @@ mod tests {
     fn answers_of_short_jobs_are_announced_together() {
         let runtime = runtime(8);
         let _in = runtime.enter();
-        let mut lane = Lane::new(1);
+        let mut lane = Lane::new(1, 8);
         (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
         lane.begin(later(0));
         until(|| lane.shared.lock().threads == 0);
@@ -236,7 +297,7 @@ mod tests {
     fn no_more_threads_are_asked_for_than_there_are_jobs() {
         let runtime = runtime(1);
         let _in = runtime.enter();
-        let mut lane = Lane::new(2);
+        let mut lane = Lane::new(2, 8);
         let (go, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         for _ in 0..4 {
@@ -250,5 +311,39 @@ mod tests {
         assert_eq!(lane.shared.lock().threads, 4);
         (0..4).for_each(|_| go.send(()).unwrap());
         until(|| lane.shared.lock().threads == 0);
+    }
+
+    #[test]
+    fn jobs_in_line_let_others_pass_and_get_no_more_threads_than_there_are_places() {
+        let runtime = runtime(64);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1, 3);
+        assert!(!lane.is_brisk(), "nothing is known yet");
+        (0..u64::from(BRISK)).for_each(|number| lane.push_in_line(Box::new(move || Some(answer(number)))));
+        lane.begin(later(0));
+        until(|| lane.shared.lock().threads == 0);
+        assert!(lane.is_brisk());
+        assert_eq!(lane.take_answers().len(), BRISK as usize);
+        let ((go, wait), order) = (channel::<()>(), Arc::new(Mutex::new(Vec::new())));
+        let wait = Arc::new(Mutex::new(wait));
+        let job = |name: &'static str| -> Job {
+            let (wait, order) = (Arc::clone(&wait), Arc::clone(&order));
+            Box::new(move || {
+                order.lock().unwrap().push(name);
+                wait.lock().unwrap().recv().unwrap();
+                None
+            })
+        };
+        (0..9).for_each(|_| lane.push_in_line(job("in line")));
+        lane.push(job("passes"));
+        for millis in 0..50 {
+            lane.begin(later(millis));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(order.lock().unwrap()[..], ["passes", "in line", "in line", "in line"]);
+        assert_eq!(lane.shared.lock().threads, 4);
+        (0..10).for_each(|_| go.send(()).unwrap());
+        until(|| lane.shared.lock().threads == 0);
+        assert!(!lane.is_brisk());
     }
 }

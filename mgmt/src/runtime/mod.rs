@@ -12,6 +12,7 @@ mod engine;
 mod errand;
 mod error;
 mod event;
+mod events;
 mod files;
 mod follow;
 mod forget;
@@ -54,7 +55,8 @@ pub use builder::Builder;
 pub use doors::Doors;
 pub use engine::Engine;
 pub use error::EngineError;
-pub use event::{Event, EventKind, Events, Operation};
+pub use event::{Event, EventKind, Operation};
+pub use events::Events;
 pub use measure::{DURATION_CLASSES, Measure, Measures};
 #[cfg(feature = "cli")]
 pub(crate) use prefix::Prefix;

@@ -268,8 +268,20 @@ impl Core {
         if self.goes_away(spec) {
             let is_slow = self.slowness.is_slow(spec.kind);
             let errand = Errand { start, began, span, future: Some(future), outcome, kept: None };
+            let (op, is_check) = (errand.start.op, errand.start.action == Action::Check);
+            let in_line = !is_slow && self.waits_in_line(&errand.start);
             let away = self.send_away(errand, is_slow);
-            return self.lane.push(Box::new(move || away.stay()));
+            let job = Box::new(move || away.stay());
+            if !in_line {
+                return self.lane.push(job);
+            }
+            self.lane.push_in_line(job);
+            if is_check && self.lane.is_brisk() {
+                // It needs no place as long as it waits: so threads find the next check at once, and the loop is woken
+                // for many.
+                self.handle(Input::Yielded(op));
+            }
+            return;
         }
         let cx = &mut Context::from_waker(Waker::noop());
         let (polled, blocked) = watching(false, || caught(|| poll_in(&span, future.as_mut(), cx)));
@@ -298,6 +310,12 @@ impl Core {
                 self.send_away(errand, false).spawn(ended);
             }
         }
+    }
+
+    /// The operation waits for a thread in line, where the number of those that run is bounded. Not if an event has
+    /// caused it: then it must not wait behind others.
+    fn waits_in_line(&self, start: &Start) -> bool {
+        self.lane.has_line() && start.causes.contains(Cause::Start) && start.resource.works_on_files()
     }
 
     /// Sends the operation out of the loop.

@@ -18,8 +18,8 @@ pub struct Config {
     /// At most this many further runs that an event has caused (not the start, a new graph or a further try) may be
     /// under way while runs that have taken longer than `LONG` hold places.
     pub reserve: usize,
-    /// At most this many runs may be under way without a place because they only wait for the disk. Each keeps files
-    /// open.
+    /// At most this many runs may be under way without a place, because they wait for the disk or began to wait for a
+    /// thread. Those that wait for the disk keep files open.
     pub yielded_max: usize,
     /// How long every node must have been settled before `Event::Converged`. Zero: as soon as all nodes are.
     pub converged_timeout: Duration,
@@ -251,7 +251,8 @@ pub enum Input {
         /// Outputs sent with the same value as before.
         again: PortSet,
     },
-    /// A repair or a leave has done its work; it ends, with its run, when the work is on disk. Its place is free.
+    /// A repair or a leave has done its work, and ends, with its run, when the work is on disk; or a check waits for a
+    /// thread. The run needs no place any more.
     Yielded(Op),
     /// The leave of a node that has left the graph ended.
     Left {

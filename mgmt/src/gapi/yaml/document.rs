@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use schemars::SchemaGenerator;
-
 use crate::gapi::yaml::draft::{Export, Receive};
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
@@ -25,7 +23,7 @@ pub(crate) struct Document<'a> {
     pub(crate) quotes: &'a Quotes<'a>,
     pub(crate) complaints: Vec<Complaint>,
     pub(crate) warnings: Vec<Complaint>,
-    pub(crate) schemas: SchemaGenerator,
+    pub(crate) schemas: typed::Schemas,
     /// How many more comparisons with misspelt names are allowed.
     pub(crate) comparisons_left: usize,
     /// The second phase.
@@ -70,7 +68,7 @@ impl<'a> Document<'a> {
             quotes,
             complaints,
             warnings: Vec::new(),
-            schemas: typed::generator(),
+            schemas: typed::Schemas::new(),
             comparisons_left: COMPARISONS_MAX,
             drafts: Drafts::default(),
             graph: Built::default(),

@@ -1,6 +1,6 @@
 //! Turns complaints into problems: with the line of the file, and the place in it underlined.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -22,6 +22,8 @@ pub(crate) struct Quotes<'a> {
     /// The offset of every `STEP`th line, found when the first line is quoted. A list of all lines could be larger than
     /// the file itself.
     starts: OnceCell<Vec<usize>>,
+    /// The line that was asked for last, counted from 0, and its offset: most lines are asked for in their order.
+    last: Cell<(usize, usize)>,
     /// Lines that contain a secret: they are never quoted.
     hidden: RefCell<HashSet<usize>>,
     /// Parts of lines that may be secrets: the first character and the number of characters.
@@ -30,7 +32,14 @@ pub(crate) struct Quotes<'a> {
 
 impl<'a> Quotes<'a> {
     pub(crate) fn new(file: &'a str, text: &'a str) -> Quotes<'a> {
-        Quotes { file, text, starts: OnceCell::new(), hidden: RefCell::default(), masked: RefCell::default() }
+        Quotes {
+            file,
+            text,
+            starts: OnceCell::new(),
+            last: Cell::default(),
+            hidden: RefCell::default(),
+            masked: RefCell::default(),
+        }
     }
 
     /// Hides a value that may be a secret: masks it if it is one token of its line, otherwise hides its lines.
@@ -59,8 +68,17 @@ impl<'a> Quotes<'a> {
             std::iter::once(0).chain(ends.skip(STEP - 1).step_by(STEP)).collect()
         });
         let at = number.saturating_sub(1);
-        let rest = starts.get(at / STEP).map_or("", |start| &self.text[*start..]);
-        rest.lines().nth(at % STEP)
+        let (last, offset) = self.last.get();
+        let (line, start) = match last <= at && at - last < STEP {
+            true => (last, offset),
+            false => (at / STEP * STEP, *starts.get(at / STEP)?),
+        };
+        let mut rest = &self.text[start..];
+        for _ in line..at {
+            rest = rest.split_once('\n')?.1;
+        }
+        self.last.set((at, self.text.len() - rest.len()));
+        rest.lines().next()
     }
 
     /// Hides the lines of a secret value.
@@ -141,5 +159,28 @@ impl<'a> Quotes<'a> {
         let pad = " ".repeat(width(0, before - start) + lead.width());
         let carets = "^".repeat(width(before - start, place.width.min(room)).max(1));
         Some(format!("  {number} | {lead}{}{tail}\n  {blank} | {pad}{carets}", shown.trim_end()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_found_whatever_was_asked_for_before() {
+        for (text, count) in [("", 0), ("a", 1), ("a\n", 1), ("a\r\n\nb", 3)] {
+            let quotes = Quotes::new("", text);
+            for number in [1, 2, 3, 4, 2, 1, 5000] {
+                assert_eq!(quotes.line(number), text.lines().nth(number - 1), "{number} of {text:?}");
+                assert_eq!(quotes.line(number).is_some(), number <= count);
+            }
+        }
+        let text: String = (1..=3 * STEP).map(|number| format!("line {number}\n")).collect();
+        let quotes = Quotes::new("", &text);
+        let jumps = [1, STEP, STEP + 1, 2, 3 * STEP, 2 * STEP + 1, 2 * STEP, 3 * STEP - 1, 1];
+        for number in jumps.into_iter().chain(1..=3 * STEP) {
+            assert_eq!(quotes.line(number), Some(&*format!("line {number}")));
+        }
+        assert_eq!(quotes.line(3 * STEP + 1), None);
     }
 }

@@ -1,16 +1,32 @@
 //! Converts YAML values to the values of fields. The field's schema decides what a scalar means, so that `content: 5`
 //! is a text and `retry: 5` a number.
 
-use schemars::SchemaGenerator;
+use std::collections::HashMap;
+
 use schemars::generate::SchemaSettings;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Number, Value as Json};
 
 use crate::gapi::yaml::tree::{Node, Value};
 use crate::resource::{FieldSpec, Format, hint};
 
-/// A generator of the schemas of fields.
-pub(crate) fn generator() -> SchemaGenerator {
-    SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true).into_generator()
+/// The schemas of fields, each generated once.
+pub(crate) struct Schemas {
+    generator: SchemaGenerator,
+    /// By the address of the field's description, which is a static.
+    known: HashMap<usize, Schema>,
+}
+
+impl Schemas {
+    pub(crate) fn new() -> Schemas {
+        let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+        Schemas { generator: settings.into_generator(), known: HashMap::new() }
+    }
+
+    fn of(&mut self, spec: &'static FieldSpec) -> &Json {
+        let address = std::ptr::from_ref(spec).addr();
+        self.known.entry(address).or_insert_with(|| (spec.schema)(&mut self.generator)).as_value()
+    }
 }
 
 /// The types that a schema allows for a value.
@@ -119,22 +135,22 @@ pub(crate) struct Misfit<'a> {
 }
 
 /// The value of a field.
-pub(crate) fn field<'a>(node: &'a Node, spec: &FieldSpec, generator: &mut SchemaGenerator) -> Result<Json, Misfit<'a>> {
+pub(crate) fn field<'a>(node: &'a Node, spec: &'static FieldSpec, schemas: &mut Schemas) -> Result<Json, Misfit<'a>> {
     if spec.format == Format::Octal
         && let Value::Scalar { text, plain } = &node.value
     {
         return mode(text, *plain).map_err(|problem| Misfit { node, problem });
     }
-    let schema = (spec.schema)(generator);
+    let schema = schemas.of(spec);
     if spec.format == Format::Account
         && let Value::Scalar { text, plain } = &node.value
     {
         // An account's name may consist of digits only. If no account has that name, it is a decimal number: `010` is
         // 10.
-        let takes = Takes { text: true, null: Takes::of(schema.as_value()).null, ..Takes::default() };
+        let takes = Takes { text: true, null: Takes::of(schema).null, ..Takes::default() };
         return scalar(text, *plain, takes).map_err(|problem| Misfit { node, problem });
     }
-    typed(node, schema.as_value())
+    typed(node, schema)
 }
 
 /// A mode: `0644`, `0o644` and `"0644"` mean the same; a decimal number is most likely a mistake.

@@ -151,6 +151,8 @@ fn waiting(error: Error, path: &Path) -> Error {
 impl Converge for File {
     type Drift = FileDrift;
 
+    const WORKS_ON_FILES: bool = true;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         self.problems(known)
     }

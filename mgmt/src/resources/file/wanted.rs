@@ -178,15 +178,15 @@ impl File {
             let problem = FieldProblem::new(first, "is given, and `state` is absent", "leave one of them out");
             return Err(problem.judged_by("state"));
         }
-        let shown = shown(&spelled.path);
+        let shown = || shown(&spelled.path);
         if let Some(field @ ("content" | "fragments" | "symlink")) = first.filter(|_| spelled.dir) {
-            let problem = format_args!("is given, and the path {shown}/ is a directory");
+            let problem = format!("is given, and the path {}/ is a directory", shown());
             let remedy = format_args!("leave out the slash at its end, or `{field}`");
             return Err(FieldProblem::new(field, problem, remedy).judged_by(PATH_FIELDS));
         }
         for (field, is) in [("recurse", self.recurse != Recurse::default()), ("purge", self.purge)] {
             if is && !spelled.dir {
-                let remedy = format_args!("write the path as {shown}/, or leave out `{field}`");
+                let remedy = format!("write the path as {}/, or leave out `{field}`", shown());
                 return Err(FieldProblem::new(fields_of_path(field), "is about what is in a directory", remedy));
             }
         }

@@ -201,6 +201,22 @@ fn what_only_waits_for_the_disk_leaves_its_place_to_others() {
 }
 
 #[test]
+fn a_check_that_waits_for_a_thread_leaves_its_place_to_others_until_its_run_has_ended() {
+    let mut bed = Bed::with(Config { running_max: 1, yielded_max: 2, converged_timeout: ms(0), ..config() });
+    bed.swap(&[0, 1, 2, 3], &[], &[]);
+    assert_eq!(bed.yielded(0), ["check 1"]);
+    assert_eq!(bed.yielded(1), ["check 2"]);
+    assert_eq!(bed.yielded(2), [""; 0], "two have no place");
+    assert_eq!(bed.drifted(0), ["apply 0"], "it needs none for its repair either");
+    assert_eq!(bed.in_sync(1), [""; 0], "2 holds the one place");
+    assert_eq!(bed.yielded(2), ["check 3"]);
+    assert_eq!(bed.applied(0, ApplyOutcome::Changed), [""; 0]);
+    bed.in_sync(3);
+    assert_eq!(bed.in_sync(2), ["event: converged"]);
+    assert_eq!(bed.scheduler.running(), 0);
+}
+
+#[test]
 fn a_stop_waits_for_what_waits_for_the_disk() {
     let mut bed = Bed::with(Config { running_max: 1, ..config() });
     bed.swap(&[0], &[], &[]);

@@ -20,6 +20,7 @@ mod options;
 mod path;
 mod read;
 mod same;
+mod shelf;
 mod stat;
 mod temp;
 #[cfg(test)]
@@ -43,6 +44,7 @@ pub use options::{Replace, WriteOptions};
 pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form};
 pub use read::{DirEntry, FileReader, ReadFs};
 pub use same::FileKey;
+pub use shelf::share_directories;
 pub use stat::{FileKind, Stat};
 pub use temp::is_temporary_name;
 pub use tree::{Tree, TreeEntry};

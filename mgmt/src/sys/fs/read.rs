@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{Mode, OFlags, RawDir};
 use rustix::io::Errno;
@@ -16,6 +17,7 @@ use super::error::{FsError, LinkReason};
 use super::group::Group;
 use super::memory::Memory;
 use super::path::normal_form;
+use super::shelf;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::{Links, Near, Place, Root, Walker};
 
@@ -32,6 +34,8 @@ pub struct ReadFs {
     pub(super) inner: Arc<Inner>,
     pub(super) links: Links,
     near: Option<Arc<Near>>,
+    /// The number of the operation that this door belongs to, in the order in which operations begin.
+    operation: Option<u64>,
 }
 
 /// The state that all clones share.
@@ -42,6 +46,8 @@ pub(super) struct Inner {
     pub(super) euid: u32,
     pub(super) memory: Memory,
     pub(super) group: Group,
+    /// The number of the last operation that is known to have begun.
+    pub(super) begun: AtomicU64,
 }
 
 /// A name in a directory.
@@ -81,8 +87,9 @@ impl ReadFs {
 
     pub(super) fn with(calls: Calls, root: Root) -> ReadFs {
         let euid = rustix::process::geteuid().as_raw();
-        let inner = Inner { calls, root, euid, memory: Memory::default(), group: Group::default() };
-        ReadFs { inner: Arc::new(inner), links: Links::default(), near: None }
+        let (memory, group, begun) = (Memory::default(), Group::default(), AtomicU64::new(0));
+        let inner = Inner { calls, root, euid, memory, group, begun };
+        ReadFs { inner: Arc::new(inner), links: Links::default(), near: None, operation: None }
     }
 
     pub(super) fn root_at(&self, root: &Path) -> Result<Root, FsError> {
@@ -102,8 +109,29 @@ impl ReadFs {
     /// once, and stays the same one even if it is moved meanwhile. Drop this value after these looks.
     #[must_use]
     pub fn near(&self, path: impl AsRef<Path>) -> ReadFs {
-        let near = self.normal(path.as_ref()).ok().and_then(|path| Some(Arc::new(Near::new(path.parent()?))));
-        ReadFs { inner: Arc::clone(&self.inner), links: self.links, near }
+        let normal = self.normal(path.as_ref()).ok();
+        let dir = normal.as_ref().and_then(|path| path.parent());
+        let near = dir.map(|dir| shelf::near(&self.inner, self.links, dir, self.operation));
+        ReadFs { near, ..self.clone() }
+    }
+
+    /// All operations up to this number have begun.
+    pub(crate) fn note_begun(&self, number: u64) {
+        self.inner.begun.store(number, Ordering::Release);
+    }
+
+    /// The same door for the operation with this number.
+    pub(crate) fn of_operation(&self, number: u64) -> ReadFs {
+        ReadFs { operation: Some(number), ..self.clone() }
+    }
+
+    /// Device and inode number of the directory that holds `place`.
+    pub(super) fn identity_of_dir(&self, place: &Place) -> Result<(u64, u64), FsError> {
+        let stat = || stat_fd(&self.inner.calls, &place.dir, &place.path);
+        match &self.near {
+            Some(near) => near.identity_of(&place.dir, stat),
+            None => Ok(stat()?.identity()),
+        }
     }
 
     /// The stat of the object at `path`; `None` if nothing is there. For a symlink, it is that of the link itself.

@@ -224,9 +224,9 @@ impl ReadFs {
     /// The number of temporary files that killed processes of this user have left next to `path`. A directory without
     /// any is searched once, and one with some again only for the path for which they were found.
     pub fn leftovers(&self, path: impl AsRef<Path>) -> Result<usize, FsError> {
-        let (calls, memory) = (&self.inner.calls, &self.inner.memory);
+        let memory = &self.inner.memory;
         let place = self.place(path.as_ref())?;
-        let identity = stat_fd(calls, &place.dir, &place.path)?.identity();
+        let identity = self.identity_of_dir(&place)?;
         if !memory.looks_for_leftovers(identity, &place.path) {
             return Ok(0);
         }

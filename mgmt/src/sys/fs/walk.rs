@@ -45,6 +45,8 @@ pub(super) enum Root {
 pub(super) struct Near {
     path: PathBuf,
     opened: OnceLock<Opened>,
+    /// Device and inode number of the directory, if it was asked for.
+    identity: OnceLock<(u64, u64)>,
 }
 
 /// A directory, open for paths relative to it.
@@ -57,7 +59,31 @@ struct Opened {
 
 impl Near {
     pub(super) fn new(path: &Path) -> Near {
-        Near { path: path.to_path_buf(), opened: OnceLock::new() }
+        Near { path: path.to_path_buf(), opened: OnceLock::new(), identity: OnceLock::new() }
+    }
+
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
+    /// Device and inode number of an open directory, which are remembered if it is this one.
+    pub(super) fn identity_of(
+        &self,
+        dir: &Arc<OwnedFd>,
+        stat: impl FnOnce() -> Result<Stat, FsError>,
+    ) -> Result<(u64, u64), FsError> {
+        let is_it = self.opened.get().is_some_and(|opened| Arc::ptr_eq(&opened.dir, dir));
+        match self.identity.get() {
+            Some(known) if is_it => Ok(*known),
+            _ => {
+                let identity = stat()?.identity();
+                if is_it {
+                    // If two threads ask at once, both have the same answer.
+                    let _ = self.identity.set(identity);
+                }
+                Ok(identity)
+            }
+        }
     }
 }
 
