@@ -10,11 +10,13 @@ use tokio::sync::Notify;
 
 use crate::id::Time;
 use crate::runtime::operate::Answer;
-use crate::sys::threads::{ask_again, hand_over};
+use crate::sys::threads::{Reserve, ask_again, hand_over};
 
 /// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
 /// loop takes it.
 const PAUSE: Duration = Duration::from_millis(1);
+/// As long as no thread comes, that pause is doubled up to this many times.
+const DOUBLED_MAX: u32 = 8;
 
 /// An operation that waits for a thread. It returns its answer, unless a task of its own continues it and will answer.
 pub(crate) type Job = Box<dyn FnOnce() -> Option<Answer> + Send>;
@@ -28,6 +30,10 @@ pub(crate) struct Lane {
     threads_max: usize,
     /// When to check whether the queue has moved, and how many jobs had been taken before.
     look: Option<(Time, u64)>,
+    /// How often in a row the queue had not moved.
+    stuck: u32,
+    /// Takes jobs if no other thread does.
+    reserve: Option<Reserve>,
 }
 
 #[derive(Default)]
@@ -52,7 +58,8 @@ struct State {
 
 impl Lane {
     pub(crate) fn new(threads_max: usize) -> Lane {
-        Lane { shared: Arc::default(), next: Vec::new(), threads_max, look: None }
+        let reserve = Reserve::new();
+        Lane { shared: Arc::default(), next: Vec::new(), threads_max, look: None, stuck: 0, reserve }
     }
 
     /// Adds an operation to those that `begin` puts into the queue.
@@ -67,20 +74,28 @@ impl Lane {
         }
         let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
-        // Threads that the system did not have earlier may be available by now.
-        let is_stuck = self.look.is_some_and(|(at, taken)| at <= now && taken == state.taken) && state.threads > 0;
+        let is_due = self.look.is_some_and(|(at, _)| at <= now);
+        let is_stuck = is_due && self.look.is_some_and(|(_, taken)| taken == state.taken);
         let mut more = self.threads_max.saturating_sub(state.threads).min(state.queue.len());
-        self.look = match self.look {
-            _ if state.queue.is_empty() => None,
-            Some((at, taken)) if at <= now => {
-                if taken == state.taken {
-                    more = more.max(1);
+        if is_stuck {
+            more = more.max(1);
+        }
+        self.stuck = match (is_due, is_stuck) {
+            (false, _) => self.stuck,
+            (true, is_stuck) => {
+                if is_stuck {
+                    self.stuck + 1
+                } else {
+                    0
                 }
-                Some((now.after(PAUSE), state.taken))
             }
-            Some(look) => Some(look),
-            None => Some((now.after(PAUSE), state.taken)),
         };
+        if state.queue.is_empty() {
+            (self.look, self.stuck) = (None, 0);
+        } else if is_due || self.look.is_none() {
+            self.look = Some((now.after(PAUSE * (1 << self.stuck.min(DOUBLED_MAX))), state.taken));
+        }
+        let has_asked = state.threads > 0;
         // If tokio has no more threads to give, those that were asked for are enough.
         more = more.min((state.busy + state.queue.len()).saturating_sub(state.threads));
         state.threads += more;
@@ -89,9 +104,21 @@ impl Lane {
             let (shared, threads_max) = (Arc::clone(&self.shared), self.threads_max);
             hand_over(move || shared.work(threads_max));
         }
-        if is_stuck {
+        if is_stuck && has_asked {
+            // Threads that the system did not have earlier may be available by now.
             ask_again();
         }
+        self.call_reserve();
+    }
+
+    /// Has the reserve take jobs, if a thread that was asked for has not come.
+    fn call_reserve(&self) {
+        let Some(reserve) = self.reserve.as_ref().filter(|_| self.stuck > 1) else { return };
+        let shared = Arc::clone(&self.shared);
+        reserve.take(move || {
+            shared.lock().threads += 1;
+            shared.work(usize::MAX);
+        });
     }
 
     /// When `begin` must be called even if nothing was pushed.
@@ -237,6 +264,7 @@ mod tests {
         let runtime = runtime(1);
         let _in = runtime.enter();
         let mut lane = Lane::new(2);
+        lane.reserve = None;
         let (go, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         for _ in 0..4 {
@@ -250,5 +278,31 @@ mod tests {
         assert_eq!(lane.shared.lock().threads, 4);
         (0..4).for_each(|_| go.send(()).unwrap());
         until(|| lane.shared.lock().threads == 0);
+    }
+
+    #[test]
+    fn the_reserve_takes_jobs_for_which_the_system_gives_no_thread() {
+        // One thread, as if the system gave no more.
+        let runtime = runtime(1);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1);
+        let ((go, wait), (begun, has_begun)) = (channel::<()>(), channel::<()>());
+        lane.push(Box::new(move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            None
+        }));
+        lane.begin(later(0));
+        has_begun.recv().unwrap();
+        (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
+        let asks = (0..1000).filter(|&millis| {
+            let before = lane.stuck;
+            lane.begin(later(millis));
+            lane.stuck > before
+        });
+        assert!(asks.count() < 20, "the pauses grow");
+        until(|| lane.shared.lock().answers.len() == 64);
+        go.send(()).unwrap();
+        until(|| lane.shared.lock().threads <= 1);
     }
 }
