@@ -150,8 +150,11 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
         }
         Scene::Limits => {
             let ours = "awk '/open files/ { print $4 }' /proc/$PPID/limits";
+            // Our limit is raised again when the start of the command has ended, which may be a moment later.
+            let wait =
+                format!("n=0; while [ $n -lt 20 ] && [ $({ours}) = $(ulimit -Sn) ]; do sleep 0.1; n=$((n + 1)); done");
             let blocked = "awk '/SigBlk/ { print $2 }' /proc/self/status";
-            g.add(shell("limits", format!("{{ ulimit -Sn; {ours}; {blocked}; }} > {}", path("limits"))));
+            g.add(shell("limits", format!("{wait}; {{ ulimit -Sn; {ours}; {blocked}; }} > {}", path("limits"))));
         }
         Scene::Names => {
             let first = g.add(Noop::new("<b>&amp;\"quoted\"</b>"));

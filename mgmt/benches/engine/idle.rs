@@ -43,8 +43,11 @@ fn started(dir: &Path, yaml: &str) -> Option<Child> {
     Some(process)
 }
 
+/// The pause between two rounds of what happens meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// A row of what it does while `meanwhile` happens, again and again.
-fn looked_at(name: &str, dir: &Path, yaml: &str, mut meanwhile: impl FnMut(u64)) {
+fn looked_at(name: &str, dir: &Path, yaml: &str, pause: Duration, mut meanwhile: impl FnMut(u64)) {
     let Some(mut process) = started(dir, yaml) else {
         return row(name, "-", "the program `mgmt` was not built: it needs its features");
     };
@@ -53,7 +56,7 @@ fn looked_at(name: &str, dir: &Path, yaml: &str, mut meanwhile: impl FnMut(u64))
     while begun.elapsed() < WINDOW {
         meanwhile(number);
         number += 1;
-        std::thread::sleep(Duration::from_millis(100));
+        std::thread::sleep(pause);
     }
     let (after, seconds) = (used(process.id()), begun.elapsed().as_secs_f64());
     process.kill().expect("it runs");
@@ -76,22 +79,27 @@ fn files(dir: &Path) -> String {
 /// 400 files in sync: nothing happens.
 pub(crate) fn idle() {
     let (_keep, dir) = scratch();
-    looked_at("idle 400 files: CPU in 10 s", &dir, &files(&dir.join("files")), |_| ());
+    looked_at("idle 400 files: CPU in 10 s", &dir, &files(&dir.join("files")), PAUSE, |_| ());
 }
 
 /// … while others write in a directory above.
 pub(crate) fn beside() {
     let (_keep, dir) = scratch();
     let above = dir.join("above");
-    looked_at("idle beside others: CPU in 10 s", &dir, &files(&above.join("files")), |number| {
+    looked_at("idle beside others: CPU in 10 s", &dir, &files(&above.join("files")), PAUSE, |number| {
         for n in 0..100 {
             fs::write(above.join(format!("other{n}")), number.to_string()).expect("there is room");
         }
     });
 }
 
-/// A tree of 5 000 files with a source; one of them is changed by others every 100 ms.
+/// A tree of 5 000 files with a source; one of them is changed by others ten times a second, or a hundred times.
 pub(crate) fn foreign() {
+    changed_by_others("foreign writer in 5000: CPU in 10 s", PAUSE);
+    changed_by_others("foreign 100 a second: CPU in 10 s", PAUSE / 10);
+}
+
+fn changed_by_others(name: &str, pause: Duration) {
     const COUNT: usize = 5_000;
     let (_keep, dir) = scratch();
     for n in 0..COUNT {
@@ -105,7 +113,7 @@ pub(crate) fn foreign() {
         tree.display(),
         source.display()
     );
-    looked_at("foreign writer in 5000: CPU in 10 s", &dir, &yaml, |number| {
+    looked_at(name, &dir, &yaml, pause, |number| {
         let n = number as usize * 37 % COUNT;
         fs::write(tree.join(format!("d{}", n % 50)).join(file_name(n)), "changed").expect("it is there");
     });

@@ -21,13 +21,12 @@ use crate::graph::GraphConfig;
 use crate::id::{Role, in_json, in_one_line};
 use crate::sys::limits;
 use crate::sys::signals::unblock_all;
-use crate::sys::task::{blocking, caught};
+use crate::sys::task::blocking;
+use crate::sys::threads::keep_one;
 
 /// The system must allow this many threads in addition to the workers: one for blocking work, and one because the
 /// system still counts a thread for a moment after it has ended.
 const SPARE: usize = 2;
-/// The pause between two attempts to get a thread, where the system allows none.
-const THREAD_PAUSE: Duration = Duration::from_millis(50);
 /// How long an idle thread is kept where threads are scarce: another one may not be available later.
 const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// The number of threads for tasks that never block.
@@ -111,15 +110,10 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     );
     let began = Instant::now();
     loop {
-        let is_to_be_had = limits::has_threads(1);
-        // The pause also gives the system time to end the thread that was tried.
-        std::thread::sleep(THREAD_PAUSE);
-        if is_to_be_had {
-            let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = builder.enable_all().thread_keep_alive(FOR_EVER).build()?;
-            if caught(|| drop(runtime.spawn_blocking(|| ()))).is_ok() {
-                return Ok(Some(runtime));
-            }
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        let runtime = builder.enable_all().thread_keep_alive(FOR_EVER).build()?;
+        if keep_one(&runtime) {
+            return Ok(Some(runtime));
         }
         if !max_runtime.is_zero() && began.elapsed() >= max_runtime {
             return Ok(None);

@@ -97,11 +97,10 @@ fn read(path: &Path) -> Option<String> {
 }
 
 async fn follow(path: PathBuf, sender: watch::Sender<Option<String>>) {
-    let hub = Hub::new(Options::default()).and_then(|mut hub| hub.subscribe(0, &path, Watched::Path).map(|()| hub));
-    let mut hub = match hub {
-        Ok(hub) => hub,
-        Err(error) => return tracing::error!(target: "mgmt", "{} can't be followed: {error}", path.display()),
-    };
+    let mut hub = Hub::new(Options::default());
+    if let Err(error) = hub.subscribe(0, &path, Watched::Path) {
+        return tracing::error!(target: "mgmt", "{} can't be followed: {error}", path.display());
+    }
     loop {
         let content = read(&path);
         sender.send_if_modified(|old| {

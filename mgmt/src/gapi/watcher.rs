@@ -20,7 +20,7 @@ impl Watcher {
     /// A watcher of these files, which need not exist. Must be called in a tokio runtime. No change after the return is
     /// missed.
     pub(crate) fn new<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Result<Watcher, Failure> {
-        let mut hub = Hub::new(Options::default()).map_err(Failure::from_error)?;
+        let mut hub = Hub::new(Options::default());
         for path in paths {
             hub.subscribe(0, path, Watched::Path)
                 .map_err(|error| Failure::of(format_args!("{} can't be followed", path.display()), error))?;

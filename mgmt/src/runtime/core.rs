@@ -297,6 +297,11 @@ impl Core {
                     self.handle(Input::WatchReady(node));
                 }
             },
+            Notice::Listens(node) => {
+                if let Some(ready) = self.watches.listens(&mut self.slots, node) {
+                    self.notice(ready);
+                }
+            }
             Notice::Changed(node, extent) => {
                 self.slots.note_change(node, extent);
                 self.handle(Input::Changed(node));

@@ -201,6 +201,7 @@ impl Core {
         senders: Vec<Node>,
     ) -> CheckOutcome {
         if !self.running.is_noop(node) {
+            self.waits_no_longer(node);
             return CheckOutcome::Missing(senders);
         }
         let resource = Arc::clone(resource);

@@ -35,7 +35,7 @@ use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
-use crate::sys::threads::on_thread;
+use crate::sys::threads::on_thread_or_here;
 
 /// How many operations may wait for the disk in addition to those that run. To make many of them durable together costs
 /// little more than to make one; but each keeps a file and its directory open.
@@ -95,7 +95,7 @@ impl<G: Gapi> Builder<G> {
             // An error means that the source has failed, and has ended the engine itself.
             let _ = end.send(());
             // The kernel takes milliseconds to end a hub. End this one while the source ends its own.
-            let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread(|| drop(hub))));
+            let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let connections = core.services.connections.clone();
             core.services.clear();
@@ -110,7 +110,7 @@ impl<G: Gapi> Builder<G> {
             match prefix.is_temporary() {
                 // There is nothing to write, so that no thread is needed.
                 true => drop(end_of_memory),
-                false => blocking(move || drop(end_of_memory)).await,
+                false => on_thread_or_here(move || drop(end_of_memory)).await,
             }
             drop(prefix);
             drop(events);

@@ -9,17 +9,18 @@ use std::task::{Context, Poll, Waker};
 
 use crate::id::Node;
 use crate::runtime::watches::{Notice, Problem};
-use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Options, Reason, Watched};
+use crate::sys::fs::hub::{Error as HubError, Event, Extent, Hub, Listening, Options, Reason, Watched};
 use crate::sys::task::give_way;
 
 /// A source of notices about paths.
 pub(crate) trait Files: Send + fmt::Debug {
-    /// Watches a path for a node; a node may have several paths. When this returns, the watch listens.
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem>;
+    /// Watches a path for a node; a node may have several paths. If the watch does not listen yet, `Listens` is noticed
+    /// when all paths of the node are listened to.
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem>;
     /// Forgets all paths of a node, and events about them that were not taken.
     fn unsubscribe(&mut self, node: Node);
     /// Watches one more path for a node, until `neglect`.
-    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem>;
+    fn attend(&mut self, node: Node, path: &Path) -> Result<Listening, Problem>;
     /// Forgets the paths of `attend` for a node.
     fn neglect(&mut self, node: Node);
     /// The next events; never an empty batch.
@@ -51,6 +52,9 @@ fn quietness(hub: Option<&Hub>) -> Quietness {
 /// The notice of an event of the hub, for an engine that has subscribed with these keys.
 fn meaning(event: Event, node: impl Fn(u64) -> Node) -> Notice {
     match event {
+        // What changed while the path was not listened to was not noticed.
+        Event::Ready(key) if key & ATTENDED != 0 => Notice::Changed(node(key), Extent::All),
+        Event::Ready(key) => Notice::Listens(node(key)),
         Event::Changed(key, extent) => Notice::Changed(node(key), extent),
         Event::Rescan => Notice::Overflow,
         Event::Degraded(reason @ Reason::Depth { .. }) => Notice::Warning(reason.to_string()),
@@ -81,12 +85,9 @@ impl OwnHub {
 const ATTENDED: u64 = 1 << 63;
 
 impl OwnHub {
-    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Problem> {
-        if self.hub.is_none() {
-            self.hub = Some(Hub::new(self.options.clone()).map_err(|error| Problem::of(&error))?);
-        }
-        let Some(hub) = &mut self.hub else { return Ok(()) };
-        hub.subscribe(key, path, kind).map_err(|error| Problem::of(&error))
+    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<Listening, Problem> {
+        let hub = self.hub.get_or_insert_with(|| Hub::new(self.options.clone()));
+        hub.begin(key, path, kind).map_err(|error| Problem::of(&error))
     }
 
     fn remove(&mut self, key: u64) {
@@ -97,7 +98,7 @@ impl OwnHub {
 }
 
 impl Files for OwnHub {
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem> {
         self.add(u64::from(node.0), path, kind)
     }
 
@@ -106,7 +107,7 @@ impl Files for OwnHub {
         self.neglect(node);
     }
 
-    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem> {
+    fn attend(&mut self, node: Node, path: &Path) -> Result<Listening, Problem> {
         self.add(u64::from(node.0) | ATTENDED, path, Watched::Path)
     }
 
@@ -235,7 +236,7 @@ impl State {
     fn route(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
-                Event::Changed(key, _) | Event::Failed(key, _) => {
+                Event::Ready(key) | Event::Changed(key, _) | Event::Failed(key, _) => {
                     if let Some(seat) = self.seats.get_mut(&place(key).0) {
                         seat.add(meaning(event, |key| place(key).1));
                     }
@@ -259,7 +260,7 @@ impl State {
     /// The hub, and the thread that polls it.
     fn hub(&mut self, shared: &Arc<Shared>) -> Result<&mut Hub, Problem> {
         if self.hub.is_none() {
-            let hub = Hub::new(shared.options.clone()).map_err(|error| Problem::of(&error))?;
+            let hub = Hub::new(shared.options.clone());
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|error| Problem {
                 text: format!("can't start to watch files: {error}"),
@@ -305,27 +306,31 @@ async fn drive(shared: Arc<Shared>) {
 }
 
 impl Seat {
-    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Problem> {
+    fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<Listening, Problem> {
         let mut state = self.shared.lock();
         let hub = state.hub(&self.shared)?;
-        hub.subscribe(key, path, kind).map_err(|error| Problem::of(&error))?;
+        let listening = hub.begin(key, path, kind).map_err(|error| Problem::of(&error))?;
         self.keys.insert(key);
-        // The hub may have found something that must be reported or polled.
+        // The hub may have found something that must be reported or polled, or has more to do.
         state.wake_driver();
-        Ok(())
+        Ok(listening)
     }
 
     fn remove(&mut self, key: u64) {
-        if self.keys.remove(&key)
-            && let Some(hub) = &mut self.shared.lock().hub
-        {
+        if !self.keys.remove(&key) {
+            return;
+        }
+        let mut state = self.shared.lock();
+        if let Some(hub) = &mut state.hub {
             hub.unsubscribe(key);
+            // The hub may have more to do.
+            state.wake_driver();
         }
     }
 }
 
 impl Files for Seat {
-    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
+    fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem> {
         self.add(key(self.number, node), path, kind)
     }
 
@@ -335,10 +340,11 @@ impl Files for Seat {
         self.neglect(node);
         if let Some(seat) = self.shared.lock().seats.get_mut(&self.number).filter(|_| is_known) {
             seat.changed.remove(&node);
+            seat.notices.retain(|notice| *notice != Notice::Listens(node));
         }
     }
 
-    fn attend(&mut self, node: Node, path: &Path) -> Result<(), Problem> {
+    fn attend(&mut self, node: Node, path: &Path) -> Result<Listening, Problem> {
         self.add(key(self.number, node) | ATTENDED, path, Watched::Path)
     }
 

@@ -11,11 +11,13 @@ use tokio::sync::Notify;
 use crate::id::Time;
 use crate::runtime::operate::Answer;
 use crate::sys::fs::share_directories;
-use crate::sys::threads::{ask_again, hand_over};
+use crate::sys::threads::{Reserve, ask_again, hand_over};
 
 /// A thread is added when nothing was taken from the queue for this long. An answer waits no longer than this until the
 /// loop takes it.
 const PAUSE: Duration = Duration::from_millis(1);
+/// As long as no thread comes, that pause is doubled up to this many times.
+const DOUBLED_MAX: u32 = 8;
 
 /// The lane is brisk after this many jobs in a row that took less than `PAUSE`.
 const BRISK: u32 = 8;
@@ -36,6 +38,10 @@ pub(crate) struct Lane {
     line_max: usize,
     /// When to check whether the queue has moved, and how many jobs had been taken before.
     look: Option<(Time, u64)>,
+    /// How often in a row the queue had not moved.
+    stuck: u32,
+    /// Takes jobs if no other thread does.
+    reserve: Option<Reserve>,
 }
 
 #[derive(Default)]
@@ -69,7 +75,8 @@ struct State {
 impl Lane {
     pub(crate) fn new(threads_max: usize, line_max: usize) -> Lane {
         let (next, next_in_line) = (Vec::new(), Vec::new());
-        Lane { shared: Arc::default(), next, next_in_line, threads_max, line_max, look: None }
+        let reserve = Reserve::new();
+        Lane { shared: Arc::default(), next, next_in_line, threads_max, line_max, look: None, stuck: 0, reserve }
     }
 
     /// Adds an operation to those that `begin` puts into the queue.
@@ -101,22 +108,30 @@ impl Lane {
         let mut state = self.shared.lock();
         state.queue.extend(self.next.drain(..));
         state.line.extend(self.next_in_line.drain(..));
-        // Threads that the system did not have earlier may be available by now.
-        let is_stuck = self.look.is_some_and(|(at, taken)| at <= now && taken == state.taken) && state.threads > 0;
+        let is_due = self.look.is_some_and(|(at, _)| at <= now);
+        let is_stuck = is_due && self.look.is_some_and(|(_, taken)| taken == state.taken);
         let mut more = self.threads_max.saturating_sub(state.threads).min(state.waiting());
-        self.look = match self.look {
-            _ if state.waiting() == 0 => None,
-            // What waits is begun by the threads that are free next, and their answers wake the loop.
-            _ if state.queue.is_empty() && state.busy_of_line >= self.line_max && state.answers.is_empty() => None,
-            Some((at, taken)) if at <= now => {
-                if taken == state.taken {
-                    more = more.max(1);
+        if is_stuck {
+            more = more.max(1);
+        }
+        self.stuck = match (is_due, is_stuck) {
+            (false, _) => self.stuck,
+            (true, is_stuck) => {
+                if is_stuck {
+                    self.stuck + 1
+                } else {
+                    0
                 }
-                Some((now.after(PAUSE), state.taken))
             }
-            Some(look) => Some(look),
-            None => Some((now.after(PAUSE), state.taken)),
         };
+        // What waits in line is begun by the threads that are free next, and their answers wake the loop.
+        let waits_in_line = state.queue.is_empty() && state.busy_of_line >= self.line_max && state.answers.is_empty();
+        if state.waiting() == 0 || waits_in_line {
+            (self.look, self.stuck) = (None, 0);
+        } else if is_due || self.look.is_none() {
+            self.look = Some((now.after(PAUSE * (1 << self.stuck.min(DOUBLED_MAX))), state.taken));
+        }
+        let has_asked = state.threads > 0;
         // If tokio has no more threads to give, those that were asked for are enough. Of the jobs in line, only
         // `line_max` run at once, even if they are slow.
         let others = state.busy - state.busy_of_line + state.queue.len();
@@ -129,9 +144,21 @@ impl Lane {
             let (shared, threads_max, line_max) = (Arc::clone(&self.shared), self.threads_max, self.line_max);
             hand_over(move || share_directories(|| shared.work(threads_max, line_max)));
         }
-        if is_stuck {
+        if is_stuck && has_asked {
+            // Threads that the system did not have earlier may be available by now.
             ask_again();
         }
+        self.call_reserve();
+    }
+
+    /// Has the reserve take jobs, if a thread that was asked for has not come.
+    fn call_reserve(&self) {
+        let Some(reserve) = self.reserve.as_ref().filter(|_| self.stuck > 1) else { return };
+        let (shared, line_max) = (Arc::clone(&self.shared), self.line_max);
+        reserve.take(move || {
+            shared.lock().threads += 1;
+            share_directories(|| shared.work(usize::MAX, line_max));
+        });
     }
 
     /// When `begin` must be called even if nothing was pushed.
@@ -298,6 +325,7 @@ mod tests {
         let runtime = runtime(1);
         let _in = runtime.enter();
         let mut lane = Lane::new(2, 8);
+        lane.reserve = None;
         let (go, wait) = channel::<()>();
         let wait = Arc::new(Mutex::new(wait));
         for _ in 0..4 {
@@ -345,5 +373,31 @@ mod tests {
         (0..10).for_each(|_| go.send(()).unwrap());
         until(|| lane.shared.lock().threads == 0);
         assert!(!lane.is_brisk());
+    }
+
+    #[test]
+    fn the_reserve_takes_jobs_for_which_the_system_gives_no_thread() {
+        // One thread, as if the system gave no more.
+        let runtime = runtime(1);
+        let _in = runtime.enter();
+        let mut lane = Lane::new(1, 8);
+        let ((go, wait), (begun, has_begun)) = (channel::<()>(), channel::<()>());
+        lane.push(Box::new(move || {
+            begun.send(()).unwrap();
+            wait.recv().unwrap();
+            None
+        }));
+        lane.begin(later(0));
+        has_begun.recv().unwrap();
+        (0..64).for_each(|number| lane.push(Box::new(move || Some(answer(number)))));
+        let asks = (0..1000).filter(|&millis| {
+            let before = lane.stuck;
+            lane.begin(later(millis));
+            lane.stuck > before
+        });
+        assert!(asks.count() < 20, "the pauses grow");
+        until(|| lane.shared.lock().answers.len() == 64);
+        go.send(()).unwrap();
+        until(|| lane.shared.lock().threads <= 1);
     }
 }

@@ -24,7 +24,7 @@ use crate::runtime::signals::{SignalHub, Subscription};
 use crate::runtime::slot::SlotTable;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::Bus;
-use crate::sys::fs::hub::{Extent, Hub, Watched};
+use crate::sys::fs::hub::{Extent, Hub, Listening, Watched};
 use crate::sys::task::{caught_async, give_way};
 
 /// The shortest interval: time must advance between two ticks.
@@ -69,6 +69,8 @@ impl From<String> for Problem {
 pub(crate) enum Notice {
     /// All parts of a watch listen.
     Ready(Node),
+    /// All paths of a watch are listened to.
+    Listens(Node),
     /// Check again, as far as the extent.
     Changed(Node, Extent),
     /// A watch ended.
@@ -105,7 +107,7 @@ impl Drop for Reading {
 pub(crate) struct Watching {
     epoch: u64,
     paths: Vec<(PathBuf, Watched)>,
-    /// Streams that are not `Ready` yet.
+    /// Streams that are not `Ready` yet, and 1 if not all paths are listened to yet.
     unready: u32,
     /// For a watch with a tree.
     pub(super) looks: Option<Box<Looks>>,
@@ -205,7 +207,7 @@ impl Watches {
     ) {
         self.stop(slots, node);
         self.epoch += 1;
-        let mut watching = Watching::new(self.epoch);
+        let (mut watching, mut later) = (Watching::new(self.epoch), false);
         for part in watch.into_parts() {
             let (path, kind) = match part {
                 Part::Itself(path) => (path, Watched::Itself),
@@ -234,10 +236,16 @@ impl Watches {
                     continue;
                 }
             };
-            if let Err(problem) = self.files.subscribe(node, &path, kind) {
-                self.files.unsubscribe(node);
-                notices.push(Notice::Failed(node, problem));
-                return;
+            match self.files.subscribe(node, &path, kind) {
+                Ok(Listening::Now) => {}
+                // One notice for all paths.
+                Ok(Listening::Later) if std::mem::replace(&mut later, true) => {}
+                Ok(Listening::Later) => watching.unready += 1,
+                Err(problem) => {
+                    self.files.unsubscribe(node);
+                    notices.push(Notice::Failed(node, problem));
+                    return;
+                }
             }
             // For most watches this is the only path: no room for more.
             watching.paths.reserve_exact(1);
@@ -367,16 +375,18 @@ impl Watches {
         self.files.quiet()
     }
 
+    /// All paths of a watch are listened to. Returns `Ready` if that was the last that was missing.
+    pub(crate) fn listens(&mut self, slots: &mut SlotTable, node: Node) -> Option<Notice> {
+        slots.get_mut(node)?.watching.as_mut()?.one_more_listens(node)
+    }
+
     /// The notice of a stream's report, if its watch still runs.
     pub(crate) fn receive(&mut self, slots: &mut SlotTable, report: Report) -> Option<Notice> {
         let Report { node, epoch, event, pending } = report;
         pending.store(false, Ordering::Release);
         let watching = slots.get_mut(node)?.watching.as_mut().filter(|watching| watching.epoch == epoch)?;
         match event {
-            Ok(WatchEvent::Ready) => {
-                watching.unready = watching.unready.saturating_sub(1);
-                (!watching.is_starting()).then_some(Notice::Ready(node))
-            }
+            Ok(WatchEvent::Ready) => watching.one_more_listens(node),
             Ok(WatchEvent::Changed) => (watching.unready == 0).then_some(Notice::Changed(node, Extent::All)),
             Err(problem) => match watching.more.as_ref().and_then(|more| more.asked) {
                 // The watch that takes its place may be the reason for its end.
@@ -395,6 +405,11 @@ impl Watches {
 }
 
 impl Watching {
+    fn one_more_listens(&mut self, node: Node) -> Option<Notice> {
+        self.unready = self.unready.saturating_sub(1);
+        (!self.is_starting()).then_some(Notice::Ready(node))
+    }
+
     fn attended(&self) -> &[PathBuf] {
         self.more.as_ref().map_or(&[], |more| &more.attended)
     }

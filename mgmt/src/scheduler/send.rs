@@ -104,6 +104,9 @@ impl Scheduler {
             self.fail(i, OP_FAILING);
             return self.end_run(i);
         }
+        // The check did not fail: the cause of an earlier failure is over.
+        self.wait_no_longer(i, OP_FAILING);
+        self.clear_failing(i, OP_FAILING);
         self.rare_mut(i).asked.clone_from(&asked);
         self.nodes[i].set(ASKING | DIRTY_AGAIN);
         self.convergence.missing += 1;

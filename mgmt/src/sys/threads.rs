@@ -6,16 +6,35 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use tokio::runtime::{Handle, Id, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
+
+use super::limits::has_threads;
 
 /// How long work waits to begin before another thread is asked for, and the longest such pause.
 const PATIENCE: Duration = Duration::from_millis(100);
 const PATIENCE_MAX: Duration = Duration::from_secs(2);
+/// The pause between two attempts to get a thread, where the system allows hardly any.
+const PAUSE: Duration = Duration::from_millis(50);
+/// tokio keeps an idle thread for longer than this (10 s, unless the program has set another time).
+const KEPT: Duration = Duration::from_secs(5);
+
+/// The runtime that is known to have a thread, and until when.
+static KNOWN: Mutex<Option<(Id, Until)>> = Mutex::new(None);
+
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    /// Work of [`hand_over`] ended at this time.
+    KeptSince(Instant),
+    ForEver,
+}
 
 /// The outcome of work: its value, or its panic.
 type Outcome<T> = Result<T, Box<dyn Any + Send>>;
@@ -57,15 +76,119 @@ pub fn in_background(work: impl FnOnce() + Send + 'static) {
     tokio::spawn(on_thread(work));
 }
 
-/// Hands `work` to a thread that may block. If there is none, the work waits until [`ask_again`] finds one.
+/// Runs `work` on a thread that may block; on this one if the system gives no other one. For the end of a program or of
+/// an engine, which must not wait for threads.
+pub async fn on_thread_or_here(work: impl FnOnce() + Send + 'static) {
+    if is_to_be_had() {
+        // The runtime is shutting down, or the work has panicked: it is over.
+        let _ = on_thread(work).await;
+    } else {
+        let _ = catch_unwind(AssertUnwindSafe(work));
+    }
+}
+
+/// Hands `work` to a thread that may block. If the system gives no thread, a task keeps the work and tries again after
+/// growing pauses. If tokio has threads and none is free, the work waits for one; [`ask_again`] may find another one.
 pub fn hand_over(work: impl FnOnce() + Send + 'static) {
-    // tokio panics if there is no thread at all. Then the work is in its queue, and is not lost.
-    let _ = catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
+    if is_to_be_had() {
+        return begin(work);
+    }
+    tracing::debug!("the system gives no thread: work that blocks waits for one");
+    tokio::spawn(async move {
+        let mut patience = PATIENCE;
+        loop {
+            sleep(patience).await;
+            if is_to_be_had() {
+                return begin(work);
+            }
+            patience = (patience * 2).min(PATIENCE_MAX);
+        }
+    });
 }
 
 /// Asks the system for a thread for work that has been handed over and has not begun.
 pub fn ask_again() {
-    hand_over(|| ());
+    if is_to_be_had() {
+        begin(|| ());
+    }
+}
+
+fn begin(work: impl FnOnce() + Send + 'static) {
+    let here = Handle::current().id();
+    let work = move || {
+        work();
+        let mut known = known();
+        if *known != Some((here, Until::ForEver)) {
+            *known = Some((here, Until::KeptSince(Instant::now())));
+        }
+    };
+    // tokio panics if there is no thread at all, which was not so a moment ago. Then the work is in its queue, and is
+    // not lost.
+    let _ = catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
+}
+
+/// Starts a thread of this runtime that may block, which must keep its threads for ever; takes [`PAUSE`]. Returns
+/// `false` if the system gives none.
+pub fn keep_one(runtime: &Runtime) -> bool {
+    let is_given = has_threads(1);
+    // The system still counts the thread that was tried for a moment.
+    thread::sleep(PAUSE);
+    let is_had = is_given && catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(|| ())))).is_ok();
+    if is_had {
+        *known() = Some((runtime.handle().id(), Until::ForEver));
+    }
+    is_had
+}
+
+/// Whether this runtime has a thread that may block, or can get one.
+fn is_to_be_had() -> bool {
+    let known = *known();
+    let is_kept = known.is_some_and(|(at, until)| {
+        at == Handle::current().id()
+            && match until {
+                Until::KeptSince(when) => when.elapsed() < KEPT,
+                Until::ForEver => true,
+            }
+    });
+    // The system may still count the thread that was tried when tokio asks for its own.
+    is_kept || has_threads(2)
+}
+
+fn known() -> MutexGuard<'static, Option<(Id, Until)>> {
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A thread that is held in reserve for work that no other thread takes. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Reserve {
+    line: Sender<Box<dyn FnOnce() + Send>>,
+    is_busy: Arc<AtomicBool>,
+}
+
+impl Reserve {
+    /// Starts the thread, whose work runs in the context of the current runtime. `None`: the system gives none.
+    pub fn new() -> Option<Reserve> {
+        let (line, works) = channel::<Box<dyn FnOnce() + Send>>();
+        let is_busy = Arc::new(AtomicBool::new(false));
+        let (runtime, busy) = (Handle::current(), Arc::clone(&is_busy));
+        let take = move || {
+            let _context = runtime.enter();
+            for work in works {
+                let _ = catch_unwind(AssertUnwindSafe(work));
+                busy.store(false, Ordering::Release);
+            }
+        };
+        thread::Builder::new().name("mgmt-reserve".to_owned()).spawn(take).ok()?;
+        Some(Reserve { line, is_busy })
+    }
+
+    /// Gives the thread some work, unless it has some.
+    pub fn take(&self, work: impl FnOnce() + Send + 'static) {
+        if !self.is_busy.swap(true, Ordering::Acquire) {
+            // The thread ends only after `self`.
+            let _ = self.line.send(Box::new(work));
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,5 +219,30 @@ mod tests {
             open.send(()).unwrap();
             assert_eq!(waits.await.unwrap().unwrap().unwrap(), 1);
         });
+    }
+
+    #[tokio::test]
+    async fn the_reserve_takes_one_piece_of_work_at_a_time_and_survives_its_panic() {
+        let reserve = Reserve::new().unwrap();
+        let (say, said) = std::sync::mpsc::channel();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let first = say.clone();
+        reserve.take(move || {
+            gate.recv().unwrap();
+            first.send(1).unwrap();
+            panic!("gone");
+        });
+        let second = say.clone();
+        reserve.take(move || second.send(2).unwrap());
+        open.send(()).unwrap();
+        assert_eq!(said.recv(), Ok(1));
+        while reserve.is_busy.load(Ordering::Acquire) {
+            thread::yield_now();
+        }
+        // In the context of the runtime.
+        reserve.take(move || say.send(Handle::current().id().to_string().parse().unwrap()).unwrap());
+        assert_eq!(said.recv(), Ok(Handle::current().id().to_string().parse().unwrap()));
+        drop(reserve);
+        assert!(said.recv().is_err(), "the second one was not taken");
     }
 }

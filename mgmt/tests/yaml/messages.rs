@@ -57,7 +57,7 @@ fn unknown_keys_are_warnings_where_that_is_asked_for() {
 fn a_file_that_is_too_long_is_refused_before_it_is_read() {
     let text = vec![b'#'; (64 << 20) + 1];
     let error = read_yaml("big.yaml", &text, &YamlOptions::default()).unwrap_err().to_string();
-    assert!(error.contains("more than 64 MiB"), "{error}");
+    assert!(error.contains("more than 64 MiB") && error.contains("`source`"), "{error}");
 }
 
 /// The message about this text, which takes this thread a few seconds at most, however busy the machine is with others.
@@ -111,11 +111,33 @@ fn large_wrong_files_are_refused_soon_and_in_few_words() {
 fn a_large_file_of_empty_lines_takes_little_more_memory_than_its_size() {
     let desk = crate::kit::Desk::new();
     let lines = "\n".repeat(50_000_000);
-    for (text, code) in [(format!("graph: g\nresources: {{}}\n{lines}"), 0), (lines, 1)] {
+    let file = "graph: g\nresources:\n  file:\n  - name: /nowhere/a\n    mode: 0600\n    content:";
+    let content = "\n".repeat(10_000_000);
+    let texts = [
+        (format!("graph: g\nresources: {{}}\n{lines}"), 0, 200),
+        // Some copies of the content, but nothing for each of its lines.
+        (format!("{file} \"a{content}b\"\n"), 0, 160),
+        (format!("{file} |\n     a{content}     b\n"), 0, 160),
+        (lines, 1, 200),
+    ];
+    for (text, code, megabytes) in texts {
         let graph = desk.graph(&text);
-        let mut command = desk.limited("--data=200000000", &["check", "--yaml", graph.to_str().unwrap()]);
+        let limit = format!("--data={megabytes}000000");
+        let mut command = desk.limited(&limit, &["check", "--yaml", graph.to_str().unwrap()]);
         let output = command.output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{}", crate::kit::text(&output.stderr));
+    }
+}
+
+#[test]
+fn no_line_of_a_secret_is_quoted_however_its_text_is_folded() {
+    let value = ["\"canary\n\n      canary\n      canary\"", "canary\n      canary\n      canary"];
+    for value in value {
+        let text = format!(
+            "graph: g\nresources:\n  exec:\n  - name: a\n    cmd: x\n    env: {{KEY: {{secret: {value}, nonsense: 1}}}}\n"
+        );
+        let error = read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_err().to_string();
+        assert!(error.contains("nonsense") && !error.contains("canary"), "{error}");
     }
 }
 

@@ -1,9 +1,13 @@
-//! Where the system has hardly anything to give: descriptors, threads.
+//! Where the system has hardly anything to give: descriptors, threads, processes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use rustix::process::Signal;
 
 use crate::kit::program::{Program, example};
 
@@ -59,4 +63,58 @@ fn hardly_any_threads_are_no_panic_and_no_hang() {
             assert!(count == 1 || ended.err.contains("converged"), "{count}: {ended:?}");
         }
     }
+}
+
+/// Processes of another program of the same user, more than the limit.
+struct Crowd(Vec<Child>);
+
+impl Crowd {
+    fn of(uid: u32) -> Crowd {
+        Crowd((0..40).map(|_| Command::new("sleep").arg("600").uid(uid).gid(uid).spawn().unwrap()).collect())
+    }
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}
+
+/// Where other programs of the user take all processes: files are repaired, commands wait, and it ends when it is asked to.
+#[test]
+#[ignore = "needs root"]
+fn processes_that_others_use_up_are_waited_for() {
+    const LIMIT: &str = "--nproc=20:20";
+    let uid = 54410;
+    let dir = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(dir.path(), Some(uid), Some(uid)).unwrap();
+    let start = |args: &str| {
+        let mut program = limited(LIMIT, "pausing", dir.path());
+        program.command.uid(uid).gid(uid);
+        program.args(args).start()
+    };
+    let mut running = start("");
+    running.says("converged");
+    // By then, the threads that it has used have ended.
+    std::thread::sleep(Duration::from_secs(11));
+    let crowd = Crowd::of(uid);
+    fs::remove_file(dir.path().join("config")).unwrap();
+    running.until("a repaired file", |_| dir.path().join("config").exists());
+    running.says("cannot start `/bin/sh`: no process is left");
+    drop(crowd);
+    running.until("a second refresh", |running| running.err_so_far().matches("refreshed").count() == 2);
+    let _crowd = Crowd::of(uid);
+    fs::remove_file(dir.path().join("config")).unwrap();
+    running.until("a repaired file", |_| dir.path().join("config").exists());
+    running.signal(Signal::TERM);
+    let ended = running.wait().code(143);
+    assert!(!ended.err.contains("panicked"), "{ended:?}");
+
+    let mut crowded = start("--max-runtime 2");
+    crowded.says("hardly any threads");
+    let ended = crowded.wait().code(0);
+    assert!(!ended.err.contains("panicked") && ended.took < Duration::from_secs(10), "{ended:?}");
 }

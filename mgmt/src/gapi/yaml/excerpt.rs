@@ -1,7 +1,7 @@
 //! Turns complaints into problems: with the line of the file, and the place in it underlined.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr as _;
@@ -25,7 +25,7 @@ pub(crate) struct Quotes<'a> {
     /// The line that was asked for last, counted from 0, and its offset: most lines are asked for in their order.
     last: Cell<(usize, usize)>,
     /// Lines that contain a secret: they are never quoted.
-    hidden: RefCell<HashSet<usize>>,
+    hidden: RefCell<Lines>,
     /// Parts of lines that may be secrets: the first character and the number of characters.
     masked: RefCell<HashMap<usize, Vec<(usize, usize)>>>,
 }
@@ -84,11 +84,7 @@ impl<'a> Quotes<'a> {
     /// Hides the lines of a secret value.
     pub(crate) fn hide(&self, node: &Node) {
         match &node.value {
-            Value::Scalar { text, .. } => {
-                // The text of a block begins in the line below its place.
-                let lines = node.place.line..=node.place.line + text.lines().count();
-                self.hidden.borrow_mut().extend(lines);
-            }
+            Value::Scalar { .. } => self.hidden.borrow_mut().add(node.place.line, node.last),
             Value::List(nodes) => nodes.iter().for_each(|node| self.hide(node)),
             Value::Map(entries) => entries.iter().for_each(|(_, node)| self.hide(node)),
         }
@@ -135,7 +131,7 @@ impl<'a> Quotes<'a> {
 
     fn excerpt(&self, place: Place) -> Option<String> {
         let line = self.line(place.line)?;
-        if self.hidden.borrow().contains(&place.line) {
+        if self.hidden.borrow().contain(place.line) {
             return None;
         }
         let line: String = match self.masked.borrow().get(&place.line) {
@@ -162,6 +158,27 @@ impl<'a> Quotes<'a> {
     }
 }
 
+/// Some lines of a file, in memory that does not depend on their number: the first and the last line of each piece. No
+/// two pieces have a line in common.
+#[derive(Default)]
+struct Lines(BTreeMap<usize, usize>);
+
+impl Lines {
+    fn add(&mut self, mut first: usize, mut last: usize) {
+        while let Some((&from, &to)) = self.0.range(..=last).next_back()
+            && to >= first
+        {
+            self.0.remove(&from);
+            (first, last) = (first.min(from), last.max(to));
+        }
+        self.0.insert(first, last);
+    }
+
+    fn contain(&self, line: usize) -> bool {
+        self.0.range(..=line).next_back().is_some_and(|(_, last)| *last >= line)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,5 +199,17 @@ mod tests {
             assert_eq!(quotes.line(number), Some(&*format!("line {number}")));
         }
         assert_eq!(quotes.line(3 * STEP + 1), None);
+    }
+
+    #[test]
+    fn pieces_of_lines_that_meet_are_one() {
+        let mut lines = Lines::default();
+        for (first, last) in [(10, 12), (3, 3), (20, 30), (12, 14), (25, 27), (1, 2)] {
+            lines.add(first, last);
+        }
+        let contained: Vec<usize> = (0..40).filter(|line| lines.contain(*line)).collect();
+        assert_eq!(contained, (1..=3).chain(10..=14).chain(20..=30).collect::<Vec<_>>());
+        lines.add(0, 50);
+        assert_eq!(lines.0.into_iter().collect::<Vec<_>>(), [(0, 50)]);
     }
 }

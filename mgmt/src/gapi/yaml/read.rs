@@ -68,8 +68,12 @@ const START: Place = Place { line: 1, column: 1, width: 1 };
 
 fn decode(bytes: &[u8]) -> Result<&str, Complaint> {
     if bytes.len() > BYTES_MAX {
-        let message =
-            format!("the file has {} bytes: more than {} MiB is too much for one graph", bytes.len(), BYTES_MAX >> 20);
+        let message = format!(
+            "the file has {} bytes: more than {} MiB is too much for one graph; a large `content` belongs in a file of \
+             its own, which `source` names",
+            bytes.len(),
+            BYTES_MAX >> 20
+        );
         return Err(Complaint::new(START, message));
     }
     std::str::from_utf8(bytes).map_err(|error| {

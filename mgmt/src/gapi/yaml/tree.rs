@@ -34,6 +34,8 @@ pub(crate) struct Place {
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) place: Place,
+    /// The number of the last line of a single value; that of the first one for a list or a map.
+    pub(crate) last: usize,
     pub(crate) value: Value,
 }
 
@@ -201,7 +203,11 @@ impl Reader<'_> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), place);
-                let node = Node { place, value: Value::Scalar { text: text.into_owned(), plain } };
+                let node = Node {
+                    place,
+                    last: marks.end.line().max(place.line),
+                    value: Value::Scalar { text: text.into_owned(), plain },
+                };
                 let goes_on = self.anchor(anchor, &node);
                 self.put(node);
                 return goes_on;
@@ -269,13 +275,15 @@ impl Reader<'_> {
 
     fn close(&mut self) -> bool {
         let (node, anchor) = match self.open.pop() {
-            Some(Open::List(place, anchor, nodes)) => (Node { place, value: Value::List(nodes) }, anchor),
+            Some(Open::List(place, anchor, nodes)) => {
+                (Node { place, last: place.line, value: Value::List(nodes) }, anchor)
+            }
             Some(Open::Map { place, anchor, mut entries, merged, .. }) => {
                 if !merged.is_empty() {
                     let mut own = entries.list.iter().map(|(key, _)| key.text.clone()).collect();
                     self.merge(&mut entries.list, &mut own, merged);
                 }
-                (Node { place, value: Value::Map(entries.list) }, anchor)
+                (Node { place, last: place.line, value: Value::Map(entries.list) }, anchor)
             }
             None => return true,
         };

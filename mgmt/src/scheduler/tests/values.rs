@@ -114,6 +114,23 @@ fn who_asks_a_noop_sender_waits_and_the_graph_converges() {
     assert_eq!(bed.in_sync(0), ["refresh 0"]);
 }
 
+/// Seed 74606 of the simulator.
+#[test]
+fn a_receiver_that_failed_before_it_lacks_a_value_of_a_noop_sender_fails_no_longer_and_the_graph_converges() {
+    for failure in [CheckOutcome::Failed, CheckOutcome::Waits(Lack { kind: 1, announced: false })] {
+        let mut bed = Bed::new();
+        bed.configure(0, noop()).configure(1, NodeConfig { retry: Some(3), delay: ms(100), ..plain() });
+        bed.swap(&[0, 1, 2], &[], &[sends(0, 1, 1), edge(1, 2)]);
+        bed.checked_sending(0, CheckOutcome::InSync, 1);
+        bed.checked(1, failure);
+        assert_eq!(bed.pass(ms(100)), ["check 1"]);
+        assert_eq!(bed.checked(1, CheckOutcome::Missing(vec![Node(0)])), [""; 0]);
+        assert_eq!(bed.state(1), State::WaitingForValue(vec![Node(0)]));
+        assert_eq!(bed.state(2), State::WaitingForParents(vec![Node(1)]));
+        assert_eq!(bed.pass(ms(1000)), ["event: converged"]);
+    }
+}
+
 #[test]
 fn who_asks_a_noop_sender_may_ask_again_and_again() {
     let mut bed = Bed::new();

@@ -74,6 +74,16 @@ pub enum ProcessError {
         /// What is wrong.
         why: String,
     },
+    /// The limit of processes is reached: the one of the user that runs the command, or of the system.
+    #[error(
+        "cannot start `{program}`: no process is left (`ulimit -u`, or a limit of the service or container): {source}"
+    )]
+    NoProcess {
+        /// The program.
+        program: String,
+        /// The error of the system.
+        source: io::Error,
+    },
     /// The system could not start the command.
     #[error("cannot start `{program}`: {source}")]
     Spawn {
@@ -163,6 +173,7 @@ impl ProcessError {
             ProcessError::NotExecutable { path, .. } => Some((ObstacleKind::NoPermission, Some(path))),
             ProcessError::Cwd { cwd, .. } => Some((ObstacleKind::Missing, Some(cwd))),
             ProcessError::Account { .. } => Some((ObstacleKind::Missing, None)),
+            ProcessError::NoProcess { .. } => Some((ObstacleKind::NoDescriptors, None)),
             ProcessError::Spawn { source, .. } | ProcessError::Io { source, .. } => {
                 ObstacleKind::of(source).map(|kind| (kind, None))
             }

@@ -102,6 +102,7 @@ impl Command {
             }
         }
         match Errno::from_io_error(&source) {
+            Some(Errno::AGAIN) => ProcessError::NoProcess { program, source },
             Some(Errno::NOENT) if !path.exists() => ProcessError::NoFile { program, path },
             Some(Errno::NOENT) => ProcessError::NoInterpreter { program, interpreter: interpreter(&path) },
             Some(Errno::NOEXEC) => {

@@ -54,7 +54,7 @@ impl Listener {
     fn subscribe(&mut self, path: &std::path::Path, kind: Watched) -> Seen<()> {
         let hub = match &mut self.hub {
             Some(hub) => hub,
-            none => none.insert(Hub::new(Options::default()).map_err(|error| format!("can't watch: {error}"))?),
+            none => none.insert(Hub::new(Options::default())),
         };
         hub.subscribe(0, path, kind).map_err(|error| format!("can't watch {}: {error}", path.display()))
     }

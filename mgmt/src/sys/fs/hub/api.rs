@@ -114,9 +114,20 @@ impl Extent {
     }
 }
 
+/// Whether a subscription listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listening {
+    /// Every later change is reported.
+    Now,
+    /// From the next [`Event::Ready`] of the key on, every later change is reported.
+    Later,
+}
+
 /// A report of the hub.
 #[derive(Debug)]
 pub enum Event {
+    /// All subscriptions of this key listen: one of them was answered by [`Listening::Later`].
+    Ready(u64),
     /// Something about a path of this key may have changed: look again at all of this extent. At most one for a key in
     /// a batch.
     Changed(u64, Extent),
@@ -212,12 +223,6 @@ pub enum Error {
         path: PathBuf,
         /// The limit for all trees together.
         max: usize,
-    },
-    /// The chosen facility does not work on this system.
-    #[error("can't start to watch files: {source}")]
-    Backend {
-        /// The error of the system.
-        source: io::Error,
     },
 }
 

@@ -1,6 +1,6 @@
 //! The state of a hub: what is watched, by which watch, for which keys, and what must be reported.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use super::api::{Error, Event, Extent, Reason, Stats, Watched};
 use super::backend::{Backend, WatchId};
 use super::list::List;
-use super::poll::Polled;
+use super::poll::{Comparing, Polled};
 use super::stat::Signature;
-use super::trie::{DEEP, Kind, MEMBER, NodeId, QUEUED, ROOT, Trie};
+use super::tree::Listing;
+use super::trie::{DEEP, Kind, NodeId, QUEUED, Trie};
 
 /// A kind of reason for polling is reported again after this time.
 const SAY_AGAIN: Duration = Duration::from_secs(3600);
@@ -45,8 +46,18 @@ pub(super) struct Core {
     pub(super) is_freed: bool,
     pub(super) work: Vec<NodeId>,
     pub(super) garbage: Vec<NodeId>,
-    /// Nodes for which it may have changed whether their entries must be reported (`narrow.rs`).
+    /// Nodes for which it may have changed whether their entries must be reported, and those whose entries need not be
+    /// (`narrow.rs`).
     pub(super) review: Vec<NodeId>,
+    pub(super) wide: Vec<NodeId>,
+    /// Directories of trees to be listed, and the one that is being listed.
+    pub(super) unlisted: Vec<NodeId>,
+    pub(super) listing: Option<Listing>,
+    /// Polled nodes to be compared in this round, and the one that is being compared.
+    pub(super) uncompared: Vec<NodeId>,
+    pub(super) comparing: Option<Comparing>,
+    /// Keys to which it has not been reported yet that the hub listens.
+    pub(super) unready: BTreeSet<u64>,
     /// Whether a node has become something else.
     pub(super) is_moved: bool,
     /// Whether changes were lost.
@@ -85,6 +96,12 @@ impl Core {
             work: Vec::new(),
             garbage: Vec::new(),
             review: Vec::new(),
+            wide: Vec::new(),
+            unlisted: Vec::new(),
+            listing: None,
+            uncompared: Vec::new(),
+            comparing: None,
+            unready: BTreeSet::new(),
             is_moved: false,
             is_lost: false,
             batch: 0,
@@ -103,6 +120,7 @@ impl Core {
     /// handed out before all nodes have been looked at is handed out once more after that.
     pub(super) fn take(&mut self) -> Option<Vec<Event>> {
         if self.is_settled() {
+            self.said.extend(std::mem::take(&mut self.unready).into_iter().map(Event::Ready));
             for (key, extent) in std::mem::take(&mut self.early) {
                 self.extent(key).merge(extent);
             }
@@ -118,6 +136,11 @@ impl Core {
         let extents = &mut self.extents;
         events.extend(self.dirty.drain(..).map(|key| Event::Changed(key, extents.remove(&key).unwrap_or(Extent::All))));
         Some(events)
+    }
+
+    /// Whether all changes have been reported.
+    pub(super) fn is_taken(&self) -> bool {
+        self.dirty.is_empty() && self.early.is_empty() && self.unready.is_empty()
     }
 
     /// Begins a batch. The marks of earlier batches are void: a new subscription may stand below a marked node.
@@ -146,7 +169,8 @@ impl Core {
             self.dirty.retain(|&other| other != key);
         }
         self.early.remove(&key);
-        self.said.retain(|event| !matches!(event, Event::Failed(other, _) if *other == key));
+        self.unready.remove(&key);
+        self.said.retain(|event| !matches!(event, Event::Failed(other, _) | Event::Ready(other) if *other == key));
     }
 
     /// Reports a failure of a key. In a batch, it replaces an earlier `Unreachable` of the same key.
@@ -178,55 +202,6 @@ impl Core {
         if !node.is(QUEUED) {
             node.set(QUEUED, true);
             self.work.push(id);
-        }
-    }
-
-    /// Looks at nodes until none is left, then removes those that are not needed.
-    pub(super) fn settle(&mut self, backend: &mut dyn Backend) {
-        self.settle_until(backend, None);
-    }
-
-    /// Like [`Core::settle`], for a short time.
-    pub(super) fn settle_slice(&mut self, backend: &mut dyn Backend) {
-        let end = Instant::now() + self.slice;
-        self.settle_until(backend, Some(end));
-    }
-
-    /// Whether no node is left to look at.
-    pub(super) fn is_settled(&self) -> bool {
-        self.work.is_empty()
-    }
-
-    /// Whether no node is left to look at, and nothing to report.
-    pub(super) fn is_all_told(&self) -> bool {
-        self.is_settled() && self.dirty.is_empty() && self.early.is_empty() && !self.is_lost
-    }
-
-    fn settle_until(&mut self, backend: &mut dyn Backend, end: Option<Instant>) {
-        if std::mem::take(&mut self.is_lost) {
-            let keys: Vec<u64> = self.keys.keys().copied().collect();
-            self.say(Event::Rescan);
-            keys.into_iter().for_each(|key| self.touch(key));
-            self.queue(ROOT, true);
-        }
-        loop {
-            while let Some(id) = self.work.pop() {
-                self.look(backend, id);
-                if end.is_some_and(|end| !self.work.is_empty() && Instant::now() >= end) {
-                    return;
-                }
-            }
-            if std::mem::take(&mut self.is_moved) && !self.looped.is_empty() {
-                for at in 0..self.looped.len() {
-                    self.queue(self.looped[at], false);
-                }
-                continue;
-            }
-            self.collect_garbage(backend);
-            self.review(backend);
-            if self.work.is_empty() && self.garbage.is_empty() {
-                break;
-            }
         }
     }
 
@@ -294,49 +269,6 @@ impl Core {
                 self.is_freed = true;
             }
         }
-    }
-
-    fn collect_garbage(&mut self, backend: &mut dyn Backend) {
-        while let Some(id) = self.garbage.pop() {
-            if !self.trie.is_used(id) {
-                continue;
-            }
-            if !self.is_removable(id) {
-                self.will_review(id);
-                continue;
-            }
-            self.detach(backend, id);
-            self.unlink(id);
-            self.polled.remove(&id);
-            self.seen.remove(&id);
-            self.members -= usize::from(self.trie.get(id).is(MEMBER));
-            self.garbage.extend(self.trie.parent(id));
-            self.trie.remove(id);
-        }
-        if !self.trie.has_children(ROOT) && self.trie.get(ROOT).subs.as_slice().is_empty() {
-            self.detach(backend, ROOT);
-            self.polled.remove(&ROOT);
-            self.trie.get_mut(ROOT).kind = Kind::Unknown;
-        }
-    }
-
-    /// Whether the node can be removed. A directory of a tree stays, even if it was inserted for another reason.
-    fn is_removable(&mut self, id: NodeId) -> bool {
-        let node = self.trie.get(id);
-        if !node.subs.as_slice().is_empty() || self.trie.has_children(id) || self.led_from.contains_key(&id) {
-            return false;
-        }
-        if id == ROOT {
-            return false;
-        }
-        if !matches!(node.kind, Kind::Dir | Kind::Unreachable) || !self.is_in_tree(id) {
-            return true;
-        }
-        if !node.is(MEMBER) {
-            self.trie.get_mut(id).set(MEMBER, true);
-            self.members += 1;
-        }
-        false
     }
 
     pub(super) fn stats(&self) -> Stats {

@@ -26,12 +26,13 @@ mod poll;
 mod quiet;
 mod ready;
 mod run;
+mod settle;
 mod stat;
 mod subscribe;
 mod tree;
 mod trie;
 
-pub use api::{BackendKind, Error, Event, Extent, Options, Reason, Stats, Watched};
+pub use api::{BackendKind, Error, Event, Extent, Listening, Options, Reason, Stats, Watched};
 pub use quiet::Quiet;
 pub use run::Hub;
 

@@ -13,6 +13,9 @@ use super::core::{Core, to_path};
 use super::stat::{self, Stat};
 use super::trie::{FILLED, FIXED, FOREIGN, Kind, NodeId, PRESENT, QUEUED, REVIEWED, WIDE};
 
+/// The number of nodes of one step.
+const REVIEWED_AT_ONCE: usize = 256;
+
 impl Core {
     /// Queues the node for `review`: its kind, its watch, or the need for it may have changed.
     pub(super) fn will_review(&mut self, id: NodeId) {
@@ -78,11 +81,11 @@ impl Core {
         node.kind != Kind::Dir || node.loose > 0 || self.needs_entries_itself(id)
     }
 
-    /// Updates which nodes are fixed, and which directories report their entries. Nodes that must be looked at for that
-    /// are queued.
-    pub(super) fn review(&mut self, backend: &mut dyn Backend) {
-        let mut wide = Vec::new();
-        while let Some(id) = self.review.pop() {
+    /// Updates of some nodes whether they are fixed, and which directories report their entries. Nodes that must be
+    /// looked at for that are queued.
+    pub(super) fn review_some(&mut self, narrows: bool) {
+        for _ in 0..REVIEWED_AT_ONCE {
+            let Some(id) = self.review.pop() else { return };
             self.trie.get_mut(id).set(REVIEWED, false);
             if !self.trie.is_used(id) {
                 continue;
@@ -94,16 +97,11 @@ impl Core {
             }
             match (node.is(WIDE), self.needs_entries(id)) {
                 (false, true) => self.queue(id, false),
-                (true, false) if backend.narrows() => wide.push(id),
+                // Not at once: nodes that are still to be looked at may need these entries.
+                (true, false) if narrows => self.wide.push(id),
                 _ => {}
             }
         }
-        // Nodes that are still to be looked at may need these entries.
-        if !self.work.is_empty() {
-            wide.into_iter().for_each(|id| self.will_review(id));
-            return;
-        }
-        wide.into_iter().for_each(|id| self.narrow(backend, id));
     }
 
     /// Updates the flags of the node and the counts of its parent.
@@ -131,9 +129,12 @@ impl Core {
     }
 
     /// Stops the watch of the directory from reporting entries, unless another of its names needs them.
-    fn narrow(&mut self, backend: &mut dyn Backend, id: NodeId) {
+    pub(super) fn narrow(&mut self, backend: &mut dyn Backend, id: NodeId) {
+        if !self.trie.is_used(id) || !self.trie.get(id).is(WIDE) {
+            return;
+        }
         let watch = self.trie.get(id).watch;
-        if self.is_needed(watch) || self.needs_entries(id) {
+        if watch == 0 || self.is_needed(watch) || self.needs_entries(id) {
             return;
         }
         match backend.narrow(&self.trie.path(id)) {

@@ -14,6 +14,9 @@ use super::trie::{LISTED, NodeId};
 /// After this number of rounds, watching is tried again, even without any sign that it would succeed.
 const RETRY_TICKS: u64 = 32;
 
+/// The number of entries that are compared in one step.
+const COMPARED_AT_ONCE: usize = 64;
+
 /// Why a node is polled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Why {
@@ -32,8 +35,21 @@ pub(super) enum Why {
 pub(super) struct Polled {
     pub(super) why: Why,
     own: Option<Signature>,
-    /// A hash of all entries, for a directory of a tree.
-    listing: u64,
+    /// A hash of all entries, for a directory of a tree; `None` until they have been seen, which is a part of the work
+    /// of the subscription.
+    listing: Option<u64>,
+}
+
+/// A polled node that is being compared with what was seen of it.
+#[derive(Debug)]
+pub(super) struct Comparing {
+    id: NodeId,
+    path: Vec<u8>,
+    /// Its entries that have nodes, and are still to be compared.
+    children: Vec<NodeId>,
+    /// Its entries, for a directory of a tree, and the hash of those that have been seen.
+    entries: Option<fs::ReadDir>,
+    sum: u64,
 }
 
 impl Core {
@@ -44,7 +60,10 @@ impl Core {
             return;
         }
         let own = stat::stat(path, true).ok().map(|seen| seen.signature);
-        let listing = if self.is_in_tree(id) { listing(path) } else { 0 };
+        let listing = if self.is_in_tree(id) { None } else { Some(0) };
+        if listing.is_none() {
+            self.uncompared.push(id);
+        }
         self.polled.insert(id, Polled { why, own, listing });
     }
 
@@ -62,32 +81,63 @@ impl Core {
         self.seen.insert(id, now).is_some_and(|before| before != now)
     }
 
-    /// Does one round of polling.
+    /// Begins a round of polling, unless the last one has not ended.
     pub(super) fn tick(&mut self) {
         self.ticks += 1;
         let retry = std::mem::take(&mut self.is_freed) || self.ticks.is_multiple_of(RETRY_TICKS);
+        let is_busy = !self.uncompared.is_empty() || self.comparing.is_some();
         let all: Vec<(NodeId, Why)> = self.polled.iter().map(|(&id, polled)| (id, polled.why)).collect();
         for (id, why) in all {
             if why == Why::Broken || (retry && why != Why::Never) {
                 self.queue(id, false);
             }
-            if why != Why::Broken {
-                self.compare(id);
+            if why != Why::Broken && !is_busy {
+                self.uncompared.push(id);
             }
         }
     }
 
-    fn compare(&mut self, id: NodeId) {
-        let children: Vec<NodeId> = self.trie.children(id).collect();
-        for child in children {
-            self.compare_entry(id, child);
+    /// Does a part of the round. Returns `false` if nothing is left to compare.
+    pub(super) fn compare_some(&mut self) -> bool {
+        let Some(mut comparing) = self.comparing.take() else {
+            let Some(id) = self.uncompared.pop() else { return false };
+            if let Some(polled) = self.polled.get(&id) {
+                // Its entries that have nodes were seen when these were looked at.
+                let is_first = polled.listing.is_none();
+                let children = if is_first { Vec::new() } else { self.trie.children(id).collect() };
+                let path = self.trie.path(id);
+                let entries = self.is_in_tree(id).then(|| fs::read_dir(to_path(&path)).ok()).flatten();
+                self.comparing = Some(Comparing { id, path, children, entries, sum: 0 });
+            }
+            return true;
+        };
+        if !self.polled.contains_key(&comparing.id) {
+            return true;
         }
-        let path = self.trie.path(id);
+        for _ in 0..COMPARED_AT_ONCE {
+            if let Some(child) = comparing.children.pop() {
+                if self.trie.is_used(child) && self.trie.parent(child) == Some(comparing.id) {
+                    self.compare_entry(comparing.id, child);
+                }
+            } else if let Some(entry) = comparing.entries.as_mut().and_then(Iterator::next) {
+                // The order of entries does not matter.
+                comparing.sum = comparing.sum.wrapping_add(entry.map_or(0, |entry| hash(&entry)));
+            } else {
+                self.compare_whole(comparing);
+                return true;
+            }
+        }
+        self.comparing = Some(comparing);
+        true
+    }
+
+    /// Compares the node itself and the hash of its entries.
+    fn compare_whole(&mut self, comparing: Comparing) {
+        let Comparing { id, path, sum, .. } = comparing;
         let own = stat::stat(&path, true).ok().map(|seen| seen.signature);
-        let listing = if self.is_in_tree(id) { listing(&path) } else { 0 };
         let Some(polled) = self.polled.get_mut(&id) else { return };
         let before = std::mem::replace(&mut polled.own, own);
-        let listed_before = std::mem::replace(&mut polled.listing, listing);
+        let listed_before = polled.listing.replace(sum);
         if before != own {
             self.mark_own(id);
             self.mark_upwards(id, None);
@@ -96,7 +146,7 @@ impl Core {
             self.mark_subtree(id);
             self.queue(id, true);
         }
-        if listed_before != listing {
+        if listed_before.is_some_and(|before| before != sum) {
             self.mark_upwards(id, None);
             self.trie.get_mut(id).set(LISTED, false);
             self.queue(id, false);
@@ -145,16 +195,10 @@ fn as_entry(seen: &io::Result<Stat>) -> Option<Signature> {
     seen.as_ref().ok().map(|seen| seen.signature.as_entry(seen.is_dir))
 }
 
-/// A hash of everything that can be seen of the entries of a directory. Its sub-directories are polled by themselves.
-fn listing(path: &[u8]) -> u64 {
-    let Ok(entries) = fs::read_dir(to_path(path)) else { return 0 };
-    let mut sum = 0_u64;
-    for entry in entries.flatten() {
-        let mut hasher = DefaultHasher::new();
-        entry.file_name().hash(&mut hasher);
-        as_entry(&stat::stat(entry.path().as_os_str().as_bytes(), false)).hash(&mut hasher);
-        // The order of entries does not matter.
-        sum = sum.wrapping_add(hasher.finish());
-    }
-    sum
+/// A hash of everything that can be seen of an entry of a directory. Sub-directories are polled by themselves.
+fn hash(entry: &fs::DirEntry) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    entry.file_name().hash(&mut hasher);
+    as_entry(&stat::stat(entry.path().as_os_str().as_bytes(), false)).hash(&mut hasher);
+    hasher.finish()
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::api::{BackendKind, Error, Event, Options, Reason, Stats, Watched};
+use super::api::{BackendKind, Error, Event, Listening, Options, Reason, Stats, Watched};
 use super::backend::{Backend, Nothing};
 use super::core::Core;
 use super::inotify::Inotify;
@@ -32,6 +32,8 @@ pub struct Hub {
     options: Options,
     round: Option<Pin<Box<Sleep>>>,
     rounds: u64,
+    /// Paths waited for a watch when the last round of polling began.
+    was_limited: bool,
 }
 
 impl std::fmt::Debug for Hub {
@@ -41,12 +43,9 @@ impl std::fmt::Debug for Hub {
 }
 
 impl Hub {
-    /// A hub without subscriptions. Does not need a running runtime.
-    ///
-    /// # Errors
-    /// Only `Backend`, if the chosen facility does not work on this system at all. A limit that is reached is no error:
-    /// then paths are polled, and `Degraded` reports it.
-    pub fn new(options: Options) -> Result<Self, Error> {
+    /// A hub without subscriptions. Does not need a running runtime. If the chosen facility does not work, paths are
+    /// polled, and `Degraded` reports it.
+    pub fn new(options: Options) -> Self {
         let mut core = Core::new(options.tree_directories_max);
         let backend = open(options.backend).unwrap_or_else(|source| {
             core.degraded(Reason::Instances { source });
@@ -54,7 +53,7 @@ impl Hub {
         });
         // Without /proc, a mount over a watched directory is not noticed.
         let mounts = Mounts::new().inspect_err(|error| tracing::debug!(%error, "mounts are not watched")).ok();
-        Ok(Self { core, backend, mounts, options, round: None, rounds: 0 })
+        Self { core, backend, mounts, options, round: None, rounds: 0, was_limited: false }
     }
 
     /// Watches a path for a key; a key may have several. The path need not exist. A relative path starts at the current
@@ -64,6 +63,15 @@ impl Hub {
     /// The path is not a possible one. A path that can't be looked at is reported as `Failed` by `next` instead.
     pub fn subscribe(&mut self, key: u64, path: &Path, kind: Watched) -> Result<(), Error> {
         self.core.subscribe(&mut *self.backend, key, path, kind)
+    }
+
+    /// Like [`Hub::subscribe`], but returns after a millisecond or two, even if a large tree must be read: then `next`
+    /// does the rest, and reports `Ready`.
+    ///
+    /// # Errors
+    /// As [`Hub::subscribe`].
+    pub fn begin(&mut self, key: u64, path: &Path, kind: Watched) -> Result<Listening, Error> {
+        self.core.subscribe_in_slices(&mut *self.backend, key, path, kind)
     }
 
     /// Drops all paths of a key. The key is not reported any more, not even for earlier changes.
@@ -88,6 +96,7 @@ impl Hub {
             is_idle &= self.poll_mounts(cx).is_pending();
             is_idle &= self.poll_round(cx).is_pending();
             self.core.settle_slice(&mut *self.backend);
+            self.notice_recovery();
             if let Some(events) = self.core.take() {
                 return Poll::Ready(events);
             }
@@ -163,16 +172,22 @@ impl Hub {
         std::task::ready!(round.as_mut().poll(cx));
         self.round = None;
         self.rounds += 1;
-        let limited = self.core.limited();
+        self.was_limited = self.core.limited() > 0;
         if self.rounds.is_multiple_of(RETRY_ROUNDS) {
             self.find_backend();
         }
         self.core.tick();
-        self.core.settle(&mut *self.backend);
-        if limited > 0 && self.core.limited() == 0 && self.core.stats().watches > 0 {
-            self.core.say(Event::Recovered);
-        }
         Poll::Ready(())
+    }
+
+    /// After a round of polling: reports that no path waits for a watch any more.
+    fn notice_recovery(&mut self) {
+        if self.was_limited && self.core.is_settled() {
+            self.was_limited = false;
+            if self.core.limited() == 0 && self.core.stats().watches > 0 {
+                self.core.say(Event::Recovered);
+            }
+        }
     }
 
     /// Opens the facility again if there is none: an inotify instance may have become free.

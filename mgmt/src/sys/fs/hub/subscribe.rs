@@ -3,11 +3,11 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
 
-use super::api::{Error, Watched};
+use super::api::{Error, Listening, Watched};
 use super::backend::Backend;
 use super::core::{Core, to_path};
 use super::stat;
-use super::trie::{Kind, LISTED, NodeId, ROOT, Sub, components};
+use super::trie::{Kind, LISTED, NodeId, QUEUED, ROOT, Sub, components};
 
 /// The longest path that the system takes, with the NUL at its end.
 const PATH_MAX: usize = 4096;
@@ -21,6 +21,48 @@ impl Core {
         path: &Path,
         kind: Watched,
     ) -> Result<(), Error> {
+        let id = self.enter(key, path, kind)?;
+        self.settle(backend);
+        self.complain(id, key);
+        Ok(())
+    }
+
+    /// Like [`Core::subscribe`], in a short time: what is left to do is a part of the work that is done in slices.
+    pub(super) fn subscribe_in_slices(
+        &mut self,
+        backend: &mut dyn Backend,
+        key: u64,
+        path: &Path,
+        kind: Watched,
+    ) -> Result<Listening, Error> {
+        let (was_settled, queued) = (self.is_settled(), self.work.len());
+        let id = self.enter(key, path, kind)?;
+        let listens = if was_settled {
+            self.settle_slice(backend);
+            self.is_settled()
+        } else {
+            // It need not wait for a large tree that came before it.
+            !kind.is_tree() && self.settle_above(backend, queued) && self.is_way_watched(id)
+        };
+        self.complain(id, key);
+        // If it was a tree with too many directories, the subscription has ended.
+        if listens || !self.keys.contains_key(&key) {
+            return Ok(Listening::Now);
+        }
+        self.unready.insert(key);
+        Ok(Listening::Later)
+    }
+
+    /// Whether the node and all nodes above it have been looked at, and no link among them leads elsewhere.
+    fn is_way_watched(&self, id: NodeId) -> bool {
+        self.trie.upwards(id).all(|up| {
+            let node = self.trie.get(up);
+            !node.is(QUEUED) && !matches!(node.kind, Kind::Unknown | Kind::Link)
+        })
+    }
+
+    /// Enters a subscription, and queues what must be looked at for it.
+    fn enter(&mut self, key: u64, path: &Path, kind: Watched) -> Result<NodeId, Error> {
         let bytes = path.as_os_str().as_bytes();
         if bytes.contains(&0) {
             return Err(Error::Nul { path: path.to_owned() });
@@ -35,10 +77,7 @@ impl Core {
             return Err(Error::TooLong { path: start, max: PATH_MAX - 1 });
         }
         self.begin();
-        let id = self.subscribe_bytes(key, path.as_os_str().as_bytes(), kind);
-        self.settle(backend);
-        self.complain(id, key);
-        Ok(())
+        Ok(self.subscribe_bytes(key, path.as_os_str().as_bytes(), kind))
     }
 
     fn subscribe_bytes(&mut self, key: u64, path: &[u8], kind: Watched) -> NodeId {
@@ -111,6 +150,6 @@ impl Core {
             }
         }
         self.untouch(key);
-        self.settle(backend);
+        self.settle_slice(backend);
     }
 }

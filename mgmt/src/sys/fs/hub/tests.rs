@@ -7,5 +7,6 @@ mod narrow;
 mod paths;
 mod quiet;
 mod random;
+mod slices;
 mod spaces;
 mod trees;

@@ -9,43 +9,80 @@ use super::look::is_absent;
 use super::poll::Why;
 use super::trie::{LISTED, MEMBER, NodeId};
 
+/// The number of entries that are read in one step.
+const READ_AT_ONCE: usize = 256;
+
+/// A directory that is being listed.
+#[derive(Debug)]
+pub(super) struct Listing {
+    id: NodeId,
+    entries: fs::ReadDir,
+    /// Its sub-directories are not part of the tree any more: it only matters whether there are any.
+    is_end: bool,
+}
+
 impl Core {
-    /// Inserts the sub-directories of an armed directory into the trie. Its watch reports those that are made later.
+    /// Queues an armed directory whose sub-directories must be inserted into the trie. Its watch reports those that are
+    /// made later.
     pub(super) fn list(&mut self, id: NodeId) {
         self.trie.get_mut(id).set(LISTED, true);
-        if self.is_loop(id) {
+        self.unlisted.push(id);
+    }
+
+    /// Begins to list a directory, unless this is not needed any more.
+    pub(super) fn begin_list(&mut self, id: NodeId) {
+        if !self.trie.is_used(id) || !self.trie.get(id).is(LISTED) || !self.is_in_tree(id) || self.is_loop(id) {
             return;
         }
         let path = self.trie.path(id);
-        if !self.is_within(id, 2) {
-            let has_directories = |mut entries: fs::ReadDir| {
-                entries.any(|entry| entry.is_ok_and(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())))
-            };
-            if fs::read_dir(to_path(&path)).is_ok_and(has_directories) {
-                self.end_of_levels(id);
-            }
+        let is_end = !self.is_within(id, 2);
+        if is_end {
             // If the directory becomes part of a tree with more levels, it is listed again.
             self.trie.get_mut(id).set(LISTED, false);
-            return;
         }
-        if let Err(error) = self.list_entries(id, &path) {
-            // The watch of the directory reports when it is gone or can be read.
-            let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-            if !is_absent(&error) && !is_denied {
-                self.trie.get_mut(id).set(LISTED, false);
-                self.poll(id, &path, Why::Other);
-            }
+        match fs::read_dir(to_path(&path)) {
+            Ok(entries) => self.listing = Some(Listing { id, entries, is_end }),
+            Err(error) => self.unlistable(id, &path, &error),
         }
     }
 
-    fn list_entries(&mut self, id: NodeId, path: &[u8]) -> std::io::Result<()> {
-        for entry in fs::read_dir(to_path(path))? {
-            let entry = entry?;
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !self.add_member(id, entry.file_name().as_bytes()) {
-                break;
+    /// Lists some entries of the directory that is being listed. Returns `false` if there is none.
+    pub(super) fn list_some(&mut self) -> bool {
+        let Some(mut listing) = self.listing.take() else { return false };
+        let Listing { id, entries, is_end } = &mut listing;
+        // It is gone, or must be listed again: then this has been queued.
+        if !self.trie.is_used(*id) || !*is_end && !self.trie.get(*id).is(LISTED) {
+            return true;
+        }
+        for _ in 0..READ_AT_ONCE {
+            match entries.next() {
+                None => return true,
+                Some(Err(error)) => {
+                    let path = self.trie.path(*id);
+                    self.unlistable(*id, &path, &error);
+                    return true;
+                }
+                Some(Ok(entry)) if !entry.file_type().is_ok_and(|kind| kind.is_dir()) => {}
+                Some(Ok(_)) if *is_end => {
+                    self.end_of_levels(*id);
+                    return true;
+                }
+                Some(Ok(entry)) if !self.add_member(*id, entry.file_name().as_bytes()) => return true,
+                Some(Ok(_)) => {}
             }
         }
-        Ok(())
+        self.listing = Some(listing);
+        true
+    }
+
+    /// Notes that a directory of a tree can't be listed.
+    fn unlistable(&mut self, id: NodeId, path: &[u8], error: &std::io::Error) {
+        // The watch of the directory reports when it is gone or can be read.
+        let is_denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+        if !is_absent(error) && !is_denied && self.trie.get(id).is(LISTED) {
+            self.trie.get_mut(id).set(LISTED, false);
+            self.poll(id, path, Why::Other);
+        }
     }
 
     /// Notes that the content of the sub-directories of this directory is not watched. If a subscription is for the
@@ -106,6 +143,7 @@ impl Core {
                     nodes.remove(|&node| node == root);
                     if nodes.as_slice().is_empty() {
                         self.keys.remove(&sub.key);
+                        self.unready.remove(&sub.key);
                     }
                 }
                 self.trees -= 1;

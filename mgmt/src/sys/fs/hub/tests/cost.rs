@@ -76,3 +76,43 @@ fn a_tree_of_ten_thousand_directories() {
         });
     }
 }
+
+/// The longest time that a tree of 20 000 directories holds the loop: nested and side by side.
+#[test]
+#[ignore = "prints figures: for release builds"]
+fn a_tree_of_twenty_thousand_directories() {
+    for backend in BACKENDS {
+        for (what, name) in [("in 200 directories", 200), ("in one directory", 1)] {
+            run(options(backend), async |stage| {
+                (0..20_000).for_each(|number| stage.mkdirs(format!("t/{}/{number}", number % name)));
+                let path = stage.path("t");
+                let mut held = Vec::new();
+                let mut hold = |work: &mut dyn FnMut()| {
+                    let start = computed();
+                    work();
+                    held.push(computed() - start);
+                };
+                hold(&mut || {
+                    stage.hub.begin(1, &path, Tree).expect("a subscription");
+                });
+                let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+                let mut is_ready = false;
+                while !is_ready {
+                    hold(&mut || {
+                        if let std::task::Poll::Ready(events) = stage.hub.poll_next(&mut cx) {
+                            is_ready |=
+                                events.iter().any(|event| matches!(event, crate::sys::fs::hub::Event::Ready(1)));
+                        }
+                    });
+                }
+                hold(&mut || stage.hub.unsubscribe(1));
+                while !stage.hub.is_settled() {
+                    hold(&mut || drop(stage.hub.poll_next(&mut cx)));
+                }
+                let whole: Duration = held.iter().sum();
+                println!("{backend:?}, {what}: longest {:?}, whole {whole:?}", held.iter().max());
+                assert!(held.iter().max() < Some(&Duration::from_millis(20)), "the loop is held");
+            });
+        }
+    }
+}

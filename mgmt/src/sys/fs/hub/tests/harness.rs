@@ -24,6 +24,8 @@ pub(super) struct Stage {
     fences: u64,
     /// All events except `Changed`, as text.
     pub(super) said: Vec<String>,
+    /// The keys that were reported as ready.
+    pub(super) ready: BTreeSet<u64>,
     /// How much of each key has changed, until it is taken.
     pub(super) extents: HashMap<u64, Extent>,
 }
@@ -55,12 +57,13 @@ impl Stage {
         }
         let backend = options.backend;
         Self {
-            hub: Hub::new(options).expect("a hub"),
+            hub: Hub::new(options),
             backend,
             dir,
             fences: 0,
             said: Vec::new(),
             extents: HashMap::new(),
+            ready: BTreeSet::new(),
         }
     }
 
@@ -96,6 +99,11 @@ impl Stage {
         std::os::unix::fs::symlink(to, self.path(name)).expect("a symlink");
     }
 
+    /// Does all the work that is left.
+    pub(super) fn settle(&mut self) {
+        self.hub.core.settle(&mut *self.hub.backend);
+    }
+
     /// Takes one batch; returns the keys that changed.
     pub(super) async fn batch(&mut self) -> BTreeSet<u64> {
         let events = timeout(FOREVER, self.hub.next()).await.expect("an event in time");
@@ -104,8 +112,14 @@ impl Stage {
         for event in events {
             match event {
                 Event::Changed(key, extent) => {
-                    assert!(changed.insert(key), "key {key} twice in a batch");
+                    assert!(changed.insert(key) || self.ready.contains(&key), "key {key} twice in a batch");
                     self.extents.entry(key).or_insert_with(Extent::none).merge(extent);
+                }
+                // What happened before was perhaps not noticed.
+                Event::Ready(key) => {
+                    assert!(self.ready.insert(key), "key {key} is ready twice");
+                    changed.insert(key);
+                    self.extents.insert(key, Extent::All);
                 }
                 other => self.said.push(format!("{other:?}")),
             }

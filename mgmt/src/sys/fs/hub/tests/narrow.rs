@@ -124,6 +124,7 @@ fn a_directory_that_is_removed_while_somebody_has_it_open_is_told() {
                 stage.expect_some([1]).await;
                 drop(open);
                 stage.hub.unsubscribe(1);
+                stage.settle();
                 stage.remove("a");
                 stage.changed().await;
                 assert_eq!(stage.hub.stats().keys, 0, "round {round}");

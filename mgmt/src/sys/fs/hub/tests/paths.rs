@@ -44,6 +44,7 @@ fn a_burst_of_directories_is_followed_down_to_a_file_that_did_not_exist() {
             stage.expect_some([1]).await;
             if round % 2 == 0 {
                 stage.hub.unsubscribe(1);
+                stage.settle();
             }
         }
     });
@@ -209,6 +210,7 @@ fn links_in_a_circle_do_no_harm_and_are_told_when_they_are_broken() {
         stage.expect_some([1, 2]).await;
         for key in [1, 2, 3] {
             stage.hub.unsubscribe(key);
+            stage.settle();
         }
         assert_eq!(stage.hub.stats().nodes, 1, "something is left: {:?}", stage.hub);
     });
@@ -253,6 +255,7 @@ fn one_key_may_have_several_paths_and_one_path_several_keys() {
         stage.write("b", "");
         stage.expect_some([1, 2]).await;
         stage.hub.unsubscribe(1);
+        stage.settle();
         stage.calm().await;
         stage.remove("a");
         stage.remove("b");
@@ -266,6 +269,7 @@ fn a_change_that_nobody_took_is_not_told_after_unsubscribing() {
         stage.subscribe(1, "a", Path);
         stage.write("a", "");
         stage.hub.unsubscribe(1);
+        stage.settle();
         stage.expect([]).await;
         assert_eq!(stage.hub.stats().nodes, 1);
         assert_eq!(stage.hub.stats().watches, 0);

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::harness::{BACKENDS, Stage, options, run};
+use super::harness::{BACKENDS, FOREVER, Stage, options, run};
 use crate::sys::fs::hub::trie::{FIXED, Kind, MEMBER, PRESENT, QUEUED, ROOT, WIDE};
 use crate::sys::fs::hub::{Event, Extent, Watched};
 
@@ -142,7 +142,8 @@ impl Crowd {
             _ => Watched::Path,
         };
         let path = stage.path(dice.path());
-        stage.hub.subscribe(self.next, &path, kind).expect("a subscription");
+        // If it does not listen yet, it is looked at again when it does.
+        stage.hub.begin(self.next, &path, kind).expect("a subscription");
         let seen = look(&path, kind);
         self.all.insert(self.next, (path, kind, seen));
     }
@@ -240,6 +241,7 @@ fn check_nothing_is_left(stage: &mut Stage, crowd: &mut Crowd, seed: u64) {
     for key in std::mem::take(&mut crowd.all).into_keys() {
         stage.hub.unsubscribe(key);
     }
+    stage.settle();
     let stats = stage.hub.stats();
     assert_eq!((stats.keys, stats.nodes, stats.watches, stats.polled), (0, 1, 0, 0), "seed {seed}: something is left");
     let core = &stage.hub.core;
@@ -300,18 +302,23 @@ fn changed_by_another_thread(slice: Duration) {
                     }
                 });
                 let mut count = 0;
-                while !is_done.load(Ordering::SeqCst) {
+                // The other thread may be ready before anything is reported.
+                while !is_done.load(Ordering::SeqCst) || count == 0 {
                     // Mostly cancelled: that must not lose anything either.
-                    let Ok(batch) = timeout(Duration::from_micros(100), stage.hub.next()).await else { continue };
+                    let patience = if is_done.load(Ordering::SeqCst) { FOREVER } else { Duration::from_micros(100) };
+                    let next = timeout(patience, stage.hub.next()).await;
+                    assert!(next.is_ok() || patience < FOREVER, "seed {seed}: nothing was told");
+                    let Ok(batch) = next else { continue };
                     for event in batch {
-                        if let Event::Changed(key, extent) = event {
-                            crowd.told(key, extent);
-                            count += 1;
+                        match event {
+                            Event::Changed(key, extent) => crowd.told(key, extent),
+                            Event::Ready(key) => crowd.told(key, Extent::All),
+                            _ => continue,
                         }
+                        count += 1;
                     }
                 }
                 changer.join().expect("the changes to be made");
-                assert!(count > 0, "seed {seed}: nothing was told meanwhile");
                 crowd.check(stage, seed).await;
                 check_nothing_is_left(stage, &mut crowd, seed);
             });

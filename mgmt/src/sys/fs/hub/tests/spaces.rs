@@ -178,6 +178,7 @@ fn with_the_real_watches_used_up_paths_are_polled() {
             assert!(matches!(&stage.said[..], [one] if one.contains("Degraded(Watches")), "{:?}", stage.said);
             for _ in 0..100 {
                 (0..30).for_each(|number| stage.hub.unsubscribe(number));
+                stage.settle();
                 (0..30).for_each(|number| stage.subscribe(number, format!("d{number}/f"), Path));
             }
             assert_eq!(stage.hub.stats(), stats);

@@ -172,6 +172,7 @@ fn a_tree_with_too_many_directories_fails_alone() {
             stage.write("small/7/f", "more");
             stage.expect([]).await;
             [1, 2, 3].into_iter().for_each(|key| stage.hub.unsubscribe(key));
+            stage.settle();
             assert_eq!(stage.hub.stats().nodes, 1);
         });
     }
