@@ -8,7 +8,7 @@ use crate::resources::file::drift::{Action, Found, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::{WantedContent, is_private};
-use crate::sys::fs::{FileKind, Mode, Replace, Stat};
+use crate::sys::fs::{Attributes, FileKind, Mode, Replace, Stat};
 use crate::sys::users;
 
 /// The mode of a new file whose mode is unknown, and the base of a symbolic mode of a new file.
@@ -76,7 +76,9 @@ impl Look<'_> {
         let mode = match rules.mode {
             Some(mode) => Some(mode.apply(base, false)),
             None if secret => Some(SECRET_MODE),
-            None => input.and_then(WantedContent::mode),
+            // A copy in a tree gets its mode with all else that it takes over.
+            None if rules.detail => input.map_or(Ok(None), |input| self.mode_of_originals(input))?,
+            None => None,
         };
         let mut changes = vec![first];
         if let Some(input) = input {
@@ -100,11 +102,12 @@ impl Look<'_> {
         input: Option<&WantedContent>,
         rules: &FileRules<'_>,
     ) -> Result<Option<Found>> {
+        let adopted = self.adopted_mode(path, old)?;
+        // Whatever its former mode: a secret is never left readable to others.
+        let secret = input.is_some_and(WantedContent::is_secret).then_some(SECRET_MODE);
         let mode = match rules.mode {
-            Some(mode) => Some(mode.apply(old.mode, false)),
-            // Whatever its former mode: a secret is never left readable to others.
-            None if input.is_some_and(WantedContent::is_secret) => Some(SECRET_MODE),
-            None => None,
+            Some(mode) => Some(mode.apply(secret.unwrap_or(adopted), false)),
+            None => secret,
         };
         let mut changes = Vec::new();
         let mut action = Action::Set { mode };
@@ -119,7 +122,7 @@ impl Look<'_> {
             let (input, replace) = (Some(input.clone()), Replace::SameKind);
             action = Action::Write { input, mode, replace, keep: true };
         }
-        self.attribute_changes(old, mode, &mut changes);
+        self.attribute_changes(old, mode.unwrap_or(adopted), &mut changes);
         if let Some(input) = input.filter(|input| input.is_secret()) {
             let foreign = self.foreign_rights(path, old)?;
             let owner_differs = changes.iter().any(|change| change.field == "owner");
@@ -205,8 +208,9 @@ impl Look<'_> {
             None if !create => return Err(missing(path)),
             None => changes.push(Change::new("state", "absent", FileKind::Directory)),
             Some(old) if old.is_dir() => {
-                let mode = mode.map(|mode| mode.apply(old.mode, true));
-                self.attribute_changes(old, mode, &mut changes);
+                let adopted = self.adopted_mode(path, old)?;
+                let mode = mode.map(|mode| mode.apply(adopted, true));
+                self.attribute_changes(old, mode.unwrap_or(adopted), &mut changes);
                 return Ok(some(path, old, Action::Set { mode }, changes));
             }
             Some(old) => changes.push(self.replaceable(path, old, FileKind::Directory)?.1),
@@ -247,9 +251,18 @@ impl Look<'_> {
         Ok(Some(Found { step: step(path, old, action), changes }))
     }
 
-    /// Adds the differences of owner, group and mode.
-    pub(super) fn attribute_changes(&self, old: &Stat, mode: Option<u32>, changes: &mut Vec<Change>) {
-        if let Some(mode) = mode.filter(|mode| *mode != old.mode) {
+    /// What is left of the mode of a file or directory when it gets its declared owners: all of it, unless they differ.
+    fn adopted_mode(&self, path: &Path, old: &Stat) -> Result<u32> {
+        let declared = self.names.resolve(self.fs, &self.wanted.owners);
+        // A user or a group that does not exist yet is another one.
+        let number = |id: Option<std::result::Result<u32, _>>| id.map(|id| id.unwrap_or(u32::MAX));
+        let owners = Attributes { mode: None, uid: number(declared.uid), gid: number(declared.gid) };
+        Ok(self.fs.adopted_mode(path, old, &owners)?)
+    }
+
+    /// Adds the differences of owner, group and mode. `mode` is the mode that the file will have.
+    pub(super) fn attribute_changes(&self, old: &Stat, mode: u32, changes: &mut Vec<Change>) {
+        if mode != old.mode {
             changes.push(Change::new("mode", format_args!("{:04o}", old.mode), format_args!("{mode:04o}")));
         }
         changes.extend(self.owner_change(old));

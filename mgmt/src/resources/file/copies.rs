@@ -2,7 +2,7 @@
 //! what is declared.
 //!
 //! Rights that were given for another owner are not copied: set-user-id, set-group-id and capabilities are kept only
-//! with owner and group; so are, of a file that another user made, its access lists and what its group and others may
+//! with owner and group (set-group-id of a directory: with its group); so are, of a file that another user made, its access lists and what its group and others may
 //! write.
 
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Look<'_> {
         };
         let mut changes = Vec::new();
         if input.is_same_file(old) {
-            self.attribute_changes(old, None, &mut changes);
+            self.attribute_changes(old, old.mode, &mut changes);
             return Ok(some(pair.path, old, Action::Set { mode: None }, changes));
         }
         let there = self.seen.contents(self.fs, pair.path, old, self.stop)?;
@@ -62,7 +62,7 @@ impl Look<'_> {
         if differs {
             changes.push(self.content_change(pair.path, Some(old), &input, None, false));
         }
-        self.attribute_changes(old, None, &mut changes);
+        self.attribute_changes(old, old.mode, &mut changes);
         let mut likeness = self.likeness(pair, &original.xattrs)?;
         self.differences(pair.path, old, &mut likeness, [&there.xattrs, &original.xattrs], &mut changes)?;
         if changes.is_empty() {
@@ -95,7 +95,7 @@ impl Look<'_> {
             return found.map(|found| self.like(found, pair)).transpose();
         };
         let mut changes = Vec::new();
-        self.attribute_changes(old, None, &mut changes);
+        self.attribute_changes(old, old.mode, &mut changes);
         if !users::is_root() && is_stranger(old.uid) {
             return Ok(some(pair.path, old, Action::Set { mode: None }, changes));
         }
@@ -127,16 +127,17 @@ impl Look<'_> {
             rights = Rights::Plain;
         }
         let mut mode = original.mode;
-        if original.is_dir() {
-            // Set-user-id has no effect on a directory, and set-group-id gives no right.
+        let (uid, gid) = self.owners_of_copy(pair);
+        let has_group = rights != Rights::Readable && self.names.gid(self.fs, &self.wanted.owners).is_none();
+        if original.is_dir() && has_group && gid == Some(original.gid) {
+            // Set-user-id has no effect on a directory; set-group-id gives whatever is made in it the same group.
             mode &= !0o4000;
         } else if rights != Rights::All {
             mode &= !SET_IDS;
         }
         if rights == Rights::Readable {
-            mode &= if xattrs.has_access_list() { !LISTED } else { !WRITE };
+            mode &= !closed_to_strangers(xattrs.has_access_list());
         }
-        let (uid, gid) = self.owners_of_copy(pair);
         let is_dated = !original.is_dir() || !pair.old.is_some_and(Stat::is_dir);
         Ok(Likeness {
             attributes: Attributes { mode: Some(mode), uid, gid },
@@ -144,6 +145,23 @@ impl Look<'_> {
             access_lists: rights != Rights::Readable,
             capabilities: rights == Rights::All,
         })
+    }
+
+    /// The permissions that a new file takes over from the files that its content comes from: those that all of them
+    /// have. `None`: the content comes from no file.
+    pub(super) fn mode_of_originals(&self, input: &WantedContent) -> Result<Option<u32>> {
+        let WantedContent::Files(files) = input else { return Ok(None) };
+        let uid = self.names.uid(self.fs, &self.wanted.owners).map_or(Some(users::us()), std::result::Result::ok);
+        let mut mode = if files.len() == 1 { 0o777 } else { 0o644 };
+        for (path, original) in files {
+            // The list is not copied: without it, the group bits of the mode would grant more than with it.
+            let has_access_list = self.fs.has_access_list(path)?;
+            mode &= if has_access_list { without_group(original.mode) } else { original.mode };
+            if is_stranger(original.uid) && uid != Some(original.uid) {
+                mode &= !closed_to_strangers(has_access_list);
+            }
+        }
+        Ok(Some(mode))
     }
 
     /// Owner and group that the copy takes over: as root those of the original, otherwise the group, if this user is in
@@ -254,6 +272,11 @@ impl Trait {
             Trait::Xattrs => "attributes",
         }
     }
+}
+
+/// The bits of the mode that are not copied from the file of another user to one that does not belong to that user.
+fn closed_to_strangers(has_access_list: bool) -> u32 {
+    if has_access_list { LISTED } else { WRITE }
 }
 
 fn with_original(mut found: Found, source: &Path, likeness: Likeness) -> Found {

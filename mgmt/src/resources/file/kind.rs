@@ -26,7 +26,8 @@ use mgmt_macros::Resource;
 /// A path that ends in `/` is a directory; with [`symlink`](FileBuilder::symlink) it is a symlink; otherwise it is a
 /// regular file. A file is written under a temporary name in the same directory, gets its owner and its mode, is
 /// synced, and is then renamed: readers see the old file or the new one. A new file gets mode 0644, or that of its
-/// `source`, or 0600 if its content is a secret; a new directory gets 0755. The umask has no effect. The directory that
+/// `source` (without what group and others may write, if the source belongs to another user), or 0600 if its content is
+/// a secret; a new directory gets 0755. The umask has no effect. The directory that
 /// holds the file must exist: declare it too.
 ///
 /// ```
@@ -72,7 +73,8 @@ pub struct File {
     /// engine is in it). What the system refuses is skipped. Exceptions: a new directory gets the time of its original,
     /// an existing one keeps its own; two names of one file become two files; the directory itself is like its source
     /// only if it is created here. Rights are copied only with their owner: set-user-id, set-group-id and capabilities
-    /// only with owner and group of root or of the user of the engine; access lists of another user's file, and what
+    /// only with owner and group of root or of the user of the engine (set-group-id of a directory with its group); access
+    /// lists of another user's file, and what
     /// its group and others may write, only with that owner. A directory that belongs to root is not given to another
     /// user. A symlink that belongs to a user who is neither root nor the user of the engine keeps that owner, so that
     /// it is followed no more than the original is. A `source` that is itself a symlink is refused: name its target.
@@ -85,7 +87,8 @@ pub struct File {
     /// The permissions: octal digits as text (`"0644"`), or symbolic (`"u=rw,go=r"`). Default: as they are, but 0600 if
     /// the content is a secret. When `owner` or `group` changes an existing file, set-user-id and set-group-id are
     /// removed; if a user other than root or the user of the engine made it, so are the write permissions of its group
-    /// and of others, and its access lists.
+    /// and of others, and its access lists. A symbolic mode is applied to what is left then: what it does not name is
+    /// not kept from another owner. For a file with a secret, it is applied to 0600.
     ///
     /// # In Rust
     /// Also a number: `0o644`.

@@ -55,17 +55,6 @@ impl WantedContent {
         }
     }
 
-    /// The permissions that a new file takes over: those of the original, or those that all of several originals have.
-    pub(super) fn mode(&self) -> Option<u32> {
-        match self {
-            WantedContent::Given(_) => None,
-            WantedContent::Files(files) => match &files[..] {
-                [(_, stat)] => Some(stat.mode & 0o777),
-                files => Some(files.iter().fold(0o644, |mode, (_, stat)| mode & stat.mode)),
-            },
-        }
-    }
-
     /// The original is this very file.
     pub(super) fn is_same_file(&self, stat: &Stat) -> bool {
         matches!(self, WantedContent::Files(files) if files.len() == 1 && files[0].1.identity() == stat.identity())

@@ -245,7 +245,7 @@ impl Handle<'_> {
         }
     }
 
-    fn chown(&self, desired: &Attributes) -> Result<(), FsError> {
+    pub(super) fn chown(&self, desired: &Attributes) -> Result<(), FsError> {
         let uid = desired.uid.map(Uid::from_raw_unchecked);
         let gid = desired.gid.map(Gid::from_raw_unchecked);
         self.calls.run(Call::Chown, self.path, || {
@@ -266,6 +266,19 @@ impl Handle<'_> {
 }
 
 impl ReadFs {
+    /// What remains of the mode of the object at `path`, whose stat is `now`, when it gets these owners: without the
+    /// rights that were given while it had another owner. A relative mode is applied to this.
+    ///
+    /// # Errors
+    /// The object can't be examined.
+    pub fn adopted_mode(&self, path: impl AsRef<Path>, now: &Stat, owners: &Attributes) -> Result<u32, FsError> {
+        let adoption = Adoption::of(now, owners, self.inner.euid);
+        if adoption == Adoption::Foreign && self.has_access_list(path)? {
+            return Ok(adoption.mode_with_acl(now.mode));
+        }
+        Ok(adoption.mode(now.mode))
+    }
+
     /// Whether the file at `path` has an access list besides its mode. `false` for a symlink, and if nothing is there.
     ///
     /// # Errors

@@ -208,12 +208,7 @@ impl WriteFs {
         let euid = self.inner.euid;
         let asked = likeness.map_or(options.attributes, |likeness| options.attributes.or(&likeness.attributes));
         let adoption = kept.map_or(Adoption::None, |old| Adoption::of(old, &asked, euid));
-        let kept_mode = match kept {
-            Some(old) if adoption == Adoption::Foreign && self.has_access_list(&place.path)? => {
-                Some(adoption.mode_with_acl(old.mode))
-            }
-            kept => kept.map(|old| adoption.mode(old.mode)),
-        };
+        let kept_mode = kept.map(|old| self.adopted_mode(&place.path, old, &asked)).transpose()?;
         let as_it_was = Attributes {
             mode: kept_mode.or(Some(FILE_MODE)),
             uid: kept.map(|old| old.uid),

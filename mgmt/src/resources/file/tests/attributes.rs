@@ -48,6 +48,52 @@ fn symbolic_modes_are_relative_to_what_is_there() {
 }
 
 #[test]
+#[ignore = "needs root"]
+fn a_symbolic_mode_adopts_no_right_that_it_does_not_name() {
+    const OTHER: u32 = 12345;
+    let cases = [
+        ("go-w", 0o6777, 0o755),
+        ("a+r", 0o6777, 0o755),
+        ("u+r", 0o6777, 0o755),
+        ("+x", 0o6777, 0o755),
+        ("o=", 0o7777, 0o750),
+        ("g=r", 0o6777, 0o745),
+        ("u+x", 0o777, 0o755),
+        ("g+w", 0o666, 0o664),
+        ("u+s", 0o2755, 0o4755),
+        ("u+r", 0o600, 0o600),
+    ];
+    for (symbolic, planted, after) in cases {
+        let bench = Bench::new();
+        bench.mkdir("d");
+        for name in ["f", "g", "d"] {
+            if name != "d" {
+                bench.write(name, "planted");
+            }
+            std::os::unix::fs::chown(bench.at(name), Some(OTHER), Some(OTHER)).unwrap();
+            chmod(&bench, name, planted);
+        }
+        let foreseen = format!("mode: {planted:04o} → {after:04o}");
+        let files = [bench.file("f").content("ours"), bench.file("g"), bench.file("d/").recurse(true)];
+        for (name, file) in ["f", "g", "d"].into_iter().zip(files) {
+            let changes = bench.changed(&file.owner(0).group(0).mode(symbolic));
+            assert_eq!(format!("{:o}", bench.mode(name)), format!("{after:o}"), "{symbolic} on {planted:o} {name}");
+            assert_eq!(changes.contains(&foreseen), planted != after, "{changes:?}");
+        }
+    }
+    // Without any mode, the plan shows what goes, too. Only the group changes: the file was root's.
+    let bench = Bench::new();
+    bench.write("f", "x");
+    chmod(&bench, "f", 0o6775);
+    let changes = bench.changed(&bench.file("f").group(OTHER));
+    assert_eq!(changes, ["mode: 6775 → 0775", "group: root → 12345"]);
+    std::os::unix::fs::chown(bench.at("f"), Some(OTHER), None).unwrap();
+    chmod(&bench, "f", 0o6777);
+    let kept = bench.changed(&bench.file("f").mode("u=rwx"));
+    assert_eq!(kept, ["mode: 6777 → 2777"], "where the owner stays, it is as that owner wanted it");
+}
+
+#[test]
 fn a_directory_has_a_mode_too_and_what_is_in_it_keeps_its_own() {
     let bench = Bench::new();
     bench.write("d/f", "x");
@@ -87,7 +133,10 @@ fn an_unknown_user_is_drift_for_the_check_and_an_error_for_the_apply() {
     let drift = bench.check(&file).unwrap().expect("somebody may make the user before the apply");
     assert!(drift.changes[0].to_string().ends_with("→ nobody-has-this-name"));
     let error = bench.refused(&file);
-    assert!(error.contains("there is no user `nobody-has-this-name`") && error.contains("declare it"), "{error}");
+    assert!(
+        error.contains("there is no user `nobody-has-this-name`") && error.contains("declare the owner"),
+        "{error}"
+    );
     let error = bench.refused(&bench.file("f").group("none-has-this-name"));
     assert!(error.contains("there is no group `none-has-this-name`"), "{error}");
 }

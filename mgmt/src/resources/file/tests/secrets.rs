@@ -61,6 +61,16 @@ fn a_secret_file_is_for_its_owner_alone_unless_a_mode_says_otherwise() {
 }
 
 #[test]
+fn a_symbolic_mode_opens_a_secret_only_for_whom_it_names() {
+    let bench = Bench::new();
+    bench.write("secret", "public");
+    fs::set_permissions(bench.at("secret"), fs::Permissions::from_mode(0o666)).unwrap();
+    bench.changed(&secret(&bench).mode("u+r"));
+    assert_eq!(bench.mode("secret"), 0o600);
+    assert_eq!(bench.changed(&secret(&bench).mode("g+r")), ["mode: 0600 → 0640"]);
+}
+
+#[test]
 fn a_secret_is_never_readable_to_others_while_it_is_written() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
