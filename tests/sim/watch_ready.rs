@@ -44,7 +44,9 @@ impl Invariant for WatchReady {
                 Command::Check { .. } => {
                     self.unheard.remove(&node);
                 }
-                _ => must!(!self.unheard.contains(&node), "{command:?}: it was checked before its watch listened"),
+                _ => {
+                    must!(!self.unheard.contains(&node), "{command:?}: it was checked before its watch listened");
+                }
             }
         }
         match command {
