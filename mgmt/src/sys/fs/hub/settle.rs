@@ -48,7 +48,7 @@ impl Core {
     }
 
     fn is_reviewed(&self) -> bool {
-        self.review.is_empty() && self.wide.is_empty() && !(self.is_moved && !self.looped.is_empty())
+        self.review.is_empty() && self.wide.is_empty() && (!self.is_moved || self.looped.is_empty())
     }
 
     /// Whether nothing is left to do, and nothing to report.
