@@ -94,8 +94,8 @@ impl<G: Gapi> Builder<G> {
             let mut core = drive(core, inboxes).await;
             // An error means that the source has failed, and has ended the engine itself.
             let _ = end.send(());
-            // The kernel takes milliseconds to end what listens to files. End this hub while the source ends its own and
-            // the guard of the prefix its own.
+            // The kernel takes milliseconds to end what listens to files: the source, the guard of the prefix and this
+            // hub end theirs side by side.
             quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
