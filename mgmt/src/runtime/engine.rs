@@ -68,7 +68,7 @@ impl<G: Gapi> Builder<G> {
         }
         let (events, converged) = (self.options.events, core.converged.subscribe());
         let (reloads, reloads_in) = mpsc::unbounded_channel();
-        let (ended, has_ended) = watch::channel(None);
+        let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
             shared: Arc::new(Handle {
                 requests: requests.clone(),
@@ -83,7 +83,7 @@ impl<G: Gapi> Builder<G> {
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         if !prefix.is_temporary() {
-            handle.shared.look_after(&prefix, &core, self.options.watch_late);
+            handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         }
         drop(requests);
         let shares_doors = self.options.doors.is_some();
@@ -94,7 +94,9 @@ impl<G: Gapi> Builder<G> {
             let mut core = drive(core, inboxes).await;
             // An error means that the source has failed, and has ended the engine itself.
             let _ = end.send(());
-            // The kernel takes milliseconds to end a hub. End this one while the source ends its own.
+            // The kernel takes milliseconds to end what listens to files: the source, the guard of the prefix and this
+            // hub end theirs side by side.
+            quit.send_replace(Some(()));
             let hub = core.watches.take_hub().map(|hub| tokio::spawn(on_thread_or_here(|| drop(hub))));
             let outcome = follow.await.unwrap_or_else(|error| Err(Failure::from_error(error)));
             let connections = core.services.connections.clone();
@@ -254,15 +256,15 @@ struct Handle {
 }
 
 impl Handle {
-    /// Starts the tasks that a permanent prefix needs for as long as the engine runs.
-    fn look_after(&self, prefix: &Prefix, core: &Core, watch_late: bool) {
+    /// Starts the tasks that a permanent prefix needs for as long as the engine runs, which is until `quits`.
+    fn look_after(&self, prefix: &Prefix, core: &Core, watch_late: bool, quits: watch::Receiver<Option<()>>) {
         let requests = self.requests.downgrade();
         tokio::spawn(count_daily(core.services.dirs.clone(), requests.clone(), self.ended.clone()));
         let (store, loss) = (Arc::clone(&core.store), Arc::clone(&self.loss));
         let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss };
         // Most runs with `watch_late` have ended before this delay is over.
         let delay = if watch_late { Duration::from_secs(1) } else { Duration::ZERO };
-        tokio::spawn(guard.run(delay, self.ended.clone()));
+        tokio::spawn(guard.run(delay, quits));
     }
 }
 

@@ -12,6 +12,7 @@ use crate::runtime::drive::Request;
 use crate::runtime::store::Store;
 use crate::scheduler::StopStage;
 use crate::sys::task::blocking;
+use crate::sys::threads::on_thread;
 use crate::sys::vigil::Vigil;
 
 /// Why an engine has lost its prefix for good.
@@ -27,7 +28,7 @@ pub(crate) struct Guard {
 }
 
 impl Guard {
-    /// Guards the prefix, after `delay`, until the engine has ended. If no watch can be had, the prefix is not guarded.
+    /// Guards the prefix, after `delay`, until the engine ends. If no watch can be had, the prefix is not guarded.
     pub(crate) async fn run<T>(self, delay: Duration, mut ended: watch::Receiver<Option<T>>) {
         if tokio::time::timeout(delay, ended.wait_for(Option::is_some)).await.is_ok() {
             return;
@@ -48,11 +49,17 @@ impl Guard {
             };
             // Changes from before the vigil began are seen here.
             while self.store.is_in_place() {
-                tokio::select! {
-                    _ = ended.wait_for(Option::is_some) => return,
-                    stirred = vigil.stirred() => if let Err(error) = stirred {
+                let stirred = tokio::select! {
+                    _ = ended.wait_for(Option::is_some) => None,
+                    stirred = vigil.stirred() => Some(stirred),
+                };
+                match stirred {
+                    Some(Ok(())) => {}
+                    Some(Err(error)) => {
                         return tracing::debug!(target: "mgmt", "the prefix is no longer guarded: {error}");
-                    },
+                    }
+                    // To end the vigil takes milliseconds, in which this thread has other things to do.
+                    None => return drop(on_thread(|| drop(vigil)).await),
                 }
             }
             if !self.restore().await {

@@ -313,9 +313,11 @@ impl Core {
     }
 
     /// The operation waits for a thread in line, where the number of those that run is bounded. Not if an event has
-    /// caused it: then it must not wait behind others.
+    /// caused it, or if it has a timeout: then it must not wait behind others.
     fn waits_in_line(&self, start: &Start) -> bool {
-        self.lane.has_line() && start.causes.contains(Cause::Start) && start.resource.works_on_files()
+        let vertex = self.running.vertex(start.op.node);
+        let has_timeout = vertex.and_then(|vertex| vertex.meta.as_ref()?.timeout).is_some();
+        self.lane.has_line() && start.causes.contains(Cause::Start) && start.resource.works_on_files() && !has_timeout
     }
 
     /// Sends the operation out of the loop.
