@@ -419,8 +419,7 @@ mod tests {
         fs::write(&file, "x").unwrap();
         chmod(&file, 0o600);
         let examined = |trust| examine_file(&fs::File::open(&file).unwrap(), &file, trust);
-        for (user, rights, refused) in
-            [(STRANGER, 7, true), (STRANGER, 5, false), (super::super::users::us(), 7, false)]
+        for (user, rights, refused) in [(STRANGER, 7, true), (STRANGER, 5, false), (crate::sys::users::us(), 7, false)]
         {
             list(&path, user, rights, 7);
             for outcome in [make_dir(&path).err(), look_at_dir(&path).err()] {
