@@ -104,6 +104,10 @@ impl Gapi for Yaml {
         Ok(read?)
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        self.path.clone().into_iter().collect()
+    }
+
     /// True for a file. Standard input can be read only once.
     async fn reload(&mut self) -> bool {
         self.path.is_some()

@@ -40,8 +40,8 @@ pub struct Password {
     #[resource(default)]
     charset: Charset,
     /// Whether to keep the text of the password, in a file below the engine's working directory that only the engine's
-    /// user can read. A file that is lost or changed is written again. It survives the loss of the journal, and the return
-    /// of an older one: a saved text that can be the password stays the password. Default: false.
+    /// user can read. A file that is lost or changed is written again. It survives the loss of the journal, and the
+    /// return of an older one: a saved text that can be the password stays the password. Default: false.
     #[resource(default)]
     saved: bool,
 
