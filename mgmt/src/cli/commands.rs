@@ -19,9 +19,9 @@ use crate::cli::{describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
 use crate::id::{Role, in_one_line};
-use crate::sys::limits;
-use crate::sys::signals::unblock_all;
+use crate::sys::signals::{catch_ignored, unblock_all};
 use crate::sys::task::{blocking, caught};
+use crate::sys::{limits, runtimes};
 
 /// The system must allow this many threads in addition to the workers: one for blocking work, and one because the
 /// system still counts a thread for a moment after it has ended.
@@ -58,6 +58,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     };
     let is_json = matches!(command, Command::Plan { json: true } | Command::Check { json: true });
     let outcome = runtime.block_on(async {
+        catch_ignored();
         match command {
             Command::Run => run::run(session, gapi, screen.clone()).await,
             Command::Plan { json } => plan(session, gapi, json).await,
@@ -103,7 +104,13 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
 fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     limits::require_descriptors()?;
     if limits::has_threads(WORKERS + SPARE) {
-        return tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map(Some);
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).enable_all();
+        match runtimes::build(builder) {
+            Ok(runtime) => return Ok(Some(runtime)),
+            // What was there a moment ago is gone by now.
+            Err(error) => tracing::debug!(target: "mgmt", "no runtime with {WORKERS} threads: {error}"),
+        }
     }
     tracing::warn!(
         target: "mgmt",
@@ -116,7 +123,8 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
         std::thread::sleep(THREAD_PAUSE);
         if is_to_be_had {
             let mut builder = tokio::runtime::Builder::new_current_thread();
-            let runtime = builder.enable_all().thread_keep_alive(FOR_EVER).build()?;
+            builder.enable_all().thread_keep_alive(FOR_EVER);
+            let runtime = runtimes::build(builder)?;
             if caught(|| drop(runtime.spawn_blocking(|| ()))).is_ok() {
                 return Ok(Some(runtime));
             }
