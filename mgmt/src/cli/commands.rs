@@ -19,10 +19,10 @@ use crate::cli::{describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::GraphConfig;
 use crate::id::{Role, in_json, in_one_line};
-use crate::sys::limits;
-use crate::sys::signals::unblock_all;
+use crate::sys::signals::{catch_ignored, unblock_all};
 use crate::sys::task::blocking;
 use crate::sys::threads::keep_one;
+use crate::sys::{limits, runtimes};
 
 /// The system must allow this many threads in addition to the workers: one for blocking work, and one because the
 /// system still counts a thread for a moment after it has ended.
@@ -57,6 +57,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     };
     let is_json = matches!(command, Command::Plan { json: true } | Command::Check { json: true });
     let outcome = runtime.block_on(async {
+        catch_ignored();
         match command {
             Command::Run => run::run(session, gapi, screen.clone()).await,
             Command::Plan { json } => plan(session, gapi, json).await,
@@ -102,7 +103,13 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
 fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     limits::require_descriptors()?;
     if limits::has_threads(WORKERS + SPARE) {
-        return tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build().map(Some);
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(WORKERS).enable_all();
+        match runtimes::build(builder) {
+            Ok(runtime) => return Ok(Some(runtime)),
+            // What was there a moment ago is gone by now.
+            Err(error) => tracing::debug!(target: "mgmt", "no runtime with {WORKERS} threads: {error}"),
+        }
     }
     tracing::warn!(
         target: "mgmt",
@@ -111,7 +118,9 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     let began = Instant::now();
     loop {
         let mut builder = tokio::runtime::Builder::new_current_thread();
-        let runtime = builder.enable_all().thread_keep_alive(FOR_EVER).build()?;
+        builder.enable_all().thread_keep_alive(FOR_EVER);
+        // Without a thread to spare, it is built on this one: this kind of runtime needs none of its own.
+        let runtime = if limits::has_threads(1) { runtimes::build(builder)? } else { builder.build()? };
         if keep_one(&runtime) {
             return Ok(Some(runtime));
         }

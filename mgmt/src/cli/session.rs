@@ -65,6 +65,7 @@ impl Session {
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch || is_once)
+            .spare(options.converged_status_file.iter().chain(&options.graphviz))
             .provisions(self.provisions.clone());
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);

@@ -7,13 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::cli::exit::{Ending, INTERRUPTED, has_terminal};
 use crate::cli::logs::Screen;
 use crate::runtime::Engine;
-
-/// Whether this process was started with the signal ignored.
-fn is_ignored(kind: SignalKind) -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
-}
+use crate::sys::signals::is_ignored;
 
 /// How long an immediate exit waits until its message is written.
 const GOODBYE: Duration = Duration::from_millis(100);
@@ -54,7 +48,7 @@ impl Ladder {
         Ok(Ladder {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
-            hangup: if is_ignored(hangup) { Hangup::Ignored } else { Hangup::Ends(signal(hangup)?) },
+            hangup: if is_ignored(hangup.as_raw_value()) { Hangup::Ignored } else { Hangup::Ends(signal(hangup)?) },
             reload: false,
         })
     }

@@ -220,4 +220,12 @@ impl Gapi for Source {
             Source::None(fixed) => fixed.reload().await,
         }
     }
+
+    fn files(&self) -> Vec<PathBuf> {
+        match self {
+            Source::Yaml(yaml) => yaml.files(),
+            Source::Program(program) => program.files(),
+            Source::None(fixed) => fixed.files(),
+        }
+    }
 }

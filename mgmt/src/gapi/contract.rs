@@ -84,6 +84,12 @@ pub trait Gapi: Send + 'static {
         async { false }
     }
 
+    /// The files of this host that the graph is read from. A purge of a directory that holds them spares them. Called
+    /// after the first graph. Default: none.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
     /// Called once, when the engine ends.
     fn close(&mut self) -> impl Future<Output = ()> + Send {
         async {}

@@ -213,6 +213,10 @@ impl Gapi for Program {
         graph
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        self.files.clone()
+    }
+
     /// Always true: the program runs again.
     async fn reload(&mut self) -> bool {
         self.taken = true;

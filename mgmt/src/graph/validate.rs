@@ -90,6 +90,7 @@ pub(super) fn indexed(
     twice.append(&mut problems);
     index.set_owners(owners);
     twice.extend(check_copies(&config.vertices, &index, &copies));
+    twice.extend(check_name(config));
     Problems(twice).into_result()?;
     Ok((index, warnings))
 }
@@ -123,6 +124,7 @@ pub(super) fn rechecked(
         let copies: Vec<_> = copies.filter(|(_, paths)| !paths.is_empty()).collect();
         problems.extend(check_copies(&config.vertices, &likeness.index, &copies));
     }
+    problems.extend(check_name(config));
     Problems(problems).into_result()?;
     Ok(warnings)
 }
@@ -194,8 +196,16 @@ pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
     coming
 }
 
+/// The longest name of a resource or of a graph, in bytes.
+const NAME_BYTES_MAX: usize = 4096;
+
+fn check_name(config: &GraphConfig) -> Option<Problem> {
+    let bytes = config.name.len();
+    let message = || format!("the graph's name is {bytes} bytes long: at most {NAME_BYTES_MAX} are allowed");
+    (bytes > NAME_BYTES_MAX).then(|| Problem::new(message(), Origin::Unknown))
+}
+
 fn check_vertex(vertex: &Vertex, known: &Known<'_>, found: &mut dyn FnMut(Problem), warnings: &mut Vec<Problem>) {
-    const NAME_BYTES_MAX: usize = 4096;
     let name = vertex.resource.name();
     let mut say = |message: String| found(Problem::new(message, vertex.origin.clone()));
     if name.is_empty() {

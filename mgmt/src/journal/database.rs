@@ -1,11 +1,12 @@
 //! The database file: created completely or not at all, moved aside when corrupt, rebuilt after a failure or from an
 //! earlier schema.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use redb::{
     Builder, Database, ReadableDatabase as _, ReadableTable as _, StorageBackend as _, TableDefinition,
@@ -38,10 +39,31 @@ const CORRUPT_MAX: u32 = 8;
 /// Values with their keys; `None` removes the key.
 pub(super) type Writes = Vec<(Key, Option<Vec<u8>>)>;
 
+/// The file that contains the journal now, by device and inode number; `None`: there is none yet.
+#[derive(Debug, Default)]
+pub(super) struct Placed(Mutex<Option<(u64, u64)>>);
+
+impl Placed {
+    fn lock(&self) -> MutexGuard<'_, Option<(u64, u64)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the file is still at this path, or there is none yet.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        let placed = self.lock();
+        placed.is_none() || fs::symlink_metadata(path).ok().map(identity) == *placed
+    }
+}
+
+fn identity(meta: Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
 /// The journal on disk.
 #[derive(Debug)]
 pub(super) struct DatabaseFile {
     path: PathBuf,
+    placed: Arc<Placed>,
     salt: [u8; 32],
     db: Db,
     fault: Faults,
@@ -109,19 +131,21 @@ impl DatabaseFile {
         let path = prefix.join("journal.redb");
         let fail = |what, source| JournalError::Io { what, path: path.clone(), source };
         let mut aside = None;
+        let placed = Arc::new(Placed::default());
         // A crash may have left an incomplete new file.
         let _ = fs::remove_file(path.with_extension("redb.new"));
         match open_file(&path) {
-            Ok(file) => match load(examined(file, &path, Trust::Us)?, fault.clone()) {
+            Ok(file) => match read_of(&path, file, &placed, fault.clone())? {
                 Ok(Loaded { mirror, salt, schema }) => {
                     // A file of an earlier schema is not changed until there is something to write.
                     let db = if schema == SCHEMA { Db::Closed } else { Db::Missing };
-                    let file = DatabaseFile { path, salt, db, fault: Faults(fault), commits: 0 };
+                    let file = DatabaseFile { path, placed, salt, db, fault: Faults(fault), commits: 0 };
                     return Ok(Opened { file, mirror, salt, aside });
                 }
                 Err(Unusable::Io(source)) => return Err(fail("read", source)),
                 Err(Unusable::Newer(found)) => return Err(JournalError::Newer { path, found, known: SCHEMA }),
                 Err(Unusable::Corrupt(why)) => {
+                    *placed.lock() = None;
                     let to = move_aside(&path).map_err(|source| fail("move aside", source))?;
                     tracing::error!(
                         "the journal {} is corrupt ({why}): moved to {} and replaced by an empty one; owed refreshes are lost",
@@ -136,7 +160,7 @@ impl DatabaseFile {
         }
         let mut salt = [0; 32];
         rng::fill(&mut salt).map_err(|source| fail("create", source))?;
-        let file = DatabaseFile { path, salt, db: Db::Missing, fault: Faults(fault), commits: 0 };
+        let file = DatabaseFile { path, placed, salt, db: Db::Missing, fault: Faults(fault), commits: 0 };
         Ok(Opened { file, mirror: Mirror::default(), salt, aside })
     }
 
@@ -160,12 +184,21 @@ impl DatabaseFile {
         &self.path
     }
 
+    /// Where the file is.
+    pub(super) fn placed(&self) -> Arc<Placed> {
+        Arc::clone(&self.placed)
+    }
+
     /// Opens the file for a commit. Returns whether that commit must write all content, not only the changes.
     pub(super) fn prepare(&mut self) -> bool {
         if let Db::Closed = self.db {
             // The pages were checked when the file was read. A failure here loses nothing: all content is in memory.
             let opened = catch_unwind(AssertUnwindSafe(|| -> Result<Database, Unusable> {
-                let backend = Backend::new(open_file(&self.path).map_err(Unusable::Io)?, self.fault.0.clone());
+                let file = open_file(&self.path).map_err(Unusable::Io)?;
+                if file.metadata().ok().map(identity) != *self.placed.lock() {
+                    return Err(Unusable::Corrupt("it is another file".to_owned()));
+                }
+                let backend = Backend::new(file, self.fault.0.clone());
                 if backend.len().map_err(Unusable::Io)? == 0 {
                     return Err(Unusable::Corrupt("it is empty".to_owned()));
                 }
@@ -234,6 +267,7 @@ impl DatabaseFile {
             _ => {}
         }
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+        let made = file.metadata().ok().map(identity);
         let db = builder().create_with_backend(Backend::new(file, self.fault.0.clone()))?;
         let transaction = db.begin_write()?;
         {
@@ -243,7 +277,11 @@ impl DatabaseFile {
         }
         write(&transaction, &all)?;
         transaction.commit()?;
-        fs::rename(&new, &self.path)?;
+        {
+            let mut placed = self.placed.lock();
+            fs::rename(&new, &self.path)?;
+            *placed = made;
+        }
         sync_parent(&self.path)?;
         self.db = Db::Open(db);
         Ok(())
@@ -265,6 +303,18 @@ fn into_io(error: redb::Error) -> io::Error {
 
 fn open_file(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).custom_flags(NOFOLLOW).open(path)
+}
+
+/// Reads the journal in this file, if no other user could have written it.
+fn read_of(
+    path: &Path,
+    file: File,
+    placed: &Placed,
+    fault: Option<Fault>,
+) -> Result<Result<Loaded, Unusable>, JournalError> {
+    let file = examined(file, path, Trust::Us)?;
+    *placed.lock() = file.metadata().ok().map(identity);
+    Ok(load(file, fault))
 }
 
 /// Refuses a journal that another user could have written.

@@ -12,7 +12,7 @@ use crate::sys::ours::{NotOurs, look_at_dir, make_dir};
 use crate::sys::rng;
 
 use super::backend::Fault;
-use super::database::{DatabaseFile, Opened};
+use super::database::{DatabaseFile, Opened, Placed};
 use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
 use super::lock::Lock;
@@ -52,6 +52,8 @@ pub struct Journal {
     shared: Arc<Shared>,
     /// The lock of the prefix, as long as the writer holds it.
     held_lock: Weak<Mutex<Lock>>,
+    /// The path of the journal's file, and what is there.
+    file: Option<(PathBuf, Arc<Placed>)>,
     /// All content is in memory only.
     is_volatile: bool,
     writer: Mutex<Writer>,
@@ -95,10 +97,11 @@ impl Journal {
         let lock = Arc::new(Mutex::new(take(prefix)?));
         let Opened { file, mirror, salt, aside } = DatabaseFile::open(prefix, options.fault)?;
         let shared = Arc::new(Shared::new(mirror));
+        let written = Some((file.path().to_owned(), file.placed()));
         let held_lock = Arc::downgrade(&lock);
         let held = Arc::new(Mutex::new(Some(Held { file, _lock: lock })));
         let writer = Mutex::new(Writer { thread: None, held });
-        Ok(Journal { shared, held_lock, writer, lazy: options.lazy, salt, aside, is_volatile: false })
+        Ok(Journal { shared, held_lock, file: written, writer, lazy: options.lazy, salt, aside, is_volatile: false })
     }
 
     /// A journal without a disk and without a thread: it forgets everything when it is dropped, and every batch counts
@@ -131,11 +134,18 @@ impl Journal {
     }
 
     /// Whether the held lock is still the lock of the prefix, or the journal has no lock to lose.
-    pub fn is_in_place(&self) -> bool {
+    pub fn has_its_lock(&self) -> bool {
         self.held_lock.upgrade().is_none_or(|held| lock(&held).is_in_place())
     }
 
-    /// Recreates a prefix that was deleted or moved away: takes its lock, and writes all content. Blocks the thread.
+    /// Whether the held lock is still the lock of the prefix, and the file that was read or written is still the
+    /// journal there.
+    pub fn is_in_place(&self) -> bool {
+        self.has_its_lock() && self.file.as_ref().is_none_or(|(path, placed)| placed.is_at(path))
+    }
+
+    /// Recreates a prefix, or the journal's file alone, that was deleted or moved away: takes the lock of the prefix,
+    /// unless it is held, and writes all content. Blocks the thread.
     ///
     /// # Errors
     /// As [`Journal::open`], above all if another process uses the prefix by now; or the prefix can't be written.
@@ -144,8 +154,10 @@ impl Journal {
             |error| JournalError::Io { what: "write", path: prefix.to_owned(), source: std::io::Error::other(error) };
         let held = self.held_lock.upgrade().filter(|_| !self.shared.lock().closing);
         let Some(held) = held else { return Err(fail(CommitError::Closed)) };
-        let again = take(prefix)?;
-        *lock(&held) = again;
+        if !self.has_its_lock() {
+            let again = take(prefix)?;
+            *lock(&held) = again;
+        }
         drop(held);
         self.shared.set_lost();
         self.flush().map_err(fail)
@@ -154,7 +166,7 @@ impl Journal {
     fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
         let shared = Arc::new(Shared::new(mirror));
         let (held_lock, writer) = (Weak::new(), Mutex::default());
-        Journal { shared, held_lock, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
+        Journal { shared, held_lock, file: None, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
     }
 
     /// The path to which a corrupt journal was moved when this one was opened.

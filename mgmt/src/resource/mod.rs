@@ -72,7 +72,7 @@ pub(crate) use operation::Operation;
 pub use operation::{OnCancel, Sent, Work};
 pub use origin::{Origin, Reason, Span};
 pub use output::{FieldValue, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
-pub use owned::OwnedPaths;
+pub use owned::{OwnState, OwnedPaths};
 pub use prepare::PrepareCx;
 pub use private_dirs::{PrivateDir, PrivateDirs};
 pub use problem::{FieldNames, FieldProblem, every};

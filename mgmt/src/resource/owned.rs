@@ -6,6 +6,11 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::sys::fs::{Links, ReadFs, Stat};
+
+/// Names in the engine's working directory by which it is recognised from inside.
+const OWN_NAMES: [&str; 3] = ["pgraph", "journal.redb", "journal.lock"];
+
 /// The paths that resources of the graph in force own, including those that follow from received values, as soon as
 /// these have arrived. All queries return the present state.
 #[derive(Default)]
@@ -19,8 +24,34 @@ struct Paths {
     received: BTreeSet<PathBuf>,
     /// The engine's own working directory; everything below it counts as owned.
     own: Option<PathBuf>,
+    /// Files that the program needs itself; they count as owned.
+    spared: Vec<PathBuf>,
     /// The number of changes.
     version: u64,
+}
+
+impl Paths {
+    /// The paths that belong to no resource, but to the engine and its program.
+    fn ours(&self) -> impl Iterator<Item = &PathBuf> {
+        self.own.iter().chain(&self.spared)
+    }
+}
+
+/// The engine's own working directory with what is directly in it, recognised by device and inode number: so a bind
+/// mount or a symlink leads to it no more than its own path does.
+#[derive(Clone, Debug, Default)]
+pub struct OwnState(Vec<(u64, u64)>);
+
+impl OwnState {
+    /// Whether an object with this stat is part of it.
+    pub fn is(&self, stat: &Stat) -> bool {
+        self.0.contains(&stat.identity())
+    }
+
+    /// Whether there is no such directory.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl OwnedPaths {
@@ -34,9 +65,25 @@ impl OwnedPaths {
         paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
     }
 
-    /// Whether a resource owns exactly this path, or it is the engine's own working directory.
+    /// Whether a resource owns exactly this path, or it is the engine's own working directory or a file of the program.
     pub fn is_taken(&self, path: &Path) -> bool {
-        self.contains(path) || self.read().own.as_deref() == Some(path)
+        self.contains(path) || self.read().ours().any(|ours| ours == path)
+    }
+
+    /// Whether the path is the engine's own working directory or in it, as far as its text shows.
+    pub fn is_in_own(&self, path: &Path) -> bool {
+        self.read().own.as_ref().is_some_and(|own| path.starts_with(own))
+    }
+
+    /// The engine's own working directory as it is now, to be recognised at any path. Blocks.
+    pub fn own_state(&self, fs: &ReadFs) -> OwnState {
+        let fs = fs.clone().links(Links::Follow);
+        let Some(own) = self.read().own.clone() else { return OwnState::default() };
+        let Ok(own) = fs.real_path(&own) else { return OwnState::default() };
+        let kinds = fs.read_dir(own.join("pgraph")).unwrap_or_default();
+        let kinds = kinds.into_iter().map(|kind| own.join("pgraph").join(kind.name));
+        let all = OWN_NAMES.into_iter().map(|name| own.join(name)).chain(kinds).chain([own.clone()]);
+        OwnState(all.filter_map(|path| Some(fs.stat(path).ok()??.identity())).collect())
     }
 
     /// Whether an owned path, or the engine's own working directory, is below this path.
@@ -44,9 +91,8 @@ impl OwnedPaths {
         let paths = self.read();
         let first = paths.known.partition_point(|path| path.as_path() <= dir);
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded)).next();
-        let own = paths.own.as_deref().filter(|own| *own != dir);
-        let next = paths.known.get(first).into_iter().chain(received).map(PathBuf::as_path).chain(own);
-        next.into_iter().any(|path| path.starts_with(dir))
+        let ours = paths.ours().filter(|ours| *ours != dir);
+        paths.known.get(first).into_iter().chain(received).chain(ours).any(|path| path.starts_with(dir))
     }
 
     /// The owned paths below a directory, without the directory itself, sorted; they include the engine's own working
@@ -59,7 +105,7 @@ impl OwnedPaths {
         let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
         below.extend(received.take_while(is_below).cloned());
-        below.extend(paths.own.iter().filter(|own| own.as_path() != dir && is_below(own)).cloned());
+        below.extend(paths.ours().filter(|ours| *ours != dir && is_below(ours)).cloned());
         below.sort_unstable();
         below.dedup();
         below
@@ -68,15 +114,16 @@ impl OwnedPaths {
     /// All owned paths, sorted, including the engine's own working directory.
     pub fn all(&self) -> Vec<PathBuf> {
         let paths = self.read();
-        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(&paths.own).cloned().collect();
+        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(paths.ours()).cloned().collect();
         all.sort_unstable();
         all.dedup();
         all
     }
 
-    /// Sets the engine's own working directory.
-    pub(crate) fn set_own(&self, own: PathBuf) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).own = Some(own);
+    /// Sets the engine's own working directory, and the files that the program needs itself.
+    pub(crate) fn set_own(&self, own: PathBuf, spared: Vec<PathBuf>) {
+        let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        (paths.own, paths.spared) = (Some(own), spared);
     }
 
     /// Sets the paths that follow from the fields of a new graph, sorted. The received paths stay.
@@ -136,11 +183,14 @@ mod tests {
         for (dir, is) in [("/a", true), ("/a/b", false), ("/c", false), ("/", true), ("/a.", false)] {
             assert_eq!(owned.is_above(Path::new(dir)), is, "{dir}");
         }
-        owned.set_own("/c/own".into());
+        owned.set_own("/c/own".into(), paths(&["/c/graph.yaml"]));
+        assert!(owned.is_in_own(Path::new("/c/own/x")) && !owned.is_in_own(Path::new("/c/own.x")));
         assert!(owned.is_above(Path::new("/c")) && !owned.is_above(Path::new("/c/own")));
         assert!(owned.is_taken(Path::new("/c/own")) && !owned.contains(Path::new("/c/own")));
+        assert!(owned.is_taken(Path::new("/c/graph.yaml")) && !owned.contains(Path::new("/c/graph.yaml")));
+        assert_eq!(owned.below(Path::new("/c")), paths(&["/c/graph.yaml", "/c/own"]));
         assert!(owned.is_taken(Path::new("/d")) && !owned.is_taken(Path::new("/c/o")));
         owned.receive(&paths(&["/a/c", "/d"]), &paths(&["/e"]));
-        assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/c/own", "/e"]));
+        assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/c/graph.yaml", "/c/own", "/e"]));
     }
 }

@@ -36,6 +36,8 @@ pub struct Builder<G = Fixed> {
 pub(crate) struct Settings {
     pub(crate) name: String,
     pub(crate) prefix: Option<PathBuf>,
+    /// Files of the program, absolute.
+    pub(crate) spared: Vec<PathBuf>,
     pub(crate) hostname: String,
     /// What is wrong with the host name that the program has set. (The name of the system is used as it is.)
     pub(crate) wrong_host: Option<String>,
@@ -63,6 +65,7 @@ impl Default for Settings {
         Settings {
             name: String::new(),
             prefix: None,
+            spared: Vec::new(),
             hostname: facts::hostname(),
             wrong_host: None,
             preparing: Preparing::default(),
@@ -96,6 +99,11 @@ impl Settings {
         Lane::new(self.cpus.min(self.running_max), line_max)
     }
 
+    /// No purge removes these files.
+    pub(crate) fn spare(&mut self, files: impl IntoIterator<Item = PathBuf>) {
+        self.spared.extend(files.into_iter().filter_map(|file| std::path::absolute(file).ok()));
+    }
+
     /// How many operations may run beyond `running_max`.
     pub(crate) fn reserve(&self) -> usize {
         self.reserve.unwrap_or(RESERVE_FACTOR * self.running_max)
@@ -120,9 +128,17 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// The working directory of the engine: it holds the journal and the resources' own files. Only one engine can use
-    /// it at a time. Without it, nothing is remembered beyond the engine's end.
+    /// it at a time. A graph in which a resource owns something in it is refused. Without it, nothing is remembered
+    /// beyond the engine's end.
     pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.options.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Files that the program needs itself, such as one that it writes: a purge of a directory that holds them spares
+    /// them. The files that the source of graphs reads ([`Gapi::files`]) are spared anyway. Default: none.
+    pub fn spare(mut self, files: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        self.options.spare(files.into_iter().map(Into::into));
         self
     }
 

@@ -131,6 +131,7 @@ impl<G: Gapi> Builder<G> {
             no_watch: self.options.no_watch,
         };
         let config = first_graph(&mut self.gapi, data).await?;
+        self.options.spare(self.gapi.files());
         Ok(self.options.preparing.here(config).await?)
     }
 }
@@ -209,7 +210,7 @@ pub(crate) fn assemble(
         None => (Doors::new(), Box::new(OwnHub::new(options.watch.clone()))),
     };
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
-    services.owned.set_own(services.prefix.clone());
+    services.owned.set_own(services.prefix.clone(), options.spared.clone());
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
     let core = Core {

@@ -1,4 +1,5 @@
-//! Guards the prefix of a running engine: a prefix that is deleted or moved away is made again, or the engine ends.
+//! Guards the prefix of a running engine: if the prefix, or the journal in it, is deleted or moved away, it is made
+//! again, or the engine ends.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -72,7 +73,16 @@ impl Guard {
     async fn restore(&self) -> bool {
         let Some(requests) = self.requests.upgrade() else { return false };
         let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
+        let is_journal_alone = self.store.has_its_lock();
         match blocking(move || store.restore(&prefix)).await {
+            Ok(()) if is_journal_alone => {
+                tracing::warn!(
+                    target: "mgmt",
+                    "the journal in the prefix {} was deleted or replaced: it is written again, with all that it contained",
+                    self.prefix.display()
+                );
+                true
+            }
             Ok(()) => {
                 tracing::warn!(
                     target: "mgmt",
@@ -86,7 +96,7 @@ impl Guard {
             Err(error) => {
                 tracing::error!(
                     target: "mgmt",
-                    "the prefix {} was deleted or moved away, and can't be made again, so the engine ends: {error}",
+                    "the prefix {} or its journal was deleted or moved away, and can't be made again, so the engine ends: {error}",
                     self.prefix.display()
                 );
                 let _ = self.loss.set(Failure::of("the prefix is lost", error));

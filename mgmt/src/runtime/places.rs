@@ -8,9 +8,6 @@ use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
 use crate::resource::{Known, Uid};
 use crate::sys::fs::{Links, ReadFs};
 
-/// Names in a prefix that belong to the engine.
-const OWN_NAMES: [&str; 3] = ["journal.lock", "journal.redb", "pgraph"];
-
 /// Each place of this host that two resources own, or that belongs to the engine. Each directory is looked up once.
 pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
@@ -41,26 +38,26 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
     problems
 }
 
-/// The places of the engine, in this prefix, that a resource would overwrite or remove.
+/// The resources that own the prefix or something in it, or would remove it with a directory above it.
 fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &PathBuf)]) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let spelled = |place: &Path| {
         let by_its_name = owned.binary_search_by(|path| path.as_path().cmp(place)).ok().map(|at| &owned[at]);
         by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
     };
-    let private = prefix.join("pgraph");
-    let below = owned[owned.partition_point(|path| *path <= private)..].iter();
-    let private = below.take_while(|path| path.starts_with(&private)).map(|path| (path.clone(), true));
-    let exactly = OWN_NAMES.map(|name| (prefix.join(name), false));
-    let above = prefix.ancestors().map(|place| (place.to_owned(), true));
+    let below = owned[owned.partition_point(|path| path.as_path() <= prefix)..].iter();
+    let real_below = elsewhere.iter().map(|(real, _)| real).filter(|real| real.starts_with(prefix) && *real != prefix);
+    let below = below.take_while(|path| path.starts_with(prefix)).chain(real_below).map(|path| (path.clone(), false));
+    let above = prefix.ancestors().skip(1).map(|place| (place.to_owned(), true));
     let mut problems = Vec::new();
-    for (place, if_cleared) in above.chain(exactly).chain(private) {
+    for (place, if_cleared) in above.chain([(prefix.to_owned(), false)]).chain(below) {
         let Some((at, vertex)) = spelled(&place).and_then(|path| owner(config, path)) else { continue };
-        if if_cleared && !clears(config, at, vertex) {
+        let clears = clears(config, at, vertex);
+        if if_cleared && !clears {
             continue;
         }
         let (id, place, prefix) = (vertex.id(), place.display(), prefix.display());
-        let (what, remedy) = match if_cleared {
+        let (what, remedy) = match clears {
             true => ("may remove what is at", "leave that out, or let the engine work elsewhere"),
             false => ("owns", "choose another path"),
         };

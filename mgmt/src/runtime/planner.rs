@@ -80,6 +80,7 @@ impl<G: Gapi> Builder<G> {
             no_watch: true,
         };
         let config = first_graph(&mut self.gapi, data).await;
+        self.options.spare(self.gapi.files());
         close(&mut self.gapi).await;
         config
     }

@@ -139,12 +139,17 @@ impl Store {
         prefix.join(LOCK_NAME)
     }
 
-    /// The prefix still contains the lock file that is held.
+    /// The prefix still contains the lock file that is held, whatever has become of the journal.
+    pub(crate) fn has_its_lock(&self) -> bool {
+        self.journal.has_its_lock()
+    }
+
+    /// The prefix still contains the lock file that is held, and the journal.
     pub(crate) fn is_in_place(&self) -> bool {
         self.journal.is_in_place()
     }
 
-    /// Makes the prefix again. Blocks.
+    /// Makes the prefix, or the journal in it, again. Blocks.
     pub(crate) fn restore(&self, prefix: &Path) -> std::result::Result<(), JournalError> {
         self.journal.restore(prefix)
     }

@@ -7,12 +7,15 @@ use std::thread;
 
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::io::Errno;
-use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use rustix::process::{Pid, Resource, Rlimit, prlimit, setrlimit};
 
 /// The number of descriptors that a program needs to run a graph at all.
 const NEEDED: u32 = 24;
 /// The number of descriptors that are left for files, commands and the journal, however many connections are wanted.
 const RESERVE: u64 = 64;
+
+/// The limit that is assumed if the system does not give it.
+const UNKNOWN: u64 = 1024;
 
 /// If the soft limit of descriptors was raised: what it was when this process began, and how many commands are being
 /// started under that limit now.
@@ -29,10 +32,25 @@ fn raised<T>(act: impl FnOnce(&mut Option<Raised>) -> T) -> T {
     act(&mut RAISED.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
 }
 
+/// The limits of descriptors; `None` if the system does not give them. (The call `getrlimit` of rustix panics then.)
+fn descriptors() -> Option<Rlimit> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    read_descriptors(&limits)
+}
+
+fn read_descriptors(limits: &str) -> Option<Rlimit> {
+    let mut words = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?.split_whitespace();
+    let mut limit = || match words.next()? {
+        "unlimited" => Some(None),
+        number => number.parse().ok().map(Some),
+    };
+    Some(Rlimit { current: limit()?, maximum: limit()? })
+}
+
 /// Raises the soft limit of descriptors to the hard one, for this process but not for the commands that it starts.
 pub fn raise() {
     raised(|raised| {
-        let was = getrlimit(Resource::Nofile);
+        let Some(was) = descriptors() else { return };
         let is = Rlimit { current: was.maximum, maximum: was.maximum };
         // If the system refuses, the limit stays as it is.
         if raised.is_none() && was != is && setrlimit(Resource::Nofile, is).is_ok() {
@@ -89,7 +107,7 @@ fn has_room_below(limit: u64) -> bool {
 
 /// The most connections that a listener may hold, at most `wanted`, so that descriptors are left for everything else.
 pub fn connections_max(wanted: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = descriptors().map_or(UNKNOWN, |limit| limit.current.unwrap_or(u64::MAX));
     let room = limit.saturating_sub(RESERVE) / 2;
     usize::try_from(room).unwrap_or(usize::MAX).clamp(1, wanted)
 }
@@ -104,7 +122,8 @@ pub fn require_descriptors() -> io::Result<()> {
         match eventfd(0, EventfdFlags::CLOEXEC) {
             Ok(fd) => held.push(fd),
             Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
-                let limit = getrlimit(Resource::Nofile).current.map_or("none".to_owned(), |limit| limit.to_string());
+                let limit = descriptors().and_then(|limit| limit.current);
+                let limit = limit.map_or("none".to_owned(), |limit| limit.to_string());
                 let have = held.len();
                 let text = format!(
                     "{errno}: only {have} more can be had, and at least {NEEDED} are needed (`ulimit -n` is {limit}): \
@@ -140,8 +159,17 @@ mod tests {
     }
 
     #[test]
+    fn limits_are_read_from_the_list_of_the_system() {
+        let line = "Limit  Soft Limit  Hard Limit  Units\nMax open files            1024                 unlimited            files\n";
+        assert_eq!(read_descriptors(line), Some(Rlimit { current: Some(1024), maximum: None }));
+        assert_eq!(read_descriptors("Max open files x y\n"), None);
+        assert_eq!(read_descriptors(""), None);
+    }
+
+    #[test]
     fn a_listener_leaves_descriptors_for_others() {
-        let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+        let limit = descriptors().unwrap().current.unwrap_or(u64::MAX);
+        assert_eq!(descriptors().unwrap(), rustix::process::getrlimit(Resource::Nofile));
         assert!(connections_max(usize::MAX) as u64 <= limit / 2);
         assert_eq!(connections_max(1), 1);
         require_descriptors().unwrap();

@@ -15,6 +15,7 @@ pub mod pollable;
 pub mod process;
 pub mod rng;
 #[cfg(feature = "cli")]
+pub mod runtimes;
 pub mod signals;
 #[cfg(feature = "yaml")]
 pub mod stdin;

@@ -16,7 +16,7 @@ pub enum ObstacleKind {
     InTheWay,
     /// Something is in use: a lock, a mount, a port, a program that runs.
     Busy,
-    /// No space, or no quota, is left.
+    /// No space, or no quota, is left, or a file would be larger than a limit allows.
     NoSpace,
     /// The system does not permit the call.
     NoPermission,
@@ -58,6 +58,8 @@ impl ObstacleKind {
         match error.raw_os_error().map(Errno::from_raw_os_error) {
             Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => return Some(ObstacleKind::NoDescriptors),
             Some(Errno::LOOP | Errno::NOTEMPTY) => return Some(ObstacleKind::InTheWay),
+            // The limit for the size of files (`ulimit -f`), or that of the file system.
+            Some(Errno::FBIG) => return Some(ObstacleKind::NoSpace),
             Some(Errno::NOLCK | Errno::TXTBSY | Errno::AGAIN) => return Some(ObstacleKind::Busy),
             _ => {}
         }
@@ -101,6 +103,7 @@ mod tests {
             (Errno::ADDRINUSE, ObstacleKind::Busy),
             (Errno::NOSPC, ObstacleKind::NoSpace),
             (Errno::DQUOT, ObstacleKind::NoSpace),
+            (Errno::FBIG, ObstacleKind::NoSpace),
             (Errno::ACCESS, ObstacleKind::NoPermission),
             (Errno::PERM, ObstacleKind::NoPermission),
             (Errno::ROFS, ObstacleKind::ReadOnly),
@@ -112,7 +115,7 @@ mod tests {
         ] {
             assert_eq!(of(errno), Some(kind), "{errno:?}");
         }
-        for errno in [Errno::IO, Errno::INVAL, Errno::NAMETOOLONG, Errno::NOSYS, Errno::FBIG] {
+        for errno in [Errno::IO, Errno::INVAL, Errno::NAMETOOLONG, Errno::NOSYS] {
             assert_eq!(of(errno), None, "{errno:?}");
         }
     }

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, statat};
@@ -16,6 +16,8 @@ use super::users::{group_has_others, user_name};
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const PASSED: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const ACCESS_LIST: &str = "system.posix_acl_access";
+const READ: u16 = 4;
+const WRITE: u16 = 2;
 const STICKY: u32 = 0o1000;
 
 /// Why a directory or a file is not ours alone.
@@ -42,6 +44,17 @@ pub enum NotOurs {
         mode: u32,
         /// The users who may write it.
         who: String,
+    },
+    /// An access list lets other users write it, or read it.
+    #[error("{} has an access list, by which {who} may {what} it; use another place, or, if you trust all that is in it, \
+             remove the list: `setfacl -b`", .path.display())]
+    Listed {
+        /// The path of the directory or file.
+        path: PathBuf,
+        /// A user or a group of the list.
+        who: String,
+        /// `write` or `read`.
+        what: &'static str,
     },
     /// It can be replaced through a directory above it.
     #[error("{} can be swapped for another one through {}, which {who} may write; use another place", .path.display(), .above.display())]
@@ -253,7 +266,7 @@ fn may_hold(dir: &OwnedFd, here: &Path, real: &Path) -> Result<(), NotOurs> {
     if stat.st_uid != 0 && !super::users::is_unmapped(stat.st_uid) {
         return swappable(user_name(stat.st_uid));
     }
-    match writers(None, &stat) {
+    match writers(dir.as_fd(), &stat) {
         Some(who) if stat.st_mode & STICKY == 0 => swappable(who),
         _ => Ok(()),
     }
@@ -265,26 +278,75 @@ fn examine(fd: BorrowedFd<'_>, stat: &Stat, path: &Path, trust: Trust) -> Result
     if !is_trusted {
         return Err(NotOurs::Owner { path: path.to_owned(), owner: user_name(stat.st_uid), us: user_name(us) });
     }
-    match writers(Some(fd), stat) {
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    // What is written for us alone must not be readable by a list either.
+    for (right, what) in [(WRITE, "write"), (READ, "read")] {
+        let who = access_list(fd).and_then(|list| listed(&list, right, stat)).filter(|_| is_file || right == WRITE);
+        if let Some(who) = who {
+            return Err(NotOurs::Listed { path: path.to_owned(), who, what });
+        }
+    }
+    match writers(fd, stat) {
         Some(who) => Err(NotOurs::Writable { path: path.to_owned(), mode: stat.st_mode & 0o7777, who }),
         None => Ok(()),
     }
 }
 
-/// The users, other than the owner and root, who may write the file. With an access list, the group bits of the mode
-/// are the most that any entry of the list grants.
-fn writers(fd: Option<BorrowedFd<'_>>, stat: &Stat) -> Option<String> {
+/// The users, other than the owner and root, who may write the file.
+fn writers(fd: BorrowedFd<'_>, stat: &Stat) -> Option<String> {
     if stat.st_mode & 0o002 != 0 {
         return Some("everybody".to_owned());
     }
     if stat.st_mode & 0o020 == 0 {
         return None;
     }
-    let is_listed = |fd| rustix::fs::fgetxattr(fd, ACCESS_LIST, &mut [0u8; 0][..]).is_ok_and(|bytes| bytes > 0);
-    if fd.is_some_and(is_listed) {
-        return Some("others (by an access list)".to_owned());
+    // With an access list, the group bits of the mode are the most that any entry of the list grants.
+    match access_list(fd) {
+        Some(list) => listed(&list, WRITE, stat),
+        None => group_name_if_others(stat.st_gid),
     }
-    group_has_others(stat.st_gid).then(|| format!("the group {}", super::users::group_name(stat.st_gid)))
+}
+
+/// The group, if it has members other than us.
+fn group_name_if_others(gid: u32) -> Option<String> {
+    group_has_others(gid).then(|| format!("the group {}", super::users::group_name(gid)))
+}
+
+/// The access list of a file or directory, which may be open only as a reference (`O_PATH`).
+fn access_list(fd: BorrowedFd<'_>) -> Option<Vec<u8>> {
+    const BYTES_MAX: usize = 64 * 1024;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    let size = rustix::fs::getxattr_query(&path, ACCESS_LIST).ok().filter(|size| (1..=BYTES_MAX).contains(size))?;
+    let mut list = vec![0; size];
+    let size = rustix::fs::getxattr(&path, ACCESS_LIST, &mut list[..]).ok()?;
+    list.truncate(size);
+    Some(list)
+}
+
+/// The first user or group, other than the owner, root and us, to whom the list grants this right. A list that can't be
+/// understood grants it.
+fn listed(list: &[u8], right: u16, stat: &Stat) -> Option<String> {
+    const USER: u16 = 2;
+    const OWNERS_GROUP: u16 = 4;
+    const GROUP: u16 = 8;
+    const MASK: u16 = 16;
+    // A version of four bytes; then tag, rights and number of each entry.
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0u32, |all, byte| all << 8 | u32::from(*byte));
+    let entry = |bytes: &[u8]| (number(&bytes[..2]) as u16, number(&bytes[2..4]) as u16, number(&bytes[4..8]));
+    let Some((&[2, 0, 0, 0], entries)) = list.split_first_chunk::<4>() else {
+        return Some("others".to_owned());
+    };
+    let entries: Vec<_> = entries.chunks_exact(8).map(entry).collect();
+    let mask = entries.iter().find(|(tag, ..)| *tag == MASK).map_or(u16::MAX, |(_, rights, _)| *rights);
+    let granting = entries.iter().filter(|(_, rights, _)| rights & mask & right != 0);
+    granting
+        .filter_map(|(tag, _, id)| match *tag {
+            USER if ![0, stat.st_uid, super::users::us()].contains(id) => Some(format!("the user {}", user_name(*id))),
+            GROUP => group_name_if_others(*id),
+            OWNERS_GROUP if right == WRITE => group_name_if_others(stat.st_gid),
+            _ => None,
+        })
+        .next()
 }
 
 #[cfg(test)]
@@ -336,6 +398,50 @@ mod tests {
         // A group without any other member.
         chmod(&path, 0o770);
         make_dir(&path).unwrap();
+    }
+
+    /// Adds an entry for this user to the rights of the mode 0700, or 0600.
+    fn list(path: &Path, user: u32, rights: u16, own: u16) {
+        let mut list = 2u32.to_le_bytes().to_vec();
+        let none = u32::MAX;
+        for (tag, rights, id) in [(1, own, none), (2, rights, user), (4, 0, none), (16, rights, none), (32, 0, none)] {
+            list.extend([u16::to_le_bytes(tag), u16::to_le_bytes(rights)].concat());
+            list.extend(id.to_le_bytes());
+        }
+        rustix::fs::setxattr(path, ACCESS_LIST, &list, rustix::fs::XattrFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn an_access_list_that_lets_others_in_is_refused_and_the_remedy_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, file) = (dir.path().join("dir"), dir.path().join("dir/file"));
+        fs::create_dir(&path).unwrap();
+        fs::write(&file, "x").unwrap();
+        chmod(&file, 0o600);
+        let examined = |trust| examine_file(&fs::File::open(&file).unwrap(), &file, trust);
+        for (user, rights, refused) in [(STRANGER, 7, true), (STRANGER, 5, false), (crate::sys::users::us(), 7, false)]
+        {
+            list(&path, user, rights, 7);
+            for outcome in [make_dir(&path).err(), look_at_dir(&path).err()] {
+                let outcome = outcome.map(|error| error.to_string());
+                let is_named =
+                    |text: &String| text.contains("the user 54321 may write it") && text.ends_with("`setfacl -b`");
+                assert_eq!(outcome.as_ref().is_some_and(is_named), refused, "{user} {rights} {outcome:?}");
+                assert_eq!(outcome.is_some(), refused);
+            }
+        }
+        list(&path, STRANGER, 7, 7);
+        assert!(examine_below(dir.path(), 1, Trust::Us).is_err());
+        list(&file, STRANGER, 4, 6);
+        assert!(said(examined(Trust::Us)).contains("the user 54321 may read it"));
+        list(&file, STRANGER, 6, 6);
+        assert!(said(examined(Trust::UsAndRoot)).contains("the user 54321 may write it"));
+        // A directory above, by which ours could be swapped.
+        list(&path, STRANGER, 7, 7);
+        let below = path.join("below");
+        if crate::sys::users::is_root() {
+            assert!(said(make_dir(&below)).contains("swapped"));
+        }
     }
 
     #[test]

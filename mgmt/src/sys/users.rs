@@ -101,10 +101,14 @@ fn valid(name: &str) -> Option<&OsStr> {
     (!name.is_empty() && !name.contains('\0')).then(|| OsStr::new(name))
 }
 
+/// The longest name of an account, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
 /// What is wrong with the text on any machine: it can be neither the name nor the number of an account.
 pub fn problem(text: &str) -> Option<&'static str> {
     match text {
         "" => Some("is empty"),
+        text if text.len() > NAME_BYTES_MAX => Some("is longer than the name of any account (256 bytes)"),
         text if text.contains('\0') => Some("holds a NUL byte, which no name can hold"),
         text if text.starts_with('-') || text.contains([':', '\n']) => {
             Some("is neither the name nor the number of an account")

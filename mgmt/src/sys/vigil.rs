@@ -1,4 +1,4 @@
-//! Notices that a file at a path has gone, or is no longer reached by that path.
+//! Notices that a file at a path, or one beside it, has gone, or is no longer reached by that path.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,6 +16,8 @@ use super::pollable::register;
 /// If a file is deleted while a process has it open, it only loses a name: that is a change of its attributes.
 const FILE: WatchFlags = WatchFlags::ATTRIB.union(WatchFlags::DELETE_SELF).union(WatchFlags::MOVE_SELF);
 const ABOVE: WatchFlags = WatchFlags::DELETE_SELF.union(WatchFlags::MOVE_SELF);
+/// For the directory that holds the file: also what leaves it, and what takes the place of something in it.
+const AROUND: WatchFlags = ABOVE.union(WatchFlags::DELETE).union(WatchFlags::MOVE);
 
 /// Watches a file and the directories on its path.
 #[derive(Debug)]
@@ -31,8 +33,8 @@ impl Vigil {
     pub fn over(path: &Path) -> io::Result<Vigil> {
         let fd = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK)?;
         inotify::add_watch(&fd, path, FILE)?;
-        for above in path.ancestors().skip(1) {
-            match inotify::add_watch(&fd, above, ABOVE) {
+        for (n, above) in path.ancestors().skip(1).enumerate() {
+            match inotify::add_watch(&fd, above, if n == 0 { AROUND } else { ABOVE }) {
                 // A directory that may be entered but not read can't be watched.
                 Ok(_) | Err(Errno::ACCESS) => {}
                 Err(errno) => return Err(errno.into()),
@@ -41,7 +43,7 @@ impl Vigil {
         Ok(Vigil { inotify: register(Arc::new(fd), Interest::READABLE)? })
     }
 
-    /// Waits until something may have happened to the file or to a directory on its path.
+    /// Waits until something may have happened to the file, to one beside it, or to a directory on its path.
     ///
     /// # Errors
     /// The system does not report changes any more.
@@ -73,7 +75,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (a, b) = (dir.path().join("a"), dir.path().join("b"));
         type Change = fn(&Path, &Path);
-        let changes: [(Change, bool); 4] = [
+        let changes: [(Change, bool); 6] = [
+            (|a, _| fs::remove_file(a.join("beside")).unwrap(), true),
+            (|a, _| fs::rename(a.join("file"), a.join("beside")).unwrap(), true),
             (|a, b| fs::rename(a, b).unwrap(), true),
             (|a, _| fs::remove_file(a.join("file")).unwrap(), true),
             (|a, _| fs::rename(a.join("file"), a.join("other")).unwrap(), true),
@@ -82,6 +86,7 @@ mod tests {
         for (n, (change, stirs)) in changes.into_iter().enumerate() {
             fs::create_dir(&a).unwrap();
             fs::write(a.join("file"), "").unwrap();
+            fs::write(a.join("beside"), "").unwrap();
             // An open descriptor keeps the file from being removed completely.
             let _held = fs::File::open(a.join("file")).unwrap();
             let mut vigil = Vigil::over(&a.join("file")).unwrap();

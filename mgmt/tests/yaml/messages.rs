@@ -108,6 +108,24 @@ fn large_wrong_files_are_refused_soon_and_in_few_words() {
 }
 
 #[test]
+fn a_name_or_a_command_of_a_megabyte_makes_no_message_of_a_megabyte() {
+    let desk = crate::kit::Desk::new();
+    let long = "x".repeat(1_000_000);
+    for (text, says) in [
+        (format!("graph: {long}\nresources: {{}}\n"), "the graph's name is 1000000 bytes long"),
+        (format!("graph: g\nresources: {{exec: [{{name: a, cmd: {long}}}]}}\n"), "xxx…` not found in PATH"),
+        (format!("graph: g\nresources: {{exec: [{{name: a, cmd: /{long}}}]}}\n"), "xxx…"),
+        (format!("graph: g\nresources: {{exec: [{{name: a, cmd: 'true', user: {long}}}]}}\n"), "of any account"),
+        (format!("graph: g\nresources: {{file: [{{name: /tmp/x, owner: {long}}}]}}\n"), "of any account"),
+    ] {
+        let output = desk.converge(&text, "0");
+        let (out, err) = (crate::kit::text(&output.stdout), crate::kit::text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{:.300}", err);
+        assert!(err.contains(says) && out.len() + err.len() < 40_000, "{} {:.300}", err.len(), err);
+    }
+}
+
+#[test]
 fn a_large_file_of_empty_lines_takes_little_more_memory_than_its_size() {
     let desk = crate::kit::Desk::new();
     let lines = "\n".repeat(50_000_000);

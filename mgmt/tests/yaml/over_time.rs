@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::kit::{Desk, text};
+use crate::kit::{Desk, Running, text};
 
 #[test]
 fn a_chain_of_commands_runs_each_of_them_once_and_in_order() {
@@ -42,6 +42,21 @@ fn only_quiet_time_counts_for_the_converged_timeout() {
     let output = desk.converge("graph: g\nresources:\n  exec:\n  - {name: e, cmd: sleep 3}\n", "2");
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(began.elapsed() >= Duration::from_secs(5), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_purge_spares_the_graph_that_declares_it_and_what_the_program_writes() {
+    let desk = Desk::new();
+    desk.write("extra", "x");
+    let status = desk.path("status");
+    let graph = desk.write("graph.yaml", "graph: g\nresources:\n  file:\n  - {name: $DIR/, purge: true}\n");
+    let (graph, status) = (graph.to_str().unwrap(), status.to_str().unwrap());
+    let running = Running::start(desk.mgmt(&["run", "--yaml", graph, "--converged-status-file", status]));
+    running.wait("the purge", || desk.read("extra").is_none() && desk.read("status").is_some());
+    running.wait_said("converged");
+    desk.write("extra", "x");
+    running.wait("another purge", || desk.read("extra").is_none());
+    assert!(desk.read("graph.yaml").is_some() && desk.read("status").is_some());
 }
 
 const ONE: &str = "graph: one

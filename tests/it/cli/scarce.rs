@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::kit::program::{Program, example};
+use crate::kit::program::{Program, example, mgmt};
 
 /// The program for tests under other limits, given as `prlimit` takes them.
 fn limited(limits: &str, scene: &str, dir: &Path) -> Program {
@@ -40,6 +40,40 @@ fn the_limit_of_descriptors_is_raised_for_us_and_not_for_commands() {
     };
     assert_eq!(limits("")[..2], ["900", "1500"]);
     assert_eq!(limits("--no-raise-limits")[..2], ["900", "900"]);
+}
+
+#[test]
+fn a_limit_for_the_size_of_files_is_waited_for_and_leaves_nothing_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let graph = dir.path().join("graph.yaml");
+    let (large, small) = (dir.path().join("large"), dir.path().join("small"));
+    let text = "x".repeat(300_000);
+    let files =
+        format!("  - {{name: {}, content: {text}}}\n  - {{name: {}, content: y}}\n", large.display(), small.display());
+    fs::write(&graph, format!("graph: g\nresources:\n  file:\n{files}")).unwrap();
+    let mut program = Program::new(Path::new("prlimit"));
+    program.arg("--fsize=100000:100000").arg(mgmt()).args("run -t 0 --tmp-prefix --yaml").arg(&graph);
+    program.run().code(1).said("File too large").said("can't converge");
+    assert!(!large.exists() && small.exists());
+    let names = fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with(".mgmt-")).count(), 0);
+}
+
+/// Calls of the system fail once, or from some time on: at the start, an error or less speed, and never a panic.
+#[test]
+#[ignore = "needs strace"]
+fn calls_that_fail_at_the_start_are_no_panic_and_no_hang() {
+    let dir = tempfile::tempdir().unwrap();
+    // The fifth thread is the one that builds the runtime; those before only show whether there are threads.
+    let threads = (1..=5).map(|n| format!("clone3:error=EAGAIN:when={n}"));
+    let calls = ["socketpair:error=EMFILE:when=1", "prlimit64:error=EPERM:when=3+"].map(str::to_owned);
+    for fault in calls.into_iter().chain(threads) {
+        let mut program = Program::new(Path::new("strace"));
+        program.args("-f -qq -o /dev/null -e").arg(format!("trace={}", fault.split(':').next().unwrap()));
+        program.arg("-e").arg(format!("inject={fault}")).arg(example("act")).args("--scene wide --dir").arg(dir.path());
+        let ended = program.env("MGMT_PREFIX", dir.path().join("prefix")).args("-t 0 --max-runtime 3").run();
+        assert!(!ended.err.contains("panicked") && matches!(ended.code, Some(0 | 1)), "{fault}: {ended:?}");
+    }
 }
 
 /// With hardly any threads it is slow, and ends; with one beside its first it converges.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, test_kill_process};
 
-use crate::kit::program::{Program, Running, act, example};
+use crate::kit::program::{Program, Running, act, example, mgmt};
 
 /// The command that a scene runs.
 fn command(running: &mut Running, dir: &Path) -> Pid {
@@ -187,6 +187,51 @@ fn signals_that_were_blocked_at_the_start_end_it_and_reach_its_commands() {
     assert_eq!(written.split_whitespace().last(), Some("0000000000000000"), "{written}");
     running.signal(Signal::TERM);
     running.wait().code(143);
+}
+
+#[test]
+fn signals_that_were_ignored_at_the_start_have_their_default_effect_in_commands() {
+    let dir = tempfile::tempdir().unwrap();
+    let (graph, file) = (dir.path().join("graph.yaml"), dir.path().join("ignored"));
+    let line = format!("awk '/SigIgn/ {{ print $2 }}' /proc/self/status > {}", file.display());
+    fs::write(&graph, format!("graph: g\nresources:\n  exec:\n  - {{name: a, cmd: \"{line}\", shell: /bin/sh}}\n"))
+        .unwrap();
+    // SIGHUP is that of `nohup`. SIGPIPE, the shell can't take back.
+    for (ignored, left) in [("CHLD", 0), ("CHLD INT QUIT USR1 ALRM", 0), ("HUP TTOU CHLD", 1 | 1 << 21), ("PIPE", 0)] {
+        let mut program = Program::new(Path::new("/bin/sh"));
+        program.arg("-c").arg(format!("trap '' {ignored}; exec \"$@\"")).arg("sh").arg(mgmt());
+        program.args("run -t 0 --tmp-prefix --yaml").arg(&graph).run().code(0);
+        // The other signals are real-time signals.
+        let mask = u64::from_str_radix(fs::read_to_string(&file).unwrap().trim(), 16).unwrap() & 0x7fff_ffff;
+        assert_eq!(format!("{mask:x}"), format!("{left:x}"), "{ignored}");
+        fs::remove_file(&file).unwrap();
+    }
+}
+
+/// The shell that ends the commands of a killed program.
+fn guard_of(pid: u32) -> Option<Pid> {
+    fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let read =
+            |name: &str| fs::read(entry.path().join(name)).map(|text| String::from_utf8_lossy(&text).into_owned());
+        let (stat, line) = (read("stat").ok()?, read("cmdline").ok()?);
+        let is_its = stat.rsplit_once(')')?.1.split_whitespace().nth(1) == Some(pid.to_string().as_str());
+        let number = entry.file_name().to_str()?.parse().ok()?;
+        (is_its && line.contains("mgmt-guard") && !stat.contains(") Z")).then(|| Pid::from_raw(number)).flatten()
+    })
+}
+
+#[test]
+fn a_killed_run_whose_guard_was_killed_before_leaves_no_command_behind() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = act("slow", dir.path()).start();
+    let pid = command(&mut running, dir.path());
+    let first = guard_of(running.pid()).unwrap();
+    rustix::process::kill_process(first, Signal::KILL).unwrap();
+    running.until("another guard", |running| guard_of(running.pid()).is_some_and(|guard| guard != first));
+    assert!(is_alive(pid));
+    running.signal(Signal::KILL);
+    drop(running);
+    ends(pid);
 }
 
 #[test]

@@ -130,6 +130,10 @@ impl Gapi for Yaml {
         Ok(graph?)
     }
 
+    fn files(&self) -> Vec<PathBuf> {
+        self.path.clone().into_iter().collect()
+    }
+
     /// True for a file. Standard input can be read only once.
     async fn reload(&mut self) -> bool {
         self.path.is_some()

@@ -205,6 +205,35 @@ fn a_prefix_that_is_deleted_is_made_again_with_all_that_is_remembered() {
 }
 
 #[test]
+fn a_file_that_is_removed_or_replaced_alone_is_written_again_with_all_that_is_remembered() {
+    let dir = dir();
+    let (file, older) = (dir.path().join("journal.redb"), dir.path().join("older"));
+    let journal = Journal::open(dir.path()).unwrap();
+    assert!(journal.is_in_place(), "nothing is written yet");
+    put(&journal, vec![value("a[b]", "k", Some("1"))]).unwrap();
+    fs::copy(&file, &older).unwrap();
+    put(&journal, vec![value("a[b]", "k", Some("2"))]).unwrap();
+    let mut journal = again(journal, dir.path());
+    type Loss = fn(&std::path::Path, &std::path::Path);
+    let losses: [Loss; 2] = [|file, _| fs::remove_file(file).unwrap(), |file, older| fs::rename(older, file).unwrap()];
+    for loss in losses {
+        assert!(journal.is_in_place());
+        loss(&file, &older);
+        assert!(!journal.is_in_place() && journal.has_its_lock());
+        journal.restore(dir.path()).unwrap();
+        assert!(journal.is_in_place());
+        journal = again(journal, dir.path());
+        assert_eq!(journal.value(&id("a[b]"), "k").unwrap(), b"2");
+    }
+    // A write never goes into a file that was put there meanwhile.
+    fs::write(&older, "no journal").unwrap();
+    fs::rename(&older, &file).unwrap();
+    put(&journal, vec![value("a[b]", "l", Some("3"))]).unwrap();
+    let journal = again(journal, dir.path());
+    assert_eq!((journal.value(&id("a[b]"), "k").unwrap(), journal.moved_aside()), (b"2".to_vec(), None));
+}
+
+#[test]
 fn a_full_disk_at_the_start_is_an_error_of_the_first_write_and_no_corruption() {
     let dir = dir();
     let is_full = Arc::new(AtomicBool::new(true));

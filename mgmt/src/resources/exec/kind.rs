@@ -31,7 +31,8 @@ use mgmt_macros::Resource;
 ///
 /// The command runs in its own process group, with its standard input closed. An exit code other than 0 (see `codes`),
 /// or death by a signal, is a failure. If a resource leaves the graph while its command runs, the engine waits for the
-/// command. A cancelled command gets a signal (`sig`), and is killed if it still runs 5 seconds later.
+/// command. A cancelled command gets a signal (`sig`), and is killed if it still runs 5 seconds later. If the engine's
+/// process is killed, its commands are killed too, except processes that have left the group (`setsid`).
 ///
 /// Each command here is executed directly, split at white space, without quoting, unless it has a shell. Words that
 /// only a shell understands (`>`, `|`, `&&`, `;`, `$(…)`, and the like) are refused in a command without a shell (in

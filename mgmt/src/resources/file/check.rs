@@ -16,6 +16,11 @@ impl Look<'_> {
     /// The drift, if there is any.
     pub(super) fn look(&self) -> Result<Option<FileDrift>> {
         self.alias.is_only_owner(self.fs, &self.wanted.path)?;
+        // A graph whose fields name such a path does not start; this one was received.
+        if self.owned.is_in_own(&self.wanted.path) {
+            let path = shown(&self.wanted.path);
+            return Err(Error::new(format!("{path} is where the engine keeps its own state: choose another path")));
+        }
         let is_whole = self.paths.is_none();
         if is_whole {
             self.seen.begin(self.owners());
@@ -122,6 +127,11 @@ impl Look<'_> {
     /// Everything at a path, if it may be removed.
     pub(super) fn removable(&self, path: &Path) -> Result<Tree> {
         let tree = self.fs.list_tree(path, self.wanted.removals_max).map_err(|error| self.not_removable(error))?;
+        let own = self.owned.own_state(self.fs);
+        if tree.entries.iter().any(|entry| own.is(&entry.stat)) {
+            let path = shown(path);
+            return Err(Error::new(format!("{path} is not removed: it holds the engine's own state, by another path")));
+        }
         if tree.entries.len() > 1 {
             let spare = Spare::real(self.fs, self.owned, path)?;
             for held in spare.paths() {

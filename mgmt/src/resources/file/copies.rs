@@ -2,8 +2,8 @@
 //! what is declared.
 //!
 //! Rights that were given for another owner are not copied: set-user-id, set-group-id and capabilities are kept only
-//! with owner and group (set-group-id of a directory: with its group); so are, of a file that another user made, its access lists and what its group and others may
-//! write.
+//! with owner and group (set-group-id of a directory: with its group); so are, of a file that another user made, its
+//! access lists and what its group and others may write.
 
 use std::path::Path;
 

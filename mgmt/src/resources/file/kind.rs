@@ -73,11 +73,11 @@ pub struct File {
     /// engine is in it). What the system refuses is skipped. Exceptions: a new directory gets the time of its original,
     /// an existing one keeps its own; two names of one file become two files; the directory itself is like its source
     /// only if it is created here. Rights are copied only with their owner: set-user-id, set-group-id and capabilities
-    /// only with owner and group of root or of the user of the engine (set-group-id of a directory with its group); access
-    /// lists of another user's file, and what
-    /// its group and others may write, only with that owner. A directory that belongs to root is not given to another
-    /// user. A symlink that belongs to a user who is neither root nor the user of the engine keeps that owner, so that
-    /// it is followed no more than the original is. A `source` that is itself a symlink is refused: name its target.
+    /// only with owner and group of root or of the user of the engine (set-group-id of a directory with its group);
+    /// access lists of another user's file, and what its group and others may write, only with that owner. A directory
+    /// that belongs to root is not given to another user. A symlink that belongs to a user who is neither root nor the
+    /// user of the engine keeps that owner, so that it is followed no more than the original is. A `source` that is
+    /// itself a symlink is refused: name its target. The engine's working directory is not copied.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
     /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.
@@ -109,8 +109,9 @@ pub struct File {
     #[resource(default)]
     pub(super) force: bool,
     /// Whether to remove what is in the directory and is neither in `source` nor owned by another resource;
-    /// subdirectories only with `recurse`. Nothing in a directory that another resource owns is touched. Default:
-    /// false.
+    /// subdirectories only with `recurse`. Nothing in a directory that another resource owns is touched, nor what the
+    /// engine needs: its working directory, the files that the graph is read from, and those that the program writes.
+    /// Default: false.
     #[resource(default)]
     pub(super) purge: bool,
     /// The most files and directories that one repair may remove; more is an error. Default: 10000.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
-use crate::resource::{Error, OwnedPaths, Result};
+use crate::resource::{Error, OwnState, OwnedPaths, Result};
 use crate::resources::file::drift::{Action, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::parts::is_whole;
@@ -123,10 +123,14 @@ impl Look<'_> {
 
     fn extras(&self, kept: &Kept<'_>, spare: &Spare<'_>) -> Result<Vec<Extra>> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
+        let own = self.owned.own_state(self.fs);
         let mut extras = Vec::new();
         let mut count = 0;
         let (mut dirs, mut mounts) = (Vec::new(), Vec::new());
         for part in kept.parts {
+            if self.is_in_state(&own, top, part)? {
+                continue;
+            }
             let mut entries = self.first_entries(part, spare)?;
             loop {
                 for (entry, kind) in entries {
@@ -141,7 +145,7 @@ impl Look<'_> {
                     let original = kept.source.get(&entry);
                     if original.is_some() || (is_dir && spare.is_below(&entry)) {
                         // A directory that is replaced by a file is removed as a whole, elsewhere.
-                        if is_dir && original != Some(&false) {
+                        if is_dir && original != Some(&false) && !self.is_in_state(&own, top, &entry)? {
                             match self.fs.refuse_mount(&path) {
                                 Err(FsError::MountPoint { path }) => mounts.push(path),
                                 _ => dirs.push(entry),
@@ -157,7 +161,11 @@ impl Look<'_> {
                         }
                         other => other.map_err(|error| self.not_removable(error))?,
                     };
-                    if is_dir && kept.is_deeper(&entry, &tree) {
+                    if own.is(&tree.entries[0].stat) {
+                        continue;
+                    }
+                    let is_above_own = tree.entries.iter().any(|entry| own.is(&entry.stat));
+                    if is_dir && (is_above_own || kept.is_deeper(&entry, &tree)) {
                         dirs.push(entry);
                         continue;
                     }
@@ -172,6 +180,20 @@ impl Look<'_> {
             }
         }
         if mounts.is_empty() { Ok(extras) } else { Err(mounted(&mounts)) }
+    }
+
+    /// Whether this entry of a directory, or a directory between the two, is the engine's own working directory by
+    /// another path.
+    pub(super) fn is_in_state(&self, own: &OwnState, dir: &Path, entry: &Path) -> Result<bool> {
+        if own.is_empty() {
+            return Ok(false);
+        }
+        for above in entry.ancestors().filter(|above| !is_whole(above)) {
+            if self.stat(&dir.join(above))?.is_some_and(|stat| own.is(&stat)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The entries with which the comparison of this part begins.

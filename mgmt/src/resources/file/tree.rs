@@ -51,6 +51,11 @@ impl Look<'_> {
         let mut listing = Listing::default();
         let mut wanted = HashMap::new();
         let is_there = there.is_some_and(Stat::is_dir);
+        if (directory.source.is_some() || directory.purge)
+            && there.is_some_and(|there| self.owned.own_state(self.fs).is(there))
+        {
+            return Err(engines_own(&self.wanted.path));
+        }
         let parts = self.parts(directory, there)?;
         let mut dates = Vec::new();
         if let Some(source) = &directory.source {
@@ -112,8 +117,15 @@ impl Look<'_> {
             _ => Ok(()),
         };
         refuse_self(top, source)?;
+        let own = self.owned.own_state(self.fs);
+        if own.is(top) {
+            return Err(engines_own(source));
+        }
         let (mut originals, mut dirs, mut last) = (Vec::new(), Vec::new(), None);
         for part in parts {
+            if part.parent().map_or(Ok(false), |above| self.is_in_state(&own, source, above))? {
+                continue;
+            }
             let mut entries = match is_whole(part) {
                 true => self.entries_of(source, part)?,
                 false => vec![part.clone()],
@@ -125,6 +137,10 @@ impl Look<'_> {
                         self.seen.forget(&path);
                         continue;
                     };
+                    // What is saved there, passwords for example, gets no copy.
+                    if own.is(&stat) {
+                        continue;
+                    }
                     if stat.is_dir() {
                         refuse_self(&stat, &path)?;
                         if directory.goes_into(&entry) {
@@ -222,6 +238,11 @@ impl Look<'_> {
         let pair = Pair { path, old, source: &source, original: stat };
         if stat.is_dir() { self.directory_copy(&pair) } else { self.file_copy(&pair) }
     }
+}
+
+/// The error of a resource that would copy, or fill, the engine's own working directory by another path.
+fn engines_own(path: &Path) -> Error {
+    Error::new(format!("{} is where the engine keeps its own state: name another directory", shown(path)))
 }
 
 /// The step that gives a new directory the time of its original.

@@ -15,7 +15,8 @@ use mgmt_macros::Resource;
 /// Serves a file, a directory with everything below it, or a text on an `http:server`, as long as the resource is in
 /// the graph.
 ///
-/// Files are read at each request, so their changes need no event. Any value that can be received can be served, except
+/// Files are read at each request, so their changes need no event. What the engine keeps in its working directory is
+/// not served, by whatever path. Any value that can be received can be served, except
 /// secrets.
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:file", unwatched, inline)]

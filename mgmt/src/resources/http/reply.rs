@@ -9,6 +9,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use sha2::{Digest as _, Sha256};
 
+use crate::resource::{OwnState, OwnedPaths};
 use crate::resources::http::body::{Body, CHUNK_BYTES};
 use crate::resources::http::path::{RequestPath, encode};
 use crate::sys::clock::wall;
@@ -106,8 +107,10 @@ enum Found {
 }
 
 /// The file at `base`, or at `rest` below it. `url` is the requested path. Anything that is, with symlinks resolved, at
-/// or below `closed` in `base` is not served: 401.
+/// or below `closed` in `base` is not served: 401. What the engine keeps in its working directory is not served
+/// either: 404.
 pub(super) async fn file(
+    owned: Arc<OwnedPaths>,
     base: PathBuf,
     rest: PathBuf,
     url: &RequestPath,
@@ -116,7 +119,11 @@ pub(super) async fn file(
     activity: Arc<Activity>,
 ) -> Reply {
     let (slash, source) = (url.slash, base.clone());
-    let found = blocking(move || look(&base, &rest, slash, closed.as_deref())).await;
+    let found = blocking(move || {
+        let own = owned.own_state(&ReadFs::new());
+        look(&own, (&base, &rest), slash, closed.as_deref())
+    })
+    .await;
     let (stat, etag, body) = match found {
         Ok(Found::Small(stat, bytes)) => (stat, Some(digest_tag(&bytes)), Body::Whole(bytes.into())),
         Ok(Found::Large(file)) => (file.stat().clone(), stat_tag(file.stat()), Body::file(file, activity)),
@@ -161,8 +168,8 @@ fn is_settled(moment: SystemTime) -> bool {
 }
 
 /// Finds the file, and maps errors to replies. Blocks.
-fn look(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
-    match look_plainly(base, rest, slash, closed) {
+fn look(own: &OwnState, at: (&Path, &Path), slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
+    match look_plainly(own, at, slash, closed) {
         Err(error) if error.is_missing() => Ok(Found::Nothing),
         // A path that continues beyond a file, that is invalid, or that leads to something other than a file. Symlinks
         // that are not trusted are not followed.
@@ -178,9 +185,17 @@ fn look(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<
     }
 }
 
-fn look_plainly(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) -> Result<Found, FsError> {
+fn look_plainly(
+    own: &OwnState,
+    (base, rest): (&Path, &Path),
+    slash: bool,
+    closed: Option<&Path>,
+) -> Result<Found, FsError> {
     let system = ReadFs::new();
     let base = system.real_path(base)?;
+    if is_in(own, &system, &base)? {
+        return Ok(Found::Nothing);
+    }
     let is_dir = system.stat(&base)?.is_some_and(|stat| stat.is_dir());
     if !is_dir {
         let whole = rest.as_os_str().is_empty() && !slash;
@@ -196,12 +211,26 @@ fn look_plainly(base: &Path, rest: &Path, slash: bool, closed: Option<&Path>) ->
     let is_dir = stat.as_ref().is_some_and(Stat::is_dir);
     let path = if is_dir && slash { below.real_path(path.join(INDEX))? } else { path };
     match stat {
+        _ if is_in(own, &below, &path)? => Ok(Found::Nothing),
         _ if is_closed(&path) => Ok(Found::Closed),
         None => Ok(Found::Nothing),
         Some(_) if is_dir && !slash => Ok(Found::NoSlash),
         Some(_) if !is_dir && slash => Ok(Found::Nothing),
         Some(_) => open(&below, &path),
     }
+}
+
+/// Whether the path, which has no symlinks, leads to the engine's working directory or into it.
+fn is_in(own: &OwnState, fs: &ReadFs, path: &Path) -> Result<bool, FsError> {
+    if own.is_empty() {
+        return Ok(false);
+    }
+    for above in path.ancestors().take_while(|above| *above != Path::new("/")) {
+        if fs.stat(above)?.is_some_and(|stat| own.is(&stat)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn open(fs: &ReadFs, path: &Path) -> Result<Found, FsError> {

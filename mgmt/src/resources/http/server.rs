@@ -23,7 +23,8 @@ use mgmt_macros::Resource;
 /// resources that name it.
 ///
 /// It listens as long as it is in the graph and the engine runs. Directories are not listed; `index.html` is served for
-/// them. No symlink leads out of what is served. At most 256 connections are served at once, 128 from one address; if
+/// them. No symlink leads out of what is served, and what the engine keeps in its working directory is not served, by
+/// whatever path. At most 256 connections are served at once, 128 from one address; if
 /// another one arrives, the one that has been idle for longest is closed. There is no encryption: use a proxy in front
 /// of it where other users can listen.
 #[derive(Resource, Clone, Debug, PartialEq)]
@@ -216,7 +217,7 @@ impl Converge for HttpServer {
         }
         let socket = bind(&settings.address).await?;
         let table = cx.shared::<Table>();
-        let site = Arc::new(Site::new(self.name.clone(), Arc::clone(&table), live));
+        let site = Arc::new(Site::new(self.name.clone(), Arc::clone(&table), cx.owned_paths(), live));
         let listener = Listener::start(socket, Arc::clone(&site), Arc::clone(&state.ended))?;
         let running = Running { settings, site, listener, _entry: table.add_server(&self.name) };
         cx.send(HttpServer::URL, running.url());

@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use hyper::{Method, Request, StatusCode};
 
+use crate::resource::OwnedPaths;
 use crate::resources::http::auth::Auth;
 use crate::resources::http::body::Body;
 use crate::resources::http::path::{RequestPath, requested};
@@ -29,6 +30,7 @@ pub(super) struct Live {
 pub(super) struct Site {
     name: String,
     table: Arc<Table>,
+    owned: Arc<OwnedPaths>,
     live: RwLock<Arc<Live>>,
 }
 
@@ -54,8 +56,8 @@ impl Answers for Site {
 }
 
 impl Site {
-    pub(super) fn new(name: String, table: Arc<Table>, live: Live) -> Site {
-        Site { name, table, live: RwLock::new(Arc::new(live)) }
+    pub(super) fn new(name: String, table: Arc<Table>, owned: Arc<OwnedPaths>, live: Live) -> Site {
+        Site { name, table, owned, live: RwLock::new(Arc::new(live)) }
     }
 
     pub(super) fn live(&self) -> Arc<Live> {
@@ -115,14 +117,17 @@ impl Site {
             let below = auth.protected.path.strip_prefix(&at).ok()?;
             Some((auth, below.to_owned()))
         });
-        let Some((auth, below)) = closed else { return reply::file(base, rest, url, asked, None, activity).await };
+        let owned = Arc::clone(&self.owned);
+        let Some((auth, below)) = closed else {
+            return reply::file(owned, base, rest, url, asked, None, activity).await;
+        };
         let open = (base.clone(), rest.clone(), Arc::clone(&activity));
-        let found = reply::file(base, rest, url, asked, Some(below), activity).await;
+        let found = reply::file(Arc::clone(&owned), base, rest, url, asked, Some(below), activity).await;
         if found.status() != StatusCode::UNAUTHORIZED {
             return found;
         }
         match is_allowed(auth, asked).await {
-            true => reply::file(open.0, open.1, url, asked, None, open.2).await,
+            true => reply::file(owned, open.0, open.1, url, asked, None, open.2).await,
             false => challenge(),
         }
     }

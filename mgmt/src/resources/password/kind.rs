@@ -40,8 +40,8 @@ pub struct Password {
     #[resource(default)]
     charset: Charset,
     /// Whether to keep the text of the password, in a file below the engine's working directory that only the engine's
-    /// user can read. A file that is lost or changed is written again. It survives the loss of the journal: the saved
-    /// text stays the password. Default: false.
+    /// user can read. A file that is lost or changed is written again. It survives the loss of the journal, and the
+    /// return of an older one: a saved text that can be the password stays the password. Default: false.
     #[resource(default)]
     saved: bool,
 
@@ -58,7 +58,8 @@ pub struct Password {
 pub enum PasswordDrift {
     /// There is no password, or it is not as declared: a new one must be made.
     Generate(Change),
-    /// The password is saved, but the journal, which was lost, has no mark of it. It stays the password.
+    /// The password is saved, but the journal, which was lost or is an older one, has no mark of it. It stays the
+    /// password.
     Adopt(Secret<String>),
     /// The file with the text must be written.
     Save(Secret<String>),
@@ -94,18 +95,12 @@ impl Converge for Password {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<PasswordDrift>> {
+        let saved = self.read_saved(cx).await?;
         let Some(mark) = Mark::read(cx) else {
-            let saved = self.read_saved(cx).await?.filter(|text| self.may_be(text.declassify()));
+            let saved = saved.filter(|text| self.may_be(text.declassify()));
             return Ok(saved.map_or_else(|| generate("none yet"), |text| Some(PasswordDrift::Adopt(text))));
         };
-        if mark.length != self.length {
-            return Ok(generate(format_args!("one of {} characters", mark.length)));
-        }
-        if mark.charset != self.charset {
-            return Ok(generate("one of other characters"));
-        }
         let state = cx.local::<State>();
-        let saved = self.read_saved(cx).await?;
         let mut known = state.known(&mark);
         if let (None, Some(text)) = (&known, &saved) {
             let hash = mark.hash.clone();
@@ -118,9 +113,22 @@ impl Converge for Password {
             .await;
             known.iter().for_each(|known| state.set(known.clone()));
         }
+        match &saved {
+            // The journal is older than the file: one of a backup, for example.
+            Some(text) if self.saved && known.is_none() && self.may_be(text.declassify()) => {
+                return Ok(Some(PasswordDrift::Adopt(text.clone())));
+            }
+            _ => {}
+        }
+        if mark.length != self.length {
+            return Ok(generate(format_args!("one of {} characters", mark.length)));
+        }
+        if mark.charset != self.charset {
+            return Ok(generate("one of other characters"));
+        }
         match (&known, saved) {
             (None, None) if self.saved => return Ok(generate("made, but its file is gone")),
-            (None, Some(_)) if self.saved => return Ok(generate("made, but its file holds another")),
+            (None, Some(_)) if self.saved => return Ok(generate("made, but its file holds something else")),
             (Some(known), saved) if self.saved && saved.as_ref() != Some(&known.password) => {
                 return Ok(Some(PasswordDrift::Save(known.password.clone())));
             }

@@ -123,6 +123,30 @@ async fn saved_it_is_the_same_after_a_restart() {
 }
 
 #[tokio::test]
+async fn a_saved_one_that_is_newer_than_the_journal_stays() {
+    let mut host = Fake::new().unwrap();
+    let saved = |length: usize| Password::new("p").length(length).saved(true);
+    host.put(saved(24)).settle().await.unwrap();
+    let [file] = &files(host.prefix())[..] else { panic!("one file") };
+    // The journal has the mark of the first one, of as many characters or of more.
+    for newer in ["abcdefghijklmnopqrstuvwx", "abcdefghijklmnop"] {
+        fs::write(file, format!("{newer}\n")).unwrap();
+        host.restart();
+        let trial = host.put(saved(newer.len()));
+        let kept = trial.settle().await.unwrap();
+        assert_eq!((kept.changes[0].from.as_str(), password(&kept).as_str()), ("saved, but not remembered", newer));
+        assert!(bcrypt::verify(newer, &hash(&kept)).unwrap());
+        assert!(trial.settle().await.unwrap().in_sync());
+        assert_eq!(fs::read_to_string(file).unwrap(), format!("{newer}\n"));
+    }
+    // A declared change is one, although what is saved could be what is declared now.
+    host.restart();
+    let other = host.put(saved(16).charset(Charset::Chars("abcdefghijklmnopq".into())));
+    let outcome = other.settle().await.unwrap();
+    assert_eq!(outcome.changes[0].from, "one of other characters");
+}
+
+#[tokio::test]
 async fn what_cannot_be_remembered_is_not_sent() {
     let host = Fake::new().unwrap();
     let trial = host.put(Password::new("p"));

@@ -16,7 +16,7 @@ use super::read::expect_kind;
 use super::stat::{FileKind, stat_fd};
 use super::temp::Temp;
 use super::walk::Place;
-use super::write::WriteFs;
+use super::write::{WriteFs, is_refused};
 
 /// The mode of a new directory when none is given.
 const DIR_MODE: u32 = 0o755;
@@ -101,7 +101,14 @@ impl WriteFs {
         if desired.are_those_of(&now) {
             return Ok(());
         }
-        handle.set(&now, &desired, Adoption::of(&now, &desired, self.inner.euid))
+        match handle.set(&now, &desired, Adoption::of(&now, &desired, self.inner.euid)) {
+            // The file system has no modes, and no option asks for one.
+            Err(error) if is_refused(&error) && attributes.mode.is_none() => {
+                let owners = Attributes { mode: None, ..desired };
+                if owners.are_those_of(&now) { Ok(()) } else { handle.chown(&owners) }
+            }
+            other => other,
+        }
     }
 
     /// Makes `path` a symlink to `target` (which may be relative, and need not exist); returns whether anything had to

@@ -6,7 +6,14 @@ use std::time::Duration;
 
 use super::run::Output;
 use super::status::Status;
+use crate::id::shortened;
 use crate::sys::obstacle::ObstacleKind;
+
+/// A path in a message.
+fn shown(path: &Path) -> String {
+    const CHARS_MAX: usize = 4096;
+    shortened(&path.to_string_lossy(), CHARS_MAX)
+}
 
 /// Why a command could not be run, or failed. Arguments and variables are never shown: they may contain secrets.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +28,7 @@ pub enum ProcessError {
         path: String,
     },
     /// The file of the program does not exist.
-    #[error("program `{program}` not found: {} does not exist", .path.display())]
+    #[error("program `{program}` not found: {} does not exist", shown(.path))]
     NoFile {
         /// The program.
         program: String,
@@ -37,7 +44,7 @@ pub enum ProcessError {
         interpreter: String,
     },
     /// The file is not a program, or this user may not run it.
-    #[error("program `{program}` cannot be executed: {}: {why}", .path.display())]
+    #[error("program `{program}` cannot be executed: {}: {why}", shown(.path))]
     NotExecutable {
         /// The program.
         program: String,
@@ -47,7 +54,7 @@ pub enum ProcessError {
         why: String,
     },
     /// The working directory is missing, or is not a directory.
-    #[error("cannot run `{program}` in {}: {why}", .cwd.display())]
+    #[error("cannot run `{program}` in {}: {why}", shown(.cwd))]
     Cwd {
         /// The program.
         program: String,

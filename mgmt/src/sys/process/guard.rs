@@ -1,5 +1,5 @@
 //! Ends the commands of a process that is killed: a shell reads which groups run, and kills those that are left when
-//! its input ends, which happens when our process is gone.
+//! its input ends, which happens when our process is gone. If the shell itself is killed, another one is started.
 //!
 //! A parent-death signal would have to be set in the child between fork and exec, and would reach only the leader of a
 //! group.
@@ -14,9 +14,11 @@ use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::fstat;
-use rustix::io::ioctl_fionbio;
+use rustix::io::{Errno, ioctl_fionbio};
 use rustix::process::Pid;
 
 use crate::sys::limits::under_the_first;
@@ -49,10 +51,17 @@ for pause in 0 0.1 0.5; do
   done
 done";
 
-static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, words: BTreeSet::new() });
+/// What a pipe holds at least, in bytes: that of a user who has many pipes has one page.
+const EARLY_BYTES: usize = 4096;
+/// The stack of the thread that waits for the end of the shell.
+const STACK_BYTES: usize = 128 << 10;
+
+static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, words: BTreeSet::new(), count: 0 });
 
 struct Guard {
     shell: Option<(Child, PipeWriter)>,
+    /// How many shells were started.
+    count: u64,
     /// The commands that run.
     words: BTreeSet<Word>,
 }
@@ -118,23 +127,56 @@ fn tell(word: Word, runs: bool) {
     if is_told {
         return;
     }
-    if let Some((mut shell, pipe)) = guard.shell.take() {
-        // This shell must not kill anything: another one will.
-        let _ = shell.kill();
-        drop(pipe);
-        let _ = shell.wait();
+    guard.replace();
+}
+
+/// Waits until the shell with this number has ended, which only another program can have done, and starts another one.
+/// Blocks.
+fn attend(number: u64, pipe: &PipeWriter) {
+    // Nothing is asked for: the system reports in any case that no process reads the pipe any more.
+    let mut fds = [PollFd::new(pipe, PollFlags::empty())];
+    while !fds[0].revents().contains(PollFlags::ERR) {
+        match poll(&mut fds, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return,
+        }
     }
-    if !guard.words.is_empty() {
-        guard.renew();
+    let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
+    if guard.count == number && guard.shell.is_some() {
+        guard.replace();
     }
 }
 
 impl Guard {
+    /// Ends the shell, and starts another one if commands run.
+    fn replace(&mut self) {
+        if let Some((mut shell, pipe)) = self.shell.take() {
+            // This shell must not kill anything: another one will.
+            let _ = shell.kill();
+            drop(pipe);
+            let _ = shell.wait();
+        }
+        if !self.words.is_empty() {
+            self.renew();
+        }
+    }
+
     /// Starts another shell, for all running commands.
     fn renew(&mut self) {
         let all: String = self.words.iter().map(|word| format!("+{word}\n")).collect();
         match start(&all) {
-            Ok(shell) => self.shell = Some(shell),
+            Ok((shell, pipe)) => {
+                self.count += 1;
+                let (number, end) = (self.count, pipe.try_clone());
+                self.shell = Some((shell, pipe));
+                let attended = end.and_then(|end| {
+                    let attends = thread::Builder::new().name("mgmt-guard".to_owned()).stack_size(STACK_BYTES);
+                    attends.spawn(move || attend(number, &end))
+                });
+                if let Err(error) = attended {
+                    tracing::debug!("the end of the guard of commands is noticed only at the next command: {error}");
+                }
+            }
             Err(error) => tracing::debug!("commands are not ended if this process is killed: {error}"),
         }
     }
@@ -144,11 +186,14 @@ fn start(words: &str) -> std::io::Result<(Child, PipeWriter)> {
     let (reader, mut writer) = std::io::pipe()?;
     // A stopped shell must not block us.
     ioctl_fionbio(&writer, true)?;
+    // What fits into the pipe is there before the shell is: if we are killed meanwhile, it still reads all.
+    let (early, late) = words.as_bytes().split_at(words.len().min(EARLY_BYTES));
+    writer.write_all(early)?;
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(SCRIPT).arg("mgmt-guard").env_clear().current_dir("/").process_group(0);
     shell.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
     let shell = under_the_first(|| shell.spawn(), Pid::from_child)?;
-    writer.write_all(words.as_bytes())?;
+    writer.write_all(late)?;
     Ok((shell, writer))
 }
 

@@ -13,14 +13,17 @@ use super::account::Identity;
 use super::command::{Command, Env};
 use super::error::ProcessError;
 use super::escape::escape_lossless;
+use crate::id::shortened;
 
+/// The most characters of a program's name in a message.
+const SHOWN_CHARS_MAX: usize = 300;
 /// The directories to search if the command has no `PATH`.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Command {
     /// The name of the program for messages.
     pub(super) fn shown(&self) -> String {
-        escape_lossless(self.program.as_bytes())
+        shortened(&escape_lossless(self.program.as_bytes()), SHOWN_CHARS_MAX)
     }
 
     /// Refuses values that can't be passed to the kernel, or would change their meaning on the way.

@@ -18,6 +18,7 @@ use super::command::{Command, Env};
 use super::error::ProcessError;
 use super::guard;
 use crate::sys::limits;
+use crate::sys::signals::catch_ends_of_children;
 use crate::sys::task::blocking;
 
 /// How long the start is tried again if another process has the program open for writing. A file that we have just
@@ -27,6 +28,7 @@ const BUSY_MAX: Duration = Duration::from_secs(2);
 /// Starts the command in a process group of its own.
 pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessError> {
     command.validate()?;
+    catch_ends_of_children();
     let identity = match command.user.is_some() || command.group.is_some() {
         false => None,
         true => {

@@ -66,6 +66,13 @@ fn a_file_system_that_refuses_modes_is_no_failure_where_none_is_declared() {
     bench.changed(&bench.file("f").content("two"));
     assert_eq!(bench.read("f"), "two");
     assert!(bench.refused(&bench.file("f").content("three").mode(0o755)).contains("chmod"));
+    bench.changed(&bench.file("d/"));
+    assert!(bench.at("d").is_dir());
+    assert!(bench.refused(&bench.file("other/").mode(0o755)).contains("chmod"));
+    if users::is_root() {
+        bench.changed(&bench.file("owned/").owner(12345));
+        assert_eq!(fs::metadata(bench.at("owned")).unwrap().uid(), 12345);
+    }
 }
 
 #[test]
