@@ -6,6 +6,8 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::resource::path_list::PathList;
+
 /// The paths that resources of the graph in force own, including those that follow from received values, as soon as
 /// these have arrived. All queries return the present state.
 #[derive(Default)]
@@ -14,7 +16,7 @@ pub struct OwnedPaths(RwLock<Paths>);
 #[derive(Default)]
 struct Paths {
     /// The paths that follow from the graph's fields, sorted.
-    known: Arc<Vec<PathBuf>>,
+    known: Arc<PathList>,
     /// The paths that follow from received values.
     received: BTreeSet<PathBuf>,
     /// The engine's own working directory; everything below it counts as owned.
@@ -31,7 +33,7 @@ impl OwnedPaths {
     /// Whether a resource owns exactly this path.
     pub fn contains(&self, path: &Path) -> bool {
         let paths = self.read();
-        paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
+        paths.known.find(path).is_some() || paths.received.contains(path)
     }
 
     /// Whether a resource owns exactly this path, or it is the engine's own working directory.
@@ -42,10 +44,10 @@ impl OwnedPaths {
     /// Whether an owned path, or the engine's own working directory, is below this path.
     pub fn is_above(&self, dir: &Path) -> bool {
         let paths = self.read();
-        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let first = paths.known.partition_point(|path| path <= dir);
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded)).next();
         let own = paths.own.as_deref().filter(|own| *own != dir);
-        let next = paths.known.get(first).into_iter().chain(received).map(PathBuf::as_path).chain(own);
+        let next = paths.known.get(first).into_iter().chain(received.map(PathBuf::as_path)).chain(own);
         next.into_iter().any(|path| path.starts_with(dir))
     }
 
@@ -54,9 +56,10 @@ impl OwnedPaths {
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
         let paths = self.read();
         // Paths are ordered by their components: those below a directory follow it immediately.
-        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let first = paths.known.partition_point(|path| path <= dir);
         let is_below = |path: &&PathBuf| path.starts_with(dir);
-        let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
+        let known = paths.known.from(first).take_while(|path| path.starts_with(dir));
+        let mut below: Vec<PathBuf> = known.map(Path::to_owned).collect();
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
         below.extend(received.take_while(is_below).cloned());
         below.extend(paths.own.iter().filter(|own| own.as_path() != dir && is_below(own)).cloned());
@@ -68,7 +71,8 @@ impl OwnedPaths {
     /// All owned paths, sorted, including the engine's own working directory.
     pub fn all(&self) -> Vec<PathBuf> {
         let paths = self.read();
-        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(&paths.own).cloned().collect();
+        let mut all: Vec<PathBuf> = paths.known.iter().map(Path::to_owned).collect();
+        all.extend(paths.received.iter().chain(&paths.own).cloned());
         all.sort_unstable();
         all.dedup();
         all
@@ -80,8 +84,7 @@ impl OwnedPaths {
     }
 
     /// Sets the paths that follow from the fields of a new graph, sorted. The received paths stay.
-    pub(crate) fn set_known(&self, known: Arc<Vec<PathBuf>>) {
-        debug_assert!(known.is_sorted(), "looked up by bisection");
+    pub(crate) fn set_known(&self, known: Arc<PathList>) {
         let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
         paths.known = known;
         paths.version += 1;
@@ -127,7 +130,7 @@ mod tests {
     #[test]
     fn what_is_known_and_what_was_received_are_one_list() {
         let owned = OwnedPaths::default();
-        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"])));
+        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"]).into_iter().collect()));
         owned.receive(&[], &paths(&["/a/c", "/d"]));
         assert!(owned.contains(Path::new("/a.b")) && owned.contains(Path::new("/d")));
         assert!(!owned.contains(Path::new("/a/b/c")));

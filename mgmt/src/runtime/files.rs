@@ -16,6 +16,11 @@ use crate::sys::task::give_way;
 pub(crate) trait Files: Send + fmt::Debug {
     /// Watches a path for a node; a node may have several paths. When this returns, the watch listens.
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem>;
+    /// Whether these are all paths of `subscribe` for a node.
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool;
+    /// Whether every change at this path is noticed for a node because of a path of `subscribe`: of its existence, its
+    /// attributes, its content.
+    fn listens_to(&self, node: Node, path: &Path) -> bool;
     /// Forgets all paths of a node, and events about them that were not taken.
     fn unsubscribe(&mut self, node: Node);
     /// Watches one more path for a node, until `neglect`.
@@ -99,6 +104,14 @@ impl OwnHub {
 impl Files for OwnHub {
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
         self.add(u64::from(node.0), path, kind)
+    }
+
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool {
+        self.hub.as_ref().map_or(paths.is_empty(), |hub| hub.has_just(u64::from(node.0), paths))
+    }
+
+    fn listens_to(&self, node: Node, path: &Path) -> bool {
+        self.hub.as_ref().is_some_and(|hub| hub.listens_to(u64::from(node.0), path))
     }
 
     fn unsubscribe(&mut self, node: Node) {
@@ -327,6 +340,16 @@ impl Seat {
 impl Files for Seat {
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<(), Problem> {
         self.add(key(self.number, node), path, kind)
+    }
+
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool {
+        let state = self.shared.lock();
+        state.hub.as_ref().map_or(paths.is_empty(), |hub| hub.has_just(key(self.number, node), paths))
+    }
+
+    fn listens_to(&self, node: Node, path: &Path) -> bool {
+        let state = self.shared.lock();
+        state.hub.as_ref().is_some_and(|hub| hub.listens_to(key(self.number, node), path))
     }
 
     fn unsubscribe(&mut self, node: Node) {

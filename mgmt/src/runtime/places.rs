@@ -15,7 +15,7 @@ const OWN_NAMES: [&str; 3] = ["journal.lock", "journal.redb", "pgraph"];
 pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let fs = ReadFs::new().links(Links::Follow);
-    let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
+    let mut elsewhere: Vec<(PathBuf, &Path)> = Vec::new();
     let mut dirs: HashMap<&Path, Option<PathBuf>> = HashMap::new();
     for path in owned.iter() {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
@@ -23,11 +23,10 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
             elsewhere.push((real.join(name), path));
         }
     }
-    let mut first: HashMap<&Path, &PathBuf> = HashMap::new();
+    let mut first: HashMap<&Path, &Path> = HashMap::new();
     let mut problems = Vec::new();
     for (place, path) in &elsewhere {
-        let other =
-            owned.binary_search(place).ok().map(|at| &owned[at]).or_else(|| first.get(place.as_path()).copied());
+        let other = owned.find(place).and_then(|at| owned.get(at)).or_else(|| first.get(place.as_path()).copied());
         match other {
             Some(other) => problems.extend(problem(config, other, path, place)),
             None => drop(first.insert(place, path)),
@@ -42,15 +41,15 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
 }
 
 /// The places of the engine, in this prefix, that a resource would overwrite or remove.
-fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &PathBuf)]) -> Vec<Problem> {
+fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &Path)]) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let spelled = |place: &Path| {
-        let by_its_name = owned.binary_search_by(|path| path.as_path().cmp(place)).ok().map(|at| &owned[at]);
+        let by_its_name = owned.find(place).and_then(|at| owned.get(at));
         by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
     };
     let private = prefix.join("pgraph");
-    let below = owned[owned.partition_point(|path| *path <= private)..].iter();
-    let private = below.take_while(|path| path.starts_with(&private)).map(|path| (path.clone(), true));
+    let below = owned.from(owned.partition_point(|path| path <= private));
+    let private = below.take_while(|path| path.starts_with(&private)).map(|path| (path.to_owned(), true));
     let exactly = OWN_NAMES.map(|name| (prefix.join(name), false));
     let above = prefix.ancestors().map(|place| (place.to_owned(), true));
     let mut problems = Vec::new();
