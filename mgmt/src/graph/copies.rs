@@ -17,7 +17,9 @@ pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, V
     let place = |at: u32| copies.binary_search_by_key(&at, |(place, _)| *place).ok();
     let mut edges = Vec::new();
     for (to, (_, paths)) in (0u32..).zip(copies) {
-        for owner in paths.iter().filter_map(|path| owner_of(index, path)) {
+        // What is below a directory is copied with it.
+        let below = paths.iter().flat_map(|path| index.owners_below(path));
+        for owner in paths.iter().filter_map(|path| owner_of(index, path)).chain(below) {
             if let Some(from) = place(owner).map(|from| from as u32).filter(|from| *from != to) {
                 edges.push((from, to));
             }

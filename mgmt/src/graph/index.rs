@@ -2,22 +2,23 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::DefaultHashBuilder;
 
 use crate::graph::config::Vertex;
+use crate::graph::table::Table;
 use crate::id::ResourceId;
-use crate::resource::{Key, Uid};
+use crate::resource::{Key, PathList, Uid};
 
 /// Finds resources of a graph by kind and name.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    table: HashTable<u32>,
+    table: Table,
     hasher: DefaultHashBuilder,
     /// The paths that resources own, sorted.
-    owned: Arc<Vec<PathBuf>>,
+    owned: Arc<PathList>,
     /// The index of the owner of each of these paths.
     path_owners: Vec<u32>,
     /// The other UIDs that resources own, with the index of the owner.
@@ -37,34 +38,25 @@ fn hash_vertex(hasher: &DefaultHashBuilder, vertex: &Vertex) -> u64 {
 }
 
 impl Index {
-    /// An empty index with room for `count` resources.
-    pub(super) fn with_room(count: usize) -> Index {
-        Index { table: HashTable::with_capacity(count), ..Index::default() }
-    }
-
     /// The hash by which the index finds the resource.
     pub(super) fn hash_of(&self, vertex: &Vertex) -> u64 {
         hash_vertex(&self.hasher, vertex)
     }
 
-    /// Adds the resource at index `n`, whose hash this is, or returns the index of the resource that has the same
-    /// identity.
-    pub(super) fn insert(&mut self, vertices: &[Vertex], n: u32, hash: u64) -> Option<u32> {
-        let same = |at: &u32| {
-            let resource = &vertices[n as usize].resource;
-            is(vertices, *at, resource.spec().kind, resource.name())
-        };
-        let first = self.table.find(hash, same).copied();
-        if first.is_none() {
-            let again = |at: &u32| hash_vertex(&self.hasher, &vertices[*at as usize]);
-            self.table.insert_unique(hash, n, again);
-        }
-        first
+    /// Fills the index with all resources, which have these hashes. Returns each that has the same identity as an
+    /// earlier one, after the first such.
+    pub(super) fn fill(&mut self, vertices: &[Vertex], hashes: &[u64]) -> Vec<(u32, u32)> {
+        let (table, twice) = Table::new(hashes, |first, second| {
+            let resource = &vertices[second as usize].resource;
+            is(vertices, first, resource.spec().kind, resource.name())
+        });
+        self.table = table;
+        twice
     }
 
     /// The index of that resource among the vertices from which this index was made; `None` if there is none.
     pub(crate) fn find(&self, vertices: &[Vertex], kind: &str, name: &str) -> Option<u32> {
-        self.table.find(hash(&self.hasher, kind, name), |at| is(vertices, *at, kind, name)).copied()
+        self.table.find(hash(&self.hasher, kind, name), |at| is(vertices, at, kind, name))
     }
 
     /// Like [`find`](Index::find), by identity.
@@ -73,7 +65,7 @@ impl Index {
     }
 
     /// The paths that resources of a [valid](crate::graph::validate) graph own, sorted.
-    pub(crate) fn owned(&self) -> &Arc<Vec<PathBuf>> {
+    pub(crate) fn owned(&self) -> &Arc<PathList> {
         &self.owned
     }
 
@@ -87,23 +79,30 @@ impl Index {
             }
         }
         paths.sort_unstable();
-        let (owned, path_owners) = paths.into_iter().unzip();
-        (self.owned, self.path_owners) = (Arc::new(owned), path_owners);
+        self.path_owners = paths.iter().map(|(_, at)| *at).collect();
+        self.owned = Arc::new(paths.into_iter().map(|(path, _)| path).collect());
     }
 
     /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be
     /// received.
     pub(crate) fn owner(&self, uid: &Uid) -> Option<u32> {
         match uid {
-            Uid::Path(path) => self.owned.binary_search(path).ok().map(|at| self.path_owners[at]),
+            Uid::Path(path) => self.owned.find(path).map(|at| self.path_owners[at]),
             Uid::Key(key) => self.key_owners.get(key).copied(),
         }
     }
 
+    /// The indices of the resources that own a path below this one.
+    pub(super) fn owners_below(&self, dir: &Path) -> impl Iterator<Item = u32> {
+        let first = self.owned.partition_point(|path| path <= dir);
+        let below = self.owned.from(first).zip(&self.path_owners[first..]);
+        below.take_while(move |(path, _)| path.starts_with(dir)).map(|(_, at)| *at)
+    }
+
     /// The memory of the index in bytes.
     pub(crate) fn memory(&self) -> usize {
-        self.table.allocation_size()
-            + self.owned.iter().map(|path| size_of::<PathBuf>() + path.capacity()).sum::<usize>()
+        self.table.memory()
+            + self.owned.memory()
             + self.path_owners.capacity() * size_of::<u32>()
             + self.key_owners.capacity() * size_of::<(Key, u32)>()
     }

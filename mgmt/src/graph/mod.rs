@@ -13,6 +13,7 @@ mod pass;
 mod prepare;
 mod problem;
 mod schema;
+mod table;
 mod validate;
 mod warnings;
 

@@ -1,7 +1,6 @@
 //! From a declared graph to one that can run: the only way.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::graph::config::{GraphConfig, Vertex};
@@ -11,7 +10,7 @@ use crate::graph::pass::{Grown, Pass};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::{Hands, indexed, one_by_one, rechecked};
 use crate::id::ResourceId;
-use crate::resource::{Findings, Meta, Provisions};
+use crate::resource::{Findings, Meta, PathList, Provisions};
 
 /// The settings that are applied to every graph before it runs.
 #[derive(Clone, Debug)]
@@ -170,7 +169,7 @@ impl Prepared {
     }
 
     /// The paths that the graph's resources own, sorted.
-    pub fn owned(&self) -> &Arc<Vec<PathBuf>> {
+    pub fn owned(&self) -> &Arc<PathList> {
         self.index.owned()
     }
 

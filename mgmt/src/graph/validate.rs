@@ -42,6 +42,8 @@ const PIECES: usize = 8;
 struct Found {
     /// The hash of each resource in the index.
     hashes: Vec<u64>,
+    /// Whether one of them has a semaphore.
+    has_semas: bool,
     /// The UIDs that resources own, without the resources that own none.
     uids: Vec<(u32, Vec<Uid>)>,
     /// The paths that resources copy from, without the resources that copy nothing.
@@ -57,8 +59,9 @@ pub(super) fn indexed(
     provisions: Option<&Provisions>,
     hands: Hands,
 ) -> Result<(Index, Vec<Problem>), Problems> {
-    let (mut twice, mut problems, mut warnings) = (Vec::new(), Vec::new(), Vec::new());
-    let mut index = Index::with_room(config.vertices.len());
+    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut index = Index::default();
+    let mut hashes = Vec::with_capacity(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
     let mut copies = Vec::new();
@@ -72,13 +75,12 @@ pub(super) fn indexed(
             found[piece].get_or_init(|| look(config, range, &coming, provisions, &index));
         });
         for (start, found) in starts.iter().zip(found.into_iter().filter_map(OnceLock::into_inner)) {
-            for (n, hash) in (*start as u32..).zip(found.hashes) {
-                let vertex = &config.vertices[n as usize];
-                if let Some(first) = index.insert(&config.vertices, n, hash) {
-                    twice.push(declared_twice(&config.vertices[first as usize], vertex));
+            if found.has_semas {
+                for (n, vertex) in (0u32..).zip(&config.vertices).skip(*start).take(PIECE) {
+                    check_semas(n, vertex, &mut semas, &mut problems);
                 }
-                check_semas(n, vertex, &mut semas, &mut problems);
             }
+            hashes.extend(found.hashes);
             problems.extend(found.problems);
             warnings.extend(found.warnings);
             copies.extend(found.copies);
@@ -87,6 +89,10 @@ pub(super) fn indexed(
     }
     let mut problems = by_resource(problems);
     check_edges(config, &mut problems);
+    let twice = index.fill(&config.vertices, &hashes).into_iter();
+    drop(hashes);
+    let vertex = |at: u32| &config.vertices[at as usize];
+    let mut twice: Vec<Problem> = twice.map(|(first, second)| declared_twice(vertex(first), vertex(second))).collect();
     twice.append(&mut problems);
     index.set_owners(owners);
     twice.extend(check_copies(&config.vertices, &index, &copies));
@@ -161,6 +167,7 @@ fn look(
         }
         let known = Known::all_but_numbers(spec, coming);
         found.hashes.push(index.hash_of(vertex));
+        found.has_semas |= vertex.meta.as_ref().is_some_and(|meta| !meta.sema.is_empty());
         check_vertex(vertex, &known, &mut |problem| found.problems.push((n, problem)), &mut found.warnings);
         let uids = vertex.resource.uids(&known);
         if uids.is_empty() {
@@ -329,6 +336,10 @@ fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
 }
 
 fn check_cycles(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    // Most large graphs are declared in their order.
+    if config.edges.iter().all(|edge| edge.from < edge.to) {
+        return;
+    }
     let edges: Vec<(u32, u32)> = config.edges.iter().map(|edge| (edge.from, edge.to)).collect();
     let Err(cycles) = topo::order(config.vertices.len(), &edges) else { return };
     for cycle in cycles.paths {

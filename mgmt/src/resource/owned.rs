@@ -6,6 +6,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
+use crate::resource::path_list::PathList;
 use crate::sys::fs::{Links, ReadFs, Stat};
 
 /// Names in the engine's working directory by which it is recognised from inside.
@@ -19,7 +20,7 @@ pub struct OwnedPaths(RwLock<Paths>);
 #[derive(Default)]
 struct Paths {
     /// The paths that follow from the graph's fields, sorted.
-    known: Arc<Vec<PathBuf>>,
+    known: Arc<PathList>,
     /// The paths that follow from received values.
     received: BTreeSet<PathBuf>,
     /// The engine's own working directory; everything below it counts as owned.
@@ -62,7 +63,7 @@ impl OwnedPaths {
     /// Whether a resource owns exactly this path.
     pub fn contains(&self, path: &Path) -> bool {
         let paths = self.read();
-        paths.known.binary_search_by(|known| known.as_path().cmp(path)).is_ok() || paths.received.contains(path)
+        paths.known.find(path).is_some() || paths.received.contains(path)
     }
 
     /// Whether a resource owns exactly this path, or it is the engine's own working directory or a file of the program.
@@ -89,10 +90,11 @@ impl OwnedPaths {
     /// Whether an owned path, or the engine's own working directory, is below this path.
     pub fn is_above(&self, dir: &Path) -> bool {
         let paths = self.read();
-        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let first = paths.known.partition_point(|path| path <= dir);
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded)).next();
-        let ours = paths.ours().filter(|ours| *ours != dir);
-        paths.known.get(first).into_iter().chain(received).chain(ours).any(|path| path.starts_with(dir))
+        let ours = paths.ours().map(PathBuf::as_path).filter(|ours| *ours != dir);
+        let next = paths.known.get(first).into_iter().chain(received.map(PathBuf::as_path)).chain(ours);
+        next.into_iter().any(|path| path.starts_with(dir))
     }
 
     /// The owned paths below a directory, without the directory itself, sorted; they include the engine's own working
@@ -100,9 +102,10 @@ impl OwnedPaths {
     pub fn below(&self, dir: &Path) -> Vec<PathBuf> {
         let paths = self.read();
         // Paths are ordered by their components: those below a directory follow it immediately.
-        let first = paths.known.partition_point(|path| path.as_path() <= dir);
+        let first = paths.known.partition_point(|path| path <= dir);
         let is_below = |path: &&PathBuf| path.starts_with(dir);
-        let mut below: Vec<PathBuf> = paths.known[first..].iter().take_while(is_below).cloned().collect();
+        let known = paths.known.from(first).take_while(|path| path.starts_with(dir));
+        let mut below: Vec<PathBuf> = known.map(Path::to_owned).collect();
         let received = paths.received.range::<Path, _>((Bound::Excluded(dir), Bound::Unbounded));
         below.extend(received.take_while(is_below).cloned());
         below.extend(paths.ours().filter(|ours| *ours != dir && is_below(ours)).cloned());
@@ -114,7 +117,8 @@ impl OwnedPaths {
     /// All owned paths, sorted, including the engine's own working directory.
     pub fn all(&self) -> Vec<PathBuf> {
         let paths = self.read();
-        let mut all: Vec<PathBuf> = paths.known.iter().chain(&paths.received).chain(paths.ours()).cloned().collect();
+        let mut all: Vec<PathBuf> = paths.known.iter().map(Path::to_owned).collect();
+        all.extend(paths.received.iter().chain(paths.ours()).cloned());
         all.sort_unstable();
         all.dedup();
         all
@@ -127,8 +131,7 @@ impl OwnedPaths {
     }
 
     /// Sets the paths that follow from the fields of a new graph, sorted. The received paths stay.
-    pub(crate) fn set_known(&self, known: Arc<Vec<PathBuf>>) {
-        debug_assert!(known.is_sorted(), "looked up by bisection");
+    pub(crate) fn set_known(&self, known: Arc<PathList>) {
         let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
         paths.known = known;
         paths.version += 1;
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_known_and_what_was_received_are_one_list() {
         let owned = OwnedPaths::default();
-        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"])));
+        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"]).into_iter().collect()));
         owned.receive(&[], &paths(&["/a/c", "/d"]));
         assert!(owned.contains(Path::new("/a.b")) && owned.contains(Path::new("/d")));
         assert!(!owned.contains(Path::new("/a/b/c")));

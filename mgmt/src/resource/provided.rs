@@ -33,34 +33,49 @@ type AnyArc = Arc<dyn Any + Send + Sync>;
 
 /// Values by type, each made at its first use.
 #[derive(Default)]
-pub struct Slots {
-    by_owner: Mutex<HashMap<u32, Vec<(TypeId, AnyArc)>>>,
+pub struct Slots(Mutex<Values>);
+
+#[derive(Default)]
+struct Values {
+    /// There are few types, and may be very many owners.
+    types: Vec<TypeId>,
+    /// By owner, and the index of the type.
+    values: HashMap<(u32, u32), AnyArc>,
+}
+
+impl Values {
+    /// The index of a type.
+    fn index(&mut self, of: TypeId) -> u32 {
+        let at = self.types.iter().position(|known| *known == of).unwrap_or_else(|| {
+            self.types.push(of);
+            self.types.len() - 1
+        });
+        at as u32
+    }
 }
 
 impl Slots {
     /// The value of type `T` of this owner.
     pub fn get<T: Default + Send + Sync + 'static>(&self, owner: u32) -> Arc<T> {
-        let mut slots = lock(&self.by_owner);
-        let mine = slots.entry(owner).or_default();
-        let known = mine.iter().find(|(of, _)| *of == TypeId::of::<T>());
-        let value = known.map(|(_, value)| Arc::clone(value)).unwrap_or_else(|| {
-            let made: AnyArc = Arc::new(T::default());
-            mine.push((TypeId::of::<T>(), Arc::clone(&made)));
-            made
-        });
+        let mut slots = lock(&self.0);
+        let of = slots.index(TypeId::of::<T>());
+        let value = Arc::clone(slots.values.entry((owner, of)).or_insert_with(|| Arc::new(T::default())));
         value.downcast().unwrap_or_else(|_| unreachable!("a slot's key holds its type"))
     }
 
     /// Drops all values of all owners.
     pub(crate) fn clear_all(&self) {
-        let gone = std::mem::take(&mut *lock(&self.by_owner));
+        let gone = std::mem::take(&mut lock(&self.0).values);
         // The destructor of a value may use a slot.
         drop(gone);
     }
 
     /// Drops all values of this owner.
     pub fn clear(&self, owner: u32) {
-        let gone = lock(&self.by_owner).remove(&owner);
+        let mut slots = lock(&self.0);
+        let types = 0..slots.types.len() as u32;
+        let gone: Vec<AnyArc> = types.filter_map(|of| slots.values.remove(&(owner, of))).collect();
+        drop(slots);
         // The destructor of a value may use a slot.
         drop(gone);
     }
@@ -68,7 +83,7 @@ impl Slots {
 
 impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Slots({})", lock(&self.by_owner).len())
+        write!(f, "Slots({})", lock(&self.0).values.len())
     }
 }
 

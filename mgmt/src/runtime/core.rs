@@ -290,8 +290,7 @@ impl Core {
                 }
                 None => {
                     if let Some(slot) = self.slots.get_mut(node) {
-                        slot.watch_error = None;
-                        slot.forget_watch_wait();
+                        slot.ease(|trouble| (trouble.watch_error, trouble.watch) = (None, None));
                         self.slots.tidy(node);
                     }
                     self.handle(Input::WatchReady(node));

@@ -9,7 +9,7 @@ use crate::resource::{AnyDrift, AnyResource, Change, Operation, Sent};
 use crate::runtime::core::Core;
 use crate::runtime::measure::{apply_word, check_word};
 use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_pauses};
-use crate::runtime::slot::{Activity, Found};
+use crate::runtime::slot::{Activity, Found, Held};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op};
 
@@ -29,21 +29,21 @@ impl Core {
             if !matches!(done.outcome, Outcome::Check(Ended::Returned(Ok(Some(_)))))
                 && let Some(slot) = self.slots.get_mut(node)
             {
-                slot.outdated = 0;
+                slot.ease(|trouble| trouble.outdated = 0);
                 self.slots.tidy(node);
             }
             return Some(done);
         }
-        let slot = self.slots.make(node);
-        let Some(delay) = outdated_pauses().nth(slot.outdated as usize) else {
-            slot.outdated = 0;
+        let trouble = self.slots.make(node).trouble_mut();
+        let Some(delay) = outdated_pauses().nth(trouble.outdated as usize) else {
+            trouble.outdated = 0;
             return Some(done);
         };
-        slot.outdated += 1;
+        trouble.outdated += 1;
         let Done { op, causes, operation, resource, began, outcome, .. } = done;
         let outcome = outcome.cancelled();
         // Events that arrive meanwhile are merged into the check that follows.
-        self.slots.set_activity(node, Activity::Pausing { op, began, causes });
+        self.slots.set_activity(node, Activity::Pausing(Box::new(Held { op, began, causes })));
         let done = Done { op, causes, operation, resource, began, outcome, kept: None };
         self.answer_later(delay, Answer::Ended(Box::new(done)));
         None
@@ -157,7 +157,8 @@ impl Core {
             Ended::Returned(Ok(None)) => {
                 self.slots.end_look(op);
                 if let Some(slot) = self.slots.get_mut(node) {
-                    (slot.found, slot.error) = (None, None);
+                    slot.found = None;
+                    slot.ease(|trouble| trouble.error = None);
                     self.slots.tidy(node);
                 }
                 self.waits_no_longer(node);
@@ -206,7 +207,7 @@ impl Core {
         }
         let resource = Arc::clone(resource);
         let slot = self.slots.make(node);
-        slot.error = None;
+        slot.ease(|trouble| trouble.error = None);
         slot.found = Some(Box::new(Found { changes: vec![lost_value()], drift: None, began, resource }));
         CheckOutcome::Drifted
     }

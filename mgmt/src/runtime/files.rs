@@ -17,6 +17,11 @@ pub(crate) trait Files: Send + fmt::Debug {
     /// Watches a path for a node; a node may have several paths. If the watch does not listen yet, `Listens` is noticed
     /// when all paths of the node are listened to.
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem>;
+    /// Whether these are all paths of `subscribe` for a node.
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool;
+    /// Whether every change at this path is noticed for a node because of a path of `subscribe`: of its existence, its
+    /// attributes, its content.
+    fn listens_to(&self, node: Node, path: &Path) -> bool;
     /// Forgets all paths of a node, and events about them that were not taken.
     fn unsubscribe(&mut self, node: Node);
     /// Watches one more path for a node, until `neglect`.
@@ -100,6 +105,14 @@ impl OwnHub {
 impl Files for OwnHub {
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem> {
         self.add(u64::from(node.0), path, kind)
+    }
+
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool {
+        self.hub.as_ref().map_or(paths.is_empty(), |hub| hub.has_just(u64::from(node.0), paths))
+    }
+
+    fn listens_to(&self, node: Node, path: &Path) -> bool {
+        self.hub.as_ref().is_some_and(|hub| hub.listens_to(u64::from(node.0), path))
     }
 
     fn unsubscribe(&mut self, node: Node) {
@@ -332,6 +345,16 @@ impl Seat {
 impl Files for Seat {
     fn subscribe(&mut self, node: Node, path: &Path, kind: Watched) -> Result<Listening, Problem> {
         self.add(key(self.number, node), path, kind)
+    }
+
+    fn has_just(&self, node: Node, paths: &[(&Path, Watched)]) -> bool {
+        let state = self.shared.lock();
+        state.hub.as_ref().map_or(paths.is_empty(), |hub| hub.has_just(key(self.number, node), paths))
+    }
+
+    fn listens_to(&self, node: Node, path: &Path) -> bool {
+        let state = self.shared.lock();
+        state.hub.as_ref().is_some_and(|hub| hub.listens_to(key(self.number, node), path))
     }
 
     fn unsubscribe(&mut self, node: Node) {

@@ -12,7 +12,7 @@ use crate::sys::fs::{Links, ReadFs};
 pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let fs = ReadFs::new().links(Links::Follow);
-    let mut elsewhere: Vec<(PathBuf, &PathBuf)> = Vec::new();
+    let mut elsewhere: Vec<(PathBuf, &Path)> = Vec::new();
     let mut dirs: HashMap<&Path, Option<PathBuf>> = HashMap::new();
     for path in owned.iter() {
         let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
@@ -20,11 +20,10 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
             elsewhere.push((real.join(name), path));
         }
     }
-    let mut first: HashMap<&Path, &PathBuf> = HashMap::new();
+    let mut first: HashMap<&Path, &Path> = HashMap::new();
     let mut problems = Vec::new();
     for (place, path) in &elsewhere {
-        let other =
-            owned.binary_search(place).ok().map(|at| &owned[at]).or_else(|| first.get(place.as_path()).copied());
+        let other = owned.find(place).and_then(|at| owned.get(at)).or_else(|| first.get(place.as_path()).copied());
         match other {
             Some(other) => problems.extend(problem(config, other, path, place)),
             None => drop(first.insert(place, path)),
@@ -39,15 +38,15 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
 }
 
 /// The resources that own the prefix or something in it, or would remove it with a directory above it.
-fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &PathBuf)]) -> Vec<Problem> {
+fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &Path)]) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let spelled = |place: &Path| {
-        let by_its_name = owned.binary_search_by(|path| path.as_path().cmp(place)).ok().map(|at| &owned[at]);
+        let by_its_name = owned.find(place).and_then(|at| owned.get(at));
         by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
     };
-    let below = owned[owned.partition_point(|path| path.as_path() <= prefix)..].iter();
+    let below = owned.from(owned.partition_point(|path| path <= prefix)).take_while(|path| path.starts_with(prefix));
     let real_below = elsewhere.iter().map(|(real, _)| real).filter(|real| real.starts_with(prefix) && *real != prefix);
-    let below = below.take_while(|path| path.starts_with(prefix)).chain(real_below).map(|path| (path.clone(), false));
+    let below = below.chain(real_below.map(PathBuf::as_path)).map(|path| (path.to_owned(), false));
     let above = prefix.ancestors().skip(1).map(|place| (place.to_owned(), true));
     let mut problems = Vec::new();
     for (place, if_cleared) in above.chain([(prefix.to_owned(), false)]).chain(below) {

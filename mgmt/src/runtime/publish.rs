@@ -4,6 +4,7 @@ use crate::id::{Node, Time};
 use crate::resource::{Obstacle, ObstacleKind};
 use crate::runtime::core::Core;
 use crate::runtime::event::{EventKind, Operation};
+use crate::runtime::waiting::Trouble;
 use crate::scheduler::{Event, Failing};
 
 impl Core {
@@ -52,7 +53,7 @@ impl Core {
                 EventKind::Refreshed { id: id(node), causes, changed, took: took(node) }
             }
             Event::Left { node, well } => {
-                let error = self.slots.get(node).and_then(|slot| slot.error.clone());
+                let error = self.trouble(node).and_then(|trouble| trouble.error.clone());
                 let error = (!well).then(|| error.unwrap_or_else(|| "it was cancelled".to_owned()));
                 EventKind::Left { id: id(node), error }
             }
@@ -63,10 +64,9 @@ impl Core {
                 EventKind::Failed { id: id(node), causes, operation, error, retry_in }
             }
             Event::Waits { node, causes, what } => {
-                let waits_for = self.slots.get(node).and_then(|slot| slot.waits_for.as_deref());
-                let awaited = waits_for.and_then(|waits_for| match what {
-                    Failing::Watch => waits_for.watch.as_ref(),
-                    _ => waits_for.op.as_ref(),
+                let awaited = self.trouble(node).and_then(|trouble| match what {
+                    Failing::Watch => trouble.watch.as_ref(),
+                    _ => trouble.op.as_ref(),
                 });
                 let announced = awaited.is_some_and(|awaited| awaited.announced);
                 // If no operation has reported a cause, it is the journal.
@@ -84,12 +84,15 @@ impl Core {
         });
     }
 
+    fn trouble(&self, node: Node) -> Option<&Trouble> {
+        self.slots.get(node)?.trouble.as_deref()
+    }
+
     /// The last error of an operation, or of the watch.
     fn problem(&self, node: Node, what: Failing) -> String {
-        let slot = self.slots.get(node);
-        let error = slot.and_then(|slot| match what {
-            Failing::Watch => slot.watch_error.clone(),
-            _ => slot.error.clone(),
+        let error = self.trouble(node).and_then(|trouble| match what {
+            Failing::Watch => trouble.watch_error.clone(),
+            _ => trouble.error.clone(),
         });
         error.or_else(|| self.journal_problem.clone()).unwrap_or_else(|| "without a reason".to_owned())
     }

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, Change, Operation, Uid};
 use crate::runtime::values::{Output, Receiver};
-use crate::runtime::waiting::WaitsFor;
+use crate::runtime::waiting::Trouble;
 use crate::runtime::watches::Watching;
 use crate::scheduler::{Causes, Op};
 
@@ -59,23 +59,19 @@ pub(crate) enum Activity {
     WaitingForWatch(Box<Waiting>),
     /// The system changes under the operation: its answer is held back for a moment, and events that arrive meanwhile
     /// are merged into the check that follows.
-    Pausing {
-        /// The operation.
-        op: Op,
-        /// When it began.
-        began: Time,
-        /// Why its run began.
-        causes: Causes,
-    },
+    Pausing(Box<Held>),
     /// A check that begins when work of an earlier operation, whose timeout is over, has ended.
-    Parked {
-        /// The check.
-        op: Op,
-        /// When the check began to wait.
-        began: Time,
-        /// Why its run began.
-        causes: Causes,
-    },
+    Parked(Box<Held>),
+}
+
+/// An operation that is held up.
+#[derive(Debug)]
+pub(crate) struct Held {
+    pub(crate) op: Op,
+    /// When the operation began, or began to wait.
+    pub(crate) began: Time,
+    /// Why its run began.
+    pub(crate) causes: Causes,
 }
 
 /// An operation in a task.
@@ -133,7 +129,7 @@ impl Activity {
             Activity::Idle => None,
             Activity::Running(running) => Some(running.op),
             Activity::WaitingForWatch(waiting) => Some(waiting.op),
-            Activity::Pausing { op, .. } | Activity::Parked { op, .. } => Some(*op),
+            Activity::Pausing(held) | Activity::Parked(held) => Some(held.op),
         }
     }
 
@@ -143,9 +139,7 @@ impl Activity {
             Activity::Idle => None,
             Activity::Running(running) => Some((running.doing().word(), running.began, running.causes)),
             Activity::WaitingForWatch(waiting) => Some(("watch", waiting.began, waiting.causes)),
-            Activity::Pausing { began, causes, .. } | Activity::Parked { began, causes, .. } => {
-                Some(("wait", *began, *causes))
-            }
+            Activity::Pausing(held) | Activity::Parked(held) => Some(("wait", held.began, held.causes)),
         }
     }
 }
@@ -155,14 +149,7 @@ impl Activity {
 pub(crate) struct Slot {
     pub(crate) activity: Activity,
     pub(crate) found: Option<Box<Found>>,
-    /// The last error of an operation.
-    pub(crate) error: Option<String>,
-    /// The last error of the watch: an operation that ends well does not clear it.
-    pub(crate) watch_error: Option<String>,
-    /// The causes that operations and watch wait for.
-    pub(crate) waits_for: Option<Box<WaitsFor>>,
-    /// How often in a row operations found that the system changes under them.
-    pub(crate) outdated: u32,
+    pub(crate) trouble: Option<Box<Trouble>>,
     /// What the resource has sent, by port.
     pub(crate) outputs: Vec<Output>,
     /// What the resource receives.
@@ -173,30 +160,24 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    /// The operations wait for nothing any more.
-    pub(super) fn forget_op_wait(&mut self) {
-        if let Some(waits_for) = &mut self.waits_for {
-            waits_for.op = None;
-        }
-        self.waits_for.take_if(|waits_for| waits_for.watch.is_none());
+    /// The trouble of the node, to be added to.
+    pub(crate) fn trouble_mut(&mut self) -> &mut Trouble {
+        self.trouble.get_or_insert_default()
     }
 
-    /// The watch waits for nothing any more.
-    pub(super) fn forget_watch_wait(&mut self) {
-        if let Some(waits_for) = &mut self.waits_for {
-            waits_for.watch = None;
+    /// Takes some of the trouble away.
+    pub(crate) fn ease(&mut self, change: impl FnOnce(&mut Trouble)) {
+        if let Some(trouble) = &mut self.trouble {
+            change(trouble);
         }
-        self.waits_for.take_if(|waits_for| waits_for.op.is_none());
+        self.trouble.take_if(|trouble| trouble.is_over());
     }
 
     /// The record holds nothing worth keeping.
     fn is_blank(&self) -> bool {
         matches!(self.activity, Activity::Idle)
             && self.found.is_none()
-            && self.error.is_none()
-            && self.watch_error.is_none()
-            && self.waits_for.is_none()
-            && self.outdated == 0
+            && self.trouble.as_ref().is_none_or(|trouble| trouble.is_over())
             && self.outputs.is_empty()
             && self.receiver.is_none()
             && self.watching.is_none()
@@ -241,6 +222,10 @@ impl SlotTable {
         }
         if self.index[node.index()] == NONE {
             self.index[node.index()] = self.free.pop().unwrap_or_else(|| {
+                if self.records.len() == self.records.capacity() {
+                    // Room for twice as many would often stay empty.
+                    self.records.reserve_exact(self.records.len() / 8 + 16);
+                }
                 self.records.push(Slot::default());
                 (self.records.len() - 1) as u32
             });
@@ -294,15 +279,14 @@ impl SlotTable {
 
     /// The node failed with this error.
     pub(crate) fn set_error(&mut self, node: Node, error: impl Into<String>) {
-        let slot = self.make(node);
-        slot.error = Some(error.into());
-        slot.forget_op_wait();
+        let trouble = self.make(node).trouble_mut();
+        (trouble.error, trouble.op) = (Some(error.into()), None);
     }
 
     /// The node no longer fails.
     pub(crate) fn clear_error(&mut self, node: Node) {
         if let Some(slot) = self.get_mut(node) {
-            slot.error = None;
+            slot.ease(|trouble| trouble.error = None);
             self.tidy(node);
         }
     }

@@ -210,7 +210,8 @@ impl Core {
 
     pub(crate) fn resource_status(&self, node: Node, standing: Standing) -> ResourceStatus {
         let slot = self.slots.get(node);
-        let error = slot.and_then(|slot| slot.error.as_ref().or(slot.watch_error.as_ref())).cloned();
+        let trouble = slot.and_then(|slot| slot.trouble.as_deref());
+        let error = trouble.and_then(|trouble| trouble.error.as_ref().or(trouble.watch_error.as_ref())).cloned();
         let waits = standing == Standing::Waiting;
         ResourceStatus {
             id: self.running.id(node),

@@ -10,7 +10,7 @@ use crate::resource::{AnyResource, Error, Known};
 use crate::runtime::core::Core;
 use crate::runtime::errand::run_hooks;
 use crate::runtime::operate::{Answer, Done, Ended, Outcome};
-use crate::runtime::slot::{Action, Activity, Stuck};
+use crate::runtime::slot::{Action, Activity, Held, Stuck};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{ApplyOutcome, Causes, CheckOutcome, GoOn, Input, Op};
 
@@ -32,7 +32,8 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         }
         let Some(slot) = self.slots.get_mut(op.node) else { return };
-        if let Activity::Parked { began, .. } = slot.activity {
+        if let Activity::Parked(held) = &slot.activity {
+            let began = held.began;
             // The check has not begun. Its timeout does not end it: the work that it waits for may end in a moment.
             if !self.is_timed_out(op.node, began) {
                 self.slots.take_activity(op.node);
@@ -116,7 +117,7 @@ impl Core {
     }
 
     fn is_parked(&self, op: Op) -> bool {
-        let parked = |activity: &Activity| matches!(activity, Activity::Parked { op: parked, .. } if *parked == op);
+        let parked = |activity: &Activity| matches!(activity, Activity::Parked(held) if held.op == op);
         self.slots.get(op.node).is_some_and(|slot| parked(&slot.activity))
     }
 
@@ -198,10 +199,10 @@ impl Core {
     pub(super) fn refuse(&mut self, op: Op, causes: Causes, resource: Arc<dyn AnyResource>, reason: String) {
         let began = self.clock.now();
         if self.waits_in_grace(op) {
-            return self.slots.set_activity(op.node, Activity::Parked { op, began, causes });
+            return self.slots.set_activity(op.node, Activity::Parked(Box::new(Held { op, began, causes })));
         }
         let operation = self.operation(op.node, &resource, |_| ());
-        self.slots.set_activity(op.node, Activity::Pausing { op, began, causes });
+        self.slots.set_activity(op.node, Activity::Pausing(Box::new(Held { op, began, causes })));
         let outcome = Outcome::Check(Ended::Returned(Err(Error::new(reason))));
         let done = Done { op, causes, operation, resource, began, outcome, kept: None };
         self.answer_later(REFUSED_AFTER, Answer::Ended(Box::new(done)));
@@ -234,7 +235,7 @@ impl Core {
         }
         for refused in stuck.refused.into_values().filter(|refused| self.is_current(*refused)).collect::<Vec<_>>() {
             match self.slots.take_activity(refused.node) {
-                Activity::Parked { began, causes, .. } => self.begin_parked(refused, causes, began),
+                Activity::Parked(held) => self.begin_parked(refused, held.causes, held.began),
                 // The failure is on the way, with a reason that is not true any more.
                 _ => self.checked(refused, CheckOutcome::Cancelled, SentPorts::default()),
             }

@@ -7,11 +7,27 @@ use crate::runtime::core::Core;
 use crate::runtime::watches::{Attention, Problem};
 use crate::scheduler::{Input, Lack};
 
-/// What the operations and the watch of one node wait for.
+/// Why the operations or the watch of one node do not end well. Few nodes have any of this.
 #[derive(Debug, Default)]
-pub(crate) struct WaitsFor {
+pub(crate) struct Trouble {
+    /// The last error of an operation.
+    pub(crate) error: Option<String>,
+    /// The last error of the watch: an operation that ends well does not clear it.
+    pub(crate) watch_error: Option<String>,
+    /// What the operations wait for.
     pub(crate) op: Option<Awaited>,
+    /// What the watch waits for.
     pub(crate) watch: Option<Awaited>,
+    /// How often in a row operations found that the system changes under them.
+    pub(crate) outdated: u32,
+}
+
+impl Trouble {
+    /// There is none.
+    pub(super) fn is_over(&self) -> bool {
+        let has_errors = self.error.is_some() || self.watch_error.is_some();
+        !has_errors && self.op.is_none() && self.watch.is_none() && self.outdated == 0
+    }
 }
 
 /// One cause.
@@ -42,7 +58,7 @@ impl Core {
         }
         let awaited = Awaited { obstacle, announced: attention != Attention::Impossible };
         let lack = awaited.lack();
-        self.slots.make(node).waits_for.get_or_insert_default().op = Some(awaited);
+        self.slots.make(node).trouble_mut().op = Some(awaited);
         Some(lack)
     }
 
@@ -57,8 +73,8 @@ impl Core {
     /// An operation ended well: the watch need not listen to more than the resource asks for.
     pub(super) fn waits_no_longer(&mut self, node: Node) {
         let Some(slot) = self.slots.get_mut(node) else { return };
-        if slot.waits_for.is_some() {
-            slot.forget_op_wait();
+        if slot.trouble.as_ref().is_some_and(|trouble| trouble.op.is_some() || trouble.watch.is_some()) {
+            slot.ease(|trouble| trouble.op = None);
             self.watches.neglect(&mut self.slots, node);
             self.slots.tidy(node);
         }
@@ -69,11 +85,8 @@ impl Core {
         let awaited = problem.obstacle.map(|obstacle| Awaited { obstacle, announced: false });
         let lack = awaited.as_ref().map(Awaited::lack);
         let slot = self.slots.make(node);
-        slot.watch_error = Some(problem.text);
-        match awaited {
-            Some(awaited) => slot.waits_for.get_or_insert_default().watch = Some(awaited),
-            None => slot.forget_watch_wait(),
-        }
+        let trouble = slot.trouble_mut();
+        (trouble.watch_error, trouble.watch) = (Some(problem.text), awaited);
         self.handle(match lack {
             Some(lack) => Input::WatchWaits(node, lack),
             None => Input::WatchFailed(node),
@@ -82,7 +95,7 @@ impl Core {
 
     /// The cause that a node waits for, that of an operation before that of the watch.
     pub(super) fn awaited(&self, node: Node) -> Option<&Awaited> {
-        let waits_for = self.slots.get(node)?.waits_for.as_ref()?;
-        waits_for.op.as_ref().or(waits_for.watch.as_ref())
+        let trouble = self.slots.get(node)?.trouble.as_ref()?;
+        trouble.op.as_ref().or(trouble.watch.as_ref())
     }
 }

@@ -106,9 +106,10 @@ impl Drop for Reading {
 #[derive(Debug)]
 pub(crate) struct Watching {
     epoch: u64,
-    paths: Vec<(PathBuf, Watched)>,
     /// Streams that are not `Ready` yet, and 1 if not all paths are listened to yet.
     unready: u32,
+    /// The watch has paths; `files` knows which.
+    has_paths: bool,
     /// For a watch with a tree.
     pub(super) looks: Option<Box<Looks>>,
     /// Data that few watches have.
@@ -117,7 +118,7 @@ pub(crate) struct Watching {
 
 impl Watching {
     fn new(epoch: u64) -> Watching {
-        Watching { epoch, paths: Vec::new(), unready: 0, looks: None, more: None }
+        Watching { epoch, unready: 0, has_paths: false, looks: None, more: None }
     }
 
     /// Not all of the watch listens, or what it consists of is not known yet.
@@ -247,9 +248,7 @@ impl Watches {
                     return;
                 }
             }
-            // For most watches this is the only path: no room for more.
-            watching.paths.reserve_exact(1);
-            watching.paths.push((path, kind));
+            watching.has_paths = true;
             if kind.is_tree() {
                 watching.looks.get_or_insert_default();
             }
@@ -270,10 +269,10 @@ impl Watches {
         let mut signals = Vec::new();
         for part in watch.parts() {
             match part {
-                Part::Itself(path) => paths.push((path.clone(), Watched::Itself)),
-                Part::Path(path) => paths.push((path.clone(), Watched::Path)),
-                Part::Levels(path, levels) => paths.push((path.clone(), Watched::Levels(*levels))),
-                Part::Tree(path) => paths.push((path.clone(), Watched::Tree)),
+                Part::Itself(path) => paths.push((path.as_path(), Watched::Itself)),
+                Part::Path(path) => paths.push((path.as_path(), Watched::Path)),
+                Part::Levels(path, levels) => paths.push((path.as_path(), Watched::Levels(*levels))),
+                Part::Tree(path) => paths.push((path.as_path(), Watched::Tree)),
                 Part::Every(interval) => intervals.push((*interval).max(INTERVAL_MIN)),
                 Part::Stream(_) => return false,
                 #[cfg(feature = "dbus")]
@@ -289,7 +288,7 @@ impl Watches {
             let known = watching.more.iter().flat_map(|more| &more.signals);
             known.map(|(bus, rule, _)| (bus, rule)).eq(signals)
         };
-        same_rest && watching.paths == paths
+        same_rest && self.files.has_just(node, &paths)
     }
 
     /// The resource waits for a change at this path: its watch listens there too. Returns whether it does, and whether
@@ -298,7 +297,7 @@ impl Watches {
         let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.as_mut()) else {
             return Attention::Impossible;
         };
-        if watching.listens_to(path) {
+        if watching.attended().iter().any(|attended| attended == path) || self.files.listens_to(node, path) {
             return Attention::Paid;
         }
         if watching.attended().len() >= ATTENDED_MAX || self.files.attend(node, path).is_err() {
@@ -320,7 +319,7 @@ impl Watches {
     pub(crate) fn stop(&mut self, slots: &mut SlotTable, node: Node) {
         let Some(watching) = slots.get_mut(node).and_then(|slot| slot.watching.take()) else { return };
         self.count -= 1;
-        if !watching.paths.is_empty() || !watching.attended().is_empty() {
+        if watching.has_paths || !watching.attended().is_empty() {
             self.files.unsubscribe(node);
         }
         slots.tidy(node);
@@ -412,14 +411,6 @@ impl Watching {
 
     fn attended(&self) -> &[PathBuf] {
         self.more.as_ref().map_or(&[], |more| &more.attended)
-    }
-
-    /// Every change at this path is noticed: of its existence, its attributes, its content.
-    fn listens_to(&self, path: &Path) -> bool {
-        let has = |(watched, kind): &(PathBuf, Watched)| {
-            watched == path || *kind == Watched::Tree && path.starts_with(watched)
-        };
-        self.paths.iter().any(has) || self.attended().iter().any(|attended| attended == path)
     }
 }
 

@@ -153,7 +153,7 @@ impl Fake {
     pub fn own(&self, paths: impl IntoIterator<Item = PathBuf>) {
         let mut owned: Vec<PathBuf> = paths.into_iter().collect();
         owned.sort_unstable();
-        self.services.owned.set_known(Arc::new(owned));
+        self.services.owned.set_known(Arc::new(owned.into_iter().collect()));
     }
 
     /// Restarts the process: what resources held in memory is lost; what is on disk or was marked is kept. Resources

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::{Error, OwnedPaths, Result};
+use crate::resources::file::kept::Kept;
 use crate::resources::file::path::shown;
 use crate::sys::fs::{ReadFs, Stat};
 
@@ -61,7 +62,7 @@ pub(super) struct Asker {
     pub(super) owned: Arc<OwnedPaths>,
     pub(super) id: ResourceId,
     pub(super) aliases: Arc<Aliases>,
-    pub(super) claims: Arc<Claims>,
+    pub(super) kept: Arc<Kept>,
 }
 
 impl Asker {
@@ -116,7 +117,7 @@ impl Asker {
         }
         let owner = Owner { id: self.id.clone(), spelled: path.to_owned() };
         self.aliases.lock().insert(key.clone(), owner);
-        let mut claims = self.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut claims = self.kept.claims.0.lock().unwrap_or_else(PoisonError::into_inner);
         if claims.iter().all(|claim| claim.key != key) {
             // One of each sort: the resource no longer has the former file.
             claims.retain(|claim| std::mem::discriminant(&claim.key) != std::mem::discriminant(&key));

@@ -1,6 +1,7 @@
 //! Digests of files that were read, so that an unchanged file is not read again.
 
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,19 +33,21 @@ const FORGET_ABOVE: usize = 1024;
 struct Version {
     identity: (u64, u64),
     size: u64,
-    mtime_ns: i128,
-    ctime_ns: i128,
+    /// The lower bits: there may be very many versions, and the rest is the same for 584 years.
+    mtime_ns: u64,
+    ctime_ns: u64,
 }
 
 impl Version {
     fn of(stat: &Stat) -> Version {
-        Version { identity: stat.identity(), size: stat.size, mtime_ns: stat.mtime_ns, ctime_ns: stat.ctime_ns }
+        let (mtime_ns, ctime_ns) = (stat.mtime_ns as u64, stat.ctime_ns as u64);
+        Version { identity: stat.identity(), size: stat.size, mtime_ns, ctime_ns }
     }
+}
 
-    /// Whether the file had been quiet for long enough when its reading began.
-    fn is_quiet(&self, begun_ns: i128) -> bool {
-        self.ctime_ns + QUIET_NS < begun_ns
-    }
+/// Whether the file had been quiet for long enough when its reading began.
+fn is_quiet(stat: &Stat, begun_ns: i128) -> bool {
+    stat.ctime_ns + QUIET_NS < begun_ns
 }
 
 /// Digests by path, for one resource.
@@ -58,13 +61,13 @@ struct Inner {
     round: u32,
     files: Files,
     /// The digest of several files one after the other.
-    joined: Option<(Vec<Version>, Digest)>,
+    joined: Option<Box<(Vec<Version>, Digest)>>,
     /// How many files the last complete check has left.
     count: usize,
     /// The numbers of the owners at that check.
     owners: [Option<u32>; 2],
-    /// Shared, since nearly all files have no extended attributes.
-    no_xattrs: Arc<Xattrs>,
+    /// Shared, since nearly all files have no extended attributes. Made at its first use.
+    no_xattrs: Option<Arc<Xattrs>>,
 }
 
 #[derive(Debug)]
@@ -82,66 +85,70 @@ pub(super) struct Contents {
     pub(super) xattrs: Arc<Xattrs>,
 }
 
+/// A path as a number. Two paths may have the same: a version proves a content whatever the path, so that costs no more
+/// than reading a file again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct PathHash(u64);
+
+impl PathHash {
+    fn of(path: &Path) -> PathHash {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        PathHash(hasher.finish())
+    }
+}
+
 /// Known files by path. Most resources manage one file, and there may be very many of them: one file needs no table.
 #[derive(Debug, Default)]
 enum Files {
     #[default]
     None,
-    One(Box<(PathBuf, Known)>),
-    Many(HashMap<PathBuf, Known>),
+    One(PathHash, Known),
+    Many(HashMap<PathHash, Known>),
 }
 
 impl Files {
-    fn get_mut(&mut self, path: &Path) -> Option<&mut Known> {
+    fn get_mut(&mut self, path: PathHash) -> Option<&mut Known> {
         match self {
             Files::None => None,
-            Files::One(one) => (one.0 == path).then_some(&mut one.1),
-            Files::Many(many) => many.get_mut(path),
+            Files::One(of, known) => (*of == path).then_some(known),
+            Files::Many(many) => many.get_mut(&path),
         }
     }
 
-    fn insert(&mut self, path: &Path, known: Known) {
+    fn insert(&mut self, path: PathHash, known: Known) {
         *self = match std::mem::take(self) {
-            Files::None => Files::One(Box::new((path.to_owned(), known))),
-            Files::One(one) if one.0 == path => Files::One(Box::new((one.0, known))),
-            Files::One(one) => Files::Many(HashMap::from([*one, (path.to_owned(), known)])),
+            Files::None => Files::One(path, known),
+            Files::One(of, _) if of == path => Files::One(path, known),
+            Files::One(of, other) => Files::Many(HashMap::from([(of, other), (path, known)])),
             Files::Many(mut many) => {
-                many.insert(path.to_owned(), known);
+                many.insert(path, known);
                 Files::Many(many)
             }
         };
     }
 
-    fn remove(&mut self, path: &Path) {
+    fn remove(&mut self, path: PathHash) {
         match self {
-            Files::One(one) if one.0 == path => *self = Files::None,
-            Files::None | Files::One(_) => {}
-            Files::Many(many) => drop(many.remove(path)),
+            Files::One(of, _) if *of == path => *self = Files::None,
+            Files::None | Files::One(..) => {}
+            Files::Many(many) => drop(many.remove(&path)),
         }
     }
 
-    fn retain(&mut self, keep: impl Fn(&Path, &Known) -> bool) {
+    fn retain(&mut self, keep: impl Fn(&Known) -> bool) {
         match self {
-            Files::One(one) if !keep(&one.0, &one.1) => *self = Files::None,
-            Files::None | Files::One(_) => {}
-            Files::Many(many) => many.retain(|path, known| keep(path, known)),
+            Files::One(_, known) if !keep(known) => *self = Files::None,
+            Files::None | Files::One(..) => {}
+            Files::Many(many) => many.retain(|_, known| keep(known)),
         }
     }
 
     fn len(&self) -> usize {
         match self {
             Files::None => 0,
-            Files::One(_) => 1,
+            Files::One(..) => 1,
             Files::Many(many) => many.len(),
-        }
-    }
-
-    #[cfg(test)]
-    fn paths(&self) -> Vec<&Path> {
-        match self {
-            Files::None => Vec::new(),
-            Files::One(one) => vec![&one.0],
-            Files::Many(many) => many.keys().map(PathBuf::as_path).collect(),
         }
     }
 }
@@ -165,7 +172,7 @@ impl Digests {
         let mut inner = self.lock();
         if is_whole {
             let round = inner.round;
-            inner.files.retain(|_, known| known.round == round);
+            inner.files.retain(|known| known.round == round);
             inner.count = inner.files.len();
         } else if inner.files.len() > 2 * inner.count + FORGET_ABOVE {
             inner.files = Files::None;
@@ -179,7 +186,7 @@ impl Digests {
 
     /// There is no file at this path.
     pub(super) fn forget(&self, path: &Path) {
-        self.lock().files.remove(path);
+        self.lock().files.remove(PathHash::of(path));
     }
 
     /// The SHA-256 of a regular file with this `stat`.
@@ -205,18 +212,19 @@ impl Digests {
         stop: &Stopping,
         (now_ns, with_xattrs): (i128, bool),
     ) -> Result<(Digest, Option<Arc<Xattrs>>)> {
+        let place = PathHash::of(path);
         {
             let mut inner = self.lock();
             let round = inner.round;
             let is_known =
                 |known: &&mut Known| known.version == Version::of(stat) && (known.xattrs.is_some() || !with_xattrs);
-            if let Some(known) = inner.files.get_mut(path).filter(is_known) {
+            if let Some(known) = inner.files.get_mut(place).filter(is_known) {
                 known.round = round;
                 return Ok((known.digest, known.xattrs.clone()));
             }
         }
         let mut reader = fs.open_seen(path, stat)?;
-        let version = Version::of(reader.stat());
+        let (version, is_quiet) = (Version::of(reader.stat()), is_quiet(reader.stat(), now_ns));
         let mut hasher = Sha256::new();
         let read = feed(&mut hasher, &mut reader, stop)?;
         let digest = hasher.finalize().into();
@@ -224,12 +232,14 @@ impl Digests {
         // A write during the reading leaves a newer time, and so another version than the one that is remembered here.
         let mut inner = self.lock();
         let round = inner.round;
-        let xattrs =
-            xattrs.map(|xattrs| if xattrs.is_empty() { Arc::clone(&inner.no_xattrs) } else { Arc::new(xattrs) });
-        if version.is_quiet(now_ns) && read == version.size {
-            inner.files.insert(path, Known { version, digest, xattrs: xattrs.clone(), round });
+        let xattrs = xattrs.map(|xattrs| match xattrs.is_empty() {
+            true => Arc::clone(inner.no_xattrs.get_or_insert_default()),
+            false => Arc::new(xattrs),
+        });
+        if is_quiet && read == version.size {
+            inner.files.insert(place, Known { version, digest, xattrs: xattrs.clone(), round });
         } else {
-            inner.files.remove(path);
+            inner.files.remove(place);
         }
         Ok((digest, xattrs))
     }
@@ -237,18 +247,19 @@ impl Digests {
     /// The SHA-256 of several files one after the other.
     pub(super) fn joined(&self, fs: &ReadFs, files: &[(PathBuf, Stat)], stop: &Stopping) -> Result<Digest> {
         let mut versions: Vec<Version> = files.iter().map(|(_, stat)| Version::of(stat)).collect();
-        if let Some((_, digest)) = self.lock().joined.as_ref().filter(|(known, _)| *known == versions) {
-            return Ok(*digest);
+        if let Some(joined) = self.lock().joined.as_ref().filter(|joined| joined.0 == versions) {
+            return Ok(joined.1);
         }
         let (begun, mut vouched) = (now_ns(), true);
         let mut hasher = Sha256::new();
         for ((path, _), version) in files.iter().zip(&mut versions) {
             let mut reader = fs.open(path)?;
             *version = Version::of(reader.stat());
-            vouched &= feed(&mut hasher, &mut reader, stop)? == version.size && version.is_quiet(begun);
+            let is_quiet = is_quiet(reader.stat(), begun);
+            vouched &= feed(&mut hasher, &mut reader, stop)? == version.size && is_quiet;
         }
         let digest = hasher.finalize().into();
-        self.lock().joined = vouched.then_some((versions, digest));
+        self.lock().joined = vouched.then(|| Box::new((versions, digest)));
         Ok(digest)
     }
 }
@@ -343,10 +354,11 @@ mod tests {
         ask("a");
         ask("b");
         seen.end(true);
-        assert_eq!(seen.lock().files.paths().len(), 2);
+        assert_eq!(seen.lock().files.len(), 2);
         seen.begin([None; 2]);
         ask("b");
         seen.end(true);
-        assert_eq!(seen.lock().files.paths(), [dir.path().join("b")]);
+        let mut seen = seen.lock();
+        assert!(seen.files.len() == 1 && seen.files.get_mut(PathHash::of(&dir.path().join("b"))).is_some());
     }
 }

@@ -8,8 +8,8 @@ use crate::resource::{Obstacle, ObstacleKind, Uid, Watch, WatchCx};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
-use crate::resources::file::digests::Digests;
 use crate::resources::file::drift::FileDrift;
+use crate::resources::file::kept::Kept;
 use crate::resources::file::look::Look;
 use crate::resources::file::mode::Mode;
 use crate::resources::file::owner::Owner;
@@ -164,13 +164,13 @@ impl Converge for File {
     async fn check(&self, cx: &CheckCx) -> Result<Option<FileDrift>> {
         let wanted = self.wanted()?;
         cx.send(Self::FULL_PATH, wanted.path.to_string_lossy().into_owned());
-        let (seen, names, owned): (Arc<Digests>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
-        let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), claims: cx.local() };
+        let (kept, names, owned): (Arc<Kept>, Arc<OwnerIds>, _) = (cx.local(), cx.shared(), cx.owned_paths());
+        let alias = Asker { owned: Arc::clone(&owned), id: cx.id(), aliases: cx.shared(), kept: Arc::clone(&kept) };
         let (path, paths) = (wanted.path.clone(), cx.changed_paths().map(<[_]>::to_vec));
         let shows_private = cx.shows_private();
         let looked = cx.look(move |fs, stop| {
             let fs = wanted.reader(fs).near(&wanted.path);
-            let (wanted, seen, names, owned, alias) = (&wanted, &*seen, &*names, &*owned, &alias);
+            let (wanted, seen, names, owned, alias) = (&wanted, &kept.digests, &*names, &*owned, &alias);
             Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref(), shows_private }.look()
         });
         looked.await.map_err(|error| {

@@ -8,7 +8,8 @@ pub(super) enum List<T> {
     #[default]
     Empty,
     One(T),
-    Many(Vec<T>),
+    #[expect(clippy::box_collection, reason = "there may be very many lists, nearly all of them shorter")]
+    Many(Box<Vec<T>>),
 }
 
 impl<T: Copy> List<T> {
@@ -23,7 +24,7 @@ impl<T: Copy> List<T> {
     pub(super) fn push(&mut self, thing: T) {
         match self {
             Self::Empty => *self = Self::One(thing),
-            Self::One(one) => *self = Self::Many(vec![*one, thing]),
+            Self::One(one) => *self = Self::Many(Box::new(vec![*one, thing])),
             Self::Many(many) => many.push(thing),
         }
     }

@@ -79,6 +79,16 @@ impl Hub {
         self.core.unsubscribe(&mut *self.backend, key);
     }
 
+    /// Whether the key has subscribed to these paths and no others.
+    pub fn has_just(&self, key: u64, paths: &[(&Path, Watched)]) -> bool {
+        self.core.has_just(key, paths)
+    }
+
+    /// Whether every change at this path is reported to the key: of its existence, its attributes, its content.
+    pub fn listens_to(&self, key: u64, path: &Path) -> bool {
+        self.core.listens_to(key, path)
+    }
+
     /// Waits for the next events; never an empty batch. Nothing is lost if the future is dropped.
     ///
     /// # Panics

@@ -1,5 +1,6 @@
 //! Subscribing and unsubscribing.
 
+use std::cmp::Reverse;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf, absolute};
 
@@ -78,6 +79,42 @@ impl Core {
         }
         self.begin();
         Ok(self.subscribe_bytes(key, path.as_os_str().as_bytes(), kind))
+    }
+
+    /// Whether the key has subscribed to these paths and no others.
+    pub(super) fn has_just(&self, key: u64, paths: &[(&Path, Watched)]) -> bool {
+        let mut places = Vec::with_capacity(paths.len());
+        for (path, kind) in paths {
+            let Some(id) = self.known_place(path) else { return false };
+            places.push((id, Reverse(*kind)));
+        }
+        // Of several subscriptions of one path the widest counts.
+        places.sort_unstable();
+        places.dedup_by_key(|(id, _)| *id);
+        let known = self.keys.get(&key).map_or(0, |nodes| nodes.as_slice().len());
+        known == places.len() && places.iter().all(|(id, Reverse(kind))| self.has_sub(*id, &Sub { key, kind: *kind }))
+    }
+
+    /// Whether every change at this path itself is reported to the key.
+    pub(super) fn listens_to(&self, key: u64, path: &Path) -> bool {
+        let Ok(path) = absolute(path) else { return false };
+        let (deepest, rest) = self.trie.deepest(path.as_os_str().as_bytes());
+        let has_itself = || self.trie.get(deepest).subs.as_slice().iter().any(|sub| sub.key == key);
+        let is_tree = |id| self.has_sub(id, &Sub { key, kind: Watched::Tree });
+        rest == 0 && has_itself() || self.trie.upwards(deepest).any(is_tree)
+    }
+
+    fn has_sub(&self, id: NodeId, sub: &Sub) -> bool {
+        self.trie.get(id).subs.as_slice().contains(sub)
+    }
+
+    /// The node of a path, if it is in the trie.
+    fn known_place(&self, path: &Path) -> Option<NodeId> {
+        let path = absolute(path).ok()?;
+        match self.trie.deepest(path.as_os_str().as_bytes()) {
+            (id, 0) => Some(id),
+            _ => None,
+        }
     }
 
     fn subscribe_bytes(&mut self, key: u64, path: &[u8], kind: Watched) -> NodeId {

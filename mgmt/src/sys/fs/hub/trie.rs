@@ -1,6 +1,7 @@
 //! The trie of path components: names, their order, and what was last seen at each.
 
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Deref;
 
 use hashbrown::HashTable;
 
@@ -62,9 +63,40 @@ pub(super) const REVIEWED: u16 = 1024;
 /// A directory that this process could enter when it was looked at last.
 pub(super) const ENTERABLE: u16 = 2048;
 
+/// A name. A short one, as most are, takes no memory of its own.
+#[derive(Debug)]
+pub(super) enum Name {
+    Short(u8, [u8; Name::SHORT_MAX]),
+    Long(Box<[u8]>),
+}
+
+impl Name {
+    const SHORT_MAX: usize = 22;
+
+    fn new(name: &[u8]) -> Name {
+        let mut short = [0; Name::SHORT_MAX];
+        match short.get_mut(..name.len()) {
+            Some(start) => start.copy_from_slice(name),
+            None => return Name::Long(name.into()),
+        }
+        Name::Short(name.len() as u8, short)
+    }
+}
+
+impl Deref for Name {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Name::Short(length, name) => &name[..usize::from(*length)],
+            Name::Long(name) => name,
+        }
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Node {
-    pub(super) name: Box<[u8]>,
+    pub(super) name: Name,
     pub(super) subs: List<Sub>,
     pub(super) parent: NodeId,
     first: NodeId,
@@ -87,7 +119,7 @@ pub(super) struct Node {
 impl Node {
     fn new(parent: NodeId, name: &[u8]) -> Self {
         Self {
-            name: name.into(),
+            name: Name::new(name),
             subs: List::Empty,
             parent,
             first: NONE,
@@ -196,6 +228,10 @@ impl Trie {
                 id
             }
             None => {
+                if self.nodes.len() == self.nodes.capacity() {
+                    // Room for twice as many would often stay empty.
+                    self.nodes.reserve_exact(self.nodes.len() / 8 + 16);
+                }
                 self.nodes.push(node);
                 NodeId::try_from(self.nodes.len() - 1).expect("fewer than 2³² names")
             }

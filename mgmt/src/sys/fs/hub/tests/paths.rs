@@ -291,3 +291,27 @@ fn a_name_that_wants_less_of_a_directory_takes_nothing_from_another() {
         stage.expect_some([2]).await;
     });
 }
+
+#[test]
+fn a_key_has_just_the_paths_that_it_subscribed_to_in_whatever_spelling() {
+    use crate::sys::fs::hub::Watched::{Itself, Levels, Tree};
+    each(async |stage| {
+        stage.mkdirs("tree");
+        stage.subscribe(1, "a", Path);
+        stage.subscribe(1, "tree", Tree);
+        stage.subscribe(2, "a", Path);
+        let paths = ["a", "b", "tree", "./tree//", "tree/deep/x"].map(|name| stage.path(name));
+        let [a, b, tree, odd, inside] = [0, 1, 2, 3, 4].map(|n: usize| paths[n].as_path());
+        let has = |key, paths: &[_]| stage.hub.has_just(key, paths);
+        assert!(has(1, &[(a, Path), (tree, Tree)]) && has(1, &[(odd, Tree), (a, Path), (a, Itself)]));
+        assert!(has(2, &[(a, Path)]) && has(3, &[]));
+        assert!(!has(1, &[(a, Path)]) && !has(1, &[(a, Path), (a, Path)]), "not all of them");
+        assert!(!has(2, &[(a, Path), (tree, Tree)]) && !has(2, &[(a, Path), (b, Path)]) && !has(2, &[]));
+        assert!(!has(2, &[(a, Itself)]) && !has(1, &[(a, Path), (tree, Levels(3))]), "another part");
+        let listens = |key, path: &std::path::Path| stage.hub.listens_to(key, path);
+        assert!(listens(1, a) && listens(1, tree) && listens(1, inside) && listens(2, a));
+        assert!(!listens(1, b) && !listens(2, inside) && !listens(3, a));
+        stage.hub.unsubscribe(1);
+        assert!(!stage.hub.listens_to(1, inside) && stage.hub.has_just(1, &[]));
+    });
+}
