@@ -112,8 +112,8 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
-    /// The paths from which the resource copies content to what it owns, each with everything below it. A graph in which resources copy from one
-    /// another in a cycle does not run, because it would never be in sync. Default: none.
+    /// The paths from which the resource copies content to what it owns, each with everything below it. A graph in
+    /// which resources copy from one another in a cycle does not run, because it would never be in sync. Default: none.
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
         let _ = known;
         Vec::new()

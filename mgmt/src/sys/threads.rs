@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -158,35 +158,62 @@ fn known() -> MutexGuard<'static, Option<(Id, Until)>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A thread that is held in reserve for work that no other thread takes. It ends when this is dropped.
+/// A thread that is held in reserve for work that no other thread takes: one for all engines of the process. It ends
+/// when the last of these is dropped.
 #[derive(Debug)]
 pub struct Reserve {
+    thread: Arc<Spare>,
+    runtime: Handle,
+}
+
+/// The thread of all that are not dropped yet.
+static SPARE: Mutex<Weak<Spare>> = Mutex::new(Weak::new());
+
+#[derive(Debug)]
+struct Spare {
     line: Sender<Box<dyn FnOnce() + Send>>,
     is_busy: Arc<AtomicBool>,
 }
 
-impl Reserve {
-    /// Starts the thread, whose work runs in the context of the current runtime. `None`: the system gives none.
-    pub fn new() -> Option<Reserve> {
+impl Spare {
+    /// Starts the thread. `None`: the system gives none.
+    fn start() -> Option<Arc<Spare>> {
         let (line, works) = channel::<Box<dyn FnOnce() + Send>>();
         let is_busy = Arc::new(AtomicBool::new(false));
-        let (runtime, busy) = (Handle::current(), Arc::clone(&is_busy));
+        let busy = Arc::clone(&is_busy);
         let take = move || {
-            let _context = runtime.enter();
             for work in works {
                 let _ = catch_unwind(AssertUnwindSafe(work));
                 busy.store(false, Ordering::Release);
             }
         };
         thread::Builder::new().name("mgmt-reserve".to_owned()).spawn(take).ok()?;
-        Some(Reserve { line, is_busy })
+        Some(Arc::new(Spare { line, is_busy }))
+    }
+}
+
+impl Reserve {
+    /// Starts the thread if there is none yet. Work runs in the context of the current runtime. `None`: the system gives
+    /// no thread.
+    pub fn new() -> Option<Reserve> {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let thread = match spare.upgrade() {
+            Some(thread) => thread,
+            None => Spare::start()?,
+        };
+        *spare = Arc::downgrade(&thread);
+        Some(Reserve { thread, runtime: Handle::current() })
     }
 
     /// Gives the thread some work, unless it has some.
     pub fn take(&self, work: impl FnOnce() + Send + 'static) {
-        if !self.is_busy.swap(true, Ordering::Acquire) {
+        if !self.thread.is_busy.swap(true, Ordering::Acquire) {
+            let runtime = self.runtime.clone();
             // The thread ends only after `self`.
-            let _ = self.line.send(Box::new(work));
+            let _ = self.thread.line.send(Box::new(move || {
+                let _context = runtime.enter();
+                work();
+            }));
         }
     }
 }
@@ -223,7 +250,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_reserve_takes_one_piece_of_work_at_a_time_and_survives_its_panic() {
-        let reserve = Reserve::new().unwrap();
+        let reserve = Reserve { thread: Spare::start().unwrap(), runtime: Handle::current() };
         let (say, said) = std::sync::mpsc::channel();
         let (open, gate) = std::sync::mpsc::channel::<()>();
         let first = say.clone();
@@ -236,7 +263,7 @@ mod tests {
         reserve.take(move || second.send(2).unwrap());
         open.send(()).unwrap();
         assert_eq!(said.recv(), Ok(1));
-        while reserve.is_busy.load(Ordering::Acquire) {
+        while reserve.thread.is_busy.load(Ordering::Acquire) {
             thread::yield_now();
         }
         // In the context of the runtime.

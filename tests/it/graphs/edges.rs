@@ -90,6 +90,17 @@ fn what_is_copied_in_a_cycle_is_refused_with_each_line() {
         add(g, File::new("/part").source("/whole"));
     });
     assert!(message(joined).contains("would change for ever"));
+    // Through what is below a directory that is copied, or whose files are parts.
+    let part = graph(|g| {
+        add(g, File::new("/all").fragments(["/parts/"]));
+        add(g, File::new("/parts/x").source("/all"));
+    });
+    assert!(message(part).contains("would change for ever"));
+    let nested = graph(|g| {
+        add(g, File::new("/one/").source("/two/"));
+        add(g, File::new("/two/sub/").source("/one/"));
+    });
+    assert!(message(nested).contains("would change for ever"));
     // A chain comes to rest, and so do files of directories that are only kept.
     copies(&[("/b", "/a"), ("/c", "/b"), ("/d", "/b")]).unwrap();
     graph(|g| {
