@@ -250,6 +250,32 @@ async fn a_journal_that_is_deleted_alone_while_an_engine_runs_is_written_again()
     run.stop().await;
 }
 
+#[tokio::test]
+async fn a_copy_of_a_tree_leaves_what_the_engine_has_at_its_target() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("t/d/state");
+    fs::create_dir_all(dir.path().join("s/d/state/pgraph")).unwrap();
+    for name in ["f", "state/journal.redb", "state/pgraph/x"] {
+        fs::write(dir.path().join("s/d").join(name), "of a backup").unwrap();
+    }
+    let at = |name: &str| format!("{}/", dir.path().join(name).display());
+    let mut g = Graph::new("graph");
+    g.add(File::new(at("t")).source(at("s")).recurse(true).purge(false));
+    let run = Run::start(Engine::builder().graph(g.finish().unwrap()).prefix(&state)).await;
+    within(run.engine.converged()).await.unwrap();
+    fs::write(dir.path().join("s/d/state/journal.redb"), "of another backup").unwrap();
+    fs::write(dir.path().join("s/d/f"), "y").unwrap();
+    within(async {
+        while fs::read_to_string(dir.path().join("t/d/f")).unwrap() != "y" {
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    })
+    .await;
+    run.stop().await;
+    assert!(!state.join("pgraph/x").exists());
+    assert!(!fs::read(state.join("journal.redb")).unwrap_or_default().starts_with(b"of a"));
+}
+
 /// The status and the body of the answer to this request.
 fn get(url: &str, path: &str) -> (String, Vec<u8>) {
     use std::io::{Read as _, Write as _};

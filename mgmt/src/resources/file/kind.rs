@@ -77,7 +77,8 @@ pub struct File {
     /// access lists of another user's file, and what its group and others may write, only with that owner. A directory
     /// that belongs to root is not given to another user. A symlink that belongs to a user who is neither root nor the
     /// user of the engine keeps that owner, so that it is followed no more than the original is. A `source` that is
-    /// itself a symlink is refused: name its target. The engine's working directory is not copied.
+    /// itself a symlink is refused: name its target. The engine's working directory is not copied, and nothing is
+    /// copied into it.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
     /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.

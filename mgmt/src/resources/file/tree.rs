@@ -123,7 +123,8 @@ impl Look<'_> {
         }
         let (mut originals, mut dirs, mut last) = (Vec::new(), Vec::new(), None);
         for part in parts {
-            if part.parent().map_or(Ok(false), |above| self.is_in_state(&own, source, above))? {
+            let above = part.parent().unwrap_or(part);
+            if self.is_in_state(&own, source, above)? || self.is_in_state(&own, &self.wanted.path, above)? {
                 continue;
             }
             let mut entries = match is_whole(part) {
@@ -178,9 +179,14 @@ impl Look<'_> {
             new.insert(Path::new(""));
         }
         let mut near = Near::default();
+        // Nothing is copied into the engine's working directory.
+        let (own, mut left) = (self.owned.own_state(self.fs), Vec::new());
         for original in tree.originals {
             self.stop.check()?;
             let entry = original.entry.as_path();
+            if left.iter().any(|left| entry.starts_with(left)) {
+                continue;
+            }
             let in_new = entry.parent().is_some_and(|dir| new.contains(dir));
             let is_dir = original.stat.is_dir();
             let is_owned = spare.owns(entry);
@@ -189,6 +195,10 @@ impl Look<'_> {
             }
             let path = self.wanted.path.join(entry);
             let old = if in_new { None } else { self.stat_near(&mut near.wanted, &path)? };
+            if self.owned.is_in_own(&path) || old.as_ref().is_some_and(|old| own.is(old)) {
+                left.push(entry);
+                continue;
+            }
             if let Some(old) = old.as_ref().filter(|old| tree.is_cleaned && is_dir && old.is_dir()) {
                 self.leftovers_in(&path, old, drift);
             }
