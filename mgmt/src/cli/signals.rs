@@ -1,12 +1,8 @@
-//! Signals: ^C stops a run, the second one cancels it, the third one exits; and SIGHUP.
-
-use std::time::Duration;
+//! The signals that a program listens to: ^C, SIGTERM, and SIGHUP.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::exit::{Ending, INTERRUPTED, has_terminal};
-use crate::cli::logs::Screen;
-use crate::runtime::Engine;
+use crate::cli::exit::{Ending, has_terminal};
 
 /// Whether this process was started with the signal ignored.
 fn is_ignored(kind: SignalKind) -> bool {
@@ -14,11 +10,6 @@ fn is_ignored(kind: SignalKind) -> bool {
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
     mask.is_some_and(|mask| mask >> (kind.as_raw_value() - 1) & 1 == 1)
 }
-
-/// How long an immediate exit waits until its message is written.
-const GOODBYE: Duration = Duration::from_millis(100);
-/// The time after which a stop names the operations that still run.
-const PATIENCE: Duration = Duration::from_millis(900);
 
 /// The signals that end a program.
 #[derive(Debug)]
@@ -102,37 +93,6 @@ impl Ladder {
             _ = self.interrupt.recv() => Wanted::End(Ending::Interrupt),
             _ = self.terminate.recv() => Wanted::End(Ending::Terminate),
             wanted = hangup => wanted,
-        }
-    }
-
-    /// Stops the engine: running applies may end; a second signal cancels them; a third one exits the program at once.
-    pub(crate) async fn stop(&mut self, engine: &Engine, screen: &Screen) {
-        engine.shut_down();
-        let mut named = false;
-        let mut cancelled = false;
-        loop {
-            tokio::select! {
-                // An error with which the engine ends has been reported where it happened.
-                _ = engine.ended() => return,
-                () = tokio::time::sleep(PATIENCE), if !named => {
-                    named = true;
-                    if let Ok(status) = engine.status().await {
-                        for running in status.running {
-                            screen.tell(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.elapsed));
-                        }
-                    }
-                }
-                _ = self.first() => {
-                    if cancelled {
-                        screen.tell("exit at once");
-                        screen.flush(GOODBYE);
-                        std::process::exit(i32::from(INTERRUPTED));
-                    }
-                    cancelled = true;
-                    screen.tell("cancelling what runs (^C again exits at once)");
-                    engine.cancel();
-                }
-            }
         }
     }
 }
