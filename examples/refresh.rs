@@ -7,7 +7,7 @@
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("refresh", |g: &mut Graph| {
+    mgmt::main!("refresh", |g: &mut Graph| {
         let prefix = g.prefix().display().to_string();
         let path = |name: &str| format!("{prefix}/service/{name}");
         let dir = g.add(File::new(path("")).mode(0o755));

@@ -90,3 +90,31 @@ fn a_service_that_is_killed_or_hangs_is_started_again() {
     booted.out(&["systemctl", "stop", "mgmt"]);
     assert_eq!(show(&booted, "Result"), "success");
 }
+
+#[test]
+#[ignore = "needs root, systemd and dbus"]
+fn a_service_runs_where_it_was_set_up_and_a_failure_to_start_is_reported() {
+    let booted = machine();
+    fs::create_dir_all(booted.path("/srv/my site")).unwrap();
+    let script = booted.path("/srv/my site/graph.sh");
+    fs::write(&script, "#!/bin/sh\ncat /etc/mgmt/site.yaml\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let setup = |line: &str| {
+        let line = format!("cd '/srv/my site' && MGMT_PREFIX=state mgmt setup svc --now --command '{line}'");
+        booted.run(&["sh", "-c", &line])
+    };
+    let ended = setup("./graph.sh").code(0).said("enabled and started: ");
+    assert!(ended.out.starts_with("written: "), "{ended:?}");
+    assert_eq!(show(&booted, "ActiveState"), "active");
+    assert_eq!(fs::read_to_string(booted.path(MOTD)).unwrap(), "one");
+    assert!(booted.path("/srv/my site/state/journal.redb").exists());
+    let journal = booted.out(&["journalctl", "-o", "cat", "-u", "mgmt", "-p", "info"]);
+    assert!(
+        journal.lines().any(|line| line.trim_start().starts_with("INFO converged in ")),
+        "no second time: {journal}"
+    );
+    // The graph is checked before, so the script fails only the second time.
+    let fails = "test -e failed && exit 3; touch failed; ./graph.sh";
+    let ended = setup(fails).code(1).said("the service mgmt is enabled, but does not start: ");
+    ended.said("`journalctl -u mgmt` shows why");
+}

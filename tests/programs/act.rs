@@ -19,10 +19,15 @@ enum Scene {
     Silent,
     /// A command that fails, and what hangs on it.
     Fails,
+    /// A command that fails and is tried again at once, and what hangs on it.
+    Retries,
     /// A file whose directory is missing, and what comes after it.
     Orphan,
     /// A command that takes long.
     Slow,
+    /// The same with a long name, and a command that fails, and what hangs on it.
+    #[value(name = "slow-and-fails")]
+    SlowAndFails,
     /// A file, and a command that is refreshed by it and takes its time.
     Pausing,
     /// The same, and it does not listen to SIGTERM.
@@ -95,11 +100,20 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let copy = g.add(File::new(path("copy")).content(quiet.stdout()));
             g.add(shell("after", "true".to_owned()).after(&copy));
         }
+        Scene::SlowAndFails => {
+            let long = "/usr/local/libexec/deploy-all-of-the-site-and-restart";
+            g.add(shell(long, "exec sleep 300".to_owned()));
+            return play(Scene::Fails, g, dir);
+        }
         Scene::Fails => {
             g.add(File::new(path("fine")).content("fine\n"));
             let broken = g.add(shell("broken", "echo out of luck >&2; exit 3".to_owned()));
             let next = g.add(File::new(path("never")).content("never\n").after(&broken));
             g.add(Noop::new("last").after(&next));
+        }
+        Scene::Retries => {
+            let again = g.add(shell("again", format!("echo >> {}; exit 4", path("tries"))).retry(-1));
+            g.add(Noop::new("after").after(&again));
         }
         Scene::Orphan => {
             let orphan = g.add(File::new(path("nowhere/orphan")).content("found\n"));

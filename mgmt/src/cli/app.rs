@@ -15,12 +15,33 @@ use crate::sys::process::InheritEnv;
 /// Runs a program that declares one graph: parses the command line and executes its command (default: `run`; `--help`
 /// lists the others).
 ///
-/// `name` is the name of the program and of the graph.
-pub fn main<F>(name: &str, mut declare: F) -> ExitCode
+/// `name` is the name of the program and of the graph. `--version` prints the version of mgmt: a function can't know
+/// that of your program. The macro [`main!`](crate::main!), with the same arguments, prints both.
+pub fn main<F>(name: &str, declare: F) -> ExitCode
 where
     F: FnMut(&mut Graph) -> Result<(), Error> + Send + 'static,
 {
-    App::new(name).main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
+    App::new(name).declare(declare)
+}
+
+/// The same as the function [`main`](crate::main()), but `--version` also prints the version of the crate that calls
+/// it.
+///
+/// ```no_run
+/// use mgmt::prelude::*;
+///
+/// fn main() -> mgmt::ExitCode {
+///     mgmt::main!("hello", |g: &mut Graph| {
+///         g.add(File::new("/tmp/hello").content("hello\n"));
+///         Ok(())
+///     })
+/// }
+/// ```
+#[macro_export]
+macro_rules! main {
+    ($name:expr, $declare:expr $(,)?) => {
+        $crate::cli::App::new($name).version(::core::env!("CARGO_PKG_VERSION")).declare($declare)
+    };
 }
 
 /// A program with a graph, configured step by step: for graphs that change, for own kinds in the schema, and for the
@@ -107,6 +128,16 @@ impl App {
     pub fn provide<T: Send + Sync + 'static>(mut self, value: T) -> App {
         self.provisions.insert(value);
         self
+    }
+
+    /// Parses the command line and executes its command on the one graph that the closure declares, which has the name
+    /// of the program. Returns the program's exit code.
+    pub fn declare<F>(self, mut declare: F) -> ExitCode
+    where
+        F: FnMut(&mut Graph) -> Result<(), Error> + Send + 'static,
+    {
+        let name = self.name.clone();
+        self.main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
     }
 
     /// Parses the command line and executes its command on this source of graphs. Returns the program's exit code.

@@ -6,18 +6,18 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
 use crate::cli::exit::{FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
-use crate::cli::report::{CommandError, complain};
+use crate::cli::report::{CommandError, complain, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, setup, svg};
-use crate::gapi::Gapi;
-use crate::graph::GraphConfig;
+use crate::gapi::{Gapi, collect_warnings, take_warnings};
+use crate::graph::{GraphConfig, Problem};
 use crate::id::{Role, in_json, in_one_line};
 use crate::sys::signals::{catch_ignored, unblock_all};
 use crate::sys::task::blocking;
@@ -32,14 +32,18 @@ const FOR_EVER: Duration = Duration::from_secs(1 << 32);
 /// The number of threads for tasks that never block.
 const WORKERS: usize = 2;
 /// How long to wait at the end until the reader of standard error has taken the output.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long to wait for abandoned work before the process exits.
 const SHUTDOWN: Duration = Duration::from_millis(300);
 
 /// Runs one command.
 pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> ExitCode {
     let screen = logs::Screen::new(&session.options);
-    logs::start(&session.options, &screen);
+    let is_run = matches!(command, Command::Run);
+    logs::start(&session.options, &screen, is_run);
+    if !is_run {
+        collect_warnings();
+    }
     if let Err(error) = unblock_all() {
         tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
     }
@@ -60,8 +64,8 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         catch_ignored();
         match command {
             Command::Run => run::run(session, gapi, screen.clone()).await,
-            Command::Plan { json } => plan(session, gapi, json).await,
-            Command::Check { json } => check(session, gapi, json).await,
+            Command::Plan { json } => plan(session, gapi, json, &screen).await,
+            Command::Check { json } => check(session, gapi, json, &screen).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Schema => {
                 let text = describe::schema(session, config(session, gapi).await)?;
@@ -71,6 +75,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Setup { what: Setup::Svc(options) } => {
                 // A service with a wrong graph would fail at each start.
                 config(session, gapi).await?;
+                show_warnings(&take_warnings(), session.options.log, &screen);
                 setup::svc(session, &options).await
             }
             Command::Completion { shell } => describe::completion(session, shell),
@@ -83,10 +88,13 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         if let CommandError::Interrupted(signal) = error {
             return signal.cut_short();
         }
+        let warnings = take_warnings();
         if is_json {
             // The JSON belongs on standard output. If it can't be written, the error still appears on standard error.
-            let _ = print(&in_json(&format!("{:#}\n", json!({ "errors": error.to_json() }))));
+            let data = json!({ "errors": error.to_json(), "warnings": data(&warnings) });
+            let _ = print(&in_json(&format!("{data:#}\n")));
         }
+        show_warnings(&warnings, session.options.log, &screen);
         match session.options.log {
             LogFormat::Text => screen.say(&error.painted(screen.palette).to_string()),
             // A reader that parses JSON lines must not find other lines between them.
@@ -94,8 +102,15 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         }
         ExitCode::from(FAILED)
     });
+    // Those that no command has shown.
+    show_warnings(&take_warnings(), session.options.log, &screen);
     screen.flush(LAST_WORDS);
     code
+}
+
+/// Warnings as data.
+fn data(warnings: &[Problem]) -> Json {
+    warnings.iter().map(problem).collect()
 }
 
 /// The runtime of the program. Where the system allows hardly any threads, it has only this thread and one for blocking
@@ -130,7 +145,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     }
 }
 
-async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
+async fn plan(session: &Session, gapi: impl Gapi, json: bool, screen: &logs::Screen) -> Result<ExitCode, CommandError> {
     let prefix = session.prefix(true)?;
     // Guards are commands of their own process groups: ^C in the terminal does not reach them.
     let mut ladder = Ladder::new()?;
@@ -138,8 +153,12 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode
         plan = session.builder(prefix.path(), gapi).plan() => plan?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
+    let warnings = take_warnings();
+    show_warnings(&warnings, session.options.log, screen);
     let text = if json {
-        in_json(&serde_json::to_string_pretty(&plan).map_err(io::Error::from)?).into_owned()
+        let mut plan = serde_json::to_value(&plan).map_err(io::Error::from)?;
+        plan["warnings"] = data(&warnings);
+        in_json(&format!("{plan:#}")).into_owned()
     } else if session.options.quiet {
         plan.summary.to_string()
     } else {
@@ -165,13 +184,21 @@ async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, 
     }
 }
 
-async fn check(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCode, CommandError> {
+async fn check(
+    session: &Session,
+    gapi: impl Gapi,
+    json: bool,
+    screen: &logs::Screen,
+) -> Result<ExitCode, CommandError> {
     let config = config(session, gapi).await?;
+    let warnings = take_warnings();
+    show_warnings(&warnings, session.options.log, screen);
     let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(&config));
     let text = if json {
         let none: [(); 0] = [];
         let data = json!({
             "graph": config.name, "resources": resources, "edges": edges, "lacking_kinds": lacking, "errors": none,
+            "warnings": data(&warnings),
         });
         in_json(&format!("{data:#}\n")).into_owned()
     } else if session.options.quiet {
@@ -179,7 +206,12 @@ async fn check(session: &Session, gapi: impl Gapi, json: bool) -> Result<ExitCod
     } else {
         let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
         let (resources, edges) = (count(resources, "resource"), count(edges, "edge"));
-        let (name, verdict) = (in_one_line(&config.name), session.palette().paint(Role::Good, "no problems"));
+        let found = match warnings.len() {
+            0 => "no problems".to_owned(),
+            some => format!("no errors, {}", count(some, "warning")),
+        };
+        let role = if warnings.is_empty() { Role::Good } else { Role::Drift };
+        let (name, verdict) = (in_one_line(&config.name), session.palette().paint(role, found));
         format!("{name}: {resources}, {edges}: {verdict}{}\n", will_fail(&lacking))
     };
     print_unless_interrupted(text, &mut Ladder::new()?).await?;

@@ -26,7 +26,7 @@ pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
         program.push_str("use std::time::Duration;\n\n");
     }
     program.push_str("use mgmt::prelude::*;\n\n");
-    let _ = writeln!(program, "fn main() -> mgmt::ExitCode {{\n    mgmt::main({:?}, declare)\n}}\n", config.name);
+    let _ = writeln!(program, "fn main() -> mgmt::ExitCode {{\n    mgmt::main!({:?}, declare)\n}}\n", config.name);
     program.push_str("/// Declares the resources, their order, and what they send one another.\n");
     if config.vertices.iter().any(|vertex| vertex.resource.as_any().is::<Exec>()) {
         program.push_str("// Commands of YAML graphs inherit the environment; here they have `PATH` alone: give `.env(…)` what else they need.\n");

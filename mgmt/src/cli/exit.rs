@@ -109,6 +109,23 @@ pub(crate) const OF_GRAPH: &[Meaning] = &[
     ENDED,
 ];
 
+pub(crate) const OF_SCHEMA: &[Meaning] = &[
+    ("0", "The schema was printed, without the kinds of a graph that has errors."),
+    ("1", "Wrong options, or the schema can't be written."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
+pub(crate) const OF_PRINTED: &[Meaning] =
+    &[("0", "The text was printed."), ("1", "Wrong options, or the text can't be written.")];
+
+#[cfg(feature = "yaml")]
+pub(crate) const OF_CONVERT: &[Meaning] = &[
+    ("0", "The program was printed."),
+    ("1", "Wrong options or graph, or the graph has a part without a form in Rust."),
+];
+
 /// The table of the exit codes of all commands, for the help of a program.
 pub(crate) fn program() -> String {
     headed(ALL)
@@ -151,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH] {
+        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH, OF_SCHEMA, OF_PRINTED] {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");
             assert!(table.lines().count() >= meanings.len() && table.contains("  1    "), "{table}");

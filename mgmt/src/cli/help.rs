@@ -52,11 +52,12 @@ pub(crate) fn graph(command: Command) -> Command {
 }
 
 pub(crate) fn schema(command: Command) -> Command {
-    extended(only(command, &[&["hostname"]]), &[("> mgmt.schema.json", "for editors of YAML files")], &[])
+    let examples = [("> mgmt.schema.json", "for editors of YAML files")];
+    extended(only(command, &[&["hostname"]]), &examples, exit::OF_SCHEMA)
 }
 
 pub(crate) fn setup(command: Command) -> Command {
-    only(command, &[])
+    extended(only(command, &[]), &[("svc --now", "run the graph from now on, and after each boot")], exit::OF_SETUP)
 }
 
 pub(crate) fn setup_svc(command: Command) -> Command {
@@ -73,16 +74,17 @@ pub(crate) fn setup_svc(command: Command) -> Command {
 
 pub(crate) fn completion(command: Command) -> Command {
     let examples = [("bash > completions/NAME", "for bash; NAME is the program")];
-    extended(only(command, &[]), &examples, &[])
+    extended(only(command, &[]), &examples, exit::OF_PRINTED)
 }
 
 pub(crate) fn man(command: Command) -> Command {
-    extended(only(command, &[]), &[("| man -l -", "read it")], &[])
+    extended(only(command, &[]), &[("| man -l -", "read it")], exit::OF_PRINTED)
 }
 
 #[cfg(feature = "yaml")]
 pub(crate) fn convert(command: Command) -> Command {
-    extended(only(command, &[&["allow_unknown"]]), &[("graph.yaml > src/main.rs", "start a program from it")], &[])
+    let examples = [("graph.yaml > src/main.rs", "start a program from it")];
+    extended(only(command, &[&["allow_unknown"]]), &examples, exit::OF_CONVERT)
 }
 
 /// Hides the options of a run that the command does not use. They are still accepted, since options may stand before
@@ -98,7 +100,12 @@ fn only(command: Command, used: &[&[&str]]) -> Command {
         } else {
             used.iter().any(|ids| ids.contains(&id)) || OF_ALL.contains(&id) || !ours.contains(arg.get_id())
         };
-        if is_used { arg } else { arg.hide(true) }
+        match is_used {
+            // Only a run follows the file.
+            true if id == "yaml" => arg.help("A YAML file (`-`: standard input)"),
+            true => arg,
+            false => arg.hide(true),
+        }
     })
 }
 
@@ -111,8 +118,6 @@ fn extended(command: Command, examples: &[(&str, &str)], meanings: &[Meaning]) -
     for (arguments, what) in examples {
         text.push_str(&format!("\n  {:<width$}  # {what}", line(arguments)));
     }
-    if !meanings.is_empty() {
-        text.push_str(&format!("\n\n{}", exit::headed(meanings)));
-    }
+    text.push_str(&format!("\n\n{}", exit::headed(meanings)));
     command.after_help(text)
 }

@@ -15,13 +15,23 @@ use crate::id::{Palette, ResourceId, Role};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
     /// Text: level, resource (unless the message names it), message, other fields.
-    Text {
-        /// Whether the line begins with the time.
-        time: bool,
-    },
+    Text(Before),
     /// One JSON object for each line: `timestamp`, `level`, `target`, `fields`, and the fields of the spans (for a
     /// resource: `kind`, `name`, `event`).
     Json,
+}
+
+/// What a line of text begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    /// The level: in a terminal.
+    Nothing,
+    /// The level as a word in lower case and a colon, like the errors of a command.
+    Word,
+    /// The time.
+    Time,
+    /// The priority, as systemd's journal reads it: `<4>`. The journal has the time itself.
+    Priority,
 }
 
 impl<S, N> FormatEvent<S, N> for Form
@@ -32,7 +42,7 @@ where
     fn format_event(&self, cx: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
         let whose = whose(cx);
         match self {
-            Form::Text { time } => text(*time, &whose, &mut out, event),
+            Form::Text(before) => text(*before, &whose, &mut out, event),
             Form::Json => json(&whose, cx, &mut out, event),
         }
     }
@@ -55,20 +65,28 @@ where
     whose
 }
 
-fn text(time: bool, whose: &Map<String, Json>, out: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
-    if time {
-        SystemTime.format_time(out)?;
-        out.write_char(' ')?;
-    }
+fn text(before: Before, whose: &Map<String, Json>, out: &mut Writer<'_>, event: &Event<'_>) -> fmt::Result {
     let level = event.metadata().level();
-    let role = match *level {
-        Level::ERROR => Role::Error,
-        Level::WARN => Role::Drift,
-        Level::INFO => Role::Good,
-        Level::DEBUG | Level::TRACE => Role::Aside,
+    let (role, priority) = match *level {
+        Level::ERROR => (Role::Error, 3),
+        Level::WARN => (Role::Drift, 4),
+        Level::INFO => (Role::Good, 6),
+        Level::DEBUG | Level::TRACE => (Role::Aside, 7),
     };
+    match before {
+        Before::Nothing | Before::Word => {}
+        Before::Time => {
+            SystemTime.format_time(out)?;
+            out.write_char(' ')?;
+        }
+        Before::Priority => write!(out, "<{priority}>")?,
+    }
     let palette = if out.has_ansi_escapes() { Palette::Coloured } else { Palette::Plain };
-    write!(out, "{} ", palette.paint(role, format_args!("{level:>5}")))?;
+    match before {
+        Before::Word if *level == Level::WARN => write!(out, "{} ", palette.paint(role, "warning:"))?,
+        Before::Word => write!(out, "{} ", palette.paint(role, format!("{level}:").to_lowercase()))?,
+        _ => write!(out, "{} ", palette.paint(role, format_args!("{level:>5}")))?,
+    }
     if let (Some(Json::String(kind)), Some(Json::String(name))) = (whose.get("kind"), whose.get("name")) {
         let (id, mut said) = (ResourceId::new(kind, name.as_str()).to_string(), String::new());
         DefaultFields::new().format_fields(Writer::new(&mut said), event)?;

@@ -9,10 +9,11 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
 
 use crate::cli::colour;
-use crate::cli::log_format::Form;
+use crate::cli::log_format::{Before, Form};
 use crate::cli::options::{LogFormat, RunOptions};
 use crate::cli::outlet::{Canvas, Outlet};
 use crate::id::{Palette, harmless, harmless_in_colour};
+use crate::sys::terminal;
 
 /// Standard error: a terminal with a progress bar, or a stream of lines.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub(crate) struct Screen {
     /// Hidden if standard error is no terminal, and until there is something to show. Clones are the same bar.
     pub(crate) bar: ProgressBar,
     pub(crate) terminal: bool,
+    /// Whether a terminal shows only warnings and errors. Elsewhere the log's filter does that.
+    pub(crate) quiet: bool,
     /// The palette of standard error.
     pub(crate) palette: Palette,
     outlet: Outlet,
@@ -30,7 +33,8 @@ impl Screen {
         let is_text = options.log == LogFormat::Text;
         let palette = if is_text { colour::palette(options.color, &io::stderr()) } else { Palette::Plain };
         let terminal = is_text && colour::has_screen();
-        Screen { bar: ProgressBar::hidden(), terminal, palette, outlet: Outlet::default() }
+        let quiet = terminal && options.quiet;
+        Screen { bar: ProgressBar::hidden(), terminal, quiet, palette, outlet: Outlet::default() }
     }
 
     /// The target on which the bar draws.
@@ -43,9 +47,13 @@ impl Screen {
         self.outlet.flush(limit);
     }
 
-    /// Shows a message to the user; without a terminal, it is a log line of level info.
+    /// Shows a message to the user, unless the screen is quiet; without a terminal, it is a log line of level info.
     pub(crate) fn tell(&self, text: &str) {
-        if self.terminal { self.say(text) } else { tracing::info!(target: "mgmt", "{text}") }
+        match self.terminal {
+            true if self.quiet => {}
+            true => self.say(text),
+            false => tracing::info!(target: "mgmt", "{text}"),
+        }
     }
 
     /// Shows a failure to the user; without a terminal, it is a log line of level error.
@@ -94,7 +102,9 @@ impl Drop for Lines {
 
 /// Sends log lines to the screen. `RUST_LOG` selects which, otherwise `-v` and `-q`. A program that has set up its own
 /// logging keeps it.
-pub(crate) fn start(options: &RunOptions, screen: &Screen) {
+///
+/// `is_run`: whether this is a run; the lines of the other commands look like their errors.
+pub(crate) fn start(options: &RunOptions, screen: &Screen, is_run: bool) {
     let level = match options.verbose {
         0 if options.quiet => "warn",
         0 => "info",
@@ -108,8 +118,18 @@ pub(crate) fn start(options: &RunOptions, screen: &Screen) {
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(screen.clone()).with_ansi(is_coloured);
     let form = match options.log {
         LogFormat::Json => Form::Json,
-        LogFormat::Text => Form::Text { time: !screen.terminal },
+        LogFormat::Text => Form::Text(if is_run { before(screen) } else { Before::Word }),
     };
     // An error means that the program has set its own subscriber, which stays.
     let _ = lines.fmt_fields(JsonFields::new()).event_format(form).try_init();
+}
+
+/// What log lines begin with.
+fn before(screen: &Screen) -> Before {
+    let is_journal = || std::env::var("JOURNAL_STREAM").is_ok_and(|name| terminal::is_journal(io::stderr(), &name));
+    match screen.terminal {
+        true => Before::Nothing,
+        false if is_journal() => Before::Priority,
+        false => Before::Time,
+    }
 }

@@ -2,6 +2,7 @@
 //! `setup`, `completion` and `man`; and the program `mgmt`.
 
 mod app;
+mod bar;
 mod colour;
 mod command_line;
 mod commands;
@@ -18,6 +19,7 @@ mod options;
 mod outlet;
 mod own_words;
 mod prefix;
+mod repeats;
 mod report;
 mod run;
 mod session;
@@ -25,6 +27,8 @@ mod setup;
 mod signals;
 #[cfg(feature = "yaml")]
 mod stock;
+mod stopping;
+mod sum;
 mod supervision;
 mod svg;
 mod unit;

@@ -78,10 +78,10 @@ pub struct RunOptions {
     #[arg(long, short = 't', alias = "converger-timeout", global = true, value_name = "SECONDS", env = "MGMT_CONVERGED_TIMEOUT", default_value = "-1", allow_hyphen_values = true, value_parser = seconds_or_never)]
     pub converged_timeout: Timeout,
     /// Exit after this many seconds (0: never)
-    #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", value_parser = seconds_or_zero)]
+    #[arg(long, global = true, value_name = "SECONDS", env = "MGMT_MAX_RUNTIME", default_value = "0", allow_hyphen_values = true, value_parser = seconds_or_zero)]
     pub max_runtime: Duration,
     /// Run at most this many operations at once; default: four for each processor
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, global = true, value_name = "N", allow_hyphen_values = true, value_parser = at_least_1)]
     pub sema: Option<u32>,
     /// Append a line to this file each time the graph converges, or is no longer converged
     #[arg(long, alias = "converger-status-file", global = true, value_name = "FILE")]
@@ -260,6 +260,11 @@ fn seconds_or_never(text: &str) -> Result<Timeout, String> {
         }
         _ => Ok(Timeout(Some(seconds(text)?))),
     }
+}
+
+fn at_least_1(text: &str) -> Result<u32, String> {
+    let number = text.parse().ok().filter(|number| *number >= 1);
+    number.ok_or_else(|| format!("give a whole number from 1 to {}", u32::MAX))
 }
 
 fn address(text: &str) -> Result<SocketAddr, String> {

@@ -1,17 +1,34 @@
 //! Turns the command line `… setup svc …` into that of the run which the service starts: without the options of
-//! `setup svc`, and with absolute paths.
+//! `setup svc`, with absolute paths, and with the options that environment variables have set.
 
 use std::any::TypeId;
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use clap::{Arg, Command};
+use clap::{Arg, Command, Id};
+
+use crate::cli::help::SOURCES;
 
 /// The commands that `run` replaces: each is a subcommand of the one before it.
 const REPLACED: [&str; 2] = ["setup", "svc"];
 
-/// The words of the run's command line, without the program's name. `words` is a command line that `command` accepts;
-/// paths in it are relative to `dir`.
+/// The values of an environment variable with which an option without a value is not set.
+const FALSE: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
+
+/// The command line of the run that a service starts.
+#[derive(Debug, PartialEq)]
+pub(crate) struct OfRun {
+    /// Its words, without the program's name.
+    pub(crate) words: Vec<String>,
+    /// Whether the graph comes from a text that can name files (`--command`): such names stay relative.
+    pub(crate) has_text: bool,
+    /// The environment variables that set an option but keep their values hidden: these are not in the words.
+    pub(crate) hidden: Vec<String>,
+}
+
+/// The command line of the run. `words` is a command line that `command` accepts; paths in it are relative to `dir`,
+/// and `variable` gives the values of environment variables.
 ///
 /// # Errors
 /// A word is not UTF-8, which a unit must be; or a path is `-`: a service has neither standard input nor output.
@@ -19,23 +36,33 @@ pub(crate) fn of_run(
     command: &Command,
     words: impl IntoIterator<Item = OsString>,
     dir: &Path,
-) -> Result<Vec<String>, String> {
+    variable: impl Fn(&OsStr) -> Option<OsString>,
+) -> Result<OfRun, String> {
     let mut command = command.clone();
     command.build();
     let own = REPLACED.iter().try_fold(&command, |command, name| command.find_subcommand(name));
-    let mut reader = Reader { root: &command, own, dir, level: 0, kept: Vec::new() };
-    let mut words = words.into_iter().skip(1).map(|word| {
-        word.into_string().map_err(|word| format!("{} is not UTF-8, and a unit must be", word.to_string_lossy()))
-    });
+    let mut reader = Reader { root: &command, own, dir, level: 0, kept: Vec::new(), given: HashSet::new() };
+    let mut words = words.into_iter().skip(1).map(utf_8);
+    let mut rest = Vec::new();
     while let Some(word) = words.next().transpose()? {
         if word == "--" {
-            reader.kept.push(word);
-            reader.kept.extend(words.collect::<Result<Vec<_>, _>>()?);
+            rest.push(word);
+            rest.extend(words.collect::<Result<Vec<_>, _>>()?);
             break;
         }
         reader.read(word, &mut || words.next().transpose())?;
     }
-    Ok(reader.kept)
+    let hidden = reader.add_variables(variable)?;
+    let has_text = command.get_arguments().any(|arg| {
+        let is_text = arg.get_value_parser().type_id() == TypeId::of::<String>();
+        is_text && arg.get_help_heading() == Some(SOURCES) && reader.given.contains(arg.get_id())
+    });
+    reader.kept.append(&mut rest);
+    Ok(OfRun { words: reader.kept, has_text, hidden })
+}
+
+fn utf_8(word: OsString) -> Result<String, String> {
+    word.into_string().map_err(|word| format!("{} is not UTF-8, and a unit must be", word.to_string_lossy()))
 }
 
 struct Reader<'a> {
@@ -46,9 +73,11 @@ struct Reader<'a> {
     /// How many of the replaced commands have been read.
     level: usize,
     kept: Vec<String>,
+    /// The options that the command line gives.
+    given: HashSet<Id>,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn read(&mut self, word: String, next: &mut dyn FnMut() -> Result<Option<String>, String>) -> Result<(), String> {
         if REPLACED.get(self.level) == Some(&word.as_str()) {
             if self.level == 0 {
@@ -66,6 +95,7 @@ impl Reader<'_> {
         if !is_kept {
             return Ok(());
         }
+        self.given.insert(arg.get_id().clone());
         match (inline, value) {
             (Some(at), _) => {
                 let value = self.absolute(arg, &word[at..])?;
@@ -80,9 +110,34 @@ impl Reader<'_> {
         Ok(())
     }
 
+    /// Adds the options that are set by environment variables alone: the service does not have these variables. Returns
+    /// the variables whose values are hidden, since everyone can read a unit.
+    fn add_variables(&mut self, variable: impl Fn(&OsStr) -> Option<OsString>) -> Result<Vec<String>, String> {
+        let (mut added, mut hidden) = (Vec::new(), Vec::new());
+        for arg in self.root.get_arguments().filter(|arg| !self.given.contains(arg.get_id())) {
+            let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) else { continue };
+            // An empty value of ours is the default.
+            let is_empty = |value: &OsString| value.is_empty() && lossy(name).starts_with("MGMT_");
+            let Some(value) = variable(name).filter(|value| !is_empty(value)) else { continue };
+            if arg.is_hide_env_values_set() {
+                hidden.push(lossy(name));
+                continue;
+            }
+            let value = utf_8(value)?;
+            if arg.get_action().takes_values() {
+                added.push(format!("--{long}={}", self.absolute(arg, &value)?));
+            } else if !FALSE.contains(&value.to_ascii_lowercase().as_str()) {
+                added.push(format!("--{long}"));
+            }
+        }
+        // Before the command: there every option of the program is accepted.
+        self.kept.splice(..0, added);
+        Ok(hidden)
+    }
+
     /// The option that a word gives, and the byte at which its value begins if that is in the same word. Of several
     /// short options in one word, it is the one that takes a value.
-    fn option(&self, word: &str) -> Option<(&Arg, Option<usize>)> {
+    fn option(&self, word: &str) -> Option<(&'a Arg, Option<usize>)> {
         if let Some(long) = word.strip_prefix("--") {
             let (name, inline) = match long.find('=') {
                 Some(at) => (&long[..at], Some(2 + at + 1)),
@@ -107,7 +162,7 @@ impl Reader<'_> {
         last
     }
 
-    fn arguments(&self) -> impl Iterator<Item = &Arg> {
+    fn arguments(&self) -> impl Iterator<Item = &'a Arg> + use<'a> {
         self.root.get_arguments().chain(self.own.into_iter().flat_map(Command::get_arguments))
     }
 
@@ -140,17 +195,45 @@ mod tests {
     #[derive(Parser)]
     struct Cli {
         /// An option of the program itself.
-        #[arg(long)]
+        #[arg(long, env = "TEST_SITE")]
         site: Option<String>,
+        /// Another one, without a value.
+        #[arg(long, env = "TEST_FULL")]
+        full: bool,
+        /// A third one, whose value is not shown.
+        #[arg(long, env = "TEST_TOKEN", hide_env_values = true)]
+        token: Option<String>,
         #[command(flatten)]
         options: Options,
     }
 
     fn kept(line: &[&str]) -> Result<Vec<String>, String> {
+        kept_with(line, &[]).map(|of_run| of_run.words)
+    }
+
+    fn kept_with(line: &[&str], variables: &[(&str, &str)]) -> Result<OfRun, String> {
         let words = || std::iter::once("site").chain(line.iter().copied()).map(OsString::from);
         // The words must be a command line that the program accepts.
         Cli::command().try_get_matches_from(words()).expect("a right command line");
-        of_run(&Cli::command(), words(), Path::new("/srv/here"))
+        let value = |name: &OsStr| variables.iter().find(|(known, _)| name == *known).map(|(_, value)| value.into());
+        of_run(&Cli::command(), words(), Path::new("/srv/here"), value)
+    }
+
+    #[test]
+    fn options_that_variables_set_are_words_of_the_run_unless_they_are_given_or_hidden() {
+        let variables = [
+            ("TEST_SITE", "a b"),
+            ("TEST_FULL", "yes"),
+            ("TEST_TOKEN", "canary"),
+            ("MGMT_CONVERGED_TIMEOUT", "-1"),
+            ("MGMT_MAX_RUNTIME", ""),
+        ];
+        let of_run = kept_with(&["setup", "svc"], &variables).unwrap();
+        assert_eq!(of_run.words, ["--site=a b", "--full", "--converged-timeout=-1", "run"]);
+        assert_eq!((of_run.hidden, of_run.has_text), (vec!["TEST_TOKEN".to_owned()], false));
+        let of_run =
+            kept_with(&["--site", "x", "setup", "svc", "-t5"], &[variables[0], variables[3], ("TEST_FULL", "0")]);
+        assert_eq!(of_run.unwrap().words, ["--site", "x", "run", "-t5"]);
     }
 
     #[test]
@@ -189,7 +272,7 @@ mod tests {
         use std::os::unix::ffi::OsStringExt as _;
         let words = ["site", "setup", "svc", "--prefix"].map(OsString::from).into_iter();
         let words = words.chain([OsString::from_vec(vec![b'a', 0xff])]);
-        let error = of_run(&Cli::command(), words, Path::new("/")).unwrap_err();
+        let error = of_run(&Cli::command(), words, Path::new("/"), |_| None).unwrap_err();
         assert!(error.starts_with("a\u{fffd} is not UTF-8"), "{error}");
     }
 }

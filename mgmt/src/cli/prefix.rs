@@ -35,15 +35,19 @@ pub fn default_prefix(program: &str) -> io::Result<PathBuf> {
     Ok(if program == "mgmt" { base } else { base.join(program) })
 }
 
+/// The working directory that the environment variable `MGMT_PREFIX` selects. It is read here and not by clap, for
+/// which the variable would conflict with `--tmp-prefix`.
+pub(crate) fn variable() -> Option<PathBuf> {
+    std::env::var_os("MGMT_PREFIX").filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
 /// The working directory that the options select. With `looking`, no directory is made.
 pub(crate) fn choose(options: &RunOptions, program: &str, looking: bool) -> io::Result<Prefix> {
     let temporary = || temporary(program, options.hostname.as_deref(), looking);
     if options.tmp_prefix {
         return temporary();
     }
-    // Read here and not by clap, for which the variable would conflict with `--tmp-prefix`.
-    let variable = std::env::var_os("MGMT_PREFIX").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let path = match options.prefix.clone().or(variable) {
+    let path = match options.prefix.clone().or_else(variable) {
         Some(prefix) => std::path::absolute(prefix)?,
         None => default_prefix(program)?,
     };

@@ -8,7 +8,9 @@ use serde_json::{Value as Json, json};
 
 use crate::cli::colour;
 use crate::cli::exit::Ending;
-use crate::graph::Problem;
+use crate::cli::logs::Screen;
+use crate::cli::options::LogFormat;
+use crate::graph::{Problem, Problems};
 use crate::id::{Palette, Role, Shown, harmless, harmless_in_colour};
 use crate::journal::JournalError;
 use crate::resource::Origin;
@@ -72,7 +74,23 @@ impl CommandError {
     }
 }
 
-fn problem(problem: &Problem) -> Json {
+/// Shows the warnings about a graph: as text, or as log lines if all that is shown must be JSON.
+pub(crate) fn show_warnings(warnings: &[Problem], format: LogFormat, screen: &Screen) {
+    if warnings.is_empty() {
+        return;
+    }
+    match format {
+        LogFormat::Text => screen.say(&Problems(warnings.to_vec()).painted_as_warnings(screen.palette).to_string()),
+        LogFormat::Json => {
+            for warning in warnings {
+                tracing::warn!(target: "mgmt", at = warning.origin.to_string(), "{}", warning.message);
+            }
+        }
+    }
+}
+
+/// A problem as data: with its place if it has one.
+pub(crate) fn problem(problem: &Problem) -> Json {
     let mut data = json!({ "message": problem.message, "at": problem.origin.to_string() });
     match &problem.origin {
         Origin::File(span) => place(&mut data, &span.file, span.line, span.column),

@@ -7,22 +7,26 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::cli::exit::{Ending, FAILED};
+use crate::cli::exit::{Ending, FAILED, INTERRUPTED};
 use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
 use crate::cli::report::CommandError;
 use crate::cli::session::Session;
 use crate::cli::signals::{Ladder, Wanted};
-use crate::cli::supervision::Supervision;
+use crate::cli::stopping::{Stopped, stop};
+use crate::cli::sum::{tell_end, tell_failed};
+use crate::cli::supervision::{OFTEN, Supervision};
 use crate::cli::user_file;
 use crate::cli::view::View;
 use crate::gapi::Gapi;
-use crate::id::ResourceId;
-use crate::runtime::{Engine, EventKind, Events, Standing, Status};
+use crate::runtime::{Engine, EventKind, Events, Prefix, Status};
 
 /// The period at which the bar is redrawn, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// How long to wait until the last message of an abandoned run is written.
+const GOODBYE: Duration = Duration::from_millis(100);
 
 /// How long to wait for the engine's status when a signal ends the run.
 const ANSWER: Duration = Duration::from_millis(500);
@@ -48,6 +52,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         ),
         None => None,
     };
+    examine_files(options)?;
     let prefix = session.prefix(false)?;
     let mut builder = session.builder(prefix.path(), gapi);
     if let Some(timeout) = options.converged_timeout.0 {
@@ -60,6 +65,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         if max_runtime.is_zero() { std::future::pending().await } else { tokio::time::sleep(max_runtime).await }
     };
     let mut runtime = std::pin::pin!(runtime);
+    let mut supervision = Supervision::new();
     // A start that hangs (a graph that waits for the network, say) can be interrupted too.
     let engine = tokio::select! {
         engine = builder.start() => engine?,
@@ -70,11 +76,10 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         metrics::serve(listener, &engine);
     }
     view.start(&session.name);
-    let mut supervision = Supervision::new();
     supervision.watch(&engine);
     let end = tokio::select! {
         end = follow(&engine, &mut events, &mut view, &mut ladder, &mut supervision, options) => end,
-        () = runtime => End::MaxRuntime,
+        () = &mut runtime => End::MaxRuntime,
     };
     let code = match &end {
         End::Signal(ending) => ending.code(),
@@ -88,7 +93,15 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         view.screen().say("");
     }
     tell_sum(&end, &engine, &view, max_runtime).await;
-    ladder.stop(&engine, view.screen()).await;
+    let first = match end {
+        End::Signal(ending) => Some(ending),
+        End::Converged | End::MaxRuntime | End::Hopeless(_) | End::Ended => None,
+    };
+    let is_over = matches!(end, End::MaxRuntime);
+    let never = async { if is_over { std::future::pending().await } else { runtime.await } };
+    if let Stopped::Abandoned(text) = stop(&engine, &mut events, &mut view, &mut ladder, first, never).await {
+        abandon(text, prefix, view.screen());
+    }
     while let Some(event) = events.try_next() {
         view.event(&event.kind);
     }
@@ -98,6 +111,35 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         Err(error) if matches!(end, End::Ended) => Err(error.into()),
         _ => Ok(code),
     }
+}
+
+/// Refuses files that can't be written later, before anything is changed.
+fn examine_files(options: &RunOptions) -> Result<(), CommandError> {
+    let refused = |option: &str, path: &Path, error| {
+        CommandError::Other(format!("{option}: {} can't be written: {error}", path.display()))
+    };
+    if let Some(path) = &options.converged_status_file {
+        // Opened as for the first line.
+        user_file::append(path, "").map_err(|error| refused("--converged-status-file", path, error))?;
+    }
+    if let Some(path) = &options.graphviz {
+        user_file::examine(path).map_err(|error| refused("--graphviz", path, error))?;
+    }
+    Ok(())
+}
+
+/// Ends the process at once, although operations are under way.
+fn abandon(mut text: String, prefix: Prefix, screen: &Screen) -> ! {
+    let temporary = prefix.is_temporary().then(|| prefix.path().to_owned());
+    drop(prefix);
+    if let Some(left) = temporary.as_ref().filter(|path| path.exists()) {
+        text.push_str(&format!("; {} is left", left.display()));
+    }
+    screen.complain(&text);
+    screen.flush(GOODBYE);
+    // The engine still runs, and may have made it again.
+    temporary.into_iter().for_each(|path| drop(std::fs::remove_dir_all(path)));
+    std::process::exit(i32::from(INTERRUPTED));
 }
 
 async fn follow(
@@ -111,6 +153,8 @@ async fn follow(
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let mut reloads = JoinSet::new();
+    let mut often = tokio::time::interval(OFTEN);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (is_waited_for, mut missed) = (options.converged_timeout.0.is_some(), 0);
     loop {
         tokio::select! {
@@ -138,6 +182,7 @@ async fn follow(
                     view.progress(&progress);
                 }
             }
+            _ = often.tick(), if supervision.is_starting() => supervision.start(engine).await,
             wanted = ladder.next() => match wanted {
                 Wanted::End(ending) => return End::Signal(ending),
                 Wanted::Reload => {
@@ -170,7 +215,7 @@ async fn end_of(engine: &Engine) -> Option<End> {
 async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration) {
     match end {
         End::Hopeless(status) => {
-            view.screen().complain("it can't converge:");
+            view.screen().complain("the graph can't converge:");
             tell_failed(status, view.screen());
         }
         End::MaxRuntime => {
@@ -197,50 +242,6 @@ fn tell_time(status: &Status, time: Duration, screen: &Screen) {
 fn tell_stop(status: &Status, view: &View) {
     let (took, repaired) = view.sum();
     tell_end(status, &format!("stopping after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
-}
-
-fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {
-    let Status { resources, settled, failed, .. } = status;
-    let waiting = status.notable.iter().filter(|resource| resource.standing == Standing::Waiting).count();
-    if *failed + waiting == 0 {
-        return screen.tell(&format!("{how}: {settled} of {resources} settled{also}"));
-    }
-    screen.complain(&format!("{how}, {settled} of {resources} settled{also}:"));
-    tell_failed(status, screen);
-}
-
-/// Shows the resources that have failed or wait, and why.
-fn tell_failed(status: &Status, screen: &Screen) {
-    let has_failed = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Retrying);
-    for resource in status.notable.iter().filter(|resource| has_failed(&resource.standing)) {
-        screen.complain(&format!(
-            "  {} failed: {}",
-            resource.id,
-            resource.error.as_deref().unwrap_or("it gave no reason")
-        ));
-    }
-    let named = |ids: &[ResourceId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    let mut waiting = 0;
-    for resource in &status.notable {
-        let id = &resource.id;
-        match &resource.standing {
-            Standing::Failed | Standing::Retrying | Standing::Noop | Standing::Running => {}
-            Standing::Waiting => {
-                screen.complain(&format!("  {id} waits: {}", resource.error.as_deref().unwrap_or("it gave no reason")));
-            }
-            Standing::WaitingForValue(senders) => screen.complain(&format!(
-                "  {id} waits for a value of {}, which has nothing to do and did not send it",
-                named(senders)
-            )),
-            Standing::WaitingForPredecessor(others) => {
-                screen.complain(&format!("  {id} waits for the end of {}, whose place it takes", named(others)));
-            }
-            _ => waiting += 1,
-        }
-    }
-    if waiting > 0 {
-        screen.complain(&format!("  {waiting} more wait for them"));
-    }
 }
 
 fn status_line(file: Option<&Path>, event: &EventKind) {

@@ -1,20 +1,30 @@
 //! The command `setup svc`: installs a program as a systemd service.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::cli::options::RunOptions;
-use crate::cli::own_words;
+use crate::cli::own_words::OfRun;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
-use crate::cli::unit::{Unit, described, is_ours, quoted, written_by};
+use crate::cli::signals::Ladder;
+use crate::cli::unit::{self, Unit, described, is_ours, quoted, written_by};
+use crate::cli::{own_words, prefix};
 use crate::sys::fs::{WriteFs, WriteOptions};
 use crate::sys::process::{Command, run};
 use crate::sys::task::blocking;
 use crate::sys::users::is_root;
+
+/// How long `--now` waits until the service is ready or has failed.
+const START: Duration = Duration::from_secs(10);
+
+/// Directories that can be emptied at a reboot.
+const VOLATILE: [&str; 4] = ["/tmp", "/var/tmp", "/run", "/dev/shm"];
 
 /// The options of `setup svc`.
 #[derive(Clone, Debug, Args)]
@@ -42,7 +52,8 @@ pub(crate) fn template(session: &Session) -> Result<ExitCode, CommandError> {
     let exec = ["/usr/bin/mgmt run --yaml /etc/mgmt/%i.yaml".to_owned()];
     let origin = "# Each instance runs the graph of that name in /etc/mgmt.".to_owned();
     let about = format!("{} (%i)", described(&about(session)));
-    let unit = Unit { origin, about, exec: &exec, state_directory: Some("mgmt/%i"), user: false };
+    let state_directory = Some("mgmt/%i");
+    let unit = Unit { origin, about, exec: &exec, directory: None, environment: &[], state_directory, user: false };
     print(&unit.text()).map(|()| ExitCode::SUCCESS)
 }
 
@@ -71,14 +82,36 @@ pub(crate) async fn svc(session: &Session, options: &Svc) -> Result<ExitCode, Co
     systemctl(options, &["--quiet", "enable", name]).await?;
     let status = format!("`systemctl {scope}status {name}` shows its state");
     if options.now {
-        // The service is ready when the graph has converged, which can take long: don't wait for it.
-        systemctl(options, &["--no-block", "restart", name]).await?;
-        print(&format!("enabled and started: {status}, `journalctl {scope}-fu {name}` its log\n"))?;
+        let journal = format!("`journalctl {scope}-fu {name}` its log");
+        match start(options, name).await? {
+            true => print(&format!("enabled and started: {status}, {journal}\n"))?,
+            false => print(&format!("enabled and starting, not converged yet: {status}, {journal}\n"))?,
+        }
     } else {
         let when = if options.user { "when this user logs in" } else { "with the system" };
         print(&format!("enabled: it starts {when} (with --now at once); {status}\n"))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Starts the service, or restarts it. True if it is ready: that is when the graph has converged, which can take long.
+/// False if it was not ready after [`START`], but has not failed.
+async fn start(options: &Svc, name: &str) -> Result<bool, CommandError> {
+    let scope = options.user.then_some("--user");
+    let command = Command::new("systemctl").args(scope).args(["restart", name]);
+    let mut ladder = Ladder::new()?;
+    // If `systemctl` ends early, the service still starts.
+    let output = tokio::select! {
+        output = run(&command) => output,
+        () = tokio::time::sleep(START) => return Ok(false),
+        signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
+    };
+    output.and_then(|output| output.require_success(&command)).map(|_| true).map_err(|error| {
+        let scope = if options.user { "--user " } else { "" };
+        CommandError::Other(format!(
+            "the service {name} is enabled, but does not start: {error}\n`journalctl {scope}-u {name}` shows why"
+        ))
+    })
 }
 
 /// Accepts a name that needs no escapes in a unit's name and is not that of a template (`@`).
@@ -98,16 +131,59 @@ fn about(session: &Session) -> String {
 
 fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, CommandError> {
     let program = own_program()?;
-    let words = own_words::of_run(&session.command_line.command(), std::env::args_os(), &std::env::current_dir()?)
-        .map_err(CommandError::Other)?;
-    let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();
+    let here = std::env::current_dir()?;
+    let variable = |name: &OsStr| std::env::var_os(name);
+    let OfRun { mut words, has_text, hidden } =
+        own_words::of_run(&session.command_line.command(), std::env::args_os(), &here, variable).map_err(CommandError::Other)?;
+    for name in hidden {
+        tracing::warn!(target: "mgmt", "the service does not get the value of {name}: set it in a drop-in");
+    }
     let RunOptions { prefix, tmp_prefix, .. } = &session.options;
-    let state = (prefix.is_none() && !tmp_prefix && !options.user).then(|| match name {
+    let mut has_prefix = prefix.is_some() || *tmp_prefix;
+    if let (false, Some(variable)) = (has_prefix, prefix::variable()) {
+        words.insert(0, format!("--prefix={}", here.join(variable).display()));
+        has_prefix = true;
+    }
+    let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();
+    let state = (!has_prefix && !options.user).then(|| match name {
         "mgmt" => name.to_owned(),
         name => format!("mgmt/{name}"),
     });
-    let (origin, about) = (written_by(&session.name), described(&about(session)));
-    Ok(Unit { origin, about, exec: &exec, state_directory: state.as_deref(), user: options.user }.text())
+    let unit = Unit {
+        origin: written_by(&session.name),
+        about: described(&about(session)),
+        exec: &exec,
+        directory: directory_of(&here, has_text)?,
+        environment: &environment(options),
+        state_directory: state.as_deref(),
+        user: options.user,
+    };
+    Ok(unit.text())
+}
+
+/// The directory in which the service runs: that of the caller, as for `run`. `is_needed`: the graph comes from a text
+/// that can name files relative to it, so that the service must not start elsewhere.
+fn directory_of(here: &Path, is_needed: bool) -> Result<Option<String>, CommandError> {
+    if is_needed && VOLATILE.iter().any(|dir| here.starts_with(dir)) {
+        tracing::warn!(
+            target: "mgmt",
+            "the service will run in {}, which may be gone after a reboot: call `setup svc` in another directory",
+            here.display()
+        );
+    }
+    let why = || format!("a unit can't name the directory {}: call `setup svc` in another one", here.display());
+    unit::directory(here, !is_needed).map(Some).ok_or_else(|| CommandError::Other(why()))
+}
+
+/// The variables that a run reads and that have no option.
+fn environment(options: &Svc) -> Vec<String> {
+    let set = |name: &str| {
+        let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+        Some(format!("{name}={value}"))
+    };
+    // The service of the system has its working directory from the unit.
+    let state = set("XDG_STATE_HOME").filter(|_| options.user);
+    [set("RUST_LOG"), state].into_iter().flatten().collect()
 }
 
 /// The path of this program.

@@ -1,18 +1,9 @@
-//! Signals: ^C stops a run, the second one cancels it, the third one exits; and SIGHUP.
-
-use std::time::Duration;
+//! The signals that a program listens to: ^C, SIGTERM, and SIGHUP.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::cli::exit::{Ending, INTERRUPTED, has_terminal};
-use crate::cli::logs::Screen;
-use crate::runtime::Engine;
+use crate::cli::exit::{Ending, has_terminal};
 use crate::sys::signals::is_ignored;
-
-/// How long an immediate exit waits until its message is written.
-const GOODBYE: Duration = Duration::from_millis(100);
-/// The time after which a stop names the operations that still run.
-const PATIENCE: Duration = Duration::from_millis(900);
 
 /// The signals that end a program.
 #[derive(Debug)]
@@ -96,37 +87,6 @@ impl Ladder {
             _ = self.interrupt.recv() => Wanted::End(Ending::Interrupt),
             _ = self.terminate.recv() => Wanted::End(Ending::Terminate),
             wanted = hangup => wanted,
-        }
-    }
-
-    /// Stops the engine: running applies may end; a second signal cancels them; a third one exits the program at once.
-    pub(crate) async fn stop(&mut self, engine: &Engine, screen: &Screen) {
-        engine.shut_down();
-        let mut named = false;
-        let mut cancelled = false;
-        loop {
-            tokio::select! {
-                // An error with which the engine ends has been reported where it happened.
-                _ = engine.ended() => return,
-                () = tokio::time::sleep(PATIENCE), if !named => {
-                    named = true;
-                    if let Ok(status) = engine.status().await {
-                        for running in status.running {
-                            screen.tell(&format!("waiting for {}: {} since {:.1?} (^C again cancels it)", running.id, running.operation, running.elapsed));
-                        }
-                    }
-                }
-                _ = self.first() => {
-                    if cancelled {
-                        screen.tell("exit at once");
-                        screen.flush(GOODBYE);
-                        std::process::exit(i32::from(INTERRUPTED));
-                    }
-                    cancelled = true;
-                    screen.tell("cancelling what runs (^C again exits at once)");
-                    engine.cancel();
-                }
-            }
         }
     }
 }

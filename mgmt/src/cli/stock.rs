@@ -8,9 +8,11 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use crate::cli::app::App;
+use crate::cli::commands::LAST_WORDS;
 use crate::cli::exit::FAILED;
-use crate::cli::options::{Command, Options, RunOptions, Setup, seconds};
-use crate::cli::report::{CommandError, complain};
+use crate::cli::logs::Screen;
+use crate::cli::options::{Command, LogFormat, Options, RunOptions, Setup, seconds};
+use crate::cli::report::{CommandError, complain, show_warnings};
 use crate::cli::session::print;
 use crate::cli::{convert, exit, help, usage};
 use crate::gapi::{
@@ -43,7 +45,7 @@ struct SourceOptions {
     #[arg(long = "command", id = "program", global = true, value_name = "LINE", conflicts_with = "puppet", value_parser = NonEmptyStringValueParser::new())]
     program: Option<String>,
     /// Run the command line of --command again this many seconds after it has ended
-    #[arg(long, global = true, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, global = true, value_name = "SECONDS", allow_hyphen_values = true, value_parser = seconds)]
     every: Option<Duration>,
     /// Run the command line of --command again when this file changes; can be given several times
     #[arg(long, global = true, value_name = "FILE")]
@@ -75,9 +77,8 @@ enum StockCommand {
 pub fn stock() -> ExitCode {
     // Clap's `arg_required_else_help` counts an environment variable as an argument.
     if std::env::args_os().len() <= 1 {
-        // An error means that standard output is closed, and there is nowhere else to report it.
-        let _ = Stock::command().print_help();
-        return ExitCode::SUCCESS;
+        let printed = Stock::command().print_help();
+        return if usage::is_unwritten(printed) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS };
     }
     let stock = match usage::matches::<Stock>(Stock::command(), std::env::args_os()).and_then(checked) {
         Ok(stock) => stock,
@@ -86,7 +87,7 @@ pub fn stock() -> ExitCode {
     let app = App::new("mgmt").built_by(Stock::command).inherit_env();
     let options = YamlOptions { allow_unknown: stock.source.allow_unknown, ..YamlOptions::default() };
     match &stock.command {
-        Some(StockCommand::Convert { file }) => convert_file(file, &options).unwrap_or_else(|error| {
+        Some(StockCommand::Convert { file }) => convert_file(file, &options, &stock.run).unwrap_or_else(|error| {
             complain(&error, stock.run.color);
             ExitCode::from(FAILED)
         }),
@@ -100,7 +101,7 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
     let source = &stock.source;
     let wrong = |message: &str| Stock::command().error(clap::error::ErrorKind::ArgumentConflict, message);
     if source.program.is_none() && (source.every.is_some() || !source.watch_file.is_empty()) {
-        return Err(wrong("--every and --watch-file need --command, which they run again"));
+        return Err(wrong("--every and --watch-file need --command"));
     }
     let needs_graph = match &stock.command {
         None => true,
@@ -146,16 +147,16 @@ fn named_host(path: &Path, options: &YamlOptions) -> Option<String> {
     if names_it { read_yaml("", &bytes, options).ok()?.hostname } else { None }
 }
 
-fn convert_file(file: &Path, options: &YamlOptions) -> Result<ExitCode, CommandError> {
+fn convert_file(file: &Path, options: &YamlOptions, run: &RunOptions) -> Result<ExitCode, CommandError> {
     let (name, path) = match is_stdin(file) {
         true => (STDIN.to_owned(), Path::new("/dev/stdin")),
         false => (file.display().to_string(), file),
     };
     let bytes = read_graph_file(path).map_err(|error| CommandError::Other(error.to_string()))?;
     let read = read_yaml(&name, &bytes, options).map_err(EngineError::from)?;
-    for warning in &read.warnings {
-        eprintln!("warning: {warning}");
-    }
+    let screen = Screen::new(run);
+    show_warnings(&read.warnings, LogFormat::Text, &screen);
+    screen.flush(LAST_WORDS);
     print(&convert::to_rust(&read.config).map_err(CommandError::Other)?)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,12 @@ use crate::runtime::{Engine, EngineError, EventKind, Progress};
 /// How many times the watchdog is notified within its timeout.
 const SIGNS_OF_LIFE: u32 = 3;
 
+/// How often the progress of a run is reported that is not ready yet.
+pub(crate) const OFTEN: Duration = Duration::from_secs(1);
+
+/// The status of a run that is not ready yet names an operation that takes longer than this.
+const LONG: Duration = Duration::from_secs(1);
+
 /// Sends the reports of one run.
 #[derive(Debug)]
 pub(crate) struct Supervision {
@@ -21,9 +27,37 @@ pub(crate) struct Supervision {
 }
 
 impl Supervision {
+    /// Reports that the run starts.
     pub(crate) fn new() -> Supervision {
         let listens = std::env::var_os("NOTIFY_SOCKET").is_some_and(|socket| !socket.is_empty());
-        Supervision { listens, ready: false, status: String::new() }
+        let mut supervision = Supervision { listens, ready: false, status: String::new() };
+        if listens {
+            supervision.report("waiting for the first graph".to_owned());
+        }
+        supervision
+    }
+
+    /// Whether a service manager waits until the run is ready: then [`Supervision::start`] is due once a second.
+    pub(crate) fn is_starting(&self) -> bool {
+        self.listens && !self.ready
+    }
+
+    /// Reports how far a run has got that is not ready yet.
+    pub(crate) async fn start(&mut self, engine: &Engine) {
+        // An engine that has ended has nothing more to report.
+        let Ok(progress) = engine.progress().await else { return };
+        let mut status = describe(&progress, engine.is_converged());
+        if let Some(running) = progress.longest.filter(|running| running.elapsed >= LONG) {
+            status.push_str(&format!(", {} for {} s", running.id, running.elapsed.as_secs()));
+        }
+        self.report(status);
+    }
+
+    fn report(&mut self, status: String) {
+        if status != self.status {
+            send(&[NotifyState::Status(&status)]);
+            self.status = status;
+        }
     }
 
     /// Notifies the watchdog for as long as the engine answers. The service manager kills and restarts a run if its
@@ -57,10 +91,10 @@ impl Supervision {
         self.ready |= becomes_ready;
         if becomes_ready {
             send(&[NotifyState::Ready, NotifyState::Status(&status)]);
-        } else if status != self.status {
-            send(&[NotifyState::Status(&status)]);
+            self.status = status;
+        } else {
+            self.report(status);
         }
-        self.status = status;
     }
 
     /// Reports that a reload begins. Before it is ready, a service can't be reloaded, so nothing is reported.
@@ -106,7 +140,8 @@ fn describe(progress: &Progress, converged: bool) -> String {
         text.push_str(&format!(", {failed} failed"));
     }
     if *blocked > 0 {
-        text.push_str(&format!(", {blocked} wait for them"));
+        let wait = if *blocked == 1 { "waits" } else { "wait" };
+        text.push_str(&format!(", {blocked} {wait} for {}", if *failed == 1 { "it" } else { "them" }));
     }
     text
 }

@@ -1,6 +1,7 @@
 //! Writes the text of a systemd unit that runs a graph.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 /// The parts of a unit that differ between services.
 #[derive(Debug)]
@@ -11,7 +12,13 @@ pub(crate) struct Unit<'a> {
     pub(crate) origin: String,
     /// The program and its arguments, each as a word of `ExecStart`, see [`quoted`].
     pub(crate) exec: &'a [String],
-    /// The working directory, relative to `/var/lib`. `None`: an option selects it, or it is the user's default.
+    /// The directory in which the program runs, as `WorkingDirectory=` reads it, see [`directory`]. `None`: the default
+    /// of systemd.
+    pub(crate) directory: Option<String>,
+    /// Variables of the environment, `NAME=VALUE`.
+    pub(crate) environment: &'a [String],
+    /// The working directory of the engine, relative to `/var/lib`. `None`: an option selects it, or it is the user's
+    /// default.
     pub(crate) state_directory: Option<&'a str>,
     /// Whether the unit is for the service manager of one user.
     pub(crate) user: bool,
@@ -35,6 +42,12 @@ impl Unit<'_> {
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n[Unit]\nDescription={}\n", self.origin, self.about);
         let _ = write!(text, "\n[Service]\nType=notify\nExecStart={}\n", self.exec.join(" "));
+        if let Some(directory) = &self.directory {
+            let _ = writeln!(text, "WorkingDirectory={directory}");
+        }
+        for variable in self.environment {
+            let _ = writeln!(text, "Environment={}", word(variable, "%"));
+        }
         text.push_str("ExecReload=/bin/kill -HUP $MAINPID\n");
         if let Some(directory) = self.state_directory {
             let _ = write!(text, "StateDirectory={directory}\nStateDirectoryMode=0700\n");
@@ -69,16 +82,32 @@ pub(crate) fn described(text: &str) -> String {
     text.lines().next().unwrap_or_default().replace('%', "%%")
 }
 
+/// A directory as the value of `WorkingDirectory=`. With `optional`, the unit also starts if there is no such
+/// directory, and then runs in `/`. `None`: no unit can name it.
+///
+/// Source: systemd.exec(5), "WorkingDirectory="; systemd.syntax(7).
+pub(crate) fn directory(path: &Path, optional: bool) -> Option<String> {
+    let text = path.to_str().filter(|text| !text.contains(char::is_control))?;
+    // The value is not quoted: a space at its end would be lost, and a backslash there continues the line.
+    let is_whole = text == text.trim() && !text.ends_with('\\');
+    is_whole.then(|| format!("{}{}", if optional { "-" } else { "" }, text.replace('%', "%%")))
+}
+
 /// The word of `ExecStart=` that systemd reads as exactly this text.
 ///
 /// Source: systemd.service(5), "Command lines".
-pub(crate) fn quoted(word: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
+    word(text, "%$")
+}
+
+/// A word as systemd splits them. `doubled`: the characters that begin a substitution there.
+fn word(given: &str, doubled: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@^~".contains(c);
     let mut text = String::new();
-    for c in word.chars() {
+    for c in given.chars() {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
-            '%' | '$' => text.extend([c, c]),
+            c if doubled.contains(c) => text.extend([c, c]),
             c if c.is_control() => {
                 let mut bytes = [0; 4];
                 for byte in c.encode_utf8(&mut bytes).bytes() {
@@ -88,7 +117,7 @@ pub(crate) fn quoted(word: &str) -> String {
             c => text.push(c),
         }
     }
-    if !word.is_empty() && word.chars().all(is_plain) { text } else { format!("\"{text}\"") }
+    if !given.is_empty() && given.chars().all(is_plain) { text } else { format!("\"{text}\"") }
 }
 
 #[cfg(test)]
@@ -115,11 +144,25 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_that_no_unit_can_name_has_no_value() {
+        let value = |path: &str| directory(Path::new(path), false);
+        assert_eq!(value("/srv/a b").as_deref(), Some("/srv/a b"));
+        for path in ["/srv/a ", "/srv/a\\", "/srv/a\nb"] {
+            assert_eq!(value(path), None, "{path:?}");
+        }
+    }
+
+    #[test]
     fn a_unit_is_known_by_its_first_line() {
         let (origin, about) = (written_by("site"), described("100% of it\nand more"));
-        let unit = Unit { origin, about, exec: &[], state_directory: None, user: true };
+        let environment = ["A=b $c %d".to_owned()];
+        let directory = directory(Path::new("/srv/my 100% site"), true);
+        let unit =
+            Unit { origin, about, exec: &[], directory, environment: &environment, state_directory: None, user: true };
         assert!(is_ours(&unit.text()), "{}", unit.text());
         assert!(unit.text().contains("Description=100%% of it\n"), "{}", unit.text());
+        assert!(unit.text().contains("\nWorkingDirectory=-/srv/my 100%% site\n"), "{}", unit.text());
+        assert!(unit.text().contains("\nEnvironment=\"A=b $c %%d\"\n"), "{}", unit.text());
         assert!(!is_ours("[Unit]\nDescription=site\n# Written by `site setup svc`\n"));
         assert!(!is_ours(""));
     }

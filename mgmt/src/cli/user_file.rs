@@ -30,6 +30,21 @@ pub(crate) async fn replace(path: PathBuf, bytes: Vec<u8>) -> io::Result<()> {
     .await
 }
 
+/// Whether a file can be written later, as far as that is known without changing it.
+///
+/// # Errors
+/// There is a directory at its place, or no directory above it.
+pub(crate) fn examine(path: &Path) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    if path.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    match path.parent() {
+        Some(dir) if !dir.metadata()?.is_dir() => Err(io::ErrorKind::NotADirectory.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Appends to a file.
 ///
 /// # Errors

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use indicatif::ProgressStyle;
 
+use crate::cli::bar::Line;
 use crate::cli::logs::Screen;
 use crate::cli::options::RunOptions;
+use crate::cli::repeats::Repeats;
 use crate::id::{Palette, ResourceId, Role};
 use crate::resource::Change;
 use crate::runtime::{EventKind, Progress};
+use crate::sys::terminal;
 
 /// The most lines of a diff that are shown.
 const DIFF_LINES_MAX: usize = 8;
@@ -20,8 +23,6 @@ const WAITING_MAX: usize = 5;
 
 /// The bar comes back for an operation that takes longer than this, also after the first convergence.
 const LONG: Duration = Duration::from_millis(500);
-/// The bar names an operation that takes longer than this.
-const NAMED_AFTER: Duration = Duration::from_secs(1);
 
 /// Shows the events and the progress of a run.
 #[derive(Debug)]
@@ -43,6 +44,13 @@ pub(crate) struct View {
     /// The converged timeout: how long everything must have been settled.
     timeout: Duration,
     greeting: Option<String>,
+    /// The name of the graph.
+    name: String,
+    /// The width of the bar as it is drawn, in columns.
+    bar: Option<usize>,
+    repeats: Repeats,
+    /// Whether the run ends: then nothing is tried again.
+    stopping: bool,
 }
 
 impl View {
@@ -63,14 +71,21 @@ impl View {
             busy: true,
             timeout: timeout.unwrap_or_default(),
             greeting,
+            name: String::new(),
+            bar: None,
+            repeats: Repeats::default(),
+            stopping: false,
         }
     }
 
-    /// Prepares the bar.
+    /// The run of the graph with this name begins.
     pub(crate) fn start(&mut self, name: &str) {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len} settled{wide_msg}");
-        self.screen.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        self.screen.bar.set_prefix(name.to_owned());
+        self.name = name.to_owned();
+    }
+
+    /// The run ends: what fails from now on is not tried again.
+    pub(crate) fn stop(&mut self) {
+        self.stopping = true;
     }
 
     pub(crate) fn screen(&self) -> &Screen {
@@ -79,29 +94,42 @@ impl View {
 
     /// Whether the progress must be shown: the bar must be redrawn, or the number of unnamed resources printed.
     pub(crate) fn is_moving(&self) -> bool {
-        self.screen.terminal && (self.busy || self.waiting.iter().any(|count| *count > 0))
+        self.screen.terminal && !self.screen.quiet && (self.busy || self.waiting.iter().any(|count| *count > 0))
     }
 
     pub(crate) fn progress(&mut self, progress: &Progress) {
         self.tell_waiting();
         self.busy = progress.running > 0;
-        if !self.screen.terminal {
+        if !self.screen.terminal || self.screen.quiet {
             return;
         }
         let is_long = progress.longest.as_ref().is_some_and(|running| running.elapsed >= LONG);
-        let bar = &self.screen.bar;
         if is_long || !(self.ever || self.converged) {
+            let width = usize::from(terminal::width(std::io::stderr()));
+            let took = (!self.ever).then(|| self.began.elapsed());
+            let line = Line::new(&self.name, progress, self.repeats.len(), took, width);
+            self.set_width(line.bar);
+            let bar = &self.screen.bar;
             if bar.is_finished() {
                 bar.reset();
             }
             bar.set_length(progress.resources as u64);
             bar.set_position(progress.settled as u64);
-            bar.set_message(message(progress, (!self.ever).then(|| self.began.elapsed())));
+            bar.set_prefix(line.name);
+            bar.set_message(line.message);
             if bar.is_hidden() {
                 bar.set_draw_target(self.screen.draw_target());
             }
-        } else if self.ever && !bar.is_finished() {
-            bar.finish_and_clear();
+        } else if self.ever && !self.screen.bar.is_finished() {
+            self.screen.bar.finish_and_clear();
+        }
+    }
+
+    fn set_width(&mut self, width: usize) {
+        if self.bar.replace(width) != Some(width) {
+            let bar = if width > 0 { format!("{{bar:{width}}} ") } else { String::new() };
+            let style = ProgressStyle::with_template(&format!("{{prefix}} {bar}{{pos}}/{{len}} settled{{wide_msg}}"));
+            self.screen.bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         }
     }
 
@@ -112,6 +140,13 @@ impl View {
 
     pub(crate) fn event(&mut self, event: &EventKind) {
         self.busy = true;
+        match event {
+            EventKind::InSync { id, .. } | EventKind::Applied { id, .. } | EventKind::Refreshed { id, .. } => {
+                self.repeats.end(id);
+            }
+            EventKind::Swapped { .. } => self.repeats.clear(),
+            _ => {}
+        }
         // Most events are not shown, and there can be millions of them.
         let is_quiet =
             matches!(event, EventKind::InSync { owed: false, .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
@@ -143,10 +178,20 @@ impl View {
                 self.line(event);
             }
             EventKind::Refreshed { .. } | EventKind::Left { error: None, .. } => self.line(event),
-            EventKind::Failed { .. }
-            | EventKind::Waiting { .. }
-            | EventKind::Flapping { .. }
-            | EventKind::Left { .. } => self.shout(event),
+            EventKind::Failed { id, operation, error, retry_in, .. } => {
+                let left_out = match retry_in {
+                    Some(_) => self.repeats.again(id, *operation, error, Instant::now()),
+                    None => Some(self.repeats.end(id)),
+                };
+                match left_out {
+                    // Nothing is tried again now.
+                    Some(_) if self.stopping => self.shout(&format!("{id}: {operation} failed: {error}")),
+                    Some(0) => self.shout(event),
+                    Some(more) => self.shout(&format!("{event}; {more} more since the last line")),
+                    None => {}
+                }
+            }
+            EventKind::Waiting { .. } | EventKind::Flapping { .. } | EventKind::Left { .. } => self.shout(event),
             // These are logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
             // A new graph that is equal to the old one is not shown.
@@ -169,7 +214,7 @@ impl View {
         self.ever = true;
         self.screen.bar.finish_and_clear();
         let more = self.named.saturating_sub(NAMED_MAX);
-        if more > 0 {
+        if more > 0 && !self.screen.quiet {
             self.screen.say(&format!("  … and {more} more"));
         }
         // The graph has been settled for the timeout, which is not part of the time that it took.
@@ -192,6 +237,9 @@ impl View {
         if !self.screen.terminal {
             return tracing::info!("{event}");
         }
+        if self.screen.quiet {
+            return;
+        }
         self.waiting[which] += 1;
         if self.waiting[which] <= WAITING_MAX {
             self.screen.say(&format!("  {}", self.screen.palette.paint(Role::Aside, text)));
@@ -200,9 +248,12 @@ impl View {
 
     /// Prints how many resources began or stopped waiting without being named.
     pub(crate) fn tell_waiting(&mut self) {
-        for (waiting, what) in self.waiting.iter_mut().zip(["more wait", "more wait no longer"]) {
+        for (waiting, what) in
+            self.waiting.iter_mut().zip([["more waits", "more wait"], ["more waits no longer", "more wait no longer"]])
+        {
             let more = std::mem::take(waiting).saturating_sub(WAITING_MAX);
             if more > 0 {
+                let what = what[usize::from(more > 1)];
                 let text = self.screen.palette.paint(Role::Aside, format!("… and {more} {what}"));
                 self.screen.say(&format!("  {text}"));
             }
@@ -212,6 +263,9 @@ impl View {
     fn line(&mut self, event: &EventKind) {
         if !self.screen.terminal {
             return tracing::info!("{event}");
+        }
+        if self.screen.quiet {
+            return;
         }
         if !self.ever {
             self.named += 1;
@@ -246,37 +300,13 @@ impl View {
         self.screen.say(&text);
     }
 
-    fn shout(&self, event: &EventKind) {
+    fn shout(&self, event: &impl std::fmt::Display) {
         if self.screen.terminal {
             self.screen.say(&format!("{} {event}", self.screen.palette.paint(Role::Error, '✘')))
         } else {
             tracing::error!("{event}")
         }
     }
-}
-
-/// The text after the bar: how many resources have failed, the operation that runs longest, and the time so far.
-fn message(progress: &Progress, took: Option<Duration>) -> String {
-    let Progress { failed, blocked, .. } = progress;
-    let seconds = |time: Duration| format!("{} s", time.as_secs());
-    let mut text = String::new();
-    if *failed > 0 {
-        text.push_str(&format!(", {failed} failed"));
-    }
-    if *blocked > 0 {
-        let (wait, them) = (if *blocked == 1 { "waits" } else { "wait" }, if *failed == 1 { "it" } else { "them" });
-        text.push_str(&format!(", {blocked} {wait} for {them}"));
-    }
-    match &progress.longest {
-        Some(running) if running.elapsed >= NAMED_AFTER || took.is_none() => {
-            text.push_str(&format!(", {} {}", running.id, seconds(running.elapsed)));
-        }
-        _ => {}
-    }
-    if let Some(took) = took {
-        text.push_str(&format!(", {}", seconds(took)));
-    }
-    text
 }
 
 fn short(took: Duration) -> String {

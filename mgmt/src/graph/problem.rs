@@ -93,14 +93,22 @@ const SHOWN_MAX: usize = 50;
 impl Problems {
     /// The problems as a program prints them: `error:` before each, in colour if the palette has any.
     pub fn painted(&self, palette: Palette) -> impl fmt::Display + '_ {
-        self.shown(move |f| write!(f, "{} ", palette.paint(Role::Error, "error:")), palette)
+        let lead = move |f: &mut fmt::Formatter<'_>| write!(f, "{} ", palette.paint(Role::Error, "error:"));
+        self.shown(lead, palette, "errors")
     }
 
-    /// A blank line between two, and their number at the end.
+    /// The same for warnings: `warning:` before each.
+    pub(crate) fn painted_as_warnings(&self, palette: Palette) -> impl fmt::Display + '_ {
+        let lead = move |f: &mut fmt::Formatter<'_>| write!(f, "{} ", palette.paint(Role::Drift, "warning:"));
+        self.shown(lead, palette, "warnings")
+    }
+
+    /// A blank line between two, and their number at the end. `what`: what they are, in the plural.
     fn shown<'a>(
         &'a self,
         lead: impl Fn(&mut fmt::Formatter<'_>) -> fmt::Result + 'a,
         palette: Palette,
+        what: &'a str,
     ) -> impl fmt::Display + 'a {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             let count = self.0.len();
@@ -111,8 +119,8 @@ impl Problems {
             }
             match count {
                 0 | 1 => Ok(()),
-                2..=SHOWN_MAX => write!(f, "\n\n{count} errors"),
-                _ => write!(f, "\n\n{count} errors, of which these are the first {SHOWN_MAX}"),
+                2..=SHOWN_MAX => write!(f, "\n\n{count} {what}"),
+                _ => write!(f, "\n\n{count} {what}, of which these are the first {SHOWN_MAX}"),
             }
         })
     }
@@ -120,7 +128,7 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.shown(|_| Ok(()), Palette::Plain))
+        write!(f, "{}", self.shown(|_| Ok(()), Palette::Plain, "errors"))
     }
 }
 

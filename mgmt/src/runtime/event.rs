@@ -310,6 +310,7 @@ impl fmt::Display for EventKind {
             EventKind::Failed { id, operation, error, retry_in, .. } => {
                 write!(f, "{id}: {operation} failed: {error}")?;
                 match retry_in {
+                    Some(delay) if delay.is_zero() => f.write_str(" (again at once)"),
                     Some(delay) => write!(f, " (again in {delay:.1?})"),
                     None => f.write_str(" (no tries left: it is left alone until a graph changes it)"),
                 }
@@ -334,9 +335,9 @@ impl fmt::Display for EventKind {
             EventKind::Converged => f.write_str("converged"),
             EventKind::Unconverged => f.write_str("not converged any more"),
             EventKind::Hopeless => {
-                f.write_str("it can't converge: all resources that are not settled have failed or wait in vain")
+                f.write_str("the graph can't converge: all resources that are not settled have failed or wait in vain")
             }
-            EventKind::Hopeful => f.write_str("it may converge again"),
+            EventKind::Hopeful => f.write_str("the graph may converge again"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
         }

@@ -1,8 +1,9 @@
-//! The capacity of a terminal, or of whatever standard error is.
+//! What standard error is: a terminal and its capacity, or the stream of the journal.
 
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::fstat;
 use rustix::termios::tcgetwinsize;
 
 /// The width in columns where it can't be determined.
@@ -18,6 +19,12 @@ pub fn takes_more(output: impl AsFd) -> bool {
     let mut wanted = [PollFd::new(&output, PollFlags::OUT)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+/// Whether this output is the stream of systemd's journal with this name: the value of `JOURNAL_STREAM`, which is its
+/// device and inode, `DEVICE:INODE`.
+pub fn is_journal(output: impl AsFd, stream: &str) -> bool {
+    fstat(output).is_ok_and(|stat| format!("{}:{}", stat.st_dev, stat.st_ino) == stream)
 }
 
 #[cfg(test)]

@@ -22,6 +22,9 @@ fn without_arguments_there_is_help_that_fits_80_columns() {
     {
         let (code, out, _) = run(&desk, arguments);
         assert_eq!(code, Some(0));
+        assert!(out.contains("Exit codes:\n  0"), "{out}");
+        // Only a run reads the file again.
+        assert_eq!(out.contains("read again when it is saved"), out.contains("--no-watch"), "{out}");
         // Each shows what it uses, and that alone.
         let takes_yaml = !arguments.contains(&"convert");
         assert!(out.contains("Usage: mgmt") && out.contains("--yaml") == takes_yaml, "{out}");
@@ -72,6 +75,10 @@ fn combinations_without_a_meaning_are_refused() {
         let (code, _, err) = run(&desk, arguments);
         assert!(code == Some(1) && err.starts_with("error: "), "{arguments:?}: {code:?} {err}");
     }
+    let (_, _, err) = run(&desk, &["run", "--yaml", "a", "--every", "3"]);
+    assert!(err.starts_with("error: --every and --watch-file need --command\n"), "{err}");
+    let (_, _, err) = run(&desk, &["run", "--command", "a", "--every", "-3"]);
+    assert!(err.contains("`-3` seconds is out of range"), "{err}");
 }
 
 #[test]
@@ -96,13 +103,28 @@ fn check_and_plan_warn_of_an_edge_that_notifies_what_has_nothing_to_refresh() {
     let graph = desk.graph(&GRAPH.replace("made}}", "made}, notify: true}"));
     let graph = graph.to_str().unwrap();
     let warning = format!(
-        "noop[a] notifies file[{}], which has nothing to refresh: leave out `notify`\n  at {graph}:9:3\n",
+        "warning: noop[a] notifies file[{}], which has nothing to refresh: leave out `notify`\n  at {graph}:9:3\n",
         desk.path("made").display()
     );
     for command in ["check", "plan"] {
         let (_, _, err) = run(&desk, &[command, "--yaml", graph]);
-        assert!(err.matches(&warning).count() == 1, "{command}: {err}");
+        assert_eq!(err, warning, "{command}");
     }
+    let (_, out, _) = run(&desk, &["check", "--yaml", graph]);
+    assert_eq!(out, "shown: 2 resources, 1 edge: no errors, 1 warning\n");
+    for command in ["check", "plan"] {
+        let (_, out, err) = run(&desk, &[command, "--json", "--yaml", graph]);
+        let data: Json = serde_json::from_str(&out).unwrap();
+        let warnings = data["warnings"].as_array().unwrap();
+        assert!(warnings.len() == 1 && warnings[0]["line"] == 9 && err == warning, "{out}{err}");
+    }
+    // Also where the graph has errors, and where another command looks at it.
+    let wrong = desk.write("wrong.yaml", "graph: g\nresources:\n  file:\n  - {name: a, path: b, content: x}\n");
+    let wrong = wrong.to_str().unwrap();
+    let (code, out, _) = run(&desk, &["check", "--json", "--yaml", wrong]);
+    assert!(code == Some(1) && out.contains("\"warnings\": []"), "{out}");
+    let (_, _, err) = run(&desk, &["graph", "--yaml", graph]);
+    assert_eq!(err, warning);
 }
 
 #[test]
@@ -338,7 +360,7 @@ fn a_check_is_data_if_asked_for() {
     let data: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, &*err), (Some(0), ""));
     assert_eq!((&data["graph"], &data["resources"], &data["edges"]), (&"g".into(), &1.into(), &0.into()));
-    assert_eq!(data["errors"], serde_json::json!([]));
+    assert_eq!((&data["errors"], &data["warnings"]), (&serde_json::json!([]), &serde_json::json!([])));
     let wrong = desk.write("wrong.yaml", "graph: g\nresources:\n  file:\n  - {name: /a, contnet: x, mode: 644}\n");
     let (code, out, err) = run(&desk, &["check", "--json", "--yaml", wrong.to_str().unwrap()]);
     let data: serde_json::Value = serde_json::from_str(&out).unwrap();

@@ -22,7 +22,8 @@ fn setup(desk: &Desk, arguments: &[&str]) -> Command {
         fs::set_permissions(bin.join("systemctl"), fs::Permissions::from_mode(0o755)).unwrap();
     }
     command.args(arguments).env("PATH", bin).env("XDG_CONFIG_HOME", desk.path("config"));
-    command.current_dir(desk.dir.path());
+    // As in most shells: the unit has what it needs.
+    command.env_remove("MGMT_PREFIX").current_dir(desk.dir.path());
     command
 }
 
@@ -55,6 +56,46 @@ fn the_unit_runs_the_same_command_line_from_any_directory() {
 }
 
 #[test]
+fn the_unit_has_the_directory_of_the_caller_and_what_its_environment_sets() {
+    let desk = Desk::new();
+    desk.write("graph.yaml", GRAPH);
+    let here = desk.dir.path().display();
+    // A text that names a file can't be made absolute: the service runs where the file is, or not at all.
+    for source in [["--command", "cat ./graph.yaml"], ["--puppet", "site.pp"]] {
+        // It is checked before, so `puppet` is one that prints the graph.
+        let mut command = setup(&desk, &[]);
+        fs::write(desk.path("bin/puppet"), "#!/bin/sh\necho 'graph: x'\n").unwrap();
+        fs::set_permissions(desk.path("bin/puppet"), fs::Permissions::from_mode(0o755)).unwrap();
+        let path = format!("{}:{}", desk.path("bin").display(), std::env::var("PATH").unwrap());
+        command.arg("--print").args(source).env("PATH", path);
+        let (code, unit, err) = run(command);
+        assert_eq!(code, Some(0), "{err}");
+        assert!(unit.contains(&format!("\nWorkingDirectory={here}\n")), "{unit}");
+        assert!(err.contains("may be gone after a reboot") == here.to_string().starts_with("/tmp/"), "{err}");
+    }
+    let line = ["--print", "--yaml", "graph.yaml"];
+    let (_, unit, err) = run(setup(&desk, &line));
+    assert!(unit.contains(&format!("\nWorkingDirectory=-{here}\n")) && !err.contains("reboot"), "{unit}{err}");
+    assert!(!unit.contains("Environment="), "{unit}");
+    let with = |more: &[&str]| {
+        let mut command = setup(&desk, &line);
+        command.args(more).env("MGMT_PREFIX", "state").env("MGMT_CONVERGED_TIMEOUT", "5");
+        command.env("MGMT_MAX_RUNTIME", "1h").env("RUST_LOG", "warn").env("XDG_STATE_HOME", "/state");
+        run(command).1
+    };
+    let unit = with(&[]);
+    let words = words(&unit);
+    let values = [&format!("--prefix={here}/state"), "--converged-timeout=5", "--max-runtime=1h run "].join(" ");
+    assert!(words.starts_with(&values), "{words}");
+    assert!(!unit.contains("StateDirectory") && unit.contains("\nEnvironment=RUST_LOG=warn\n"), "{unit}");
+    assert!(!unit.contains("XDG_STATE_HOME"), "{unit}");
+    // The command line goes before the environment.
+    let unit = with(&["--user", "-t", "7", "--tmp-prefix"]);
+    assert!(unit.contains("-t 7") && !unit.contains("--converged-timeout") && !unit.contains("--prefix="), "{unit}");
+    assert!(unit.contains("\nEnvironment=XDG_STATE_HOME=/state\n"), "{unit}");
+}
+
+#[test]
 fn the_unit_is_written_once_and_enabled_and_started_if_asked_for() {
     let desk = Desk::new();
     desk.write("graph.yaml", GRAPH);
@@ -73,7 +114,7 @@ fn the_unit_is_written_once_and_enabled_and_started_if_asked_for() {
     assert!(words(&fs::read_to_string(&unit).unwrap()).ends_with(" --noop"));
     let (code, out, err) = run(setup(&desk, &[&line[..], &["--now"]].concat()));
     if Path::new("/run/systemd/system").exists() {
-        assert_eq!((code, asked().as_str()), (Some(0), "--user --no-block restart web"), "{out}{err}");
+        assert_eq!((code, asked().as_str()), (Some(0), "--user restart web"), "{out}{err}");
     } else {
         assert_eq!((code, out.as_str()), (Some(1), ""), "refused before anything is done");
         assert!(err.contains("systemd does not run here, so nothing can be started now"), "{err}");

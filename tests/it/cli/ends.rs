@@ -44,10 +44,42 @@ fn a_run_whose_time_is_over_ends_with_0_and_its_sum_names_what_failed() {
 }
 
 #[test]
+fn a_failure_that_repeats_fast_is_a_few_lines_and_the_sum_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = act("retries", dir.path()).start();
+    let tries = || fs::read_to_string(dir.path().join("tries")).unwrap_or_default().lines().count();
+    let told = |running: &crate::kit::program::Running| running.err_so_far().matches("apply failed: ").count();
+    // Tries that are not shown are counted once a second has passed.
+    running.says(" more since the last line");
+    let (tries, told) = (tries(), told(&running));
+    assert!(told <= 5 && tries > told, "{tries} tries, {told} lines:\n{}", running.err_so_far());
+    assert!(running.err_so_far().contains(" (again at once)"), "{}", running.err_so_far());
+    running.signal(rustix::process::Signal::INT);
+    let ended = running.wait().code(0).said("0 of 2 settled, 0 changed:").said("exec[again] keeps failing: ");
+    ended.said("  1 more waits for it");
+}
+
+#[test]
+fn a_run_whose_time_is_over_waits_a_while_for_what_runs_and_cancels_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = act("slow", dir.path()).args("--max-runtime 0.5").run().code(0);
+    let ended = ended.said("still applying exec[sleeper] (").said("cancelling what still runs after 10 s");
+    assert!(!ended.err.contains("^C"), "nobody has pressed it: {}", ended.err);
+    assert!((10..60).contains(&ended.took.as_secs()), "{ended:?}");
+    // While it stops, the end of its time cancels at once.
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = act("slow", dir.path()).args("--max-runtime 8").start();
+    running.until("the command", |_| dir.path().join("pid").exists());
+    running.signal(rustix::process::Signal::TERM);
+    let ended = running.wait().code(143).said("cancelling what runs: the maximum runtime is over");
+    assert!(!ended.err.contains("^C"), "{}", ended.err);
+}
+
+#[test]
 fn a_hopeless_run_with_a_timeout_ends_with_1_and_names_what_failed() {
     let dir = tempfile::tempdir().unwrap();
     let ended = act("fails", dir.path()).args("-t 0").run().code(1);
-    let ended = ended.said("it can't converge:").said("exec[broken] failed: ").said("2 more wait for them");
+    let ended = ended.said("the graph can't converge:").said("exec[broken] failed: ").said("2 more wait for it");
     assert!(ended.err.contains("out of luck"), "the command's own words: {}", ended.err);
     assert_eq!(fs::read_to_string(dir.path().join("fine")).unwrap(), "fine\n");
     assert!(!dir.path().join("never").exists());
@@ -58,7 +90,7 @@ fn a_run_with_a_timeout_ends_with_1_and_names_what_waits_for_a_value_that_will_n
     let dir = tempfile::tempdir().unwrap();
     let ended = act("silent", dir.path()).args("-t 0.1").run().code(1);
     let waits = "copy] waits for a value of exec[quiet], which has nothing to do and did not send it";
-    ended.said("it can't converge:").said(waits).said("1 more wait for them");
+    ended.said("the graph can't converge:").said(waits).said("1 more waits for it");
     assert!(!dir.path().join("copy").exists());
 }
 
@@ -143,10 +175,10 @@ fn a_run_with_a_timeout_ends_with_1_and_names_what_waits_and_the_cause() {
     let dir = tempfile::tempdir().unwrap();
     let ended = act("orphan", dir.path()).args("-t 0.1").run().code(1);
     ended
-        .said("it can't converge:")
+        .said("the graph can't converge:")
         .said("orphan] waits: ")
         .said("nowhere does not exist")
-        .said("1 more wait for them");
+        .said("1 more waits for it");
     let planned = act("orphan", dir.path()).args("plan").run();
     assert!(planned.out.contains("~ file["), "what can't be known before it is tried is a repair: {planned:?}");
     fs::create_dir(dir.path().join("nowhere")).unwrap();

@@ -53,6 +53,11 @@ fn exit_codes_are_in_the_help_and_in_the_manual_page() {
         ("plan --help", &["0", "1", "2", "129", "130", "143"]),
         ("check --help", &["0", "1", "129", "130", "143"]),
         ("graph --help", &["0", "1", "129", "130", "143"]),
+        ("schema --help", &["0", "1", "129", "130", "143"]),
+        ("setup --help", &["0", "1", "129", "130", "143"]),
+        ("setup svc --help", &["0", "1", "129", "130", "143"]),
+        ("completion --help", &["0", "1"]),
+        ("man --help", &["0", "1"]),
     ] {
         let help = hello(args);
         let (_, table) = help.split_once("Exit codes:\n").unwrap_or_else(|| panic!("{args}: {help}"));

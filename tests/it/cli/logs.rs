@@ -55,3 +55,25 @@ fn lines_for_people_name_the_resource_once() {
     let repaired = err.lines().find(|line| line.contains("talks[fir\"st]: repaired")).unwrap();
     assert_eq!(repaired.matches("talks[fir\"st]").count(), 1, "{repaired}");
 }
+
+#[test]
+fn lines_for_the_journal_have_a_priority_and_no_time_of_their_own() {
+    use std::io::Read as _;
+    let run = |is_journal: bool| {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let stat = rustix::fs::fstat(&writer).unwrap();
+        let name = format!("{}:{}", stat.st_dev, if is_journal { stat.st_ino } else { 0 });
+        let mut program = act("fails", dir.path());
+        program.env("JOURNAL_STREAM", name).args("-t 0").command.stderr(writer);
+        program.run().code(1);
+        drop(program);
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        text
+    };
+    let journal = run(true);
+    assert!(journal.contains("<6> INFO ") && journal.contains("<3>ERROR exec[broken]: apply failed: "), "{journal}");
+    let other = run(false);
+    assert!(other.contains("Z ERROR exec[broken]: apply failed: ") && !other.contains("<3>"), "{other}");
+}

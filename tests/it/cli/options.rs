@@ -14,7 +14,12 @@ fn wrong_options_are_told_with_a_hint() {
         ("--max-runtime=-1", "out of range"),
         ("--max-runtime 5x", "such as `250ms`, `90s`, `1h 30m` or `2d`"),
         ("-t -5", "`-5` seconds is out of range: give 0 or more, or -1 for never"),
-        ("--sema 0", "0 is not in 1.."),
+        ("--max-runtime -3", "`-3` seconds is out of range: give 0 or more"),
+        ("--sema 0", "give a whole number from 1 to "),
+        ("--sema x", "give a whole number from 1 to "),
+        ("--sema -1", "give a whole number from 1 to "),
+        ("setup scv", "a similar subcommand exists: 'svc'"),
+        ("setup other", "there are svc"),
         ("graph --format png", "mermaid"),
         ("--prefix /x --tmp-prefix", "cannot be used with"),
         ("--log xml", "json"),
@@ -39,7 +44,67 @@ fn help_and_version_are_no_errors() {
     }
     assert!(help.out.lines().all(|line| line.chars().count() <= 80), "{}", help.out);
     let version = Program::new(&example("hello")).arg("--version").run().code(0);
-    assert!(version.out.starts_with("hello "), "{version:?}");
+    // A function can't know the version of the crate that calls it. The macro does, as README has it.
+    let ours = env!("CARGO_PKG_VERSION");
+    assert_eq!(version.out, format!("hello (mgmt {ours})\n"));
+    let version = Program::new(&example("refresh")).arg("--version").run().code(0);
+    assert_eq!(version.out, format!("refresh {ours} (mgmt {ours})\n"));
+}
+
+#[test]
+fn help_and_version_that_cannot_be_written_are_errors() {
+    for (name, args) in [("hello", "--help"), ("hello", "--version"), ("act", "plan --help")] {
+        let mut program = Program::new(&example(name));
+        program.args(args).command.stdout(fs::File::create("/dev/full").unwrap());
+        program.run().code(1);
+    }
+}
+
+#[test]
+fn a_wrong_command_line_is_data_too_if_the_command_prints_data() {
+    for program in ["hello", "act"] {
+        let ended = Program::new(&example(program)).args("plan --json --sema x").run().code(1);
+        let data: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        let message = data["errors"][0]["message"].as_str().unwrap();
+        assert!(message.contains("give a whole number from 1 to ") && !message.contains("Usage"), "{message}");
+        assert!(ended.err.starts_with("error: "), "{ended:?}");
+        let ended = Program::new(&example(program)).args("plan --help --json").run().code(0);
+        assert!(ended.out.contains("Usage: "), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_wrong_variable_is_named_where_its_option_is_used_and_ignored_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = |args: &str| {
+        let mut program = act("site", dir.path());
+        program.env("MGMT_CONVERGED_TIMEOUT", "abc").env("MGMT_MAX_RUNTIME", "abc").args(args).run()
+    };
+    for args in ["run", "", "run -t 0", "setup svc --print"] {
+        let ended = set(args).code(1);
+        let name = if args.contains("-t") { "MGMT_MAX_RUNTIME" } else { "MGMT_CONVERGED_TIMEOUT" };
+        assert!(ended.err.contains(&format!("is that of the environment variable {name}")), "{args}: {ended:?}");
+    }
+    set("plan").code(2);
+    set("check").code(0);
+    set("man").code(0);
+    let ended = set("check -t def").code(1);
+    assert!(!ended.err.contains("environment variable"), "{ended:?}");
+}
+
+#[test]
+fn files_that_can_t_be_written_are_refused_before_anything_is_changed() {
+    for (option, file) in [
+        ("--converged-status-file", "/nonexistent/status"),
+        ("--converged-status-file", "/"),
+        ("--graphviz", "/nonexistent/picture"),
+        ("--graphviz", "/"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = act("site", dir.path()).args("-t 0").args(option).args(file).run().code(1);
+        assert!(ended.err.starts_with(&format!("error: {option}: {file} can't be written: ")), "{ended:?}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "{option}");
+    }
 }
 
 #[test]

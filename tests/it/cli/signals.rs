@@ -77,8 +77,8 @@ fn what_runs_is_waited_for_and_named_and_the_second_interrupt_cancels_it() {
         let mut running = act(scene, dir.path()).start();
         let command = command(&mut running, dir.path());
         running.signal(Signal::INT);
-        running.says("waiting for exec[sleeper]: apply since ");
-        running.says("^C again cancels it");
+        running.says("still applying exec[sleeper] (");
+        running.says("; ^C again cancels it");
         assert!(is_alive(command), "an apply is not cut short by the first");
         running.signal(Signal::INT);
         running.wait().code(0).said("cancelling what runs");
@@ -101,16 +101,24 @@ fn an_interrupted_plan_leaves_no_guard_running() {
 #[test]
 fn the_third_interrupt_ends_it_on_the_spot() {
     let dir = tempfile::tempdir().unwrap();
-    let mut running = act("stubborn", dir.path()).start();
+    let temp = tempfile::tempdir().unwrap();
+    let mut program = act("stubborn", dir.path());
+    program.command.env_remove("MGMT_PREFIX");
+    let mut running = program.env("TMPDIR", temp.path()).arg("--tmp-prefix").start();
     let command = command(&mut running, dir.path());
     running.signal(Signal::INT);
-    running.says("waiting for exec[sleeper]");
+    running.says("still applying exec[sleeper]");
     running.signal(Signal::INT);
     running.says("cancelling what runs");
     running.signal(Signal::INT);
     let ended = running.wait();
     // Either the command was gone first, or it was left behind at once.
     assert!(matches!(ended.code, Some(0 | 130)), "{ended:?}");
+    if ended.code == Some(130) {
+        assert!(ended.err.contains("exiting now; abandoned: exec[sleeper]"), "{ended:?}");
+    }
+    let left: Vec<_> = fs::read_dir(temp.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(left.is_empty(), "{left:?}: {ended:?}");
     if is_alive(command) {
         rustix::process::kill_process(command, Signal::KILL).unwrap();
     }
@@ -130,7 +138,7 @@ fn a_command_that_is_killed_with_its_program_was_not_done() {
     let second = command(&mut running, dir.path());
     assert_ne!(first, second);
     running.signal(Signal::TERM);
-    running.says("waiting for exec[sleeper]");
+    running.says("still applying exec[sleeper]");
     running.signal(Signal::TERM);
     running.wait().code(143);
     ends(second);

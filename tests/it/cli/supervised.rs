@@ -72,6 +72,20 @@ fn it_is_ready_when_it_has_converged_reloads_by_sighup_and_ends_well_by_sigterm(
 }
 
 #[test]
+fn before_it_is_ready_its_status_is_how_far_it_has_got() {
+    let dir = tempfile::tempdir().unwrap();
+    let manager = Manager::new(dir.path());
+    let running = service("slow", dir.path());
+    manager.until("STATUS=waiting for the first graph");
+    manager.until("STATUS=0 of 1 resources settled, exec[sleeper] for ");
+    running.signal(Signal::TERM);
+    manager.until("STOPPING=1");
+    running.signal(Signal::TERM);
+    let ended = running.wait().code(0);
+    assert!(!ended.err.contains("^C"), "nobody has pressed it: {}", ended.err);
+}
+
+#[test]
 fn the_watchdog_is_served_as_long_as_it_runs() {
     let dir = tempfile::tempdir().unwrap();
     let manager = Manager::new(dir.path());

@@ -20,9 +20,15 @@ pub fn in_terminal(scene: &str, dir: &Path, args: &str) -> Running {
 
 /// The same, with these variables in its environment.
 pub fn in_terminal_with(scene: &str, dir: &Path, args: &str, environment: &[(&str, &str)]) -> Running {
+    in_terminal_of(100, scene, dir, args, environment)
+}
+
+/// The same, in a terminal of this many columns.
+fn in_terminal_of(columns: u16, scene: &str, dir: &Path, args: &str, environment: &[(&str, &str)]) -> Running {
     assert!(has_script(), "this test needs `script` of util-linux");
     let act = example("act");
-    let line = format!("stty cols 100 rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
+    let line =
+        format!("stty cols {columns} rows 30; exec {} --scene {scene} --dir {} {args}", act.display(), dir.display());
     let mut program = Program::new(Path::new("script"));
     program.env("MGMT_PREFIX", dir.join("prefix")).env("TERM", "xterm-256color");
     for (name, value) in environment {
@@ -96,7 +102,7 @@ fn a_failure_stands_out() {
     let plain = without_colours(&ended.out);
     assert!(plain.contains("✘ exec[broken]: apply failed: "), "{plain}");
     assert!(ended.out.contains("\x1b[31m✘"), "{:?}", ended.out);
-    assert!(plain.contains("it can't converge:"), "{plain}");
+    assert!(plain.contains("the graph can't converge:"), "{plain}");
     // A line never stands behind the bar.
     let waits = |line: &&str| line.contains(" waits for ");
     for line in ended.out.lines().filter(waits) {
@@ -111,12 +117,61 @@ fn what_takes_long_is_seen_on_the_bar() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("slow", dir.path(), "");
     running.says("0/1 settled");
-    running.says(", exec[sleeper] 1 s, 1 s");
+    running.says(" 0/1 settled, exec[sleeper] for 1 s");
     interrupt(&running);
     running.says("0 of 1 settled, 0 changed");
-    running.says("waiting for exec[sleeper]: apply since ");
+    running.says("still applying exec[sleeper] (");
     interrupt(&running);
     running.wait().code(0);
+}
+
+#[test]
+fn the_longest_operation_is_seen_in_a_narrow_terminal_too() {
+    for columns in [80, 60] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut running = in_terminal_of(columns, "slow-and-fails", dir.path(), "", &[]);
+        running.says("1/5 settled, 1 failed, 2 wait for it, exec");
+        running.says("] for 2 s");
+        let plain = without_colours(&running.out_so_far());
+        let bars = plain.split('\r').filter(|line| line.contains(" for 2 s"));
+        assert!(bars.clone().count() > 0, "{plain}");
+        for bar in bars.map(|line| line.trim_end().split('\n').next_back().unwrap_or_default()) {
+            assert!(bar.trim_end().ends_with("] for 2 s") && bar.contains('…'), "{columns}: {bar:?}");
+        }
+        interrupt(&running);
+        running.says("still applying exec[");
+        interrupt(&running);
+        running.wait().code(0);
+    }
+}
+
+#[test]
+fn a_quiet_run_in_a_terminal_shows_failures_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let ended = in_terminal("site", dir.path(), "-q -t 0").wait().code(0);
+    assert_eq!(without_colours(&ended.out).trim(), "", "{:?}", ended.out);
+    assert!(dir.path().join("site/motd").exists());
+    let ended = in_terminal("wide", dir.path(), "-q -t 0").wait().code(0);
+    assert_eq!(without_colours(&ended.out).trim(), "", "{:?}", ended.out);
+    let ended = in_terminal("fails", dir.path(), "-q -t 0").wait().code(1);
+    let plain = without_colours(&ended.out);
+    assert!(
+        plain.starts_with("✘ exec[broken]: apply failed: ") && plain.contains("the graph can't converge:"),
+        "{plain}"
+    );
+    assert!(!plain.contains("settled") && !plain.contains("✔"), "{plain}");
+}
+
+#[test]
+fn a_run_whose_terminal_is_closed_does_not_wait_for_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut running = in_terminal("slow", dir.path(), "");
+    running.until("the command", |_| dir.path().join("pid").exists());
+    let program = rustix::process::Pid::from_raw(program_in(&running) as i32).unwrap();
+    rustix::process::kill_process(program, Signal::HUP).unwrap();
+    running.says("still applying exec[sleeper] (");
+    let ended = running.wait().code(129).said("cancelling what still runs after 10 s");
+    assert!(!ended.out.contains("^C"), "{}", ended.out);
 }
 
 /// How many times a text was drawn so far.
@@ -138,7 +193,7 @@ fn a_run_that_has_failed_shows_it_on_the_bar_and_time_stops() {
     let ended = running.wait().code(0);
     let plain = without_colours(&ended.out);
     assert!(plain.contains("1 of 4 settled, 1 changed:") && plain.contains("exec[broken] failed: "), "{plain}");
-    assert!(plain.contains("stopping after ") && plain.contains("2 more wait for them"), "{plain}");
+    assert!(plain.contains("stopping after ") && plain.contains("2 more wait for it"), "{plain}");
 }
 
 #[test]

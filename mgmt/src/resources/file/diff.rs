@@ -54,7 +54,12 @@ pub(super) fn change(old: Option<&Side<'_>>, new: &Side<'_>) -> Change {
     let text = old.map_or(Some(""), Side::text).zip(new.text());
     let diff = text.and_then(|(old, new)| unified(old, new));
     let summary = |side: &Side<'_>| side.summary(diff.is_none());
-    let change = Change::new("content", old.map_or("nothing".to_owned(), summary), summary(new));
+    let (was, mut becomes) = (old.map_or("nothing".to_owned(), summary), summary(new));
+    if was == becomes {
+        // Where no diff is shown, the sizes alone would look as if nothing changed.
+        becomes = becomes.replacen("byte", "other byte", 1);
+    }
+    let change = Change::new("content", was, becomes);
     match diff {
         Some(diff) if !diff.is_empty() => change.with_diff(diff),
         _ => change,
@@ -91,7 +96,7 @@ mod tests {
     #[test]
     fn two_texts_are_shown_as_a_unified_diff() {
         let change = change(Some(&side(b"a\nb\nc\n")), &side(b"a\nB\nc\n"));
-        assert_eq!(change.to_string(), "content: 6 bytes → 6 bytes");
+        assert_eq!(change.to_string(), "content: 6 bytes → 6 other bytes");
         assert_eq!(change.diff.as_deref(), Some("@@ -1,3 +1,3 @@\n a\n-b\n+B\n c\n"));
     }
 

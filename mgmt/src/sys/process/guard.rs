@@ -190,7 +190,9 @@ fn start(words: &str) -> std::io::Result<(Child, PipeWriter)> {
     let (early, late) = words.as_bytes().split_at(words.len().min(EARLY_BYTES));
     writer.write_all(early)?;
     let mut shell = Command::new("/bin/sh");
-    shell.arg("-c").arg(SCRIPT).arg("mgmt-guard").env_clear().current_dir("/").process_group(0);
+    // Lists of processes show the arguments, so the script is not among them.
+    shell.args(["-c", "eval \"$SCRIPT\"", "mgmt-guard"]).env_clear().env("SCRIPT", SCRIPT);
+    shell.current_dir("/").process_group(0);
     shell.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
     let shell = under_the_first(|| shell.spawn(), Pid::from_child)?;
     writer.write_all(late)?;
@@ -219,6 +221,8 @@ mod tests {
         let words = format!("+{}\n+{}\n+{}\n", by_group.id(), word(&pipe), word(&ended_pipe));
         let (mut shell, mut writer) = start(&words).unwrap();
         writer.write_all(format!("-{}\n", word(&ended_pipe)).as_bytes()).unwrap();
+        let shown = std::fs::read(format!("/proc/{}/cmdline", shell.id())).unwrap();
+        assert!(shown.len() < 60 && shown.ends_with(b"\0mgmt-guard\0"), "{}", String::from_utf8_lossy(&shown));
         drop(writer);
         for killed in [&mut by_group, &mut by_pipe] {
             let status = killed.wait().unwrap();

@@ -3,7 +3,7 @@
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("collect", declare)
+    mgmt::main!("collect", declare)
 }
 
 /// Declares the resources, their order, and what they send one another.

@@ -3,7 +3,7 @@
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("names \"of\" \\all\nsorts", declare)
+    mgmt::main!("names \"of\" \\all\nsorts", declare)
 }
 
 /// Declares the resources, their order, and what they send one another.

@@ -3,7 +3,7 @@
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("old", declare)
+    mgmt::main!("old", declare)
 }
 
 /// Declares the resources, their order, and what they send one another.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("quiet", declare)
+    mgmt::main!("quiet", declare)
 }
 
 /// Declares the resources, their order, and what they send one another.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
-    mgmt::main("served", declare)
+    mgmt::main!("served", declare)
 }
 
 /// Declares the resources, their order, and what they send one another.
