@@ -8,6 +8,11 @@ use super::run::Output;
 use super::status::Status;
 use crate::sys::obstacle::ObstacleKind;
 
+/// The file of a program between two texts, unless the program is named by this path already.
+fn but(program: &str, path: &Path, before: &str, after: &str) -> String {
+    if Path::new(program) == path { String::new() } else { format!("{before}{}{after}", path.display()) }
+}
+
 /// Why a command could not be run, or failed. Arguments and variables are never shown: they may contain secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -21,7 +26,7 @@ pub enum ProcessError {
         path: String,
     },
     /// The file of the program does not exist.
-    #[error("program `{program}` not found: {} does not exist", .path.display())]
+    #[error("program `{program}` {}does not exist", but(.program, .path, "not found: ", " "))]
     NoFile {
         /// The program.
         program: String,
@@ -37,7 +42,7 @@ pub enum ProcessError {
         interpreter: String,
     },
     /// The file is not a program, or this user may not run it.
-    #[error("program `{program}` cannot be executed: {}: {why}", .path.display())]
+    #[error("program `{program}` cannot be executed: {}{why}", but(.program, .path, "", ": "))]
     NotExecutable {
         /// The program.
         program: String,

@@ -87,7 +87,10 @@ fn an_unknown_user_is_drift_for_the_check_and_an_error_for_the_apply() {
     let drift = bench.check(&file).unwrap().expect("somebody may make the user before the apply");
     assert!(drift.changes[0].to_string().ends_with("→ nobody-has-this-name"));
     let error = bench.refused(&file);
-    assert!(error.contains("there is no user `nobody-has-this-name`") && error.contains("declare it"), "{error}");
+    assert!(
+        error.contains("there is no user `nobody-has-this-name`") && error.contains("create it, or declare an exec"),
+        "{error}"
+    );
     let error = bench.refused(&bench.file("f").group("none-has-this-name"));
     assert!(error.contains("there is no group `none-has-this-name`"), "{error}");
 }
