@@ -263,7 +263,7 @@ async fn a_user_that_is_not_there_yet_and_a_program_that_is_missing_are_waited_f
     g.add(Exec::new("it").cmd(text(&program)).args([text(&made)]).creates(text(&made)));
     let mut run = Run::new(g).await;
     let (error, obstacle, _) = waits(&mut run).await;
-    assert!(error.contains("not found"), "{error}");
+    assert!(error.contains("does not exist"), "{error}");
     assert_eq!((obstacle.kind, obstacle.path.as_deref()), (ObstacleKind::Missing, Some(&*program)));
     fs::create_dir(program.parent().unwrap()).unwrap();
     // Complete when it gets its name.
