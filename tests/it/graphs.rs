@@ -5,9 +5,9 @@ mod edges;
 
 use std::path::PathBuf;
 
-use mgmt::graph::{Edge, GraphConfig, GraphData, Kinds, Problems, validate};
+use mgmt::graph::{Edge, GraphConfig, GraphData, Kinds, Problems, Settings, prepare, validate};
 use mgmt::prelude::*;
-use mgmt::resource::{Origin, Uid, every};
+use mgmt::resource::{Meta, Origin, Uid, every};
 use mgmt::resources::NoopBuilder;
 use serde_json::{Value as Json, json};
 
@@ -91,6 +91,54 @@ fn noops(names: &[&str], edges: &[(&str, &str)]) -> Result<GraphConfig, String> 
     let edge = |(n, (from, to)): (usize, &(&str, &str))| json!({ "from": format!("noop[{from}]"), "to": format!("noop[{to}]"), "origin": format!("site.yaml:{}", n + 101) });
     let edges: Vec<_> = edges.iter().enumerate().map(edge).collect();
     bind(json!({ "graph": "g", "resources": resources, "edges": edges }))
+}
+
+#[test]
+fn an_edge_to_itself_hides_no_cycle_through_the_same_resource() {
+    let error = noops(&["a", "b", "c"], &[("a", "b"), ("b", "b"), ("b", "c"), ("c", "a"), ("c", "c")]).unwrap_err();
+    for text in ["noop[b] waits for itself", "noop[c] waits for itself", "a cycle of 3 resources"] {
+        assert_eq!(error.matches(text).count(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_burst_without_a_limit_is_a_warning() {
+    let warnings = |meta: Meta| {
+        let config = graph(|g| add(g, Noop::new("n").meta(meta))).unwrap();
+        let prepared = prepare(config, &Settings::default()).unwrap();
+        prepared.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
+    };
+    let idle = warnings(Meta::with(|meta| meta.burst = 5));
+    assert_eq!(idle, ["noop[n]: `burst` is 5, which has no effect without `limit`: give a limit, or leave it out"]);
+    assert!(warnings(Meta::with(|meta| (meta.burst, meta.limit) = (5, Some(1.0)))).is_empty());
+    assert!(warnings(Meta::with(|meta| meta.burst = 0)).is_empty(), "without a limit it has always been allowed");
+}
+
+#[test]
+fn a_secret_in_a_file_that_every_user_may_read_is_a_warning() {
+    let warnings = |declare: fn(&mut Graph)| {
+        let config = graph(declare).unwrap();
+        let prepared = prepare(config, &Settings::default()).unwrap();
+        prepared.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
+    };
+    let found = warnings(|g| {
+        let p = g.add(Password::new("p"));
+        g.add(File::new("/received").content(p.password()).mode(0o644));
+        g.add(File::new("/mapped").content(p.password().map(|p| p.map(|p| format!("x{p}")))).mode("a+r"));
+        g.add(File::new("/given").content(Secret::new("x".to_owned())).mode(0o604));
+        // None of these.
+        g.add(File::new("/alone").content(p.password()));
+        g.add(File::new("/group").content(p.password()).mode(0o640));
+        g.add(File::new("/open").content(p.password().map(|p| p.declassify().len().to_string())).mode(0o644));
+        g.add(File::new("/text").content("x").mode(0o644));
+    });
+    let names: Vec<&str> = found.iter().map(|text| text.split(": `mode`").next().unwrap()).collect();
+    assert_eq!(names, ["file[/received]", "file[/mapped]", "file[/given]"], "{found:#?}");
+    assert_eq!(
+        found[0],
+        "file[/received]: `mode` is 0644, so every user may read the file, and its content is a secret: leave it out, \
+         which gives 0600, or give for example 0640"
+    );
 }
 
 fn edge(from: u32, to: u32) -> Edge {

@@ -136,7 +136,7 @@ impl App {
     where
         F: FnMut(&mut Graph) -> Result<(), Error> + Send + 'static,
     {
-        let name = self.name.clone();
+        let name = self.command_line.name.clone();
         self.main(native(move |g: &mut Graph, _: &Cx| declare(g)).named(name))
     }
 

@@ -52,6 +52,9 @@ impl CommandError {
     pub(crate) fn to_json(&self) -> Json {
         match self {
             CommandError::Engine(EngineError::Graph(problems)) => problems.0.iter().map(problem).collect(),
+            CommandError::Engine(EngineError::Gapi(why)) => {
+                json!([{ "message": format!("no graph: {}", why.in_full()) }])
+            }
             error => json!([{ "message": error.to_string() }]),
         }
     }

@@ -134,7 +134,8 @@ fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, Comma
     let here = std::env::current_dir()?;
     let variable = |name: &OsStr| std::env::var_os(name);
     let OfRun { mut words, has_text, hidden } =
-        own_words::of_run(&session.command_line.command(), std::env::args_os(), &here, variable).map_err(CommandError::Other)?;
+        own_words::of_run(&session.command_line.command(), std::env::args_os(), &here, variable)
+            .map_err(CommandError::Other)?;
     for name in hidden {
         tracing::warn!(target: "mgmt", "the service does not get the value of {name}: set it in a drop-in");
     }

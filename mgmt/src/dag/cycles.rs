@@ -2,9 +2,10 @@
 
 use super::csr::Csr;
 
-/// The cycles of a graph that should have none: one for each knot (a set of nodes that can all reach each other),
-/// because each knot must be undone and most cycles of a large knot are detours. It is the shortest cycle of the knot;
-/// in a knot so large that a search for the shortest would take long, a short one.
+/// The cycles of a graph that should have none: one for each node with an edge to itself, and one for each knot (a set
+/// of several nodes that can all reach each other), because each knot must be undone and most cycles of a large knot
+/// are detours. It is the shortest cycle of the knot; in a knot so large that a search for the shortest would take
+/// long, a short one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the graph has {}", count(paths))]
 pub struct Cycles<I> {
@@ -32,7 +33,7 @@ const STEPS_MAX: usize = 1_000_000;
 
 const NONE: u32 = u32::MAX;
 
-/// One cycle for each knot.
+/// The edges from a node to itself, and one cycle for each knot of several nodes.
 pub(super) fn find(children: &Csr) -> Vec<Vec<u32>> {
     let knots = knots(children);
     let mut knot_of = vec![NONE; children.len() as usize];
@@ -42,7 +43,9 @@ pub(super) fn find(children: &Csr) -> Vec<Vec<u32>> {
         }
     }
     let mut search = Search { children, knot_of, seen: vec![(0, NONE); children.len() as usize], round: 0, steps: 0 };
-    let mut found: Vec<_> = knots.iter().map(|knot| search.shortest(knot)).collect();
+    let loops = knots.iter().flatten().filter(|node| children.of(**node).contains(node));
+    let mut found: Vec<_> = loops.map(|node| vec![*node]).collect();
+    found.extend(knots.iter().filter(|knot| knot.len() > 1).map(|knot| search.shortest(knot)));
     found.sort_unstable();
     found
 }
@@ -108,10 +111,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
+    /// The shortest cycle of a knot of several nodes.
     fn shortest(&mut self, knot: &[u32]) -> Vec<u32> {
-        if let Some(own) = knot.iter().find(|node| self.children.of(**node).contains(node)) {
-            return vec![*own];
-        }
         let mut best: Option<Vec<u32>> = None;
         for &start in knot {
             let shorter_than = best.as_ref().map_or(usize::MAX, Vec::len);
@@ -127,7 +128,7 @@ impl Search<'_> {
         best.expect("every node of a knot is on a cycle")
     }
 
-    /// The shortest cycle through `start` if it has fewer than `shorter_than` nodes.
+    /// The shortest cycle of several nodes through `start` if it has fewer than `shorter_than` nodes.
     fn way_back(&mut self, start: u32, shorter_than: usize) -> Option<Vec<u32>> {
         self.round += 1;
         let (mut queue, mut at, mut length) = (vec![start], 0, 1);
@@ -138,7 +139,7 @@ impl Search<'_> {
                 at += 1;
                 for &child in self.children.of(node) {
                     self.steps += 1;
-                    if child == start {
+                    if child == start && node != start {
                         return Some(self.path_to(node, start));
                     }
                     let same_knot = self.knot_of[child as usize] == self.knot_of[start as usize];

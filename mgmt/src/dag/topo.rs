@@ -30,7 +30,7 @@ pub fn layers(n: usize, edges: &[(u32, u32)]) -> Result<Vec<Vec<u32>>, Cycles<u3
     layers_of(n, edges.iter().copied())
 }
 
-/// One cycle for each knot of nodes that can all reach each other; empty if there is none. See [`Cycles`].
+/// The cycles: see [`Cycles`]. Empty if there is none.
 ///
 /// # Panics
 /// As [`order`].

@@ -32,7 +32,7 @@ impl<N, E> Dag<N, E> {
         self.topological_order().is_err()
     }
 
-    /// One cycle for each knot of nodes that can all reach each other; empty if there is none. See [`Cycles`].
+    /// The cycles: see [`Cycles`]. Empty if there is none.
     pub fn cycles(&self) -> Vec<Vec<NodeId>> {
         self.topological_order().err().map_or_else(Vec::new, |found| found.paths)
     }

@@ -1,5 +1,6 @@
 //! A failure: what was being done, and the error that ended it.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::panic::Location;
@@ -49,6 +50,26 @@ impl Failure {
         Failure { text: how, printed, source: Some(Arc::new(error)), ..Failure::default() }
     }
 
+    /// The text as data: the output of a program keeps its lines.
+    #[cfg(feature = "cli")]
+    pub(crate) fn in_full(&self) -> impl fmt::Display + '_ {
+        self.with_output(Cow::Borrowed)
+    }
+
+    /// The text, with the output of a program in this form.
+    fn with_output<'a>(&'a self, form: impl Fn(&'a str) -> Cow<'a, str>) -> impl fmt::Display {
+        Shown(move |f: &mut fmt::Formatter<'_>| {
+            match self.printed.trim() {
+                "" => f.write_str(&self.text)?,
+                printed => write!(f, "{}: {}", self.text, form(printed))?,
+            }
+            match self.at.or(self.closure) {
+                Some(at) => write!(f, " ({})", Origin::Source(at)),
+                None => Ok(()),
+            }
+        })
+    }
+
     /// The text for a terminal: the output of a program is in lines of its own.
     pub(crate) fn in_lines(&self) -> impl fmt::Display + '_ {
         Shown(|f: &mut fmt::Formatter<'_>| {
@@ -93,14 +114,7 @@ impl From<Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.printed.trim() {
-            "" => f.write_str(&self.text)?,
-            printed => write!(f, "{}: {}", self.text, in_one_line(printed))?,
-        }
-        match self.at.or(self.closure) {
-            Some(at) => write!(f, " ({})", Origin::Source(at)),
-            None => Ok(()),
-        }
+        self.with_output(in_one_line).fmt(f)
     }
 }
 
@@ -140,6 +154,8 @@ mod tests {
             Failure::of_program("`p` failed".to_owned(), printed.to_owned(), io::Error::from(io::ErrorKind::Other))
         };
         assert_eq!(failure("one\ntwo\n").to_string(), r"`p` failed: one\ntwo");
+        #[cfg(feature = "cli")]
+        assert_eq!(failure("one\ntwo\n").in_full().to_string(), "`p` failed: one\ntwo");
         assert_eq!(
             failure("one\n two\u{1b}[31m\n").in_lines().to_string(),
             "`p` failed, and printed:\n  one\n   two\\u{1b}[31m"

@@ -51,7 +51,8 @@ fn explained(error: &minijinja::Error, template: &str, missing: Option<String>) 
         Some(line) if number > 0 && !line.is_empty() => format!("the template, line {number}, `{}`", in_one_line(line)),
         _ => "the template".to_owned(),
     };
-    Error::new(format!("{place}: {}", missing.unwrap_or_else(|| error.to_string())))
+    let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
+    Error::new(format!("{place}: {}", missing.unwrap_or_else(|| format!("{}{detail}", error.kind()))))
 }
 
 /// The names in the template that have no value, and the names that have one.
@@ -70,6 +71,13 @@ fn missing(environment: &Environment<'_>, template: &str, values: &Value) -> Opt
     // For `ports.ftp`, the names in `ports`.
     let parent = first.rsplit_once('.').and_then(|(parent, name)| Some((of(parent)?, name)));
     let (parent, name) = parent.unwrap_or((values.clone(), first));
+    if parent.kind() != ValueKind::Map {
+        let sort = sort(parent.kind());
+        return Some(match first.rsplit_once('.') {
+            Some((parent, name)) => format!("`{parent}` is {sort}, which has no `{name}`"),
+            None => format!("{} {has}: the values are {sort}; give a struct or a map", shown(&names)),
+        });
+    }
     let mut there: Vec<String> = parent.try_iter().into_iter().flatten().map(|key| key.to_string()).collect();
     there.sort_unstable();
     let hint = match nearest(name, there.iter().map(String::as_str)) {
@@ -78,6 +86,17 @@ fn missing(environment: &Environment<'_>, template: &str, values: &Value) -> Opt
         _ => format!(": there are {}", shown(&there)),
     };
     Some(format!("{} {has}{hint}", shown(&names)))
+}
+
+fn sort(kind: ValueKind) -> &'static str {
+    match kind {
+        ValueKind::String => "a text",
+        ValueKind::Number => "a number",
+        ValueKind::Bool => "true or false",
+        ValueKind::None => "nothing",
+        ValueKind::Seq | ValueKind::Iterable => "a list",
+        _ => "no map",
+    }
 }
 
 fn has_missing(value: &minijinja::Value) -> bool {
@@ -122,6 +141,25 @@ mod tests {
             ),
         ] {
             assert_eq!(error(template).to_string(), text);
+        }
+        for (template, values, text) in [
+            ("{{ host.foo }}", &values, "`{{ host.foo }}`: `host` is a text, which has no `foo`"),
+            (
+                "{{ g }}",
+                &serde_json::json!("g"),
+                "`{{ g }}`: `g` has no value: the values are a text; give a struct or a map",
+            ),
+            (
+                "{{ g }}",
+                &serde_json::json!([1]),
+                "`{{ g }}`: `g` has no value: the values are a list; give a struct or a map",
+            ),
+        ] {
+            assert_eq!(render(template, values).unwrap_err().to_string(), format!("the template, line 1, {text}"));
+        }
+        for wrong in ["a\n{{ host", "{% if %}", "{{ host | nofilter }}", "{% for x in [1] %}{{ x.y }}{% endfor %}"] {
+            let text = error(wrong).to_string();
+            assert!(!text.contains("<string>") && !text.ends_with(": "), "{text}");
         }
         let error = error("a\n{{ host");
         assert!(error.to_string().starts_with("the template, line 2, `{{ host`: syntax error: "), "{error}");

@@ -5,9 +5,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
+use crate::graph::coming::coming;
 use crate::graph::config::{Edge, GraphConfig, Vertex};
 use crate::graph::index::Index;
-use crate::graph::validate::{Hands, PIECE, coming};
+use crate::graph::validate::{Hands, PIECE};
 use crate::resource::{Known, Meta};
 
 /// The graph that was prepared before, as long as something else uses it: these references keep nothing in memory.

@@ -2,6 +2,7 @@
 
 mod bind;
 mod builder;
+mod coming;
 mod config;
 mod copies;
 mod cycle;
@@ -18,6 +19,7 @@ mod validate;
 mod warnings;
 
 pub use builder::Graph;
+pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub(crate) use former::Former;
@@ -30,3 +32,4 @@ pub use schema::graph_schema;
 #[cfg(all(feature = "cli", not(feature = "yaml")))]
 pub(crate) use schema::graph_schema_with;
 pub use validate::validate;
+pub(crate) use validate::validate_but;

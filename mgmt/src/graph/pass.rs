@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::dag::Growing;
+use crate::graph::coming::coming;
 use crate::graph::config::{Edge, GraphConfig, Vertex};
 use crate::graph::cycle::story_of;
 use crate::graph::index::Index;
 use crate::graph::problem::Problem;
-use crate::graph::validate::coming;
 use crate::id::ResourceId;
 use crate::resource::{Findings, Known, Need, Origin, Reason, Uid, caught};
 

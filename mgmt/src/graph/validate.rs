@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use crate::dag::topo;
+use crate::graph::coming::{Coming, Doubts};
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::copies::check_copies;
 use crate::graph::cycle::tell_cycle;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{Known, Origin, Provisions, Uid};
+use crate::resource::{FieldProblem, Origin, Provisions, Uid};
 
 /// Checks a whole graph: identities, names, fields, metaparameters, owners, copies in a cycle, edges, cycles, sends. (A
 /// graph that will be run, or whose plan is wanted, must be [prepared](crate::graph::prepare), which includes these
@@ -22,6 +23,12 @@ use crate::resource::{Known, Origin, Provisions, Uid};
 /// All mistakes.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
     indexed(config, None, one_by_one).map(drop)
+}
+
+/// Like [`validate`], for a graph from a text with mistakes: reports only what is wrong whatever the doubtful fields
+/// are.
+pub(crate) fn validate_but(config: &GraphConfig, doubts: &Doubts) -> Result<(), Problems> {
+    indexed_but(config, Some(doubts), None, one_by_one).map(drop)
 }
 
 /// Does numbered pieces of work that don't depend on one another, possibly in parallel.
@@ -59,13 +66,22 @@ pub(super) fn indexed(
     provisions: Option<&Provisions>,
     hands: Hands,
 ) -> Result<(Index, Vec<Problem>), Problems> {
+    indexed_but(config, None, provisions, hands)
+}
+
+fn indexed_but(
+    config: &GraphConfig,
+    doubts: Option<&Doubts>,
+    provisions: Option<&Provisions>,
+    hands: Hands,
+) -> Result<(Index, Vec<Problem>), Problems> {
     let (mut problems, mut warnings) = (Vec::new(), Vec::new());
     let mut index = Index::default();
     let mut hashes = Vec::with_capacity(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
     let mut copies = Vec::new();
-    let coming = coming(config);
+    let coming = Coming::of(config, doubts);
     let count = config.vertices.len();
     for block in (0..count).step_by(PIECE * PIECES) {
         let starts: Vec<usize> = (block..count.min(block + PIECE * PIECES)).step_by(PIECE).collect();
@@ -110,7 +126,7 @@ pub(super) fn rechecked(
 ) -> Result<Vec<Problem>, Problems> {
     let (mut problems, mut warnings, mut copies) = (Vec::new(), Vec::new(), false);
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
-    let coming = coming(config);
+    let coming = Coming::of(config, None);
     for place in likeness.changed.iter().map(|place| *place as usize) {
         let found = look(config, place..place + 1, &coming, provisions, &likeness.index);
         problems.extend(found.problems);
@@ -126,7 +142,7 @@ pub(super) fn rechecked(
     }
     if copies {
         let all = (0u32..).zip(&config.vertices);
-        let copies = all.map(|(n, vertex)| (n, copies_of(n, vertex, &coming)));
+        let copies = all.map(|(n, vertex)| (n, vertex.resource.copies(&coming.known(n, vertex))));
         let copies: Vec<_> = copies.filter(|(_, paths)| !paths.is_empty()).collect();
         problems.extend(check_copies(&config.vertices, &likeness.index, &copies));
     }
@@ -153,22 +169,26 @@ fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) {
 fn look(
     config: &GraphConfig,
     range: Range<usize>,
-    coming: &HashMap<u32, Vec<u8>>,
+    coming: &Coming<'_>,
     provisions: Option<&Provisions>,
     index: &Index,
 ) -> Found {
     let mut found = Found { hashes: Vec::with_capacity(range.len()), ..Found::default() };
     for (n, vertex) in (range.start as u32..).zip(&config.vertices[range]) {
-        let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
         let spec = vertex.resource.spec();
         for lack in provisions.iter().flat_map(|provisions| provisions.lacking(spec)) {
             let problem = Problem::new(format!("{}: {lack}", vertex.id()), vertex.origin.clone());
             found.problems.push((n, problem));
         }
-        let known = Known::all_but_numbers(spec, coming);
+        let known = coming.known(n, vertex);
         found.hashes.push(index.hash_of(vertex));
         found.has_semas |= vertex.meta.as_ref().is_some_and(|meta| !meta.sema.is_empty());
-        check_vertex(vertex, &known, &mut |problem| found.problems.push((n, problem)), &mut found.warnings);
+        check_vertex(
+            vertex,
+            coming.problems(n, vertex),
+            &mut |problem| found.problems.push((n, problem)),
+            &mut found.warnings,
+        );
         let uids = vertex.resource.uids(&known);
         if uids.is_empty() {
             continue;
@@ -183,24 +203,10 @@ fn look(
     found
 }
 
-fn copies_of(n: u32, vertex: &Vertex, coming: &HashMap<u32, Vec<u8>>) -> Vec<PathBuf> {
-    let coming = coming.get(&n).map_or(&[][..], Vec::as_slice);
-    vertex.resource.copies(&Known::all_but_numbers(vertex.resource.spec(), coming))
-}
-
 fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
     let message =
         format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
     Problem::new(message, second.origin.clone()).also("first", first.origin.clone())
-}
-
-/// The fields of each resource that will be received.
-pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
-    let mut coming: HashMap<u32, Vec<u8>> = HashMap::new();
-    for link in &config.links {
-        coming.entry(link.to).or_default().push(link.field);
-    }
-    coming
 }
 
 /// The longest name of a resource or of a graph, in bytes.
@@ -212,7 +218,12 @@ fn check_name(config: &GraphConfig) -> Option<Problem> {
     (bytes > NAME_BYTES_MAX).then(|| Problem::new(message(), Origin::Unknown))
 }
 
-fn check_vertex(vertex: &Vertex, known: &Known<'_>, found: &mut dyn FnMut(Problem), warnings: &mut Vec<Problem>) {
+fn check_vertex(
+    vertex: &Vertex,
+    problems: Vec<FieldProblem>,
+    found: &mut dyn FnMut(Problem),
+    warnings: &mut Vec<Problem>,
+) {
     let name = vertex.resource.name();
     let mut say = |message: String| found(Problem::new(message, vertex.origin.clone()));
     if name.is_empty() {
@@ -226,13 +237,16 @@ fn check_vertex(vertex: &Vertex, known: &Known<'_>, found: &mut dyn FnMut(Proble
     } else if name.contains('\0') {
         say(format!("{}: a name can't hold a NUL byte", vertex.id()));
     }
-    for problem in vertex.resource.validate(known) {
+    for problem in problems {
         let message = format!("{}: {problem}", vertex.id());
-        if problem.lenient && matches!(vertex.origin, Origin::File(_)) {
+        if problem.advice || problem.lenient && matches!(vertex.origin, Origin::File(_)) {
             warnings.push(Problem::new(message, vertex.origin.clone()));
         } else {
             say(message);
         }
+    }
+    for warning in vertex.meta.iter().flat_map(|meta| meta.warnings()) {
+        warnings.push(Problem::new(format!("{}: {warning}", vertex.id()), vertex.origin.clone()));
     }
     for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
         say(format!("{}: {problem}", vertex.id()));

@@ -18,7 +18,7 @@ use crate::resource::secret::Secret;
     message = "a value of type `{V}` can't be set on, or sent to, a field of type `{Self}`",
     label = "this field takes `{Self}`",
     note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
-    note = "a time is a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
+    note = "a field of type `Seconds` takes a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
     note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
@@ -124,7 +124,7 @@ pub enum ByWire {}
     message = "a value of type `{Self}` can't be set on a field of type `{T}`",
     label = "this field takes `{T}`",
     note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
-    note = "a time is a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
+    note = "a field of type `Seconds` takes a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
     note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]
@@ -177,7 +177,7 @@ pub struct ByOption<M>(PhantomData<M>);
     message = "a value of type `{Self}` can't be set on a field of type `{T}`",
     label = "this field takes `{T}`",
     note = "an output is converted on its way by `.map(|value| …)`; a handle is no value, but its outputs are",
-    note = "a time is a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
+    note = "a field of type `Seconds` takes a `Duration`: not `.timeout(5)`, but `.timeout(Duration::from_secs(5))`",
     note = "a word is a value of its type: not `.state(\"absent\")`, but `.state(FileState::Absent)` or `.absent()`",
     note = "a secret goes only to fields that keep secrets, such as `Secret<_>`: any other may be shown in a plan or a log"
 )]

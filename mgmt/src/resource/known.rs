@@ -38,6 +38,8 @@ pub struct Known<'a> {
     /// The fields that will be received, by number or by name.
     coming: &'a [u8],
     named: &'a [&'a str],
+    /// The fields that will receive a secret, by number.
+    secret: &'a [u8],
 }
 
 impl<'a> Known<'a> {
@@ -50,17 +52,22 @@ impl<'a> Known<'a> {
         for field in coming {
             number(spec, field);
         }
-        Known { spec, coming: &[], named: coming }
+        Known { spec, coming: &[], named: coming, secret: &[] }
     }
 
     /// All fields except those with these numbers.
     pub(crate) fn all_but_numbers(spec: &'static KindSpec, coming: &'a [u8]) -> Known<'a> {
-        Known { spec, coming, named: &[] }
+        Known { spec, coming, named: &[], secret: &[] }
+    }
+
+    /// The same, where the fields with these numbers receive secrets.
+    pub(crate) fn with_secrets(self, secret: &'a [u8]) -> Known<'a> {
+        Known { secret, ..self }
     }
 
     /// All fields.
     pub fn all(spec: &'static KindSpec) -> Known<'static> {
-        Known { spec, coming: &[], named: &[] }
+        Known { spec, coming: &[], named: &[], secret: &[] }
     }
 
     /// Whether the field has the value with which the resource will run. (The name always has.)
@@ -75,6 +82,16 @@ impl<'a> Known<'a> {
         }
         let number = number(self.spec, field);
         number.is_none_or(|number| !self.coming.contains(&number)) && !self.named.contains(&field)
+    }
+
+    /// Whether the field will receive a secret from another resource. (Whether a value that is known is a secret can be
+    /// seen from the value.)
+    ///
+    /// # Panics
+    /// The kind has no such field.
+    #[track_caller]
+    pub fn receives_secret(&self, field: &str) -> bool {
+        number(self.spec, field).is_some_and(|number| self.secret.contains(&number))
     }
 
     /// Whether all of these fields have their values.

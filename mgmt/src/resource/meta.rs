@@ -108,6 +108,14 @@ impl Meta {
         meta
     }
 
+    /// What has no effect in these settings.
+    pub fn warnings(&self) -> Vec<String> {
+        let idle = self.burst > 1 && self.limit.is_none();
+        let burst =
+            format!("`burst` is {}, which has no effect without `limit`: give a limit, or leave it out", self.burst);
+        idle.then_some(burst).into_iter().collect()
+    }
+
     /// The mistakes in these settings.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();

@@ -299,6 +299,11 @@ impl Wire {
         }
     }
 
+    /// Whether a secret that is sent is still one when it arrives: no closure has made something else of it.
+    pub(crate) fn keeps_secrets(&self) -> bool {
+        !self.closure || [TypeId::of::<Secret<String>>(), TypeId::of::<Secret<Vec<u8>>>()].contains(&self.sent)
+    }
+
     /// The field's value from the sources' values, in their order.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub struct FieldProblem {
     pub remedy: String,
     /// The problem is only a warning in a graph that was read from a file. In Rust it is an error all the same.
     pub lenient: bool,
+    /// The problem is only a warning, wherever the resource was declared.
+    pub advice: bool,
     /// In a resource given as data, the key is wrong (unknown or missing), not its value. `problem` then contains the
     /// key.
     pub key: bool,
@@ -50,6 +52,7 @@ impl FieldProblem {
             problem: one_line(problem),
             remedy: one_line(remedy),
             lenient: false,
+            advice: false,
             key: false,
         }
     }
@@ -72,6 +75,14 @@ impl FieldProblem {
     #[must_use]
     pub fn lenient(mut self) -> FieldProblem {
         self.lenient = true;
+        self
+    }
+
+    /// The same problem, but only a warning, wherever the resource was declared: for what works, and is most likely not
+    /// what was meant.
+    #[must_use]
+    pub fn advice(mut self) -> FieldProblem {
+        self.advice = true;
         self
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{Error as _, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -123,16 +123,21 @@ pub(crate) mod option {
     }
 }
 
+/// The JSON schema of a length of time: a number of whatever unit the field has, or a text with units.
+pub(crate) fn seconds_schema() -> serde_json::Value {
+    serde_json::json!({ "anyOf": [
+        { "type": "number", "minimum": 0 },
+        { "type": "string", "pattern": r"^\s*([0-9.]+\s*(ms|s|m|min|h|d|w)\s*)+$" }
+    ] })
+}
+
 impl JsonSchema for Seconds {
     fn schema_name() -> Cow<'static, str> {
         "Seconds".into()
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [
-            { "type": "number", "minimum": 0 },
-            { "type": "string", "pattern": r"^\s*([0-9.]+\s*(ms|s|m|min|h|d|w)\s*)+$" }
-        ] })
+        seconds_schema().try_into().unwrap_or_default()
     }
 
     fn inline_schema() -> bool {

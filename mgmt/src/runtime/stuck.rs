@@ -130,8 +130,8 @@ impl Core {
     fn warn_of_work(&self, node: Node, action: Action, ended: &str, doing: &str) {
         let (id, grace) = (self.running.id(node), self.grace);
         self.warn(format!(
-            "{id}: its {} {ended}, but {grace:?} later it is still {doing}: the engine goes on without it, and does not touch the resource before that \
-             has ended",
+            "{id}: its {} {ended}, but {grace:?} later it is still {doing}: the engine continues without it, and does not touch the resource \
+             before that has ended",
             action.word()
         ));
     }

@@ -259,7 +259,7 @@ impl SlotTable {
             Err(panic) => return Resolved::Mismatch(format!("to copy it {panic}")),
         };
         let mut problems = resource.validate(&Known::all(resource.spec()));
-        problems.retain(|problem| !problem.lenient);
+        problems.retain(|problem| !problem.lenient && !problem.advice);
         if !problems.is_empty() {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Resolved::Mismatch(format!("with what it received: {}", problems.join("; ")));

@@ -123,7 +123,7 @@ impl Scheduler {
             );
         }
         if n.any(ASKING) {
-            assert!(self.rare(i).is_some_and(|rare| !rare.asked.is_empty()), "{i:?} asks nobody");
+            assert!(self.rare(i).is_some_and(|rare| !rare.asked.is_empty()), "{i:?} asks none");
         }
     }
 }

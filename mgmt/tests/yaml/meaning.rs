@@ -405,7 +405,7 @@ fn what_a_type_means_is_asked_of_the_type_and_not_of_its_name() {
     );
     let wrong = wrong.unwrap_err().to_string();
     assert!(wrong.contains("car[c]: `rights`: 644 is a decimal number, and a mode is octal"), "{wrong}");
-    let why = |name: &str, sent: &str, why: &str| format!("and `body` of msg[{name}] takes `String`{why}\n  at {sent}");
+    let why = |name: &str, sent: &str, why: &str| format!("and `body` of msg[{name}] takes a text{why}\n  at {sent}");
     assert!(wrong.contains(&why("a", "g.yaml:7", "")), "{wrong}");
     assert!(wrong.contains(&why("b", "g.yaml:8", ": a secret goes only to fields that keep secrets")), "{wrong}");
 }

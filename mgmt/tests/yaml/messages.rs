@@ -44,6 +44,28 @@ fn what_has_no_effect_is_accepted_with_a_warning() {
 }
 
 #[test]
+fn the_sample_of_the_documents_is_what_the_program_prints() {
+    let chapter = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/yaml.md")).unwrap();
+    let sample = chapter.split("All problems of a file").nth(1).unwrap().split("```text\n").nth(1).unwrap();
+    let sample = sample.split("```").next().unwrap();
+    let desk = crate::kit::Desk::new();
+    desk.write("graph.yaml", "graph: g\nresources:\n  file:\n  - name: /tmp/a\n    contnet: hello\n    mode: 644\n");
+    let output = desk.mgmt(&["check", "--yaml", "graph.yaml"]).current_dir(desk.dir.path()).output().unwrap();
+    assert_eq!(crate::kit::text(&output.stderr), sample);
+}
+
+#[test]
+fn a_program_that_fails_is_an_error_with_its_lines_in_the_data() {
+    let desk = crate::kit::Desk::new();
+    desk.write("fail.sh", "echo one >&2; echo '  two' >&2; exit 3\n");
+    let command = desk.mgmt(&["check", "--json", "--command", "/bin/sh fail.sh"]).current_dir(desk.dir.path()).output();
+    let output = command.unwrap();
+    let data: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let message = data["errors"][0]["message"].as_str().unwrap();
+    assert!(message.contains("exit code 3: one\n  two"), "{message}");
+}
+
+#[test]
 fn unknown_keys_are_warnings_where_that_is_asked_for() {
     let text = b"graph: g\nnew: 1\nresources:\n  noop:\n  - name: a\n    colour: red\n    meta: {hidden: true}\n";
     let options = YamlOptions { allow_unknown: true, ..YamlOptions::default() };
@@ -88,7 +110,7 @@ fn large_wrong_files_are_refused_soon_and_in_few_words() {
         text += &format!("      k{n}: v\n");
     }
     let error = refused_soon(&(text + "      k0: again\n"));
-    assert!(error.contains("`k0` occurs twice in this map"), "{error}");
+    assert!(error.contains("duplicate key `k0`"), "{error}");
 
     let anchors: String = (0..60).map(|n| format!("&a{n} [")).collect();
     let error = refused_soon(&format!("graph: g\nx: {anchors}{}{}\n", "1,".repeat(100_000), "]".repeat(60)));

@@ -9,14 +9,14 @@ use serde_json::{Value as Json, json};
 use crate::kit::{Desk, files, fill, text};
 
 const GOOD: &str = r#"{"graph": "g", "comment": "c", "resources": {
-    "file": [{"name": "/tmp/a", "content": "x", "mode": "0644", "meta": {"retry": -1, "sema": ["a", "b:2"]}},
+    "file": [{"name": "/tmp/a", "content": "x", "mode": "0644", "meta": {"retry": -1, "delay": "250ms", "sema": ["a", "b:2"]}},
              {"name": "/tmp/b", "recv": {"content": {"kind": "password", "name": "p", "key": "password"}}}],
     "password": [{"name": "p", "length": 12}], "svc": [{"name": "nginx", "state": "running"}],
     "exec": [{"name": "x", "cmd": "true", "env": {"A": "b"}}], "timer": [{"name": "t", "interval": 2.5}], "noop": null},
     "edges": [{"name": "e", "from": {"kind": "file", "name": "/tmp/a"}, "to": {"kind": "exec", "name": "x"}, "notify": true}],
     "collect": [{"kind": "file", "pattern": "/tmp/c/"}]}"#;
 
-const WRONG: [&str; 8] = [
+const WRONG: [&str; 11] = [
     r#"{"resources": {}}"#,
     r#"{"graph": "g", "types": {}}"#,
     r#"{"graph": "g", "resources": {"fil": []}}"#,
@@ -24,6 +24,9 @@ const WRONG: [&str; 8] = [
     r#"{"graph": "g", "resources": {"file": [{"name": "/tmp/a", "contnet": "x"}]}}"#,
     r#"{"graph": "g", "resources": {"file": [{"name": "/tmp/a", "force": "perhaps"}]}}"#,
     r#"{"graph": "g", "resources": {"noop": [{"name": "a", "meta": {"retries": 1}}]}}"#,
+    r#"{"graph": "g", "resources": {"noop": [{"name": "a", "meta": {"delay": "soon"}}]}}"#,
+    r#"{"graph": "g", "resources": {"noop": [{"name": "a", "meta": {"timeout": -5}}]}}"#,
+    r#"{"graph": "g", "resources": {"noop": [{"name": "a", "meta": {"poll": -2}}]}}"#,
     r#"{"graph": "g", "edges": [{"from": {"kind": "noop", "name": "a"}}]}"#,
 ];
 
@@ -64,6 +67,43 @@ fn descriptions_hold_no_rust_and_no_markup_of_its_documentation() {
     assert!(bad.is_empty(), "{bad:#?}");
 }
 
+#[test]
+fn every_key_and_every_sort_of_value_has_a_text_for_those_who_hover_over_it() {
+    fn without(schema: &Json, at: &str, found: &mut Vec<String>) {
+        let empty = |text: &Json| text.as_str().is_none_or(|text| text.trim().is_empty());
+        match schema {
+            Json::Object(object) => {
+                if object.get("description").is_some_and(|text| !text.is_object() && empty(text)) {
+                    found.push(format!("{at}: empty"));
+                }
+                for (key, value) in object.get("properties").and_then(Json::as_object).into_iter().flatten() {
+                    // A definition that is referred to may have the text.
+                    if empty(&value["description"]) {
+                        found.push(format!("{at} {key}"));
+                    }
+                }
+                object.iter().for_each(|(key, value)| without(value, &format!("{at}/{key}"), found));
+            }
+            Json::Array(list) => list.iter().for_each(|value| without(value, at, found)),
+            _ => {}
+        }
+    }
+    let mut found = vec![];
+    without(&schema(), "", &mut found);
+    assert!(found.is_empty(), "{found:#?}");
+}
+
+#[test]
+fn every_time_may_have_a_unit() {
+    let schema = schema();
+    let kinds = &schema["properties"]["resources"]["properties"];
+    let has_units = |time: &Json| time.to_string().contains("(ms|s|m|min|h|d|w)");
+    assert!(has_units(&kinds["timer"]["items"]["properties"]["interval"]));
+    for key in ["delay", "backoff", "timeout", "poll"] {
+        assert!(has_units(&kinds["noop"]["items"]["properties"]["meta"]["properties"][key]), "{key}");
+    }
+}
+
 /// A Python that has these packages.
 fn python(packages: &str) -> &'static str {
     let has_them = |python: &&str| {
@@ -93,14 +133,35 @@ Draft202012Validator.check_schema(schema)
 validator = Draft202012Validator(schema)
 json.dump([[list(map(str, e.path)) + [e.message] for e in validator.iter_errors(yaml.safe_load(t))] for t in texts], sys.stdout)
 ";
-    let paths: Vec<_> = files("corpus").into_iter().chain(files("converted")).collect();
-    let read =
-        |path: &std::path::PathBuf| fill(&std::fs::read_to_string(path).unwrap(), std::path::Path::new("/tmp/x"));
-    let texts: Vec<String> = paths.iter().map(read).collect();
+    let texts = accepted();
     let errors = ask(python("jsonschema, yaml"), PROGRAM, &json!([schema(), texts]));
-    for (path, errors) in paths.iter().zip(errors.as_array().unwrap()) {
-        assert_eq!(errors, &json!([]), "{}", path.display());
+    let bad: Vec<_> =
+        texts.iter().zip(errors.as_array().unwrap()).filter(|(_, errors)| **errors != json!([])).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+/// The files and the examples of the documents, which the reader accepts.
+fn accepted() -> Vec<String> {
+    let folders = ["corpus", "converted", "forms"];
+    let read = |path| fill(&std::fs::read_to_string(path).unwrap(), std::path::Path::new("/tmp/x"));
+    let mut texts: Vec<String> = folders.into_iter().flat_map(files).map(read).collect();
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    for path in std::fs::read_dir(docs).unwrap() {
+        let text = std::fs::read_to_string(path.unwrap().path()).unwrap();
+        let blocks = text.split("\n```yaml\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        texts.extend(blocks.filter(|block| block.contains("graph:")).map(str::to_owned));
     }
+    for text in &texts {
+        read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+    texts
+}
+
+#[test]
+fn the_reader_accepts_what_the_validator_is_asked_about() {
+    let texts = accepted();
+    assert!(texts.iter().any(|text| text.contains("delay: 250ms")));
+    assert!(texts.iter().any(|text| text.contains("yaml-language-server")), "the documents have examples");
 }
 
 #[test]

@@ -219,6 +219,19 @@ async fn a_directory_in_the_place_of_a_file_is_waited_for_and_told_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_parent_that_is_declared_to_come_later_is_named_as_such() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut g = Graph::new("later");
+    let inner = g.add(File::new(text(&dir.path().join("a/inner"))).content("inner\n"));
+    let parent = format!("{}/", text(&dir.path().join("a")));
+    g.add(File::new(parent.as_str()).after(&inner));
+    let mut run = Run::new(g).await;
+    let (error, ..) = waits(&mut run).await;
+    assert!(error.ends_with(&format!("add an edge: file[{parent}] must come before this")), "{error}");
+    run.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_parent_that_is_missing_is_waited_for_and_what_comes_after_it_is_blocked() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
@@ -250,7 +263,7 @@ async fn a_user_that_is_not_there_yet_and_a_program_that_is_missing_are_waited_f
     g.add(Exec::new("it").cmd(text(&program)).args([text(&made)]).creates(text(&made)));
     let mut run = Run::new(g).await;
     let (error, obstacle, _) = waits(&mut run).await;
-    assert!(error.contains("not found"), "{error}");
+    assert!(error.contains("does not exist"), "{error}");
     assert_eq!((obstacle.kind, obstacle.path.as_deref()), (ObstacleKind::Missing, Some(&*program)));
     fs::create_dir(program.parent().unwrap()).unwrap();
     // Complete when it gets its name.

@@ -285,6 +285,18 @@ fn prose_that_is_not_plain_is_caught_in_comments_only() {
 }
 
 #[test]
+fn messages_that_are_not_plain_are_caught_and_words_of_a_language_are_not() {
+    let found = |text: &str| lines(words::messages(&facts(text).texts));
+    assert_eq!(found("fn f() { say(\"nobody has it\"); }\nfn g() { say!(\"{x} is to be {y}\") }"), [1, 2]);
+    assert_eq!(found("#[error(\"it says no\")]\nstruct E;"), [1]);
+    assert_eq!(
+        found("/// Nobody has it.\nconst A: &str = \"nobody\";\nconst B: &str = \"#!/bin/sh\\necho so many\";"),
+        [0; 0]
+    );
+    assert_eq!(found("#[cfg(test)]\nmod tests {\n    const A: &str = \"nobody has it\";\n}"), [0; 0]);
+}
+
+#[test]
 fn prose_over_its_waiver_is_caught_and_so_is_a_waiver_that_nothing_needs() {
     let found = |count: usize| {
         let problem = |line| Problem { line, what: "bad".into() };

@@ -21,6 +21,8 @@ pub struct Facts {
     pub code: Vec<(usize, String)>,
     /// Types and modules that it declares: line and name.
     pub names: Vec<(usize, String)>,
+    /// The texts in its code that are no tests: line and text.
+    pub texts: Vec<(usize, String)>,
     /// `allow`, and `expect` without a reason.
     pub attributes: Vec<(usize, String)>,
 }
@@ -48,10 +50,12 @@ impl Facts {
         }
         reader.visit_file(&file);
         let Reader { mut facts, lines, tests, .. } = reader;
-        paths(tokens, &[], &mut facts.paths);
+        paths(tokens.clone(), &[], &mut facts.paths);
         for path in &mut facts.paths {
             path.test = tests.iter().any(|range| range.contains(&path.line));
         }
+        texts(&text.lines().collect::<Vec<_>>(), tokens.clone(), &mut facts.texts);
+        facts.texts.retain(|(line, _)| !tests.iter().any(|range| range.contains(line)));
         facts.names.retain(|(line, _)| !tests.iter().any(|range| range.contains(line)));
         facts.lines = lines.iter().filter(|line| !tests.iter().any(|range| range.contains(line))).count();
         facts.code = file.items.iter().filter_map(code).collect();
@@ -80,6 +84,23 @@ fn code_lines(text: &str, tokens: &TokenStream) -> BTreeSet<usize> {
     let mut out = BTreeSet::new();
     add(&text.lines().collect::<Vec<_>>(), tokens.clone(), &mut out);
     out
+}
+
+/// Collects the texts in quotes. A doc comment is a text too, but begins with a slash.
+fn texts(lines: &[&str], tokens: TokenStream, out: &mut Vec<(usize, String)>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => texts(lines, group.stream(), out),
+            TokenTree::Literal(literal) => {
+                let start = literal.span().start();
+                let is_comment = lines[start.line - 1].chars().nth(start.column) == Some('/');
+                if let (syn::Lit::Str(text), false) = (syn::Lit::new(literal), is_comment) {
+                    out.push((start.line, text.value()));
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 fn is_slash(token: &TokenTree) -> bool {

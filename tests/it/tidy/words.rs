@@ -25,7 +25,7 @@ const VAGUE: &[&str] = &[
     "utils",
 ];
 
-/// Phrases of comments and documents, and what to write in place of each.
+/// Phrases of comments, documents and messages, and what to write in place of each.
 const PHRASES: &[(&str, &str)] = &[
     ("said", "printed, reported"),
     ("says", "prints, reports, means"),
@@ -101,6 +101,25 @@ pub fn prose(text: &str, rust: bool) -> Vec<Problem> {
         }
         if whole.chars().count() > COLUMNS_MAX {
             say(format!("a comment beyond column {COLUMNS_MAX}"));
+        }
+    }
+    bad
+}
+
+/// Everything about the texts in the code of a program that is not plain. A text without a blank is a word of some
+/// language, and one that begins with `#!` is a script.
+pub fn messages(texts: &[(usize, String)]) -> Vec<Problem> {
+    let is_prose = |text: &str| text.trim().contains(char::is_whitespace) && !text.starts_with("#!");
+    let mut bad = vec![];
+    for (line, text) in texts.iter().filter(|(_, text)| is_prose(text)) {
+        // The name of a value in braces is no word of the message.
+        let parts = text.split('{').map(|part| part.split_once('}').map_or(part, |(_, after)| after));
+        let lower = parts.collect::<String>().to_lowercase();
+        for (phrase, instead) in PHRASES.iter().filter(|(phrase, _)| holds(&lower, phrase)) {
+            bad.push(Problem {
+                line: *line,
+                what: format!("a message with \"{phrase}\": write {instead}, or name the noun"),
+            });
         }
     }
     bad

@@ -104,7 +104,8 @@ fn file(document: &mut Document<'_>, draft: &mut Draft) {
 pub(crate) fn old_schema(kind: &str, properties: &mut serde_json::Map<String, Json>) {
     let also = |properties: &mut serde_json::Map<String, Json>, field: &str, more: Json| {
         if let Some(schema) = properties.remove(field) {
-            properties.insert(field.to_owned(), json!({ "anyOf": [schema, more] }));
+            let what = schema.get("description").cloned().unwrap_or_default();
+            properties.insert(field.to_owned(), json!({ "description": what, "anyOf": [schema, more] }));
         }
     };
     let deprecated = |what: &str| json!({ "deprecated": true, "description": what });

@@ -8,7 +8,7 @@ use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
-use crate::graph::GraphConfig;
+use crate::graph::{Doubts, GraphConfig};
 use crate::resource::{hint, nearest};
 use crate::sys::facts::check_hostname;
 
@@ -17,6 +17,12 @@ const KEYS: [&str; 7] = ["graph", "comment", "hostname", "remote", "resources", 
 /// A limit on comparisons with misspelt names: a file with very many mistakes must be refused in a short time.
 const COMPARISONS_MAX: usize = 1_000_000;
 
+/// Whether a value under such a key is most likely a secret.
+pub(crate) fn sounds_secret(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "pw", "credential", "auth"].iter().any(|word| key.contains(word))
+}
+
 /// A file on its way to a graph: from a tree of keys and values, through drafts of resources.
 pub(crate) struct Document<'a> {
     pub(crate) options: &'a YamlOptions,
@@ -24,6 +30,8 @@ pub(crate) struct Document<'a> {
     pub(crate) complaints: Vec<Complaint>,
     pub(crate) warnings: Vec<Complaint>,
     pub(crate) schemas: typed::Schemas,
+    /// The places of keys that occur again in their map: which of the values was meant is not known.
+    pub(crate) doubled: HashSet<(usize, usize)>,
     /// How many more comparisons with misspelt names are allowed.
     pub(crate) comparisons_left: usize,
     /// The second phase.
@@ -35,7 +43,7 @@ pub(crate) struct Document<'a> {
 /// What has been read but is not in the graph yet.
 #[derive(Default)]
 pub(crate) struct Drafts {
-    /// Resources that were declared but have mistakes: edges to them cause no further complaints.
+    /// Resources that were declared, but could not be made: edges to them cause no further complaints.
     pub(crate) spoilt: HashSet<(String, String)>,
     /// Fields that receive. Their senders are looked up when all resources are in the graph.
     pub(crate) receives: Vec<Receive>,
@@ -43,8 +51,6 @@ pub(crate) struct Drafts {
     pub(crate) exports: Vec<Export>,
     /// Kinds that are collected.
     pub(crate) collected: HashSet<String>,
-    /// The number of fields whose sender can't be found.
-    pub(crate) unreceived: usize,
 }
 
 /// The graph as built so far, with indexes for lookups.
@@ -57,16 +63,21 @@ pub(crate) struct Built {
     pub(crate) known: HashMap<(String, String), u32>,
     /// The widths of the names of resources, by line and column.
     pub(crate) widths: HashMap<(usize, usize), usize>,
+    /// What is not known about resources with mistakes, by index.
+    pub(crate) doubts: Doubts,
     /// The pairs of resources, by index, that an edge joins.
     pub(crate) pairs: HashSet<(u32, u32)>,
 }
 
 impl<'a> Document<'a> {
     pub(crate) fn new(options: &'a YamlOptions, quotes: &'a Quotes<'a>, complaints: Vec<Complaint>) -> Document<'a> {
+        let doubled = complaints.iter().filter_map(|complaint| complaint.doubles.as_ref());
+        let doubled = doubled.map(|doubled| (doubled.first.line, doubled.first.column)).collect();
         Document {
             options,
             quotes,
             complaints,
+            doubled,
             warnings: Vec::new(),
             schemas: typed::Schemas::new(),
             comparisons_left: COMPARISONS_MAX,
@@ -100,6 +111,9 @@ impl<'a> Document<'a> {
                 spelt.push((key.clone(), node.clone()));
                 continue;
             }
+            if sounds_secret(&key.text) {
+                self.quotes.mask(node);
+            }
             self.unknown(key, owner, known.iter().copied());
             let meant = nearest(&key.text, known.iter().copied()).filter(|_| !self.options.allow_unknown);
             if let Some(meant) = meant
@@ -124,7 +138,7 @@ impl<'a> Document<'a> {
             Value::Map(entries) => entries,
             _ if node.is_null() => &[],
             _ => {
-                self.complain(node.place, format!("{what} must be a map, not {}", node.sort()));
+                self.complain(node.place, format!("{what} must be a map; this is {}", node.sort()));
                 &[]
             }
         }
@@ -143,7 +157,10 @@ impl<'a> Document<'a> {
             Value::List(nodes) => nodes,
             _ if node.is_null() => &[],
             _ => {
-                self.complain(node.place, format!("{what} must be a list, not {}: begin each with `- `", node.sort()));
+                self.complain(
+                    node.place,
+                    format!("{what} must be a list; this is {}: begin each entry with `- `", node.sort()),
+                );
                 &[]
             }
         }
@@ -154,7 +171,7 @@ impl<'a> Document<'a> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() && !text.is_empty() => return Some(text.clone()),
             Value::Scalar { .. } => self.complain(node.place, format!("{what} is empty")),
-            _ => self.complain(node.place, format!("{what} must be a text, not {}", node.sort())),
+            _ => self.complain(node.place, format!("{what} must be a text; this is {}", node.sort())),
         }
         None
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value as Json};
 
 use crate::gapi::yaml::tree::Place;
+use crate::graph::Doubt;
 use crate::resource::{Kind, KindSpec, Meta};
 
 /// A kind with as much as this build contains of it.
@@ -32,8 +33,32 @@ pub(crate) struct Draft {
     /// For each field its name, the place of its key, and the place of its value.
     pub(crate) places: Vec<(String, Place, Place)>,
     pub(crate) wired: Vec<u8>,
-    /// Fields whose values have been reported as wrong.
-    pub(crate) misfits: Vec<String>,
+    /// Fields whose values are not known, since what is wrong with them has been reported.
+    pub(crate) misfits: Vec<u8>,
+    /// A key has no meaning, which has been reported: it can have been meant for any field.
+    pub(crate) has_unknown: bool,
+}
+
+impl Draft {
+    /// Forgets the value of a field, which is wrong.
+    pub(crate) fn doubt(&mut self, field: u8) {
+        self.fields.remove(self.kind.spec().fields[usize::from(field)].name);
+        if !self.misfits.contains(&field) {
+            self.misfits.push(field);
+        }
+    }
+
+    /// What is not known about the fields.
+    pub(crate) fn doubts(&self) -> Doubt {
+        let spec = self.kind.spec();
+        let mut fields = self.misfits.clone();
+        if self.has_unknown {
+            let given = |field: &u8| self.fields.contains_key(spec.fields[usize::from(*field)].name);
+            let all = 0..u8::try_from(spec.fields.len()).unwrap_or(u8::MAX);
+            fields.extend(all.filter(|field| !given(field) && !self.wired.contains(field)));
+        }
+        Doubt { fields, any: self.has_unknown }
+    }
 }
 
 /// A resource that is exported, and in the graph only if it is collected.

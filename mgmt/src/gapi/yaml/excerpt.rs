@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use unicode_width::UnicodeWidthStr as _;
 
+use crate::gapi::yaml::document::sounds_secret;
 use crate::gapi::yaml::tree::{Complaint, Node, Place, Value};
 use crate::graph::{Problem, Problems};
 use crate::resource::{Origin, Span};
@@ -61,6 +62,13 @@ impl<'a> Quotes<'a> {
         }
     }
 
+    /// Whether the value at the place is hidden or masked.
+    fn is_hidden(&self, place: Place) -> bool {
+        let masked = self.masked.borrow();
+        let mut parts = masked.get(&place.line).into_iter().flatten();
+        self.hidden.borrow().contain(place.line) || parts.any(|(from, _)| *from + 1 == place.column)
+    }
+
     /// The line with that number, from 1.
     fn line(&self, number: usize) -> Option<&'a str> {
         let starts = self.starts.get_or_init(|| {
@@ -107,7 +115,14 @@ impl<'a> Quotes<'a> {
 
     /// The complaints as problems, in the order of the file.
     pub(crate) fn problems(&self, mut complaints: Vec<Complaint>) -> Problems {
-        complaints.iter().filter_map(|complaint| complaint.value.as_deref()).for_each(|value| self.mask(value));
+        for doubles in complaints.iter().filter_map(|complaint| complaint.doubles.as_deref()) {
+            // The second value is not shown where the first one is not.
+            let is_shown = doubles.first_scalar.is_some_and(|first| !self.is_hidden(first));
+            let is_scalar = matches!(doubles.value.value, Value::Scalar { .. });
+            if !is_shown || !is_scalar || sounds_secret(&doubles.key.text) {
+                self.mask(&doubles.value);
+            }
+        }
         complaints.sort_by_key(|complaint| (complaint.place.line, complaint.place.column));
         Problems(complaints.into_iter().map(|complaint| self.problem(complaint)).collect())
     }

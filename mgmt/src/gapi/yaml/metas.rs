@@ -22,19 +22,21 @@ const KEYS: [&str; 12] = [
 ];
 
 impl Document<'_> {
-    pub(crate) fn meta(&mut self, node: &Node) -> Meta {
+    /// The metaparameters of the resource `id`.
+    pub(crate) fn meta(&mut self, id: &str, node: &Node) -> Meta {
         let mut meta = Meta::default();
-        let entries = self.map(node, "`meta`");
-        for (key, node) in &*self.spelt(entries, "`meta`", &KEYS) {
+        let owner = format!("{id}: `meta`");
+        let entries = self.map(node, &owner);
+        for (key, node) in &*self.spelt(entries, &owner, &KEYS) {
             if !node.is_null() {
-                self.meta_entry(&mut meta, key, node);
+                self.meta_entry(&mut meta, id, key, node);
             }
         }
         meta
     }
 
-    fn meta_entry(&mut self, meta: &mut Meta, key: &Key, node: &Node) {
-        let what = format!("`{}`", key.text);
+    fn meta_entry(&mut self, meta: &mut Meta, id: &str, key: &Key, node: &Node) {
+        let (word, what) = (format!("`{}`", key.text), format!("{id}: `{}`", key.text));
         match key.text.as_str() {
             "autoedge" => set(&mut meta.autoedge, self.truth(node, &what)),
             "autogroup" => set(&mut meta.autogroup, self.truth(node, &what)),
@@ -69,26 +71,26 @@ impl Document<'_> {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };
                 }
             }
-            "sema" => self.semas(meta, node),
+            "sema" => self.semas(meta, id, node),
             _ => {}
         }
         // Problems of other entries are reported there.
         for problem in meta.problems() {
-            let own = problem.contains(&what) || (key.text == "sema" && problem.starts_with("semaphore"));
+            let own = problem.contains(&word) || (key.text == "sema" && problem.starts_with("semaphore"));
             if own {
-                self.complain(node.place, problem);
+                self.complain(node.place, format!("{id}: {problem}"));
             }
         }
     }
 
-    fn semas(&mut self, meta: &mut Meta, node: &Node) {
+    fn semas(&mut self, meta: &mut Meta, id: &str, node: &Node) {
         match &node.value {
             Value::List(nodes) => {
                 for node in nodes {
-                    meta.sema.extend(self.text(node, "a semaphore").map(Sema::from));
+                    meta.sema.extend(self.text(node, &format!("{id}: a semaphore")).map(Sema::from));
                 }
             }
-            _ => meta.sema.extend(self.text(node, "`sema`").map(Sema::from)),
+            _ => meta.sema.extend(self.text(node, &format!("{id}: `sema`")).map(Sema::from)),
         }
     }
 

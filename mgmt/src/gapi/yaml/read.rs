@@ -4,7 +4,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::excerpt::Quotes;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::tree::{self, BYTES_MAX, Complaint, Place};
-use crate::graph::{GraphConfig, Problem, Problems, validate};
+use crate::graph::{GraphConfig, Problem, Problems, validate_but};
 use crate::resource::Origin;
 
 /// The graph that a YAML text contains.
@@ -48,11 +48,8 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
         None => {}
     }
     let mut problems = quotes.problems(document.complaints);
-    // Mistakes of the graph as a whole are reported too, except when a field lacks its sender: the graph may then only
-    // seem wrong.
-    if document.drafts.unreceived == 0
-        && let Err(more) = validate(&document.graph.config)
-    {
+    // Mistakes of the graph as a whole are reported too, as far as they don't depend on what is wrong already.
+    if let Err(more) = validate_but(&document.graph.config, &document.graph.doubts) {
         problems.0.extend(quotes.quote(more, &document.graph.widths).0);
         problems.0.sort_by_key(|problem| match &problem.origin {
             Origin::File(span) => (span.line, span.column),

@@ -6,52 +6,52 @@ use crate::gapi::yaml::absent::{absent, absent_output};
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
+use crate::gapi::yaml::typed::type_in_words;
 use crate::graph::{Edge, Link};
 use crate::resource::{Wire, near};
 
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
         let spec = draft.kind.spec();
-        let mut entries = Cow::Borrowed(self.map(node, "`recv`"));
-        if let (Known::Built(_), Cow::Borrowed(all)) = (draft.kind, &entries) {
+        let all = self.map(node, "`recv`");
+        let mut entries = Cow::Borrowed(all);
+        if matches!(draft.kind, Known::Built(_)) {
             let fields: Vec<&str> = spec.fields.iter().map(|field| field.name).collect();
             entries = self.spelt(all, &format!("{}[{}]", spec.kind, draft.name), &fields);
+            draft.has_unknown |= entries.len() < all.len() && !self.options.allow_unknown;
         }
         for (key, node) in &*entries {
             let Some(field) = spec.field(&key.text) else {
-                self.read_over(draft, key);
-                continue;
-            };
-            let Some(entries) = self.some_map(node, &format!("what `{}` receives", key.text)) else {
-                self.drafts.unreceived += 1;
-                continue;
-            };
-            let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key"]);
-            let Some(from) = self.end(entries, node.place) else {
-                self.drafts.unreceived += 1;
-                continue;
-            };
-            let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
-                self.drafts.unreceived += 1;
-                let message = "name the value that is received with `key: …`";
-                self.complain(node.place, message);
-                continue;
-            };
-            let Some(text) = self.text(output, "`key`") else {
-                self.drafts.unreceived += 1;
+                self.read_over(draft, key, node);
                 continue;
             };
             draft.wired.push(field);
-            self.drafts.receives.push(Receive {
-                to: (spec.kind.to_owned(), draft.name.clone()),
-                spec,
-                field,
-                from,
-                key: text,
-                key_place: output.place,
-                place: key.place,
-            });
+            match self.sender(&key.text, node) {
+                Some((from, output, key_place)) => self.drafts.receives.push(Receive {
+                    to: (spec.kind.to_owned(), draft.name.clone()),
+                    spec,
+                    field,
+                    from,
+                    key: output,
+                    key_place,
+                    place: key.place,
+                }),
+                None => draft.doubt(field),
+            }
         }
+    }
+
+    /// The resource that sends to a field, and the output with its place. `None`: they can't be read, which has been
+    /// reported.
+    fn sender(&mut self, field: &str, node: &Node) -> Option<(End, String, Place)> {
+        let entries = self.some_map(node, &format!("what `{field}` receives"))?;
+        let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key"]);
+        let from = self.end(entries, node.place)?;
+        let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
+            self.complain(node.place, "name the value that is received with `key: …`");
+            return None;
+        };
+        Some((from, self.text(output, "`key`")?, output.place))
     }
 
     /// Reads a reference to a resource: kind and name.
@@ -127,7 +127,8 @@ impl Document<'_> {
             let port = self.port(&receive);
             match (from, to, port) {
                 (Some(from), Some(to), Some(port)) => self.link(&receive, from, port, to),
-                _ => self.drafts.unreceived += 1,
+                (_, Some(to), _) => self.graph.doubts.entry(to).or_default().fields.push(receive.field),
+                (_, None, _) => {}
             }
         }
     }
@@ -157,7 +158,12 @@ impl Document<'_> {
         let to = format!("{}[{}]", receive.to.0, receive.to.1);
         match sender.fits(&from, port, &to, &receiver.fields[usize::from(receive.field)]) {
             Ok(()) => Some(port),
-            Err(problem) => {
+            Err(mut problem) => {
+                // Types of Rust mean nothing to the author of a file.
+                let field = &receiver.fields[usize::from(receive.field)];
+                for name in [sender.outputs[usize::from(port)].type_name, field.type_name] {
+                    problem = problem.replace(&format!("`{name}`"), &type_in_words(name));
+                }
                 self.complain(receive.place, problem);
                 None
             }

@@ -7,12 +7,12 @@ use serde_json::{Map, Value as Json};
 
 use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
 use crate::gapi::yaml::compat;
-use crate::gapi::yaml::document::Document;
+use crate::gapi::yaml::document::{Document, sounds_secret};
 use crate::gapi::yaml::draft::{Draft, Export, Known};
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
-use crate::resource::{AnyResource, FieldSpec, Format, Meta, hint, near, nearest};
+use crate::resource::{AnyResource, FieldSpec, Format, KindSpec, Meta, hint, near, nearest};
 
 impl Document<'_> {
     pub(crate) fn kind(&mut self, text: &str, place: Place) -> Option<Known> {
@@ -63,6 +63,8 @@ impl Document<'_> {
         let Value::List(nodes) = &node.value else { return };
         for node in nodes {
             let Value::Map(entries) = &node.value else { continue };
+            // What the fields mean is unknown, so each of them may be a secret.
+            entries.iter().filter(|(key, _)| key.text != "name").for_each(|(_, node)| self.quotes.mask(node));
             if let Some((_, name)) = entries.iter().find(|(key, _)| key.text == "name")
                 && let Value::Scalar { text, .. } = &name.value
             {
@@ -74,10 +76,13 @@ impl Document<'_> {
     fn resource(&mut self, kind: Known, node: &Node) {
         let spec = kind.spec();
         let Some(entries) = self.some_map(node, &format!("a resource of the kind `{}`", spec.kind)) else { return };
-        let before = self.complaints.len();
+        let (before, count) = (self.complaints.len(), entries.len());
         let entries = &*self.spelt_fields(kind, entries);
         let Some((_, name_node)) = entries.iter().find(|(key, _)| key.text == "name") else {
-            return self.complain(node.place, format!("this {} has no name: give it one with `name: …`", spec.kind));
+            return self.complain(
+                node.place,
+                format!("a resource of the kind `{}` has no name: give it one with `name: …`", spec.kind),
+            );
         };
         let Some(name) = self.text(name_node, "`name`") else { return };
         let mut draft = Draft {
@@ -89,13 +94,17 @@ impl Document<'_> {
             places: Vec::new(),
             wired: Vec::new(),
             misfits: Vec::new(),
+            has_unknown: entries.len() < count && !self.options.allow_unknown,
         };
         self.entries(&mut draft, entries);
         compat::adapt(self, &mut draft);
-        if self.complaints.len() > before {
+        let is_wrong = self.complaints.len() > before;
+        if is_wrong && draft.name.starts_with("@@") {
             // Reports other mistakes of the resource.
-            self.made(&draft);
+            self.made(&mut draft);
             self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
+        } else if is_wrong {
+            self.add_wrong(draft);
         } else if let Some(name) = draft.name.strip_prefix("@@") {
             draft.name = name.to_owned();
             if draft.name.is_empty() {
@@ -124,13 +133,19 @@ impl Document<'_> {
         let named = entries.iter().find(|(key, _)| key.text == "name").map(|(_, node)| &node.value);
         let owner = match named {
             Some(Value::Scalar { text, .. }) => format!("{}[{text}]", spec.kind),
-            _ => format!("this {}", spec.kind),
+            _ => format!("a resource of the kind `{}`", spec.kind),
         };
         let fields = spec.fields.iter().map(|field| field.name).chain(["name", "meta", "recv"]);
         let old = entries.iter().filter(|(key, _)| is_known(key)).map(|(key, _)| key.text.as_str());
         let old = old.filter(|name| compat::is_old(spec.kind, name));
         let known: Vec<&str> = fields.chain(old).collect();
-        self.spelt(entries, &owner, &known)
+        let spelt = self.spelt(entries, &owner, &known);
+        // A key that was not read as another one can have been meant for a field that keeps secrets.
+        if may_hold_secrets(spec) {
+            let is_read = |node: &Node| spelt.iter().any(|(_, read)| read.place == node.place);
+            entries.iter().filter(|(_, node)| !is_read(node)).for_each(|(_, node)| self.quotes.mask(node));
+        }
+        spelt
     }
 
     fn entries(&mut self, draft: &mut Draft, entries: &[(Key, Node)]) {
@@ -139,7 +154,7 @@ impl Document<'_> {
         for (key, node) in entries {
             match key.text.as_str() {
                 "name" => {}
-                "meta" => draft.meta = self.meta(node),
+                "meta" => draft.meta = self.meta(&id, node),
                 "recv" => self.recv(draft, node),
                 name if spec.field(name).is_some() || compat::is_old(spec.kind, name) => {
                     // A key without a value counts as not given.
@@ -148,21 +163,30 @@ impl Document<'_> {
                     }
                 }
                 // Only a kind that this build lacks can still have an unknown key here.
-                _ => self.read_over(draft, key),
+                _ => self.read_over(draft, key, node),
+            }
+            if let Some(field) = spec.field(&key.text)
+                && self.doubled.contains(&(key.place.line, key.place.column))
+            {
+                draft.doubt(field);
             }
         }
-        for field in &draft.wired {
-            let name = spec.fields[usize::from(*field)].name;
+        for field in draft.wired.clone() {
+            let name = spec.fields[usize::from(field)].name;
             if let Some((_, place, _)) = draft.places.iter().find(|(other, _, _)| other == name) {
                 self.complain(*place, format!("{id}: `{name}` is given here and received too: leave one of them out"));
+                draft.doubt(field);
             }
         }
     }
 
     /// Skips a key of a kind that this build lacks: not all fields of such a kind are known, and another build may
     /// accept the key.
-    pub(crate) fn read_over(&mut self, draft: &Draft, key: &Key) {
+    pub(crate) fn read_over(&mut self, draft: &Draft, key: &Key, node: &Node) {
         let spec = draft.kind.spec();
+        if may_hold_secrets(spec) || sounds_secret(&key.text) {
+            self.quotes.mask(node);
+        }
         let near = near(&key.text, spec.fields.iter().map(|field| field.name));
         let hint = near.map_or(String::new(), |near| format!("; {near}"));
         let what = format!("{}[{}]: `{}` is not known here", spec.kind, draft.name, key.text);
@@ -193,7 +217,7 @@ impl Document<'_> {
             }
             Err(misfit) => {
                 let secret = field.filter(|field| field.secret);
-                let problem = secret.map_or(format!(": {}", misfit.problem), FieldSpec::misfit);
+                let problem = secret.map_or(format!(": {}", misfit.problem), secret_misfit);
                 let message = format!("{}[{}]: `{}`{problem}", spec.kind, draft.name, key.text);
                 let place = if secret.is_some() { node.place } else { misfit.node.place };
                 if matches!(draft.kind, Known::Absent(_)) {
@@ -201,58 +225,117 @@ impl Document<'_> {
                     return self.warn(place, message);
                 }
                 self.complaints.push(Complaint { secret: secret.is_some(), ..Complaint::new(place, message) });
-                draft.misfits.push(key.text.clone());
+                match spec.field(&key.text) {
+                    Some(field) => draft.doubt(field),
+                    None => draft.has_unknown = true,
+                }
             }
         }
     }
 
     /// Makes the resource. `None`: it can't be made, and the reason has been reported.
-    fn made(&mut self, draft: &Draft) -> Option<Arc<dyn AnyResource>> {
+    fn made(&mut self, draft: &mut Draft) -> Option<Arc<dyn AnyResource>> {
         let spec = draft.kind.spec();
-        let mut problems = Vec::new();
-        let resource = match draft.kind {
-            Known::Built(kind) => kind.read(&draft.name, &mut draft.fields.clone(), &draft.wired, &mut problems),
+        let kind = match draft.kind {
+            Known::Built(kind) => kind,
             Known::Absent(spec) => {
                 let absent = Absent { spec, name: draft.name.clone(), fields: draft.fields.clone() };
-                Some(Arc::new(absent) as Arc<dyn AnyResource>)
+                return Some(Arc::new(absent) as Arc<dyn AnyResource>);
             }
         };
-        for mut problem in problems.into_iter().filter(|problem| !draft.misfits.contains(&problem.field)) {
+        let mut problems = Vec::new();
+        let unread: Vec<u8> = draft.wired.iter().chain(&draft.misfits).copied().collect();
+        let resource = kind.read(&draft.name, &mut draft.fields.clone(), &unread, &mut problems);
+        for mut problem in problems {
             let place = draft.places.iter().find(|(name, _, _)| *name == problem.field);
             let place = place.map_or(draft.place, |(_, key, value)| if problem.key { *key } else { *value });
             let id = format!("{}[{}]", spec.kind, draft.name);
-            if !problem.key {
+            let number = spec.field(&problem.field);
+            let field = number.map(|field| &spec.fields[usize::from(field)]);
+            if let (Some(field), false) = (field.filter(|field| field.secret), problem.key) {
+                problem.problem = secret_misfit(field);
+            } else if !problem.key {
                 problem.problem = format!(": {}", typed::for_people(problem.problem.trim_start_matches(": ")));
             }
-            let field = spec.field(&problem.field).map(|field| &spec.fields[usize::from(field)]);
             let secret = !problem.key && field.is_some_and(|field| field.secret);
-            self.complaints.push(Complaint { secret, ..Complaint::new(place, format!("{id}: {problem}")) });
+            // What an unknown key was meant for is not missing.
+            if !(draft.has_unknown && problem.key) {
+                self.complaints.push(Complaint { secret, ..Complaint::new(place, format!("{id}: {problem}")) });
+            }
+            number.into_iter().for_each(|field| draft.doubt(field));
         }
         resource
     }
 
-    /// Makes the resource and puts it into the graph.
-    pub(crate) fn add(&mut self, draft: Draft) {
-        let spec = draft.kind.spec();
-        let Some(resource) = self.made(&draft) else {
-            self.drafts.spoilt.insert((spec.kind.to_owned(), draft.name));
+    /// Puts a resource with mistakes into the graph, if it can be made without the wrong fields: mistakes of the graph
+    /// as a whole are then found in the same round.
+    fn add_wrong(&mut self, mut draft: Draft) {
+        match self.made(&mut draft) {
+            Some(resource) => self.add_doubtful(draft, Some(resource)),
+            None => self.add_unmade(draft),
+        }
+    }
+
+    /// The same for a resource that could not be made, whose wrong fields have been reported just now.
+    fn add_unmade(&mut self, mut draft: Draft) {
+        let before = self.complaints.len();
+        let resource = self.made(&mut draft);
+        self.complaints.truncate(before);
+        self.add_doubtful(draft, resource);
+    }
+
+    fn add_doubtful(&mut self, mut draft: Draft, resource: Option<Arc<dyn AnyResource>>) {
+        let id = (draft.kind.spec().kind.to_owned(), draft.name.clone());
+        let Some(resource) = resource.filter(|_| !self.graph.known.contains_key(&id)) else {
+            self.drafts.spoilt.insert(id);
             return;
         };
-        let meta = (draft.meta != Meta::default()).then(|| Arc::new(draft.meta));
-        let id = (spec.kind.to_owned(), draft.name);
-        if let Some(place) = self.graph.known.get(&id)
-            && let Some(first) = self.graph.config.vertices.get(*place as usize)
-            && draft.wired.is_empty()
-            && (first.resource.same(&*resource) && first.meta == meta)
-        {
-            let message = format!("{} is declared twice, each time the same: once is enough", first.id());
-            return self.warn(draft.place, message);
+        if !draft.meta.problems().is_empty() {
+            draft.meta = Meta::default();
         }
+        let at = self.push(id, draft.place, resource, (draft.meta != Meta::default()).then(|| draft.meta.clone()));
+        self.graph.doubts.insert(at, draft.doubts());
+    }
+
+    /// Puts a resource into the graph. Returns its index.
+    fn push(&mut self, id: (String, String), place: Place, resource: Arc<dyn AnyResource>, meta: Option<Meta>) -> u32 {
         // If two different resources have one name, it does not matter which of them is found: the graph's validation
         // refuses both.
-        let place = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
-        self.graph.known.entry(id).or_insert(place);
-        self.graph.widths.insert((draft.place.line, draft.place.column), draft.place.width);
-        self.graph.config.vertices.push(Vertex { resource, meta, origin: self.quotes.origin(draft.place) });
+        let at = u32::try_from(self.graph.config.vertices.len()).unwrap_or(u32::MAX);
+        self.graph.known.entry(id).or_insert(at);
+        self.graph.widths.insert((place.line, place.column), place.width);
+        let (meta, origin) = (meta.map(Arc::new), self.quotes.origin(place));
+        self.graph.config.vertices.push(Vertex { resource, meta, origin });
+        at
     }
+
+    /// Makes the resource and puts it into the graph.
+    pub(crate) fn add(&mut self, mut draft: Draft) {
+        let Some(resource) = self.made(&mut draft) else { return self.add_unmade(draft) };
+        let id = (draft.kind.spec().kind.to_owned(), draft.name);
+        let meta = (draft.meta != Meta::default()).then_some(draft.meta);
+        if let Some(at) = self.graph.known.get(&id) {
+            if self.graph.doubts.contains_key(at) {
+                // What is known of the first one is too little to compare.
+                return;
+            }
+            let first = &self.graph.config.vertices[*at as usize];
+            if draft.wired.is_empty() && first.resource.same(&*resource) && first.meta.as_deref() == meta.as_ref() {
+                let message = format!("{} is declared twice, each time the same: once is enough", first.id());
+                return self.warn(draft.place, message);
+            }
+        }
+        self.push(id, draft.place, resource, meta);
+    }
+}
+
+/// The message for the value of a secret field that is not of its type, without the value.
+fn secret_misfit(field: &FieldSpec) -> String {
+    format!(": the value, which is secret, is not {}", typed::type_in_words(field.type_name).replace("secret ", ""))
+}
+
+/// Whether values of this kind may be secrets.
+fn may_hold_secrets(spec: &KindSpec) -> bool {
+    let keeps = |field: &FieldSpec| field.secret || field.keeps_secrets() || field.format == Format::Table;
+    spec.fields.iter().any(keeps) || spec.outputs.iter().any(|output| output.secret)
 }

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::gapi::yaml::absent::absent_kinds;
 use crate::gapi::yaml::compat::old_schema;
 use crate::graph::Kinds;
-use crate::resource::{Format, KindSpec, describe, fields_schema};
+use crate::resource::{Format, KindSpec, describe, fields_schema, seconds_schema};
 
 /// The schema (draft 2020-12) of YAML files with resources of these kinds, and of the kinds that only other builds
 /// have.
@@ -28,13 +28,6 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         })
         .collect();
     let names: Vec<_> = specs.iter().map(|spec| spec.kind).collect();
-    let text = |what: &str| json!({ "type": "string", "description": what });
-    let end = json!({
-        "type": "object",
-        "required": ["kind", "name"],
-        "additionalProperties": false,
-        "properties": { "kind": { "enum": names }, "name": text("The name of the resource.") },
-    });
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A graph of mgmt",
@@ -43,9 +36,9 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         "additionalProperties": false,
         "properties": {
             "graph": { "type": "string", "minLength": 1, "description": "The name of the graph." },
-            "comment": text("A remark; it has no effect."),
+            "comment": { "description": "A remark; it has no effect." },
             "hostname": text("The name of this host, unless the option `--hostname` gives another."),
-            "remote": text("Accepted for old files. Has no effect."),
+            "remote": { "description": "Accepted for old files. Has no effect.", "deprecated": true },
             "resources": {
                 "type": ["object", "null"],
                 "description": "The resources to keep in their declared states: a list for each kind.",
@@ -55,37 +48,74 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
             "edges": {
                 "type": ["array", "null"],
                 "description": "The order of resources: `from` comes before `to`.",
-                "items": {
-                    "type": "object",
-                    "required": ["from", "to"],
-                    "additionalProperties": false,
-                    "properties": {
-                        "name": text("A label."),
-                        "from": end,
-                        "to": end,
-                        "notify": { "type": "boolean", "description": "Whether `to` is refreshed when `from` has changed. Default: false." },
-                    },
-                },
+                "items": edge(&names),
             },
             "collect": {
                 "type": ["array", "null"],
                 "description": "Exported resources (names that begin with `@@`) to take in.",
-                "items": {
-                    "type": "object",
-                    "required": ["kind"],
-                    "additionalProperties": false,
-                    "properties": { "kind": { "enum": names }, "pattern": text("The directory for collected files.") },
-                },
+                "items": rule(&names),
             },
         },
         "$defs": generator.take_definitions(true),
     });
     loosen(&mut schema);
     describe(&mut schema);
+    inherit(&mut schema);
     schema.as_object().cloned().unwrap_or_default().into()
 }
 
-/// Allows numbers and truth values wherever a text is allowed, since files are read that way.
+fn text(what: &str) -> Json {
+    json!({ "type": "string", "description": what })
+}
+
+fn kind(names: &[&str], what: &str) -> Json {
+    json!({ "enum": names, "description": what })
+}
+
+fn edge(names: &[&str]) -> Json {
+    let end = |what: &str| {
+        json!({
+            "type": "object",
+            "description": what,
+            "required": ["kind", "name"],
+            "additionalProperties": false,
+            "properties": {
+                "kind": kind(names, "The kind of this resource."),
+                "name": text("The name of this resource."),
+            },
+        })
+    };
+    json!({
+        "type": "object",
+        "required": ["from", "to"],
+        "additionalProperties": false,
+        "properties": {
+            "name": { "description": "A label; it has no effect." },
+            "from": end("The resource that comes first."),
+            "to": end("The resource that waits for `from`."),
+            "notify": { "type": "boolean", "description": "Whether `to` is refreshed when `from` has changed. Default: false." },
+        },
+    })
+}
+
+/// A rule of `collect`.
+fn rule(names: &[&str]) -> Json {
+    json!({
+        "type": "object",
+        "required": ["kind"],
+        "additionalProperties": false,
+        "properties": {
+            "kind": kind(names, "The kind of the resources to take in."),
+            "pattern": or_nothing(text("The directory for collected files: it begins and ends with `/`.")),
+        },
+    })
+}
+
+/// The words for truth that files may contain besides `true` and `false`. Under YAML 1.2 they are texts to an editor.
+const TRUTH: &str = "^([Yy]es|YES|[Oo]n|ON|[Nn]o|NO|[Oo]ff|OFF)$";
+
+/// Allows numbers and truth values wherever a text is allowed, and `yes` where a truth value is, since files are read
+/// that way.
 fn loosen(schema: &mut Json) {
     match schema {
         Json::Object(object) => {
@@ -94,6 +124,13 @@ fn loosen(schema: &mut Json) {
             if !is_choice && object.get("type").is_some_and(|sort| sort == "string") {
                 object.insert("type".to_owned(), json!(["string", "number", "boolean"]));
             }
+            if object.get("type").is_some_and(|sort| sort == "boolean") {
+                object.remove("type");
+                object.insert(
+                    "anyOf".to_owned(),
+                    json!([{ "type": ["boolean"] }, { "type": "string", "pattern": TRUTH }]),
+                );
+            }
             object.values_mut().for_each(loosen);
         }
         Json::Array(list) => list.iter_mut().for_each(loosen),
@@ -101,18 +138,67 @@ fn loosen(schema: &mut Json) {
     }
 }
 
+/// A map with one key may have its text itself: the key gets it too, since editors show the text of the key.
+fn inherit(schema: &mut Json) {
+    match schema {
+        Json::Object(object) => {
+            let text = object.get("description").filter(|text| text.is_string()).cloned();
+            let properties = object.get_mut("properties").and_then(Json::as_object_mut);
+            if let (Some(text), Some(only)) = (text, properties.filter(|all| all.len() == 1))
+                && let Some(key) = only.values_mut().next().and_then(Json::as_object_mut)
+            {
+                key.entry("description").or_insert(text);
+            }
+            object.values_mut().for_each(inherit);
+        }
+        Json::Array(list) => list.iter_mut().for_each(inherit),
+        _ => {}
+    }
+}
+
+/// The schema with this text for people in place of its own.
+fn described(schema: Json, what: &str) -> Json {
+    match schema {
+        Json::Object(mut object) => {
+            object.insert("description".to_owned(), what.into());
+            Json::Object(object)
+        }
+        _ => json!({ "description": what }),
+    }
+}
+
+/// The same schema for a key that may also stand without a value, which means that it is not given.
+fn or_nothing(schema: Json) -> Json {
+    let Json::Object(mut object) = schema else { return schema };
+    if object.len() == 1 && object.contains_key("description") {
+        return Json::Object(object);
+    }
+    let what = object.remove("description");
+    let mut schema = json!({ "anyOf": [object, { "type": "null" }] });
+    if let (Some(object), Some(what)) = (schema.as_object_mut(), what) {
+        object.insert("description".to_owned(), what);
+    }
+    schema
+}
+
 fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
     let mut object = fields_schema(spec, generator).to_value();
+    // Of the fields of kinds that this build lacks, most are known by name only.
+    let doc = |name: &str, doc: &str| match doc {
+        "" => format!("The field `{name}` of the kind `{}`, which this build lacks.", spec.kind),
+        doc => doc.to_owned(),
+    };
     let received: serde_json::Map<_, _> =
-        spec.fields.iter().map(|field| (field.name.to_owned(), received(field.doc))).collect();
+        spec.fields.iter().map(|field| (field.name.to_owned(), received(&doc(field.name, field.doc)))).collect();
     if let Some(properties) = object.get_mut("properties").and_then(Json::as_object_mut) {
-        for field in spec.fields.iter().filter(|field| field.format == Format::Octal) {
-            if let Some(schema) = properties.remove(field.name) {
+        for field in spec.fields {
+            let mut schema = properties.remove(field.name).unwrap_or(Json::Bool(true));
+            if field.format == Format::Octal {
                 // To a validator, `0644` without quotes is a number.
-                let number = json!({ "type": "integer" });
-                properties
-                    .insert(field.name.to_owned(), json!({ "description": field.doc, "anyOf": [schema, number] }));
+                schema = json!({ "anyOf": [schema, { "type": "integer" }] });
             }
+            let schema = or_nothing(described(schema, &doc(field.name, field.doc)));
+            properties.insert(field.name.to_owned(), schema);
         }
         old_schema(spec.kind, properties);
         let name = json!({ "type": "string", "minLength": 1, "description": "The name of the resource, unique within its kind." });
@@ -139,15 +225,18 @@ fn received(doc: &str) -> Json {
         "required": ["kind", "name", "key"],
         "additionalProperties": false,
         "properties": {
-            "kind": { "type": "string" },
-            "name": { "type": "string" },
+            "kind": { "type": "string", "description": "The kind of the resource that sends." },
+            "name": { "type": "string", "description": "The name of the resource that sends." },
             "key": { "type": "string", "description": "The name of the output that is sent." },
         },
     })
 }
 
 fn meta() -> Json {
-    let one = |sort: &str, what: &str| json!({ "type": sort, "description": what });
+    let one = |sort: &str, what: &str| or_nothing(json!({ "type": sort, "description": what }));
+    let time = |what: &str| or_nothing(described(seconds_schema(), what));
+    let poll = json!({ "anyOf": [seconds_schema(), { "const": -1 }] });
+    let sema = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
     json!({
         "type": ["object", "null"],
         "description": "Settings that every kind has.",
@@ -157,13 +246,13 @@ fn meta() -> Json {
             "autogroup": one("boolean", "Whether the resource may be merged with others of its kind. Default: true."),
             "noop": one("boolean", "Check the resource, never repair it. Default: false."),
             "retry": one("integer", "How many more tries follow the first failure; -1: no limit. Default: 0."),
-            "delay": one("number", "The pause before each further try, in milliseconds. Default: 0."),
-            "backoff": one("number", "The longest delay, in milliseconds: the delay doubles with each failure in a row up to this. Default: it stays the same."),
-            "poll": one("number", "The seconds between checks, which replace the watch; -1: check once. Default: 0, the resource is watched."),
+            "delay": time("The pause before each further try, in milliseconds or with a unit (`250ms`). Default: 0."),
+            "backoff": time("The longest delay, in milliseconds or with a unit (`2m`): the delay doubles with each failure in a row up to this. Default: it stays the same."),
+            "poll": or_nothing(described(poll, "The time between checks, which replace the watch, in seconds or with a unit (`5m`); -1: check once. Default: 0, the resource is watched.")),
             "limit": one("number", "The highest rate of checks that the watch causes, per second. Default: no limit."),
             "burst": one("integer", "How many such checks may follow each other at once before `limit` applies. Default: 1."),
-            "timeout": one("number", "The longest time of a check or a repair, in milliseconds. Default: no limit."),
-            "sema": { "type": ["string", "array"], "description": "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.", "items": { "type": "string" } },
+            "timeout": time("The longest time of a check or a repair, in milliseconds or with a unit (`30s`). Default: no limit."),
+            "sema": or_nothing(described(sema, "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.")),
             "rewatch": one("boolean", "Whether any new graph gives a resource that has failed for good its tries back. Default: false."),
         },
     })

@@ -67,13 +67,24 @@ pub(crate) struct Complaint {
     pub(crate) also: Option<(&'static str, Place)>,
     /// There is a secret at the place: the line is not quoted.
     pub(crate) secret: bool,
-    /// A value at the place whose meaning is unknown: it may be a secret.
-    pub(crate) value: Option<Box<Node>>,
+    /// The key at the place occurs for the second time in its map.
+    pub(crate) doubles: Option<Box<Doubles>>,
+}
+
+/// A key that occurs for the second time in its map.
+#[derive(Clone, Debug)]
+pub(crate) struct Doubles {
+    pub(crate) key: Key,
+    pub(crate) value: Node,
+    /// The place of the key where it occurs first.
+    pub(crate) first: Place,
+    /// The place of the first value, if that is a scalar.
+    pub(crate) first_scalar: Option<Place>,
 }
 
 impl Complaint {
     pub(crate) fn new(place: Place, message: impl Into<String>) -> Complaint {
-        Complaint { place, message: message.into(), also: None, secret: false, value: None }
+        Complaint { place, message: message.into(), also: None, secret: false, doubles: None }
     }
 }
 
@@ -109,11 +120,11 @@ struct Entries {
 }
 
 impl Entries {
-    fn find(&self, key: &str) -> Option<Place> {
+    fn find(&self, key: &str) -> Option<&(Key, Node)> {
         if self.list.len() <= SMALL_MAP_MAX {
-            return self.list.iter().find(|(first, _)| first.text == key).map(|(first, _)| first.place);
+            return self.list.iter().find(|(first, _)| first.text == key);
         }
-        self.index.get(key).map(|place| self.list[*place].0.place)
+        self.index.get(key).map(|place| &self.list[*place])
     }
 
     fn push(&mut self, key: Key, node: Node) {
@@ -260,7 +271,7 @@ impl Reader<'_> {
 
     fn alias(&mut self, anchor: usize, place: Place) -> bool {
         let Some((node, size)) = self.anchors.get(&anchor).map(|(node, size)| (Rc::clone(node), *size)) else {
-            self.complaints.push(Complaint::new(place, "this alias is inside the value that it names"));
+            self.complaints.push(Complaint::new(place, "the alias refers to a value that contains it"));
             return false;
         };
         self.repeated += size;
@@ -329,12 +340,16 @@ impl Reader<'_> {
                 Some(key) if key.text == NO_KEY => {}
                 Some(key) if key.text == "<<" => merged.push(node),
                 Some(key) => {
-                    if let Some(first) = entries.find(&key.text) {
+                    if let Some((first, value)) = entries.find(&key.text) {
+                        let first = first.place;
+                        let first_scalar = matches!(value.value, Value::Scalar { .. }).then_some(value.place);
                         self.complaints.push(Complaint {
                             also: Some(("the first is", first)),
-                            value: Some(Box::new(node)),
-                            ..Complaint::new(key.place, format!("`{}` occurs twice in this map", key.text))
+                            ..Complaint::new(key.place, format!("duplicate key `{}`: leave it once", key.text))
                         });
+                        if let Some(complaint) = self.complaints.last_mut() {
+                            complaint.doubles = Some(Box::new(Doubles { key, value: node, first, first_scalar }));
+                        }
                     } else {
                         entries.push(key, node);
                     }

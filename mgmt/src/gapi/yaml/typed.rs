@@ -186,7 +186,7 @@ pub(crate) fn typed<'a>(node: &'a Node, schema: &Json) -> Result<Json, Misfit<'a
             });
             pairs.collect::<Result<Map<_, _>, _>>().map(Json::Object)
         }
-        _ => Err(Misfit { node, problem: format!("takes {}, not {}", takes.told(), node.sort()) }),
+        _ => Err(Misfit { node, problem: format!("takes {}; this is {}", takes.told(), node.sort()) }),
     }
 }
 
@@ -292,17 +292,61 @@ pub(crate) fn for_people(problem: &str) -> String {
         let hint = hint(variant.trim_matches('`'), known.iter().map(|known| known.trim_matches('`')), "there are");
         return format!("there is no {variant}: {hint}");
     }
+    if let Some((key, known)) = problem.strip_prefix("unknown field ").and_then(|rest| rest.split_once(", expected ")) {
+        // A kind may have added a remark.
+        let (known, remark) = known.split_once(": ").map_or((known, None), |(known, remark)| (known, Some(remark)));
+        let known: Vec<_> = known.split('`').skip(1).step_by(2).collect();
+        let hint = remark.map_or_else(|| hint(key.trim_matches('`'), known, "known here:"), str::to_owned);
+        return format!("there is no key {key}: {hint}");
+    }
+    if let Some(key) = problem.strip_prefix("missing field ") {
+        return format!("needs the key {key}");
+    }
     let is_expected = problem.starts_with("invalid value: ") || problem.starts_with("invalid type: ");
     match problem.split_once(", expected ") {
         Some((_, expected)) if is_expected => {
             let expected = match expected {
-                "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more, and not too large",
-                "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number, and not too large",
-                "a string" => "a text",
-                other => other,
+                "u8" => limits(u8::MIN, u8::MAX),
+                "u16" => limits(u16::MIN, u16::MAX),
+                "u32" => limits(u32::MIN, u32::MAX),
+                // What is larger than such a number is no number to the reader.
+                "u64" | "usize" => "a whole number, 0 or more".to_owned(),
+                "i8" => limits(i8::MIN, i8::MAX),
+                "i16" => limits(i16::MIN, i16::MAX),
+                "i32" => limits(i32::MIN, i32::MAX),
+                "i64" | "isize" => "a whole number".to_owned(),
+                "a string" => "a text".to_owned(),
+                other => other.to_owned(),
             };
             format!("takes {expected}")
         }
         _ => problem.to_owned(),
+    }
+}
+
+fn limits<N: std::fmt::Display>(least: N, most: N) -> String {
+    format!("a whole number from {least} to {most}")
+}
+
+/// A type of Rust in words for people who write data.
+pub(crate) fn type_in_words(name: &str) -> String {
+    let name = name.replace(' ', "");
+    let inner = |outer: &str| name.strip_prefix(outer)?.strip_prefix('<')?.strip_suffix('>');
+    if let Some(inner) = inner("Option") {
+        return type_in_words(inner);
+    }
+    if let Some(inner) = inner("Secret") {
+        let inner = type_in_words(inner);
+        return inner.strip_prefix("a ").map_or_else(|| format!("secret {inner}"), |inner| format!("a secret {inner}"));
+    }
+    match name.as_str() {
+        "Vec<u8>" => "bytes".to_owned(),
+        "String" | "PathBuf" => "a text".to_owned(),
+        "bool" => "`true` or `false`".to_owned(),
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => "a whole number".to_owned(),
+        "f32" | "f64" => "a number".to_owned(),
+        "Seconds" => "a time".to_owned(),
+        "Vec<String>" | "Vec<PathBuf>" => "a list of texts".to_owned(),
+        _ => format!("`{name}`"),
     }
 }

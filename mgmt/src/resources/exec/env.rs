@@ -37,7 +37,7 @@ impl<'de> Deserialize<'de> for EnvValue {
         impl<'de> de::Visitor<'de> for Visitor {
             type Value = EnvValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the value of a variable as a text, or {\"secret\": text}")
+                f.write_str("a text, or `{secret: …}`")
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<EnvValue, E> {
                 Ok(EnvValue::Plain(text.to_owned()))

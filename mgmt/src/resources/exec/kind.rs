@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, FieldProblem, Group, Known, Need, Refresh, Result, Seconds, Uid,
-    User, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Group, Known, Need, Refresh, Result,
+    Seconds, Uid, User, Watch, WatchCx, every,
 };
 use crate::resources::exec::command::Line;
 use crate::resources::exec::commands::Commands;
@@ -223,7 +223,11 @@ impl Exec {
         let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
         let codes = self.codes.as_deref().unwrap_or(&[0]);
         let output = run(cx, &command).await.and_then(|output| output.require_exit(codes, &command));
-        let output = output.context(format_args!("`{}`", line.shown()))?;
+        let output = output.map_err(|error| {
+            // An error that names the program names the whole command if that is nothing else.
+            let (words, error) = (format!("`{}`", line.shown()), Error::from(error));
+            if error.to_string().contains(&words) { error } else { error.context(words) }
+        })?;
         let shown = |said: &Captured| said.without(&command.secrets).text();
         tracing::debug!(target: "mgmt::exec", exec = %cx.id(), stdout = %shown(&output.stdout), stderr = %shown(&output.stderr), "ran");
         let done = match self.done_line() {

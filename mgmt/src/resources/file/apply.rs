@@ -3,8 +3,7 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::resource::Stopping;
-use crate::resource::{Context, Error, Obstacle, ObstacleKind, Result};
+use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths, Result, Stopping};
 use crate::resources::file::drift::{Action, Original, Step};
 use crate::resources::file::maker::is_stranger;
 use crate::resources::file::path::shown;
@@ -23,6 +22,8 @@ pub(super) struct Work<'a> {
     pub(super) stop: &'a Stopping,
     /// The journal holds that this change will owe refreshes.
     pub(super) is_announced: bool,
+    /// The paths that resources of the graph own.
+    pub(super) owned: &'a OwnedPaths,
 }
 
 impl Work<'_> {
@@ -42,10 +43,9 @@ impl Work<'_> {
         if matches!(self.wanted.what, super::wanted::What::Absent) {
             return Ok(Attributes::default());
         }
-        self.wanted
-            .owners
-            .attributes(None)
-            .context("its owner is not known; declare the owner, and this resource after it")
+        self.wanted.owners.attributes(None).map_err(|error| {
+            Error::from(error).remedy("create it, or declare an exec that does so, and this resource after that")
+        })
     }
 
     fn step(&self, fs: &WriteFs, step: &Step, owners: &Attributes) -> Result<()> {
@@ -149,11 +149,15 @@ impl Work<'_> {
         match fs.stat(parent) {
             Ok(None) => {
                 let missing = Obstacle::new(ObstacleKind::Missing).at(parent);
+                let is_declared = self.owned.contains(parent);
                 let (path, parent) = (shown(path), shown(parent));
-                Error::new(format!(
-                    "{path} can't be made: the directory {parent} does not exist; declare it too: file[{parent}/]"
-                ))
-                .waiting_for(missing)
+                let remedy = if is_declared {
+                    format!("add an edge: file[{parent}/] must come before this")
+                } else {
+                    format!("declare it too: file[{parent}/]")
+                };
+                let why = format!("{path} can't be made: the directory {parent} does not exist; {remedy}");
+                Error::new(why).waiting_for(missing)
             }
             _ => error,
         }

@@ -14,7 +14,7 @@ use crate::sys::users;
 /// The mode of a new file whose mode is unknown, and the base of a symbolic mode of a new file.
 const FILE_MODE: u32 = 0o644;
 /// The mode of such a file whose content is a secret.
-const SECRET_MODE: u32 = 0o600;
+pub(super) const SECRET_MODE: u32 = 0o600;
 /// The mode of such a directory.
 const DIR_MODE: u32 = 0o755;
 
@@ -178,10 +178,12 @@ impl Look<'_> {
         mode: Option<u32>,
         detail: bool,
     ) -> Change {
-        let is_private =
-            || input.is_private() || mode.is_some_and(is_private) || old.is_some_and(|old| is_private(old.mode));
-        if input.is_secret() || (!self.shows_private && is_private()) {
+        if input.is_secret() {
             return Change::secret("content");
+        }
+        let modes = mode.into_iter().chain(old.map(|old| old.mode)).chain(input.modes());
+        if let Some(mode) = modes.into_iter().find(|mode| !self.shows_private && is_private(*mode)) {
+            return Change::private("content", format_args!("mode {:04o}", mode & 0o7777));
         }
         if !detail {
             return Change::new("content", "different", "as declared");

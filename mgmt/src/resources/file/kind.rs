@@ -183,9 +183,9 @@ impl Converge for File {
 
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
-        let (is_announced, path) = (cx.owes_refreshes(), wanted.path.clone());
+        let (is_announced, path, owned) = (cx.owes_refreshes(), wanted.path.clone(), cx.owned_paths());
         let work = move |fs: &WriteFs, stop: &Stopping| {
-            Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced }.run(drift.steps)
+            Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced, owned: &owned }.run(drift.steps)
         };
         let (batch, outcome) = cx.change(work).await;
         let durable = cx.commit(batch).await;

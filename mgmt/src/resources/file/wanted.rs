@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{FieldProblem, Known, Resource as _, every};
+use crate::resources::file::compare::SECRET_MODE;
 use crate::resources::file::content::Content;
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
@@ -123,7 +124,21 @@ impl File {
             self.check_combination(&spelled, known)?;
             self.what(&spelled).map(drop)
         };
-        every([combination().err(), self.mode().err()]).into_iter().chain(self.wrong_rest()).collect()
+        let first = [combination().err(), self.mode().err(), self.bared_secret(known)];
+        every(first).into_iter().chain(self.wrong_rest()).collect()
+    }
+
+    /// A secret in a file that every user may read.
+    fn bared_secret(&self, known: &Known<'_>) -> Option<FieldProblem> {
+        const OTHERS_READ: u32 = 0o004;
+        let is_secret =
+            known.receives_secret("content") || self.content.as_ref().is_some_and(|content| content.is_secret());
+        let mode = self.mode.as_ref().filter(|_| is_secret && known.is_known("mode"))?;
+        if mode.get().ok()?.apply(SECRET_MODE, false) & OTHERS_READ == 0 {
+            return None;
+        }
+        let problem = format_args!("is {mode}, so every user may read the file, and its content is a secret");
+        Some(FieldProblem::new("mode", problem, "leave it out, which gives 0600, or give for example 0640").advice())
     }
 
     fn wrong_rest(&self) -> Vec<FieldProblem> {

@@ -47,12 +47,13 @@ impl WantedContent {
         }
     }
 
-    /// The content must not be shown: it is a secret, or made from files that others may not read.
-    pub(super) fn is_private(&self) -> bool {
-        match self {
-            WantedContent::Given(content) => content.is_secret(),
-            WantedContent::Files(files) => files.iter().any(|(_, stat)| is_private(stat.mode)),
-        }
+    /// The modes of the files that the content is made from.
+    pub(super) fn modes(&self) -> impl Iterator<Item = u32> {
+        let files = match self {
+            WantedContent::Given(_) => &[][..],
+            WantedContent::Files(files) => files,
+        };
+        files.iter().map(|(_, stat)| stat.mode)
     }
 
     /// The original is this very file.

@@ -113,6 +113,7 @@ impl Leave for HttpFile {
 
 fn shown(source: &Source) -> String {
     match source {
+        Source::Path(path) if path.is_dir() => format!("the directory {}", path.display()),
         Source::Path(path) => format!("the file {}", path.display()),
         Source::Data(data) => format!("a text of {} bytes", data.len()),
     }

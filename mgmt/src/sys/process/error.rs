@@ -15,6 +15,11 @@ fn shown(path: &Path) -> String {
     shortened(&path.to_string_lossy(), CHARS_MAX)
 }
 
+/// The file of a program between two texts, unless the program is named by this path already.
+fn but(program: &str, path: &Path, before: &str, after: &str) -> String {
+    if Path::new(program) == path { String::new() } else { format!("{before}{}{after}", shown(path)) }
+}
+
 /// Why a command could not be run, or failed. Arguments and variables are never shown: they may contain secrets.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -28,7 +33,7 @@ pub enum ProcessError {
         path: String,
     },
     /// The file of the program does not exist.
-    #[error("program `{program}` not found: {} does not exist", shown(.path))]
+    #[error("program `{program}` {}does not exist", but(.program, .path, "not found: ", " "))]
     NoFile {
         /// The program.
         program: String,
@@ -44,7 +49,7 @@ pub enum ProcessError {
         interpreter: String,
     },
     /// The file is not a program, or this user may not run it.
-    #[error("program `{program}` cannot be executed: {}: {why}", shown(.path))]
+    #[error("program `{program}` cannot be executed: {}{why}", but(.program, .path, "", ": "))]
     NotExecutable {
         /// The program.
         program: String,

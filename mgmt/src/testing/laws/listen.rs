@@ -118,7 +118,7 @@ fn until_ready(stream: &mut WatchStream, cx: &mut Context<'_>) -> Poll<Seen<()>>
             Some(Ok(WatchEvent::Ready)) => return Poll::Ready(Ok(())),
             Some(Ok(WatchEvent::Changed)) => {}
             Some(Err(error)) => return Poll::Ready(Err(format!("a stream of the watch failed: {error}"))),
-            None => return Poll::Ready(Err("a stream of the watch ended before it said `Ready`".to_owned())),
+            None => return Poll::Ready(Err("a stream of the watch ended before it reported `Ready`".to_owned())),
         }
     }
 }

@@ -8,7 +8,7 @@ pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
     let stage = Stage::settled(subject).await?;
     let first = stage.state().await?;
     for _ in 0..3 {
-        stage.must_be_in_sync("while nobody changed anything").await?;
+        stage.must_be_in_sync("while nothing was changed from outside").await?;
     }
     for way in &subject.breaks {
         stage.break_it(way).await;

@@ -15,7 +15,7 @@ pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
         let stage = Stage::settled(subject).await?;
         let watch = stage.trial.watch();
         if watch.is_none() {
-            return Err(format!("it has no watch, so nobody hears of the change made at {}", way.at));
+            return Err(format!("it has no watch, so it does not notice the change made at {}", way.at));
         }
         let told = format!("{watch:?}");
         let mut listener = Listener::new(watch, subject.patience).await?;
@@ -24,7 +24,7 @@ pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
             stage.break_it(way).await;
             if !listener.changed().await? {
                 return Err(format!(
-                    "the watch {told} said nothing for {:?} after the change made at {}, the {round}. time",
+                    "the watch {told} reported nothing for {:?} after the change made at {}, the {round}. time",
                     subject.patience, way.at
                 ));
             }

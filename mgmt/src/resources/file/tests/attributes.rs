@@ -134,7 +134,7 @@ fn an_unknown_user_is_drift_for_the_check_and_an_error_for_the_apply() {
     assert!(drift.changes[0].to_string().ends_with("→ nobody-has-this-name"));
     let error = bench.refused(&file);
     assert!(
-        error.contains("there is no user `nobody-has-this-name`") && error.contains("declare the owner"),
+        error.contains("there is no user `nobody-has-this-name`") && error.contains("create it, or declare an exec"),
         "{error}"
     );
     let error = bench.refused(&bench.file("f").group("none-has-this-name"));

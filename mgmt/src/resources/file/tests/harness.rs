@@ -136,7 +136,7 @@ impl Bench {
 
     pub(super) fn check(&self, file: &FileBuilder) -> Result<Option<AnyDrift>> {
         let trial = self.trial(file);
-        if let Some(problem) = trial.validate().into_iter().next() {
+        if let Some(problem) = trial.validate().into_iter().find(|problem| !problem.advice) {
             return Err(problem.into());
         }
         self.block_on(trial.check()).map(|found| found.drift)

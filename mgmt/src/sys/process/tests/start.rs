@@ -66,12 +66,12 @@ async fn what_cannot_start_says_why() {
 
     let none = Command::new("no-such\nprogram").var("PATH", "/bin:/usr/bin");
     assert_eq!(said(none).await, r"program `no-such\nprogram` not found in PATH (/bin:/usr/bin)");
-    assert_eq!(said(Command::new("/no/such")).await, "program `/no/such` not found: /no/such does not exist");
+    assert_eq!(said(Command::new("/no/such")).await, "program `/no/such` does not exist");
     let data = said(Command::new(path("data"))).await;
-    assert_eq!(data, "program `DIR/data` cannot be executed: DIR/data: it has no execute permission");
+    assert_eq!(data, "program `DIR/data` cannot be executed: it has no execute permission");
     let data = said(Command::new("data").var("PATH", dir.path())).await;
     assert_eq!(data, "program `data` cannot be executed: DIR/data: it has no execute permission");
-    assert_eq!(said(Command::new("/")).await, "program `/` cannot be executed: /: it is a directory");
+    assert_eq!(said(Command::new("/")).await, "program `/` cannot be executed: it is a directory");
     let orphan = said(Command::new(path("orphan"))).await;
     assert_eq!(orphan, "program `DIR/orphan` cannot start: its interpreter `/no/such/interpreter` does not exist");
     assert!(said(Command::new(path("garbage"))).await.contains("neither a binary for this machine nor a script"));
