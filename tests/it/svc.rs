@@ -107,7 +107,7 @@ fn a_service_runs_where_it_was_set_up_and_a_failure_to_start_is_reported() {
     assert!(ended.out.starts_with("written: "), "{ended:?}");
     assert_eq!(show(&booted, "ActiveState"), "active");
     assert_eq!(fs::read_to_string(booted.path(MOTD)).unwrap(), "one");
-    assert!(booted.path("/srv/my site/state/journal.redb").exists());
+    assert!(booted.path("/srv/my site/state/journal.lock").exists());
     let journal = booted.out(&["journalctl", "-o", "cat", "-u", "mgmt", "-p", "info"]);
     assert!(
         journal.lines().any(|line| line.trim_start().starts_with("INFO converged in ")),
