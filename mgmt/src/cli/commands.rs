@@ -106,7 +106,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     if limits::has_threads(WORKERS + SPARE) {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(WORKERS).enable_all();
-        match runtimes::build(builder) {
+        match runtimes::build_apart(builder) {
             Ok(runtime) => return Ok(Some(runtime)),
             // What was there a moment ago is gone by now.
             Err(error) => tracing::debug!(target: "mgmt", "no runtime with {WORKERS} threads: {error}"),
@@ -124,7 +124,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
         if is_to_be_had {
             let mut builder = tokio::runtime::Builder::new_current_thread();
             builder.enable_all().thread_keep_alive(FOR_EVER);
-            let runtime = runtimes::build(builder)?;
+            let runtime = runtimes::build_here(&mut builder)?;
             if caught(|| drop(runtime.spawn_blocking(|| ()))).is_ok() {
                 return Ok(Some(runtime));
             }
