@@ -120,7 +120,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     if limits::has_threads(WORKERS + SPARE) {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(WORKERS).enable_all();
-        match runtimes::build(builder) {
+        match runtimes::build_apart(builder) {
             Ok(runtime) => return Ok(Some(runtime)),
             // What was there a moment ago is gone by now.
             Err(error) => tracing::debug!(target: "mgmt", "no runtime with {WORKERS} threads: {error}"),
@@ -134,8 +134,7 @@ fn runtime(max_runtime: Duration) -> io::Result<Option<Runtime>> {
     loop {
         let mut builder = tokio::runtime::Builder::new_current_thread();
         builder.enable_all().thread_keep_alive(FOR_EVER);
-        // Without a thread to spare, it is built on this one: this kind of runtime needs none of its own.
-        let runtime = if limits::has_threads(1) { runtimes::build(builder)? } else { builder.build()? };
+        let runtime = runtimes::build_here(&mut builder)?;
         if keep_one(&runtime) {
             return Ok(Some(runtime));
         }
