@@ -26,25 +26,31 @@ impl Line {
     pub(crate) fn new(name: &str, progress: &Progress, retrying: usize, took: Option<Duration>, width: usize) -> Line {
         let name = shortened(name, (width / 4).max(8));
         let counts = format!("{}/{} settled", progress.settled, progress.resources);
-        let notes = notes(progress, retrying);
+        let mut notes = notes(progress, retrying);
         // A space before each part, and the last column stays empty.
-        let taken = name.chars().count() + 1 + counts.len() + notes.len() + 1;
+        let taken = name.chars().count() + 1 + counts.len() + 1;
         let mut bar = match width {
             ..60 => 0,
             60..100 => 12,
             100.. => 30,
         };
-        let mut left = width.saturating_sub(taken + if bar > 0 { bar + 1 } else { 0 });
         let named = progress.longest.as_ref().filter(|running| running.elapsed >= NAMED_AFTER || took.is_none());
         let message = match (named, took) {
             (Some(running), _) => {
                 let (id, since) = (running.id.to_string(), format!(" for {} s", running.elapsed.as_secs()));
-                let room = |left: usize| left.saturating_sub(2 + since.len());
-                if room(left) < NAME_MIN.min(id.chars().count()) && bar > 0 {
-                    left += bar + 1;
+                let room = |notes: &str, bar: usize| {
+                    let bar = if bar > 0 { bar + 1 } else { 0 };
+                    width.saturating_sub(taken + bar + notes.len() + 2 + since.len())
+                };
+                if room(&notes, bar) < NAME_MIN.min(id.chars().count()) {
                     bar = 0;
                 }
-                format!("{notes}, {}{since}", shortened(&id, room(left).max(8)))
+                // How many wait can be left out: what failed and what runs matter more.
+                if room(&notes, bar) < 8 {
+                    notes = self::notes(&Progress { blocked: 0, ..progress.clone() }, retrying);
+                }
+                let id = shortened(&id, room(&notes, bar).max(8));
+                format!("{notes}, {id}{since}")
             }
             (None, Some(took)) => format!("{notes}, {} s", took.as_secs()),
             (None, None) => notes,
@@ -116,7 +122,7 @@ mod tests {
                     Line::new("site", &progress(failed, blocked, name, 12), 0, Some(Duration::from_secs(15)), width);
                 let text = drawn(&line);
                 assert!(text.chars().count() < width || width == 40, "{width}: {text}");
-                assert!(text.ends_with("] for 12 s") && text.contains(", exec"), "{width}: {text}");
+                assert!(text.ends_with("] for 12 s") && text.contains(", exe"), "{width}: {text}");
                 assert_eq!(text.contains('…'), name == long && width < 160, "{width}: {text}");
             }
         }

@@ -221,7 +221,9 @@ mod tests {
         let words = format!("+{}\n+{}\n+{}\n", by_group.id(), word(&pipe), word(&ended_pipe));
         let (mut shell, mut writer) = start(&words).unwrap();
         writer.write_all(format!("-{}\n", word(&ended_pipe)).as_bytes()).unwrap();
-        let shown = std::fs::read(format!("/proc/{}/cmdline", shell.id())).unwrap();
+        // It is empty for a moment while the program is being executed.
+        let read = || std::fs::read(format!("/proc/{}/cmdline", shell.id())).unwrap();
+        let shown = std::iter::repeat_with(read).find(|shown| !shown.is_empty()).unwrap();
         assert!(shown.len() < 60 && shown.ends_with(b"\0mgmt-guard\0"), "{}", String::from_utf8_lossy(&shown));
         drop(writer);
         for killed in [&mut by_group, &mut by_pipe] {
