@@ -16,11 +16,13 @@ fn collected() -> MutexGuard<'static, Option<Vec<Problem>>> {
 }
 
 /// From now on, warnings are not logged but collected for [`take_warnings`].
+#[cfg(feature = "cli")]
 pub(crate) fn collect_warnings() {
     collected().get_or_insert_default();
 }
 
 /// The warnings that were collected since the last call.
+#[cfg(feature = "cli")]
 pub(crate) fn take_warnings() -> Vec<Problem> {
     collected().as_mut().map(std::mem::take).unwrap_or_default()
 }

@@ -19,6 +19,7 @@ mod validate;
 mod warnings;
 
 pub use builder::Graph;
+#[cfg(feature = "yaml")]
 pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
@@ -32,4 +33,5 @@ pub use schema::graph_schema;
 #[cfg(all(feature = "cli", not(feature = "yaml")))]
 pub(crate) use schema::graph_schema_with;
 pub use validate::validate;
+#[cfg(feature = "yaml")]
 pub(crate) use validate::validate_but;

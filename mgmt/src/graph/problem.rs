@@ -98,6 +98,7 @@ impl Problems {
     }
 
     /// The same for warnings: `warning:` before each.
+    #[cfg(feature = "cli")]
     pub(crate) fn painted_as_warnings(&self, palette: Palette) -> impl fmt::Display + '_ {
         let lead = move |f: &mut fmt::Formatter<'_>| write!(f, "{} ", palette.paint(Role::Drift, "warning:"));
         self.shown(lead, palette, "warnings")

@@ -27,6 +27,7 @@ pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
 
 /// Like [`validate`], for a graph from a text with mistakes: reports only what is wrong whatever the doubtful fields
 /// are.
+#[cfg(feature = "yaml")]
 pub(crate) fn validate_but(config: &GraphConfig, doubts: &Doubts) -> Result<(), Problems> {
     indexed_but(config, Some(doubts), None, one_by_one).map(drop)
 }

@@ -84,8 +84,10 @@ pub use provisions::Provisions;
 pub(crate) use schema::describe;
 pub use schema::{fields_schema, kind_schema};
 pub use seconds::Seconds;
+#[cfg(feature = "yaml")]
+pub(crate) use seconds::seconds_schema;
 #[cfg(any(feature = "cli", feature = "yaml"))]
-pub(crate) use seconds::{WITH_UNIT, seconds_schema, with_units};
+pub(crate) use seconds::{WITH_UNIT, with_units};
 pub use secret::{Clearance, SECRET_PLACEHOLDER, Secret};
 pub use sema::Sema;
 pub(crate) use spec::near;
