@@ -68,7 +68,7 @@ fn the_plan_after_a_kill_says_what_is_owed() {
     let plan = scene(dir.path(), "one").arg("plan").run().code(2);
     assert_eq!(
         plan.out,
-        "↻ told[two]\n    asked to refresh, since written[one] would change\n1 to refresh, 1 in sync\n"
+        "↻ told[two]\n    asked to refresh, since written[one] changed in an earlier run\n1 to refresh, 1 in sync\n"
     );
     assert_eq!(told(dir.path()), [""; 0]);
     converge(dir.path(), "one");

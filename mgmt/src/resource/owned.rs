@@ -9,8 +9,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use crate::resource::path_list::PathList;
 use crate::sys::fs::{Links, ReadFs, Stat};
 
-/// Names in the engine's working directory by which it is recognised from inside.
-const OWN_NAMES: [&str; 3] = ["pgraph", "journal.redb", "journal.lock"];
+/// Names in the engine's working directory that belong to the engine. A graph may have files of its own beside them.
+pub(crate) const OWN_NAMES: [&str; 3] = ["pgraph", "journal.redb", "journal.lock"];
 
 /// The paths that resources of the graph in force own, including those that follow from received values, as soon as
 /// these have arrived. All queries return the present state.
@@ -41,17 +41,26 @@ impl Paths {
 /// The engine's own working directory with what is directly in it, recognised by device and inode number: so a bind
 /// mount or a symlink leads to it no more than its own path does.
 #[derive(Clone, Debug, Default)]
-pub struct OwnState(Vec<(u64, u64)>);
+pub struct OwnState {
+    dir: Option<(u64, u64)>,
+    /// What belongs to the engine in it.
+    parts: Vec<(u64, u64)>,
+}
 
 impl OwnState {
-    /// Whether an object with this stat is part of it.
+    /// Whether an object with this stat is the directory, or belongs to the engine in it.
     pub fn is(&self, stat: &Stat) -> bool {
-        self.0.contains(&stat.identity())
+        self.dir == Some(stat.identity()) || self.is_part(stat)
+    }
+
+    /// Whether an object with this stat belongs to the engine in the directory, which may also hold other files.
+    pub fn is_part(&self, stat: &Stat) -> bool {
+        self.parts.contains(&stat.identity())
     }
 
     /// Whether there is no such directory.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.dir.is_none()
     }
 }
 
@@ -71,9 +80,14 @@ impl OwnedPaths {
         self.contains(path) || self.read().ours().any(|ours| ours == path)
     }
 
-    /// Whether the path is the engine's own working directory or in it, as far as its text shows.
+    /// Whether the path is the engine's own working directory, or belongs to the engine in it, as its text shows.
     pub fn is_in_own(&self, path: &Path) -> bool {
-        self.read().own.as_ref().is_some_and(|own| path.starts_with(own))
+        let paths = self.read();
+        let below = paths.own.as_ref().and_then(|own| path.strip_prefix(own).ok());
+        below.is_some_and(|below| match below.components().next() {
+            Some(first) => OWN_NAMES.iter().any(|name| first.as_os_str() == *name),
+            None => true,
+        })
     }
 
     /// The engine's own working directory as it is now, to be recognised at any path. Blocks.
@@ -83,8 +97,9 @@ impl OwnedPaths {
         let Ok(own) = fs.real_path(&own) else { return OwnState::default() };
         let kinds = fs.read_dir(own.join("pgraph")).unwrap_or_default();
         let kinds = kinds.into_iter().map(|kind| own.join("pgraph").join(kind.name));
-        let all = OWN_NAMES.into_iter().map(|name| own.join(name)).chain(kinds).chain([own.clone()]);
-        OwnState(all.filter_map(|path| Some(fs.stat(path).ok()??.identity())).collect())
+        let identity = |path: PathBuf| Some(fs.stat(path).ok()??.identity());
+        let parts = OWN_NAMES.into_iter().map(|name| own.join(name)).chain(kinds).filter_map(identity).collect();
+        OwnState { dir: identity(own.clone()), parts }
     }
 
     /// Whether an owned path, or the engine's own working directory, is below this path.
@@ -187,7 +202,9 @@ mod tests {
             assert_eq!(owned.is_above(Path::new(dir)), is, "{dir}");
         }
         owned.set_own("/c/own".into(), paths(&["/c/graph.yaml"]));
-        assert!(owned.is_in_own(Path::new("/c/own/x")) && !owned.is_in_own(Path::new("/c/own.x")));
+        for (path, is) in [("/c/own", true), ("/c/own/pgraph/x", true), ("/c/own/x", false), ("/c/own.x", false)] {
+            assert_eq!(owned.is_in_own(Path::new(path)), is, "{path}");
+        }
         assert!(owned.is_above(Path::new("/c")) && !owned.is_above(Path::new("/c/own")));
         assert!(owned.is_taken(Path::new("/c/own")) && !owned.contains(Path::new("/c/own")));
         assert!(owned.is_taken(Path::new("/c/graph.yaml")) && !owned.contains(Path::new("/c/graph.yaml")));

@@ -440,7 +440,7 @@ mod tests {
         tokio::time::timeout(Duration::from_secs(60), next).await.expect("something is noticed")
     }
 
-    /// Subscribes, and waits until that is listened to: on a busy machine, the hub may need more than one slice of time.
+    /// Subscribes, and waits until that is listened to: on a busy machine, the hub may need more than one slice.
     async fn listen(seat: &mut Seat, node: Node, path: &Path) {
         if seat.subscribe(node, path, Watched::Path).unwrap() == Listening::Later {
             assert_eq!(next(seat).await, [Notice::Listens(node)]);
@@ -506,7 +506,7 @@ mod tests {
         let first = runtime();
         first.block_on(async {
             let mut seat = hub.seat();
-            seat.subscribe(Node(1), &path, Watched::Path).unwrap();
+            listen(&mut seat, Node(1), &path).await;
             fs::write(&path, "").unwrap();
             assert_eq!(next(&mut seat).await, [changed(Node(1))]);
         });
@@ -520,13 +520,13 @@ mod tests {
         until_over();
         let seat = first.block_on(async {
             let mut seat = hub.seat();
-            seat.subscribe(Node(2), &path, Watched::Path).unwrap();
+            listen(&mut seat, Node(2), &path).await;
             seat
         });
         drop(first);
         runtime().block_on(async {
             let mut other = hub.seat();
-            other.subscribe(Node(3), &path, Watched::Path).unwrap();
+            listen(&mut other, Node(3), &path).await;
             fs::write(&path, "more").unwrap();
             assert_eq!(next(&mut other).await, [changed(Node(3))]);
         });
@@ -541,7 +541,7 @@ mod tests {
         let (mut one, mut two) = (hub.seat(), hub.seat());
         assert!(one.quiet()(), "nothing is watched");
         for (seat, name) in [(&mut one, "a"), (&mut two, "b")] {
-            seat.subscribe(Node(1), &dir.path().join(name), Watched::Path).unwrap();
+            listen(seat, Node(1), &dir.path().join(name)).await;
         }
         let quiet = one.quiet();
         assert!(quiet());

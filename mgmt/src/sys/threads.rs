@@ -193,8 +193,8 @@ impl Spare {
 }
 
 impl Reserve {
-    /// Starts the thread if there is none yet. Work runs in the context of the current runtime. `None`: the system gives
-    /// no thread.
+    /// Starts the thread if there is none yet. Work runs in the context of the current runtime. `None`: the system
+    /// gives no thread.
     pub fn new() -> Option<Reserve> {
         let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
         let thread = match spare.upgrade() {

@@ -64,7 +64,7 @@ fn what_a_program_that_fails_has_printed_is_shown_in_lines() {
     let output = command.output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let message = said["errors"][0]["message"].as_str().unwrap();
-    assert!(message.ends_with(r"$$` was killed by SIGKILL: one\ntwo"), "{message}");
+    assert!(message.ends_with("$$` was killed by SIGKILL: one\ntwo"), "{message}");
 }
 
 /// A program `puppet` that notes what it was asked.

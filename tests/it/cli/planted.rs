@@ -44,7 +44,7 @@ fn files_for_people_do_not_follow_a_planted_symlink() {
     lchown(&link, Some(STRANGER), Some(STRANGER)).unwrap();
     let run = |args: &str| act("site", dir.path()).args(args).arg(&link).run();
     run("graph --svg").code(1).said("symlink");
-    run("-t 0 --converged-status-file").code(0).said("can't be written");
+    run("-t 0 --converged-status-file").code(1).said("can't be written");
     run("-t 0 --graphviz").code(0).said("can't be written");
     assert_eq!(fs::read_to_string(&victim).unwrap(), "root's\n");
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());

@@ -72,7 +72,7 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
 /// Files up to this size are read at once; the handing over of the others to a thread takes no time beside the reading.
 const INLINE_MAX: usize = 16 << 10;
 
-/// Reads a graph from YAML, and logs the warnings. Returns the text too. Meanwhile the engine and its signals are served.
+/// Reads a graph from YAML, and logs the warnings. Returns the text too. Meanwhile the engine and signals are served.
 pub(crate) async fn accept(
     file: &str,
     bytes: Vec<u8>,

@@ -158,11 +158,11 @@ impl Converge for Exec {
     }
 
     fn is_foreseeable(&self, drifted: bool) -> bool {
-        // A guard that is a command may depend on anything, also on what is made before it runs. What is before it may
-        // make the file of `creates`; and changed files of `mtimes` may let the command run.
+        // A guard that is a command may depend on anything, also on what is made before it runs. Guards by files may
+        // let the command run when the files change.
         let asks = self.if_lines().chain(self.nif_lines()).next().is_some();
-        let compares = self.creates.is_some() || !drifted && !self.mtimes.is_empty();
-        self.refreshonly || !asks && !compares
+        let compares = self.creates.is_some() || !self.mtimes.is_empty();
+        self.refreshonly || !asks && (drifted || !compares)
     }
 
     fn provides(&self, known: &Known<'_>) -> Vec<Uid> {

@@ -220,13 +220,14 @@ fn look_plainly(
     }
 }
 
-/// Whether the path, which has no symlinks, leads to the engine's working directory or into it.
+/// Whether the path, which has no symlinks, leads to what belongs to the engine in its working directory. Other files
+/// there may be served: a program can keep its site beside what its engine keeps.
 fn is_in(own: &OwnState, fs: &ReadFs, path: &Path) -> Result<bool, FsError> {
     if own.is_empty() {
         return Ok(false);
     }
     for above in path.ancestors().take_while(|above| *above != Path::new("/")) {
-        if fs.stat(above)?.is_some_and(|stat| own.is(&stat)) {
+        if fs.stat(above)?.is_some_and(|stat| own.is_part(&stat)) {
             return Ok(true);
         }
     }

@@ -77,7 +77,7 @@ async fn another_user_gets_its_own_home_and_who_may_not_start_says_so() {
     let mine = dir.path().join("tool");
     script(&mine, "#!/bin/sh\n");
     let error = run(&Command::new(&mine).user("nobody")).await.unwrap_err();
-    assert!(error.to_string().ends_with("/tool: permission denied"), "{error}");
+    assert!(error.to_string().ends_with("/tool` cannot be executed: permission denied"), "{error}");
 }
 
 #[tokio::test]

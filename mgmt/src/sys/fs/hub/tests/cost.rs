@@ -111,7 +111,9 @@ fn a_tree_of_twenty_thousand_directories() {
                 }
                 let whole: Duration = held.iter().sum();
                 println!("{backend:?}, {what}: longest {:?}, whole {whole:?}", held.iter().max());
-                assert!(held.iter().max() < Some(&Duration::from_millis(20)), "the loop is held");
+                // Without optimisation everything takes several times as long.
+                let longest = Duration::from_millis(if cfg!(debug_assertions) { 200 } else { 20 });
+                assert!(held.iter().max() < Some(&longest), "the loop is held");
             });
         }
     }

@@ -76,7 +76,15 @@ fn what_comes_after_a_large_tree_need_not_wait_for_it() {
         assert_eq!(stage.begin(3, "t/7/7/deep", Path), Listening::Later);
         stage.until(2).await;
         stage.until(3).await;
-        assert!(stage.ready.contains(&1) && stage.ready.contains(&3) && !stage.ready.contains(&2));
+        while !(stage.ready.contains(&1) && stage.ready.contains(&3)) {
+            let ready = stage.poll().into_iter().filter_map(|event| match event {
+                Event::Ready(key) => Some(key),
+                _ => None,
+            });
+            let ready: Vec<_> = ready.collect();
+            stage.ready.extend(ready);
+        }
+        assert!(!stage.ready.contains(&2), "it listened at once");
         stage.write("t/7/7/deep", "changed");
         stage.until(3).await;
     });
