@@ -3,7 +3,7 @@
 //!
 //! | to … | begin with |
 //! |---|---|
-//! | declare a graph and run it as a command line tool | [`main`], the [`prelude`], the kinds in [`resources`] |
+//! | declare a graph and run it as a command line tool | [`main`](main()), the [`prelude`], the [`resources`] |
 //! | run an engine inside a tokio program | [`Engine`], and what it reports: [`runtime`] |
 //! | declare a graph that follows changing values | [`native`], [`gapi::Signal`] |
 //! | read a graph from data or YAML | [`graph::GraphData`], [`gapi::read_yaml`] |

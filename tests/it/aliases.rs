@@ -21,7 +21,9 @@ async fn failures(run: &Run) -> Vec<(String, String)> {
     within(async {
         loop {
             let status = run.engine.status().await.unwrap();
-            if status.hopeless || status.settled == status.resources {
+            // What waits may be tried again just now.
+            let is_tried = status.notable.iter().any(|one| one.standing == Standing::Running);
+            if status.hopeless && !is_tried || status.settled == status.resources {
                 let waits = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Waiting);
                 let failed = status.notable.into_iter().filter(|one| waits(&one.standing));
                 return failed.map(|one| (one.id.to_string(), one.error.unwrap())).collect();

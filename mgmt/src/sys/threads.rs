@@ -127,7 +127,7 @@ fn begin(work: impl FnOnce() + Send + 'static) {
     let _ = catch_unwind(AssertUnwindSafe(|| tokio::task::spawn_blocking(work)));
 }
 
-/// Starts a thread of this runtime that may block, which must keep its threads for ever; takes [`PAUSE`]. Returns
+/// Starts a thread of this runtime that may block, which must keep its threads for ever; takes 50 ms. Returns
 /// `false` if the system gives none.
 pub fn keep_one(runtime: &Runtime) -> bool {
     let is_given = has_threads(1);
