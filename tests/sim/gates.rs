@@ -19,8 +19,8 @@ pub struct Gates {
     taken: BTreeMap<u32, BTreeSet<u32>>,
     /// …and those of the operations that are under way.
     holds: BTreeMap<u32, BTreeSet<u32>>,
-    /// Operations that have given their places up.
-    yielded: BTreeSet<u64>,
+    /// Nodes whose run has given its place up: with the check, or with what followed.
+    yielded: BTreeSet<u32>,
     /// How many inputs there were.
     turn: u64,
     /// When the last run of each node began.
@@ -44,8 +44,8 @@ impl Gates {
         // What waits for the journal or a look holds a place too, and those of one call share one: from here, at most.
         let places = cx.scheduler.running() - self.yielded.len();
         let is_long = |node: u32| self.since.get(&node).is_some_and(|since| since.after(LONG) <= cx.now);
-        let running = cx.world.running.iter().filter(|running| !self.yielded.contains(&running.op.number));
-        let running = running.map(|running| running.op.node.0);
+        let running = cx.world.running.iter().map(|running| running.op.node.0);
+        let running = running.filter(|node| !self.yielded.contains(node));
         let long = running.filter(|node| is_long(*node) && !self.calls.contains_key(node)).count();
         let Config { running_max, reserve, .. } = *cx.config;
         if places >= running_max + reserve || places - long.min(places) >= running_max || cx.ledger.paused {
@@ -62,8 +62,8 @@ impl Gates {
     /// How many places of the parallel bound are taken, this node's operation included.
     fn places(&self, cx: &Cx, node: u32) -> usize {
         let mut shared = BTreeSet::new();
-        let running = cx.world.running.iter().filter(|running| !self.yielded.contains(&running.op.number));
-        let nodes: BTreeSet<u32> = running.map(|running| running.op.node.0).chain([node]).collect();
+        let running = cx.world.running.iter().map(|running| running.op.node.0).chain([node]);
+        let nodes: BTreeSet<u32> = running.filter(|node| !self.yielded.contains(node)).collect();
         nodes.iter().filter(|node| self.calls.get(node).is_none_or(|call| shared.insert(*call))).count()
     }
 }
@@ -82,6 +82,7 @@ impl Invariant for Gates {
         if let Command::Leave(op) = command {
             // Its last run is over, and holds nothing any more.
             self.holds.remove(&op.node.0);
+            self.yielded.remove(&op.node.0);
             self.calls.remove(&op.node.0);
             self.since.insert(op.node.0, cx.now);
             let running = self.places(cx, op.node.0);
@@ -98,6 +99,7 @@ impl Invariant for Gates {
         }
         if let Command::Check { .. } = command {
             self.since.insert(node, cx.now);
+            self.yielded.remove(&node);
         }
         let running = self.places(cx, node);
         let most = if self.in_reserve(cx, node, command) { cx.config.reserve } else { 0 } + cx.config.running_max;
@@ -131,6 +133,8 @@ impl Invariant for Gates {
             let holders = self.holds.values().filter(|held| held.contains(number)).count();
             must!(holders <= *size as usize, "semaphore {number} of {size} is held {holders} times");
         }
+        // A run continues between two of its operations, while it waits for the journal or for a look.
+        self.yielded.retain(|node| cx.scheduler.state(Node(*node)) == State::Running);
         if cx.ledger.stop.is_none() {
             self.no_urgent_one_waits(cx)?;
         }
@@ -141,13 +145,12 @@ impl Invariant for Gates {
 
     fn input(&mut self, cx: &Cx, input: &Input) -> Verdict {
         self.turn += 1;
-        self.yielded.retain(|number| cx.world.running.iter().any(|running| running.op.number == *number));
         if let Input::Yielded(op) = input
             && cx.world.running(*op).is_some()
             && !self.calls.contains_key(&op.node.0)
             && self.yielded.len() < cx.config.yielded_max
         {
-            self.yielded.insert(op.number);
+            self.yielded.insert(op.node.0);
         }
         if matches!(input, Input::Swap(_)) {
             self.by_watch.clear();

@@ -128,8 +128,8 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// The working directory of the engine: it holds the journal and the resources' own files. Only one engine can use
-    /// it at a time. A graph in which a resource owns something in it is refused. Without it, nothing is remembered
-    /// beyond the engine's end.
+    /// it at a time. A graph in which a resource owns the directory, or what the engine keeps in it, is refused; files of
+    /// the graph may stand beside that. Without a prefix, nothing is remembered beyond the engine's end.
     pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.options.prefix = Some(prefix.into());
         self

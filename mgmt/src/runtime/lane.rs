@@ -114,16 +114,9 @@ impl Lane {
         if is_stuck {
             more = more.max(1);
         }
-        self.stuck = match (is_due, is_stuck) {
-            (false, _) => self.stuck,
-            (true, is_stuck) => {
-                if is_stuck {
-                    self.stuck + 1
-                } else {
-                    0
-                }
-            }
-        };
+        if is_due {
+            self.stuck = if is_stuck { self.stuck + 1 } else { 0 };
+        }
         // What waits in line is begun by the threads that are free next, and their answers wake the loop.
         let waits_in_line = state.queue.is_empty() && state.busy_of_line >= self.line_max && state.answers.is_empty();
         if state.waiting() == 0 || waits_in_line {
