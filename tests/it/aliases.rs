@@ -22,7 +22,7 @@ async fn failures(run: &Run) -> Vec<(String, String)> {
         loop {
             let status = run.engine.status().await.unwrap();
             // What waits may be tried again just now.
-            let is_tried = status.notable.iter().any(|one| one.standing == Standing::Running);
+            let is_tried = status.notable.iter().any(|one| one.standing == Standing::Running && one.error.is_some());
             if status.hopeless && !is_tried || status.settled == status.resources {
                 let waits = |standing: &Standing| matches!(standing, Standing::Failed | Standing::Waiting);
                 let failed = status.notable.into_iter().filter(|one| waits(&one.standing));

@@ -101,26 +101,23 @@ fn an_edge_to_itself_hides_no_cycle_through_the_same_resource() {
     }
 }
 
+/// The warnings about a graph.
+fn warnings(declare: impl FnOnce(&mut Graph)) -> Vec<String> {
+    let prepared = prepare(graph(declare).unwrap(), &Settings::default()).unwrap();
+    prepared.warnings().iter().map(|warning| warning.message.clone()).collect()
+}
+
 #[test]
 fn a_burst_without_a_limit_is_a_warning() {
-    let warnings = |meta: Meta| {
-        let config = graph(|g| add(g, Noop::new("n").meta(meta))).unwrap();
-        let prepared = prepare(config, &Settings::default()).unwrap();
-        prepared.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
-    };
-    let idle = warnings(Meta::with(|meta| meta.burst = 5));
+    let of = |meta: Meta| warnings(|g| add(g, Noop::new("n").meta(meta)));
+    let idle = of(Meta::with(|meta| meta.burst = 5));
     assert_eq!(idle, ["noop[n]: `burst` is 5, which has no effect without `limit`: give a limit, or leave it out"]);
-    assert!(warnings(Meta::with(|meta| (meta.burst, meta.limit) = (5, Some(1.0)))).is_empty());
-    assert!(warnings(Meta::with(|meta| meta.burst = 0)).is_empty(), "without a limit it has always been allowed");
+    assert!(of(Meta::with(|meta| (meta.burst, meta.limit) = (5, Some(1.0)))).is_empty());
+    assert!(of(Meta::with(|meta| meta.burst = 0)).is_empty(), "without a limit it has always been allowed");
 }
 
 #[test]
 fn a_secret_in_a_file_that_every_user_may_read_is_a_warning() {
-    let warnings = |declare: fn(&mut Graph)| {
-        let config = graph(declare).unwrap();
-        let prepared = prepare(config, &Settings::default()).unwrap();
-        prepared.warnings().iter().map(|warning| warning.message.clone()).collect::<Vec<_>>()
-    };
     let found = warnings(|g| {
         let p = g.add(Password::new("p"));
         g.add(File::new("/received").content(p.password()).mode(0o644));

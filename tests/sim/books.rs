@@ -62,15 +62,7 @@ impl Ledger {
             }
             Input::Recovered(node) => {
                 if let Some(entry) = self.nodes.get_mut(&node.0) {
-                    entry.failures = 0;
-                    entry.end_wait();
-                    entry.failing_op = false;
-                    entry.retry_at = None;
-                    if std::mem::take(&mut entry.dead) {
-                        entry.failing_watch = false;
-                        entry.watch_waits = None;
-                        entry.watch_failures = 0;
-                    }
+                    entry.revive();
                     entry.causes.insert(Cause::Retry);
                 }
             }
@@ -252,6 +244,26 @@ impl Entry {
     /// What it waited for is over, or it fails with something else.
     fn end_wait(&mut self) {
         (self.waits, self.waited) = (None, 0);
+    }
+
+    /// It no longer fails.
+    fn end_failing(&mut self) {
+        self.failures = 0;
+        self.end_wait();
+        self.failing_op = false;
+        self.retry_at = None;
+    }
+
+    /// It gets its tries back. Returns whether none were left.
+    fn revive(&mut self) -> bool {
+        self.end_failing();
+        let was_dead = std::mem::take(&mut self.dead);
+        if was_dead {
+            self.failing_watch = false;
+            self.watch_waits = None;
+            self.watch_failures = 0;
+        }
+        was_dead
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cli::command_line::{Cli, CommandLine, Source};
 use crate::cli::options::{Command, Options};
 use crate::cli::session::Session;
 use crate::cli::{commands, usage};
-use crate::gapi::{Cx, Gapi, builtin_kinds, native};
+use crate::gapi::{Cx, Gapi, Warnings, builtin_kinds, native};
 use crate::graph::{Graph, Kinds};
 use crate::resource::{Converge, Error, Provisions, ShowPrivate};
 #[cfg(feature = "yaml")]
@@ -157,7 +157,8 @@ impl App {
             provisions.insert_own(ShowPrivate);
         }
         let command = options.command.unwrap_or(Command::Run);
-        let session = Session { name, kinds, greeting, provisions, command_line, options: options.run };
+        let warnings = if matches!(command, Command::Run) { Warnings::default() } else { Warnings::kept() };
+        let session = Session { name, kinds, greeting, provisions, command_line, warnings, options: options.run };
         commands::execute(&session, command, gapi)
     }
 }

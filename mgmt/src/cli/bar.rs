@@ -60,7 +60,7 @@ impl Line {
 }
 
 /// How many resources have failed, and how many wait for them.
-fn notes(progress: &Progress, retrying: usize) -> String {
+pub(crate) fn notes(progress: &Progress, retrying: usize) -> String {
     let Progress { failed, blocked, .. } = progress;
     let mut text = String::new();
     if *failed > 0 {

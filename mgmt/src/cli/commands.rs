@@ -16,7 +16,7 @@ use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
 use crate::cli::{describe, logs, run, setup, svg};
-use crate::gapi::{Gapi, collect_warnings, take_warnings};
+use crate::gapi::Gapi;
 use crate::graph::{GraphConfig, Problem};
 use crate::id::{Role, in_json, in_one_line};
 use crate::sys::signals::{catch_ignored, unblock_all};
@@ -41,9 +41,6 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
     let screen = logs::Screen::new(&session.options);
     let is_run = matches!(command, Command::Run);
     logs::start(&session.options, &screen, is_run);
-    if !is_run {
-        collect_warnings();
-    }
     if let Err(error) = unblock_all() {
         tracing::warn!(target: "mgmt", "signals that were blocked stay so: {error}");
     }
@@ -75,7 +72,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Setup { what: Setup::Svc(options) } => {
                 // A service with a wrong graph would fail at each start.
                 config(session, gapi).await?;
-                show_warnings(&take_warnings(), session.options.log, &screen);
+                show_warnings(&session.warnings.take(), session.options.log, &screen);
                 setup::svc(session, &options).await
             }
             Command::Completion { shell } => describe::completion(session, shell),
@@ -88,7 +85,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         if let CommandError::Interrupted(signal) = error {
             return signal.cut_short();
         }
-        let warnings = take_warnings();
+        let warnings = session.warnings.take();
         if is_json {
             // The JSON belongs on standard output. If it can't be written, the error still appears on standard error.
             let data = json!({ "errors": error.to_json(), "warnings": data(&warnings) });
@@ -103,7 +100,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
         ExitCode::from(FAILED)
     });
     // Those that no command has shown.
-    show_warnings(&take_warnings(), session.options.log, &screen);
+    show_warnings(&session.warnings.take(), session.options.log, &screen);
     screen.flush(LAST_WORDS);
     code
 }
@@ -152,7 +149,7 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool, screen: &logs::Scr
         plan = session.builder(prefix.path(), gapi).plan() => plan?,
         signal = ladder.first() => return Err(CommandError::Interrupted(signal)),
     };
-    let warnings = take_warnings();
+    let warnings = session.warnings.take();
     show_warnings(&warnings, session.options.log, screen);
     let text = if json {
         let mut plan = serde_json::to_value(&plan).map_err(io::Error::from)?;
@@ -190,7 +187,7 @@ async fn check(
     screen: &logs::Screen,
 ) -> Result<ExitCode, CommandError> {
     let config = config(session, gapi).await?;
-    let warnings = take_warnings();
+    let warnings = session.warnings.take();
     show_warnings(&warnings, session.options.log, screen);
     let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(&config));
     let text = if json {

@@ -35,11 +35,16 @@ impl Ending {
 
     /// The exit code of a command that the signal has ended before its result was complete.
     pub(crate) fn cut_short(self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.number())
+    }
+
+    /// The same as a number.
+    pub(crate) fn number(self) -> u8 {
+        match self {
             Ending::Interrupt => INTERRUPTED,
             Ending::Terminate => TERMINATED,
             Ending::HangUp => HUNG_UP,
-        })
+        }
     }
 }
 

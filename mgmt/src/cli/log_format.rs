@@ -9,7 +9,7 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use crate::id::{Palette, ResourceId, Role};
+use crate::id::{Palette, ResourceId, Role, in_json};
 
 /// The format of a line. The subscriber must store the fields of spans as JSON (`JsonFields`).
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +94,12 @@ fn text(before: Before, whose: &Map<String, Json>, out: &mut Writer<'_>, event: 
             write!(out, "{id}: ")?;
         }
     }
+    if before == Before::Priority {
+        let mut message = String::new();
+        DefaultFields::new().format_fields(Writer::new(&mut message), event)?;
+        // The journal makes an entry of each line.
+        return writeln!(out, "{}", message.trim_end().replace('\n', &format!("\n<{priority}>")));
+    }
     DefaultFields::new().format_fields(out.by_ref(), event)?;
     writeln!(out)
 }
@@ -114,12 +120,12 @@ where
     let metadata = event.metadata();
     let of = |text: &str| Json::from(text).to_string();
     let (level, target) = (of(metadata.level().as_str()), of(metadata.target()));
-    write!(out, "{{\"timestamp\":{},\"level\":{level},\"target\":{target},\"fields\":{fields}", of(&time))?;
+    let mut line = format!("{{\"timestamp\":{},\"level\":{level},\"target\":{target},\"fields\":{fields}", of(&time));
     for (key, value) in whose {
         // A span of an own kind can have fields with these names: they must not appear twice.
         if !matches!(key.as_str(), "timestamp" | "level" | "target" | "fields") {
-            write!(out, ",{}:{value}", of(key))?;
+            line.push_str(&format!(",{}:{value}", of(key)));
         }
     }
-    writeln!(out, "}}")
+    writeln!(out, "{}}}", in_json(&line))
 }

@@ -61,7 +61,7 @@ pub(crate) fn of_run(
     Ok(OfRun { words: reader.kept, has_text, hidden })
 }
 
-fn utf_8(word: OsString) -> Result<String, String> {
+pub(crate) fn utf_8(word: OsString) -> Result<String, String> {
     word.into_string().map_err(|word| format!("{} is not UTF-8, and a unit must be", word.to_string_lossy()))
 }
 

@@ -54,6 +54,13 @@ impl Repeats {
         }
     }
 
+    /// A check of the resource has ended well. A refresh that fails is tried again after such a check each time.
+    pub(crate) fn checked(&mut self, id: &ResourceId) {
+        if !self.0.is_empty() && self.0.get(id).is_some_and(|last| last.operation != Operation::Refresh) {
+            self.0.remove(id);
+        }
+    }
+
     /// The resource no longer fails, or will not be tried again. Returns how many failures were not shown.
     pub(crate) fn end(&mut self, id: &ResourceId) -> usize {
         // Most graphs never have one, and this is called for each event.

@@ -86,7 +86,10 @@ pub(crate) fn show_warnings(warnings: &[Problem], format: LogFormat, screen: &Sc
         LogFormat::Text => screen.say(&Problems(warnings.to_vec()).painted_as_warnings(screen.palette).to_string()),
         LogFormat::Json => {
             for warning in warnings {
-                tracing::warn!(target: "mgmt", at = warning.origin.to_string(), "{}", warning.message);
+                let span = if let Origin::File(span) = &warning.origin { Some(span) } else { None };
+                let (file, line) = (span.map(|span| span.file.as_str()), span.map(|span| span.line));
+                let (at, column) = (warning.origin.to_string(), span.map(|span| span.column));
+                tracing::warn!(target: "mgmt", at, file, line, column, "{}", warning.message);
             }
         }
     }

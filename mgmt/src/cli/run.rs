@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::cli::exit::{Ending, FAILED, INTERRUPTED};
+use crate::cli::exit::{Ending, FAILED};
 use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
@@ -97,10 +97,12 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         End::Signal(ending) => Some(ending),
         End::Converged | End::MaxRuntime | End::Hopeless(_) | End::Ended => None,
     };
-    let is_over = matches!(end, End::MaxRuntime);
-    let never = async { if is_over { std::future::pending().await } else { runtime.await } };
-    if let Stopped::Abandoned(text) = stop(&engine, &mut events, &mut view, &mut ladder, first, never).await {
-        abandon(text, prefix, view.screen());
+    // Someone who can press ^C decides how long to wait. After SIGTERM, that is the service manager.
+    let is_limited = matches!(end, End::MaxRuntime | End::Signal(Ending::HangUp));
+    let over = async { if matches!(end, End::MaxRuntime) { std::future::pending().await } else { runtime.await } };
+    let stopped = stop(&engine, &mut events, &mut view, &mut ladder, first, is_limited, over).await;
+    if let Stopped::Abandoned(text, by) = stopped {
+        abandon(text, by, prefix, view.screen());
     }
     while let Some(event) = events.try_next() {
         view.event(&event.kind);
@@ -129,7 +131,7 @@ fn examine_files(options: &RunOptions) -> Result<(), CommandError> {
 }
 
 /// Ends the process at once, although operations are under way.
-fn abandon(mut text: String, prefix: Prefix, screen: &Screen) -> ! {
+fn abandon(mut text: String, by: Ending, prefix: Prefix, screen: &Screen) -> ! {
     let temporary = prefix.is_temporary().then(|| prefix.path().to_owned());
     drop(prefix);
     if let Some(left) = temporary.as_ref().filter(|path| path.exists()) {
@@ -139,7 +141,7 @@ fn abandon(mut text: String, prefix: Prefix, screen: &Screen) -> ! {
     screen.flush(GOODBYE);
     // The engine still runs, and may have made it again.
     temporary.into_iter().for_each(|path| drop(std::fs::remove_dir_all(path)));
-    std::process::exit(i32::from(INTERRUPTED));
+    std::process::exit(i32::from(by.number()));
 }
 
 async fn follow(
@@ -223,10 +225,10 @@ async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration
                 tell_time(&status, max_runtime, view.screen());
             }
         }
-        End::Signal(_) => {
+        End::Signal(ending) => {
             // An engine that does not answer must not delay the end of the run.
             if let Ok(Ok(status)) = tokio::time::timeout(ANSWER, engine.status()).await {
-                tell_stop(&status, view);
+                tell_stop(&status, *ending, view);
             }
         }
         End::Converged | End::Ended => {}
@@ -239,9 +241,15 @@ fn tell_time(status: &Status, time: Duration, screen: &Screen) {
 }
 
 /// Shows the state of a run that a signal ends. Operations under way have not ended yet.
-fn tell_stop(status: &Status, view: &View) {
+fn tell_stop(status: &Status, ending: Ending, view: &View) {
     let (took, repaired) = view.sum();
-    tell_end(status, &format!("stopping after {took:.1?}"), &format!(", {repaired} changed"), view.screen());
+    // Who has pressed ^C knows it.
+    let why = match ending {
+        Ending::Interrupt => "",
+        Ending::Terminate => " (SIGTERM)",
+        Ending::HangUp => " (SIGHUP: the terminal was closed)",
+    };
+    tell_end(status, &format!("stopping after {took:.1?}{why}"), &format!(", {repaired} changed"), view.screen());
 }
 
 fn status_line(file: Option<&Path>, event: &EventKind) {

@@ -12,7 +12,7 @@ use crate::cli::graphviz::Picture;
 use crate::cli::options::RunOptions;
 use crate::cli::prefix;
 use crate::cli::report::CommandError;
-use crate::gapi::Gapi;
+use crate::gapi::{Gapi, Warnings};
 use crate::graph::{GraphConfig, Kinds, Vertex};
 use crate::id::Palette;
 use crate::resource::{Format, Provisions, SECRET_PLACEHOLDER};
@@ -32,6 +32,8 @@ pub(crate) struct Session {
     pub(crate) provisions: Provisions,
     /// The whole command line of the program, with its own options.
     pub(crate) command_line: CommandLine,
+    /// Where warnings about the graph go.
+    pub(crate) warnings: Warnings,
     /// The options of this invocation.
     pub(crate) options: RunOptions,
 }
@@ -60,6 +62,7 @@ impl Session {
         let is_once = options.converged_timeout.0.is_some_and(|timeout| timeout.is_zero());
         builder = builder
             .name(&self.name)
+            .warnings(self.warnings.clone())
             .measure(options.metrics().is_some())
             .noop(options.noop)
             .autoedge(!options.no_autoedges)

@@ -131,7 +131,9 @@ fn about(session: &Session) -> String {
 
 fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, CommandError> {
     let program = own_program()?;
-    let here = std::env::current_dir()?;
+    let here = std::env::current_dir().map_err(|error| {
+        CommandError::Other(format!("the current directory can't be found: {error}; call `setup svc` in another one"))
+    })?;
     let variable = |name: &OsStr| std::env::var_os(name);
     let OfRun { mut words, has_text, hidden } =
         own_words::of_run(&session.command_line.command(), std::env::args_os(), &here, variable)
@@ -142,7 +144,8 @@ fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, Comma
     let RunOptions { prefix, tmp_prefix, .. } = &session.options;
     let mut has_prefix = prefix.is_some() || *tmp_prefix;
     if let (false, Some(variable)) = (has_prefix, prefix::variable()) {
-        words.insert(0, format!("--prefix={}", here.join(variable).display()));
+        let path = own_words::utf_8(here.join(variable).into_os_string()).map_err(CommandError::Other)?;
+        words.insert(0, format!("--prefix={path}"));
         has_prefix = true;
     }
     let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();

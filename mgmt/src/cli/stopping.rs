@@ -22,18 +22,19 @@ const ANSWER: Duration = Duration::from_millis(200);
 pub(crate) enum Stopped {
     /// All operations have ended.
     Ended,
-    /// Operations were abandoned: the process must exit with this message.
-    Abandoned(String),
+    /// Operations were abandoned, at this signal: the process must exit with this message.
+    Abandoned(String, Ending),
 }
 
-/// Stops the engine. `first`: the signal that ends the run; `None`: it ends by itself. `over`: ends when the maximum
-/// runtime is over, if it is not over yet.
+/// Stops the engine. `first`: the signal that ends the run; `None`: it ends by itself. `is_limited`: no second signal
+/// can be expected. `over`: ends when the maximum runtime is over, if it is not over yet.
 pub(crate) async fn stop(
     engine: &Engine,
     events: &mut Events,
     view: &mut View,
     ladder: &mut Ladder,
     first: Option<Ending>,
+    is_limited: bool,
     over: impl Future<Output = ()>,
 ) -> Stopped {
     engine.shut_down();
@@ -41,8 +42,6 @@ pub(crate) async fn stop(
     let began = Instant::now();
     let mut over = std::pin::pin!(over);
     let (mut is_named, mut cancelled) = (false, false);
-    // Someone who can press ^C decides how long to wait. After SIGTERM, that is the service manager.
-    let is_limited = !matches!(first, Some(Ending::Interrupt | Ending::Terminate));
     loop {
         tokio::select! {
             // An error with which the engine ends has been reported where it happened.
@@ -52,7 +51,7 @@ pub(crate) async fn stop(
                 is_named = true;
                 if let Ok(status) = engine.status().await {
                     for running in &status.running {
-                        view.screen().tell(&still(running, first));
+                        view.screen().tell(&still(running, first, cancelled));
                     }
                 }
             }
@@ -68,7 +67,7 @@ pub(crate) async fn stop(
             }
             ending = ladder.first() => {
                 if cancelled {
-                    return Stopped::Abandoned(abandoned(engine).await);
+                    return Stopped::Abandoned(abandoned(engine).await, ending);
                 }
                 cancelled = true;
                 let next = if ending == Ending::Interrupt { " (^C again exits at once)" } else { "" };
@@ -80,7 +79,7 @@ pub(crate) async fn stop(
 }
 
 /// An operation that has not ended yet.
-fn still(running: &RunningStatus, first: Option<Ending>) -> String {
+fn still(running: &RunningStatus, first: Option<Ending>, cancelled: bool) -> String {
     let RunningStatus { id, operation, elapsed, .. } = running;
     let doing = match operation.as_str() {
         "apply" => "applying",
@@ -88,7 +87,11 @@ fn still(running: &RunningStatus, first: Option<Ending>) -> String {
         "leave" => "leaving",
         _ => "checking",
     };
-    let next = if first == Some(Ending::Interrupt) { "; ^C again cancels it" } else { "" };
+    let next = match first {
+        Some(Ending::Interrupt) if cancelled => "; ^C again exits at once",
+        Some(Ending::Interrupt) => "; ^C again cancels it",
+        _ => "",
+    };
     format!("still {doing} {id} ({elapsed:.1?}){next}")
 }
 

@@ -10,7 +10,7 @@ use crate::runtime::{ResourceStatus, Standing, Status};
 /// first line.
 pub(crate) fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) {
     let Status { resources, settled, .. } = status;
-    if status.notable.iter().any(is_in_trouble) {
+    if status.failed > 0 || status.notable.iter().any(is_in_trouble) {
         screen.complain(&format!("{how}, {settled} of {resources} settled{also}:"));
         tell_failed(status, screen);
     } else {
@@ -22,6 +22,12 @@ pub(crate) fn tell_end(status: &Status, how: &str, also: &str, screen: &Screen) 
 pub(crate) fn tell_failed(status: &Status, screen: &Screen) {
     for line in lines(&status.notable) {
         screen.complain(&format!("  {line}"));
+    }
+    // The status lists a bounded number of resources.
+    let listed = status.notable.iter().filter(|resource| resource.standing != Standing::Noop).count();
+    let left_out = status.resources.saturating_sub(status.settled).saturating_sub(listed);
+    if left_out > 0 {
+        screen.complain(&format!("  {left_out} more are not settled"));
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sd_notify::{NotifyState, notify, watchdog_enabled};
 
+use crate::cli::bar::notes;
 use crate::runtime::{Engine, EngineError, EventKind, Progress};
 
 /// How many times the watchdog is notified within its timeout.
@@ -130,19 +131,13 @@ impl Supervision {
 
 /// The state of a run, as a line for `systemctl status`.
 fn describe(progress: &Progress, converged: bool) -> String {
-    let Progress { resources, settled, failed, blocked, .. } = progress;
+    let Progress { resources, settled, .. } = progress;
     let mut text = match converged {
         true if *resources == 1 => "converged: 1 resource".to_owned(),
         true => format!("converged: {resources} resources"),
         false => format!("{settled} of {resources} resources settled"),
     };
-    if *failed > 0 {
-        text.push_str(&format!(", {failed} failed"));
-    }
-    if *blocked > 0 {
-        let wait = if *blocked == 1 { "waits" } else { "wait" };
-        text.push_str(&format!(", {blocked} {wait} for {}", if *failed == 1 { "it" } else { "them" }));
-    }
+    text.push_str(&notes(progress, 0));
     text
 }
 

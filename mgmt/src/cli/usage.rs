@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::cli::exit::FAILED;
 use crate::cli::options::RunOptions;
 use crate::cli::session::print;
+use crate::id::in_json;
 use crate::resource::nearest;
 
 /// Parses the command line of a program that flattens [`Options`](crate::cli::Options) into its own. It differs from
@@ -80,11 +81,17 @@ impl Variable {
     fn without(&self, command: Command, arguments: &[OsString]) -> Option<clap::ArgMatches> {
         let run = RunOptions::augment_args(Command::new("run"));
         let ours: Vec<_> = run.get_arguments().filter(|arg| arg.get_env().is_some()).map(clap::Arg::get_id).collect();
-        let without = |command: Command, id: &&clap::Id| command.mut_arg(id, |arg| arg.env(None::<&'static str>));
-        let matches = ours.iter().fold(command, without).try_get_matches_from(arguments).ok()?;
+        if !ours.contains(&&self.option) {
+            return None;
+        }
+        let without = |arg: clap::Arg| match ours.contains(&arg.get_id()) {
+            true => arg.env(None::<&'static str>),
+            false => arg,
+        };
+        let matches = command.mut_args(without).try_get_matches_from(arguments).ok()?;
         // `setup svc` writes the values into the unit.
         let ignores = matches.subcommand_name().is_some_and(|name| name != "run" && name != "setup");
-        (ignores && ours.contains(&&self.option)).then_some(matches)
+        ignores.then_some(matches)
     }
 
     /// The error, with the name of the variable.
@@ -125,7 +132,8 @@ fn has_failed(error: &Error) -> bool {
     let mut words = std::env::args_os().skip(1).take_while(|word| word != "--");
     if error.use_stderr() && words.any(|word| word == "--json") {
         // If it can't be written, the error still appears on standard error.
-        let _ = print(&format!("{:#}\n", json!({ "errors": [{ "message": message(error) }], "warnings": [] })));
+        let data = json!({ "errors": [{ "message": message(error) }], "warnings": [] });
+        let _ = print(&in_json(&format!("{data:#}\n")));
     }
     is_unwritten(error.print()) || error.use_stderr()
 }

@@ -141,7 +141,8 @@ impl View {
     pub(crate) fn event(&mut self, event: &EventKind) {
         self.busy = true;
         match event {
-            EventKind::InSync { id, .. } | EventKind::Applied { id, .. } | EventKind::Refreshed { id, .. } => {
+            EventKind::InSync { id, .. } | EventKind::Drifted { id, noop: true, .. } => self.repeats.checked(id),
+            EventKind::Applied { id, .. } | EventKind::Refreshed { id, .. } => {
                 self.repeats.end(id);
             }
             EventKind::Swapped { .. } => self.repeats.clear(),

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::path::PathBuf;
 
 use crate::gapi::failure::Failure;
+use crate::gapi::warn::Warnings;
 use crate::graph::{GraphConfig, Problems};
 
 /// The data that a source of graphs gets before the engine asks it for a graph.
@@ -20,6 +21,8 @@ pub struct GapiData {
     pub noop: bool,
     /// If true, [`Gapi::switched`] is never called: there is no need to watch anything for it.
     pub no_watch: bool,
+    /// Where warnings about the graph go.
+    pub(crate) warnings: Warnings,
 }
 
 /// Why a source of graphs made no graph.

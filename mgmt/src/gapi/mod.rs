@@ -29,9 +29,7 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 #[cfg(feature = "template")]
 pub use template::render;
-pub(crate) use warn::warn_of;
-#[cfg(feature = "cli")]
-pub(crate) use warn::{collect_warnings, take_warnings};
+pub(crate) use warn::Warnings;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 pub(crate) use yaml::{STDIN, lacking, read_graph_file, yaml_schema_with};
 #[cfg(feature = "yaml")]

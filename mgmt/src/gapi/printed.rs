@@ -194,9 +194,9 @@ impl Gapi for Program {
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
-        if self.data.is_none() {
+        let Some(warnings) = self.data.as_ref().map(|data| data.warnings.clone()) else {
             return Err(GapiError::Failed("asked for a graph before it was initialised".into()));
-        }
+        };
         let printed = match self.last.take() {
             Some(printed) if !self.taken => printed,
             _ => print(&self.name, &self.command).await,
@@ -204,7 +204,7 @@ impl Gapi for Program {
         self.taken = true;
         let (printed, graph) = match printed {
             Ok(bytes) => {
-                let (bytes, graph) = accept(&self.name, bytes, &self.options).await;
+                let (bytes, graph) = accept(&self.name, bytes, &self.options, &warnings).await;
                 (Ok(bytes), graph.map_err(GapiError::Problems))
             }
             Err(error) => (Err(error.clone()), Err(GapiError::Failed(error))),

@@ -1,41 +1,41 @@
-//! Warnings about a graph: in the log, or collected for a command that prints them itself.
+//! Where the warnings about graphs go: to the log, or to a command that prints them itself.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::graph::Problem;
 
 /// The most warnings about one file or graph that are logged.
 const WARNINGS_MAX: usize = 50;
 
-/// The warnings so far, if this process collects them. A process collects them if it runs a command that only looks at
-/// a graph.
-static COLLECTED: Mutex<Option<Vec<Problem>>> = Mutex::new(None);
+/// Where the warnings about graphs go. Default: to the log. Clones lead to the same place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Warnings(Option<Arc<Mutex<Vec<Problem>>>>);
 
-fn collected() -> MutexGuard<'static, Option<Vec<Problem>>> {
-    COLLECTED.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// From now on, warnings are not logged but collected for [`take_warnings`].
-#[cfg(feature = "cli")]
-pub(crate) fn collect_warnings() {
-    collected().get_or_insert_default();
-}
-
-/// The warnings that were collected since the last call.
-#[cfg(feature = "cli")]
-pub(crate) fn take_warnings() -> Vec<Problem> {
-    collected().as_mut().map(std::mem::take).unwrap_or_default()
-}
-
-/// Logs the parts of a file or graph that are not wrong but have no effect.
-pub(crate) fn warn_of(source: &str, warnings: &[Problem]) {
-    if let Some(all) = collected().as_mut() {
-        return all.extend_from_slice(warnings);
+impl Warnings {
+    /// Keeps the warnings for [`Warnings::take`], and logs none.
+    #[cfg(feature = "cli")]
+    pub(crate) fn kept() -> Warnings {
+        Warnings(Some(Arc::default()))
     }
-    for warning in warnings.iter().take(WARNINGS_MAX) {
-        tracing::warn!(target: "mgmt", "{warning}");
+
+    /// The warnings that were kept since the last call.
+    #[cfg(feature = "cli")]
+    pub(crate) fn take(&self) -> Vec<Problem> {
+        let Some(kept) = &self.0 else { return Vec::new() };
+        std::mem::take(&mut *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
-    if warnings.len() > WARNINGS_MAX {
-        tracing::warn!(target: "mgmt", "{source}: … and {} more warnings", warnings.len() - WARNINGS_MAX);
+
+    /// Adds the parts of a file or graph that are not wrong but have no effect.
+    pub(crate) fn add(&self, source: &str, warnings: &[Problem]) {
+        if let Some(kept) = &self.0 {
+            kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner).extend_from_slice(warnings);
+            return;
+        }
+        for warning in warnings.iter().take(WARNINGS_MAX) {
+            tracing::warn!(target: "mgmt", "{warning}");
+        }
+        if warnings.len() > WARNINGS_MAX {
+            tracing::warn!(target: "mgmt", "{source}: … and {} more warnings", warnings.len() - WARNINGS_MAX);
+        }
     }
 }

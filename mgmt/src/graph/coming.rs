@@ -15,7 +15,7 @@ pub(super) fn coming(config: &GraphConfig) -> HashMap<u32, Vec<u8>> {
 }
 
 /// The fields of a resource whose values are not known because the text that declares them has mistakes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq)]
 pub(crate) struct Doubt {
     /// The fields.
     pub(crate) fields: Vec<u8>,
@@ -28,6 +28,7 @@ pub(crate) struct Doubt {
 pub(crate) type Doubts = HashMap<u32, Doubt>;
 
 /// What is not known about the fields of a graph.
+#[derive(PartialEq)]
 pub(super) struct Coming<'a> {
     /// The fields that are received or doubtful.
     fields: HashMap<u32, Vec<u8>>,

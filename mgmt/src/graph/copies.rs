@@ -15,13 +15,25 @@ const STEPS_MAX: usize = 20;
 pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, Vec<PathBuf>)]) -> Vec<Problem> {
     // Only a resource that copies can be in a cycle: in large graphs, few do.
     let place = |at: u32| copies.binary_search_by_key(&at, |(place, _)| *place).ok();
+    let is_made = |path: &Path| {
+        let above = owner_of(index, path).map(|(_, owner)| owner);
+        above.into_iter().chain(index.owners_below(path)).any(|owner| place(owner).is_some())
+    };
     let mut edges = Vec::new();
     for (to, (_, paths)) in (0u32..).zip(copies) {
-        // What is below a directory is copied with it.
-        let below = paths.iter().flat_map(|path| index.owners_below(path));
-        for owner in paths.iter().filter_map(|path| owner_of(index, path)).chain(below) {
-            if let Some(from) = place(owner).map(|from| from as u32).filter(|from| *from != to) {
-                edges.push((from, to));
+        for path in paths {
+            // What is copied with a directory comes from its place in the source of that: if no copy is there, it is an
+            // original.
+            let above = owner_of(index, path).filter(|(dir, owner)| {
+                let sources = place(*owner).map_or(&[][..], |from| &copies[from].1);
+                let rest = path.strip_prefix(dir).unwrap_or(path);
+                *dir == path || sources.iter().any(|source| is_made(&source.join(rest)))
+            });
+            // What is below a directory is copied with it.
+            for owner in above.map(|(_, owner)| owner).into_iter().chain(index.owners_below(path)) {
+                if let Some(from) = place(owner).map(|from| from as u32).filter(|from| *from != to) {
+                    edges.push((from, to));
+                }
             }
         }
     }
@@ -32,9 +44,9 @@ pub(super) fn check_copies(vertices: &[Vertex], index: &Index, copies: &[(u32, V
     cycles.iter().map(|cycle| tell(&cycle.iter().map(|at| vertex(*at)).collect::<Vec<_>>())).collect()
 }
 
-/// The resource that owns a path, or the nearest directory above it.
-fn owner_of(index: &Index, path: &Path) -> Option<u32> {
-    path.ancestors().find_map(|path| index.owner(&Uid::path(path)))
+/// The resource that owns a path, or the nearest directory above it, and what it owns of these.
+fn owner_of<'a>(index: &Index, path: &'a Path) -> Option<(&'a Path, u32)> {
+    path.ancestors().find_map(|path| Some((path, index.owner(&Uid::path(path))?)))
 }
 
 /// The problem of a cycle: each of these resources is copied to the next one, and the last to the first.

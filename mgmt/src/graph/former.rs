@@ -5,11 +5,11 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use crate::graph::coming::coming;
+use crate::graph::coming::Coming;
 use crate::graph::config::{Edge, GraphConfig, Vertex};
 use crate::graph::index::Index;
 use crate::graph::validate::{Hands, PIECE};
-use crate::resource::{Known, Meta};
+use crate::resource::Meta;
 
 /// The graph that was prepared before, as long as something else uses it: these references keep nothing in memory.
 #[derive(Clone, Debug, Default)]
@@ -57,14 +57,14 @@ impl Former {
         if old.len() != new.len() || former.links.len() != source.links.len() {
             return None;
         }
-        let wired = coming(source);
-        if coming(&former) != wired {
+        // Also whether what they receive is a secret.
+        let coming = Coming::of(source, None);
+        if Coming::of(&former, None) != coming {
             return None;
         }
         let compared = compare(old, new, hands)?;
         let has_same_uids = |place: &u32| {
-            let coming = wired.get(place).map_or(&[][..], Vec::as_slice);
-            let uids = |vertex: &Vertex| vertex.resource.uids(&Known::all_but_numbers(vertex.resource.spec(), coming));
+            let uids = |vertex: &Vertex| vertex.resource.uids(&coming.known(*place, vertex));
             uids(&old[*place as usize]) == uids(&new[*place as usize])
         };
         if !compared.changed.iter().all(has_same_uids) {

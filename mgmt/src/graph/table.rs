@@ -43,7 +43,10 @@ impl Table {
             }
         }
         twice.sort_unstable_by_key(|(_, second)| *second);
-        (Table { starts, numbers: placed.into_iter().map(|(number, _)| number).collect() }, twice)
+        // Not collected from `placed` itself: that would keep its allocation, which is twice as large.
+        let mut numbers = Vec::with_capacity(placed.len());
+        numbers.extend(placed.iter().map(|(number, _)| *number));
+        (Table { starts, numbers }, twice)
     }
 
     /// The first of the numbers with this hash, and perhaps others, that is the one.
@@ -85,7 +88,7 @@ mod tests {
             }
             let again = (0u32..).zip(&names).filter_map(|(n, name)| Some((first(*name)?, n)));
             assert_eq!(twice, again.filter(|(first, n)| first != n).collect::<Vec<_>>());
-            assert!(table.memory() >= 8 * names.len() / 2);
+            assert!((4 * names.len()..=8 * names.len() + 16).contains(&table.memory()), "{}", table.memory());
         }
         assert_eq!(Table::default().find(0, |_| true), None);
     }

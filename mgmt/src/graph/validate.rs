@@ -93,7 +93,7 @@ fn indexed_but(
         });
         for (start, found) in starts.iter().zip(found.into_iter().filter_map(OnceLock::into_inner)) {
             if found.has_semas {
-                for (n, vertex) in (0u32..).zip(&config.vertices).skip(*start).take(PIECE) {
+                for (n, vertex) in (*start as u32..).zip(&config.vertices[*start..]).take(PIECE) {
                     check_semas(n, vertex, &mut semas, &mut problems);
                 }
             }

@@ -1,6 +1,7 @@
 //! The paths that resources of the graph own, for kinds.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fmt;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
@@ -9,8 +10,17 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use crate::resource::path_list::PathList;
 use crate::sys::fs::{Links, ReadFs, Stat};
 
-/// Names in the engine's working directory that belong to the engine. A graph may have files of its own beside them.
-pub(crate) const OWN_NAMES: [&str; 3] = ["pgraph", "journal.redb", "journal.lock"];
+/// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
+/// resources, the journal (also a new and a corrupt one), and its lock. A graph may have other files beside them.
+fn is_own_name(name: &OsStr) -> bool {
+    name == "pgraph" || name.as_encoded_bytes().starts_with(b"journal.")
+}
+
+/// Whether the path is in this working directory of an engine, and belongs to the engine there.
+pub(crate) fn is_engines(path: &Path, dir: &Path) -> bool {
+    let first = path.strip_prefix(dir).ok().and_then(|below| below.components().next());
+    first.is_some_and(|first| is_own_name(first.as_os_str()))
+}
 
 /// The paths that resources of the graph in force own, including those that follow from received values, as soon as
 /// these have arrived. All queries return the present state.
@@ -23,7 +33,7 @@ struct Paths {
     known: Arc<PathList>,
     /// The paths that follow from received values.
     received: BTreeSet<PathBuf>,
-    /// The engine's own working directory; everything below it counts as owned.
+    /// The engine's own working directory; it counts as owned.
     own: Option<PathBuf>,
     /// Files that the program needs itself; they count as owned.
     spared: Vec<PathBuf>,
@@ -38,8 +48,8 @@ impl Paths {
     }
 }
 
-/// The engine's own working directory with what is directly in it, recognised by device and inode number: so a bind
-/// mount or a symlink leads to it no more than its own path does.
+/// The engine's own working directory with what belongs to the engine in it, recognised by device and inode number: so a
+/// bind mount or a symlink leads to it no more than its own path does.
 #[derive(Clone, Debug, Default)]
 pub struct OwnState {
     dir: Option<(u64, u64)>,
@@ -82,12 +92,7 @@ impl OwnedPaths {
 
     /// Whether the path is the engine's own working directory, or belongs to the engine in it, as its text shows.
     pub fn is_in_own(&self, path: &Path) -> bool {
-        let paths = self.read();
-        let below = paths.own.as_ref().and_then(|own| path.strip_prefix(own).ok());
-        below.is_some_and(|below| match below.components().next() {
-            Some(first) => OWN_NAMES.iter().any(|name| first.as_os_str() == *name),
-            None => true,
-        })
+        self.read().own.as_deref().is_some_and(|own| own == path || is_engines(path, own))
     }
 
     /// The engine's own working directory as it is now, to be recognised at any path. Blocks.
@@ -95,11 +100,12 @@ impl OwnedPaths {
         let fs = fs.clone().links(Links::Follow);
         let Some(own) = self.read().own.clone() else { return OwnState::default() };
         let Ok(own) = fs.real_path(&own) else { return OwnState::default() };
-        let kinds = fs.read_dir(own.join("pgraph")).unwrap_or_default();
-        let kinds = kinds.into_iter().map(|kind| own.join("pgraph").join(kind.name));
+        let entries = |dir: &Path| fs.read_dir(dir).unwrap_or_default();
+        let private = own.join("pgraph");
+        let kinds = entries(&private).into_iter().map(|kind| private.join(kind.name));
+        let parts = entries(&own).into_iter().filter(|part| is_own_name(&part.name)).map(|part| own.join(part.name));
         let identity = |path: PathBuf| Some(fs.stat(path).ok()??.identity());
-        let parts = OWN_NAMES.into_iter().map(|name| own.join(name)).chain(kinds).filter_map(identity).collect();
-        OwnState { dir: identity(own.clone()), parts }
+        OwnState { dir: identity(own.clone()), parts: parts.chain(kinds).filter_map(identity).collect() }
     }
 
     /// Whether an owned path, or the engine's own working directory, is below this path.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gapi::{Fixed, Gapi, fixed};
+use crate::gapi::{Fixed, Gapi, Warnings, fixed};
 use crate::graph::{self, GraphConfig, Pass, Prepared};
 #[cfg(any(feature = "cli", test, feature = "testing"))]
 use crate::resource::Provisions;
@@ -35,6 +35,8 @@ pub struct Builder<G = Fixed> {
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) name: String,
+    /// Where the warnings about graphs go.
+    pub(crate) warnings: Warnings,
     pub(crate) prefix: Option<PathBuf>,
     /// Files of the program, absolute.
     pub(crate) spared: Vec<PathBuf>,
@@ -64,6 +66,7 @@ impl Default for Settings {
         let cpus = facts::cpus();
         Settings {
             name: String::new(),
+            warnings: Warnings::default(),
             prefix: None,
             spared: Vec::new(),
             hostname: facts::hostname(),
@@ -99,9 +102,15 @@ impl Settings {
         Lane::new(self.cpus.min(self.running_max), line_max)
     }
 
-    /// No purge removes these files.
+    /// No purge removes these files, by whatever path they are given, nor what they lead to as symlinks.
     pub(crate) fn spare(&mut self, files: impl IntoIterator<Item = PathBuf>) {
-        self.spared.extend(files.into_iter().filter_map(|file| std::path::absolute(file).ok()));
+        for file in files.into_iter().filter_map(|file| std::path::absolute(file).ok()) {
+            // A file that the program writes need not exist yet.
+            let dir = file.parent().and_then(|dir| dir.canonicalize().ok());
+            let placed = dir.zip(file.file_name()).map(|(dir, name)| dir.join(name));
+            let real = file.canonicalize().ok();
+            self.spared.extend([Some(file), placed, real].into_iter().flatten());
+        }
     }
 
     /// How many operations may run beyond `running_max`.
@@ -128,10 +137,18 @@ impl<G: Gapi> Builder<G> {
     }
 
     /// The working directory of the engine: it holds the journal and the resources' own files. Only one engine can use
-    /// it at a time. A graph in which a resource owns the directory, or what the engine keeps in it, is refused; files of
-    /// the graph may stand beside that. Without a prefix, nothing is remembered beyond the engine's end.
+    /// it at a time. A graph is refused in which a resource owns it, or what the engine keeps in it (`pgraph`,
+    /// `journal.*`), or would remove it; other files of a graph may be beside these. Without a prefix, nothing is
+    /// remembered beyond the engine's end.
     pub fn prefix(mut self, prefix: impl Into<PathBuf>) -> Self {
         self.options.prefix = Some(prefix.into());
+        self
+    }
+
+    /// Where the warnings about graphs go. Default: to the log.
+    #[cfg(feature = "cli")]
+    pub(crate) fn warnings(mut self, warnings: Warnings) -> Self {
+        self.options.warnings = warnings;
         self
     }
 

@@ -129,6 +129,7 @@ impl<G: Gapi> Builder<G> {
             prefix: prefix.path().to_owned(),
             noop: self.options.preparing.settings.is_noop(),
             no_watch: self.options.no_watch,
+            warnings: self.options.warnings.clone(),
         };
         let config = first_graph(&mut self.gapi, data).await?;
         self.options.spare(self.gapi.files());

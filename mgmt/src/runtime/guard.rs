@@ -16,6 +16,9 @@ use crate::sys::task::blocking;
 use crate::sys::threads::on_thread;
 use crate::sys::vigil::Vigil;
 
+/// The pause before another attempt to write the journal.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// Why an engine has lost its prefix for good.
 pub(crate) type Loss = Arc<OnceLock<Failure>>;
 
@@ -93,6 +96,12 @@ impl Guard {
                 true
             }
             Err(JournalError::Io { source, .. }) if is_closed(&source) => false,
+            // No other engine can start, and all content is in memory: the writer, which has reported it, tries again.
+            Err(JournalError::Io { .. }) if is_journal_alone => {
+                drop(requests);
+                tokio::time::sleep(AGAIN).await;
+                true
+            }
             Err(error) => {
                 tracing::error!(
                     target: "mgmt",

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
-use crate::resource::{Known, OWN_NAMES, Uid};
+use crate::resource::{Known, Uid, is_engines};
 use crate::sys::fs::{Links, ReadFs};
 
 /// Each place of this host that two resources own, or that belongs to the engine. Each directory is looked up once.
@@ -44,10 +44,9 @@ fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &Path)]
         let by_its_name = owned.find(place).and_then(|at| owned.get(at));
         by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
     };
-    let is_ours = |path: &Path| OWN_NAMES.iter().any(|name| path.starts_with(prefix.join(name)));
     let below = owned.from(owned.partition_point(|path| path <= prefix)).take_while(|path| path.starts_with(prefix));
     let real_below = elsewhere.iter().map(|(real, _)| real.as_path());
-    let below = below.chain(real_below).filter(|path| is_ours(path)).map(|path| (path.to_owned(), false));
+    let below = below.chain(real_below).filter(|path| is_engines(path, prefix)).map(|path| (path.to_owned(), false));
     let above = prefix.ancestors().skip(1).map(|place| (place.to_owned(), true));
     let mut problems = Vec::new();
     for (place, if_cleared) in above.chain([(prefix.to_owned(), false)]).chain(below) {

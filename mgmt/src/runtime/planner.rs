@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::dag::topo;
-use crate::gapi::{Gapi, GapiData, warn_of};
+use crate::gapi::{Gapi, GapiData, Warnings};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
@@ -46,7 +46,7 @@ impl<G: Gapi> Builder<G> {
         let journal = glance(prefix.path())?;
         let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.here(config).await?;
-        tell_warnings(&prepared);
+        tell_warnings(&prepared, &self.options.warnings);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
         let plan = planner.run().await;
@@ -65,7 +65,7 @@ impl<G: Gapi> Builder<G> {
         let prefix = Prefix::new(self.options.prefix.as_deref())?;
         let config = self.only_graph(prefix.path()).await?;
         let prepared = self.options.preparing.anywhere(config).await?;
-        tell_warnings(&prepared);
+        tell_warnings(&prepared, &self.options.warnings);
         Ok(prepared)
     }
 
@@ -78,6 +78,7 @@ impl<G: Gapi> Builder<G> {
             prefix: prefix.to_owned(),
             noop: self.options.preparing.settings.is_noop(),
             no_watch: true,
+            warnings: self.options.warnings.clone(),
         };
         let config = first_graph(&mut self.gapi, data).await;
         self.options.spare(self.gapi.files());
@@ -86,10 +87,10 @@ impl<G: Gapi> Builder<G> {
     }
 }
 
-/// Logs the warnings: no engine runs that could send events.
-fn tell_warnings(prepared: &Prepared) {
+/// Reports the warnings: no engine runs that could send events.
+fn tell_warnings(prepared: &Prepared, warnings: &Warnings) {
     let config = prepared.config();
-    warn_of(&config.name, &[&config.warnings(), prepared.warnings()].concat());
+    warnings.add(&config.name, &[&config.warnings(), prepared.warnings()].concat());
 }
 
 /// The scheduler with simulated commands, and what it has found so far about each node.

@@ -113,7 +113,8 @@ pub fn look_at_dir(path: &Path) -> Result<Option<PathBuf>, NotOurs> {
 /// Examines an open regular file.
 ///
 /// # Errors
-/// It is of another type, has several names, belongs to another user, or others may write it.
+/// It is of another type, has several names, belongs to another user, or others may write it, or read it by an access
+/// list.
 pub fn examine_file(file: &File, path: &Path, trust: Trust) -> Result<(), NotOurs> {
     let stat = fstat(file).map_err(|errno| failed(path, errno))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
@@ -266,7 +267,7 @@ fn may_hold(dir: &OwnedFd, here: &Path, real: &Path) -> Result<(), NotOurs> {
     if stat.st_uid != 0 && !super::users::is_unmapped(stat.st_uid) {
         return swappable(user_name(stat.st_uid));
     }
-    match writers(dir.as_fd(), &stat) {
+    match writers(|| access_list(dir.as_fd()), &stat) {
         Some(who) if stat.st_mode & STICKY == 0 => swappable(who),
         _ => Ok(()),
     }
@@ -278,22 +279,23 @@ fn examine(fd: BorrowedFd<'_>, stat: &Stat, path: &Path, trust: Trust) -> Result
     if !is_trusted {
         return Err(NotOurs::Owner { path: path.to_owned(), owner: user_name(stat.st_uid), us: user_name(us) });
     }
+    let list = access_list(fd);
     let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
     // What is written for us alone must not be readable by a list either.
     for (right, what) in [(WRITE, "write"), (READ, "read")] {
-        let who = access_list(fd).and_then(|list| listed(&list, right, stat)).filter(|_| is_file || right == WRITE);
-        if let Some(who) = who {
+        let list = list.as_deref().filter(|_| is_file || right == WRITE);
+        if let Some(who) = list.and_then(|list| listed(list, right, stat)) {
             return Err(NotOurs::Listed { path: path.to_owned(), who, what });
         }
     }
-    match writers(fd, stat) {
+    match writers(|| list, stat) {
         Some(who) => Err(NotOurs::Writable { path: path.to_owned(), mode: stat.st_mode & 0o7777, who }),
         None => Ok(()),
     }
 }
 
 /// The users, other than the owner and root, who may write the file.
-fn writers(fd: BorrowedFd<'_>, stat: &Stat) -> Option<String> {
+fn writers(list: impl FnOnce() -> Option<Vec<u8>>, stat: &Stat) -> Option<String> {
     if stat.st_mode & 0o002 != 0 {
         return Some("everybody".to_owned());
     }
@@ -301,7 +303,7 @@ fn writers(fd: BorrowedFd<'_>, stat: &Stat) -> Option<String> {
         return None;
     }
     // With an access list, the group bits of the mode are the most that any entry of the list grants.
-    match access_list(fd) {
+    match list() {
         Some(list) => listed(&list, WRITE, stat),
         None => group_name_if_others(stat.st_gid),
     }

@@ -29,9 +29,18 @@ pub fn unblock_all() -> io::Result<()> {
 
 /// Whether this process ignores the signal with this number.
 pub fn is_ignored(number: i32) -> bool {
+    contains(ignored(), number)
+}
+
+/// The signals that this process ignores: a bit for each, from the lowest on.
+fn ignored() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let mask = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:")?.trim(), 16).ok());
-    mask.is_some_and(|mask| mask >> (number - 1) & 1 == 1)
+    mask.unwrap_or_default()
+}
+
+fn contains(mask: u64, number: i32) -> bool {
+    mask >> (number - 1) & 1 == 1
 }
 
 /// Catches the signals that this process was started with ignored, except SIGHUP and those of job control. They still
@@ -41,8 +50,9 @@ pub fn is_ignored(number: i32) -> bool {
 #[cfg(feature = "cli")]
 pub fn catch_ignored() {
     let is_left = |number: i32| LEFT.iter().any(|left| left.as_raw() == number);
-    let ignored = NUMBERS.filter(|number| !is_left(*number) && is_ignored(*number));
-    for number in ignored.chain([Signal::XFSZ.as_raw()]) {
+    let mask = ignored();
+    let wanted = NUMBERS.filter(|number| !is_left(*number) && contains(mask, *number));
+    for number in wanted.chain([Signal::XFSZ.as_raw()]) {
         catch(number);
     }
 }

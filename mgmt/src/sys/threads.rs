@@ -26,14 +26,23 @@ const PAUSE: Duration = Duration::from_millis(50);
 /// tokio keeps an idle thread for longer than this (10 s, unless the program has set another time).
 const KEPT: Duration = Duration::from_secs(5);
 
-/// The runtime that is known to have a thread, and until when.
-static KNOWN: Mutex<Option<(Id, Until)>> = Mutex::new(None);
+/// The runtimes that are known to have a thread, and until when.
+static KNOWN: Mutex<Vec<(Id, Until)>> = Mutex::new(Vec::new());
 
 #[derive(Clone, Copy, PartialEq)]
 enum Until {
     /// Work of [`hand_over`] ended at this time.
     KeptSince(Instant),
     ForEver,
+}
+
+impl Until {
+    fn is_now(self) -> bool {
+        match self {
+            Until::KeptSince(when) => when.elapsed() < KEPT,
+            Until::ForEver => true,
+        }
+    }
 }
 
 /// The outcome of work: its value, or its panic.
@@ -117,10 +126,7 @@ fn begin(work: impl FnOnce() + Send + 'static) {
     let here = Handle::current().id();
     let work = move || {
         work();
-        let mut known = known();
-        if *known != Some((here, Until::ForEver)) {
-            *known = Some((here, Until::KeptSince(Instant::now())));
-        }
+        note(here, Until::KeptSince(Instant::now()));
     };
     // tokio panics if there is no thread at all, which was not so a moment ago. Then the work is in its queue, and is
     // not lost.
@@ -135,27 +141,30 @@ pub fn keep_one(runtime: &Runtime) -> bool {
     thread::sleep(PAUSE);
     let is_had = is_given && catch_unwind(AssertUnwindSafe(|| drop(runtime.spawn_blocking(|| ())))).is_ok();
     if is_had {
-        *known() = Some((runtime.handle().id(), Until::ForEver));
+        note(runtime.handle().id(), Until::ForEver);
     }
     is_had
 }
 
 /// Whether this runtime has a thread that may block, or can get one.
 fn is_to_be_had() -> bool {
-    let known = *known();
-    let is_kept = known.is_some_and(|(at, until)| {
-        at == Handle::current().id()
-            && match until {
-                Until::KeptSince(when) => when.elapsed() < KEPT,
-                Until::ForEver => true,
-            }
-    });
+    let here = Handle::current().id();
+    let is_kept = known().iter().any(|(at, until)| *at == here && until.is_now());
     // The system may still count the thread that was tried when tokio asks for its own.
     is_kept || has_threads(2)
 }
 
-fn known() -> MutexGuard<'static, Option<(Id, Until)>> {
+fn known() -> MutexGuard<'static, Vec<(Id, Until)>> {
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From now on, this runtime is known to have a thread.
+fn note(runtime: Id, until: Until) {
+    let mut known = known();
+    if !known.contains(&(runtime, Until::ForEver)) {
+        known.retain(|(other, until)| *other != runtime && until.is_now());
+        known.push((runtime, until));
+    }
 }
 
 /// A thread that is held in reserve for work that no other thread takes: one for all engines of the process. It ends

@@ -55,17 +55,6 @@ fn the_sample_of_the_documents_is_what_the_program_prints() {
 }
 
 #[test]
-fn a_program_that_fails_is_an_error_with_its_lines_in_the_data() {
-    let desk = crate::kit::Desk::new();
-    desk.write("fail.sh", "echo one >&2; echo '  two' >&2; exit 3\n");
-    let command = desk.mgmt(&["check", "--json", "--command", "/bin/sh fail.sh"]).current_dir(desk.dir.path()).output();
-    let output = command.unwrap();
-    let data: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let message = data["errors"][0]["message"].as_str().unwrap();
-    assert!(message.contains("exit code 3: one\n  two"), "{message}");
-}
-
-#[test]
 fn unknown_keys_are_warnings_where_that_is_asked_for() {
     let text = b"graph: g\nnew: 1\nresources:\n  noop:\n  - name: a\n    colour: red\n    meta: {hidden: true}\n";
     let options = YamlOptions { allow_unknown: true, ..YamlOptions::default() };

@@ -47,10 +47,20 @@ fn only_quiet_time_counts_for_the_converged_timeout() {
 #[test]
 fn a_purge_spares_the_graph_that_declares_it_and_what_the_program_writes() {
     let desk = Desk::new();
-    desk.write("extra", "x");
     let status = desk.path("status");
-    let graph = desk.write("graph.yaml", "graph: g\nresources:\n  file:\n  - {name: $DIR/, purge: true}\n");
-    let (graph, status) = (graph.to_str().unwrap(), status.to_str().unwrap());
+    desk.write("graph.yaml", "graph: g\nresources:\n  file:\n  - {name: $DIR/, purge: true}\n");
+    // By its own path, by one with `..`, and through a link from elsewhere.
+    let (name, links) = (desk.dir.path().file_name().unwrap(), tempfile::tempdir().unwrap());
+    let link = links.path().join("link.yaml");
+    std::os::unix::fs::symlink(desk.path("graph.yaml"), &link).unwrap();
+    let above = desk.dir.path().join("..").join(name).join("graph.yaml");
+    for graph in [desk.path("graph.yaml"), above, link] {
+        desk.write("extra", "x");
+        purges(&desk, graph.to_str().unwrap(), status.to_str().unwrap());
+    }
+}
+
+fn purges(desk: &Desk, graph: &str, status: &str) {
     let running = Running::start(desk.mgmt(&["run", "--yaml", graph, "--converged-status-file", status]));
     running.wait("the purge", || desk.read("extra").is_none() && desk.read("status").is_some());
     running.wait_said("converged");

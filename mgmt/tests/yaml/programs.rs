@@ -60,11 +60,11 @@ fn what_a_program_that_fails_has_printed_is_shown_in_lines() {
     let output = command.current_dir(desk.dir.path()).output().unwrap();
     let expected = "error: no graph: `./g.py` failed with exit code 3, and printed:\n  Traceback:\n    line 3\n";
     assert_eq!((output.status.code(), &*text(&output.stderr)), (Some(1), expected));
-    let mut command = desk.mgmt(&["check", "--json", "--command", "echo one >&2; echo two >&2; kill -9 $$"]);
+    let mut command = desk.mgmt(&["check", "--json", "--command", "echo one >&2; echo '  two' >&2; kill -9 $$"]);
     let output = command.output().unwrap();
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let message = said["errors"][0]["message"].as_str().unwrap();
-    assert!(message.ends_with("$$` was killed by SIGKILL: one\ntwo"), "{message}");
+    assert!(message.ends_with("$$` was killed by SIGKILL: one\n  two"), "{message}");
 }
 
 /// A program `puppet` that notes what it was asked.

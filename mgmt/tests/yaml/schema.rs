@@ -122,19 +122,26 @@ fn ask(python: &str, program: &str, input: &Json) -> Json {
     serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap()
 }
 
+/// What this expression gives for each of these documents, `d`; `validator` has our schema. `packages`: what it needs.
+fn validated(packages: &str, each: &str, documents: &Json) -> Json {
+    let program = format!(
+        "
+import json, sys, {packages}
+schema, documents = json.load(sys.stdin)
+jsonschema.Draft202012Validator.check_schema(schema)
+validator = jsonschema.Draft202012Validator(schema)
+json.dump([{each} for d in documents], sys.stdout)
+"
+    );
+    ask(python(packages), &program, &json!([schema(), documents]))
+}
+
 #[test]
 #[ignore = "needs Python with the packages `jsonschema` and `yaml` (Debian: python3-jsonschema, python3-yaml)"]
 fn a_validator_accepts_the_whole_corpus() {
-    const PROGRAM: &str = "
-import json, sys, yaml
-from jsonschema import Draft202012Validator
-schema, texts = json.load(sys.stdin)
-Draft202012Validator.check_schema(schema)
-validator = Draft202012Validator(schema)
-json.dump([[list(map(str, e.path)) + [e.message] for e in validator.iter_errors(yaml.safe_load(t))] for t in texts], sys.stdout)
-";
     let texts = accepted();
-    let errors = ask(python("jsonschema, yaml"), PROGRAM, &json!([schema(), texts]));
+    let each = "[list(map(str, e.path)) + [e.message] for e in validator.iter_errors(yaml.safe_load(d))]";
+    let errors = validated("jsonschema, yaml", each, &json!(texts));
     let bad: Vec<_> =
         texts.iter().zip(errors.as_array().unwrap()).filter(|(_, errors)| **errors != json!([])).collect();
     assert!(bad.is_empty(), "{bad:#?}");
@@ -167,16 +174,9 @@ fn the_reader_accepts_what_the_validator_is_asked_about() {
 #[test]
 #[ignore = "needs Python with the package `jsonschema` (Debian: python3-jsonschema)"]
 fn a_validator_agrees_with_us_on_which_files_are_right() {
-    const PROGRAM: &str = "
-import json, sys
-from jsonschema import Draft202012Validator
-schema, documents = json.load(sys.stdin)
-Draft202012Validator.check_schema(schema)
-json.dump([Draft202012Validator(schema).is_valid(d) for d in documents], sys.stdout)
-";
     let texts: Vec<&str> = std::iter::once(GOOD).chain(WRONG).collect();
     let documents: Vec<Json> = texts.iter().map(|text| serde_json::from_str(text).unwrap()).collect();
-    let valid = ask(python("jsonschema"), PROGRAM, &json!([schema(), documents]));
+    let valid = validated("jsonschema", "validator.is_valid(d)", &json!(documents));
     let valid: Vec<bool> = serde_json::from_value(valid).unwrap();
     for (text, valid) in texts.iter().zip(valid) {
         let read = read_yaml("g.json", text.as_bytes(), &YamlOptions::default());

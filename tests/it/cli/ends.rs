@@ -62,13 +62,13 @@ fn a_failure_that_repeats_fast_is_a_few_lines_and_the_sum_names_it() {
 #[test]
 fn a_run_whose_time_is_over_waits_a_while_for_what_runs_and_cancels_it() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = act("slow", dir.path()).args("--max-runtime 0.5").run().code(0);
+    let ended = act("slow", dir.path()).args("--max-runtime 3").run().code(0);
     let ended = ended.said("still applying exec[sleeper] (").said("cancelling what still runs after 10 s");
     assert!(!ended.err.contains("^C"), "nobody has pressed it: {}", ended.err);
-    assert!((10..60).contains(&ended.took.as_secs()), "{ended:?}");
+    assert!(ended.took >= Duration::from_secs(13), "{ended:?}");
     // While it stops, the end of its time cancels at once.
     let dir = tempfile::tempdir().unwrap();
-    let mut running = act("slow", dir.path()).args("--max-runtime 8").start();
+    let mut running = act("slow", dir.path()).args("--max-runtime 15").start();
     running.until("the command", |_| dir.path().join("pid").exists());
     running.signal(rustix::process::Signal::TERM);
     let ended = running.wait().code(143).said("cancelling what runs: the maximum runtime is over");

@@ -67,10 +67,14 @@ pub fn program_in(running: &Running) -> u32 {
     children.split_whitespace().next().unwrap_or_else(|| panic!("it has ended")).parse().unwrap()
 }
 
+fn signal(running: &Running, signal: Signal) {
+    let program = rustix::process::Pid::from_raw(program_in(running) as i32).unwrap();
+    rustix::process::kill_process(program, signal).unwrap();
+}
+
 /// ^C in that terminal.
 pub fn interrupt(running: &Running) {
-    let program = rustix::process::Pid::from_raw(program_in(running) as i32).unwrap();
-    rustix::process::kill_process(program, Signal::INT).unwrap();
+    signal(running, Signal::INT);
 }
 
 fn without_colours(text: &str) -> String {
@@ -167,8 +171,7 @@ fn a_run_whose_terminal_is_closed_does_not_wait_for_ever() {
     let dir = tempfile::tempdir().unwrap();
     let mut running = in_terminal("slow", dir.path(), "");
     running.until("the command", |_| dir.path().join("pid").exists());
-    let program = rustix::process::Pid::from_raw(program_in(&running) as i32).unwrap();
-    rustix::process::kill_process(program, Signal::HUP).unwrap();
+    signal(&running, Signal::HUP);
     running.says("still applying exec[sleeper] (");
     let ended = running.wait().code(129).said("cancelling what still runs after 10 s");
     assert!(!ended.out.contains("^C"), "{}", ended.out);

@@ -101,6 +101,7 @@ async fn a_graph_that_would_remove_the_engines_own_state_is_refused() {
     refused(&state, File::new(slash(&state)).purge(true), "may remove what is at").await;
     refused(&state, File::new(slash(&state.join("pgraph/exec"))).purge(true), "may remove what is at").await;
     refused(&state, at(state.join("journal.redb")).content("x"), "owns").await;
+    refused(&state, at(state.join("journal.redb.corrupt-1")).content("x"), "owns").await;
     refused(&state, File::new(slash(&state)).mode(0o777), "owns").await;
     refused(&state, File::new(slash(&state.join("pgraph"))), "owns").await;
     refused(&link.join("a/state"), File::new(slash(&state)).mode(0o777), "owns").await;
@@ -113,6 +114,8 @@ async fn a_graph_that_would_remove_the_engines_own_state_is_refused() {
     let mut g = Graph::new("graph");
     g.add(File::new(slash(&tree)));
     g.add(File::new(slash(&tree.join("b"))).purge(true).recurse(true));
+    // Nor does a file beside what the engine keeps.
+    g.add(at(state.join("site.conf")).content("x"));
     let run = Run::start(Engine::builder().graph(g.finish().unwrap()).prefix(&state)).await;
     within(run.engine.converged()).await.unwrap();
     run.stop().await;

@@ -168,10 +168,7 @@ impl Ledger {
     pub(super) fn succeed(&mut self, node: u32) {
         if let Some(entry) = self.nodes.get_mut(&node) {
             entry.answer();
-            entry.failures = 0;
-            entry.end_wait();
-            entry.failing_op = false;
-            entry.retry_at = None;
+            entry.end_failing();
             if entry.config.noop {
                 entry.asked = false;
             }

@@ -31,14 +31,7 @@ impl Ledger {
                     // Its pause may have been over.
                     entry.causes.insert(Cause::Retry);
                 }
-                entry.failures = 0;
-                entry.end_wait();
-                entry.failing_op = false;
-                entry.retry_at = None;
-                if std::mem::take(&mut entry.dead) {
-                    entry.failing_watch = false;
-                    entry.watch_waits = None;
-                    entry.watch_failures = 0;
+                if entry.revive() {
                     entry.causes.insert(Cause::Retry);
                 }
             }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::gapi::contract::{Gapi, GapiData, GapiError};
 use crate::gapi::failure::Failure;
-use crate::gapi::warn::warn_of;
+use crate::gapi::warn::Warnings;
 use crate::gapi::watcher::Watcher;
 use crate::gapi::yaml::options::YamlOptions;
 use crate::gapi::yaml::read::read_yaml;
@@ -72,11 +72,12 @@ pub(crate) fn bytes(path: &Path) -> Result<Vec<u8>, GapiError> {
 /// Files up to this size are read at once; the handing over of the others to a thread takes no time beside the reading.
 const INLINE_MAX: usize = 16 << 10;
 
-/// Reads a graph from YAML, and logs the warnings. Returns the text too. Meanwhile the engine and signals are served.
+/// Reads a graph from YAML, and reports the warnings. Returns the text too. The engine is served meanwhile.
 pub(crate) async fn accept(
     file: &str,
     bytes: Vec<u8>,
     options: &YamlOptions,
+    warnings: &Warnings,
 ) -> (Vec<u8>, Result<GraphConfig, Problems>) {
     let (bytes, read) = if bytes.len() <= INLINE_MAX {
         let read = read_yaml(file, &bytes, options);
@@ -94,7 +95,7 @@ pub(crate) async fn accept(
         }
     };
     let graph = read.map(|read| {
-        warn_of(file, &read.warnings);
+        warnings.add(file, &read.warnings);
         read.config
     });
     (bytes, graph)
@@ -117,15 +118,15 @@ impl Gapi for Yaml {
     }
 
     async fn graph(&mut self) -> Result<GraphConfig, GapiError> {
-        if self.data.is_none() {
+        let Some(warnings) = self.data.as_ref().map(|data| data.warnings.clone()) else {
             return Err(GapiError::Failed("asked for a graph before it was initialised".into()));
-        }
+        };
         let (name, bytes) = match (&self.path, self.last.take()) {
             (Some(path), _) => (path.display().to_string(), bytes(path)?),
             (None, Some(read)) => (STDIN.to_owned(), read),
             (None, None) => (STDIN.to_owned(), stdin().await?),
         };
-        let (bytes, graph) = accept(&name, bytes, &self.options).await;
+        let (bytes, graph) = accept(&name, bytes, &self.options, &warnings).await;
         self.last = Some(bytes);
         Ok(graph?)
     }

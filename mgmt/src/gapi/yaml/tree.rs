@@ -140,7 +140,7 @@ impl Entries {
 /// Reads the one document in the text. `None`: the text is empty, or it can't be read, which has been reported.
 pub(crate) fn read(text: &str, complaints: &mut Vec<Complaint>) -> Option<Node> {
     let mut reader =
-        Reader { complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, anchored: 0, root: None };
+        Reader { text, complaints, open: Vec::new(), anchors: HashMap::new(), repeated: 0, anchored: 0, root: None };
     let mut documents = 0;
     for item in Parser::new_from_str(text) {
         let (event, marks) = match item {
@@ -198,7 +198,15 @@ fn place_of(marks: Marks) -> Place {
     at(marks.start, width)
 }
 
+/// The last line of a value. The end of a block is in the line below it, where the next key begins.
+fn last_line(text: &str, marks: Marks) -> usize {
+    let before = marks.end.byte_offset().and_then(|end| text.get(..end)?.rsplit('\n').next());
+    let is_below = before.is_some_and(|before| before.trim().is_empty());
+    marks.end.line().saturating_sub(usize::from(is_below))
+}
+
 struct Reader<'a> {
+    text: &'a str,
     complaints: &'a mut Vec<Complaint>,
     open: Vec<Open>,
     anchors: HashMap<usize, (Rc<Node>, usize)>,
@@ -216,7 +224,7 @@ impl Reader<'_> {
                 let plain = style == ScalarStyle::Plain && !self.is_text(tag.as_deref(), place);
                 let node = Node {
                     place,
-                    last: marks.end.line().max(place.line),
+                    last: last_line(self.text, marks).max(place.line),
                     value: Value::Scalar { text: text.into_owned(), plain },
                 };
                 let goes_on = self.anchor(anchor, &node);

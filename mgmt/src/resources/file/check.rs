@@ -8,6 +8,7 @@ use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::path::shown;
 use crate::resources::file::purge::Spare;
+use crate::resources::file::tree::engines_own;
 use crate::resources::file::wanted::What;
 use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{FileKind, FsError, Replace, Stat, Tree};
@@ -74,6 +75,9 @@ impl Look<'_> {
                 self.tree(directory, there.as_ref(), &mut drift)?;
             }
         }
+        if !drift.steps.is_empty() && there.as_ref().is_some_and(|there| self.own().is(there)) {
+            return Err(engines_own(path));
+        }
         let sets =
             |step: &Step| step.path == *path && matches!(step.action, Action::Set { .. } | Action::SetLink { .. });
         match other.filter(|_| drift.steps.iter().any(sets)) {
@@ -127,7 +131,7 @@ impl Look<'_> {
     /// Everything at a path, if it may be removed.
     pub(super) fn removable(&self, path: &Path) -> Result<Tree> {
         let tree = self.fs.list_tree(path, self.wanted.removals_max).map_err(|error| self.not_removable(error))?;
-        let own = self.owned.own_state(self.fs);
+        let own = self.own();
         if tree.entries.iter().any(|entry| own.is(&entry.stat)) {
             let path = shown(path);
             return Err(Error::new(format!("{path} is not removed: it holds the engine's own state, by another path")));

@@ -1,5 +1,6 @@
 //! The kind `file`: its fields, and the functions that the engine calls.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,8 +78,8 @@ pub struct File {
     /// access lists of another user's file, and what its group and others may write, only with that owner. A directory
     /// that belongs to root is not given to another user. A symlink that belongs to a user who is neither root nor the
     /// user of the engine keeps that owner, so that it is followed no more than the original is. A `source` that is
-    /// itself a symlink is refused: name its target. The engine's working directory is not copied, and nothing is
-    /// copied into it.
+    /// itself a symlink is refused: name its target. A copy of a directory above the engine's working directory leaves
+    /// that out, and copies nothing into it.
     pub(super) source: Option<String>,
     /// Files whose contents, one after the other, are the content. An entry that ends in `/` is a directory: all
     /// regular files directly in it, by name. A new file gets the mode bits that all of them have in common.
@@ -172,7 +173,8 @@ impl Converge for File {
         let looked = cx.look(move |fs, stop| {
             let fs = wanted.reader(fs).near(&wanted.path);
             let (wanted, seen, names, owned, alias) = (&wanted, &kept.digests, &*names, &*owned, &alias);
-            Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths: paths.as_deref(), shows_private }.look()
+            let (paths, own) = (paths.as_deref(), OnceCell::new());
+            Look { fs: &fs, wanted, seen, names, owned, alias, stop, paths, shows_private, own }.look()
         });
         looked.await.map_err(|error| {
             // The path was swapped during the check.

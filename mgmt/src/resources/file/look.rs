@@ -1,8 +1,9 @@
 //! One check of a file resource, with all its inputs; each of the files that extend it compares one thing.
 
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
-use crate::resource::{OwnedPaths, Result, Stopping};
+use crate::resource::{OwnState, OwnedPaths, Result, Stopping};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::owner_ids::OwnerIds;
@@ -24,9 +25,16 @@ pub(super) struct Look<'a> {
     pub(super) shows_private: bool,
     /// The paths that have changed since the resource was in sync; `None`: check everything.
     pub(super) paths: Option<&'a [PathBuf]>,
+    /// See [`Look::own`].
+    pub(super) own: OnceCell<OwnState>,
 }
 
 impl Look<'_> {
+    /// The engine's own working directory, looked up once.
+    pub(super) fn own(&self) -> &OwnState {
+        self.own.get_or_init(|| self.owned.own_state(self.fs))
+    }
+
     /// The metadata of a path.
     pub(super) fn stat(&self, path: &Path) -> Result<Option<Stat>> {
         self.fs.stat(path).map_err(with_remedy)

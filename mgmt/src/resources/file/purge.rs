@@ -123,12 +123,12 @@ impl Look<'_> {
 
     fn extras(&self, kept: &Kept<'_>, spare: &Spare<'_>) -> Result<Vec<Extra>> {
         let (top, cap) = (&self.wanted.path, self.wanted.removals_max);
-        let own = self.owned.own_state(self.fs);
+        let own = self.own();
         let mut extras = Vec::new();
         let mut count = 0;
         let (mut dirs, mut mounts) = (Vec::new(), Vec::new());
         for part in kept.parts {
-            if self.is_in_state(&own, top, part)? {
+            if self.is_in_state(own, top, part)? {
                 continue;
             }
             let mut entries = self.first_entries(part, spare)?;
@@ -145,7 +145,7 @@ impl Look<'_> {
                     let original = kept.source.get(&entry);
                     if original.is_some() || (is_dir && spare.is_below(&entry)) {
                         // A directory that is replaced by a file is removed as a whole, elsewhere.
-                        if is_dir && original != Some(&false) && !self.is_in_state(&own, top, &entry)? {
+                        if is_dir && original != Some(&false) && !self.is_in_state(own, top, &entry)? {
                             match self.fs.refuse_mount(&path) {
                                 Err(FsError::MountPoint { path }) => mounts.push(path),
                                 _ => dirs.push(entry),

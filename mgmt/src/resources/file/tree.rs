@@ -51,9 +51,7 @@ impl Look<'_> {
         let mut listing = Listing::default();
         let mut wanted = HashMap::new();
         let is_there = there.is_some_and(Stat::is_dir);
-        if (directory.source.is_some() || directory.purge)
-            && there.is_some_and(|there| self.owned.own_state(self.fs).is(there))
-        {
+        if (directory.source.is_some() || directory.purge) && there.is_some_and(|there| self.own().is(there)) {
             return Err(engines_own(&self.wanted.path));
         }
         let parts = self.parts(directory, there)?;
@@ -117,14 +115,14 @@ impl Look<'_> {
             _ => Ok(()),
         };
         refuse_self(top, source)?;
-        let own = self.owned.own_state(self.fs);
+        let own = self.own();
         if own.is(top) {
             return Err(engines_own(source));
         }
         let (mut originals, mut dirs, mut last) = (Vec::new(), Vec::new(), None);
         for part in parts {
             let above = part.parent().unwrap_or(part);
-            if self.is_in_state(&own, source, above)? || self.is_in_state(&own, &self.wanted.path, above)? {
+            if self.is_in_state(own, source, above)? || self.is_in_state(own, &self.wanted.path, above)? {
                 continue;
             }
             let mut entries = match is_whole(part) {
@@ -179,8 +177,8 @@ impl Look<'_> {
             new.insert(Path::new(""));
         }
         let mut near = Near::default();
-        // Nothing is copied into the engine's working directory.
-        let (own, mut left) = (self.owned.own_state(self.fs), Vec::new());
+        // A copy of a directory above leaves out the engine's working directory.
+        let (own, mut left) = (self.own(), Vec::new());
         for original in tree.originals {
             self.stop.check()?;
             let entry = original.entry.as_path();
@@ -251,7 +249,7 @@ impl Look<'_> {
 }
 
 /// The error of a resource that would copy, or fill, the engine's own working directory by another path.
-fn engines_own(path: &Path) -> Error {
+pub(super) fn engines_own(path: &Path) -> Error {
     Error::new(format!("{} is where the engine keeps its own state: name another directory", shown(path)))
 }
 

@@ -57,7 +57,10 @@ impl Converge for HttpFile {
         let both = self.source.is_some() && self.data.is_some();
         let problem = "and `data`: only one of them can be served";
         let source = self.source.as_ref().and_then(|source| FieldProblem::of_path("source", source));
-        every([path, known.require(["source", "data"], !both, problem, "leave out the other"), source])
+        let some = self.source.is_some() || self.data.is_some();
+        let none =
+            known.require(["source", "data"], some, "and `data` are missing: there is nothing to serve", "give one");
+        every([path, known.require(["source", "data"], !both, problem, "leave out the other"), none, source])
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
@@ -113,8 +116,8 @@ impl Leave for HttpFile {
 
 fn shown(source: &Source) -> String {
     match source {
-        Source::Path(path) if path.is_dir() => format!("the directory {}", path.display()),
-        Source::Path(path) => format!("the file {}", path.display()),
+        // Not looked at: that could block.
+        Source::Path(path) => format!("what is at {}", path.display()),
         Source::Data(data) => format!("a text of {} bytes", data.len()),
     }
 }

@@ -15,6 +15,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::fstat;
@@ -55,6 +56,8 @@ done";
 const EARLY_BYTES: usize = 4096;
 /// The stack of the thread that waits for the end of the shell.
 const STACK_BYTES: usize = 128 << 10;
+/// A shell that lives shorter than this is not replaced before it is over.
+const LIFE_MIN: Duration = Duration::from_millis(100);
 
 static GUARD: Mutex<Guard> = Mutex::new(Guard { shell: None, words: BTreeSet::new(), count: 0 });
 
@@ -133,6 +136,7 @@ fn tell(word: Word, runs: bool) {
 /// Waits until the shell with this number has ended, which only another program can have done, and starts another one.
 /// Blocks.
 fn attend(number: u64, pipe: &PipeWriter) {
+    let began = Instant::now();
     // Nothing is asked for: the system reports in any case that no process reads the pipe any more.
     let mut fds = [PollFd::new(pipe, PollFlags::empty())];
     while !fds[0].revents().contains(PollFlags::ERR) {
@@ -141,6 +145,8 @@ fn attend(number: u64, pipe: &PipeWriter) {
             Err(_) => return,
         }
     }
+    // Where no shell lives for long, they must not follow one another as fast as the system can start them.
+    thread::sleep(LIFE_MIN.saturating_sub(began.elapsed()));
     let mut guard = GUARD.lock().unwrap_or_else(PoisonError::into_inner);
     if guard.count == number && guard.shell.is_some() {
         guard.replace();
@@ -194,8 +200,13 @@ fn start(words: &str) -> std::io::Result<(Child, PipeWriter)> {
     shell.args(["-c", "eval \"$SCRIPT\"", "mgmt-guard"]).env_clear().env("SCRIPT", SCRIPT);
     shell.current_dir("/").process_group(0);
     shell.stdin(reader).stdout(Stdio::null()).stderr(Stdio::null());
-    let shell = under_the_first(|| shell.spawn(), Pid::from_child)?;
-    writer.write_all(late)?;
+    let mut shell = under_the_first(|| shell.spawn(), Pid::from_child)?;
+    if let Err(error) = writer.write_all(late) {
+        // It must not take the end of its input for the end of this process.
+        let _ = shell.kill();
+        let _ = shell.wait();
+        return Err(error);
+    }
     Ok((shell, writer))
 }
 

@@ -101,7 +101,9 @@ impl Core {
         let (deepest, rest) = self.trie.deepest(path.as_os_str().as_bytes());
         let has_itself = || self.trie.get(deepest).subs.as_slice().iter().any(|sub| sub.key == key);
         let is_tree = |id| self.has_sub(id, &Sub { key, kind: Watched::Tree });
-        rest == 0 && has_itself() || self.trie.upwards(deepest).any(is_tree)
+        // Trees do not follow links.
+        let is_led_away = || path.ancestors().skip(1).take(rest).any(Path::is_symlink);
+        rest == 0 && has_itself() || self.trie.upwards(deepest).any(is_tree) && !is_led_away()
     }
 
     fn has_sub(&self, id: NodeId, sub: &Sub) -> bool {
@@ -177,6 +179,7 @@ impl Core {
 
     pub(super) fn unsubscribe(&mut self, backend: &mut dyn Backend, key: u64) {
         let Some(nodes) = self.keys.remove(&key) else { return };
+        let was_settled = self.is_settled();
         for &id in nodes.as_slice() {
             let Some(sub) = self.trie.get_mut(id).subs.remove(|sub| sub.key == key) else { continue };
             if sub.kind.is_tree() {
@@ -187,6 +190,9 @@ impl Core {
             }
         }
         self.untouch(key);
-        self.settle_slice(backend);
+        // What is left of earlier work is done in the slices of `next`.
+        if was_settled {
+            self.settle_slice(backend);
+        }
     }
 }
