@@ -1,6 +1,6 @@
 //! Failures that repeat: a resource without a pause between its tries can fail hundreds of times a second.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use crate::id::ResourceId;
@@ -11,9 +11,12 @@ const FIRST: Duration = Duration::from_secs(1);
 /// The longest such time.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The resources that have failed and will be tried again.
+/// The resources that have failed and will be tried again, and those that wait.
 #[derive(Debug, Default)]
-pub(crate) struct Repeats(HashMap<ResourceId, Repeated>);
+pub(crate) struct Repeats {
+    failed: HashMap<ResourceId, Repeated>,
+    waiting: HashSet<ResourceId>,
+}
 
 #[derive(Debug)]
 struct Repeated {
@@ -28,13 +31,18 @@ struct Repeated {
 impl Repeats {
     /// How many resources have failed and will be tried again.
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.failed.len()
+    }
+
+    /// A resource waits.
+    pub(crate) fn wait(&mut self, id: &ResourceId) {
+        self.waiting.insert(id.clone());
     }
 
     /// A resource has failed, and will be tried again. `Some`: show this, with the number of times that it was not
     /// shown before.
     pub(crate) fn again(&mut self, id: &ResourceId, operation: Operation, error: &str, now: Instant) -> Option<usize> {
-        match self.0.get_mut(id) {
+        match self.failed.get_mut(id) {
             Some(last) if last.operation == operation && last.error == error => {
                 if now.saturating_duration_since(last.shown) < last.pause {
                     last.left_out += 1;
@@ -48,31 +56,39 @@ impl Repeats {
                 let left_out = self.end(id);
                 let error = error.to_owned();
                 let repeated = Repeated { operation, error, left_out: 0, pause: FIRST, shown: now };
-                self.0.insert(id.clone(), repeated);
+                self.failed.insert(id.clone(), repeated);
                 Some(left_out)
             }
         }
     }
 
-    /// A check of the resource has ended well. A refresh that fails is tried again after such a check each time.
-    pub(crate) fn checked(&mut self, id: &ResourceId) {
-        if !self.0.is_empty() && self.0.get(id).is_some_and(|last| last.operation != Operation::Refresh) {
-            self.0.remove(id);
+    /// A check of the resource has ended well. Returns whether it has failed or waited before. A refresh that fails is
+    /// tried again after such a check each time.
+    pub(crate) fn checked(&mut self, id: &ResourceId) -> bool {
+        let waited = !self.waiting.is_empty() && self.waiting.remove(id);
+        if !self.failed.is_empty() && self.failed.get(id).is_some_and(|last| last.operation != Operation::Refresh) {
+            self.failed.remove(id);
+            return true;
         }
+        waited
     }
 
     /// The resource no longer fails, or will not be tried again. Returns how many failures were not shown.
     pub(crate) fn end(&mut self, id: &ResourceId) -> usize {
         // Most graphs never have one, and this is called for each event.
-        if self.0.is_empty() {
+        if !self.waiting.is_empty() {
+            self.waiting.remove(id);
+        }
+        if self.failed.is_empty() {
             return 0;
         }
-        self.0.remove(id).map_or(0, |repeated| repeated.left_out)
+        self.failed.remove(id).map_or(0, |repeated| repeated.left_out)
     }
 
     /// Another graph is in force: what still fails will be reported again.
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.failed.clear();
+        self.waiting.clear();
     }
 }
 

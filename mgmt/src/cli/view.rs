@@ -138,20 +138,30 @@ impl View {
         (self.began.elapsed(), self.repaired)
     }
 
-    pub(crate) fn event(&mut self, event: &EventKind) {
-        self.busy = true;
+    /// Notes which resources fail or wait. Returns whether one has recovered by itself.
+    fn note(&mut self, event: &EventKind) -> bool {
         match event {
-            EventKind::InSync { id, .. } | EventKind::Drifted { id, noop: true, .. } => self.repeats.checked(id),
+            EventKind::InSync { id, .. } => return self.repeats.checked(id),
+            EventKind::Drifted { id, noop: true, .. } => {
+                self.repeats.checked(id);
+            }
             EventKind::Applied { id, .. } | EventKind::Refreshed { id, .. } => {
                 self.repeats.end(id);
             }
+            EventKind::Waiting { id, .. } => self.repeats.wait(id),
             EventKind::Swapped { .. } => self.repeats.clear(),
             _ => {}
         }
+        false
+    }
+
+    pub(crate) fn event(&mut self, event: &EventKind) {
+        self.busy = true;
+        let recovered = self.note(event);
         // Most events are not shown, and there can be millions of them.
         let is_quiet =
             matches!(event, EventKind::InSync { owed: false, .. } | EventKind::Owed { .. } | EventKind::Sent { .. });
-        if is_quiet && !tracing::enabled!(tracing::Level::DEBUG) {
+        if is_quiet && !recovered && !tracing::enabled!(tracing::Level::DEBUG) {
             return;
         }
         let span = event.id().map(|id| {
@@ -179,6 +189,7 @@ impl View {
                 self.line(event);
             }
             EventKind::Refreshed { .. } | EventKind::Left { error: None, .. } => self.line(event),
+            EventKind::InSync { .. } if recovered => self.line(event),
             EventKind::Failed { id, operation, error, retry_in, .. } => {
                 let left_out = match retry_in {
                     Some(_) => self.repeats.again(id, *operation, error, Instant::now()),
@@ -192,7 +203,8 @@ impl View {
                     None => {}
                 }
             }
-            EventKind::Waiting { .. } | EventKind::Flapping { .. } | EventKind::Left { .. } => self.shout(event),
+            EventKind::Waiting { .. } | EventKind::Flapping { .. } => self.warn(event),
+            EventKind::Left { .. } => self.shout(event),
             // These are logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}
             // A new graph that is equal to the old one is not shown.
@@ -293,12 +305,24 @@ impl View {
                 let what = aside("drifted (noop)".to_owned());
                 format!("{} {id} {what}{}", palette.paint(Role::Drift, '·'), fields(changes))
             }
+            EventKind::InSync { id, .. } => {
+                format!("{} {id} {}", palette.paint(Role::Good, '✔'), aside("in sync again".to_owned()))
+            }
             event => format!("  {event}"),
         };
         if let (true, EventKind::Applied { changes, .. } | EventKind::Drifted { changes, .. }) = (self.ever, event) {
             text.push_str(&diff(changes, palette));
         }
         self.screen.say(&text);
+    }
+
+    /// Shows what may pass by itself.
+    fn warn(&self, event: &EventKind) {
+        if self.screen.terminal {
+            self.screen.say(&format!("{} {event}", self.screen.palette.paint(Role::Drift, '!')))
+        } else {
+            tracing::warn!("{event}")
+        }
     }
 
     fn shout(&self, event: &impl std::fmt::Display) {

@@ -22,6 +22,7 @@ pub struct GapiData {
     /// If true, [`Gapi::switched`] is never called: there is no need to watch anything for it.
     pub no_watch: bool,
     /// Where warnings about the graph go.
+    #[cfg_attr(not(feature = "yaml"), expect(dead_code, reason = "only files have warnings before there is a graph"))]
     pub(crate) warnings: Warnings,
 }
 

@@ -95,8 +95,17 @@ pub(super) struct Opened {
     pub(super) file: DatabaseFile,
     pub(super) mirror: Mirror,
     pub(super) salt: [u8; 32],
-    /// The path to which a corrupt file was moved.
-    pub(super) aside: Option<PathBuf>,
+    /// The corrupt file that was there.
+    pub(super) aside: Option<Aside>,
+}
+
+/// A corrupt file, which was moved and replaced by an empty one.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// The path to which it was moved.
+    pub to: PathBuf,
+    /// How it is corrupt.
+    pub why: String,
 }
 
 struct Faults(Option<Fault>);
@@ -147,12 +156,7 @@ impl DatabaseFile {
                 Err(Unusable::Corrupt(why)) => {
                     *placed.lock() = None;
                     let to = move_aside(&path).map_err(|source| fail("move aside", source))?;
-                    tracing::error!(
-                        "the journal {} is corrupt ({why}): moved to {} and replaced by an empty one; owed refreshes are lost",
-                        path.display(),
-                        to.display()
-                    );
-                    aside = Some(to);
+                    aside = Some(Aside { to, why: why.to_string() });
                 }
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}

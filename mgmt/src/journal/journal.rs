@@ -12,7 +12,7 @@ use crate::sys::ours::{NotOurs, look_at_dir, make_dir};
 use crate::sys::rng;
 
 use super::backend::Fault;
-use super::database::{DatabaseFile, Opened, Placed};
+use super::database::{Aside, DatabaseFile, Opened, Placed};
 use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
 use super::lock::Lock;
@@ -59,7 +59,7 @@ pub struct Journal {
     writer: Mutex<Writer>,
     lazy: Duration,
     salt: [u8; 32],
-    aside: Option<PathBuf>,
+    aside: Option<Aside>,
 }
 
 /// The thread that writes. It starts with the first batch.
@@ -138,10 +138,15 @@ impl Journal {
         self.held_lock.upgrade().is_none_or(|held| lock(&held).is_in_place())
     }
 
+    /// Whether the file that was read or written is still the journal of the prefix.
+    pub fn has_its_file(&self) -> bool {
+        self.file.as_ref().is_none_or(|(path, placed)| placed.is_at(path))
+    }
+
     /// Whether the held lock is still the lock of the prefix, and the file that was read or written is still the
     /// journal there.
     pub fn is_in_place(&self) -> bool {
-        self.has_its_lock() && self.file.as_ref().is_none_or(|(path, placed)| placed.is_at(path))
+        self.has_its_lock() && self.has_its_file()
     }
 
     /// Recreates a prefix, or the journal's file alone, that was deleted or moved away: takes the lock of the prefix,
@@ -169,9 +174,9 @@ impl Journal {
         Journal { shared, held_lock, file: None, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
     }
 
-    /// The path to which a corrupt journal was moved when this one was opened.
-    pub fn moved_aside(&self) -> Option<&Path> {
-        self.aside.as_deref()
+    /// The corrupt journal that was moved when this one was opened.
+    pub fn moved_aside(&self) -> Option<&Aside> {
+        self.aside.as_ref()
     }
 
     /// Writes a batch, all of it or nothing, and calls `done` when it is durable or could not be written. All that was

@@ -19,6 +19,7 @@ mod tests;
 
 #[doc(hidden)]
 pub use backend::{Fault, Step};
+pub use database::Aside;
 pub use entry::{Digest, Entry, Owed};
 pub use error::{CommitError, JournalError};
 pub use forget::{ABSENT_DAYS_MAX, ABSENT_RESOURCES_MAX};

@@ -28,6 +28,11 @@ pub struct PlanEntry {
     /// What would be done.
     #[serde(flatten)]
     pub outcome: Outcome,
+    /// Why the repair can't be made now, for example because a directory, a user or a program does not exist: a run
+    /// would wait until that changes, or fail. Only for a resource that has drifted, is not in noop, and has no
+    /// resource before it that would change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub obstacle: Option<String>,
     /// Resources that would change and notify it: it would be refreshed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub refreshed_by: Vec<ResourceId>,
@@ -93,6 +98,8 @@ pub struct Summary {
     pub in_sync: usize,
     /// Drifted: would be repaired.
     pub drifted: usize,
+    /// Drifted, but the repair can't be made now: a part of `drifted`.
+    pub obstructed: usize,
     /// Drifted, but in noop.
     pub noop: usize,
     /// As declared, but would be refreshed, or would generate its values again.
@@ -123,6 +130,7 @@ impl Plan {
                 Outcome::Failed { .. } => &mut summary.failed,
             };
             *count += 1;
+            summary.obstructed += usize::from(entry.obstacle.is_some());
         }
         Plan { graph, resources, summary }
     }

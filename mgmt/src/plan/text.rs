@@ -40,6 +40,10 @@ impl PlanEntry {
                     }
                 }
             }
+            if let Some(obstacle) = &self.obstacle {
+                let label = palette.paint(Role::Error, "can't be repaired now:");
+                write!(f, "\n    {label} {}", harmless(obstacle))?;
+            }
             if !self.refreshed_by.is_empty() {
                 write!(f, "\n    asked to refresh, since {} would change", List(&self.refreshed_by))?;
             }
@@ -135,6 +139,9 @@ impl fmt::Display for Summary {
         let mut first = true;
         for (count, what) in parts.iter().filter(|(count, _)| *count > 0) {
             write!(f, "{}{count} {what}", if first { "" } else { ", " })?;
+            if first && self.obstructed > 0 {
+                write!(f, " ({} of them can't be repaired now)", self.obstructed)?;
+            }
             first = false;
         }
         if first { f.write_str("no resources") } else { Ok(()) }

@@ -94,6 +94,11 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn check(self: Arc<Self>, cx: CheckCx) -> BoxFuture<Result<Option<AnyDrift>>>;
     /// See [`Converge::apply`].
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>>;
+    /// See [`Converge::foresee`].
+    fn foresee(self: Arc<Self>, cx: CheckCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        drop((cx, drift));
+        Box::pin(std::future::ready(Ok(())))
+    }
     /// See [`Converge::watch`]. A failed watch if that panics.
     fn watch(&self, cx: &WatchCx) -> Watch;
     /// The same resource with received values set; `None` if one is of another type.
@@ -234,6 +239,10 @@ impl<R: Converge> AnyResource for R {
 
     fn apply(self: Arc<Self>, cx: ApplyCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
         Box::pin(async move { Converge::apply(&*self, &cx, drift.of::<R>()).await })
+    }
+
+    fn foresee(self: Arc<Self>, cx: CheckCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        Box::pin(async move { Converge::foresee(&*self, &cx, &drift.of::<R>()).await })
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

@@ -86,6 +86,14 @@ pub trait Converge: Resource {
     /// cancelled; the next check must find what that leaves.
     fn apply(&self, cx: &ApplyCx, drift: Self::Drift) -> impl Future<Output = Result<()>> + Send;
 
+    /// The reason why [`apply`](Converge::apply) can't repair this drift now, as far as that can be found without a
+    /// change: a directory, a user or a program does not exist, or a permission is missing. Only a plan calls this,
+    /// after a check that found the drift, and shows the reason. Default: none.
+    fn foresee(&self, cx: &CheckCx, drift: &Self::Drift) -> impl Future<Output = Result<()>> + Send {
+        let _ = (cx, drift);
+        std::future::ready(Ok(()))
+    }
+
     /// What causes further checks. Default: nothing; then the resource is checked when its parents change, when it
     /// receives a value, and at its `poll` interval.
     fn watch(&self, cx: &WatchCx) -> Watch {

@@ -70,13 +70,6 @@ impl Error {
         self
     }
 
-    /// The same error with what to do about it at the end.
-    #[must_use]
-    pub(crate) fn remedy(mut self, remedy: impl fmt::Display) -> Error {
-        self.message = format!("{}: {remedy}", self.message);
-        self
-    }
-
     /// The same error with another line as its origin.
     #[cfg(feature = "template")]
     pub(crate) fn made_at(mut self, at: &'static Location<'static>) -> Error {

@@ -160,6 +160,10 @@ impl<R: Converge> AnyResource for Held<R> {
         Box::pin(async move { Converge::apply(self.get(), &cx, drift.of::<R>()).await })
     }
 
+    fn foresee(self: Arc<Self>, cx: CheckCx, drift: AnyDrift) -> BoxFuture<Result<()>> {
+        Box::pin(async move { Converge::foresee(self.get(), &cx, &drift.of::<R>()).await })
+    }
+
     fn watch(&self, cx: &WatchCx) -> Watch {
         AnyResource::watch(self.get(), cx)
     }

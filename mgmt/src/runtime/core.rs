@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
-use crate::journal::CommitError;
+use crate::journal::{Aside, CommitError};
 use crate::resource::{AnyResource, Operation, Services};
 use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
@@ -352,10 +352,11 @@ impl Core {
     }
 
     pub(crate) fn warn_of_lost_journal(&self) {
-        if let Some(aside) = self.store.moved_aside() {
+        if let Some(Aside { to, why }) = self.store.moved_aside() {
+            let to = to.display();
             self.warn(format!(
-                "the journal could not be read and was moved to {}: refreshes that were owed are lost",
-                aside.display()
+                "the journal is corrupt ({why}): it was moved to {to} and replaced by an empty one; refreshes that were \
+                 owed are lost, and passwords that are not saved will be generated again"
             ));
         }
     }

@@ -76,12 +76,20 @@ impl Guard {
     async fn restore(&self) -> bool {
         let Some(requests) = self.requests.upgrade() else { return false };
         let (store, prefix) = (Arc::clone(&self.store), self.prefix.clone());
-        let is_journal_alone = self.store.has_its_lock();
+        let (is_journal_alone, is_lock_alone) = (self.store.has_its_lock(), self.store.has_its_journal());
         match blocking(move || store.restore(&prefix)).await {
             Ok(()) if is_journal_alone => {
                 tracing::warn!(
                     target: "mgmt",
                     "the journal in the prefix {} was deleted or replaced: it is written again, with all that it contained",
+                    self.prefix.display()
+                );
+                true
+            }
+            Ok(()) if is_lock_alone => {
+                tracing::warn!(
+                    target: "mgmt",
+                    "the lock file in the prefix {} was deleted or replaced: it is made again",
                     self.prefix.display()
                 );
                 true

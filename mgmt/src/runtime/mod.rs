@@ -28,6 +28,7 @@ mod outlet;
 mod overflow;
 mod owned;
 mod places;
+mod plan_check;
 mod planner;
 mod prefix;
 mod prepare;

@@ -4,7 +4,6 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
@@ -14,26 +13,24 @@ use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyDrift, AnyResource, BoxFuture, Error, Operation, PrivateDirs, Result, Sent};
+use crate::resource::{AnyResource, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
 use crate::runtime::engine::{assemble, has_runtime};
-use crate::runtime::errand::give_up;
 use crate::runtime::error::EngineError;
 use crate::runtime::follow::{close, first_graph};
-use crate::runtime::operate::{CANCELLED, outdated_pauses};
 use crate::runtime::owned::Claim;
+use crate::runtime::plan_check::{Found, plan_check};
 use crate::runtime::prefix::Prefix;
 use crate::runtime::store::glance;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
-use crate::sys::task::caught_async;
 
 /// At most this many checks run at once.
 const RUNNING_MAX: usize = 16;
 
-type Checked = (Op, Arc<Operation>, Result<Option<AnyDrift>>);
+type Checked = (Op, Arc<Operation>, Found);
 
 impl<G: Gapi> Builder<G> {
     /// What the graph would do now. Changes nothing, neither on the system nor below the prefix.
@@ -105,6 +102,8 @@ struct Planner {
     /// The place of each node in `order`.
     places: Vec<usize>,
     outcomes: HashMap<Node, Outcome>,
+    /// Why drifted nodes can't be repaired now.
+    obstacles: HashMap<Node, String>,
     /// Nodes that would change something, by an apply or a refresh.
     changing: BTreeSet<Node>,
     /// Nodes that make their values again, and the receivers that need them.
@@ -126,62 +125,6 @@ fn at_once(config: NodeConfig) -> NodeConfig {
 /// The outcome of a resource that cannot be checked.
 fn failed(error: String) -> Outcome {
     Outcome::Failed { error, waits_for: None }
-}
-
-/// One check, as it would run before an apply.
-async fn look(
-    resource: &Arc<dyn AnyResource>,
-    operation: &Arc<Operation>,
-    timeout: Option<Duration>,
-    grace: Duration,
-) -> Result<Option<AnyDrift>> {
-    let mut pauses = outdated_pauses();
-    loop {
-        let mut under_way = UnderWay::new(resource, operation);
-        let ended = match timeout {
-            Some(timeout) => {
-                tokio::time::timeout(timeout, under_way.ended()).await.unwrap_or_else(|_| Err(CANCELLED.to_owned()))
-            }
-            None => under_way.ended().await,
-        };
-        drop(under_way);
-        let found = ended.unwrap_or_else(|why| Err(Error::new(why)));
-        // Work that has not ended even now outlives the plan.
-        let _ = tokio::time::timeout(grace, operation.idle()).await;
-        let again = pauses.next().filter(|_| found.as_ref().is_err_and(Error::is_outdated));
-        let Some(pause) = again else { return found };
-        tokio::time::sleep(pause).await;
-        // The next try sends its values again.
-        operation.take_sent();
-    }
-}
-
-/// A check that is cancelled if this is dropped before it has returned, also with the whole plan.
-struct UnderWay<'a> {
-    operation: &'a Arc<Operation>,
-    check: Option<BoxFuture<Result<Option<AnyDrift>>>>,
-}
-
-impl<'a> UnderWay<'a> {
-    fn new(resource: &Arc<dyn AnyResource>, operation: &'a Arc<Operation>) -> UnderWay<'a> {
-        UnderWay { operation, check: Some(Arc::clone(resource).check_alone(operation)) }
-    }
-
-    /// The result of the check, or its panic.
-    async fn ended(&mut self) -> Result<Result<Option<AnyDrift>>, String> {
-        let Some(check) = &mut self.check else { return Err(CANCELLED.to_owned()) };
-        let found = caught_async(check.as_mut()).await?;
-        self.check = None;
-        Ok(found)
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        if self.check.is_some() {
-            give_up(self.operation, &mut self.check);
-        }
-    }
 }
 
 impl Planner {
@@ -223,6 +166,7 @@ impl Planner {
             order,
             places,
             outcomes: HashMap::new(),
+            obstacles: HashMap::new(),
             changing: BTreeSet::new(),
             asked_by: HashMap::new(),
             remade: BTreeSet::new(),
@@ -334,12 +278,12 @@ impl Planner {
         let timeout = self.core.running.vertex(node).and_then(|vertex| vertex.meta.as_ref()?.timeout);
         let grace = self.core.grace;
         tasks.spawn(async move {
-            let found = look(&resource, &operation, timeout, grace).await;
+            let found = plan_check(&resource, &operation, timeout, grace).await;
             (op, operation, found)
         });
     }
 
-    fn end(&mut self, op: Op, operation: &Operation, found: Result<Option<AnyDrift>>) {
+    fn end(&mut self, op: Op, operation: &Operation, found: Found) {
         let sent: Vec<Sent> = operation.take_sent();
         let (node, outputs) = (op.node, self.resource(op.node).spec().outputs);
         let (values, running, store) = (&mut self.core.slots, &self.core.running, &self.core.store);
@@ -349,7 +293,13 @@ impl Planner {
                 Outcome::Unknown { until: self.ids(self.changing_above(node)), now: None }
             }
             Ok(None) => Outcome::InSync,
-            Ok(Some(drift)) => Outcome::Drifted { changes: drift.changes, noop: operation.noop },
+            Ok(Some((changes, obstacle))) => {
+                // What is missing may come from a resource before this one.
+                if let Some(obstacle) = obstacle.filter(|_| self.changing_above(node).is_empty()) {
+                    self.obstacles.insert(node, obstacle.to_string());
+                }
+                Outcome::Drifted { changes, noop: operation.noop }
+            }
             Err(error) if error.is_needs_value() => {
                 let senders = self.core.slots.forget(node);
                 return self.missing(op, senders, new);
@@ -460,7 +410,18 @@ impl Planner {
             let owed_by =
                 self.ids(self.parents[node.index()].iter().copied().filter(|parent| owed_by.contains(parent)));
             let (asked_by, remarks) = (self.ids(asked_by), self.resource(node).remarks());
-            entries.push(PlanEntry { id, origin, outcome, refreshed_by, refresh_owed_by, asked_by, owed_by, remarks });
+            let obstacle = self.obstacles.remove(&node).filter(|_| matches!(outcome, Outcome::Drifted { .. }));
+            entries.push(PlanEntry {
+                id,
+                origin,
+                outcome,
+                obstacle,
+                refreshed_by,
+                refresh_owed_by,
+                asked_by,
+                owed_by,
+                remarks,
+            });
         }
         Plan::new(self.core.running.config.name.clone(), entries)
     }

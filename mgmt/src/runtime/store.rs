@@ -6,7 +6,7 @@ use std::sync::mpsc::sync_channel;
 use tokio::sync::mpsc;
 
 use crate::id::{JournalOp, Node, ResourceId, Ticket};
-use crate::journal::{CommitError, Entry, Journal, JournalError, LOCK_NAME};
+use crate::journal::{Aside, CommitError, Entry, Journal, JournalError, LOCK_NAME};
 use crate::resource::{Digest, Error, Memory, PrivateDirs, Result, Salt, Salted};
 use crate::runtime::error::EngineError;
 use crate::sys::ours::Trust;
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Where a journal that could not be read was moved.
-    pub(crate) fn moved_aside(&self) -> Option<&std::path::Path> {
+    pub(crate) fn moved_aside(&self) -> Option<&Aside> {
         self.journal.moved_aside()
     }
 
@@ -142,6 +142,11 @@ impl Store {
     /// The prefix still contains the lock file that is held, whatever has become of the journal.
     pub(crate) fn has_its_lock(&self) -> bool {
         self.journal.has_its_lock()
+    }
+
+    /// The prefix still contains the journal, whatever has become of the lock file.
+    pub(crate) fn has_its_journal(&self) -> bool {
+        self.journal.has_its_file()
     }
 
     /// The prefix still contains the lock file that is held, and the journal.

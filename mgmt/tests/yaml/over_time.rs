@@ -442,3 +442,34 @@ fn a_program_that_is_killed_while_it_starts_commands_leaves_none_of_them() {
         running.wait(&format!("nothing is left in round {round}"), || count(&words) == 0);
     }
 }
+
+#[test]
+fn a_resource_that_waits_is_a_warning_and_its_recovery_is_reported() {
+    let desk = Desk::new();
+    desk.write("graph.yaml", "graph: g\nresources:\n  file:\n  - {name: $DIR/d/f, content: x}\n");
+    let graph = desk.path("graph.yaml");
+    let running = Running::start(desk.mgmt(&["run", "--tmp-prefix", "--yaml", graph.to_str().unwrap()]));
+    running.wait_said("WARN file[");
+    running.wait_said("apply waits: ");
+    // The file as declared appears together with its directory, so there is nothing to repair.
+    std::fs::create_dir(desk.path("new")).unwrap();
+    desk.write("new/f", "x");
+    std::fs::rename(desk.path("new"), desk.path("d")).unwrap();
+    running.wait_said("/d/f]: in sync\n");
+    running.wait_said("converged");
+    assert!(!running.said().contains("ERROR"), "{}", running.said());
+}
+
+#[test]
+fn a_lock_file_that_is_deleted_alone_is_made_again_and_nothing_else_is_reported_lost() {
+    let desk = Desk::new();
+    desk.write("graph.yaml", "graph: g\nresources:\n  password:\n  - name: p\n");
+    let (graph, prefix) = (desk.path("graph.yaml"), desk.path("prefix"));
+    let args = ["run", "--yaml", graph.to_str().unwrap(), "--prefix", prefix.to_str().unwrap()];
+    let running = Running::start(desk.mgmt(&args));
+    running.wait_said("converged");
+    std::fs::remove_file(prefix.join("journal.lock")).unwrap();
+    running.wait_said("the lock file in the prefix");
+    assert!(prefix.join("journal.lock").exists());
+    assert!(!running.said().contains("moved away"), "{}", running.said());
+}

@@ -242,3 +242,37 @@ async fn a_right_to_follow_symlinks_is_named_whether_or_not_there_is_something_t
     assert_eq!(text, format!("  file[DIR/followed]\n    {remark}\n2 in sync"));
     assert!(plan.is_empty());
 }
+
+#[tokio::test]
+async fn a_plan_names_what_a_repair_would_lack() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let mut g = Graph::new("lacks");
+    g.add(File::new(at("none/f")).content("x"));
+    g.add(File::new(at("owned")).content("x").owner("no-such-user"));
+    g.add(Exec::new("program").cmd("/no/such/program -x"));
+    g.add(Exec::new("cwd").cmd("/bin/true").cwd(dir.path().join("nowhere")));
+    g.add(Exec::new("user").cmd("/bin/true").user("no-such-user"));
+    g.add(Exec::new("good").cmd("/bin/true"));
+    g.add(File::new(at("noop/f")).content("x").noop(true));
+    let made = g.add(File::new(at("made/")));
+    g.add(File::new(at("made/f")).content("x").after(&made));
+    let (plan, text) = Site(g).plan(dir.path()).await;
+    let obstacle = |id: &str| plan.get(&id.replace("DIR", &at(""))).unwrap().obstacle.clone();
+    let lacks = |id: &str, wanted: &str| {
+        let why = obstacle(id).unwrap_or_else(|| panic!("{id}: {text}"));
+        assert!(why.contains(wanted), "{id}: {why}");
+    };
+    lacks("file[DIRnone/f]", "none does not exist; declare it too: file[");
+    lacks("file[DIRowned]", "there is no user `no-such-user` on this machine: create it");
+    lacks("exec[program]", "program `/no/such/program` does not exist");
+    lacks("exec[cwd]", "nowhere");
+    lacks("exec[user]", "there is no such user");
+    for id in ["exec[good]", "file[DIRnoop/f]", "file[DIRmade/f]"] {
+        assert_eq!(obstacle(id), None, "{id}");
+    }
+    assert_eq!((plan.summary.drifted, plan.summary.obstructed), (8, 5), "{text}");
+    assert!(text.contains("\n    can't be repaired now: DIR/none/f can't be made: "), "{text}");
+    assert!(text.ends_with("8 to repair (5 of them can't be repaired now), 1 drifted in noop"), "{text}");
+    assert!(!dir.path().join("owned").exists());
+}

@@ -28,6 +28,14 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
         })
         .collect();
     let names: Vec<_> = specs.iter().map(|spec| spec.kind).collect();
+    let capitals: serde_json::Map<_, _> = names
+        .iter()
+        .map(|name| {
+            let pointer = name.replace('~', "~0").replace('/', "~1");
+            let same = json!({ "$ref": format!("#/properties/resources/properties/{pointer}") });
+            (format!("^(?!{name}$){}$", any_case(name)), same)
+        })
+        .collect();
     let mut schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "A graph of mgmt",
@@ -44,6 +52,8 @@ pub(crate) fn yaml_schema_with(mut specs: Vec<&'static KindSpec>) -> Schema {
                 "description": "The resources to keep in their declared states: a list for each kind.",
                 "additionalProperties": false,
                 "properties": resources,
+                // Editors complete the names above; these are the other spellings.
+                "patternProperties": capitals,
             },
             "edges": {
                 "type": ["array", "null"],
@@ -69,7 +79,18 @@ fn text(what: &str) -> Json {
 }
 
 fn kind(names: &[&str], what: &str) -> Json {
-    json!({ "enum": names, "description": what })
+    let all: Vec<String> = names.iter().map(|name| any_case(name)).collect();
+    let pattern = format!("^({})$", all.join("|"));
+    json!({ "anyOf": [{ "enum": names }, { "type": "string", "pattern": pattern }], "description": what })
+}
+
+/// A regular expression for a kind however it is capitalised, as the reader takes it.
+fn any_case(kind: &str) -> String {
+    let letter = |c: char| match c.is_ascii_alphabetic() {
+        true => format!("[{}{}]", c.to_ascii_uppercase(), c.to_ascii_lowercase()),
+        false => c.to_string(),
+    };
+    kind.chars().map(letter).collect()
 }
 
 fn edge(names: &[&str]) -> Json {

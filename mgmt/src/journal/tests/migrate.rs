@@ -33,7 +33,7 @@ fn schema(prefix: &Path) -> u64 {
 
 /// Checks the whole content, under the names of the current schema.
 fn check(journal: &Journal) {
-    assert_eq!(journal.moved_aside(), None);
+    assert!(journal.moved_aside().is_none());
     let owed: Vec<_> = journal.owed().iter().map(|(from, to, owed)| format!("{from} {to} {owed:?}")).collect();
     let wanted = [
         "file[/etc/a.conf] exec[restart a] Intent",
@@ -161,7 +161,7 @@ fn a_damaged_journal_of_schema_1_is_moved_aside_and_never_written_over() {
     bytes[4096..].fill(0xa5);
     fs::write(dir.path().join("journal.redb"), &bytes).unwrap();
     let journal = Journal::open(dir.path()).unwrap();
-    let aside = journal.moved_aside().unwrap().to_owned();
+    let aside = journal.moved_aside().unwrap().to.clone();
     put(&journal, vec![value("new[x]", "k", Some("1"))]).unwrap();
     assert_eq!(fs::read(aside).unwrap(), bytes);
 }

@@ -15,7 +15,7 @@ use crate::resources::exec::state::{Outputs, Record, State};
 use crate::resources::exec::watch;
 use crate::sys::fs::normal_form;
 use crate::sys::process::{
-    Captured, Command, InheritEnv, Leftovers, Output, ProcessError, run_guarded, signal_by_name,
+    Captured, Command, InheritEnv, Leftovers, Output, ProcessError, examine, run_guarded, signal_by_name,
 };
 use crate::sys::users;
 use mgmt_macros::Resource;
@@ -155,6 +155,12 @@ impl Converge for Exec {
             cx.by_event();
         }
         self.run(cx).await
+    }
+
+    async fn foresee(&self, cx: &CheckCx, _: &Change) -> Result<()> {
+        let line = self.cmd_line();
+        let command = self.command(&line, cx.provided::<InheritEnv>().is_ok());
+        Ok(examine(&command).await?)
     }
 
     fn is_foreseeable(&self, drifted: bool) -> bool {

@@ -3,10 +3,10 @@
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths, Result, Stopping};
+use crate::resource::{Error, OwnedPaths, Result, Stopping};
 use crate::resources::file::drift::{Action, Original, Step};
+use crate::resources::file::foresee::{missing_dir, owners};
 use crate::resources::file::maker::is_stranger;
-use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{
@@ -30,22 +30,13 @@ impl Work<'_> {
     /// Runs the steps in their order, up to the first that fails. The changes are durable when the batch is committed.
     pub(super) fn run(&self, steps: Vec<Step>) -> (SyncBatch, Result<()>) {
         let batch = self.fs.batch();
-        let outcome = self.owners().and_then(|owners| {
+        let outcome = owners(self.wanted).and_then(|owners| {
             steps.iter().try_for_each(|step| {
                 self.stop.check()?;
                 self.step(batch.fs(), step, &owners)
             })
         });
         (batch, outcome)
-    }
-
-    fn owners(&self) -> Result<Attributes> {
-        if matches!(self.wanted.what, super::wanted::What::Absent) {
-            return Ok(Attributes::default());
-        }
-        self.wanted.owners.attributes(None).map_err(|error| {
-            Error::from(error).remedy("create it, or declare an exec that does so, and this resource after that")
-        })
     }
 
     fn step(&self, fs: &WriteFs, step: &Step, owners: &Attributes) -> Result<()> {
@@ -64,7 +55,7 @@ impl Work<'_> {
                     }
                     None => self.write(fs, path, input.as_ref(), &options),
                 };
-                return written.map_err(|error| self.explain(fs, path, error));
+                return written.map_err(|error| missing_dir(fs, self.owned, path).unwrap_or(error));
             }
             Action::MakeDir { mode } => make_dir(fs, step, &Attributes { mode: *mode, ..*owners }),
             Action::Link { target, replace, maker, gid } => {
@@ -87,7 +78,7 @@ impl Work<'_> {
             Action::Remove { cap } => fs.remove_tree(path, *cap).map(drop),
             Action::Sync => fs.sync_dir(path.parent().unwrap_or(path)),
         };
-        outcome.map_err(|error| self.explain(fs, path, error.into()))
+        outcome.map_err(|error| missing_dir(fs, self.owned, path).unwrap_or_else(|| error.into()))
     }
 
     /// Since the check, the thing at the path may have been swapped for another type, which no check has permitted to
@@ -141,26 +132,6 @@ impl Work<'_> {
         let source = CopySource { file: &mut file, is_stopped: &|| self.stop.is_stopped() };
         fs.write_copy(path, source, options, &original.likeness)?;
         Ok(())
-    }
-
-    /// Adds the reason to an error that a missing directory explains.
-    fn explain(&self, fs: &WriteFs, path: &Path, error: Error) -> Error {
-        let Some(parent) = path.parent() else { return error };
-        match fs.stat(parent) {
-            Ok(None) => {
-                let missing = Obstacle::new(ObstacleKind::Missing).at(parent);
-                let is_declared = self.owned.contains(parent);
-                let (path, parent) = (shown(path), shown(parent));
-                let remedy = if is_declared {
-                    format!("add an edge: file[{parent}/] must come before this")
-                } else {
-                    format!("declare it too: file[{parent}/]")
-                };
-                let why = format!("{path} can't be made: the directory {parent} does not exist; {remedy}");
-                Error::new(why).waiting_for(missing)
-            }
-            _ => error,
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use crate::resources::file::wanted_content::WantedContent;
 use crate::sys::fs::{FileKind, Likeness, Replace};
 
 /// What is not as declared at a path, and how it will be repaired.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FileDrift {
     pub(super) steps: Vec<Step>,
     pub(super) changes: Vec<Change>,

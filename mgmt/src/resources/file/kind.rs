@@ -10,6 +10,7 @@ use crate::resources::file::alias::Asker;
 use crate::resources::file::apply::Work;
 use crate::resources::file::content::Content;
 use crate::resources::file::drift::FileDrift;
+use crate::resources::file::foresee::foresee;
 use crate::resources::file::kept::Kept;
 use crate::resources::file::look::Look;
 use crate::resources::file::mode::Mode;
@@ -198,6 +199,11 @@ impl Converge for File {
             let raced = error.cause::<FsError>().is_some_and(is_race);
             waiting(if raced { error.outdated() } else { error }, &path)
         })
+    }
+
+    async fn foresee(&self, cx: &CheckCx, drift: &FileDrift) -> Result<()> {
+        let (wanted, owned, drift) = (self.wanted()?, cx.owned_paths(), drift.clone());
+        cx.look(move |fs, _| foresee(&wanted.reader(fs), &wanted, &owned, &drift)).await
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

@@ -9,6 +9,7 @@ mod copies;
 mod diff;
 mod digests;
 mod drift;
+mod foresee;
 mod kept;
 mod kind;
 mod look;

@@ -15,6 +15,8 @@ pub enum Call {
     Open,
     /// Reads the type and attributes of something.
     Stat,
+    /// Asks for this process's rights.
+    Access,
     /// Reads where a symlink leads.
     ReadLink,
     /// Reads content.
@@ -71,6 +73,7 @@ impl fmt::Display for Call {
         f.write_str(match self {
             Call::Open => "open",
             Call::Stat => "stat",
+            Call::Access => "change entries of",
             Call::ReadLink => "readlink",
             Call::Read => "read",
             Call::ReadDir => "list",

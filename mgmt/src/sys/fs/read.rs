@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Mode, OFlags, RawDir};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
@@ -150,6 +150,17 @@ impl ReadFs {
             Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Succeeds if this process may add and remove names in the directory that holds `path`.
+    ///
+    /// # Errors
+    /// It may not, the file system is read-only, or the directory can't be entered.
+    pub fn can_change_dir_of(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
+        let place = self.place(path.as_ref())?;
+        let dir = place.path.parent().unwrap_or(&place.path);
+        let ask = || rustix::fs::accessat(&place.dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        self.inner.calls.run(Call::Access, dir, ask)
     }
 
     /// The content of a regular file of at most `cap` bytes.

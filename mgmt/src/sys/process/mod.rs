@@ -27,4 +27,5 @@ pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
 pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
+pub use spawn::examine;
 pub use status::{Status, signal_by_name};

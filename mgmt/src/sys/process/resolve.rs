@@ -89,6 +89,18 @@ impl Command {
         ProcessError::NotExecutable { program: self.shown(), path, why: why.to_owned() }
     }
 
+    /// Fails as a start would if the program's file or the working directory is missing or of the wrong sort.
+    pub(super) fn look(&self, path: &Path) -> io::Result<()> {
+        if let Some(cwd) = &self.cwd
+            && !fs::metadata(cwd)?.is_dir()
+        {
+            return Err(Errno::NOTDIR.into());
+        }
+        let found = fs::metadata(path)?;
+        let is_program = found.is_file() && found.permissions().mode() & 0o111 != 0;
+        if is_program { Ok(()) } else { Err(Errno::ACCESS.into()) }
+    }
+
     /// The error that describes why the start failed.
     pub(super) fn explain(&self, path: PathBuf, who: Option<&Identity>, source: io::Error) -> ProcessError {
         let program = self.shown();

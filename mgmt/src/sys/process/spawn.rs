@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
@@ -25,10 +25,9 @@ use crate::sys::task::blocking;
 /// written may still be open in a child that another thread has forked and that has not reached its `exec` yet.
 const BUSY_MAX: Duration = Duration::from_secs(2);
 
-/// Starts the command in a process group of its own.
-pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessError> {
+/// The identity and the file of a command that is about to start.
+async fn prepare(command: &Command) -> Result<(Option<Identity>, PathBuf), ProcessError> {
     command.validate()?;
-    catch_ends_of_children();
     let identity = match command.user.is_some() || command.group.is_some() {
         false => None,
         true => {
@@ -36,7 +35,21 @@ pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessEr
             blocking(move || identify(&asked)).await?
         }
     };
-    let path = command.resolve()?;
+    Ok((identity, command.resolve()?))
+}
+
+/// The reason why the command can't start now, as far as that can be found without starting it.
+pub async fn examine(command: &Command) -> Result<(), ProcessError> {
+    let (identity, path) = prepare(command).await?;
+    let command = command.clone();
+    let found = move || command.look(&path).map_err(|error| command.explain(path, identity.as_ref(), error));
+    blocking(found).await
+}
+
+/// Starts the command in a process group of its own.
+pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessError> {
+    catch_ends_of_children();
+    let (identity, path) = prepare(command).await?;
     let mut waited = Duration::ZERO;
     let mut pause = Duration::from_millis(1);
     let started = loop {

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::backend::WatchId;
 use super::core::{Core, to_path};
 use super::stat::{self, Signature, Stat};
-use super::trie::{LISTED, NodeId};
+use super::trie::{Kind, LISTED, NodeId};
 
 /// After this number of rounds, watching is tried again, even without any sign that it would succeed.
 const RETRY_TICKS: u64 = 32;
@@ -141,6 +141,7 @@ impl Core {
         if before != own {
             self.mark_own(id);
             self.mark_upwards(id, None);
+            self.mark_absent(id);
         }
         if before.map(|own| own.as_entry(true)) != own.map(|own| own.as_entry(true)) {
             self.mark_subtree(id);
@@ -151,6 +152,14 @@ impl Core {
             self.trie.get_mut(id).set(LISTED, false);
             self.queue(id, false);
         }
+    }
+
+    /// Marks what is missing in a directory that has changed. Since the last round it may have been made, seen by a
+    /// subscriber, and removed again, which only the time of the directory shows.
+    fn mark_absent(&mut self, id: NodeId) {
+        let children = self.trie.children(id);
+        let absent: Vec<NodeId> = children.filter(|&child| self.trie.get(child).kind == Kind::Absent).collect();
+        absent.into_iter().for_each(|child| self.mark_subtree(child));
     }
 
     /// Compares an entry on the way of a new subscription, if its directory is polled. What the last round saw of it
