@@ -13,7 +13,7 @@ use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyResource, Operation, PrivateDirs, Result, Sent};
+use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
@@ -377,7 +377,31 @@ impl Planner {
 
     /// The check will find the same after its ancestors have changed.
     fn is_foreseen(&self, node: Node, drifted: bool) -> bool {
-        self.resource(node).is_foreseeable(drifted) || self.changing_above(node).is_empty()
+        if self.changing_above(node).is_empty() {
+            return true;
+        }
+        self.resource(node).is_foreseeable(drifted) && !(drifted && self.is_provided_above(node))
+    }
+
+    /// Whether an ancestor that would change makes what the node provides, such as the file that a command `creates`.
+    fn is_provided_above(&self, node: Node) -> bool {
+        let resource = self.resource(node);
+        let provided = resource.provides(&Known::all(resource.spec()));
+        let (mut seen, mut looked) = (BTreeSet::new(), vec![node]);
+        while let Some(node) = looked.pop().filter(|_| !provided.is_empty()) {
+            for parent in &self.parents[node.index()] {
+                if !seen.insert(*parent) {
+                    continue;
+                }
+                looked.push(*parent);
+                let resource = self.resource(*parent);
+                let owned = || resource.uids(&Known::all(resource.spec()));
+                if self.changing.contains(parent) && owned().iter().any(|uid| provided.contains(uid)) {
+                    return true;
+                }
+            }
+        }
+        false
     }
 
     /// The outcome of a node that the scheduler never checked.

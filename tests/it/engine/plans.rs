@@ -163,20 +163,21 @@ async fn a_guard_that_may_find_another_thing_once_something_was_made_is_not_fore
         g.add(Exec::new("beside").cmd("true").ifcmd("false"));
         // What is not there will be made; what is there is made again if what it is made of changes.
         g.add(Exec::new("makes").cmd("true").creates(at("made")).after(&conf));
+        g.add(Exec::new("spares").cmd("true").creates(at("conf")).after(&conf));
         g.add(Exec::new("renews").cmd("true").creates(at("old")).mtimes([at("conf")]).after(&conf));
         Site(g)
     };
     fs::write(dir.path().join("old"), "").unwrap();
     let (plan, text) = site().plan(dir.path()).await;
-    for name in ["runs", "rests", "renews"] {
+    for name in ["runs", "rests", "spares", "renews"] {
         assert!(text.contains(&format!("? exec[{name}]: not known until file[DIR/conf] has run")), "{text}");
     }
-    assert!(text.ends_with("2 to repair, 3 not known yet, 1 in sync"), "{text}");
+    assert!(text.ends_with("2 to repair, 4 not known yet, 1 in sync"), "{text}");
     assert!(!plan.is_empty());
     fs::write(dir.path().join("conf"), "text\n").unwrap();
     let (_, text) = site().plan(dir.path()).await;
     assert!(
-        text.contains("~ exec[runs]") && text.ends_with("3 to repair, 3 in sync"),
+        text.contains("~ exec[runs]") && text.ends_with("3 to repair, 4 in sync"),
         "what is there is known: {text}"
     );
 }
