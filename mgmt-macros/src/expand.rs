@@ -6,7 +6,7 @@ use quote::{ToTokens, format_ident, quote_spanned};
 use syn::DeriveInput;
 use syn::spanned::Spanned;
 
-use crate::data;
+use crate::data::{self, default_value};
 use crate::front;
 use crate::model::{Field, Model, Need, Output, number, text};
 
@@ -41,6 +41,7 @@ struct Parts {
     copy: Option<TokenStream>,
     debug: Option<TokenStream>,
     receive: Option<TokenStream>,
+    reset: Option<TokenStream>,
     to_data: Option<TokenStream>,
     from_data: Option<TokenStream>,
 }
@@ -49,7 +50,8 @@ fn contract(parts: &Parts) -> TokenStream {
     let or_nothing = |body: &Option<TokenStream>| body.clone().unwrap_or_else(|| code!(::core::unreachable!()));
     let [spec, name, same] = [&parts.spec, &parts.name, &parts.same].map(or_nothing);
     let [copy, debug] = [&parts.copy, &parts.debug].map(or_nothing);
-    let [receive, to_data, from_data] = [&parts.receive, &parts.to_data, &parts.from_data].map(or_nothing);
+    let [receive, reset] = [&parts.receive, &parts.reset].map(or_nothing);
+    let [to_data, from_data] = [&parts.to_data, &parts.from_data].map(or_nothing);
     code! {
         fn spec() -> &'static ::mgmt::resource::KindSpec { #spec }
         fn name(&self) -> &::core::primitive::str { #name }
@@ -59,6 +61,10 @@ fn contract(parts: &Parts) -> TokenStream {
         fn receive(&mut self, field: ::core::primitive::u8, value: ::mgmt::resource::FieldValue) -> ::core::primitive::bool {
             let _ = field;
             #receive
+        }
+        fn reset(&mut self, field: ::core::primitive::u8) -> ::core::primitive::bool {
+            let _ = field;
+            #reset
         }
         fn to_data(&self, wired: &[::core::primitive::u8])
             -> ::core::result::Result<::mgmt::__private::Map, ::mgmt::resource::DataError>
@@ -105,6 +111,17 @@ fn bodies(model: &Model) -> Parts {
             ::core::result::Result::Err(_) => false,
         })
     });
+    let reset = model.fields.iter().enumerate().filter_map(|(n, Field { ident, ty, need, .. })| {
+        let n = number(n);
+        match need {
+            Need::Required => None,
+            Need::Option => Some(code!(#n => { self.#ident = ::core::option::Option::None; true })),
+            Need::Default(default) => {
+                let default = default_value(ty, default.as_ref());
+                Some(code!(#n => { self.#ident = #default; true }))
+            }
+        }
+    });
     Parts {
         spec: Some(spec(model)),
         name: Some(code!(&self.#name)),
@@ -112,6 +129,7 @@ fn bodies(model: &Model) -> Parts {
         copy: Some(code!(#clone(self))),
         debug: Some(code!(#debug(self, f))),
         receive: Some(code!(match field { #(#receive,)* _ => { ::core::mem::drop(value); false } })),
+        reset: Some(code!(match field { #(#reset,)* _ => false })),
         to_data: Some(data::to_data(model)),
         from_data: Some(data::from_data(model)),
     }

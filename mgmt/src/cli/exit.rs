@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// Something failed. A wrong command line has this code too, never that of [`PENDING`].
 pub(crate) const FAILED: u8 = 1;
-/// A plan has changes that are pending.
+/// A plan has changes that are pending, or a run ends with alerts.
 pub(crate) const PENDING: u8 = 2;
 /// SIGHUP: the terminal was closed.
 const HUNG_UP: u8 = 129;
@@ -67,7 +67,7 @@ pub(crate) type Meaning = (&'static str, &'static str);
 pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run ended by ^C, its converged timeout, its maximum runtime, or a service manager."),
     ("1", "Wrong options or graph; a check failed; a run with a converged timeout can't converge."),
-    ("2", "A plan found pending changes."),
+    ("2", "A plan found pending changes, or a run that ended by itself left alerts."),
     ("129", "The terminal was closed."),
     ("130", "Interrupted; a run only if that happened three times."),
     ("143", "Terminated (SIGTERM); a run only if no service manager did it."),
@@ -76,6 +76,10 @@ pub(crate) const ALL: &[Meaning] = &[
 pub(crate) const OF_RUN: &[Meaning] = &[
     ("0", "Ended by ^C, by the converged timeout, by the maximum runtime, or by a service manager (SIGTERM)."),
     ("1", "Wrong options or graph; or a failure keeps the graph from converging, and there is a converged timeout."),
+    (
+        "2",
+        "Ended by the converged timeout or the maximum runtime, with drift that is an alert (`alert`, `--alert-only`).",
+    ),
     ("129", "The terminal was closed (SIGHUP). Without a terminal, SIGHUP reads the graph again."),
     ("130", "Interrupted three times: operations under way were abandoned."),
     ("143", "Terminated (SIGTERM) by something other than a service manager."),

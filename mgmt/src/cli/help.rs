@@ -12,6 +12,7 @@ const OF_GRAPHS: &[&str] = &[
     "allow_tmp_prefix",
     "hostname",
     "noop",
+    "alert_only",
     "no_autoedges",
     "no_autogroup",
     "no_raise_limits",
@@ -27,6 +28,7 @@ pub(crate) fn run(command: Command) -> Command {
     let examples = [
         ("", "run until ^C, and repair whatever drifts"),
         ("--noop", "show each drift, and repair nothing"),
+        ("--alert-only -t 0", "exit with 2 if anything has drifted"),
         ("-t 0", "repair what has drifted now, and exit"),
     ];
     extended(command, &examples, exit::OF_RUN)

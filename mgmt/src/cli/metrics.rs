@@ -89,6 +89,7 @@ async fn text(engine: &Engine, began: f64) -> String {
         of(&mut page, "mgmt_resources", "Resources of the graph.", status.resources as f64);
         of(&mut page, "mgmt_resources_settled", "Resources with nothing to do.", status.settled as f64);
         of(&mut page, "mgmt_resources_failed", "Resources that have failed for good.", status.failed as f64);
+        of(&mut page, "mgmt_alerts", "Resources whose drift is an alert, now.", status.alerts as f64);
         of(
             &mut page,
             "mgmt_converged",

@@ -68,6 +68,9 @@ pub struct RunOptions {
     /// Check everything, change nothing
     #[arg(long, global = true)]
     pub noop: bool,
+    /// Check everything, change nothing, and report drift as alerts (exit code 2 with a converged timeout)
+    #[arg(long, global = true)]
+    pub alert_only: bool,
     /// Show the contents of files that other users may not read, but never a secret
     #[arg(long, global = true)]
     pub show: bool,

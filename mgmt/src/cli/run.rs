@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::cli::exit::{Ending, FAILED};
+use crate::cli::exit::{Ending, FAILED, PENDING};
 use crate::cli::logs::Screen;
 use crate::cli::metrics;
 use crate::cli::options::RunOptions;
@@ -83,7 +83,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     };
     let code = match &end {
         End::Signal(ending) => ending.code(),
-        End::Converged | End::MaxRuntime => ExitCode::SUCCESS,
+        End::Converged | End::MaxRuntime => alerted(&engine, &view).await,
         End::Hopeless(_) | End::Ended => ExitCode::from(FAILED),
     };
     supervision.stopping();
@@ -113,6 +113,13 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         Err(error) if matches!(end, End::Ended) => Err(error.into()),
         _ => Ok(code),
     }
+}
+
+/// The exit code of a run that ends by itself.
+async fn alerted(engine: &Engine, view: &View) -> ExitCode {
+    // Most runs never had an alert.
+    let has_alerts = view.has_alerted() && engine.status().await.is_ok_and(|status| status.alerts > 0);
+    if has_alerts { ExitCode::from(PENDING) } else { ExitCode::SUCCESS }
 }
 
 /// Refuses files that can't be written later, before anything is changed.

@@ -65,6 +65,7 @@ impl Session {
             .warnings(self.warnings.clone())
             .measure(options.metrics().is_some())
             .noop(options.noop)
+            .alert_only(options.alert_only)
             .autoedge(!options.no_autoedges)
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch || is_once)

@@ -24,11 +24,16 @@ pub(crate) fn tell_failed(status: &Status, screen: &Screen) {
         screen.complain(&format!("  {line}"));
     }
     // The status lists a bounded number of resources.
-    let listed = status.notable.iter().filter(|resource| resource.standing != Standing::Noop).count();
+    let listed = status.notable.iter().filter(|resource| !is_left_alone(&resource.standing)).count();
     let left_out = status.resources.saturating_sub(status.settled).saturating_sub(listed);
     if left_out > 0 {
         screen.complain(&format!("  {left_out} more are not settled"));
     }
+}
+
+/// Whether the resource is settled, although it has drifted.
+fn is_left_alone(standing: &Standing) -> bool {
+    matches!(standing, Standing::Noop | Standing::Alert)
 }
 
 /// Whether the resource has failed, even if it is being tried again, or waits for a cause outside of the graph.
@@ -81,7 +86,7 @@ fn lines(notable: &[ResourceStatus]) -> Vec<String> {
         }
     }
     let is_idle = |resource: &&ResourceStatus| {
-        !behind.contains(&resource.id) && !matches!(resource.standing, Standing::Noop | Standing::Running)
+        !behind.contains(&resource.id) && !is_left_alone(&resource.standing) && resource.standing != Standing::Running
     };
     let others = notable.iter().filter(is_idle).count();
     failures.append(&mut waits);

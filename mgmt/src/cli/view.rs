@@ -35,6 +35,10 @@ pub(crate) struct View {
     repaired: usize,
     /// The resources in noop that have drifted, until the first convergence.
     left_alone: HashSet<ResourceId>,
+    /// The resources with an alert that has not ended.
+    alerts: HashSet<ResourceId>,
+    /// Whether there has been an alert.
+    alerted: bool,
     /// The resources in noop that are owed a refresh, until the first convergence.
     owed: HashSet<ResourceId>,
     /// How many resources began to wait, and how many stopped waiting, since the bar was last redrawn.
@@ -57,7 +61,7 @@ impl View {
     pub(crate) fn new(screen: Screen, options: &RunOptions, greeting: Option<&String>) -> View {
         let timeout = options.converged_timeout.0;
         // In noop nothing is made, and with a timeout the program ends: then there is no result to look at.
-        let greeting = greeting.filter(|_| !options.noop && timeout.is_none()).cloned();
+        let greeting = greeting.filter(|_| !options.noop && !options.alert_only && timeout.is_none()).cloned();
         View {
             screen,
             began: Instant::now(),
@@ -66,6 +70,8 @@ impl View {
             named: 0,
             repaired: 0,
             left_alone: HashSet::new(),
+            alerts: HashSet::new(),
+            alerted: false,
             owed: HashSet::new(),
             waiting: [0; 2],
             busy: true,
@@ -133,6 +139,11 @@ impl View {
         }
     }
 
+    /// Whether there has been an alert, even if it has ended.
+    pub(crate) fn has_alerted(&self) -> bool {
+        self.alerted
+    }
+
     /// How long the run has taken so far, and how many resources it has repaired.
     pub(crate) fn sum(&self) -> (Duration, usize) {
         (self.began.elapsed(), self.repaired)
@@ -141,9 +152,16 @@ impl View {
     /// Notes which resources fail or wait. Returns whether one has recovered by itself.
     fn note(&mut self, event: &EventKind) -> bool {
         match event {
-            EventKind::InSync { id, .. } => return self.repeats.checked(id),
-            EventKind::Drifted { id, noop: true, .. } => {
+            EventKind::InSync { id, .. } => {
+                let has_alert = !self.alerts.is_empty() && self.alerts.remove(id);
+                return self.repeats.checked(id) || has_alert;
+            }
+            EventKind::Drifted { id, noop: true, alert, .. } => {
                 self.repeats.checked(id);
+                if *alert {
+                    self.alerted = true;
+                    self.alerts.insert(id.clone());
+                }
             }
             EventKind::Applied { id, .. } | EventKind::Refreshed { id, .. } => {
                 self.repeats.end(id);
@@ -182,6 +200,7 @@ impl View {
                 }
                 self.line(event);
             }
+            EventKind::Drifted { alert: true, .. } => self.warn(event),
             EventKind::Drifted { id, noop: true, .. } => {
                 if !self.ever {
                     self.left_alone.insert(id.clone());
@@ -233,6 +252,10 @@ impl View {
         // The graph has been settled for the timeout, which is not part of the time that it took.
         let took = self.began.elapsed().saturating_sub(self.timeout);
         let mut text = format!("converged in {took:.2?}, {} changed", self.repaired);
+        if !self.alerts.is_empty() {
+            let count = self.alerts.len();
+            text.push_str(&format!(", {count} {}", if count == 1 { "alert" } else { "alerts" }));
+        }
         if !self.left_alone.is_empty() {
             text.push_str(&format!(", {} drifted in noop", self.left_alone.len()));
         }

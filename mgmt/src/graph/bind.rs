@@ -86,7 +86,7 @@ impl Binder<'_> {
         }
         let place = u32::try_from(self.config.vertices.len()).ok()?;
         let resource = resource.filter(|_| self.problems.len() == before)?;
-        self.config.vertices.push(Vertex { resource, meta: data.meta.clone().map(Arc::new), origin });
+        self.config.vertices.push(Vertex::new(resource, data.meta.clone().map(Arc::new), origin));
         Some(place)
     }
 

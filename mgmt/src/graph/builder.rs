@@ -50,7 +50,7 @@ impl Graph {
         let (resource, draft) = declared.finish();
         let index = self.next_index(&draft.origin);
         let meta = (draft.meta != self.default_meta).then(|| Arc::new(draft.meta));
-        self.config.vertices.push(Vertex { resource: resource.erased(), meta, origin: draft.origin });
+        self.config.vertices.push(Vertex::new(resource.erased(), meta, draft.origin));
         for edge in draft.edges {
             if let Some(other) = self.own(edge.other, &edge.origin) {
                 let (from, to) = if edge.other_first { (other, index) } else { (index, other) };

@@ -17,6 +17,15 @@ pub struct Vertex {
 }
 
 impl Vertex {
+    /// A resource with its metaparameters. Fields that these ignore are set to their defaults.
+    pub fn new(resource: Arc<dyn AnyResource>, meta: Option<Arc<Meta>>, origin: Origin) -> Vertex {
+        let resource = match &meta {
+            Some(meta) => meta.reduced(resource),
+            None => resource,
+        };
+        Vertex { resource, meta, origin }
+    }
+
     /// The kind and name of the resource.
     pub fn id(&self) -> ResourceId {
         ResourceId::new(self.resource.spec().kind, self.resource.name())

@@ -17,6 +17,7 @@ use crate::resource::{Findings, Meta, PathList, Provisions};
 #[must_use]
 pub struct Settings {
     noop: bool,
+    alert: bool,
     autoedge: bool,
     autogroup: bool,
     passes: Vec<Arc<dyn Pass>>,
@@ -30,6 +31,7 @@ impl Default for Settings {
     fn default() -> Settings {
         Settings {
             noop: false,
+            alert: false,
             autoedge: true,
             autogroup: true,
             passes: Vec::new(),
@@ -43,6 +45,13 @@ impl Settings {
     /// Puts every resource in noop. Default: false.
     pub fn noop(mut self, noop: bool) -> Settings {
         self.noop = noop;
+        self
+    }
+
+    /// Turns the metaparameter `alert` of every resource on: nothing is repaired, and all drift is an alert. Default:
+    /// false.
+    pub fn alert_only(mut self, alert: bool) -> Settings {
+        self.alert = alert;
         self
     }
 
@@ -83,9 +92,9 @@ impl Settings {
         self
     }
 
-    /// Whether every resource is put in noop.
+    /// Whether no resource is repaired, by [`noop`](Settings::noop) or [`alert_only`](Settings::alert_only).
     pub fn is_noop(&self) -> bool {
-        self.noop
+        self.noop || self.alert
     }
 
     /// The metaparameters in force for a resource that declares these; `None` if they are the declared ones.
@@ -94,6 +103,7 @@ impl Settings {
         let declared = declared.unwrap_or(&plain);
         let meta = Meta {
             noop: declared.noop || self.noop,
+            alert: declared.alert || self.alert,
             autoedge: declared.autoedge && self.autoedge,
             autogroup: declared.autogroup && self.autogroup,
             ..declared.clone()
@@ -103,7 +113,7 @@ impl Settings {
 
     /// The graph with its settings overridden by these.
     fn applied(&self, source: &Arc<GraphConfig>) -> Arc<GraphConfig> {
-        if !self.noop && self.autoedge && self.autogroup {
+        if !self.is_noop() && self.autoedge && self.autogroup {
             return Arc::clone(source);
         }
         // Resources that share their metaparameters still share them afterwards.

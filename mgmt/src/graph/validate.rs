@@ -184,6 +184,10 @@ fn look(
         let known = coming.known(n, vertex);
         found.hashes.push(index.hash_of(vertex));
         found.has_semas |= vertex.meta.as_ref().is_some_and(|meta| !meta.sema.is_empty());
+        if let Some(meta) = vertex.meta.as_ref().filter(|meta| !meta.ignore.is_empty()) {
+            let say = |wrong| Problem::new(format!("{}: {wrong}", vertex.id()), vertex.origin.clone());
+            found.problems.extend(meta.wrong_ignored(spec, &known).into_iter().map(|wrong| (n, say(wrong))));
+        }
         check_vertex(
             vertex,
             coming.problems(n, vertex),

@@ -65,6 +65,10 @@ pub enum Outcome {
         changes: Vec<Change>,
         /// Whether the resource is in noop, so that it would not be repaired.
         noop: bool,
+        /// Whether the drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)): then it would not be repaired
+        /// either, and `noop` is true too.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        alert: bool,
     },
     /// The outcome can't be known before other resources have run: they send a value that does not exist yet, or they
     /// come before this resource and would change, and its check fails until they have.
@@ -102,6 +106,8 @@ pub struct Summary {
     pub obstructed: usize,
     /// Drifted, but in noop.
     pub noop: usize,
+    /// Drifted, which is an alert.
+    pub alerts: usize,
     /// As declared, but would be refreshed, or would generate its values again.
     pub refreshed: usize,
     /// As declared and in noop, but owed a refresh.
@@ -124,6 +130,7 @@ impl Plan {
                 Outcome::InSync if entry.is_pending() => &mut summary.refreshed,
                 Outcome::InSync => &mut summary.in_sync,
                 Outcome::Drifted { noop: false, .. } => &mut summary.drifted,
+                Outcome::Drifted { alert: true, .. } => &mut summary.alerts,
                 Outcome::Drifted { noop: true, .. } => &mut summary.noop,
                 Outcome::Unknown { .. } => &mut summary.unknown,
                 Outcome::Blocked { .. } => &mut summary.blocked,
@@ -135,7 +142,7 @@ impl Plan {
         Plan { graph, resources, summary }
     }
 
-    /// Whether nothing would be done. Resources that have drifted but are in noop do not count.
+    /// Whether nothing would be done, and there is no alert. Resources that have drifted but are in noop do not count.
     pub fn is_empty(&self) -> bool {
         self.summary.in_sync + self.summary.noop == self.resources.len()
     }

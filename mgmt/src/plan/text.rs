@@ -79,6 +79,9 @@ impl PlanEntry {
             }
             Outcome::InSync => write!(f, "{} {id}", sign(Role::Refresh, '↻')),
             Outcome::Drifted { noop: false, .. } => write!(f, "{} {id}", sign(Role::Drift, '~')),
+            Outcome::Drifted { alert: true, .. } => {
+                write!(f, "{} {id} (alert: would not be repaired)", sign(Role::Error, '!'))
+            }
             Outcome::Drifted { noop: true, .. } => {
                 write!(f, "{} {id} (noop: would not be repaired)", sign(Role::Drift, '·'))
             }
@@ -129,6 +132,7 @@ impl fmt::Display for Summary {
         let parts = [
             (self.drifted, "to repair"),
             (self.noop, "drifted in noop"),
+            (self.alerts, if self.alerts == 1 { "alert" } else { "alerts" }),
             (self.refreshed, "to refresh"),
             (self.owed, "owed a refresh in noop"),
             (self.unknown, "not known yet"),

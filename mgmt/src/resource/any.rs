@@ -103,6 +103,12 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn watch(&self, cx: &WatchCx) -> Watch;
     /// The same resource with received values set; `None` if one is of another type.
     fn with_received(&self, values: Vec<(u8, FieldValue)>) -> Option<Arc<dyn AnyResource>>;
+    /// The same resource with these fields at their defaults; fields without a default keep their values. `None`: the
+    /// resource can't be changed.
+    fn without(&self, fields: &[u8]) -> Option<Arc<dyn AnyResource>> {
+        let _ = fields;
+        None
+    }
     /// See [`Resource::to_data`](crate::resource::Resource::to_data).
     ///
     /// # Errors
@@ -255,6 +261,14 @@ impl<R: Converge> AnyResource for R {
             if !copy.receive(field, value) {
                 return None;
             }
+        }
+        Some(held(copy))
+    }
+
+    fn without(&self, fields: &[u8]) -> Option<Arc<dyn AnyResource>> {
+        let mut copy = self.copy();
+        for field in fields {
+            copy.reset(*field);
         }
         Some(held(copy))
     }

@@ -38,6 +38,9 @@ pub trait Resource: Sized + Send + Sync + 'static {
     /// Sets a received value on a field. False if the value has another type.
     #[doc(hidden)]
     fn receive(&mut self, field: u8, value: FieldValue) -> bool;
+    /// Sets a field to its default. False if it has none.
+    #[doc(hidden)]
+    fn reset(&mut self, field: u8) -> bool;
     /// The fields as data, without those at their default and those in `wired`.
     ///
     /// # Errors

@@ -197,6 +197,27 @@ pub trait Declare: Sized {
         self
     }
 
+    /// Whether the resource is only checked and its drift is an alert: see [`Meta::alert`]. Default: false.
+    #[must_use]
+    fn alert(mut self, alert: bool) -> Self {
+        self.draft().meta.alert = alert;
+        self
+    }
+
+    /// Fields that are neither compared nor repaired, in addition to earlier ones: see [`Meta::ignore`].
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// // Someone else decides who may read it.
+    /// let app = File::new("/etc/app.conf").content("x = 1\n").mode(0o600).ignore(["mode"]);
+    /// # drop(app);
+    /// ```
+    #[must_use]
+    fn ignore<T: Into<String>>(mut self, fields: impl IntoIterator<Item = T>) -> Self {
+        self.draft().meta.ignore.extend(fields.into_iter().map(Into::into));
+        self
+    }
+
     /// How many more tries follow the first failure; -1: no limit. Default: 0. The watch has the same number of tries
     /// of its own, and regains all of them after it has listened for ten seconds.
     #[must_use]

@@ -172,6 +172,10 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::with_received(self.get(), values)
     }
 
+    fn without(&self, fields: &[u8]) -> Option<Arc<dyn AnyResource>> {
+        AnyResource::without(self.get(), fields)
+    }
+
     fn to_data(&self, wired: &[u8]) -> Result<Map<String, Json>, DataError> {
         AnyResource::to_data(self.get(), wired)
     }

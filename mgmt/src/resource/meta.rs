@@ -1,12 +1,16 @@
 //! Metaparameters: settings that every resource has, whatever its kind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::resource::any::AnyResource;
+use crate::resource::known::Known;
 use crate::resource::seconds::{self, Seconds};
 use crate::resource::sema::Sema;
+use crate::resource::spec::{KindSpec, hint};
 
 /// How the delay between tries grows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -32,6 +36,9 @@ pub enum Backoff {
 pub struct Meta {
     /// The resource is only checked, never applied. Default: false.
     pub noop: bool,
+    /// As `noop`, and drift is an alert: it is logged as a warning, counted by the metric `mgmt_alerts`, pending in a
+    /// plan, and the reason for exit code 2 of a run with a converged timeout. Default: false.
+    pub alert: bool,
     /// How many more tries follow the first failure; -1: no limit. Check/apply and watch count separately. A success
     /// restores all tries; the success of a watch is to have listened for ten seconds, and at least as long as the
     /// pause before it. A failure with an obstacle ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up no
@@ -60,6 +67,9 @@ pub struct Meta {
     /// Semaphores to hold while this resource is checked or applied: `name`, or `name:size`; the default size is 1.
     /// Default: none.
     pub sema: Vec<Sema>,
+    /// Fields of the kind that are neither compared nor repaired: as if they were not declared. Each must have a
+    /// default, and must not receive its value from another resource. A plan names them. Default: none.
+    pub ignore: Vec<String>,
     /// Passes may add edges to and from the resource. Default: true.
     pub autoedge: bool,
     /// The resource may be merged with others of its kind. Default: true.
@@ -73,6 +83,7 @@ impl Default for Meta {
     fn default() -> Self {
         Meta {
             noop: false,
+            alert: false,
             retry: 0,
             delay: Duration::ZERO,
             backoff: Backoff::Constant,
@@ -82,6 +93,7 @@ impl Default for Meta {
             burst: 1,
             timeout: None,
             sema: Vec::new(),
+            ignore: Vec::new(),
             autoedge: true,
             autogroup: true,
             rewatch: false,
@@ -106,6 +118,36 @@ impl Meta {
         let mut meta = Meta::default();
         change(&mut meta);
         meta
+    }
+
+    /// Whether the resource is never applied.
+    pub(crate) fn is_only_checked(&self) -> bool {
+        self.noop || self.alert
+    }
+
+    /// The resource without the fields that these settings ignore.
+    pub(crate) fn reduced(&self, resource: Arc<dyn AnyResource>) -> Arc<dyn AnyResource> {
+        if self.ignore.is_empty() {
+            return resource;
+        }
+        let fields: Vec<u8> = self.ignore.iter().filter_map(|name| resource.spec().field(name)).collect();
+        resource.without(&fields).unwrap_or(resource)
+    }
+
+    /// The mistakes in the fields to ignore.
+    pub(crate) fn wrong_ignored(&self, spec: &'static KindSpec, known: &Known<'_>) -> Vec<String> {
+        let wrong = |name: &String| {
+            let Some(number) = spec.field(name) else {
+                let hint = hint(name, spec.fields.iter().map(|field| field.name), "its fields are");
+                return Some(format!("`ignore` names `{name}`, which is no field of {}: {hint}", spec.kind));
+            };
+            if spec.fields[usize::from(number)].required {
+                return Some(format!("`ignore` names `{name}`, which must have a value: leave it out there"));
+            }
+            let receives = !known.is_known(name);
+            receives.then(|| format!("`ignore` names `{name}`, which receives its value: leave out one of them"))
+        };
+        self.ignore.iter().filter_map(wrong).collect()
     }
 
     /// What has no effect in these settings.

@@ -167,6 +167,12 @@ impl<G: Gapi> Builder<G> {
         self
     }
 
+    /// Repairs nothing, and reports all drift as alerts: see [`Meta::alert`](crate::resource::Meta::alert). Default:
+    /// no.
+    pub fn alert_only(self, alert: bool) -> Self {
+        self.prepare_with(|settings| settings.alert_only(alert))
+    }
+
     /// Puts every resource in noop. Default: no.
     pub fn noop(self, noop: bool) -> Self {
         self.prepare_with(|settings| settings.noop(noop))

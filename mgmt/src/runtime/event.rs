@@ -73,6 +73,10 @@ pub enum EventKind {
         changes: Vec<Change>,
         /// Whether the resource is in noop: then it will not be repaired.
         noop: bool,
+        /// Whether the drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)): then it will not be repaired
+        /// either, and `noop` is true too.
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        alert: bool,
     },
     /// An apply succeeded.
     #[non_exhaustive]
@@ -293,6 +297,9 @@ impl fmt::Display for EventKind {
         match self {
             EventKind::InSync { id, owed: true, .. } => write!(f, "{id}: owed a refresh (noop)"),
             EventKind::InSync { id, .. } => write!(f, "{id}: in sync"),
+            EventKind::Drifted { id, changes, alert: true, .. } => {
+                write!(f, "{id}: alert: drifted: {}", Short(changes))
+            }
             EventKind::Drifted { id, changes, noop, .. } => {
                 write!(f, "{id}: drifted: {}{}", Short(changes), if *noop { " (noop)" } else { "" })
             }

@@ -298,7 +298,8 @@ impl Planner {
                 if let Some(obstacle) = obstacle.filter(|_| self.changing_above(node).is_empty()) {
                     self.obstacles.insert(node, obstacle.to_string());
                 }
-                Outcome::Drifted { changes, noop: operation.noop }
+                let alert = operation.noop && self.core.running.is_alert(node);
+                Outcome::Drifted { changes, noop: operation.noop, alert }
             }
             Err(error) if error.is_needs_value() => {
                 let senders = self.core.slots.forget(node);
@@ -318,7 +319,11 @@ impl Planner {
         let (node, slots, running) = (op.node, &self.core.slots, &self.core.running);
         let is_noop = running.is_noop(node);
         if is_noop && senders.iter().all(|sender| slots.is_lost(*sender)) {
-            return self.decide(op, Outcome::Drifted { changes: vec![lost_value()], noop: true }, new);
+            return self.decide(
+                op,
+                Outcome::Drifted { changes: vec![lost_value()], noop: true, alert: self.core.running.is_alert(node) },
+                new,
+            );
         }
         let asked = senders.iter().copied().filter(|sender| slots.is_lost(*sender) && !running.is_noop(*sender));
         let asked: Vec<_> = asked.filter(|sender| !self.remade.contains(sender)).collect();
@@ -433,7 +438,10 @@ impl Planner {
             let owed_by = self.owed.remove(&node).filter(|_| self.core.running.is_noop(node)).unwrap_or_default();
             let owed_by =
                 self.ids(self.parents[node.index()].iter().copied().filter(|parent| owed_by.contains(parent)));
-            let (asked_by, remarks) = (self.ids(asked_by), self.resource(node).remarks());
+            let ignored = vertex.meta.iter().filter(|meta| !meta.ignore.is_empty());
+            let ignored = ignored.map(|meta| format!("not compared and not repaired: {}", meta.ignore.join(", ")));
+            let remarks = self.resource(node).remarks().into_iter().chain(ignored).collect();
+            let asked_by = self.ids(asked_by);
             let obstacle = self.obstacles.remove(&node).filter(|_| matches!(outcome, Outcome::Drifted { .. }));
             entries.push(PlanEntry {
                 id,

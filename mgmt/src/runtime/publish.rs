@@ -43,7 +43,8 @@ impl Core {
         self.emit(match event {
             Event::InSync { node, causes, owed } => EventKind::InSync { id: id(node), causes, owed },
             Event::Drifted { node, causes, noop } => {
-                EventKind::Drifted { id: id(node), causes, changes: changes(node), noop }
+                let alert = noop && self.running.is_alert(node);
+                EventKind::Drifted { id: id(node), causes, changes: changes(node), noop, alert }
             }
             Event::Applied { node, causes, changed, refreshed } => {
                 let (changes, took) = (changes(node), took(node));

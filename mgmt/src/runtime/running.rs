@@ -75,7 +75,12 @@ impl Running {
 
     /// The resource of the node is never applied.
     pub(crate) fn is_noop(&self, node: Node) -> bool {
-        self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.noop))
+        self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.is_only_checked()))
+    }
+
+    /// The drift of the resource is an alert.
+    pub(crate) fn is_alert(&self, node: Node) -> bool {
+        self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.alert))
     }
 
     /// The identity of the resource in a slot.
@@ -436,7 +441,7 @@ impl Settings {
         sema.dedup();
         let together = facts.together.map(|kind| self.together.number(kind));
         self.configs.push(NodeConfig {
-            noop: meta.noop,
+            noop: meta.is_only_checked(),
             retry: u32::try_from(meta.retry).ok(),
             delay: meta.delay,
             backoff: match meta.backoff {

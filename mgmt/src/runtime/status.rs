@@ -32,7 +32,9 @@ pub struct Status {
     /// failed for good, has waited for a cause or for a value that no sender will send, or has waited for such a
     /// resource.
     pub hopeless: bool,
-    /// The resources that are not settled, and those in noop that have drifted: the first 1000.
+    /// How many have drifted and are alerts.
+    pub alerts: usize,
+    /// The resources that are not settled, and those in noop and the alerts that have drifted: the first 1000.
     pub notable: Vec<ResourceStatus>,
     /// The operations that are under way.
     pub running: Vec<RunningStatus>,
@@ -87,6 +89,8 @@ pub enum Standing {
     Settled,
     /// Drifted, and not repaired because the resource is noop.
     Noop,
+    /// Drifted, and not repaired because its drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)).
+    Alert,
     /// Waits until its watch listens.
     WaitingForWatch,
     /// Waits for these parents.
@@ -135,6 +139,7 @@ impl Core {
         let ids = |nodes: Vec<Node>| nodes.into_iter().map(|node| self.running.id(node)).collect();
         match self.scheduler.state(node) {
             State::Settled { drifted: false } => Standing::Settled,
+            State::Settled { drifted: true } if self.running.is_alert(node) => Standing::Alert,
             State::Settled { drifted: true } => Standing::Noop,
             State::WaitingForWatch => Standing::WaitingForWatch,
             State::WaitingForParents(nodes) => Standing::WaitingForParents(ids(nodes)),
@@ -172,11 +177,12 @@ impl Core {
     }
 
     pub(crate) fn status(&self) -> Status {
-        let mut notable = Vec::new();
+        let (mut notable, mut alerts) = (Vec::new(), 0);
         let unsettled = self.scheduler.unsettled();
         if unsettled > 0 || self.slots.iter().any(|(_, slot)| slot.found.is_some()) {
             for node in self.running.nodes() {
                 let standing = self.standing(node);
+                alerts += usize::from(standing == Standing::Alert);
                 if standing != Standing::Settled && notable.len() < TOLD_MAX {
                     notable.push(self.resource_status(node, standing));
                 }
@@ -190,6 +196,7 @@ impl Core {
             failed: self.scheduler.failed(),
             converged: self.scheduler.is_converged(),
             hopeless: self.scheduler.is_hopeless(),
+            alerts,
             notable,
             running: self.under_way().collect(),
             owed: self

@@ -12,6 +12,7 @@ resources:
   - {name: anchor}
   file:
   - {name: $DIR/made, content: x}
+  - {name: $DIR/alert, content: x, meta: {alert: true}}
   exec:
   - {name: reload, cmd: sleep 0.2, refreshonly: true}
   - {name: fails, cmd: 'false', meta: {retry: 2, delay: 10}}
@@ -50,11 +51,12 @@ fn figures_are_in_prometheus_format_and_true() {
     let applied = "mgmt_apply_seconds_count{kind=\"exec\",outcome=\"failed\"}";
     running.wait("the third try", || {
         let series = figures(&address);
-        get(&series, failed) + get(&series, applied) == 3.0 && get(&series, "mgmt_resources_settled") == 3.0
+        get(&series, failed) + get(&series, applied) == 3.0 && get(&series, "mgmt_resources_settled") == 4.0
     });
     let series = figures(&address);
     let expect = |name: &str, value: f64| assert_eq!(series.get(name), Some(&value), "{name}: {series:#?}");
-    expect("mgmt_resources", 5.0);
+    expect("mgmt_resources", 6.0);
+    expect("mgmt_alerts", 1.0);
     expect("mgmt_resources_failed", 2.0);
     expect("mgmt_converged", 0.0);
     expect("mgmt_graph_generation", 1.0);
@@ -63,7 +65,7 @@ fn figures_are_in_prometheus_format_and_true() {
     expect("mgmt_refreshes_owed", 0.0);
     expect("mgmt_failures_total{kind=\"exec\",operation=\"watch\"}", 1.0);
     expect("mgmt_check_seconds_count{kind=\"noop\",outcome=\"in_sync\"}", 1.0);
-    expect("mgmt_check_seconds_count{kind=\"file\",outcome=\"drifted\"}", 1.0);
+    expect("mgmt_check_seconds_count{kind=\"file\",outcome=\"drifted\"}", 2.0);
     expect("mgmt_apply_seconds_count{kind=\"file\",outcome=\"changed\"}", 1.0);
     expect("mgmt_refresh_seconds_count{kind=\"exec\",outcome=\"changed\"}", 1.0);
     // The refresh sleeps for 0.2 s.

@@ -473,3 +473,28 @@ fn a_lock_file_that_is_deleted_alone_is_made_again_and_nothing_else_is_reported_
     assert!(prefix.join("journal.lock").exists());
     assert!(!running.said().contains("moved away"), "{}", running.said());
 }
+
+#[test]
+fn a_run_that_only_alerts_repairs_nothing_and_ends_with_2_as_long_as_something_has_drifted() {
+    let desk = Desk::new();
+    desk.write(
+        "graph.yaml",
+        "graph: g\nresources:\n  file:\n  - {name: $DIR/f, content: x, mode: 0600, meta: {ignore: mode}}\n",
+    );
+    let graph = desk.path("graph.yaml");
+    let run = |command: &str, more: &[&str]| {
+        let args = [&[command, "--tmp-prefix", "--yaml", graph.to_str().unwrap(), "--alert-only"], more].concat();
+        let output = desk.mgmt(&args).output().unwrap();
+        (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+    };
+    let (code, said) = run("run", &["-t", "0"]);
+    assert_eq!((code, desk.read("f")), (Some(2), None), "{said}");
+    assert!(said.contains("WARN file[") && said.contains("alert: drifted: ") && said.contains(", 1 alert"), "{said}");
+    let (code, said) = run("plan", &[]);
+    assert!(code == Some(2) && said.contains("(alert: would not be repaired)") && said.contains("1 alert"), "{said}");
+    desk.write("f", "x");
+    let (code, said) = run("run", &["-t", "0"]);
+    assert!(code == Some(0) && !said.contains("alert"), "{said}");
+    let (code, said) = run("plan", &[]);
+    assert!(code == Some(0) && said.contains("not compared and not repaired: mode"), "{said}");
+}

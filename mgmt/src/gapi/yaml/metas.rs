@@ -6,7 +6,9 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 14] = [
+    "ignore",
+    "alert",
     "autoedge",
     "autogroup",
     "noop",
@@ -38,6 +40,7 @@ impl Document<'_> {
     fn meta_entry(&mut self, meta: &mut Meta, id: &str, key: &Key, node: &Node) {
         let (word, what) = (format!("`{}`", key.text), format!("{id}: `{}`", key.text));
         match key.text.as_str() {
+            "alert" => set(&mut meta.alert, self.truth(node, &what)),
             "autoedge" => set(&mut meta.autoedge, self.truth(node, &what)),
             "autogroup" => set(&mut meta.autogroup, self.truth(node, &what)),
             "noop" => set(&mut meta.noop, self.truth(node, &what)),
@@ -71,7 +74,11 @@ impl Document<'_> {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };
                 }
             }
-            "sema" => self.semas(meta, id, node),
+            "ignore" => meta.ignore = self.texts(node, &format!("{id}: `ignore`"), &format!("{id}: a field to ignore")),
+            "sema" => {
+                let texts = self.texts(node, &format!("{id}: `sema`"), &format!("{id}: a semaphore"));
+                meta.sema.extend(texts.into_iter().map(Sema::from));
+            }
             _ => {}
         }
         // Problems of other entries are reported there.
@@ -83,14 +90,11 @@ impl Document<'_> {
         }
     }
 
-    fn semas(&mut self, meta: &mut Meta, id: &str, node: &Node) {
+    /// A text, or a list of texts.
+    fn texts(&mut self, node: &Node, what: &str, each: &str) -> Vec<String> {
         match &node.value {
-            Value::List(nodes) => {
-                for node in nodes {
-                    meta.sema.extend(self.text(node, &format!("{id}: a semaphore")).map(Sema::from));
-                }
-            }
-            _ => meta.sema.extend(self.text(node, &format!("{id}: `sema`")).map(Sema::from)),
+            Value::List(nodes) => nodes.iter().filter_map(|node| self.text(node, each)).collect(),
+            _ => self.text(node, what).into_iter().collect(),
         }
     }
 

@@ -305,7 +305,7 @@ impl Document<'_> {
         self.graph.known.entry(id).or_insert(at);
         self.graph.widths.insert((place.line, place.column), place.width);
         let (meta, origin) = (meta.map(Arc::new), self.quotes.origin(place));
-        self.graph.config.vertices.push(Vertex { resource, meta, origin });
+        self.graph.config.vertices.push(Vertex::new(resource, meta, origin));
         at
     }
 

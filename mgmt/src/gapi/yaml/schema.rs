@@ -257,7 +257,8 @@ fn meta() -> Json {
     let one = |sort: &str, what: &str| or_nothing(json!({ "type": sort, "description": what }));
     let time = |what: &str| or_nothing(described(seconds_schema(), what));
     let poll = json!({ "anyOf": [seconds_schema(), { "const": -1 }] });
-    let sema = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    let texts = json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] });
+    let (sema, ignore) = (texts.clone(), texts);
     json!({
         "type": ["object", "null"],
         "description": "Settings that every kind has.",
@@ -266,6 +267,8 @@ fn meta() -> Json {
             "autoedge": one("boolean", "Whether edges to and from the resource may be added automatically. Default: true."),
             "autogroup": one("boolean", "Whether the resource may be merged with others of its kind. Default: true."),
             "noop": one("boolean", "Check the resource, never repair it. Default: false."),
+            "alert": one("boolean", "Check the resource, never repair it, and report drift as an alert. Default: false."),
+            "ignore": or_nothing(described(ignore, "Fields that are neither compared nor repaired, as if they were not given.")),
             "retry": one("integer", "How many more tries follow the first failure; -1: no limit. Default: 0."),
             "delay": time("The pause before each further try, in milliseconds or with a unit (`250ms`). Default: 0."),
             "backoff": time("The longest delay, in milliseconds or with a unit (`2m`): the delay doubles with each failure in a row up to this. Default: it stays the same."),
