@@ -108,7 +108,7 @@ const DOT: &str = r#"digraph "act" {
   "exec[reload]" [label="exec[reload]"];
   "file[DIR/site/]" -> "file[DIR/site/seed]";
   "file[DIR/site/]" -> "file[DIR/site/motd]";
-  "file[DIR/site/motd]" -> "exec[reload]" [style=dashed];
+  "file[DIR/site/motd]" -> "exec[reload]" [style=bold];
   "exec[seed]" -> "file[DIR/site/seed]" [label="content"];
 }
 "#;
@@ -124,7 +124,7 @@ flowchart TD
   n4["exec[reload]"]
   n0 --> n2
   n0 --> n3
-  n3 -.-> n4
+  n3 ==> n4
   n1 -->|"content"| n2
 "#;
 
