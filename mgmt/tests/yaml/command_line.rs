@@ -123,7 +123,7 @@ fn automatic_edges_are_drawn_and_counted_and_can_be_turned_off() {
     let data: Json = serde_json::from_str(&out).unwrap();
     let edges: Vec<_> = data["edges"].as_array().unwrap().iter().map(|edge| (&edge["name"], &edge["origin"])).collect();
     assert_eq!((edges.len(), edges[0].0), (3, &Json::from("e7")));
-    assert!(edges[0].1.as_str().unwrap().ends_with(":12:3"), "{out}");
+    assert!(edges[0].1.as_str().unwrap().ends_with(":11:3"), "{out}");
     assert!(edges[1..].iter().all(|edge| edge == &(&Json::Null, &Json::from("autoedge: its directory"))), "{out}");
     let (_, out, _) = run(&desk, &["graph", "--yaml", graph]);
     assert!(out.contains("[label=\"e7\"]") && out.contains("label=\"autoedge: its directory\", style=dashed"), "{out}");
