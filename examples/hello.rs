@@ -4,8 +4,8 @@ use mgmt::prelude::*;
 
 fn main() -> mgmt::ExitCode {
     mgmt::main("hello", |g: &mut Graph| {
-        let dir = g.add(File::new("/tmp/hello/").mode(0o755));
-        g.add(File::new("/tmp/hello/motd").content("hello\n").mode(0o644).after(&dir));
+        g.add(File::new("/tmp/hello/").mode(0o755));
+        g.add(File::new("/tmp/hello/motd").content("hello\n").mode(0o644));
         Ok(())
     })
 }

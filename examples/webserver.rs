@@ -28,23 +28,24 @@ fn main() -> mgmt::ExitCode {
 fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()> {
     let path = |name: &str| prefix.join("site").join(name).display().to_string();
 
-    let base = g.add(File::new(path("")).mode(0o755).force(true));
-    let public = g.add(File::new(path("public/")).force(true).after(&base));
-    let admin = g.add(File::new(path("public/admin/")).force(true).after(&public));
-    let private = g.add(File::new(path("private/")).mode(0o700).force(true).after(&base));
+    // That a file comes after its directory need not be declared.
+    g.add(File::new(path("")).mode(0o755).force(true));
+    g.add(File::new(path("public/")).force(true));
+    g.add(File::new(path("public/admin/")).force(true));
+    g.add(File::new(path("private/")).mode(0o700).force(true));
 
     // A page made from facts: it changes when they change.
     let page = File::new(path("public/index.html")).content(mgmt::render(PAGE, facts)?);
-    let page = g.add(page.mode(0o644).force(true).after(&public));
+    let page = g.add(page.mode(0o644).force(true));
     let style = "body { font-family: sans-serif; margin: 3em }\n";
-    g.add(File::new(path("public/style.css")).content(style).mode(0o644).force(true).after(&public));
-    g.add(File::new(path("public/admin/index.html")).content("<h1>Back room</h1>\n").force(true).after(&admin));
+    g.add(File::new(path("public/style.css")).content(style).mode(0o644).force(true));
+    g.add(File::new(path("public/admin/index.html")).content("<h1>Back room</h1>\n").force(true));
 
     // The password is written to a file that only its owner can read, and its hash is given to the server. rustc
     // refuses to put it on the page.
     let password = g.add(Password::new("admin").length(20));
     let file = File::new(path("private/admin.password")).content(password.password());
-    g.add(file.mode(0o600).force(true).after(&private));
+    g.add(file.mode(0o600).force(true));
 
     // Made from the page, and made again when the page has changed; renamed into place, so that no client sees half of
     // it.
@@ -54,7 +55,7 @@ fn site(g: &mut Graph, facts: &Facts, prefix: &Path, address: &str) -> Result<()
     g.add(checksum.subscribe(&page).retry(5).delay(Duration::from_millis(200)));
 
     let server = HttpServer::new("site").address(address).basic_auth("/admin", "admin", password.hash());
-    let server = g.add(server.retry(-1).delay(Duration::from_secs(2)));
-    g.add(HttpFile::new("/").source(path("public")).after((&server, &public)));
+    g.add(server.retry(-1).delay(Duration::from_secs(2)));
+    g.add(HttpFile::new("/").source(path("public")));
     Ok(())
 }

@@ -6,6 +6,10 @@
 #[doc = include_str!("../docs/language.md")]
 pub mod language {}
 
+/// The edges that follow from what resources are.
+#[doc = include_str!("../docs/automatic-edges.md")]
+pub mod automatic_edges {}
+
 /// How passwords are sent between resources, and what keeps them from being shown.
 #[doc = include_str!("../docs/secrets.md")]
 pub mod secrets {}

@@ -18,6 +18,7 @@
 //! The README of the project follows. Its chapters are the modules of [`guide`].
 //!
 //! [guide-language]: guide::language
+//! [guide-automatic-edges]: guide::automatic_edges
 //! [guide-secrets]: guide::secrets
 //! [guide-command-line]: guide::command_line
 //! [guide-systemd]: guide::systemd

@@ -128,7 +128,7 @@ fn hello_prints_what_the_guide_shows() {
     let fresh = !Path::new("/tmp/hello").exists();
     let dir = tempfile::tempdir().unwrap();
     let check = run("hello", dir.path(), "check").code(0);
-    assert_eq!(check.out, "hello: 2 resources, 1 edge: no problems\n");
+    assert_eq!(check.out, "hello: 2 resources, 1 edge (1 automatic): no problems\n");
     if fresh {
         let plan = run("hello", dir.path(), "plan").code(2).out;
         assert!(chapter.contains(&format!("$ cargo run --example hello -- plan\n{plan}")), "{plan}");

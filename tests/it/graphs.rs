@@ -43,6 +43,7 @@ impl Converge for Crate {
         Ok(())
     }
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        assert!(self.note.as_deref() != Some("uids"), "nothing to own");
         if !known.is_known("path") {
             return Vec::new();
         }
@@ -139,7 +140,7 @@ fn a_secret_in_a_file_that_every_user_may_read_is_a_warning() {
 }
 
 fn edge(from: u32, to: u32) -> Edge {
-    Edge { from, to, notify: false, origin: Origin::Unknown }
+    Edge { from, to, notify: false, name: None, origin: Origin::Unknown }
 }
 
 fn messages(problems: &Problems) -> Vec<&str> {
@@ -157,10 +158,18 @@ fn message(result: Result<GraphConfig, Problems>) -> String {
 }
 
 #[test]
-fn a_kind_that_panics_when_it_is_asked_what_it_provides_or_needs_is_a_problem_of_the_graph() {
-    for (note, text) in [("provides", "panicked: nothing to provide"), ("needs", "panicked: nothing to need")] {
-        let problems = graph(|g| add(g, Crate::new("a").note(note))).unwrap_err().to_string();
-        assert!(problems.contains(text), "{problems}");
+fn a_kind_that_panics_when_it_is_asked_what_it_owns_provides_or_needs_costs_its_edges_and_a_warning() {
+    let lost = "edges that follow from it are missing";
+    for (note, text) in [
+        ("uids", "panicked: nothing to own; that another resource owns the same is not noticed, and edges that follow"),
+        ("provides", "panicked: nothing to provide; edges that follow"),
+        ("needs", "panicked: nothing to need; edges that follow"),
+    ] {
+        let config = graph(|g| add(g, Crate::new("a").note(note))).unwrap();
+        let prepared = prepare(config, &Settings::default()).unwrap();
+        let [warning] = prepared.warnings() else { panic!("{:?}", prepared.warnings()) };
+        let warning = warning.to_string();
+        assert!(warning.starts_with("test:box[a]: ") && warning.contains(text) && warning.contains(lost), "{warning}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the whole workspace must keep, seen from outside.
 
 mod aliases;
+mod autoedges;
 mod booted;
 mod cli;
 mod crash;

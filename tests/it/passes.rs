@@ -269,93 +269,9 @@ async fn an_engine_runs_by_what_passes_add_and_warns_of_what_they_could_not() {
     run.stop().await;
 }
 
-/// What resources need, and what others own or provide, as edges.
-#[derive(Debug)]
-struct Needs;
-
-impl Pass for Needs {
-    fn name(&self) -> &'static str {
-        "needs"
-    }
-
-    fn run(&self, graph: &mut PassGraph<'_>) {
-        let count = graph.vertices().len() as u32;
-        for at in 0..count {
-            for need in graph.needs(at) {
-                let above = need.uid.as_path().map(|path| path.ancestors().map(Uid::path).collect::<Vec<_>>());
-                let wanted = above.unwrap_or_else(|| vec![need.uid.clone()]);
-                let found = wanted.iter().find_map(|uid| {
-                    graph.owner(uid).filter(|owner| *owner != at).or_else(|| graph.providers(uid).first().copied())
-                });
-                if let Some(first) = found {
-                    let why = format!("it needs {}", need.uid);
-                    if need.notify {
-                        graph.notify(first, at, why)
-                    } else {
-                        graph.before(first, at, why)
-                    };
-                }
-            }
-        }
-    }
-}
-
-fn by_needs(declare: impl FnOnce(&mut Graph)) -> Vec<String> {
-    let mut g = Graph::new("g");
-    declare(&mut g);
-    let prepared = prepare(g.finish().unwrap(), &Settings::default().pass(Needs)).unwrap();
-    assert!(prepared.warnings().is_empty(), "{:?}", prepared.warnings());
-    let mut all = added(&prepared);
-    all.sort();
-    all
-}
-
 #[test]
-fn files_and_commands_say_what_they_need() {
-    let edges = by_needs(|g| {
-        g.add(File::new("/srv/app/conf/x").source("/usr/share/app/x"));
-        g.add(File::new("/srv/app/"));
-        g.add(File::new("/srv/"));
-        g.add(File::new("/usr/share/app/x").content("x"));
-        g.add(File::new("/srv/app/gone").absent());
-        g.add(Exec::new("in").cmd("true").cwd("/srv/app").watchfiles(["/srv/app/conf/x"]));
-        g.add(Exec::new("makes").cmd("true").creates("/opt/made"));
-        g.add(Exec::new("uses").cmd("true").mtimes(["/opt/made"]));
-    });
-    assert_eq!(
-        edges,
-        [
-            "/srv/ before /srv/app/",
-            "/srv/app/ before /srv/app/conf/x",
-            "/srv/app/ before in",
-            "/srv/app/conf/x before in",
-            "/usr/share/app/x before /srv/app/conf/x",
-            "makes before uses",
-        ]
-    );
-}
-
-#[test]
-fn what_is_still_to_be_received_is_needed_by_nobody_yet() {
-    let edges = by_needs(|g| {
-        g.add(File::new("/srv/"));
-        let path = g.add(Value::new("path").value("/srv/x"));
-        let file = g.add(File::new("file").path(path.value()));
-        g.add(File::new("copy").path("/tmp/copy").source(file.full_path()));
-    });
-    assert!(edges.is_empty(), "{edges:?}");
-}
-
-#[test]
-fn what_is_served_needs_its_server_and_its_file() {
+fn two_resources_can_not_own_one_address_or_one_path_of_a_url() {
     use mgmt::resources::{Address, UrlPath};
-    let edges = by_needs(|g| {
-        g.add(HttpFile::new("/x").source("/srv/x").server("a"));
-        g.add(HttpFile::new("/any").data("any"));
-        g.add(HttpServer::new("a").address("127.0.0.1:1"));
-        g.add(File::new("/srv/"));
-    });
-    assert_eq!(edges, ["/srv/ before /x", "a before /any", "a before /x"]);
     let twice = {
         let mut g = Graph::new("g");
         g.add(HttpFile::new("one").path("/x").data("1"));
@@ -368,6 +284,37 @@ fn what_is_served_needs_its_server_and_its_file() {
     assert!(twice.contains("http:server[a] and http:server[b] both own the address `127.0.0.1:1`"), "{twice}");
     let (address, path) = (Address("x".into()), UrlPath { server: None, path: "x".into() });
     assert!(Uid::of(address.clone()) != Uid::of(path) && Uid::of(address.clone()) == Uid::of(address));
+}
+
+/// Asks for owners, providers and needs.
+#[derive(Debug)]
+struct Looks;
+
+impl Pass for Looks {
+    fn name(&self) -> &'static str {
+        "looks"
+    }
+
+    fn run(&self, graph: &mut PassGraph<'_>) {
+        let key = |name: &str| Uid::of(Tune(name.to_owned()));
+        assert_eq!(graph.owner(&Uid::path("/x")), Some(2));
+        assert_eq!((graph.owner(&key("of 0")), graph.owner(&Uid::path("/y"))), (None, None));
+        assert_eq!(graph.providers(&key("of all")), [0, 1]);
+        assert!(graph.providers(&key("of 1")).is_empty());
+        assert_eq!((graph.needs(0).len(), graph.needs(1).len(), graph.needs(7).len()), (0, 1, 0));
+        graph.before(2, 0, "all was found");
+    }
+}
+
+#[test]
+fn a_pass_finds_owners_providers_and_needs() {
+    let mut g = Graph::new("g");
+    g.add(Tuner::new("0", "find"));
+    g.add(Tuner::new("1", "fail"));
+    g.add(File::new("/x"));
+    let prepared = prepare(g.finish().unwrap(), &Settings::default().pass(Looks)).unwrap();
+    assert!(prepared.warnings().is_empty(), "{:?}", prepared.warnings());
+    assert_eq!(added(&prepared), ["/x before 0"]);
 }
 
 /// A key of a kind of one's own.
@@ -405,8 +352,12 @@ impl Converge for Tuner {
         Ok(())
     }
 
+    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
+        vec![Uid::of(Tune("of all".to_owned()))]
+    }
+
     fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        if self.how == "find" { Vec::new() } else { vec![Need::subscribe(Uid::of(Tune("a".to_owned())))] }
+        if self.how == "find" { Vec::new() } else { vec![Need::after(Uid::of(Tune("a".to_owned())))] }
     }
 }
 
@@ -435,7 +386,7 @@ impl Prepare for Tuner {
 async fn a_kind_that_looks_before_the_passes_may_take_as_long_as_it_likes() {
     let mut g = Graph::new("g");
     g.add(Tuner::new("1", "find"));
-    let builder = mgmt::Engine::builder().graph(g.finish().unwrap()).pass(Needs).prepare_timeout(Duration::MAX);
+    let builder = mgmt::Engine::builder().graph(g.finish().unwrap()).prepare_timeout(Duration::MAX);
     let mut run = Run::start(builder).await;
     run.converged().await;
     run.stop().await;
@@ -452,20 +403,19 @@ async fn a_kind_that_looks_before_the_passes_costs_only_what_it_would_have_added
     };
     let seen: Arc<Mutex<Vec<Prepared>>> = Arc::default();
     let keep = Arc::clone(&seen);
-    let builder = mgmt::Engine::builder().graph(graph()).pass(Needs).prepare_timeout(Duration::from_secs(4)).inspect(
-        move |prepared| {
+    let builder =
+        mgmt::Engine::builder().graph(graph()).prepare_timeout(Duration::from_secs(4)).inspect(move |prepared| {
             let keep = Arc::clone(&keep);
             async move { keep.lock().unwrap().push(prepared) }
-        },
-    );
+        });
     let mut run = Run::start(builder).await;
     for _ in 0..3 {
         run.find(|kind| matches!(kind, EventKind::Warning { .. }).then_some(())).await;
     }
     run.converged().await;
     let prepared = seen.lock().unwrap().pop().unwrap();
-    assert_eq!(added(&prepared), ["4 notifies 1", "4 notifies 2", "4 notifies 3"]);
-    assert_eq!(prepared.config().edges[0].origin.to_string(), "needs: it needs the tune `a`");
+    assert_eq!(added(&prepared), ["4 before 1", "4 before 2", "4 before 3"]);
+    assert_eq!(prepared.config().edges[0].origin.to_string(), "autoedge: it needs the tune `a`");
     let texts: Vec<_> = prepared.warnings().iter().map(|warning| warning.message.clone()).collect();
     for (text, (name, why)) in
         texts.iter().zip([("1", "out of tune"), ("2", "it took too long"), ("3", "panicked: a string broke")])
@@ -476,9 +426,9 @@ async fn a_kind_that_looks_before_the_passes_costs_only_what_it_would_have_added
         );
     }
     run.stop().await;
-    // No pass would read the findings, so no resource looks.
+    // No pass may use the findings, so no resource looks.
     let begun = std::time::Instant::now();
-    let run = Run::start(mgmt::Engine::builder().graph(graph())).await;
+    let run = Run::start(mgmt::Engine::builder().graph(graph()).autoedge(false)).await;
     assert!(begun.elapsed() < Duration::from_secs(4));
     run.stop().await;
 }

@@ -160,7 +160,7 @@ fn the_checksum_is_made_once_for_each_change_of_its_source() {
 #[test]
 fn a_second_run_has_nothing_to_do_but_to_serve_and_keeps_the_password() {
     let site = Site::new();
-    site.program("check").run().code(0).said("webserver: 12 resources, 12 edges: no problems");
+    site.program("check").run().code(0).said("webserver: 12 resources, 12 edges (9 automatic): no problems");
     site.program("plan").run().code(2).said("10 to repair, 2 not known yet");
     assert_eq!(fs::read_dir(site.dir.path()).unwrap().count(), 0, "neither makes anything");
     let first = site.program("run --converged-timeout 0").run().code(0);

@@ -19,6 +19,7 @@ use crate::cli::{describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::{GraphConfig, Problem};
 use crate::id::{Role, in_json, in_one_line};
+use crate::resource::Origin;
 use crate::sys::signals::{catch_ignored, unblock_all};
 use crate::sys::task::blocking;
 use crate::sys::threads::keep_one;
@@ -190,10 +191,11 @@ async fn check(
     let warnings = session.warnings.take();
     show_warnings(&warnings, session.options.log, screen);
     let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(&config));
+    let automatic = config.edges.iter().filter(|edge| matches!(edge.origin, Origin::Pass(_))).count();
     let text = if json {
         let none: [(); 0] = [];
         let data = json!({
-            "graph": config.name, "resources": resources, "edges": edges, "lacking_kinds": lacking, "errors": none,
+            "graph": config.name, "resources": resources, "edges": edges, "automatic_edges": automatic, "lacking_kinds": lacking, "errors": none,
             "warnings": data(&warnings),
         });
         in_json(&format!("{data:#}\n")).into_owned()
@@ -201,7 +203,10 @@ async fn check(
         String::new()
     } else {
         let count = |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
-        let (resources, edges) = (count(resources, "resource"), count(edges, "edge"));
+        let (resources, mut edges) = (count(resources, "resource"), count(edges, "edge"));
+        if automatic > 0 {
+            edges.push_str(&format!(" ({automatic} automatic)"));
+        }
         let found = match warnings.len() {
             0 => "no problems".to_owned(),
             some => format!("no errors, {}", count(some, "warning")),

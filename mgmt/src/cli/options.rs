@@ -95,7 +95,7 @@ pub struct RunOptions {
     /// Graphviz program that draws the graph; default: dot
     #[arg(long, global = true, value_name = "PROGRAM", requires = "graphviz")]
     pub graphviz_filter: Option<GraphvizFilter>,
-    /// Do not add automatic edges
+    /// Do not add the edges that follow from what resources are
     #[arg(long, global = true)]
     pub no_autoedges: bool,
     /// Do not group resources

@@ -10,6 +10,7 @@ use layout::std_shapes::shapes::{Arrow, Element, ShapeKind};
 use layout::topo::layout::VisualGraph;
 
 use crate::graph::GraphConfig;
+use crate::id::in_one_line;
 use crate::resource::Origin;
 
 /// The most resources that are drawn: a larger picture is unreadable, and takes minutes.
@@ -21,11 +22,16 @@ const LINE: f64 = 16.0;
 /// The white space at the right and at the bottom, in pixels.
 const MARGIN: f64 = 12.0;
 
+/// The width of a line over which refreshes go, in half pixels.
+const BOLD: usize = 5;
+
 /// How an edge is drawn.
 #[derive(Default)]
 struct Look {
     notify: bool,
-    /// The fields that receive a value over this edge, and the reasons of passes that added it.
+    /// The graph declares the edge, or a value is sent over it.
+    is_declared: bool,
+    /// The names of the edge, the fields that receive a value over it, and the reasons of passes that added it.
     labels: Vec<String>,
 }
 
@@ -52,14 +58,18 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
     for edge in &config.edges {
         let look = looks.entry((edge.from, edge.to)).or_default();
         look.notify |= edge.notify;
-        if let Origin::Pass(_) = edge.origin {
-            look.labels.push(edge.origin.to_string());
+        look.labels.extend(edge.name.as_deref().map(|name| in_one_line(name).into_owned()));
+        match edge.origin {
+            Origin::Pass(_) => look.labels.push(edge.origin.to_string()),
+            _ => look.is_declared = true,
         }
     }
     for link in &config.links {
         let field = config.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name;
         for (from, _) in &link.sources {
-            looks.entry((*from, link.to)).or_default().labels.push(field.to_owned());
+            let look = looks.entry((*from, link.to)).or_default();
+            look.is_declared = true;
+            look.labels.push(field.to_owned());
         }
     }
     for ((from, to), look) in looks {
@@ -67,6 +77,9 @@ pub(crate) fn draw(config: &GraphConfig) -> Result<String, String> {
         // No fill colour marks the text as the label of an edge; see `draw_text`.
         arrow.look.fill_color = None;
         if look.notify {
+            arrow.look.line_width = BOLD;
+        }
+        if !look.is_declared {
             arrow.line_style = LineStyleKind::Dashed;
         }
         picture.add_edge(arrow, nodes[from as usize], nodes[to as usize]);
@@ -151,7 +164,7 @@ impl RenderBackend for Canvas {
         path: &[(Point, Point)],
         dashed: bool,
         head: (bool, bool),
-        _: &StyleAttr,
+        look: &StyleAttr,
         _: Option<String>,
         _: &str,
     ) {
@@ -167,9 +180,10 @@ impl RenderBackend for Canvas {
             line.push_str(&format!("{} {:.1} {:.1}{} {:.1} {:.1}", words[0], a.x, a.y, words[1], b.x, b.y));
         }
         let dash = if dashed { " stroke-dasharray=\"5 4\"" } else { "" };
+        let bold = if look.line_width == BOLD { " stroke-width=\"2.5\"" } else { "" };
         let start = if head.0 { " marker-start=\"url(#head)\"" } else { "" };
         let end = if head.1 { " marker-end=\"url(#head)\"" } else { "" };
-        self.lines.push_str(&format!("<path class=\"edge\" d=\"{line}\"{dash}{start}{end}/>\n"));
+        self.lines.push_str(&format!("<path class=\"edge\" d=\"{line}\"{bold}{dash}{start}{end}/>\n"));
     }
 
     // Boxes and arrows do not use the following methods.

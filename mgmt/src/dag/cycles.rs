@@ -51,7 +51,7 @@ pub(super) fn find(children: &Csr) -> Vec<Vec<u32>> {
 }
 
 /// The strongly connected components that contain a cycle, each sorted (Tarjan's algorithm with an explicit stack).
-fn knots(children: &Csr) -> Vec<Vec<u32>> {
+pub(super) fn knots(children: &Csr) -> Vec<Vec<u32>> {
     let n = children.len();
     let mut index = vec![NONE; n as usize];
     let mut low = vec![0_u32; n as usize];

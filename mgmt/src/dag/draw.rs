@@ -20,9 +20,9 @@ pub struct NodeLook {
 pub struct EdgeLook {
     /// The text beside the edge; empty for none.
     pub label: String,
-    /// The edge carries refreshes: it is dashed.
+    /// The edge carries refreshes: it is bold.
     pub notify: bool,
-    /// The engine added the edge: it is grey.
+    /// The engine added the edge: it is dashed, and grey.
     pub automatic: bool,
 }
 
@@ -50,11 +50,11 @@ impl<N, E> Dag<N, E> {
             if !look.label.is_empty() {
                 attributes.push(format!("label={}", dot_label(&look.label)));
             }
-            if look.notify {
-                attributes.push("style=dashed".to_owned());
-            }
-            if look.automatic {
-                attributes.push("color=gray, fontcolor=gray".to_owned());
+            match (look.notify, look.automatic) {
+                (false, false) => {}
+                (true, false) => attributes.push("style=bold".to_owned()),
+                (false, true) => attributes.push("style=dashed, color=gray, fontcolor=gray".to_owned()),
+                (true, true) => attributes.push("style=\"bold,dashed\", color=gray, fontcolor=gray".to_owned()),
             }
             let attributes =
                 if attributes.is_empty() { String::new() } else { format!(" [{}]", attributes.join(", ")) };
@@ -84,7 +84,11 @@ impl<N, E> Dag<N, E> {
         let mut automatic = vec![];
         for (number, (from, to, weight)) in self.edges().enumerate() {
             let look = edge(weight);
-            let arrow = if look.notify { "-.->" } else { "-->" };
+            let arrow = match (look.notify, look.automatic) {
+                (true, _) => "==>",
+                (false, true) => "-.->",
+                (false, false) => "-->",
+            };
             let label = if look.label.is_empty() { String::new() } else { format!("|{}|", mermaid_text(&look.label)) };
             writeln!(out, "  n{} {arrow}{label} n{}", from.0, to.0).expect("a String takes any text");
             if look.automatic {

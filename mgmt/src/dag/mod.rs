@@ -6,20 +6,24 @@
 
 mod csr;
 mod cycles;
+mod detours;
 mod diff;
 mod draw;
 mod grow;
 mod reduce;
 mod store;
 mod walk;
+mod way;
 
 pub mod topo;
 
 pub use cycles::Cycles;
+pub use detours::spare_edges;
 pub use diff::{Diff, DuplicateKey, Parts, diff};
 pub use draw::{EdgeLook, NodeLook};
 pub use grow::Growing;
 pub use store::{Dag, NodeId};
+pub use way::shortest_way;
 
 #[cfg(test)]
 mod tests;

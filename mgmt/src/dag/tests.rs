@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Dag, DuplicateKey, EdgeLook, Growing, NodeId, NodeLook, diff, topo};
+use super::{Dag, DuplicateKey, EdgeLook, Growing, NodeId, NodeLook, diff, shortest_way, spare_edges, topo};
 
 fn dag(nodes: u32, edges: &[(u32, u32)]) -> Dag<u32, ()> {
     let mut dag = Dag::new();
@@ -202,8 +202,8 @@ fn dot_quotes_everything_and_keeps_namesakes_apart() {
   "\\u{7}%%<b>`" [label="\\u{7}%%<b>`"];
   "file[/etc/motd] #2" [label="file[/etc/motd]"];
   "file[/etc/motd]" -> "exec[echo \"a\\n&\" \\]\n2";
-  "exec[echo \"a\\n&\" \\]\n2" -> "\\u{7}%%<b>`" [style=dashed];
-  "file[/etc/motd] #2" -> "\\u{7}%%<b>`" [label="a \"reason\"", style=dashed, color=gray, fontcolor=gray];
+  "exec[echo \"a\\n&\" \\]\n2" -> "\\u{7}%%<b>`" [style=bold];
+  "file[/etc/motd] #2" -> "\\u{7}%%<b>`" [label="a \"reason\"", style="bold,dashed", color=gray, fontcolor=gray];
 }
 "#;
     assert_eq!(nasty().dot("a \"title\"", look, Clone::clone), expected);
@@ -232,8 +232,8 @@ flowchart TD
   n2["#92;u#123;7#125;#37;#37;#60;b#62;#96;"]
   n3["file[/etc/motd]"]
   n0 --> n1
-  n1 -.-> n2
-  n3 -.->|"a #34;reason#34;"| n2
+  n1 ==> n2
+  n3 ==>|"a #34;reason#34;"| n2
   linkStyle 2 stroke:gray,color:gray
 "##;
     assert_eq!(nasty().mermaid("a \"title\"", look, Clone::clone), expected);
@@ -578,4 +578,70 @@ fn a_hub_with_many_children_loses_them_quickly() {
         dag.remove_node(NodeId(node));
     }
     assert_eq!((dag.out_degree(NodeId(0)), dag.edge_count(), dag.node_count()), (0, 0, 1));
+}
+
+/// Edges from lower numbers to higher ones.
+fn forward() -> impl Strategy<Value = (usize, Vec<(u32, u32)>)> {
+    (2usize..12).prop_flat_map(|n| {
+        let edge =
+            (0..n as u32, 0..n as u32).prop_filter_map("a loop", |(a, b)| (a != b).then(|| (a.min(b), a.max(b))));
+        (Just(n), prop::collection::vec(edge, 0..30))
+    })
+}
+
+/// The nodes that a node leads to.
+fn below(start: u32, edges: &[(u32, u32)]) -> BTreeSet<u32> {
+    let mut found = BTreeSet::new();
+    let mut stack = vec![start];
+    while let Some(node) = stack.pop() {
+        for (_, to) in edges.iter().filter(|(from, _)| *from == node) {
+            if found.insert(*to) {
+                stack.push(*to);
+            }
+        }
+    }
+    found
+}
+
+proptest! {
+    #[test]
+    fn an_edge_with_a_way_round_is_to_spare((n, edges) in forward()) {
+        let spare = spare_edges(n, &edges, &edges, |node| node);
+        for ((from, to), spare) in edges.iter().zip(spare) {
+            let others = edges.iter().filter(|(other, end)| other == from && end != to);
+            let has_way = others.clone().any(|(_, next)| below(*next, &edges).contains(to));
+            prop_assert_eq!(spare, has_way, "{} to {}", from, to);
+        }
+    }
+
+    #[test]
+    fn knots_hold_every_edge_that_is_in_a_cycle(n in 1usize..8, edges in prop::collection::vec((0u32..8, 0u32..8), 0..20)) {
+        let edges: Vec<_> = edges.into_iter().map(|(a, b)| (a % n as u32, b % n as u32)).collect();
+        let knots = topo::knots(n, &edges);
+        for (from, to) in edges.iter().filter(|(from, to)| from != to) {
+            let in_cycle = below(*to, &edges).contains(from);
+            prop_assert_eq!(knots.iter().any(|knot| knot.contains(from) && knot.contains(to)), in_cycle);
+        }
+    }
+
+    #[test]
+    fn the_shortest_way_is_the_same_whatever_the_order((n, edges) in forward(), ends in (0u32..12, 0u32..12)) {
+        let (from, to) = (ends.0 % n as u32, ends.1 % n as u32);
+        let way = shortest_way(n, &edges, (from, to), |node| node);
+        let reversed: Vec<_> = edges.iter().rev().copied().collect();
+        prop_assert_eq!(&way, &shortest_way(n, &reversed, (from, to), |node| node));
+        let reaches = from == to || below(from, &edges).contains(&to);
+        prop_assert_eq!(way.is_some(), reaches);
+        if let Some(way) = way {
+            prop_assert_eq!((way[0], *way.last().unwrap()), (from, to));
+            prop_assert!(way.windows(2).all(|step| edges.contains(&(step[0], step[1]))));
+            // No shorter way: the number of steps is that of a search in rings.
+            let mut ring = BTreeSet::from([from]);
+            for _ in 1..way.len() {
+                prop_assert!(!ring.contains(&to) || from == to);
+                ring = edges.iter().filter(|(start, _)| ring.contains(start)).map(|(_, end)| *end).collect();
+            }
+            prop_assert!(ring.contains(&to));
+        }
+    }
 }

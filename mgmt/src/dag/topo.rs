@@ -41,6 +41,24 @@ pub fn cycles(n: usize, edges: &[(u32, u32)]) -> Vec<Vec<u32>> {
     }
 }
 
+/// The sets of several nodes that can all reach each other, each sorted: every cycle lies within one of them. Empty if
+/// there is no cycle; linear. Edges from a node to itself do not count.
+///
+/// # Panics
+/// As [`order`].
+pub fn knots(n: usize, edges: &[(u32, u32)]) -> Vec<Vec<u32>> {
+    if edges.iter().all(|(from, to)| from < to && (*to as usize) < n) {
+        return vec![];
+    }
+    let parents = Csr::new(n, edges.iter().map(|(from, to)| (*to, *from)));
+    if after_parents(&parents).is_some() {
+        return vec![];
+    }
+    let mut knots = cycles::knots(&Csr::new(n, edges.iter().copied()));
+    knots.retain(|knot| knot.len() > 1);
+    knots
+}
+
 pub(super) fn order_of(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Result<Vec<u32>, Cycles<u32>> {
     let last = u32::try_from(n).ok().filter(|n| *n < u32::MAX).expect("a graph has fewer than u32::MAX nodes");
     let mut forward = true;

@@ -37,7 +37,7 @@ impl GraphData {
             binder.places.insert(id, place);
         }
         // Edges and sends are read even if a resource is wrong, so that all mistakes are reported at once.
-        self.edges.iter().for_each(|edge| binder.edge(edge));
+        self.edges.iter().filter(|edge| !edge.automatic).for_each(|edge| binder.edge(edge));
         self.sends.iter().for_each(|send| binder.send(send));
         Problems(binder.problems).into_result()?;
         Ok(binder.config)
@@ -109,7 +109,13 @@ impl Binder<'_> {
         let to = self.place(&data.to, "an edge to", &origin);
         if let (Some(Some(from)), Some(Some(to))) = (from, to) {
             self.pairs.insert((from, to));
-            self.config.edges.push(Edge { from, to, notify: data.notify, origin });
+            self.config.edges.push(Edge {
+                from,
+                to,
+                notify: data.notify,
+                name: data.name.clone().map(Arc::new),
+                origin,
+            });
         }
     }
 
@@ -134,7 +140,7 @@ impl Binder<'_> {
         let wire = Wire::from_data(origin.clone(), (output.type_id)(), input.convert, input.recall);
         self.config.links.push(Link { to, field, sources: vec![(from, port)], wire });
         if self.pairs.insert((from, to)) {
-            self.config.edges.push(Edge { from, to, notify: false, origin });
+            self.config.edges.push(Edge { from, to, notify: false, name: None, origin });
         }
     }
 }

@@ -54,7 +54,7 @@ impl Graph {
         for edge in draft.edges {
             if let Some(other) = self.own(edge.other, &edge.origin) {
                 let (from, to) = if edge.other_first { (other, index) } else { (index, other) };
-                self.config.edges.push(Edge { from, to, notify: edge.notify, origin: edge.origin });
+                self.config.edges.push(Edge { from, to, notify: edge.notify, name: None, origin: edge.origin });
             }
         }
         for (field, wire) in draft.wires {
@@ -106,7 +106,7 @@ impl Graph {
         for from in &firsts {
             for to in &seconds {
                 if let (Some(from), Some(to)) = (self.own(*from, &origin), self.own(*to, &origin)) {
-                    self.config.edges.push(Edge { from, to, notify, origin: origin.clone() });
+                    self.config.edges.push(Edge { from, to, notify, name: None, origin: origin.clone() });
                 }
             }
         }
@@ -152,7 +152,7 @@ impl Graph {
         for link in &self.config.links {
             for (from, _) in &link.sources {
                 let origin = link.wire.origin.clone();
-                self.config.edges.push(Edge { from: *from, to: link.to, notify: false, origin });
+                self.config.edges.push(Edge { from: *from, to: link.to, notify: false, name: None, origin });
             }
         }
         if self.problems.is_empty() {

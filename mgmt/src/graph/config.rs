@@ -56,6 +56,8 @@ pub struct Edge {
     pub to: u32,
     /// Whether `to` is refreshed when `from` has changed.
     pub notify: bool,
+    /// The name of the edge, for people, if it was declared with one.
+    pub name: Option<Arc<String>>,
     /// Where the edge was declared, or which pass added it and why.
     pub origin: Origin,
 }

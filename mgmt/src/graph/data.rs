@@ -58,9 +58,16 @@ pub struct EdgeData {
     /// Whether `to` is refreshed when `from` has changed. Default: false.
     #[serde(default)]
     pub notify: bool,
-    /// Where it was declared.
+    /// The name of the edge, for people. Default: none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Where it was declared, or which pass added it and why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// Whether a pass added it. Such an edge is left out when the graph is read: the passes over that graph add it.
+    /// Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
 }
 
 /// A value that is sent from one resource to another, as plain data.
@@ -166,7 +173,9 @@ impl GraphConfig {
             from: id(edge.from),
             to: id(edge.to),
             notify: edge.notify,
+            name: edge.name.as_deref().cloned(),
             origin: origin_text(&edge.origin),
+            automatic: matches!(edge.origin, Origin::Pass(_)),
         });
         let sends = self.links.iter().map(|link| SendData {
             from: link

@@ -10,14 +10,16 @@ use crate::resource::Origin;
 struct Drawn {
     notify: bool,
     automatic: bool,
-    fields: Vec<&'static str>,
+    /// The names of the edge, and the fields that receive a value over it.
+    words: Vec<String>,
     /// The reasons why passes added the edge.
     reasons: Vec<String>,
 }
 
 impl GraphConfig {
-    /// The graph in the dot language, for Graphviz. Edges that refresh are dashed. An edge that carries a value is
-    /// labelled with the field that receives it, and an edge that a pass added with its reason.
+    /// The graph in the dot language, for Graphviz. Edges that refresh are bold. An edge that carries a value is
+    /// labelled with the field that receives it, and an edge that was declared with a name with that. An edge that a
+    /// pass added is dashed, and labelled with its reason.
     pub fn dot(&self) -> String {
         self.drawn().dot(&in_one_line(&self.name), |_, vertex| node_look(vertex), edge_look)
     }
@@ -34,6 +36,7 @@ impl GraphConfig {
             let (from, to) = (nodes[edge.from as usize], nodes[edge.to as usize]);
             let mut drawn = dag.edge(from, to).cloned().unwrap_or(Drawn { automatic: true, ..Drawn::default() });
             drawn.notify |= edge.notify;
+            drawn.words.extend(edge.name.as_deref().map(|name| in_one_line(name).into_owned()));
             match &edge.origin {
                 Origin::Pass(_) => drawn.reasons.push(edge.origin.to_string()),
                 _ => drawn.automatic = false,
@@ -46,8 +49,8 @@ impl GraphConfig {
                 let (from, to) = (nodes[*from as usize], nodes[link.to as usize]);
                 let mut drawn = dag.edge(from, to).cloned().unwrap_or_default();
                 drawn.automatic = false;
-                if !drawn.fields.contains(&field) {
-                    drawn.fields.push(field);
+                if !drawn.words.iter().any(|word| word == field) {
+                    drawn.words.push(field.to_owned());
                 }
                 dag.add_edge(from, to, drawn);
             }
@@ -62,6 +65,6 @@ fn node_look(vertex: &Vertex) -> NodeLook {
 }
 
 fn edge_look(edge: &Drawn) -> EdgeLook {
-    let label = if edge.automatic { edge.reasons.join(", ") } else { edge.fields.join(", ") };
+    let label = if edge.automatic { edge.reasons.join(", ") } else { edge.words.join(", ") };
     EdgeLook { label, notify: edge.notify, automatic: edge.automatic }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Index {
     path_owners: Vec<u32>,
     /// The other UIDs that resources own, with the index of the owner.
     key_owners: HashMap<Key, u32>,
+    /// The indices of the resources that may provide or need something.
+    related: Vec<u32>,
 }
 
 fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
@@ -83,12 +85,38 @@ impl Index {
         self.owned = Arc::new(paths.into_iter().map(|(path, _)| path).collect());
     }
 
+    /// Sets the indices of the resources that may provide or need something, sorted.
+    pub(super) fn set_related(&mut self, related: Vec<u32>) {
+        self.related = related;
+        self.related.shrink_to_fit();
+    }
+
+    /// The indices of the resources that may provide or need something, sorted.
+    pub(super) fn related(&self) -> &[u32] {
+        &self.related
+    }
+
+    /// The index of the resource that owns the path at this index of the sorted list.
+    pub(super) fn path_owner(&self, at: usize) -> u32 {
+        self.path_owners[at]
+    }
+
+    /// The index of the resource that owns the key.
+    pub(super) fn key_owner(&self, key: &Key) -> Option<u32> {
+        self.key_owners.get(key).copied()
+    }
+
+    /// Whether no resource owns, provides or needs anything.
+    pub(super) fn is_unrelated(&self) -> bool {
+        self.related.is_empty() && self.owned.is_empty() && self.key_owners.is_empty()
+    }
+
     /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be
     /// received.
     pub(crate) fn owner(&self, uid: &Uid) -> Option<u32> {
         match uid {
             Uid::Path(path) => self.owned.find(path).map(|at| self.path_owners[at]),
-            Uid::Key(key) => self.key_owners.get(key).copied(),
+            Uid::Key(key) => self.key_owner(key),
         }
     }
 
@@ -105,6 +133,7 @@ impl Index {
             + self.owned.memory()
             + self.path_owners.capacity() * size_of::<u32>()
             + self.key_owners.capacity() * size_of::<(Key, u32)>()
+            + self.related.capacity() * size_of::<u32>()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Desired state: the builder, the one data structure that every front end makes, and the passes over it.
 
+mod autoedge;
 mod bind;
 mod builder;
 mod coming;
@@ -9,26 +10,33 @@ mod cycle;
 mod data;
 mod draw;
 mod former;
+mod found;
+mod host;
 mod index;
 mod pass;
+mod places;
 mod prepare;
 mod problem;
+mod reduction;
 mod schema;
 mod table;
 mod validate;
 mod warnings;
 
+pub use autoedge::AutoEdges;
 pub use builder::Graph;
 #[cfg(feature = "yaml")]
 pub(crate) use coming::{Doubt, Doubts};
 pub use config::{Edge, GraphConfig, Link, Vertex};
 pub use data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 pub(crate) use former::Former;
+pub(crate) use host::Host;
 pub(crate) use index::is;
 pub use pass::{Pass, PassGraph};
 pub(crate) use prepare::Draft;
 pub use prepare::{Prepared, Settings, prepare};
 pub use problem::{Problem, Problems};
+pub use reduction::Reduction;
 pub use schema::graph_schema;
 #[cfg(all(feature = "cli", not(feature = "yaml")))]
 pub(crate) use schema::graph_schema_with;

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use crate::dag::Growing;
 use crate::graph::coming::coming;
-use crate::graph::config::{Edge, GraphConfig, Vertex};
+use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::cycle::story_of;
+use crate::graph::host::Host;
 use crate::graph::index::Index;
 use crate::graph::problem::Problem;
 use crate::id::ResourceId;
@@ -60,10 +61,25 @@ pub trait Pass: fmt::Debug + Send + Sync + 'static {
 /// A graph as a pass sees it. Resources are identified by their index in [`PassGraph::vertices`].
 #[derive(Debug)]
 pub struct PassGraph<'a> {
-    config: &'a GraphConfig,
-    index: &'a Index,
+    seen: Seen<'a>,
     pass: &'static str,
     grown: &'a mut Grown,
+}
+
+/// The graph before the passes.
+#[derive(Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) config: &'a GraphConfig,
+    pub(super) index: &'a Index,
+    /// Whether passes may add edges at all.
+    pub(super) is_open: bool,
+    pub(super) host: &'a dyn Host,
+}
+
+impl fmt::Debug for Seen<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.config.fmt(f)
+    }
 }
 
 /// What all passes together have added to a graph, and indexes for all of them, each computed at the first use.
@@ -72,7 +88,10 @@ pub(super) struct Grown {
     pub(super) edges: Vec<Edge>,
     pub(super) warnings: Vec<Problem>,
     edges_known: Option<EdgesKnown>,
-    uids: Option<Uids>,
+    /// The resources that provide each UID, in the order in which they were declared.
+    providers: Option<HashMap<Uid, Vec<u32>>>,
+    /// The fields of each resource that will be received.
+    coming: Option<HashMap<u32, Vec<u8>>>,
     /// What resources have found on the system, by index.
     findings: HashMap<u32, Findings>,
 }
@@ -86,9 +105,9 @@ struct EdgesKnown {
 }
 
 impl EdgesKnown {
-    fn of(config: &GraphConfig) -> EdgesKnown {
-        let mut pairs = HashMap::with_capacity(config.edges.len());
-        for edge in &config.edges {
+    fn of(config: &GraphConfig, grown: &[Edge]) -> EdgesKnown {
+        let mut pairs = HashMap::with_capacity(config.edges.len() + grown.len());
+        for edge in config.edges.iter().chain(grown) {
             *pairs.entry((edge.from, edge.to)).or_insert(false) |= edge.notify;
         }
         for link in &config.links {
@@ -96,7 +115,7 @@ impl EdgesKnown {
                 pairs.entry((*from, link.to)).or_insert(false);
             }
         }
-        let ends = config.edges.iter().map(|edge| (edge.from, edge.to));
+        let ends = config.edges.iter().chain(grown).map(|edge| (edge.from, edge.to));
         let sends = config.links.iter().flat_map(|link| link.sources.iter().map(|(from, _)| (*from, link.to)));
         let all: Vec<(u32, u32)> = ends.chain(sends).collect();
         let order = Growing::new(config.vertices.len(), &all).expect("passes run on valid graphs, which have no cycle");
@@ -104,43 +123,11 @@ impl EdgesKnown {
     }
 }
 
-/// The owner and the providers of each UID.
-#[derive(Debug)]
-struct Uids {
-    by_uid: HashMap<Uid, Found>,
-    /// The fields of each resource that will be received.
-    coming: HashMap<u32, Vec<u8>>,
-}
+/// At most this many edges of a cycle are reported with their places.
+const STEPS_MAX: usize = 20;
 
-#[derive(Debug, Default)]
-struct Found {
-    owner: Option<u32>,
-    /// The resources that provide it, in the order in which they were declared.
-    providers: Vec<u32>,
-}
-
-impl Uids {
-    fn of(config: &GraphConfig, findings: &HashMap<u32, Findings>) -> Uids {
-        let coming = coming(config);
-        let mut by_uid: HashMap<Uid, Found> = HashMap::new();
-        for (at, vertex) in (0u32..).zip(&config.vertices) {
-            let known = known(vertex, at, &coming);
-            for uid in vertex.resource.uids(&known) {
-                by_uid.entry(uid).or_default().owner = Some(at);
-            }
-            let found = findings.get(&at).into_iter().flat_map(|found| found.provides.iter().cloned());
-            for uid in vertex.resource.provides(&known).into_iter().chain(found) {
-                let providers = &mut by_uid.entry(uid).or_default().providers;
-                if providers.last() != Some(&at) {
-                    providers.push(at);
-                }
-            }
-        }
-        Uids { by_uid, coming }
-    }
-}
-
-fn known<'a>(vertex: &Vertex, at: u32, coming: &'a HashMap<u32, Vec<u8>>) -> Known<'a> {
+/// What is known about the fields of a resource before the graph runs.
+pub(super) fn known<'a>(vertex: &Vertex, at: u32, coming: &'a HashMap<u32, Vec<u8>>) -> Known<'a> {
     Known::all_but_numbers(vertex.resource.spec(), coming.get(&at).map_or(&[][..], Vec::as_slice))
 }
 
@@ -151,9 +138,10 @@ impl Grown {
     }
 
     /// Runs one pass on a valid graph, to which earlier passes may have added edges.
-    pub(super) fn run(&mut self, pass: &dyn Pass, config: &GraphConfig, index: &Index) {
+    pub(super) fn run(&mut self, pass: &dyn Pass, seen: Seen<'_>) {
         let name = pass.name();
-        if let Err(panic) = caught(|| pass.run(&mut PassGraph { config, index, pass: name, grown: self })) {
+        self.coming.get_or_insert_with(|| coming(seen.config));
+        if let Err(panic) = caught(|| pass.run(&mut PassGraph { seen, pass: name, grown: self })) {
             let message = format!("the pass {name} {panic}: the edges that it would have added after that are missing");
             self.warnings.push(Problem::new(message, Origin::Unknown));
         }
@@ -163,51 +151,61 @@ impl Grown {
 impl<'a> PassGraph<'a> {
     /// The resources, in the order in which they were declared, with the metaparameters that are in force.
     pub fn vertices(&self) -> &'a [Vertex] {
-        &self.config.vertices
+        &self.seen.config.vertices
     }
 
     /// The edges: the declared ones, those of sends, and those that passes have added so far.
     pub fn edges(&self) -> impl Iterator<Item = &Edge> {
-        self.config.edges.iter().chain(&self.grown.edges)
+        self.seen.config.edges.iter().chain(&self.grown.edges)
     }
 
     /// The indices of the resources of a kind.
     pub fn of_kind(&self, kind: &str) -> Vec<u32> {
-        let places = (0u32..).zip(&self.config.vertices);
+        let places = (0u32..).zip(&self.seen.config.vertices);
         places.filter(|(_, vertex)| vertex.resource.spec().kind == kind).map(|(at, _)| at).collect()
     }
 
     /// The index of the resource with that identity; `None` if there is none.
     pub fn find(&self, id: &ResourceId) -> Option<u32> {
-        self.index.find_id(&self.config.vertices, id)
+        self.seen.index.find_id(&self.seen.config.vertices, id)
     }
 
     /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be
     /// received.
-    pub fn owner(&mut self, uid: &Uid) -> Option<u32> {
-        self.uids().by_uid.get(uid)?.owner
+    pub fn owner(&self, uid: &Uid) -> Option<u32> {
+        self.seen.index.owner(uid)
     }
 
     /// The indices of the resources that provide this without owning it, in the order in which they were declared. They
     /// follow from the fields of the resources and from what the resources have [found](crate::resource::Prepare) on
     /// the system.
     pub fn providers(&mut self, uid: &Uid) -> &[u32] {
-        self.uids().by_uid.get(uid).map_or(&[], |found| found.providers.as_slice())
+        if self.grown.providers.is_none() {
+            self.grown.providers = Some(self.all_providers());
+        }
+        self.grown.providers.iter().find_map(|all| all.get(uid)).map_or(&[], Vec::as_slice)
     }
 
     /// The needs of the resource at that index. They follow from its fields and from what it has
     /// [found](crate::resource::Prepare) on the system.
-    pub fn needs(&mut self, at: u32) -> Vec<Need> {
-        let Some(vertex) = self.config.vertices.get(at as usize) else { return Vec::new() };
-        let mut needs = vertex.resource.needs(&known(vertex, at, &self.uids().coming));
+    pub fn needs(&self, at: u32) -> Vec<Need> {
+        let Some(vertex) = self.seen.config.vertices.get(at as usize) else { return Vec::new() };
+        let mut needs = vertex.resource.needs(&known(vertex, at, self.coming()));
         needs.extend(self.grown.findings.get(&at).into_iter().flat_map(|found| found.needs.iter().cloned()));
         needs
     }
 
-    /// Computed at the first use, for all passes: every resource must be queried.
-    fn uids(&mut self) -> &Uids {
-        let Grown { uids, findings, .. } = &mut *self.grown;
-        uids.get_or_insert_with(|| Uids::of(self.config, findings))
+    fn all_providers(&self) -> HashMap<Uid, Vec<u32>> {
+        let mut providers: HashMap<Uid, Vec<u32>> = HashMap::new();
+        for at in self.related() {
+            for uid in self.provided_by(at) {
+                let all = providers.entry(uid).or_default();
+                if all.last() != Some(&at) {
+                    all.push(at);
+                }
+            }
+        }
+        providers
     }
 
     /// Makes the resource at `second` wait for the one at `first`, for the reason `why` (words that follow the name of
@@ -241,7 +239,8 @@ impl<'a> PassGraph<'a> {
             return false;
         }
         let notify = notify && self.vertices()[to as usize].resource.spec().abilities.refresh.is_some();
-        let known = self.grown.edges_known.get_or_insert_with(|| EdgesKnown::of(self.config));
+        let Grown { edges_known, edges, .. } = &mut *self.grown;
+        let known = edges_known.get_or_insert_with(|| EdgesKnown::of(self.seen.config, edges));
         if known.pairs.get(&(from, to)).is_some_and(|notifies| *notifies || !notify) {
             return false;
         }
@@ -255,12 +254,12 @@ impl<'a> PassGraph<'a> {
             return false;
         }
         *known.pairs.entry((from, to)).or_insert(false) |= notify;
-        self.grown.edges.push(Edge { from, to, notify, origin });
+        self.grown.edges.push(Edge { from, to, notify, name: None, origin });
         true
     }
 
     /// The warning about an edge that would close a cycle; `way` leads from the end of the edge to its beginning.
-    fn left_out(&self, from: u32, to: u32, way: &[u32], origin: Origin) -> Problem {
+    pub(super) fn left_out(&self, from: u32, to: u32, way: &[u32], origin: Origin) -> Problem {
         let id = |at: u32| self.vertices()[at as usize].id();
         let message = format!(
             "the edge {} before {} is left out, since it would close a cycle: {}",
@@ -269,7 +268,7 @@ impl<'a> PassGraph<'a> {
             story_of(self.vertices(), way)
         );
         let mut problem = Problem::new(message, origin);
-        for step in way.windows(2) {
+        for step in way.windows(2).take(STEPS_MAX) {
             problem = problem.also(format!("{} before {}", id(step[0]), id(step[1])), self.origin_of(step[0], step[1]));
         }
         problem
@@ -277,9 +276,82 @@ impl<'a> PassGraph<'a> {
 
     fn origin_of(&self, from: u32, to: u32) -> Origin {
         let edge = self.edges().find(|edge| edge.from == from && edge.to == to).map(|edge| &edge.origin);
-        let sends =
-            |link: &&crate::graph::config::Link| link.to == to && link.sources.iter().any(|(at, _)| *at == from);
-        let send = || self.config.links.iter().find(sends).map(|link| &link.wire.origin);
+        let sends = |link: &&Link| link.to == to && link.sources.iter().any(|(at, _)| *at == from);
+        let send = || self.seen.config.links.iter().find(sends).map(|link| &link.wire.origin);
         edge.or_else(send).cloned().unwrap_or(Origin::Unknown)
+    }
+}
+
+/// For the passes of this module.
+impl<'a> PassGraph<'a> {
+    /// Whether edges may be added at all.
+    pub(super) fn is_open(&self) -> bool {
+        self.seen.is_open
+    }
+
+    pub(super) fn pass_name(&self) -> &'static str {
+        self.pass
+    }
+
+    pub(super) fn index(&self) -> &'a Index {
+        self.seen.index
+    }
+
+    pub(super) fn host(&self) -> &'a dyn Host {
+        self.seen.host
+    }
+
+    pub(super) fn links(&self) -> &'a [Link] {
+        &self.seen.config.links
+    }
+
+    /// What resources have found on the system, by index.
+    pub(super) fn findings(&self) -> &HashMap<u32, Findings> {
+        &self.grown.findings
+    }
+
+    /// The fields of each resource that will be received.
+    pub(super) fn coming(&self) -> &HashMap<u32, Vec<u8>> {
+        self.grown.coming.as_ref().expect("they are found before the first pass runs")
+    }
+
+    /// The indices of the resources that may provide or need something, sorted.
+    pub(super) fn related(&self) -> Vec<u32> {
+        let mut related = self.seen.index.related().to_vec();
+        if !self.grown.findings.is_empty() {
+            related.extend(self.grown.findings.keys());
+            related.sort_unstable();
+            related.dedup();
+        }
+        related
+    }
+
+    /// What the resource at that index provides, as its fields and its findings show.
+    pub(super) fn provided_by(&self, at: u32) -> Vec<Uid> {
+        let vertex = &self.vertices()[at as usize];
+        let mut provided = vertex.resource.provides(&known(vertex, at, self.coming()));
+        provided.extend(self.grown.findings.get(&at).into_iter().flat_map(|found| found.provides.iter().cloned()));
+        provided
+    }
+
+    /// The edges that passes have added so far.
+    pub(super) fn grown_edges(&self) -> &[Edge] {
+        &self.grown.edges
+    }
+
+    /// Adds edges that are known to be new and to close no cycle.
+    pub(super) fn push(&mut self, edges: impl Iterator<Item = Edge>) {
+        self.grown.edges.extend(edges);
+        self.grown.edges_known = None;
+    }
+
+    /// Keeps only these of the edges that passes have added.
+    pub(super) fn retain(&mut self, is_kept: impl FnMut(&Edge) -> bool) {
+        self.grown.edges.retain(is_kept);
+        self.grown.edges_known = None;
+    }
+
+    pub(super) fn warn(&mut self, warnings: impl IntoIterator<Item = Problem>) {
+        self.grown.warnings.extend(warnings);
     }
 }

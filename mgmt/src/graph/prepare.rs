@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::former::{Former, Likeness, Same};
+use crate::graph::host::{AnyHost, Host};
 use crate::graph::index::Index;
-use crate::graph::pass::{Grown, Pass};
+use crate::graph::pass::{Grown, Pass, Seen};
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::{Hands, indexed, one_by_one, rechecked};
 use crate::id::ResourceId;
@@ -219,14 +220,18 @@ impl<'a> Draft<'a> {
         Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None })
     }
 
-    /// The resources that can examine the system before the passes, by index; none if there is no pass to use the
-    /// findings.
+    /// The resources that can examine the system before the passes, by index; none if no pass may use the findings.
     pub(crate) fn curious(&self) -> Vec<(u32, &Vertex)> {
-        if self.settings.passes.is_empty() {
+        if self.settings.passes.is_empty() || !self.settings.autoedge {
             return Vec::new();
         }
         let all = (0u32..).zip(&self.config.vertices);
         all.filter(|(_, vertex)| vertex.resource.spec().abilities.prepare.is_some()).collect()
+    }
+
+    /// The paths that the graph's resources own, sorted.
+    pub(crate) fn owned(&self) -> &PathList {
+        self.index.owned()
     }
 
     /// The fields of a resource that will be received.
@@ -235,12 +240,18 @@ impl<'a> Draft<'a> {
     }
 
     /// Runs the passes. `findings`: what resources have found on the system, by index; `warnings`: those of resources
-    /// that could not examine it.
-    pub(crate) fn finish(mut self, findings: HashMap<u32, Findings>, warnings: Vec<Problem>) -> Prepared {
+    /// that could not examine it; `host`: where paths lead on the host that the graph is for.
+    pub(crate) fn finish(
+        mut self,
+        findings: HashMap<u32, Findings>,
+        warnings: Vec<Problem>,
+        host: &dyn Host,
+    ) -> Prepared {
         self.warnings.extend(warnings);
         let mut grown = Grown::new(findings, self.warnings);
         for pass in &self.settings.passes {
-            grown.run(&**pass, &self.config, &self.index);
+            let graph = Seen { config: &self.config, index: &self.index, is_open: self.settings.autoedge, host };
+            grown.run(&**pass, graph);
         }
         if !grown.edges.is_empty() {
             Arc::make_mut(&mut self.config).edges.append(&mut grown.edges);
@@ -257,5 +268,5 @@ impl<'a> Draft<'a> {
 /// # Errors
 /// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    Ok(Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new()))
+    Ok(Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new(), &AnyHost))
 }

@@ -68,7 +68,9 @@ fn edge_schema() -> Json {
             "from": id_schema("The resource that must be settled first."),
             "to": id_schema("The resource that waits."),
             "notify": { "type": "boolean", "default": false, "description": "Whether `to` is refreshed when `from` has changed." },
+            "name": { "type": "string", "description": "The name of the edge, for people." },
             "origin": origin_schema(),
+            "automatic": { "type": "boolean", "default": false, "description": "Whether a pass added the edge. Such an edge is left out when the graph is read: the passes over that graph add it." },
         },
     })
 }

@@ -52,6 +52,8 @@ struct Found {
     hashes: Vec<u64>,
     /// Whether one of them has a semaphore.
     has_semas: bool,
+    /// The resources that may provide or need something.
+    related: Vec<u32>,
     /// The UIDs that resources own, without the resources that own none.
     uids: Vec<(u32, Vec<Uid>)>,
     /// The paths that resources copy from, without the resources that copy nothing.
@@ -81,7 +83,7 @@ fn indexed_but(
     let mut hashes = Vec::with_capacity(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
-    let mut copies = Vec::new();
+    let (mut copies, mut related) = (Vec::new(), Vec::new());
     let coming = Coming::of(config, doubts);
     let count = config.vertices.len();
     for block in (0..count).step_by(PIECE * PIECES) {
@@ -101,6 +103,7 @@ fn indexed_but(
             problems.extend(found.problems);
             warnings.extend(found.warnings);
             copies.extend(found.copies);
+            related.extend(found.related);
             found.uids.into_iter().for_each(|(n, uids)| check_owner(config, n, uids, &mut owners, &mut problems));
         }
     }
@@ -112,6 +115,7 @@ fn indexed_but(
     let mut twice: Vec<Problem> = twice.map(|(first, second)| declared_twice(vertex(first), vertex(second))).collect();
     twice.append(&mut problems);
     index.set_owners(owners);
+    index.set_related(related);
     twice.extend(check_copies(&config.vertices, &index, &copies));
     twice.extend(check_name(config));
     Problems(twice).into_result()?;
@@ -194,6 +198,9 @@ fn look(
             &mut |problem| found.problems.push((n, problem)),
             &mut found.warnings,
         );
+        if !vertex.resource.stands_alone() {
+            found.related.push(n);
+        }
         let uids = vertex.resource.uids(&known);
         if uids.is_empty() {
             continue;

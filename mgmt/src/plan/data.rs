@@ -25,6 +25,9 @@ pub struct PlanEntry {
     pub id: ResourceId,
     /// The place where it was declared.
     pub origin: String,
+    /// The resources that come before it by edges which no declaration contains, each with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub after: Vec<After>,
     /// What would be done.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -50,6 +53,23 @@ pub struct PlanEntry {
     /// Remarks of the kind about this resource, independent of the outcome.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+/// A resource that comes before another one by an edge that a pass added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct After {
+    /// The resource that comes first.
+    pub id: ResourceId,
+    /// The reason of the pass, for example `its directory`.
+    pub why: String,
+}
+
+impl After {
+    /// That resource, for that reason.
+    pub fn new(id: ResourceId, why: impl Into<String>) -> After {
+        After { id, why: why.into() }
+    }
 }
 
 /// What would be done with one resource.

@@ -3,7 +3,10 @@
 use std::fmt;
 
 use crate::id::{Palette, ResourceId, Role, Shown, harmless};
-use crate::plan::data::{Outcome, Plan, PlanEntry, Summary};
+use crate::plan::data::{After, Outcome, Plan, PlanEntry, Summary};
+
+/// At most this many resources that come first are listed for one resource.
+const AFTER_MAX: usize = 5;
 
 impl Plan {
     /// The plan as text for people, in colour if the palette has any.
@@ -39,6 +42,12 @@ impl PlanEntry {
                         write!(f, "\n      {}", painted_line(palette, line))?;
                     }
                 }
+            }
+            for After { id, why } in self.after.iter().take(AFTER_MAX) {
+                write!(f, "\n    after {id}: {}", harmless(why))?;
+            }
+            if let Some(more) = self.after.len().checked_sub(AFTER_MAX).filter(|more| *more > 0) {
+                write!(f, "\n    after {more} more")?;
             }
             if let Some(obstacle) = &self.obstacle {
                 let label = palette.paint(Role::Error, "can't be repaired now:");

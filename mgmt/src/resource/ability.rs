@@ -95,8 +95,8 @@ pub type LeaveFn = fn(Arc<dyn AnyResource>, ApplyCx) -> BoxFuture<Result<()>>;
     note = "write `impl Prepare for {Self}`, besides `impl Converge`, if what it provides and needs depends on the system"
 )]
 pub trait Prepare: Converge {
-    /// Examines the system before the passes run over a graph with this resource. Changes nothing. Not called if there
-    /// are no passes. Dropped at any await when it takes longer than the engine's
+    /// Examines the system before the passes run over a graph with this resource. Changes nothing. Not called if
+    /// passes may not add edges. Dropped at any await when it takes longer than the engine's
     /// [`prepare_timeout`](crate::runtime::Builder::prepare_timeout). If it fails or is dropped, a warning names the
     /// resource, and the passes run without its findings.
     fn prepare(&self, cx: &PrepareCx) -> impl Future<Output = Result<Findings>> + Send;

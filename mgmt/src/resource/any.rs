@@ -15,6 +15,7 @@ use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::converge::Converge;
 use crate::resource::error::{DataError, Result};
 use crate::resource::held::{Contained, held};
+use crate::resource::inquiry::Inquiry;
 use crate::resource::known::Known;
 use crate::resource::operation::Identify;
 use crate::resource::output::FieldValue;
@@ -88,6 +89,20 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn provides(&self, known: &Known<'_>) -> Vec<Uid>;
     /// See [`Converge::needs`]. Empty if that panics: `validate` reports the panic.
     fn needs(&self, known: &Known<'_>) -> Vec<Need>;
+    /// See [`Converge::STANDS_ALONE`].
+    fn stands_alone(&self) -> bool {
+        true
+    }
+    /// See [`Converge::inquiry`]. `Err`: the panic, in words.
+    fn inquiry(&self, known: &Known<'_>) -> Result<Option<Box<dyn Inquiry>>, String> {
+        let _ = known;
+        Ok(None)
+    }
+    /// See [`Converge::is_absent`]. `None` if that panics.
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        let _ = known;
+        Some(false)
+    }
     /// Whether kind, name and fields are the same.
     fn same(&self, other: &dyn AnyResource) -> bool;
     /// See [`Converge::check`].
@@ -183,13 +198,16 @@ impl<R: Converge> AnyResource for R {
             Err(panic) => return vec![FieldProblem::whole(panic, "")],
         };
         // These methods may only be called on valid fields.
-        if problems.is_empty() {
-            let asked = caught(|| {
-                drop(Converge::uids(self, known));
+        if problems.iter().all(|problem| problem.advice) {
+            let lost = |panic: String, what: &str| FieldProblem::whole(panic, what).advice();
+            let owns = caught(|| drop(Converge::uids(self, known)));
+            let what = "that another resource owns the same is not noticed, and edges that follow from it are missing";
+            problems.extend(owns.err().map(|panic| lost(panic, what)));
+            let relates = caught(|| {
                 drop(Converge::provides(self, known));
                 drop(Converge::needs(self, known));
             });
-            problems.extend(asked.err().map(|panic| FieldProblem::whole(panic, "")));
+            problems.extend(relates.err().map(|panic| lost(panic, "edges that follow from it are missing")));
         }
         problems
     }
@@ -224,6 +242,18 @@ impl<R: Converge> AnyResource for R {
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         caught(|| Converge::needs(self, known)).unwrap_or_default()
+    }
+
+    fn stands_alone(&self) -> bool {
+        Self::STANDS_ALONE
+    }
+
+    fn inquiry(&self, known: &Known<'_>) -> Result<Option<Box<dyn Inquiry>>, String> {
+        caught(|| Converge::inquiry(self, known))
+    }
+
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        caught(|| Converge::is_absent(self, known)).unwrap_or_default()
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {

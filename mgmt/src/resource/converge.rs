@@ -9,6 +9,7 @@ use serde_json::{Map, Value as Json};
 use crate::resource::change::Drift;
 use crate::resource::context::{ApplyCx, CheckCx, WatchCx};
 use crate::resource::error::{DataError, Result};
+use crate::resource::inquiry::Inquiry;
 use crate::resource::known::Known;
 use crate::resource::output::FieldValue;
 use crate::resource::problem::FieldProblem;
@@ -69,6 +70,10 @@ pub trait Converge: Resource {
     /// millisecond, up to 64 checks that the start of an engine causes wait for a thread beside those that
     /// `Builder::running_max` permits. Default: false.
     const WORKS_ON_FILES: bool = false;
+
+    /// Whether resources of this kind neither provide nor need anything: `provides`, `needs` and `inquiry` are then not
+    /// called when the edges of a graph are found, which saves time in graphs of very many. Default: false.
+    const STANDS_ALONE: bool = false;
 
     /// The problems of the fields, found in the fields alone. Called before any part of the graph runs, and again with
     /// received values. Default: none.
@@ -150,10 +155,25 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
-    /// The things that the resource needs: a resource of the graph that owns or provides one must come first. This adds
-    /// no edge; a [`Pass`](crate::graph::Pass) does. Default: none.
+    /// The things that the resource needs: a resource of the graph that owns or provides one must come first. The pass
+    /// [`AutoEdges`](crate::graph::AutoEdges) makes edges of them. The directories of what the resource owns need not
+    /// be listed. Leave out what depends on a field that will be received. Default: none.
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let _ = known;
         Vec::new()
+    }
+
+    /// Questions about the graph that depend on the answers to earlier ones, in addition to `needs`. Default: none.
+    fn inquiry(&self, known: &Known<'_>) -> Option<Box<dyn Inquiry>> {
+        let _ = known;
+        None
+    }
+
+    /// Whether the resource makes sure that what it owns does not exist: others that need one of these things then do
+    /// not wait for it, and it needs no directory. `None`: that depends on a field that will be received. Default:
+    /// `Some(false)`.
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        let _ = known;
+        Some(false)
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Converge, DataError, FieldProblem, FieldValue, Identify,
-    KindSpec, Known, Need, Result, Uid, Watch, WatchCx,
+    Inquiry, KindSpec, Known, Need, Result, Uid, Watch, WatchCx,
 };
 use crate::sys::task::caught;
 
@@ -143,6 +143,18 @@ impl<R: Converge> AnyResource for Held<R> {
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         AnyResource::needs(self.get(), known)
+    }
+
+    fn stands_alone(&self) -> bool {
+        AnyResource::stands_alone(self.get())
+    }
+
+    fn inquiry(&self, known: &Known<'_>) -> std::result::Result<Option<Box<dyn Inquiry>>, String> {
+        AnyResource::inquiry(self.get(), known)
+    }
+
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        AnyResource::is_absent(self.get(), known)
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {

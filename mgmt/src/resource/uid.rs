@@ -1,10 +1,13 @@
 //! UIDs: things on the system that resources own, provide and need. Passes match on them.
 
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use crate::resource::inquiry::Asking;
 
 /// A type of keys that identify one sort of thing. Keys of different types are never equal.
 ///
@@ -167,26 +170,63 @@ impl UidKey for Group {
     const WORD: &'static str = "group";
 }
 
-/// A thing that a resource needs: a resource of the graph that owns or provides it comes first.
+/// How far a [`Need`] of a path reaches. For a key, only the owner and the providers of that key are meant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Reach {
+    /// The owner and the providers of that very path.
+    Exact,
+    /// The owner and the providers of the path, or else of the nearest directory above it that has any.
+    #[default]
+    Above,
+    /// As `Above`, and the owners and providers of everything below the path, because all of that is read. A resource
+    /// that removes something there is meant too: its work must be done before.
+    Below,
+    /// The owners and providers of that very path and of everything below it, those that remove something included.
+    Inside,
+}
+
+/// A thing to which a resource is related: the resources of the graph that own or provide it come first, or, with
+/// [`before`](Need::before), later. The pass [`AutoEdges`](crate::graph::AutoEdges) makes edges of needs; they order,
+/// and never refresh.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Need {
-    /// The thing. For a path, the owner of the nearest directory above it counts too.
+    /// The thing.
     pub uid: Uid,
-    /// Whether a change of the resource that owns or provides the thing also refreshes the resource that needs it.
-    pub notify: bool,
+    /// Which resources are meant if the thing is a path.
+    pub reach: Reach,
+    /// Whether the resource that has the need comes before the resources that are meant. Default: after them.
+    pub before: bool,
+    /// The reason that the edge states, such as `its owner`. Empty: `it needs …`.
+    pub why: Cow<'static, str>,
 }
 
 impl Need {
-    /// A need that makes the resource wait for the one that owns or provides the thing.
+    /// A need that makes the resource wait for those that own or provide the thing; for a path, see [`Reach::Above`]. A
+    /// resource that owns the thing in order to [remove](crate::resource::Converge::is_absent) it is not meant.
     pub fn after(uid: Uid) -> Need {
-        Need { uid, notify: false }
+        Need { uid, reach: Reach::Above, before: false, why: Cow::Borrowed("") }
     }
 
-    /// A need that makes the resource wait for the one that owns or provides the thing, and refreshes it when that one
-    /// changes.
-    pub fn subscribe(uid: Uid) -> Need {
-        Need { uid, notify: true }
+    /// A relation that makes the resources that own or provide the thing wait for this one; for a path, only those of
+    /// that very path.
+    pub fn before(uid: Uid) -> Need {
+        Need { reach: Reach::Exact, before: true, ..Need::after(uid) }
+    }
+
+    /// Sets how far the need of a path reaches.
+    #[must_use]
+    pub fn reach(mut self, reach: Reach) -> Need {
+        self.reach = reach;
+        self
+    }
+
+    /// Sets the reason that the edge states: a few words, such as `its owner`.
+    #[must_use]
+    pub fn because(mut self, why: impl Into<Cow<'static, str>>) -> Need {
+        self.why = why.into();
+        self
     }
 }
 
@@ -198,6 +238,8 @@ pub struct Findings {
     pub provides: Vec<Uid>,
     /// The things that the resource needs, besides [`Converge::needs`](crate::resource::Converge::needs).
     pub needs: Vec<Need>,
+    /// Questions that are asked step by step, besides [`Converge::inquiry`](crate::resource::Converge::inquiry).
+    pub inquiries: Vec<Asking>,
 }
 
 impl Findings {
@@ -212,6 +254,13 @@ impl Findings {
     #[must_use]
     pub fn needs(mut self, need: Need) -> Findings {
         self.needs.push(need);
+        self
+    }
+
+    /// Adds questions that are asked step by step. They are begun each time that the passes run.
+    #[must_use]
+    pub fn asks(mut self, asking: Asking) -> Findings {
+        self.inquiries.push(asking);
         self
     }
 }

@@ -18,6 +18,8 @@ pub struct Noop {
 impl Converge for Noop {
     type Drift = Infallible;
 
+    const STANDS_ALONE: bool = true;
+
     async fn check(&self, _: &CheckCx) -> Result<Option<Infallible>> {
         Ok(None)
     }

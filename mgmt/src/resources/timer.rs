@@ -45,6 +45,8 @@ impl State {
 impl Converge for Timer {
     type Drift = Change;
 
+    const STANDS_ALONE: bool = true;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let ticks = !self.interval.0.is_zero();
         every([known.require("interval", ticks, "is 0", "give the time from tick to tick")])

@@ -31,6 +31,8 @@ impl ValueHandle {
 impl Converge for Value {
     type Drift = Infallible;
 
+    const STANDS_ALONE: bool = true;
+
     async fn check(&self, cx: &CheckCx) -> Result<Option<Infallible>> {
         match &self.value {
             Some(value) => cx.send(Value::OUTPUT, value.clone()),

@@ -178,12 +178,13 @@ impl<G: Gapi> Builder<G> {
         self.prepare_with(|settings| settings.noop(noop))
     }
 
-    /// Adds a pass over every graph, after the passes added before. Default: none.
+    /// Adds a pass over every graph, after the passes added before. First of all run
+    /// [`AutoEdges`](crate::graph::AutoEdges) and [`Reduction`](crate::graph::Reduction). Default: no other pass.
     pub fn pass(self, pass: impl Pass) -> Self {
         self.prepare_with(|settings| settings.pass(pass))
     }
 
-    /// Whether passes may add edges to graphs. Default: yes.
+    /// Whether passes may add edges to graphs: automatic ones, and those of the program's own passes. Default: yes.
     pub fn autoedge(self, autoedge: bool) -> Self {
         self.prepare_with(|settings| settings.autoedge(autoedge))
     }

@@ -1,36 +1,68 @@
 //! Conflicts that `validate` cannot see, since it looks at nothing outside: two resources that own one place of this
 //! host by different paths, through a symlink; and places of the engine itself.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use crate::graph::{GraphConfig, Prepared, Problem, Vertex};
-use crate::resource::{Known, Uid, is_engines};
+use crate::graph::{GraphConfig, Host, Prepared, Problem, Vertex};
+use crate::resource::{Known, PathList, Uid, is_engines};
 use crate::sys::fs::{Links, ReadFs};
 
-/// Each place of this host that two resources own, or that belongs to the engine. Each directory is looked up once.
-pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Problem> {
-    let (config, owned) = (prepared.config(), prepared.owned());
-    let fs = ReadFs::new().links(Links::Follow);
-    let mut elsewhere: Vec<(PathBuf, &Path)> = Vec::new();
-    let mut dirs: HashMap<&Path, Option<PathBuf>> = HashMap::new();
-    for path in owned.iter() {
-        let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { continue };
-        if let Some(real) = dirs.entry(dir).or_insert_with(|| real(&fs, dir)) {
-            elsewhere.push((real.join(name), path));
-        }
+/// The places of this host to which paths lead through symlinks. Each directory is looked up once.
+pub(crate) struct RealPlaces {
+    fs: ReadFs,
+    /// The real path of each directory that was looked up, if it differs.
+    dirs: RefCell<HashMap<PathBuf, Option<PathBuf>>>,
+    /// The real paths of the owned paths that differ from these, with their numbers.
+    elsewhere: Vec<(PathBuf, u32)>,
+}
+
+impl RealPlaces {
+    /// The places of these paths.
+    pub(crate) fn of(owned: &PathList) -> RealPlaces {
+        let fs = ReadFs::new().links(Links::Follow);
+        let mut places = RealPlaces { fs, dirs: RefCell::default(), elsewhere: Vec::new() };
+        places.elsewhere = (0u32..).zip(owned.iter()).filter_map(|(at, path)| Some((places.real(path)?, at))).collect();
+        places
     }
+}
+
+impl Host for RealPlaces {
+    fn elsewhere(&self) -> &[(PathBuf, u32)] {
+        &self.elsewhere
+    }
+
+    fn real(&self, path: &Path) -> Option<PathBuf> {
+        let (dir, name) = (path.parent()?, path.file_name()?);
+        let mut dirs = self.dirs.borrow_mut();
+        if let Some(real) = dirs.get(dir) {
+            return Some(real.as_ref()?.join(name));
+        }
+        let found = real(&self.fs, dir);
+        let path = found.as_ref().map(|real| real.join(name));
+        dirs.insert(dir.to_owned(), found);
+        path
+    }
+}
+
+/// Each place of this host that two resources own, or that belongs to the engine.
+pub(crate) fn misplaced(prepared: &Prepared, places: &RealPlaces, prefix: Option<&Path>) -> Vec<Problem> {
+    let (config, owned) = (prepared.config(), prepared.owned());
+    let path = |at: u32| owned.get(at as usize).unwrap_or(Path::new("/"));
+    let elsewhere: Vec<(&Path, &Path)> =
+        places.elsewhere.iter().map(|(real, at)| (real.as_path(), path(*at))).collect();
     let mut first: HashMap<&Path, &Path> = HashMap::new();
     let mut problems = Vec::new();
-    for (place, path) in &elsewhere {
-        let other = owned.find(place).and_then(|at| owned.get(at)).or_else(|| first.get(place.as_path()).copied());
+    for (place, path) in elsewhere.iter().copied() {
+        let other = owned.find(place).and_then(|at| owned.get(at)).or_else(|| first.get(place).copied());
         match other {
             Some(other) => problems.extend(problem(config, other, path, place)),
             None => drop(first.insert(place, path)),
         }
     }
     if let Some(prefix) = prefix {
-        let real = real(&fs, prefix);
+        let real = real(&places.fs, prefix);
         problems.extend(own_places(prepared, prefix, &elsewhere));
         problems.extend(real.into_iter().flat_map(|real| own_places(prepared, &real, &elsewhere)));
     }
@@ -38,14 +70,14 @@ pub(crate) fn misplaced(prepared: &Prepared, prefix: Option<&Path>) -> Vec<Probl
 }
 
 /// The resources that own the prefix or what the engine keeps in it, or would remove it with a directory above it.
-fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(PathBuf, &Path)]) -> Vec<Problem> {
+fn own_places(prepared: &Prepared, prefix: &Path, elsewhere: &[(&Path, &Path)]) -> Vec<Problem> {
     let (config, owned) = (prepared.config(), prepared.owned());
     let spelled = |place: &Path| {
         let by_its_name = owned.find(place).and_then(|at| owned.get(at));
-        by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| real == place).map(|(_, path)| *path))
+        by_its_name.or_else(|| elsewhere.iter().find(|(real, _)| *real == place).map(|(_, path)| *path))
     };
     let below = owned.from(owned.partition_point(|path| path <= prefix)).take_while(|path| path.starts_with(prefix));
-    let real_below = elsewhere.iter().map(|(real, _)| real.as_path());
+    let real_below = elsewhere.iter().map(|(real, _)| *real);
     let below = below.chain(real_below).filter(|path| is_engines(path, prefix)).map(|path| (path.to_owned(), false));
     let above = prefix.ancestors().skip(1).map(|place| (place.to_owned(), true));
     let mut problems = Vec::new();

@@ -12,8 +12,8 @@ use crate::gapi::{Gapi, GapiData, Warnings};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
-use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent};
+use crate::plan::{After, Outcome, Plan, PlanEntry};
+use crate::resource::{AnyResource, Known, Operation, Origin, PrivateDirs, Result, Sent};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
@@ -422,11 +422,26 @@ impl Planner {
         }
     }
 
+    /// The resources that come before each by edges of passes, with the reasons.
+    fn automatic(&self) -> HashMap<Node, Vec<After>> {
+        let config = &self.core.running.config;
+        let mut after: HashMap<Node, Vec<After>> = HashMap::new();
+        for edge in &config.edges {
+            if let Origin::Pass(reason) = &edge.origin {
+                let first = After::new(config.vertices[edge.from as usize].id(), reason.why.clone());
+                after.entry(Node(edge.to)).or_default().push(first);
+            }
+        }
+        after
+    }
+
     fn finish(mut self) -> Plan {
         let mut entries = Vec::with_capacity(self.order.len());
+        let mut automatic = self.automatic();
         for node in self.order.clone() {
             let vertex = &self.core.running.config.vertices[node.index()];
             let (id, origin) = (vertex.id(), vertex.origin.to_string());
+            let after = automatic.remove(&node).unwrap_or_default();
             let refreshed_by = self.refreshed_by.remove(&node).unwrap_or_default();
             let parents = self.parents[node.index()].iter().copied().filter(|parent| refreshed_by.contains(parent));
             // What would not change now has changed before.
@@ -446,6 +461,7 @@ impl Planner {
             entries.push(PlanEntry {
                 id,
                 origin,
+                after,
                 outcome,
                 obstacle,
                 refreshed_by,

@@ -9,9 +9,9 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::graph::{self, Draft, Former, GraphConfig, Prepared, Problem, Problems};
+use crate::graph::{self, AutoEdges, Draft, Former, GraphConfig, Prepared, Problem, Problems, Reduction};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
-use crate::runtime::places::misplaced;
+use crate::runtime::places::{RealPlaces, misplaced};
 use crate::sys::fs::ReadFs;
 use crate::sys::task::{caught_async, side_by_side};
 
@@ -43,7 +43,11 @@ impl Default for Preparing {
             timeout: TIMEOUT,
             prefix: None,
             fs: ReadFs::new(),
-            settings: graph::Settings::default().provisions(Provisions::default()).hands(side_by_side),
+            settings: graph::Settings::default()
+                .provisions(Provisions::default())
+                .hands(side_by_side)
+                .pass(AutoEdges)
+                .pass(Reduction),
             inspect: None,
             former: Arc::default(),
         }
@@ -70,8 +74,12 @@ impl Preparing {
         let former = lock(&self.former).clone();
         let draft = Draft::new(config, &self.settings, &former)?;
         let (findings, warnings) = self.look(&draft).await;
-        let prepared = draft.finish(findings, warnings);
-        Problems(misplaced(&prepared, self.prefix.as_deref())).into_result()?;
+        let prepared = {
+            let places = RealPlaces::of(draft.owned());
+            let prepared = draft.finish(findings, warnings, &places);
+            Problems(misplaced(&prepared, &places, self.prefix.as_deref())).into_result()?;
+            prepared
+        };
         *lock(&self.former) = prepared.former();
         self.inspected(&prepared).await;
         Ok(prepared)

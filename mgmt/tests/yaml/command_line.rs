@@ -97,6 +97,40 @@ fn check_plan_and_graph_take_a_yaml_file() {
     assert!(!desk.path("made").exists());
 }
 
+const NESTED: &str = "graph: nested\nresources:\n  file:\n  - {name: $DIR/a/b/c, content: x}\n  - {name: $DIR/a/b/}\n  - {name: $DIR/a/}\n  - {name: $DIR/a/d, content: x, meta: {autoedge: false}}\n  noop:\n  - {name: last}\nedges:\n- {name: e7, from: {kind: file, name: $DIR/a/b/c}, to: {kind: noop, name: last}}\n";
+
+#[test]
+fn files_need_no_edge_to_their_directories() {
+    let desk = Desk::new();
+    let graph = desk.graph(&NESTED.replace("  - {name: $DIR/a/d, content: x, meta: {autoedge: false}}\n", ""));
+    let graph = graph.to_str().unwrap();
+    let (code, out, err) = run(&desk, &["-t", "0", "--yaml", graph]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(!out.contains("wait") && !err.contains("wait"), "{out}{err}");
+    assert_eq!(desk.read("a/b/c").as_deref(), Some("x"));
+}
+
+#[test]
+fn automatic_edges_are_drawn_and_counted_and_can_be_turned_off() {
+    let desk = Desk::new();
+    let graph = desk.graph(NESTED);
+    let graph = graph.to_str().unwrap();
+    let (_, out, err) = run(&desk, &["check", "--yaml", graph]);
+    assert_eq!((out.as_str(), err.as_str()), ("nested: 5 resources, 3 edges (2 automatic): no problems\n", ""));
+    let (_, out, _) = run(&desk, &["check", "--json", "--yaml", graph]);
+    assert_eq!(serde_json::from_str::<Json>(&out).unwrap()["automatic_edges"], 2);
+    let (_, out, _) = run(&desk, &["graph", "--format", "json", "--yaml", graph]);
+    let data: Json = serde_json::from_str(&out).unwrap();
+    let edges: Vec<_> = data["edges"].as_array().unwrap().iter().map(|edge| (&edge["name"], &edge["origin"])).collect();
+    assert_eq!((edges.len(), edges[0].0), (3, &Json::from("e7")));
+    assert!(edges[0].1.as_str().unwrap().ends_with(":11:3"), "{out}");
+    assert!(edges[1..].iter().all(|edge| edge == &(&Json::Null, &Json::from("autoedge: its directory"))), "{out}");
+    let (_, out, _) = run(&desk, &["graph", "--yaml", graph]);
+    assert!(out.contains("[label=\"e7\"]") && out.contains("label=\"autoedge: its directory\", style=dashed"), "{out}");
+    let (_, out, _) = run(&desk, &["check", "--no-autoedges", "--yaml", graph]);
+    assert_eq!(out, "nested: 5 resources, 1 edge: no problems\n");
+}
+
 #[test]
 fn check_and_plan_warn_of_an_edge_that_notifies_what_has_nothing_to_refresh() {
     let desk = Desk::new();

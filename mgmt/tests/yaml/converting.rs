@@ -9,13 +9,16 @@ use serde_json::Value as Json;
 use crate::converted::CONVERTED;
 use crate::kit::{Desk, folder, text};
 
-/// A graph as data: places aside, and order and double edges, which mean nothing.
+/// A graph as data: places and the names of edges aside, and order and double edges, which mean nothing.
 fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
     for list in ["resources", "edges", "sends"] {
         let entries = data[list].as_array_mut().unwrap();
         for entry in entries.iter_mut() {
             entry.as_object_mut().unwrap().remove("origin");
+            if list == "edges" {
+                entry.as_object_mut().unwrap().remove("name");
+            }
         }
         entries.sort_by_key(Json::to_string);
         entries.dedup();

@@ -12,12 +12,15 @@ fn read(text: &str) -> YamlGraph {
     read_yaml("g.yaml", text.as_bytes(), &YamlOptions::default()).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A graph as data, without the places where it was declared.
+/// A graph as data, without the places where it was declared, and without the names of edges, which programs lack.
 fn data(config: &GraphConfig) -> Json {
     let mut data = serde_json::to_value(config).unwrap();
     for list in ["resources", "edges", "sends"] {
         for entry in data[list].as_array_mut().unwrap() {
             entry.as_object_mut().unwrap().remove("origin");
+            if list == "edges" {
+                entry.as_object_mut().unwrap().remove("name");
+            }
         }
     }
     data

@@ -95,7 +95,7 @@ fn check_says_that_a_graph_is_right() {
     assert_eq!(check.out, "act: 5 resources, 4 edges: no problems\n");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     let hello = Program::new(&example("hello")).args("check --prefix /nonexistent/prefix").run().code(0);
-    assert_eq!(hello.out, "hello: 2 resources, 1 edge: no problems\n");
+    assert_eq!(hello.out, "hello: 2 resources, 1 edge (1 automatic): no problems\n");
 }
 
 const DOT: &str = r#"digraph "act" {
@@ -108,7 +108,7 @@ const DOT: &str = r#"digraph "act" {
   "exec[reload]" [label="exec[reload]"];
   "file[DIR/site/]" -> "file[DIR/site/seed]";
   "file[DIR/site/]" -> "file[DIR/site/motd]";
-  "file[DIR/site/motd]" -> "exec[reload]" [style=dashed];
+  "file[DIR/site/motd]" -> "exec[reload]" [style=bold];
   "exec[seed]" -> "file[DIR/site/seed]" [label="content"];
 }
 "#;
@@ -124,7 +124,7 @@ flowchart TD
   n4["exec[reload]"]
   n0 --> n2
   n0 --> n3
-  n3 -.-> n4
+  n3 ==> n4
   n1 -->|"content"| n2
 "#;
 

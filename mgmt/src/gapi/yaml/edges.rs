@@ -1,11 +1,20 @@
 //! `edges:` which resource comes before which, and which refreshes which.
 
+use std::sync::Arc;
+
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::End;
-use crate::gapi::yaml::tree::Node;
+use crate::gapi::yaml::tree::{Node, Value};
 use crate::graph::Edge;
 
 const KEYS: [&str; 4] = ["name", "from", "to", "notify"];
+
+fn label(node: &Node) -> Option<Arc<String>> {
+    match &node.value {
+        Value::Scalar { text, .. } if !node.is_null() && !text.is_empty() => Some(Arc::new(text.clone())),
+        _ => None,
+    }
+}
 
 impl Document<'_> {
     pub(crate) fn edges(&mut self, node: &Node) {
@@ -16,11 +25,13 @@ impl Document<'_> {
 
     fn edge(&mut self, node: &Node) {
         let Some(entries) = self.some_map(node, "an edge") else { return };
-        let (mut from, mut to, mut notify) = (None, None, false);
+        let (mut from, mut to, mut notify, mut name) = (None, None, false, None);
         for (key, node) in &*self.spelt(entries, "an edge", &KEYS) {
             match key.text.as_str() {
                 "from" => from = Some(self.edge_end(node)),
                 "to" => to = Some(self.edge_end(node)),
+                // A label without a meaning: whatever older files have there is accepted.
+                "name" => name = label(node),
                 "notify" => notify = self.truth(node, "`notify`").unwrap_or_default(),
                 _ => {}
             }
@@ -35,7 +46,7 @@ impl Document<'_> {
         let to = to.flatten().and_then(|end| self.find(&end, "an edge to"));
         if let (Some(from), Some(to)) = (from, to) {
             self.graph.pairs.insert((from, to));
-            self.graph.config.edges.push(Edge { from, to, notify, origin: self.quotes.origin(node.place) });
+            self.graph.config.edges.push(Edge { from, to, notify, name, origin: self.quotes.origin(node.place) });
         }
     }
 

@@ -177,7 +177,7 @@ impl Document<'_> {
         let wire = Wire::from_data(origin.clone(), (output.type_id)(), field.convert, field.recall);
         self.graph.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
         if self.graph.pairs.insert((from, to)) {
-            self.graph.config.edges.push(Edge { from, to, notify: false, origin });
+            self.graph.config.edges.push(Edge { from, to, notify: false, name: None, origin });
         }
     }
 }

@@ -111,7 +111,7 @@ fn edge(names: &[&str]) -> Json {
         "required": ["from", "to"],
         "additionalProperties": false,
         "properties": {
-            "name": { "description": "A label; it has no effect." },
+            "name": { "description": "A label, which pictures of the graph show." },
             "from": end("The resource that comes first."),
             "to": end("The resource that waits for `from`."),
             "notify": { "type": "boolean", "description": "Whether `to` is refreshed when `from` has changed. Default: false." },

@@ -11,7 +11,7 @@ use crate::resources::exec::kind::Exec;
 use crate::sys::process::{Account, Command, Env as CommandEnv, Signal, escape_lossless, signal_by_name};
 
 /// The directories in which programs are found, unless `env` sets another `PATH`.
-const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+pub(super) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// How long a command has to end when its time is over, before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// A longer command is cut where it is shown.
@@ -21,9 +21,9 @@ const SHOWN_CHARS_MAX: usize = 300;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Line<'a> {
     pub(super) text: &'a str,
-    args: Option<&'a [String]>,
-    shell: Option<&'a str>,
-    cwd: Option<&'a Path>,
+    pub(super) args: Option<&'a [String]>,
+    pub(super) shell: Option<&'a str>,
+    pub(super) cwd: Option<&'a Path>,
 }
 
 impl<'a> Line<'a> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Group, Known, Need, Refresh, Result,
-    Seconds, Uid, User, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Context as _, Converge, Error, FieldProblem, Known, Need, Refresh, Result, Seconds, Uid,
+    Watch, WatchCx, every,
 };
 use crate::resources::exec::command::Line;
 use crate::resources::exec::commands::Commands;
@@ -176,13 +176,7 @@ impl Converge for Exec {
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
-        let cwd = self.cwd.iter().filter(|_| known.is_known("cwd"));
-        let files = self.watchfiles.iter().filter(|_| known.is_known("watchfiles"));
-        let times = self.mtimes.iter().filter(|_| known.is_known("mtimes"));
-        let user = self.user.iter().filter(|_| known.is_known("user")).map(|user| Uid::of(User(user.clone())));
-        let group = self.group.iter().filter(|_| known.is_known("group")).map(|group| Uid::of(Group(group.clone())));
-        let paths = cwd.chain(files).chain(times).filter_map(path_key);
-        paths.chain(user).chain(group).map(Need::after).collect()
+        self.needed(known)
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
@@ -208,7 +202,7 @@ impl Refresh for Exec {
     }
 }
 
-fn path_key(path: impl AsRef<Path>) -> Option<Uid> {
+pub(super) fn path_key(path: impl AsRef<Path>) -> Option<Uid> {
     normal_form(path.as_ref()).ok().map(Uid::Path)
 }
 
@@ -327,7 +321,7 @@ impl Exec {
     }
 
     /// The commands, each with its field and the field of its shell.
-    fn lines(&self) -> impl Iterator<Item = (&'static str, &'static str, Line<'_>)> {
+    pub(super) fn lines(&self) -> impl Iterator<Item = (&'static str, &'static str, Line<'_>)> {
         let one = |field, shell, line: Option<_>| line.map(|line| (field, shell, line)).into_iter();
         one("cmd", "shell", Some(self.cmd_line()))
             .chain(one("watchcmd", "watchshell", self.watch_line()))

@@ -5,6 +5,7 @@ mod commands;
 mod env;
 mod guard;
 mod kind;
+mod needed;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -252,6 +252,10 @@ impl Converge for File {
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
-        self.needed(known).into_iter().map(Need::after).collect()
+        self.needed(known)
+    }
+
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        self.must_be_absent(known)
     }
 }

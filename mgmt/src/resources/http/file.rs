@@ -99,9 +99,12 @@ impl Converge for HttpFile {
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
-        let server = known.is_known("server").then(|| Need::after(Uid::of(ServedBy(self.server.clone()))));
+        let server =
+            known.is_known("server").then(|| Need::after(Uid::of(ServedBy(self.server.clone()))).because("its server"));
         let source = self.source.as_deref().filter(|_| known.is_known("source"));
-        let source = source.and_then(|source| normal_form(source).ok()).map(|source| Need::after(Uid::Path(source)));
+        let source = source
+            .and_then(|source| normal_form(source).ok())
+            .map(|source| Need::after(Uid::Path(source)).because("its source"));
         server.into_iter().chain(source).collect()
     }
 }

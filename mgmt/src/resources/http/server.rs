@@ -254,7 +254,8 @@ impl Converge for HttpServer {
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {
         let root = self.root.as_deref().filter(|_| known.is_known("root"));
-        root.and_then(|root| normal_form(root).ok()).map(|root| Need::after(Uid::Path(root))).into_iter().collect()
+        let root = root.and_then(|root| normal_form(root).ok()).map(Uid::Path);
+        root.map(|root| Need::after(root).because("the directory that it serves")).into_iter().collect()
     }
 }
 

@@ -75,6 +75,8 @@ struct Noop(Mutex<Option<Digest>>);
 impl Converge for Msg {
     type Drift = Vec<Change>;
 
+    const STANDS_ALONE: bool = true;
+
     fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
         const KEY_BYTES_MAX: usize = 64;
         let mut seen = BTreeSet::new();

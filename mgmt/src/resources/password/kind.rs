@@ -86,6 +86,8 @@ fn generate(from: impl std::fmt::Display) -> Option<PasswordDrift> {
 impl Converge for Password {
     type Drift = PasswordDrift;
 
+    const STANDS_ALONE: bool = true;
+
     fn validate(&self, known: &KnownFields<'_>) -> Vec<FieldProblem> {
         let is_good = (1..=LENGTH_MAX).contains(&self.length);
         let remedy = format_args!("give 1 to {LENGTH_MAX} characters");

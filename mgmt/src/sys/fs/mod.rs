@@ -41,7 +41,7 @@ pub use faults::{At, Faults};
 pub use likeness::{Likeness, Trait, Xattrs};
 pub use mode::{Mode, ModeError};
 pub use options::{Replace, WriteOptions};
-pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form};
+pub use path::{NAME_BYTES_MAX, PATH_BYTES_MAX, PathError, normal_form, without_dots};
 pub use read::{DirEntry, FileReader, ReadFs};
 pub use same::FileKey;
 pub use shelf::share_directories;

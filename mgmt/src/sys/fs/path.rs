@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// The longest path, in bytes.
 pub const PATH_BYTES_MAX: usize = 4096;
@@ -65,6 +65,20 @@ pub fn normal_form(path: &Path) -> Result<PathBuf, PathError> {
         normal.push(b'/');
     }
     Ok(PathBuf::from(OsString::from_vec(normal)))
+}
+
+/// An absolute path in normal form, where each `..` has removed the name before it, as if no symlink were in the path;
+/// `None` if it is not absolute or too long.
+pub fn without_dots(path: &Path) -> Option<PathBuf> {
+    let mut plain = PathBuf::from("/");
+    for component in path.has_root().then(|| path.components())? {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::Normal(name) => plain.push(name),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    normal_form(&plain).ok()
 }
 
 /// The directory part and the last component of a path in normal form; `None` for `/`.
