@@ -1,6 +1,7 @@
 //! The engine as programs use it: every promise of it, watched through its events and through what was really done.
 
 mod again;
+mod control;
 mod debts;
 mod dirty;
 mod faults;
