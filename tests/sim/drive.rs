@@ -488,7 +488,7 @@ impl Drive {
         if !matches!(act, Act::Check | Act::Leave) {
             let effect = self.now.0 + self.rng.below(answer.0 - self.now.0 + 1);
             self.plan_at(Time(effect), Happening::Effect(op));
-        } else if act == Act::Check && op.number % 4 == 0 {
+        } else if act == Act::Check && op.number.is_multiple_of(4) {
             // It waits in line for a thread.
             self.plan_at(self.now, Happening::Again(Input::Yielded(op)));
         }

@@ -52,8 +52,8 @@ impl Paths {
     }
 }
 
-/// The engine's own working directory with what belongs to the engine in it, recognised by device and inode number: so a
-/// bind mount or a symlink leads to it no more than its own path does.
+/// The engine's own working directory with what belongs to the engine in it, recognised by device and inode number: so
+/// a bind mount or a symlink leads to it no more than its own path does.
 #[derive(Clone, Debug, Default)]
 pub struct OwnState {
     dir: Option<(u64, u64)>,
