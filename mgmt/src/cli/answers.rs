@@ -80,7 +80,7 @@ pub(crate) fn resource_lines(resource: &ResourceReport, palette: Palette) -> Str
         let _ = writeln!(text, "    {}", palette.paint(Role::Error, error.replace('\n', "\n    ")));
     }
     if let Some(cause) = &resource.waits_for {
-        let _ = writeln!(text, "    waits for a change of: {cause}");
+        let _ = writeln!(text, "    waits for: {cause}");
     }
     changes(&mut text, &resource.changes);
     if let Some(next) = resource.next_try {
