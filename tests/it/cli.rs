@@ -1,5 +1,6 @@
 //! The command line around a program's graph, as people and pipelines use it.
 
+mod asking;
 mod colours;
 mod commands;
 mod ends;

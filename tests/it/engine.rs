@@ -2,6 +2,7 @@
 
 mod again;
 mod alerts;
+mod control;
 mod debts;
 mod dirty;
 mod faults;

@@ -1,5 +1,6 @@
 //! What the engine costs, row by row: `cargo bench -p mgmt --bench engine`, or with the beginning of a row's name to run it alone.
 
+mod asked;
 mod files;
 mod idle;
 mod kit;
@@ -36,6 +37,10 @@ fn main() {
     }
     if wanted("swap") {
         kit::runtime().block_on(noops::swap());
+    }
+    if wanted("asked") {
+        kit::runtime().block_on(asked::start());
+        kit::runtime().block_on(asked::readers());
     }
     if wanted("files in sync") {
         files::in_sync();

@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
-use crate::cli::exit::{FAILED, PENDING};
+use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
 use crate::cli::report::{CommandError, complain, problem, show_warnings};
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
-use crate::cli::{describe, logs, run, setup, svg};
+use crate::cli::{ask, describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
 use crate::graph::{GraphConfig, Problem};
 use crate::id::{Role, in_json, in_one_line};
@@ -57,7 +57,11 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             return ExitCode::from(FAILED);
         }
     };
-    let is_json = matches!(command, Command::Plan { json: true } | Command::Check { json: true });
+    let is_json = match &command {
+        Command::Plan { json } | Command::Check { json } => *json,
+        Command::Ask(asking) => asking.is_json(),
+        _ => false,
+    };
     let outcome = runtime.block_on(async {
         catch_ignored();
         match command {
@@ -65,6 +69,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Plan { json } => plan(session, gapi, json, &screen).await,
             Command::Check { json } => check(session, gapi, json, &screen).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
+            Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
                 let text = describe::schema(session, config(session, gapi).await)?;
                 print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
@@ -98,7 +103,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             // A reader that parses JSON lines must not find other lines between them.
             LogFormat::Json => error.log(),
         }
-        ExitCode::from(FAILED)
+        ExitCode::from(if matches!(error, CommandError::Absent(_)) { ABSENT } else { FAILED })
     });
     // Those that no command has shown.
     show_warnings(&session.warnings.take(), session.options.log, &screen);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap_mangen::Man;
 
+use crate::cli::completing;
 use crate::cli::exit;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
@@ -35,7 +36,8 @@ pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Resu
     let mut command = session.command_line.command();
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut command, name, &mut script);
+    clap_complete::generate(shell, &mut command, &name, &mut script);
+    script.extend(completing::names(shell, &name, &command).into_bytes());
     print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,6 +7,8 @@ use std::process::ExitCode;
 pub(crate) const FAILED: u8 = 1;
 /// A plan has changes that are pending, or a run ends with alerts.
 pub(crate) const PENDING: u8 = 2;
+/// No instance answers.
+pub(crate) const ABSENT: u8 = 3;
 /// SIGHUP: the terminal was closed.
 const HUNG_UP: u8 = 129;
 /// SIGINT ended a command other than `run`, or a third signal ended a run at once.
@@ -68,6 +70,7 @@ pub(crate) const ALL: &[Meaning] = &[
     ("0", "Success; a run ended by ^C, its converged timeout, its maximum runtime, or a service manager."),
     ("1", "Wrong options or graph; a check failed; a run with a converged timeout can't converge."),
     ("2", "A plan found pending changes, or a run that ended by itself left alerts."),
+    ("3", "No instance runs at the prefix (`status`, `why`, `events`, `pause` …)."),
     ("129", "The terminal was closed."),
     ("130", "Interrupted; a run only if that happened three times."),
     ("143", "Terminated (SIGTERM); a run only if no service manager did it."),
@@ -126,6 +129,15 @@ pub(crate) const OF_SCHEMA: &[Meaning] = &[
     ENDED,
 ];
 
+pub(crate) const OF_ASKING: &[Meaning] = &[
+    ("0", "The instance has answered."),
+    ("1", "Wrong options or names, or the instance refuses."),
+    ("3", "No instance runs at the prefix, or it does not answer. `status` and `why` show what its journal remembers."),
+    CLOSED,
+    STOPPED,
+    ENDED,
+];
+
 pub(crate) const OF_PRINTED: &[Meaning] =
     &[("0", "The text was printed."), ("1", "Wrong options, or the text can't be written.")];
 
@@ -177,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_table_of_codes_is_aligned_and_narrow() {
-        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH, OF_SCHEMA, OF_PRINTED] {
+        for meanings in [ALL, OF_RUN, OF_PLAN, OF_CHECK, OF_SETUP, OF_GRAPH, OF_SCHEMA, OF_ASKING, OF_PRINTED] {
             let table = table(meanings);
             assert!(table.lines().all(|line| line.len() <= WIDTH && line.starts_with("  ")), "{table}");
             assert!(table.lines().count() >= meanings.len() && table.contains("  1    "), "{table}");

@@ -53,6 +53,48 @@ pub(crate) fn graph(command: Command) -> Command {
     extended(command, &examples, exit::OF_GRAPH)
 }
 
+/// The commands that take names of resources.
+pub(crate) const ASKING: &[&str] = &["status", "why", "events", "poke"];
+/// The options of a run that a command to a running instance uses.
+const OF_ASKING: &[&str] = &["prefix"];
+
+pub(crate) fn status(command: Command) -> Command {
+    let examples = [
+        ("--failed", "show what has failed, why, and when it is tried again"),
+        ("'file[/etc/*]' --json", "show some resources, as data"),
+    ];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_ASKING)
+}
+
+pub(crate) fn why(command: Command) -> Command {
+    let examples = [("'file[/etc/motd]'", "show its last events, and what it waits for")];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_ASKING)
+}
+
+pub(crate) fn events(command: Command) -> Command {
+    let examples =
+        [("--follow", "print what happens, until ^C"), ("--last 20 --kind exec", "print the last events of commands")];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_ASKING)
+}
+
+pub(crate) fn pause(command: Command) -> Command {
+    let examples = [("--idle", "wait until nothing is being changed any more")];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_ASKING)
+}
+
+pub(crate) fn resume(command: Command) -> Command {
+    extended(only(command, &[OF_ASKING]), &[("", "end the pause")], exit::OF_ASKING)
+}
+
+pub(crate) fn poke(command: Command) -> Command {
+    let examples = [("'exec[deploy]'", "check it now, also if it has failed for good"), ("'*'", "check everything")];
+    extended(only(command, &[OF_ASKING]), &examples, exit::OF_ASKING)
+}
+
+pub(crate) fn reload(command: Command) -> Command {
+    extended(only(command, &[OF_ASKING]), &[("", "read the graph again")], exit::OF_ASKING)
+}
+
 pub(crate) fn schema(command: Command) -> Command {
     let examples = [("> mgmt.schema.json", "for editors of YAML files")];
     extended(only(command, &[&["hostname"]]), &examples, exit::OF_SCHEMA)

@@ -1,11 +1,15 @@
 //! The command line tool around a program's graph, with the commands `run`, `plan`, `check`, `graph`, `schema`,
-//! `setup`, `completion` and `man`; and the program `mgmt`.
+//! `setup`, `completion` and `man`, those that ask a running instance (`status`, `why` …), and the program `mgmt`.
 
+mod absent;
+mod answers;
 mod app;
+mod ask;
 mod bar;
 mod colour;
 mod command_line;
 mod commands;
+mod completing;
 #[cfg(feature = "yaml")]
 mod convert;
 mod describe;
@@ -37,6 +41,7 @@ mod user_file;
 mod view;
 
 pub use app::{App, main};
+pub use ask::{Asking, EventsOptions, StatusOptions, WhyOptions};
 #[cfg(feature = "yaml")]
 pub use convert::to_rust;
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
+use crate::cli::ask::Asking;
 use crate::cli::setup::Svc;
 use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
@@ -154,6 +155,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Commands that ask a running instance.
+    #[command(flatten)]
+    Ask(Asking),
     /// Check the graph for errors, without looking at the system
     #[command(defer(help::check))]
     Check {

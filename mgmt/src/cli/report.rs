@@ -25,6 +25,9 @@ pub(crate) enum CommandError {
     Io(#[from] io::Error),
     #[error("{0}")]
     Other(String),
+    /// No instance answers at the prefix.
+    #[error("{0}")]
+    Absent(String),
     #[error("interrupted")]
     Interrupted(Ending),
 }

@@ -64,6 +64,7 @@ impl Session {
             .name(&self.name)
             .warnings(self.warnings.clone())
             .measure(options.metrics().is_some())
+            .control(true)
             .noop(options.noop)
             .alert_only(options.alert_only)
             .autoedge(!options.no_autoedges)
@@ -116,9 +117,15 @@ fn has_secrets(config: &GraphConfig) -> bool {
 
 /// Writes to standard output. A reader that has closed the pipe is no error.
 pub(crate) fn print(text: &str) -> Result<(), CommandError> {
+    printed(text).map(drop)
+}
+
+/// Writes to standard output. Returns whether it can be read: false if the reader has closed the pipe.
+pub(crate) fn printed(text: &str) -> Result<bool, CommandError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }

@@ -15,7 +15,7 @@ use super::backend::Fault;
 use super::database::{Aside, DatabaseFile, Opened, Placed};
 use super::entry::{Digest, Entry, Owed};
 use super::error::{CommitError, JournalError};
-use super::lock::Lock;
+use super::lock::{Lock, holder_of};
 use super::mirror::{Mirror, Section};
 use super::writer::{Done, Held, Shared, work, work_here};
 
@@ -166,6 +166,11 @@ impl Journal {
         drop(held);
         self.shared.set_lost();
         self.flush().map_err(fail)
+    }
+
+    /// The process that uses this prefix, if there is exactly one and the kernel names it. Nothing is locked.
+    pub fn holder(prefix: &Path) -> Option<u32> {
+        holder_of(prefix)
     }
 
     fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {

@@ -62,6 +62,12 @@ impl Lock {
     }
 }
 
+/// The process that holds the lock of the prefix.
+pub(super) fn holder_of(prefix: &Path) -> Option<u32> {
+    let file = OpenOptions::new().read(true).custom_flags(NOFOLLOW).open(prefix.join(LOCK_NAME)).ok()?;
+    holder(&file).filter(|pid| is_running(*pid))
+}
+
 /// Whether a process with that number exists and has not ended.
 fn is_running(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

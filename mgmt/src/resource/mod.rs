@@ -78,7 +78,7 @@ pub(crate) use operation::Operation;
 pub use operation::{OnCancel, Sent, Work};
 pub use origin::{Origin, Reason, Span};
 pub use output::{FieldValue, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
-pub(crate) use owned::is_engines;
+pub(crate) use owned::{CONTROL_SOCKET, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
 pub use prepare::PrepareCx;

@@ -56,6 +56,7 @@ pub(crate) struct Settings {
     /// `None`: the default, which depends on `running_max`.
     pub(crate) reserve: Option<usize>,
     pub(crate) measure: bool,
+    pub(crate) control: bool,
     pub(crate) watch: hub::Options,
     pub(crate) doors: Option<Doors>,
     pub(crate) events: Arc<Outlet>,
@@ -81,6 +82,7 @@ impl Default for Settings {
             is_bounded: false,
             reserve: None,
             measure: false,
+            control: false,
             watch: hub::Options::default(),
             doors: None,
             events: Arc::default(),
@@ -285,6 +287,14 @@ impl<G: Gapi> Builder<G> {
     /// operation costs a reading of the clock and an access to a table.
     pub fn measure(mut self, measure: bool) -> Self {
         self.options.measure = measure;
+        self
+    }
+
+    /// Whether other programs of the same user can ask the engine for its state and its events, and steer it, through
+    /// the socket `control.sock` in the prefix (see [`control`](crate::runtime::control)). The engine then remembers
+    /// its last events, in at most 2 MiB. Default: no. Without a prefix, it has no effect.
+    pub fn control(mut self, control: bool) -> Self {
+        self.options.control = control;
         self
     }
 

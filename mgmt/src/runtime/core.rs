@@ -1,5 +1,6 @@
 //! The state of an engine: carries out what the scheduler decides, and reports the results. Decides nothing itself.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::journal::{Aside, CommitError};
 use crate::resource::{AnyResource, Operation, Services};
 use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
+use crate::runtime::history::History;
 use crate::runtime::lane::Lane;
 use crate::runtime::many::Calls;
 use crate::runtime::measure::Table;
@@ -54,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) owned: Owned,
     pub(crate) overflows: Overflows,
     pub(crate) events: Arc<Outlet>,
+    /// The last events, if clients can ask for them.
+    pub(crate) history: Option<RefCell<History>>,
     pub(crate) converged: watch::Sender<bool>,
     pub(crate) answers: mpsc::UnboundedSender<Answer>,
     /// How long what a cancelled operation has begun may take to end.
@@ -208,6 +212,9 @@ impl Core {
         let newly_received = self.slots.rewire(difference.wirings, &difference.changed, &difference.removed);
         self.remember_sent(newly_received);
         self.note_departed(&difference.removed);
+        if let Some(history) = &self.history {
+            history.borrow_mut().forget(&difference.removed);
+        }
         drop_graph(difference.old);
         self.services.owned.set_known(owned);
         (difference.swap, difference.changed)
@@ -367,8 +374,15 @@ impl Core {
     }
 
     pub(crate) fn emit(&self, kind: EventKind) {
+        if !self.events.is_read() && self.history.is_none() {
+            return;
+        }
+        let at = self.clock.now().since(Time(0));
+        if let Some(history) = self.history.as_ref().filter(|_| !matches!(kind, EventKind::InSync { owed: false, .. }))
+        {
+            history.borrow_mut().note(at, kind.clone());
+        }
         if self.events.is_read() {
-            let at = self.clock.now().since(Time(0));
             self.events.publish(Event { at, kind });
         }
     }

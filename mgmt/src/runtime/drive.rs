@@ -6,7 +6,9 @@ use crate::graph::Prepared;
 use crate::id::{ResourceId, Ticket};
 use crate::journal::CommitError;
 use crate::resource::PrivateDir;
+use crate::runtime::control::ResourceReport;
 use crate::runtime::core::Core;
+use crate::runtime::inspect::{Debts, Overview, Recalled};
 use crate::runtime::measure::Measures;
 use crate::runtime::operate::Answer;
 use crate::runtime::status::{Progress, ResourceStatus, Status};
@@ -35,6 +37,21 @@ pub(crate) enum Request {
     /// The state of one resource.
     Resource(ResourceId, oneshot::Sender<Option<ResourceStatus>>),
     Progress(oneshot::Sender<Progress>),
+    Overview(oneshot::Sender<Overview>),
+    /// The states of these resources, or only of those among them that are in trouble.
+    Inspect {
+        ids: Vec<ResourceId>,
+        failed: bool,
+        reply: oneshot::Sender<Vec<ResourceReport>>,
+    },
+    /// The events that are remembered; if wanted, also those that follow.
+    Recall {
+        follow: bool,
+        reply: oneshot::Sender<Recalled>,
+    },
+    Debts(ResourceId, oneshot::Sender<Debts>),
+    /// Check these resources. Reply how many of them are in the graph.
+    CheckAgain(Vec<ResourceId>, oneshot::Sender<usize>),
     /// Reply when no operation is under way.
     Idle(oneshot::Sender<()>),
     Measures(oneshot::Sender<Measures>),
@@ -137,6 +154,11 @@ fn answer(core: &mut Core, request: Request) {
         Request::Status(reply) => drop(reply.send(core.status())),
         Request::Resource(id, reply) => drop(reply.send(core.status_of(&id))),
         Request::Progress(reply) => drop(reply.send(core.progress())),
+        Request::Overview(reply) => drop(reply.send(core.overview())),
+        Request::Inspect { ids, failed, reply } => drop(reply.send(core.inspect(&ids, failed))),
+        Request::Recall { follow, reply } => drop(reply.send(core.recall(follow))),
+        Request::Debts(id, reply) => drop(reply.send(core.debts(&id))),
+        Request::CheckAgain(ids, reply) => drop(reply.send(core.check_again(&ids))),
         Request::Idle(reply) => core.idle_wanted.push(reply),
         Request::Measures(reply) => drop(reply.send(core.measures())),
         Request::Pause(reply) => {

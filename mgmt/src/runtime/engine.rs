@@ -1,10 +1,12 @@
 //! The engine for programs: starts from a builder, and is a handle on the graph that runs.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
 
 use crate::gapi::{Failure, Gapi, GapiData, fixed};
 use crate::graph::{GraphConfig, Prepared};
@@ -12,6 +14,7 @@ use crate::id::ResourceId;
 use crate::journal::Journal;
 use crate::resource::{PrivateDir, PrivateDirs, Services};
 use crate::runtime::builder::{Builder, Settings};
+use crate::runtime::control::{Control, Reach};
 use crate::runtime::core::Core;
 use crate::runtime::departed::Departed;
 use crate::runtime::doors::Doors;
@@ -82,9 +85,7 @@ impl<G: Gapi> Builder<G> {
         };
         let (preparing, no_watch) = (self.options.preparing, self.options.no_watch);
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
-        if !prefix.is_temporary() {
-            handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
-        }
+        let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);
         let shares_doors = self.options.doors.is_some();
         let (end, ending) = oneshot::channel();
@@ -102,6 +103,10 @@ impl<G: Gapi> Builder<G> {
             let connections = core.services.connections.clone();
             core.services.clear();
             drop(core);
+            if let Some(control) = control {
+                // The socket is removed before the lock of the prefix is released. An error: the task has panicked.
+                let _ = control.await;
+            }
             if let Some(hub) = hub {
                 // An error means that a drop panics or the runtime ends. The hub has ended then, too.
                 let _ = hub.await;
@@ -225,6 +230,7 @@ pub(crate) fn assemble(
         owned: Default::default(),
         overflows: Default::default(),
         events: Arc::clone(&options.events),
+        history: (options.control && options.prefix.is_some()).then(RefCell::default),
         converged: watch::channel(false).0,
         answers,
         grace: options.grace,
@@ -258,15 +264,34 @@ struct Handle {
 }
 
 impl Handle {
-    /// Starts the tasks that a permanent prefix needs for as long as the engine runs, which is until `quits`.
-    fn look_after(&self, prefix: &Prefix, core: &Core, watch_late: bool, quits: watch::Receiver<Option<()>>) {
-        let requests = self.requests.downgrade();
+    /// Starts the tasks that a permanent prefix needs for as long as the engine runs, which is until `quits`. Returns
+    /// the one that serves clients, if these can ask.
+    fn look_after(
+        &self,
+        prefix: &Prefix,
+        core: &Core,
+        watch_late: bool,
+        quits: watch::Receiver<Option<()>>,
+    ) -> Option<JoinHandle<()>> {
+        if prefix.is_temporary() {
+            return None;
+        }
+        let (requests, stirred) = (self.requests.downgrade(), Arc::new(Notify::new()));
         tokio::spawn(count_daily(core.services.dirs.clone(), requests.clone(), self.ended.clone()));
         let (store, loss) = (Arc::clone(&core.store), Arc::clone(&self.loss));
-        let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss };
+        let guard = Guard { prefix: prefix.path().to_owned(), store, requests, loss, stirred: Arc::clone(&stirred) };
         // Most runs with `watch_late` have ended before this delay is over.
         let delay = if watch_late { Duration::from_secs(1) } else { Duration::ZERO };
-        tokio::spawn(guard.run(delay, quits));
+        tokio::spawn(guard.run(delay, quits.clone()));
+        core.history.as_ref()?;
+        let control = Control { reach: self.reach(prefix), stirred, quits };
+        Some(tokio::spawn(control.run(delay)))
+    }
+
+    /// The way for clients of the control socket.
+    fn reach(&self, prefix: &Prefix) -> Reach {
+        let (requests, reloads) = (self.requests.downgrade(), self.reloads.downgrade());
+        Reach { requests, reloads, prefix: prefix.path().to_owned() }
     }
 }
 

@@ -235,6 +235,12 @@ pub enum EventKind {
     Hopeless,
     /// The graph is no longer hopeless: a new graph or an outside change has caused further work.
     Hopeful,
+    /// A client has asked that the resource be checked now ([`Ask::Poke`](crate::runtime::control::Ask::Poke)).
+    #[non_exhaustive]
+    Asked {
+        /// The resource.
+        id: ResourceId,
+    },
     /// A warning for the user, reported once.
     #[non_exhaustive]
     Warning {
@@ -267,6 +273,7 @@ impl EventKind {
             EventKind::Unconverged => "unconverged",
             EventKind::Hopeless => "hopeless",
             EventKind::Hopeful => "hopeful",
+            EventKind::Asked { .. } => "asked",
             EventKind::Warning { .. } => "warning",
             EventKind::Stopped => "stopped",
         }
@@ -284,6 +291,7 @@ impl EventKind {
             | EventKind::Left { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
+            | EventKind::Asked { id }
             | EventKind::Flapping { id, .. } => Some(id),
             EventKind::Owed { to, .. } | EventKind::Sent { to, .. } => Some(to),
             _ => None,
@@ -345,6 +353,7 @@ impl fmt::Display for EventKind {
                 f.write_str("the graph can't converge: all resources that are not settled have failed or wait in vain")
             }
             EventKind::Hopeful => f.write_str("the graph may converge again"),
+            EventKind::Asked { id } => write!(f, "{id}: a client asks for a check"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 
 use crate::gapi::Failure;
 use crate::journal::JournalError;
@@ -29,6 +29,8 @@ pub(crate) struct Guard {
     pub(crate) store: Arc<Store>,
     pub(crate) requests: mpsc::WeakUnboundedSender<Request>,
     pub(crate) loss: Loss,
+    /// Notified when something in the prefix may have gone, and when it was made again.
+    pub(crate) stirred: Arc<Notify>,
 }
 
 impl Guard {
@@ -48,6 +50,7 @@ impl Guard {
                     if !self.restore().await {
                         return;
                     }
+                    self.stirred.notify_one();
                     continue;
                 }
             };
@@ -58,7 +61,7 @@ impl Guard {
                     stirred = vigil.stirred() => Some(stirred),
                 };
                 match stirred {
-                    Some(Ok(())) => {}
+                    Some(Ok(())) => self.stirred.notify_one(),
                     Some(Err(error)) => {
                         return tracing::debug!(target: "mgmt", "the prefix is no longer guarded: {error}");
                     }
@@ -69,6 +72,7 @@ impl Guard {
             if !self.restore().await {
                 return;
             }
+            self.stirred.notify_one();
         }
     }
 

@@ -3,6 +3,7 @@
 
 mod ask_watch;
 mod builder;
+pub mod control;
 mod core;
 mod departed;
 mod doors;
@@ -18,6 +19,8 @@ mod follow;
 mod forget;
 mod guard;
 mod handover;
+mod history;
+mod inspect;
 mod lane;
 mod looks;
 mod many;

@@ -17,8 +17,7 @@ impl Core {
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
-            event if self.events.is_read() => self.publish_of_node(event),
-            _ => {}
+            event => self.publish_of_node(event),
         }
     }
 
@@ -36,11 +35,27 @@ impl Core {
     }
 
     fn publish_of_node(&self, event: Event) {
+        if let (Some(history), Event::InSync { node, causes, owed: false }) = (&self.history, &event)
+            && !(self.running.has_ghosts() && self.running.is_ghost(*node))
+        {
+            history.borrow_mut().note_look(self.now(), *node, *causes);
+        }
+        let is_look = matches!(event, Event::InSync { owed: false, .. });
+        if (is_look || self.history.is_none()) && !self.events.is_read() {
+            return;
+        }
+        if let Some(kind) = self.kind_of(event) {
+            self.emit(kind);
+        }
+    }
+
+    /// What an event of the scheduler about a node means for users.
+    fn kind_of(&self, event: Event) -> Option<EventKind> {
         let id = |node: Node| self.running.id(node);
         let changes = |node: Node| self.slots.found(node).map(|found| found.changes.clone()).unwrap_or_default();
         let began = |node: Node| self.slots.found(node).map_or(Time(0), |found| found.began);
         let took = |node: Node| self.clock.now().since(began(node));
-        self.emit(match event {
+        Some(match event {
             Event::InSync { node, causes, owed } => EventKind::InSync { id: id(node), causes, owed },
             Event::Drifted { node, causes, noop } => {
                 let alert = noop && self.running.is_alert(node);
@@ -81,8 +96,10 @@ impl Core {
             Event::Flapping { node, repairs, within, took, every } => {
                 EventKind::Flapping { id: id(node), repairs, within, took, every }
             }
-            Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful | Event::Swapped { .. } => return,
-        });
+            Event::Converged | Event::Unconverged | Event::Hopeless | Event::Hopeful | Event::Swapped { .. } => {
+                return None;
+            }
+        })
     }
 
     fn trouble(&self, node: Node) -> Option<&Trouble> {

@@ -118,6 +118,38 @@ pub enum Standing {
     Failed,
 }
 
+impl Standing {
+    /// The word of the state, as in data.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Standing::Settled => "settled",
+            Standing::Noop => "noop",
+            Standing::WaitingForWatch => "waiting_for_watch",
+            Standing::WaitingForParents(_) => "waiting_for_parents",
+            Standing::WaitingForValue(_) => "waiting_for_value",
+            Standing::Blocked(_) => "blocked",
+            Standing::WaitingForPredecessor(_) => "waiting_for_predecessor",
+            Standing::Ready => "ready",
+            Standing::Spaced => "spaced",
+            Standing::Running => "running",
+            Standing::Retrying => "retrying",
+            Standing::Waiting => "waiting",
+            Standing::Failed => "failed",
+        }
+    }
+
+    /// The resources that the state is about: the first few of those that are waited for.
+    pub fn by(&self) -> &[ResourceId] {
+        match self {
+            Standing::WaitingForParents(ids)
+            | Standing::WaitingForValue(ids)
+            | Standing::Blocked(ids)
+            | Standing::WaitingForPredecessor(ids) => ids,
+            _ => &[],
+        }
+    }
+}
+
 /// One operation that is under way.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[non_exhaustive]
@@ -231,6 +263,7 @@ impl Core {
 
     /// Bytes held, without the graph itself.
     fn memory(&self) -> usize {
-        self.scheduler.memory() + self.running.memory() + self.slots.memory()
+        let history = self.history.as_ref().map_or(0, |history| history.borrow().memory());
+        self.scheduler.memory() + self.running.memory() + self.slots.memory() + history
     }
 }

@@ -3,7 +3,8 @@
 use super::State;
 use super::node::*;
 use super::scheduler::Scheduler;
-use crate::id::{Generation, Node};
+use super::timers::Timer;
+use crate::id::{Generation, Node, Time};
 use crate::scheduler::edges::{EDGE_OWED, EDGE_TAKEN};
 
 /// At most this many nodes are named in an answer.
@@ -143,6 +144,35 @@ impl Scheduler {
     pub fn owed(&self) -> impl Iterator<Item = (Node, Node)> + '_ {
         let owed = self.edges.all().filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
         owed.map(|e| (self.edges.from(e), self.edges.to(e)))
+    }
+
+    /// The parents that owe the node a refresh which is not delivered, at most `count_max`.
+    pub fn owed_by(&self, node: Node, count_max: usize) -> Vec<Node> {
+        if !self.knows(node) {
+            return Vec::new();
+        }
+        let owed = self.edges.parents(node).filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
+        owed.take(count_max).map(|e| self.edges.from(e)).collect()
+    }
+
+    /// The children that the node owes a refresh which is not delivered, at most `count_max`.
+    pub fn owed_to(&self, node: Node, count_max: usize) -> Vec<Node> {
+        if !self.knows(node) {
+            return Vec::new();
+        }
+        let owed = self.edges.out(node).filter(|e| self.edges.any(*e, EDGE_OWED | EDGE_TAKEN));
+        owed.take(count_max).map(|e| self.edges.to(e)).collect()
+    }
+
+    /// When the node or its watch is tried again, if that is a matter of time.
+    pub fn next_try(&self, node: Node) -> Option<Time> {
+        let due = self.nodes.get(node).and_then(|_| self.rare(node)).map(|rare| rare.due)?;
+        [due[Timer::Retry as usize], due[Timer::WatchRetry as usize]].into_iter().flatten().min()
+    }
+
+    /// When the node is polled.
+    pub fn next_poll(&self, node: Node) -> Option<Time> {
+        self.nodes.get(node).and_then(|_| self.rare(node))?.due[Timer::Poll as usize]
     }
 
     /// Bytes held, including commands that wait to be polled. Side records of nodes are estimated.

@@ -209,7 +209,7 @@ impl Scheduler {
         dues.into_iter().flatten().min()
     }
 
-    fn knows(&self, node: Node) -> bool {
+    pub(super) fn knows(&self, node: Node) -> bool {
         self.nodes.get(node).is_some_and(|n| n.any(PRESENT))
     }
 

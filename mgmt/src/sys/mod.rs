@@ -9,6 +9,7 @@ pub mod fs;
 pub mod limits;
 #[cfg(any(feature = "cli", feature = "http"))]
 pub mod listen;
+pub mod local;
 pub mod obstacle;
 pub mod ours;
 pub mod pollable;

@@ -515,3 +515,19 @@ fn a_terminated_run_ends_with_143_and_an_interrupted_one_with_0() {
         assert_eq!(running.ended(), Some(code), "{}", running.said());
     }
 }
+
+#[test]
+fn a_running_instance_is_asked_without_its_graph() {
+    let desk = Desk::new();
+    let absent = desk.mgmt(&["status"]).output().unwrap();
+    assert_eq!(absent.status.code(), Some(3), "{absent:?}");
+    let graph = "graph: g\nresources:\n  file:\n  - {name: f, path: $DIR/f, content: 'x'}\n";
+    let running = desk.run(graph, &[]);
+    running.wait("the file is there", || desk.read("f").is_some());
+    let status = || text(&desk.mgmt(&["status", "--failed"]).output().unwrap().stdout);
+    running.wait("it has converged", || status().starts_with("g: converged, 1 of 1 settled"));
+    let why = desk.mgmt(&["why", "file[f]"]).output().unwrap();
+    let graph = desk.graph(graph);
+    let declared = format!("declared at {}:4", graph.display());
+    assert!(text(&why.stdout).contains(&declared), "{}", text(&why.stdout));
+}

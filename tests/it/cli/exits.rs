@@ -48,7 +48,7 @@ fn a_stop_that_a_service_manager_asks_for_is_success() {
 fn exit_codes_are_in_the_help_and_in_the_manual_page() {
     let hello = |args: &str| Program::new(&example("hello")).args(args).run().code(0).out;
     for (args, codes) in [
-        ("--help", &["0", "1", "2", "129", "130", "143"][..]),
+        ("--help", &["0", "1", "2", "3", "129", "130", "143"][..]),
         ("run --help", &["0", "1", "129", "130", "143"]),
         ("plan --help", &["0", "1", "2", "129", "130", "143"]),
         ("check --help", &["0", "1", "129", "130", "143"]),
@@ -56,6 +56,13 @@ fn exit_codes_are_in_the_help_and_in_the_manual_page() {
         ("schema --help", &["0", "1", "129", "130", "143"]),
         ("setup --help", &["0", "1", "129", "130", "143"]),
         ("setup svc --help", &["0", "1", "129", "130", "143"]),
+        ("status --help", &["0", "1", "3", "129", "130", "143"]),
+        ("why --help", &["0", "1", "3", "129", "130", "143"]),
+        ("events --help", &["0", "1", "3", "129", "130", "143"]),
+        ("pause --help", &["0", "1", "3", "129", "130", "143"]),
+        ("resume --help", &["0", "1", "3", "129", "130", "143"]),
+        ("poke --help", &["0", "1", "3", "129", "130", "143"]),
+        ("reload --help", &["0", "1", "3", "129", "130", "143"]),
         ("completion --help", &["0", "1"]),
         ("man --help", &["0", "1"]),
     ] {
@@ -71,7 +78,7 @@ fn exit_codes_are_in_the_help_and_in_the_manual_page() {
     }
     let page = hello("man");
     let (_, status) = page.split_once(".SH \"EXIT STATUS\"").unwrap();
-    for code in ["0", "1", "2", "129", "130", "143"] {
+    for code in ["0", "1", "2", "3", "129", "130", "143"] {
         assert!(status.contains(&format!(".TP\n{code}\n")), "{code}: {status}");
     }
 }
