@@ -3,6 +3,7 @@
 mod again;
 mod debts;
 mod dirty;
+mod exits;
 mod faults;
 mod follow;
 mod foreign;
@@ -11,6 +12,7 @@ mod forget;
 mod lane;
 mod late;
 mod leaving;
+mod lines;
 mod many;
 mod metaparameters;
 mod order;

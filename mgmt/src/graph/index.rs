@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
@@ -23,6 +23,8 @@ pub(crate) struct Index {
     path_owners: Vec<u32>,
     /// The other UIDs that resources own, with the index of the owner.
     key_owners: HashMap<Key, u32>,
+    /// The files of which resources keep a part, each once, sorted.
+    parts: Arc<[PathBuf]>,
 }
 
 fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
@@ -81,6 +83,18 @@ impl Index {
         paths.sort_unstable();
         self.path_owners = paths.iter().map(|(_, at)| *at).collect();
         self.owned = Arc::new(paths.into_iter().map(|(path, _)| path).collect());
+    }
+
+    /// The files of which resources of the graph keep a part, each once, sorted.
+    pub(crate) fn parts(&self) -> &Arc<[PathBuf]> {
+        &self.parts
+    }
+
+    /// Sets the files of which resources keep a part.
+    pub(super) fn set_parts(&mut self, mut parts: Vec<PathBuf>) {
+        parts.sort_unstable();
+        parts.dedup();
+        self.parts = parts.into();
     }
 
     /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be

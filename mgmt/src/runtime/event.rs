@@ -231,6 +231,14 @@ pub enum EventKind {
     Hopeless,
     /// The graph is no longer hopeless: a new graph or an outside change has caused further work.
     Hopeful,
+    /// A resource requests the end of the program: the engine stops.
+    #[non_exhaustive]
+    Exit {
+        /// The resource, of the kind `exit`.
+        id: ResourceId,
+        /// The exit code.
+        code: u8,
+    },
     /// A warning for the user, reported once.
     #[non_exhaustive]
     Warning {
@@ -263,6 +271,7 @@ impl EventKind {
             EventKind::Unconverged => "unconverged",
             EventKind::Hopeless => "hopeless",
             EventKind::Hopeful => "hopeful",
+            EventKind::Exit { .. } => "exit",
             EventKind::Warning { .. } => "warning",
             EventKind::Stopped => "stopped",
         }
@@ -278,6 +287,7 @@ impl EventKind {
             | EventKind::Failed { id, .. }
             | EventKind::Waiting { id, .. }
             | EventKind::Left { id, .. }
+            | EventKind::Exit { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Flapping { id, .. } => Some(id),
@@ -338,6 +348,7 @@ impl fmt::Display for EventKind {
                 f.write_str("the graph can't converge: all resources that are not settled have failed or wait in vain")
             }
             EventKind::Hopeful => f.write_str("the graph may converge again"),
+            EventKind::Exit { id, code } => write!(f, "{id}: ends the program with code {code}"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
         }
