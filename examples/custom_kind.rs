@@ -1,4 +1,4 @@
-//! A kind defined by a program: keeps a line in a file, anywhere in it.
+//! A kind defined by a program: keeps an entry in a file, a line anywhere in it.
 //!
 //! `cargo run --example custom_kind -- -t 1`; `-- plan` shows its drift like that of any other kind.
 
@@ -6,42 +6,42 @@ use mgmt::prelude::*;
 use mgmt::resource::every;
 use mgmt::sys::fs::WriteOptions;
 
-/// A line in a text file.
+/// An entry in a text file.
 #[derive(Resource, Clone, Debug, PartialEq)]
-#[resource(kind = "line")]
-pub struct Line {
-    /// The line itself, without its end.
+#[resource(kind = "entry")]
+pub struct Entry {
+    /// The entry: a line, without its end.
     #[resource(name)]
     text: String,
     /// The file.
     file: String,
-    /// Whether the line must be absent. Default: false, so it must be present.
+    /// Whether the entry must be absent. Default: false, so it must be present.
     #[resource(default)]
     absent: bool,
-    /// The position of the line in the file, counted from 1.
+    /// The position of the entry in the file, counted from 1.
     #[resource(send)]
     number: u64,
 }
 
-impl Converge for Line {
+impl Converge for Entry {
     type Drift = Change;
 
     // Checks the fields before anything runs. A field that is still to be received has no problem yet.
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
-        let line = known.require("text", !self.text.contains('\n'), "has a line end in it", "give each line alone");
+        let text = known.require("text", !self.text.contains('\n'), "has a line end in it", "give each line alone");
         let file = known.require("file", self.file.starts_with('/'), "is not absolute", "begin it with a slash");
-        every([line, file])
+        every([text, file])
     }
 
     // Looks at the system. It has no way to write.
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let place = self.read(cx).await?.lines().position(|line| line == self.text);
         if let Some(place) = place {
-            cx.send(Line::NUMBER, place as u64 + 1);
+            cx.send(Entry::NUMBER, place as u64 + 1);
         }
         Ok(match (place, self.absent) {
-            (None, false) => Some(Change::new("line", "absent", "present")),
-            (Some(_), true) => Some(Change::new("line", "present", "absent")),
+            (None, false) => Some(Change::new("entry", "absent", "present")),
+            (Some(_), true) => Some(Change::new("entry", "present", "absent")),
             _ => None,
         })
     }
@@ -52,7 +52,7 @@ impl Converge for Line {
         let mut lines: Vec<&str> = old.lines().filter(|line| *line != self.text).collect();
         if !self.absent {
             lines.push(&self.text);
-            cx.send(Line::NUMBER, lines.len() as u64);
+            cx.send(Entry::NUMBER, lines.len() as u64);
         }
         let new = lines.iter().map(|line| format!("{line}\n")).collect::<String>();
         let file = self.file.clone();
@@ -66,7 +66,7 @@ impl Converge for Line {
     }
 }
 
-impl Line {
+impl Entry {
     async fn read(&self, cx: &CheckCx) -> Result<String> {
         let file = self.file.clone();
         match cx.look(move |fs, _| fs.read_file(file, 1 << 20)).await {
@@ -82,9 +82,9 @@ fn main() -> mgmt::ExitCode {
         let prefix = g.prefix().display().to_string();
         let hosts = format!("{prefix}/lines/hosts");
         let dir = g.add(File::new(format!("{prefix}/lines/")).mode(0o755));
-        let old = g.add(Line::new("127.0.0.1 old.test", &hosts).absent(true).after(&dir));
-        let local = g.add(Line::new("127.0.0.1 localhost", &hosts).after(&old));
-        let test = g.add(Line::new("127.0.0.1 example.test", &hosts).after(&local));
+        let old = g.add(Entry::new("127.0.0.1 old.test", &hosts).absent(true).after(&dir));
+        let local = g.add(Entry::new("127.0.0.1 localhost", &hosts).after(&old));
+        let test = g.add(Entry::new("127.0.0.1 example.test", &hosts).after(&local));
         let words = test.number().map(|number| format!("example.test is in line {number}\n"));
         g.add(File::new(format!("{prefix}/lines/where")).content(words).after(&dir));
         Ok(())

@@ -107,9 +107,12 @@
 /// A graph, and the kinds in it.
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{Declare, Handle, Output, Secret};
-pub use crate::resources::{Charset, Env, FileState, Priority};
-pub use crate::resources::{Exec, File, Msg, Noop, Password, Timer, Value};
-pub use crate::resources::{ExecHandle, FileHandle, MsgHandle, NoopHandle, PasswordHandle, TimerHandle, ValueHandle};
+pub use crate::resources::{Charset, Env, FileState, Grow, LineState, Priority, SkipCmpStyle, Step};
+pub use crate::resources::{Exec, Exit, File, Kv, Line, Msg, Noop, Password, Print, Test, Timer, Value};
+pub use crate::resources::{
+    ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle, PrintHandle,
+    TestHandle, TimerHandle, ValueHandle,
+};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
 pub use std::time::Duration;

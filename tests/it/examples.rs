@@ -193,9 +193,9 @@ fn the_schema_of_a_program_knows_its_own_kind() {
     let dir = tempfile::tempdir().unwrap();
     let ended = run("custom_kind", &dir.path().join("prefix"), "schema").code(0);
     let schema: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
-    let line = &schema["properties"]["resources"]["properties"]["line"];
-    assert_eq!(line["description"], "A line in a text file.");
-    let file = schema.pointer("/properties/resources/properties/line/items/properties/file");
+    let line = &schema["properties"]["resources"]["properties"]["entry"];
+    assert_eq!(line["description"], "An entry in a text file.");
+    let file = schema.pointer("/properties/resources/properties/entry/items/properties/file");
     assert_eq!(file.unwrap()["description"], "The file.", "{line}");
     assert!(schema["properties"]["resources"]["properties"]["password"].is_object());
     assert!(!dir.path().join("prefix").exists(), "nothing is made for it");
@@ -240,11 +240,11 @@ const CUSTOM_KIND: &str = "\
 ~ file[PREFIX/lines/]
     state: absent → directory
     mode: none → 0755
-~ line[127.0.0.1 localhost]
-    line: absent → present
-~ line[127.0.0.1 example.test]
-    line: absent → present
-? file[PREFIX/lines/where]: not known until line[127.0.0.1 example.test] has run
+~ entry[127.0.0.1 localhost]
+    entry: absent → present
+~ entry[127.0.0.1 example.test]
+    entry: absent → present
+? file[PREFIX/lines/where]: not known until entry[127.0.0.1 example.test] has run
 3 to repair, 1 not known yet, 1 in sync
 ";
 

@@ -2,6 +2,7 @@
 
 mod data;
 mod edges;
+mod types;
 
 use std::path::PathBuf;
 

@@ -40,12 +40,76 @@ fn value() {
 
 #[test]
 fn timer() {
-    assert_eq!(laws::check(Subject::new(|_| Timer::new("t", Duration::from_secs(3600)))), WITHOUT_DRIFT);
+    let timer = || Timer::new("t", Duration::from_secs(3600));
+    assert_eq!(laws::check(Subject::new(move |_| timer())), WITHOUT_DRIFT);
+    let grows = move || timer().grow(Grow::Linear).max(Duration::from_secs(7200)).reset(true);
+    assert_eq!(laws::check(Subject::new(move |_| grows())), WITHOUT_DRIFT);
 }
 
 #[test]
 fn msg() {
     assert_eq!(laws::check(Subject::new(|_| Msg::new("m").body("the laws say hello"))), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn print() {
+    assert_eq!(laws::check(Subject::new(|_| Print::new("p").msg("the laws print this"))), WITHOUT_A_BREAK);
+    assert_eq!(laws::check(Subject::new(|_| Print::new("p").refresh_only(true))), WITHOUT_DRIFT);
+}
+
+#[test]
+fn exit() {
+    assert_eq!(laws::check(Subject::new(|_| Exit::new("e").code(7))), WITHOUT_A_BREAK);
+}
+
+#[test]
+fn test() {
+    assert_eq!(laws::check(Subject::new(|_| Test::new("t").changes(1u32))), WITHOUT_A_BREAK);
+    assert_eq!(laws::check(Subject::new(|_| Test::new("t"))), WITHOUT_DRIFT);
+}
+
+#[test]
+fn kv() {
+    let store = |dir: &Path| {
+        let files = fs::read_dir(dir.parent().unwrap().join("prefix/pgraph/kv")).unwrap();
+        files.map(|entry| entry.unwrap().path()).collect::<Vec<_>>()
+    };
+    let kv = Subject::new(|_| Kv::new("k").value("1"))
+        .break_it(move |dir| store(dir).into_iter().for_each(|file| fs::remove_file(file).unwrap()))
+        .break_it(move |dir| {
+            for file in store(dir) {
+                let other = fs::read_to_string(&file).unwrap().replace("\"1\"", "\"2\"");
+                fs::write(file, other).unwrap();
+            }
+        });
+    assert_eq!(laws::check(kv), Law::ALL);
+}
+
+#[test]
+fn line() {
+    let line = Subject::new(|dir| Line::new("x", at(dir, "f")))
+        .prepare(|dir| fs::write(dir.join("f"), "a\r\nb").unwrap())
+        .break_it(|dir| fs::write(dir.join("f"), "a\r\nb\r\n").unwrap())
+        .break_it(|dir| {
+            fs::write(dir.join("other"), "a\r\nb\r\n").unwrap();
+            fs::rename(dir.join("other"), dir.join("f")).unwrap();
+        });
+    assert_eq!(laws::check(line), Law::ALL);
+}
+
+#[test]
+fn line_that_makes_its_file() {
+    let line = Subject::new(|dir| Line::new("x", at(dir, "f")).create(true))
+        .break_it(|dir| fs::remove_file(dir.join("f")).unwrap());
+    assert_eq!(laws::check(line), Law::ALL);
+}
+
+#[test]
+fn line_that_is_absent() {
+    let line = Subject::new(|dir| Line::new("x", at(dir, "f")).absent())
+        .prepare(|dir| fs::write(dir.join("f"), "a\nx\nb\nx").unwrap())
+        .break_it(|dir| fs::write(dir.join("f"), "x\na\nb\n").unwrap());
+    assert_eq!(laws::check(line), Law::ALL);
 }
 
 #[test]

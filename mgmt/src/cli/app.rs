@@ -111,7 +111,8 @@ impl App {
         self
     }
 
-    /// Adds a kind of your own to the output of `schema`. The kinds of the graph are in it already.
+    /// Adds a kind of your own to the output of `schema`. The kinds of the graph are in it already. If another type
+    /// has its kind already, `schema` fails with both names.
     pub fn kind<R: Converge>(mut self) -> App {
         self.kinds = self.kinds.with::<R>();
         self

@@ -15,6 +15,9 @@ use crate::graph::GraphConfig;
 /// The JSON schema of graphs: of YAML files with the feature `yaml`, otherwise of graphs as data. It contains the kinds
 /// that the program names, and those of its graph.
 pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandError>) -> Result<String, CommandError> {
+    if let Some(clash) = session.kinds.clashes().into_iter().next() {
+        return Err(CommandError::Other(clash));
+    }
     let mut specs: Vec<_> = session.kinds.iter().map(|kind| kind.spec).collect();
     match graph {
         Ok(graph) => specs.extend(graph.vertices.iter().map(|vertex| vertex.resource.spec())),
@@ -23,7 +26,9 @@ pub(crate) fn schema(session: &Session, graph: Result<Arc<GraphConfig>, CommandE
             tracing::warn!(target: "mgmt", "kinds that only the graph knows are left out of the schema: {error}")
         }
     }
-    specs.sort_unstable_by_key(|spec| spec.kind);
+    // A kind of the graph is the program's own, and may have the name of a built-in one that the program does not use.
+    specs.reverse();
+    specs.sort_by_key(|spec| spec.kind);
     specs.dedup_by_key(|spec| spec.kind);
     #[cfg(feature = "yaml")]
     let schema = crate::gapi::yaml_schema_with(specs);

@@ -74,6 +74,7 @@ pub(crate) const ALL: &[Meaning] = &[
     ("129", "The terminal was closed."),
     ("130", "Interrupted; a run only if that happened three times."),
     ("143", "Terminated (SIGTERM); a run only if no service manager did it."),
+    ("other", "A resource of the kind `exit` has ended the run with this code, 0 to 255."),
 ];
 
 pub(crate) const OF_RUN: &[Meaning] = &[
@@ -86,6 +87,7 @@ pub(crate) const OF_RUN: &[Meaning] = &[
     ("129", "The terminal was closed (SIGHUP). Without a terminal, SIGHUP reads the graph again."),
     ("130", "Interrupted three times: operations under way were abandoned."),
     ("143", "Terminated (SIGTERM) by something other than a service manager."),
+    ("other", "A resource of the kind `exit` has ended the run with this code, 0 to 255."),
 ];
 
 // The codes of commands other than `run` that a signal has ended.

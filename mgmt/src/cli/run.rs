@@ -37,6 +37,8 @@ enum End {
     Converged,
     MaxRuntime,
     Hopeless(Box<Status>),
+    /// A resource has requested the end with this exit code.
+    Exit(u8),
     Ended,
 }
 
@@ -84,6 +86,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
     let code = match &end {
         End::Signal(ending) => ending.code(),
         End::Converged | End::MaxRuntime => alerted(&engine, &view).await,
+        End::Exit(code) => ExitCode::from(*code),
         End::Hopeless(_) | End::Ended => ExitCode::from(FAILED),
     };
     supervision.stopping();
@@ -93,10 +96,7 @@ pub(crate) async fn run(session: &Session, gapi: impl Gapi, screen: Screen) -> R
         view.screen().say("");
     }
     tell_sum(&end, &engine, &view, max_runtime).await;
-    let first = match end {
-        End::Signal(ending) => Some(ending),
-        End::Converged | End::MaxRuntime | End::Hopeless(_) | End::Ended => None,
-    };
+    let first = if let End::Signal(ending) = end { Some(ending) } else { None };
     // Someone who can press ^C decides how long to wait. After SIGTERM, that is the service manager.
     let is_limited = matches!(end, End::MaxRuntime | End::Signal(Ending::HangUp));
     let over = async { if matches!(end, End::MaxRuntime) { std::future::pending().await } else { runtime.await } };
@@ -174,6 +174,9 @@ async fn follow(
                     if let EventKind::Converged | EventKind::Unconverged = event.kind {
                         status_line(options.converged_status_file.as_deref(), &event.kind);
                     }
+                    if let EventKind::Exit { code, .. } = event.kind {
+                        return End::Exit(code);
+                    }
                     let is_news = missed < events.missed() || event.kind == EventKind::Hopeless;
                     missed = events.missed();
                     if event.kind == EventKind::Converged && is_waited_for {
@@ -184,7 +187,8 @@ async fn follow(
                         return end;
                     }
                 }
-                None => return End::Ended,
+                // The event of a resource that ends the program may have been missed.
+                None => return engine.exit_code().map_or(End::Ended, End::Exit),
             },
             _ = look.tick(), if view.is_moving() => {
                 if let Ok(progress) = engine.progress().await {
@@ -238,7 +242,7 @@ async fn tell_sum(end: &End, engine: &Engine, view: &View, max_runtime: Duration
                 tell_stop(&status, *ending, view);
             }
         }
-        End::Converged | End::Ended => {}
+        End::Converged | End::Exit(_) | End::Ended => {}
     }
 }
 

@@ -27,7 +27,7 @@ impl GraphData {
         let mut binder = Binder {
             kinds,
             places: HashMap::with_capacity(self.resources.len()),
-            problems: Vec::new(),
+            problems: kinds.clashes().into_iter().map(|clash| Problem::new(clash, Origin::Unknown)).collect(),
             config: GraphConfig { name: self.graph.clone(), ..GraphConfig::default() },
             pairs: HashSet::new(),
         };

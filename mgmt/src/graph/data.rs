@@ -89,15 +89,18 @@ pub struct SendData {
     pub origin: Option<String>,
 }
 
-/// The kinds that a graph given as data may use.
+/// The kinds that a graph given as data may use. Two types must not have the same kind: what uses the set then fails
+/// with both names.
 #[derive(Clone, Debug, Default)]
 pub struct Kinds {
     by_name: BTreeMap<&'static str, Kind>,
+    /// Types whose kind another type in the set has.
+    surplus: Vec<Kind>,
 }
 
 impl FromIterator<Kind> for Kinds {
     fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Kinds {
-        Kinds { by_name: kinds.into_iter().map(|kind| (kind.spec.kind, kind)).collect() }
+        kinds.into_iter().fold(Kinds::default(), Kinds::and)
     }
 }
 
@@ -109,9 +112,25 @@ impl Kinds {
 
     /// Adds the kind `R`.
     #[must_use]
-    pub fn with<R: Converge>(mut self) -> Kinds {
-        self.by_name.insert(R::spec().kind, Kind::of::<R>());
+    pub fn with<R: Converge>(self) -> Kinds {
+        self.and(Kind::of::<R>())
+    }
+
+    fn and(mut self, kind: Kind) -> Kinds {
+        match self.by_name.get(kind.spec.kind) {
+            Some(known) if !std::ptr::eq(known.spec, kind.spec) => self.surplus.push(kind),
+            _ => drop(self.by_name.insert(kind.spec.kind, kind)),
+        }
         self
+    }
+
+    /// The problem of each type whose kind another type in the set has.
+    pub fn clashes(&self) -> Vec<String> {
+        let clash = |kind: &Kind| {
+            let known = self.get(kind.spec.kind)?;
+            Some(two_types(kind.spec.kind, (known.type_name)(), (kind.type_name)()))
+        };
+        self.surplus.iter().filter_map(clash).collect()
     }
 
     /// The kind with that name.
@@ -133,6 +152,11 @@ impl Kinds {
             format!("there is no kind `{name}`: {}", hint(name, self.by_name.keys().copied(), "there are"))
         })
     }
+}
+
+/// The message about two types that have the same kind.
+pub(super) fn two_types(kind: &str, one: &str, other: &str) -> String {
+    format!("two types have the kind `{kind}`, {one} and {other}: give one of them another kind")
 }
 
 fn origin_text(origin: &Origin) -> Option<String> {

@@ -63,11 +63,16 @@ impl Former {
             return None;
         }
         let compared = compare(old, new, hands)?;
-        let has_same_uids = |place: &u32| {
-            let uids = |vertex: &Vertex| vertex.resource.uids(&coming.known(*place, vertex));
-            uids(&old[*place as usize]) == uids(&new[*place as usize])
+        let owns_the_same = |place: &u32| {
+            let owned = |vertex: &Vertex| {
+                let (resource, known) = (&vertex.resource, coming.known(*place, vertex));
+                let uids = resource.uids(&known);
+                let is_whole = uids.is_empty() || resource.is_whole(&known);
+                (uids, is_whole, resource.parts(&known))
+            };
+            owned(&old[*place as usize]) == owned(&new[*place as usize])
         };
-        if !compared.changed.iter().all(has_same_uids) {
+        if !compared.changed.iter().all(owns_the_same) {
             return None;
         }
         Some(Likeness {

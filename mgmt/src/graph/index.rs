@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use hashbrown::DefaultHashBuilder;
@@ -25,6 +25,8 @@ pub(crate) struct Index {
     key_owners: HashMap<Key, u32>,
     /// The indices of the resources that may provide or need something.
     related: Vec<u32>,
+    /// The files of which resources keep a part, each once, sorted.
+    parts: Arc<[PathBuf]>,
 }
 
 fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
@@ -109,6 +111,18 @@ impl Index {
     /// Whether no resource owns, provides or needs anything.
     pub(super) fn is_unrelated(&self) -> bool {
         self.related.is_empty() && self.owned.is_empty() && self.key_owners.is_empty()
+    }
+
+    /// The files of which resources of the graph keep a part, each once, sorted.
+    pub(crate) fn parts(&self) -> &Arc<[PathBuf]> {
+        &self.parts
+    }
+
+    /// Sets the files of which resources keep a part.
+    pub(super) fn set_parts(&mut self, mut parts: Vec<PathBuf>) {
+        parts.sort_unstable();
+        parts.dedup();
+        self.parts = parts.into();
     }
 
     /// The index of the resource that owns this; `None` if none does, or if that depends on a field that will be

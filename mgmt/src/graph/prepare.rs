@@ -1,6 +1,7 @@
 //! From a declared graph to one that can run: the only way.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::graph::config::{GraphConfig, Vertex};
@@ -182,6 +183,11 @@ impl Prepared {
     /// The paths that the graph's resources own, sorted.
     pub fn owned(&self) -> &Arc<PathList> {
         self.index.owned()
+    }
+
+    /// The files of which the graph's resources keep a part, each once, sorted.
+    pub fn parts(&self) -> &Arc<[PathBuf]> {
+        self.index.parts()
     }
 
     /// Departures from the declared graph that do not keep it from running: edges that would have closed a cycle,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::dag::topo;
@@ -10,10 +10,11 @@ use crate::graph::coming::{Coming, Doubts};
 use crate::graph::config::{GraphConfig, Vertex};
 use crate::graph::copies::check_copies;
 use crate::graph::cycle::tell_cycle;
+use crate::graph::data::two_types;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
-use crate::resource::{FieldProblem, Origin, Provisions, Uid};
+use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 
 /// Checks a whole graph: identities, names, fields, metaparameters, owners, copies in a cycle, edges, cycles, sends. (A
 /// graph that will be run, or whose plan is wanted, must be [prepared](crate::graph::prepare), which includes these
@@ -58,6 +59,10 @@ struct Found {
     uids: Vec<(u32, Vec<Uid>)>,
     /// The paths that resources copy from, without the resources that copy nothing.
     copies: Vec<(u32, Vec<PathBuf>)>,
+    /// The files of which resources keep a part.
+    parts: Vec<(u32, PathBuf)>,
+    /// The first resource of each type.
+    types: Vec<u32>,
     problems: Vec<(u32, Problem)>,
     warnings: Vec<Problem>,
 }
@@ -83,7 +88,8 @@ fn indexed_but(
     let mut hashes = Vec::with_capacity(config.vertices.len());
     let mut owners: HashMap<Uid, u32> = HashMap::new();
     let mut semas: HashMap<String, (u32, Origin)> = HashMap::new();
-    let (mut copies, mut related) = (Vec::new(), Vec::new());
+    let mut types: HashMap<&'static str, u32> = HashMap::new();
+    let (mut copies, mut related, mut parts) = (Vec::new(), Vec::new(), Vec::new());
     let coming = Coming::of(config, doubts);
     let count = config.vertices.len();
     for block in (0..count).step_by(PIECE * PIECES) {
@@ -104,6 +110,8 @@ fn indexed_but(
             warnings.extend(found.warnings);
             copies.extend(found.copies);
             related.extend(found.related);
+            parts.extend(found.parts);
+            found.types.into_iter().for_each(|n| check_type(config, n, &mut types, &mut problems));
             found.uids.into_iter().for_each(|(n, uids)| check_owner(config, n, uids, &mut owners, &mut problems));
         }
     }
@@ -117,6 +125,8 @@ fn indexed_but(
     index.set_owners(owners);
     index.set_related(related);
     twice.extend(check_copies(&config.vertices, &index, &copies));
+    twice.extend(parts.iter().filter_map(|(n, path)| check_part(config, *n, path, &index, &coming)));
+    index.set_parts(parts.into_iter().map(|(_, path)| path).collect());
     twice.extend(check_name(config));
     Problems(twice).into_result()?;
     Ok((index, warnings))
@@ -179,8 +189,17 @@ fn look(
     index: &Index,
 ) -> Found {
     let mut found = Found { hashes: Vec::with_capacity(range.len()), ..Found::default() };
+    let mut last: Option<&KindSpec> = None;
     for (n, vertex) in (range.start as u32..).zip(&config.vertices[range]) {
         let spec = vertex.resource.spec();
+        // There are few types, and resources of one type often follow one another.
+        if last.is_none_or(|last| !std::ptr::eq(last, spec)) {
+            let is_known = |of: &u32| std::ptr::eq(config.vertices[*of as usize].resource.spec(), spec);
+            if !found.types.iter().any(is_known) {
+                found.types.push(n);
+            }
+            last = Some(spec);
+        }
         for lack in provisions.iter().flat_map(|provisions| provisions.lacking(spec)) {
             let problem = Problem::new(format!("{}: {lack}", vertex.id()), vertex.origin.clone());
             found.problems.push((n, problem));
@@ -201,6 +220,7 @@ fn look(
         if !vertex.resource.stands_alone() {
             found.related.push(n);
         }
+        found.parts.extend(vertex.resource.parts(&known).into_iter().map(|path| (n, path)));
         let uids = vertex.resource.uids(&known);
         if uids.is_empty() {
             continue;
@@ -291,6 +311,40 @@ fn check_owner(
         let problem = Problem::new(message, vertex.origin.clone());
         problems.push((n, problem.also(first.id().to_string(), first.origin.clone())));
     }
+}
+
+/// Two types must not have the same kind. `types`: the first resource of each kind.
+fn check_type(
+    config: &GraphConfig,
+    n: u32,
+    types: &mut HashMap<&'static str, u32>,
+    problems: &mut Vec<(u32, Problem)>,
+) {
+    let vertex = &config.vertices[n as usize];
+    let spec = vertex.resource.spec();
+    let first = &config.vertices[*types.entry(spec.kind).or_insert(n) as usize];
+    if std::ptr::eq(first.resource.spec(), spec) {
+        return;
+    }
+    let message = two_types(spec.kind, first.resource.type_name(), vertex.resource.type_name());
+    let problem = Problem::new(message, vertex.origin.clone());
+    problems.push((n, problem.also(first.id().to_string(), first.origin.clone())));
+}
+
+/// A resource keeps a part of a file that another one keeps as a whole.
+fn check_part(config: &GraphConfig, n: u32, path: &Path, index: &Index, coming: &Coming<'_>) -> Option<Problem> {
+    let at = index.owner(&Uid::Path(path.to_owned())).filter(|at| *at != n)?;
+    let (vertex, owner) = (&config.vertices[n as usize], &config.vertices[at as usize]);
+    if !owner.resource.is_whole(&coming.known(at, owner)) {
+        return None;
+    }
+    let message = format!(
+        "{} keeps a part of {}, and {} all of it: they would undo each other's work; leave it to one of them",
+        vertex.id(),
+        path.display(),
+        owner.id()
+    );
+    Some(Problem::new(message, vertex.origin.clone()).also(owner.id().to_string(), owner.origin.clone()))
 }
 
 fn check_semas(

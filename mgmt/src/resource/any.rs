@@ -1,6 +1,6 @@
 //! Resources with their type erased, as the engine holds them.
 
-use std::any::Any;
+use std::any::{Any, type_name};
 use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
@@ -68,6 +68,20 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem>;
     /// See [`Converge::uids`]. Empty if that panics: `validate` reports the panic.
     fn uids(&self, known: &Known<'_>) -> Vec<Uid>;
+    /// The type of the resource, as Rust names it.
+    fn type_name(&self) -> &'static str {
+        type_name::<Self>()
+    }
+    /// See [`Converge::parts`]. Empty if that panics: `validate` reports the panic.
+    fn parts(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
+    /// See [`Converge::is_whole`]. True if that panics.
+    fn is_whole(&self, known: &Known<'_>) -> bool {
+        let _ = known;
+        true
+    }
     /// See [`Converge::clears`]. Empty if that panics: `validate` reports the panic.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf>;
     /// See [`Converge::copies`]. Empty if that panics: `validate` reports the panic.
@@ -200,7 +214,10 @@ impl<R: Converge> AnyResource for R {
         // These methods may only be called on valid fields.
         if problems.iter().all(|problem| problem.advice) {
             let lost = |panic: String, what: &str| FieldProblem::whole(panic, what).advice();
-            let owns = caught(|| drop(Converge::uids(self, known)));
+            let owns = caught(|| {
+                drop(Converge::uids(self, known));
+                drop(Converge::parts(self, known));
+            });
             let what = "that another resource owns the same is not noticed, and edges that follow from it are missing";
             problems.extend(owns.err().map(|panic| lost(panic, what)));
             let relates = caught(|| {
@@ -214,6 +231,14 @@ impl<R: Converge> AnyResource for R {
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
         caught(|| Converge::uids(self, known)).unwrap_or_default()
+    }
+
+    fn parts(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        caught(|| Converge::parts(self, known)).unwrap_or_default()
+    }
+
+    fn is_whole(&self, known: &Known<'_>) -> bool {
+        caught(|| Converge::is_whole(self, known)).unwrap_or(true)
     }
 
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
@@ -325,13 +350,19 @@ impl<R: Converge> AnyResource for R {
 pub struct Kind {
     /// The description of the kind.
     pub spec: &'static KindSpec,
+    /// The type of its resources, as Rust names it.
+    pub type_name: fn() -> &'static str,
     read: fn(&str, FieldReader<'_>) -> Option<Arc<dyn AnyResource>>,
 }
 
 impl Kind {
     /// The kind of this type.
     pub fn of<R: Converge>() -> Kind {
-        Kind { spec: R::spec(), read: |name, reader| Some(held(R::from_data(name, reader)?)) }
+        Kind {
+            spec: R::spec(),
+            type_name: type_name::<R>,
+            read: |name, reader| Some(held(R::from_data(name, reader)?)),
+        }
     }
 
     /// A resource of this kind from data.

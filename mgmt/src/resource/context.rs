@@ -11,6 +11,7 @@ use crate::id::ResourceId;
 use crate::resource::change::ShowPrivate;
 use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
+use crate::resource::graphs::Graphs;
 use crate::resource::held::Contained;
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
@@ -183,6 +184,11 @@ impl CheckCx {
         self.operation.services.dirs.of(&self.id())
     }
 
+    /// The name of this host among others: that of the system, unless the program has given another one.
+    pub fn hostname(&self) -> &str {
+        &self.operation.services.hostname
+    }
+
     /// The engine's working directory.
     pub fn prefix(&self) -> &Path {
         &self.operation.services.prefix
@@ -275,6 +281,13 @@ impl ApplyCx {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
+    /// Requests the end of the program with this exit code: when this operation has succeeded, the engine stops as with
+    /// [`Engine::stop`](crate::Engine::stop), and [`Engine::exit_code`](crate::Engine::exit_code) returns the code. The
+    /// first request counts. If the operation fails, the request has no effect.
+    pub fn end_program(&self, code: u8) {
+        self.check.operation.exit_code.store(code.into(), Ordering::Relaxed);
+    }
+
     /// Stores a small mark that survives a restart; it is on disk when the call returns. A value that belongs to the
     /// mark must be sent after this call.
     ///
@@ -332,6 +345,11 @@ impl WatchCx {
     /// The program has provided no value of this type.
     pub fn provided<T: Send + Sync + 'static>(&self) -> Result<Arc<T>> {
         self.check.provided()
+    }
+
+    /// The graphs that come into force, for a stream that begins something again with each.
+    pub fn graphs(&self) -> Graphs {
+        self.check.operation.services.graphs.clone()
     }
 
     /// The connections that resources share, for a stream that needs one: [`Connections::door`] is the same as

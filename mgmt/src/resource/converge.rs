@@ -121,6 +121,21 @@ pub trait Converge: Resource {
         Vec::new()
     }
 
+    /// The paths of files of which the resource keeps a part, such as a line. Several resources may keep parts of one
+    /// file, but none may own it [as a whole](Converge::is_whole): a graph with such an owner is refused. A purge
+    /// spares these paths. Leave out paths that depend on a field that will be received. Default: none.
+    fn parts(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        let _ = known;
+        Vec::new()
+    }
+
+    /// Whether the resource keeps all of the paths that it owns, so that no other resource may keep a
+    /// [part](Converge::parts) of one. Default: true.
+    fn is_whole(&self, known: &Known<'_>) -> bool {
+        let _ = known;
+        true
+    }
+
     /// The paths at which the resource removes everything that is not its own, with everything below: a purge. A graph
     /// in which the engine's own working directory is at or below one of these paths does not run. Default: none.
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {

@@ -117,6 +117,18 @@ impl<R: Converge> AnyResource for Held<R> {
         AnyResource::uids(self.get(), known)
     }
 
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<R>()
+    }
+
+    fn parts(&self, known: &Known<'_>) -> Vec<PathBuf> {
+        AnyResource::parts(self.get(), known)
+    }
+
+    fn is_whole(&self, known: &Known<'_>) -> bool {
+        AnyResource::is_whole(self.get(), known)
+    }
+
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         AnyResource::clears(self.get(), known)
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Poll, Waker};
 
@@ -84,6 +84,9 @@ struct Extra {
 /// No number: the operation shares nothing with those that begin together with it.
 const UNNUMBERED: u64 = u64::MAX;
 
+/// The operation does not request the end of the program.
+const NO_EXIT: i16 = -1;
+
 /// A check must not continue with a repair.
 const MAY_NOT: u8 = 0;
 /// A check may continue with a repair.
@@ -116,6 +119,8 @@ pub(crate) struct Operation {
     pub(crate) by_event: AtomicBool,
     /// The operation has done its work, and waits for the disk.
     pub(crate) yields: AtomicBool,
+    /// The exit code with which the operation requests the end of the program; negative: it does not.
+    pub(crate) exit_code: AtomicI16,
     cancelled: AtomicBool,
     /// Whether the check may continue with a repair: `MAY_NOT`, `MAY` or `DOES`.
     stays: AtomicU8,
@@ -138,6 +143,7 @@ impl Operation {
             unchanged: AtomicBool::new(false),
             by_event: AtomicBool::new(false),
             yields: AtomicBool::new(false),
+            exit_code: AtomicI16::new(NO_EXIT),
             cancelled: AtomicBool::new(false),
             stays: AtomicU8::new(MAY_NOT),
             extra: OnceLock::new(),
@@ -166,6 +172,7 @@ impl Operation {
             unchanged,
             by_event,
             yields,
+            exit_code,
             cancelled,
             stays,
             extra: _,
@@ -173,6 +180,7 @@ impl Operation {
         (*former, *at, *begun) = (Some(of), node, UNNUMBERED);
         (*refresh, *announced, *noop) = (false, false, false);
         *stays.get_mut() = MAY_NOT;
+        *exit_code.get_mut() = NO_EXIT;
         changed.clear();
         *paths = None;
         for flag in [unchanged, by_event, yields, cancelled] {
@@ -196,6 +204,11 @@ impl Operation {
     /// The kind of the resource.
     pub(crate) fn spec(&self) -> &'static KindSpec {
         self.of().kind()
+    }
+
+    /// The exit code with which the operation requests the end of the program.
+    pub(crate) fn exit_code(&self) -> Option<u8> {
+        u8::try_from(self.exit_code.load(Ordering::Relaxed)).ok()
     }
 
     /// Records that something was sent.

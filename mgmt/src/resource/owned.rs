@@ -41,14 +41,16 @@ struct Paths {
     own: Option<PathBuf>,
     /// Files that the program needs itself; they count as owned.
     spared: Vec<PathBuf>,
+    /// Files of which resources of the graph keep a part.
+    parts: Arc<[PathBuf]>,
     /// The number of changes.
     version: u64,
 }
 
 impl Paths {
-    /// The paths that belong to no resource, but to the engine and its program.
+    /// The paths that no resource owns as a whole, and no resource may remove.
     fn ours(&self) -> impl Iterator<Item = &PathBuf> {
-        self.own.iter().chain(&self.spared)
+        self.own.iter().chain(&self.spared).chain(&*self.parts)
     }
 }
 
@@ -89,7 +91,8 @@ impl OwnedPaths {
         paths.known.find(path).is_some() || paths.received.contains(path)
     }
 
-    /// Whether a resource owns exactly this path, or it is the engine's own working directory or a file of the program.
+    /// Whether a resource owns exactly this path or keeps a part of it, or it is the engine's own working directory or
+    /// a file of the program.
     pub fn is_taken(&self, path: &Path) -> bool {
         self.contains(path) || self.read().ours().any(|ours| ours == path)
     }
@@ -155,10 +158,11 @@ impl OwnedPaths {
         (paths.own, paths.spared) = (Some(own), spared);
     }
 
-    /// Sets the paths that follow from the fields of a new graph, sorted. The received paths stay.
-    pub(crate) fn set_known(&self, known: Arc<PathList>) {
+    /// Sets the paths that follow from the fields of a new graph, sorted, and the files of which resources of the graph
+    /// keep a part. The received paths stay.
+    pub(crate) fn set_known(&self, known: Arc<PathList>, parts: Arc<[PathBuf]>) {
         let mut paths = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        paths.known = known;
+        (paths.known, paths.parts) = (known, parts);
         paths.version += 1;
     }
 
@@ -202,7 +206,7 @@ mod tests {
     #[test]
     fn what_is_known_and_what_was_received_are_one_list() {
         let owned = OwnedPaths::default();
-        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"]).into_iter().collect()));
+        owned.set_known(Arc::new(paths(&["/a", "/a/b", "/a.b", "/c"]).into_iter().collect()), Arc::default());
         owned.receive(&[], &paths(&["/a/c", "/d"]));
         assert!(owned.contains(Path::new("/a.b")) && owned.contains(Path::new("/d")));
         assert!(!owned.contains(Path::new("/a/b/c")));
@@ -221,6 +225,11 @@ mod tests {
         assert_eq!(owned.below(Path::new("/c")), paths(&["/c/graph.yaml", "/c/own"]));
         assert!(owned.is_taken(Path::new("/d")) && !owned.is_taken(Path::new("/c/o")));
         owned.receive(&paths(&["/a/c", "/d"]), &paths(&["/e"]));
+        let known = Arc::clone(&owned.read().known);
+        owned.set_known(Arc::clone(&known), [PathBuf::from("/f/hosts")].into());
+        assert!(owned.is_taken(Path::new("/f/hosts")) && owned.is_above(Path::new("/f")));
+        assert!(!owned.contains(Path::new("/f/hosts")), "a part is not the whole");
+        owned.set_known(known, Arc::default());
         assert_eq!(owned.all(), paths(&["/a", "/a/b", "/a.b", "/c", "/c/graph.yaml", "/c/own", "/e"]));
     }
 }

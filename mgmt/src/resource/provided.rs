@@ -10,9 +10,11 @@ use crate::id::ResourceId;
 use crate::resource::digest::Salt;
 use crate::resource::door::Connections;
 use crate::resource::error::Result;
+use crate::resource::graphs::Graphs;
 use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::provisions::Provisions;
+use crate::sys::facts;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
 
@@ -115,6 +117,10 @@ pub(crate) struct Services {
     pub(crate) connections: Connections,
     /// Paths that resources of the graph own; a purge spares them.
     pub(crate) owned: Arc<OwnedPaths>,
+    /// The name of this host among others.
+    pub(crate) hostname: String,
+    /// The graphs that have come into force.
+    pub(crate) graphs: Graphs,
 }
 
 impl Services {
@@ -131,6 +137,8 @@ impl Services {
             provisions: Provisions::default(),
             connections: Connections::default(),
             owned: Arc::default(),
+            hostname: facts::hostname(),
+            graphs: Graphs::default(),
         }
     }
 

@@ -7,14 +7,19 @@ use crate::resources::*;
 pub fn kinds() -> Vec<Kind> {
     vec![
         Kind::of::<Exec>(),
+        Kind::of::<Exit>(),
         Kind::of::<File>(),
         #[cfg(feature = "http")]
         Kind::of::<HttpFile>(),
         #[cfg(feature = "http")]
         Kind::of::<HttpServer>(),
+        Kind::of::<Kv>(),
+        Kind::of::<Line>(),
         Kind::of::<Msg>(),
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
+        Kind::of::<Print>(),
+        Kind::of::<Test>(),
         Kind::of::<Timer>(),
         Kind::of::<Value>(),
     ]

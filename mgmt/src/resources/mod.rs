@@ -2,18 +2,25 @@
 //! of kinds (`http`) is a folder with a file for each.
 
 mod exec;
+mod exit;
 mod file;
 #[cfg(feature = "http")]
 mod http;
 mod kinds;
+mod kv;
+mod line;
 mod msg;
 mod noop;
 mod password;
+mod paths;
+mod print;
+mod test;
 mod timer;
 mod value;
 
 pub use crate::resource::Seconds;
 pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
+pub use exit::{Exit, ExitBuilder, ExitHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner, Recurse};
 #[cfg(feature = "http")]
 pub use http::{
@@ -21,8 +28,12 @@ pub use http::{
     UrlPath,
 };
 pub use kinds::kinds;
+pub use kv::{Kv, KvBuilder, KvHandle, SkipCmpStyle};
+pub use line::{Line, LineBuilder, LineDrift, LineHandle, LineState};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
-pub use timer::{Timer, TimerBuilder, TimerHandle};
+pub use print::{Print, PrintBuilder, PrintHandle};
+pub use test::{Step, Test, TestBuilder, TestHandle};
+pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
 pub use value::{Value, ValueBuilder, ValueHandle};

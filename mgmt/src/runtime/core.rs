@@ -84,6 +84,8 @@ pub(crate) struct Core {
     /// Why the journal cannot be written; `None` after a commit that succeeded.
     pub(crate) journal_problem: Option<String>,
     pub(crate) stopped: bool,
+    /// The exit code with which a resource has requested the end of the program.
+    pub(crate) exit_code: watch::Sender<Option<u8>>,
     /// Requests that wait until no operation is under way.
     pub(crate) idle_wanted: Vec<oneshot::Sender<()>>,
 }
@@ -178,6 +180,7 @@ impl Core {
         for node in changed {
             self.rewatch(node);
         }
+        self.services.graphs.note();
     }
 
     /// Carries out what was decided for the graph in force: a command carried out after a swap would find the resources
@@ -196,7 +199,8 @@ impl Core {
 
     /// Replaces the graph in force. The scheduler does not have the new graph yet: the caller passes it the swap.
     pub(crate) fn place(&mut self, prepared: Prepared) -> (Swap, Vec<Node>) {
-        let (slots, store, owned) = (&self.slots, &self.store, Arc::clone(prepared.owned()));
+        let (slots, store) = (&self.slots, &self.store);
+        let (owned, parts) = (Arc::clone(prepared.owned()), Arc::clone(prepared.parts()));
         let is_busy = slots.busy().next().is_some();
         let rewired = |node: Node, wirings: &[Wiring]| slots.is_rewired(node, wirings);
         let owed = |from: &ResourceId, to: &ResourceId| store.is_owed(from, to);
@@ -216,7 +220,7 @@ impl Core {
             history.borrow_mut().forget(&difference.removed);
         }
         drop_graph(difference.old);
-        self.services.owned.set_known(owned);
+        self.services.owned.set_known(owned, parts);
         (difference.swap, difference.changed)
     }
 

@@ -7,11 +7,12 @@ use std::time::Duration;
 use crate::id::{Node, Time};
 use crate::resource::{AnyDrift, AnyResource, Change, Operation, Sent};
 use crate::runtime::core::Core;
+use crate::runtime::event::EventKind;
 use crate::runtime::measure::{apply_word, check_word};
 use crate::runtime::operate::{Answer, CANCELLED, Done, Ended, Outcome, outdated_pauses};
 use crate::runtime::slot::{Activity, Found, Held};
 use crate::runtime::values::SentPorts;
-use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op};
+use crate::scheduler::{ApplyOutcome, CheckOutcome, Input, Op, StopStage};
 
 /// The drift of a noop resource that cannot be checked, or whose state cannot be judged, without a value that is not
 /// known any more.
@@ -79,6 +80,7 @@ impl Core {
                 let outcome = self.end_apply(node, began, ended, |changed| changed);
                 self.measure(&*resource, "refresh", apply_word(outcome), began);
                 let sent = self.sent(node, &*resource, operation.take_sent());
+                self.end_program(node, &operation, outcome);
                 self.applied(op, outcome, sent);
             }
             Outcome::Leave(ended) => {
@@ -104,7 +106,18 @@ impl Core {
         };
         self.measure(&**resource, "apply", apply_word(outcome), began);
         let sent = self.sent(op.node, &**resource, operation.take_sent());
+        self.end_program(op.node, operation, outcome);
         self.applied(op, outcome, sent);
+    }
+
+    /// Stops the engine if the operation has succeeded and requests that. To be called before the scheduler gets the
+    /// outcome, which would let the resources after this one begin.
+    fn end_program(&mut self, node: Node, operation: &Operation, outcome: ApplyOutcome) {
+        let is_good = !matches!(outcome, ApplyOutcome::Failed | ApplyOutcome::Waits(_) | ApplyOutcome::Cancelled);
+        let Some(code) = operation.exit_code().filter(|_| is_good && self.exit_code.borrow().is_none()) else { return };
+        self.exit_code.send_replace(Some(code));
+        self.emit(EventKind::Exit { id: self.running.id(node), code });
+        self.handle(Input::Stop(StopStage::Drain));
     }
 
     fn sent(&mut self, node: Node, resource: &dyn AnyResource, sent: Vec<Sent>) -> SentPorts {

@@ -70,6 +70,7 @@ impl<G: Gapi> Builder<G> {
             core.forget_absent(clock::today(), existing);
         }
         let (events, converged) = (self.options.events, core.converged.subscribe());
+        let exit_code = core.exit_code.subscribe();
         let (reloads, reloads_in) = mpsc::unbounded_channel();
         let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
@@ -78,6 +79,7 @@ impl<G: Gapi> Builder<G> {
                 reloads,
                 events: events.readers(),
                 converged,
+                exit_code,
                 ended: has_ended,
                 loss: Loss::default(),
                 preparing: self.options.preparing.clone(),
@@ -219,6 +221,7 @@ pub(crate) fn assemble(
     services.owned.set_own(services.prefix.clone(), options.spared.clone());
     services.provisions = options.preparing.settings.provided();
     services.connections = doors.connections.clone();
+    services.hostname.clone_from(&options.hostname);
     let core = Core {
         scheduler: Scheduler::new(config),
         clock: Clock::start(),
@@ -246,6 +249,7 @@ pub(crate) fn assemble(
         unattended: Vec::new(),
         journal_problem: None,
         stopped: false,
+        exit_code: watch::channel(None).0,
         idle_wanted: Vec::new(),
     };
     let inboxes = Inboxes { requests: requests_in, answers: answers_in, reports: reports_in, committed: committed_in };
@@ -258,6 +262,7 @@ struct Handle {
     reloads: mpsc::UnboundedSender<Reload>,
     events: Readers,
     converged: watch::Receiver<bool>,
+    exit_code: watch::Receiver<Option<u8>>,
     ended: watch::Receiver<Option<Result<(), Failure>>>,
     loss: Loss,
     preparing: Preparing,
@@ -433,6 +438,12 @@ impl Engine {
     fn begin_stop(&self, stage: StopStage) {
         // An error means that the loop has ended already.
         let _ = self.shared.requests.send(Request::Stop(stage));
+    }
+
+    /// The exit code with which a resource of the kind `exit` has requested the end of the program; the engine stops
+    /// then. `None` as long as none has.
+    pub fn exit_code(&self) -> Option<u8> {
+        *self.shared.exit_code.borrow()
     }
 
     /// Returns when the engine has ended.

@@ -241,6 +241,14 @@ pub enum EventKind {
         /// The resource.
         id: ResourceId,
     },
+    /// A resource requests the end of the program: the engine stops.
+    #[non_exhaustive]
+    Exit {
+        /// The resource, of the kind `exit`.
+        id: ResourceId,
+        /// The exit code.
+        code: u8,
+    },
     /// A warning for the user, reported once.
     #[non_exhaustive]
     Warning {
@@ -274,6 +282,7 @@ impl EventKind {
             EventKind::Hopeless => "hopeless",
             EventKind::Hopeful => "hopeful",
             EventKind::Asked { .. } => "asked",
+            EventKind::Exit { .. } => "exit",
             EventKind::Warning { .. } => "warning",
             EventKind::Stopped => "stopped",
         }
@@ -289,6 +298,7 @@ impl EventKind {
             | EventKind::Failed { id, .. }
             | EventKind::Waiting { id, .. }
             | EventKind::Left { id, .. }
+            | EventKind::Exit { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Asked { id }
@@ -354,6 +364,7 @@ impl fmt::Display for EventKind {
             }
             EventKind::Hopeful => f.write_str("the graph may converge again"),
             EventKind::Asked { id } => write!(f, "{id}: a client asks for a check"),
+            EventKind::Exit { id, code } => write!(f, "{id}: ends the program with code {code}"),
             EventKind::Warning { message } => write!(f, "warning: {message}"),
             EventKind::Stopped => f.write_str("stopped"),
         }

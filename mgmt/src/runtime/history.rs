@@ -166,7 +166,13 @@ mod tests {
 
     fn drifted(text: &str) -> EventKind {
         let id = ResourceId::new("file", "/x");
-        EventKind::Drifted { id, causes: Causes::NONE, changes: vec![Change::new("content", text, "b")], noop: false }
+        EventKind::Drifted {
+            id,
+            causes: Causes::NONE,
+            changes: vec![Change::new("content", text, "b")],
+            noop: false,
+            alert: false,
+        }
     }
 
     #[test]

@@ -155,6 +155,7 @@ fn leads_to(kind: &EventKind) -> Option<&'static str> {
         EventKind::InSync { owed: false, .. } | EventKind::Applied { .. } | EventKind::Refreshed { .. } => {
             Some(Standing::Settled.word())
         }
+        EventKind::Drifted { alert: true, .. } => Some(Standing::Alert.word()),
         EventKind::InSync { .. } | EventKind::Drifted { noop: true, .. } => Some(Standing::Noop.word()),
         EventKind::Drifted { .. } => Some(Standing::Running.word()),
         EventKind::Failed { retry_in: Some(_), .. } => Some(Standing::Retrying.word()),

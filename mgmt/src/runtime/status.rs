@@ -124,6 +124,7 @@ impl Standing {
         match self {
             Standing::Settled => "settled",
             Standing::Noop => "noop",
+            Standing::Alert => "alert",
             Standing::WaitingForWatch => "waiting_for_watch",
             Standing::WaitingForParents(_) => "waiting_for_parents",
             Standing::WaitingForValue(_) => "waiting_for_value",

@@ -153,7 +153,12 @@ impl Fake {
     pub fn own(&self, paths: impl IntoIterator<Item = PathBuf>) {
         let mut owned: Vec<PathBuf> = paths.into_iter().collect();
         owned.sort_unstable();
-        self.services.owned.set_known(Arc::new(owned.into_iter().collect()));
+        self.services.owned.set_known(Arc::new(owned.into_iter().collect()), Arc::default());
+    }
+
+    /// Announces that another graph has come into force, in which the resources of this host are the same.
+    pub fn new_graph(&self) {
+        self.services.graphs.note();
     }
 
     /// Restarts the process: what resources held in memory is lost; what is on disk or was marked is kept. Resources

@@ -39,8 +39,8 @@ fn a_check_names_the_kinds_that_are_not_here() {
     for (kinds, expected) in [
         ("", "x: 1 resource, 0 edges: no problems\n"),
         (
-            "  kv: [{name: a}, {name: b}]\n",
-            "x: 3 resources, 0 edges: no problems, but this build has no kind `kv`: its resources will fail\n",
+            "  esphome: [{name: a}, {name: b}]\n",
+            "x: 3 resources, 0 edges: no problems, but this build has no kind `esphome`: its resources will fail\n",
         ),
         (
             "  user: [{name: a}]\n  aws:ec2: [{name: b}]\n",

@@ -28,5 +28,6 @@ converted! {
     refresh: "corpus/refresh.yaml",
     sends: "corpus/sends.yaml",
     served: "corpus/served.yaml",
+    small: "corpus/small.yaml",
     tree: "corpus/tree.yaml",
 }

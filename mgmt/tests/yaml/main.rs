@@ -13,3 +13,4 @@ mod programs;
 mod prometheus;
 mod schema;
 mod service;
+mod small;

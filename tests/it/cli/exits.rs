@@ -48,8 +48,8 @@ fn a_stop_that_a_service_manager_asks_for_is_success() {
 fn exit_codes_are_in_the_help_and_in_the_manual_page() {
     let hello = |args: &str| Program::new(&example("hello")).args(args).run().code(0).out;
     for (args, codes) in [
-        ("--help", &["0", "1", "2", "3", "129", "130", "143"][..]),
-        ("run --help", &["0", "1", "129", "130", "143"]),
+        ("--help", &["0", "1", "2", "3", "129", "130", "143", "other"][..]),
+        ("run --help", &["0", "1", "2", "129", "130", "143", "other"]),
         ("plan --help", &["0", "1", "2", "129", "130", "143"]),
         ("check --help", &["0", "1", "129", "130", "143"]),
         ("graph --help", &["0", "1", "129", "130", "143"]),
@@ -78,7 +78,7 @@ fn exit_codes_are_in_the_help_and_in_the_manual_page() {
     }
     let page = hello("man");
     let (_, status) = page.split_once(".SH \"EXIT STATUS\"").unwrap();
-    for code in ["0", "1", "2", "3", "129", "130", "143"] {
+    for code in ["0", "1", "2", "3", "129", "130", "143", "other"] {
         assert!(status.contains(&format!(".TP\n{code}\n")), "{code}: {status}");
     }
 }

@@ -17,8 +17,14 @@ pub(crate) fn is_old(kind: &str, field: &str) -> bool {
 const EMPTY: &[(&str, &[&str])] = &[
     ("exec", &["shell", "watchcmd", "watchshell", "ifcmd", "ifshell"]),
     ("file", &["path", "dirname", "basename", "source", "state"]),
+    ("line", &["state"]),
     ("msg", &["priority"]),
 ];
+
+/// The output that a kind formerly had under this name.
+pub(crate) fn output(kind: &str, name: &str) -> Option<&'static str> {
+    ((kind, name) == ("kv", "value")).then_some("stored")
+}
 
 /// The field that the `pattern` of a rule of `collect` sets: the directory for collected files.
 pub(crate) fn pattern_field(kind: &str) -> Option<&'static str> {
@@ -40,6 +46,16 @@ pub(crate) fn adapt(document: &mut Document<'_>, draft: &mut Draft) {
     match kind {
         "exec" => exec(document, draft),
         "file" => file(document, draft),
+        "kv" => {
+            // Older files have the numbers of the styles.
+            if let Some(Json::String(style)) = draft.fields.get_mut("skipcmpstyle") {
+                match style.as_str() {
+                    "0" => *style = "int".to_owned(),
+                    "1" => *style = "string".to_owned(),
+                    _ => {}
+                }
+            }
+        }
         "msg" => {
             // Older files write `Notice` with a capital.
             if let Some(Json::String(priority)) = draft.fields.get_mut("priority") {
@@ -114,7 +130,8 @@ pub(crate) fn old_schema(kind: &str, properties: &mut serde_json::Map<String, Js
             properties.insert("pollint".to_owned(), deprecated("The old name of `meta: {poll: …}`."));
             properties.insert("state".to_owned(), deprecated("Accepted for old files. Has no effect."));
         }
-        "file" => also(properties, "state", json!({ "const": "" })),
+        "file" | "line" => also(properties, "state", json!({ "const": "" })),
+        "kv" => also(properties, "skipcmpstyle", json!({ "enum": [0, 1] })),
         "msg" => {
             let capital = ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug", ""];
             also(properties, "priority", json!({ "enum": capital }));

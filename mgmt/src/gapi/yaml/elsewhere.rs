@@ -43,7 +43,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "docker:image" "A Docker image." [state: text, apiversion: text] []
     "docker:network" "A Docker network." [state: text, apiversion: text] []
     "esphome" "An ESPHome device." [host: text, port: whole, password: secret, key: secret] [value]
-    "exit" "Ends the program." [code: whole] []
     "firewalld" "What a firewalld zone lets through." [zone: text, state: text, services: texts, ports: texts] []
     "fwattr" "A firmware setting." [value: any] []
     "fwupd" "Updates of firmware." [state: text] []
@@ -71,15 +70,11 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "http:ui:input" "An input on a page of the server."
         [path: text, id: text, value: text, store: text, type: text, sort: text] [value]
     "json:edit" "Values in a JSON file." [path: text, file: text, key: text, value: any, state: text] []
-    "kv" "A value that hosts share."
-        [key: text, value: text, mapped: truth, skiplessthan: truth, skipcmpstyle: any] [value]
-    "line" "A line in a file." [file: text, content: text, state: text, trim: truth] []
     "mount" "A mounted file system."
         [state: text, device: text, type: text, options: any, freq: whole, passno: whole] []
     "net" "A network interface." [state: text, addrs: texts, gateway: text, ip_forward: truth] []
     "panic" "Ends the program with a panic." [] []
     "pippet" "A Puppet resource." [type: text, title: text, params: any] []
-    "print" "A line in the log." [msg: text, refresh_only: truth] []
     "remote" "A program on another host, over SSH." [url: secret] []
     "schedule" "Chooses among hosts."
         [namespace: text, strategy: text, max: whole, persist: truth, ttl: whole, withdraw: truth, data: any] [hosts]
@@ -87,8 +82,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
         [user: text, state: text, type: text, key: text, comment: text, options: any, content: text, file: text] []
     "sysctl" "A parameter of the kernel." [value: text, runtime: truth, persist: truth, path: text] []
     "tar" "An archive." [path: text, inputs: texts, format: any, sendonly: truth] [content]
-    "test" "Has a field of each type."
-        [bool: truth, str: text, int: any, int8: any, uint8: any, float32: any] [hello, answer]
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
     "user" "A user of this host."

@@ -48,6 +48,7 @@ pub fn read_yaml(file: &str, bytes: &[u8], options: &YamlOptions) -> Result<Yaml
         None => {}
     }
     let mut problems = quotes.problems(document.complaints);
+    problems.0.extend(options.kinds.clashes().into_iter().map(|clash| Problem::new(clash, Origin::Unknown)));
     // Mistakes of the graph as a whole are reported too, as far as they don't depend on what is wrong already.
     if let Err(more) = validate_but(&document.graph.config, &document.graph.doubts) {
         problems.0.extend(quotes.quote(more, &document.graph.widths).0);

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::gapi::yaml::absent::{absent, absent_output};
+use crate::gapi::yaml::compat::output;
 use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive};
 use crate::gapi::yaml::tree::{Key, Node, Place};
@@ -148,7 +149,8 @@ impl Document<'_> {
             }
             return Some(port);
         }
-        let port = match sender.sends(&from, &receive.key) {
+        let key = output(sender.kind, &receive.key).unwrap_or(&receive.key);
+        let port = match sender.sends(&from, key) {
             Ok(port) => port,
             Err(problem) => {
                 self.complain(receive.key_place, problem);

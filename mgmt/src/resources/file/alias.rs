@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::id::ResourceId;
 use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::kept::Kept;
-use crate::resources::file::path::shown;
+use crate::resources::paths::shown;
 use crate::sys::fs::{ReadFs, Stat};
 
 /// Identifies a file whatever its spelling.

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, OwnedPaths, Result, Stopping};
 use crate::resources::file::drift::{Action, Original, Step};
-use crate::resources::file::foresee::{missing_dir, owners};
+use crate::resources::file::foresee::owners;
 use crate::resources::file::maker::is_stranger;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::file::wanted_content::WantedContent;
+use crate::resources::paths::missing_dir;
 use crate::sys::fs::{
     Attributes, Content, CopySource, FileKind, FileReader, FsError, Replace, SyncBatch, WriteFs, WriteOptions,
     is_temporary_name,

@@ -6,11 +6,11 @@ use crate::resource::{Change, Error, Result};
 use crate::resources::file::compare::{FileRules, LinkRules};
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::look::Look;
-use crate::resources::file::path::shown;
 use crate::resources::file::purge::Spare;
 use crate::resources::file::tree::engines_own;
 use crate::resources::file::wanted::What;
 use crate::resources::file::wanted_content::WantedContent;
+use crate::resources::paths::shown;
 use crate::sys::fs::{FileKind, FsError, Replace, Stat, Tree};
 
 impl Look<'_> {

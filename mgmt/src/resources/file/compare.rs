@@ -6,8 +6,8 @@ use crate::resource::{Change, Error, Result};
 use crate::resources::file::diff::{self, Side};
 use crate::resources::file::drift::{Action, Found, Step};
 use crate::resources::file::look::Look;
-use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::{WantedContent, is_private};
+use crate::resources::paths::shown;
 use crate::sys::fs::{Attributes, FileKind, Mode, Replace, Stat};
 use crate::sys::users;
 

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Change, Drift};
-use crate::resources::file::path::shown;
 use crate::resources::file::wanted_content::WantedContent;
+use crate::resources::paths::shown;
 use crate::sys::fs::{FileKind, Likeness, Replace};
 
 /// What is not as declared at a path, and how it will be repaired.

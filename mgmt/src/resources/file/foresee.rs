@@ -1,11 +1,8 @@
 //! The reasons why a file can't be repaired now, as far as they can be found without a change.
-
-use std::path::Path;
-
-use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths, Result};
+use crate::resource::{Error, OwnedPaths, Result};
 use crate::resources::file::drift::{Action, FileDrift};
-use crate::resources::file::path::shown;
 use crate::resources::file::wanted::{Wanted, What};
+use crate::resources::paths::missing_dir;
 use crate::sys::fs::{Attributes, ReadFs};
 
 /// Fails if the first step that makes or removes something can't succeed, or a declared owner does not exist.
@@ -40,19 +37,4 @@ pub(super) fn owners(wanted: &Wanted) -> Result<Attributes> {
             None => Error::new(text),
         }
     })
-}
-
-/// The error for a path whose directory does not exist.
-pub(super) fn missing_dir(fs: &ReadFs, owned: &OwnedPaths, path: &Path) -> Option<Error> {
-    let parent = path.parent().filter(|parent| matches!(fs.stat(parent), Ok(None)))?;
-    let missing = Obstacle::new(ObstacleKind::Missing).at(parent);
-    let is_declared = owned.contains(parent);
-    let (path, parent) = (shown(path), shown(parent));
-    let remedy = if is_declared {
-        format!("add an edge: file[{parent}/] must come before this")
-    } else {
-        format!("declare it too: file[{parent}/]")
-    };
-    let why = format!("{path} can't be made: the directory {parent} does not exist; {remedy}");
-    Some(Error::new(why).waiting_for(missing))
 }

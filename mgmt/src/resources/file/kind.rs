@@ -234,6 +234,15 @@ impl Converge for File {
         self.spelled().map(|spelled| Uid::Path(spelled.path)).into_iter().collect()
     }
 
+    /// A file with any content is kept in its owner, its mode and its existence alone.
+    fn is_whole(&self, known: &Known<'_>) -> bool {
+        let contents =
+            [self.content.is_some(), self.source.is_some(), self.fragments.is_some(), self.symlink.is_some()];
+        let are_known = known.are_known(["content", "source", "fragments", "symlink", "state"]);
+        let is_directory = self.spelled().is_ok_and(|spelled| spelled.dir);
+        is_directory || !are_known || self.state == Some(FileState::Absent) || contents.contains(&true)
+    }
+
     fn clears(&self, known: &Known<'_>) -> Vec<PathBuf> {
         if !known.are_known(PATH_FIELDS) {
             return Vec::new();

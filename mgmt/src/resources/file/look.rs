@@ -7,8 +7,8 @@ use crate::resource::{OwnState, OwnedPaths, Result, Stopping};
 use crate::resources::file::alias::Asker;
 use crate::resources::file::digests::Digests;
 use crate::resources::file::owner_ids::OwnerIds;
-use crate::resources::file::path::with_remedy;
 use crate::resources::file::wanted::Wanted;
+use crate::resources::paths::with_remedy;
 use crate::sys::fs::{ReadFs, Stat};
 
 /// One check, with all its inputs.

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::id::shortened;
-use crate::resource::Error;
-use crate::sys::fs::{FsError, LinkReason, normal_form};
+use crate::resources::paths::shown;
+use crate::sys::fs::normal_form;
 
 /// A path, and whether its spelling makes it a directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,25 +38,6 @@ pub(super) fn spelled(text: &str) -> Result<Spelled, String> {
         Ok(path) => Ok(Spelled { path, dir: text.ends_with('/') }),
         Err(error) => Err(format!("{}: {error}", shown(Path::new(text)))),
     }
-}
-
-/// An error of reading a path, with its remedy.
-pub(super) fn with_remedy(error: FsError) -> Error {
-    match &error {
-        FsError::Symlink {
-            reason: LinkReason::WritableParent | LinkReason::Owner(_) | LinkReason::CopiedFrom(_),
-            ..
-        } => Error::new(format!(
-            "{error}: it is not followed, since any user may have made it; if it should be followed, set `follow_symlinks`"
-        )),
-        _ => error.into(),
-    }
-}
-
-/// A path for one line of text.
-pub(super) fn shown(path: &Path) -> String {
-    const CHARS_MAX: usize = 512;
-    shortened(&path.to_string_lossy(), CHARS_MAX)
 }
 
 #[cfg(test)]

@@ -8,8 +8,8 @@ use crate::resource::{Error, OwnState, OwnedPaths, Result};
 use crate::resources::file::drift::{Action, Listing, Step};
 use crate::resources::file::look::Look;
 use crate::resources::file::parts::is_whole;
-use crate::resources::file::path::shown;
 use crate::resources::file::wanted::Directory;
+use crate::resources::paths::shown;
 use crate::sys::fs::{DirEntry, FileKind, FsError, ReadFs, Tree, is_temporary_name};
 
 /// What resources of the graph own below a directory. Queries are relative to the directory.

@@ -7,9 +7,10 @@ use crate::resources::file::compare::SECRET_MODE;
 use crate::resources::file::content::Content;
 use crate::resources::file::kind::File;
 use crate::resources::file::owner::Owner;
-use crate::resources::file::path::{Spelled, compose, shown, spelled};
+use crate::resources::file::path::{Spelled, compose, spelled};
 use crate::resources::file::recurse::Recurse;
 use crate::resources::file::state::FileState;
+use crate::resources::paths::shown;
 use crate::sys::fs::{Links, Mode, ReadFs, WriteFs};
 
 /// The desired state of one path.

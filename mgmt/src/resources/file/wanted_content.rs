@@ -7,9 +7,10 @@ use crate::resource::Stopping;
 use crate::resource::{Digest, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::file::content::Content;
 use crate::resources::file::digests::Digests;
-use crate::resources::file::path::with_remedy;
-use crate::resources::file::path::{Spelled, shown};
+use crate::resources::file::path::Spelled;
 use crate::resources::file::wanted::Origin;
+use crate::resources::paths::shown;
+use crate::resources::paths::with_remedy;
 use crate::sys::fs::{FileKind, ReadFs, Stat, is_temporary_name};
 
 /// A content, as it is now.

@@ -2,7 +2,7 @@
 //! They are written in place, so that a crash in between leaves a part of the content.
 
 use std::io::Read;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{Mode, OFlags};
@@ -42,6 +42,29 @@ impl ReadFs {
 }
 
 impl WriteFs {
+    /// Adds bytes at the end of the existing regular file `path`, in place, as other programs do that append to it, and
+    /// makes them durable. If this process is killed meanwhile, a part of them may be there.
+    ///
+    /// # Errors
+    /// [`FsError::Missing`], [`FsError::WrongType`], a symlink at the path, or what the system reports.
+    pub fn append(&self, path: impl AsRef<Path>, bytes: &[u8]) -> Result<(), FsError> {
+        let place = self.place(path.as_ref())?;
+        let old = self.stat_required(&place)?;
+        expect_kind(&place.path, old.kind, FileKind::File)?;
+        self.guard_hard_links(&place, &old)?;
+        let calls = &self.inner.calls;
+        let fd = self.open_to_write(&place, OFlags::APPEND)?;
+        expect_kind(&place.path, stat_fd(calls, &fd, &place.path)?.kind, FileKind::File)?;
+        write_all(calls, &fd, bytes, &place.path)?;
+        calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&fd))
+    }
+
+    fn open_to_write(&self, place: &Place, how: OFlags) -> Result<OwnedFd, FsError> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | how;
+        let open = || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty());
+        self.inner.calls.run(Call::Open, &place.path, open)
+    }
+
     /// Writes the content into the existing file, in one call if the system takes that, and cuts off the rest.
     pub(super) fn write_in_place(
         &self,
@@ -57,9 +80,7 @@ impl WriteFs {
         self.guard_hard_links(place, &old)?;
         let calls = &self.inner.calls;
         let content = whole(content, &place.path)?;
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let fd =
-            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+        let fd = self.open_to_write(place, OFlags::empty())?;
         let now = stat_fd(calls, &fd, &place.path)?;
         expect_kind(&place.path, now.kind, FileKind::File)?;
         if now.identity() != old.identity() {
@@ -86,7 +107,7 @@ impl WriteFs {
 fn whole(content: Content<'_>, path: &Path) -> Result<Vec<u8>, FsError> {
     let mut all = Vec::new();
     match content {
-        Content::Bytes(bytes) => all.extend_from_slice(bytes),
+        Content::Bytes(bytes) | Content::Edited { bytes, .. } => all.extend_from_slice(bytes),
         Content::Reader(reader) => drop(reader.read_to_end(&mut all).map_err(|error| read_error(error, path))?),
         Content::File(source) => {
             source.file.read_to_end(&mut all).map_err(|error| read_error(error, path))?;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir};
+use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir, SeekFrom};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
@@ -336,8 +336,33 @@ impl FileReader {
 
     /// Whether the content has changed since the file was opened, judged by its size and modification time.
     pub fn changed_since_opened(&self) -> Result<bool, FsError> {
-        let now = stat_fd(&self.calls, &self.fd, &self.path)?;
+        let now = self.stat_now()?;
         Ok((now.size, now.mtime_ns) != (self.stat.size, self.stat.mtime_ns))
+    }
+
+    /// The stat of the file now, even if it is no longer at its path.
+    pub fn stat_now(&self) -> Result<Stat, FsError> {
+        stat_fd(&self.calls, &self.fd, &self.path)
+    }
+
+    /// The SHA-256 of the first bytes of the file, this many; `None` if there are fewer.
+    pub fn digest_of_first(&self, bytes: u64) -> Result<Option<Digest>, FsError> {
+        let (mut hasher, mut chunk, mut at) = (Hasher::default(), vec![0; chunk_bytes(bytes)], 0);
+        while at < bytes {
+            let most = chunk.len().min(usize::try_from(bytes - at).unwrap_or(usize::MAX));
+            let n = self.calls.run(Call::Read, &self.path, || rustix::io::pread(&self.fd, &mut chunk[..most], at))?;
+            if n == 0 {
+                return Ok(None);
+            }
+            hasher.update(&chunk[..n]);
+            at += n as u64;
+        }
+        Ok(Some(hasher.finish()))
+    }
+
+    /// Continues to read at the beginning of the file.
+    pub fn rewind(&mut self) -> Result<(), FsError> {
+        self.calls.run(Call::Read, &self.path, || rustix::fs::seek(&self.fd, SeekFrom::Start(0))).map(drop)
     }
 
     fn read_chunk(&mut self, chunk: &mut [u8]) -> Result<usize, FsError> {

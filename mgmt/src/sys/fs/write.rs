@@ -17,7 +17,7 @@ use super::digest::{Digest, Hasher};
 use super::error::FsError;
 use super::likeness::{Likeness, Trait};
 use super::options::{Replace, WriteOptions};
-use super::read::{CHUNK_BYTES, ReadFs, expect_kind};
+use super::read::{CHUNK_BYTES, FileReader, ReadFs, expect_kind};
 use super::stat::{FileKind, Stat, stat_fd};
 use super::temp::{Temp, clean};
 #[cfg(any(test, feature = "testing"))]
@@ -45,6 +45,30 @@ pub enum Content<'a> {
     Reader(&'a mut dyn Read),
     /// The content of another file: shared with it or copied by the kernel where possible.
     File(CopySource<'a>),
+    /// These bytes, made from the content of the file that they replace. If the file at the path is another one by
+    /// then, or no longer begins with that content, nothing is replaced, and the error is [`FsError::Changed`]. The
+    /// file may have become longer: the caller carries that over.
+    Edited {
+        /// The new content.
+        bytes: &'a [u8],
+        /// The file from which the content was read.
+        former: &'a FileReader,
+        /// What was read.
+        text: &'a [u8],
+    },
+}
+
+impl Content<'_> {
+    /// Fails if the content was made from another content than the one that it would replace now.
+    fn must_be_current(&self, fs: &ReadFs, place: &Place) -> Result<(), FsError> {
+        let Content::Edited { former, text, .. } = self else { return Ok(()) };
+        let is_same = fs.stat_required(place)?.identity() == former.stat().identity();
+        let begins_with = |text: &[u8]| Ok(former.digest_of_first(text.len() as u64)? == Some(Digest::of(text)));
+        match is_same && (!former.changed_since_opened()? || begins_with(text)?) {
+            true => Ok(()),
+            false => Err(FsError::Changed { path: place.path.clone() }),
+        }
+    }
 }
 
 /// The result of a write.
@@ -96,6 +120,7 @@ impl fmt::Debug for Content<'_> {
             Content::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Content::Reader(_) => f.write_str("Reader"),
             Content::File(source) => write!(f, "File({})", source.file.path().display()),
+            Content::Edited { bytes, .. } => write!(f, "Edited({} bytes)", bytes.len()),
         }
     }
 }
@@ -201,6 +226,7 @@ impl WriteFs {
         if let Some(old) = old.clone().filter(|_| options.replace != Replace::Nothing)
             && self.is_only_in_place(&place, &old)?
         {
+            content.must_be_current(self, &place)?;
             return self.write_in_place(&place, old, content, options);
         }
         self.may_replace(&place, old.as_ref(), FileKind::File, options.replace)?;
@@ -227,6 +253,7 @@ impl WriteFs {
             calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd))?;
         }
         if !named_first {
+            content.must_be_current(self, &place)?;
             self.clear_the_way(&place, old.as_ref(), options.replace)?;
             temp.rename(options.replace != Replace::Nothing)?;
         }
@@ -403,7 +430,7 @@ pub(crate) fn without_group(mode: u32) -> u32 {
 /// Writes the content into the new file.
 fn fill(calls: &Calls, temp: &Temp<'_>, content: &mut Content<'_>, path: &Path) -> Result<Digest, FsError> {
     let reader = match content {
-        Content::Bytes(bytes) => {
+        Content::Bytes(bytes) | Content::Edited { bytes, .. } => {
             write_all(calls, &temp.fd, bytes, path)?;
             return Ok(Digest::of(bytes));
         }

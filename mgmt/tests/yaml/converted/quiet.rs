@@ -26,6 +26,8 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .fields([("number", "5")])
             .subscribe(&noop_anchor),
     );
+    g.add(Print::new("printed").msg("this was printed"));
+    g.add(Print::new("notified").msg("the anchor has changed").refresh_only(true));
     g.add(Timer::new("tick", Duration::from_secs(3600)));
     g.add(File::new("/tmp/corpus/never").content("never").noop(true));
     g.add(

@@ -1,0 +1,186 @@
+//! The kind `kv`.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use crate::id::shortened;
+use crate::resource::{
+    ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Known, Refresh, Result, Uid, UidKey, Watch, WatchCx, every,
+};
+use crate::resources::kv::skip::{SkipCmpStyle, number};
+use crate::resources::kv::store::{self, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use mgmt_macros::Resource;
+
+/// A value under a key, in the store of this host: set, or removed if no `value` is given. Stored values outlive the
+/// program, and also the resource: one that leaves the graph stays as it is.
+///
+/// The store is in the engine's working directory, in a file for each key that only the engine's user can read; a file
+/// that another program changes or removes is mended at once. A stored value is never a secret.
+///
+/// With `skiplessthan` the value only grows: a stored value that is equal or greater is kept, whatever is declared. So
+/// the steps of a procedure can be counted, which never go back. A refresh sets the declared value even then.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "kv", inline = watch)]
+pub struct Kv {
+    /// The name of the resource.
+    #[resource(name)]
+    name: String,
+    /// The key: 1 to 4096 bytes. Default: the name.
+    key: Option<String>,
+    /// The value: at most 1 MiB. Default: none, so that nothing is stored under the key.
+    value: Option<String>,
+    /// Whether each host has its own value under the key, by its host name. Default: false, so there is one.
+    #[resource(default)]
+    mapped: bool,
+    /// Whether a stored value that is not less than `value` is kept. Default: false.
+    #[resource(default)]
+    skiplessthan: bool,
+    /// How values are compared for `skiplessthan`: as whole numbers (`int`) or as texts (`string`). Default: `int`.
+    #[resource(default)]
+    skipcmpstyle: SkipCmpStyle,
+
+    /// The value that is stored, which with `skiplessthan` can be greater than the declared one.
+    #[resource(send)]
+    stored: String,
+}
+
+/// A key of the store.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct KvKey(String);
+
+impl fmt::Display for KvKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl UidKey for KvKey {
+    const WORD: &'static str = "key";
+}
+
+impl Converge for Kv {
+    type Drift = Change;
+
+    const WORKS_ON_FILES: bool = true;
+
+    fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
+        let bytes = self.key().len();
+        let key = match bytes {
+            0 => Some(("is empty".to_owned(), "give at least one character")),
+            1..=KEY_BYTES_MAX => None,
+            _ => Some((format!("has {bytes} bytes"), "at most 4096 are allowed")),
+        };
+        let key = key.map(|(problem, remedy)| FieldProblem::new("key", problem, remedy));
+        let bytes = self.value.as_ref().map_or(0, String::len);
+        let size = known.require(
+            "value",
+            bytes <= VALUE_BYTES_MAX,
+            format_args!("has {bytes} bytes"),
+            format_args!("at most {VALUE_BYTES_MAX} are allowed"),
+        );
+        let grows = known.require(
+            ["skiplessthan", "value"],
+            !self.skiplessthan || self.value.is_some(),
+            "is set, and there is no `value` to compare",
+            "give one, or leave it out",
+        );
+        let is_number = self.value.as_ref().is_none_or(|value| number(value).is_some());
+        let is_compared = self.skiplessthan && self.skipcmpstyle == SkipCmpStyle::Int;
+        let number = known.require(
+            ["value", "skiplessthan", "skipcmpstyle"],
+            is_number || !is_compared,
+            "is no whole number, and is compared as one",
+            "give a number, or set `skipcmpstyle` to string",
+        );
+        every([key, size, grows, number])
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
+        let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
+        let stored = cx.look(move |fs, _| store::read(fs, &file, &key)).await?;
+        let found = stored.value(host.as_deref());
+        // A refresh asks for exactly the declared value.
+        let is_kept = if cx.refresh_owed() { found == self.value.as_ref() } else { self.is_kept(found)? };
+        if is_kept {
+            if let Some(value) = found {
+                cx.send(Kv::STORED, value.clone());
+            }
+            return Ok(None);
+        }
+        Ok(Some(Change::new("value", shown(found), shown(self.value.as_ref()))))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
+        self.store(cx).await
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        cx.fs().path(self.file(&cx.var_dir()))
+    }
+
+    fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
+        if known.is_known("key") { vec![Uid::of(KvKey(self.key().to_owned()))] } else { Vec::new() }
+    }
+}
+
+impl Refresh for Kv {
+    async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
+        let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
+        let stored = cx.look(move |fs, _| store::read(fs, &file, &key)).await?;
+        if stored.value(host.as_deref()) == self.value.as_ref() {
+            return Ok(false);
+        }
+        self.store(cx).await?;
+        Ok(true)
+    }
+}
+
+impl Kv {
+    fn key(&self) -> &str {
+        self.key.as_deref().unwrap_or(&self.name)
+    }
+
+    /// The name under which a value of this host is stored.
+    fn host(&self, cx: &CheckCx) -> Option<String> {
+        self.mapped.then(|| cx.hostname().to_owned())
+    }
+
+    /// The file of the key. The store is where the private directories of this kind are, which are not used.
+    fn file(&self, private: &Path) -> PathBuf {
+        store::file(private.parent().unwrap_or(private), self.key())
+    }
+
+    /// Whether the stored value stays.
+    fn is_kept(&self, found: Option<&String>) -> Result<bool> {
+        let (Some(found), Some(value), true) = (found, &self.value, self.skiplessthan) else {
+            return Ok(found == self.value.as_ref());
+        };
+        match self.skipcmpstyle.compare(found, value) {
+            Some(order) => Ok(order != Ordering::Less),
+            None => {
+                let shown = shown(Some(found));
+                Err(Error::new(format!(
+                    "{shown} is stored, which is no whole number to compare with: set `skipcmpstyle` to string, or notify \
+                     this resource, which sets its value in any case"
+                )))
+            }
+        }
+    }
+
+    async fn store(&self, cx: &ApplyCx) -> Result<()> {
+        let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
+        let value = self.value.clone();
+        cx.change(move |fs, _| store::write(fs, &file, &key, host.as_deref(), value)).await?;
+        if let Some(value) = &self.value {
+            cx.send(Kv::STORED, value.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The beginning of a value, on one line.
+fn shown(value: Option<&String>) -> String {
+    const CHARS_MAX: usize = 100;
+    value.map_or("none".to_owned(), |value| format!("`{}`", shortened(value, CHARS_MAX)))
+}

@@ -1,0 +1,10 @@
+//! `kv`: keeps a value under a key, in a store of this host that outlives the program.
+
+mod kind;
+mod skip;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use kind::{Kv, KvBuilder, KvHandle};
+pub use skip::SkipCmpStyle;

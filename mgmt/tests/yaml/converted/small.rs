@@ -1,0 +1,66 @@
+//! The graph "small", converted from YAML.
+
+use std::time::Duration;
+
+use mgmt::prelude::*;
+
+fn main() -> mgmt::ExitCode {
+    mgmt::main!("small", declare)
+}
+
+/// Declares the resources, their order, and what they send one another.
+pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
+    g.add(Line::new("added", "/tmp/corpus/parts/10-a").content(" b ").trim(true));
+    g.add(Line::new("also added", "/tmp/corpus/parts/10-a"));
+    g.add(Line::new("b", "/tmp/corpus/parts/20-b").state(LineState::Absent));
+    g.add(Line::new("made", "/tmp/corpus/made").create(true).follow_symlinks(true));
+    let kv_step = g.add(Kv::new("step").value("2").skiplessthan(true));
+    g.add(
+        Kv::new("letter")
+            .key("of this host")
+            .value("b")
+            .mapped(true)
+            .skiplessthan(true)
+            .skipcmpstyle(SkipCmpStyle::String),
+    );
+    g.add(Exit::new("not now").code(3u8).noop(true));
+    let password_p = g.add(Password::new("p").length(8usize));
+    let test_all = g.add(
+        Test::new("all")
+            .bool(true)
+            .str("text")
+            .int(-1i64)
+            .int8(-8i8)
+            .int16(-16i16)
+            .int32(-32i32)
+            .int64(-64i64)
+            .uint(1u64)
+            .uint8(8u8)
+            .uint16(16u16)
+            .uint32(32u32)
+            .uint64(64u64)
+            .float32(0.5f32)
+            .float64(-2.25f64)
+            .list(["one", "two"])
+            .map([("a", "b")])
+            .time(Duration::from_millis(1500))
+            .secret(password_p.password())
+            .changes(1u32)
+            .every(Duration::from_secs(3600))
+            .unchanged(true)
+            .takes(Duration::from_millis(10))
+            .fail(Step::Refresh)
+            .fails(2u32)
+            .hang(Step::Refresh)
+            .sendvalue("hello"),
+    );
+    g.add(
+        Timer::new("grows", Duration::from_secs(3600))
+            .grow(Grow::Exponential)
+            .max(Duration::from_secs(86400))
+            .reset(true),
+    );
+    g.add(File::new("/tmp/corpus/stored").content(kv_step.stored()));
+    g.add(File::new("/tmp/corpus/hello").content(test_all.hello()));
+    Ok(())
+}
