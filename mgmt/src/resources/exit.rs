@@ -34,6 +34,8 @@ struct Requested(AtomicBool);
 impl Converge for Exit {
     type Drift = Change;
 
+    const STANDS_ALONE: bool = true;
+
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         let is_requested = cx.local::<Requested>().0.load(Ordering::Relaxed);
         Ok((!is_requested).then(|| Change::new("code", "running", format_args!("ends with code {}", self.code))))

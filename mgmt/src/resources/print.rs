@@ -50,6 +50,8 @@ impl Written {
 impl Converge for Print {
     type Drift = Change;
 
+    const STANDS_ALONE: bool = true;
+
     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
         const CHARS_MAX: usize = 100;
         let text = digest_of(&self.text());

@@ -62,6 +62,8 @@ impl UidKey for KvKey {
 impl Converge for Kv {
     type Drift = Change;
 
+    const STANDS_ALONE: bool = true;
+
     const WORKS_ON_FILES: bool = true;
 
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {

@@ -203,8 +203,9 @@ impl Converge for Line {
             return Vec::new();
         }
         let Some(path) = self.path() else { return Vec::new() };
-        let dir = path.parent().map(Uid::path).filter(|_| self.create && self.state == LineState::Exists);
-        dir.into_iter().chain([Uid::Path(path)]).map(Need::after).collect()
+        let creates = self.create && self.state == LineState::Exists;
+        let dir = path.parent().filter(|_| creates).map(|dir| Need::after(Uid::path(dir)).because("its directory"));
+        dir.into_iter().chain([Need::after(Uid::Path(path)).because("its file")]).collect()
     }
 
     fn remarks(&self) -> Vec<String> {

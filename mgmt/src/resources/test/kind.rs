@@ -164,6 +164,8 @@ struct Counts {
 impl Converge for Test {
     type Drift = Change;
 
+    const STANDS_ALONE: bool = true;
+
     fn validate(&self, known: &Known<'_>) -> Vec<FieldProblem> {
         let refused = known.require("validatebool", !self.validatebool, "is true", "leave it out");
         let text =
