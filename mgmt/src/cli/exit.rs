@@ -166,7 +166,7 @@ const WIDTH: usize = 78;
 fn table(meanings: &[Meaning]) -> String {
     let mut text = String::new();
     for (code, meaning) in meanings {
-        let (mut line, indent) = (format!("  {code:<5}"), " ".repeat(7));
+        let (mut line, indent) = (format!("  {code:<6}"), " ".repeat(8));
         for word in meaning.split(' ') {
             if line.len() + 1 + word.len() > WIDTH {
                 text.push_str(line.trim_end());

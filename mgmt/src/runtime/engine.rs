@@ -69,8 +69,8 @@ impl<G: Gapi> Builder<G> {
         if !prefix.is_temporary() {
             core.forget_absent(clock::today(), existing);
         }
-        let (events, converged) = (self.options.events, core.converged.subscribe());
-        let exit_code = core.exit_code.subscribe();
+        let (converged, exit_code) = (core.converged.subscribe(), core.exit_code.subscribe());
+        let events = self.options.events;
         let (reloads, reloads_in) = mpsc::unbounded_channel();
         let ((ended, has_ended), (quit, quits)) = (watch::channel(None), watch::channel(None));
         let handle = Engine {
@@ -89,8 +89,7 @@ impl<G: Gapi> Builder<G> {
         let follow = Follow { preparing, no_watch, reloads: reloads_in, requests: requests.downgrade() };
         let control = handle.shared.look_after(&prefix, &core, self.options.watch_late, quits);
         drop(requests);
-        let shares_doors = self.options.doors.is_some();
-        let (end, ending) = oneshot::channel();
+        let (shares_doors, (end, ending)) = (self.options.doors.is_some(), oneshot::channel());
         let follow = tokio::spawn(follow.run(self.gapi, ending));
         tokio::spawn(async move {
             let end_of_memory = EndOfMemory(Arc::clone(&core.services), Arc::clone(&core.store));

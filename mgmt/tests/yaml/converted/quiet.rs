@@ -19,6 +19,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .autoedge(false)
             .autogroup(false),
     );
+    g.add(Noop::new("reported").alert(true).ignore(["comment"]));
     g.add(
         Msg::new("said")
             .body("this was said")
