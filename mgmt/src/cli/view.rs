@@ -37,8 +37,6 @@ pub(crate) struct View {
     left_alone: HashSet<ResourceId>,
     /// The resources with an alert that has not ended.
     alerts: HashSet<ResourceId>,
-    /// Whether there has been an alert.
-    alerted: bool,
     /// The resources in noop that are owed a refresh, until the first convergence.
     owed: HashSet<ResourceId>,
     /// How many resources began to wait, and how many stopped waiting, since the bar was last redrawn.
@@ -71,7 +69,6 @@ impl View {
             repaired: 0,
             left_alone: HashSet::new(),
             alerts: HashSet::new(),
-            alerted: false,
             owed: HashSet::new(),
             waiting: [0; 2],
             busy: true,
@@ -139,9 +136,9 @@ impl View {
         }
     }
 
-    /// Whether there has been an alert, even if it has ended.
-    pub(crate) fn has_alerted(&self) -> bool {
-        self.alerted
+    /// Whether an alert has not ended, unless its resource has left the graph.
+    pub(crate) fn has_alerts(&self) -> bool {
+        !self.alerts.is_empty()
     }
 
     /// How long the run has taken so far, and how many resources it has repaired.
@@ -159,7 +156,6 @@ impl View {
             EventKind::Drifted { id, noop: true, alert, .. } => {
                 self.repeats.checked(id);
                 if *alert {
-                    self.alerted = true;
                     self.alerts.insert(id.clone());
                 }
             }
