@@ -167,7 +167,12 @@ impl Scheduler {
                     self.begin_own_timeout(i, self.now);
                 }
             }
-            (true, false) => self.convergence.restless += 1,
+            (true, false) => {
+                self.convergence.restless += 1;
+                if self.convergence.is_patient {
+                    self.end_own_timeout(i);
+                }
+            }
             _ => {}
         }
         match (was_excused, excused) {
@@ -194,6 +199,13 @@ impl Scheduler {
         }
     }
 
+    /// The node is not calm any more. Returns since when it was, if it has a timeout of its own.
+    fn end_own_timeout(&mut self, i: Node) -> Option<Time> {
+        let since = self.rare_if_any(i)?.calm_since.take()?;
+        self.tidy_rare(i);
+        Some(since)
+    }
+
     /// A pause is over: the time before does not count.
     pub(super) fn restart_own_timeouts(&mut self) {
         if self.convergence.is_patient && !self.mutant(Mutant::PauseCountsAsQuiet) {
@@ -216,12 +228,9 @@ impl Scheduler {
         // With other timeouts, what was over may not be.
         self.convergence.over = None;
         for i in self.nodes.numbers() {
-            let since = self.rare_if_any(i).and_then(|rare| rare.calm_since.take());
+            let since = self.end_own_timeout(i);
             if self.nodes[i].all(PRESENT | CALM) {
                 self.begin_own_timeout(i, since.unwrap_or(self.now));
-            }
-            if since.is_some() {
-                self.tidy_rare(i);
             }
         }
     }
@@ -249,7 +258,6 @@ impl Scheduler {
             let settled = self.is_settled(i);
             let ends = !self.nodes[i].any(PRESENT) && self.is_moving(i);
             let node = &mut self.nodes[i];
-            let was_calm = node.any(CALM);
             node.clear(SETTLED | CALM | EXCUSED | MOVING);
             node.unsettled_parents = 0;
             if !node.any(PRESENT) {
@@ -267,9 +275,6 @@ impl Scheduler {
             node.put(CALM, calm);
             if calm {
                 self.looks_open.close(i);
-            }
-            if !was_calm && let Some(rare) = self.rare_if_any(i) {
-                rare.calm_since = None;
             }
         }
         self.convergence = count;

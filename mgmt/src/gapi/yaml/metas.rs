@@ -70,10 +70,7 @@ impl Document<'_> {
                     meta.watch = meta.poll.is_none();
                 }
             },
-            "converged_timeout" => {
-                let timeout = self.time(node, &what, 1.0, "seconds");
-                meta.converged_timeout = timeout.filter(|timeout| !timeout.is_zero());
-            }
+            "converged_timeout" => meta.converged_timeout = self.time(node, &what, 1.0, "seconds"),
             "backoff" => {
                 if let Some(max) = self.time(node, &what, 1e-3, "milliseconds, the longest delay") {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };
