@@ -3,6 +3,7 @@
 mod again;
 mod alerts;
 mod control;
+mod culprits;
 mod debts;
 mod dirty;
 mod exits;
