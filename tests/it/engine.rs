@@ -36,6 +36,7 @@ mod start;
 mod stop;
 mod stuck;
 mod swap;
+mod templates;
 mod together;
 mod trees;
 mod values;
