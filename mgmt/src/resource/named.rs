@@ -49,8 +49,10 @@ impl One {
 }
 
 /// The values with the secrets among them: for a template, whose result is then a secret.
+#[cfg(feature = "template")]
 struct Open<'a>(&'a BTreeMap<String, One>);
 
+#[cfg(feature = "template")]
 impl Serialize for Open<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         #[derive(Serialize)]
@@ -68,6 +70,7 @@ impl Serialize for Open<'_> {
 
 /// A text that was made from [`Values`].
 #[derive(Debug)]
+#[cfg_attr(not(feature = "template"), expect(dead_code, reason = "only a template makes one"))]
 pub(crate) enum Filled {
     /// No secret is in it.
     Plain(String),

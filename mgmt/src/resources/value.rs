@@ -183,8 +183,11 @@ mod tests {
         let value = |template: &str| Value::new("x").template(template).values([("a", 1), ("b", 2)]);
         let outcome = host.put(value("{{ a }}+{{ b }}={{ a + b }}\n")).settle().await.unwrap();
         assert_eq!(outcome.value(Value::OUTPUT).unwrap(), "1+2=3\n");
-        let error = host.put(value("{{ c }}")).settle().await.unwrap_err().to_string();
-        assert!(error.contains("the template, line 1, `{{ c }}`: `c` has no value: there are `a`, `b`"), "{error}");
+        let error = host.put(value("{{ third }}")).settle().await.unwrap_err().to_string();
+        assert!(
+            error.contains("the template, line 1, `{{ third }}`: `third` has no value: there are `a`, `b`"),
+            "{error}"
+        );
     }
 
     #[test]
