@@ -37,6 +37,7 @@ mod start;
 mod stop;
 mod stuck;
 mod swap;
+mod templates;
 mod together;
 mod trees;
 mod values;
