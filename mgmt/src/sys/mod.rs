@@ -4,6 +4,7 @@ pub mod clock;
 #[cfg(feature = "dbus")]
 pub mod dbus;
 pub mod dumps;
+mod elsewhere;
 pub mod facts;
 pub mod fs;
 pub mod limits;
@@ -18,6 +19,8 @@ pub mod rng;
 #[cfg(feature = "cli")]
 pub mod runtimes;
 pub mod signals;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(feature = "yaml")]
 pub mod stdin;
 pub mod task;
@@ -26,3 +29,5 @@ pub mod terminal;
 pub mod threads;
 pub mod users;
 pub mod vigil;
+
+pub(crate) use elsewhere::if_simulated;
