@@ -80,6 +80,7 @@ macro_rules! next_message {
             () = $core.lane.answered() => {}
             notices = $core.watches.next() => $core.notice_all(notices),
             Some(report) = $inboxes.reports.recv() => receive(&mut $core, report),
+            found = $core.culprits.found() => $core.report_culprit(found),
             Some((ticket, result)) = $inboxes.committed.recv() => $core.commit_ended(ticket, result),
             request = $inboxes.requests.recv(), if !$abandoned => match request {
                 Some(request) => answer(&mut $core, request),

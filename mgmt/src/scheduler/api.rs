@@ -78,6 +78,9 @@ pub struct NodeConfig {
     pub rewatch: bool,
     /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
+    /// The graph converges no earlier than this after the node last became calm. `Config::converged_timeout` applies as
+    /// well.
+    pub converged_timeout: Option<Duration>,
     /// Checks of nodes with the same number that begin together, at most `CALL_MAX`, are one call: until the runs of
     /// all of them have ended they take one place of `Config::running_max`.
     pub together: Option<u32>,

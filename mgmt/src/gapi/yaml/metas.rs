@@ -6,7 +6,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "ignore",
     "alert",
     "autoedge",
@@ -21,6 +21,7 @@ const KEYS: [&str; 14] = [
     "timeout",
     "sema",
     "rewatch",
+    "converged_timeout",
 ];
 
 impl Document<'_> {
@@ -69,6 +70,7 @@ impl Document<'_> {
                     meta.watch = meta.poll.is_none();
                 }
             },
+            "converged_timeout" => meta.converged_timeout = self.time(node, &what, 1.0, "seconds"),
             "backoff" => {
                 if let Some(max) = self.time(node, &what, 1e-3, "milliseconds, the longest delay") {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };
