@@ -17,6 +17,7 @@ mod way;
 
 pub mod topo;
 
+pub(crate) use csr::Csr;
 pub use cycles::Cycles;
 pub use detours::spare_edges;
 pub use diff::{Diff, DuplicateKey, Parts, diff};

@@ -13,6 +13,7 @@ use crate::resource::any::{AnyResource, BoxFuture};
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
+use crate::resource::group::{GroupFns, Grouped};
 use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
 use crate::resource::uid::Findings;
@@ -119,6 +120,8 @@ pub struct Abilities {
     pub prepare: Option<PrepareFn>,
     /// The functions of [`ConvergeMany`], if the kind has it.
     pub many: Option<Many>,
+    /// The functions of [`Grouped`], if the kind has it.
+    pub group: Option<GroupFns>,
 }
 
 impl fmt::Debug for Abilities {
@@ -128,6 +131,7 @@ impl fmt::Debug for Abilities {
             .field("leave", &self.leave.is_some())
             .field("prepare", &self.prepare.is_some())
             .field("many", &self.many.is_some())
+            .field("group", &self.group.is_some())
             .finish()
     }
 }
@@ -147,6 +151,8 @@ pub trait Lacks {
     const PREPARE: Option<PrepareFn> = None;
     /// `None`: the kind lacks [`ConvergeMany`].
     const MANY: Option<Many> = None;
+    /// `None`: the kind lacks [`Grouped`].
+    const GROUP: Option<GroupFns> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -174,6 +180,11 @@ impl<R: ConvergeMany> Ability<R> {
     pub const MANY: Option<Many> = Some(Many::of::<R>());
 }
 
+impl<R: Grouped> Ability<R> {
+    /// The kind's functions of [`Grouped`].
+    pub const GROUP: Option<GroupFns> = Some(GroupFns::of::<R>());
+}
+
 /// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
 /// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
@@ -192,6 +203,7 @@ macro_rules! __abilities {
             leave: Ability::<$kind>::LEAVE,
             prepare: Ability::<$kind>::PREPARE,
             many: Ability::<$kind>::MANY,
+            group: Ability::<$kind>::GROUP,
         }
     }};
 }

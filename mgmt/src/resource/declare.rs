@@ -303,7 +303,7 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Whether the resource may be merged with others of its kind. Default: true.
+    /// Whether the resource may be grouped with others of its kind. Default: true.
     #[must_use]
     fn autogroup(mut self, autogroup: bool) -> Self {
         self.draft().meta.autogroup = autogroup;

@@ -72,7 +72,7 @@ pub struct Meta {
     pub ignore: Vec<String>,
     /// Passes may add edges to and from the resource. Default: true.
     pub autoedge: bool,
-    /// The resource may be merged with others of its kind. Default: true.
+    /// The resource may be grouped with others of its kind. Default: true.
     pub autogroup: bool,
     /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
     /// that changes the resource does.

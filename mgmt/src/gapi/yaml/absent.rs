@@ -50,8 +50,13 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
 }
 
 /// The abilities of such a kind in another build are unknown here, so an edge that notifies it is not refused.
-const ABILITIES: Abilities =
-    Abilities { refresh: Some(|resource, _| refuse(resource.spec())), leave: None, prepare: None, many: None };
+const ABILITIES: Abilities = Abilities {
+    refresh: Some(|resource, _| refuse(resource.spec())),
+    leave: None,
+    prepare: None,
+    many: None,
+    group: None,
+};
 
 impl Identify for Absent {
     fn kind(&self) -> &'static KindSpec {

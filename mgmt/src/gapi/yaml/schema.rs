@@ -273,7 +273,7 @@ fn meta() -> Json {
         "additionalProperties": false,
         "properties": {
             "autoedge": one("boolean", "Whether edges to and from the resource may be added automatically. Default: true."),
-            "autogroup": one("boolean", "Whether the resource may be merged with others of its kind. Default: true."),
+            "autogroup": one("boolean", "Whether the resource may be grouped with others of its kind. Default: true."),
             "noop": one("boolean", "Check the resource, never repair it. Default: false."),
             "alert": one("boolean", "Check the resource, never repair it, and report drift as an alert. Default: false."),
             "ignore": or_nothing(described(ignore, "Fields that are neither compared nor repaired, as if they were not given.")),
