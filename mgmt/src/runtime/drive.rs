@@ -70,8 +70,8 @@ pub(crate) struct Inboxes {
     pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), CommitError>)>,
 }
 
-/// Waits for the next message, and hands it to the core. In production, messages that wait at once are taken in a random
-/// order, so that none waits for ever; on a simulated host, in the order that is given here (`biased`).
+/// Waits for the next message, and hands it to the core. In production, messages that wait at once are taken in a
+/// random order, so that none waits for ever; on a simulated host, in the order that is given here (`biased`).
 macro_rules! next_message {
     ($core:ident, $inboxes:ident, $abandoned:ident, $timeout:ident $(, $biased:ident)?) => {
         tokio::select! {

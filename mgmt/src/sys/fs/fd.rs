@@ -10,7 +10,7 @@ use rustix::fs::{
     Access, Advice, AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RawDir, RenameFlags, ResolveFlags, SeekFrom,
     StatVfsMountFlags, StatxFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags,
 };
-use rustix::io::{Errno, Result};
+use rustix::io::Result;
 
 use super::stat::{FileKind, Stat};
 #[cfg(any(test, feature = "testing"))]
@@ -298,7 +298,7 @@ impl Fd {
         match (self, from) {
             (Fd::Kernel(to), Fd::Kernel(from)) => rustix::fs::ioctl_ficlone(to, from),
             #[cfg(any(test, feature = "testing"))]
-            _ => Err(Errno::OPNOTSUPP),
+            _ => Err(rustix::io::Errno::OPNOTSUPP),
         }
     }
 
@@ -307,7 +307,7 @@ impl Fd {
         match (self, from) {
             (Fd::Kernel(to), Fd::Kernel(from)) => rustix::fs::copy_file_range(from, None, to, None, bytes_max),
             #[cfg(any(test, feature = "testing"))]
-            _ => Err(Errno::OPNOTSUPP),
+            _ => Err(rustix::io::Errno::OPNOTSUPP),
         }
     }
 
