@@ -7,8 +7,8 @@ use crate::graph::problem::{Problem, Problems};
 use crate::graph::quotient::Quotient;
 use crate::resource::{Origin, caught};
 
-/// The groups of a graph: resources of one kind that belong together. Made by a [`Grouping`], and valid: each resource is
-/// in at most one of them, and their graph has no cycle.
+/// The groups of a graph: resources of one kind that belong together. Made by a [`Grouping`], and valid: each resource
+/// is in at most one of them, and their graph has no cycle.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Groups(Vec<Vec<u32>>);
 
