@@ -14,6 +14,7 @@ use crate::resource::{
     Reply, Result, part, unanswered,
 };
 use crate::runtime::core::Core;
+use crate::runtime::staged::{Act, staged};
 use crate::scheduler::CALL_MAX;
 use crate::sys::task::{caught_async, watching};
 use crate::sys::threads::in_background;
@@ -52,10 +53,10 @@ impl Core {
         operation: &Arc<Operation>,
     ) -> BoxFuture<Result<Option<AnyDrift>>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
-        let Some(many) = spec.abilities.many else { return resource.check(cx) };
+        let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
         let (work, group) = (part(operation), self.running.group(Node(operation.node)));
         let item = |reply| AnyCheck { resource, cx, reply, work };
-        join(&mut self.calls.checks, spec, group, many.check, "check", item)
+        staged(Act::Check, operation, join(&mut self.calls.checks, spec, group, many.check, "check", item))
     }
 
     /// The apply of a resource, or its part of a call for several.
@@ -66,10 +67,10 @@ impl Core {
         drift: AnyDrift,
     ) -> BoxFuture<Result<()>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
-        let Some(many) = spec.abilities.many else { return resource.apply(cx, drift) };
+        let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
         let (work, group) = (part(operation), self.running.group(Node(operation.node)));
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
-        join(&mut self.calls.applies, spec, group, many.apply, "apply", item)
+        staged(Act::Apply, operation, join(&mut self.calls.applies, spec, group, many.apply, "apply", item))
     }
 
     /// Begins the calls collected in this turn. If there are `more` commands, some of them may be for a group: its call
