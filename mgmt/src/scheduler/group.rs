@@ -85,8 +85,8 @@ impl Scheduler {
         members.iter().copied().filter(is_waited_for).take(max).collect()
     }
 
-    /// What holding the group up means, from scratch: the node waits for parents or for its watch, and is going to run or
-    /// may have to.
+    /// What holding the group up means, from scratch: the node waits for parents or for its watch, and will run or may
+    /// have to.
     fn holds_up(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let waits = node.unsettled_parents > 0 || node.wants_run() && !node.any(WATCH_READY);
@@ -96,6 +96,7 @@ impl Scheduler {
     /// Updates whether the node holds its group up. To be called after each change of what that depends on.
     pub(super) fn review_hold(&mut self, i: Node) {
         let Some(group) = self.group_of(i) else { return };
+        self.count_moving(i);
         let holds = self.holds_up(i);
         if std::mem::replace(&mut self.groups.holds[i.index()], holds) == holds {
             return;
@@ -280,6 +281,8 @@ impl Scheduler {
             all.push(group);
         }
         self.groups = Groups { all, of, holds, held };
+        let members: Vec<Node> = self.groups.all.iter().flat_map(|group| group.members.iter().copied()).collect();
+        members.into_iter().for_each(|i| self.count_moving(i));
         queued.into_iter().for_each(|i| self.wake(i));
     }
 
