@@ -3,4 +3,5 @@
 mod kinds;
 mod laws;
 mod refused;
+mod running;
 mod shapes;

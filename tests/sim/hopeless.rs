@@ -39,6 +39,8 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>, restless: &[u32]) -> Option<u32> {
                     State::Retrying => !waits_for_others(cx, *node),
                     State::Waiting => !is_bad(cx, *node),
                     State::WaitingForWatch | State::Ready | State::Spaced | State::Running => true,
+                    // In the end the group starts, with the others or without.
+                    State::WaitingForGroup(_) => true,
                 })
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());

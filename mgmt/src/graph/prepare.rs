@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::data::GraphData;
 use crate::graph::former::{Former, Likeness, Same};
 use crate::graph::grouping::{AutoGroups, GroupGraph, Grouping};
 use crate::graph::groups::Groups;
@@ -193,6 +194,23 @@ impl Prepared {
             }
             false => Groups::default(),
         })
+    }
+
+    /// The graph as it runs, and its groups, as plain data.
+    ///
+    /// # Errors
+    /// Fields that have no form as data.
+    pub fn data(&self) -> Result<GraphData, Problems> {
+        let mut data = self.config.to_data()?;
+        let id = |at: &u32| self.config.vertices[*at as usize].id();
+        data.groups = self.groups().all().iter().map(|group| group.iter().map(id).collect()).collect();
+        Ok(data)
+    }
+
+    /// The groups whose operations are one call for all members.
+    pub(crate) fn operated_groups(&self) -> impl Iterator<Item = &[u32]> {
+        let all = self.groups.get().map_or(&[][..], Groups::all).iter().map(Vec::as_slice);
+        all.filter(|group| self.config.vertices[group[0] as usize].is_operated_in_groups())
     }
 
     /// This graph, for a comparison with the next one.

@@ -142,6 +142,9 @@ pub struct Swap {
     /// The nodes that take the place of another. Pairs whose `from` has nothing under way have no effect; pairs of
     /// earlier swaps stay in force.
     pub handovers: Vec<Handover>,
+    /// Nodes that are checked and applied together. No node is in two groups, no node of a group comes before another
+    /// of it, and no two groups would wait for each other.
+    pub groups: Vec<Vec<Node>>,
 }
 
 /// One operation of one node. Answers carry it back; an answer with another number than the one under way is dropped.
@@ -381,6 +384,9 @@ pub enum State {
     Blocked(Vec<Node>),
     /// These nodes, whose place it takes, have not ended.
     WaitingForPredecessor(Vec<Node>),
+    /// The node could run; these nodes of its group hold it up: parents of theirs are not settled, or their runs are
+    /// under way.
+    WaitingForGroup(Vec<Node>),
     /// The node could run; it waits for a worker, a semaphore, or the rate limit.
     Ready,
     /// The runs that its watch causes take more than its share of the time: the node waits until its share allows a

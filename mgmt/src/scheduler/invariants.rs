@@ -43,6 +43,7 @@ impl Scheduler {
         for (number, held, _) in self.semaphores.usage() {
             let holders =
                 self.nodes.numbers().filter(|i| self.rare(*i).is_some_and(|rare| rare.held.contains(&number))).count();
+            let holders = holders + self.calls_that_hold(number);
             assert_eq!(holders, held as usize, "semaphore {number}");
         }
         let armed = self
@@ -52,6 +53,8 @@ impl Scheduler {
             .map(|rare| rare.due.iter().flatten().count())
             .sum::<usize>();
         assert_eq!(armed, self.timers.armed(), "timers");
+        self.check_groups();
+        self.check_calls();
     }
 
     fn check_counts(&self, i: Node) {

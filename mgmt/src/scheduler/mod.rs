@@ -8,6 +8,7 @@ mod converge;
 mod edges;
 mod flags;
 mod gate;
+mod group;
 mod handover;
 #[cfg(any(test, feature = "testing"))]
 mod invariants;

@@ -34,7 +34,8 @@ impl Scheduler {
         if self.stop.is_some() {
             return;
         }
-        let Swap { generation, configs, nodes: specs, edges, handovers } = swap;
+        let Swap { generation, configs, nodes: specs, edges, handovers, groups } = swap;
+        self.disband();
         let (before, first) = (self.convergence.present, self.commands.len());
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
@@ -72,6 +73,7 @@ impl Scheduler {
         self.retain_queued();
         self.recount();
         self.reblock();
+        self.regroup(groups);
         for spec in &specs {
             let node = &mut self.nodes[spec.node];
             node.clear(SEEN);
@@ -404,7 +406,7 @@ impl Scheduler {
     }
 
     /// Keeps the nodes that are queued; drops those that have left the graph.
-    fn retain_queued(&mut self) {
+    pub(super) fn retain_queued(&mut self) {
         let nodes = &self.nodes;
         self.ready.retain(|i| nodes[*i].phase() == Phase::Queued);
         self.urgent.retain(|i| nodes[*i].phase() == Phase::Queued);

@@ -71,6 +71,7 @@ pub(super) struct Bed {
     events: bool,
     /// Of the next swaps.
     pub(super) handovers: Vec<Handover>,
+    pub(super) groups: Vec<Vec<Node>>,
     /// What the next look finds.
     pub(super) queued: Vec<Node>,
 }
@@ -95,6 +96,7 @@ impl Bed {
             go_on: HashMap::new(),
             configs: HashMap::new(),
             handovers: Vec::new(),
+            groups: Vec::new(),
             queued: Vec::new(),
         }
     }
@@ -125,6 +127,7 @@ impl Bed {
             nodes,
             edges,
             handovers: self.handovers.clone(),
+            groups: self.groups.clone(),
         }))
     }
 
