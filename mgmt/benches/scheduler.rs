@@ -31,6 +31,7 @@ fn settings() -> NodeConfig {
         ticks: false,
         rewatch: false,
         leaves: false,
+        undoes: false,
         together: None,
     }
 }

@@ -55,6 +55,7 @@ impl Counter {
             ticks: false,
             rewatch: false,
             leaves: false,
+            undoes: false,
             together: None,
         };
         let mut graph = Graph::default();

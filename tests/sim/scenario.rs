@@ -128,10 +128,15 @@ impl Wild {
             ticks: false,
             rewatch: rng.percent(30),
             leaves: rng.percent(self.leaves_percent),
+            undoes: false,
             together: rng.percent(self.together_percent).then(|| rng.below(2) as u32),
         };
         // Not drawn: what a seed is otherwise stays the same.
-        NodeConfig { ticks: watched && config.burst == 3 && config.delay <= Duration::from_millis(10), ..config }
+        NodeConfig {
+            ticks: watched && config.burst == 3 && config.delay <= Duration::from_millis(10),
+            undoes: self.leaves_percent > 0 && config.burst == 2,
+            ..config
+        }
     }
 
     /// Another graph that is near this one.

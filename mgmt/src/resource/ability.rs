@@ -15,6 +15,7 @@ use crate::resource::converge::Converge;
 use crate::resource::error::Result;
 use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
+use crate::resource::reverse::{Reversal, Reverse};
 use crate::resource::uid::Findings;
 
 /// A kind whose resources can be refreshed: a change of a resource that notifies one of them (`notify`, `subscribe`)
@@ -117,6 +118,8 @@ pub struct Abilities {
     pub leave: Option<LeaveFn>,
     /// The function of [`Prepare`], if the kind has it.
     pub prepare: Option<PrepareFn>,
+    /// The functions of [`Reverse`], if the kind has it.
+    pub reverse: Option<Reversal>,
     /// The functions of [`ConvergeMany`], if the kind has it.
     pub many: Option<Many>,
 }
@@ -127,6 +130,7 @@ impl fmt::Debug for Abilities {
             .field("refresh", &self.refresh.is_some())
             .field("leave", &self.leave.is_some())
             .field("prepare", &self.prepare.is_some())
+            .field("reverse", &self.reverse.is_some())
             .field("many", &self.many.is_some())
             .finish()
     }
@@ -145,6 +149,8 @@ pub trait Lacks {
     const LEAVE: Option<LeaveFn> = None;
     /// `None`: the kind lacks [`Prepare`].
     const PREPARE: Option<PrepareFn> = None;
+    /// `None`: the kind lacks [`Reverse`].
+    const REVERSE: Option<Reversal> = None;
     /// `None`: the kind lacks [`ConvergeMany`].
     const MANY: Option<Many> = None;
 }
@@ -169,6 +175,11 @@ impl<R: Prepare> Ability<R> {
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).prepare(&cx).await }));
 }
 
+impl<R: Reverse> Ability<R> {
+    /// The kind's functions of [`Reverse`].
+    pub const REVERSE: Option<Reversal> = Some(Reversal::of::<R>());
+}
+
 impl<R: ConvergeMany> Ability<R> {
     /// The kind's functions of [`ConvergeMany`].
     pub const MANY: Option<Many> = Some(Many::of::<R>());
@@ -191,6 +202,7 @@ macro_rules! __abilities {
             refresh: Ability::<$kind>::REFRESH,
             leave: Ability::<$kind>::LEAVE,
             prepare: Ability::<$kind>::PREPARE,
+            reverse: Ability::<$kind>::REVERSE,
             many: Ability::<$kind>::MANY,
         }
     }};

@@ -302,6 +302,20 @@ pub trait Declare: Sized {
         self
     }
 
+    /// Whether what the resource changed is undone when it has left the graph: see [`Meta::reverse`]. Default: false.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// // Without this line, the file is again as it was before.
+    /// let motd = File::new("/etc/motd").content("maintenance at noon\n").reverse(true);
+    /// # drop(motd);
+    /// ```
+    #[must_use]
+    fn reverse(mut self, reverse: bool) -> Self {
+        self.draft().meta.reverse = reverse;
+        self
+    }
+
     /// Whether any new graph gives a resource that has failed for good its tries back. Default: only a graph that
     /// changes the resource does.
     #[must_use]

@@ -74,6 +74,9 @@ pub struct Meta {
     pub autoedge: bool,
     /// The resource may be merged with others of its kind. Default: true.
     pub autogroup: bool,
+    /// When the resource has left the graph, what it changed is undone: see [`Reverse`](crate::resource::Reverse). Only
+    /// for kinds that can do this. Default: false.
+    pub reverse: bool,
     /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
     /// that changes the resource does.
     pub rewatch: bool,
@@ -96,6 +99,7 @@ impl Default for Meta {
             ignore: Vec::new(),
             autoedge: true,
             autogroup: true,
+            reverse: false,
             rewatch: false,
         }
     }
@@ -148,6 +152,13 @@ impl Meta {
             receives.then(|| format!("`ignore` names `{name}`, which receives its value: leave out one of them"))
         };
         self.ignore.iter().filter_map(wrong).collect()
+    }
+
+    /// What is wrong with `reverse` for this kind.
+    pub(crate) fn wrong_reverse(&self, spec: &'static KindSpec) -> Option<String> {
+        let problem =
+            || format!("`reverse` has no meaning for the kind `{}`, which can't be undone: leave it out", spec.kind);
+        (self.reverse && spec.abilities.reverse.is_none()).then(problem)
     }
 
     /// What has no effect in these settings.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Generation, ResourceId};
+use crate::id::{Generation, ResourceId, in_one_line};
 use crate::resource::{Change, Obstacle, seconds};
 use crate::scheduler::Causes;
 
@@ -117,6 +117,39 @@ pub enum EventKind {
         id: ResourceId,
         /// The error, if leaving failed. It is not tried again.
         error: Option<String>,
+    },
+    /// What a resource that has left the graph changed is being undone
+    /// ([`Meta::reverse`](crate::resource::Meta::reverse)).
+    #[non_exhaustive]
+    Undoing {
+        /// The resource that has left the graph, in this run or before it.
+        id: ResourceId,
+    },
+    /// What a resource that has left the graph changed was undone.
+    #[non_exhaustive]
+    Undone {
+        /// The resource.
+        id: ResourceId,
+        /// What was done, in short words. Empty if everything was already as before.
+        done: Vec<String>,
+    },
+    /// Something that a resource changed was not undone, and its record is kept.
+    #[non_exhaustive]
+    Kept {
+        /// The resource.
+        id: ResourceId,
+        /// Why it was not undone.
+        why: String,
+        /// The directory of the record, which holds what was there before.
+        record: String,
+    },
+    /// A resource has left the graph, and another one owns the same: it takes over the record of what was there before.
+    #[non_exhaustive]
+    HandedOver {
+        /// The resource that has left the graph.
+        from: ResourceId,
+        /// The resource that owns the same now.
+        to: ResourceId,
     },
     /// A refresh has become owed.
     #[non_exhaustive]
@@ -268,6 +301,10 @@ impl EventKind {
             EventKind::Applied { .. } => "applied",
             EventKind::Refreshed { .. } => "refreshed",
             EventKind::Left { .. } => "left",
+            EventKind::Undoing { .. } => "undoing",
+            EventKind::Undone { .. } => "undone",
+            EventKind::Kept { .. } => "kept",
+            EventKind::HandedOver { .. } => "handed_over",
             EventKind::Owed { .. } => "owed",
             EventKind::Sent { .. } => "sent",
             EventKind::Failed { .. } => "failed",
@@ -298,12 +335,15 @@ impl EventKind {
             | EventKind::Failed { id, .. }
             | EventKind::Waiting { id, .. }
             | EventKind::Left { id, .. }
+            | EventKind::Undoing { id }
+            | EventKind::Undone { id, .. }
+            | EventKind::Kept { id, .. }
             | EventKind::Exit { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Asked { id }
             | EventKind::Flapping { id, .. } => Some(id),
-            EventKind::Owed { to, .. } | EventKind::Sent { to, .. } => Some(to),
+            EventKind::Owed { to, .. } | EventKind::Sent { to, .. } | EventKind::HandedOver { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -330,6 +370,13 @@ impl fmt::Display for EventKind {
             EventKind::Refreshed { id, .. } => write!(f, "{id}: asked to refresh, with nothing to do"),
             EventKind::Left { id, error: None } => write!(f, "{id}: left"),
             EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
+            EventKind::Undoing { id } => write!(f, "{id}: is being undone"),
+            EventKind::Undone { id, done } if done.is_empty() => write!(f, "{id}: undone: nothing had to be done"),
+            EventKind::Undone { id, done } => write!(f, "{id}: undone: {}", in_one_line(&done.join(", "))),
+            EventKind::Kept { id, why, record } => {
+                write!(f, "{id}: not undone: {} (what was there before is in {record})", in_one_line(why))
+            }
+            EventKind::HandedOver { from, to } => write!(f, "{to}: has taken over what {from} had recorded"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
             EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
             EventKind::Failed { id, operation, error, retry_in, .. } => {

@@ -46,7 +46,8 @@ impl<G: Gapi> Builder<G> {
         tell_warnings(&prepared, &self.options.warnings);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
-        let plan = planner.run().await;
+        let undo = planner.core.foresee_undo(&self.options).await;
+        let plan = planner.run().await.with_undo(undo);
         if self.options.doors.is_none() {
             connections.close().await;
         }
@@ -204,6 +205,7 @@ impl Planner {
             | Command::Withdraw { .. }
             | Command::Cancel(_)
             | Command::Leave(_)
+            | Command::Undo(_)
             | Command::Journal { ticket: None, .. }
             | Command::Removed(_)
             | Command::Event(_)

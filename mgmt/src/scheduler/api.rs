@@ -78,6 +78,8 @@ pub struct NodeConfig {
     pub rewatch: bool,
     /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
+    /// The same, also if it has not run: what was recorded about it in an earlier run is undone.
+    pub undoes: bool,
     /// Checks of nodes with the same number that begin together, at most `CALL_MAX`, are one call: until the runs of
     /// all of them have ended they take one place of `Config::running_max`.
     pub together: Option<u32>,
@@ -240,6 +242,13 @@ pub enum Input {
         /// Outputs sent with the same value as before.
         again: PortSet,
     },
+    /// Nodes of free slots that are in no graph, but in records of earlier runs: they must be undone.
+    Remains {
+        /// The nodes.
+        nodes: Vec<Node>,
+        /// Pairs of them: the first is undone before the second begins. Without a cycle.
+        order: Vec<(Node, Node)>,
+    },
     /// An apply or a refresh ended.
     Applied {
         /// The operation.
@@ -339,6 +348,8 @@ pub enum Command {
     },
     /// The node has left the graph, and nothing else of it is under way: do the leave of its kind; answer `Left`.
     Leave(Op),
+    /// The same for a node that has not run: only undo what earlier runs have recorded; answer `Left`.
+    Undo(Op),
     /// Cancel an operation that is under way; it must still be answered (`Cancelled`, or its result).
     Cancel(Op),
     /// Write these entries, in order. With a ticket, a node waits: answer `Committed` or `CommitFailed`. Tickets only

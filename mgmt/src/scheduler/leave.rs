@@ -16,7 +16,10 @@ impl Scheduler {
             return self.forget(i);
         }
         self.nodes[i].go(Phase::ToLeave);
-        self.leaving.push_back(i);
+        if self.leave_order.is_free(i) || self.mutant(Mutant::LeaveOutOfOrder) {
+            self.leaving.push_back(i);
+        }
+        self.count_moving(i);
         if self.mutant(Mutant::HandoverBeforeLeave) {
             self.hand_over(i);
         }
@@ -29,7 +32,8 @@ impl Scheduler {
         {
             // The node may have come back meanwhile, left again and been refused: this is its earlier place in the
             // queue.
-            if self.nodes[i].phase() == Phase::ToLeave && !self.leaving_held.contains(&i) {
+            let is_free = self.leave_order.is_free(i) || self.mutant(Mutant::LeaveOutOfOrder);
+            if self.nodes[i].phase() == Phase::ToLeave && !self.leaving_held.contains(&i) && is_free {
                 self.begin_leave(i);
             }
         }
@@ -39,6 +43,7 @@ impl Scheduler {
         self.last_op += 1;
         let number = self.last_op;
         let node = &mut self.nodes[i];
+        let has_run = node.any(RAN);
         node.go(Phase::Leaving);
         node.clear(LEAVES | CANCELLED | TIMED_OUT | RAN);
         node.op = number;
@@ -46,7 +51,11 @@ impl Scheduler {
         if let Some(timeout) = self.rare_if_any(i).and_then(|rare| rare.leave_timeout) {
             self.arm(i, Timer::Timeout, self.now.after(timeout));
         }
-        self.commands.push_back(Command::Leave(Op { node: i, number }));
+        let op = Op { node: i, number };
+        if !has_run {
+            self.leave_order.only_undoes(i);
+        }
+        self.commands.push_back(if has_run { Command::Leave(op) } else { Command::Undo(op) });
     }
 
     /// The node has left. If it came back meanwhile, it starts.
@@ -55,6 +64,7 @@ impl Scheduler {
             return;
         }
         self.tell(Event::Left { node: op.node, well });
+        self.leave_order.has_only_undone(op.node);
         self.end_run(op.node);
     }
 
@@ -64,14 +74,16 @@ impl Scheduler {
             return;
         }
         let i = op.node;
+        let has_run = !self.leave_order.has_only_undone(i);
         let waits = !self.nodes[i].any(PRESENT) && self.stop.is_none();
         if !waits || self.mutant(Mutant::RefusedLeaveForgotten) {
-            self.nodes[i].set(RAN);
+            self.nodes[i].put(RAN, has_run);
             return self.end_run(i);
         }
         self.close_run(i);
         let node = &mut self.nodes[i];
-        node.set(LEAVES | RAN);
+        node.set(LEAVES);
+        node.put(RAN, has_run);
         node.go(Phase::ToLeave);
         self.leaving_held.push(i);
         self.count_moving(i);
@@ -83,6 +95,42 @@ impl Scheduler {
             self.leaving_held.swap_remove(at);
             self.leaving.push_back(i);
             self.count_moving(i);
+        }
+    }
+
+    /// The nodes that a swap drops leave in the reverse order of the edges between them: a node leaves when all that
+    /// depended on it are gone. So do their parents if a later graph drops them meanwhile.
+    pub(super) fn order_leaving(&mut self) {
+        if !self.configs.iter().any(|config| config.leaves || config.undoes) {
+            return;
+        }
+        let (nodes, edges, order) = (&self.nodes, &self.edges, &mut self.leave_order);
+        for i in nodes.numbers().filter(|i| nodes[*i].any(PRESENT) && !nodes[*i].any(SEEN)) {
+            edges.parents(i).for_each(|e| order.add(i, edges.from(e)));
+        }
+    }
+
+    /// Begins to undo what earlier runs have recorded about nodes that are in no graph any more.
+    pub(super) fn undo_remains(&mut self, nodes: Vec<Node>, order: &[(Node, Node)]) {
+        if self.stop.is_some() {
+            return nodes.into_iter().for_each(|i| self.commands.push_back(Command::Removed(i)));
+        }
+        self.nodes.grow(nodes.iter().map(|i| i.index() + 1).max().unwrap_or(0).max(self.nodes.len()));
+        order.iter().for_each(|(first, then)| self.leave_order.add(*first, *then));
+        for i in nodes {
+            self.nodes[i].set(LEAVES);
+            self.leave_order.will_undo(i);
+            self.depart(i);
+        }
+    }
+
+    /// The node is gone, or in the graph again: the nodes that waited for that may leave.
+    pub(super) fn no_longer_leaves(&mut self, i: Node) {
+        for free in self.leave_order.drop(i) {
+            if self.nodes[free].phase() == Phase::ToLeave && !self.leaving_held.contains(&free) {
+                self.leaving.push_back(free);
+                self.count_moving(free);
+            }
         }
     }
 

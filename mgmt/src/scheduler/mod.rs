@@ -13,6 +13,7 @@ mod handover;
 mod invariants;
 mod late;
 mod leave;
+mod leave_order;
 mod look;
 mod mutants;
 mod node;

@@ -49,6 +49,7 @@ impl Scheduler {
             stay += usize::from(node.any(PRESENT));
         }
         if stay < before {
+            self.order_leaving();
             for i in self.nodes.numbers() {
                 if self.nodes[i].any(PRESENT) && !self.nodes[i].any(SEEN) {
                     self.remove(i);
@@ -110,8 +111,9 @@ impl Scheduler {
         self.stop_waiting_for_predecessors(i);
         self.shares.forget(i);
         self.looks_open.close(i);
-        let NodeConfig { leaves, noop, timeout, .. } = *self.settings(i);
-        let leaves = leaves && !noop && self.nodes[i].any(RAN);
+        let NodeConfig { leaves, undoes, noop, timeout, .. } = *self.settings(i);
+        let undoes = undoes && (self.nodes[i].any(RAN) || !self.mutant(Mutant::UndoForgotten));
+        let leaves = (leaves && self.nodes[i].any(RAN) || undoes) && !noop;
         self.nodes[i].clear(PRESENT);
         let phase = self.nodes[i].phase();
         if phase.is_before_repair() {
@@ -130,6 +132,9 @@ impl Scheduler {
         }
         self.nodes[i].keep(OF_OP | RAN);
         self.nodes[i].put(LEAVES, leaves);
+        if leaves && undoes {
+            self.leave_order.will_undo(i);
+        }
         if !phase.has_op() {
             self.depart(i);
         }
@@ -138,6 +143,7 @@ impl Scheduler {
     /// The node has ended for good: its slot is free.
     pub(super) fn forget(&mut self, i: Node) {
         self.hand_over(i);
+        self.no_longer_leaves(i);
         self.drop_rare(i);
         self.nodes[i].go(Phase::Absent);
         self.count_moving(i);
@@ -153,6 +159,7 @@ impl Scheduler {
             self.hand_over(i);
             self.leaving_held.retain(|held| *held != i);
         }
+        self.no_longer_leaves(i);
         if let Some(rare) = self.rare_if_any(i) {
             rare.leave_timeout = None;
             self.tidy_rare(i);

@@ -37,6 +37,7 @@ pub(super) fn plain() -> NodeConfig {
         ticks: false,
         rewatch: false,
         leaves: false,
+        undoes: false,
         together: None,
     }
 }
@@ -136,7 +137,8 @@ impl Bed {
             if let Command::Check { op, .. }
             | Command::Apply { op, .. }
             | Command::Refresh { op, .. }
-            | Command::Leave(op) = &command
+            | Command::Leave(op)
+            | Command::Undo(op) = &command
             {
                 self.ops.insert(op.node.0, *op);
             }
@@ -253,6 +255,7 @@ fn show(command: &Command) -> String {
         Command::Apply { op, refresh: true, .. } => format!("apply and refresh {}", op.node.0),
         Command::Refresh { op, .. } => format!("refresh {}", op.node.0),
         Command::Leave(op) => format!("leave {}", op.node.0),
+        Command::Undo(op) => format!("undo {}", op.node.0),
         Command::Cancel(op) => format!("cancel {}", op.node.0),
         Command::Journal { ticket, ops } => {
             let ops: Vec<String> = ops.iter().map(show_entry).collect();

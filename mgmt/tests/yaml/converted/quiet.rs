@@ -40,6 +40,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .limit(10.0)
             .burst(2)
             .timeout(Duration::from_secs(60))
+            .reverse(true)
             .rewatch(true),
     );
     Ok(())
