@@ -283,8 +283,9 @@ impl ApplyCx {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
     }
 
-    /// The record of what was there before this resource first changed it, if the engine wants one: then the record must
-    /// be written before the change. `None`: nothing must be recorded. `R` is the kind of the resource. See [`Reverse`].
+    /// The record of what was there before this resource first changed it, if the engine wants one: the record must be
+    /// written before the change. `None`: nothing must be recorded. `R` is the kind of the resource. See
+    /// [`Reverse`].
     pub fn recorder<R: Reverse>(&self) -> Option<Recorder<R>> {
         let operation = &self.check.operation;
         let head = operation.recording.clone()?;
