@@ -167,6 +167,7 @@ fn field_spec(field: &Field) -> TokenStream {
     let (name, doc, ty, required) = (field.text(), &field.doc, &field.ty, field.is_required());
     let type_name = text_of(ty);
     let schema = quote_spanned!(ty.span()=> <#ty as ::mgmt::resource::FieldType>::schema);
+    let parse = quote_spanned!(ty.span()=> <#ty as ::mgmt::resource::FieldType>::from_json);
     code! {
         ::mgmt::resource::FieldSpec {
             name: #name,
@@ -178,6 +179,7 @@ fn field_spec(field: &Field) -> TokenStream {
             schema: #schema,
             takes: |id| ::mgmt::__takes!(takes, #ty, id, ::mgmt::resource::private::Not(false), or_else).0,
             convert: |value| ::mgmt::__takes!(take, #ty, value, ::core::option::Option::None, or_else),
+            parse: |json| #parse(json).map(|value| ::std::boxed::Box::new(value) as ::mgmt::resource::FieldValue),
             recall: |id, digest| ::mgmt::__takes!(recall, #ty, (id, digest), ::core::option::Option::None, or_else),
         }
     }

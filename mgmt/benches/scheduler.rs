@@ -30,6 +30,7 @@ fn settings() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        converged_timeout: None,
         leaves: false,
         undoes: false,
         together: None,

@@ -59,9 +59,9 @@ pub mod testing;
 #[cfg(feature = "cli")]
 pub use cli::{App, main};
 pub use gapi::native;
-#[cfg(feature = "template")]
-pub use gapi::render;
 pub use mgmt_macros::Resource;
+#[cfg(feature = "template")]
+pub use resource::render;
 pub use resource::{Error, Result};
 pub use runtime::{Doors, Engine};
 pub use std::process::ExitCode;

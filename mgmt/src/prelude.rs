@@ -106,7 +106,7 @@
 
 /// A graph, and the kinds in it.
 pub use crate::graph::{Graph, GraphConfig};
-pub use crate::resource::{Declare, Handle, Output, Secret};
+pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{Charset, Env, FileState, Grow, LineState, Priority, SkipCmpStyle, Step};
 pub use crate::resources::{Exec, Exit, File, Kv, Line, Msg, Noop, Password, Print, Test, Timer, Value};
 pub use crate::resources::{

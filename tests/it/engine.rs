@@ -3,6 +3,7 @@
 mod again;
 mod alerts;
 mod control;
+mod culprits;
 mod debts;
 mod dirty;
 mod exits;
@@ -37,6 +38,7 @@ mod start;
 mod stop;
 mod stuck;
 mod swap;
+mod templates;
 mod together;
 mod trees;
 mod values;

@@ -1,10 +1,12 @@
 //! Converged: all nodes settled for the timeout, not in a pause; a failed, retrying or blocked node does not converge
 //! (section 5.8; R13). A node that only a poll, an event or a tick has caused to run is no activity as long as its check
 //! finds nothing; but every look that was due at the end of the timeout has been made. As soon as all this holds, the
-//! graph is converged.
+//! graph is converged. A node with a timeout of its own has been quiet for that long by then.
+
+use std::collections::BTreeMap;
 
 use mgmt::id::Time;
-use mgmt::scheduler::{Command, Event, LATE};
+use mgmt::scheduler::{Command, Event, Input, LATE};
 
 use crate::invariant::{Cx, Invariant, Verdict};
 use crate::must;
@@ -13,6 +15,8 @@ use crate::must;
 pub struct Convergence {
     /// When last something was known not to be settled, or there was a pause.
     last: Time,
+    /// The same for each node, with the pauses.
+    last_of: BTreeMap<u32, Time>,
     said: bool,
     /// When it first converged.
     first: Option<Time>,
@@ -33,8 +37,11 @@ impl Convergence {
             return Ok(());
         }
         let since = *self.calm_since.get_or_insert(cx.now);
+        let own = ledger.nodes.values().filter_map(|entry| entry.config.converged_timeout);
         match self.due {
-            None if cx.now >= since.after(cx.config.converged_timeout) => self.due = Some(cx.now),
+            None if cx.now >= since.after(own.fold(cx.config.converged_timeout, |a, b| a.max(b))) => {
+                self.due = Some(cx.now);
+            }
             Some(due) if !self.said && ledger.unseen(|asked| asked <= due).is_none() => {
                 return Err(format!("all is calm since {since:?}, and it does not converge"));
             }
@@ -49,6 +56,14 @@ impl Invariant for Convergence {
         "convergence"
     }
 
+    fn input(&mut self, _: &Cx, input: &Input) -> Verdict {
+        if matches!(input, Input::Swap(_)) {
+            // Other timeouts.
+            (self.calm_since, self.due) = (None, None);
+        }
+        Ok(())
+    }
+
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
         match command {
             Command::Event(Event::Converged) => {
@@ -60,6 +75,11 @@ impl Invariant for Convergence {
                 let waited = cx.now.since(self.last);
                 let enough = cx.ledger.nodes.is_empty() || waited >= cx.config.converged_timeout;
                 must!(enough, "converged after {waited:?} of {:?}", cx.config.converged_timeout);
+                for (node, entry) in &cx.ledger.nodes {
+                    let last = self.last_of.get(node).copied().unwrap_or(Time(0));
+                    let (waited, own) = (cx.now.since(last), entry.config.converged_timeout.unwrap_or_default());
+                    must!(waited >= own, "converged when {node} had been quiet for {waited:?} of its own {own:?}");
+                }
                 if let Some(node) = cx.ledger.restless() {
                     return Err(format!("converged, but {node} is not settled: {:?}", cx.ledger.nodes[&node]));
                 }
@@ -88,6 +108,9 @@ impl Invariant for Convergence {
         if restless.is_some() || cx.ledger.paused || !cx.ledger.undone.is_empty() {
             self.last = cx.now;
         }
+        let moved = if cx.ledger.paused { cx.ledger.nodes.keys().copied().collect() } else { cx.ledger.all_restless() };
+        self.last_of.retain(|node, _| cx.ledger.nodes.contains_key(node));
+        self.last_of.extend(moved.into_iter().map(|node| (node, cx.now)));
         must!(!self.said || restless.is_none(), "{restless:?} is not settled, and still it is said to be converged");
         self.is_in_time(cx)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use crate::graph::{GraphConfig, Vertex};
-use crate::resource::{Backoff, FieldSpec, Format, Meta, SECRET_PLACEHOLDER, Seconds};
+use crate::resource::{Backoff, FieldSpec, Format, Join, Meta, SECRET_PLACEHOLDER, Seconds};
 use crate::resources::Exec;
 
 /// The source text of the program, as one file. Its function `declare` makes the graph. `config` must be valid.
@@ -153,13 +153,32 @@ impl Writer<'_> {
 
     fn received(&self, place: u32, field: u8) -> Result<String, String> {
         let link = self.config.links.iter().find(|link| link.to == place && link.field == field);
-        match link.map(|link| (&link.sources[..], link.wire.closure)) {
-            Some(([(from, port)], false)) => {
-                let output = self.config.vertices[*from as usize].resource.spec().outputs[usize::from(*port)].name;
-                Ok(format!("{}.{output}()", self.variable(*from)))
+        let Some(link) = link.filter(|link| !link.wire.closure) else {
+            return Err("a closure can't be written back as Rust".to_owned());
+        };
+        let spec = |(from, port): &(u32, u8)| {
+            &self.config.vertices[*from as usize].resource.spec().outputs[usize::from(*port)]
+        };
+        let outputs: Vec<_> =
+            link.sources.iter().map(|source| format!("{}.{}()", self.variable(source.0), spec(source).name)).collect();
+        Ok(match &link.wire.join {
+            Join::One => {
+                let sends_any = link.sources.first().is_some_and(|source| spec(source).type_name == "Any");
+                let field = &self.config.vertices[place as usize].resource.spec().fields[usize::from(field)];
+                let is_other = sends_any && field.format != Format::Any;
+                let to = if is_other { format!(".to::<{}>()", field.type_name) } else { String::new() };
+                outputs.concat() + &to
             }
-            _ => Err("a closure can't be written back as Rust".to_owned()),
-        }
+            Join::List => format!("Output::all([{}])", outputs.join(", ")),
+            Join::Named(names) => {
+                let and = |((name, output), source): ((&String, &String), &(u32, u8))| {
+                    let and = if spec(source).secret { "and_secret" } else { "and" };
+                    format!(".{and}({name:?}, {output})")
+                };
+                let all = names.iter().zip(&outputs).zip(&link.sources).map(and);
+                format!("Named::new(){}", all.collect::<String>())
+            }
+        })
     }
 
     /// Whether `from` sends a value to `to`: the link orders them already, so that no `after` is needed.
@@ -198,6 +217,10 @@ fn literal(field: &FieldSpec, json: &Json) -> Result<String, String> {
 /// A value as an expression of the type with this name.
 fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
     Ok(match json {
+        Json::Array(_) | Json::Object(_) if matches!(format, Format::Any | Format::Named) => {
+            format!("{:?}.parse::<mgmt::resource::{name}>()?", json.to_string())
+        }
+        Json::Number(value) if format == Format::Any => value.to_string(),
         Json::String(text) if text == SECRET_PLACEHOLDER => {
             return Err("a secret is not written into a program: send it from a `password`".to_owned());
         }
@@ -259,6 +282,7 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     set(meta.autogroup != usual.autogroup, "autogroup", meta.autogroup.to_string());
     set(meta.reverse != usual.reverse, "reverse", meta.reverse.to_string());
     set(meta.rewatch != usual.rewatch, "rewatch", meta.rewatch.to_string());
+    set(meta.converged_timeout.is_some(), "converged_timeout", time(meta.converged_timeout));
     setters
 }
 

@@ -219,7 +219,7 @@ impl View {
                     None => {}
                 }
             }
-            EventKind::Waiting { .. } | EventKind::Flapping { .. } => self.warn(event),
+            EventKind::Waiting { .. } | EventKind::Flapping { .. } | EventKind::Culprit { .. } => self.warn(event),
             EventKind::Left { .. } => self.shout(event),
             // These are logged where they arise.
             EventKind::Rejected { .. } | EventKind::Warning { .. } => {}

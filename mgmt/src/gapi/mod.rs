@@ -9,8 +9,6 @@ mod native;
 #[cfg(feature = "yaml")]
 mod printed;
 mod signal;
-#[cfg(feature = "template")]
-mod template;
 mod warn;
 #[cfg(feature = "yaml")]
 mod watcher;
@@ -27,8 +25,6 @@ pub use native::{Cx, Native, native};
 #[cfg(feature = "yaml")]
 pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
-#[cfg(feature = "template")]
-pub use template::render;
 pub(crate) use warn::Warnings;
 #[cfg(all(feature = "cli", feature = "yaml"))]
 pub(crate) use yaml::{STDIN, lacking, read_graph_file, yaml_schema_with};

@@ -9,7 +9,7 @@ use crate::graph::config::{Edge, GraphConfig, Link, Vertex};
 use crate::graph::data::{EdgeData, GraphData, Kinds, SendData, VertexData};
 use crate::graph::problem::{Problem, Problems};
 use crate::id::ResourceId;
-use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Span, Wire, hint, near};
+use crate::resource::{KindSpec, Origin, SECRET_PLACEHOLDER, Sender, Span, Wire, hint, near};
 
 impl GraphData {
     /// The graph that the data describes.
@@ -122,44 +122,57 @@ impl Binder<'_> {
     fn send(&mut self, data: &SendData) {
         let origin = origin_from(data.origin.as_ref());
         let to = self.place(&data.to, "a send to", &origin);
-        let (from_id, output) = match data.from.as_slice() {
-            [from] if !data.closure => from,
-            [] => return self.say(format!("a send to `{}` of {} without a sender", data.field, data.to), &origin),
-            _ => return self.say(closure_text(data), &origin),
-        };
-        let from = self.place(from_id, "a send from", &origin);
-        let (Some(to), Some(from)) = (to, from) else { return };
+        let has_names = data.names.len() == data.from.len();
+        match data.from.len() {
+            _ if data.closure => return self.say(closure_text(data), &origin),
+            0 => return self.say(format!("a send to `{}` of {} without a sender", data.field, data.to), &origin),
+            1 => {}
+            _ if !data.list && !has_names => return self.say(closure_text(data), &origin),
+            _ => {}
+        }
+        let from: Vec<_> = data.from.iter().map(|(id, _)| self.place(id, "a send from", &origin)).collect();
         let spec_of = |id: &ResourceId| self.kinds.get(id.kind.as_str()).map(|kind| kind.spec);
-        let (Some(sender), Some(receiver)) = (spec_of(from_id), spec_of(&data.to)) else { return };
-        let (port, field) = match ends(sender, receiver, from_id, output, data) {
-            Ok(ends) => ends,
+        let (Some(to), Some(from)) = (to, from.into_iter().collect::<Option<Vec<_>>>()) else { return };
+        let specs: Option<Vec<_>> = data.from.iter().map(|(id, _)| spec_of(id)).collect();
+        let (Some(specs), Some(receiver)) = (specs, spec_of(&data.to)) else { return };
+        let (ports, field, wire) = match wired(&specs, receiver, data, origin.clone()) {
+            Ok(wired) => wired,
             Err(message) => return self.say(message, &origin),
         };
-        let (Some(to), Some(from)) = (to, from) else { return };
-        let (output, input) = (&sender.outputs[usize::from(port)], &receiver.fields[usize::from(field)]);
-        let wire = Wire::from_data(origin.clone(), (output.type_id)(), input.convert, input.recall);
-        self.config.links.push(Link { to, field, sources: vec![(from, port)], wire });
-        if self.pairs.insert((from, to)) {
-            self.config.edges.push(Edge { from, to, notify: false, name: None, origin });
+        let (Some(to), Some(from)) = (to, from.into_iter().collect::<Option<Vec<_>>>()) else { return };
+        let sources = from.iter().copied().zip(ports).collect();
+        self.config.links.push(Link { to, field, sources, wire });
+        for from in from {
+            if self.pairs.insert((from, to)) {
+                let origin = origin.clone();
+                self.config.edges.push(Edge { from, to, notify: false, name: None, origin });
+            }
         }
     }
 }
 
-/// The numbers of the output and of the field, or the reason why they do not fit.
-fn ends(
-    sender: &KindSpec,
-    receiver: &KindSpec,
-    from: &ResourceId,
-    output: &str,
+/// The numbers of the outputs and of the field, and the wire between them; or the reason why they do not fit.
+fn wired(
+    senders: &[&'static KindSpec],
+    receiver: &'static KindSpec,
     data: &SendData,
-) -> Result<(u8, u8), String> {
-    let port = sender.sends(from, output)?;
-    let Some(field) = receiver.field(&data.field) else {
+    origin: Origin,
+) -> Result<(Vec<u8>, u8, Wire), String> {
+    let numbered = senders.iter().zip(&data.from).map(|(spec, (id, output))| spec.sends(id, output));
+    let ports = numbered.collect::<Result<Vec<_>, _>>()?;
+    let Some(number) = receiver.field(&data.field) else {
         let hint = hint(&data.field, receiver.fields.iter().map(|field| field.name), "its fields are");
         return Err(format!("{} has no field `{}`: {hint}", data.to, data.field));
     };
-    sender.fits(from, port, &data.to, &receiver.fields[usize::from(field)])?;
-    Ok((port, field))
+    let field = &receiver.fields[usize::from(number)];
+    let name = |n: usize| data.names.get(n).map_or(data.from[n].0.name.as_str(), String::as_str);
+    let sender = |(n, port): (usize, &u8)| Sender { id: &data.from[n].0, spec: senders[n], port: *port, name: name(n) };
+    let senders: Vec<Sender<'_>> = ports.iter().enumerate().map(sender).collect();
+    let wire = match &senders[..] {
+        [sender] if !data.list => field.wire(sender, &data.to, origin)?,
+        senders => field.wire_of_several(senders, &data.to, origin)?,
+    };
+    Ok((ports, number, wire))
 }
 
 /// Reads an origin of the form `file:line:column`; line and column may be missing.

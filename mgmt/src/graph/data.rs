@@ -9,7 +9,7 @@ use crate::graph::config::GraphConfig;
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::validate::places_exist;
 use crate::id::ResourceId;
-use crate::resource::{Converge, Kind, Meta, Origin, hint};
+use crate::resource::{Converge, Join, Kind, Meta, Origin, hint};
 
 /// A graph as plain data.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,8 +74,14 @@ pub struct EdgeData {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendData {
-    /// The resources that send, each with the name of its output. More than one only with `closure`.
+    /// The resources that send, each with the name of its output. More than one only with `closure`, `list` or `names`.
     pub from: Vec<(ResourceId, String)>,
+    /// Whether the field receives a list of the values. Default: false.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub list: bool,
+    /// The names of the values, in the order of `from`: for fields that receive values with names. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<String>,
     /// The resource that receives the value.
     pub to: ResourceId,
     /// The name of the field that receives the value.
@@ -215,6 +221,11 @@ impl GraphConfig {
             to: id(link.to),
             field: self.vertices[link.to as usize].resource.spec().fields[usize::from(link.field)].name.to_owned(),
             closure: link.wire.closure,
+            list: link.wire.join == Join::List,
+            names: match &link.wire.join {
+                Join::Named(names) => names.to_vec(),
+                _ => Vec::new(),
+            },
             origin: origin_text(&link.wire.origin),
         });
         Ok(GraphData { graph: self.name.clone(), resources, edges: edges.collect(), sends: sends.collect() })

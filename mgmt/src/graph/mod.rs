@@ -19,6 +19,7 @@ mod prepare;
 mod problem;
 mod reduction;
 mod schema;
+mod secrets;
 mod table;
 mod validate;
 mod warnings;

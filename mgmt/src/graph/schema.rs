@@ -83,7 +83,7 @@ fn send_schema() -> Json {
         "properties": {
             "from": {
                 "type": "array",
-                "description": "The resource that sends, and the name of its output.",
+                "description": "The resources that send, each with the name of its output.",
                 "minItems": 1,
                 "items": {
                     "type": "array",
@@ -94,6 +94,16 @@ fn send_schema() -> Json {
             },
             "to": id_schema("The resource that receives."),
             "field": { "type": "string", "description": "The name of the field that receives the value." },
+            "list": {
+                "type": "boolean",
+                "default": false,
+                "description": "Whether the field receives a list of the values.",
+            },
+            "names": {
+                "type": "array",
+                "items": { "type": "string" },
+                "description": "The names of the values, where the field receives values with names.",
+            },
             "closure": {
                 "type": "boolean",
                 "default": false,

@@ -14,6 +14,7 @@ use crate::graph::data::two_types;
 use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
+use crate::graph::secrets::check_secrets;
 use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 
 /// Checks a whole graph: identities, names, fields, metaparameters, owners, copies in a cycle, edges, cycles, sends. (A
@@ -175,6 +176,7 @@ fn by_resource(mut problems: Vec<(u32, Problem)>) -> Vec<Problem> {
 fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) {
     if places_exist(config, problems) {
         check_receivers(config, problems);
+        check_secrets(config, problems);
         check_cycles(config, problems);
     }
 }

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use crate::id::ResourceId;
 use crate::resource::change::ShowPrivate;
+use crate::resource::digest::{Digest, Salted};
 use crate::resource::door::{Connections, Door};
 use crate::resource::error::{Context as _, Result};
 use crate::resource::graphs::Graphs;
@@ -124,6 +125,11 @@ impl CheckCx {
     /// only its digest continue; if one needs the value itself, this resource is refreshed and must send a value.
     pub fn send_unchanged<T: Sendable>(&self, port: Port<T>) {
         self.push(Sent::Unchanged { port: port.number() });
+    }
+
+    /// A digest in the form in which it may be stored.
+    pub(crate) fn salted(&self, digest: Digest) -> Salted {
+        Salted::new(self.operation.services.salt, digest)
     }
 
     fn push(&self, sent: Sent) {

@@ -218,6 +218,14 @@ pub trait Declare: Sized {
         self
     }
 
+    /// How long the resource must have been in sync and quiet before the graph counts as converged: see
+    /// [`Meta::converged_timeout`]. Default: no time of its own.
+    #[must_use]
+    fn converged_timeout(mut self, timeout: Duration) -> Self {
+        self.draft().meta.converged_timeout = Some(timeout);
+        self
+    }
+
     /// How many more tries follow the first failure; -1: no limit. Default: 0. The watch has the same number of tries
     /// of its own, and regains all of them after it has listened for ten seconds.
     #[must_use]

@@ -24,6 +24,11 @@ pub enum Format {
     Levels,
     /// A map of texts.
     Table,
+    /// A value of any type.
+    Any,
+    /// Values of any type, each with its name. A field that receives in this form has several senders; a resource that
+    /// receives a secret in it sends only secrets.
+    Named,
 }
 
 /// Facts about a type, for the front ends. A type without them is plain and not a secret.

@@ -80,6 +80,12 @@ pub struct Meta {
     /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
     /// that changes the resource does.
     pub rewatch: bool,
+    /// The graph counts as converged only after the resource has been in sync and quiet for this long, in addition to
+    /// the timeout of the run. A repair, a failure or the end of a pause starts the time again; a check that finds
+    /// nothing to do does not. Default: no time of its own.
+    #[serde(with = "seconds::option")]
+    #[schemars(with = "Option<Seconds>")]
+    pub converged_timeout: Option<Duration>,
 }
 
 impl Default for Meta {
@@ -101,6 +107,7 @@ impl Default for Meta {
             autogroup: true,
             reverse: false,
             rewatch: false,
+            converged_timeout: None,
         }
     }
 }

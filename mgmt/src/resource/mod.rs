@@ -3,6 +3,7 @@
 mod ability;
 mod accept;
 mod any;
+mod any_value;
 #[cfg(feature = "dbus")]
 mod bus;
 mod change;
@@ -21,6 +22,7 @@ mod keys;
 mod known;
 mod many;
 mod meta;
+mod named;
 mod obstacle;
 mod operation;
 mod origin;
@@ -42,8 +44,11 @@ mod shipped;
 mod spec;
 mod stopping;
 mod streams;
+#[cfg(feature = "template")]
+mod template;
 mod uid;
 mod watch;
+mod wiring;
 
 #[doc(hidden)]
 pub mod private;
@@ -54,6 +59,7 @@ pub(crate) use crate::sys::task::caught;
 pub use ability::{Abilities, Leave, LeaveFn, Prepare, PrepareFn, Refresh, RefreshFn};
 pub use accept::{Accepts, ByOption, ByValue, ByWire, Given, Input, IntoInput, IntoSetting};
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
+pub use any_value::{Any, IntoAny, Plain};
 #[cfg(feature = "dbus")]
 pub(crate) use bus::BusDoor;
 #[cfg(feature = "dbus")]
@@ -75,13 +81,15 @@ pub use known::Known;
 pub(crate) use many::{AnyApply, AnyCheck, Item, Reply, part, unanswered};
 pub use many::{ApplyItem, CheckItem, ConvergeMany, Many};
 pub use meta::{Backoff, Meta};
+pub(crate) use named::Filled;
+pub use named::{ByNames, Named, Values};
 pub use obstacle::{Obstacle, ObstacleKind};
 #[doc(hidden)]
 pub use operation::Identify;
 pub(crate) use operation::Operation;
 pub use operation::{OnCancel, Sent, Work};
 pub use origin::{Origin, Reason, Span};
-pub use output::{FieldValue, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
+pub use output::{FieldValue, Join, NodeRef, NotReceived, Output, Port, Received, Sendable, Source, Value, Wire};
 pub(crate) use owned::{CONTROL_SOCKET, is_engines};
 pub use owned::{OwnState, OwnedPaths};
 pub use path_list::PathList;
@@ -108,5 +116,8 @@ pub(crate) use spec::near;
 pub use spec::{FieldReader, FieldSpec, Inline, KindSpec, OutputSpec, ProvidedSpec, hint, nearest};
 pub use stopping::Stopping;
 pub use streams::WatchSender;
+#[cfg(feature = "template")]
+pub use template::render;
 pub use uid::{Findings, Group, Key, Need, Reach, Uid, UidKey, User};
 pub use watch::{Part, Watch, WatchEvent, WatchStream};
+pub(crate) use wiring::Sender;

@@ -1,19 +1,24 @@
 //! Values that are sent from one resource to another: ports, outputs, wires.
 
-use std::any::{Any, TypeId};
+use std::any::{Any as Erased, TypeId};
 use std::fmt;
 use std::hash::Hash;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
+
 use crate::resource::accept::Accepts;
+use crate::resource::any_value::Any;
 use crate::resource::digest::{Digest, Salted, digest_of};
+use crate::resource::named::Values;
 use crate::resource::origin::Origin;
 use crate::resource::secret::Secret;
+use crate::resource::spec::FieldSpec;
 
 /// A value that was sent. Shared, never copied.
-pub type Value = Arc<dyn Any + Send + Sync>;
+pub type Value = Arc<dyn Erased + Send + Sync>;
 
 /// A type that can be sent between resources. Implemented for all types with the required traits.
 #[diagnostic::on_unimplemented(
@@ -104,12 +109,19 @@ pub struct Output<T> {
     sources: Vec<Source>,
     /// `None`: the value of the only source, unchanged.
     compute: Option<Compute>,
+    /// How the values of the sources are joined, if no closure does it.
+    join: Option<Join>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T> Clone for Output<T> {
     fn clone(&self) -> Self {
-        Output { sources: self.sources.clone(), compute: self.compute.clone(), of: PhantomData }
+        Output {
+            sources: self.sources.clone(),
+            compute: self.compute.clone(),
+            join: self.join.clone(),
+            of: PhantomData,
+        }
     }
 }
 
@@ -143,6 +155,7 @@ impl<T: Sendable> Output<T> {
         Output {
             sources: vec![Source { node, port: port.number, sent: TypeId::of::<T>() }],
             compute: None,
+            join: Some(Join::One),
             of: PhantomData,
         }
     }
@@ -156,7 +169,7 @@ impl<T: Sendable> Output<T> {
     pub fn map<U: Sendable>(self, make: impl Fn(T) -> U + Send + Sync + 'static) -> Output<U> {
         let inner = self.computed();
         let compute: Compute = Arc::new(move |values| Ok(Arc::new(make(inner(values)?))));
-        Output { sources: self.sources, compute: Some(compute), of: PhantomData }
+        Output { sources: self.sources, compute: Some(compute), join: None, of: PhantomData }
     }
 
     /// Like [`map`](Output::map), with a function that can fail: the run of the receiver then fails with the error's
@@ -178,7 +191,7 @@ impl<T: Sendable> Output<T> {
             let made = make(inner(values)?).map_err(|error| NotReceived::Failed(error.to_string()))?;
             Ok(Arc::new(made))
         });
-        Output { sources: self.sources, compute: Some(compute), of: PhantomData }
+        Output { sources: self.sources, compute: Some(compute), join: None, of: PhantomData }
     }
 
     /// This value together with another one. The pair is available once both values are.
@@ -187,13 +200,15 @@ impl<T: Sendable> Output<T> {
         let mut sources = self.sources;
         sources.extend(other.sources);
         let compute: Compute = Arc::new(move |values| Ok(Arc::new((left(&values[..cut])?, right(&values[cut..])?))));
-        Output { sources, compute: Some(compute), of: PhantomData }
+        Output { sources, compute: Some(compute), join: None, of: PhantomData }
     }
 
     /// Several outputs of one type as one output with a list.
     pub fn all(outputs: impl IntoIterator<Item = Output<T>>) -> Output<Vec<T>> {
         let (mut sources, mut parts) = (Vec::new(), Vec::new());
+        let mut listed = true;
         for output in outputs {
+            listed &= output.join == Some(Join::One);
             parts.push((output.computed(), output.sources.len()));
             sources.extend(output.sources);
         }
@@ -207,7 +222,12 @@ impl<T: Sendable> Output<T> {
             }
             Ok(Arc::new(made))
         });
-        Output { sources, compute: Some(compute), of: PhantomData }
+        Output { sources, compute: Some(compute), join: listed.then_some(Join::List), of: PhantomData }
+    }
+
+    /// Whether a closure makes the value.
+    pub(crate) fn is_computed(&self) -> bool {
+        self.join.is_none()
     }
 
     fn computed(&self) -> impl Fn(&[Value]) -> Result<T, NotReceived> + Send + Sync + 'static {
@@ -222,14 +242,42 @@ impl<T: Sendable> Output<T> {
     }
 }
 
+impl Output<Any> {
+    /// The value as one of type `T`. If it is of another type, the run of the receiver fails.
+    ///
+    /// ```
+    /// # use mgmt::{prelude::*, resources::Value};
+    /// # let mut g = Graph::new("length");
+    /// let length = g.add(Value::new("length").any(20));
+    /// g.add(Password::new("admin").length(length.typed().to::<usize>()));
+    /// ```
+    pub fn to<T: Sendable + DeserializeOwned>(self) -> Output<T> {
+        let join = self.join.clone().filter(|join| *join == Join::One);
+        Output { join, ..self.try_map(|any| any.to()) }
+    }
+}
+
 /// A field's value from a wire, with its type erased.
-pub type FieldValue = Box<dyn Any + Send + Sync>;
+pub type FieldValue = Box<dyn Erased + Send + Sync>;
+
+/// How a wire makes one value from those of its sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Join {
+    /// The value of the only source; or what a closure makes of several.
+    One,
+    /// A list, in the order of the sources.
+    List,
+    /// Each value has the name at its place.
+    Named(Arc<[String]>),
+}
 
 /// A wire from one or more outputs to one field, with its types erased.
 #[derive(Clone)]
 pub struct Wire {
     /// The senders, until the graph's `Link` has them.
     pub sources: Vec<Source>,
+    /// How the values of several sources make one.
+    pub join: Join,
     /// The wire contains a `map` or `zip`: a Rust closure, which can't leave this process.
     pub closure: bool,
     /// The line that made the wire.
@@ -260,6 +308,12 @@ impl fmt::Debug for Wire {
     }
 }
 
+/// The field's value from data that was received. The error contains the value, which is no secret.
+fn parsed(field: &FieldSpec, json: serde_json::Value) -> Result<Received, NotReceived> {
+    let value = (field.parse)(json).map_err(|error| NotReceived::Failed(error.to_string()))?;
+    Ok(Received { value, digest: None })
+}
+
 impl Wire {
     #[track_caller]
     pub(crate) fn new<T, V>(output: Output<V>) -> Wire
@@ -269,7 +323,8 @@ impl Wire {
     {
         let compute = output.computed();
         Wire {
-            closure: output.compute.is_some(),
+            closure: output.is_computed(),
+            join: output.join.unwrap_or(Join::One),
             sources: output.sources,
             origin: Origin::Source(Location::caller()),
             receive: Arc::new(move |values| {
@@ -282,20 +337,73 @@ impl Wire {
         }
     }
 
-    /// A wire made from data: from an output of type `sent` to a field with these functions in its `FieldSpec`.
-    pub fn from_data(
-        origin: Origin,
-        sent: TypeId,
-        convert: fn(&Value) -> Option<Received>,
-        recall: fn(TypeId, Salted) -> Option<FieldValue>,
-    ) -> Wire {
+    /// A wire made from data: from an output of type `sent` to the field.
+    pub fn from_data(origin: Origin, sent: TypeId, field: &'static FieldSpec) -> Wire {
+        let receive = move |values: &[Value]| {
+            let value = values.first().ok_or(NotReceived::WrongType)?;
+            match (field.convert)(value) {
+                Some(received) => Ok(received),
+                None => parsed(field, Any::sent(value).ok_or(NotReceived::WrongType)?.json()),
+            }
+        };
         Wire {
             sources: Vec::new(),
+            join: Join::One,
             closure: false,
             origin,
-            receive: Arc::new(move |values| values.first().and_then(convert).ok_or(NotReceived::WrongType)),
-            recall,
+            receive: Arc::new(receive),
+            recall: field.recall,
             sent,
+        }
+    }
+
+    /// A wire made from data: from several outputs to a field that takes a list.
+    pub fn list_from_data(origin: Origin, field: &'static FieldSpec) -> Wire {
+        let receive = move |values: &[Value]| {
+            let all: Option<Vec<_>> = values.iter().map(|value| Any::sent(value).map(Any::json)).collect();
+            parsed(field, all.ok_or(NotReceived::WrongType)?.into())
+        };
+        Wire {
+            sources: Vec::new(),
+            join: Join::List,
+            closure: false,
+            origin,
+            receive: Arc::new(receive),
+            recall: |_, _| None,
+            sent: TypeId::of::<Vec<Any>>(),
+        }
+    }
+
+    /// A wire to a field that takes [`Values`], from an output that computes them.
+    pub(crate) fn named(origin: Origin, names: Vec<String>, output: Output<Values>, closure: bool) -> Wire {
+        let is_secret = output.sources.iter().any(|source| source.sent == TypeId::of::<Secret<String>>());
+        let compute = output.computed();
+        Wire { closure, ..Wire::of_names(origin, names, output.sources, is_secret, compute) }
+    }
+
+    pub(crate) fn of_names(
+        origin: Origin,
+        names: Vec<String>,
+        sources: Vec<Source>,
+        is_secret: bool,
+        receive: impl Fn(&[Value]) -> Result<Values, NotReceived> + Send + Sync + 'static,
+    ) -> Wire {
+        let recall: fn(TypeId, Salted) -> Option<FieldValue> = match is_secret {
+            true => |_, digest| Some(Box::new(Values::known(digest, true))),
+            false => |_, digest| Some(Box::new(Values::known(digest, false))),
+        };
+        Wire {
+            sources,
+            join: Join::Named(names.into()),
+            closure: false,
+            origin,
+            receive: Arc::new(move |values| {
+                let values = receive(values)?;
+                let digest = values.digest();
+                Ok(Received { value: Box::new(values), digest })
+            }),
+            recall,
+            sent: if is_secret { TypeId::of::<Secret<String>>() } else { TypeId::of::<Values>() },
         }
     }
 

@@ -81,6 +81,8 @@ pub struct FieldSpec {
     pub takes: fn(TypeId) -> bool,
     /// The field's value from a sent one (for wires made from data).
     pub convert: fn(&Value) -> Option<Received>,
+    /// The field's value from data.
+    pub parse: fn(Json) -> serde_json::Result<FieldValue>,
     /// The field's value from the digest of a sent value of the type with this id, see
     /// [`Accepts::from_digest`](crate::resource::Accepts::from_digest).
     pub recall: fn(TypeId, Salted) -> Option<FieldValue>,
@@ -122,26 +124,6 @@ impl KindSpec {
             };
             format!("{from} has no output `{output}`: {hint}")
         })
-    }
-
-    /// Checks that the value of an output of `from`, a resource of this kind, can go to a field of `to`; the error is a
-    /// message.
-    pub(crate) fn fits(
-        &self,
-        from: &dyn Display,
-        output: u8,
-        to: &dyn Display,
-        field: &FieldSpec,
-    ) -> Result<(), String> {
-        let sent = &self.outputs[usize::from(output)];
-        if (field.takes)((sent.type_id)()) {
-            return Ok(());
-        }
-        let why = if sent.secret { ": a secret goes only to fields that keep secrets" } else { "" };
-        Err(format!(
-            "{from} sends `{}` as `{}`, and `{}` of {to} takes `{}`{why}",
-            sent.name, sent.type_name, field.name, field.type_name
-        ))
     }
 
     /// The number of the field with that name; `None` if there is none.

@@ -10,6 +10,7 @@ use crate::graph::Prepared;
 use crate::id::{Node, ResourceId, Ticket, Time};
 use crate::journal::{Aside, CommitError};
 use crate::resource::{AnyResource, Operation, Services};
+use crate::runtime::culprits::Culprits;
 use crate::runtime::departed::Departed;
 use crate::runtime::event::{Event, EventKind};
 use crate::runtime::history::History;
@@ -79,6 +80,7 @@ pub(crate) struct Core {
     /// Operations that begin together.
     pub(crate) calls: Calls,
     pub(crate) departed: Departed,
+    pub(crate) culprits: Culprits,
     /// Nodes whose watches have just begun to listen to what they wait for.
     pub(crate) unattended: Vec<Node>,
     /// Why the journal cannot be written; `None` after a commit that succeeded.

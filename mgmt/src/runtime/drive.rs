@@ -90,6 +90,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
             () = core.lane.answered() => {}
             notices = core.watches.next() => core.notice_all(notices),
             Some(report) = inboxes.reports.recv() => receive(&mut core, report),
+            found = core.culprits.found() => core.report_culprit(found),
             Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
             request = inboxes.requests.recv(), if !abandoned => match request {
                 Some(request) => answer(&mut core, request),

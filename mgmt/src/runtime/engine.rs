@@ -250,6 +250,7 @@ pub(crate) fn assemble(
         spare: None,
         calls: Default::default(),
         departed: Departed::default(),
+        culprits: Default::default(),
         unattended: Vec::new(),
         journal_problem: None,
         stopped: false,

@@ -1,13 +1,15 @@
 //! Typed events that the engine reports: for the terminal, for metrics, for tests.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Generation, ResourceId, in_one_line};
+use crate::id::{Generation, ResourceId, harmless, in_one_line};
 use crate::resource::{Change, Obstacle, seconds};
 use crate::scheduler::Causes;
+use crate::sys::culprit::Process;
 
 /// An event, with its time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -235,6 +237,18 @@ pub enum EventKind {
         #[serde(with = "seconds")]
         every: Duration,
     },
+    /// A process changes a resource that is [flapping](EventKind::Flapping): the first one that has changed the path
+    /// since then. Reported at most once for each `Flapping`, and only where the system names the process: to root,
+    /// from Linux 5.9 on, and not on every file system. What a process changes deeper in a directory is not noticed.
+    #[non_exhaustive]
+    Culprit {
+        /// The resource.
+        id: ResourceId,
+        /// The path that was changed, or in which an entry was changed.
+        path: PathBuf,
+        /// The process.
+        by: Process,
+    },
     /// A new graph is in force.
     #[non_exhaustive]
     Swapped {
@@ -312,6 +326,7 @@ impl EventKind {
             EventKind::Blocked { .. } => "blocked",
             EventKind::Unblocked { .. } => "unblocked",
             EventKind::Flapping { .. } => "flapping",
+            EventKind::Culprit { .. } => "culprit",
             EventKind::Swapped { .. } => "swapped",
             EventKind::Rejected { .. } => "rejected",
             EventKind::Converged => "converged",
@@ -342,6 +357,7 @@ impl EventKind {
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Asked { id }
+            | EventKind::Culprit { id, .. }
             | EventKind::Flapping { id, .. } => Some(id),
             EventKind::Owed { to, .. } | EventKind::Sent { to, .. } | EventKind::HandedOver { to, .. } => Some(to),
             _ => None,
@@ -398,6 +414,9 @@ impl fmt::Display for EventKind {
                 "{id}: flapping: repaired {repairs} times in {within:.1?}, something else changes it too (a repair takes \
                  {took:.1?}: every {every:.1?} at most while other resources have work)"
             ),
+            EventKind::Culprit { id, path, by } => {
+                write!(f, "{id}: {} was changed by {by}", harmless(&path.to_string_lossy()))
+            }
             EventKind::Swapped { generation, added, changed, removed, kept } => {
                 write!(f, "graph {generation}: {added} added, {changed} changed, {removed} removed, {kept} kept")
             }

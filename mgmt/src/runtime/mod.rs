@@ -5,6 +5,7 @@ mod ask_watch;
 mod builder;
 pub mod control;
 mod core;
+mod culprits;
 mod departed;
 mod doors;
 mod drive;
@@ -56,6 +57,7 @@ mod watches;
 
 pub use crate::journal::JournalError;
 pub use crate::scheduler::{Cause, Causes};
+pub use crate::sys::culprit::Process;
 pub use builder::Builder;
 pub use doors::Doors;
 pub use engine::Engine;

@@ -186,7 +186,7 @@ impl Core {
         if let Some(reason) = self.refusal(op, &resource) {
             return self.refuse(op, causes, resource, reason);
         }
-        let refresh = causes.contains(Cause::Refresh);
+        let refresh = causes.contains(Cause::Refresh) || causes.contains(Cause::Remake);
         let paths = self.slots.begin_look(op, causes, self.services.owned.version());
         // In the loop, nothing waits between a check and its repair.
         let go_on = if self.goes_away(resource.spec()) { go_on } else { GoOn::No };

@@ -26,6 +26,7 @@ use crate::runtime::prefix::Prefix;
 use crate::runtime::store::glance;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
+use crate::sys::task::blocking;
 
 /// At most this many checks run at once.
 const RUNNING_MAX: usize = 16;
@@ -46,7 +47,9 @@ impl<G: Gapi> Builder<G> {
         tell_warnings(&prepared, &self.options.warnings);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
-        let undo = planner.core.foresee_undo(&self.options).await;
+        let records = planner.core.services.records.clone();
+        let found = blocking(move || records.load(false)).await;
+        let undo = planner.core.foresee_undo(found, &self.options);
         let plan = planner.run().await.with_undo(undo);
         if self.options.doors.is_none() {
             connections.close().await;

@@ -17,6 +17,10 @@ impl Core {
             Event::Swapped { generation, added, changed, removed, kept } => {
                 self.emit(EventKind::Swapped { generation, added, changed, removed, kept });
             }
+            Event::Flapping { node, .. } => {
+                self.publish_of_node(event);
+                self.search_culprit(node);
+            }
             event => self.publish_of_node(event),
         }
     }

@@ -476,6 +476,7 @@ impl Settings {
             watched: facts.watched && meta.watch,
             ticks: facts.ticks,
             rewatch: meta.rewatch,
+            converged_timeout: meta.converged_timeout.filter(|timeout| !timeout.is_zero()),
             leaves: facts.leaves,
             undoes: facts.reverses && meta.reverse,
             together,

@@ -206,12 +206,10 @@ impl Core {
     }
 
     /// What would be undone at a start, for a plan: what another resource of the graph owns is not.
-    pub(crate) async fn foresee_undo(&self, options: &Settings) -> Vec<PlanUndo> {
+    pub(crate) fn foresee_undo(&self, found: Vec<Found>, options: &Settings) -> Vec<PlanUndo> {
         if options.preparing.settings.is_noop() {
             return Vec::new();
         }
-        let records = self.services.records.clone();
-        let found = blocking(move || records.load(false)).await;
         let kinds = &options.kinds;
         let mut all: Vec<(ResourceId, Vec<ResourceId>, Vec<String>)> = Vec::new();
         for found in found {

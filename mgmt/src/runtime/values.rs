@@ -98,7 +98,9 @@ impl SlotTable {
     pub(crate) fn is_rewired(&self, node: Node, wirings: &[Wiring]) -> bool {
         let old = self.receiver(node).map_or(&[][..], |receiver| &receiver.wirings);
         let same = |a: &Wiring, b: &Wiring| {
-            a.field == b.field && a.sources == b.sources && a.wire.closure == b.wire.closure && !a.wire.closure
+            let (one, other) = (&a.wire, &b.wire);
+            let is_same = a.field == b.field && a.sources == b.sources && one.join == other.join;
+            is_same && one.closure == other.closure && !one.closure
         };
         !(old.len() == wirings.len() && old.iter().zip(wirings).all(|(a, b)| same(a, b)))
     }

@@ -80,6 +80,9 @@ pub struct NodeConfig {
     pub leaves: bool,
     /// The same, also if it has not run: what was recorded about it in an earlier run is undone.
     pub undoes: bool,
+    /// The graph converges no earlier than this after the node last became calm. `Config::converged_timeout` applies as
+    /// well.
+    pub converged_timeout: Option<Duration>,
     /// Checks of nodes with the same number that begin together, at most `CALL_MAX`, are one call: until the runs of
     /// all of them have ended they take one place of `Config::running_max`.
     pub together: Option<u32>,

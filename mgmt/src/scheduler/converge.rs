@@ -2,7 +2,9 @@
 //!
 //! *Settled* is what the order asks of a parent: nothing to do and nothing under way, or in the pause that its share
 //! imposes (`share.rs`). *Calm* is what convergence asks of a node: it is settled, or it is only looked at (`look.rs`),
-//! or it waits for what cannot come because the sender is noop (*excused*; then its descendants are excused too).
+//! or it waits for what cannot come because the sender is noop (*excused*; then its descendants are excused too). A
+//! node may have a timeout of its own, which begins when it becomes calm; the graph converges no earlier than the last
+//! of these timeouts ends.
 //!
 //! *Hopeless* is the other end that a graph can come to: no node that is not calm does anything or will by itself
 //! (*moving*), so that only the outside or a swap can change that. At the root are nodes that have failed for good,
@@ -35,6 +37,10 @@ pub(super) struct Convergence {
     pub(super) missing: usize,
     /// Since when all have been calm, outside of pauses.
     since: Option<Time>,
+    /// A node has a timeout of its own.
+    is_patient: bool,
+    /// When the last of these timeouts ends, as far as their nodes are calm.
+    calm_until: Time,
     /// `Event::Converged` was emitted, and `Event::Unconverged` not yet.
     pub(super) converged: bool,
     /// Since when not all are calm and none moves, outside of pauses.
@@ -155,8 +161,18 @@ impl Scheduler {
         node.put(CALM, calm);
         node.put(EXCUSED, excused);
         match (was_calm, calm) {
-            (false, true) => self.convergence.restless -= 1,
-            (true, false) => self.convergence.restless += 1,
+            (false, true) => {
+                self.convergence.restless -= 1;
+                if self.convergence.is_patient {
+                    self.begin_own_timeout(i, self.now);
+                }
+            }
+            (true, false) => {
+                self.convergence.restless += 1;
+                if self.convergence.is_patient {
+                    self.end_own_timeout(i);
+                }
+            }
             _ => {}
         }
         match (was_excused, excused) {
@@ -167,6 +183,56 @@ impl Scheduler {
         self.count_moving(i);
         self.put_look(i, looked_at || self.is_tried(i));
         (was_calm, was_excused) != (calm, excused)
+    }
+
+    /// A node has a timeout of its own for convergence.
+    pub(super) fn is_patient(&self) -> bool {
+        self.convergence.is_patient
+    }
+
+    /// The node is calm since then: its own timeout begins, if it has one.
+    fn begin_own_timeout(&mut self, i: Node, since: Time) {
+        if let Some(timeout) = self.settings(i).converged_timeout {
+            self.rare_mut(i).calm_since = Some(since);
+            let until = if self.mutant(Mutant::OwnTimeoutsIgnored) { since } else { since.after(timeout) };
+            self.convergence.calm_until = self.convergence.calm_until.max(until);
+        }
+    }
+
+    /// The node is not calm any more. Returns since when it was, if it has a timeout of its own.
+    fn end_own_timeout(&mut self, i: Node) -> Option<Time> {
+        let since = self.rare_if_any(i)?.calm_since.take()?;
+        self.tidy_rare(i);
+        Some(since)
+    }
+
+    /// A pause is over: the time before does not count.
+    pub(super) fn restart_own_timeouts(&mut self) {
+        if self.convergence.is_patient && !self.mutant(Mutant::PauseCountsAsQuiet) {
+            for i in self.nodes.numbers() {
+                if self.nodes[i].all(PRESENT | CALM) {
+                    self.begin_own_timeout(i, self.now);
+                }
+            }
+        }
+    }
+
+    /// Begins the timeouts of the nodes of a new graph; a node that stays calm keeps the time for which it has been.
+    fn recount_own_timeouts(&mut self) {
+        let was_patient = std::mem::take(&mut self.convergence.is_patient);
+        self.convergence.is_patient = self.configs.iter().any(|config| config.converged_timeout.is_some());
+        self.convergence.calm_until = Time(0);
+        if !was_patient && !self.convergence.is_patient {
+            return;
+        }
+        // With other timeouts, what was over may not be.
+        self.convergence.over = None;
+        for i in self.nodes.numbers() {
+            let since = self.end_own_timeout(i);
+            if self.nodes[i].all(PRESENT | CALM) {
+                self.begin_own_timeout(i, since.unwrap_or(self.now));
+            }
+        }
     }
 
     /// Whether a node is excused depends on its parents: updates the nodes below, as far down as anything changes.
@@ -184,8 +250,10 @@ impl Scheduler {
 
     /// Recomputes the counts of nodes from scratch, all flags included. For a swap.
     pub(super) fn recount(&mut self) {
-        let Convergence { since, converged, stuck_since, hopeless, over, .. } = self.convergence;
-        let mut count = Convergence { since, converged, stuck_since, hopeless, over, ..Convergence::default() };
+        let kept = std::mem::take(&mut self.convergence);
+        let Convergence { since, is_patient, converged, stuck_since, hopeless, over, .. } = kept;
+        let mut count =
+            Convergence { since, is_patient, converged, stuck_since, hopeless, over, ..Convergence::default() };
         for i in self.nodes.numbers() {
             let settled = self.is_settled(i);
             let ends = !self.nodes[i].any(PRESENT) && self.is_moving(i);
@@ -210,6 +278,7 @@ impl Scheduler {
             }
         }
         self.convergence = count;
+        self.recount_own_timeouts();
         for e in self.edges.all() {
             if !self.nodes[self.edges.from(e)].any(SETTLED) {
                 self.nodes[self.edges.to(e)].unsettled_parents += 1;
@@ -310,6 +379,6 @@ impl Scheduler {
         let count = &self.convergence;
         let since = count.since.filter(|_| !count.converged && count.over.is_none())?;
         // An empty graph has nothing to wait for.
-        Some(if count.present == 0 { since } else { since.after(self.config.converged_timeout) })
+        Some(if count.present == 0 { since } else { since.after(self.config.converged_timeout).max(count.calm_until) })
     }
 }

@@ -1,8 +1,9 @@
 //! Late watches: a run that ends as soon as it has converged need not listen to what it finds in sync, and to begin and
 //! end listening takes longer than to look. If it is wanted (`Config::watch_late`), nodes are checked without a watch
-//! at first. All watches begin before the first repair or refresh, and with the first failure, pause or further graph;
-//! and if the run has not ended after all, soon after the graph has converged or become hopeless. What was checked
-//! before its watch listened is checked again then: no repair rests on what could have changed unnoticed.
+//! at first. All watches begin before the first repair or refresh, with the first failure, pause or further graph, and
+//! at once if a node has a timeout of its own for convergence, since it must be seen to be quiet. If the run has not
+//! ended after all, they begin soon after the graph has converged or become hopeless. What was checked before its watch
+//! listened is checked again then: no repair rests on what could have changed unnoticed.
 
 use std::time::Duration;
 

@@ -74,6 +74,10 @@ pub enum Mutant {
     FailedConverges,
     /// Convergence is declared before the timeout.
     ConvergeEarly,
+    /// The timeouts of single nodes are ignored.
+    OwnTimeoutsIgnored,
+    /// The timeout of a node continues through a pause.
+    PauseCountsAsQuiet,
     /// A receiver does not wait for values.
     IgnoreValues,
     /// Values sent before the sender got other fields or received another value count as sent.
@@ -192,6 +196,8 @@ impl Mutant {
         Mutant::RefreshNoop,
         Mutant::FailedConverges,
         Mutant::ConvergeEarly,
+        Mutant::OwnTimeoutsIgnored,
+        Mutant::PauseCountsAsQuiet,
         Mutant::IgnoreValues,
         Mutant::OldValuesCount,
         Mutant::SentIsQuiet,

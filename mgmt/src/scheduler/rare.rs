@@ -37,6 +37,8 @@ pub(super) struct Rare {
     pub(super) successors: Vec<Node>,
     /// The timeout of the leave.
     pub(super) leave_timeout: Option<Duration>,
+    /// Since when the node is calm. Only counted with a timeout of its own for convergence.
+    pub(super) calm_since: Option<Time>,
     /// Semaphores held.
     pub(super) held: Vec<u32>,
     /// Place in the queues of the semaphores; 0: in no queue.
@@ -68,6 +70,7 @@ impl Rare {
             && self.predecessors.is_empty()
             && self.successors.is_empty()
             && self.leave_timeout.is_none()
+            && self.calm_since.is_none()
             && self.held.is_empty()
             && self.place == 0
             && self.call.is_none()

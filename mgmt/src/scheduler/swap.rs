@@ -81,7 +81,7 @@ impl Scheduler {
                 self.update(spec.node);
             }
         }
-        if self.generation.replace(generation).is_some() {
+        if self.generation.replace(generation).is_some() || self.is_patient() {
             self.end_late();
         }
         if !self.mutant(Mutant::StruckAfterRemoved) {

@@ -73,7 +73,9 @@ impl Scheduler {
 
     /// Ends the pause: starts the watches whose next try came due in it.
     pub(super) fn resume(&mut self) {
-        self.paused = false;
+        if std::mem::take(&mut self.paused) {
+            self.restart_own_timeouts();
+        }
         for i in std::mem::take(&mut self.held_watches) {
             let node = &self.nodes[i];
             let waits = node.all(PRESENT | WATCH_FAILING) && !node.any(FAILED | WATCH_ON);

@@ -1,6 +1,7 @@
 //! Access to the system: the only place for raw system calls.
 
 pub mod clock;
+pub mod culprit;
 #[cfg(feature = "dbus")]
 pub mod dbus;
 pub mod dumps;

@@ -86,6 +86,17 @@ async fn without_tries_left_descendants_are_blocked_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_graph_converges_when_each_resource_has_been_quiet_for_its_own_time() {
+    let desk = Desk::new();
+    let begin = Instant::now();
+    let mut run = Run::new(graph(&desk, |a| a.converged_timeout(150 * MS))).await;
+    run.converged().await;
+    let first = begin.elapsed();
+    assert!(first >= 150 * MS, "converged after {first:?}");
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn a_delay_is_kept_and_what_happens_in_it_is_merged() {
     let desk = Desk::new();
     desk.once("a", Op::Check, Act::Fail("no"));

@@ -209,6 +209,7 @@ const fn field(
         schema,
         takes: |_| true,
         convert: |_| None,
+        parse: |_| Err(serde::de::Error::custom("this build lacks the kind")),
         recall: |_, _| None,
     }
 }

@@ -23,7 +23,11 @@ const EMPTY: &[(&str, &[&str])] = &[
 
 /// The output that a kind formerly had under this name.
 pub(crate) fn output(kind: &str, name: &str) -> Option<&'static str> {
-    ((kind, name) == ("kv", "value")).then_some("stored")
+    match (kind, name) {
+        ("kv", "value") => Some("stored"),
+        ("value", "any") => Some("typed"),
+        _ => None,
+    }
 }
 
 /// The field that the `pattern` of a rule of `collect` sets: the directory for collected files.

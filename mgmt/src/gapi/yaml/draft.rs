@@ -73,15 +73,24 @@ impl Export {
     }
 }
 
-/// A field that receives; its sender is looked up when all resources have been read.
+/// A field that receives; its senders are looked up when all resources have been read.
 pub(crate) struct Receive {
     pub(crate) to: (String, String),
     pub(crate) spec: &'static KindSpec,
     pub(crate) field: u8,
-    pub(crate) from: End,
+    pub(crate) from: Vec<Source>,
+    /// The senders are written as a list.
+    pub(crate) list: bool,
+    pub(crate) place: Place,
+}
+
+/// An output that a field receives.
+pub(crate) struct Source {
+    pub(crate) end: End,
     pub(crate) key: String,
     pub(crate) key_place: Place,
-    pub(crate) place: Place,
+    /// The name that the value gets, with its place.
+    pub(crate) name: Option<(String, Place)>,
 }
 
 /// A resource as a file names it.

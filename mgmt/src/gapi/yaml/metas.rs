@@ -6,7 +6,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "ignore",
     "alert",
     "autoedge",
@@ -22,6 +22,7 @@ const KEYS: [&str; 15] = [
     "sema",
     "reverse",
     "rewatch",
+    "converged_timeout",
 ];
 
 impl Document<'_> {
@@ -71,6 +72,7 @@ impl Document<'_> {
                     meta.watch = meta.poll.is_none();
                 }
             },
+            "converged_timeout" => meta.converged_timeout = self.time(node, &what, 1.0, "seconds"),
             "backoff" => {
                 if let Some(max) = self.time(node, &what, 1e-3, "milliseconds, the longest delay") {
                     meta.backoff = if max.is_zero() { Backoff::Constant } else { Backoff::Exponential { max } };

@@ -1,15 +1,16 @@
 //! `recv:` fields that receive the outputs of other resources.
 
+use std::any::TypeId;
 use std::borrow::Cow;
 
 use crate::gapi::yaml::absent::{absent, absent_output};
 use crate::gapi::yaml::compat::output;
 use crate::gapi::yaml::document::Document;
-use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive};
-use crate::gapi::yaml::tree::{Key, Node, Place};
+use crate::gapi::yaml::draft::{Draft, End, Export, Known, Receive, Source};
+use crate::gapi::yaml::tree::{Key, Node, Place, Value};
 use crate::gapi::yaml::typed::type_in_words;
 use crate::graph::{Edge, Link};
-use crate::resource::{Wire, near};
+use crate::resource::{Format, Sender, Wire, near};
 
 impl Document<'_> {
     pub(crate) fn recv(&mut self, draft: &mut Draft, node: &Node) {
@@ -27,14 +28,21 @@ impl Document<'_> {
                 continue;
             };
             draft.wired.push(field);
-            match self.sender(&key.text, node) {
-                Some((from, output, key_place)) => self.drafts.receives.push(Receive {
+            let (list, from) = match &node.value {
+                Value::List(nodes) if nodes.is_empty() => {
+                    self.complain(node.place, format!("`{}` receives from no resource: name at least one", key.text));
+                    (true, None)
+                }
+                Value::List(nodes) => (true, self.sources(&key.text, nodes)),
+                _ => (false, self.sources(&key.text, std::slice::from_ref(node))),
+            };
+            match from {
+                Some(from) => self.drafts.receives.push(Receive {
                     to: (spec.kind.to_owned(), draft.name.clone()),
                     spec,
                     field,
                     from,
-                    key: output,
-                    key_place,
+                    list,
                     place: key.place,
                 }),
                 None => draft.doubt(field),
@@ -42,17 +50,26 @@ impl Document<'_> {
         }
     }
 
-    /// The resource that sends to a field, and the output with its place. `None`: they can't be read, which has been
-    /// reported.
-    fn sender(&mut self, field: &str, node: &Node) -> Option<(End, String, Place)> {
+    /// The outputs that a field receives. `None`: one can't be read; all that can't have been reported.
+    fn sources(&mut self, field: &str, nodes: &[Node]) -> Option<Vec<Source>> {
+        let sources: Vec<_> = nodes.iter().map(|node| self.source(field, node)).collect();
+        sources.into_iter().collect()
+    }
+
+    /// One of them.
+    fn source(&mut self, field: &str, node: &Node) -> Option<Source> {
         let entries = self.some_map(node, &format!("what `{field}` receives"))?;
-        let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key"]);
-        let from = self.end(entries, node.place)?;
+        let entries = &*self.spelt(entries, "a reference to a resource", &["kind", "name", "key", "as"]);
+        let end = self.end(entries, node.place)?;
         let Some((_, output)) = entries.iter().find(|(key, _)| key.text == "key") else {
             self.complain(node.place, "name the value that is received with `key: …`");
             return None;
         };
-        Some((from, self.text(output, "`key`")?, output.place))
+        let name = match entries.iter().find(|(key, _)| key.text == "as") {
+            Some((key, node)) => Some((self.text(node, "`as`")?, key.place)),
+            None => None,
+        };
+        Some(Source { end, key: self.text(output, "`key`")?, key_place: output.place, name })
     }
 
     /// Reads a reference to a resource: kind and name.
@@ -122,48 +139,57 @@ impl Document<'_> {
     pub(crate) fn receive(&mut self) {
         for receive in std::mem::take(&mut self.drafts.receives) {
             let to = self.graph.known.get(&receive.to).copied();
-            let from = self.find(&receive.from, &format!("{}[{}] receives from", receive.to.0, receive.to.1));
-            // The port is checked even if one of the two resources is missing, so that all mistakes are reported at
-            // once.
-            let port = self.port(&receive);
-            match (from, to, port) {
-                (Some(from), Some(to), Some(port)) => self.link(&receive, from, port, to),
+            let what = format!("{}[{}] receives from", receive.to.0, receive.to.1);
+            let from: Vec<_> = receive.from.iter().map(|source| self.find(&source.end, &what)).collect();
+            // The wire is checked even if one of the resources is missing, so that all mistakes are reported at once.
+            let wire = self.wire(&receive);
+            match (from.into_iter().collect::<Option<Vec<_>>>(), to, wire) {
+                (Some(from), Some(to), Some((ports, wire))) => self.link(&receive, &from, ports, to, wire),
                 (_, Some(to), _) => self.graph.doubts.entry(to).or_default().fields.push(receive.field),
                 (_, None, _) => {}
             }
         }
     }
 
-    /// The output that the field receives, if there is one and it fits.
-    fn port(&mut self, receive: &Receive) -> Option<u8> {
-        let (sender, receiver) = (receive.from.spec, receive.spec);
-        let from = format!("{}[{}]", sender.kind, receive.from.name);
-        if absent(sender.kind).is_some_and(|spec| std::ptr::eq(spec, sender)) {
-            let (port, is_known) = absent_output(sender, &receive.key);
-            if !is_known {
-                let message = format!(
-                    "{from}: whether it sends `{}` is not known: this build has no kind `{}`",
-                    receive.key, sender.kind
-                );
-                self.warn(receive.key_place, message);
-            }
-            return Some(port);
+    /// The outputs that the field receives, and the wire from them, if they exist and fit.
+    fn wire(&mut self, receive: &Receive) -> Option<(Vec<u8>, Wire)> {
+        let ports: Vec<_> = receive.from.iter().map(|source| self.port(source)).collect();
+        let ports = ports.into_iter().collect::<Option<Vec<_>>>()?;
+        let (field, origin) = (&receive.spec.fields[usize::from(receive.field)], self.quotes.origin(receive.place));
+        let is_absent =
+            |source: &Source| absent(source.end.spec.kind).is_some_and(|a| std::ptr::eq(a, source.end.spec));
+        if receive.from.iter().any(is_absent) {
+            // Whether it fits is not known. It never sends.
+            return Some((ports, Wire::from_data(origin, TypeId::of::<String>(), field)));
         }
-        let key = output(sender.kind, &receive.key).unwrap_or(&receive.key);
-        let port = match sender.sends(&from, key) {
-            Ok(port) => port,
-            Err(problem) => {
-                self.complain(receive.key_place, problem);
-                return None;
-            }
-        };
+        if let (Some((_, place)), false) =
+            (receive.from.iter().find_map(|s| s.name.as_ref()), field.format == Format::Named)
+        {
+            let message = format!("`{}` takes a value without a name: leave `as` out", field.name);
+            self.complain(*place, message);
+            return None;
+        }
+        let ids: Vec<_> = receive.from.iter().map(|s| format!("{}[{}]", s.end.spec.kind, s.end.name)).collect();
+        let numbered = receive.from.iter().enumerate();
+        let senders: Vec<_> = numbered
+            .map(|(n, source)| Sender {
+                id: &ids[n],
+                spec: source.end.spec,
+                port: ports[n],
+                name: source.name.as_ref().map_or(&source.end.name, |(name, _)| name),
+            })
+            .collect();
         let to = format!("{}[{}]", receive.to.0, receive.to.1);
-        match sender.fits(&from, port, &to, &receiver.fields[usize::from(receive.field)]) {
-            Ok(()) => Some(port),
+        let wire = match &senders[..] {
+            [sender] if !receive.list => field.wire(sender, &to, origin),
+            senders => field.wire_of_several(senders, &to, origin),
+        };
+        match wire {
+            Ok(wire) => Some((ports, wire)),
             Err(mut problem) => {
                 // Types of Rust mean nothing to the author of a file.
-                let field = &receiver.fields[usize::from(receive.field)];
-                for name in [sender.outputs[usize::from(port)].type_name, field.type_name] {
+                let sent = receive.from.iter().zip(&ports).map(|(s, port)| &s.end.spec.outputs[usize::from(*port)]);
+                for name in sent.map(|output| output.type_name).chain([field.type_name]) {
                     problem = problem.replace(&format!("`{name}`"), &type_in_words(name));
                 }
                 self.complain(receive.place, problem);
@@ -172,14 +198,39 @@ impl Document<'_> {
         }
     }
 
-    fn link(&mut self, receive: &Receive, from: u32, port: u8, to: u32) {
-        let output = &receive.from.spec.outputs[usize::from(port)];
-        let field = &receive.spec.fields[usize::from(receive.field)];
-        let origin = self.quotes.origin(receive.place);
-        let wire = Wire::from_data(origin.clone(), (output.type_id)(), field.convert, field.recall);
-        self.graph.config.links.push(Link { to, field: receive.field, sources: vec![(from, port)], wire });
-        if self.graph.pairs.insert((from, to)) {
-            self.graph.config.edges.push(Edge { from, to, notify: false, name: None, origin });
+    /// The output that a field receives, if there is one.
+    fn port(&mut self, source: &Source) -> Option<u8> {
+        let sender = source.end.spec;
+        let from = format!("{}[{}]", sender.kind, source.end.name);
+        if absent(sender.kind).is_some_and(|spec| std::ptr::eq(spec, sender)) {
+            let (port, is_known) = absent_output(sender, &source.key);
+            if !is_known {
+                let message = format!(
+                    "{from}: whether it sends `{}` is not known: this build has no kind `{}`",
+                    source.key, sender.kind
+                );
+                self.warn(source.key_place, message);
+            }
+            return Some(port);
+        }
+        let key = output(sender.kind, &source.key).unwrap_or(&source.key);
+        match sender.sends(&from, key) {
+            Ok(port) => Some(port),
+            Err(problem) => {
+                self.complain(source.key_place, problem);
+                None
+            }
+        }
+    }
+
+    fn link(&mut self, receive: &Receive, from: &[u32], ports: Vec<u8>, to: u32, wire: Wire) {
+        let sources = from.iter().copied().zip(ports).collect();
+        self.graph.config.links.push(Link { to, field: receive.field, sources, wire });
+        for from in from.iter().copied() {
+            if self.graph.pairs.insert((from, to)) {
+                let origin = self.quotes.origin(receive.place);
+                self.graph.config.edges.push(Edge { from, to, notify: false, name: None, origin });
+            }
         }
     }
 }

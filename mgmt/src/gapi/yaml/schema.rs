@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::gapi::yaml::absent::absent_kinds;
 use crate::gapi::yaml::compat::old_schema;
 use crate::graph::Kinds;
-use crate::resource::{Format, KindSpec, describe, fields_schema, seconds_schema};
+use crate::resource::{FieldSpec, Format, KindSpec, describe, fields_schema, seconds_schema};
 
 /// The schema (draft 2020-12) of YAML files with resources of these kinds, and of the kinds that only other builds
 /// have.
@@ -210,7 +210,7 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
         doc => doc.to_owned(),
     };
     let received: serde_json::Map<_, _> =
-        spec.fields.iter().map(|field| (field.name.to_owned(), received(&doc(field.name, field.doc)))).collect();
+        spec.fields.iter().map(|field| (field.name.to_owned(), received(field, &doc(field.name, field.doc)))).collect();
     if let Some(properties) = object.get_mut("properties").and_then(Json::as_object_mut) {
         for field in spec.fields {
             let mut schema = properties.remove(field.name).unwrap_or(Json::Bool(true));
@@ -239,10 +239,10 @@ fn resource(spec: &KindSpec, generator: &mut SchemaGenerator) -> Json {
     object
 }
 
-fn received(doc: &str) -> Json {
-    json!({
+fn received(field: &FieldSpec, doc: &str) -> Json {
+    let mut one = json!({
         "type": "object",
-        "description": doc,
+        "description": "An output of another resource.",
         "required": ["kind", "name", "key"],
         "additionalProperties": false,
         "properties": {
@@ -250,7 +250,15 @@ fn received(doc: &str) -> Json {
             "name": { "type": "string", "description": "The name of the resource that sends." },
             "key": { "type": "string", "description": "The name of the output that is sent." },
         },
-    })
+    });
+    if field.format == Format::Named {
+        one["properties"]["as"] =
+            json!({ "type": "string", "description": "The name of the value. Default: the name of the resource." });
+    }
+    if field.format != Format::Named && !field.takes_list() {
+        return described(one, doc);
+    }
+    json!({ "anyOf": [one, { "type": "array", "items": one, "minItems": 1 }], "description": doc })
 }
 
 fn meta() -> Json {
@@ -278,6 +286,7 @@ fn meta() -> Json {
             "timeout": time("The longest time of a check or a repair, in milliseconds or with a unit (`30s`). Default: no limit."),
             "sema": or_nothing(described(sema, "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.")),
             "reverse": one("boolean", "Whether what the resource changed is undone when it has left the graph. Default: false."),
+            "converged_timeout": time("How long the resource must have been in sync and quiet before the graph counts as converged, in seconds or with a unit (`2m`). Default: no time of its own."),
             "rewatch": one("boolean", "Whether any new graph gives a resource that has failed for good its tries back. Default: false."),
         },
     })

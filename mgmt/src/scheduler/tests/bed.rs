@@ -36,6 +36,7 @@ pub(super) fn plain() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        converged_timeout: None,
         leaves: false,
         undoes: false,
         together: None,

@@ -28,6 +28,31 @@ fn all_must_be_settled_for_the_whole_timeout() {
 }
 
 #[test]
+fn a_node_with_a_timeout_of_its_own_must_be_quiet_for_that_long() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { converged_timeout: Some(ms(5000)), ..plain() });
+    bed.swap(&[0, 1], &[], &[]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    assert_eq!(bed.pass(ms(4000)), [""; 0]);
+    // A check that finds nothing leaves its time as it is, and a repair of another node only starts that one's time.
+    bed.changed(0);
+    bed.in_sync(0);
+    bed.changed(1);
+    bed.went_on(1, ApplyOutcome::Changed);
+    assert_eq!(bed.pass(ms(999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: converged"]);
+    // A repair starts it again, and so does a pause.
+    bed.changed(0);
+    bed.went_on(0, ApplyOutcome::Changed);
+    assert_eq!(bed.pass(ms(4999)), [""; 0]);
+    bed.feed(Input::Pause);
+    bed.feed(Input::Resume);
+    assert_eq!(bed.pass(ms(4999)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: converged"]);
+}
+
+#[test]
 fn without_a_timeout_it_converges_with_the_last_answer() {
     let mut bed = Bed::with(Config { running_max: 8, converged_timeout: ms(0), ..config() });
     bed.swap(&[0], &[], &[]);

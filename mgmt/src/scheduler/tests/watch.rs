@@ -141,6 +141,19 @@ fn what_is_in_sync_is_not_watched_in_a_run_that_ends_with_its_convergence() {
 }
 
 #[test]
+fn a_node_that_must_be_quiet_for_a_time_of_its_own_is_watched_from_the_start() {
+    let mut bed = late();
+    bed.configure(1, NodeConfig { watched: true, converged_timeout: Some(ms(500)), ..plain() });
+    assert_eq!(bed.swap(&[0, 1], &[], &[]), ["watch 0", "watch 1"]);
+    for node in 0..2 {
+        bed.ready(node);
+        bed.in_sync(node);
+    }
+    assert_eq!(bed.pass(ms(499)), [""; 0]);
+    assert_eq!(bed.pass(ms(1)), ["event: converged"]);
+}
+
+#[test]
 fn all_watches_begin_before_the_first_repair() {
     let mut bed = late();
     bed.swap(&[0, 1, 2], &[], &[edge(0, 1)]);

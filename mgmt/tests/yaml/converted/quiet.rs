@@ -41,7 +41,8 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .burst(2)
             .timeout(Duration::from_secs(60))
             .reverse(true)
-            .rewatch(true),
+            .rewatch(true)
+            .converged_timeout(Duration::from_secs(120)),
     );
     Ok(())
 }

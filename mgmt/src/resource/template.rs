@@ -7,7 +7,8 @@ use minijinja::{Environment, ErrorKind, Value};
 use serde::Serialize;
 
 use crate::id::in_one_line;
-use crate::resource::{Error, Result, nearest};
+use crate::resource::error::{Error, Result};
+use crate::resource::spec::nearest;
 
 /// Fills a template in the language of Jinja with the fields of `values`.
 ///
@@ -24,6 +25,12 @@ use crate::resource::{Error, Result, nearest};
 /// names that have values, and the line of the program.
 #[track_caller]
 pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
+    fill(template, values, false)
+}
+
+/// The same; an error never has a part of a value in it if the values are secret.
+#[track_caller]
+pub(crate) fn fill(template: &str, values: &impl Serialize, is_secret: bool) -> Result<String> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // A missing value inside a list or a map is an error too.
@@ -35,7 +42,7 @@ pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
     let rendered = environment.render_str(template, &values);
     let mut text = rendered.map_err(|error| {
         let missing = (error.kind() == ErrorKind::UndefinedError).then(|| missing(&environment, template, &values));
-        explained(&error, template, missing.flatten()).made_at(at)
+        explained(&error, template, missing.flatten(), is_secret).made_at(at)
     })?;
     // Jinja drops the newline at the end, but a file should end with one.
     if template.ends_with('\n') {
@@ -45,13 +52,13 @@ pub fn render(template: &str, values: &impl Serialize) -> Result<String> {
 }
 
 /// The error with the line of the template and the mistake in it.
-fn explained(error: &minijinja::Error, template: &str, missing: Option<String>) -> Error {
+fn explained(error: &minijinja::Error, template: &str, missing: Option<String>, is_secret: bool) -> Error {
     let number = error.line().unwrap_or_default();
     let place = match template.lines().nth(number.saturating_sub(1)).map(str::trim) {
         Some(line) if number > 0 && !line.is_empty() => format!("the template, line {number}, `{}`", in_one_line(line)),
         _ => "the template".to_owned(),
     };
-    let detail = error.detail().map_or_else(String::new, |detail| format!(": {detail}"));
+    let detail = error.detail().filter(|_| !is_secret).map_or_else(String::new, |detail| format!(": {detail}"));
     Error::new(format!("{place}: {}", missing.unwrap_or_else(|| format!("{}{detail}", error.kind()))))
 }
 
