@@ -84,7 +84,8 @@ impl Records {
         for dir in dirs {
             match read(&dir.path.join(RECORD)) {
                 Ok(Some(record)) => {
-                    if self.dirs.of(&record.id) != dir.path && !self.finish_move(&dir.path, &record.id) {
+                    let is_elsewhere = self.dirs.of(&record.id) != dir.path;
+                    if is_elsewhere && cleans && !self.finish_move(&dir.path, &record.id) {
                         let why = format!("it belongs to {}, which has another one", record.id);
                         all.push(Found::Damaged { dir: dir.path, why });
                         continue;

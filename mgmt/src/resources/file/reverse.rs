@@ -1,7 +1,7 @@
 //! What was there before a file, a directory or a symlink was changed: recorded before each repair, and put back when
 //! the resource has left the graph.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -216,7 +216,24 @@ impl Undo<'_> {
             self.stop.check()?;
             undone = self.path(path, undone)?;
         }
+        self.tidy(record)?;
         Ok(undone)
+    }
+
+    /// No check will look at these directories again: what killed repairs and undos have left in them is removed, and
+    /// what is undone is on disk before the record is dropped.
+    fn tidy(&self, record: &FileRecord) -> Result<()> {
+        let paths: Vec<PathBuf> = record.paths.iter().map(|path| path.path.to_path()).collect();
+        let dirs: BTreeSet<&Path> = paths.iter().filter_map(|path| path.parent()).collect();
+        for dir in dirs {
+            self.stop.check()?;
+            let tidied = self.fs.clean_temporary_files(dir).and_then(|_| self.fs.sync_dir(dir));
+            match tidied {
+                Err(error) if error.is_missing() => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
     }
 
     fn path(&self, record: &PathRecord, undone: Undone) -> Result<Undone> {
