@@ -26,7 +26,6 @@ use crate::runtime::prefix::Prefix;
 use crate::runtime::store::glance;
 use crate::runtime::values::Resolved;
 use crate::scheduler::{ApplyOutcome, CheckOutcome, Command, Event, Input, NodeConfig, Op, PortSet, State};
-use crate::sys::task::blocking;
 
 /// At most this many checks run at once.
 const RUNNING_MAX: usize = 16;
@@ -47,8 +46,7 @@ impl<G: Gapi> Builder<G> {
         tell_warnings(&prepared, &self.options.warnings);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
-        let records = planner.core.services.records.clone();
-        let found = blocking(move || records.load(false)).await;
+        let found = Core::recorded(planner.core.services.records.clone()).await;
         let undo = planner.core.foresee_undo(found, &self.options);
         let plan = planner.run().await.with_undo(undo);
         if self.options.doors.is_none() {

@@ -205,6 +205,11 @@ impl Core {
         spec.filter(|spec| spec.abilities.reverse.is_some())
     }
 
+    /// What a prefix has recorded. Changes nothing.
+    pub(crate) async fn recorded(records: Records) -> Vec<Found> {
+        blocking(move || records.load(false)).await
+    }
+
     /// What would be undone at a start, for a plan: what another resource of the graph owns is not.
     pub(crate) fn foresee_undo(&self, found: Vec<Found>, options: &Settings) -> Vec<PlanUndo> {
         if options.preparing.settings.is_noop() {
