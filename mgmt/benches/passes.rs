@@ -1,12 +1,14 @@
 //! What the passes cost: `cargo bench -p mgmt --bench passes`, or with the beginning of a row's name to run it alone.
 //!
-//! A row of a graph is the time of `prepare` with the default passes, less its time without them.
+//! A row of a graph is the time of `prepare` with the default passes, or with the default grouping, less its time
+//! without them.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use mgmt::graph::{AutoEdges, Graph, GraphConfig, Reduction, Settings, prepare};
+use mgmt::graph::{AutoEdges, AutoGroups, Graph, GraphConfig, Reduction, Settings, prepare};
 use mgmt::prelude::*;
-use mgmt::resource::{MergedDirs, ShippedFiles};
+use mgmt::resource::{ConvergeMany, Grouped, Known, MergedDirs, ShippedFiles};
 
 /// The median of this many runs is printed.
 const RUNS: usize = 9;
@@ -57,6 +59,75 @@ fn noops(count: usize) -> GraphConfig {
         }));
     }
     g.finish().expect("the graph is right")
+}
+
+/// A package, as far as groups go.
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "bench:package", unwatched)]
+struct Package {
+    #[resource(name)]
+    name: String,
+}
+
+impl Converge for Package {
+    type Drift = Change;
+
+    const STANDS_ALONE: bool = true;
+
+    async fn check(&self, _: &CheckCx) -> mgmt::resource::Result<Option<Change>> {
+        Ok(None)
+    }
+
+    async fn apply(&self, _: &ApplyCx, _: Change) -> mgmt::resource::Result<()> {
+        Ok(())
+    }
+}
+
+impl ConvergeMany for Package {}
+
+impl Grouped for Package {
+    fn group_key(&self, known: &Known<'_>) -> Option<Cow<'static, str>> {
+        known.is_known("name").then_some(Cow::Borrowed("newest"))
+    }
+}
+
+/// Packages, every tenth after a noop.
+fn packages(count: usize) -> GraphConfig {
+    let mut g = Graph::new("packages");
+    let anchor = g.add(Noop::new("anchor"));
+    for n in 0..count {
+        let package = Package::new(format!("package{}", n * 7919 % count));
+        g.add(if n % 10 == 0 { package.after(&anchor) } else { package });
+    }
+    g.finish().expect("the graph is right")
+}
+
+/// Packages, each after the one before.
+fn chain(count: usize) -> GraphConfig {
+    let mut g = Graph::new("chain");
+    let mut last = None;
+    for n in 0..count {
+        let package = Package::new(format!("package{n}"));
+        last = Some(g.add(match &last {
+            Some(last) => package.after(last),
+            None => package,
+        }));
+    }
+    g.finish().expect("the graph is right")
+}
+
+/// What grouping adds to the time of `prepare`.
+fn groups(name: &str, config: &GraphConfig) {
+    let (plain, with) = (Settings::default(), Settings::default().grouping(AutoGroups));
+    let (mut without, mut all) = (Vec::new(), Vec::new());
+    for _ in 0..RUNS {
+        without.push(timed(config, &plain).0);
+        all.push(timed(config, &with).0);
+    }
+    let found = prepare(config.clone(), &with).expect("the graph is right").groups().all().len();
+    let (without, all) = (median(without), median(all));
+    let grouping = format!("{:.1?}", all.saturating_sub(without));
+    println!("{name:<44} {grouping:>12}  {found} groups; without grouping {without:.1?}");
 }
 
 fn timed(config: &GraphConfig, settings: &Settings) -> (Duration, usize) {
@@ -125,6 +196,19 @@ fn main() {
             let name = format!("edges of a {name} of {count}");
             if wanted(&name) {
                 row(&name, &shape(count));
+            }
+        }
+    }
+    let shapes: [(&str, Shape, &[usize]); 3] = [
+        ("packages", packages, &[1_000, 10_000, 100_000, 1_000_000]),
+        ("a chain", chain, &[1_000, 10_000, 100_000, 1_000_000]),
+        ("noops", noops, &[1_000_000]),
+    ];
+    for (what, shape, counts) in shapes {
+        for count in counts {
+            let name = format!("groups of {what} of {count}");
+            if wanted(&name) {
+                groups(&name, &shape(*count));
             }
         }
     }

@@ -30,6 +30,7 @@ fn settings() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        reset: false,
         converged_timeout: None,
         leaves: false,
         undoes: false,
@@ -46,7 +47,7 @@ fn edge(from: u32, to: u32) -> EdgeSpec {
 }
 
 fn graph(n: u32, edges: Vec<EdgeSpec>) -> Swap {
-    Swap { generation: Generation(1), configs: vec![settings()], nodes: nodes(n), edges, handovers: Vec::new() }
+    Swap { generation: Generation(1), configs: vec![settings()], nodes: nodes(n), edges, ..Swap::default() }
 }
 
 fn chain(n: u32) -> Swap {

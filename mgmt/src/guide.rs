@@ -31,6 +31,12 @@ pub mod systemd {}
 #[doc = include_str!("../docs/kinds.md")]
 pub mod kinds {}
 
+/// How a graph is tested without a machine.
+///
+/// [guide-kinds]: kinds
+#[doc = include_str!("../docs/testing.md")]
+pub mod testing {}
+
 /// The engine inside another program.
 #[doc = include_str!("../docs/embedding.md")]
 pub mod embedding {}

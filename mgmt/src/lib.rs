@@ -24,6 +24,7 @@
 //! [guide-command-line]: guide::command_line
 //! [guide-systemd]: guide::systemd
 //! [guide-kinds]: guide::kinds
+//! [guide-testing]: guide::testing
 //! [guide-embedding]: guide::embedding
 //! [guide-yaml]: guide::yaml
 //! [guide-promises]: guide::promises

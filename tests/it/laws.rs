@@ -87,7 +87,7 @@ fn kv() {
                 fs::write(file, other).unwrap();
             }
         });
-    assert_eq!(laws::check(kv), Law::ALL);
+    assert_eq!(laws::check(kv), UNDONE);
 }
 
 #[test]
@@ -99,14 +99,14 @@ fn line() {
             fs::write(dir.join("other"), "a\r\nb\r\n").unwrap();
             fs::rename(dir.join("other"), dir.join("f")).unwrap();
         });
-    assert_eq!(laws::check(line), Law::ALL);
+    assert_eq!(laws::check(line), UNDONE);
 }
 
 #[test]
 fn line_that_makes_its_file() {
     let line = Subject::new(|dir| Line::new("x", at(dir, "f")).create(true))
         .break_it(|dir| fs::remove_file(dir.join("f")).unwrap());
-    assert_eq!(laws::check(line), Law::ALL);
+    assert_eq!(laws::check(line), UNDONE);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn line_that_is_absent() {
     let line = Subject::new(|dir| Line::new("x", at(dir, "f")).absent())
         .prepare(|dir| fs::write(dir.join("f"), "a\nx\nb\nx").unwrap())
         .break_it(|dir| fs::write(dir.join("f"), "x\na\nb\n").unwrap());
-    assert_eq!(laws::check(line), Law::ALL);
+    assert_eq!(laws::check(line), UNDONE);
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod derive;
 mod engine;
 mod examples;
 mod graphs;
+mod groups;
 mod journeys;
 mod kit;
 mod laws;

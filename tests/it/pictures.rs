@@ -62,7 +62,7 @@ fn graphviz_shows_every_name_as_it_is() {
         dag.add_edge(pair[0], pair[1], EdgeLook { label: "says \"so\"".into(), notify: true, automatic: true });
     }
     let look = |_, name: &&str| NodeLook { identity: (*name).to_owned(), label: (*name).to_owned() };
-    let svg = graphviz(&dag.dot("a \"title\" \\", look, Clone::clone));
+    let svg = graphviz(&dag.dot("a \"title\" \\", &[], look, Clone::clone));
     let mut expected: Vec<_> = dag.nodes().map(|(_, name)| (*name).to_owned()).collect();
     let mut shown = labels(&svg);
     expected.sort();

@@ -32,7 +32,11 @@ const MAY_USE: &[(&str, u8, &[&str])] = &[
     ("guide", 6, &[]),
     ("cli", 6, &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "runtime", "remote"]),
     ("prelude", 6, &["resource", "graph", "resources", "world", "gapi", "remote"]),
-    ("testing", 6, &["id", "sys", "resource", "graph", "world", "runtime", "remote"]),
+    (
+        "testing",
+        6,
+        &["id", "sys", "resource", "journal", "graph", "resources", "world", "gapi", "plan", "runtime", "remote"],
+    ),
 ];
 
 /// No async, no clock, no files, no randomness.

@@ -11,6 +11,14 @@ use crate::ledger::{Cause, Entry};
 use crate::must;
 use crate::scenario::SEMAPHORES;
 
+/// Whose call it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Whose {
+    Together(u32),
+    /// That of the group with this first node.
+    Group(u32),
+}
+
 #[derive(Default)]
 pub struct Gates {
     /// Checks of a node that only its watch caused.
@@ -26,13 +34,13 @@ pub struct Gates {
     /// When the last run of each node began.
     since: BTreeMap<u32, Time>,
     /// The call that the last check of each node was in: by what they are together, and when it began.
-    calls: BTreeMap<u32, (u32, u64)>,
+    calls: BTreeMap<u32, (Whose, u64)>,
 }
 
 impl Gates {
     /// An operation may be beyond the bound: what continues a run, what joins a call, and what an event asks for.
     fn in_reserve(&self, cx: &Cx, node: u32, command: &Command) -> bool {
-        let joins = |call: &(u32, u64)| self.calls.iter().any(|(other, of)| of == call && *other != node);
+        let joins = |call: &(Whose, u64)| self.calls.iter().any(|(other, of)| of == call && *other != node);
         !matches!(command, Command::Check { .. })
             || self.calls.get(&node).is_some_and(joins)
             || is_urgent(&cx.ledger.nodes[&node])
@@ -52,8 +60,11 @@ impl Gates {
             return Ok(());
         }
         for (node, entry) in &cx.ledger.nodes {
-            let gated = entry.config.limit.is_some() || !entry.config.sema.is_empty();
-            let waits = !gated && is_urgent(entry) && cx.scheduler.state(Node(*node)) == State::Ready;
+            let takes = |node: u32| !cx.ledger.nodes[&node].config.sema.is_empty();
+            let gated = entry.config.limit.is_some() || takes(*node) || cx.world.graph.mates(*node).any(takes);
+            // One node of a group is in a queue for all of them.
+            let urgent = cx.world.graph.mates(*node).chain([*node]).all(|node| is_urgent(&cx.ledger.nodes[&node]));
+            let waits = !gated && urgent && cx.scheduler.state(Node(*node)) == State::Ready;
             must!(!waits, "{node} waits for a place, of {places} that are held {long} are held by long runs");
         }
         Ok(())
@@ -92,8 +103,9 @@ impl Invariant for Gates {
         must!(!cx.ledger.paused, "{command:?} in a pause");
         let entry = &cx.ledger.nodes[&node];
         if let Command::Check { .. } = command {
-            match entry.config.together {
-                Some(together) => drop(self.calls.insert(node, (together, self.turn))),
+            let first = cx.world.graph.mates(node).next().map(|mate| Whose::Group(mate.min(node)));
+            match first.or(entry.config.together.map(Whose::Together)) {
+                Some(whose) => drop(self.calls.insert(node, (whose, self.turn))),
                 None => drop(self.calls.remove(&node)),
             }
         }
@@ -106,7 +118,9 @@ impl Invariant for Gates {
         must!(running <= most, "{command:?}: {running} at once");
         // Taken when the run begins, whatever a later swap sets.
         if let Command::Check { .. } = command {
-            self.taken.insert(node, entry.config.sema.iter().map(|(number, _)| *number).collect());
+            let takes = |node: u32| cx.ledger.nodes[&node].config.sema.iter().map(|(number, _)| *number);
+            let all = cx.world.graph.mates(node).chain([node]);
+            self.taken.insert(node, all.flat_map(takes).collect());
         }
         let taken = self.taken.get(&node).cloned().unwrap_or_default();
         self.holds.insert(node, taken);
@@ -130,7 +144,15 @@ impl Invariant for Gates {
         let running: BTreeSet<u32> = cx.world.running.iter().map(|running| running.op.node.0).collect();
         self.holds.retain(|node, _| running.contains(node));
         for (number, size) in SEMAPHORES {
-            let holders = self.holds.values().filter(|held| held.contains(number)).count();
+            let holders = self.holds.iter().filter(|(_, held)| held.contains(number));
+            // The nodes of a group hold it once.
+            let holders: BTreeSet<_> = holders
+                .map(|(node, _)| match self.calls.get(node) {
+                    Some(call @ (Whose::Group(_), _)) => (None, Some(*call)),
+                    _ => (Some(*node), None),
+                })
+                .collect();
+            let holders = holders.len();
             must!(holders <= *size as usize, "semaphore {number} of {size} is held {holders} times");
         }
         // A run continues between two of its operations, while it waits for the journal or for a look.

@@ -81,6 +81,7 @@ pub fn all() -> Vec<Box<dyn Invariant>> {
         Box::new(crate::retry::Retry),
         Box::new(crate::waiting::Waiting::default()),
         Box::new(crate::gates::Gates::default()),
+        Box::new(crate::groups::Groups::default()),
         Box::new(crate::old_drift::OldDrift),
         Box::new(crate::share::Shares),
         Box::new(crate::generations::Generations),

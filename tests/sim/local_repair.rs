@@ -54,6 +54,7 @@ impl Counter {
             watched: false,
             ticks: false,
             rewatch: false,
+            reset: false,
             converged_timeout: None,
             leaves: false,
             undoes: false,

@@ -11,6 +11,7 @@ mod dirty_by_cause;
 mod drive;
 mod gates;
 mod generations;
+mod groups;
 mod handover;
 mod healed;
 mod hopeless;

@@ -1,6 +1,6 @@
 //! Random graphs, and random changes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mgmt::id::{Generation, Node};
@@ -36,6 +36,8 @@ pub struct Link {
 pub struct Graph {
     pub nodes: BTreeMap<u32, Desired>,
     pub edges: BTreeMap<Edge, Link>,
+    /// Nodes that are checked and applied together.
+    pub groups: Vec<BTreeSet<u32>>,
 }
 
 /// The sizes of the semaphores: they stay the same throughout.
@@ -127,6 +129,7 @@ impl Wild {
             watched,
             ticks: false,
             rewatch: rng.percent(30),
+            reset: false,
             converged_timeout: None,
             leaves: rng.percent(self.leaves_percent),
             undoes: false,
@@ -137,7 +140,8 @@ impl Wild {
         let undoes = self.leaves_percent > 0 && config.burst == 2;
         let is_patient = config.burst == 2 && config.delay >= Duration::from_millis(100);
         let converged_timeout = is_patient.then(|| 3 * config.delay);
-        NodeConfig { ticks, undoes, converged_timeout, ..config }
+        let reset = config.rewatch && config.burst != 2;
+        NodeConfig { ticks, reset, undoes, converged_timeout, ..config }
     }
 
     /// Another graph that is near this one.
@@ -240,7 +244,54 @@ impl Graph {
             sends: PortSet(link.sends),
             owed: owes((from, to)),
         });
-        Swap { generation: Generation(generation), configs, nodes, edges: edges.collect(), handovers: Vec::new() }
+        let groups = self.groups.iter().map(|group| group.iter().copied().map(Node).collect()).collect();
+        let (generation, handovers) = (Generation(generation), Vec::new());
+        Swap { generation, configs, nodes, edges: edges.collect(), handovers, groups }
+    }
+
+    /// Makes groups: of the nodes whose numbers have this remainder, each joins the first group that it may.
+    pub fn group(&mut self, classes: u32) {
+        self.groups.clear();
+        for node in self.nodes.keys().copied().collect::<Vec<_>>() {
+            let is_of_class = |group: &BTreeSet<u32>| group.first().is_some_and(|one| one % classes == node % classes);
+            let candidates: Vec<usize> = (0..self.groups.len()).filter(|at| is_of_class(&self.groups[*at])).collect();
+            let joined = candidates.into_iter().any(|at| {
+                self.groups[at].insert(node);
+                let fits = !self.waits_for_itself();
+                if !fits {
+                    self.groups[at].remove(&node);
+                }
+                fits
+            });
+            if !joined {
+                self.groups.push(BTreeSet::from([node]));
+            }
+        }
+        self.groups.retain(|group| group.len() > 1);
+    }
+
+    /// A group comes before itself.
+    fn waits_for_itself(&self) -> bool {
+        let node_of = |node: u32| {
+            let group = self.groups.iter().find(|group| group.contains(&node));
+            group.and_then(|group| group.first().copied()).unwrap_or(node)
+        };
+        let mut edges: BTreeSet<Edge> = self.edges.keys().map(|(from, to)| (node_of(*from), node_of(*to))).collect();
+        // What has no parent left is taken out, until nothing is left, or only cycles.
+        loop {
+            let before = edges.len();
+            let children: BTreeSet<u32> = edges.iter().map(|(_, to)| *to).collect();
+            edges.retain(|(from, _)| children.contains(from));
+            if edges.len() == before {
+                return before > 0;
+            }
+        }
+    }
+
+    /// The others of the node's group.
+    pub fn mates(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
+        let group = self.groups.iter().find(|group| group.contains(&node));
+        group.into_iter().flatten().copied().filter(move |mate| *mate != node)
     }
 
     /// Something that none of them owns, or nothing.

@@ -17,7 +17,7 @@ use crate::cli::signals::Ladder;
 use crate::cli::user_file::replace;
 use crate::cli::{ask, describe, logs, run, setup, svg};
 use crate::gapi::Gapi;
-use crate::graph::{GraphConfig, Problem};
+use crate::graph::{GraphConfig, Prepared, Problem};
 use crate::id::{Role, in_json, in_one_line};
 use crate::resource::Origin;
 use crate::sys::signals::{catch_ignored, unblock_all};
@@ -71,13 +71,16 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
-                let text = describe::schema(session, config(session, gapi).await)?;
+                let text = describe::schema(
+                    session,
+                    prepared(session, gapi).await.map(|prepared| Arc::clone(prepared.config())),
+                )?;
                 print_unless_interrupted(text, &mut Ladder::new()?).await.map(|()| ExitCode::SUCCESS)
             }
             Command::Setup { what: Setup::Svc(options) } if options.template => setup::template(session),
             Command::Setup { what: Setup::Svc(options) } => {
                 // A service with a wrong graph would fail at each start.
-                config(session, gapi).await?;
+                prepared(session, gapi).await?;
                 show_warnings(&session.warnings.take(), session.options.log, &screen);
                 setup::svc(session, &options).await
             }
@@ -176,12 +179,12 @@ async fn plan(session: &Session, gapi: impl Gapi, json: bool, screen: &logs::Scr
     })
 }
 
-async fn config(session: &Session, gapi: impl Gapi) -> Result<Arc<GraphConfig>, CommandError> {
+async fn prepared(session: &Session, gapi: impl Gapi) -> Result<Prepared, CommandError> {
     let prefix = session.prefix(true)?;
     // A program that prints the graph is in a process group of its own: ^C in the terminal does not reach it.
     let mut ladder = Ladder::new()?;
     tokio::select! {
-        prepared = session.builder(prefix.path(), gapi).check() => Ok(Arc::clone(prepared?.config())),
+        prepared = session.builder(prefix.path(), gapi).check() => Ok(prepared?),
         signal = ladder.first() => Err(CommandError::Interrupted(signal)),
     }
 }
@@ -192,15 +195,16 @@ async fn check(
     json: bool,
     screen: &logs::Screen,
 ) -> Result<ExitCode, CommandError> {
-    let config = config(session, gapi).await?;
+    let prepared = prepared(session, gapi).await?;
+    let (config, groups) = (prepared.config(), prepared.groups().all().len());
     let warnings = session.warnings.take();
     show_warnings(&warnings, session.options.log, screen);
-    let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(&config));
+    let (resources, edges, lacking) = (config.vertices.len(), config.edges.len(), lacking(config));
     let automatic = config.edges.iter().filter(|edge| matches!(edge.origin, Origin::Pass(_))).count();
     let text = if json {
         let none: [(); 0] = [];
         let data = json!({
-            "graph": config.name, "resources": resources, "edges": edges, "automatic_edges": automatic, "lacking_kinds": lacking, "errors": none,
+            "graph": config.name, "resources": resources, "edges": edges, "automatic_edges": automatic, "groups": groups, "lacking_kinds": lacking, "errors": none,
             "warnings": data(&warnings),
         });
         in_json(&format!("{data:#}\n")).into_owned()
@@ -211,6 +215,9 @@ async fn check(
         let (resources, mut edges) = (count(resources, "resource"), count(edges, "edge"));
         if automatic > 0 {
             edges.push_str(&format!(" ({automatic} automatic)"));
+        }
+        if groups > 0 {
+            edges.push_str(&format!(", {}", count(groups, "group")));
         }
         let found = match warnings.len() {
             0 => "no problems".to_owned(),
@@ -249,8 +256,8 @@ async fn graph(
     format: GraphFormat,
     file: Option<&Path>,
 ) -> Result<ExitCode, CommandError> {
-    let config = config(session, gapi).await?;
-    let picture = file.map(|_| svg::draw(&config)).transpose().map_err(CommandError::Other)?;
+    let prepared = prepared(session, gapi).await?;
+    let picture = file.map(|_| svg::draw(prepared.config())).transpose().map_err(CommandError::Other)?;
     let text = match (picture, file) {
         (Some(picture), Some(file)) if file != Path::new("-") => {
             replace(file.to_owned(), picture.into_bytes())
@@ -260,10 +267,11 @@ async fn graph(
         }
         (Some(picture), _) => picture,
         (None, _) => match format {
-            GraphFormat::Dot => config.dot(),
-            GraphFormat::Mermaid => config.mermaid(),
+            GraphFormat::Dot => prepared.dot(),
+            GraphFormat::Mermaid => prepared.mermaid(),
             GraphFormat::Json => {
-                let data = serde_json::to_string_pretty(&*config).map_err(io::Error::from)?;
+                let data = prepared.data().map_err(io::Error::other)?;
+                let data = serde_json::to_string_pretty(&data).map_err(io::Error::from)?;
                 format!("{}\n", in_json(&data))
             }
         },

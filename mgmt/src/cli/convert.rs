@@ -282,6 +282,7 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     set(meta.autogroup != usual.autogroup, "autogroup", meta.autogroup.to_string());
     set(meta.reverse != usual.reverse, "reverse", meta.reverse.to_string());
     set(meta.rewatch != usual.rewatch, "rewatch", meta.rewatch.to_string());
+    set(meta.reset != usual.reset, "reset", meta.reset.to_string());
     set(meta.converged_timeout.is_some(), "converged_timeout", time(meta.converged_timeout));
     setters
 }

@@ -7,7 +7,7 @@ use clap::ValueEnum as _;
 
 use crate::cli::options::{GraphvizFilter, RunOptions};
 use crate::cli::user_file::replace;
-use crate::graph::GraphConfig;
+use crate::graph::Prepared;
 use crate::sys::process::{Command, run};
 
 /// The most time that drawing may take: a graph that takes longer is too large to be looked at.
@@ -28,8 +28,8 @@ impl Picture {
     }
 
     /// Writes and draws this graph. A failure is only logged: it must not keep the graph from running.
-    pub(crate) async fn draw(&self, config: &GraphConfig) {
-        if let Err(error) = replace(self.path.clone(), config.dot().into_bytes()).await {
+    pub(crate) async fn draw(&self, prepared: &Prepared) {
+        if let Err(error) = replace(self.path.clone(), prepared.dot().into_bytes()).await {
             return tracing::warn!(target: "mgmt", "the picture {} can't be written: {error}", self.path.display());
         }
         if let Err(error) = self.png().await {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
@@ -146,8 +146,12 @@ fn abandon(mut text: String, by: Ending, prefix: Prefix, screen: &Screen) -> ! {
     }
     screen.complain(&text);
     screen.flush(GOODBYE);
-    // The engine still runs, and may have made it again.
-    temporary.into_iter().for_each(|path| drop(std::fs::remove_dir_all(path)));
+    // The engine still runs: it may have made the directory again, or add to it while it is removed.
+    let until = Instant::now() + GOODBYE;
+    while let Some(path) = temporary.as_ref().filter(|path| path.exists() && Instant::now() < until) {
+        // What could not be removed is tried again.
+        let _ = std::fs::remove_dir_all(path);
+    }
     std::process::exit(i32::from(by.number()));
 }
 

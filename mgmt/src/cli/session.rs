@@ -54,7 +54,7 @@ impl Session {
             async move {
                 guard_memory(prepared.config());
                 if let Some(picture) = picture {
-                    picture.draw(prepared.config()).await;
+                    picture.draw(&prepared).await;
                 }
             }
         });

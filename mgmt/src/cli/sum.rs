@@ -74,7 +74,9 @@ fn lines(notable: &[ResourceStatus]) -> Vec<String> {
         for resource in notable {
             let waits = match &resource.standing {
                 Standing::Blocked(_) => true,
-                Standing::WaitingForParents(parents) => parents.iter().any(|parent| behind.contains(parent)),
+                Standing::WaitingForParents(others) | Standing::WaitingForGroup(others) => {
+                    others.iter().any(|other| behind.contains(other))
+                }
                 _ => false,
             };
             if waits {

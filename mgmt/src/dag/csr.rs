@@ -2,13 +2,13 @@
 
 /// The neighbours of every node in one array, in the order in which the edges were given.
 #[derive(Debug)]
-pub(super) struct Csr {
+pub(crate) struct Csr {
     starts: Vec<u32>,
     targets: Vec<u32>,
 }
 
 impl Csr {
-    pub(super) fn new(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Csr {
+    pub(crate) fn new(n: usize, edges: impl Iterator<Item = (u32, u32)> + Clone) -> Csr {
         // The counts are stored one place late. Summed, `starts[i + 1]` is where the next neighbour of `i` goes; after
         // all edges, where they end.
         let mut starts = vec![0_u32; n + 2];
@@ -30,23 +30,23 @@ impl Csr {
         Csr { starts, targets }
     }
 
-    pub(super) fn len(&self) -> u32 {
+    pub(crate) fn len(&self) -> u32 {
         (self.starts.len() - 1) as u32
     }
 
-    pub(super) fn of(&self, node: u32) -> &[u32] {
+    pub(crate) fn of(&self, node: u32) -> &[u32] {
         &self.targets[self.start(node) as usize..self.end(node) as usize]
     }
 
-    pub(super) fn start(&self, node: u32) -> u32 {
+    pub(crate) fn start(&self, node: u32) -> u32 {
         self.starts[node as usize]
     }
 
-    pub(super) fn end(&self, node: u32) -> u32 {
+    pub(crate) fn end(&self, node: u32) -> u32 {
         self.starts[node as usize + 1]
     }
 
-    pub(super) fn target(&self, at: u32) -> u32 {
+    pub(crate) fn target(&self, at: u32) -> u32 {
         self.targets[at as usize]
     }
 }

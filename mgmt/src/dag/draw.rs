@@ -26,11 +26,21 @@ pub struct EdgeLook {
     pub automatic: bool,
 }
 
+/// Nodes that are drawn in a box of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The text on the box.
+    pub label: String,
+    /// The nodes in it. No node is in two boxes.
+    pub nodes: Vec<NodeId>,
+}
+
 impl<N, E> Dag<N, E> {
     /// The graph in the dot language. Titles, identities and labels may contain any text.
     pub fn dot(
         &self,
         title: &str,
+        clusters: &[Cluster],
         mut node: impl FnMut(NodeId, &N) -> NodeLook,
         mut edge: impl FnMut(&E) -> EdgeLook,
     ) -> String {
@@ -43,6 +53,13 @@ impl<N, E> Dag<N, E> {
             let name = format!("\"{}\"", ids.unique(dot_text(&look.identity, false)));
             writeln!(out, "  {name} [label={}];", dot_label(&look.label)).expect("a String takes any text");
             names[id.index()] = name;
+        }
+        for (number, cluster) in clusters.iter().enumerate() {
+            let label = dot_label(&cluster.label);
+            let nodes: Vec<&str> = cluster.nodes.iter().map(|id| &*names[id.index()]).collect();
+            let nodes = nodes.join("; ");
+            writeln!(out, "  subgraph cluster_{number} {{ label={label}; style=dotted; {nodes}; }}")
+                .expect("a String takes any text");
         }
         for (from, to, weight) in self.edges() {
             let look = edge(weight);
@@ -70,6 +87,7 @@ impl<N, E> Dag<N, E> {
     pub fn mermaid(
         &self,
         title: &str,
+        clusters: &[Cluster],
         mut node: impl FnMut(NodeId, &N) -> NodeLook,
         mut edge: impl FnMut(&E) -> EdgeLook,
     ) -> String {
@@ -80,6 +98,11 @@ impl<N, E> Dag<N, E> {
         out.push_str("flowchart TD\n");
         for (id, weight) in self.nodes() {
             writeln!(out, "  n{}[{}]", id.0, mermaid_text(&node(id, weight).label)).expect("a String takes any text");
+        }
+        for (number, cluster) in clusters.iter().enumerate() {
+            let nodes: String = cluster.nodes.iter().map(|id| format!("    n{}\n", id.0)).collect();
+            write!(out, "  subgraph g{number}[{}]\n{nodes}  end\n", mermaid_text(&cluster.label))
+                .expect("a String takes any text");
         }
         let mut automatic = vec![];
         for (number, (from, to, weight)) in self.edges().enumerate() {

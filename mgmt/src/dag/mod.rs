@@ -17,10 +17,11 @@ mod way;
 
 pub mod topo;
 
+pub(crate) use csr::Csr;
 pub use cycles::Cycles;
 pub use detours::spare_edges;
 pub use diff::{Diff, DuplicateKey, Parts, diff};
-pub use draw::{EdgeLook, NodeLook};
+pub use draw::{Cluster, EdgeLook, NodeLook};
 pub use grow::Growing;
 pub use store::{Dag, NodeId};
 pub use way::shortest_way;

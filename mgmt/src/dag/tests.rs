@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{Dag, DuplicateKey, EdgeLook, Growing, NodeId, NodeLook, diff, shortest_way, spare_edges, topo};
+use super::{Cluster, Dag, DuplicateKey, EdgeLook, Growing, NodeId, NodeLook, diff, shortest_way, spare_edges, topo};
 
 fn dag(nodes: u32, edges: &[(u32, u32)]) -> Dag<u32, ()> {
     let mut dag = Dag::new();
@@ -206,7 +206,19 @@ fn dot_quotes_everything_and_keeps_namesakes_apart() {
   "file[/etc/motd] #2" -> "\\u{7}%%<b>`" [label="a \"reason\"", style="bold,dashed", color=gray, fontcolor=gray];
 }
 "#;
-    assert_eq!(nasty().dot("a \"title\"", look, Clone::clone), expected);
+    assert_eq!(nasty().dot("a \"title\"", &[], look, Clone::clone), expected);
+}
+
+#[test]
+fn clusters_are_boxes_around_their_nodes() {
+    let cluster = [Cluster { label: "two \"nodes\"".to_owned(), nodes: vec![NodeId(0), NodeId(3)] }];
+    let dot = nasty().dot("", &cluster, look, Clone::clone);
+    let boxed = r#"
+  subgraph cluster_0 { label="two \"nodes\""; style=dotted; "file[/etc/motd]"; "file[/etc/motd] #2"; }
+"#;
+    assert!(dot.contains(boxed), "{dot}");
+    let mermaid = nasty().mermaid("", &cluster, look, Clone::clone);
+    assert!(mermaid.contains("\n  subgraph g0[\"two #34;nodes#34;\"]\n    n0\n    n3\n  end\n"), "{mermaid}");
 }
 
 #[test]
@@ -215,7 +227,7 @@ fn names_that_look_alike_once_quoted_stay_apart() {
     for name in ["\u{7}", "\\u{7}", "x", "x", "x #2", "x"] {
         dag.add_node(name);
     }
-    let text = dag.dot("", look, Clone::clone);
+    let text = dag.dot("", &[], look, Clone::clone);
     let names: BTreeSet<_> =
         text.lines().filter_map(|line| line.split_once(" [label=")).map(|(name, _)| name).collect();
     assert_eq!(names.len(), 6, "{text}");
@@ -236,8 +248,8 @@ flowchart TD
   n3 ==>|"a #34;reason#34;"| n2
   linkStyle 2 stroke:gray,color:gray
 "##;
-    assert_eq!(nasty().mermaid("a \"title\"", look, Clone::clone), expected);
-    assert!(nasty().mermaid("", look, Clone::clone).starts_with("flowchart TD\n"));
+    assert_eq!(nasty().mermaid("a \"title\"", &[], look, Clone::clone), expected);
+    assert!(nasty().mermaid("", &[], look, Clone::clone).starts_with("flowchart TD\n"));
 }
 
 /// All pairs that a path joins, by repeated squaring of a plain matrix.

@@ -36,6 +36,12 @@ impl Vertex {
         self.resource.spec().watched && self.meta.as_ref().is_none_or(|meta| meta.watch)
     }
 
+    /// Whether groups of its kind are operations. Those of other kinds are only shown.
+    pub(crate) fn is_operated_in_groups(&self) -> bool {
+        let abilities = &self.resource.spec().abilities;
+        abilities.group.is_some() && abilities.many.is_some()
+    }
+
     /// Whether kind, name and fields are the same.
     pub(crate) fn is_same(&self, other: &Vertex) -> bool {
         Arc::ptr_eq(&self.resource, &other.resource) || self.resource.same(&*other.resource)

@@ -26,6 +26,10 @@ pub struct GraphData {
     /// The values that resources send to one another.
     #[serde(default)]
     pub sends: Vec<SendData>,
+    /// The resources that belong together, as an engine has found. Not read: the groups of a graph are found whenever it
+    /// is made ready to run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<Vec<ResourceId>>,
 }
 
 /// A resource as plain data.
@@ -228,7 +232,8 @@ impl GraphConfig {
             },
             origin: origin_text(&link.wire.origin),
         });
-        Ok(GraphData { graph: self.name.clone(), resources, edges: edges.collect(), sends: sends.collect() })
+        let (edges, sends, groups) = (edges.collect(), sends.collect(), Vec::new());
+        Ok(GraphData { graph: self.name.clone(), resources, edges, sends, groups })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Pictures of a graph as text.
 
-use crate::dag::{Dag, EdgeLook, NodeLook};
+use crate::dag::{Cluster, Dag, EdgeLook, NodeId, NodeLook};
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::prepare::Prepared;
 use crate::id::in_one_line;
 use crate::resource::Origin;
 
@@ -21,12 +22,12 @@ impl GraphConfig {
     /// labelled with the field that receives it, and an edge that was declared with a name with that. An edge that a
     /// pass added is dashed, and labelled with its reason.
     pub fn dot(&self) -> String {
-        self.drawn().dot(&in_one_line(&self.name), |_, vertex| node_look(vertex), edge_look)
+        self.drawn().dot(&in_one_line(&self.name), &[], |_, vertex| node_look(vertex), edge_look)
     }
 
     /// The graph in the mermaid language, with the same labels.
     pub fn mermaid(&self) -> String {
-        self.drawn().mermaid(&in_one_line(&self.name), |_, vertex| node_look(vertex), edge_look)
+        self.drawn().mermaid(&in_one_line(&self.name), &[], |_, vertex| node_look(vertex), edge_look)
     }
 
     fn drawn(&self) -> Dag<&Vertex, Drawn> {
@@ -56,6 +57,30 @@ impl GraphConfig {
             }
         }
         dag
+    }
+}
+
+impl Prepared {
+    /// The graph in the dot language, like [`GraphConfig::dot`], with a dotted box around each group.
+    pub fn dot(&self) -> String {
+        let (config, clusters) = (self.config(), self.clusters());
+        config.drawn().dot(&in_one_line(&config.name), &clusters, |_, vertex| node_look(vertex), edge_look)
+    }
+
+    /// The graph in the mermaid language, with the same labels and boxes.
+    pub fn mermaid(&self) -> String {
+        let (config, clusters) = (self.config(), self.clusters());
+        config.drawn().mermaid(&in_one_line(&config.name), &clusters, |_, vertex| node_look(vertex), edge_look)
+    }
+
+    fn clusters(&self) -> Vec<Cluster> {
+        let label = |group: &[u32]| {
+            let kind = self.config().vertices[group[0] as usize].resource.spec().kind;
+            format!("{kind}, a group of {}", group.len())
+        };
+        let cluster =
+            |group: &Vec<u32>| Cluster { label: label(group), nodes: group.iter().copied().map(NodeId).collect() };
+        self.groups().all().iter().map(cluster).collect()
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct Index {
     related: Vec<u32>,
     /// The files of which resources keep a part, each once, sorted.
     parts: Arc<[PathBuf]>,
+    /// The groups of some kind are operations.
+    has_grouped: bool,
 }
 
 fn hash(hasher: &DefaultHashBuilder, kind: &str, name: &str) -> u64 {
@@ -106,6 +108,16 @@ impl Index {
     /// The index of the resource that owns the key.
     pub(super) fn key_owner(&self, key: &Key) -> Option<u32> {
         self.key_owners.get(key).copied()
+    }
+
+    /// Notes that the groups of a kind of the graph are operations.
+    pub(super) fn set_grouped(&mut self, has_grouped: bool) {
+        self.has_grouped = has_grouped;
+    }
+
+    /// Whether the groups of some kind of the graph are operations, so that the engine must know them.
+    pub(super) fn has_grouped(&self) -> bool {
+        self.has_grouped
     }
 
     /// Whether no resource owns, provides or needs anything.

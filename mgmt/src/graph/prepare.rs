@@ -1,11 +1,15 @@
 //! From a declared graph to one that can run: the only way.
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::graph::config::{GraphConfig, Vertex};
+use crate::graph::data::GraphData;
 use crate::graph::former::{Former, Likeness, Same};
+use crate::graph::grouping::{AutoGroups, GroupGraph, Grouping};
+use crate::graph::groups::Groups;
 use crate::graph::host::{AnyHost, Host};
 use crate::graph::index::Index;
 use crate::graph::pass::{Grown, Pass, Seen};
@@ -23,6 +27,9 @@ pub struct Settings {
     autoedge: bool,
     autogroup: bool,
     passes: Vec<Arc<dyn Pass>>,
+    grouping: Option<Arc<dyn Grouping>>,
+    /// The grouping is `AutoGroups`.
+    is_default: bool,
     provisions: Option<Provisions>,
     /// How the resources of a large graph are examined.
     hands: Hands,
@@ -37,6 +44,8 @@ impl Default for Settings {
             autoedge: true,
             autogroup: true,
             passes: Vec::new(),
+            grouping: None,
+            is_default: false,
             provisions: None,
             hands: one_by_one,
         }
@@ -73,6 +82,13 @@ impl Settings {
     /// Adds a pass after the earlier ones. Default: none.
     pub fn pass(mut self, pass: impl Pass) -> Settings {
         self.passes.push(Arc::new(pass));
+        self
+    }
+
+    /// Sets the grouping, in place of an earlier one. Default: none.
+    pub fn grouping<G: Grouping>(mut self, grouping: G) -> Settings {
+        self.is_default = TypeId::of::<G>() == TypeId::of::<AutoGroups>();
+        self.grouping = Some(Arc::new(grouping));
         self
     }
 
@@ -142,6 +158,9 @@ pub struct Prepared {
     config: Arc<GraphConfig>,
     index: Arc<Index>,
     warnings: Arc<[Problem]>,
+    groups: Arc<OnceLock<Groups>>,
+    /// The default grouping applies.
+    is_grouped: bool,
     /// The resources that are the same as in the graph that was prepared before.
     same: Option<Same>,
 }
@@ -161,6 +180,37 @@ impl Prepared {
     /// The index of the resource with that identity among the vertices; `None` if there is none.
     pub fn find(&self, id: &ResourceId) -> Option<u32> {
         self.index.find_id(&self.config.vertices, id)
+    }
+
+    /// The groups of the graph. If no kind has both [`Grouped`](crate::resource::Grouped) and
+    /// [`ConvergeMany`](crate::resource::ConvergeMany), so that no group is an operation, the default grouping finds
+    /// them at the first call.
+    pub fn groups(&self) -> &Groups {
+        self.groups.get_or_init(|| match self.is_grouped {
+            // Of these kinds nothing can be refused.
+            true => {
+                let graph = GroupGraph::new(&self.config).0;
+                Groups::of(&AutoGroups, &graph, &mut Vec::new()).unwrap_or_default()
+            }
+            false => Groups::default(),
+        })
+    }
+
+    /// The graph as it runs, and its groups, as plain data.
+    ///
+    /// # Errors
+    /// Fields that have no form as data.
+    pub fn data(&self) -> Result<GraphData, Problems> {
+        let mut data = self.config.to_data()?;
+        let id = |at: &u32| self.config.vertices[*at as usize].id();
+        data.groups = self.groups().all().iter().map(|group| group.iter().map(id).collect()).collect();
+        Ok(data)
+    }
+
+    /// The groups whose operations are one call for all members.
+    pub(crate) fn operated_groups(&self) -> impl Iterator<Item = &[u32]> {
+        let all = self.groups.get().map_or(&[][..], Groups::all).iter().map(Vec::as_slice);
+        all.filter(|group| self.config.vertices[group[0] as usize].is_operated_in_groups())
     }
 
     /// This graph, for a comparison with the next one.
@@ -206,6 +256,8 @@ pub(crate) struct Draft<'a> {
     index: Arc<Index>,
     warnings: Vec<Problem>,
     same: Option<Same>,
+    /// The groups of some kind are operations.
+    has_grouped: bool,
 }
 
 impl<'a> Draft<'a> {
@@ -219,11 +271,14 @@ impl<'a> Draft<'a> {
         let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
         if let Some(likeness) = former.likeness(&source, hands) {
             let warnings = rechecked(&config, &likeness, provisions)?;
-            let Likeness { same, index, .. } = likeness;
-            return Ok(Draft { settings, source, config, index, warnings, same: Some(same) });
+            let Likeness { same, index, changed, .. } = likeness;
+            let is_operated = |at: &u32| config.vertices[*at as usize].is_operated_in_groups();
+            let has_grouped = index.has_grouped() || changed.iter().any(is_operated);
+            return Ok(Draft { settings, source, config, index, warnings, same: Some(same), has_grouped });
         }
         let (index, warnings) = indexed(&config, provisions, hands)?;
-        Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None })
+        let has_grouped = index.has_grouped();
+        Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None, has_grouped })
     }
 
     /// The resources that can examine the system before the passes, by index; none if no pass may use the findings.
@@ -245,14 +300,18 @@ impl<'a> Draft<'a> {
         self.config.wired(at)
     }
 
-    /// Runs the passes. `findings`: what resources have found on the system, by index; `warnings`: those of resources
-    /// that could not examine it; `host`: where paths lead on the host that the graph is for.
+    /// Runs the passes, and makes the groups. `findings`: what resources have found on the system, by index;
+    /// `warnings`: those of resources that could not examine it; `host`: where paths lead on the host that the graph is
+    /// for.
+    ///
+    /// # Errors
+    /// What is wrong with the groups.
     pub(crate) fn finish(
         mut self,
         findings: HashMap<u32, Findings>,
         warnings: Vec<Problem>,
         host: &dyn Host,
-    ) -> Prepared {
+    ) -> Result<Prepared, Problems> {
         self.warnings.extend(warnings);
         let mut grown = Grown::new(findings, self.warnings);
         for pass in &self.settings.passes {
@@ -262,8 +321,19 @@ impl<'a> Draft<'a> {
         if !grown.edges.is_empty() {
             Arc::make_mut(&mut self.config).edges.append(&mut grown.edges);
         }
+        let groups = OnceLock::new();
+        let is_default = self.settings.is_default && self.settings.autogroup;
+        if let Some(grouping) = self.settings.grouping.as_deref().filter(|_| self.settings.autogroup)
+            && (self.has_grouped || !is_default)
+        {
+            let (graph, mut warnings) = GroupGraph::new(&self.config);
+            let found = Groups::of(grouping, &graph, &mut warnings)?;
+            grown.warnings.append(&mut warnings);
+            groups.get_or_init(|| found);
+        }
         let Draft { source, config, index, same, .. } = self;
-        Prepared { source, config, index, warnings: grown.warnings.into(), same }
+        let (groups, warnings) = (Arc::new(groups), grown.warnings.into());
+        Ok(Prepared { source, config, index, warnings, groups, is_grouped: is_default, same })
     }
 }
 
@@ -274,5 +344,5 @@ impl<'a> Draft<'a> {
 /// # Errors
 /// All mistakes in the graph.
 pub fn prepare(config: GraphConfig, settings: &Settings) -> Result<Prepared, Problems> {
-    Ok(Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new(), &AnyHost))
+    Draft::new(config, settings, &Former::default())?.finish(HashMap::new(), Vec::new(), &AnyHost)
 }

@@ -125,6 +125,7 @@ fn indexed_but(
     twice.append(&mut problems);
     index.set_owners(owners);
     index.set_related(related);
+    index.set_grouped(types.values().any(|n| config.vertices[*n as usize].is_operated_in_groups()));
     twice.extend(check_copies(&config.vertices, &index, &copies));
     twice.extend(parts.iter().filter_map(|(n, path)| check_part(config, *n, path, &index, &coming)));
     index.set_parts(parts.into_iter().map(|(_, path)| path).collect());

@@ -14,7 +14,7 @@ type Maps = [BTreeMap<Box<str>, Box<[u8]>>; SECTIONS.len()];
 type Fact = (Section, Box<str>, Box<[u8]>);
 
 /// All facts about one resource.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Facts {
     Few(Vec<Fact>),
     Many(Box<Maps>),

@@ -56,6 +56,9 @@ pub struct Journal {
     file: Option<(PathBuf, Arc<Placed>)>,
     /// All content is in memory only.
     is_volatile: bool,
+    /// The disk of a simulated host.
+    #[cfg(any(test, feature = "testing"))]
+    disk: Option<super::simulated::Disk>,
     writer: Mutex<Writer>,
     lazy: Duration,
     salt: [u8; 32],
@@ -101,7 +104,18 @@ impl Journal {
         let held_lock = Arc::downgrade(&lock);
         let held = Arc::new(Mutex::new(Some(Held { file, _lock: lock })));
         let writer = Mutex::new(Writer { thread: None, held });
-        Ok(Journal { shared, held_lock, file: written, writer, lazy: options.lazy, salt, aside, is_volatile: false })
+        Ok(Journal {
+            shared,
+            held_lock,
+            file: written,
+            writer,
+            lazy: options.lazy,
+            salt,
+            aside,
+            is_volatile: false,
+            #[cfg(any(test, feature = "testing"))]
+            disk: None,
+        })
     }
 
     /// A journal without a disk and without a thread: it forgets everything when it is dropped, and every batch counts
@@ -173,10 +187,39 @@ impl Journal {
         holder_of(prefix)
     }
 
-    fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
+    pub(super) fn in_memory(mirror: Mirror, salt: [u8; 32]) -> Journal {
         let shared = Arc::new(Shared::new(mirror));
         let (held_lock, writer) = (Weak::new(), Mutex::default());
-        Journal { shared, held_lock, file: None, is_volatile: true, writer, lazy: Duration::ZERO, salt, aside: None }
+        Journal {
+            shared,
+            held_lock,
+            file: None,
+            is_volatile: true,
+            #[cfg(any(test, feature = "testing"))]
+            disk: None,
+            writer,
+            lazy: Duration::ZERO,
+            salt,
+            aside: None,
+        }
+    }
+
+    /// A journal on the disk of a simulated host.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn on(disk: super::simulated::Disk, mirror: Mirror, salt: [u8; 32]) -> Journal {
+        let mut journal = Journal::in_memory(mirror, salt);
+        journal.disk = Some(disk);
+        journal
+    }
+
+    /// Whether the disk has taken the batch.
+    fn is_kept(&self, batch: &[Entry], lazily: bool) -> bool {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(disk) = &self.disk {
+            return disk.keep(batch, lazily);
+        }
+        let _ = (batch, lazily);
+        true
     }
 
     /// The corrupt journal that was moved when this one was opened.
@@ -190,6 +233,8 @@ impl Journal {
     pub fn submit(&self, batch: Vec<Entry>, done: impl FnOnce(Result<(), CommitError>) + Send + 'static) {
         match too_large(&batch) {
             Some(error) => done(Err(error)),
+            // The process is over: it learns nothing any more.
+            None if self.is_volatile && !self.is_kept(&batch, false) => {}
             None if self.is_volatile => self.shared.keep(batch, Some(Box::new(done))),
             None => self.hand_over(batch, Some(Box::new(done) as Done)),
         }
@@ -199,6 +244,7 @@ impl Journal {
     pub fn note(&self, batch: Vec<Entry>) {
         match too_large(&batch) {
             Some(error) => tracing::error!("{error}"),
+            None if self.is_volatile && !self.is_kept(&batch, true) => {}
             None if self.is_volatile => self.shared.keep(batch, None),
             None => self.hand_over(batch, None),
         }
@@ -270,6 +316,8 @@ impl Journal {
     }
 
     fn end(&self) {
+        #[cfg(any(test, feature = "testing"))]
+        self.disk.iter().for_each(super::simulated::Disk::close);
         self.shared.close();
         let (thread, held) = {
             let mut writer = lock(&self.writer);

@@ -38,7 +38,7 @@ pub(super) enum Key {
 const DAYS_MAX: usize = 64;
 
 /// The whole content of the journal.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Mirror {
     edges: HashMap<ResourceId, BTreeMap<ResourceId, Edge>>,
     facts: HashMap<ResourceId, Facts>,

@@ -12,6 +12,8 @@ mod journal;
 mod lock;
 mod migrate;
 mod mirror;
+#[cfg(any(test, feature = "testing"))]
+mod simulated;
 mod writer;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use crate::resource::any::{AnyResource, BoxFuture};
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
+use crate::resource::group::{GroupFns, Grouped};
 use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
 use crate::resource::reverse::{Reversal, Reverse};
@@ -122,6 +123,8 @@ pub struct Abilities {
     pub reverse: Option<Reversal>,
     /// The functions of [`ConvergeMany`], if the kind has it.
     pub many: Option<Many>,
+    /// The functions of [`Grouped`], if the kind has it.
+    pub group: Option<GroupFns>,
 }
 
 impl fmt::Debug for Abilities {
@@ -132,6 +135,7 @@ impl fmt::Debug for Abilities {
             .field("prepare", &self.prepare.is_some())
             .field("reverse", &self.reverse.is_some())
             .field("many", &self.many.is_some())
+            .field("group", &self.group.is_some())
             .finish()
     }
 }
@@ -153,6 +157,8 @@ pub trait Lacks {
     const REVERSE: Option<Reversal> = None;
     /// `None`: the kind lacks [`ConvergeMany`].
     const MANY: Option<Many> = None;
+    /// `None`: the kind lacks [`Grouped`].
+    const GROUP: Option<GroupFns> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -185,6 +191,11 @@ impl<R: ConvergeMany> Ability<R> {
     pub const MANY: Option<Many> = Some(Many::of::<R>());
 }
 
+impl<R: Grouped> Ability<R> {
+    /// The kind's functions of [`Grouped`].
+    pub const GROUP: Option<GroupFns> = Some(GroupFns::of::<R>());
+}
+
 /// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
 /// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
@@ -204,6 +215,7 @@ macro_rules! __abilities {
             prepare: Ability::<$kind>::PREPARE,
             reverse: Ability::<$kind>::REVERSE,
             many: Ability::<$kind>::MANY,
+            group: Ability::<$kind>::GROUP,
         }
     }};
 }

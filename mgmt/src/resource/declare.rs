@@ -303,7 +303,7 @@ pub trait Declare: Sized {
         self
     }
 
-    /// Whether the resource may be merged with others of its kind. Default: true.
+    /// Whether the resource may be grouped with others of its kind. Default: true.
     #[must_use]
     fn autogroup(mut self, autogroup: bool) -> Self {
         self.draft().meta.autogroup = autogroup;
@@ -329,6 +329,15 @@ pub trait Declare: Sized {
     #[must_use]
     fn rewatch(mut self, rewatch: bool) -> Self {
         self.draft().meta.rewatch = rewatch;
+        self
+    }
+
+    /// Whether every new graph gives the resource all its tries back, also if it leaves the resource as it is. Default:
+    /// only a graph that changes the resource does. `timer` has a field of the same name: there,
+    /// `Declare::reset(timer, true)` sets the metaparameter.
+    #[must_use]
+    fn reset(mut self, reset: bool) -> Self {
+        self.draft().meta.reset = reset;
         self
     }
 

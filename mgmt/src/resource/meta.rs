@@ -72,7 +72,7 @@ pub struct Meta {
     pub ignore: Vec<String>,
     /// Passes may add edges to and from the resource. Default: true.
     pub autoedge: bool,
-    /// The resource may be merged with others of its kind. Default: true.
+    /// The resource may be grouped with others of its kind. Default: true.
     pub autogroup: bool,
     /// When the resource has left the graph, what it changed is undone: see [`Reverse`](crate::resource::Reverse). Only
     /// for kinds that can do this. Default: false.
@@ -80,6 +80,9 @@ pub struct Meta {
     /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
     /// that changes the resource does.
     pub rewatch: bool,
+    /// Every new graph gives the resource all its tries back, and ends the pause before the next one, also if the graph
+    /// leaves the resource as it is. Default: false, so such a resource keeps its tries.
+    pub reset: bool,
     /// The graph counts as converged only after the resource has been in sync and quiet for this long, in addition to
     /// the timeout of the run. A repair, a failure or the end of a pause starts the time again; a check that finds
     /// nothing to do does not. Default: no time of its own.
@@ -107,6 +110,7 @@ impl Default for Meta {
             autogroup: true,
             reverse: false,
             rewatch: false,
+            reset: false,
             converged_timeout: None,
         }
     }

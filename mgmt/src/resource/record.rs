@@ -9,14 +9,17 @@ use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::id::ResourceId;
 use crate::resource::error::{Context as _, Error, Result};
+use crate::resource::meta::{Backoff, Meta};
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::reverse::Reverse;
+use crate::resource::seconds;
 use crate::sys::fs::{Attributes, Digest, FsError, Saved, SavedBytes, WriteFs, WriteOptions};
 
 /// The directory of the records, in the prefix.
@@ -29,12 +32,47 @@ const FORM: &str = "mgmt record 1 ";
 const RECORD_BYTES_MAX: u64 = 256 << 20;
 
 /// What the engine notes in a record besides what the kind does.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Head {
     /// The resources before this one that may have a record too: they are undone after it.
     pub(crate) after: Vec<ResourceId>,
     /// The paths that the resource owns.
     pub(crate) owns: Vec<SavedBytes>,
+    /// The settings of the undo, as they were declared when this was recorded.
+    #[serde(default)]
+    pub(crate) settings: UndoSettings,
+}
+
+/// The metaparameters that an undo obeys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct UndoSettings {
+    retry: i32,
+    #[serde(with = "seconds")]
+    delay: Duration,
+    backoff: Backoff,
+    #[serde(with = "seconds::option")]
+    timeout: Option<Duration>,
+}
+
+impl Default for UndoSettings {
+    fn default() -> UndoSettings {
+        UndoSettings::of(&Meta::default())
+    }
+}
+
+impl UndoSettings {
+    pub(crate) fn of(meta: &Meta) -> UndoSettings {
+        let Meta { retry, delay, backoff, timeout, .. } = *meta;
+        UndoSettings { retry, delay, backoff, timeout }
+    }
+
+    pub(crate) fn to_meta(&self) -> Meta {
+        let UndoSettings { retry, delay, backoff, timeout } = *self;
+        Meta::with(|meta| {
+            (meta.reverse, meta.retry, meta.delay, meta.backoff, meta.timeout) = (true, retry, delay, backoff, timeout);
+        })
+    }
 }
 
 /// A record.
@@ -82,6 +120,10 @@ impl Records {
         let mut dirs = self.dirs.list();
         dirs.sort_by(|a, b| a.path.cmp(&b.path));
         for dir in dirs {
+            if cleans {
+                // What killed writes have left may hold secrets. If this fails, the next start tries again.
+                let _ = WriteFs::new().clean_temporary_files(&dir.path);
+            }
             match read(&dir.path.join(RECORD)) {
                 Ok(Some(record)) => {
                     let is_elsewhere = self.dirs.of(&record.id) != dir.path;
@@ -183,7 +225,8 @@ fn read(path: &Path) -> Result<Option<Record>> {
     if Digest::of(body).to_string().as_bytes() != digest {
         return Err(Error::new("it is not as it was written"));
     }
-    let record = serde_json::from_slice(body).map_err(|error| Error::new(format!("it can't be read: {error}")))?;
+    // The error would show what it stumbled over, which may be a secret.
+    let record = serde_json::from_slice(body).map_err(|_| Error::new("it is no record of this version"))?;
     Ok(Some(record))
 }
 
@@ -223,7 +266,8 @@ impl<R: Reverse> Recorder<R> {
     pub fn read(&self) -> Result<Option<R::Record>> {
         let damaged = |error: Error| error.context(self.damaged());
         let Some(record) = self.records.read(&self.id).map_err(damaged)? else { return Ok(None) };
-        serde_json::from_value(record.data).map(Some).map_err(|error| damaged(error.into()))
+        let of_another_version = |_| damaged(Error::new("it is not of this version"));
+        serde_json::from_value(record.data).map(Some).map_err(of_another_version)
     }
 
     /// Writes the record, in place of the one before: it is on disk when this returns. What was recorded first must

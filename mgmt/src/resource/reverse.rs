@@ -12,6 +12,7 @@ use crate::resource::any::BoxFuture;
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::{Error, Result};
+use crate::resource::uid::Uid;
 
 /// A kind whose resources can undo what they changed, when they have left the graph with the metaparameter `reverse`.
 ///
@@ -81,15 +82,22 @@ pub trait Reverse: Converge {
 
     /// Undoes the changes. What another program has changed since is left as it is, and named in the result. It may be
     /// called again for what is undone already, in part or as a whole, and then changes nothing there. Bounded by the
-    /// `timeout` of the resource; dropped at any await when it is cancelled. After an error, and if something is kept,
-    /// the record stays, and `undo` is called again at the next start.
+    /// `timeout` of the resource; dropped at any await when it is cancelled. After an error it is called again as
+    /// `retry`, `delay` and `backoff` of the resource say. While there is an error, or something is kept, the record
+    /// stays, and `undo` is called again at the next start.
     ///
     /// # Errors
     /// Something can't be undone.
     fn undo(cx: &ApplyCx, record: Recorded<Self::Record>) -> impl Future<Output = Result<Undone>> + Send;
 
-    /// What `undo` would do, in short words, for a plan: `remove /etc/motd`.
+    /// What `undo` would do, in short words, for a plan: `remove /etc/motd`. Must not show a secret.
     fn describe(record: &Self::Record) -> Vec<String>;
+
+    /// What the resource owned, besides paths: another resource of the kind that owns the same now takes over the
+    /// record. Default: nothing.
+    fn owns(_: &Self::Record) -> Vec<Uid> {
+        Vec::new()
+    }
 }
 
 /// A record, as it was written.
@@ -133,6 +141,8 @@ pub struct Reversal {
     pub undo: fn(ApplyCx, Json, PathBuf) -> BoxFuture<Result<Undone>>,
     /// See [`Reverse::describe`].
     pub describe: fn(&Json) -> Result<Vec<String>>,
+    /// See [`Reverse::owns`].
+    pub owns: fn(&Json) -> Vec<Uid>,
 }
 
 impl Reversal {
@@ -146,6 +156,7 @@ impl Reversal {
                 })
             },
             describe: |data| Ok(R::describe(&read::<R>(data.clone())?)),
+            owns: |data| read::<R>(data.clone()).map(|record| R::owns(&record)).unwrap_or_default(),
         }
     }
 }
@@ -157,6 +168,7 @@ impl fmt::Debug for Reversal {
 }
 
 fn read<R: Reverse>(data: Json) -> Result<R::Record> {
-    serde_json::from_value(data)
-        .map_err(|error| Error::new(format!("its record is not one of the kind `{}`: {error}", R::spec().kind)))
+    // The error would show what it stumbled over, which may be a secret.
+    let why = || Error::new(format!("its record is not one of this version of the kind `{}`", R::spec().kind));
+    serde_json::from_value(data).map_err(|_| why())
 }

@@ -1,8 +1,9 @@
 //! `noop`: nothing to do. An anchor for edges.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 
-use crate::resource::{ApplyCx, CheckCx, Converge, Result};
+use crate::resource::{ApplyCx, CheckCx, Converge, Grouped, Known, Result};
 use mgmt_macros::Resource;
 
 /// Nothing to do: always in sync. Useful as an anchor for edges, and to measure the engine.
@@ -26,5 +27,12 @@ impl Converge for Noop {
 
     async fn apply(&self, _: &ApplyCx, drift: Infallible) -> Result<()> {
         match drift {}
+    }
+}
+
+/// Noops are grouped with noops.
+impl Grouped for Noop {
+    fn group_key(&self, _: &Known<'_>) -> Option<Cow<'static, str>> {
+        Some(Cow::Borrowed("noop"))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gapi::{Fixed, Gapi, Warnings, builtin_kinds, fixed};
-use crate::graph::{self, GraphConfig, Pass, Prepared};
+use crate::graph::{self, GraphConfig, Grouping, Pass, Prepared};
 use crate::resource::Kind;
 #[cfg(any(feature = "cli", test, feature = "testing"))]
 use crate::resource::Provisions;
@@ -194,6 +194,11 @@ impl<G: Gapi> Builder<G> {
     /// Whether passes may add edges to graphs: automatic ones, and those of the program's own passes. Default: yes.
     pub fn autoedge(self, autoedge: bool) -> Self {
         self.prepare_with(|settings| settings.autoedge(autoedge))
+    }
+
+    /// Sets the function that groups the resources of every graph. Default: [`AutoGroups`](crate::graph::AutoGroups).
+    pub fn grouping(self, grouping: impl Grouping) -> Self {
+        self.prepare_with(|settings| settings.grouping(grouping))
     }
 
     /// Whether resources may be grouped. Default: yes.

@@ -121,7 +121,7 @@ impl Core {
             }
         }
         self.recent = None;
-        self.begin_calls();
+        self.begin_calls(more);
         self.services.fs.note_begun(self.begun);
         self.lane.begin(self.clock.now());
         self.events.announce();

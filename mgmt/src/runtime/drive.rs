@@ -15,6 +15,7 @@ use crate::runtime::status::{Progress, ResourceStatus, Status};
 use crate::runtime::watches::Report;
 use crate::scheduler::{Input, StopStage};
 use crate::sys::clock;
+use crate::sys::if_simulated;
 use crate::sys::task::give_way;
 
 /// The most commands that are executed before other tasks of the program get their turn.
@@ -69,9 +70,34 @@ pub(crate) struct Inboxes {
     pub(crate) committed: mpsc::UnboundedReceiver<(Ticket, Result<(), CommitError>)>,
 }
 
+/// Waits for the next message, and hands it to the core. In production, messages that wait at once are taken in a
+/// random order, so that none waits for ever; on a simulated host, in the order that is given here (`biased`).
+macro_rules! next_message {
+    ($core:ident, $inboxes:ident, $abandoned:ident, $timeout:ident $(, $biased:ident)?) => {
+        tokio::select! {
+            $($biased;)?
+            Some(answer) = $inboxes.answers.recv() => $core.answer(answer),
+            () = $core.lane.answered() => {}
+            notices = $core.watches.next() => $core.notice_all(notices),
+            Some(report) = $inboxes.reports.recv() => receive(&mut $core, report),
+            found = $core.culprits.found() => $core.report_culprit(found),
+            Some((ticket, result)) = $inboxes.committed.recv() => $core.commit_ended(ticket, result),
+            request = $inboxes.requests.recv(), if !$abandoned => match request {
+                Some(request) => answer(&mut $core, request),
+                // All handles are dropped, so that no caller can stop the engine: it stops itself.
+                None => {
+                    $abandoned = true;
+                    $core.handle(Input::Stop(StopStage::Cancel));
+                }
+            },
+            () = sleep_until($timeout) => $core.tick(),
+        }
+    };
+}
+
 /// Runs until the engine has stopped. Returns the core, which holds what is left to close.
 pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
-    let mut abandoned = false;
+    let (mut abandoned, is_simulated) = (false, simulated());
     loop {
         let more = core.pump(BUDGET);
         if core.stopped {
@@ -85,25 +111,19 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
         }
         core.reply_if_idle();
         let timeout = core.next_timeout().map(|time| core.clock.instant(time));
-        tokio::select! {
-            Some(answer) = inboxes.answers.recv() => core.answer(answer),
-            () = core.lane.answered() => {}
-            notices = core.watches.next() => core.notice_all(notices),
-            Some(report) = inboxes.reports.recv() => receive(&mut core, report),
-            found = core.culprits.found() => core.report_culprit(found),
-            Some((ticket, result)) = inboxes.committed.recv() => core.commit_ended(ticket, result),
-            request = inboxes.requests.recv(), if !abandoned => match request {
-                Some(request) => answer(&mut core, request),
-                // All handles are dropped, so that no caller can stop the engine: it stops itself.
-                None => {
-                    abandoned = true;
-                    core.handle(Input::Stop(StopStage::Cancel));
-                }
-            },
-            () = sleep_until(timeout) => core.tick(),
+        if is_simulated {
+            next_message!(core, inboxes, abandoned, timeout, biased);
+        } else {
+            next_message!(core, inboxes, abandoned, timeout);
         }
         drain(&mut core, &mut inboxes);
     }
+}
+
+/// Whether the engine runs on a simulated host.
+fn simulated() -> bool {
+    if_simulated!(_host => true);
+    false
 }
 
 async fn sleep_until(timeout: Option<tokio::time::Instant>) {

@@ -17,7 +17,6 @@ use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::control::{Control, Reach};
 use crate::runtime::core::Core;
 use crate::runtime::departed::Departed;
-use crate::runtime::doors::Doors;
 use crate::runtime::drive::{Inboxes, Request, drive};
 use crate::runtime::error::EngineError;
 use crate::runtime::events::Events;
@@ -36,6 +35,7 @@ use crate::runtime::store::{Store, journal_of};
 use crate::runtime::watches::Watches;
 use crate::scheduler::{Config, Scheduler, StopStage};
 use crate::sys::clock::{self, Clock};
+use crate::sys::if_simulated;
 use crate::sys::rng;
 use crate::sys::task::{blocking, caught};
 use crate::sys::threads::on_thread_or_here;
@@ -217,10 +217,8 @@ pub(crate) fn assemble(
         seed: u64::from_ne_bytes(seed),
         node_events: true,
     };
-    let (doors, files): (_, Box<dyn Files>) = match &options.doors {
-        Some(doors) => (doors.clone(), Box::new(doors.files.seat())),
-        None => (Doors::new(), Box::new(OwnHub::new(options.watch.clone()))),
-    };
+    let doors = options.doors.clone().unwrap_or_default();
+    let files = files_of(options);
     let mut services = Services::new(Arc::clone(&store) as _, store.salt(), prefix, dirs);
     services.owned.set_own(services.prefix.clone(), options.spared.clone());
     services.provisions = options.preparing.settings.provided();
@@ -259,6 +257,15 @@ pub(crate) fn assemble(
     };
     let inboxes = Inboxes { requests: requests_in, answers: answers_in, reports: reports_in, committed: committed_in };
     (core, inboxes, requests)
+}
+
+/// Where an engine gets its notices about files from.
+fn files_of(options: &Settings) -> Box<dyn Files> {
+    if_simulated!(host => Box::new(host.seat()));
+    match &options.doors {
+        Some(doors) => Box::new(doors.files.seat()),
+        None => Box::new(OwnHub::new(options.watch.clone())),
+    }
 }
 
 #[derive(Debug)]

@@ -117,8 +117,12 @@ pub enum EventKind {
     Left {
         /// The resource that has left.
         id: ResourceId,
-        /// The error, if leaving failed. It is not tried again.
+        /// The error, if leaving failed.
         error: Option<String>,
+        /// The pause before the undo is tried again, in seconds; `None`: it is not, in this run. What the kind does
+        /// when it leaves is not repeated.
+        #[serde(with = "seconds::option", skip_serializing_if = "Option::is_none")]
+        retry_in: Option<Duration>,
     },
     /// What a resource that has left the graph changed is being undone
     /// ([`Meta::reverse`](crate::resource::Meta::reverse)).
@@ -384,8 +388,11 @@ impl fmt::Display for EventKind {
             }
             EventKind::Refreshed { id, changed: true, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
             EventKind::Refreshed { id, .. } => write!(f, "{id}: asked to refresh, with nothing to do"),
-            EventKind::Left { id, error: None } => write!(f, "{id}: left"),
-            EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
+            EventKind::Left { id, error: None, .. } => write!(f, "{id}: left"),
+            EventKind::Left { id, error: Some(error), retry_in } => {
+                write!(f, "{id}: could not leave well: {error}")?;
+                retry_in.map_or(Ok(()), |pause| write!(f, " (undone again in {pause:.1?})"))
+            }
             EventKind::Undoing { id } => write!(f, "{id}: is being undone"),
             EventKind::Undone { id, done } if done.is_empty() => write!(f, "{id}: undone: nothing had to be done"),
             EventKind::Undone { id, done } => write!(f, "{id}: undone: {}", in_one_line(&done.join(", "))),

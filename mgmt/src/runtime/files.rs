@@ -87,7 +87,7 @@ impl OwnHub {
 }
 
 /// Keys with this bit belong to paths that a node waits for.
-const ATTENDED: u64 = 1 << 63;
+pub(crate) const ATTENDED: u64 = 1 << 63;
 
 impl OwnHub {
     fn add(&mut self, key: u64, path: &Path, kind: Watched) -> Result<Listening, Problem> {

@@ -1,5 +1,5 @@
-//! Operations of one kind that are ready together, in one call. Each has an operation, a task and an answer of its own,
-//! as if it were alone; its future only waits for its part of the call.
+//! Operations of one kind that are ready together, in one call; those of a group, in one of their own. Each has an
+//! operation, a task and an answer of its own, as if it were alone; its future only waits for its part of the call.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,11 +8,13 @@ use std::task::{Context, Waker};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
+use crate::id::Node;
 use crate::resource::{
     AnyApply, AnyCheck, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Error, Inline, Item, KindSpec, Operation,
     Reply, Result, part, unanswered,
 };
 use crate::runtime::core::Core;
+use crate::runtime::staged::{Act, staged};
 use crate::scheduler::CALL_MAX;
 use crate::sys::task::{caught_async, watching};
 use crate::sys::threads::in_background;
@@ -27,11 +29,14 @@ struct Call<I> {
     all_gone: mpsc::Receiver<()>,
 }
 
-/// The calls that begin at the end of this turn of the loop, by kind.
+/// A kind, and the group, if the call is for one.
+type Whose = (&'static str, Option<u32>);
+
+/// The calls that begin at the end of this turn of the loop.
 #[derive(Default)]
 pub(crate) struct Calls {
-    checks: BTreeMap<&'static str, Call<AnyCheck>>,
-    applies: BTreeMap<&'static str, Call<AnyApply>>,
+    checks: BTreeMap<Whose, Call<AnyCheck>>,
+    applies: BTreeMap<Whose, Call<AnyApply>>,
 }
 
 impl std::fmt::Debug for Calls {
@@ -48,10 +53,10 @@ impl Core {
         operation: &Arc<Operation>,
     ) -> BoxFuture<Result<Option<AnyDrift>>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
-        let Some(many) = spec.abilities.many else { return resource.check(cx) };
-        let work = part(operation);
+        let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
+        let (work, group) = (part(operation), self.running.group(Node(operation.node)));
         let item = |reply| AnyCheck { resource, cx, reply, work };
-        join(&mut self.calls.checks, spec, many.check, "check", item)
+        staged(Act::Check, operation, join(&mut self.calls.checks, spec, group, many.check, "check", item))
     }
 
     /// The apply of a resource, or its part of a call for several.
@@ -62,23 +67,35 @@ impl Core {
         drift: AnyDrift,
     ) -> BoxFuture<Result<()>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
-        let Some(many) = spec.abilities.many else { return resource.apply(cx, drift) };
-        let work = part(operation);
+        let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
+        let (work, group) = (part(operation), self.running.group(Node(operation.node)));
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
-        join(&mut self.calls.applies, spec, many.apply, "apply", item)
+        staged(Act::Apply, operation, join(&mut self.calls.applies, spec, group, many.apply, "apply", item))
     }
 
-    /// Begins the calls collected in this turn.
-    pub(super) fn begin_calls(&mut self) {
-        std::mem::take(&mut self.calls.checks).into_values().for_each(|call| begin(call, "check"));
-        std::mem::take(&mut self.calls.applies).into_values().for_each(|call| begin(call, "apply"));
+    /// Begins the calls collected in this turn. If there are `more` commands, some of them may be for a group: its call
+    /// begins when they have been carried out.
+    pub(super) fn begin_calls(&mut self, more: bool) {
+        begin_all(&mut self.calls.checks, more, "check");
+        begin_all(&mut self.calls.applies, more, "apply");
     }
 }
 
-/// Puts an item into the next call of its kind.
+fn begin_all<I: Item>(calls: &mut BTreeMap<Whose, Call<I>>, more: bool, event: &'static str) {
+    for ((kind, group), call) in std::mem::take(calls) {
+        if more && group.is_some() {
+            calls.insert((kind, group), call);
+        } else {
+            begin(call, event);
+        }
+    }
+}
+
+/// Puts an item into the next call of its kind, or of its group.
 fn join<I: Item>(
-    calls: &mut BTreeMap<&'static str, Call<I>>,
+    calls: &mut BTreeMap<Whose, Call<I>>,
     spec: &'static KindSpec,
+    group: Option<u32>,
     run: fn(Vec<I>) -> BoxFuture<()>,
     event: &'static str,
     item: impl FnOnce(Reply<I::Answer>) -> I,
@@ -86,14 +103,15 @@ fn join<I: Item>(
     let (sender, answer) = oneshot::channel();
     // If nothing waits for the answer, the operation was cancelled.
     let reply = Reply::new(move |answer| drop(sender.send(answer)));
-    let call = calls.entry(spec.kind).or_insert_with(|| {
+    let call = calls.entry((spec.kind, group)).or_insert_with(|| {
         let (waits, all_gone) = mpsc::channel(1);
         Call { spec, run, items: Vec::new(), waits, all_gone }
     });
     call.items.push(item(reply));
     let waits = call.waits.clone();
-    if call.items.len() >= CALL_MAX as usize
-        && let Some(full) = calls.remove(spec.kind)
+    if group.is_none()
+        && call.items.len() >= CALL_MAX as usize
+        && let Some(full) = calls.remove(&(spec.kind, group))
     {
         begin(full, event);
     }

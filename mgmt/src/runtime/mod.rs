@@ -43,9 +43,12 @@ mod seats;
 mod signal_stream;
 #[cfg(feature = "dbus")]
 mod signals;
+#[cfg(any(test, feature = "testing"))]
+mod simulated;
 mod slot;
 mod slowness;
 mod span;
+mod staged;
 mod status;
 mod stay;
 mod store;
@@ -69,4 +72,6 @@ pub use measure::{DURATION_CLASSES, Measure, Measures};
 pub(crate) use prefix::Prefix;
 #[cfg(all(feature = "dbus", any(test, feature = "testing")))]
 pub(crate) use signal_stream::stream_of;
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use staged::{Act, Deed, Ended, Mishap, Stage};
 pub use status::{Progress, ResourceStatus, RunningStatus, Standing, Status};

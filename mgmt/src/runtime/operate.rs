@@ -15,6 +15,7 @@ use crate::runtime::errand::{Away, Errand, give_up};
 use crate::runtime::owned::Claim;
 use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
+use crate::runtime::staged::{Act, staged};
 use crate::runtime::stay::stay;
 use crate::runtime::undo::Departure;
 use crate::runtime::values::{Resolved, SentPorts};
@@ -227,7 +228,8 @@ impl Core {
             return self.applied(op, ApplyOutcome::Failed, SentPorts::default());
         };
         let operation = self.operation(op.node, &resource, |operation| operation.refresh = true);
-        let future = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
+        let refresh = Arc::clone(&resource).refresh(ApplyCx::new(Arc::clone(&operation)));
+        let future = staged(Act::Refresh, &operation, refresh);
         self.run(Start { op, causes, action: Action::Refresh, operation, resource }, future, Outcome::Refresh);
     }
 

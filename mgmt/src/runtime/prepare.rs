@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use crate::graph::{self, AutoEdges, Draft, Former, GraphConfig, Prepared, Problem, Problems, Reduction};
+use crate::graph::{self, AutoEdges, AutoGroups, Draft, Former, GraphConfig, Prepared, Problem, Problems, Reduction};
 use crate::resource::{AnyResource, BoxFuture, Findings, PrepareCx, PrepareFn, Provisions};
 use crate::runtime::places::{RealPlaces, misplaced};
 use crate::sys::fs::ReadFs;
@@ -47,7 +47,8 @@ impl Default for Preparing {
                 .provisions(Provisions::default())
                 .hands(side_by_side)
                 .pass(AutoEdges)
-                .pass(Reduction),
+                .pass(Reduction)
+                .grouping(AutoGroups),
             inspect: None,
             former: Arc::default(),
         }
@@ -76,7 +77,7 @@ impl Preparing {
         let (findings, warnings) = self.look(&draft).await;
         let prepared = {
             let places = RealPlaces::of(draft.owned());
-            let prepared = draft.finish(findings, warnings, &places);
+            let prepared = draft.finish(findings, warnings, &places)?;
             Problems(misplaced(&prepared, &places, self.prefix.as_deref())).into_result()?;
             prepared
         };

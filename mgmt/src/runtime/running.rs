@@ -28,6 +28,8 @@ pub(crate) struct Running {
     semas: Numbers,
     /// Numbers of kinds that handle several resources in one call.
     together: Numbers,
+    /// The group of each resource whose operations are part of one call for a whole group, by the number of the group.
+    groups: HashMap<Node, u32>,
 }
 
 /// A resource that has left the graph.
@@ -172,9 +174,14 @@ impl Running {
         }
     }
 
+    /// The group whose operations are one call for all members, this one among them.
+    pub(crate) fn group(&self, node: Node) -> Option<u32> {
+        if self.groups.is_empty() { None } else { self.groups.get(&node).copied() }
+    }
+
     /// Bytes held, without the graph itself.
     pub(crate) fn memory(&self) -> usize {
-        self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity()
+        self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity() + 12 * self.groups.capacity()
     }
 
     /// Replaces the graph in force. `owed` returns whether the journal holds a refresh from one resource to another.
@@ -220,6 +227,10 @@ impl Running {
         self.semas.end_graph(is_busy);
         self.together.end_graph(is_busy);
         difference.swap.edges = edges(&config, &nodes, owed);
+        let named = |group: &[u32]| group.iter().map(|at| nodes[*at as usize]).collect();
+        difference.swap.groups = prepared.operated_groups().map(named).collect();
+        let numbered = (0..).zip(&difference.swap.groups);
+        self.groups = numbered.flat_map(|(number, group)| group.iter().map(move |node| (*node, number))).collect();
         removed.sort_unstable();
         for node in &removed {
             let Some(place) = self.seats.place(*node) else { continue };
@@ -405,6 +416,23 @@ impl Facts {
     }
 }
 
+fn backoff(meta: &Meta) -> scheduler::Backoff {
+    match meta.backoff {
+        Backoff::Constant => scheduler::Backoff::Constant,
+        Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
+    }
+}
+
+fn timeout(meta: &Meta) -> Option<Duration> {
+    meta.timeout.filter(|timeout| *timeout < Duration::MAX)
+}
+
+/// How an undo is tried again, and how long it may take.
+pub(crate) fn undo_settings(meta: &Meta) -> (scheduler::Tries, Option<Duration>) {
+    let retry = u32::try_from(meta.retry).ok();
+    (scheduler::Tries { retry, delay: meta.delay, backoff: backoff(meta) }, timeout(meta))
+}
+
 /// The distinct settings of a graph.
 #[derive(Default)]
 struct Settings {
@@ -464,18 +492,16 @@ impl Settings {
             noop: meta.is_only_checked(),
             retry: u32::try_from(meta.retry).ok(),
             delay: meta.delay,
-            backoff: match meta.backoff {
-                Backoff::Constant => scheduler::Backoff::Constant,
-                Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
-            },
+            backoff: backoff(meta),
             poll: meta.poll,
             limit: meta.limit,
             burst: meta.burst,
-            timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
+            timeout: timeout(meta),
             sema,
             watched: facts.watched && meta.watch,
             ticks: facts.ticks,
             rewatch: meta.rewatch,
+            reset: meta.reset,
             converged_timeout: meta.converged_timeout.filter(|timeout| !timeout.is_zero()),
             leaves: facts.leaves,
             undoes: facts.reverses && meta.reverse,

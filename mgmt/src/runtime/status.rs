@@ -102,6 +102,8 @@ pub enum Standing {
     /// Waits for resources that owned the same thing and have left the graph or changed, until their last operation has
     /// ended and they have left.
     WaitingForPredecessor(Vec<ResourceId>),
+    /// Waits for these resources of its group, which have parents that are not settled, or runs under way.
+    WaitingForGroup(Vec<ResourceId>),
     /// Ready to run; waits for a free place.
     Ready,
     /// Changes again and again, and costs more than its share: waits until the share allows a further check, or until
@@ -130,6 +132,7 @@ impl Standing {
             Standing::WaitingForValue(_) => "waiting_for_value",
             Standing::Blocked(_) => "blocked",
             Standing::WaitingForPredecessor(_) => "waiting_for_predecessor",
+            Standing::WaitingForGroup(_) => "waiting_for_group",
             Standing::Ready => "ready",
             Standing::Spaced => "spaced",
             Standing::Running => "running",
@@ -145,7 +148,8 @@ impl Standing {
             Standing::WaitingForParents(ids)
             | Standing::WaitingForValue(ids)
             | Standing::Blocked(ids)
-            | Standing::WaitingForPredecessor(ids) => ids,
+            | Standing::WaitingForPredecessor(ids)
+            | Standing::WaitingForGroup(ids) => ids,
             _ => &[],
         }
     }
@@ -179,6 +183,7 @@ impl Core {
             State::WaitingForValue(nodes) => Standing::WaitingForValue(ids(nodes)),
             State::Blocked(nodes) => Standing::Blocked(ids(nodes)),
             State::WaitingForPredecessor(nodes) => Standing::WaitingForPredecessor(ids(nodes)),
+            State::WaitingForGroup(nodes) => Standing::WaitingForGroup(ids(nodes)),
             State::Ready => Standing::Ready,
             State::Spaced => Standing::Spaced,
             State::Running => Standing::Running,

@@ -9,6 +9,7 @@ use crate::resource::{AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, Operat
 use crate::runtime::core::Core;
 use crate::runtime::slot::{Action, Activity, Found, RunningOp};
 use crate::runtime::span::{apart, poll_in};
+use crate::runtime::staged::{Act, staged};
 use crate::runtime::values::SentPorts;
 use crate::scheduler::{CheckOutcome, Op};
 
@@ -20,13 +21,15 @@ pub(super) fn stay(
 ) -> BoxFuture<Result<Option<AnyDrift>>> {
     let (resource, operation) = (Arc::clone(resource), Arc::clone(operation));
     Box::pin(async move {
-        let checked = Arc::clone(&resource).check(CheckCx::new(Arc::clone(&operation))).await?;
+        let check = Arc::clone(&resource).check(CheckCx::new(Arc::clone(&operation)));
+        let checked = staged(Act::Check, &operation, check).await?;
         let Some(drift) = checked else { return Ok(None) };
         if !is_quiet() || !operation.go_on(&drift.changes) {
             return Ok(Some(drift));
         }
         let span = apart("apply", &*resource);
-        let mut applied = resource.apply(ApplyCx::new(operation), drift);
+        let apply = resource.apply(ApplyCx::new(Arc::clone(&operation)), drift);
+        let mut applied = staged(Act::Apply, &operation, apply);
         poll_fn(|cx| poll_in(&span, applied.as_mut(), cx)).await.map(|()| None)
     })
 }

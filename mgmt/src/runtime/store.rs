@@ -9,10 +9,12 @@ use crate::id::{JournalOp, Node, ResourceId, Ticket};
 use crate::journal::{Aside, CommitError, Entry, Journal, JournalError, LOCK_NAME};
 use crate::resource::{Digest, Error, Memory, PrivateDirs, Result, Salt, Salted};
 use crate::runtime::error::EngineError;
+use crate::sys::if_simulated;
 use crate::sys::ours::Trust;
 
 /// The journal of a prefix, which locks the prefix; without a prefix, a journal that forgets.
 pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> {
+    if_simulated!(host => Ok(Journal::of_host(&host)?));
     Ok(match prefix {
         Some(prefix) => {
             let journal = Journal::open(prefix)?;
@@ -25,6 +27,10 @@ pub(crate) fn journal_of(prefix: Option<&Path>) -> Result<Journal, EngineError> 
 
 /// What a prefix remembers now, for reading only.
 pub(crate) fn glance(prefix: &Path) -> std::result::Result<Journal, JournalError> {
+    if_simulated!(host => {
+        let fail = |source| JournalError::Io { what: "look at", path: prefix.to_owned(), source };
+        Journal::glance_at_host(&host).map_err(fail)
+    });
     let journal = Journal::glance(prefix)?;
     examine_dirs(prefix, Trust::UsAndRoot)?;
     Ok(journal)

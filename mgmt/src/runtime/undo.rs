@@ -12,12 +12,13 @@ use crate::id::{Node, ResourceId};
 use crate::plan::PlanUndo;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, FieldProblem, FieldValue, Found, Head, Identify,
-    Kind, KindSpec, Known, Meta, Need, Origin, Records, Result, Uid, Undone, Watch, WatchCx,
+    Kind, KindSpec, Known, Need, Origin, Record, Records, Result, Uid, UndoSettings, Undone, Watch, WatchCx,
 };
 use crate::runtime::builder::Settings;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
-use crate::scheduler::{Input, Op};
+use crate::runtime::running::undo_settings;
+use crate::scheduler::{Input, Op, Remains};
 use crate::sys::fs::SavedBytes;
 use crate::sys::task::blocking;
 
@@ -40,7 +41,7 @@ impl Core {
         (meta.reverse && resource.spec().abilities.reverse.is_some()).then(|| {
             let uids = resource.uids(&Known::all(resource.spec()));
             let owns = uids.iter().filter_map(Uid::as_path).map(SavedBytes::path).collect();
-            Arc::new(Head { after: self.reversed_above(node), owns })
+            Arc::new(Head { after: self.reversed_above(node), owns, settings: UndoSettings::of(meta) })
         })
     }
 
@@ -189,7 +190,7 @@ impl Core {
             match self.reversible(&record.id, kinds) {
                 None => self.keep(record.id, "this program has no such kind that can be undone", dir),
                 Some(_) if noop => self.keep(record.id, "the engine is in noop", dir),
-                Some(spec) => remains.push((spec, record.id, record.head)),
+                Some(spec) => remains.push((spec, record)),
             }
         }
         if !remains.is_empty() {
@@ -219,13 +220,12 @@ impl Core {
         let mut all: Vec<(ResourceId, Vec<ResourceId>, Vec<String>)> = Vec::new();
         for found in found {
             let Found::Whole(record) = found else { continue };
-            let is_owned = |path: &SavedBytes| self.running.owner(&Uid::Path(path.to_path())).is_some();
-            if self.running.contains(&record.id) || record.head.owns.iter().any(is_owned) {
+            let Some(spec) = self.reversible(&record.id, kinds) else { continue };
+            let Some(reversal) = spec.abilities.reverse else { continue };
+            let is_owned = owned(spec, &record).iter().any(|uid| self.running.owner(uid).is_some());
+            if self.running.contains(&record.id) || is_owned {
                 continue;
             }
-            let Some(reversal) = self.reversible(&record.id, kinds).and_then(|spec| spec.abilities.reverse) else {
-                continue;
-            };
             let what = (reversal.describe)(&record.data).unwrap_or_else(|error| vec![format!("can't: {error}")]);
             all.push((record.id, record.head.after, what));
         }
@@ -241,25 +241,35 @@ impl Core {
         ordered
     }
 
-    fn begin_remains(&mut self, remains: Vec<(&'static KindSpec, ResourceId, Head)>) {
+    fn begin_remains(&mut self, remains: Vec<(&'static KindSpec, Box<Record>)>) {
         let mut nodes = HashMap::new();
-        for (spec, id, head) in &remains {
-            let owns = head.owns.iter().map(|path| Uid::Path(path.to_path())).collect();
-            let resource: Arc<dyn AnyResource> = Arc::new(Remains { spec, name: id.name.clone(), owns });
-            let meta = Meta::with(|meta| meta.reverse = true);
+        for (spec, record) in &remains {
+            let (Record { id, head, .. }, owns) = (&**record, owned(spec, record));
+            let resource: Arc<dyn AnyResource> = Arc::new(Left { spec, name: id.name.clone(), owns });
+            let meta = head.settings.to_meta();
+            let (tries, timeout) = undo_settings(&meta);
             let vertex = Vertex { resource, meta: Some(Arc::new(meta)), origin: Origin::Unknown };
-            nodes.insert(id.clone(), self.running.add_remains(vertex));
+            let node = self.running.add_remains(vertex);
+            nodes.insert(id.clone(), Remains { node, tries, timeout });
         }
         let mut order = Vec::new();
-        for (_, id, head) in &remains {
+        for (_, record) in &remains {
+            let Record { id, head, .. } = &**record;
             let parents = head.after.iter().filter_map(|parent| nodes.get(parent));
-            order.extend(parents.map(|parent| (nodes[id], *parent)));
+            order.extend(parents.map(|parent| (nodes[id].node, parent.node)));
         }
         let order = without_cycles(order);
-        let mut nodes: Vec<Node> = nodes.into_values().collect();
-        nodes.sort_unstable();
+        let mut nodes: Vec<Remains> = nodes.into_values().collect();
+        nodes.sort_unstable_by_key(|remains| remains.node);
         self.handle(Input::Remains { nodes, order });
     }
+}
+
+/// What the resource of a record owned.
+fn owned(spec: &KindSpec, record: &Record) -> Vec<Uid> {
+    let paths = record.head.owns.iter().map(|path| Uid::Path(path.to_path()));
+    let others = spec.abilities.reverse.map(|reversal| (reversal.owns)(&record.data)).unwrap_or_default();
+    paths.chain(others).collect()
 }
 
 /// The pairs without those that would close a cycle with the ones before: records of different graphs may contradict
@@ -286,13 +296,13 @@ pub(crate) fn kinds_by_name(kinds: impl IntoIterator<Item = Kind>) -> KnownKinds
 }
 
 /// A resource of an earlier run that is in no graph: only its record is known.
-struct Remains {
+struct Left {
     spec: &'static KindSpec,
     name: String,
     owns: Vec<Uid>,
 }
 
-impl Identify for Remains {
+impl Identify for Left {
     fn kind(&self) -> &'static KindSpec {
         self.spec
     }
@@ -302,7 +312,7 @@ impl Identify for Remains {
     }
 }
 
-impl AnyResource for Remains {
+impl AnyResource for Left {
     fn spec(&self) -> &'static KindSpec {
         self.spec
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Causes;
+use super::{Causes, Tries};
 use crate::id::{Generation, JournalOp, Node, Ticket};
 
 /// A set of the outputs (ports) of one resource; output `n` is bit `n`. A kind has at most 32 outputs.
@@ -76,6 +76,8 @@ pub struct NodeConfig {
     pub ticks: bool,
     /// A swap that keeps this node revives it if it has failed for good.
     pub rewatch: bool,
+    /// A swap gives the node its tries back, whatever state it is in.
+    pub reset: bool,
     /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
     /// The same, also if it has not run: what was recorded about it in an earlier run is undone.
@@ -90,6 +92,17 @@ pub struct NodeConfig {
 
 /// Most nodes in one call.
 pub const CALL_MAX: u32 = 64;
+
+/// A node that is in no graph, but in a record of an earlier run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remains {
+    /// The node.
+    pub node: Node,
+    /// How its undo is tried again if it fails.
+    pub tries: Tries,
+    /// The longest time of an undo.
+    pub timeout: Option<Duration>,
+}
 
 /// One node of a new graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -144,6 +157,9 @@ pub struct Swap {
     /// The nodes that take the place of another. Pairs whose `from` has nothing under way have no effect; pairs of
     /// earlier swaps stay in force.
     pub handovers: Vec<Handover>,
+    /// Nodes that are checked and applied together. No node is in two groups, no node of a group comes before another of
+    /// it, and no two groups would wait for each other.
+    pub groups: Vec<Vec<Node>>,
 }
 
 /// One operation of one node. Answers carry it back; an answer with another number than the one under way is dropped.
@@ -248,7 +264,7 @@ pub enum Input {
     /// Nodes of free slots that are in no graph, but in records of earlier runs: they must be undone.
     Remains {
         /// The nodes.
-        nodes: Vec<Node>,
+        nodes: Vec<Remains>,
         /// Pairs of them: the first is undone before the second begins. Without a cycle.
         order: Vec<(Node, Node)>,
     },
@@ -392,6 +408,9 @@ pub enum State {
     Blocked(Vec<Node>),
     /// These nodes, whose place it takes, have not ended.
     WaitingForPredecessor(Vec<Node>),
+    /// The node could run; these nodes of its group hold it up: parents of theirs are not settled, or their runs are
+    /// under way.
+    WaitingForGroup(Vec<Node>),
     /// The node could run; it waits for a worker, a semaphore, or the rate limit.
     Ready,
     /// The runs that its watch causes take more than its share of the time: the node waits until its share allows a
@@ -467,6 +486,8 @@ pub enum Event {
         node: Node,
         /// It ended well.
         well: bool,
+        /// When its undo is tried again, counted from now; `None`: it is not.
+        retry_in: Option<Duration>,
     },
     /// A refresh has become owed.
     Owed {

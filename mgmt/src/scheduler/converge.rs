@@ -132,6 +132,7 @@ impl Scheduler {
                     let child = &mut self.nodes[to];
                     child.unsettled_parents -= 1;
                     if child.unsettled_parents == 0 {
+                        self.review_hold(to);
                         self.wake(to);
                     }
                 }
@@ -140,6 +141,7 @@ impl Scheduler {
                 for e in self.edges.out(i) {
                     let to = self.edges.to(e);
                     self.nodes[to].unsettled_parents += 1;
+                    self.review_hold(to);
                 }
             }
         }
@@ -182,6 +184,7 @@ impl Scheduler {
         }
         self.count_moving(i);
         self.put_look(i, looked_at || self.is_tried(i));
+        self.review_hold(i);
         (was_calm, was_excused) != (calm, excused)
     }
 

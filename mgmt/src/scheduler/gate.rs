@@ -44,11 +44,14 @@ impl Semaphores {
 impl Scheduler {
     /// Takes all semaphores of the node, or none of them and a place in their queues.
     pub(super) fn acquire(&mut self, i: Node) -> bool {
-        let wanted = &self.configs[self.nodes[i].config as usize].sema;
-        if wanted.is_empty() || self.rare(i).is_some_and(|rare| !rare.held.is_empty()) {
+        let wants_none = self.settings(i).sema.is_empty() && self.group_of(i).is_none();
+        if wants_none || self.rare(i).is_some_and(|rare| !rare.held.is_empty()) {
             return true;
         }
-        let numbers: Vec<u32> = wanted.iter().map(|(number, _)| *number).collect();
+        let numbers = self.semas_of(i);
+        if numbers.is_empty() {
+            return true;
+        }
         self.semaphores.last_place += 1;
         let place = self.semaphores.last_place;
         self.rare_mut(i).place = place;
@@ -70,8 +73,13 @@ impl Scheduler {
         if rare.held.is_empty() {
             return;
         }
-        let mut freed = std::mem::take(&mut rare.held);
+        let freed = std::mem::take(&mut rare.held);
         self.tidy_rare(i);
+        self.free(freed);
+    }
+
+    /// Grants the semaphores that a run no longer holds to nodes that waited for them.
+    pub(super) fn free(&mut self, mut freed: Vec<u32>) {
         for number in &freed {
             if let Some(semaphore) = self.semaphores.all.get_mut(number) {
                 semaphore.held -= 1;
@@ -80,7 +88,7 @@ impl Scheduler {
         while let Some(number) = freed.pop() {
             self.drop_stale_heads(number);
             let Some(&(head, _)) = self.semaphores.all.get(&number).and_then(|s| s.queue.front()) else { continue };
-            let numbers: Vec<u32> = self.settings(head).sema.iter().map(|(number, _)| *number).collect();
+            let numbers = self.semas_of(head);
             if !self.may_start(head) {
                 // The node acquires again when it may run again.
                 self.rare_mut(head).place = 0;

@@ -43,6 +43,7 @@ impl Scheduler {
         for (number, held, _) in self.semaphores.usage() {
             let holders =
                 self.nodes.numbers().filter(|i| self.rare(*i).is_some_and(|rare| rare.held.contains(&number))).count();
+            let holders = holders + self.calls_that_hold(number);
             assert_eq!(holders, held as usize, "semaphore {number}");
         }
         let armed = self
@@ -52,6 +53,8 @@ impl Scheduler {
             .map(|rare| rare.due.iter().flatten().count())
             .sum::<usize>();
         assert_eq!(armed, self.timers.armed(), "timers");
+        self.check_groups();
+        self.check_calls();
     }
 
     fn check_counts(&self, i: Node) {
@@ -98,7 +101,8 @@ impl Scheduler {
             Phase::ToLeave => {
                 assert!(!n.any(PRESENT) && n.any(LEAVES), "{i:?} waits to leave, and does not");
                 let waits = self.leaving.contains(&i) || self.leaving_held.contains(&i);
-                assert!(waits || !self.leave_order.is_free(i), "{i:?} waits to leave in no queue");
+                let pauses = self.leave_order.is_pausing(i);
+                assert!(waits || pauses || !self.leave_order.is_free(i), "{i:?} waits to leave in no queue");
             }
             Phase::Idle => {
                 assert!(n.any(PRESENT), "idle, but not in the graph: {i:?}");

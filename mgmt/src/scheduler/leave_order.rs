@@ -1,8 +1,27 @@
 //! The order in which nodes leave the graph: the reverse of the edges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use super::{Backoff, NodeConfig};
 use crate::id::Node;
+
+/// How a failed undo of a node is tried again: as its operations were when it was in the graph.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tries {
+    /// How many more tries follow the first failure; `None`: no limit.
+    pub retry: Option<u32>,
+    /// The pause before each.
+    pub delay: Duration,
+    /// How it grows.
+    pub backoff: Backoff,
+}
+
+impl Tries {
+    pub(super) fn of(config: &NodeConfig) -> Tries {
+        Tries { retry: config.retry, delay: config.delay, backoff: config.backoff }
+    }
+}
 
 /// Which nodes that have left the graph wait for which, and which of them must be undone.
 #[derive(Debug, Default)]
@@ -11,8 +30,10 @@ pub(super) struct LeaveOrder {
     waits_for: BTreeMap<Node, BTreeSet<Node>>,
     /// The reverse.
     holds: BTreeMap<Node, BTreeSet<Node>>,
-    /// Nodes that have left the graph, and are undone before their slots are free.
-    undone: BTreeSet<Node>,
+    /// Nodes that have left the graph, and are undone before their slots are free; and how often that has failed.
+    undone: BTreeMap<Node, (Tries, u32)>,
+    /// Nodes whose undo has failed, and is tried again after a pause.
+    pausing: BTreeSet<Node>,
     /// Nodes that are being undone and have not run: they do nothing else when they leave.
     only_undone: BTreeSet<Node>,
 }
@@ -33,6 +54,7 @@ impl LeaveOrder {
     /// Returns those that are free now.
     pub(super) fn drop(&mut self, i: Node) -> Vec<Node> {
         self.undone.remove(&i);
+        self.pausing.remove(&i);
         let firsts = self.waits_for.remove(&i).unwrap_or_default();
         let thens = self.holds.remove(&i).unwrap_or_default();
         for first in &firsts {
@@ -57,8 +79,34 @@ impl LeaveOrder {
     }
 
     /// The node has left the graph, and will be undone.
-    pub(super) fn will_undo(&mut self, i: Node) {
-        self.undone.insert(i);
+    pub(super) fn will_undo(&mut self, i: Node, tries: Tries) {
+        self.undone.insert(i, (tries, 0));
+    }
+
+    /// The undo of the node has failed. Returns how often by now, unless no try is left.
+    pub(super) fn next_try(&mut self, i: Node) -> Option<(Tries, u32)> {
+        let (tries, failures) = self.undone.get_mut(&i)?;
+        let is_left = tries.retry.is_none_or(|retry| *failures < retry);
+        *failures = failures.saturating_add(1);
+        is_left.then_some((*tries, *failures))
+    }
+
+    /// The node pauses before the next try.
+    pub(super) fn pause(&mut self, i: Node) {
+        self.pausing.insert(i);
+    }
+
+    pub(super) fn is_pausing(&self, i: Node) -> bool {
+        self.pausing.contains(&i)
+    }
+
+    pub(super) fn pausing(&self) -> Vec<Node> {
+        self.pausing.iter().copied().collect()
+    }
+
+    /// The pause is over. Returns whether there was one.
+    pub(super) fn end_pause(&mut self, i: Node) -> bool {
+        self.pausing.remove(&i)
     }
 
     /// Something is undone, or will be as soon as there is room.
@@ -79,7 +127,9 @@ impl LeaveOrder {
     /// Bytes held, estimated.
     pub(super) fn memory(&self) -> usize {
         let pairs: usize = self.waits_for.values().map(BTreeSet::len).sum();
-        (2 * pairs + self.waits_for.len() + self.holds.len() + self.undone.len()) * 4 * size_of::<Node>()
+        (2 * pairs + self.waits_for.len() + self.holds.len() + self.undone.len() + self.pausing.len())
+            * 4
+            * size_of::<Node>()
     }
 }
 

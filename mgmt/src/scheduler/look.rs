@@ -81,7 +81,7 @@ impl Scheduler {
             && match node.phase() {
                 Phase::Idle | Phase::Queued | Phase::Parked => !dirt.is_empty(),
                 Phase::Checking => are_looks(causes),
-                Phase::CommitApply | Phase::LookApply | Phase::Applying => {
+                Phase::CommitApply | Phase::Gathered | Phase::LookApply | Phase::Applying => {
                     self.ticks(i) && !self.mutant(Mutant::TickIsActivity)
                 }
                 _ => false,
@@ -138,6 +138,7 @@ impl Scheduler {
         let is_good = |i: Node| self.nodes[i].bad_parents == 0 && !self.nodes[i].any(FAILED);
         let waits = |i: Node| self.nodes[i].any(PRESENT) && !self.nodes[i].any(CALM) && is_good(i);
         let looks = self.looks_open.by_node.keys().copied().filter(|i| is_good(*i));
+        let waits = |i: Node| waits(i) || self.mates(i).iter().any(|mate| waits(*mate));
         let held_up = |i: Node| self.edges.out(i).any(|e| waits(self.edges.to(e)));
         looks.into_iter().any(held_up) && !self.mutant(Mutant::HopelessUnseen)
     }

@@ -56,6 +56,18 @@ pub enum Mutant {
     IgnorePause,
     /// One more operation at once than allowed.
     OneTooMany,
+    /// A group starts although parents of a member are not settled.
+    GroupsDontWait,
+    /// A group waits for what no longer moves.
+    GroupsWaitForever,
+    /// A node of a group starts although runs of others are under way.
+    GroupsOverlap,
+    /// The nodes of a group start one by one.
+    GroupStartsApart,
+    /// A drift of a node in a group is repaired although checks of others are under way.
+    GroupAppliesApart,
+    /// A group takes only the semaphores of the first of its nodes.
+    GroupSemasApart,
     /// Runs that take long hold their places against runs that an event asks for.
     LongOnesCount,
     /// The start, a new graph and a further try may use the reserve too.
@@ -104,6 +116,12 @@ pub enum Mutant {
     UndoForgotten,
     /// The graph counts as converged although something is being undone.
     UndoIsNoActivity,
+    /// A swap does not give a node its tries back that it leaves as it is.
+    ResetForgotten,
+    /// A failed undo is not tried again.
+    UndoOnce,
+    /// A failed undo is tried again without a pause.
+    UndoAgainAtOnce,
     /// A repair begins without a look at what has changed meanwhile.
     RepairBlindly,
     /// A check may continue with the repair although the kernel may have queued changes of its parents.
@@ -187,6 +205,12 @@ impl Mutant {
         Mutant::StruckAfterRemoved,
         Mutant::IgnorePause,
         Mutant::OneTooMany,
+        Mutant::GroupsDontWait,
+        Mutant::GroupsWaitForever,
+        Mutant::GroupsOverlap,
+        Mutant::GroupStartsApart,
+        Mutant::GroupAppliesApart,
+        Mutant::GroupSemasApart,
         Mutant::LongOnesCount,
         Mutant::AllIsUrgent,
         Mutant::YieldedKeepsPlace,
@@ -211,6 +235,9 @@ impl Mutant {
         Mutant::LeaveOutOfOrder,
         Mutant::UndoForgotten,
         Mutant::UndoIsNoActivity,
+        Mutant::ResetForgotten,
+        Mutant::UndoOnce,
+        Mutant::UndoAgainAtOnce,
         Mutant::RepairBlindly,
         Mutant::StayBlindly,
         Mutant::StayUnannounced,

@@ -26,6 +26,9 @@ pub(super) enum Phase {
     CommitApply,
     /// The node must be refreshed; its intents are being written, then `Refreshing`.
     CommitRefresh,
+    /// The node must be applied, with the others of its group: their checks are not all answered; then `LookApply` or
+    /// `Applying`.
+    Gathered,
     /// The node must be applied: what the kernel has queued by now is read, then `Applying`.
     LookApply,
     /// The node must be refreshed: what the kernel has queued by now is read, then `Refreshing`.
@@ -40,7 +43,7 @@ pub(super) enum Phase {
 
 impl Phase {
     /// All phases, in the order of their numbers.
-    const ALL: [Phase; 13] = [
+    const ALL: [Phase; 14] = [
         Phase::Absent,
         Phase::ToLeave,
         Phase::Idle,
@@ -49,6 +52,7 @@ impl Phase {
         Phase::Checking,
         Phase::CommitApply,
         Phase::CommitRefresh,
+        Phase::Gathered,
         Phase::LookApply,
         Phase::LookRefresh,
         Phase::Applying,
@@ -76,10 +80,18 @@ impl Phase {
             Parked => matches!(next, Idle | Queued | Absent),
             Checking => matches!(
                 next,
-                Idle | CommitApply | CommitRefresh | LookApply | LookRefresh | Applying | Refreshing | Absent
+                Idle | CommitApply
+                    | CommitRefresh
+                    | Gathered
+                    | LookApply
+                    | LookRefresh
+                    | Applying
+                    | Refreshing
+                    | Absent
             ),
-            CommitApply => matches!(next, Idle | LookApply | Applying | Absent),
+            CommitApply => matches!(next, Idle | Gathered | LookApply | Applying | Absent),
             CommitRefresh => matches!(next, Idle | LookRefresh | Refreshing | Absent),
+            Gathered => matches!(next, Idle | LookApply | Applying | Absent),
             LookApply => matches!(next, Idle | Applying | Absent),
             LookRefresh => matches!(next, Idle | Refreshing | Absent),
             Applying | Refreshing | Leaving => matches!(next, Idle | Absent),
@@ -103,7 +115,7 @@ impl Phase {
 
     /// The check of the node has found something to do, and no part of that has begun.
     pub(super) fn is_before_repair(self) -> bool {
-        self.commits() || self.looks()
+        self.commits() || self.looks() || self == Phase::Gathered
     }
 
     /// A node in this phase may be changing the real thing.

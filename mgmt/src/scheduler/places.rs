@@ -80,6 +80,7 @@ impl Scheduler {
     /// Puts the node into the queue of nodes that may run.
     pub(super) fn enqueue(&mut self, i: Node) {
         self.nodes[i].go(Phase::Queued);
+        self.lead(i);
         if self.is_urgent(i) { self.urgent.push_back(i) } else { self.ready.push_back(i) }
     }
 
@@ -96,7 +97,7 @@ impl Scheduler {
     /// The next node that may begin, if there is a place for it.
     pub(super) fn take_next(&mut self) -> Option<Node> {
         let room = self.room();
-        if self.places.len() < room && self.are_queues_empty() && !self.release_spaced() {
+        if self.places.len() < room && self.are_queues_empty() && !self.release_spaced() && !self.start_without() {
             return None;
         }
         if let Some((queue, i)) = self.head()

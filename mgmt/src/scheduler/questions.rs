@@ -57,7 +57,8 @@ impl Scheduler {
         } else if n.any(SPACED) {
             State::Spaced
         } else if n.wants_run() {
-            State::Ready
+            let mates = self.waits_for_mates(i, NAMED_MAX);
+            if mates.is_empty() || n.any(LIMITED) { State::Ready } else { State::WaitingForGroup(mates) }
         } else {
             State::Settled { drifted: n.any(DRIFTED) || n.all(NOOP | OWED) }
         }
@@ -191,6 +192,7 @@ impl Scheduler {
             + self.shares.memory()
             + self.looks_open.memory()
             + self.calls.memory()
+            + self.groups.memory()
             + (self.ready.capacity() + self.urgent.capacity() + self.granted.capacity()) * size_of::<Node>()
             + self.leave_order.memory()
             + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()

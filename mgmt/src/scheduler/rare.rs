@@ -6,6 +6,7 @@ use super::Lack;
 use super::node::NO_RARE;
 use super::scheduler::Scheduler;
 use super::timers::TIMER_KINDS;
+use super::together::Guest;
 use crate::id::{Node, Time};
 
 /// The side record of one node.
@@ -44,7 +45,7 @@ pub(super) struct Rare {
     /// Place in the queues of the semaphores; 0: in no queue.
     pub(super) place: u64,
     /// The call that the run of the node belongs to.
-    pub(super) call: Option<u32>,
+    pub(super) call: Option<Guest>,
 }
 
 /// Tokens of the rate limit.

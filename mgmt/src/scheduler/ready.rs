@@ -18,14 +18,21 @@ impl Scheduler {
 
     /// Puts the node into the ready queue if it may run.
     pub(super) fn wake(&mut self, i: Node) {
-        let node = &self.nodes[i];
-        if node.phase() != Phase::Idle || !self.may_start(i) {
+        if self.nodes[i].phase() != Phase::Idle || !self.may_start_alone(i) {
             return;
         }
         if self.is_beyond_its_share(i) {
             return self.space(i);
         }
+        if !self.group_permits(i) {
+            return;
+        }
         self.enqueue(i);
+        self.note_queued(i);
+    }
+
+    /// The node has become `Queued`.
+    pub(super) fn note_queued(&mut self, i: Node) {
         if !self.nodes[i].any(CALM | MOVING) {
             self.count_moving(i);
             self.put_look(i, self.is_look_open(i));
@@ -75,6 +82,11 @@ impl Scheduler {
     }
 
     pub(super) fn may_start(&self, i: Node) -> bool {
+        self.may_start_alone(i) && self.group_permits(i)
+    }
+
+    /// The node may start, as far as its group does not matter.
+    pub(super) fn may_start_alone(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         // A refresh that is owed does not end the cause that the node waits for.
         let wants = if node.any(WAITS) { node.any(DIRTY) } else { node.wants_run() };
@@ -101,6 +113,7 @@ impl Scheduler {
                 self.unqueue(i);
             } else if self.acquire(i) {
                 self.start(i);
+                self.start_mates(i);
             } else {
                 self.nodes[i].go(Phase::Parked);
             }
@@ -112,10 +125,11 @@ impl Scheduler {
         self.nodes[i].go(Phase::Idle);
         self.release(i);
         self.settle(i);
+        self.lead_no_longer(i);
     }
 
     /// Begins a run, always with a check.
-    fn start(&mut self, i: Node) {
+    pub(super) fn start(&mut self, i: Node) {
         self.last_op += 1;
         let number = self.last_op;
         let node = &mut self.nodes[i];
@@ -131,6 +145,7 @@ impl Scheduler {
         // The node was not settled and is not now; it can be calm only if it is only looked at.
         let was_calm = self.nodes[i].any(CALM);
         self.begin_look(i);
+        self.begin_in_group(i);
         self.take_place(i);
         self.clock_in(i);
         self.arm_timeout(i);

@@ -117,8 +117,11 @@ impl Scheduler {
         if !self.may_go_on(i) && !old {
             return self.run_again(i);
         }
+        if refresh {
+            self.arrive(i);
+        }
         if !self.nodes[i].any(NOTIFIES) {
-            return self.look_first(i, refresh);
+            return self.gather(i, refresh);
         }
         let ticket = self.write_intents(i);
         let node = &mut self.nodes[i];
@@ -133,10 +136,14 @@ impl Scheduler {
 
     /// A repair must not begin on top of an earlier drift of a parent: what the kernel has queued by now is read first,
     /// once for all repairs that begin together.
-    fn look_first(&mut self, i: Node, refresh: bool) {
+    pub(super) fn look_first(&mut self, i: Node, refresh: bool) {
         if self.edges.positions_in(i).is_empty() || self.mutant(Mutant::RepairBlindly) {
             return self.start_repair(i, refresh);
         }
+        self.look(i, refresh);
+    }
+
+    pub(super) fn look(&mut self, i: Node, refresh: bool) {
         let look = self.open_look.unwrap_or_else(|| {
             self.last_look += 1;
             self.commands.push_back(Command::Look(self.last_look));
@@ -163,7 +170,7 @@ impl Scheduler {
     }
 
     /// Acts upon what the check found, if it still counts.
-    fn repair_or_drop(&mut self, i: Node, refresh: bool, next: fn(&mut Scheduler, Node, bool)) {
+    pub(super) fn repair_or_drop(&mut self, i: Node, refresh: bool, next: fn(&mut Scheduler, Node, bool)) {
         let pointless = refresh && !self.nodes[i].any(OWED | REMAKE);
         if pointless || !self.may_go_on(i) {
             self.drop_intents(i);
@@ -173,7 +180,7 @@ impl Scheduler {
         }
     }
 
-    fn start_repair(&mut self, i: Node, refresh: bool) {
+    pub(super) fn start_repair(&mut self, i: Node, refresh: bool) {
         self.last_op += 1;
         let op = Op { node: i, number: self.last_op };
         let absorbed = self.take_refreshes(i);
@@ -210,7 +217,7 @@ impl Scheduler {
             if !node.phase().commits() || node.op != number.0 {
                 continue;
             }
-            self.repair_or_drop(i, node.phase() == Phase::CommitRefresh, Scheduler::look_first);
+            self.repair_or_drop(i, node.phase() == Phase::CommitRefresh, Scheduler::gather);
         }
     }
 
@@ -332,6 +339,7 @@ impl Scheduler {
         // A run from before the swap, if any, has ended: this node is no longer in the way of its successors.
         self.hand_over(i);
         self.update(i);
+        self.wake_mates(i);
     }
 
     /// The part of `end_run` that affects no other node.
@@ -342,6 +350,7 @@ impl Scheduler {
         node.op = 0;
         node.clear(RUN | TAKEN);
         node.set_causes(Causes::NONE);
+        self.end_in_group(i);
         self.give_place_back(i);
         self.disarm(i, Timer::Timeout);
         self.close_account(i);

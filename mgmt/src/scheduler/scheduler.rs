@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::converge::Convergence;
 use super::edges::Edges;
 use super::gate::Semaphores;
+use super::group::Groups;
 use super::late::Late;
 use super::leave_order::LeaveOrder;
 use super::look::Looks;
@@ -51,6 +52,7 @@ pub struct Scheduler {
     pub(super) semaphores: Semaphores,
     pub(super) shares: Shares,
     pub(super) calls: Calls,
+    pub(super) groups: Groups,
     /// Which node waits for which ticket of the journal, in order of the tickets.
     pub(super) commits: VecDeque<(Ticket, Node)>,
     /// Which nodes wait for which look at the kernel's queue, in order of the looks.
@@ -105,6 +107,7 @@ impl Scheduler {
             semaphores: Semaphores::default(),
             shares: Shares::default(),
             calls: Calls::default(),
+            groups: Groups::default(),
             commits: VecDeque::new(),
             looks: VecDeque::new(),
             last_look: 0,
@@ -183,6 +186,7 @@ impl Scheduler {
             Input::Stop(stage) => self.begin_stop(stage),
             Input::Tick => {}
         }
+        self.apply_gathered();
         self.flush_journal();
         self.calls.close();
         if !keeps_permissions {

@@ -284,7 +284,9 @@ impl Scheduler {
             return false;
         }
         let now = self.now;
-        let has_rested = |i: &Node| self.shares.accounts.get(i).is_some_and(|account| account.rested <= now);
+        let has_rested = |i: &Node| {
+            self.shares.accounts.get(i).is_some_and(|account| account.rested <= now) && self.group_permits(*i)
+        };
         let Some(i) = self.shares.spaced.values().copied().find(has_rested) else { return false };
         self.unspace(i);
         self.enqueue(i);

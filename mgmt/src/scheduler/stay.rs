@@ -27,7 +27,7 @@ impl Scheduler {
     /// Whether the check that begins may continue with a repair.
     pub(super) fn permit(&mut self, i: Node) -> GoOn {
         let settings = self.settings(i);
-        let is_alone = settings.timeout.is_none() && settings.together.is_none();
+        let is_alone = settings.timeout.is_none() && settings.together.is_none() && self.group_of(i).is_none();
         let causes = self.nodes[i].causes();
         let is_called = causes.contains(Cause::Refresh) || causes.contains(Cause::Remake);
         // A check for the poll alone does not keep a graph from being converged.

@@ -6,7 +6,7 @@ use super::node::*;
 use super::rare::Rare;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap};
+use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap, Tries};
 use crate::id::Node;
 use crate::scheduler::edges::*;
 
@@ -34,7 +34,8 @@ impl Scheduler {
         if self.stop.is_some() {
             return;
         }
-        let Swap { generation, configs, nodes: specs, edges, handovers } = swap;
+        let Swap { generation, configs, nodes: specs, edges, handovers, groups } = swap;
+        self.disband();
         let (before, first) = (self.convergence.present, self.commands.len());
         let named = specs.iter().map(|spec| spec.node.index() + 1).max().unwrap_or(0);
         let slots = named.max(self.nodes.len());
@@ -73,6 +74,7 @@ impl Scheduler {
         self.retain_queued();
         self.recount();
         self.reblock();
+        self.regroup(groups);
         for spec in &specs {
             let node = &mut self.nodes[spec.node];
             node.clear(SEEN);
@@ -133,7 +135,8 @@ impl Scheduler {
         self.nodes[i].keep(OF_OP | RAN);
         self.nodes[i].put(LEAVES, leaves);
         if leaves && undoes {
-            self.leave_order.will_undo(i);
+            let tries = Tries::of(self.settings(i));
+            self.leave_order.will_undo(i, tries);
         }
         if !phase.has_op() {
             self.depart(i);
@@ -158,6 +161,7 @@ impl Scheduler {
             // The node is back before it was asked to leave.
             self.hand_over(i);
             self.leaving_held.retain(|held| *held != i);
+            self.end_pause_of_leave(i);
         }
         self.no_longer_leaves(i);
         if let Some(rare) = self.rare_if_any(i) {
@@ -197,7 +201,9 @@ impl Scheduler {
         let old = std::mem::replace(&mut node.config, spec.config);
         let failed = node.any(FAILED);
         let differ = differences.differ(old, spec.config, &self.configs);
-        if spec.changed || failed && self.settings(i).rewatch {
+        let NodeConfig { rewatch, reset, .. } = *self.settings(i);
+        let is_reset = reset && !self.mutant(Mutant::ResetForgotten);
+        if spec.changed || is_reset || failed && rewatch {
             self.revive(i);
         }
         if spec.changed {
@@ -411,7 +417,7 @@ impl Scheduler {
     }
 
     /// Keeps the nodes that are queued; drops those that have left the graph.
-    fn retain_queued(&mut self) {
+    pub(super) fn retain_queued(&mut self) {
         let nodes = &self.nodes;
         self.ready.retain(|i| nodes[*i].phase() == Phase::Queued);
         self.urgent.retain(|i| nodes[*i].phase() == Phase::Queued);

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 use crate::id::Time;
+use crate::sys::if_simulated;
 
 /// A monotonic clock that starts at 0. All clones show the same time.
 ///
@@ -64,6 +65,7 @@ impl Clock {
 
 /// The wall clock. It may jump: no decision may depend on it.
 pub fn wall() -> SystemTime {
+    if_simulated!(host => UNIX_EPOCH + host.wall());
     SystemTime::now()
 }
 

@@ -5,6 +5,8 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::if_simulated;
+
 /// Why a fact is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{fact} of this host can't be known: {why}")]
@@ -16,6 +18,7 @@ pub struct FactError {
 
 /// The name of this host.
 pub fn hostname() -> String {
+    if_simulated!(host => host.hostname());
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
@@ -53,6 +56,8 @@ pub fn kernel() -> String {
 
 /// The number of processors that this process may use, at least 1.
 pub fn cpus() -> usize {
+    // The order of events must not depend on this machine.
+    if_simulated!(_host => 4);
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -5,6 +5,7 @@ pub mod culprit;
 #[cfg(feature = "dbus")]
 pub mod dbus;
 pub mod dumps;
+mod elsewhere;
 pub mod facts;
 pub mod fs;
 pub mod limits;
@@ -19,6 +20,8 @@ pub mod rng;
 #[cfg(feature = "cli")]
 pub mod runtimes;
 pub mod signals;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(feature = "yaml")]
 pub mod stdin;
 pub mod task;
@@ -27,3 +30,5 @@ pub mod terminal;
 pub mod threads;
 pub mod users;
 pub mod vigil;
+
+pub(crate) use elsewhere::if_simulated;

@@ -4,12 +4,28 @@ use std::io;
 
 use zeroize::{Zeroize as _, Zeroizing};
 
+use super::if_simulated;
+
 /// Fills the buffer with random bytes.
 ///
 /// # Errors
 /// The system has no randomness to give (very early during boot, in a sandbox).
 pub fn fill(buffer: &mut [u8]) -> io::Result<()> {
+    if_simulated!(host => {
+        host.fill(buffer);
+        Ok(())
+    });
     getrandom::fill(buffer).map_err(io::Error::from)
+}
+
+/// A random number.
+///
+/// # Errors
+/// As [`fill`].
+pub fn number() -> io::Result<u64> {
+    let mut bytes = [0; 8];
+    fill(&mut bytes)?;
+    Ok(u64::from_ne_bytes(bytes))
 }
 
 /// `count` characters drawn evenly and independently from the alphabet. The text is wiped from memory when dropped.

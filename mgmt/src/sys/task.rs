@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::if_simulated;
 use super::threads::on_thread;
 
 #[derive(Clone, Copy)]
@@ -52,6 +53,7 @@ pub fn watching<T>(may_block: bool, run: impl FnOnce() -> T) -> (T, Duration) {
 
 /// Whether [`blocking`] would run its work on this thread.
 pub fn may_block() -> bool {
+    if_simulated!(_host => true);
     THREAD.get().may_block
 }
 
@@ -61,6 +63,7 @@ pub fn may_block() -> bool {
 /// # Panics
 /// If `work` panics, with its message: the engine turns the panic into a failure of the resource.
 pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    if_simulated!(_host => work());
     let mut thread = THREAD.get();
     if thread.may_block {
         let began = Instant::now();
@@ -112,6 +115,7 @@ pub fn side_by_side(count: usize, work: &(dyn Fn(usize) + Sync)) {
         let taken = std::iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
         taken.take_while(|piece| *piece < count).for_each(work);
     };
+    if_simulated!(_host => take());
     let cpus = if count > 1 { thread::available_parallelism().map_or(1, NonZero::get) } else { 1 };
     thread::scope(|scope| {
         for _ in 1..cpus.min(count) {

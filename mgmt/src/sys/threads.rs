@@ -16,6 +16,7 @@ use tokio::runtime::{Handle, Id, Runtime};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 
+use super::if_simulated;
 use super::limits::has_threads;
 
 /// How long work waits to begin before another thread is asked for, and the longest such pause.
@@ -88,6 +89,7 @@ pub fn in_background(work: impl FnOnce() + Send + 'static) {
 /// Runs `work` on a thread that may block; on this one if the system gives no other one. For the end of a program or of
 /// an engine, which must not wait for threads.
 pub async fn on_thread_or_here(work: impl FnOnce() + Send + 'static) {
+    if_simulated!(_host => drop(catch_unwind(AssertUnwindSafe(work))));
     if is_to_be_had() {
         // The runtime is shutting down, or the work has panicked: it is over.
         let _ = on_thread(work).await;
@@ -99,6 +101,8 @@ pub async fn on_thread_or_here(work: impl FnOnce() + Send + 'static) {
 /// Hands `work` to a thread that may block. If the system gives no thread, a task keeps the work and tries again after
 /// growing pauses. If tokio has threads and none is free, the work waits for one; [`ask_again`] may find another one.
 pub fn hand_over(work: impl FnOnce() + Send + 'static) {
+    // On its own thread, the work would be on another host, and its time would not be simulated.
+    if_simulated!(_host => drop(tokio::spawn(async { work() })));
     if is_to_be_had() {
         return begin(work);
     }
@@ -117,7 +121,7 @@ pub fn hand_over(work: impl FnOnce() + Send + 'static) {
 
 /// Asks the system for a thread for work that has been handed over and has not begun.
 pub fn ask_again() {
-    if is_to_be_had() {
+    if !is_simulated() && is_to_be_had() {
         begin(|| ());
     }
 }
@@ -144,6 +148,12 @@ pub fn keep_one(runtime: &Runtime) -> bool {
         note(runtime.handle().id(), Until::ForEver);
     }
     is_had
+}
+
+/// Whether this thread is on a simulated host, which needs no other thread.
+fn is_simulated() -> bool {
+    if_simulated!(_host => true);
+    false
 }
 
 /// Whether this runtime has a thread that may block, or can get one.
@@ -205,6 +215,7 @@ impl Reserve {
     /// Starts the thread if there is none yet. Work runs in the context of the current runtime. `None`: the system
     /// gives no thread.
     pub fn new() -> Option<Reserve> {
+        if_simulated!(_host => None);
         let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
         let thread = match spare.upgrade() {
             Some(thread) => thread,

@@ -5,6 +5,8 @@ use std::fs;
 
 use uzers::os::unix::GroupExt;
 
+use super::if_simulated;
+
 /// Why a user or a group is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -22,16 +24,19 @@ pub enum UserError {
 
 /// Whether this process is root.
 pub fn is_root() -> bool {
+    if_simulated!(_host => true);
     rustix::process::geteuid().is_root()
 }
 
 /// The number of the user that this process runs as (the effective one).
 pub fn us() -> u32 {
+    if_simulated!(_host => 0);
     rustix::process::geteuid().as_raw()
 }
 
 /// Whether this process is in the group `gid`.
 pub fn is_in_group(gid: u32) -> bool {
+    if_simulated!(_host => gid == 0);
     rustix::process::getegid().as_raw() == gid
         || rustix::process::getgroups().is_ok_and(|groups| groups.iter().any(|group| group.as_raw() == gid))
 }
@@ -40,29 +45,39 @@ pub fn is_in_group(gid: u32) -> bool {
 ///
 /// Blocks: the system may ask the network.
 pub fn uid_of(user: &str) -> Result<u32, UserError> {
-    if let Some(found) = valid(user).and_then(uzers::get_user_by_name) {
-        return Ok(found.uid());
-    }
-    number(user)?.ok_or_else(|| UserError::NoUser(user.to_owned()))
+    uid_by_name(user)
+        .map_or_else(|| number(user), |uid| Ok(Some(uid)))?
+        .ok_or_else(|| UserError::NoUser(user.to_owned()))
 }
 
 /// The number of a group, given by name or as a decimal number. Digits alone are looked up as a name first.
 ///
 /// Blocks: the system may ask the network.
 pub fn gid_of(group: &str) -> Result<u32, UserError> {
-    if let Some(found) = valid(group).and_then(uzers::get_group_by_name) {
-        return Ok(found.gid());
-    }
-    number(group)?.ok_or_else(|| UserError::NoGroup(group.to_owned()))
+    gid_by_name(group)
+        .map_or_else(|| number(group), |gid| Ok(Some(gid)))?
+        .ok_or_else(|| UserError::NoGroup(group.to_owned()))
+}
+
+fn uid_by_name(name: &str) -> Option<u32> {
+    if_simulated!(host => host.uid(name));
+    valid(name).and_then(uzers::get_user_by_name).map(|user| user.uid())
+}
+
+fn gid_by_name(name: &str) -> Option<u32> {
+    if_simulated!(host => host.gid(name));
+    valid(name).and_then(uzers::get_group_by_name).map(|group| group.gid())
 }
 
 /// The name of a user, or the number as text if no user has it.
 pub fn user_name(uid: u32) -> String {
+    if_simulated!(host => host.user_name(uid));
     uzers::get_user_by_uid(uid).map_or_else(|| uid.to_string(), |user| user.name().to_string_lossy().into_owned())
 }
 
 /// The name of a group, or the number as text if no group has it.
 pub fn group_name(gid: u32) -> String {
+    if_simulated!(host => host.group_name(gid));
     uzers::get_group_by_gid(gid).map_or_else(|| gid.to_string(), |group| group.name().to_string_lossy().into_owned())
 }
 
@@ -71,6 +86,7 @@ pub fn group_name(gid: u32) -> String {
 /// Blocks: the system may ask the network. Users that have it as their first group count only if `/etc/passwd` lists
 /// them.
 pub fn group_has_others(gid: u32) -> bool {
+    if_simulated!(_host => gid != 0);
     let us = us();
     let is_other = |uid: u32| ![0, us].contains(&uid);
     let listed = uzers::get_group_by_gid(gid);

@@ -1,9 +1,12 @@
-//! Tests for your own kinds and graphs: [`Fake`], a host without an engine, on which single resources are tried; and
-//! [`laws`], which every kind must keep.
+//! Tests for your own kinds and graphs: [`Host`], a simulated host on which a whole graph runs, in simulated time;
+//! [`survives`], which runs a graph against every single fault; [`Fake`], a host without an engine, on which single
+//! resources are tried; and [`laws`], which every kind must keep.
 
 mod fake;
 pub mod laws;
 mod marks;
+mod run;
+mod survive;
 mod temp;
 #[cfg(test)]
 mod tests;
@@ -11,7 +14,10 @@ mod trial;
 mod watching;
 
 pub use crate::sys::fs::{At, Call, Faults};
+pub use crate::sys::simulated::{Answer, Called, Host, Part};
 pub use fake::Fake;
+pub use run::{IntoGraph, Run, Settled};
+pub use survive::{Broken, Fault, Invariant, Report, Survival, survives};
 pub use temp::TempDir;
 pub use trial::{Begun, Outcome, Trial};
 pub use watching::Watching;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use mgmt::prelude::*;
@@ -314,6 +315,39 @@ async fn an_undo_that_fails_keeps_its_record_and_blocks_nothing() {
 }
 
 #[tokio::test]
+async fn a_failed_undo_is_tried_again_with_the_settings_of_the_resource_live_and_after_a_start() {
+    for live in [true, false] {
+        let bed = Bed::new();
+        let (made, allowed, asked) = (bed.path("made"), bed.path("allowed"), bed.path("asked"));
+        let undo = format!("echo >> {asked}; test -e {allowed} && rm {made}");
+        let graph = graph(|g| {
+            let first = g.add(File::new(bed.path("first")).content("first\n").reverse(true));
+            let made = Exec::new("made").cmd(format!("touch {made}")).creates(&made).undo(undo).undoshell("/bin/sh");
+            g.add(made.reverse(true).retry(-1).delay(std::time::Duration::from_millis(30)).after(&first));
+        });
+        let mut run = bed.run(graph).await;
+        if live {
+            run.engine.swap(empty()).await.unwrap();
+        } else {
+            run.stop().await;
+            run = Run::start(mgmt::Engine::builder().graph(empty()).prefix(bed.prefix.path())).await;
+        }
+        for _ in 0..3 {
+            let again = run.find(|event| match event {
+                EventKind::Left { error: Some(_), retry_in, .. } => Some(*retry_in),
+                _ => None,
+            });
+            assert_eq!(again.await, Some(std::time::Duration::from_millis(30)));
+        }
+        assert!(bed.read("first").is_some(), "it is undone after what depended on it");
+        fs::write(&allowed, "").unwrap();
+        run.until("converged").await;
+        assert!(bed.read("made").is_none() && bed.read("first").is_none() && bed.records().is_empty());
+        run.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn a_plan_shows_what_would_be_undone() {
     let bed = Bed::new();
     fs::write(bed.path("was"), "original\n").unwrap();
@@ -338,4 +372,159 @@ async fn a_plan_shows_what_would_be_undone() {
     let other = plan(one(File::new("other").path(bed.path("was")).content("ours\n"))).await.unwrap();
     assert_eq!(other.undo.len(), 2);
     assert_eq!(bed.records().len(), 3, "a plan changes nothing");
+}
+
+const KILLED: &str = "MGMT_REVERSAL_KILLED";
+
+/// Where the engine is killed by one of its own commands, once.
+const PLACES: [&str; 4] = ["before the change", "after the change", "before the undo", "after the undo"];
+
+/// A directory, a file in it that was there before, a command in the middle of the order, and a file after it. The
+/// command kills the engine at the place, if the file `armed` is there.
+fn killing(bed: &Path, place: &str) -> GraphConfig {
+    let path = |name: &str| bed.join("d").join(name).display().to_string();
+    let armed = bed.join("armed").display().to_string();
+    let kill = |at: &str| match at == place {
+        true => format!("if rm {armed} 2> {armed}.log; then kill -9 $PPID; sleep 1; exit 1; fi;"),
+        false => String::new(),
+    };
+    let cmd = format!("{} mkdir {}; {} true", kill(PLACES[0]), path("site/made"), kill(PLACES[1]));
+    let undo = format!("{} rm -rf {}; {} true", kill(PLACES[2]), path("site/made"), kill(PLACES[3]));
+    graph(|g| {
+        let site = g.add(File::new(path("site/")).reverse(true));
+        let was = g.add(File::new(path("was")).content("ours\n").mode(0o600).reverse(true).after(&site));
+        let made = Exec::new("made").cmd(cmd).shell("/bin/sh").creates(path("site/made"));
+        let made = g.add(made.undo(undo).undoshell("/bin/sh").reverse(true).after(&was));
+        g.add(File::new(path("site/last")).content("last\n").reverse(true).after(&made));
+    })
+}
+
+/// In a process of its own: the engine makes what the graph declares, or (`gone`) undoes it, live after it was made or
+/// at its start.
+fn engine_that_is_killed(plan: &str) {
+    let [place, act, dir] = plan.split(';').collect::<Vec<_>>()[..] else { panic!("{plan}") };
+    let dir = Path::new(dir);
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let graph = if act == "gone" { empty() } else { killing(dir, place) };
+        let mut run = Run::start(mgmt::Engine::builder().graph(graph).prefix(dir.join("prefix"))).await;
+        run.converged().await;
+        if act == "live" {
+            run.engine.swap(empty()).await.unwrap();
+            run.until("converged").await;
+        }
+        run.stop().await;
+    });
+}
+
+/// Runs an engine in a process of its own. Returns whether it was killed.
+fn is_killed(place: &str, act: &str, dir: &Path) -> bool {
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let test = "engine::reversal::killed_at_any_step_everything_is_as_before_in_the_end";
+    process.args(["--exact", test, "--nocapture"]).env(KILLED, format!("{place};{act};{}", dir.display()));
+    let ended = process.output().unwrap();
+    let killed = ended.status.signal() == Some(9);
+    assert!(killed || ended.status.success(), "{place}, {act}: {ended:?}");
+    killed
+}
+
+#[test]
+fn killed_at_any_step_everything_is_as_before_in_the_end() {
+    if let Ok(plan) = std::env::var(KILLED) {
+        return engine_that_is_killed(&plan);
+    }
+    for place in PLACES {
+        for live in [true, false] {
+            let bed = tempdir().unwrap();
+            let (dir, tree) = (bed.path(), bed.path().join("d"));
+            fs::create_dir(&tree).unwrap();
+            fs::write(tree.join("was"), "original\n").unwrap();
+            fs::write(dir.join("armed"), "").unwrap();
+            let before = snapshot(&tree);
+            let at_undo = place.ends_with("the undo");
+            if at_undo && !live {
+                assert!(!is_killed(place, "make", dir));
+                assert!(is_killed(place, "gone", dir), "{place}");
+            } else {
+                assert!(is_killed(place, if live { "live" } else { "make" }, dir), "{place}");
+            }
+            let records = dir.join("prefix/records/exec/made/record").exists();
+            assert!(records, "{place}: the record is there before the change, and until the undo has ended");
+            assert_eq!(tree.join("site/made").exists(), matches!(place, "after the change" | "before the undo"));
+            assert_eq!(fs::read(tree.join("was")).unwrap(), b"ours\n", "{place}: its turn has not come");
+            assert!(!tree.join("site/last").exists(), "{place}: not yet made, or undone first");
+            assert!(!is_killed(place, "gone", dir));
+            assert_eq!(snapshot(&tree), before, "killed {place}, live: {live}");
+            assert!(!is_killed(place, "gone", dir), "and nothing is left to be done");
+            let left = walk_files(&dir.join("prefix/records"));
+            assert_eq!(left, [""; 0], "killed {place}, live: {live}");
+        }
+    }
+}
+
+/// The files below a directory.
+fn walk_files(dir: &Path) -> Vec<String> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.file_type().unwrap().is_dir() {
+            true => all.extend(walk_files(&entry.path())),
+            false => all.push(entry.path().display().to_string()),
+        }
+    }
+    all
+}
+
+const FULL: &str = "MGMT_REVERSAL_FULL";
+
+#[test]
+#[ignore = "needs user and mount namespaces (unshare, mount)"]
+fn without_room_for_the_record_nothing_is_changed_and_with_room_it_is() {
+    let name = "engine::reversal::without_room_for_the_record_nothing_is_changed_and_with_room_it_is";
+    if std::env::var_os(FULL).is_none() {
+        let mut command = std::process::Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "--propagation", "private"]);
+        command.arg(std::env::current_exe().unwrap()).args(["--exact", name, "--include-ignored", "--nocapture"]);
+        let ended = command.env(FULL, "1").output().unwrap();
+        assert!(ended.status.success(), "{ended:?}");
+        return;
+    }
+    tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let bed = Bed::new();
+        let prefix = bed.prefix.path();
+        let mount = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=1m,mode=700", "none"])
+            .arg(prefix)
+            .status();
+        assert!(mount.unwrap().success());
+        let original = "original\n".repeat(10_000);
+        fs::write(bed.path("was"), &original).unwrap();
+        let mut run = bed.run(empty()).await;
+        let ballast = prefix.join("ballast");
+        assert!(fs::write(&ballast, vec![1; 2 << 20]).is_err(), "the disk is full");
+        run.engine.swap(one(File::new(bed.path("was")).content("ours\n").reverse(true))).await.unwrap();
+        let (error, obstacle) = run
+            .find(|event| match event {
+                EventKind::Waiting { error, waits_for, .. } => Some((error.clone(), waits_for.kind)),
+                _ => None,
+            })
+            .await;
+        assert_eq!(obstacle, mgmt::resource::ObstacleKind::NoSpace, "{error}");
+        assert_eq!(bed.read("was").unwrap(), original, "no change without its record");
+        assert!(
+            !prefix
+                .join("records/file")
+                .join(bed.records().first().cloned().unwrap_or_default())
+                .join("record")
+                .is_file()
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+        assert_eq!(bed.read("was").unwrap(), original, "no change without its record");
+        fs::remove_file(&ballast).unwrap();
+        run.until("converged").await;
+        assert_eq!(bed.read("was").as_deref(), Some("ours\n"));
+        run.engine.swap(empty()).await.unwrap();
+        run.until("converged").await;
+        assert_eq!(bed.read("was").unwrap(), original);
+        run.stop().await;
+        assert!(std::process::Command::new("umount").arg("-l").arg(prefix).status().unwrap().success());
+    });
 }

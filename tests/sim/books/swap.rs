@@ -26,7 +26,7 @@ impl Ledger {
             };
             let old = std::mem::replace(&mut entry.config, config);
             entry.polled |= old.poll.is_some();
-            if spec.changed || entry.dead && entry.config.rewatch {
+            if spec.changed || entry.config.reset || entry.dead && entry.config.rewatch {
                 if entry.waits.is_some() {
                     // Its pause may have been over.
                     entry.causes.insert(Cause::Retry);

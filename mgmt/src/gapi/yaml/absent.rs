@@ -58,8 +58,10 @@ const ABILITIES: Abilities = Abilities {
     reverse: Some(Reversal {
         undo: |_, _, _| Box::pin(std::future::ready(Err(Error::new("this build has no such kind")))),
         describe: |_| Err(Error::new("this build has no such kind")),
+        owns: |_| Vec::new(),
     }),
     many: None,
+    group: None,
 };
 
 impl Identify for Absent {

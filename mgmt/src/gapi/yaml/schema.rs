@@ -273,7 +273,7 @@ fn meta() -> Json {
         "additionalProperties": false,
         "properties": {
             "autoedge": one("boolean", "Whether edges to and from the resource may be added automatically. Default: true."),
-            "autogroup": one("boolean", "Whether the resource may be merged with others of its kind. Default: true."),
+            "autogroup": one("boolean", "Whether the resource may be grouped with others of its kind. Default: true."),
             "noop": one("boolean", "Check the resource, never repair it. Default: false."),
             "alert": one("boolean", "Check the resource, never repair it, and report drift as an alert. Default: false."),
             "ignore": or_nothing(described(ignore, "Fields that are neither compared nor repaired, as if they were not given.")),
@@ -287,6 +287,7 @@ fn meta() -> Json {
             "sema": or_nothing(described(sema, "Semaphores to hold during each check and repair: `name`, or `name:size`, where at most `size` resources (default 1) hold one at once.")),
             "reverse": one("boolean", "Whether what the resource changed is undone when it has left the graph. Default: false."),
             "converged_timeout": time("How long the resource must have been in sync and quiet before the graph counts as converged, in seconds or with a unit (`2m`). Default: no time of its own."),
+            "reset": one("boolean", "Whether every new graph gives the resource all its tries back, also if it leaves the resource as it is. Default: false."),
             "rewatch": one("boolean", "Whether any new graph gives a resource that has failed for good its tries back. Default: false."),
         },
     })

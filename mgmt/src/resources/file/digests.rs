@@ -5,12 +5,13 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::Stopping;
 use crate::resource::{Digest, Result};
+use crate::sys::clock;
 use crate::sys::fs::{FileReader, ReadFs, Stat, Xattrs};
 
 /// How long before its reading a file must have last changed for its times to prove its content.
@@ -288,7 +289,7 @@ fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result
 }
 
 fn now_ns() -> i128 {
-    match SystemTime::now().duration_since(UNIX_EPOCH) {
+    match clock::wall().duration_since(UNIX_EPOCH) {
         Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
         // Before 1970 no file is quiet.
         Err(_) => 0,

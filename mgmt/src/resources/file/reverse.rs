@@ -34,6 +34,9 @@ struct PathRecord {
     saved: Saved,
     /// What the last repair, and the one before, put there: anything else was put there by another program.
     ours: Vec<Ours>,
+    /// The modes that these repairs set: another mode was set by another program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    modes: Vec<u32>,
 }
 
 /// What a repair puts at a path.
@@ -71,8 +74,8 @@ impl Recording<'_> {
         for step in steps {
             self.stop.check()?;
             match &step.action {
-                Action::Set { .. } | Action::SetLink { .. } => self.note(&mut record, &step.path, false, None)?,
-                Action::Remove { cap } => self.note_tree(&mut record, &step.path, *cap, Ours::Nothing)?,
+                Action::Set { .. } | Action::SetLink { .. } => self.note(&mut record, step, &step.path, false, None)?,
+                Action::Remove { cap } => self.note_tree(&mut record, step, *cap, Ours::Nothing)?,
                 Action::Write { input, .. } => {
                     let ours = Ours::Content(self.digest(step, input.as_ref())?);
                     self.note_whole(&mut record, step, ours)?;
@@ -109,26 +112,33 @@ impl Recording<'_> {
     fn note_whole(&self, record: &mut FileRecord, step: &Step, ours: Ours) -> Result<()> {
         match step.seen {
             Some(FileKind::Directory) if ours != Ours::Directory => {
-                self.note_tree(record, &step.path, self.wanted.removals_max, ours)
+                self.note_tree(record, step, self.wanted.removals_max, ours)
             }
-            _ => self.note(record, &step.path, true, Some(ours)),
+            _ => self.note(record, step, &step.path, true, Some(ours)),
         }
     }
 
     /// A tree that is removed, and what comes in its place.
-    fn note_tree(&self, record: &mut FileRecord, path: &Path, cap: usize, ours: Ours) -> Result<()> {
-        for entry in self.fs.list_tree(path, cap)?.paths().collect::<Vec<_>>() {
+    fn note_tree(&self, record: &mut FileRecord, step: &Step, cap: usize, ours: Ours) -> Result<()> {
+        for entry in self.fs.list_tree(&step.path, cap)?.paths().collect::<Vec<_>>() {
             self.stop.check()?;
-            let ours = if entry == path { ours.clone() } else { Ours::Nothing };
-            self.note(record, &entry, true, Some(ours))?;
+            let ours = if entry == step.path { ours.clone() } else { Ours::Nothing };
+            self.note(record, step, &entry, true, Some(ours))?;
         }
         Ok(())
     }
 
     /// What was recorded first stays; only a content that was not needed so far is added.
-    fn note(&self, record: &mut FileRecord, path: &Path, with_content: bool, ours: Option<Ours>) -> Result<()> {
+    fn note(
+        &self,
+        record: &mut FileRecord,
+        step: &Step,
+        path: &Path,
+        with_content: bool,
+        ours: Option<Ours>,
+    ) -> Result<()> {
         let name = SavedBytes::path(path);
-        match record.places.get(name.bytes()) {
+        let at = match record.places.get(name.bytes()) {
             Some(at) => {
                 let known = &mut record.paths[*at];
                 if let (Saved::File { content: lacking @ None, .. }, true) = (&mut known.saved, with_content)
@@ -136,17 +146,38 @@ impl Recording<'_> {
                 {
                     *lacking = content;
                 }
-                known.ours.extend(ours.filter(|ours| !known.ours.ends_with(std::slice::from_ref(ours))));
-                let surplus = known.ours.len().saturating_sub(OURS_MAX);
-                known.ours.drain(..surplus);
+                *at
             }
             None => {
                 let saved = self.recorder.save(self.fs, path, with_content)?;
-                record.places.insert(name.bytes().to_owned(), record.paths.len());
-                record.paths.push(PathRecord { path: name, saved, ours: ours.into_iter().collect() });
+                let at = record.paths.len();
+                record.places.insert(name.bytes().to_owned(), at);
+                record.paths.push(PathRecord { path: name, saved, ours: Vec::new(), modes: Vec::new() });
+                at
             }
-        }
+        };
+        let known = &mut record.paths[at];
+        add(&mut known.ours, ours);
+        add(&mut known.modes, step.mode().filter(|_| path == step.path));
         Ok(())
+    }
+}
+
+/// Adds what the next repair does; only the last repairs count.
+fn add<T: PartialEq>(all: &mut Vec<T>, next: Option<T>) {
+    all.extend(next.filter(|next| all.last() != Some(next)));
+    let surplus = all.len().saturating_sub(OURS_MAX);
+    all.drain(..surplus);
+}
+
+impl Step {
+    /// The mode that the step sets; `None`: it leaves the mode as it is.
+    fn mode(&self) -> Option<u32> {
+        let own = match &self.action {
+            Action::Set { mode } | Action::Write { mode, .. } | Action::MakeDir { mode } => *mode,
+            _ => None,
+        };
+        own.or_else(|| self.original.as_ref()?.likeness.attributes.mode)
     }
 }
 
@@ -163,6 +194,9 @@ enum Verdict {
 impl PathRecord {
     fn verdict(&self, fs: &WriteFs, path: &Path) -> Result<Verdict> {
         let now = fs.stat(path)?;
+        if now.as_ref().is_some_and(|now| self.has_a_foreign_mode(now)) {
+            return Ok(Verdict::Leave(format!("the mode of {} was changed by another program", shown(path))));
+        }
         if fs.is_as_saved(path, &self.saved)? {
             return Ok(if self.saved == Saved::Nothing { Verdict::Done } else { Verdict::PutBack });
         }
@@ -186,6 +220,15 @@ impl PathRecord {
             return Ok(Verdict::Leave(format!("{} is not empty", shown(path))));
         }
         Ok(Verdict::PutBack)
+    }
+
+    /// Its mode is neither what it was nor what the last repairs set.
+    fn has_a_foreign_mode(&self, now: &Stat) -> bool {
+        let Some(was) = self.saved.mode_of(now.kind) else { return false };
+        // A directory that is made again has fewer rights at first, and an undo may have been killed then.
+        let made_again = now.is_dir() && self.ours.iter().any(|ours| *ours != Ours::Directory);
+        let is_on_its_way = made_again && now.mode & !was == 0;
+        now.mode != was && !self.modes.contains(&now.mode) && !is_on_its_way
     }
 
     /// What putting it back means, in words.
@@ -239,8 +282,8 @@ impl Undo<'_> {
     fn path(&self, record: &PathRecord, undone: Undone) -> Result<Undone> {
         let path = record.path.to_path();
         if self.owned.contains(&path) {
-            // Another resource of the graph decides what is there.
-            return Ok(undone);
+            // That resource decides what is there; when it has left, the next start puts this back.
+            return Ok(undone.kept(format!("{} is owned by another resource now", shown(&path))));
         }
         match record.verdict(&self.fs, &path)? {
             Verdict::Done => Ok(undone),

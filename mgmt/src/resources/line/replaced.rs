@@ -4,7 +4,9 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::resource::Result;
 use crate::sys::fs::{Digest, FileReader, FsError};

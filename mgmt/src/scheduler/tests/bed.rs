@@ -36,6 +36,7 @@ pub(super) fn plain() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        reset: false,
         converged_timeout: None,
         leaves: false,
         undoes: false,
@@ -72,6 +73,7 @@ pub(super) struct Bed {
     events: bool,
     /// Of the next swaps.
     pub(super) handovers: Vec<Handover>,
+    pub(super) groups: Vec<Vec<Node>>,
     /// What the next look finds.
     pub(super) queued: Vec<Node>,
 }
@@ -96,6 +98,7 @@ impl Bed {
             go_on: HashMap::new(),
             configs: HashMap::new(),
             handovers: Vec::new(),
+            groups: Vec::new(),
             queued: Vec::new(),
         }
     }
@@ -126,6 +129,7 @@ impl Bed {
             nodes,
             edges,
             handovers: self.handovers.clone(),
+            groups: self.groups.clone(),
         }))
     }
 
@@ -288,7 +292,10 @@ fn show_event(event: &Event) -> String {
             format!("applied {}{changed}{}", node.0, if *refreshed { " refreshed" } else { "" })
         }
         Event::Refreshed { node, .. } => format!("refreshed {}", node.0),
-        Event::Left { node, well } => format!("left {}{}", node.0, if *well { "" } else { ", not well" }),
+        Event::Left { node, well, retry_in } => {
+            let again = retry_in.map(|pause| format!(", again in {pause:?}")).unwrap_or_default();
+            format!("left {}{}{again}", node.0, if *well { "" } else { ", not well" })
+        }
         Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
         Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
         Event::Failed { node, what, retry_in, .. } => {

@@ -6,6 +6,7 @@ mod blocked;
 mod converge;
 mod dirty;
 mod gates;
+mod group;
 mod leaving;
 mod look;
 mod order;

@@ -1,21 +1,19 @@
 //! Owner, group, mode and extended attributes. They are always changed through an open file, and while they change,
 //! access is never wider than asked for.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid, XattrFlags};
+use rustix::fs::{Gid, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::error::{FsError, LinkReason};
+use super::fd::{Fd, How};
 use super::read::ReadFs;
 use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::{Links, Place};
 use super::write::WriteFs;
 
-/// The largest list of extended attributes and the largest value of one, in bytes (limits of the kernel).
-const XATTR_BYTES_MAX: usize = 64 * 1024;
 /// The extended attribute that holds the access list.
 pub(super) const ACL: &[u8] = b"system.posix_acl_access";
 /// The extended attribute of a directory that holds the access list of whatever is made in it.
@@ -143,9 +141,7 @@ impl WriteFs {
         let place = self.place(path.as_ref())?;
         let calls = &self.inner.calls;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match calls
-            .run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))
-        {
+        let fd = match calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags)) {
             Err(error) if error.is_missing() => return Err(FsError::Missing { path: place.path }),
             other => other?,
         };
@@ -158,7 +154,7 @@ impl WriteFs {
         }
         self.guard_hard_links(&place, &now)?;
         let adoption = Adoption::of(&now, desired, self.inner.euid);
-        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.set(&now, desired, adoption)?;
+        Handle { calls, fd: &fd, how: How::PathOnly, path: &place.path }.set(&now, desired, adoption)?;
         Ok(true)
     }
 
@@ -177,9 +173,8 @@ impl WriteFs {
 /// An open file whose attributes are changed.
 pub(super) struct Handle<'a> {
     pub(super) calls: &'a Calls,
-    pub(super) fd: BorrowedFd<'a>,
-    /// Whether it was opened with `O_PATH`.
-    pub(super) path_only: bool,
+    pub(super) fd: &'a Fd,
+    pub(super) how: How,
     pub(super) path: &'a Path,
 }
 
@@ -219,11 +214,8 @@ impl Handle<'_> {
     }
 
     fn has_acl(&self) -> Result<bool, FsError> {
-        let size = self
-            .calls
-            .run(Call::ReadXattr, self.path, || rustix::fs::getxattr(magic_link(self.fd), ACL, &mut [0_u8; 0][..]));
-        match size {
-            Ok(_) => Ok(true),
+        match self.calls.run(Call::ReadXattr, self.path, || self.fd.has_xattr(ACL)) {
+            Ok(()) => Ok(true),
             Err(error) if [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|e| error.is(*e)) => Ok(false),
             Err(error) => Err(error),
         }
@@ -235,11 +227,7 @@ impl Handle<'_> {
     }
 
     pub(super) fn remove_xattr(&self, name: &[u8]) -> Result<(), FsError> {
-        let outcome = self.calls.run(Call::SetXattr, self.path, || match self.path_only {
-            true => rustix::fs::removexattr(magic_link(self.fd), name),
-            false => rustix::fs::fremovexattr(self.fd, name),
-        });
-        match outcome {
+        match self.calls.run(Call::SetXattr, self.path, || self.fd.remove_xattr(name, self.how)) {
             Err(error) if [Errno::NODATA, Errno::OPNOTSUPP].iter().any(|e| error.is(*e)) => Ok(()),
             other => other,
         }
@@ -248,20 +236,12 @@ impl Handle<'_> {
     pub(super) fn chown(&self, desired: &Attributes) -> Result<(), FsError> {
         let uid = desired.uid.map(Uid::from_raw_unchecked);
         let gid = desired.gid.map(Gid::from_raw_unchecked);
-        self.calls.run(Call::Chown, self.path, || {
-            rustix::fs::chownat(self.fd, c"", uid, gid, AtFlags::EMPTY_PATH | AtFlags::SYMLINK_NOFOLLOW)
-        })
+        self.calls.run(Call::Chown, self.path, || self.fd.chown(uid, gid))
     }
 
     pub(super) fn chmod(&self, mode: u32) -> Result<(), FsError> {
         let mode = Mode::from_raw_mode(mode);
-        self.calls.run(Call::Chmod, self.path, || {
-            if self.path_only {
-                rustix::fs::chmod(magic_link(self.fd), mode)
-            } else {
-                rustix::fs::fchmod(self.fd, mode)
-            }
-        })
+        self.calls.run(Call::Chmod, self.path, || self.fd.chmod(mode, self.how))
     }
 }
 
@@ -287,8 +267,7 @@ impl ReadFs {
         let place = self.place(path.as_ref())?;
         let calls = &self.inner.calls;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened =
-            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()));
+        let opened = calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags));
         let fd = match opened {
             Err(error) if error.is_missing() => return Ok(false),
             other => other?,
@@ -296,68 +275,46 @@ impl ReadFs {
         if stat_fd(calls, &fd, &place.path)?.is_symlink() {
             return Ok(false);
         }
-        Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path }.has_acl()
+        Handle { calls, fd: &fd, how: How::PathOnly, path: &place.path }.has_acl()
     }
-}
-
-/// A path that leads to the object that is open at `fd`, and to no other.
-pub(super) fn magic_link(fd: BorrowedFd<'_>) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
 /// Copies the extended attributes of the file at `place` to the new file that will replace it. Not copied: those that
 /// belong to the old content (capabilities, integrity), and those that only the system may set.
-pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &OwnedFd) -> Result<(), FsError> {
+pub(super) fn copy_xattrs(calls: &Calls, place: &Place, to: &Fd) -> Result<(), FsError> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let old =
-        calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))?;
+    let old = calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags))?;
     if !stat_fd(calls, &old, &place.path)?.is_file() {
         return Err(FsError::Changed { path: place.path.clone() });
     }
-    let from = magic_link(old.as_fd());
-    for name in xattr_names(calls, &from, &place.path)?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
+    for name in xattr_names(calls, &old, &place.path)?.split(|b| *b == 0).filter(|name| !name.is_empty()) {
         if belongs_to_the_content(name) {
             continue;
         }
-        copy_xattr(calls, &from, to, name, &place.path)?;
+        copy_xattr(calls, &old, to, name, &place.path)?;
     }
     Ok(())
 }
 
-/// The names of the extended attributes of the object that is open at the magic link `from`, each with a NUL at its
-/// end.
-pub(super) fn xattr_names(calls: &Calls, from: &str, path: &Path) -> Result<Vec<u8>, FsError> {
-    let names = calls.run(Call::ReadXattr, path, || {
-        // Nearly always there are none: query the size first.
-        let size = rustix::fs::listxattr_query(from)?;
-        let mut names = Vec::with_capacity(size.min(XATTR_BYTES_MAX));
-        if size > 0 {
-            rustix::fs::listxattr(from, rustix::buffer::spare_capacity(&mut names))?;
-        }
-        Ok(names)
-    });
-    match names {
+/// The names of the extended attributes of an object, each with a NUL at its end.
+pub(super) fn xattr_names(calls: &Calls, from: &Fd, path: &Path) -> Result<Vec<u8>, FsError> {
+    match calls.run(Call::ReadXattr, path, || from.xattr_names()) {
         Err(error) if error.is(Errno::OPNOTSUPP) => Ok(Vec::new()),
         other => other,
     }
 }
 
 /// The value of an extended attribute; `None` if it is gone by now, or may not be read.
-pub(super) fn xattr(calls: &Calls, from: &str, name: &[u8], path: &Path) -> Result<Option<Vec<u8>>, FsError> {
-    let value = calls.run(Call::ReadXattr, path, || {
-        let mut value = Vec::with_capacity(XATTR_BYTES_MAX);
-        rustix::fs::getxattr(from, name, rustix::buffer::spare_capacity(&mut value))?;
-        Ok(value)
-    });
-    match value {
+pub(super) fn xattr(calls: &Calls, from: &Fd, name: &[u8], path: &Path) -> Result<Option<Vec<u8>>, FsError> {
+    match calls.run(Call::ReadXattr, path, || from.xattr(name)) {
         Err(error) if [Errno::NODATA, Errno::PERM, Errno::ACCESS].iter().any(|e| error.is(*e)) => Ok(None),
         other => other.map(Some),
     }
 }
 
-fn copy_xattr(calls: &Calls, from: &str, to: &OwnedFd, name: &[u8], path: &Path) -> Result<(), FsError> {
+fn copy_xattr(calls: &Calls, from: &Fd, to: &Fd, name: &[u8], path: &Path) -> Result<(), FsError> {
     let Some(value) = xattr(calls, from, name, path)? else { return Ok(()) };
-    match calls.run(Call::SetXattr, path, || rustix::fs::fsetxattr(to, name, &value, XattrFlags::empty())) {
+    match calls.run(Call::SetXattr, path, || to.set_xattr(name, &value, How::Opened)) {
         Err(error) if !name.starts_with(b"user.") && name != ACL && is_not_allowed(&error) => Ok(()),
         other => other,
     }

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rustix::fs::{Advice, AtFlags};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::calls::Call;
 use super::error::FsError;
+use super::fd::Fd;
 use super::read::open_dir;
 use super::stat::{Stat, stat_fd};
 use super::walk::Place;
@@ -53,14 +53,14 @@ struct Owed {
 struct ChangedDir {
     /// Device and inode: another directory may have this path by now.
     id: (u64, u64),
-    fd: OwnedFd,
+    fd: Fd,
     path: PathBuf,
 }
 
 /// A file that has its name, where nothing was before, and whose content is not on the disk yet.
 #[derive(Debug)]
 pub(super) struct NewFile {
-    pub(super) fd: Arc<OwnedFd>,
+    pub(super) fd: Arc<Fd>,
     pub(super) place: Place,
     pub(super) stat: Stat,
 }
@@ -133,7 +133,7 @@ impl WriteFs {
 
     /// Opens a directory for `fsync`. `None` if we may change the directory but not read it (`-wx`): it can't be
     /// synced.
-    fn open_to_sync(&self, dir: &OwnedFd, path: &Path) -> Result<Option<OwnedFd>, FsError> {
+    fn open_to_sync(&self, dir: &Fd, path: &Path) -> Result<Option<Fd>, FsError> {
         match open_dir(&self.inner.calls, dir, OsStr::new("."), path) {
             Ok(fd) => Ok(Some(fd)),
             Err(error) if error.is(Errno::ACCESS) => Ok(None),
@@ -144,8 +144,8 @@ impl WriteFs {
         }
     }
 
-    fn sync_dir_now(&self, fd: &OwnedFd, path: &Path) -> Result<(), FsError> {
-        let outcome = match self.inner.calls.run(Call::SyncDir, path, || rustix::fs::fsync(fd)) {
+    fn sync_dir_now(&self, fd: &Fd, path: &Path) -> Result<(), FsError> {
+        let outcome = match self.inner.calls.run(Call::SyncDir, path, || fd.sync()) {
             // This file system can't sync directories.
             Err(error) if error.is(Errno::INVAL) => Ok(()),
             other => other,
@@ -159,7 +159,7 @@ impl WriteFs {
 
     /// Removes a file that could not be made durable: otherwise the next check would find it as desired.
     fn sync_file_now(&self, file: &NewFile) -> Result<(), FsError> {
-        let synced = self.inner.calls.run(Call::Sync, &file.place.path, || rustix::fs::fsync(&file.fd));
+        let synced = self.inner.calls.run(Call::Sync, &file.place.path, || file.fd.sync());
         if synced.is_err() {
             self.take_back(file);
         }
@@ -167,7 +167,7 @@ impl WriteFs {
     }
 
     fn take_back(&self, NewFile { place, stat, .. }: &NewFile) {
-        let unlink = || rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::empty());
+        let unlink = || place.dir.unlink(&place.name, AtFlags::empty());
         let removed = self.stat_optional(place).and_then(|now| match now {
             Some(now) if now.identity() == stat.identity() => self.inner.calls.run(Call::Unlink, &place.path, unlink),
             _ => Ok(()),
@@ -230,7 +230,7 @@ impl Due {
         let files = || dues.iter().flat_map(|due| &due.owed.files);
         if files().nth(1).is_some() {
             // Starts writing all of them to the disk before the first is waited for. This only saves time.
-            files().for_each(|file| _ = rustix::fs::fadvise(&file.fd, 0, None, Advice::DontNeed));
+            files().for_each(|file| file.fd.begin_sync());
         }
         for due in &mut *dues {
             for file in mem::take(&mut due.owed.files) {

@@ -2,7 +2,6 @@
 //! systems can do that; otherwise read and written.
 
 use std::io::{self, Read as _};
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
 use rustix::io::Errno;
@@ -10,6 +9,7 @@ use rustix::io::Errno;
 use super::calls::{Call, Calls};
 use super::digest::{Digest, Hasher};
 use super::error::FsError;
+use super::fd::Fd;
 use super::read::{CHUNK_BYTES, FileReader};
 
 /// The most bytes that the kernel copies at a time: between two pieces a copy can be stopped.
@@ -40,7 +40,7 @@ pub struct CopySource<'a> {
 
 /// Writes all of `source` into `to`, which is new and empty. Returns the digest of the content of `to`, computed from
 /// what is read back.
-pub(super) fn copy(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
+pub(super) fn copy(calls: &Calls, source: &mut CopySource<'_>, to: &Fd, path: &Path) -> Result<Digest, FsError> {
     if !clone(calls, source, to, path)? {
         copy_pieces(calls, source, to, path)?;
     }
@@ -52,25 +52,24 @@ pub(super) fn copy(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, pat
 }
 
 /// Shares the content of `source` with `to`. Returns `false` if that is not possible.
-fn clone(calls: &Calls, source: &CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<bool, FsError> {
+fn clone(calls: &Calls, source: &CopySource<'_>, to: &Fd, path: &Path) -> Result<bool, FsError> {
     if source.file.stat().size == 0 {
         return Ok(false);
     }
-    match calls.run(Call::Clone, path, || rustix::fs::ioctl_ficlone(to, &source.file.fd)) {
+    match calls.run(Call::Clone, path, || to.share_content(&source.file.fd)) {
         Ok(()) => Ok(true),
         Err(error) if is_unable(&error) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &Path) -> Result<(), FsError> {
+fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &Fd, path: &Path) -> Result<(), FsError> {
     // The size of a file that the kernel generates is 0, and the kernel does not copy such a file.
     let mut by_kernel = source.file.stat().size > 0;
     let mut copied = 0;
     while by_kernel {
         stop(source, path)?;
-        let from = source.file.fd.as_fd();
-        match calls.run(Call::Copy, path, || rustix::fs::copy_file_range(from, None, to, None, PIECE_BYTES)) {
+        match calls.run(Call::Copy, path, || to.copy_from(&source.file.fd, PIECE_BYTES)) {
             Ok(0) => by_kernel = false,
             Ok(n) => copied += n,
             Err(error) if copied == 0 && is_unable(&error) => by_kernel = false,
@@ -90,11 +89,11 @@ fn copy_pieces(calls: &Calls, source: &mut CopySource<'_>, to: &OwnedFd, path: &
 }
 
 /// The digest of the content of a file that was just written.
-fn hash(calls: &Calls, source: &CopySource<'_>, file: &OwnedFd, path: &Path) -> Result<Digest, FsError> {
+fn hash(calls: &Calls, source: &CopySource<'_>, file: &Fd, path: &Path) -> Result<Digest, FsError> {
     let (mut hasher, mut chunk, mut at) = (Hasher::default(), vec![0; CHUNK_BYTES], 0);
     loop {
         stop(source, path)?;
-        let n = calls.run(Call::Read, path, || rustix::io::pread(file, &mut chunk[..], at))?;
+        let n = calls.run(Call::Read, path, || file.read_at(&mut chunk, at))?;
         if n == 0 {
             return Ok(hasher.finish());
         }
@@ -103,9 +102,9 @@ fn hash(calls: &Calls, source: &CopySource<'_>, file: &OwnedFd, path: &Path) -> 
     }
 }
 
-pub(super) fn write_all(calls: &Calls, to: &OwnedFd, mut bytes: &[u8], path: &Path) -> Result<(), FsError> {
+pub(super) fn write_all(calls: &Calls, to: &Fd, mut bytes: &[u8], path: &Path) -> Result<(), FsError> {
     while !bytes.is_empty() {
-        match calls.run(Call::Write, path, || rustix::io::write(to, bytes))? {
+        match calls.run(Call::Write, path, || to.write(bytes))? {
             // This can't happen with a regular file, and another try would not end.
             0 => return Err(FsError::Changed { path: path.to_path_buf() }),
             n => bytes = &bytes[n..],

@@ -1,6 +1,5 @@
 //! Names in directories: making directories and symlinks, and removing.
 
-use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use rustix::io::Errno;
 use super::attributes::{Adoption, Attributes, Handle};
 use super::calls::Call;
 use super::error::FsError;
+use super::fd::How;
 use super::options::Replace;
 use super::path::{PATH_BYTES_MAX, PathError};
 use super::read::expect_kind;
@@ -58,7 +58,7 @@ impl WriteFs {
     fn make_dir_at(&self, place: &Place, attributes: &Attributes) -> Result<bool, FsError> {
         let calls = &self.inner.calls;
         let private = Mode::from_raw_mode(0o700);
-        match calls.run(Call::MakeDir, &place.path, || rustix::fs::mkdirat(&place.dir, &place.name, private)) {
+        match calls.run(Call::MakeDir, &place.path, || place.dir.make_dir(&place.name, private)) {
             Err(error) if error.is(Errno::EXIST) => {
                 expect_kind(&place.path, self.stat_required(place)?.kind, FileKind::Directory)?;
                 return Ok(false);
@@ -68,9 +68,7 @@ impl WriteFs {
         let outcome = self.finish_dir(place, attributes);
         if outcome.is_err() {
             // The first error is reported; an empty directory that stays is only untidy.
-            let _ = calls.run(Call::RemoveDir, &place.path, || {
-                rustix::fs::unlinkat(&place.dir, &place.name, AtFlags::REMOVEDIR)
-            });
+            let _ = calls.run(Call::RemoveDir, &place.path, || place.dir.unlink(&place.name, AtFlags::REMOVEDIR));
         }
         outcome?;
         self.sync_parent(place)?;
@@ -80,9 +78,7 @@ impl WriteFs {
     fn finish_dir(&self, place: &Place, attributes: &Attributes) -> Result<(), FsError> {
         let calls = &self.inner.calls;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = match calls
-            .run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()))
-        {
+        let fd = match calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags)) {
             Err(error) if [Errno::NOENT, Errno::NOTDIR, Errno::LOOP].iter().any(|e| error.is(*e)) => {
                 return Err(FsError::Changed { path: place.path.clone() });
             }
@@ -94,7 +90,7 @@ impl WriteFs {
             return Err(FsError::Changed { path: place.path.clone() });
         }
         let desired = Attributes { mode: attributes.mode.or(Some(DIR_MODE | now.mode & 0o2000)), ..*attributes };
-        let handle = Handle { calls, fd: fd.as_fd(), path_only: true, path: &place.path };
+        let handle = Handle { calls, fd: &fd, how: How::PathOnly, path: &place.path };
         if attributes.mode.is_some() {
             handle.remove_acl()?;
         }
@@ -158,7 +154,7 @@ impl WriteFs {
             self.clear_the_way(&place, old.as_ref(), replace)?;
             guard.rename_link(target, owner, old.is_some() && replace != Replace::Nothing)?;
         } else {
-            calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &place.name))?;
+            calls.run(Call::Symlink, &place.path, || place.dir.symlink(target, &place.name))?;
         }
         if let Some(maker) = maker.filter(|_| owner.is_none()) {
             self.note_maker(&self.stat_required(&place)?, maker);
@@ -183,7 +179,7 @@ impl WriteFs {
             other => other?,
         };
         self.clean_once(&place);
-        match self.inner.calls.run(call, &place.path, || rustix::fs::unlinkat(&place.dir, &place.name, flags)) {
+        match self.inner.calls.run(call, &place.path, || place.dir.unlink(&place.name, flags)) {
             Err(error) if error.is_missing() => return Ok(false),
             other => other?,
         }

@@ -2,16 +2,16 @@
 //! They are written in place, so that a crash in between leaves a part of the content.
 
 use std::io::Read;
-use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::OFlags;
 
 use super::attributes::{Adoption, Attributes, Handle};
 use super::calls::Call;
 use super::copy::{read_error, write_all};
 use super::digest::Digest;
 use super::error::FsError;
+use super::fd::{Fd, How};
 use super::options::WriteOptions;
 use super::read::{ReadFs, expect_kind};
 use super::stat::{FileKind, Stat, stat_fd};
@@ -36,8 +36,8 @@ impl ReadFs {
         if !found.is_file() || found.mount_root {
             return Ok(found.is_file());
         }
-        let system = self.inner.calls.run(Call::Stat, &place.path, || rustix::fs::fstatfs(&place.dir))?;
-        Ok(u64::try_from(system.f_type).is_ok_and(|system| MADE_UP.contains(&system)))
+        let system = self.inner.calls.run(Call::Stat, &place.path, || place.dir.file_system())?;
+        Ok(MADE_UP.contains(&system))
     }
 }
 
@@ -56,13 +56,12 @@ impl WriteFs {
         let fd = self.open_to_write(&place, OFlags::APPEND)?;
         expect_kind(&place.path, stat_fd(calls, &fd, &place.path)?.kind, FileKind::File)?;
         write_all(calls, &fd, bytes, &place.path)?;
-        calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&fd))
+        calls.run(Call::Sync, &place.path, || fd.sync())
     }
 
-    fn open_to_write(&self, place: &Place, how: OFlags) -> Result<OwnedFd, FsError> {
+    fn open_to_write(&self, place: &Place, how: OFlags) -> Result<Fd, FsError> {
         let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC | how;
-        let open = || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty());
-        self.inner.calls.run(Call::Open, &place.path, open)
+        self.inner.calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags))
     }
 
     /// Writes the content into the existing file, in one call if the system takes that, and cuts off the rest.
@@ -86,16 +85,16 @@ impl WriteFs {
         if now.identity() != old.identity() {
             return Err(FsError::Changed { path: place.path.clone() });
         }
-        let handle = Handle { calls, fd: fd.as_fd(), path_only: false, path: &place.path };
+        let handle = Handle { calls, fd: &fd, how: How::Opened, path: &place.path };
         let desired: &Attributes = &options.attributes;
         if !desired.are_those_of(&now) {
             handle.set(&now, desired, Adoption::of(&now, desired, self.inner.euid))?;
         }
         write_all(calls, &fd, &content, &place.path)?;
         if old.mount_root {
-            calls.run(Call::Write, &place.path, || rustix::fs::ftruncate(&fd, content.len() as u64))?;
+            calls.run(Call::Write, &place.path, || fd.truncate(content.len() as u64))?;
             if options.durable {
-                calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&fd))?;
+                calls.run(Call::Sync, &place.path, || fd.sync())?;
             }
         }
         let stat = stat_fd(calls, &fd, &place.path)?;

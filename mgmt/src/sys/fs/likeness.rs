@@ -4,16 +4,16 @@
 //! None of this is declared, so none of it is required: what the system refuses is left out, and remembered for that
 //! file, so that it is not tried again and again.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, StatVfsMountFlags, Timespec, Timestamps, UTIME_OMIT, XattrFlags};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::attributes::{ACL, Adoption, Attributes, CAPABILITY, DEFAULT_ACL, Handle, magic_link, xattr_names};
+use super::attributes::{ACL, Adoption, Attributes, CAPABILITY, DEFAULT_ACL, Handle, xattr_names};
 use super::calls::{Call, Calls};
 use super::digest::Digest;
 use super::error::FsError;
+use super::fd::{Fd, How};
 use super::read::{FileReader, ReadFs};
 use super::stat::{Stat, stat_fd};
 use super::write::{WriteFs, is_refused, without_group};
@@ -137,12 +137,11 @@ pub(super) fn is_of_users(name: &[u8]) -> bool {
 }
 
 /// Reads the extended attributes that a copy can take over.
-fn read(calls: &Calls, fd: BorrowedFd<'_>, path: &Path) -> Result<Xattrs, FsError> {
-    let from = magic_link(fd);
+fn read(calls: &Calls, fd: &Fd, path: &Path) -> Result<Xattrs, FsError> {
     let mut values = Vec::new();
-    for name in xattr_names(calls, &from, path)?.split(|byte| *byte == 0) {
+    for name in xattr_names(calls, fd, path)?.split(|byte| *byte == 0) {
         if is_of_users(name) || [ACL, DEFAULT_ACL, CAPABILITY].contains(&name) {
-            let value = super::attributes::xattr(calls, &from, name, path)?;
+            let value = super::attributes::xattr(calls, fd, name, path)?;
             values.extend(value.map(|value| (name.into(), Digest::of(&value))));
         }
     }
@@ -156,7 +155,7 @@ impl FileReader {
     /// # Errors
     /// They can't be read.
     pub fn xattrs(&self) -> Result<Xattrs, FsError> {
-        read(&self.calls, self.fd.as_fd(), &self.path)
+        read(&self.calls, &self.fd, &self.path)
     }
 }
 
@@ -167,7 +166,7 @@ impl ReadFs {
     /// Nothing is there, or it can't be examined.
     pub fn xattrs(&self, path: impl AsRef<Path>) -> Result<Xattrs, FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
-        read(&self.inner.calls, fd.as_fd(), &path)
+        read(&self.inner.calls, &fd, &path)
     }
 
     /// Whether the file system of the object at `path` grants rights by set-user-id, set-group-id and capabilities.
@@ -176,7 +175,7 @@ impl ReadFs {
     /// Nothing is there, or it can't be examined.
     pub fn grants_rights(&self, path: impl AsRef<Path>) -> Result<bool, FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
-        grants_rights(&self.inner.calls, fd.as_fd(), &path)
+        grants_rights(&self.inner.calls, &fd, &path)
     }
 
     /// Whether the object at `path`, whose stat is `found`, can get this trait: its file system supports it, and has
@@ -192,34 +191,31 @@ impl ReadFs {
             Trait::Time => return Ok(true),
             Trait::Owner | Trait::Mode => {
                 let place = self.place(path.as_ref())?;
-                let system = self.inner.calls.run(Call::Stat, &place.path, || rustix::fs::fstatfs(&place.dir))?;
-                return Ok(!u64::try_from(system.f_type).is_ok_and(|system| WITHOUT_OWNERS.contains(&system)));
+                let system = self.inner.calls.run(Call::Stat, &place.path, || place.dir.file_system())?;
+                return Ok(!WITHOUT_OWNERS.contains(&system));
             }
             Trait::AccessList => ACL,
             Trait::Xattrs => b"user.mgmt",
         };
         let (fd, path) = self.open_path(path.as_ref())?;
-        let from = magic_link(fd.as_fd());
-        let read =
-            self.inner.calls.run(Call::ReadXattr, &path, || rustix::fs::getxattr(&from, name, &mut [0_u8; 0][..]));
+        let read = self.inner.calls.run(Call::ReadXattr, &path, || fd.has_xattr(name));
         Ok(!matches!(read, Err(error) if error.is(Errno::OPNOTSUPP)))
     }
 
     /// Opens the object at `path`, of any type, only as a reference (`O_PATH`).
-    pub(super) fn open_path(&self, path: &Path) -> Result<(OwnedFd, std::path::PathBuf), FsError> {
+    pub(super) fn open_path(&self, path: &Path) -> Result<(Fd, std::path::PathBuf), FsError> {
         let place = self.place(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let calls = &self.inner.calls;
-        match calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty())) {
+        match calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags)) {
             Err(error) if error.is_missing() => Err(FsError::Missing { path: place.path }),
             fd => Ok((fd?, place.path)),
         }
     }
 }
 
-fn grants_rights(calls: &Calls, fd: BorrowedFd<'_>, path: &Path) -> Result<bool, FsError> {
-    let system = calls.run(Call::Stat, path, || rustix::fs::fstatvfs(fd))?;
-    Ok(!system.f_flag.contains(StatVfsMountFlags::NOSUID))
+fn grants_rights(calls: &Calls, fd: &Fd, path: &Path) -> Result<bool, FsError> {
+    calls.run(Call::Stat, path, || fd.grants_rights())
 }
 
 impl WriteFs {
@@ -244,7 +240,7 @@ impl WriteFs {
             return Err(FsError::Changed { path });
         }
         self.guard_hard_links(&place, &now)?;
-        let handle = Handle { calls, fd: fd.as_fd(), path_only: true, path: &path };
+        let handle = Handle { calls, fd: &fd, how: How::PathOnly, path: &path };
         let desired = &likeness.attributes;
         let adoption = Adoption::of(&now, desired, self.inner.euid);
         match handle.set(&now, desired, adoption) {
@@ -255,7 +251,7 @@ impl WriteFs {
             }
             other => other?,
         }
-        let refused = handle.take_over(&now, original.as_fd(), likeness)?;
+        let refused = handle.take_over(&now, &original, likeness)?;
         self.note_refused(&stat_fd(calls, &fd, &path)?, likeness, &refused);
         Ok(())
     }
@@ -266,7 +262,7 @@ impl WriteFs {
     /// Nothing is there, or it can't be examined.
     pub fn set_time(&self, path: impl AsRef<Path>, likeness: &Likeness) -> Result<(), FsError> {
         let (fd, path) = self.open_path(path.as_ref())?;
-        let handle = Handle { calls: &self.inner.calls, fd: fd.as_fd(), path_only: true, path: &path };
+        let handle = Handle { calls: &self.inner.calls, fd: &fd, how: How::PathOnly, path: &path };
         likeness.mtime_ns.map_or(Ok(()), |ns| pass(handle.set_mtime(ns)))
     }
 
@@ -290,19 +286,13 @@ impl WriteFs {
 impl Handle<'_> {
     /// Copies extended attributes and access lists, then sets the time: the last steps, after owner and mode. Returns
     /// the traits that were refused.
-    pub(super) fn take_over(
-        &self,
-        now: &Stat,
-        original: BorrowedFd<'_>,
-        likeness: &Likeness,
-    ) -> Result<Vec<Trait>, FsError> {
-        let from = magic_link(original);
-        let names = xattr_names(self.calls, &from, self.path)?;
+    pub(super) fn take_over(&self, now: &Stat, original: &Fd, likeness: &Likeness) -> Result<Vec<Trait>, FsError> {
+        let names = xattr_names(self.calls, original, self.path)?;
         let names: Vec<&[u8]> = names.split(|byte| *byte == 0).filter(|name| !name.is_empty()).collect();
         let mut refused = Vec::new();
         for name in names.iter().filter(|name| is_of_users(name) || **name == CAPABILITY) {
             let grants = || grants_rights(self.calls, original, self.path);
-            if (*name == CAPABILITY && !(likeness.capabilities && grants()?)) || self.copy(&from, name)? {
+            if (*name == CAPABILITY && !(likeness.capabilities && grants()?)) || self.copy(original, name)? {
                 continue;
             }
             refused.push(Trait::Xattrs);
@@ -311,10 +301,10 @@ impl Handle<'_> {
         for list in lists {
             if !likeness.access_lists || !names.contains(list) {
                 // A new file has already lost the list that its directory gave it.
-                if self.path_only {
+                if matches!(self.how, How::PathOnly) {
                     self.remove_xattr(list)?;
                 }
-            } else if !self.copy(&from, list)? {
+            } else if !self.copy(original, list)? {
                 refused.push(Trait::AccessList);
                 if let Some(mode) = likeness.attributes.mode.filter(|_| *list == ACL) {
                     // Without the list, the group bits of the mode would grant more than they do with it.
@@ -330,10 +320,11 @@ impl Handle<'_> {
     }
 
     /// Copies an extended attribute of another file. Returns `false` if the system refuses it.
-    fn copy(&self, from: &str, name: &[u8]) -> Result<bool, FsError> {
+    fn copy(&self, from: &Fd, name: &[u8]) -> Result<bool, FsError> {
         let Some(value) = super::attributes::xattr(self.calls, from, name, self.path)? else { return Ok(true) };
         let set = self.calls.run(Call::SetXattr, self.path, || {
-            rustix::fs::setxattr(magic_link(self.fd), name, &value, XattrFlags::empty())
+            // As for an object that is open only as a reference: the file may be open for reading.
+            self.fd.set_xattr(name, &value, How::PathOnly)
         });
         match set {
             Ok(()) => Ok(true),
@@ -343,19 +334,7 @@ impl Handle<'_> {
     }
 
     fn set_mtime(&self, ns: i128) -> Result<(), FsError> {
-        // The system refuses a time that it can't represent.
-        let tv_sec = i64::try_from(ns.div_euclid(NS_PER_S)).unwrap_or(i64::MAX);
-        #[expect(clippy::cast_possible_truncation, reason = "less than a second")]
-        let tv_nsec = ns.rem_euclid(NS_PER_S) as _;
-        let last_access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-        let times = Timestamps { last_access, last_modification: Timespec { tv_sec, tv_nsec } };
-        self.calls.run(Call::SetTimes, self.path, || {
-            if self.path_only {
-                rustix::fs::utimensat(CWD, magic_link(self.fd), &times, AtFlags::empty())
-            } else {
-                rustix::fs::futimens(self.fd, &times)
-            }
-        })
+        self.calls.run(Call::SetTimes, self.path, || self.fd.set_mtime(ns, self.how))
     }
 }
 

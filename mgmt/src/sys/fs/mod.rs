@@ -11,6 +11,7 @@ mod entry;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 mod faults;
+mod fd;
 mod group;
 mod in_place;
 mod likeness;

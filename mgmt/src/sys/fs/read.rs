@@ -2,24 +2,24 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{Access, AtFlags, Mode, OFlags, RawDir, SeekFrom};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::digest::{Digest, Hasher};
 use super::error::{FsError, LinkReason};
+use super::fd::Fd;
 use super::group::Group;
 use super::memory::Memory;
 use super::path::normal_form;
 use super::shelf;
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::{Links, Near, Place, Root, Walker};
+use crate::sys::{if_simulated, users};
 
 /// The most bytes that are read or written at a time.
 pub(super) const CHUNK_BYTES: usize = 128 * 1024;
@@ -62,7 +62,7 @@ pub struct DirEntry {
 /// A regular file, open for reading.
 #[derive(Debug)]
 pub struct FileReader {
-    pub(super) fd: OwnedFd,
+    pub(super) fd: Fd,
     pub(super) calls: Calls,
     pub(super) path: PathBuf,
     stat: Stat,
@@ -77,6 +77,7 @@ impl Default for ReadFs {
 impl ReadFs {
     /// This machine's file system, with the rights of this process.
     pub fn new() -> ReadFs {
+        if_simulated!(host => ReadFs::simulated(&host));
         ReadFs::with(Calls::default(), Root::System)
     }
 
@@ -86,10 +87,16 @@ impl ReadFs {
     }
 
     pub(super) fn with(calls: Calls, root: Root) -> ReadFs {
-        let euid = rustix::process::geteuid().as_raw();
+        let euid = users::us();
         let (memory, group, begun) = (Memory::default(), Group::default(), AtomicU64::new(0));
         let inner = Inner { calls, root, euid, memory, group, begun };
         ReadFs { inner: Arc::new(inner), links: Links::default(), near: None, operation: None }
+    }
+
+    /// The file system of a simulated host, for the process that runs on it.
+    #[cfg(any(test, feature = "testing"))]
+    fn simulated(host: &crate::sys::simulated::Host) -> ReadFs {
+        ReadFs::with(Calls::default(), Root::Dir(Arc::new(Fd::Simulated(host.root()))))
     }
 
     pub(super) fn root_at(&self, root: &Path) -> Result<Root, FsError> {
@@ -159,8 +166,7 @@ impl ReadFs {
     pub fn can_change_dir_of(&self, path: impl AsRef<Path>) -> Result<(), FsError> {
         let place = self.place(path.as_ref())?;
         let dir = place.path.parent().unwrap_or(&place.path);
-        let ask = || rustix::fs::accessat(&place.dir, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
-        self.inner.calls.run(Call::Access, dir, ask)
+        self.inner.calls.run(Call::Access, dir, || place.dir.may_change())
     }
 
     /// The content of a regular file of at most `cap` bytes.
@@ -219,8 +225,7 @@ impl ReadFs {
         expect_kind(&place.path, kind, FileKind::File)?;
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let calls = &self.inner.calls;
-        let opened =
-            calls.run(Call::Open, &place.path, || rustix::fs::openat(&place.dir, &place.name, flags, Mode::empty()));
+        let opened = calls.run(Call::Open, &place.path, || place.dir.open(&place.name, flags));
         let fd = match opened {
             Err(error) if error.is_missing() => return Err(FsError::Missing { path: place.path }),
             Err(error) if error.is(Errno::LOOP) => {
@@ -350,7 +355,7 @@ impl FileReader {
         let (mut hasher, mut chunk, mut at) = (Hasher::default(), vec![0; chunk_bytes(bytes)], 0);
         while at < bytes {
             let most = chunk.len().min(usize::try_from(bytes - at).unwrap_or(usize::MAX));
-            let n = self.calls.run(Call::Read, &self.path, || rustix::io::pread(&self.fd, &mut chunk[..most], at))?;
+            let n = self.calls.run(Call::Read, &self.path, || self.fd.read_at(&mut chunk[..most], at))?;
             if n == 0 {
                 return Ok(None);
             }
@@ -362,11 +367,11 @@ impl FileReader {
 
     /// Continues to read at the beginning of the file.
     pub fn rewind(&mut self) -> Result<(), FsError> {
-        self.calls.run(Call::Read, &self.path, || rustix::fs::seek(&self.fd, SeekFrom::Start(0))).map(drop)
+        self.calls.run(Call::Read, &self.path, || self.fd.rewind())
     }
 
     fn read_chunk(&mut self, chunk: &mut [u8]) -> Result<usize, FsError> {
-        self.calls.run(Call::Read, &self.path, || rustix::io::read(&self.fd, &mut *chunk))
+        self.calls.run(Call::Read, &self.path, || self.fd.read(chunk))
     }
 }
 
@@ -390,22 +395,17 @@ pub(super) fn expect_kind(path: &Path, found: FileKind, wanted: FileKind) -> Res
 }
 
 /// Opens a directory to read its entries; a symlink is refused.
-pub(super) fn open_dir(calls: &Calls, dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<OwnedFd, FsError> {
+pub(super) fn open_dir(calls: &Calls, dir: &Fd, name: &OsStr, path: &Path) -> Result<Fd, FsError> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    calls.run(Call::Open, path, || rustix::fs::openat(dir, name, flags, Mode::empty()))
+    calls.run(Call::Open, path, || dir.open(name, flags))
 }
 
 /// All entries of an open directory, sorted.
-pub(super) fn read_entries(calls: &Calls, fd: &OwnedFd, path: &Path) -> Result<Vec<DirEntry>, FsError> {
-    let mut buffer = Vec::with_capacity(32 * 1024);
-    let mut raw = RawDir::new(&fd, buffer.spare_capacity_mut());
+pub(super) fn read_entries(calls: &Calls, fd: &Fd, path: &Path) -> Result<Vec<DirEntry>, FsError> {
     let mut entries = Vec::new();
-    while let Some((name, kind)) = calls.run(Call::ReadDir, path, || {
-        let entry = raw.next().transpose()?;
-        Ok(entry.map(|e| (OsStr::from_bytes(e.file_name().to_bytes()).to_owned(), FileKind::from_type(e.file_type()))))
-    })? {
+    let keep = |name: OsString, kind| {
         if name == "." || name == ".." {
-            continue;
+            return Ok(());
         }
         if entries.len() == DIR_ENTRIES_MAX {
             return Err(FsError::TooMany { path: path.to_path_buf(), cap: DIR_ENTRIES_MAX });
@@ -414,13 +414,15 @@ pub(super) fn read_entries(calls: &Calls, fd: &OwnedFd, path: &Path) -> Result<V
             // Some file systems do not report the type.
             FileKind::Unknown => match stat_at(calls, fd, &name, &path.join(&name)) {
                 Ok(stat) => stat.kind,
-                Err(error) if error.is_missing() => continue,
+                Err(error) if error.is_missing() => return Ok(()),
                 Err(error) => return Err(error),
             },
             kind => kind,
         };
         entries.push(DirEntry { name, kind });
-    }
+        Ok(())
+    };
+    fd.entries(|next| calls.run(Call::ReadDir, path, next), keep)?;
     entries.sort();
     Ok(entries)
 }

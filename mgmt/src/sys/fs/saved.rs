@@ -1,18 +1,17 @@
 //! What was at a path, as data that can be put back later.
 
 use std::ffi::OsStr;
-use std::os::fd::AsFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::XattrFlags;
 use serde::{Deserialize, Serialize};
 
-use super::attributes::{ACL, Attributes, CAPABILITY, DEFAULT_ACL, magic_link, xattr, xattr_names};
+use super::attributes::{ACL, Attributes, CAPABILITY, DEFAULT_ACL, xattr, xattr_names};
 use super::calls::Call;
 use super::copy::CopySource;
 use super::digest::Digest;
 use super::error::FsError;
+use super::fd::How;
 use super::likeness::{Likeness, is_of_users, is_passed};
 use super::options::{Replace, WriteOptions};
 use super::read::ReadFs;
@@ -155,11 +154,11 @@ impl WriteFs {
 
     fn saved_attributes(&self, path: &Path, stat: &Stat) -> Result<SavedAttributes, FsError> {
         let (fd, path) = self.open_path(path)?;
-        let (calls, from) = (&self.inner.calls, magic_link(fd.as_fd()));
+        let calls = &self.inner.calls;
         let mut xattrs = Vec::new();
-        for name in xattr_names(calls, &from, &path)?.split(|byte| *byte == 0) {
+        for name in xattr_names(calls, &fd, &path)?.split(|byte| *byte == 0) {
             if is_of_users(name) || [ACL, DEFAULT_ACL, CAPABILITY].contains(&name) {
-                let value = xattr(calls, &from, name, &path)?;
+                let value = xattr(calls, &fd, name, &path)?;
                 xattrs.extend(value.map(|value| (SavedBytes::of(name), SavedBytes::of(&value))));
             }
         }
@@ -241,19 +240,19 @@ impl WriteFs {
     /// there; then sets the time.
     fn put_xattrs(&self, path: &Path, saved: &SavedAttributes) -> Result<(), FsError> {
         let (fd, path) = self.open_path(path)?;
-        let (calls, to) = (&self.inner.calls, magic_link(fd.as_fd()));
+        let calls = &self.inner.calls;
         let pass = |outcome: Result<(), FsError>| match outcome {
             Err(error) if is_passed(&error) => Ok(()),
             other => other,
         };
-        for name in xattr_names(calls, &to, &path)?.split(|byte| *byte == 0) {
+        for name in xattr_names(calls, &fd, &path)?.split(|byte| *byte == 0) {
             let is_list = [ACL, DEFAULT_ACL].contains(&name);
             if is_list && saved.xattrs.iter().all(|(known, _)| known.bytes() != name) {
-                pass(calls.run(Call::SetXattr, &path, || rustix::fs::removexattr(&to, name)))?;
+                pass(calls.run(Call::SetXattr, &path, || fd.remove_xattr(name, How::PathOnly)))?;
             }
         }
         for (name, value) in &saved.xattrs {
-            let set = || rustix::fs::setxattr(&to, name.bytes(), value.bytes(), XattrFlags::empty());
+            let set = || fd.set_xattr(name.bytes(), value.bytes(), How::PathOnly);
             pass(calls.run(Call::SetXattr, &path, set))?;
         }
         let likeness = Likeness { mtime_ns: Some(saved.mtime_ns.into()), ..Likeness::default() };
@@ -283,11 +282,27 @@ impl ReadFs {
     }
 }
 
+impl Saved {
+    /// The mode of what was there, if that was of this type. `None` if it had an access list too, with which the mode
+    /// does not show all rights.
+    pub fn mode_of(&self, kind: FileKind) -> Option<u32> {
+        let attributes = match (self, kind) {
+            (Saved::File { attributes, .. }, FileKind::File) => attributes,
+            (Saved::Directory { attributes }, FileKind::Directory) => attributes,
+            _ => return None,
+        };
+        (!attributes.has_list()).then_some(attributes.mode)
+    }
+}
+
 impl SavedAttributes {
+    fn has_list(&self) -> bool {
+        self.xattrs.iter().any(|(name, _)| name.bytes() == ACL)
+    }
+
     /// Mode and owners; where there is an access list, without the group's rights, which are its mask, until it is set.
     fn without_list(&self) -> Attributes {
-        let has_list = self.xattrs.iter().any(|(name, _)| name.bytes() == ACL);
-        let mode = if has_list { without_group(self.mode) } else { self.mode };
+        let mode = if self.has_list() { without_group(self.mode) } else { self.mode };
         Attributes::new().mode(mode).uid(self.uid).gid(self.gid)
     }
 }

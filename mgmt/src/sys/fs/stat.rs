@@ -1,16 +1,15 @@
 //! The stat of an object in the file system: type, owner, mode, size, times and identity.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fmt;
-use std::os::fd::AsFd;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags};
+use rustix::fs::{FileType, Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::error::FsError;
+use super::fd::Fd;
 
 /// The type of an object in the file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -123,7 +122,27 @@ impl Stat {
         self.uid != 0 || self.mode & 0o022 != 0
     }
 
-    fn new(x: &Statx) -> Stat {
+    /// The stat of an object of a simulated host.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn simulated(found: crate::sys::simulated::Found) -> Stat {
+        Stat {
+            kind: found.kind,
+            mode: found.mode,
+            uid: found.uid,
+            gid: found.gid,
+            size: found.size,
+            mtime_ns: found.mtime_ns,
+            ctime_ns: found.ctime_ns,
+            dev: 1,
+            ino: found.ino,
+            nlink: found.nlink,
+            link_target: None,
+            mount: Some(1),
+            mount_root: false,
+        }
+    }
+
+    pub(super) fn new(x: &Statx) -> Stat {
         let mode = u32::from(x.stx_mode);
         let ns = |t: &rustix::fs::StatxTimestamp| i128::from(t.tv_sec) * 1_000_000_000 + i128::from(t.tv_nsec);
         Stat {
@@ -145,20 +164,16 @@ impl Stat {
 }
 
 /// The stat of `name` in `dir`; a symlink is not followed. `path` is for errors.
-pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) -> Result<Stat, FsError> {
+pub(super) fn stat_at(calls: &Calls, dir: &Fd, name: &OsStr, path: &Path) -> Result<Stat, FsError> {
     const TRIES: usize = 8;
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     for _ in 0..TRIES {
-        let x = calls.run(Call::Stat, path, || {
-            rustix::fs::statx(&dir, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
-        })?;
-        let mut stat = Stat::new(&x);
+        let mut stat = calls.run(Call::Stat, path, || dir.stat_at(name))?;
         if !stat.is_symlink() {
             return Ok(stat);
         }
-        match calls.run(Call::ReadLink, path, || rustix::fs::readlinkat(&dir, name, Vec::new())) {
+        match calls.run(Call::ReadLink, path, || dir.read_link(name)) {
             Ok(target) => {
-                stat.link_target = Some(PathBuf::from(OsString::from_vec(target.into_bytes())));
+                stat.link_target = Some(PathBuf::from(target));
                 return Ok(stat);
             }
             // The link was replaced or removed since: look again.
@@ -170,8 +185,6 @@ pub(super) fn stat_at(calls: &Calls, dir: impl AsFd, name: &OsStr, path: &Path) 
 }
 
 /// The stat of the object that is open at `fd`. `path` is for errors.
-pub(super) fn stat_fd(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Stat, FsError> {
-    let wanted = StatxFlags::BASIC_STATS | StatxFlags::MNT_ID;
-    let x = calls.run(Call::Stat, path, || rustix::fs::statx(&fd, c"", AtFlags::EMPTY_PATH, wanted))?;
-    Ok(Stat::new(&x))
+pub(super) fn stat_fd(calls: &Calls, fd: &Fd, path: &Path) -> Result<Stat, FsError> {
+    calls.run(Call::Stat, path, || fd.stat())
 }

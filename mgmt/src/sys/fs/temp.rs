@@ -1,20 +1,21 @@
 //! Temporary files next to their targets: unpredictable, recognisable, and locked while a process works on them.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Uid};
+use rustix::fs::{AtFlags, Mode, OFlags, Uid};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::digest::Digest;
 use super::error::FsError;
+use super::fd::Fd;
 use super::read::{DirEntry, ReadFs, open_dir, read_entries};
 use super::stat::{FileKind, Stat, stat_fd};
 use super::walk::Place;
+use crate::sys::rng;
 
 const PREFIX: &str = ".mgmt-";
 /// The suffix of a file that becomes the target, or that guards a symlink that does.
@@ -30,7 +31,7 @@ pub(super) struct Temp<'a> {
     calls: &'a Calls,
     place: &'a Place,
     name: String,
-    pub(super) fd: Arc<OwnedFd>,
+    pub(super) fd: Arc<Fd>,
     in_place: bool,
 }
 
@@ -42,7 +43,7 @@ impl<'a> Temp<'a> {
         let mode = Mode::from_raw_mode(mode & 0o600);
         for _ in 0..TRIES {
             let name = new_name(calls, euid, &place.path)?;
-            let fd = match calls.run(Call::Create, &place.path, || rustix::fs::openat(&place.dir, &name, flags, mode)) {
+            let fd = match calls.run(Call::Create, &place.path, || place.dir.create(&name, flags, mode)) {
                 Err(error) if error.is(Errno::EXIST) => continue,
                 other => other?,
             };
@@ -87,12 +88,10 @@ impl<'a> Temp<'a> {
     pub(super) fn rename_link(self, target: &Path, owner: Option<u32>, over: bool) -> Result<(), FsError> {
         let name = self.name.replace(FILE_SUFFIX, LINK_SUFFIX);
         let place = self.place;
-        self.calls.run(Call::Symlink, &place.path, || rustix::fs::symlinkat(target, &place.dir, &name))?;
+        self.calls.run(Call::Symlink, &place.path, || place.dir.symlink(target, &name))?;
         let owned = owner.map_or(Ok(()), |owner| {
-            self.calls.run(Call::Chown, &place.path, || {
-                let (uid, gid) = (Some(Uid::from_raw_unchecked(owner)), None);
-                rustix::fs::chownat(&place.dir, &name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)
-            })
+            let owner = Uid::from_raw_unchecked(owner);
+            self.calls.run(Call::Chown, &place.path, || place.dir.chown_link(&name, owner))
         });
         let outcome = owned.and_then(|()| match rename(self.calls, place, &name, over) {
             // This file system can't check whether the name is free; nothing was there a moment ago.
@@ -117,18 +116,12 @@ impl Drop for Temp<'_> {
 }
 
 fn rename(calls: &Calls, place: &Place, name: &str, over: bool) -> Result<(), FsError> {
-    calls.run(Call::Rename, &place.path, || {
-        if over {
-            rustix::fs::renameat(&place.dir, name, &place.dir, &place.name)
-        } else {
-            rustix::fs::renameat_with(&place.dir, name, &place.dir, &place.name, RenameFlags::NOREPLACE)
-        }
-    })
+    calls.run(Call::Rename, &place.path, || place.dir.rename(name, &place.name, over))
 }
 
 /// Removes a temporary file. A failure is only logged: the next clean-up removes a file that stays.
 fn remove(calls: &Calls, place: &Place, name: &str) {
-    let outcome = calls.run(Call::Unlink, &place.path, || rustix::fs::unlinkat(&place.dir, name, AtFlags::empty()));
+    let outcome = calls.run(Call::Unlink, &place.path, || place.dir.unlink(name, AtFlags::empty()));
     if let Err(error) = outcome {
         tracing::debug!(%error, name, "a temporary file stays");
     }
@@ -140,8 +133,8 @@ enum Lock {
     Unsupported,
 }
 
-fn try_lock(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Lock, FsError> {
-    match calls.run(Call::Lock, path, || rustix::fs::flock(&fd, FlockOperation::NonBlockingLockExclusive)) {
+fn try_lock(calls: &Calls, fd: &Fd, path: &Path) -> Result<Lock, FsError> {
+    match calls.run(Call::Lock, path, || fd.lock()) {
         Ok(()) => Ok(Lock::Taken),
         Err(error) if error.is(Errno::WOULDBLOCK) => Ok(Lock::Held),
         Err(error) if [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS, Errno::INVAL].iter().any(|e| error.is(*e)) => {
@@ -153,7 +146,7 @@ fn try_lock(calls: &Calls, fd: impl AsFd, path: &Path) -> Result<Lock, FsError> 
 
 /// A new name: 64 random bits, and 32 check bits that are derived from them and from our user number.
 fn new_name(calls: &Calls, euid: u32, path: &Path) -> Result<String, FsError> {
-    let random = calls.run(Call::Random, path, || getrandom::u64().map_err(|_| Errno::NOSYS))?;
+    let random = calls.run(Call::Random, path, || rng::number().map_err(|_| Errno::NOSYS))?;
     Ok(name_of(random, euid))
 }
 
@@ -184,7 +177,7 @@ fn is_ours(name: &str, euid: u32) -> bool {
 
 /// Removes the temporary files that killed processes of this user left in a directory; returns their number. Those of
 /// living processes, of other users and of other programs stay.
-pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Result<usize, FsError> {
+pub(super) fn clean(calls: &Calls, dir: &Fd, euid: u32, path: &Path) -> Result<usize, FsError> {
     let fd = open_dir(calls, dir, OsStr::new("."), path)?;
     let mut removed = 0;
     for entry in read_entries(calls, &fd, path)? {
@@ -195,7 +188,7 @@ pub(super) fn clean(calls: &Calls, dir: &OwnedFd, euid: u32, path: &Path) -> Res
             State::Gone => None,
             State::LeftOver(lock) => Some(lock),
         };
-        match calls.run(Call::Unlink, path, || rustix::fs::unlinkat(&fd, &entry.name, AtFlags::empty())) {
+        match calls.run(Call::Unlink, path, || fd.unlink(&entry.name, AtFlags::empty())) {
             Ok(()) => removed += 1,
             Err(error) if error.is_missing() => {}
             Err(error) => return Err(error),
@@ -243,7 +236,7 @@ impl ReadFs {
         self.count_leftovers(&dir, stat_fd(&self.inner.calls, &dir, &normal)?.identity(), &normal)
     }
 
-    fn count_leftovers(&self, dir: &OwnedFd, identity: (u64, u64), path: &Path) -> Result<usize, FsError> {
+    fn count_leftovers(&self, dir: &Fd, identity: (u64, u64), path: &Path) -> Result<usize, FsError> {
         let calls = &self.inner.calls;
         let dir = open_dir(calls, dir, OsStr::new("."), path)?;
         let mut count = 0;
@@ -252,7 +245,7 @@ impl ReadFs {
                 State::LeftOver(_) => true,
                 State::NotOurs => false,
                 // A link without its guard is a left-over, unless it was renamed to its final name meanwhile.
-                State::Gone => entry.kind == FileKind::Symlink && rustix::fs::readlinkat(&dir, &entry.name, []).is_ok(),
+                State::Gone => entry.kind == FileKind::Symlink && dir.read_link(&entry.name).is_ok(),
             });
         }
         if count == 0 {
@@ -268,11 +261,11 @@ enum State {
     NotOurs,
     Gone,
     /// No process works on the file; it is locked by us now.
-    LeftOver(OwnedFd),
+    LeftOver(Fd),
 }
 
 /// The state of a directory entry; `NotOurs` unless it is a temporary file of this user.
-fn state_of_entry(calls: &Calls, dir: &OwnedFd, entry: &DirEntry, euid: u32, path: &Path) -> Result<State, FsError> {
+fn state_of_entry(calls: &Calls, dir: &Fd, entry: &DirEntry, euid: u32, path: &Path) -> Result<State, FsError> {
     let Some(name) = entry.name.to_str() else { return Ok(State::NotOurs) };
     match entry.kind {
         FileKind::File if is_ours(name, euid) => state_of(calls, dir, name, path),
@@ -285,9 +278,9 @@ fn state_of_entry(calls: &Calls, dir: &OwnedFd, entry: &DirEntry, euid: u32, pat
     }
 }
 
-fn state_of(calls: &Calls, dir: &OwnedFd, name: &str, path: &Path) -> Result<State, FsError> {
+fn state_of(calls: &Calls, dir: &Fd, name: &str, path: &Path) -> Result<State, FsError> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let fd = match calls.run(Call::Open, path, || rustix::fs::openat(dir, name, flags, Mode::empty())) {
+    let fd = match calls.run(Call::Open, path, || dir.open(name, flags)) {
         Err(error) if error.is(Errno::NOENT) => return Ok(State::Gone),
         Err(error) if error.is(Errno::LOOP) || error.is(Errno::ACCESS) => return Ok(State::NotOurs),
         other => other?,

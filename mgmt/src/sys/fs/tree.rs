@@ -1,13 +1,13 @@
 //! Whole trees: listing and removing them. No recursion, no symlink followed, no mount crossed.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, OFlags};
 
 use super::calls::{Call, Calls};
 use super::error::FsError;
+use super::fd::Fd;
 use super::read::{DirEntry, ReadFs, open_dir, read_entries};
 use super::stat::{FileKind, Stat, stat_at, stat_fd};
 use super::walk::Place;
@@ -187,7 +187,7 @@ struct Level {
 /// A depth-first walk that holds one directory open at any depth: it returns by `..`, and checks where it arrives.
 struct Descent<'a> {
     calls: &'a Calls,
-    dir: OwnedFd,
+    dir: Fd,
     path: PathBuf,
     levels: Vec<Level>,
 }
@@ -227,8 +227,7 @@ impl<'a> Descent<'a> {
         let name = self.path.file_name().unwrap_or_default().to_owned();
         self.path.pop();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let above =
-            self.calls.run(Call::Open, &self.path, || rustix::fs::openat(&self.dir, "..", flags, Mode::empty()))?;
+        let above = self.calls.run(Call::Open, &self.path, || self.dir.open("..", flags))?;
         if stat_fd(self.calls, &above, &self.path)?.identity() != self.top().stat.identity() {
             return Err(FsError::Changed { path: self.path.clone() });
         }
@@ -247,7 +246,7 @@ impl<'a> Descent<'a> {
     }
 }
 
-fn level(calls: &Calls, dir: &OwnedFd, path: &Path, index: usize) -> Result<Level, FsError> {
+fn level(calls: &Calls, dir: &Fd, path: &Path, index: usize) -> Result<Level, FsError> {
     let mut entries = read_entries(calls, dir, path)?;
     entries.reverse();
     Ok(Level { stat: stat_fd(calls, dir, path)?, index, entries })
@@ -265,12 +264,12 @@ fn refuse_mounts(path: &Path, stat: &Stat, holder: &Stat) -> Result<(), FsError>
     Ok(())
 }
 
-fn unlink(calls: &Calls, dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), FsError> {
-    gone(calls.run(Call::Unlink, path, || rustix::fs::unlinkat(dir, name, AtFlags::empty())))
+fn unlink(calls: &Calls, dir: &Fd, name: &OsStr, path: &Path) -> Result<(), FsError> {
+    gone(calls.run(Call::Unlink, path, || dir.unlink(name, AtFlags::empty())))
 }
 
-fn remove_dir(calls: &Calls, dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<(), FsError> {
-    gone(calls.run(Call::RemoveDir, path, || rustix::fs::unlinkat(dir, name, AtFlags::REMOVEDIR)))
+fn remove_dir(calls: &Calls, dir: &Fd, name: &OsStr, path: &Path) -> Result<(), FsError> {
+    gone(calls.run(Call::RemoveDir, path, || dir.unlink(name, AtFlags::REMOVEDIR)))
 }
 
 /// An object that another program removed meanwhile counts as removed.

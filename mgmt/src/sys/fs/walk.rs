@@ -1,16 +1,16 @@
 //! From a path to the open directory that holds its last component, through no link that another user may have planted.
 
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::calls::{Call, Calls};
 use super::error::{FsError, LinkReason};
+use super::fd::Fd;
 use super::memory::Memory;
 use super::stat::{FileKind, Stat, stat_fd};
 
@@ -37,7 +37,7 @@ pub enum Links {
 #[derive(Clone, Debug)]
 pub(super) enum Root {
     System,
-    Dir(Arc<OwnedFd>),
+    Dir(Arc<Fd>),
 }
 
 /// A directory that is opened once for all looks at its entries.
@@ -52,7 +52,7 @@ pub(super) struct Near {
 /// A directory, open for paths relative to it.
 #[derive(Clone, Debug)]
 struct Opened {
-    dir: Arc<OwnedFd>,
+    dir: Arc<Fd>,
     /// Whether no component of its path is a link.
     without_links: bool,
 }
@@ -69,7 +69,7 @@ impl Near {
     /// Device and inode number of an open directory, which are remembered if it is this one.
     pub(super) fn identity_of(
         &self,
-        dir: &Arc<OwnedFd>,
+        dir: &Arc<Fd>,
         stat: impl FnOnce() -> Result<Stat, FsError>,
     ) -> Result<(u64, u64), FsError> {
         let is_it = self.opened.get().is_some_and(|opened| Arc::ptr_eq(&opened.dir, dir));
@@ -101,7 +101,7 @@ pub(super) struct Walker<'a> {
 /// A directory, held open, and a name in it: they stay the same even if another program swaps a directory on the way.
 #[derive(Debug)]
 pub(super) struct Place {
-    pub(super) dir: Arc<OwnedFd>,
+    pub(super) dir: Arc<Fd>,
     pub(super) name: OsString,
     /// The path in normal form, as the user spelled it.
     pub(super) path: PathBuf,
@@ -119,7 +119,7 @@ enum End {
 /// The state of a walk.
 struct Walk {
     /// The directory reached so far; `None` if it must be opened by its path.
-    at: Option<OwnedFd>,
+    at: Option<Fd>,
     /// The path of that directory, free of links.
     real: Vec<OsString>,
     /// The components that are left, the next one last.
@@ -140,7 +140,7 @@ impl Walker<'_> {
     }
 
     /// The directory at a path in normal form, opened only as a base for relative paths (`O_PATH`).
-    pub(super) fn directory(&self, normal: &Path) -> Result<Arc<OwnedFd>, FsError> {
+    pub(super) fn directory(&self, normal: &Path) -> Result<Arc<Fd>, FsError> {
         Ok(self.open(normal)?.dir)
     }
 
@@ -192,33 +192,28 @@ impl Walker<'_> {
         Ok(joined(&self.walk(normal, End::Missing)?.real))
     }
 
-    fn open_without_links(&self, normal: &Path) -> rustix::io::Result<OwnedFd> {
+    fn open_without_links(&self, normal: &Path) -> rustix::io::Result<Fd> {
         let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         match self.root {
-            Root::System => rustix::fs::openat2(CWD, normal, DIRECTORY, Mode::empty(), resolve),
-            Root::Dir(fd) => {
-                rustix::fs::openat2(fd.as_fd(), normal, DIRECTORY, Mode::empty(), resolve | ResolveFlags::IN_ROOT)
-            }
+            Root::System => Fd::open_system(normal, DIRECTORY, resolve),
+            Root::Dir(fd) => fd.open_below(normal, DIRECTORY, resolve | ResolveFlags::IN_ROOT),
         }
     }
 
-    fn open_root(&self) -> Result<OwnedFd, FsError> {
+    fn open_root(&self) -> Result<Fd, FsError> {
         let path = Path::new("/");
         self.calls.run(Call::Open, path, || match self.root {
-            Root::System => rustix::fs::openat(CWD, path, DIRECTORY, Mode::empty()),
-            Root::Dir(fd) => rustix::io::fcntl_dupfd_cloexec(fd.as_fd(), 0),
+            Root::System => Fd::system_root(DIRECTORY),
+            Root::Dir(fd) => fd.again(),
         })
     }
 
     /// Opens a directory whose path had no links a moment ago.
-    fn reopen(&self, real: &[OsString]) -> Result<OwnedFd, FsError> {
+    fn reopen(&self, real: &[OsString]) -> Result<Fd, FsError> {
         let mut dir = self.open_root()?;
         for (i, name) in real.iter().enumerate() {
             let path = joined(&real[..=i]);
-            dir = match self
-                .calls
-                .run(Call::Open, &path, || rustix::fs::openat(&dir, name.as_os_str(), DIRECTORY, Mode::empty()))
-            {
+            dir = match self.calls.run(Call::Open, &path, || dir.open(name, DIRECTORY)) {
                 Err(error) if error.is(Errno::NOTDIR) || error.is(Errno::LOOP) => {
                     return Err(FsError::Changed { path });
                 }
@@ -261,7 +256,7 @@ impl Walker<'_> {
         };
         walk.real.push(name.clone());
         let here = joined(&walk.real);
-        let open = |flags| self.calls.run(Call::Open, &here, || rustix::fs::openat(&dir, &name, flags, Mode::empty()));
+        let open = |flags| self.calls.run(Call::Open, &here, || dir.open(&name, flags));
         let fd = match open(DIRECTORY) {
             Err(error) if error.is(Errno::NOTDIR) || error.is(Errno::LOOP) => {
                 open(DIRECTORY.difference(OFlags::DIRECTORY))?
@@ -280,8 +275,8 @@ impl Walker<'_> {
                     return Err(FsError::Symlink { link: here, reason: LinkReason::Loop(walk.links) });
                 }
                 self.guard(&dir, &stat, &here)?;
-                let target = self.calls.run(Call::ReadLink, &here, || rustix::fs::readlinkat(&fd, c"", Vec::new()))?;
-                walk.follow(dir, OsStr::from_bytes(target.as_bytes()));
+                let target = self.calls.run(Call::ReadLink, &here, || fd.read_link(""))?;
+                walk.follow(dir, &target);
             }
             _ if end != End::Directory && walk.pending.is_empty() => {}
             found => return Err(FsError::WrongType { path: here, found, wanted: FileKind::Directory }),
@@ -290,7 +285,7 @@ impl Walker<'_> {
     }
 
     /// Fails if the link at `here`, which is in `dir`, may not be followed.
-    fn guard(&self, dir: &OwnedFd, link: &Stat, here: &Path) -> Result<(), FsError> {
+    fn guard(&self, dir: &Fd, link: &Stat, here: &Path) -> Result<(), FsError> {
         let refuse = |reason| Err(FsError::Symlink { link: here.to_path_buf(), reason });
         if self.links == Links::Follow {
             return Ok(());
@@ -315,7 +310,7 @@ impl Walk {
     }
 
     /// Continues at the target of the link that was just entered, which is in `dir`.
-    fn follow(&mut self, dir: OwnedFd, target: &OsStr) {
+    fn follow(&mut self, dir: Fd, target: &OsStr) {
         if target.as_bytes().first() == Some(&b'/') {
             self.real.clear();
             self.at = None;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io::Read;
 use std::ops::Deref;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +14,7 @@ use super::calls::{Call, Calls};
 use super::copy::{CopySource, copy, read_error, write_all};
 use super::digest::{Digest, Hasher};
 use super::error::FsError;
+use super::fd::{Fd, How};
 use super::likeness::{Likeness, Trait};
 use super::options::{Replace, WriteOptions};
 use super::read::{CHUNK_BYTES, FileReader, ReadFs, expect_kind};
@@ -250,7 +250,7 @@ impl WriteFs {
         let refused = self.finish(&temp, &place, &finish)?;
         let named_first = options.named_first && options.durable && old.is_none() && temp.rename_to_free()?;
         if options.durable && !named_first {
-            calls.run(Call::Sync, &place.path, || rustix::fs::fsync(&temp.fd))?;
+            calls.run(Call::Sync, &place.path, || temp.fd.sync())?;
         }
         if !named_first {
             content.must_be_current(self, &place)?;
@@ -350,7 +350,7 @@ impl WriteFs {
     /// Returns the traits of a likeness that were refused.
     fn finish(&self, temp: &Temp<'_>, place: &Place, finish: &Finish<'_>) -> Result<Vec<Trait>, FsError> {
         let calls = &self.inner.calls;
-        let handle = Handle { calls, fd: temp.fd.as_fd(), path_only: false, path: &place.path };
+        let handle = Handle { calls, fd: &temp.fd, how: How::Opened, path: &place.path };
         let mut now = stat_fd(calls, &temp.fd, &place.path)?;
         let Finish { mut desired, declared, is_kept, alike } = *finish;
         let owner = Attributes { mode: None, ..desired };
@@ -404,14 +404,14 @@ struct Finish<'a> {
 /// The original of a copy, and what the copy takes over from it.
 #[derive(Clone, Copy)]
 struct Alike<'a> {
-    original: BorrowedFd<'a>,
+    original: &'a Fd,
     likeness: &'a Likeness,
 }
 
 impl<'a> Alike<'a> {
     fn new(content: &'a Content<'_>, likeness: Option<&'a Likeness>) -> Option<Alike<'a>> {
         match (content, likeness) {
-            (Content::File(source), Some(likeness)) => Some(Alike { original: source.file.fd.as_fd(), likeness }),
+            (Content::File(source), Some(likeness)) => Some(Alike { original: &source.file.fd, likeness }),
             _ => None,
         }
     }

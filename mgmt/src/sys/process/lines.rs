@@ -11,6 +11,7 @@ use super::error::ProcessError;
 use super::escape::escape_lossless;
 use super::run::Running;
 use super::status::Status;
+use crate::sys::if_simulated;
 
 /// The most bytes that are kept of a line.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
@@ -58,6 +59,9 @@ pub struct LineStream {
     until: Option<Instant>,
     buffer: Vec<u8>,
     errors: Vec<u8>,
+    /// The lines of a command of a simulated host.
+    #[cfg(any(test, feature = "testing"))]
+    simulated: Option<super::simulated::Lines>,
 }
 
 /// Starts a command whose lines are wanted. Its `timeout` does not apply.
@@ -65,23 +69,37 @@ pub struct LineStream {
 /// # Errors
 /// The command can't be started.
 pub async fn spawn_lines(command: &Command) -> Result<LineStream, ProcessError> {
-    Ok(LineStream {
-        running: Some(Running::start(command).await?),
-        program: command.shown(),
-        linger: command.linger,
-        splitter: Splitter::default(),
-        until: None,
-        buffer: vec![0; 16 << 10],
-        errors: vec![0; 4 << 10],
-    })
+    if_simulated!(host => Ok(LineStream {
+        simulated: Some(super::simulated::start_lines(&host, command)?),
+        ..LineStream::new(command, None)
+    }));
+    Ok(LineStream::new(command, Some(Running::start(command).await?)))
 }
 
 impl LineStream {
+    fn new(command: &Command, running: Option<Running>) -> LineStream {
+        LineStream {
+            running,
+            program: command.shown(),
+            linger: command.linger,
+            splitter: Splitter::default(),
+            until: None,
+            buffer: vec![0; 16 << 10],
+            errors: vec![0; 4 << 10],
+            #[cfg(any(test, feature = "testing"))]
+            simulated: None,
+        }
+    }
+
     /// The next line, or the end; `None` after the end. Cancel safe: a call that is dropped loses no line.
     ///
     /// # Errors
     /// The output or the end of the command can't be read, or the command does not end even when killed.
     pub async fn next(&mut self) -> Option<Result<LineEvent, ProcessError>> {
+        #[cfg(any(test, feature = "testing"))]
+        if let Some(lines) = &mut self.simulated {
+            return lines.recv().await.map(|bytes| Ok(LineEvent::Line(Line { bytes, skipped: 0 })));
+        }
         while self.running.is_some() {
             if let Some(line) = self.splitter.next() {
                 return Some(Ok(LineEvent::Line(line)));

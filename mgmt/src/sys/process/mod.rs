@@ -13,6 +13,8 @@ mod lines;
 mod reaper;
 mod resolve;
 mod run;
+#[cfg(any(test, feature = "testing"))]
+mod simulated;
 mod spawn;
 mod status;
 

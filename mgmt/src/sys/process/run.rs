@@ -19,6 +19,7 @@ use super::escape::escape_lossless;
 use super::group;
 use super::spawn;
 use super::status::Status;
+use crate::sys::if_simulated;
 
 /// How long a killed group may take to disappear.
 const KILL_WAIT: Duration = Duration::from_secs(5);
@@ -87,6 +88,7 @@ pub async fn run(command: &Command) -> Result<Output, ProcessError> {
 /// # Errors
 /// The command can't be started, does not end within its timeout, or was stopped (`Cancelled`).
 pub async fn run_until(command: &Command, stop: impl Future<Output = ()>) -> Result<Output, ProcessError> {
+    if_simulated!(host => super::simulated::run_until(&host, command, stop).await);
     let started = Instant::now();
     let mut running = Running::start(command).await?;
     let why = tokio::select! {

@@ -17,6 +17,7 @@ use super::child::{Child, Leader};
 use super::command::{Command, Env};
 use super::error::ProcessError;
 use super::guard;
+use crate::sys::if_simulated;
 use crate::sys::limits;
 use crate::sys::signals::catch_ends_of_children;
 use crate::sys::task::blocking;
@@ -40,6 +41,7 @@ async fn prepare(command: &Command) -> Result<(Option<Identity>, PathBuf), Proce
 
 /// The reason why the command can't start now, as far as that can be found without starting it.
 pub async fn examine(command: &Command) -> Result<(), ProcessError> {
+    if_simulated!(host => super::simulated::examine(&host, command).map(drop));
     let (identity, path) = prepare(command).await?;
     let command = command.clone();
     let found = move || command.look(&path).map_err(|error| command.explain(path, identity.as_ref(), error));

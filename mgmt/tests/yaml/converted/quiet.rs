@@ -42,6 +42,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .timeout(Duration::from_secs(60))
             .reverse(true)
             .rewatch(true)
+            .reset(true)
             .converged_timeout(Duration::from_secs(120)),
     );
     Ok(())

@@ -10,8 +10,8 @@ fn main() -> mgmt::ExitCode {
 
 /// Declares the resources, their order, and what they send one another.
 pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
-    g.add(Line::new("added", "/tmp/corpus/parts/10-a").content(" b ").trim(true));
-    g.add(Line::new("also added", "/tmp/corpus/parts/10-a"));
+    let line_added = g.add(Line::new("added", "/tmp/corpus/parts/10-a").content(" b ").trim(true));
+    g.add(Line::new("also added", "/tmp/corpus/parts/10-a").after(&line_added));
     g.add(Line::new("b", "/tmp/corpus/parts/20-b").state(LineState::Absent));
     g.add(Line::new("made", "/tmp/corpus/made").create(true).follow_symlinks(true));
     let kv_step = g.add(Kv::new("step").value("2").skiplessthan(true));

@@ -1,6 +1,8 @@
 //! What was there before is recorded before a change, and put back, whatever fails in between.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 
 use rustix::fs::XattrFlags;
@@ -128,6 +130,82 @@ fn an_undo_that_fails_at_any_call_is_completed_by_the_next() {
             }
         }
     }
+}
+
+/// Set for a process that must die: the case, what it does, at which call, in which directory.
+const DEATH: &str = "MGMT_UNDOING_DEATH";
+
+/// Lets a process die at the n-th call that changes something; returns `false` if it makes fewer calls.
+fn dies(case: usize, act: &str, n: usize, dir: &Path) -> bool {
+    let mut process = std::process::Command::new(std::env::current_exe().unwrap());
+    let test = "resources::file::tests::undoing::a_process_killed_at_any_call_is_undone_by_the_next";
+    process.args(["--exact", test]).env(DEATH, format!("{case} {act} {n} {}", dir.display()));
+    let ended = process.output().unwrap();
+    let died = ended.status.signal() == Some(9);
+    assert!(died || ended.status.success(), "{ended:?}");
+    died
+}
+
+/// Runs in the process that dies.
+fn die(plan: &str) {
+    let mut words = plan.splitn(4, ' ');
+    let mut word = || words.next().unwrap();
+    let (case, act, n) = (&CASES[word().parse::<usize>().unwrap()], word(), word().parse().unwrap());
+    let bench = Bench::of_another_process(word());
+    let file = (case.file)(&bench);
+    bench.faults.kill_before(At::Change(n));
+    if act == "settle" {
+        assert!(settle(&bench, &file));
+    } else {
+        undo(&bench, &file);
+    }
+}
+
+#[test]
+fn a_process_killed_at_any_call_is_undone_by_the_next() {
+    if let Ok(plan) = std::env::var(DEATH) {
+        return die(&plan);
+    }
+    for (number, case) in CASES.iter().enumerate() {
+        for act in ["settle", "undo"] {
+            for n in 1.. {
+                let (mut bench, before) = begin(case);
+                let file = (case.file)(&bench);
+                if act == "undo" {
+                    assert!(settle(&bench, &file));
+                }
+                let died = dies(number, act, n, bench.root());
+                bench.restart();
+                let has_record = bench.trial(&file).has_record();
+                if act == "settle" && !has_record {
+                    assert_eq!(tree(&bench), before, "case {number}, changed without a record, killed at call {n}");
+                }
+                undo(&bench, &file);
+                assert_eq!(tree(&bench), before, "case {number}, {act}, killed at call {n}");
+                if !died {
+                    assert!(n > 3);
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mode_that_another_program_set_is_left() {
+    let bench = Bench::new();
+    let path = bench.write("d/a", "original\n");
+    let chmod = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    chmod(0o644);
+    let file = bench.file("d/a").content("ours\n").mode(0o640);
+    assert!(settle(&bench, &file));
+    chmod(0o600);
+    let undone = bench.block_on(bench.trial(&file).undo()).unwrap().unwrap();
+    assert!(undone.kept.join("; ").contains("the mode of "), "{undone:?}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "ours\n");
+    chmod(0o640);
+    undo(&bench, &file);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "original\n");
 }
 
 #[test]

@@ -1,0 +1,29 @@
+//! A simulated host behind the doors of `sys`: files, commands, accounts, units, time and randomness, all in memory.
+//! While a thread is on such a host ([`Host::on`]), every door that is opened on it leads there: the code in front of
+//! the doors is the same. For tests, and only there.
+
+mod accounts;
+mod commands;
+mod disk;
+mod file;
+mod files;
+mod host;
+mod inode;
+mod life;
+mod pattern;
+mod programs;
+mod seat;
+#[cfg(test)]
+mod tests;
+mod timeline;
+mod units;
+mod watched;
+
+pub(in crate::sys) use commands::Rule;
+pub use commands::{Answer, Called};
+pub(in crate::sys) use file::File;
+pub use host::{Host, Part, here};
+pub(in crate::sys) use inode::Found;
+pub(crate) use life::Life;
+pub(crate) use pattern::matches;
+pub(crate) use seat::Seat;

@@ -1,0 +1,247 @@
+//! Graphs on a simulated host.
+
+use std::time::Duration;
+
+use crate::graph::Graph;
+use crate::resource::{Declare as _, Result};
+use crate::resources::{Exec, File, Password};
+use crate::sys::simulated::{Answer, Host};
+
+fn motd(g: &mut Graph) -> Result<()> {
+    let dir = g.add(File::new("/etc/app/"));
+    g.add(File::new("/etc/app/motd").content("hello\n").mode(0o640).owner("www-data").group("adm").after(&dir));
+    Ok(())
+}
+
+#[test]
+fn files_are_made_on_the_host_and_nowhere_else() {
+    let host = Host::new();
+    let mut run = host.start(motd);
+    run.converge();
+    run.assert_applied(["file[/etc/app/]", "file[/etc/app/motd]"]);
+    assert_eq!(host.read("/etc/app/motd").as_deref(), Some("hello\n"));
+    assert_eq!(host.mode("/etc/app/motd"), Some(0o640));
+    assert_eq!(host.owner("/etc/app/motd"), Some(("www-data".to_owned(), "adm".to_owned())));
+    assert!(!std::path::Path::new("/etc/app/motd").exists());
+}
+
+#[test]
+fn a_change_of_a_file_wakes_its_resource() {
+    let host = Host::new();
+    let mut run = host.start(motd);
+    run.converge();
+    run.forget();
+    host.write("/etc/app/motd", "good bye\n");
+    run.converge();
+    run.assert_applied(["file[/etc/app/motd]"]);
+    assert_eq!(host.read("/etc/app/motd").as_deref(), Some("hello\n"));
+    host.remove("/etc/app");
+    run.forget();
+    run.converge();
+    run.assert_applied(["file[/etc/app/]", "file[/etc/app/motd]"]);
+}
+
+#[test]
+fn a_command_runs_on_the_host() {
+    let host = Host::new();
+    host.program("makedb *", |called| {
+        called.host.write("/var/lib/app.db", called.args().join(","));
+        Answer::prints("made\n")
+    });
+    let graph = |g: &mut Graph| {
+        g.add(Exec::new("db").cmd("makedb a b").creates("/var/lib/app.db"));
+        Ok(())
+    };
+    let mut run = host.start(graph);
+    run.converge();
+    run.assert_applied(["exec[db]"]);
+    assert_eq!(host.read("/var/lib/app.db").as_deref(), Some("a,b"));
+    assert_eq!(host.commands_run(), ["makedb a b"]);
+    run.stop();
+    let mut run = host.start(graph);
+    run.converge();
+    run.assert_nothing_applied();
+}
+
+#[test]
+fn an_hour_of_tries_takes_no_time() {
+    let host = Host::new();
+    host.command("flaky", Answer::fails(3, "not yet\n"));
+    let begun = std::time::Instant::now();
+    let mut run = host.start(|g: &mut Graph| {
+        g.add(Exec::new("flaky").cmd("flaky").retry(59).delay(Duration::from_secs(60)));
+        Ok(())
+    });
+    assert_eq!(run.settle(), super::Settled::Hopeless);
+    assert_eq!(host.commands_run().len(), 60);
+    assert!(host.elapsed() >= Duration::from_secs(59 * 60), "{:?}", host.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[test]
+fn a_killed_process_leaves_its_journal_and_nothing_else_is_done() {
+    let host = Host::new();
+    host.command("reload", Answer::ok());
+    let graph = |g: &mut Graph| {
+        let conf = g.add(File::new("/etc/conf").content("a\n"));
+        let other = g.add(File::new("/etc/other").content("b\n").after(&conf));
+        g.add(Exec::new("reload").cmd("reload").refreshonly(true).subscribe(&conf).after(&other));
+        Ok(())
+    };
+    host.crash_after("file[/etc/conf]");
+    let mut run = host.start(graph);
+    assert_eq!(run.settle(), super::Settled::Killed);
+    assert_eq!(host.read("/etc/conf").as_deref(), Some("a\n"), "the file was written");
+    assert!(host.commands_run().is_empty() && !host.exists("/etc/other"));
+    drop(run);
+    let mut run = host.start(graph);
+    run.converge();
+    // The refresh that the killed process owed is paid.
+    run.assert_applied(["file[/etc/other]", "refresh exec[reload]"]);
+    assert_eq!(host.commands_run(), ["reload"]);
+}
+
+#[test]
+fn a_process_that_is_killed_at_any_change_of_a_file_is_repaired_by_the_next() {
+    let (begin, mut kills) = (Host::new(), 0);
+    for n in 1.. {
+        let host = begin.fork();
+        host.new_life();
+        let mut run = host.start(motd);
+        host.crash_at_change(n);
+        let settled = run.settle();
+        drop(run);
+        let mut run = host.start(motd);
+        run.converge();
+        assert_eq!(host.read("/etc/app/motd").as_deref(), Some("hello\n"), "killed at change {n}");
+        assert!(host.temporary_files().is_empty(), "killed at change {n}");
+        if settled == super::Settled::Converged {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills > 5, "{kills}");
+}
+
+#[test]
+fn failures_delays_and_hanging_operations_are_arranged() {
+    let graph = |g: &mut Graph| {
+        for name in ["/a", "/b", "/c"] {
+            g.add(File::new(name).content("x").retry(1).delay(Duration::from_secs(5)).timeout(Duration::from_secs(30)));
+        }
+        Ok(())
+    };
+    let host = Host::new();
+    host.fail_next("file[/a]", "out of paper");
+    host.slow("file[/b]", Duration::from_secs(20));
+    host.hang_next("file[/c]");
+    let mut run = host.start(graph);
+    run.converge();
+    run.assert_applied(["file[/a]", "file[/b]", "file[/c]"]);
+    let story = run.story();
+    assert!(story.contains("out of paper") && story.contains("longer than its `timeout`"), "{story}");
+    assert!(host.elapsed() > Duration::from_secs(30));
+    assert!(host.try_start(graph, |builder| builder).is_ok());
+    host.fail_next("file[/d]", "");
+    let error = host.try_start(graph, |builder| builder).unwrap_err();
+    assert_eq!(error, "a failure is arranged for file[/d], which is not in the graph");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_story() {
+    let graph = |g: &mut Graph| {
+        for n in 0..40 {
+            g.add(File::new(format!("/srv/{}/{n}", n % 5)).content("x"));
+        }
+        (0..5).for_each(|n| _ = g.add(File::new(format!("/srv/{n}/"))));
+        (0..5).for_each(|n| {
+            _ = g.add(Exec::new(format!("e{n}")).cmd(format!("flaky {n}")).retry(3).delay(Duration::from_secs(1)))
+        });
+        g.add(Password::new("secret"));
+        Ok(())
+    };
+    let story = || {
+        let host = Host::seeded(3);
+        host.program("flaky *", |called| match called.host.elapsed() > Duration::from_secs(2) {
+            true => Answer::ok(),
+            false => Answer::fails(1, "too early\n"),
+        });
+        let mut run = host.start(graph);
+        run.converge();
+        let times: Vec<Duration> = run.events().iter().map(|event| event.at).collect();
+        (run.story(), times, host.state(&[]))
+    };
+    let first = story();
+    assert!(first.0.contains("too early"));
+    for _ in 0..5 {
+        assert_eq!(story(), first);
+    }
+}
+
+#[test]
+fn what_was_applied_is_compared_with_and_without_wildcards() {
+    let host = Host::new();
+    let mut run = host.start(|g: &mut Graph| {
+        let mut last = g.add(File::new("/1").content("x"));
+        for name in ["/2", "/3"] {
+            last = g.add(File::new(name).content("x").after(&last));
+        }
+        Ok(())
+    });
+    run.converge();
+    run.assert_applied(["file[/1]", "file[/2]", "file[/3]"]);
+    run.assert_applied(["file[/1]", "file[*]", "..."]);
+    run.assert_applied(["...", "file[/3]", "..."]);
+    run.assert_applied_in_any_order(["file[*]", "file[/3]", "file[/1]"]);
+    let said = |expected: &[&str]| {
+        let panic =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run.assert_applied(expected))).unwrap_err();
+        panic.downcast_ref::<String>().unwrap().clone()
+    };
+    assert_eq!(
+        said(&["file[/1]", "file[/3]", "exec[x]"]),
+        "something else was applied than expected:\n    file[/1]\n  + file[/2]\n    file[/3]\n  - exec[x]"
+    );
+    assert!(said(&[]).ends_with("  + file[/1]\n  + file[/2]\n  + file[/3]"));
+}
+
+#[test]
+fn lines_of_a_watching_command_wake_its_resource() {
+    let host = Host::new();
+    host.command("follow *", Answer::ok());
+    host.command("act", Answer::ok());
+    let mut run = host.start(|g: &mut Graph| {
+        g.add(Exec::new("act").cmd("act").watchcmd("follow log"));
+        Ok(())
+    });
+    run.converge();
+    assert_eq!(host.commands_run(), ["act"]);
+    assert_eq!(host.print_line("follow *", "something"), 1);
+    run.converge();
+    assert_eq!(host.commands_run(), ["act", "act"]);
+    assert_eq!(host.print_line("other", "something"), 0);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_not_found() {
+    let host = Host::new();
+    let mut run = host.start(|g: &mut Graph| {
+        g.add(Exec::new("a").cmd("no-such-program"));
+        Ok(())
+    });
+    assert_ne!(run.settle(), super::Settled::Converged);
+    assert!(run.story().contains("program `no-such-program` not found"), "{}", run.story());
+    host.command("no-such-program", Answer::ok());
+    run.pass(Duration::from_secs(60));
+    run.converge();
+}
+
+#[test]
+fn a_plan_has_a_stable_text_and_changes_nothing() {
+    let host = Host::new();
+    let before = host.state(&[]);
+    let plan = host.plan(motd).to_string();
+    assert_eq!(plan, host.plan(motd).to_string());
+    assert!(plan.contains("file[/etc/app/motd]"), "{plan}");
+    assert_eq!(host.state(&[]), before);
+}
