@@ -30,8 +30,10 @@ fn settings() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        reset: false,
         converged_timeout: None,
         leaves: false,
+        undoes: false,
         together: None,
     }
 }

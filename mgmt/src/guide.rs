@@ -2,6 +2,7 @@
 
 /// How a graph is declared: order, refreshes, values, time, metaparameters.
 ///
+/// [guide-reversal]: reversal
 /// [guide-secrets]: secrets
 #[doc = include_str!("../docs/language.md")]
 pub mod language {}
@@ -9,6 +10,10 @@ pub mod language {}
 /// The edges that follow from what resources are.
 #[doc = include_str!("../docs/automatic-edges.md")]
 pub mod automatic_edges {}
+
+/// How what a resource changed is undone when it leaves the graph.
+#[doc = include_str!("../docs/reversal.md")]
+pub mod reversal {}
 
 /// How passwords are sent between resources, and what keeps them from being shown.
 #[doc = include_str!("../docs/secrets.md")]

@@ -19,6 +19,7 @@
 //!
 //! [guide-language]: guide::language
 //! [guide-automatic-edges]: guide::automatic_edges
+//! [guide-reversal]: guide::reversal
 //! [guide-secrets]: guide::secrets
 //! [guide-command-line]: guide::command_line
 //! [guide-systemd]: guide::systemd

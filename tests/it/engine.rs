@@ -32,6 +32,7 @@ mod received;
 mod refresh;
 mod reload;
 mod reserve;
+mod reversal;
 mod silent;
 mod start;
 mod stop;

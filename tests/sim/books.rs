@@ -49,6 +49,8 @@ impl Ledger {
             Input::Checked { op, outcome, sent, again } => self.checked(now, *op, outcome, (*sent, *again)),
             Input::Applied { op, outcome, sent, again } => self.applied(now, *op, *outcome, (*sent, *again)),
             Input::Left { op, .. } | Input::LeaveRefused(op) => drop(self.end(*op)),
+            // The simulator has no records.
+            Input::Remains { .. } => {}
             Input::Looked(_) => {}
             Input::Committed(ticket) => {
                 for (_, node) in self.take_commits(|t| t <= *ticket) {
@@ -149,7 +151,7 @@ impl Ledger {
                 self.accounts.begins(op.node.0, now, *causes);
                 self.begin(now, *op, Act::Refresh, *causes);
             }
-            Command::Leave(op) => self.begin_leave(now, *op),
+            Command::Leave(op) | Command::Undo(op) => self.begin_leave(now, *op),
             Command::Cancel(op) => {
                 if let Some(busy) = self.busy.get_mut(&op.node.0) {
                     busy.cancelled = true;
@@ -161,7 +163,8 @@ impl Ledger {
                 }
             }
             Command::Journal { ticket, ops } => self.journal(*ticket, ops),
-            Command::Look(_) | Command::Removed(_) | Command::Event(_) | Command::Stopped => {}
+            Command::Removed(node) => self.gone(node.0),
+            Command::Look(_) | Command::Event(_) | Command::Stopped => {}
         }
     }
 

@@ -32,7 +32,7 @@ impl Convergence {
         // When a poll is due no input tells.
         let polls = ledger.nodes.values().any(|entry| entry.config.poll.is_some() || entry.polled);
         let held = ledger.paused || ledger.stop.is_some() || !ledger.swapped;
-        if polls || held || !ledger.all_perhaps_restless().is_empty() {
+        if polls || held || !ledger.all_perhaps_restless().is_empty() || !ledger.undone.is_empty() {
             (self.calm_since, self.due) = (None, None);
             return Ok(());
         }
@@ -105,7 +105,7 @@ impl Invariant for Convergence {
         must!(!is_late || !continues, "converged at {:?}, and it does not watch yet", self.first);
         must!(self.said == cx.scheduler.is_converged(), "is_converged is not what was said");
         let restless = cx.ledger.restless();
-        if restless.is_some() || cx.ledger.paused {
+        if restless.is_some() || cx.ledger.paused || !cx.ledger.undone.is_empty() {
             self.last = cx.now;
         }
         let moved = if cx.ledger.paused { cx.ledger.nodes.keys().copied().collect() } else { cx.ledger.all_restless() };

@@ -460,7 +460,7 @@ impl Drive {
             }
             Command::Apply { op, refresh, .. } => self.begin_op(op, Act::Apply { refresh }),
             Command::Refresh { op, .. } => self.begin_op(op, Act::Refresh),
-            Command::Leave(op) => self.begin_op(op, Act::Leave),
+            Command::Leave(op) | Command::Undo(op) => self.begin_op(op, Act::Leave),
             Command::Cancel(op) => self.cancel_op(op),
             Command::Journal { ticket, ops } => {
                 self.journal.append(Batch { ticket, ops });

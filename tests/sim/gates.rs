@@ -90,7 +90,7 @@ impl Invariant for Gates {
     }
 
     fn command(&mut self, cx: &Cx, command: &Command) -> Verdict {
-        if let Command::Leave(op) = command {
+        if let Command::Leave(op) | Command::Undo(op) = command {
             // Its last run is over, and holds nothing any more.
             self.holds.remove(&op.node.0);
             self.yielded.remove(&op.node.0);

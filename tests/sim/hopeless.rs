@@ -44,7 +44,9 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>, restless: &[u32]) -> Option<u32> {
                 })
     };
     let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
-    let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node));
+    // What waits for others to leave does not move by itself.
+    let waits = |node: &u32| cx.ledger.leaves_after.contains_key(node) && !cx.ledger.busy.contains_key(node);
+    let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node) && !waits(node));
     left.or_else(|| restless.iter().copied().find(moves))
 }
 
@@ -132,7 +134,7 @@ impl Invariant for Hopeless {
                 must!(self.said, "hopeful, but was not hopeless");
                 self.said = false;
             }
-            Command::Leave(op) => drop(self.held.remove(&op.node.0)),
+            Command::Leave(op) | Command::Undo(op) => drop(self.held.remove(&op.node.0)),
             Command::Removed(node) => drop(self.held.remove(&node.0)),
             _ => {}
         }
@@ -146,12 +148,13 @@ impl Invariant for Hopeless {
         }
         let (restless, perhaps) = (cx.ledger.all_restless(), cx.ledger.all_perhaps_restless());
         let moves = moving(cx, &self.held, &restless);
-        must!(!self.said || !perhaps.is_empty(), "hopeless, but all are calm");
+        must!(!self.said || !perhaps.is_empty() || !cx.ledger.undone.is_empty(), "hopeless, but all are calm");
         if let (true, Some(node)) = (self.said, moves) {
             return Err(format!("hopeless, but {node} moves: {:?}", cx.ledger.nodes.get(&node)));
         }
-        self.moved = moves.is_some() || perhaps.is_empty() || cx.ledger.paused;
-        let perhaps = restless.is_empty() || moving(cx, &self.held, &perhaps).is_some();
+        let none = cx.ledger.undone.is_empty();
+        self.moved = moves.is_some() || perhaps.is_empty() && none || cx.ledger.paused;
+        let perhaps = restless.is_empty() && none || moving(cx, &self.held, &perhaps).is_some();
         self.maybe_moved = self.moved || perhaps || may_be_limited(cx);
         self.note(cx.now);
         let due = self.last_maybe.after(cx.config.converged_timeout) < cx.now;

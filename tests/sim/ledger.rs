@@ -120,11 +120,26 @@ pub struct Ledger {
     pub commits: BTreeMap<Ticket, u32>,
     pub accounts: Accounts,
     pub swapped: bool,
+    /// Nodes that have left the graph, and must be undone before their slots are free.
+    pub undone: BTreeSet<u32>,
+    /// For each node, those that must be gone before it leaves the graph.
+    pub leaves_after: BTreeMap<u32, BTreeSet<u32>>,
     /// No watch has begun yet, and none need have.
     pub late: bool,
 }
 
 impl Ledger {
+    /// The node is gone, or back: what waited for it waits for what it has waited for.
+    pub fn gone(&mut self, node: u32) {
+        self.undone.remove(&node);
+        let firsts = self.leaves_after.remove(&node).unwrap_or_default();
+        for waits in self.leaves_after.values_mut().filter(|waits| waits.contains(&node)) {
+            waits.remove(&node);
+            waits.extend(&firsts);
+        }
+        self.leaves_after.retain(|_, waits| !waits.is_empty());
+    }
+
     pub fn parents(&self, node: u32) -> impl Iterator<Item = u32> + '_ {
         self.incoming.get(&node).into_iter().flatten().copied()
     }

@@ -54,8 +54,10 @@ impl Counter {
             watched: false,
             ticks: false,
             rewatch: false,
+            reset: false,
             converged_timeout: None,
             leaves: false,
+            undoes: false,
             together: None,
         };
         let mut graph = Graph::default();

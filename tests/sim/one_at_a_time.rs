@@ -27,7 +27,8 @@ impl Invariant for OneAtATime {
             Command::Check { op, .. }
             | Command::Apply { op, .. }
             | Command::Refresh { op, .. }
-            | Command::Leave(op) => {
+            | Command::Leave(op)
+            | Command::Undo(op) => {
                 let other = cx.world.running.iter().find(|running| running.op.node == op.node);
                 must!(other.is_none(), "{command:?} while {other:?} is under way");
                 must!(op.number > self.last, "{command:?}: the number was used before");

@@ -129,15 +129,19 @@ impl Wild {
             watched,
             ticks: false,
             rewatch: rng.percent(30),
+            reset: false,
             converged_timeout: None,
             leaves: rng.percent(self.leaves_percent),
+            undoes: false,
             together: rng.percent(self.together_percent).then(|| rng.below(2) as u32),
         };
         // Not drawn: what a seed is otherwise stays the same.
         let ticks = watched && config.burst == 3 && config.delay <= Duration::from_millis(10);
+        let undoes = self.leaves_percent > 0 && config.burst == 2;
         let is_patient = config.burst == 2 && config.delay >= Duration::from_millis(100);
         let converged_timeout = is_patient.then(|| 3 * config.delay);
-        NodeConfig { ticks, converged_timeout, ..config }
+        let reset = config.rewatch && config.burst != 2;
+        NodeConfig { ticks, reset, undoes, converged_timeout, ..config }
     }
 
     /// Another graph that is near this one.

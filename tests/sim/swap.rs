@@ -49,7 +49,7 @@ impl Swaps {
                         .collect();
                     old.sort();
                     new.sort();
-                    let revived = entry.dead && config.rewatch;
+                    let revived = config.reset || entry.dead && config.rewatch;
                     let begins_to_watch = cx.ledger.late && config.watched;
                     if old == new && !revived && !begins_to_watch {
                         self.alone.insert(node, cx.scheduler.state(Node(node)));

@@ -280,7 +280,9 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     }
     set(meta.autoedge != usual.autoedge, "autoedge", meta.autoedge.to_string());
     set(meta.autogroup != usual.autogroup, "autogroup", meta.autogroup.to_string());
+    set(meta.reverse != usual.reverse, "reverse", meta.reverse.to_string());
     set(meta.rewatch != usual.rewatch, "rewatch", meta.rewatch.to_string());
+    set(meta.reset != usual.reset, "reset", meta.reset.to_string());
     set(meta.converged_timeout.is_some(), "converged_timeout", time(meta.converged_timeout));
     setters
 }

@@ -71,7 +71,8 @@ impl Session {
             .autogroup(!options.no_autogroup)
             .no_watch(options.no_watch || is_once)
             .spare(options.converged_status_file.iter().chain(&options.graphviz))
-            .provisions(self.provisions.clone());
+            .provisions(self.provisions.clone())
+            .kinds(self.kinds.iter().copied());
         if let Some(hostname) = &options.hostname {
             builder = builder.hostname(hostname);
         }

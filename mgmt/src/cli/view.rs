@@ -204,6 +204,7 @@ impl View {
                 self.line(event);
             }
             EventKind::Refreshed { .. } | EventKind::Left { error: None, .. } => self.line(event),
+            EventKind::Undone { .. } | EventKind::HandedOver { .. } => self.line(event),
             EventKind::InSync { .. } if recovered => self.line(event),
             EventKind::Failed { id, operation, error, retry_in, .. } => {
                 let left_out = match retry_in {

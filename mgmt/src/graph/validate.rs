@@ -283,7 +283,8 @@ fn check_vertex(
     for warning in vertex.meta.iter().flat_map(|meta| meta.warnings()) {
         warnings.push(Problem::new(format!("{}: {warning}", vertex.id()), vertex.origin.clone()));
     }
-    for problem in vertex.meta.iter().flat_map(|meta| meta.problems()) {
+    let wrong = vertex.meta.iter().filter_map(|meta| meta.wrong_reverse(vertex.resource.spec()));
+    for problem in vertex.meta.iter().flat_map(|meta| meta.problems()).chain(wrong) {
         say(format!("{}: {problem}", vertex.id()));
     }
 }

@@ -13,8 +13,29 @@ pub struct Plan {
     pub graph: String,
     /// The resources of the graph, in the order in which they would run.
     pub resources: Vec<PlanEntry>,
+    /// Resources of earlier runs that are no longer in the graph, and would be undone: those that depended on others
+    /// first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<PlanUndo>,
     /// How many resources there are of each outcome.
     pub summary: Summary,
+}
+
+/// What would be undone of a resource that is no longer in the graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlanUndo {
+    /// The resource.
+    pub id: ResourceId,
+    /// What would be done, in short words.
+    pub what: Vec<String>,
+}
+
+impl PlanUndo {
+    /// This would be done.
+    pub fn new(id: ResourceId, what: Vec<String>) -> PlanUndo {
+        PlanUndo { id, what }
+    }
 }
 
 /// What would be done with one resource.
@@ -138,6 +159,13 @@ pub struct Summary {
     pub blocked: usize,
     /// The check failed.
     pub failed: usize,
+    /// No longer in the graph: would be undone.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub undone: usize,
+}
+
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Plan {
@@ -159,12 +187,19 @@ impl Plan {
             *count += 1;
             summary.obstructed += usize::from(entry.obstacle.is_some());
         }
-        Plan { graph, resources, summary }
+        Plan { graph, resources, undo: Vec::new(), summary }
+    }
+
+    /// Adds what would be undone.
+    #[must_use]
+    pub fn with_undo(mut self, undo: Vec<PlanUndo>) -> Plan {
+        self.summary.undone = undo.len();
+        Plan { undo, ..self }
     }
 
     /// Whether nothing would be done, and there is no alert. Resources that have drifted but are in noop do not count.
     pub fn is_empty(&self) -> bool {
-        self.summary.in_sync + self.summary.noop == self.resources.len()
+        self.summary.in_sync + self.summary.noop == self.resources.len() && self.undo.is_empty()
     }
 
     /// Whether a check failed, so that the plan is incomplete.

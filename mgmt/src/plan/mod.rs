@@ -3,4 +3,4 @@
 mod data;
 mod text;
 
-pub use data::{After, Outcome, Plan, PlanEntry, Summary};
+pub use data::{After, Outcome, Plan, PlanEntry, PlanUndo, Summary};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::id::{Palette, ResourceId, Role, Shown, harmless};
-use crate::plan::data::{After, Outcome, Plan, PlanEntry, Summary};
+use crate::plan::data::{After, Outcome, Plan, PlanEntry, PlanUndo, Summary};
 
 /// At most this many resources that come first are listed for one resource.
 const AFTER_MAX: usize = 5;
@@ -14,6 +14,10 @@ impl Plan {
         Shown(move |f: &mut fmt::Formatter<'_>| {
             for entry in self.resources.iter().filter(|entry| entry.is_pending() || !entry.remarks.is_empty()) {
                 writeln!(f, "{}", entry.painted(palette))?;
+            }
+            for PlanUndo { id, what } in &self.undo {
+                let what = harmless(&what.join(", ")).into_owned();
+                writeln!(f, "{} {id}: would be undone: {what}", palette.paint(Role::Removed, '-'))?;
             }
             write!(f, "{}", self.summary)
         })
@@ -147,6 +151,7 @@ impl fmt::Display for Summary {
             (self.unknown, "not known yet"),
             (self.blocked, "blocked"),
             (self.failed, "failed"),
+            (self.undone, "to undo"),
             (self.in_sync, "in sync"),
         ];
         let mut first = true;

@@ -16,6 +16,7 @@ use crate::resource::error::Result;
 use crate::resource::group::{GroupFns, Grouped};
 use crate::resource::many::{ConvergeMany, Many};
 use crate::resource::prepare::PrepareCx;
+use crate::resource::reverse::{Reversal, Reverse};
 use crate::resource::uid::Findings;
 
 /// A kind whose resources can be refreshed: a change of a resource that notifies one of them (`notify`, `subscribe`)
@@ -118,6 +119,8 @@ pub struct Abilities {
     pub leave: Option<LeaveFn>,
     /// The function of [`Prepare`], if the kind has it.
     pub prepare: Option<PrepareFn>,
+    /// The functions of [`Reverse`], if the kind has it.
+    pub reverse: Option<Reversal>,
     /// The functions of [`ConvergeMany`], if the kind has it.
     pub many: Option<Many>,
     /// The functions of [`Grouped`], if the kind has it.
@@ -130,6 +133,7 @@ impl fmt::Debug for Abilities {
             .field("refresh", &self.refresh.is_some())
             .field("leave", &self.leave.is_some())
             .field("prepare", &self.prepare.is_some())
+            .field("reverse", &self.reverse.is_some())
             .field("many", &self.many.is_some())
             .field("group", &self.group.is_some())
             .finish()
@@ -149,6 +153,8 @@ pub trait Lacks {
     const LEAVE: Option<LeaveFn> = None;
     /// `None`: the kind lacks [`Prepare`].
     const PREPARE: Option<PrepareFn> = None;
+    /// `None`: the kind lacks [`Reverse`].
+    const REVERSE: Option<Reversal> = None;
     /// `None`: the kind lacks [`ConvergeMany`].
     const MANY: Option<Many> = None;
     /// `None`: the kind lacks [`Grouped`].
@@ -173,6 +179,11 @@ impl<R: Prepare> Ability<R> {
     /// The kind's function of [`Prepare`].
     pub const PREPARE: Option<PrepareFn> =
         Some(|resource, cx| Box::pin(async move { typed::<R>(&*resource).prepare(&cx).await }));
+}
+
+impl<R: Reverse> Ability<R> {
+    /// The kind's functions of [`Reverse`].
+    pub const REVERSE: Option<Reversal> = Some(Reversal::of::<R>());
 }
 
 impl<R: ConvergeMany> Ability<R> {
@@ -202,6 +213,7 @@ macro_rules! __abilities {
             refresh: Ability::<$kind>::REFRESH,
             leave: Ability::<$kind>::LEAVE,
             prepare: Ability::<$kind>::PREPARE,
+            reverse: Ability::<$kind>::REVERSE,
             many: Ability::<$kind>::MANY,
             group: Ability::<$kind>::GROUP,
         }

@@ -17,6 +17,8 @@ use crate::resource::held::Contained;
 use crate::resource::operation::{OnCancel, Operation, Sent, Work};
 use crate::resource::output::{Port, Sendable};
 use crate::resource::owned::OwnedPaths;
+use crate::resource::record::Recorder;
+use crate::resource::reverse::Reverse;
 use crate::resource::stopping::{StopOnDrop, Stopping};
 use crate::resource::watch::Watch;
 use crate::sys::fs::{ReadFs, SyncBatch, WriteFs};
@@ -285,6 +287,15 @@ impl ApplyCx {
     /// checks are not spaced out.
     pub fn by_event(&self) {
         self.check.operation.by_event.store(true, Ordering::Relaxed);
+    }
+
+    /// The record of what was there before this resource first changed it, if the engine wants one: the record must be
+    /// written before the change. `None`: nothing must be recorded. `R` is the kind of the resource. See
+    /// [`Reverse`].
+    pub fn recorder<R: Reverse>(&self) -> Option<Recorder<R>> {
+        let operation = &self.check.operation;
+        let head = operation.recording.clone()?;
+        Some(Recorder::new(operation.services.records.clone(), operation.services.fs.clone(), self.id(), head))
     }
 
     /// Requests the end of the program with this exit code: when this operation has succeeded, the engine stops as with

@@ -310,11 +310,34 @@ pub trait Declare: Sized {
         self
     }
 
+    /// Whether what the resource changed is undone when it has left the graph: see [`Meta::reverse`]. Default: false.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// // Without this line, the file is again as it was before.
+    /// let motd = File::new("/etc/motd").content("maintenance at noon\n").reverse(true);
+    /// # drop(motd);
+    /// ```
+    #[must_use]
+    fn reverse(mut self, reverse: bool) -> Self {
+        self.draft().meta.reverse = reverse;
+        self
+    }
+
     /// Whether any new graph gives a resource that has failed for good its tries back. Default: only a graph that
     /// changes the resource does.
     #[must_use]
     fn rewatch(mut self, rewatch: bool) -> Self {
         self.draft().meta.rewatch = rewatch;
+        self
+    }
+
+    /// Whether every new graph gives the resource all its tries back, also if it leaves the resource as it is. Default:
+    /// only a graph that changes the resource does. `timer` has a field of the same name: there,
+    /// `Declare::reset(timer, true)` sets the metaparameter.
+    #[must_use]
+    fn reset(mut self, reset: bool) -> Self {
+        self.draft().meta.reset = reset;
         self
     }
 

@@ -74,9 +74,15 @@ pub struct Meta {
     pub autoedge: bool,
     /// The resource may be grouped with others of its kind. Default: true.
     pub autogroup: bool,
+    /// When the resource has left the graph, what it changed is undone: see [`Reverse`](crate::resource::Reverse). Only
+    /// for kinds that can do this. Default: false.
+    pub reverse: bool,
     /// Any new graph gives the resource its tries back after it has failed for good. Default: false, so only a graph
     /// that changes the resource does.
     pub rewatch: bool,
+    /// Every new graph gives the resource all its tries back, and ends the pause before the next one, also if the graph
+    /// leaves the resource as it is. Default: false, so such a resource keeps its tries.
+    pub reset: bool,
     /// The graph counts as converged only after the resource has been in sync and quiet for this long, in addition to
     /// the timeout of the run. A repair, a failure or the end of a pause starts the time again; a check that finds
     /// nothing to do does not. Default: no time of its own.
@@ -102,7 +108,9 @@ impl Default for Meta {
             ignore: Vec::new(),
             autoedge: true,
             autogroup: true,
+            reverse: false,
             rewatch: false,
+            reset: false,
             converged_timeout: None,
         }
     }
@@ -155,6 +163,13 @@ impl Meta {
             receives.then(|| format!("`ignore` names `{name}`, which receives its value: leave out one of them"))
         };
         self.ignore.iter().filter_map(wrong).collect()
+    }
+
+    /// What is wrong with `reverse` for this kind.
+    pub(crate) fn wrong_reverse(&self, spec: &'static KindSpec) -> Option<String> {
+        let problem =
+            || format!("`reverse` has no meaning for the kind `{}`, which can't be undone: leave it out", spec.kind);
+        (self.reverse && spec.abilities.reverse.is_none()).then(problem)
     }
 
     /// What has no effect in these settings.

@@ -15,6 +15,7 @@ use crate::resource::digest::Digest;
 use crate::resource::held::Contained;
 use crate::resource::output::Value;
 use crate::resource::provided::{Services, lock};
+use crate::resource::record::Head;
 use crate::resource::spec::KindSpec;
 use crate::resource::stopping::Stopping;
 
@@ -113,6 +114,8 @@ pub(crate) struct Operation {
     pub(crate) announced: bool,
     /// The resource will not be applied.
     pub(crate) noop: bool,
+    /// What was there before must be recorded.
+    pub(crate) recording: Option<Arc<Head>>,
     /// The apply found nothing to change.
     pub(crate) unchanged: AtomicBool,
     /// An event was the reason for the apply.
@@ -140,6 +143,7 @@ impl Operation {
             paths: None,
             announced: false,
             noop: false,
+            recording: None,
             unchanged: AtomicBool::new(false),
             by_event: AtomicBool::new(false),
             yields: AtomicBool::new(false),
@@ -152,7 +156,7 @@ impl Operation {
 
     /// Ends the operation and releases what it holds. Returns whether it can be used for another operation.
     pub(crate) fn end(&mut self) -> bool {
-        (self.of, self.paths) = (None, None);
+        (self.of, self.paths, self.recording) = (None, None, None);
         self.extra.get().is_none()
     }
 
@@ -169,6 +173,7 @@ impl Operation {
             paths,
             announced,
             noop,
+            recording,
             unchanged,
             by_event,
             yields,
@@ -182,7 +187,7 @@ impl Operation {
         *stays.get_mut() = MAY_NOT;
         *exit_code.get_mut() = NO_EXIT;
         changed.clear();
-        *paths = None;
+        (*paths, *recording) = (None, None);
         for flag in [unchanged, by_event, yields, cancelled] {
             *flag.get_mut() = false;
         }

@@ -8,16 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::resource::path_list::PathList;
+use crate::resource::record::RECORDS;
 use crate::sys::fs::{Links, ReadFs, Stat};
 
 /// The name of the socket on which a running engine answers other programs.
 pub(crate) const CONTROL_SOCKET: &str = "control.sock";
 
 /// Whether what has this name in the engine's working directory belongs to the engine: the private directories of
-/// resources, the journal (also a new and a corrupt one), its lock, and the control socket. A graph may have other
-/// files beside them.
+/// resources, their records, the journal (also a new and a corrupt one), its lock, and the control socket. A graph may
+/// have other files beside them.
 fn is_own_name(name: &OsStr) -> bool {
-    name == "pgraph" || name == CONTROL_SOCKET || name.as_encoded_bytes().starts_with(b"journal.")
+    [OsStr::new("pgraph"), OsStr::new(RECORDS), OsStr::new(CONTROL_SOCKET)].contains(&name)
+        || name.as_encoded_bytes().starts_with(b"journal.")
 }
 
 /// Whether the path is in this working directory of an engine, and belongs to the engine there.

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::ResourceId;
 use crate::resource::digest::digest_of;
+use crate::resource::record::RECORDS;
 use crate::sys::fs::WriteFs;
 use crate::sys::if_simulated;
 use crate::sys::ours::{NotOurs, Trust, examine_below};
@@ -70,12 +71,18 @@ impl PrivateDirs {
         PrivateDirs { root: prefix.join("pgraph"), old: Arc::default(), renames: false }
     }
 
+    /// Directories with names of the same form, for something else: `PREFIX/<what>/<kind>/<name>`.
+    pub(crate) fn of_another_sort(prefix: &Path, what: &str) -> PrivateDirs {
+        PrivateDirs { root: prefix.join(what), ..PrivateDirs::new(prefix) }
+    }
+
     /// Checks that no other user could have written to the existing directories of a prefix. Blocks.
     ///
     /// # Errors
     /// Another user could have planted the content of one of them.
     pub fn examine(prefix: &Path, trust: Trust) -> std::result::Result<(), NotOurs> {
-        examine_below(&prefix.join("pgraph"), 2, trust)
+        examine_below(&prefix.join("pgraph"), 2, trust)?;
+        examine_below(&prefix.join(RECORDS), 2, trust)
     }
 
     /// The directories of a prefix, and a list of those that exist. Blocks. With `renames`, a directory that an earlier

@@ -14,6 +14,7 @@ use crate::resource::graphs::Graphs;
 use crate::resource::owned::OwnedPaths;
 use crate::resource::private_dirs::PrivateDirs;
 use crate::resource::provisions::Provisions;
+use crate::resource::record::Records;
 use crate::sys::facts;
 use crate::sys::fs::WriteFs;
 use crate::sys::task::caught;
@@ -107,6 +108,8 @@ pub(crate) struct Services {
     pub(crate) prefix: PathBuf,
     /// The private directories of resources.
     pub(crate) dirs: PrivateDirs,
+    /// What was there before resources changed it.
+    pub(crate) records: Records,
     /// State of single resources.
     pub(crate) local: Slots,
     /// State shared by resources of an engine.
@@ -131,6 +134,7 @@ impl Services {
             memory,
             salt,
             dirs,
+            records: Records::new(&prefix),
             prefix,
             local: Slots::default(),
             shared: Slots::default(),

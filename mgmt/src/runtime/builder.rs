@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::gapi::{Fixed, Gapi, Warnings, fixed};
+use crate::gapi::{Fixed, Gapi, Warnings, builtin_kinds, fixed};
 use crate::graph::{self, GraphConfig, Grouping, Pass, Prepared};
+use crate::resource::Kind;
 #[cfg(any(feature = "cli", test, feature = "testing"))]
 use crate::resource::Provisions;
 use crate::runtime::doors::Doors;
@@ -14,6 +15,7 @@ use crate::runtime::lane::Lane;
 use crate::runtime::outlet::Outlet;
 use crate::runtime::prefix::Prefix;
 use crate::runtime::prepare::Preparing;
+use crate::runtime::undo::{KnownKinds, kinds_by_name};
 use crate::sys::facts;
 use crate::sys::fs::hub;
 use crate::sys::process::InheritEnv;
@@ -44,6 +46,8 @@ pub(crate) struct Settings {
     /// What is wrong with the host name that the program has set. (The name of the system is used as it is.)
     pub(crate) wrong_host: Option<String>,
     pub(crate) preparing: Preparing,
+    /// The kinds whose resources of earlier runs can be undone.
+    pub(crate) kinds: KnownKinds,
     pub(crate) no_watch: bool,
     pub(crate) converged_timeout: Duration,
     pub(crate) watch_late: bool,
@@ -73,6 +77,7 @@ impl Default for Settings {
             hostname: facts::hostname(),
             wrong_host: None,
             preparing: Preparing::default(),
+            kinds: kinds_by_name(builtin_kinds().iter().copied()),
             no_watch: false,
             converged_timeout: Duration::ZERO,
             watch_late: false,
@@ -211,6 +216,13 @@ impl<G: Gapi> Builder<G> {
 
     fn prepare_with(mut self, set: impl FnOnce(graph::Settings) -> graph::Settings) -> Self {
         self.options.preparing.settings = set(self.options.preparing.settings);
+        self
+    }
+
+    /// Adds kinds of the program. Resources of them that were declared with `reverse` in an earlier run, and are in no
+    /// graph any more, are undone at the start. Default: the built-in kinds, and those of the first graph.
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.options.kinds.extend(kinds_by_name(kinds));
         self
     }
 

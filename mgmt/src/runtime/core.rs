@@ -146,6 +146,7 @@ impl Core {
             Command::Refresh { op, causes } => self.refresh(op, causes),
             Command::Watch(node) => self.watch(node),
             Command::Leave(op) => self.leave(op),
+            Command::Undo(op) => self.undo(op),
             Command::Unwatch(node) => self.watches.stop(&mut self.slots, node),
             Command::Cancel(op) => self.cancel(op),
             Command::Journal { ticket, ops } => self.journal(ticket, &ops),
@@ -243,6 +244,7 @@ impl Core {
             self.begun += 1;
             operation.begun = self.begun;
             operation.noop = self.running.is_noop(node);
+            operation.recording = self.recording(node, resource);
             operation.changed = self.slots.changed_fields(node);
             asked(operation);
         }

@@ -84,8 +84,15 @@ impl Core {
                 self.applied(op, outcome, sent);
             }
             Outcome::Leave(ended) => {
-                let outcome = self.end_apply(node, began, ended, |()| true);
+                let mut departed = None;
+                let outcome = self.end_apply(node, began, ended, |departure| {
+                    departed = Some(departure);
+                    true
+                });
                 self.measure(&*resource, "leave", apply_word(outcome), began);
+                if let Some(departure) = departed {
+                    self.report_departure(resource.id(), departure);
+                }
                 self.handle(Input::Left { op, well: outcome == ApplyOutcome::Changed });
             }
         }

@@ -12,7 +12,7 @@ use crate::gapi::{Failure, Gapi, GapiData, fixed};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::ResourceId;
 use crate::journal::Journal;
-use crate::resource::{PrivateDir, PrivateDirs, Services};
+use crate::resource::{Found, PrivateDir, PrivateDirs, Records, Services};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::control::{Control, Reach};
 use crate::runtime::core::Core;
@@ -55,7 +55,8 @@ impl<G: Gapi> Builder<G> {
         let prefix = self.options.prefix()?;
         // Lock the prefix first: if another engine uses it, the source must not be asked for anything.
         let (given, path) = (self.options.prefix.clone(), prefix.path().to_owned());
-        let Opened { journal, dirs, existing } = blocking(move || Opened::of(given.as_deref(), &path)).await?;
+        let Opened { journal, dirs, existing, records, found } =
+            blocking(move || Opened::of(given.as_deref(), &path)).await?;
         let prepared = match self.begin(&prefix).await {
             Ok(prepared) => prepared,
             Err(error) => {
@@ -64,8 +65,7 @@ impl<G: Gapi> Builder<G> {
             }
         };
         let (mut core, inboxes, requests) = assemble(&self.options, prefix.path().to_owned(), dirs, journal);
-        core.warn_of_lost_journal();
-        core.swap(prepared);
+        core.begin_graph(prepared, (records, found), &self.options);
         if !prefix.is_temporary() {
             core.forget_absent(clock::today(), existing);
         }
@@ -149,6 +149,9 @@ struct Opened {
     dirs: PrivateDirs,
     /// The private directories that exist.
     existing: Vec<PrivateDir>,
+    /// The records of earlier runs.
+    records: Records,
+    found: Vec<Found>,
 }
 
 impl Opened {
@@ -164,7 +167,9 @@ impl Opened {
             Some(_) => PrivateDirs::open(path, true),
             None => (PrivateDirs::new(path), Vec::new()),
         };
-        Ok(Opened { journal, dirs, existing })
+        let records = Records::new(path);
+        let found = if given.is_some() { records.load(true) } else { Vec::new() };
+        Ok(Opened { journal, dirs, existing, records, found })
     }
 }
 

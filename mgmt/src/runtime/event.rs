@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::id::{Generation, ResourceId, harmless};
+use crate::id::{Generation, ResourceId, harmless, in_one_line};
 use crate::resource::{Change, Obstacle, seconds};
 use crate::scheduler::Causes;
 use crate::sys::culprit::Process;
@@ -117,8 +117,45 @@ pub enum EventKind {
     Left {
         /// The resource that has left.
         id: ResourceId,
-        /// The error, if leaving failed. It is not tried again.
+        /// The error, if leaving failed.
         error: Option<String>,
+        /// The pause before the undo is tried again, in seconds; `None`: it is not, in this run. What the kind does
+        /// when it leaves is not repeated.
+        #[serde(with = "seconds::option", skip_serializing_if = "Option::is_none")]
+        retry_in: Option<Duration>,
+    },
+    /// What a resource that has left the graph changed is being undone
+    /// ([`Meta::reverse`](crate::resource::Meta::reverse)).
+    #[non_exhaustive]
+    Undoing {
+        /// The resource that has left the graph, in this run or before it.
+        id: ResourceId,
+    },
+    /// What a resource that has left the graph changed was undone.
+    #[non_exhaustive]
+    Undone {
+        /// The resource.
+        id: ResourceId,
+        /// What was done, in short words. Empty if everything was already as before.
+        done: Vec<String>,
+    },
+    /// Something that a resource changed was not undone, and its record is kept.
+    #[non_exhaustive]
+    Kept {
+        /// The resource.
+        id: ResourceId,
+        /// Why it was not undone.
+        why: String,
+        /// The directory of the record, which holds what was there before.
+        record: String,
+    },
+    /// A resource has left the graph, and another one owns the same: it takes over the record of what was there before.
+    #[non_exhaustive]
+    HandedOver {
+        /// The resource that has left the graph.
+        from: ResourceId,
+        /// The resource that owns the same now.
+        to: ResourceId,
     },
     /// A refresh has become owed.
     #[non_exhaustive]
@@ -282,6 +319,10 @@ impl EventKind {
             EventKind::Applied { .. } => "applied",
             EventKind::Refreshed { .. } => "refreshed",
             EventKind::Left { .. } => "left",
+            EventKind::Undoing { .. } => "undoing",
+            EventKind::Undone { .. } => "undone",
+            EventKind::Kept { .. } => "kept",
+            EventKind::HandedOver { .. } => "handed_over",
             EventKind::Owed { .. } => "owed",
             EventKind::Sent { .. } => "sent",
             EventKind::Failed { .. } => "failed",
@@ -313,13 +354,16 @@ impl EventKind {
             | EventKind::Failed { id, .. }
             | EventKind::Waiting { id, .. }
             | EventKind::Left { id, .. }
+            | EventKind::Undoing { id }
+            | EventKind::Undone { id, .. }
+            | EventKind::Kept { id, .. }
             | EventKind::Exit { id, .. }
             | EventKind::Blocked { id, .. }
             | EventKind::Unblocked { id }
             | EventKind::Asked { id }
             | EventKind::Culprit { id, .. }
             | EventKind::Flapping { id, .. } => Some(id),
-            EventKind::Owed { to, .. } | EventKind::Sent { to, .. } => Some(to),
+            EventKind::Owed { to, .. } | EventKind::Sent { to, .. } | EventKind::HandedOver { to, .. } => Some(to),
             _ => None,
         }
     }
@@ -344,8 +388,18 @@ impl fmt::Display for EventKind {
             }
             EventKind::Refreshed { id, changed: true, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
             EventKind::Refreshed { id, .. } => write!(f, "{id}: asked to refresh, with nothing to do"),
-            EventKind::Left { id, error: None } => write!(f, "{id}: left"),
-            EventKind::Left { id, error: Some(error) } => write!(f, "{id}: could not leave well: {error}"),
+            EventKind::Left { id, error: None, .. } => write!(f, "{id}: left"),
+            EventKind::Left { id, error: Some(error), retry_in } => {
+                write!(f, "{id}: could not leave well: {error}")?;
+                retry_in.map_or(Ok(()), |pause| write!(f, " (undone again in {pause:.1?})"))
+            }
+            EventKind::Undoing { id } => write!(f, "{id}: is being undone"),
+            EventKind::Undone { id, done } if done.is_empty() => write!(f, "{id}: undone: nothing had to be done"),
+            EventKind::Undone { id, done } => write!(f, "{id}: undone: {}", in_one_line(&done.join(", "))),
+            EventKind::Kept { id, why, record } => {
+                write!(f, "{id}: not undone: {} (what was there before is in {record})", in_one_line(why))
+            }
+            EventKind::HandedOver { from, to } => write!(f, "{to}: has taken over what {from} had recorded"),
             EventKind::Owed { from, to } => write!(f, "{to}: refresh owed, since {from} changed"),
             EventKind::Sent { from, to } => write!(f, "{to}: received from {from}"),
             EventKind::Failed { id, operation, error, retry_in, .. } => {

@@ -131,6 +131,11 @@ pub(crate) fn shorten(kind: &mut EventKind) {
         EventKind::Failed { error, .. } | EventKind::Waiting { error, .. } => shortened(error),
         EventKind::Left { error: Some(error), .. } => shortened(error),
         EventKind::Rejected { problems } => shortened(problems),
+        EventKind::Kept { why, .. } => shortened(why),
+        EventKind::Undone { done, .. } => {
+            done.truncate(CHANGES_MAX);
+            done.iter_mut().for_each(shortened);
+        }
         EventKind::Warning { message } => shortened(message),
         _ => {}
     }
@@ -150,6 +155,8 @@ fn bytes(kind: &EventKind) -> usize {
         EventKind::Failed { error, .. } | EventKind::Waiting { error, .. } => error.len(),
         EventKind::Left { error: Some(error), .. } => error.len(),
         EventKind::Rejected { problems } => problems.len(),
+        EventKind::Kept { why, record, .. } => why.len() + record.len(),
+        EventKind::Undone { done, .. } => done.iter().map(String::len).sum(),
         EventKind::Warning { message } => message.len(),
         _ => 0,
     };

@@ -17,6 +17,7 @@ use crate::runtime::slot::{Action, Activity, RunningOp, Waiting};
 use crate::runtime::span::{poll_in, span};
 use crate::runtime::staged::{Act, staged};
 use crate::runtime::stay::stay;
+use crate::runtime::undo::Departure;
 use crate::runtime::values::{Resolved, SentPorts};
 use crate::scheduler::{ApplyOutcome, Cause, Causes, CheckOutcome, GoOn, Input, Op};
 use crate::sys::task::{caught, watching};
@@ -49,7 +50,7 @@ pub(crate) enum Outcome {
     Check(Ended<Option<AnyDrift>>),
     Apply(Ended<()>),
     Refresh(Ended<bool>),
-    Leave(Ended<()>),
+    Leave(Ended<Departure>),
 }
 
 impl Outcome {
@@ -234,6 +235,11 @@ impl Core {
 
     /// The resource has left the graph. A resource that never ran leaves nothing behind.
     pub(crate) fn leave(&mut self, op: Op) {
+        self.depart(op, true);
+    }
+
+    /// The resource has left the graph: what its kind does then, if it has run, and what its record requires.
+    pub(super) fn depart(&mut self, op: Op, has_run: bool) {
         let Some(vertex) = self.running.vertex(op.node).filter(|_| !self.running.is_blind(op.node)) else {
             return self.handle(Input::Left { op, well: true });
         };
@@ -244,7 +250,15 @@ impl Core {
             return self.handle(Input::LeaveRefused(op));
         }
         let operation = self.operation(op.node, &resource, |_| ());
-        let future = Arc::clone(&resource).leave(ApplyCx::new(Arc::clone(&operation)));
+        let cx = ApplyCx::new(Arc::clone(&operation));
+        let leave = has_run.then(|| Arc::clone(&resource).leave(cx.clone()));
+        let departure = self.departure(op.node, &resource, cx);
+        let future: BoxFuture<Result<Departure>> = Box::pin(async move {
+            if let Some(leave) = leave {
+                leave.await?;
+            }
+            departure.await
+        });
         self.run(
             Start { op, causes: Causes::NONE, action: Action::Leave, operation, resource },
             future,

@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// The owner in the graph in force.
-    fn owner(&self, uid: &Uid) -> Option<Node> {
+    pub(super) fn owner(&self, uid: &Uid) -> Option<Node> {
         self.running.owner(uid).or_else(|| self.owned.owners.get(uid).copied())
     }
 

@@ -46,7 +46,9 @@ impl<G: Gapi> Builder<G> {
         tell_warnings(&prepared, &self.options.warnings);
         let planner = Planner::new(prepared, self.options.clone(), prefix.path(), journal);
         let connections = planner.core.services.connections.clone();
-        let plan = planner.run().await;
+        let found = Core::recorded(planner.core.services.records.clone()).await;
+        let undo = planner.core.foresee_undo(found, &self.options);
+        let plan = planner.run().await.with_undo(undo);
         if self.options.doors.is_none() {
             connections.close().await;
         }
@@ -204,6 +206,7 @@ impl Planner {
             | Command::Withdraw { .. }
             | Command::Cancel(_)
             | Command::Leave(_)
+            | Command::Undo(_)
             | Command::Journal { ticket: None, .. }
             | Command::Removed(_)
             | Command::Event(_)

@@ -72,10 +72,10 @@ impl Core {
             Event::Refreshed { node, causes, changed } => {
                 EventKind::Refreshed { id: id(node), causes, changed, took: took(node) }
             }
-            Event::Left { node, well } => {
+            Event::Left { node, well, retry_in } => {
                 let error = self.trouble(node).and_then(|trouble| trouble.error.clone());
                 let error = (!well).then(|| error.unwrap_or_else(|| "it was cancelled".to_owned()));
-                EventKind::Left { id: id(node), error }
+                EventKind::Left { id: id(node), error, retry_in }
             }
             Event::Owed { from, to } => EventKind::Owed { from: id(from), to: id(to) },
             Event::Sent { from, to } => EventKind::Sent { from: id(from), to: id(to) },

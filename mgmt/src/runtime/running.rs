@@ -85,6 +85,23 @@ impl Running {
         self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.alert))
     }
 
+    /// What the resource has changed is undone when it leaves the graph.
+    pub(crate) fn is_reversed(&self, node: Node) -> bool {
+        let reverses = |vertex: &Vertex| {
+            let kind = vertex.resource.spec().abilities.reverse.is_some();
+            kind && vertex.meta.as_ref().is_some_and(|meta| meta.reverse)
+        };
+        self.vertex(node).is_some_and(reverses)
+    }
+
+    /// A number for a resource of an earlier run that is in no graph.
+    pub(crate) fn add_remains(&mut self, vertex: Vertex) -> Node {
+        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
+        let node = self.free.pop().unwrap_or_else(|| Node(self.seats.next().max(highest)));
+        self.ghosts.insert(node, Ghost { vertex, is_blind: false });
+        node
+    }
+
     /// The identity of the resource in a slot.
     pub(crate) fn id(&self, node: Node) -> ResourceId {
         self.vertex(node).map_or_else(|| ResourceId::new("resource", format!("#{}", node.0)), Vertex::id)
@@ -253,7 +270,8 @@ impl Running {
         };
         let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.seats.len()];
-        let mut next = self.seats.next();
+        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
+        let mut next = self.seats.next().max(highest);
         // Most resources have the same neighbour as before, and need no search in the index.
         let mut neighbour = 0;
         for vertex in &config.vertices {
@@ -381,6 +399,7 @@ struct Facts {
     watched: bool,
     ticks: bool,
     leaves: bool,
+    reverses: bool,
     /// The kind, if several of its resources can share one call.
     together: Option<&'static str>,
 }
@@ -391,9 +410,27 @@ impl Facts {
             watched: spec.watched,
             ticks: spec.ticks,
             leaves: spec.abilities.leave.is_some(),
+            reverses: spec.abilities.reverse.is_some(),
             together: spec.abilities.many.map(|_| spec.kind),
         }
     }
+}
+
+fn backoff(meta: &Meta) -> scheduler::Backoff {
+    match meta.backoff {
+        Backoff::Constant => scheduler::Backoff::Constant,
+        Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
+    }
+}
+
+fn timeout(meta: &Meta) -> Option<Duration> {
+    meta.timeout.filter(|timeout| *timeout < Duration::MAX)
+}
+
+/// How an undo is tried again, and how long it may take.
+pub(crate) fn undo_settings(meta: &Meta) -> (scheduler::Tries, Option<Duration>) {
+    let retry = u32::try_from(meta.retry).ok();
+    (scheduler::Tries { retry, delay: meta.delay, backoff: backoff(meta) }, timeout(meta))
 }
 
 /// The distinct settings of a graph.
@@ -455,20 +492,19 @@ impl Settings {
             noop: meta.is_only_checked(),
             retry: u32::try_from(meta.retry).ok(),
             delay: meta.delay,
-            backoff: match meta.backoff {
-                Backoff::Constant => scheduler::Backoff::Constant,
-                Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
-            },
+            backoff: backoff(meta),
             poll: meta.poll,
             limit: meta.limit,
             burst: meta.burst,
-            timeout: meta.timeout.filter(|timeout| *timeout < Duration::MAX),
+            timeout: timeout(meta),
             sema,
             watched: facts.watched && meta.watch,
             ticks: facts.ticks,
             rewatch: meta.rewatch,
+            reset: meta.reset,
             converged_timeout: meta.converged_timeout.filter(|timeout| !timeout.is_zero()),
             leaves: facts.leaves,
+            undoes: facts.reverses && meta.reverse,
             together,
         });
         u32::try_from(self.configs.len() - 1).unwrap_or(u32::MAX)

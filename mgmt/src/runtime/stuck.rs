@@ -267,6 +267,7 @@ impl Core {
             stuck.left = true;
             return;
         }
+        self.settle_record(node);
         self.services.local.clear(node.0);
         self.slots.clear(node);
         self.running.release(node);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Causes;
+use super::{Causes, Tries};
 use crate::id::{Generation, JournalOp, Node, Ticket};
 
 /// A set of the outputs (ports) of one resource; output `n` is bit `n`. A kind has at most 32 outputs.
@@ -76,8 +76,12 @@ pub struct NodeConfig {
     pub ticks: bool,
     /// A swap that keeps this node revives it if it has failed for good.
     pub rewatch: bool,
+    /// A swap gives the node its tries back, whatever state it is in.
+    pub reset: bool,
     /// Once the node has left the graph and its last operation has ended, it is asked to leave. A noop node is not.
     pub leaves: bool,
+    /// The same, also if it has not run: what was recorded about it in an earlier run is undone.
+    pub undoes: bool,
     /// The graph converges no earlier than this after the node last became calm. `Config::converged_timeout` applies as
     /// well.
     pub converged_timeout: Option<Duration>,
@@ -88,6 +92,17 @@ pub struct NodeConfig {
 
 /// Most nodes in one call.
 pub const CALL_MAX: u32 = 64;
+
+/// A node that is in no graph, but in a record of an earlier run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Remains {
+    /// The node.
+    pub node: Node,
+    /// How its undo is tried again if it fails.
+    pub tries: Tries,
+    /// The longest time of an undo.
+    pub timeout: Option<Duration>,
+}
 
 /// One node of a new graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -246,6 +261,13 @@ pub enum Input {
         /// Outputs sent with the same value as before.
         again: PortSet,
     },
+    /// Nodes of free slots that are in no graph, but in records of earlier runs: they must be undone.
+    Remains {
+        /// The nodes.
+        nodes: Vec<Remains>,
+        /// Pairs of them: the first is undone before the second begins. Without a cycle.
+        order: Vec<(Node, Node)>,
+    },
     /// An apply or a refresh ended.
     Applied {
         /// The operation.
@@ -345,6 +367,8 @@ pub enum Command {
     },
     /// The node has left the graph, and nothing else of it is under way: do the leave of its kind; answer `Left`.
     Leave(Op),
+    /// The same for a node that has not run: only undo what earlier runs have recorded; answer `Left`.
+    Undo(Op),
     /// Cancel an operation that is under way; it must still be answered (`Cancelled`, or its result).
     Cancel(Op),
     /// Write these entries, in order. With a ticket, a node waits: answer `Committed` or `CommitFailed`. Tickets only
@@ -462,6 +486,8 @@ pub enum Event {
         node: Node,
         /// It ended well.
         well: bool,
+        /// When its undo is tried again, counted from now; `None`: it is not.
+        retry_in: Option<Duration>,
     },
     /// A refresh has become owed.
     Owed {

@@ -93,8 +93,8 @@ impl Scheduler {
         let node = &self.nodes[i];
         match node.phase() {
             Phase::Absent => false,
-            // The node waits for work that may never end.
-            Phase::ToLeave => !self.leaving_held.contains(&i),
+            // The node waits for work that may never end, or for others to leave.
+            Phase::ToLeave => !self.leaving_held.contains(&i) && self.leave_order.is_free(i),
             _ if node.all(PRESENT | CALM) => false,
             _ if node.any(PRESENT) && self.is_held_up(i) => false,
             Phase::Idle => {
@@ -301,8 +301,9 @@ impl Scheduler {
             restless =
                 self.nodes.iter().filter(|n| n.any(PRESENT) && !n.any(CALM | FAILED) && n.bad_parents == 0).count();
         }
+        let undoes = self.leave_order.undoes() && !self.mutant(Mutant::UndoIsNoActivity);
         let count = &mut self.convergence;
-        if restless > 0 {
+        if restless > 0 || undoes {
             count.since = None;
             if std::mem::take(&mut count.converged) {
                 self.commands.push_back(Command::Event(Event::Unconverged));

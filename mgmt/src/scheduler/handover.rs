@@ -51,6 +51,8 @@ impl Scheduler {
             predecessors.push(from);
             self.rare_mut(from).successors.push(to);
             self.nodes[to].set(HELD);
+            // It is not kept waiting by the pauses of an undo that fails.
+            self.end_pause_of_leave(from);
         }
     }
 

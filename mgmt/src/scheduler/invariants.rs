@@ -101,7 +101,8 @@ impl Scheduler {
             Phase::ToLeave => {
                 assert!(!n.any(PRESENT) && n.any(LEAVES), "{i:?} waits to leave, and does not");
                 let waits = self.leaving.contains(&i) || self.leaving_held.contains(&i);
-                assert!(waits, "{i:?} waits to leave in no queue");
+                let pauses = self.leave_order.is_pausing(i);
+                assert!(waits || pauses || !self.leave_order.is_free(i), "{i:?} waits to leave in no queue");
             }
             Phase::Idle => {
                 assert!(n.any(PRESENT), "idle, but not in the graph: {i:?}");

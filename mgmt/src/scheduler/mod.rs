@@ -14,6 +14,7 @@ mod handover;
 mod invariants;
 mod late;
 mod leave;
+mod leave_order;
 mod look;
 mod mutants;
 mod node;
@@ -41,10 +42,11 @@ mod watch;
 pub use crate::id::JournalOp;
 pub use api::{
     ApplyOutcome, Backoff, CALL_MAX, CheckOutcome, Command, Config, EdgeSpec, Event, Failing, GoOn, Handover, Input,
-    Lack, NodeConfig, NodeSpec, Op, PortSet, State, StopStage, Swap,
+    Lack, NodeConfig, NodeSpec, Op, PortSet, Remains, State, StopStage, Swap,
 };
 pub use cause::{Cause, Causes};
 pub use late::LATE;
+pub use leave_order::Tries;
 #[doc(hidden)]
 pub use mutants::Mutant;
 pub use places::LONG;

@@ -110,6 +110,18 @@ pub enum Mutant {
     LeaveForgotten,
     /// A node is asked to leave after a stop.
     LeaveAtStop,
+    /// A node is asked to leave before the nodes that depended on it have left.
+    LeaveOutOfOrder,
+    /// A node that has not run is not asked to undo what earlier runs have recorded.
+    UndoForgotten,
+    /// The graph counts as converged although something is being undone.
+    UndoIsNoActivity,
+    /// A swap does not give a node its tries back that it leaves as it is.
+    ResetForgotten,
+    /// A failed undo is not tried again.
+    UndoOnce,
+    /// A failed undo is tried again without a pause.
+    UndoAgainAtOnce,
     /// A repair begins without a look at what has changed meanwhile.
     RepairBlindly,
     /// A check may continue with the repair although the kernel may have queued changes of its parents.
@@ -220,6 +232,12 @@ impl Mutant {
         Mutant::StaysFailed,
         Mutant::LeaveForgotten,
         Mutant::LeaveAtStop,
+        Mutant::LeaveOutOfOrder,
+        Mutant::UndoForgotten,
+        Mutant::UndoIsNoActivity,
+        Mutant::ResetForgotten,
+        Mutant::UndoOnce,
+        Mutant::UndoAgainAtOnce,
         Mutant::RepairBlindly,
         Mutant::StayBlindly,
         Mutant::StayUnannounced,

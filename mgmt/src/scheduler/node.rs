@@ -73,7 +73,7 @@ impl Phase {
     pub(super) fn may_become(self, next: Phase) -> bool {
         use Phase::*;
         match self {
-            Absent => matches!(next, Idle),
+            Absent => matches!(next, Idle | ToLeave),
             ToLeave => matches!(next, Leaving | Idle | Absent),
             Idle => matches!(next, Queued | ToLeave | Absent),
             Queued => matches!(next, Idle | Parked | Checking | ToLeave | Absent),

@@ -111,6 +111,12 @@ impl Scheduler {
         self.convergence.unsettled + self.shares.spaced()
     }
 
+    /// The parents of a node in the graph.
+    pub fn parents(&self, node: Node) -> impl Iterator<Item = Node> + '_ {
+        let known = self.nodes.get(node).is_some_and(|n| n.any(PRESENT));
+        known.then(|| self.edges.parents(node).map(|edge| self.edges.from(edge))).into_iter().flatten()
+    }
+
     /// Another node receives what this one sends.
     pub fn is_sender(&self, node: Node) -> bool {
         self.nodes.get(node).is_some_and(|n| n.any(SENDER))
@@ -188,6 +194,7 @@ impl Scheduler {
             + self.calls.memory()
             + self.groups.memory()
             + (self.ready.capacity() + self.urgent.capacity() + self.granted.capacity()) * size_of::<Node>()
+            + self.leave_order.memory()
             + (self.leaving.capacity() + self.leaving_held.capacity()) * size_of::<Node>()
             + self.commands.capacity() * size_of::<super::Command>()
             + self.configs.capacity() * size_of::<super::NodeConfig>()

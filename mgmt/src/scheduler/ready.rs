@@ -98,6 +98,9 @@ impl Scheduler {
         if self.stop.is_some() && self.mutant(Mutant::LeaveAtStop) {
             self.pump_leaving(usize::MAX);
         }
+        if self.stop.is_some() && !self.leaving.is_empty() {
+            self.drop_leaving();
+        }
         if self.paused || (self.stop.is_some() && !self.mutant(Mutant::WorkAfterStop)) {
             return;
         }

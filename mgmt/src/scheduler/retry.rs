@@ -13,6 +13,16 @@ use crate::id::Node;
 /// tries again. It is not enough that the watch was ready: a command that ends at once would be started forever.
 pub const WATCH_WELL: Duration = Duration::from_secs(10);
 
+fn full_pause(delay: Duration, backoff: Backoff, failures: u32) -> Duration {
+    match backoff {
+        Backoff::Constant => delay,
+        Backoff::Exponential { max, .. } => {
+            let doublings = failures.saturating_sub(1).min(31);
+            delay.saturating_mul(1 << doublings).min(max)
+        }
+    }
+}
+
 impl Scheduler {
     /// An operation (`OP_FAILING`) or the watch (`WATCH_FAILING`) failed. (`update` is the caller's.)
     pub(super) fn fail(&mut self, i: Node, what: Flags) {
@@ -84,8 +94,14 @@ impl Scheduler {
 
     /// The pause before the next try, after this many failures in a row.
     fn delay(&mut self, i: Node, failures: u32) -> Duration {
-        let full = self.full_delay(i, failures);
-        match self.settings(i).backoff {
+        let NodeConfig { delay, backoff, .. } = *self.settings(i);
+        self.pause_of(delay, backoff, failures)
+    }
+
+    /// The pause before the next try, after this many failures in a row, with these settings.
+    pub(super) fn pause_of(&mut self, delay: Duration, backoff: Backoff, failures: u32) -> Duration {
+        let full = full_pause(delay, backoff, failures);
+        match backoff {
             Backoff::Exponential { jitter: true, .. } => {
                 let half = full / 2;
                 half + (full - half).mul_f64(self.random())
@@ -97,13 +113,7 @@ impl Scheduler {
     /// The pause without jitter.
     fn full_delay(&self, i: Node, failures: u32) -> Duration {
         let NodeConfig { delay, backoff, .. } = *self.settings(i);
-        match backoff {
-            Backoff::Constant => delay,
-            Backoff::Exponential { max, .. } => {
-                let doublings = failures.saturating_sub(1).min(31);
-                delay.saturating_mul(1 << doublings).min(max)
-            }
-        }
+        full_pause(delay, backoff, failures)
     }
 
     /// An evenly distributed number of `0.0..1.0` (SplitMix64): the same for the same seed.

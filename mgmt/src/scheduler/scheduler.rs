@@ -7,6 +7,7 @@ use super::edges::Edges;
 use super::gate::Semaphores;
 use super::group::Groups;
 use super::late::Late;
+use super::leave_order::LeaveOrder;
 use super::look::Looks;
 use super::mutants::Mutant;
 use super::node::{Nodes, PRESENT};
@@ -47,6 +48,7 @@ pub struct Scheduler {
     pub(super) leaving: VecDeque<Node>,
     /// Nodes that have left the graph but cannot leave before they have recovered.
     pub(super) leaving_held: Vec<Node>,
+    pub(super) leave_order: LeaveOrder,
     pub(super) semaphores: Semaphores,
     pub(super) shares: Shares,
     pub(super) calls: Calls,
@@ -101,6 +103,7 @@ impl Scheduler {
             granted: VecDeque::new(),
             leaving: VecDeque::new(),
             leaving_held: Vec::new(),
+            leave_order: LeaveOrder::default(),
             semaphores: Semaphores::default(),
             shares: Shares::default(),
             calls: Calls::default(),
@@ -172,6 +175,7 @@ impl Scheduler {
             Input::Checked { op, outcome, sent, again } => self.checked(op, outcome, sent, again),
             Input::Applied { op, outcome, sent, again } => self.applied(op, outcome, sent, again),
             Input::Yielded(op) => self.give_place_up(op),
+            Input::Remains { nodes, order } => self.undo_remains(nodes, &order),
             Input::Left { op, well } => self.left(op, well),
             Input::LeaveRefused(op) => self.leave_refused(op),
             Input::Committed(ticket) => self.committed(ticket),

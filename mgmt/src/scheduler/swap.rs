@@ -6,7 +6,7 @@ use super::node::*;
 use super::rare::Rare;
 use super::scheduler::Scheduler;
 use super::timers::Timer;
-use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap};
+use super::{Command, Event, JournalOp, NodeConfig, NodeSpec, Swap, Tries};
 use crate::id::Node;
 use crate::scheduler::edges::*;
 
@@ -50,6 +50,7 @@ impl Scheduler {
             stay += usize::from(node.any(PRESENT));
         }
         if stay < before {
+            self.order_leaving();
             for i in self.nodes.numbers() {
                 if self.nodes[i].any(PRESENT) && !self.nodes[i].any(SEEN) {
                     self.remove(i);
@@ -112,8 +113,9 @@ impl Scheduler {
         self.stop_waiting_for_predecessors(i);
         self.shares.forget(i);
         self.looks_open.close(i);
-        let NodeConfig { leaves, noop, timeout, .. } = *self.settings(i);
-        let leaves = leaves && !noop && self.nodes[i].any(RAN);
+        let NodeConfig { leaves, undoes, noop, timeout, .. } = *self.settings(i);
+        let undoes = undoes && (self.nodes[i].any(RAN) || !self.mutant(Mutant::UndoForgotten));
+        let leaves = (leaves && self.nodes[i].any(RAN) || undoes) && !noop;
         self.nodes[i].clear(PRESENT);
         let phase = self.nodes[i].phase();
         if phase.is_before_repair() {
@@ -132,6 +134,10 @@ impl Scheduler {
         }
         self.nodes[i].keep(OF_OP | RAN);
         self.nodes[i].put(LEAVES, leaves);
+        if leaves && undoes {
+            let tries = Tries::of(self.settings(i));
+            self.leave_order.will_undo(i, tries);
+        }
         if !phase.has_op() {
             self.depart(i);
         }
@@ -140,6 +146,7 @@ impl Scheduler {
     /// The node has ended for good: its slot is free.
     pub(super) fn forget(&mut self, i: Node) {
         self.hand_over(i);
+        self.no_longer_leaves(i);
         self.drop_rare(i);
         self.nodes[i].go(Phase::Absent);
         self.count_moving(i);
@@ -154,7 +161,9 @@ impl Scheduler {
             // The node is back before it was asked to leave.
             self.hand_over(i);
             self.leaving_held.retain(|held| *held != i);
+            self.end_pause_of_leave(i);
         }
+        self.no_longer_leaves(i);
         if let Some(rare) = self.rare_if_any(i) {
             rare.leave_timeout = None;
             self.tidy_rare(i);
@@ -192,7 +201,9 @@ impl Scheduler {
         let old = std::mem::replace(&mut node.config, spec.config);
         let failed = node.any(FAILED);
         let differ = differences.differ(old, spec.config, &self.configs);
-        if spec.changed || failed && self.settings(i).rewatch {
+        let NodeConfig { rewatch, reset, .. } = *self.settings(i);
+        let is_reset = reset && !self.mutant(Mutant::ResetForgotten);
+        if spec.changed || is_reset || failed && rewatch {
             self.revive(i);
         }
         if spec.changed {

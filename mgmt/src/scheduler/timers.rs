@@ -134,6 +134,7 @@ impl Scheduler {
                     }
                 }
             }
+            Timer::Retry if node.phase() == Phase::ToLeave => self.end_pause_of_leave(i),
             Timer::Retry if node.any(WAITS) => self.dirty(i, DIRTY_RETRY),
             Timer::Retry => {
                 node.clear(DELAYED);

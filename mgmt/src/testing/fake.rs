@@ -66,7 +66,9 @@ pub struct Fake {
     faults: Arc<Faults>,
     nodes: AtomicU32,
     own: PathBuf,
-    dir: TempDir,
+    root: PathBuf,
+    /// Removed with the host.
+    _dir: Option<TempDir>,
 }
 
 impl Fake {
@@ -76,12 +78,18 @@ impl Fake {
     /// The directory can't be created.
     pub fn new() -> io::Result<Fake> {
         let dir = TempDir::new()?;
-        let (own, prefix) = (dir.path().join("own"), dir.path().join("prefix"));
-        fs::create_dir(&own)?;
-        fs::create_dir(&prefix)?;
+        let root = dir.path().to_owned();
+        fs::create_dir(root.join("own"))?;
+        fs::create_dir(root.join("prefix"))?;
+        Ok(Fake { _dir: Some(dir), ..Fake::at(root) })
+    }
+
+    /// A host in a directory that another process has made for it, with `own` and `prefix`.
+    pub(crate) fn at(root: PathBuf) -> Fake {
+        let (own, prefix) = (root.join("own"), root.join("prefix"));
         let (marks, faults) = (Arc::<Marks>::default(), Faults::new());
         let services = Arc::new(services(prefix, &marks, &faults, Provisions::default()));
-        Ok(Fake { services, marks, faults, nodes: AtomicU32::new(0), own, dir })
+        Fake { services, marks, faults, nodes: AtomicU32::new(0), own, root, _dir: None }
     }
 
     /// Makes commands inherit this process's environment, as in graphs from YAML. Default: they do not.
@@ -124,7 +132,7 @@ impl Fake {
 
     /// The directory that contains these two and nothing else.
     pub fn root(&self) -> &Path {
-        self.dir.path()
+        &self.root
     }
 
     /// Makes calls to the file system fail, for all resources of this host. Calls are counted from the start, or from

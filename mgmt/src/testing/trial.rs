@@ -10,7 +10,8 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldNames, FieldProblem,
-    FieldValue, Findings, Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Watch, WatchCx,
+    FieldValue, Findings, Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Undone, Watch,
+    WatchCx,
 };
 use crate::sys::fs::ReadFs;
 use crate::testing::watching::Watching;
@@ -23,6 +24,7 @@ pub struct Trial {
     services: Arc<Services>,
     noop: bool,
     owed: bool,
+    reversed: bool,
     paths: Option<Box<[PathBuf]>>,
 }
 
@@ -94,7 +96,7 @@ impl Begun {
 
 impl Trial {
     pub(super) fn new(resource: Arc<dyn AnyResource>, node: u32, services: Arc<Services>) -> Trial {
-        Trial { resource, node, services, noop: false, owed: false, paths: None }
+        Trial { resource, node, services, noop: false, owed: false, reversed: false, paths: None }
     }
 
     /// The identity of the resource.
@@ -106,6 +108,13 @@ impl Trial {
     #[must_use]
     pub fn noop(mut self) -> Trial {
         self.noop = true;
+        self
+    }
+
+    /// The same resource with the metaparameter `reverse`: what was there before is recorded.
+    #[must_use]
+    pub fn reversed(mut self) -> Trial {
+        self.reversed = true;
         self
     }
 
@@ -180,6 +189,7 @@ impl Trial {
             Operation::new(Arc::<dyn AnyResource>::clone(&self.resource), self.node, Arc::clone(&self.services));
         (operation.noop, operation.refresh) = (self.noop, self.owed);
         operation.paths = self.paths.clone();
+        operation.recording = self.reversed.then(Arc::default);
         Arc::new(operation)
     }
 
@@ -294,6 +304,30 @@ impl Trial {
         let operation = self.clone().owed().operation();
         let changed = Arc::clone(&self.resource).refresh(ApplyCx::new(Arc::clone(&operation))).await?;
         Ok(Outcome { changed, sent: operation.take_sent(), ..Outcome::default() })
+    }
+
+    /// Whether there is a record of what was there before.
+    pub fn has_record(&self) -> bool {
+        self.services.records.read(&self.id()).is_ok_and(|record| record.is_some())
+    }
+
+    /// Undoes what is recorded; the record stays. `None`: there is nothing to undo.
+    ///
+    /// # Errors
+    /// The record is damaged; or the error of the kind.
+    pub async fn undo(&self) -> Result<Option<Undone>> {
+        self.begin_undo().0.await
+    }
+
+    /// Like [`undo`](Trial::undo), but not started yet; and the operation, as in [`begin_apply`](Trial::begin_apply).
+    pub fn begin_undo(&self) -> (BoxFuture<Result<Option<Undone>>>, Begun) {
+        let (operation, records, id) = (self.operation(), self.services.records.clone(), self.id());
+        let (cx, reversal) = (ApplyCx::new(Arc::clone(&operation)), self.resource.spec().abilities.reverse);
+        let undo = async move {
+            let (Some(reversal), Some(record)) = (reversal, records.read(&id)?) else { return Ok(None) };
+            (reversal.undo)(cx, record.data, records.dir(&id)).await.map(Some)
+        };
+        (Box::pin(undo), Begun(operation))
     }
 
     /// The watch that the kind declares for the resource.

@@ -26,7 +26,7 @@ impl Ledger {
             };
             let old = std::mem::replace(&mut entry.config, config);
             entry.polled |= old.poll.is_some();
-            if spec.changed || entry.dead && entry.config.rewatch {
+            if spec.changed || entry.config.reset || entry.dead && entry.config.rewatch {
                 if entry.waits.is_some() {
                     // Its pause may have been over.
                     entry.causes.insert(Cause::Retry);
@@ -66,6 +66,18 @@ impl Ledger {
             self.nodes.insert(node, entry);
         }
         self.accounts.keep(|node| old_nodes.contains_key(&node) && self.nodes.contains_key(&node));
+        for (parent, node) in old_edges.keys() {
+            if !self.nodes.contains_key(node) {
+                self.leaves_after.entry(*parent).or_default().insert(*node);
+            }
+        }
+        let back: Vec<u32> = self.nodes.keys().copied().filter(|node| !old_nodes.contains_key(node)).collect();
+        back.into_iter().for_each(|node| self.gone(node));
+        for (node, entry) in &old_nodes {
+            if entry.config.undoes && !entry.config.noop && !self.nodes.contains_key(node) {
+                self.undone.insert(*node);
+            }
+        }
         self.swap_edges(swap, &old_nodes, &old_edges);
         self.review_asks();
     }

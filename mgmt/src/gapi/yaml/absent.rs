@@ -17,8 +17,8 @@ use crate::graph::GraphConfig;
 use crate::id::ResourceId;
 use crate::resource::{
     Abilities, AnyDrift, AnyResource, ApplyCx, BoxFuture, CheckCx, DataError, Error, FieldProblem, FieldSpec,
-    FieldValue, Format, Identify, Inline, KindSpec, Known, Need, OutputSpec, Result, SECRET_PLACEHOLDER, Uid, Watch,
-    WatchCx,
+    FieldValue, Format, Identify, Inline, KindSpec, Known, Need, OutputSpec, Result, Reversal, SECRET_PLACEHOLDER, Uid,
+    Watch, WatchCx,
 };
 
 /// A resource of a kind that this build lacks.
@@ -49,11 +49,17 @@ fn refuse<T: Send + 'static>(spec: &KindSpec) -> BoxFuture<Result<T>> {
     Box::pin(std::future::ready(Err(error)))
 }
 
-/// The abilities of such a kind in another build are unknown here, so an edge that notifies it is not refused.
+/// The abilities of such a kind in another build are unknown here, so an edge that notifies it is not refused, nor is
+/// `reverse`.
 const ABILITIES: Abilities = Abilities {
     refresh: Some(|resource, _| refuse(resource.spec())),
     leave: None,
     prepare: None,
+    reverse: Some(Reversal {
+        undo: |_, _, _| Box::pin(std::future::ready(Err(Error::new("this build has no such kind")))),
+        describe: |_| Err(Error::new("this build has no such kind")),
+        owns: |_| Vec::new(),
+    }),
     many: None,
     group: None,
 };

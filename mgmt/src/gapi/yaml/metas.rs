@@ -6,7 +6,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 17] = [
     "ignore",
     "alert",
     "autoedge",
@@ -20,7 +20,9 @@ const KEYS: [&str; 15] = [
     "burst",
     "timeout",
     "sema",
+    "reverse",
     "rewatch",
+    "reset",
     "converged_timeout",
 ];
 
@@ -45,7 +47,9 @@ impl Document<'_> {
             "autoedge" => set(&mut meta.autoedge, self.truth(node, &what)),
             "autogroup" => set(&mut meta.autogroup, self.truth(node, &what)),
             "noop" => set(&mut meta.noop, self.truth(node, &what)),
+            "reverse" => set(&mut meta.reverse, self.truth(node, &what)),
             "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),
+            "reset" => set(&mut meta.reset, self.truth(node, &what)),
             "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
             "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
             "limit" => {

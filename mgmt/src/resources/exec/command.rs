@@ -106,6 +106,10 @@ impl Exec {
         Line::of(self.donecmd.as_ref(), self.doneshell.as_ref(), self.donecwd.as_ref())
     }
 
+    pub(super) fn undo_line(&self) -> Option<Line<'_>> {
+        Line::of(self.undo.as_ref(), self.undoshell.as_ref(), self.undocwd.as_ref())
+    }
+
     /// The command of a line. `inherits`: without `env`, the engine's environment is taken.
     pub(super) fn command(&self, line: &Line<'_>, inherits: bool) -> Command {
         let mut command = match (line.shell, line.args) {

@@ -110,6 +110,14 @@ pub struct Exec {
     /// Whether `cmd` runs only for a refresh, if the guards agree. Default: false.
     #[resource(default)]
     pub(super) refreshonly: bool,
+    /// A command that runs when the resource has left the graph, with the metaparameter `reverse`, if `cmd` has run. It
+    /// runs as `cmd` does (`env`, `user`, `group`, `timeout`, `sig`), and once more if the engine is killed before it
+    /// has ended, so it must not mind to run twice. Default: none, so nothing is undone.
+    pub(super) undo: Option<String>,
+    /// The shell that runs `undo`. Default: none.
+    pub(super) undoshell: Option<String>,
+    /// The directory in which `undo` runs. Default: the current directory of the engine's process.
+    pub(super) undocwd: Option<PathBuf>,
 
     /// The standard output of `cmd`, unchanged. Output that is not UTF-8, or is longer than 2 MiB, is not sent.
     #[resource(send)]
@@ -222,6 +230,7 @@ impl Exec {
         let seen = state.lines();
         let (files, mtimes) = (self.signatures(cx, &self.watchfiles).await?, self.mtimes_now(cx).await?);
         let codes = self.codes.as_deref().unwrap_or(&[0]);
+        self.record_undo(cx).await?;
         let output = run(cx, &command).await.and_then(|output| output.require_exit(codes, &command));
         let output = output.map_err(|error| {
             // An error that names the program names the whole command if that is nothing else.
@@ -303,6 +312,7 @@ impl Exec {
             ("ifcmd", self.if_lines().next(), "ifshell", &self.ifshell, "ifcwd", &self.ifcwd),
             ("nifcmd", self.nif_lines().next(), "nifshell", &self.nifshell, "nifcwd", &self.nifcwd),
             ("donecmd", self.done_line(), "doneshell", &self.doneshell, "donecwd", &self.donecwd),
+            ("undo", self.undo_line(), "undoshell", &self.undoshell, "undocwd", &self.undocwd),
         ];
         let strays = parts.into_iter().flat_map(|(cmd, line, shell, has_shell, cwd, has_cwd)| {
             let given = [(shell, has_shell.as_ref().is_some_and(|s| !s.is_empty())), (cwd, has_cwd.is_some())];
@@ -328,6 +338,7 @@ impl Exec {
             .chain(self.if_lines().map(|line| ("ifcmd", "ifshell", line)))
             .chain(self.nif_lines().map(|line| ("nifcmd", "nifshell", line)))
             .chain(one("donecmd", "doneshell", self.done_line()))
+            .chain(one("undo", "undoshell", self.undo_line()))
     }
 
     /// Words that only a shell understands, in a command without a shell: the command would get them as arguments.
@@ -379,6 +390,7 @@ impl Exec {
             ("ifcwd", &self.ifcwd),
             ("nifcwd", &self.nifcwd),
             ("donecwd", &self.donecwd),
+            ("undocwd", &self.undocwd),
             ("creates", &self.creates),
         ];
         let single = single.into_iter().filter_map(|(field, path)| Some((field, path.as_ref()?)));

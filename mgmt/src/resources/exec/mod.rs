@@ -9,6 +9,7 @@ mod needed;
 mod state;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod watch;
 
 pub use commands::Commands;

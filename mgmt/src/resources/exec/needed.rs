@@ -34,6 +34,7 @@ impl Exec {
             ("ifcwd", &self.ifcwd),
             ("nifcwd", &self.nifcwd),
             ("donecwd", &self.donecwd),
+            ("undocwd", &self.undocwd),
         ];
         for (_, dir) in dirs.into_iter().filter(|(field, _)| known.is_known(field)) {
             needed.extend(

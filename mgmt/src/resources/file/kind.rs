@@ -18,6 +18,7 @@ use crate::resources::file::owner::Owner;
 use crate::resources::file::owner_ids::OwnerIds;
 use crate::resources::file::path::Spelled;
 use crate::resources::file::recurse::Recurse;
+use crate::resources::file::reverse::Recording;
 use crate::resources::file::state::FileState;
 use crate::resources::file::wanted::{Origin, PATH_FIELDS, What};
 use crate::sys::fs::{FsError, WriteFs};
@@ -187,7 +188,15 @@ impl Converge for File {
     async fn apply(&self, cx: &ApplyCx, drift: FileDrift) -> Result<()> {
         let wanted = self.wanted()?;
         let (is_announced, path, owned) = (cx.owes_refreshes(), wanted.path.clone(), cx.owned_paths());
+        let (recorder, kept): (_, Arc<Kept>) = (cx.recorder::<Self>(), cx.local());
         let work = move |fs: &WriteFs, stop: &Stopping| {
+            if let Some(recorder) = &recorder {
+                let (fs, digests) = (&wanted.writer(fs), &kept.digests);
+                let recorded = Recording { recorder, fs, wanted: &wanted, digests, stop }.before(&drift.steps);
+                if recorded.is_err() {
+                    return (fs.batch(), recorded);
+                }
+            }
             Work { fs: &wanted.writer(fs), wanted: &wanted, stop, is_announced, owned: &owned }.run(drift.steps)
         };
         let (batch, outcome) = cx.change(work).await;

@@ -22,6 +22,7 @@ mod parts;
 mod path;
 mod purge;
 mod recurse;
+mod reverse;
 mod state;
 mod tree;
 mod wanted;

@@ -8,12 +8,14 @@ use crate::id::shortened;
 use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Known, Refresh, Result, Uid, UidKey, Watch, WatchCx, every,
 };
+use crate::resources::kv::reverse::record;
 use crate::resources::kv::skip::{SkipCmpStyle, number};
 use crate::resources::kv::store::{self, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 use mgmt_macros::Resource;
 
 /// A value under a key, in the store of this host: set, or removed if no `value` is given. Stored values outlive the
-/// program, and also the resource: one that leaves the graph stays as it is.
+/// program, and also the resource: when that leaves the graph, the value stays, unless the resource is declared with
+/// `reverse`; then the value is again what it was before.
 ///
 /// The store is in the engine's working directory, in a file for each key that only the engine's user can read; a file
 /// that another program changes or removes is mended at once. A stored value is never a secret.
@@ -47,7 +49,7 @@ pub struct Kv {
 
 /// A key of the store.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct KvKey(String);
+pub(super) struct KvKey(pub(super) String);
 
 impl fmt::Display for KvKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,8 +174,14 @@ impl Kv {
 
     async fn store(&self, cx: &ApplyCx) -> Result<()> {
         let (file, key, host) = (self.file(&cx.var_dir()), self.key().to_owned(), self.host(cx));
-        let value = self.value.clone();
-        cx.change(move |fs, _| store::write(fs, &file, &key, host.as_deref(), value)).await?;
+        let (value, recorder) = (self.value.clone(), cx.recorder::<Kv>());
+        let stored = cx.change(move |fs, _| {
+            if let Some(recorder) = &recorder {
+                record(recorder, fs, &file, (&key, host.as_deref()), value.as_ref())?;
+            }
+            store::write(fs, &file, &key, host.as_deref(), value)
+        });
+        stored.await?;
         if let Some(value) = &self.value {
             cx.send(Kv::STORED, value.clone());
         }

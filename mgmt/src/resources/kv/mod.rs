@@ -1,6 +1,7 @@
 //! `kv`: keeps a value under a key, in a store of this host that outlives the program.
 
 mod kind;
+mod reverse;
 mod skip;
 mod store;
 #[cfg(test)]

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::id::in_one_line;
-use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Result, Stopping};
+use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Recorder, Result, Stopping};
+use crate::resources::line::kind::Line;
 use crate::resources::line::locks::Locks;
 use crate::resources::line::replaced::Replaced;
+use crate::resources::line::reverse;
 use crate::resources::line::state::LineState;
-use crate::resources::line::text;
+use crate::resources::line::text::{self, Was};
 use crate::resources::paths::{missing_dir, shown, with_remedy};
 use crate::sys::fs::{Content, FileReader, FsError, Links, ReadFs, Replace, WriteFs, WriteOptions};
 
@@ -30,6 +32,8 @@ pub(super) struct Wanted {
     /// Whether a missing file is made.
     pub(super) create: bool,
     pub(super) follow_symlinks: bool,
+    /// Instead of `state`: the line as it was before.
+    pub(super) was: Option<Was>,
 }
 
 impl Wanted {
@@ -39,7 +43,7 @@ impl Wanted {
     }
 
     /// File system access for writing, with the rule for symlinks.
-    fn writer(&self, fs: &WriteFs) -> WriteFs {
+    pub(super) fn writer(&self, fs: &WriteFs) -> WriteFs {
         if self.follow_symlinks { fs.clone().links(Links::Follow) } else { fs.clone() }
     }
 
@@ -51,6 +55,9 @@ impl Wanted {
     /// The text as it must be, if it differs.
     fn edited(&self, text: &[u8]) -> Option<Vec<u8>> {
         let line = self.line.as_bytes();
+        if let Some(was) = &self.was {
+            return Some(text::restored(text, line, was));
+        }
         match (self.state, text::count(text, line)) {
             (LineState::Exists, 0) => Some(text::with(text, line)),
             (LineState::Absent, 1..) => Some(text::without(text, line)),
@@ -133,6 +140,8 @@ pub(super) struct Edit<'a> {
     pub(super) stop: &'a Stopping,
     /// The journal holds that this change will owe refreshes.
     pub(super) is_announced: bool,
+    /// Where to record what is there before.
+    pub(super) recorder: Option<&'a Recorder<Line>>,
 }
 
 impl Edit<'_> {
@@ -171,6 +180,7 @@ impl Edit<'_> {
         let mut is_written = false;
         if new != text {
             may_edit(fs, self.owned, path)?;
+            self.record(Some(&text))?;
             let content = Content::Edited { bytes: &new, former: &reader, text: &text };
             let written = fs.write_file(path, content, &WriteOptions::new())?;
             if written.stat.identity() != reader.stat().identity() {
@@ -215,12 +225,21 @@ impl Edit<'_> {
         Ok(())
     }
 
+    /// Records how the line is in the text, before that is changed; `None`: there is no file.
+    fn record(&self, text: Option<&[u8]>) -> Result<()> {
+        self.recorder.map_or(Ok(()), |recorder| reverse::record(recorder, self.wanted, text))
+    }
+
     fn create(&self, fs: &WriteFs) -> Result<bool> {
         let path = &self.wanted.path;
+        if self.wanted.was.is_some() {
+            return Ok(false);
+        }
         match self.wanted.state {
             LineState::Absent => self.tidy(fs).map(|()| false),
             LineState::Exists if self.wanted.create => {
                 may_edit(fs, self.owned, path)?;
+                self.record(None)?;
                 let options = WriteOptions::new().replace(Replace::Nothing).named_first(!self.is_announced);
                 let line = text::with(b"", self.wanted.line.as_bytes());
                 match fs.write_file(path, &line, &options) {

@@ -94,9 +94,9 @@ impl Drift for LineDrift {
 
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct LineKey {
-    file: PathBuf,
-    line: String,
+pub(super) struct LineKey {
+    pub(super) file: PathBuf,
+    pub(super) line: String,
 }
 
 impl fmt::Display for LineKey {
@@ -112,7 +112,7 @@ impl UidKey for LineKey {
 
 /// Announces that a file was replaced: it is looked at again for a while.
 #[derive(Debug, Default)]
-struct Edited(Notify);
+pub(super) struct Edited(pub(super) Notify);
 
 /// The longest line, in bytes.
 const LINE_BYTES_MAX: usize = 64 << 10;
@@ -141,10 +141,11 @@ impl Converge for Line {
     async fn apply(&self, cx: &ApplyCx, _: LineDrift) -> Result<()> {
         let wanted = self.wanted()?;
         let (locks, replaced, owned) = (cx.shared::<Locks>(), cx.shared::<Replaced>(), cx.owned_paths());
-        let (path, is_announced) = (wanted.path.clone(), cx.owes_refreshes());
+        let (path, is_announced, recorder) = (wanted.path.clone(), cx.owes_refreshes(), cx.recorder::<Line>());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             let batch = fs.batch();
-            let edit = Edit { wanted: &wanted, locks: &locks, replaced: &replaced, owned: &owned, stop, is_announced };
+            let (wanted, locks, replaced, owned) = (&wanted, &*locks, &*replaced, &*owned);
+            let edit = Edit { wanted, locks, replaced, owned, stop, is_announced, recorder: recorder.as_ref() };
             let outcome = edit.run(batch.fs());
             (batch, outcome)
         };
@@ -253,13 +254,14 @@ impl Line {
             state: self.state,
             create: self.create,
             follow_symlinks: self.follow_symlinks,
+            was: None,
         })
     }
 }
 
 /// Problems with the present state of the file system can be solved there, and the watch reports that: the resource
 /// waits.
-fn waiting(error: Error, path: &Path) -> Error {
+pub(super) fn waiting(error: Error, path: &Path) -> Error {
     if is_raced(&error) {
         return error.outdated();
     }

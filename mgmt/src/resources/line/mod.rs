@@ -4,6 +4,7 @@ mod edit;
 mod kind;
 mod locks;
 mod replaced;
+mod reverse;
 mod state;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,9 @@
 //! Lines of a text, as bytes: found, added and removed without a change of any other byte.
 
+use serde::{Deserialize, Serialize};
+
+use crate::sys::fs::SavedBytes;
+
 /// The byte order mark of UTF-8: it belongs to the text as a whole, not to its first line.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -43,6 +47,89 @@ pub(super) fn without(text: &[u8], line: &[u8]) -> Vec<u8> {
     let mut all = mark.to_vec();
     lines.filter(|found| parts(found).0 != line).for_each(|other| all.extend_from_slice(other));
     all
+}
+
+/// What must be known to put lines back that were removed, or to remove one that was added.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Was {
+    /// The line was not in the text.
+    Absent {
+        /// The last line, if it had no end.
+        open: Option<SavedBytes>,
+    },
+    /// The line was in the text, at these places.
+    Present(Vec<Occurrence>),
+}
+
+/// One occurrence of a line.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Occurrence {
+    /// How many lines were before it.
+    at: usize,
+    /// The line before it, without its end.
+    after: Option<SavedBytes>,
+    /// The end of the line.
+    end: String,
+}
+
+/// How the line is in the text.
+pub(super) fn was(text: &[u8], line: &[u8]) -> Was {
+    let all: Vec<_> = lines(text).1.map(parts).collect();
+    let found = all.iter().enumerate().filter(|(_, (text, _))| *text == line);
+    let occurrence = |(at, (_, end)): (usize, &(&[u8], &[u8]))| Occurrence {
+        at,
+        after: at.checked_sub(1).map(|before| SavedBytes::of(all[before].0)),
+        end: String::from_utf8_lossy(end).into_owned(),
+    };
+    let found: Vec<_> = found.map(occurrence).collect();
+    if !found.is_empty() {
+        return Was::Present(found);
+    }
+    let open = all.last().filter(|(_, end)| !end.ends_with(b"\n"));
+    Was::Absent { open: open.map(|(last, end)| SavedBytes::of(&[*last, *end].concat())) }
+}
+
+/// The text with the line as it was before; all other lines stay. The places of lines are found again by the line
+/// before them; if that is gone, the line becomes the last one.
+pub(super) fn restored(text: &[u8], line: &[u8], was: &Was) -> Vec<u8> {
+    let (mark, lines) = lines(text);
+    let mut all: Vec<Vec<u8>> = lines.map(<[u8]>::to_vec).collect();
+    match was {
+        Was::Absent { open } => {
+            // Another program may have added the same line too: ours is the last.
+            let Some(at) = all.iter().rposition(|found| parts(found).0 == line) else { return text.to_vec() };
+            all.remove(at);
+            if let (Some(open), Some(last)) = (open, all.last_mut().filter(|_| at > 0))
+                && last.strip_prefix(open.bytes()).is_some_and(|end| [&b"\n"[..], b"\r\n"].contains(&end))
+            {
+                last.truncate(open.bytes().len());
+            }
+        }
+        Was::Present(found) => {
+            let lacking = found.len().saturating_sub(all.iter().filter(|found| parts(found).0 == line).count());
+            for Occurrence { at, after, end } in &found[found.len() - lacking..] {
+                let fits = |place: usize| match after {
+                    None => place == 0,
+                    Some(after) => place > 0 && all.get(place - 1).is_some_and(|known| parts(known).0 == after.bytes()),
+                };
+                let place = if fits(*at) { Some(*at) } else { (0..=all.len()).find(|place| fits(*place)) };
+                let place = place.unwrap_or(all.len());
+                close(&mut all[..place]);
+                let is_last = place == all.len();
+                let end = if is_last || end.ends_with('\n') { end.as_str() } else { "\n" };
+                all.insert(place, [line, end.as_bytes()].concat());
+            }
+        }
+    }
+    [mark.to_vec(), all.concat()].concat()
+}
+
+/// Gives the last of these lines an end, since another one follows.
+fn close(lines: &mut [Vec<u8>]) {
+    if let Some(last) = lines.last_mut().filter(|last| !last.ends_with(b"\n")) {
+        last.push(b'\n');
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +206,37 @@ mod tests {
         (start, proptest::collection::vec(piece, 0..12)).prop_map(|(start, pieces)| [start, pieces.concat()].concat())
     }
 
+    #[test]
+    fn a_line_comes_back_to_its_place_among_lines_that_have_changed() {
+        let was = was(b"a\nx\nb\nx", b"x");
+        for (now, then) in [
+            ("a\nb\n", "a\nx\nb\nx"),
+            ("new\na\nb\n", "new\na\nx\nb\nx"),
+            ("b\nother\n", "b\nx\nother\nx\n"),
+            ("", "x\nx"),
+            ("a\nx\nb\n", "a\nx\nb\nx"),
+        ] {
+            assert_eq!(text(restored(now.as_bytes(), b"x", &was)), then, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_line_that_others_have_added_too_one_is_removed() {
+        let was = was(b"a", b"x");
+        assert_eq!(text(restored(b"a\nx\nx\nb\n", b"x", &was)), "a\nx\nb\n");
+        assert_eq!(text(restored(b"a\nx\n", b"x", &was)), "a");
+        assert_eq!(text(restored(b"a\nb\n", b"x", &was)), "a\nb\n");
+    }
+
     proptest! {
+        #[test]
+        fn a_text_is_as_before_when_the_line_is_restored(text in texts()) {
+            let was = was(&text, b"x");
+            let changed = if count(&text, b"x") == 0 { with(&text, b"x") } else { without(&text, b"x") };
+            prop_assert_eq!(restored(&changed, b"x", &was), text.clone());
+            prop_assert_eq!(restored(&text, b"x", &was), text);
+        }
+
         #[test]
         fn what_is_added_is_there_and_all_before_it_stays(text in texts()) {
             let added = with(&text, b"x");

@@ -36,8 +36,10 @@ pub(super) fn plain() -> NodeConfig {
         watched: false,
         ticks: false,
         rewatch: false,
+        reset: false,
         converged_timeout: None,
         leaves: false,
+        undoes: false,
         together: None,
     }
 }
@@ -140,7 +142,8 @@ impl Bed {
             if let Command::Check { op, .. }
             | Command::Apply { op, .. }
             | Command::Refresh { op, .. }
-            | Command::Leave(op) = &command
+            | Command::Leave(op)
+            | Command::Undo(op) = &command
             {
                 self.ops.insert(op.node.0, *op);
             }
@@ -257,6 +260,7 @@ fn show(command: &Command) -> String {
         Command::Apply { op, refresh: true, .. } => format!("apply and refresh {}", op.node.0),
         Command::Refresh { op, .. } => format!("refresh {}", op.node.0),
         Command::Leave(op) => format!("leave {}", op.node.0),
+        Command::Undo(op) => format!("undo {}", op.node.0),
         Command::Cancel(op) => format!("cancel {}", op.node.0),
         Command::Journal { ticket, ops } => {
             let ops: Vec<String> = ops.iter().map(show_entry).collect();
@@ -288,7 +292,10 @@ fn show_event(event: &Event) -> String {
             format!("applied {}{changed}{}", node.0, if *refreshed { " refreshed" } else { "" })
         }
         Event::Refreshed { node, .. } => format!("refreshed {}", node.0),
-        Event::Left { node, well } => format!("left {}{}", node.0, if *well { "" } else { ", not well" }),
+        Event::Left { node, well, retry_in } => {
+            let again = retry_in.map(|pause| format!(", again in {pause:?}")).unwrap_or_default();
+            format!("left {}{}{again}", node.0, if *well { "" } else { ", not well" })
+        }
         Event::Owed { from, to } => format!("owed {}>{}", from.0, to.0),
         Event::Sent { from, to } => format!("sent {}>{}", from.0, to.0),
         Event::Failed { node, what, retry_in, .. } => {

@@ -184,6 +184,22 @@ fn an_equal_node_keeps_its_failures() {
 }
 
 #[test]
+fn a_node_with_reset_gets_its_tries_back_and_its_pause_ends_at_every_swap() {
+    let mut bed = Bed::new();
+    bed.configure(0, NodeConfig { retry: Some(1), delay: ms(100), reset: true, ..plain() });
+    bed.swap(&[0], &[], &[]);
+    for _ in 0..3 {
+        bed.checked(0, CheckOutcome::Failed);
+        assert_eq!(bed.swap(&[0], &[], &[]), ["check 0"]);
+    }
+    bed.checked(0, CheckOutcome::Failed);
+    assert_eq!(bed.pass(ms(100)), ["check 0"]);
+    bed.checked(0, CheckOutcome::Failed);
+    assert_eq!(bed.state(0), State::Failed);
+    assert_eq!(bed.swap(&[0], &[], &[]), ["check 0"]);
+}
+
+#[test]
 fn a_receiver_that_is_new_gets_what_was_sent_before() {
     let mut bed = Bed::new();
     bed.swap(&[0], &[], &[]);

@@ -132,7 +132,7 @@ fn is_same_time(given: i128, shown: i128) -> bool {
     given == shown || GRAINS_NS.iter().any(grain) || EDGES_S.iter().any(edge)
 }
 
-fn is_of_users(name: &[u8]) -> bool {
+pub(super) fn is_of_users(name: &[u8]) -> bool {
     name.starts_with(b"user.")
 }
 
@@ -203,7 +203,7 @@ impl ReadFs {
     }
 
     /// Opens the object at `path`, of any type, only as a reference (`O_PATH`).
-    fn open_path(&self, path: &Path) -> Result<(Fd, std::path::PathBuf), FsError> {
+    pub(super) fn open_path(&self, path: &Path) -> Result<(Fd, std::path::PathBuf), FsError> {
         let place = self.place(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let calls = &self.inner.calls;
@@ -339,7 +339,7 @@ impl Handle<'_> {
 }
 
 /// Whether the error means that the system can't do this, or does not allow it.
-fn is_passed(error: &FsError) -> bool {
+pub(super) fn is_passed(error: &FsError) -> bool {
     is_refused(error)
         || [Errno::ACCESS, Errno::NOSPC, Errno::DQUOT, Errno::TOOBIG, Errno::RANGE, Errno::OVERFLOW]
             .iter()

@@ -54,7 +54,7 @@ async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool>
 }
 
 /// The result of the apply, unless it was pending `awaits` times before.
-async fn polled(
+pub(super) async fn polled(
     apply: &mut BoxFuture<ResourceResult<()>>,
     awaits: usize,
     patience: Duration,

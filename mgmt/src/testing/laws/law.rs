@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A law that every kind must keep.
+/// A law that every kind must keep; the last one, every kind with [`Reverse`](crate::resource::Reverse).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Law {
     /// A check changes nothing: neither files, nor their times, nor what the subject observes.
@@ -17,10 +17,13 @@ pub enum Law {
     NoopNeverApplies,
     /// What an apply leaves when it is cancelled, at any await, can be repaired by check and apply.
     CancelledApplyIsRepaired,
+    /// An undo leads back to what was there before the first apply; a second one changes nothing, and one after an undo
+    /// that was cancelled, at any await, leads back too. Tried with what the first apply changes.
+    UndoRestores,
 }
 
 impl Law {
-    /// All laws, in the order in which they build on one another.
+    /// All laws of every kind, in the order in which they build on one another.
     pub const ALL: [Law; 6] = [
         Law::CheckChangesNothing,
         Law::ApplyThenCheckIsInSync,
@@ -39,6 +42,7 @@ impl fmt::Display for Law {
             Law::ApplyTwiceIsApplyOnce => "apply twice is apply once",
             Law::AnOutsideChangeIsHeard => "an outside change makes watch speak",
             Law::NoopNeverApplies => "noop never applies",
+            Law::UndoRestores => "an undo restores what was there before",
             Law::CancelledApplyIsRepaired => "cancelling apply at any await leaves something check repairs",
         })
     }

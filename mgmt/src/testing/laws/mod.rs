@@ -24,6 +24,7 @@ mod stage;
 mod subject;
 #[cfg(test)]
 mod tests;
+mod undone;
 mod watched;
 
 pub use law::{Broken, Law, Report};

@@ -3,7 +3,7 @@
 use crate::testing::laws::law::{Broken, Law, Report};
 use crate::testing::laws::stage::Seen;
 use crate::testing::laws::subject::Subject;
-use crate::testing::laws::{cancelled, in_sync, looks, noop, once, watched};
+use crate::testing::laws::{cancelled, in_sync, looks, noop, once, undone, watched};
 
 /// Tries all laws, and returns those that could be tried: without a way to break the resource, or for a kind that never
 /// drifts, some laws can't be tried.
@@ -34,7 +34,7 @@ pub fn report(subject: Subject) -> Report {
 
 async fn try_all(subject: &Subject) -> Report {
     let mut report = Report::default();
-    for law in Law::ALL {
+    for law in Law::ALL.into_iter().chain([Law::UndoRestores]) {
         match hold(law, subject).await {
             Ok(true) => report.kept.push(law),
             Ok(false) => {}
@@ -59,5 +59,6 @@ async fn hold(law: Law, subject: &Subject) -> Seen<bool> {
         Law::AnOutsideChangeIsHeard => watched::hold(subject).await,
         Law::NoopNeverApplies => noop::hold(subject).await,
         Law::CancelledApplyIsRepaired => cancelled::hold(subject).await,
+        Law::UndoRestores => undone::hold(subject).await,
     }
 }

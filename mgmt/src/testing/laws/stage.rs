@@ -72,7 +72,7 @@ impl<'a> Stage<'a> {
         }
     }
 
-    async fn in_time<T>(&self, what: &str, operation: impl Future<Output = ResourceResult<T>>) -> Seen<T> {
+    pub(super) async fn in_time<T>(&self, what: &str, operation: impl Future<Output = ResourceResult<T>>) -> Seen<T> {
         match timeout(self.subject.patience, operation).await {
             Ok(result) => result.map_err(|error| format!("{what} failed: {error}")),
             Err(_) => Err(format!("{what} had not ended after {:?}", self.subject.patience)),

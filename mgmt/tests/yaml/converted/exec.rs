@@ -15,7 +15,14 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .cmd("echo \"$GREETING\" | tr a-z A-Z > /tmp/corpus/shell")
             .shell("/bin/sh"),
     );
-    g.add(Exec::new("guarded").cmd("touch /tmp/corpus/guarded").ifcmd("false"));
+    g.add(
+        Exec::new("guarded")
+            .cmd("touch /tmp/corpus/guarded")
+            .ifcmd("false")
+            .undo("rm /tmp/corpus/guarded")
+            .undoshell("/bin/sh")
+            .undocwd("/"),
+    );
     g.add(Exec::new("allowed").cmd("touch /tmp/corpus/allowed").ifcmd("test -e /tmp/corpus"));
     let exec_chained = g.add(
         Exec::new("chained")

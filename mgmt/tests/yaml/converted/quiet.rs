@@ -40,7 +40,9 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .limit(10.0)
             .burst(2)
             .timeout(Duration::from_secs(60))
+            .reverse(true)
             .rewatch(true)
+            .reset(true)
             .converged_timeout(Duration::from_secs(120)),
     );
     Ok(())

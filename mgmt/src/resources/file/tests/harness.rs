@@ -27,7 +27,19 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new() -> Bench {
-        let host = Fake::new().unwrap();
+        Bench::on(Fake::new().unwrap())
+    }
+
+    /// A host that another process has made, whose `root` this is.
+    pub(super) fn of_another_process(root: &str) -> Bench {
+        Bench::on(Fake::at(root.into()))
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.host.root()
+    }
+
+    fn on(host: Fake) -> Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Bench { faults: Arc::clone(host.faults()), host, trials: RefCell::default(), runtime }
     }

@@ -16,3 +16,4 @@ mod secrets;
 mod sources;
 mod tree;
 mod types;
+mod undoing;
