@@ -17,7 +17,7 @@ use crate::resource::{
 use crate::runtime::builder::Settings;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
-use crate::runtime::running::undo_settings;
+use crate::runtime::tries::undo_settings;
 use crate::scheduler::{Input, Op, Remains};
 use crate::sys::fs::SavedBytes;
 use crate::sys::task::blocking;
@@ -161,8 +161,16 @@ impl Core {
             services.records = records;
         }
         self.warn_of_lost_journal();
+        // Without a pause a graph without resources would have converged before anything is undone.
+        let pauses = !found.is_empty();
+        if pauses {
+            self.handle(Input::Pause);
+        }
         self.swap(graph);
         self.take_up_records(found, &options.kinds, options.preparing.settings.is_noop());
+        if pauses {
+            self.handle(Input::Resume);
+        }
     }
 
     /// Only undoes what earlier operations of a node have recorded.
