@@ -1,6 +1,6 @@
 //! What the scheduler costs a node: `cargo bench -p mgmt --bench scheduler`.
 //!
-//! For chains, layers with two parents each, and independent nodes: from the swap to convergence, every check answered at once; and the bytes held
+//! For chains, layers with two parents each, independent nodes, the same in groups of a hundred and in one group: from the swap to convergence, every check answered at once; and the bytes held
 //! then. `-- chain 1000000` measures that one only. After that, a swap that changes one node of 100 000, and an event on one node. Prints figures, asserts only that it converges.
 
 use std::time::{Duration, Instant};
@@ -69,6 +69,17 @@ fn independent(n: u32) -> Swap {
     graph(n, Vec::new())
 }
 
+/// Independent nodes in groups of a hundred.
+fn groups(n: u32) -> Swap {
+    let groups = (0..n).step_by(100).map(|first| (first..n.min(first + 100)).map(Node).collect());
+    Swap { groups: groups.collect(), ..independent(n) }
+}
+
+/// One group of all.
+fn group(n: u32) -> Swap {
+    Swap { groups: vec![(0..n).map(Node).collect()], ..independent(n) }
+}
+
 fn scheduler() -> Scheduler {
     Scheduler::new(Config {
         running_max: 8,
@@ -107,7 +118,8 @@ fn main() {
     let picked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let wanted = |text: &str, at: usize| picked.get(at).is_none_or(|pick| pick == text);
     println!("{:<12} {:>9} {:>10} {:>9} {:>9}", "graph", "nodes", "total ms", "ns/node", "B/node");
-    let shapes: [(&str, Shape); 3] = [("chain", chain), ("layers", layers), ("independent", independent)];
+    let shapes: [(&str, Shape); 5] =
+        [("chain", chain), ("layers", layers), ("independent", independent), ("groups", groups), ("group", group)];
     for (name, shape) in shapes {
         for n in [1_000, 10_000, 100_000, 1_000_000] {
             if !wanted(name, 0) || !wanted(&n.to_string(), 1) {
@@ -153,4 +165,12 @@ fn after_the_start() {
     }
     println!("a swap that changes 1 of {n} nodes: {:.3} ms", swaps.as_secs_f64() * 1e3);
     println!("an event on 1 of {n} nodes: {:.3} µs", events.as_secs_f64() * 1e6);
+    let mut events = Duration::MAX;
+    run(&mut scheduler, Input::Swap(group(n)));
+    for k in 0..RUNS as u32 {
+        let begin = Instant::now();
+        assert_eq!(run(&mut scheduler, Input::Changed(Node(k * 7))), 1);
+        events = events.min(begin.elapsed());
+    }
+    println!("an event on 1 of {n} nodes of one group: {:.3} µs", events.as_secs_f64() * 1e6);
 }

@@ -49,6 +49,12 @@ pub mod yaml {}
 #[doc = include_str!("../docs/promises.md")]
 pub mod promises {}
 
+/// Faults and wrong inputs, what happens then, and the tests that show it.
+///
+/// [guide-cost]: cost
+#[doc = include_str!("../docs/faults.md")]
+pub mod faults {}
+
 /// Measured time and memory.
 #[doc = include_str!("../docs/cost.md")]
 pub mod cost {}

@@ -28,6 +28,7 @@
 //! [guide-embedding]: guide::embedding
 //! [guide-yaml]: guide::yaml
 //! [guide-promises]: guide::promises
+//! [guide-faults]: guide::faults
 //! [guide-cost]: guide::cost
 //! [guide-comparison]: guide::comparison
 //! [guide-contributing]: guide::contributing

@@ -69,6 +69,26 @@ fn custom_kind_keeps_its_lines() {
 }
 
 #[test]
+fn grouped_writes_all_rows_by_one_statement() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = run("grouped", dir.path(), "-t 0").code(0);
+    assert_eq!(first.out, "21 rows by one statement\n");
+    let table = dir.path().join("tables/limits");
+    let rows = read(&table);
+    assert!(rows.lines().count() == 21 && rows.contains("limit7=700\n") && rows.contains("owner=storage\n"), "{rows}");
+    fs::write(&table, rows.replace("limit7=700", "limit7=7").replace("limit8=800", "limit8=8")).unwrap();
+    let again = run("grouped", dir.path(), "-t 0").code(0);
+    assert_eq!((again.out.as_str(), read(&table)), ("2 rows by one statement\n", rows));
+    run("grouped", dir.path(), "check").code(0).said("1 group");
+    run("grouped", dir.path(), "graph")
+        .code(0)
+        .said("subgraph cluster_0 { label=\"row, a group of 21\"; style=dotted;");
+    let json = run("grouped", dir.path(), "graph --format json").code(0);
+    let data: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    assert_eq!(data["groups"][0].as_array().unwrap().len(), 21);
+}
+
+#[test]
 fn custom_kind_is_woken_by_its_watch() {
     let dir = tempfile::tempdir().unwrap();
     let hosts = dir.path().join("lines/hosts");

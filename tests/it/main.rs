@@ -19,6 +19,7 @@ mod pictures;
 mod programs;
 mod published;
 mod schema;
+mod stress;
 mod svc;
 mod tidy;
 mod ui;

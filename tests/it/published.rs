@@ -15,7 +15,7 @@ fn chapters() -> Vec<(String, String)> {
     let files = files.map(|rest| format!("mgmt/{}", rest.strip_suffix("\")]").unwrap()));
     let modules = guide.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(" {}"));
     let chapters: Vec<_> = modules.map(str::to_owned).zip(files).collect();
-    assert_eq!(chapters.len(), 13, "{chapters:?}");
+    assert_eq!(chapters.len(), 14, "{chapters:?}");
     chapters
 }
 
@@ -51,6 +51,36 @@ fn links_of_the_readme_and_of_chapters_depend_on_no_place() {
             let module = name.replace('-', "_");
             assert_eq!(url, format!("https://docs.rs/mgmt/latest/mgmt/guide/{module}/"), "{path}");
             assert!(chapters().iter().any(|(chapter, _)| *chapter == module), "{path}: no chapter {module}");
+        }
+    }
+}
+
+/// The text of every Rust file below.
+fn sources(dir: &Path, all: &mut String) {
+    for entry in fs::read_dir(dir).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            sources(&path, all);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            all.push_str(&fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn the_tests_of_the_faults_are_there() {
+    let mut all = String::new();
+    for dir in ["mgmt/src", "mgmt/tests", "tests/it"] {
+        sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join(dir), &mut all);
+    }
+    let text = read("mgmt/docs/faults.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).skip(2).collect();
+    assert!(rows.len() > 20, "{rows:?}");
+    for row in rows {
+        let tests = row.trim_end_matches(" |").rsplit(" | ").next().unwrap();
+        let names: Vec<&str> = tests.split(", ").map(|name| name.trim_matches('`')).collect();
+        for name in names {
+            assert!(all.contains(&format!("fn {name}()")), "no test `{name}`: {row}");
         }
     }
 }

@@ -54,6 +54,8 @@ enum Scene {
     Talks,
     /// A password on its way into two files, its hash before and between them.
     Rotate,
+    /// Two thousand resources: directories, files in them, and for each directory a command that is refreshed.
+    Stress,
     /// A command that writes down its limit of open files, ours, and the signals that it does not get.
     Limits,
     /// One graph after the other, and how much is open meanwhile.
@@ -195,9 +197,28 @@ fn play(scene: Scene, g: &mut Graph, dir: &Path) -> Result<()> {
             let between = g.add(Hashed::new("between", path("between")).hash(password.hash()).after(&one));
             g.add(File::new(path("two")).content(password.password()).after(&between));
         }
+        Scene::Stress => stress(g, dir),
         Scene::Never | Scene::Late | Scene::Swaps => {}
     }
     Ok(())
+}
+
+/// A hundred directories, each with eighteen files of this version and a command that writes the version down.
+fn stress(g: &mut Graph, dir: &Path) {
+    let version = std::env::var("ACT_TEXT").unwrap_or_default();
+    let logs = g.add(File::new(format!("{}/logs/", dir.display())).mode(0o755));
+    for n in 0..100 {
+        let place = format!("{}/tree/{n}", dir.display());
+        let parent = g.add(File::new(format!("{place}/")).mode(0o755).force(true));
+        let cmd = format!("echo {version} >> {}/logs/{n}", dir.display());
+        let command = g.add(Exec::new(format!("told {n}")).cmd(cmd).shell("/bin/sh").refreshonly(true).after(&logs));
+        for m in 0..18 {
+            let content = format!("{version} of {n}/{m}\n").repeat(1 + m * 20);
+            let file = File::new(format!("{place}/{m}")).content(content).mode(0o644).force(true).after(&parent);
+            let file = g.add(file);
+            g.notify(&file, &command);
+        }
+    }
 }
 
 /// A thousand graphs by turns, each with other files, directories, commands and a server.

@@ -33,14 +33,14 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>, restless: &[u32]) -> Option<u32> {
                 || match cx.scheduler.state(Node(*node)) {
                     State::Settled { .. } | State::Failed | State::Blocked(_) => false,
                     State::WaitingForParents(_) | State::WaitingForValue(_) => false,
-                    // The others of its group are looked at for themselves.
-                    State::WaitingForGroup(_) => false,
                     // What it waits for moves, and is looked at for itself.
                     State::WaitingForPredecessor(_) => false,
                     // A pause is over, and it waits for parents or values: these move, or have failed.
                     State::Retrying => !waits_for_others(cx, *node),
                     State::Waiting => !is_bad(cx, *node),
                     State::WaitingForWatch | State::Ready | State::Spaced | State::Running => true,
+                    // In the end the group starts, with the others or without.
+                    State::WaitingForGroup(_) => true,
                 })
     };
     // What must be undone moves by itself: it waits for room, or pauses before its next try.

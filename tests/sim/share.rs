@@ -119,7 +119,10 @@ impl Invariant for Shares {
             match cx.scheduler.state(Node(node)) {
                 State::Spaced if !held => {
                     must!(accounts.is_overdrawn(node, now), "{node} waits, although its share allows it to run");
-                    let alone = !others_work(cx) && accounts.has_rested(node, now);
+                    let waits = |mate| cx.ledger.parents(mate).any(|parent| is_unsettled(cx, parent));
+                    let waits = |mate| waits(mate) || cx.scheduler.state(Node(mate)) == State::WaitingForWatch;
+                    let held_up = cx.world.graph.mates(node).any(waits);
+                    let alone = !others_work(cx) && !held_up && accounts.has_rested(node, now);
                     must!(!alone, "{node} waits for its share, although no other wants to work");
                 }
                 State::WaitingForParents(_) => {

@@ -26,8 +26,8 @@ pub struct GraphData {
     /// The values that resources send to one another.
     #[serde(default)]
     pub sends: Vec<SendData>,
-    /// The resources that belong together, as an engine has found. Not read: the groups of a graph are found whenever it
-    /// is made ready to run.
+    /// The resources that belong together, as an engine has found. Not read: the groups of a graph are found whenever
+    /// it is made ready to run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<Vec<ResourceId>>,
 }

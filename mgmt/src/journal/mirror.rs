@@ -193,6 +193,19 @@ impl Mirror {
         all
     }
 
+    /// Everything but the counts of days, one line for each thing, sorted.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn lines(&self) -> Vec<String> {
+        let owed = self.all_owed().into_iter().map(|(from, to, owed)| format!("{from} {to} {owed:?}"));
+        let facts = self.facts.iter().flat_map(|(of, facts)| {
+            let all = facts.clone().take().into_iter().filter(|(section, ..)| *section != Section::Absent);
+            all.map(move |(section, key, value)| format!("{of} {section:?} {key} {value:?}"))
+        });
+        let mut lines: Vec<String> = owed.chain(facts).collect();
+        lines.sort_unstable();
+        lines
+    }
+
     /// Whether there is a fact about this resource.
     pub(super) fn is_known(&self, of: &ResourceId) -> bool {
         self.facts.contains_key(of)

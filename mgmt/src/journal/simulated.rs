@@ -121,6 +121,11 @@ impl Journal {
         Ok(Journal::in_memory(state.present.clone(), state.salt.unwrap_or_default()))
     }
 
+    /// What the journal of a simulated host contains, one line for each thing, sorted.
+    pub(crate) fn lines_on(host: &Host) -> Vec<String> {
+        host.part::<Kept>().state().present.lines()
+    }
+
     /// All refreshes that are owed on a simulated host.
     pub(crate) fn owed_on(host: &Host) -> Vec<(ResourceId, ResourceId, Owed)> {
         host.part::<Kept>().state().present.all_owed()

@@ -12,9 +12,17 @@ use crate::resource::known::Known;
 /// through other resources and groups. A group is data besides the graph: each member stays a resource of its own.
 ///
 /// Groups are found by a [`Grouping`](crate::graph::Grouping), and are in
-/// [`Prepared::groups`](crate::graph::Prepared::groups). They do not change when resources run: those of a kind with
-/// [`ConvergeMany`](crate::resource::ConvergeMany) are passed together as they happen to be ready, whether they are in
-/// one group or not.
+/// [`Prepared::groups`](crate::graph::Prepared::groups). If the kind has
+/// [`ConvergeMany`](crate::resource::ConvergeMany) too, a group runs as one operation with many answers:
+///
+/// - Its check begins when everything that its members come after is settled: those members that need a check get it in
+///   one `check_many`. A member below a resource that has failed is left out, and so is one that waits for something
+///   that nothing will bring.
+/// - When all of them are answered, those that have drifted are repaired in one `apply_many`.
+/// - It takes one place among the operations that run at once, and the semaphores of all its members.
+/// - Each member keeps its own events, plan, refreshes, failures and tries: one that fails is tried again alone.
+///
+/// Without `ConvergeMany`, groups only show in pictures.
 ///
 /// ```
 /// # use std::borrow::Cow;

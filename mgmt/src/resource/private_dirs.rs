@@ -11,6 +11,7 @@ use crate::id::ResourceId;
 use crate::resource::digest::digest_of;
 use crate::resource::record::RECORDS;
 use crate::sys::fs::WriteFs;
+use crate::sys::if_simulated;
 use crate::sys::ours::{NotOurs, Trust, examine_below};
 
 /// The longest encoded name, in bytes; a file system takes 255.
@@ -171,6 +172,10 @@ fn rename(was: &Path, path: &Path) -> io::Result<()> {
 
 /// The directories in a directory, with their names.
 fn below(dir: &Path) -> Vec<(String, PathBuf)> {
+    if_simulated!(host => {
+        let all = host.list(dir).into_iter().map(|name| (name.clone(), dir.join(name)));
+        all.filter(|(_, path)| host.is_dir(path)).collect()
+    });
     let entries = fs::read_dir(dir).into_iter().flatten().flatten();
     let dirs = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     dirs.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path()))).collect()

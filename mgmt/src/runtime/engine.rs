@@ -159,6 +159,10 @@ impl Opened {
     /// Blocks.
     fn of(given: Option<&Path>, path: &Path) -> Result<Opened, EngineError> {
         let journal = journal_of(given)?;
+        if_simulated!(_host => {
+            let (dirs, existing) = PrivateDirs::open(path, true);
+            Ok(Opened { journal, dirs, existing })
+        });
         let (dirs, existing) = match given {
             Some(_) => PrivateDirs::open(path, true),
             None => (PrivateDirs::new(path), Vec::new()),

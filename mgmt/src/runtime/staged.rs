@@ -52,6 +52,8 @@ mod stage {
         Hang,
         /// The process ends before it has done anything.
         CrashBefore,
+        /// The process ends right before the n-th change of a file that it makes, counted from 1.
+        CrashAtChange(u64),
         /// The process ends when it has done its work, before it can report that.
         CrashAfter,
     }
@@ -75,6 +77,8 @@ mod stage {
         pub(crate) process: usize,
         /// How many operations had ended before it began, and how many by the time it had ended.
         pub(crate) span: (usize, usize),
+        /// How many changes of files it has made.
+        pub(crate) changes: u64,
     }
 
     /// What must still go wrong, and what was done.
@@ -116,19 +120,20 @@ mod stage {
 
         fn begin(&self, process: usize, act: Act, id: &ResourceId) -> (usize, Option<Mishap>) {
             let mut state = self.state();
-            let span = (state.ended, usize::MAX);
-            state.deeds.push(Deed { act, id: id.clone(), ended: Ended::Not, process, span });
+            let (span, id_of) = ((state.ended, usize::MAX), id.clone());
+            state.deeds.push(Deed { act, id: id_of, ended: Ended::Not, process, span, changes: 0 });
             let at = state.mishaps.iter().position(|(of, what, _)| of == id && *what == act);
             (state.deeds.len() - 1, at.map(|at| state.mishaps.remove(at).2))
         }
 
-        fn end(&self, deed: usize, well: bool) {
+        fn end(&self, deed: usize, changes: u64, well: bool) {
             let mut state = self.state();
             state.ended += 1;
             let ended = state.ended;
             if let Some(deed) = state.deeds.get_mut(deed) {
                 deed.ended = if well { Ended::Well } else { Ended::Failed };
                 deed.span.1 = ended;
+                deed.changes = changes;
             }
         }
 
@@ -147,9 +152,9 @@ mod stage {
             let (stage, life) = (host.part::<Stage>(), host.life());
             let (deed, mishap) = stage.begin(host.lives(), act, &id);
             match &mishap {
-                None | Some(Mishap::CrashAfter) => {}
+                None | Some(Mishap::CrashAfter | Mishap::CrashAtChange(_)) => {}
                 Some(Mishap::Fail(error)) => {
-                    stage.end(deed, false);
+                    stage.end(deed, 0, false);
                     return Err(Error::new(error.clone()));
                 }
                 Some(Mishap::Slow(by)) => host.sleep(*by).await,
@@ -158,16 +163,29 @@ mod stage {
             }
             // What is random for a resource does not depend on what others have done before.
             let mut random = host.random_of(&id.to_string());
-            let result = poll_fn(|cx| match life.is_over() {
-                true => Poll::Pending,
-                false => host.with_random(&mut random, || future.as_mut().poll(cx)),
+            let mut changes = 0;
+            let result = poll_fn(|cx| {
+                if life.is_over() {
+                    return Poll::Pending;
+                }
+                let before = life.changes();
+                if let Some(Mishap::CrashAtChange(n)) = mishap {
+                    life.end_at_change(n.saturating_sub(changes).max(1));
+                }
+                let polled = host.with_random(&mut random, || future.as_mut().poll(cx));
+                changes += life.changes() - before;
+                if let Some(Mishap::CrashAtChange(_)) = mishap {
+                    // What other operations change does not count.
+                    life.end_at_no_change();
+                }
+                polled
             });
             let result = result.await;
             if life.is_over() {
                 // It has ended the life of its process in the middle of its work.
                 pending::<()>().await;
             }
-            stage.end(deed, result.is_ok());
+            stage.end(deed, changes, result.is_ok());
             if mishap == Some(Mishap::CrashAfter) {
                 life.end();
                 pending::<()>().await;

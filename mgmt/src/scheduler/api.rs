@@ -157,8 +157,8 @@ pub struct Swap {
     /// The nodes that take the place of another. Pairs whose `from` has nothing under way have no effect; pairs of
     /// earlier swaps stay in force.
     pub handovers: Vec<Handover>,
-    /// Nodes that are checked and applied together. No node is in two groups, no node of a group comes before another of
-    /// it, and no two groups would wait for each other.
+    /// Nodes that are checked and applied together. No node is in two groups, no node of a group comes before another
+    /// of it, and no two groups would wait for each other.
     pub groups: Vec<Vec<Node>>,
 }
 

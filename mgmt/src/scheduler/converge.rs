@@ -99,7 +99,9 @@ impl Scheduler {
             _ if node.any(PRESENT) && self.is_held_up(i) => false,
             Phase::Idle => {
                 let waits_for_time = node.any(DELAYED | LIMITED | SPACED | WAITS) || !node.any(WATCH_READY);
-                waits_for_time && !node.any(FAILED) && node.bad_parents == 0
+                // A group always starts, if need be without what holds it up.
+                let waits_for_group = || self.group_of(i).is_some() && self.may_start_alone(i);
+                (waits_for_time || waits_for_group()) && !node.any(FAILED) && node.bad_parents == 0
             }
             // The node has been blocked since it was queued.
             Phase::Queued | Phase::Parked if node.bad_parents > 0 => false,

@@ -5,6 +5,8 @@
 //! A node that can't run because something has failed, or because a value will not come, does not hold up the others;
 //! nor does one whose parents wait for what no longer moves: the others start without it.
 
+use std::collections::{BTreeSet, HashSet};
+
 use super::mutants::Mutant;
 use super::node::*;
 use super::scheduler::Scheduler;
@@ -25,6 +27,8 @@ struct Group {
     leader: Option<Node>,
     /// The next call begins without the members that hold the group up.
     without: bool,
+    /// The members that could start but for the group; some of them have started since.
+    ready: BTreeSet<Node>,
     /// The semaphores of all members, in order, each once.
     semas: Vec<u32>,
 }
@@ -48,7 +52,8 @@ impl Groups {
 
     /// Bytes held, approximately.
     pub(super) fn memory(&self) -> usize {
-        let members = self.all.iter().map(|group| group.members.capacity() * size_of::<Node>()).sum::<usize>();
+        let listed = |group: &Group| group.members.capacity() + 2 * group.ready.len();
+        let members = self.all.iter().map(|group| listed(group) * size_of::<Node>()).sum::<usize>();
         self.all.capacity() * size_of::<Group>() + members + self.of.capacity() * 4 + self.holds.capacity()
     }
 }
@@ -77,16 +82,19 @@ impl Scheduler {
     /// with the others for a place.
     pub(super) fn waits_for_mates(&self, i: Node, max: usize) -> Vec<Node> {
         let Some(group) = self.group_of(i) else { return Vec::new() };
-        let Group { members, running, leader, .. } = &self.groups.all[group];
+        let Group { members, running, leader, holding, .. } = &self.groups.all[group];
+        if *running == 0 && (leader.is_some() || *holding == 0) {
+            return Vec::new();
+        }
         let is_waited_for = |member: &Node| match running {
-            0 => leader.is_none() && self.groups.holds[member.index()],
+            0 => self.groups.holds[member.index()],
             _ => self.nodes[*member].phase().holds_slot(),
         };
         members.iter().copied().filter(is_waited_for).take(max).collect()
     }
 
-    /// What holding the group up means, from scratch: the node waits for parents or for its watch, and is going to run or
-    /// may have to.
+    /// What holding the group up means, from scratch: the node waits for parents or for its watch, and will run or may
+    /// have to.
     fn holds_up(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         let waits = node.unsettled_parents > 0 || node.wants_run() && !node.any(WATCH_READY);
@@ -96,6 +104,10 @@ impl Scheduler {
     /// Updates whether the node holds its group up. To be called after each change of what that depends on.
     pub(super) fn review_hold(&mut self, i: Node) {
         let Some(group) = self.group_of(i) else { return };
+        self.count_moving(i);
+        if self.is_ready_in_group(i) {
+            self.groups.all[group].ready.insert(i);
+        }
         let holds = self.holds_up(i);
         if std::mem::replace(&mut self.groups.holds[i.index()], holds) == holds {
             return;
@@ -113,13 +125,23 @@ impl Scheduler {
         }
     }
 
-    /// The group may start: one member that may goes into a queue, for all.
+    /// The node could start but for its group.
+    fn is_ready_in_group(&self, i: Node) -> bool {
+        self.nodes[i].phase() == Phase::Idle && self.may_start_alone(i)
+    }
+
+    /// If the group may start, one member that could goes into a queue, for all.
     fn wake_group(&mut self, group: usize) {
-        for at in 0..self.groups.all[group].members.len() {
+        while let Some(i) = self.groups.all[group].ready.first().copied()
+            && self.group_permits(i)
+        {
+            if self.is_ready_in_group(i) {
+                self.wake(i);
+            }
             if self.groups.all[group].leader.is_some() {
                 return;
             }
-            self.wake(self.groups.all[group].members[at]);
+            self.groups.all[group].ready.remove(&i);
         }
     }
 
@@ -170,9 +192,8 @@ impl Scheduler {
     /// The leader has started: so do all members that may.
     pub(super) fn start_mates(&mut self, leader: Node) {
         let Some(group) = self.group_of(leader).filter(|_| !self.mutant(Mutant::GroupStartsApart)) else { return };
-        for at in 0..self.groups.all[group].members.len() {
-            let i = self.groups.all[group].members[at];
-            if self.nodes[i].phase() != Phase::Idle || !self.may_start_alone(i) {
+        for i in std::mem::take(&mut self.groups.all[group].ready) {
+            if !self.is_ready_in_group(i) {
                 continue;
             }
             if self.is_limited(i) {
@@ -205,9 +226,9 @@ impl Scheduler {
             return false;
         }
         for group in 0..self.groups.all.len() {
-            let Group { members, holding, running, .. } = &self.groups.all[group];
-            let may_start = |i: &Node| self.nodes[*i].phase() == Phase::Idle && self.may_start_alone(*i);
-            if *holding == 0 || *running > 0 || !members.iter().any(may_start) || self.moves_above(group) {
+            let Group { ready, holding, running, .. } = &self.groups.all[group];
+            let may_start = |i: &Node| self.is_ready_in_group(*i);
+            if *holding == 0 || *running > 0 || !ready.iter().any(may_start) || self.moves_above(group) {
                 continue;
             }
             self.groups.all[group].without = true;
@@ -224,7 +245,7 @@ impl Scheduler {
     fn moves_above(&self, group: usize) -> bool {
         let members = &self.groups.all[group].members;
         let mut stack: Vec<Node> = members.iter().copied().filter(|i| self.groups.holds[i.index()]).collect();
-        let mut seen: std::collections::HashSet<Node> = stack.iter().copied().collect();
+        let mut seen: HashSet<Node> = stack.iter().copied().collect();
         while let Some(i) = stack.pop() {
             if self.nodes[i].any(MOVING) {
                 return true;
@@ -280,6 +301,8 @@ impl Scheduler {
             all.push(group);
         }
         self.groups = Groups { all, of, holds, held };
+        let members: Vec<Node> = self.groups.all.iter().flat_map(|group| group.members.iter().copied()).collect();
+        members.into_iter().for_each(|i| self.review_hold(i));
         queued.into_iter().for_each(|i| self.wake(i));
     }
 
@@ -291,6 +314,8 @@ impl Scheduler {
             for i in members.clone() {
                 assert_eq!(self.group_of(i), Some(number), "the group of {i:?}");
                 assert_eq!(self.groups.holds[i.index()], self.holds_up(i), "{i:?} holds its group up");
+                let is_ready = self.is_ready_in_group(i);
+                assert!(!is_ready || group.ready.contains(&i), "{i:?} could start but for its group");
                 let is_queued = matches!(self.nodes[i].phase(), Phase::Queued | Phase::Parked);
                 assert_eq!(is_queued, group.leader == Some(i), "{i:?} is in a queue for its group");
             }

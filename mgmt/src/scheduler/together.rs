@@ -159,7 +159,7 @@ impl Scheduler {
         self.tidy_rare(i);
     }
 
-    /// A node is to be applied: with the others of its group, when all checks of the call are answered. A refresh waits
+    /// A node must be applied: with the others of its group, when all checks of the call are answered. A refresh waits
     /// for no others.
     pub(super) fn gather(&mut self, i: Node, refresh: bool) {
         let call = self.rare(i).and_then(|rare| rare.call).map(|guest| guest.call);

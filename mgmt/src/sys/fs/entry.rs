@@ -23,8 +23,9 @@ const DIR_MODE: u32 = 0o755;
 
 impl WriteFs {
     /// Makes the directory `path`; returns whether it is new. An existing directory is left as it is. The parent must
-    /// exist. Until it has its owner and mode, a new directory is accessible to this user alone. The default mode is
-    /// `0755`. A given mode is final: the access list that the parent would add is removed.
+    /// exist. With a given mode, a new directory is accessible to this user alone until it has its owner and mode.
+    /// Without one, its mode is `0755`, from the beginning: no later check would find it wrong if this process were
+    /// killed before. A given mode is final: the access list that the parent would add is removed.
     ///
     /// # Errors
     /// [`FsError::WrongType`] or [`FsError::Symlink`] if something else is there.
@@ -57,8 +58,8 @@ impl WriteFs {
 
     fn make_dir_at(&self, place: &Place, attributes: &Attributes) -> Result<bool, FsError> {
         let calls = &self.inner.calls;
-        let private = Mode::from_raw_mode(0o700);
-        match calls.run(Call::MakeDir, &place.path, || place.dir.make_dir(&place.name, private)) {
+        let first = Mode::from_raw_mode(if attributes.mode.is_some() { 0o700 } else { DIR_MODE });
+        match calls.run(Call::MakeDir, &place.path, || place.dir.make_dir(&place.name, first)) {
             Err(error) if error.is(Errno::EXIST) => {
                 expect_kind(&place.path, self.stat_required(place)?.kind, FileKind::Directory)?;
                 return Ok(false);

@@ -119,6 +119,7 @@ impl Tree {
                 inode.mode |= 0o2000;
             }
         }
+        inode.inherit(parent);
         self.last += 1;
         let number = self.last;
         self.inodes.insert(number, inode);

@@ -229,7 +229,7 @@ impl File {
 
     pub(in crate::sys) fn chmod(&self, mode: u32) -> Result<()> {
         self.edit(|inode, _| {
-            inode.mode = mode & 0o7777;
+            inode.set_mode(mode);
             Ok(())
         })
     }
@@ -253,10 +253,7 @@ impl File {
     }
 
     pub(in crate::sys) fn set_xattr(&self, name: &[u8], value: &[u8]) -> Result<()> {
-        self.edit(|inode, _| {
-            inode.xattrs.insert(name.to_vec(), value.to_vec());
-            Ok(())
-        })
+        self.edit(|inode, _| inode.set_xattr(name, value))
     }
 
     pub(in crate::sys) fn remove_xattr(&self, name: &[u8]) -> Result<()> {

@@ -132,7 +132,7 @@ impl Host {
     /// # Panics
     /// Nothing is there.
     pub fn chmod(&self, path: impl AsRef<Path>, mode: u32) {
-        self.edit_inode("chmod", path.as_ref(), |inode| inode.mode = mode & 0o7777);
+        self.edit_inode("chmod", path.as_ref(), |inode| inode.set_mode(mode));
     }
 
     /// Sets the owner and the group of what is at the path, by name or number.
@@ -144,6 +144,29 @@ impl Host {
         let ids = self.on(|| (crate::sys::users::uid_of(user), crate::sys::users::gid_of(group)));
         let (Ok(uid), Ok(gid)) = ids else { panic!("the simulated host has no user `{user}` or no group `{group}`") };
         self.edit_inode("chown", path.as_ref(), |inode| (inode.uid, inode.gid) = (uid, gid));
+    }
+
+    /// Sets an extended attribute of what is at the path. An access list (`system.posix_acl_access`, in the form of the
+    /// kernel) changes the mode too; new objects in a directory get its `system.posix_acl_default`.
+    ///
+    /// # Panics
+    /// Nothing is there, or the value is no list.
+    #[track_caller]
+    pub fn set_xattr(&self, path: impl AsRef<Path>, name: &str, value: impl AsRef<[u8]>) {
+        let path = path.as_ref();
+        self.edit("set an attribute of", path, |tree, stamp| {
+            let number = tree.resolve(path, true)?;
+            let inode = tree.get_mut(number)?;
+            inode.set_xattr(name.as_bytes(), value.as_ref())?;
+            inode.ctime_ns = stamp;
+            tree.changed(&Change::Object(number));
+            Ok(())
+        });
+    }
+
+    /// An extended attribute of what is at the path.
+    pub fn xattr(&self, path: impl AsRef<Path>, name: &str) -> Option<Vec<u8>> {
+        self.inode(path.as_ref())?.xattrs.get(name.as_bytes()).cloned()
     }
 
     fn inode(&self, path: &Path) -> Option<Inode> {
@@ -212,7 +235,11 @@ impl Host {
     }
 
     fn describe(&self, path: &Path, inode: &Inode) -> String {
-        let xattrs: Vec<String> = inode.xattrs.keys().map(|name| format!(" +{}", name.escape_ascii())).collect();
+        let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| {
+            let digest = Digest::of(value).to_string();
+            format!(" +{}={}", name.escape_ascii(), digest.get(..12).unwrap_or_default())
+        };
+        let xattrs: Vec<String> = inode.xattrs.iter().map(xattr).collect();
         let (path, xattrs) = (path.display().to_string().escape_debug().to_string(), xattrs.concat());
         let who = format!("{:04o} {}:{}", inode.mode, self.user_name(inode.uid), self.group_name(inode.gid));
         match &inode.body {

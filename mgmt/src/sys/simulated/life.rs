@@ -32,6 +32,11 @@ impl Life {
         self.0.last_change.store(self.changes() + n, Ordering::SeqCst);
     }
 
+    /// Undoes [`Life::end_at_change`].
+    pub(crate) fn end_at_no_change(&self) {
+        self.0.last_change.store(0, Ordering::SeqCst);
+    }
+
     /// The number of changes of files so far.
     pub(crate) fn changes(&self) -> u64 {
         self.0.changes.load(Ordering::SeqCst)

@@ -2,6 +2,7 @@
 //! While a thread is on such a host ([`Host::on`]), every door that is opened on it leads there: the code in front of
 //! the doors is the same. For tests, and only there.
 
+mod access;
 mod accounts;
 mod commands;
 mod disk;

@@ -138,3 +138,80 @@ fn accounts_names_and_random_numbers_are_those_of_the_host() {
     assert_ne!(numbers.0, numbers.1);
     assert!(users::uid_of("ann").is_err(), "this thread is back on its own host");
 }
+
+/// An access list: tag, permissions and number of each entry.
+fn access_list(entries: &[(u16, u16, u32)]) -> Vec<u8> {
+    let entries = entries.iter().flat_map(|(tag, rights, id)| {
+        [tag.to_le_bytes().as_slice(), &rights.to_le_bytes(), &id.to_le_bytes()].concat()
+    });
+    2_u32.to_le_bytes().into_iter().chain(entries).collect()
+}
+
+#[test]
+fn access_lists_and_modes_follow_from_each_other_as_in_the_kernel() {
+    use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+    const ACCESS: &str = "system.posix_acl_access";
+    const DEFAULT: &str = "system.posix_acl_default";
+    const NO_ID: u32 = u32::MAX;
+    let default = access_list(&[(1, 7, NO_ID), (2, 7, 33), (4, 5, NO_ID), (0x10, 7, NO_ID), (0x20, 0, NO_ID)]);
+
+    let host = Host::new();
+    host.make_dir("/d");
+    host.set_xattr("/d", DEFAULT, &default);
+    let mut found = Vec::new();
+    let mut note = |path: &str| found.push((host.mode(path), host.xattr(path, ACCESS), host.xattr(path, DEFAULT)));
+    host.write("/d/file", "x");
+    host.make_dir("/d/dir");
+    note("/d/file");
+    note("/d/dir");
+    host.chmod("/d/file", 0o660);
+    note("/d/file");
+    host.set_xattr("/d/file", ACCESS, access_list(&[(1, 6, NO_ID), (4, 4, NO_ID), (0x20, 4, NO_ID)]));
+    note("/d/file");
+    let masked = |mask, owner, others| {
+        Some(access_list(&[(1, owner, NO_ID), (2, 7, 33), (4, 5, NO_ID), (0x10, mask, NO_ID), (0x20, others, NO_ID)]))
+    };
+    assert_eq!(
+        found,
+        [
+            (Some(0o640), masked(4, 6, 0), None),
+            (Some(0o750), masked(5, 7, 0), Some(default.clone())),
+            (Some(0o660), masked(6, 6, 0), None),
+            (Some(0o644), None, None),
+        ]
+    );
+    for wrong in [vec![], vec![2, 0, 0], access_list(&[(1, 7, NO_ID)]), access_list(&[(3, 7, NO_ID)])] {
+        let set = || host.set_xattr("/d/file", ACCESS, &wrong);
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(set)).is_err(), "{wrong:?}");
+    }
+
+    // The same with the kernel, where the file system has access lists.
+    let real = crate::testing::TempDir::new().unwrap();
+    let real = real.path();
+    let set =
+        |path: &Path, name: &str, list: &[u8]| rustix::fs::setxattr(path, name, list, rustix::fs::XattrFlags::empty());
+    if set(real, DEFAULT, &default) == Err(rustix::io::Errno::OPNOTSUPP) {
+        return;
+    }
+    let mut kernel = Vec::new();
+    let mut note = |path: &Path| {
+        let read = |name: &str| {
+            let mut value = vec![0; 1000];
+            let bytes = rustix::fs::getxattr(path, name, value.as_mut_slice()).ok()?;
+            value.truncate(bytes);
+            Some(value)
+        };
+        let mode = std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+        kernel.push((Some(mode), read(ACCESS), read(DEFAULT)));
+    };
+    let (file, dir) = (real.join("file"), real.join("dir"));
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o644).open(&file).unwrap();
+    std::fs::DirBuilder::new().mode(0o755).create(&dir).unwrap();
+    note(&file);
+    note(&dir);
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o660)).unwrap();
+    note(&file);
+    set(&file, ACCESS, &access_list(&[(1, 6, NO_ID), (4, 4, NO_ID), (0x20, 4, NO_ID)])).unwrap();
+    note(&file);
+    assert_eq!(kernel, found);
+}

@@ -56,7 +56,8 @@ impl fmt::Display for Drift {
 
 impl Host {
     /// Sets how this resource drifts, for [`Run::drift`] and [`survives`](crate::testing::survives). Needed for kinds
-    /// that own no path, and useful for those whose drift is more than another content.
+    /// that own no path, and useful for those whose drift is more than another content. Only a resource that owns a
+    /// path can be lost ([`Run::lose`]).
     ///
     /// # Panics
     /// This is no name of a resource.
@@ -69,9 +70,10 @@ impl Host {
 }
 
 impl Run {
-    /// Something else than the engine changes what this resource keeps: it writes another content to its files, empties
-    /// its directories, or does what [`Host::on_drift`] has set. Services that read one of these files when they start
-    /// are restarted, so that they run with the changed content until they are restarted again.
+    /// Something else than the engine changes what this resource keeps: it writes another content to its files, lets
+    /// its symlinks lead elsewhere, or does what [`Host::on_drift`] has set; directories stay as they are. Services
+    /// that read one of these files when they start are restarted, so that they run with the changed content until they
+    /// are restarted again.
     ///
     /// # Panics
     /// The resource is not in the graph, or it is not known how it drifts.
@@ -100,10 +102,9 @@ impl Run {
     pub(in crate::testing) fn drift_by(&self, id: &ResourceId, drift: Drift) -> bool {
         let Some(vertex) = self.graph().get(id) else { panic!("{id} is not in the graph") };
         let host = self.host();
-        if let Some(does) = host.part::<Drifts>().get(id) {
-            if drift == Drift::Removed {
-                return false;
-            }
+        if drift == Drift::Changed
+            && let Some(does) = host.part::<Drifts>().get(id)
+        {
             does(host);
             return true;
         }

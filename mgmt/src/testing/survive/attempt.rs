@@ -1,6 +1,9 @@
 //! One run of a graph with one fault, and what must hold after it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::gapi::Fixed;
 use crate::graph::GraphConfig;
@@ -17,11 +20,14 @@ const OWN: &[&str] = &["/var/lib/mgmt"];
 /// The most engines that one after the other try to converge after a fault.
 const ENGINES_MAX: usize = 3;
 
+/// After this time, what the journal of a simulated host has noted is on its disk.
+const NOTED: Duration = Duration::from_secs(1);
+
 /// The settings of each engine.
 pub(super) type Settings = dyn Fn(Builder<Fixed>) -> Builder<Fixed> + Send + Sync;
 
 /// How the graph runs without a fault.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Normal {
     /// The state of the host in the end.
     state: Vec<String>,
@@ -29,6 +35,28 @@ pub(super) struct Normal {
     pub(super) applied: Vec<ResourceId>,
     /// The resources that every engine repairs, whatever the host is like.
     again: BTreeSet<ResourceId>,
+    /// The number of changes of files in the first repair of each resource, where there are several.
+    pub(super) changes: BTreeMap<ResourceId, u64>,
+    /// The hosts on which a second engine has found nothing to do, by their fingerprints.
+    quiet: Mutex<HashSet<u64>>,
+}
+
+impl Normal {
+    fn quiet(&self) -> MutexGuard<'_, HashSet<u64>> {
+        self.quiet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The outcome of a fault. `None`: it can't happen.
+pub(super) type Outcome = Result<Option<()>, Failure>;
+
+/// What follows when something else changes what a resource keeps.
+enum Drifted {
+    /// It is not known how.
+    Not,
+    /// The resource was looked at and found as declared: what has changed is not what it keeps.
+    Unkept,
+    Then(Settled),
 }
 
 /// An invariant that was broken, what was seen, and what the engine did.
@@ -67,20 +95,25 @@ impl Attempt<'_> {
         if settled != Settled::Converged {
             return Err(Failure::new(Invariant::Converges, run.complaint(&settled), &run));
         }
-        let mut normal = Normal { state: host.state(OWN), applied: Vec::new(), again: BTreeSet::new() };
+        let mut normal = Normal { state: host.state(OWN), ..Normal::default() };
         for deed in run.deeds().iter().filter(|deed| deed.act == Act::Apply) {
             if !normal.applied.contains(&deed.id) {
                 normal.applied.push(deed.id.clone());
+                if deed.changes > 1 {
+                    normal.changes.insert(deed.id.clone(), deed.changes);
+                }
             }
         }
         self.rules(&run)?;
-        normal.again = self.second(&host, run, &normal)?;
+        run.stop();
+        let before = fingerprint(&host);
+        normal.again = self.second(&host, &normal)?;
+        normal.quiet().insert(before);
         Ok(normal)
     }
 
     /// A second engine on the same host. Returns the resources that it has repaired.
-    fn second(&self, host: &Host, run: Run, normal: &Normal) -> Result<BTreeSet<ResourceId>, Failure> {
-        run.stop();
+    fn second(&self, host: &Host, normal: &Normal) -> Result<BTreeSet<ResourceId>, Failure> {
         let mut run = self.start(host);
         let settled = run.settle();
         if settled != Settled::Converged {
@@ -98,32 +131,40 @@ impl Attempt<'_> {
         Ok(applied)
     }
 
+    /// Like [`Attempt::second`]. What an engine does follows from the host and its journal: on the same ones, it is not
+    /// tried twice.
+    fn second_if_new(&self, host: &Host, normal: &Normal) -> Result<(), Failure> {
+        let before = fingerprint(host);
+        if !normal.quiet().contains(&before) {
+            self.second(host, normal)?;
+            normal.quiet().insert(before);
+        }
+        Ok(())
+    }
+
     /// Runs the graph with a fault. `None`: the fault can't happen to this resource.
-    pub(super) fn with(&self, fault: &FaultOf, normal: &Normal) -> Result<Option<()>, Failure> {
+    pub(super) fn with(&self, fault: &FaultOf, normal: &Normal) -> Outcome {
         let host = self.host.fork();
-        let stage = host.part::<Stage>();
         let mishap = match fault.fault {
             Fault::Fail => Some(Mishap::Fail("a failure that a test has arranged".to_owned())),
             Fault::Hang => Some(Mishap::Hang),
             Fault::Crash => Some(Mishap::CrashAfter),
+            Fault::Torn => match normal.changes.get(&fault.id) {
+                Some(changes) => Some(Mishap::CrashAtChange(*changes)),
+                None => return Ok(None),
+            },
             Fault::Drift | Fault::Loss => None,
         };
         if let Some(mishap) = mishap {
-            stage.arrange(fault.id.clone(), Act::Apply, mishap);
+            host.part::<Stage>().arrange(fault.id.clone(), Act::Apply, mishap);
         }
         let mut run = self.start(&host);
         let mut settled = run.settle();
-        let drift = match fault.fault {
-            Fault::Drift => Some(Drift::Changed),
-            Fault::Loss => Some(Drift::Removed),
-            _ => None,
-        };
-        if let Some(drift) = drift {
-            run.forget();
-            if !run.drift_by(&fault.id, drift) {
-                return Ok(None);
+        if fault.fault.is_later() {
+            match self.drift(&mut run, fault, normal) {
+                Drifted::Not | Drifted::Unkept => return Ok(None),
+                Drifted::Then(then) => settled = then,
             }
-            settled = run.settle();
         }
         self.rules(&run)?;
         for _ in 1..ENGINES_MAX {
@@ -138,25 +179,81 @@ impl Attempt<'_> {
         if settled != Settled::Converged {
             return Err(Failure::new(Invariant::Converges, run.complaint(&settled), &run));
         }
-        self.after(fault, &host, run, normal).map(Some)
+        self.holds(fault, &run, normal)?;
+        run.stop();
+        self.second_if_new(&host, normal).map(Some)
+    }
+
+    /// Runs the graph with several faults that happen after it has converged, one after the other: as long as nothing
+    /// is broken, each finds the host as the first one did. What breaks something is tried again by itself, so that the
+    /// others have no part in what is reported.
+    pub(super) fn later(&self, faults: &[FaultOf], normal: &Normal) -> Vec<Outcome> {
+        let mut converged: Option<Run> = None;
+        let each = faults.iter().map(|fault| {
+            let mut run = converged.take().unwrap_or_else(|| {
+                let mut run = self.start(&self.host.fork());
+                run.settle();
+                run
+            });
+            match self.drift(&mut run, fault, normal) {
+                Drifted::Not => converged = Some(run),
+                Drifted::Unkept => return Ok(None),
+                Drifted::Then(Settled::Converged) if self.stays_well(fault, &mut run, normal) => {
+                    converged = Some(run);
+                    return Ok(Some(()));
+                }
+                Drifted::Then(_) => return self.with(fault, normal),
+            }
+            Ok(None)
+        });
+        each.collect()
+    }
+
+    /// Whether everything holds after a drift, here and for a second engine.
+    fn stays_well(&self, fault: &FaultOf, run: &mut Run, normal: &Normal) -> bool {
+        // What the journal has noted is on its disk then.
+        run.pass(NOTED);
+        let holds = self.rules(run).and_then(|()| self.holds(fault, run, normal));
+        holds.and_then(|()| self.second_if_new(&run.host().fork(), normal)).is_ok()
+    }
+
+    /// Makes the resource drift or lose what it keeps, and waits.
+    fn drift(&self, run: &mut Run, fault: &FaultOf, normal: &Normal) -> Drifted {
+        let drift = if fault.fault == Fault::Loss { Drift::Removed } else { Drift::Changed };
+        run.forget();
+        let before = run.deeds().len();
+        if !run.drift_by(&fault.id, drift) {
+            return Drifted::Not;
+        }
+        let mut settled = run.settle();
+        let did = |run: &Run, act| run.deeds()[before..].iter().any(|deed| deed.id == fault.id && deed.act == act);
+        let poll = self.config.get(&fault.id).and_then(|vertex| vertex.meta().poll);
+        if let Some(poll) = poll.filter(|_| !did(run, Act::Check)) {
+            run.pass(poll * 2);
+            settled = run.settle();
+        }
+        if did(run, Act::Check) && !did(run, Act::Apply) && self.same_state(run, normal).is_err() {
+            return Drifted::Unkept;
+        }
+        Drifted::Then(settled)
     }
 
     /// What must hold when the graph has converged after a fault.
-    fn after(&self, fault: &FaultOf, host: &Host, run: Run, normal: &Normal) -> Result<(), Failure> {
-        self.same_state(&run, normal)?;
-        let owed: Vec<String> =
-            Journal::owed_on(host).iter().map(|(from, to, _)| format!("{from} owes {to} a refresh")).collect();
+    fn holds(&self, fault: &FaultOf, run: &Run, normal: &Normal) -> Result<(), Failure> {
+        self.same_state(run, normal)?;
+        let owed = Journal::owed_on(run.host());
+        let owed: Vec<String> = owed.iter().map(|(from, to, _)| format!("{from} owes {to} a refresh")).collect();
         if !owed.is_empty() {
-            return Err(Failure::new(Invariant::PaysItsDebts, owed.join("\n"), &run));
+            return Err(Failure::new(Invariant::PaysItsDebts, owed.join("\n"), run));
         }
-        let left: Vec<String> = host.temporary_files().iter().map(|path| path.display().to_string()).collect();
+        let left: Vec<String> = run.host().temporary_files().iter().map(|path| path.display().to_string()).collect();
         if !left.is_empty() {
-            return Err(Failure::new(Invariant::LeavesNoRubbish, left.join("\n"), &run));
+            return Err(Failure::new(Invariant::LeavesNoRubbish, left.join("\n"), run));
         }
-        if let Some(seen) = self.repeated(fault, &run, normal) {
-            return Err(Failure::new(Invariant::RepeatsNothing, seen, &run));
+        match self.repeated(fault, run, normal) {
+            Some(seen) => Err(Failure::new(Invariant::RepeatsNothing, seen, run)),
+            None => Ok(()),
         }
-        self.second(host, run, normal).map(drop)
     }
 
     /// The rules that the engine keeps at any time.
@@ -178,9 +275,10 @@ impl Attempt<'_> {
     }
 
     /// A resource that was repaired more often than the fault explains: the fault itself costs a repair of its
-    /// resource, and a drift may reach those that come after it.
+    /// resource, a drift may reach those that come after it, and what a killed repair leaves may be removed by another
+    /// resource.
     fn repeated(&self, fault: &FaultOf, run: &Run, normal: &Normal) -> Option<String> {
-        if matches!(fault.fault, Fault::Drift | Fault::Loss) {
+        if fault.fault.is_later() || fault.fault == Fault::Torn {
             return None;
         }
         let mut times: BTreeMap<ResourceId, usize> = BTreeMap::new();
@@ -191,6 +289,12 @@ impl Attempt<'_> {
         let often = times.into_iter().find(|(id, times)| *times > 1 && !is_excused(id));
         often.map(|(id, times)| format!("{id} was repaired {times} times"))
     }
+}
+
+/// A number that stands for the files, the parts and the journal of a host.
+fn fingerprint(host: &Host) -> u64 {
+    let all = (host.state(&[]), Journal::lines_on(host));
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(all)
 }
 
 /// The operations of this sort that ended well.

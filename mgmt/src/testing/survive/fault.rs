@@ -15,6 +15,9 @@ pub enum Fault {
     Hang,
     /// The process is killed when the first repair of the resource has done its work, before the engine knows that.
     Crash,
+    /// The process is killed in the middle of the first repair of the resource: right before the last change of a file
+    /// that it makes. Only for a repair that makes several.
+    Torn,
     /// After the graph has converged, something else changes what the resource keeps, and restarts the services that
     /// read it.
     Drift,
@@ -24,13 +27,19 @@ pub enum Fault {
 
 impl Fault {
     /// All faults.
-    pub const ALL: [Fault; 5] = [Fault::Fail, Fault::Hang, Fault::Crash, Fault::Drift, Fault::Loss];
+    pub const ALL: [Fault; 6] = [Fault::Fail, Fault::Hang, Fault::Crash, Fault::Torn, Fault::Drift, Fault::Loss];
+
+    /// Whether it happens after the graph has converged.
+    pub(super) fn is_later(self) -> bool {
+        matches!(self, Fault::Drift | Fault::Loss)
+    }
 
     fn word(self) -> &'static str {
         match self {
             Fault::Fail => "fail",
             Fault::Hang => "hang",
             Fault::Crash => "crash",
+            Fault::Torn => "torn",
             Fault::Drift => "drift",
             Fault::Loss => "loss",
         }
@@ -42,6 +51,7 @@ impl Fault {
             Fault::Fail => format!("the first repair of {id} fails"),
             Fault::Hang => format!("the first repair of {id} never ends"),
             Fault::Crash => format!("the process is killed right after the first repair of {id}"),
+            Fault::Torn => format!("the process is killed in the middle of the first repair of {id}"),
             Fault::Drift => format!("something else changes {id}, and restarts what reads it"),
             Fault::Loss => format!("something else removes what {id} keeps"),
         }

@@ -77,8 +77,12 @@ pub struct Report {
     pub faults: usize,
     /// What was broken. At most one invariant for each fault: the first.
     pub broken: Vec<Broken>,
-    /// The resources that were never repaired, so that no fault met them.
+    /// The resources that were never repaired, so that their repair could not fail, hang or be killed.
     pub untouched: Vec<String>,
+    /// The faults that could not happen: `drift exec[start]`, since it is not known how a command drifts
+    /// ([`Host::on_drift`](crate::testing::Host::on_drift)), or `drift file[/etc/app.conf]` if the resource does not
+    /// keep the content of the file.
+    pub unmet: Vec<String>,
 }
 
 impl Report {

@@ -12,14 +12,17 @@ use crate::runtime::Builder;
 use crate::sys::simulated::Host;
 use crate::sys::task::side_by_side;
 use crate::testing::run::IntoGraph;
-use crate::testing::survive::attempt::{Attempt, Failure, Normal, Settings};
+use crate::testing::survive::attempt::{Attempt, Failure, Normal, Outcome, Settings};
 use crate::testing::survive::fault::{Fault, FaultOf};
 use crate::testing::survive::report::{Broken, Report};
 
+/// The most faults of a converged graph that happen one after the other in one run.
+const LATER_MAX: usize = 16;
+
 /// Runs the graph on a new simulated host against every single fault: each resource fails once, hangs once, is killed
-/// after its repair, drifts, and is lost. After each fault, the graph must converge again, and the host must be as it
-/// is without the fault. For a graph that needs programs, accounts or files of its host, or values of its program, see
-/// [`Survival`].
+/// after its repair and in the middle of it, drifts, and is lost. After each fault, the graph must converge again, and
+/// the host must be as it is without the fault. For a graph that needs programs, accounts or files of its host, or
+/// values of its program, see [`Survival`].
 ///
 /// # Panics
 /// The graph does not survive: the message names the faults, what they broke, and how to see each again.
@@ -129,19 +132,27 @@ impl Survival {
             }
         };
         let faults = self.only.clone().unwrap_or_else(|| self.all(&config, &normal));
-        let outcomes: Vec<Mutex<Outcome>> = faults.iter().map(|_| Mutex::default()).collect();
-        side_by_side(faults.len(), &|at| {
-            let outcome = attempt.with(&faults[at], &normal);
-            *outcomes[at].lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        // The later ones share runs.
+        let (later, first): (Vec<FaultOf>, Vec<FaultOf>) = faults.into_iter().partition(|fault| fault.fault.is_later());
+        let pieces: Vec<&[FaultOf]> = later.chunks(LATER_MAX).chain(first.chunks(1)).collect();
+        let outcomes: Vec<Mutex<Vec<Outcome>>> = pieces.iter().map(|_| Mutex::default()).collect();
+        side_by_side(pieces.len(), &|at| {
+            let outcome = match pieces[at] {
+                [one] => vec![attempt.with(one, &normal)],
+                several => attempt.later(several, &normal),
+            };
+            *outcomes[at].lock().unwrap_or_else(PoisonError::into_inner) = outcome;
         });
         let ids = config.vertices.iter().map(|vertex| vertex.id());
         let untouched = ids.filter(|id| !normal.applied.contains(id)).map(|id| id.to_string()).collect();
         let mut report = Report { untouched, ..Report::default() };
-        for (fault, outcome) in faults.iter().zip(outcomes) {
-            match outcome.into_inner().unwrap_or_else(PoisonError::into_inner) {
-                None | Some(Ok(None)) => {}
-                Some(Ok(Some(()))) => report.faults += 1,
-                Some(Err(failure)) => {
+        let outcomes =
+            outcomes.into_iter().flat_map(|piece| piece.into_inner().unwrap_or_else(PoisonError::into_inner));
+        for (fault, outcome) in later.iter().chain(&first).zip(outcomes) {
+            match outcome {
+                Ok(None) => report.unmet.push(fault.to_string()),
+                Ok(Some(())) => report.faults += 1,
+                Err(failure) => {
                     report.faults += 1;
                     report.broken.push(broken(fault.to_string(), fault.fault.describe(&fault.id), failure));
                 }
@@ -157,14 +168,13 @@ impl Survival {
             let meets = move |id: &&ResourceId| match fault {
                 Fault::Drift | Fault::Loss => true,
                 Fault::Fail | Fault::Hang | Fault::Crash => normal.applied.contains(id),
+                Fault::Torn => normal.changes.contains_key(id),
             };
             ids.iter().filter(meets).map(move |id| FaultOf { fault, id: id.clone() })
         };
         self.faults.iter().flat_map(|fault| of(*fault).collect::<Vec<_>>()).collect()
     }
 }
-
-type Outcome = Option<Result<Option<()>, Failure>>;
 
 fn broken(fault: String, happens: String, failure: Failure) -> Broken {
     let Failure { invariant, seen, story } = failure;

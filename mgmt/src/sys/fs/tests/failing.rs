@@ -124,16 +124,19 @@ fn whatever_call_fails_a_symlink_leads_to_the_old_or_the_new_target() {
 
 #[test]
 fn whatever_call_fails_no_half_made_directory_stays() {
-    let calls = fail_each_change(
-        |_| {},
-        |fs, dir| fs.make_dir(dir.join("d"), &Attributes::new()).map(drop),
-        |_, dir, call, _| match call {
-            Call::SyncDir => assert_eq!(mode_of(dir.join("d")), 0o755),
-            _ => assert_eq!(names(dir), [""; 0], "{call}"),
-        },
-        None,
-    );
-    assert_eq!(calls, [Call::MakeDir, Call::Chmod, Call::SyncDir]);
+    let make = |attributes: Attributes, mode: u32| {
+        fail_each_change(
+            |_| {},
+            |fs, dir| fs.make_dir(dir.join("d"), &attributes).map(drop),
+            |_, dir, call, _| match call {
+                Call::SyncDir => assert_eq!(mode_of(dir.join("d")), mode),
+                _ => assert_eq!(names(dir), [""; 0], "{call}"),
+            },
+            None,
+        )
+    };
+    assert_eq!(make(Attributes::new(), 0o755), [Call::MakeDir, Call::SyncDir]);
+    assert!(make(Attributes::new().mode(0o750), 0o750).contains(&Call::Chmod));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn write(fs: &WriteFs, target: &Path) -> Result<(), FsError> {
     fs.write_file(target, NEW, &options).map(drop)
 }
 
-const SCENARIOS: [Scenario; 6] = [
+const SCENARIOS: [Scenario; 7] = [
     Scenario {
         name: "new",
         set_up: |_| {},
@@ -84,6 +84,14 @@ const SCENARIOS: [Scenario; 6] = [
         // Until the directory is complete, no other user can enter it.
         is_whole: |target| !target.exists() || mode_of(target) & !0o700 == 0 || mode_of(target) == 0o755,
         changes_min: 3,
+    },
+    Scenario {
+        name: "directory-without-a-mode",
+        set_up: |_| {},
+        act: |fs, target| fs.make_dir(target, &Attributes::new()).map(drop),
+        // No later check would find another mode wrong.
+        is_whole: |target| !target.exists() || mode_of(target) == 0o755,
+        changes_min: 1,
     },
 ];
 

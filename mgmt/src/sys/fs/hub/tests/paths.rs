@@ -271,6 +271,8 @@ fn a_change_that_nobody_took_is_not_told_after_unsubscribing() {
         stage.hub.unsubscribe(1);
         stage.settle();
         stage.expect([]).await;
+        // The fence is gone too: on a busy machine, what it leaves is removed in more than one slice.
+        stage.settle();
         assert_eq!(stage.hub.stats().nodes, 1);
         assert_eq!(stage.hub.stats().watches, 0);
     });
