@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
@@ -11,7 +10,7 @@ use crate::runtime::numbers::Numbers;
 use crate::runtime::seats::Seats;
 use crate::runtime::tries::{backoff, timeout};
 use crate::runtime::values::Wiring;
-use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
+use crate::scheduler::{EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
 /// The graph in force.
 #[derive(Debug, Default)]
