@@ -43,7 +43,8 @@ fn moving(cx: &Cx, held: &BTreeSet<u32>, restless: &[u32]) -> Option<u32> {
                     State::WaitingForGroup(_) => true,
                 })
     };
-    let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys());
+    // What must be undone moves by itself: it waits for room, or pauses before its next try.
+    let left = cx.world.ghosts.keys().chain(cx.ledger.busy.keys()).chain(&cx.ledger.undone);
     // What waits for others to leave does not move by itself.
     let waits = |node: &u32| cx.ledger.leaves_after.contains_key(node) && !cx.ledger.busy.contains_key(node);
     let left = left.copied().find(|node| !cx.ledger.nodes.contains_key(node) && !held.contains(node) && !waits(node));

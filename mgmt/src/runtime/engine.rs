@@ -161,7 +161,8 @@ impl Opened {
         let journal = journal_of(given)?;
         if_simulated!(_host => {
             let (dirs, existing) = PrivateDirs::open(path, true);
-            Ok(Opened { journal, dirs, existing })
+            let (records, found) = (Records::new(path), Vec::new());
+            Ok(Opened { journal, dirs, existing, records, found })
         });
         let (dirs, existing) = match given {
             Some(_) => PrivateDirs::open(path, true),

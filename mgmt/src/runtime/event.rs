@@ -370,6 +370,11 @@ impl EventKind {
 }
 
 /// One line of text without colours, as in logs.
+fn left_badly(f: &mut fmt::Formatter<'_>, id: &ResourceId, error: &str, retry_in: Option<Duration>) -> fmt::Result {
+    write!(f, "{id}: could not leave well: {error}")?;
+    retry_in.map_or(Ok(()), |pause| write!(f, " (undone again in {pause:.1?})"))
+}
+
 impl fmt::Display for EventKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -389,10 +394,7 @@ impl fmt::Display for EventKind {
             EventKind::Refreshed { id, changed: true, took, .. } => write!(f, "{id}: refreshed in {took:.1?}"),
             EventKind::Refreshed { id, .. } => write!(f, "{id}: asked to refresh, with nothing to do"),
             EventKind::Left { id, error: None, .. } => write!(f, "{id}: left"),
-            EventKind::Left { id, error: Some(error), retry_in } => {
-                write!(f, "{id}: could not leave well: {error}")?;
-                retry_in.map_or(Ok(()), |pause| write!(f, " (undone again in {pause:.1?})"))
-            }
+            EventKind::Left { id, error: Some(error), retry_in } => left_badly(f, id, error, *retry_in),
             EventKind::Undoing { id } => write!(f, "{id}: is being undone"),
             EventKind::Undone { id, done } if done.is_empty() => write!(f, "{id}: undone: nothing had to be done"),
             EventKind::Undone { id, done } => write!(f, "{id}: undone: {}", in_one_line(&done.join(", "))),

@@ -53,6 +53,7 @@ mod status;
 mod stay;
 mod store;
 mod stuck;
+mod tries;
 mod undo;
 mod values;
 mod waiting;

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
-use crate::resource::{AnyResource, Backoff, KindSpec, Meta, Uid};
+use crate::resource::{AnyResource, KindSpec, Meta, Uid};
 use crate::runtime::numbers::Numbers;
 use crate::runtime::seats::Seats;
+use crate::runtime::tries::{backoff, timeout};
 use crate::runtime::values::Wiring;
-use crate::scheduler::{self, EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
+use crate::scheduler::{EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
 
 /// The graph in force.
 #[derive(Debug, Default)]
@@ -414,23 +414,6 @@ impl Facts {
             together: spec.abilities.many.map(|_| spec.kind),
         }
     }
-}
-
-fn backoff(meta: &Meta) -> scheduler::Backoff {
-    match meta.backoff {
-        Backoff::Constant => scheduler::Backoff::Constant,
-        Backoff::Exponential { max } => scheduler::Backoff::Exponential { max, jitter: true },
-    }
-}
-
-fn timeout(meta: &Meta) -> Option<Duration> {
-    meta.timeout.filter(|timeout| *timeout < Duration::MAX)
-}
-
-/// How an undo is tried again, and how long it may take.
-pub(crate) fn undo_settings(meta: &Meta) -> (scheduler::Tries, Option<Duration>) {
-    let retry = u32::try_from(meta.retry).ok();
-    (scheduler::Tries { retry, delay: meta.delay, backoff: backoff(meta) }, timeout(meta))
 }
 
 /// The distinct settings of a graph.

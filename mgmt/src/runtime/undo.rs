@@ -17,7 +17,7 @@ use crate::resource::{
 use crate::runtime::builder::Settings;
 use crate::runtime::core::Core;
 use crate::runtime::event::EventKind;
-use crate::runtime::running::undo_settings;
+use crate::runtime::tries::undo_settings;
 use crate::scheduler::{Input, Op, Remains};
 use crate::sys::fs::SavedBytes;
 use crate::sys::task::blocking;
@@ -161,8 +161,16 @@ impl Core {
             services.records = records;
         }
         self.warn_of_lost_journal();
+        // Without a pause a graph without resources would have converged before anything is undone.
+        let pauses = !found.is_empty();
+        if pauses {
+            self.handle(Input::Pause);
+        }
         self.swap(graph);
         self.take_up_records(found, &options.kinds, options.preparing.settings.is_noop());
+        if pauses {
+            self.handle(Input::Resume);
+        }
     }
 
     /// Only undoes what earlier operations of a node have recorded.
@@ -190,11 +198,28 @@ impl Core {
             match self.reversible(&record.id, kinds) {
                 None => self.keep(record.id, "this program has no such kind that can be undone", dir),
                 Some(_) if noop => self.keep(record.id, "the engine is in noop", dir),
-                Some(spec) => remains.push((spec, record)),
+                Some(spec) => match self.heir_of(spec, &record) {
+                    // Now: the first operation of that resource must find the record.
+                    Some(to) => self.hand_over_at_start(record.id, to, dir),
+                    None => remains.push((spec, record)),
+                },
             }
         }
         if !remains.is_empty() {
             self.begin_remains(remains);
+        }
+    }
+
+    /// The resource of the graph that owns what the resource of a record owned.
+    fn heir_of(&self, spec: &KindSpec, record: &Record) -> Option<ResourceId> {
+        owned(spec, record).iter().find_map(|uid| self.running.owner(uid)).map(|owner| self.running.id(owner))
+    }
+
+    fn hand_over_at_start(&self, from: ResourceId, to: ResourceId, dir: String) {
+        match self.services.records.hand_over(&from, &to, &self.services.fs) {
+            Ok(true) => self.emit(EventKind::HandedOver { from, to }),
+            Ok(false) => self.keep(from, &format!("{to} owns it now"), dir),
+            Err(error) => self.warn(format!("{from}: its record can't be handed over: {error}")),
         }
     }
 

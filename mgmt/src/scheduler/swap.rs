@@ -204,7 +204,12 @@ impl Scheduler {
         let NodeConfig { rewatch, reset, .. } = *self.settings(i);
         let is_reset = reset && !self.mutant(Mutant::ResetForgotten);
         if spec.changed || is_reset || failed && rewatch {
+            // The cause for which it waits may still be there: only its next check can tell.
+            let waits = self.nodes[i].any(WAITS);
             self.revive(i);
+            if waits && !spec.changed {
+                self.nodes[i].set(DIRTY_RETRY);
+            }
         }
         if spec.changed {
             let keeps_values = self.mutant(Mutant::OldValuesCount);
