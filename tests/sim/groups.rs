@@ -69,6 +69,15 @@ impl Invariant for Groups {
                 let in_call = |mate: &u32| call.is_some() && self.calls.get(mate) == call;
                 let other = cx.world.graph.mates(node).find(|mate| in_call(mate) && checks(mate));
                 must!(other.is_none(), "{command:?} while the check of {other:?} is under way, of the same call");
+                let waits = |mate: &u32| {
+                    let parent = cx.ledger.parents(*mate).find(|parent| cx.ledger.busy.contains_key(parent));
+                    cx.ledger.nodes[mate].unrepaired && parent.is_some() && is_well(cx, *mate)
+                };
+                let other = cx.world.graph.mates(node).find(|mate| in_call(mate) && waits(mate));
+                must!(
+                    other.is_none(),
+                    "{command:?} while a parent of {other:?} is looked at, which has drifted with it"
+                );
             }
             _ => {}
         }

@@ -5,7 +5,6 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -171,10 +170,8 @@ impl Records {
         // The record first: what is left after a crash is then no record any more.
         fs.remove_file(dir.join(RECORD))?;
         self.known().remove(id);
-        match fs::remove_dir_all(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
+        fs.remove_tree(&dir, usize::MAX)?;
+        Ok(())
     }
 
     /// Gives the record of a resource to another one of the same kind. Returns whether it could: not if that has one

@@ -97,7 +97,7 @@ macro_rules! next_message {
 
 /// Runs until the engine has stopped. Returns the core, which holds what is left to close.
 pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
-    let (mut abandoned, is_simulated) = (false, simulated());
+    let (mut abandoned, is_simulated) = (false, is_simulated());
     loop {
         let more = core.pump(BUDGET);
         if core.stopped {
@@ -121,7 +121,7 @@ pub(crate) async fn drive(mut core: Core, mut inboxes: Inboxes) -> Core {
 }
 
 /// Whether the engine runs on a simulated host.
-fn simulated() -> bool {
+pub(super) fn is_simulated() -> bool {
     if_simulated!(_host => true);
     false
 }

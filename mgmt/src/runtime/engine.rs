@@ -17,7 +17,7 @@ use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::control::{Control, Reach};
 use crate::runtime::core::Core;
 use crate::runtime::departed::Departed;
-use crate::runtime::drive::{Inboxes, Request, drive};
+use crate::runtime::drive::{Inboxes, Request, drive, is_simulated};
 use crate::runtime::error::EngineError;
 use crate::runtime::events::Events;
 use crate::runtime::files::{Files, OwnHub};
@@ -159,17 +159,14 @@ impl Opened {
     /// Blocks.
     fn of(given: Option<&Path>, path: &Path) -> Result<Opened, EngineError> {
         let journal = journal_of(given)?;
-        if_simulated!(_host => {
-            let (dirs, existing) = PrivateDirs::open(path, true);
-            let (records, found) = (Records::new(path), Vec::new());
-            Ok(Opened { journal, dirs, existing, records, found })
-        });
-        let (dirs, existing) = match given {
-            Some(_) => PrivateDirs::open(path, true),
-            None => (PrivateDirs::new(path), Vec::new()),
+        // A simulated host has a prefix, given or not.
+        let has_state = given.is_some() || is_simulated();
+        let (dirs, existing) = match has_state {
+            true => PrivateDirs::open(path, true),
+            false => (PrivateDirs::new(path), Vec::new()),
         };
         let records = Records::new(path);
-        let found = if given.is_some() { records.load(true) } else { Vec::new() };
+        let found = if has_state { records.load(true) } else { Vec::new() };
         Ok(Opened { journal, dirs, existing, records, found })
     }
 }

@@ -54,7 +54,7 @@ impl Core {
     ) -> BoxFuture<Result<Option<AnyDrift>>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
-        let (work, group) = (part(operation), self.running.group(Node(operation.node)));
+        let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
         let item = |reply| AnyCheck { resource, cx, reply, work };
         staged(Act::Check, operation, join(&mut self.calls.checks, spec, group, many.check, "check", item))
     }
@@ -68,7 +68,7 @@ impl Core {
     ) -> BoxFuture<Result<()>> {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
-        let (work, group) = (part(operation), self.running.group(Node(operation.node)));
+        let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
         staged(Act::Apply, operation, join(&mut self.calls.applies, spec, group, many.apply, "apply", item))
     }

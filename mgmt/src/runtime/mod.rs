@@ -18,6 +18,7 @@ mod events;
 mod files;
 mod follow;
 mod forget;
+mod grouped;
 mod guard;
 mod handover;
 mod history;

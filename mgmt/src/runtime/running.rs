@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
 use crate::resource::{AnyResource, KindSpec, Meta, Uid};
+use crate::runtime::grouped::Grouped;
 use crate::runtime::numbers::Numbers;
 use crate::runtime::seats::Seats;
 use crate::runtime::tries::{backoff, timeout};
@@ -28,8 +29,7 @@ pub(crate) struct Running {
     semas: Numbers,
     /// Numbers of kinds that handle several resources in one call.
     together: Numbers,
-    /// The group of each resource whose operations are part of one call for a whole group, by the number of the group.
-    groups: HashMap<Node, u32>,
+    pub(crate) groups: Grouped,
 }
 
 /// A resource that has left the graph.
@@ -94,10 +94,15 @@ impl Running {
         self.vertex(node).is_some_and(reverses)
     }
 
+    /// The first number that no resource has or had.
+    fn next_number(&self) -> u32 {
+        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
+        self.seats.next().max(highest)
+    }
+
     /// A number for a resource of an earlier run that is in no graph.
     pub(crate) fn add_remains(&mut self, vertex: Vertex) -> Node {
-        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
-        let node = self.free.pop().unwrap_or_else(|| Node(self.seats.next().max(highest)));
+        let node = self.free.pop().unwrap_or_else(|| Node(self.next_number()));
         self.ghosts.insert(node, Ghost { vertex, is_blind: false });
         node
     }
@@ -174,14 +179,9 @@ impl Running {
         }
     }
 
-    /// The group whose operations are one call for all members, this one among them.
-    pub(crate) fn group(&self, node: Node) -> Option<u32> {
-        if self.groups.is_empty() { None } else { self.groups.get(&node).copied() }
-    }
-
     /// Bytes held, without the graph itself.
     pub(crate) fn memory(&self) -> usize {
-        self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity() + 12 * self.groups.capacity()
+        self.prepared.index().memory() + self.seats.memory() + 4 * self.free.capacity() + self.groups.memory()
     }
 
     /// Replaces the graph in force. `owed` returns whether the journal holds a refresh from one resource to another.
@@ -227,10 +227,7 @@ impl Running {
         self.semas.end_graph(is_busy);
         self.together.end_graph(is_busy);
         difference.swap.edges = edges(&config, &nodes, owed);
-        let named = |group: &[u32]| group.iter().map(|at| nodes[*at as usize]).collect();
-        difference.swap.groups = prepared.operated_groups().map(named).collect();
-        let numbered = (0..).zip(&difference.swap.groups);
-        self.groups = numbered.flat_map(|(number, group)| group.iter().map(move |node| (*node, number))).collect();
+        difference.swap.groups = self.groups.replace(&prepared, &nodes);
         removed.sort_unstable();
         for node in &removed {
             let Some(place) = self.seats.place(*node) else { continue };
@@ -270,8 +267,7 @@ impl Running {
         };
         let mut ghosts: HashMap<(&str, String), Node> = self.ghosts.iter().map(named).collect();
         let mut kept = vec![false; self.seats.len()];
-        let highest = self.ghosts.keys().map(|node| node.0 + 1).max().unwrap_or(0);
-        let mut next = self.seats.next().max(highest);
+        let mut next = self.next_number();
         // Most resources have the same neighbour as before, and need no search in the index.
         let mut neighbour = 0;
         for vertex in &config.vertices {

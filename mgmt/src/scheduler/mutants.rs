@@ -66,6 +66,8 @@ pub enum Mutant {
     GroupStartsApart,
     /// A drift of a node in a group is repaired although checks of others are under way.
     GroupAppliesApart,
+    /// The nodes of a group are repaired although a parent of another must be looked at first.
+    GroupPartsOnDrop,
     /// A group takes only the semaphores of the first of its nodes.
     GroupSemasApart,
     /// Runs that take long hold their places against runs that an event asks for.
@@ -211,6 +213,7 @@ impl Mutant {
         Mutant::GroupStartsApart,
         Mutant::GroupAppliesApart,
         Mutant::GroupSemasApart,
+        Mutant::GroupPartsOnDrop,
         Mutant::LongOnesCount,
         Mutant::AllIsUrgent,
         Mutant::YieldedKeepsPlace,

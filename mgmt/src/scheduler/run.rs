@@ -159,11 +159,20 @@ impl Scheduler {
 
     /// All that the kernel had queued when this look began has been handed over.
     pub(super) fn looked(&mut self, look: u64) {
+        let mut due = Vec::new();
         while let Some((number, i)) = self.looks.front().copied()
             && number <= look
         {
             self.looks.pop_front();
             if self.nodes[i].phase().looks() && self.nodes[i].op == number {
+                due.push(i);
+            }
+        }
+        let again = self.calls_to_repeat(&due);
+        for i in due {
+            if self.is_in_call(i, &again) && self.nodes[i].phase() == Phase::LookApply {
+                self.drop_repair(i);
+            } else if self.nodes[i].phase().looks() {
                 self.repair_or_drop(i, self.nodes[i].phase() == Phase::LookRefresh, Scheduler::start_repair);
             }
         }
@@ -173,11 +182,16 @@ impl Scheduler {
     pub(super) fn repair_or_drop(&mut self, i: Node, refresh: bool, next: fn(&mut Scheduler, Node, bool)) {
         let pointless = refresh && !self.nodes[i].any(OWED | REMAKE);
         if pointless || !self.may_go_on(i) {
-            self.drop_intents(i);
-            self.run_again(i);
+            self.drop_repair(i);
         } else {
             next(self, i, refresh);
         }
+    }
+
+    /// What the check found does not count any more.
+    pub(super) fn drop_repair(&mut self, i: Node) {
+        self.drop_intents(i);
+        self.run_again(i);
     }
 
     pub(super) fn start_repair(&mut self, i: Node, refresh: bool) {
@@ -318,6 +332,7 @@ impl Scheduler {
     /// The run gave no result, through no fault of the node: it starts again.
     pub(super) fn run_again(&mut self, i: Node) {
         self.give_remake_back(i);
+        self.note_repeat(i);
         self.nodes[i].set(DIRTY_AGAIN);
         self.end_run(i);
     }

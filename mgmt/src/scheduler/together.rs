@@ -32,6 +32,8 @@ struct Call {
     arrived: u32,
     /// Those that wait.
     gathered: Vec<Node>,
+    /// A run of a group has ended without a result, and begins again: so do those that wait.
+    repeats: bool,
     /// The semaphores of a group, held until the last run has ended.
     held: Vec<u32>,
 }
@@ -117,7 +119,7 @@ impl Scheduler {
 
     fn begin_call(&mut self, joins: Joins) -> u32 {
         let (gathered, held) = Default::default();
-        let call = Call { joins, running: 0, joined: 0, arrived: 0, gathered, held };
+        let call = Call { joins, running: 0, joined: 0, arrived: 0, gathered, repeats: false, held };
         let at = match self.calls.free.pop() {
             Some(at) => {
                 self.calls.all[at as usize] = call;
@@ -200,6 +202,10 @@ impl Scheduler {
             let gathered = std::mem::take(&mut call.gathered);
             let waits = |i: &Node| self.nodes[*i].phase() == Phase::Gathered;
             let gathered: Vec<Node> = gathered.into_iter().filter(waits).collect();
+            if self.calls.all[at as usize].repeats || gathered.iter().any(|i| self.will_be_repeated(*i)) {
+                gathered.into_iter().for_each(|i| self.drop_repair(i));
+                continue;
+            }
             // So that all begin in the same turn.
             let has_parents = gathered.iter().any(|i| !self.edges.positions_in(*i).is_empty());
             let next = match has_parents && !self.mutant(Mutant::RepairBlindly) {
@@ -208,6 +214,37 @@ impl Scheduler {
             };
             gathered.into_iter().for_each(|i| self.repair_or_drop(i, false, next));
         }
+    }
+
+    /// The drift that was found can't be repaired, since something that the node depends on must be looked at first; then
+    /// the node is checked again. The others of its group wait for that, so that they stay together.
+    fn will_be_repeated(&self, i: Node) -> bool {
+        let node = &self.nodes[i];
+        !self.may_go_on(i) && !node.is_bad() && !node.any(HELD) && !self.mutant(Mutant::GroupPartsOnDrop)
+    }
+
+    /// The run of the node begins again: the others of its call that wait for it begin again with it, unless it is held
+    /// up by something that does not concern them.
+    pub(super) fn note_repeat(&mut self, i: Node) {
+        let Some(guest) = self.rare(i).and_then(|rare| rare.call) else { return };
+        let node = &self.nodes[i];
+        if node.any(PRESENT) && !node.is_bad() && !node.any(HELD) && !self.mutant(Mutant::GroupPartsOnDrop) {
+            self.calls.all[guest.call as usize].repeats = true;
+        }
+    }
+
+    /// The calls of groups in which one of these nodes will be repeated.
+    pub(super) fn calls_to_repeat(&self, nodes: &[Node]) -> Vec<u32> {
+        let call = |i: Node| self.rare(i).and_then(|rare| rare.call).map(|guest| guest.call);
+        let is_group = |at: &u32| matches!(self.calls.all[*at as usize].joins, Joins::Group(_));
+        let repeated = nodes.iter().copied().filter(|i| self.nodes[*i].phase() == Phase::LookApply);
+        let repeated = repeated.filter_map(|i| call(i).filter(is_group).filter(|_| self.will_be_repeated(i)));
+        repeated.collect()
+    }
+
+    /// The run of the node belongs to one of these calls.
+    pub(super) fn is_in_call(&self, i: Node, calls: &[u32]) -> bool {
+        !calls.is_empty() && self.rare(i).and_then(|rare| rare.call).is_some_and(|guest| calls.contains(&guest.call))
     }
 
     /// The groups are disbanded: what waited for others of its group waits no longer.

@@ -36,6 +36,21 @@ fn the_applies_begin_together_and_each_has_its_own_end() {
 }
 
 #[test]
+fn where_a_parent_of_one_must_be_looked_at_first_all_wait_for_that() {
+    let mut bed = grouped(&[2, 3]);
+    bed.swap(&[0, 1, 2, 3], &[], &[edge(0, 2), edge(1, 3)]);
+    bed.in_sync(0);
+    bed.in_sync(1);
+    assert_eq!(bed.drifted(2), [""; 0]);
+    // Something of the first parent has happened by the time of the repairs.
+    bed.queued = vec![Node(0)];
+    assert_eq!(bed.drifted(3), ["check 0"]);
+    assert_eq!(bed.in_sync(0), ["check 2", "check 3"]);
+    bed.drifted(2);
+    assert_eq!(bed.drifted(3), ["apply 2", "apply 3"]);
+}
+
+#[test]
 fn a_group_has_one_call_at_a_time() {
     let mut bed = grouped(&[0, 1]);
     bed.swap(&[0, 1], &[], &[]);
