@@ -216,8 +216,8 @@ impl Scheduler {
         }
     }
 
-    /// The drift that was found can't be repaired, since something that the node depends on must be looked at first; then
-    /// the node is checked again. The others of its group wait for that, so that they stay together.
+    /// The drift that was found can't be repaired, since something that the node depends on must be looked at first;
+    /// then the node is checked again. The others of its group wait for that, so that they stay together.
     fn will_be_repeated(&self, i: Node) -> bool {
         let node = &self.nodes[i];
         !self.may_go_on(i) && !node.is_bad() && !node.any(HELD) && !self.mutant(Mutant::GroupPartsOnDrop)
