@@ -58,8 +58,6 @@ pub enum Mutant {
     OneTooMany,
     /// A group starts although parents of a member are not settled.
     GroupsDontWait,
-    /// A group waits for what no longer moves.
-    GroupsWaitForever,
     /// A node of a group starts although runs of others are under way.
     GroupsOverlap,
     /// The nodes of a group start one by one.
@@ -208,7 +206,6 @@ impl Mutant {
         Mutant::IgnorePause,
         Mutant::OneTooMany,
         Mutant::GroupsDontWait,
-        Mutant::GroupsWaitForever,
         Mutant::GroupsOverlap,
         Mutant::GroupStartsApart,
         Mutant::GroupAppliesApart,
