@@ -41,9 +41,15 @@ impl Gates {
     /// An operation may be beyond the bound: what continues a run, what joins a call, and what an event asks for.
     fn in_reserve(&self, cx: &Cx, node: u32, command: &Command) -> bool {
         let joins = |call: &(Whose, u64)| self.calls.iter().any(|(other, of)| of == call && *other != node);
+        // One node of a group is in a queue for all of them; what another may not do yet it learns only then.
+        let begins = |mate: u32| {
+            let entry = &cx.ledger.nodes[&mate];
+            is_urgent(entry) && (entry.config.limit.is_some() || cx.scheduler.state(Node(mate)) == State::Running)
+        };
         !matches!(command, Command::Check { .. })
             || self.calls.get(&node).is_some_and(joins)
             || is_urgent(&cx.ledger.nodes[&node])
+            || cx.world.graph.mates(node).any(begins)
     }
 
     /// What an event asks for begins at once if less than the bound is held by runs that are not long, and the reserve
@@ -62,9 +68,7 @@ impl Gates {
         for (node, entry) in &cx.ledger.nodes {
             let takes = |node: u32| !cx.ledger.nodes[&node].config.sema.is_empty();
             let gated = entry.config.limit.is_some() || takes(*node) || cx.world.graph.mates(*node).any(takes);
-            // One node of a group is in a queue for all of them.
-            let urgent = cx.world.graph.mates(*node).chain([*node]).all(|node| is_urgent(&cx.ledger.nodes[&node]));
-            let waits = !gated && urgent && cx.scheduler.state(Node(*node)) == State::Ready;
+            let waits = !gated && is_urgent(entry) && cx.scheduler.state(Node(*node)) == State::Ready;
             must!(!waits, "{node} waits for a place, of {places} that are held {long} are held by long runs");
         }
         Ok(())

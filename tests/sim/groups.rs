@@ -20,6 +20,12 @@ pub struct Groups {
     began: Vec<u32>,
 }
 
+/// A value that it waits for will not come: its sender, or the sender of one above it, has kept silent.
+fn lacks(cx: &Cx, node: u32) -> bool {
+    let above: Vec<u32> = cx.ledger.parents(node).collect();
+    above.iter().any(|from| cx.ledger.lacks(*from, node)) || above.into_iter().any(|parent| lacks(cx, parent))
+}
+
 /// The node may run as soon as its parents let it: nothing has failed, and nothing else is missing.
 fn is_well(cx: &Cx, node: u32) -> bool {
     let state = cx.scheduler.state(Node(node));
@@ -27,8 +33,7 @@ fn is_well(cx: &Cx, node: u32) -> bool {
         state,
         State::Failed | State::Retrying | State::Waiting | State::Blocked(_) | State::WaitingForPredecessor(_)
     );
-    let lacks = cx.ledger.parents(node).any(|from| cx.ledger.lacks(from, node));
-    !stuck && !lacks && cx.ledger.nodes[&node].asks.is_empty() && !cx.ledger.nodes[&node].occupied
+    !stuck && !lacks(cx, node) && cx.ledger.nodes[&node].asks.is_empty() && !cx.ledger.nodes[&node].occupied
 }
 
 impl Invariant for Groups {

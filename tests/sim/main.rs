@@ -13,6 +13,7 @@ mod gates;
 mod generations;
 mod groups;
 mod handover;
+mod hands;
 mod healed;
 mod hopeless;
 mod intents;
@@ -31,14 +32,16 @@ mod rng;
 mod scenario;
 mod share;
 mod stop;
+mod story;
 mod swap;
 mod values;
 mod waiting;
 mod watch_ready;
 mod world;
 
-use drive::{Breach, Drive};
+use drive::Drive;
 use mgmt::scheduler::Mutant;
+use story::Breach;
 
 /// The number of seeds, unless the environment sets another: some seconds without optimisation.
 const SEEDS: u64 = 200;

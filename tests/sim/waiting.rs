@@ -29,12 +29,16 @@ fn is_open(cx: &Cx, node: u32) -> bool {
         let settled = matches!(cx.scheduler.state(Node(from)), State::Settled { .. });
         (entry.config.poll.is_some() || entry.polled) && !settled
     };
+    // It begins with those of its group.
+    let holds_up =
+        |mate: u32| matches!(cx.scheduler.state(Node(mate)), State::WaitingForWatch | State::WaitingForParents(_));
     !held
         && cx.scheduler.state(Node(node)) == State::Waiting
         && !entry.failing_watch
         && (entry.watch == Watch::Ready || !entry.config.watched)
         && entry.asks.is_empty()
         && entry.config.limit.is_none()
+        && !cx.world.graph.mates(node).any(holds_up)
         && !cx.ledger.parents(node).any(polled)
         && cx.ledger.parents(node).all(|from| cx.ledger.is_settled(from) && !cx.ledger.lacks(from, node))
         && !is_bad(cx, node)

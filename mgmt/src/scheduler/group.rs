@@ -25,6 +25,8 @@ struct Group {
     running: u32,
     /// The member that is in a queue, for all of them.
     leader: Option<Node>,
+    /// An event asked for the run of one that could start.
+    urgent: bool,
     /// The next call begins without the members that hold the group up.
     without: bool,
     /// The members that could start but for the group; some of them have started since.
@@ -148,8 +150,44 @@ impl Scheduler {
     /// The node goes into a queue: for its group, if it is in one.
     pub(super) fn lead(&mut self, i: Node) {
         if let Some(group) = self.group_of(i) {
-            self.groups.all[group].leader = Some(i);
+            let urgent = self.is_group_urgent(group);
+            let group = &mut self.groups.all[group];
+            (group.leader, group.urgent) = (Some(i), urgent);
         }
+    }
+
+    /// An event asks for the run of a member that could start.
+    fn is_group_urgent(&self, group: usize) -> bool {
+        let ready = &self.groups.all[group].ready;
+        ready.iter().any(|i| self.is_urgent_itself(*i) && self.may_start_alone(*i))
+    }
+
+    /// The node could start, but another is in a queue for its group: that one waits where this one would.
+    pub(super) fn hurry(&mut self, i: Node) {
+        let Some(group) = self.group_of(i) else { return };
+        let Group { leader: Some(leader), urgent: false, .. } = self.groups.all[group] else { return };
+        if self.is_urgent_itself(i) && !self.mutant(Mutant::GroupTakesItsTime) {
+            self.groups.all[group].urgent = true;
+            if let Some(at) = self.ready.iter().position(|ready| *ready == leader) {
+                self.ready.remove(at);
+                self.urgent.push_back(leader);
+            }
+        }
+    }
+
+    /// The node waits among those that are not urgent.
+    pub(super) fn lead_in_time(&mut self, leader: Node) {
+        if let Some(group) = self.group_of(leader) {
+            self.groups.all[group].urgent = false;
+        }
+    }
+
+    /// The node is in a queue for its group, and an event asks for the run of one of them.
+    pub(super) fn leads_urgently(&self, i: Node) -> bool {
+        self.group_of(i).is_some_and(|group| {
+            let Group { leader, urgent, .. } = self.groups.all[group];
+            urgent && leader == Some(i) && self.is_group_urgent(group)
+        })
     }
 
     /// The node was taken out of the queue, and does not start: another member may.

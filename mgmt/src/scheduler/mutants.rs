@@ -68,6 +68,8 @@ pub enum Mutant {
     GroupPartsOnDrop,
     /// A group takes only the semaphores of the first of its nodes.
     GroupSemasApart,
+    /// A group waits where its leader does, even if an event asks for another of its nodes.
+    GroupTakesItsTime,
     /// Runs that take long hold their places against runs that an event asks for.
     LongOnesCount,
     /// The start, a new graph and a further try may use the reserve too.
@@ -210,6 +212,7 @@ impl Mutant {
         Mutant::GroupStartsApart,
         Mutant::GroupAppliesApart,
         Mutant::GroupSemasApart,
+        Mutant::GroupTakesItsTime,
         Mutant::GroupPartsOnDrop,
         Mutant::LongOnesCount,
         Mutant::AllIsUrgent,

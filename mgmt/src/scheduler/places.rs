@@ -73,14 +73,19 @@ impl Scheduler {
 
     /// Other nodes may wait for this one, and it has not just failed: an event made it dirty, not the start, a new
     /// graph or a further try.
-    fn is_urgent(&self, i: Node) -> bool {
+    pub(super) fn is_urgent_itself(&self, i: Node) -> bool {
         !self.nodes[i].any(DIRTY_START | DIRTY_CONFIG | DIRTY_META | DIRTY_RETRY) || self.mutant(Mutant::AllIsUrgent)
+    }
+
+    /// An event asks for its run, or for that of one for which it is in a queue.
+    pub(super) fn is_urgent(&self, i: Node) -> bool {
+        self.is_urgent_itself(i) || self.leads_urgently(i)
     }
 
     /// Puts the node into the queue of nodes that may run.
     pub(super) fn enqueue(&mut self, i: Node) {
-        self.nodes[i].go(Phase::Queued);
         self.lead(i);
+        self.nodes[i].go(Phase::Queued);
         if self.is_urgent(i) { self.urgent.push_back(i) } else { self.ready.push_back(i) }
     }
 
@@ -117,7 +122,8 @@ impl Scheduler {
             if self.nodes[i].phase() != Phase::Queued || self.is_urgent(i) {
                 return Some(i);
             }
-            // A swap has added a cause that is not urgent.
+            // A swap has added a cause that is not urgent, or the one of its group that an event asks for may not start.
+            self.lead_in_time(i);
             self.ready.push_back(i);
         }
         None

@@ -25,7 +25,7 @@ impl Scheduler {
             return self.space(i);
         }
         if !self.group_permits(i) {
-            return;
+            return self.hurry(i);
         }
         self.enqueue(i);
         self.note_queued(i);

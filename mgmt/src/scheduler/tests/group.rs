@@ -100,3 +100,19 @@ fn a_new_graph_ends_what_one_waits_for() {
     bed.groups = Vec::new();
     assert_eq!(bed.swap(&[0, 1], &[], &[]), ["apply 0"]);
 }
+
+#[test]
+fn an_event_that_asks_for_one_moves_the_group_forward() {
+    let mut bed = Bed::with(Config { running_max: 1, reserve: 1, ..config() });
+    bed.groups = vec![vec![Node(1), Node(2)]];
+    bed.configure(1, NodeConfig { retry: Some(1), delay: ms(10), ..plain() });
+    bed.swap(&[0, 1, 2], &[], &[]);
+    assert_eq!(bed.in_sync(0), ["check 1", "check 2"]);
+    bed.in_sync(2);
+    bed.checked(1, CheckOutcome::Failed);
+    assert_eq!(bed.changed(0), ["check 0"]);
+    // A further try waits until there is a place.
+    assert_eq!(bed.pass(LONG), [""; 0]);
+    assert_eq!(bed.state(1), State::Retrying);
+    assert_eq!(bed.changed(2), ["check 1", "check 2"]);
+}
