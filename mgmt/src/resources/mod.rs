@@ -27,6 +27,8 @@ pub use http::{
     Address, HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle, ServedBy,
     UrlPath,
 };
+#[cfg(feature = "http-client")]
+pub use http::{HttpClient, HttpClientBuilder, HttpClientDrift, HttpClientHandle};
 pub use kinds::kinds;
 pub use kv::{Kv, KvBuilder, KvHandle, SkipCmpStyle};
 pub use line::{Line, LineBuilder, LineDrift, LineHandle, LineState};

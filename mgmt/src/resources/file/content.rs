@@ -154,7 +154,7 @@ impl fmt::Debug for Content {
 }
 
 /// The digest as 64 hexadecimal digits.
-pub(super) fn hex(digest: &Digest) -> String {
+pub(in crate::resources) fn hex(digest: &Digest) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -38,3 +38,5 @@ pub use mode::Mode;
 pub use owner::Owner;
 pub use recurse::Recurse;
 pub use state::FileState;
+#[cfg(feature = "http-client")]
+pub(in crate::resources) use {content::hex, digests::Digests};
