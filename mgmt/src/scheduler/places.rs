@@ -122,7 +122,8 @@ impl Scheduler {
             if self.nodes[i].phase() != Phase::Queued || self.is_urgent(i) {
                 return Some(i);
             }
-            // A swap has added a cause that is not urgent, or the one of its group that an event asks for may not start.
+            // A swap has added a cause that is not urgent; or the one of its group that an event asks for may not start
+            // any more.
             self.lead_in_time(i);
             self.ready.push_back(i);
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{acyclic_edges, any_edges, below, dag, ids, reachable};
+use crate::dag::tests::model::{acyclic_edges, any_edges, below, dag, ids, reachable};
 use crate::dag::{Growing, NodeId, topo};
 
 const MANY: u32 = 1_000_000;

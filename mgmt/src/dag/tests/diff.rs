@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{any_edges, dag, ids};
+use crate::dag::tests::model::{any_edges, dag, ids};
 use crate::dag::{Dag, DuplicateKey, NodeId, diff};
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{acyclic_edges, dag, ids, reachable};
+use crate::dag::tests::model::{acyclic_edges, dag, ids, reachable};
 use crate::dag::topo;
 
 const MANY: u32 = 1_000_000;

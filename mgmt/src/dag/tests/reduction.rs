@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{acyclic_edges, below, dag, edges, forward, reachable};
+use crate::dag::tests::model::{acyclic_edges, below, dag, edges, forward, reachable};
 use crate::dag::{NodeId, spare_edges};
 
 #[test]

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{dag, edges, ids};
+use crate::dag::tests::model::{dag, edges, ids};
 use crate::dag::{Dag, NodeId};
 
 #[test]

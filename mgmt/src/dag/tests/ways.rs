@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::{any_edges, below, dag, forward, ids, reachable};
+use crate::dag::tests::model::{any_edges, below, dag, forward, ids, reachable};
 use crate::dag::{Dag, NodeId, diff, shortest_way};
 
 const LONG: u32 = 200_000;
