@@ -113,6 +113,8 @@ pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle, PrintHandle,
     TestHandle, TimerHandle, ValueHandle,
 };
+#[cfg(feature = "http-client")]
+pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
 pub use std::time::Duration;

@@ -18,8 +18,8 @@ use crate::resource::known::Known;
 /// - Its check begins when everything that its members come after is settled: those members that need a check get it in
 ///   one `check_many`. A member below a resource that has failed is left out, and so is one that waits for something
 ///   that nothing will bring.
-/// - When all of them are answered, those that have drifted are repaired in one `apply_many`. A member whose check never
-///   ends holds up the others, unless it has a `timeout`.
+/// - When all of them are answered, those that have drifted are repaired in one `apply_many`. A member whose check
+///   never ends holds up the others, unless it has a `timeout`.
 /// - It takes one place among the operations that run at once, and the semaphores of all its members.
 /// - Each member keeps its own events, plan, refreshes, failures and tries: one that fails is tried again alone.
 ///

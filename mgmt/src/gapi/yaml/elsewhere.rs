@@ -55,8 +55,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "hetzner:vm" "A virtual machine at Hetzner."
         [apitoken: secret, state: text, allowrebuild: text, servertype: text, datacenter: text, image: text,
          userdata: secret, serverrescuemode: text, serverrescuekeys: texts, waitinterval: whole, waittimeout: whole] []
-    "http:client" "What an HTTP request returns."
-        [url: text, method: text, body: secret, file: text, content: text, sha256: text, mtime_check: truth] [body]
     "http:flag" "A value that a client sends to the server." [server: text, path: text, key: text] [value]
     "http:proxy" "What the server gets from another one." [server: text, sub: text, head: text, cache: text] []
     "http:server:file" "A file of the server; `http:file` here."

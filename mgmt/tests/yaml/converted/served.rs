@@ -28,6 +28,20 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     );
     let http_file_greeting = g.add(HttpFile::new("/greeting").server("site").data("hello"));
     let http_file_parts = g.add(HttpFile::new("parts").path("/parts").source("/tmp/corpus/parts"));
+    let value_address = g.add(
+        Value::new("address")
+            .template("{{ site }}/greeting")
+            .values(Named::new().and("site", http_server_site.url())),
+    );
+    g.add(
+        HttpClient::new("fetched")
+            .url(value_address.output())
+            .file("/tmp/corpus/fetched")
+            .sha256("2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824")
+            .token(password_admin.password())
+            .size_max(100u64)
+            .after(&http_file_greeting),
+    );
     let file_tmp_corpus_url = g.add(File::new("/tmp/corpus/url").content(http_server_site.url()));
     g.add(
         Exec::new("ask")

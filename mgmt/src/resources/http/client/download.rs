@@ -17,7 +17,7 @@ use crate::sys::fs::{Attributes, FsError, WriteOptions};
 const PART: &str = "part";
 /// Which version that is.
 const PART_OF: &str = "part.json";
-/// So many bytes are written and made durable at once. At most as many come twice if the engine is killed.
+/// The number of bytes that are written and made durable at once. At most this many come twice if the engine is killed.
 const PIECE: usize = 8 << 20;
 const CHUNK: usize = 128 << 10;
 

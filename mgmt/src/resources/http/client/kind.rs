@@ -27,7 +27,7 @@ const CA_BYTES_MAX: u64 = 16 << 20;
 
 /// Fetches what a URL leads to, by GET over HTTP or HTTPS: into a file, or as a value for other resources.
 ///
-/// No event reports that something has changed on a server: it is asked at the start, and then as often as the
+/// No event reports that something has changed on a server: the server is asked at the start, and then as often as the
 /// metaparameter `poll` requires (default: never again). A server that names its versions (`ETag`, `Last-Modified`) is
 /// asked only for another one; if it does not, every check fetches the body again and compares. With `sha256` nothing
 /// is asked once the right content is there.
@@ -35,8 +35,8 @@ const CA_BYTES_MAX: u64 = 16 << 20;
 /// A file is received into the private directory of the resource, and put in place when it is complete and has the
 /// declared digest, as `file` writes one: readers see the old content or the new one. If the connection breaks or the
 /// engine is killed, the next download continues where this one ended, if the server supports that (ranges, and a
-/// strong `ETag`). A file that another program changes is fetched again. A file that is replaced keeps its owner and its
-/// mode; a new one has the mode 0644.
+/// strong `ETag`). A file that another program changes is fetched again. A file that is replaced keeps its owner and
+/// its mode; a new one has the mode 0644.
 ///
 /// A server that can't be reached, that breaks off, or that answers with 401, 403, 404, 408, 410, 429 or 5xx, is waited
 /// for; other answers are failures. A connection may take 10 seconds to be made, and be silent for 30. At most 10
@@ -45,7 +45,6 @@ const CA_BYTES_MAX: u64 = 16 << 20;
 ///
 /// ```
 /// use mgmt::prelude::*;
-/// use mgmt::resources::HttpClient;
 ///
 /// let mut g = Graph::new("fetch");
 /// g.add(
@@ -54,7 +53,7 @@ const CA_BYTES_MAX: u64 = 16 << 20;
 ///         .sha256("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"),
 /// );
 /// let motd = g.add(HttpClient::new("https://example.org/motd").poll(std::time::Duration::from_secs(600)));
-/// g.add(File::new("/etc/motd").content(motd.content()));
+/// g.add(File::new("/etc/motd").content(motd.body()));
 /// ```
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "http:client")]
@@ -74,13 +73,14 @@ pub struct HttpClient {
     size_max: Option<u64>,
     /// A file with the certificates that may vouch for the server, in PEM. Default: those of the system.
     ca: Option<PathBuf>,
-    /// The URL of a proxy for all requests (`http://proxy.example:3128`). Default: none, whatever the environment says.
+    /// The URL of a proxy for all requests (`http://proxy.example:3128`). Default: none, not
+    /// even one that the environment names.
     proxy: Option<String>,
 
     /// The body as a text. Not sent if `file` is given.
     #[resource(send)]
-    content: String,
-    /// The same text as `content`, as a secret.
+    body: String,
+    /// The same text as `body`, as a secret.
     #[resource(send)]
     secret: Secret<String>,
     /// The SHA-256 of the body, in hexadecimal.
@@ -255,7 +255,7 @@ impl HttpClient {
 
     fn send(&self, cx: &CheckCx, sha256: String, content: String) {
         cx.send(HttpClient::SECRET, Secret::new(content.clone()));
-        cx.send(HttpClient::CONTENT, content);
+        cx.send(HttpClient::BODY, content);
         cx.send(HttpClient::DIGEST, sha256);
     }
 

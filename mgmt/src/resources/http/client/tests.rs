@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::resource::{ObstacleKind, Secret};
+use crate::resource::{Error, ObstacleKind, Secret};
 use crate::resources::http::{HttpClient, HttpClientBuilder, HttpFile, HttpServer};
 use crate::testing::Fake;
 
@@ -87,7 +87,7 @@ fn sha256(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn error_of(host: &Fake, client: HttpClientBuilder) -> crate::Error {
+async fn error_of(host: &Fake, client: HttpClientBuilder) -> Error {
     host.put(client).settle().await.unwrap_err()
 }
 
@@ -107,11 +107,11 @@ async fn a_value_is_sent_and_fetched_again_only_in_another_version() {
     let trial = host.put(HttpClient::new(&server.url).token(Secret::new("t0".to_owned())));
     for _ in 0..2 {
         let outcome = trial.check().await.unwrap();
-        assert_eq!(outcome.value(HttpClient::CONTENT).unwrap(), "one");
+        assert_eq!(outcome.value(HttpClient::BODY).unwrap(), "one");
         assert_eq!(outcome.value(HttpClient::DIGEST).unwrap(), sha256("one"));
     }
     *body.lock().unwrap() = ("\"2\"", "two");
-    assert_eq!(trial.check().await.unwrap().value(HttpClient::CONTENT).unwrap(), "two");
+    assert_eq!(trial.check().await.unwrap().value(HttpClient::BODY).unwrap(), "two");
     let heads = server.heads();
     assert!(heads.iter().all(|head| has(head, "authorization: Bearer t0")), "{heads:?}");
     assert!(has(&heads[1], "if-none-match: \"1\"") && has(&heads[2], "if-none-match: \"1\""), "{heads:?}");
@@ -238,7 +238,7 @@ async fn a_redirect_is_followed_without_the_token_and_not_for_ever() {
     let to = other.url.clone();
     let server = Scripted::new(move |_| reply("302 Found", &format!("Location: {to}\r\n"), "")).await;
     let trial = host.put(HttpClient::new(&server.url).token(Secret::new("t0".to_owned())));
-    assert_eq!(trial.check().await.unwrap().value(HttpClient::CONTENT).unwrap(), "there");
+    assert_eq!(trial.check().await.unwrap().value(HttpClient::BODY).unwrap(), "there");
     assert!(has(&server.heads()[0], "authorization: Bearer t0"));
     assert!(!other.heads()[0].to_lowercase().contains("authorization"));
     let round = Scripted::new(|_| reply("302 Found", "Location: /again\r\n", "")).await;
@@ -264,7 +264,7 @@ async fn https_needs_a_certificate_that_is_trusted_and_leads_to_no_http() {
     .await;
     let trusting = |path: &str| HttpClient::new(format!("{}{path}", server.url)).ca(&ca);
     let outcome = host.put(trusting("/")).check().await.unwrap();
-    assert_eq!(outcome.value(HttpClient::CONTENT).unwrap(), "protected");
+    assert_eq!(outcome.value(HttpClient::BODY).unwrap(), "protected");
     let error = error_of(&host, HttpClient::new(&server.url)).await;
     assert!(error.to_string().contains("certificate"), "{error}");
     let error = error_of(&host, trusting("/out")).await;
