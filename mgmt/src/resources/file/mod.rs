@@ -7,7 +7,6 @@ mod compare;
 mod content;
 mod copies;
 mod diff;
-mod digests;
 mod drift;
 mod foresee;
 mod kept;
