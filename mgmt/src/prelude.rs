@@ -113,6 +113,8 @@ pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle, PrintHandle,
     TestHandle, TimerHandle, ValueHandle,
 };
+#[cfg(feature = "archive")]
+pub use crate::resources::{Gzip, GzipHandle};
 #[cfg(feature = "http-client")]
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]

@@ -2,6 +2,7 @@
 
 mod again;
 mod alerts;
+mod archives;
 mod control;
 mod culprits;
 mod debts;

@@ -120,6 +120,15 @@ fn line_that_is_absent() {
 }
 
 #[test]
+fn gzip() {
+    let gzip = Subject::new(|dir| Gzip::new(at(dir, "out.gz")).input(at(dir, "in")))
+        .prepare(|dir| fs::write(dir.join("in"), "hello").unwrap())
+        .break_it(|dir| fs::write(dir.join("out.gz"), "other").unwrap())
+        .break_it(|dir| fs::remove_file(dir.join("out.gz")).unwrap());
+    assert_eq!(laws::check(gzip), Law::ALL);
+}
+
+#[test]
 fn file_with_content() {
     let file = Subject::new(|dir| File::new(at(dir, "motd")).content("hello\n").mode(0o640))
         .break_it(|dir| fs::write(dir.join("motd"), "good bye\n").unwrap())

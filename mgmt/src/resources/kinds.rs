@@ -9,6 +9,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Exec>(),
         Kind::of::<Exit>(),
         Kind::of::<File>(),
+        #[cfg(feature = "archive")]
+        Kind::of::<Gzip>(),
         #[cfg(feature = "http-client")]
         Kind::of::<HttpClient>(),
         #[cfg(feature = "http")]

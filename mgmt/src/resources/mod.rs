@@ -1,6 +1,9 @@
 //! The built-in kinds. Each is a folder of its name with `kind.rs` as its main file, or one file of its name; a family
 //! of kinds (`http`) is a folder with a file for each.
 
+#[cfg(feature = "archive")]
+mod archive;
+mod digests;
 mod exec;
 mod exit;
 mod file;
@@ -19,6 +22,8 @@ mod timer;
 mod value;
 
 pub use crate::resource::Seconds;
+#[cfg(feature = "archive")]
+pub use archive::{Gzip, GzipBuilder, GzipHandle};
 pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use exit::{Exit, ExitBuilder, ExitHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner, Recurse};

@@ -51,7 +51,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "fwupd:system" "How firmware is updated." [state: text] []
     "group" "A group of this host." [state: text, gid: whole] []
     "gsettings" "A desktop setting." [user: text, schema: text, key: text, type: text, value: text] []
-    "gzip" "A compressed file." [path: text, input: text, content: text, level: whole, sendonly: truth] [content]
     "hetzner:vm" "A virtual machine at Hetzner."
         [apitoken: secret, state: text, allowrebuild: text, servertype: text, datacenter: text, image: text,
          userdata: secret, serverrescuemode: text, serverrescuekeys: texts, waitinterval: whole, waittimeout: whole] []

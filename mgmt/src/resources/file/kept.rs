@@ -1,7 +1,7 @@
 //! What a file resource keeps between its operations: one allocation, since there may be very many files.
 
+use crate::resources::digests::Digests;
 use crate::resources::file::alias::Claims;
-use crate::resources::file::digests::Digests;
 
 /// What a file resource keeps between its operations.
 #[derive(Debug, Default)]

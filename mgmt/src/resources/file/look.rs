@@ -4,8 +4,8 @@ use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 
 use crate::resource::{OwnState, OwnedPaths, Result, Stopping};
+use crate::resources::digests::Digests;
 use crate::resources::file::alias::Asker;
-use crate::resources::file::digests::Digests;
 use crate::resources::file::owner_ids::OwnerIds;
 use crate::resources::file::wanted::Wanted;
 use crate::resources::paths::with_remedy;

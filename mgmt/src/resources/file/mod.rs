@@ -7,7 +7,6 @@ mod compare;
 mod content;
 mod copies;
 mod diff;
-mod digests;
 mod drift;
 mod foresee;
 mod kept;
@@ -32,11 +31,11 @@ mod wanted_content;
 mod tests;
 
 pub use content::Content;
+#[cfg(feature = "http-client")]
+pub(in crate::resources) use content::hex;
 pub use drift::FileDrift;
 pub use kind::{File, FileBuilder, FileHandle};
 pub use mode::Mode;
 pub use owner::Owner;
 pub use recurse::Recurse;
 pub use state::FileState;
-#[cfg(feature = "http-client")]
-pub(in crate::resources) use {content::hex, digests::Digests};

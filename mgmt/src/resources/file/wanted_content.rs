@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use crate::resource::Stopping;
 use crate::resource::{Digest, Error, Obstacle, ObstacleKind, Result};
+use crate::resources::digests::Digests;
 use crate::resources::file::content::Content;
-use crate::resources::file::digests::Digests;
 use crate::resources::file::path::Spelled;
 use crate::resources::file::wanted::Origin;
 use crate::resources::paths::shown;

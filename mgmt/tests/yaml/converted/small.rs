@@ -60,6 +60,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .max(Duration::from_secs(86400))
             .reset(true),
     );
+    g.add(
+        Gzip::new("squeezed")
+            .path("/tmp/corpus/made.gz")
+            .input("/tmp/corpus/parts/20-b")
+            .level(9i8),
+    );
+    g.add(Gzip::new("/tmp/corpus/text.gz").content("hello"));
     g.add(File::new("/tmp/corpus/stored").content(kv_step.stored()));
     g.add(File::new("/tmp/corpus/hello").content(test_all.hello()));
     Ok(())

@@ -10,7 +10,8 @@ use crate::resource::{
     ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, FieldProblem, Known, Need, Result, Secret, Uid,
     Watch, WatchCx, every,
 };
-use crate::resources::file::{Digests, hex};
+use crate::resources::digests::Digests;
+use crate::resources::file::hex;
 use crate::resources::http::client::download::{Download, too_large};
 use crate::resources::http::client::request::{Answer, Body, Clients, Route, ask};
 use crate::resources::http::client::version::{Fetched, Version};

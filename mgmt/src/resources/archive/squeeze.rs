@@ -1,0 +1,173 @@
+//! The compressed form of an original, made piece by piece: the same bytes at any time and on any host.
+
+use std::io::{self, Read as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use flate2::Compression;
+use flate2::read::GzEncoder;
+use sha2::{Digest as _, Sha256};
+
+use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
+use crate::resources::archive::original::{Original, regular};
+use crate::resources::archive::output::{beside, found, raced, refused, tidy};
+use crate::resources::digests::Digests;
+use crate::sys::fs::{Content, FsError, ReadFs, WriteFs, WriteOptions};
+
+const CHUNK_BYTES: usize = 64 * 1024;
+/// The mode of a new file that is made of a text.
+const MODE: u32 = 0o644;
+
+/// What is compressed.
+#[derive(Clone, Debug)]
+pub(super) enum Input {
+    File(PathBuf),
+    Text(String),
+}
+
+/// A file that must be the compressed form of an original.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// In normal form.
+    pub(super) path: PathBuf,
+    pub(super) input: Input,
+    pub(super) level: u32,
+}
+
+/// What was found earlier, for one resource.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    digests: Digests,
+    made: Mutex<Option<Made>>,
+}
+
+/// The digest of an original, and that of its compressed form.
+#[derive(Clone, Copy, Debug)]
+struct Made {
+    original: Digest,
+    level: u32,
+    squeezed: Digest,
+}
+
+impl Seen {
+    fn made(&self, original: Digest, level: u32) -> Option<Digest> {
+        let made = *self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        made.filter(|made| made.original == original && made.level == level).map(|made| made.squeezed)
+    }
+
+    fn keep(&self, made: Made) {
+        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
+    }
+}
+
+/// What a check has found.
+pub(super) struct Found {
+    pub(super) changes: Vec<Change>,
+    /// The SHA-256 of the output, if it is as it must be.
+    pub(super) digest: Option<Digest>,
+}
+
+impl Wanted {
+    /// What must be done. The original is compressed only if neither this engine has compressed it before nor a look at
+    /// the output is enough.
+    pub(super) fn look(&self, fs: &ReadFs, seen: &Seen, stop: &Stopping) -> Result<Found> {
+        let original = match &self.input {
+            Input::File(path) => seen.digests.digest(fs, path, &regular(fs, path, "input")?, stop)?,
+            Input::Text(text) => Sha256::digest(text).into(),
+        };
+        let (mut changes, mut digest) = (Vec::new(), None);
+        let due = |changes: &mut Vec<Change>, from: String| {
+            changes.push(Change::new("content", from, self.shown()));
+        };
+        match found(fs, &self.path)? {
+            None => due(&mut changes, "absent".to_owned()),
+            Some(stat) => {
+                let there = seen.digests.digest(fs, &self.path, &stat, stop)?;
+                if there == self.squeezed(fs, seen, original, stop)? {
+                    digest = Some(there);
+                } else {
+                    due(&mut changes, format!("other content, {} bytes", stat.size));
+                }
+            }
+        }
+        changes.extend(beside(fs, &self.path));
+        Ok(Found { changes, digest })
+    }
+
+    /// What the output must hold, in words.
+    fn shown(&self) -> String {
+        let level = self.level;
+        match &self.input {
+            Input::File(path) => format!("{}, compressed at level {level}", crate::resources::paths::shown(path)),
+            Input::Text(text) => format!("`content` ({} bytes), compressed at level {level}", text.len()),
+        }
+    }
+
+    /// The SHA-256 of the compressed form of the original.
+    fn squeezed(&self, fs: &ReadFs, seen: &Seen, original: Digest, stop: &Stopping) -> Result<Digest> {
+        if let Some(known) = seen.made(original, self.level) {
+            return Ok(known);
+        }
+        let mut from = self.open(fs, stop)?;
+        let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+        let mut squeezed = GzEncoder::new(&mut from, Compression::new(self.level));
+        loop {
+            match squeezed.read(&mut chunk).map_err(of_original)? {
+                0 => break,
+                n => hasher.update(&chunk[..n]),
+            }
+        }
+        drop(squeezed);
+        let made = Made { original: from.digest(), level: self.level, squeezed: hasher.finalize().into() };
+        seen.keep(made);
+        Ok(made.squeezed)
+    }
+
+    fn open<'a>(&'a self, fs: &ReadFs, stop: &'a Stopping) -> Result<Original<'a>> {
+        Ok(match &self.input {
+            Input::File(path) => Original::file(fs.open_seen(path, &regular(fs, path, "input")?)?, stop),
+            Input::Text(text) => Original::bytes(text.as_bytes(), stop),
+        })
+    }
+
+    /// Writes the output.
+    pub(super) fn write(&self, fs: &WriteFs, seen: &Seen, writing: &Writing<'_>) -> Result<()> {
+        tidy(fs, &self.path)?;
+        let Found { changes, .. } = self.look(fs, seen, writing.stop)?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut options = WriteOptions::new().named_first(!writing.is_announced);
+        if found(fs, &self.path)?.is_none() {
+            // What others may not read stays so.
+            options = options.mode(match &self.input {
+                Input::File(path) => regular(fs, path, "input")?.mode & 0o666,
+                Input::Text(_) => MODE,
+            });
+        }
+        let mut from = self.open(fs, writing.stop)?;
+        let mut squeezed = GzEncoder::new(&mut from, Compression::new(self.level));
+        let written = fs
+            .write_file(&self.path, Content::Reader(&mut squeezed), &options)
+            .map_err(|error| refused(fs, writing.owned, &self.path, error))?;
+        drop(squeezed);
+        seen.keep(Made { original: from.digest(), level: self.level, squeezed: *written.digest.as_bytes() });
+        Ok(())
+    }
+}
+
+/// What a write needs besides the wanted output.
+pub(super) struct Writing<'a> {
+    pub(super) owned: &'a OwnedPaths,
+    pub(super) stop: &'a Stopping,
+    /// The journal holds that this change will owe refreshes.
+    pub(super) is_announced: bool,
+}
+
+/// The error of reading an original.
+fn of_original(error: io::Error) -> crate::resource::Error {
+    match error.downcast::<FsError>() {
+        Ok(error) => raced(error.into()),
+        Err(error) => error.into(),
+    }
+}

@@ -1,0 +1,3 @@
+//! The kinds of this room with real files.
+
+mod gzip;

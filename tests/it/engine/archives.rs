@@ -1,0 +1,60 @@
+//! Compressed files in an engine: repaired when their input changes, and waiting for it while it is missing.
+
+use std::fs;
+use std::path::Path;
+
+use mgmt::prelude::*;
+
+use crate::kit::{Run, within};
+
+fn at(dir: &Path, name: &str) -> String {
+    dir.join(name).to_str().unwrap().to_owned()
+}
+
+/// The length of the compressed file, once it has another one than `not`.
+async fn another_length(path: &Path, not: u64) -> u64 {
+    within(async {
+        loop {
+            match fs::metadata(path) {
+                Ok(found) if found.len() != not => return found.len(),
+                _ => tokio::time::sleep(Duration::from_millis(2)).await,
+            }
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_compressed_file_follows_its_input_which_comes_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (input, output) = (dir.path().join("in"), dir.path().join("in.gz"));
+    let graph = |text: &str| {
+        let mut g = Graph::new("archives");
+        g.add(Gzip::new(at(dir.path(), "in.gz")).input(at(dir.path(), "in")));
+        g.add(File::new(at(dir.path(), "in")).content(text));
+        g
+    };
+    let mut run = Run::new(graph("one")).await;
+    run.converged().await;
+    let first = fs::metadata(&output).unwrap().len();
+    fs::remove_file(&output).unwrap();
+    assert_eq!(another_length(&output, 0).await, first);
+    fs::write(&output, "").unwrap();
+    assert_eq!(another_length(&output, 0).await, first);
+    run.engine.swap(graph("one, two, three, four").finish().unwrap()).await.unwrap();
+    another_length(&output, first).await;
+    assert_eq!(fs::read_to_string(&input).unwrap(), "one, two, three, four");
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn a_compressed_file_is_made_as_soon_as_its_input_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut g = Graph::new("archives");
+    g.add(Gzip::new(at(dir.path(), "in.gz")).input(at(dir.path(), "in")));
+    let _run = Run::new(g).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!dir.path().join("in.gz").exists());
+    fs::write(dir.path().join("in"), "late").unwrap();
+    another_length(&dir.path().join("in.gz"), 0).await;
+}
