@@ -53,7 +53,7 @@ fn is_quiet(stat: &Stat, begun_ns: i128) -> bool {
 
 /// Digests by path, for one resource.
 #[derive(Debug, Default)]
-pub(in crate::resources) struct Digests {
+pub(super) struct Digests {
     inner: Mutex<Inner>,
 }
 
@@ -191,13 +191,7 @@ impl Digests {
     }
 
     /// The SHA-256 of a regular file with this `stat`.
-    pub(in crate::resources) fn digest(
-        &self,
-        fs: &ReadFs,
-        path: &Path,
-        stat: &Stat,
-        stop: &Stopping,
-    ) -> Result<Digest> {
+    pub(super) fn digest(&self, fs: &ReadFs, path: &Path, stat: &Stat, stop: &Stopping) -> Result<Digest> {
         self.digest_at(fs, path, stat, stop, now_ns())
     }
 
