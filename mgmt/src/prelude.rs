@@ -114,7 +114,7 @@ pub use crate::resources::{
     TestHandle, TimerHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
-pub use crate::resources::{Gzip, GzipHandle};
+pub use crate::resources::{Gzip, GzipHandle, Unpack, UnpackHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
 pub use std::time::Duration;
