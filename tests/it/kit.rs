@@ -1,5 +1,6 @@
 //! What the tests of whole engines and programs share.
 
+mod archive;
 pub mod book;
 pub mod booted;
 pub mod desk;
@@ -7,6 +8,7 @@ pub mod probe;
 pub mod program;
 pub mod run;
 
+pub use archive::archive;
 pub use booted::Booted;
 pub use desk::{Act, Desk, Gate, Op};
 pub use run::{Run, within};

@@ -129,6 +129,17 @@ fn gzip() {
 }
 
 #[test]
+fn unpack() {
+    let unpack = Subject::new(|dir| Unpack::new(at(dir, "d"), at(dir, "archive")))
+        .prepare(|dir| fs::write(dir.join("archive"), crate::kit::archive("one")).unwrap())
+        .break_it(|dir| fs::write(dir.join("d/sub/file"), "other").unwrap())
+        .break_it(|dir| chmod(dir.join("d/sub/file"), 0o600))
+        .break_it(|dir| fs::remove_file(dir.join("d/sub/file")).unwrap())
+        .break_it(|dir| fs::remove_dir_all(dir.join("d")).unwrap());
+    assert_eq!(laws::check(unpack), Law::ALL);
+}
+
+#[test]
 fn file_with_content() {
     let file = Subject::new(|dir| File::new(at(dir, "motd")).content("hello\n").mode(0o640))
         .break_it(|dir| fs::write(dir.join("motd"), "good bye\n").unwrap())

@@ -25,6 +25,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Print>(),
         Kind::of::<Test>(),
         Kind::of::<Timer>(),
+        #[cfg(feature = "archive")]
+        Kind::of::<Unpack>(),
         Kind::of::<Value>(),
     ]
 }

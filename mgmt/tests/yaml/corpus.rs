@@ -28,6 +28,25 @@ fn state(dir: &Path) -> BTreeMap<String, String> {
     state
 }
 
+/// An archive with the file `member`, which holds `hello`.
+fn archive() -> Vec<u8> {
+    let mut bytes = vec![0; 512 + 512 + 1024];
+    for (at, text) in [
+        (0, "member"),
+        (100, "0000644\0"),
+        (108, "0000000\0"),
+        (116, "0000000\0"),
+        (124, "00000000005\0"),
+        (136, "00000000000\0"),
+        // The sum of the header.
+        (148, "005713\0 0"),
+        (512, "hello"),
+    ] {
+        bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+    }
+    bytes
+}
+
 /// A directory with something in it, of which graphs take, and which they change.
 fn desk() -> Desk {
     let desk = Desk::new();
@@ -50,6 +69,7 @@ fn desk() -> Desk {
     ] {
         desk.write(name, text);
     }
+    std::fs::write(desk.path("archive.tar"), archive()).unwrap();
     let long_ago = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000);
     std::fs::File::open(desk.path("stale")).unwrap().set_modified(long_ago).unwrap();
     std::os::unix::fs::symlink("real", desk.path("via")).unwrap();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mgmt::prelude::*;
 
-use crate::kit::{Run, within};
+use crate::kit::{Run, archive, within};
 
 fn at(dir: &Path, name: &str) -> String {
     dir.join(name).to_str().unwrap().to_owned()
@@ -57,4 +57,45 @@ async fn a_compressed_file_is_made_as_soon_as_its_input_is_there() {
     assert!(!dir.path().join("in.gz").exists());
     fs::write(dir.path().join("in"), "late").unwrap();
     another_length(&dir.path().join("in.gz"), 0).await;
+}
+
+/// Waits until the file holds this text.
+async fn holds(path: &Path, text: &str) {
+    within(async {
+        while fs::read_to_string(path).ok().as_deref() != Some(text) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_unpacked_archive_comes_back_and_follows_its_archive_and_what_lies_in_it_comes_after() {
+    let dir = tempfile::tempdir().unwrap();
+    let (source, made) = (dir.path().join("archive"), dir.path().join("d/sub/file"));
+    fs::write(&source, archive("one")).unwrap();
+    let mut g = Graph::new("archives");
+    g.add(File::new(at(dir.path(), "d/sub/more")).content("more"));
+    g.add(Unpack::new(at(dir.path(), "d"), at(dir.path(), "archive")));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    holds(&made, "one").await;
+    holds(&dir.path().join("d/sub/more"), "more").await;
+    fs::remove_dir_all(dir.path().join("d")).unwrap();
+    holds(&made, "one").await;
+    holds(&dir.path().join("d/sub/more"), "more").await;
+    fs::write(dir.path().join("new"), archive("two, longer")).unwrap();
+    fs::rename(dir.path().join("new"), &source).unwrap();
+    holds(&made, "two, longer").await;
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn two_archives_for_one_directory_are_refused() {
+    let mut g = Graph::new("archives");
+    g.add(Unpack::new("/tmp/never/there", "/tmp/never/a"));
+    g.add(Unpack::new("other", "/tmp/never/b").path("/tmp/never/there/"));
+    let settings = mgmt::graph::Settings::default();
+    let problems = mgmt::graph::prepare(g.finish().unwrap(), &settings).err().unwrap().to_string();
+    assert!(problems.contains("/tmp/never/there"), "{problems}");
 }

@@ -21,8 +21,7 @@ use mgmt_macros::Resource;
 ///
 /// Memory: less than a megabyte, however large the input is. Time: an engine compresses an original once to compare,
 /// and again only if the content of the original or the level changes; a check of files that did not change since reads
-/// neither of them. The next run of the program begins again: it compresses each original once, at about 30 to 100 MB
-/// a second and core.
+/// neither of them. The next run of the program begins again: its first check compresses each original once.
 ///
 /// ```
 /// use mgmt::prelude::*;

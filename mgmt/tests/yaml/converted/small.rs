@@ -67,6 +67,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .level(9i8),
     );
     g.add(Gzip::new("/tmp/corpus/text.gz").content("hello"));
+    g.add(
+        Unpack::new("unpacked", "/tmp/corpus/archive.tar")
+            .path("/tmp/corpus/unpacked")
+            .sha256("ad0264f646c20a1d0c4a5b0f8b8fd80e155ba2b02d5bb1e68babcd1f31d8292d")
+            .members_max(10u32)
+            .bytes_max(1000000u64),
+    );
     g.add(File::new("/tmp/corpus/stored").content(kv_step.stored()));
     g.add(File::new("/tmp/corpus/hello").content(test_all.hello()));
     Ok(())

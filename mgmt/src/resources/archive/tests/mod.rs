@@ -1,3 +1,5 @@
 //! The kinds of this room with real files.
 
 mod gzip;
+mod killed;
+mod unpack;
