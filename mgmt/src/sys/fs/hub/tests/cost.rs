@@ -1,13 +1,16 @@
 //! The cost of watching. Each test prints its figures, which are meaningful only in a release build, run alone: `cargo
 //! test --release -p mgmt --lib hub::tests::cost -- --ignored --nocapture --test-threads=1`.
 
-use std::fs;
+use std::process::Command;
 use std::time::{Duration, Instant};
+use std::{env, fs};
 
 use super::harness::{BACKENDS, FOREVER, options, run};
 use crate::sys::fs::hub::Watched::{Path, Tree};
 
 const FILES: u64 = 10_000;
+/// Set for a process that runs one test alone.
+const ALONE: &str = "MGMT_COST_ALONE";
 
 /// The processor time of this thread: the machine may do other things too.
 fn computed() -> Duration {
@@ -20,9 +23,17 @@ fn resident_bytes() -> usize {
     statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok()).expect("a number of pages") * 4096
 }
 
+/// In a process of its own: other tests of this one take memory too.
 #[test]
 #[ignore = "prints figures: for release builds"]
 fn ten_thousand_files() {
+    if env::var_os(ALONE).is_none() {
+        let name = "sys::fs::hub::tests::cost::ten_thousand_files";
+        let mut alone = Command::new(env::current_exe().expect("the path of the tests"));
+        let alone = alone.args([name, "--exact", "--ignored", "--nocapture"]).env(ALONE, "1");
+        assert!(alone.status().expect("a process").success());
+        return;
+    }
     for backend in BACKENDS {
         run(options(backend), async |stage| {
             stage.mkdirs("d");
