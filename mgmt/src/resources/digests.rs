@@ -14,6 +14,11 @@ use crate::resource::{Digest, Result};
 use crate::sys::clock;
 use crate::sys::fs::{FileReader, ReadFs, Stat, Xattrs};
 
+/// The digest as 64 hexadecimal digits.
+pub(super) fn hex(digest: &Digest) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// How long before its reading a file must have last changed for its times to prove its content.
 ///
 /// Times are as coarse as the file system keeps them (on most, nanoseconds from a clock that ticks every few

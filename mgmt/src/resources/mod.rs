@@ -3,6 +3,7 @@
 
 #[cfg(feature = "archive")]
 mod archive;
+mod beside;
 mod digests;
 mod exec;
 mod exit;

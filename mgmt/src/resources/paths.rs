@@ -1,15 +1,21 @@
 //! Paths in the messages of kinds, and the errors of paths that can't be used, each with its remedy.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::id::shortened;
-use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths};
-use crate::sys::fs::{FsError, LinkReason, ReadFs};
+use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths, Result};
+use crate::sys::fs::{FsError, LinkReason, ReadFs, normal_form};
 
 /// A path for one line of text.
 pub(super) fn shown(path: &Path) -> String {
     const CHARS_MAX: usize = 512;
     shortened(&path.to_string_lossy(), CHARS_MAX)
+}
+
+/// The path that a field gives, in normal form. (What was validated is right; what was received may not be.)
+pub(super) fn declared(field: &str, path: impl AsRef<Path>) -> Result<PathBuf> {
+    let path = path.as_ref();
+    normal_form(path).map_err(|error| Error::new(format!("`{field}`: `{}`: {error}", shown(path))))
 }
 
 /// An error of reading a path, with its remedy.

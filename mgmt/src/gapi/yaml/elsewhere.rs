@@ -13,6 +13,16 @@ macro_rules! kinds {
     };
 }
 
+/// The feature of the library that a kind needs, if this build may lack it.
+pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
+    match kind {
+        "gzip" | "unpack" => Some("archive"),
+        "http:client" => Some("http-client"),
+        "http:file" | "http:server" => Some("http"),
+        _ => None,
+    }
+}
+
 pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "augeas" "Settings in configuration files of many formats, through Augeas." [file: text, lens: text, sets: any] []
     "aws:ec2" "A virtual machine on AWS EC2."
@@ -87,3 +97,22 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "virt:builder" "An image of a virtual machine." [path: text, format: text, size: any, os: text] []
     "virt:network" "A network of virtual machines." [uri: text, state: text] []
 };
+
+#[cfg(test)]
+mod tests {
+    use super::feature_of;
+    use crate::gapi::yaml::options::YamlOptions;
+
+    #[test]
+    fn a_kind_that_not_every_build_has_names_its_feature() {
+        for kind in ["gzip", "unpack", "http:client", "http:file", "http:server"] {
+            let feature = feature_of(kind).expect("a feature");
+            let is_built = match feature {
+                "archive" => cfg!(feature = "archive"),
+                "http" => cfg!(feature = "http"),
+                _ => cfg!(feature = "http-client"),
+            };
+            assert_eq!(YamlOptions::default().kinds.get(kind).is_some(), is_built, "{kind}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::gapi::yaml::absent::{Absent, absent, absent_kinds};
 use crate::gapi::yaml::compat;
 use crate::gapi::yaml::document::{Document, sounds_secret};
 use crate::gapi::yaml::draft::{Draft, Export, Known};
+use crate::gapi::yaml::elsewhere::feature_of;
 use crate::gapi::yaml::tree::{Complaint, Key, Node, Place, Value};
 use crate::gapi::yaml::typed;
 use crate::graph::Vertex;
@@ -22,6 +23,11 @@ impl Document<'_> {
         }
         if let Some(spec) = absent(&name) {
             return Some(Known::Absent(spec));
+        }
+        if let Some(feature) = feature_of(&name) {
+            let why = "which this build lacks: build it with that feature";
+            self.complain(place, format!("the kind `{text}` needs the feature `{feature}` of the library, {why}"));
+            return None;
         }
         let built = self.built_kinds();
         let near = near(&name, built.iter().copied().chain(absent_kinds().map(|spec| spec.kind)));

@@ -8,7 +8,7 @@ use crate::resources::archive::listing::Listing;
 use crate::resources::archive::member::{Member, What};
 use crate::resources::archive::original::regular;
 use crate::resources::archive::reading::{Limits, refused};
-use crate::resources::digests::Digests;
+use crate::resources::digests::{Digests, hex};
 use crate::resources::paths::{shown, with_remedy};
 use crate::sys::fs::{FileKind, ReadFs, Stat};
 
@@ -82,9 +82,9 @@ impl Wanted {
     fn listing(&self, fs: &ReadFs, seen: &Seen, stop: &Stopping) -> Result<Arc<Listing>> {
         let stat = regular(fs, &self.source, "source")?;
         let digest = seen.digests.digest(fs, &self.source, &stat, stop)?;
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        if let Some(sha256) = self.sha256.as_ref().filter(|sha256| **sha256 != hex) {
-            return Err(refused(&self.source, &format!("its SHA-256 is {hex}, not {sha256}")));
+        let found = hex(&digest);
+        if let Some(sha256) = self.sha256.as_ref().filter(|sha256| **sha256 != found) {
+            return Err(refused(&self.source, &format!("its SHA-256 is {found}, not {sha256}")));
         }
         let known = seen.listing.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(known) = known.filter(|known| known.digest == digest && known.limits == self.limits) {

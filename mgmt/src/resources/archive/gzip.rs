@@ -8,6 +8,8 @@ use crate::resource::{
 use crate::resources::archive::level;
 use crate::resources::archive::output::{foresee, raced};
 use crate::resources::archive::squeeze::{Input, Seen, Wanted, Writing};
+use crate::resources::digests::hex;
+use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
 use mgmt_macros::Resource;
 
@@ -72,7 +74,7 @@ impl Converge for Gzip {
         let (wanted, seen) = (self.wanted()?, cx.local::<Seen>());
         let found = cx.look(move |fs, stop| wanted.look(fs, &seen, stop)).await.map_err(raced)?;
         if let Some(digest) = found.digest {
-            cx.send(Self::SHA256, digest.iter().map(|byte| format!("{byte:02x}")).collect());
+            cx.send(Self::SHA256, hex(&digest));
         }
         Ok((!found.changes.is_empty()).then_some(found.changes))
     }
@@ -127,15 +129,11 @@ impl Gzip {
     }
 
     fn wanted(&self) -> Result<Wanted> {
-        let path = |field: &str, text: &str| {
-            normal_form(Path::new(text))
-                .map_err(|error| Error::new(format!("`{field}`: `{}`: {error}", text.escape_debug())))
-        };
         let input = match (&self.input, &self.content) {
-            (Some(input), _) => Input::File(path("input", input)?),
+            (Some(input), _) => Input::File(declared("input", input)?),
             (None, Some(text)) => Input::Text(text.clone()),
             (None, None) => return Err(Error::new("neither `input` nor `content` is given")),
         };
-        Ok(Wanted { path: path("path", self.output())?, input, level: level::level(self.level) })
+        Ok(Wanted { path: declared("path", self.output())?, input, level: level::level(self.level) })
     }
 }

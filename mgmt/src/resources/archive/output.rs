@@ -1,10 +1,10 @@
-//! The file that a kind makes, apart from its content: whether it can be written, and what killed writes have left.
+//! The file that a kind makes, apart from its content: what is there, and whether it can be written.
 
 use std::path::Path;
 
-use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Result};
+use crate::resource::{Error, Obstacle, ObstacleKind, OwnedPaths, Result};
 use crate::resources::paths::{missing_dir, shown, with_remedy};
-use crate::sys::fs::{FsError, ReadFs, Stat, WriteFs};
+use crate::sys::fs::{FsError, ReadFs, Stat};
 
 /// The stat of the output; `None` if nothing is there. Another object than a file is in the way.
 pub(super) fn found(fs: &ReadFs, path: &Path) -> Result<Option<Stat>> {
@@ -15,28 +15,6 @@ pub(super) fn found(fs: &ReadFs, path: &Path) -> Result<Option<Stat>> {
         }
         found => Ok(found),
     }
-}
-
-/// What is due beside the content.
-pub(super) fn beside(fs: &ReadFs, path: &Path) -> Vec<Change> {
-    // An error here must not prevent a repair of the content.
-    let left = fs.leftovers(path).unwrap_or_default();
-    let left =
-        (left > 0).then(|| Change::new("temporary files", format!("{left} beside it, left by killed writes"), "none"));
-    let sync = fs.owes_sync(path).then(|| Change::new("sync", "not durable", "durable"));
-    left.into_iter().chain(sync).collect()
-}
-
-/// Does what is due beside the content.
-pub(super) fn tidy(fs: &WriteFs, path: &Path) -> Result<()> {
-    let dir = path.parent().unwrap_or(path);
-    if fs.leftovers(path).unwrap_or_default() > 0 {
-        fs.clean_temporary_files(dir)?;
-    }
-    if fs.owes_sync(path) {
-        fs.sync_dir(dir)?;
-    }
-    Ok(())
 }
 
 /// The reason why the output can't be written now, as far as that can be found without a change.

@@ -10,7 +10,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
 use crate::resources::archive::original::{Original, regular};
-use crate::resources::archive::output::{beside, found, raced, refused, tidy};
+use crate::resources::archive::output::{found, raced, refused};
+use crate::resources::beside;
 use crate::resources::digests::Digests;
 use crate::sys::fs::{Content, FsError, ReadFs, WriteFs, WriteOptions};
 
@@ -90,7 +91,8 @@ impl Wanted {
                 }
             }
         }
-        changes.extend(beside(fs, &self.path));
+        changes.extend(beside::leftovers(fs, &self.path));
+        changes.extend(beside::unsynced(fs, &self.path));
         Ok(Found { changes, digest })
     }
 
@@ -132,7 +134,7 @@ impl Wanted {
 
     /// Writes the output.
     pub(super) fn write(&self, fs: &WriteFs, seen: &Seen, writing: &Writing<'_>) -> Result<()> {
-        tidy(fs, &self.path)?;
+        beside::tidy(fs, &self.path)?;
         let Found { changes, .. } = self.look(fs, seen, writing.stop)?;
         if changes.is_empty() {
             return Ok(());

@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, Error, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx,
-    every,
+    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::compare::{Differences, Seen, Wanted};
 use crate::resources::archive::extract::Extraction;
 use crate::resources::archive::output::{foresee, raced};
 use crate::resources::archive::reading::Limits;
+use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
 use mgmt_macros::Resource;
 
@@ -155,13 +155,9 @@ impl Unpack {
     }
 
     fn wanted(&self) -> Result<Wanted> {
-        let path = |field: &str, text: &str| {
-            normal_form(Path::new(text))
-                .map_err(|error| Error::new(format!("`{field}`: `{}`: {error}", text.escape_debug())))
-        };
         Ok(Wanted {
-            dir: path("path", self.dir_text())?,
-            source: path("source", &self.source)?,
+            dir: declared("path", self.dir_text())?,
+            source: declared("source", &self.source)?,
             sha256: self.sha256.as_ref().map(|sum| sum.to_ascii_lowercase()),
             limits: Limits { members: self.members_max, bytes: self.bytes_max },
         })

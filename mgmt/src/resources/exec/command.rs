@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::id::shortened;
 use crate::resource::{Digest, digest_of};
+use crate::resources::digests::hex;
 use crate::resources::exec::commands::Commands;
 use crate::resources::exec::env::Env;
 use crate::resources::exec::kind::Exec;
@@ -140,7 +141,7 @@ impl Exec {
 
     /// A digest of the command without anything that may be secret: may be written to disk.
     pub(super) fn definition_hex(&self) -> String {
-        self.definition().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.definition())
     }
 
     fn definition(&self) -> Digest {

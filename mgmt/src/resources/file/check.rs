@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::resource::{Change, Error, Result};
+use crate::resources::beside;
 use crate::resources::file::compare::{FileRules, LinkRules};
 use crate::resources::file::drift::{Action, FileDrift, Found, Listing, Step};
 use crate::resources::file::look::Look;
@@ -31,8 +32,10 @@ impl Look<'_> {
         if is_whole {
             self.leftovers(&mut drift);
         }
-        if drift.steps.is_empty() && self.fs.owes_sync(&self.wanted.path) {
-            drift.changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
+        if drift.steps.is_empty()
+            && let Some(change) = beside::unsynced(self.fs, &self.wanted.path)
+        {
+            drift.changes.push(change);
             drift.steps.push(Step::new(&self.wanted.path, None, Action::Sync));
         }
         if drift.steps.is_empty() {
@@ -41,15 +44,11 @@ impl Look<'_> {
         Ok(Some(drift))
     }
 
-    /// Temporary files that killed writes have left beside the path, possibly whole files: nothing else would remove
-    /// them.
+    /// Temporary files that killed writes have left beside the path.
     fn leftovers(&self, drift: &mut FileDrift) {
         let path = &self.wanted.path;
-        // An error here must not prevent other repairs.
-        let count = self.fs.leftovers(path).unwrap_or_default();
-        if count > 0 {
-            let from = format!("{count} beside it, left by killed writes");
-            drift.changes.push(Change::new("temporary files", from, "none"));
+        if let Some(change) = beside::leftovers(self.fs, path) {
+            drift.changes.push(change);
             drift.steps.push(Step::new(path.parent().unwrap_or(path), None, Action::Clean));
         }
     }

@@ -153,11 +153,6 @@ impl fmt::Debug for Content {
     }
 }
 
-/// The digest as 64 hexadecimal digits.
-pub(in crate::resources) fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Encoded<'a> {

@@ -8,7 +8,7 @@ use similar::TextDiff;
 
 use crate::id::harmless;
 use crate::resource::{Change, Digest};
-use crate::resources::file::content::hex;
+use crate::resources::digests::hex;
 
 /// Larger contents are not compared line by line.
 pub(super) const BYTES_MAX: u64 = 1024 * 1024;

@@ -31,8 +31,6 @@ mod wanted_content;
 mod tests;
 
 pub use content::Content;
-#[cfg(feature = "http-client")]
-pub(in crate::resources) use content::hex;
 pub use drift::FileDrift;
 pub use kind::{File, FileBuilder, FileHandle};
 pub use mode::Mode;

@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, OwnedPaths, Recorded, Recorder, Result, Reverse, Stopping, Undone};
-use crate::resources::digests::Digests;
-use crate::resources::file::content::hex;
+use crate::resources::digests::{Digests, hex};
 use crate::resources::file::drift::{Action, Step};
 use crate::resources::file::kind::File;
 use crate::resources::file::wanted::Wanted;

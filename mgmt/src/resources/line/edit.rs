@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 
 use crate::id::in_one_line;
 use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Recorder, Result, Stopping};
+use crate::resources::beside;
 use crate::resources::line::kind::Line;
 use crate::resources::line::locks::Locks;
 use crate::resources::line::replaced::Replaced;
@@ -87,13 +88,9 @@ pub(super) fn look(wanted: &Wanted, fs: &ReadFs, replaced: &Replaced, owned: &Ow
     if !changes.is_empty() {
         may_edit(&fs, owned, path)?;
     }
-    // An error here must not prevent the repair of the line.
-    let left = fs.leftovers(path).unwrap_or_default();
-    if left > 0 {
-        changes.push(Change::new("temporary files", format!("{left} beside it, left by killed writes"), "none"));
-    }
-    if changes.is_empty() && fs.owes_sync(path) {
-        changes.push(Change::new("durable", "an earlier change is not on the disk", "it is"));
+    changes.extend(beside::leftovers(&fs, path));
+    if changes.is_empty() {
+        changes.extend(beside::unsynced(&fs, path));
     }
     Ok(changes)
 }
@@ -193,7 +190,7 @@ impl Edit<'_> {
         }
         is_written |= self.carry_over(fs, real)?;
         if !is_written {
-            self.tidy(fs)?;
+            beside::tidy(fs, &self.wanted.path)?;
         }
         Ok(is_written)
     }
@@ -212,19 +209,6 @@ impl Edit<'_> {
         Ok(true)
     }
 
-    /// Does what is due beside a file that is as it must be.
-    fn tidy(&self, fs: &WriteFs) -> Result<()> {
-        let path = &self.wanted.path;
-        let dir = path.parent().unwrap_or(path);
-        if fs.leftovers(path).unwrap_or_default() > 0 {
-            fs.clean_temporary_files(dir)?;
-        }
-        if fs.owes_sync(path) {
-            fs.sync_dir(dir)?;
-        }
-        Ok(())
-    }
-
     /// Records how the line is in the text, before that is changed; `None`: there is no file.
     fn record(&self, text: Option<&[u8]>) -> Result<()> {
         self.recorder.map_or(Ok(()), |recorder| reverse::record(recorder, self.wanted, text))
@@ -236,7 +220,7 @@ impl Edit<'_> {
             return Ok(false);
         }
         match self.wanted.state {
-            LineState::Absent => self.tidy(fs).map(|()| false),
+            LineState::Absent => beside::tidy(fs, &self.wanted.path).map(|()| false),
             LineState::Exists if self.wanted.create => {
                 may_edit(fs, self.owned, path)?;
                 self.record(None)?;

@@ -16,6 +16,7 @@ use crate::resources::line::edit::{Edit, Wanted, foresee, is_raced, look};
 use crate::resources::line::locks::Locks;
 use crate::resources::line::replaced::{PAUSES, Replaced};
 use crate::resources::line::state::LineState;
+use crate::resources::paths::declared;
 use crate::sys::fs::{FsError, WriteFs, normal_form};
 use mgmt_macros::Resource;
 
@@ -246,8 +247,7 @@ impl Line {
     }
 
     fn wanted(&self) -> Result<Wanted> {
-        let path = normal_form(Path::new(&self.file))
-            .map_err(|error| Error::new(format!("`file`: `{}`: {error}", self.file.escape_debug())))?;
+        let path = declared("file", &self.file)?;
         Ok(Wanted {
             path,
             line: self.text().to_owned(),

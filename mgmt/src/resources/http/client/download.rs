@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::{ApplyCx, Context as _, Error, Result};
-use crate::resources::file::hex;
+use crate::resources::digests::hex;
 use crate::resources::http::client::request::{Answer, Body, Clients, Route, ask};
 use crate::resources::http::client::version::{Fetched, Version};
 use crate::sys::fs::{Attributes, FsError, WriteOptions};
@@ -59,7 +59,7 @@ impl Download<'_> {
                 self.start(&body.version).await?;
                 (body, Sha256::new(), 0)
             }
-            _ => return Err(Error::new(format!("`{}`: the server does not send the body", self.route.url))),
+            _ => return Err(no_body(&self.route.url)),
         };
         let version = body.version.clone();
         let sha256 = hex(&self.receive(body, hash, size).await?);
@@ -166,4 +166,9 @@ impl Download<'_> {
 /// The body is larger than declared.
 pub(super) fn too_large(url: &str, size_max: u64) -> Error {
     Error::new(format!("`{url}`: the body has more than {size_max} bytes; if it may be larger, set `size_max`"))
+}
+
+/// The answer is one that only a request for a part or for another version allows.
+pub(super) fn no_body(url: &str) -> Error {
+    Error::new(format!("`{url}`: the server does not send the body"))
 }

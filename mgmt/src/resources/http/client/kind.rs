@@ -10,12 +10,11 @@ use crate::resource::{
     ApplyCx, Change, CheckCx, Context as _, Converge, Drift, Error, FieldProblem, Known, Need, Result, Secret, Uid,
     Watch, WatchCx, every,
 };
-use crate::resources::digests::Digests;
-use crate::resources::file::hex;
-use crate::resources::http::client::download::{Download, too_large};
+use crate::resources::digests::{Digests, hex};
+use crate::resources::http::client::download::{Download, no_body, too_large};
 use crate::resources::http::client::request::{Answer, Body, Clients, Route, ask};
 use crate::resources::http::client::version::{Fetched, Version};
-use crate::resources::paths::{missing_dir, shown};
+use crate::resources::paths::{declared, missing_dir, shown};
 use crate::sys::fs::{Content, CopySource, FsError, WriteFs, WriteOptions, normal_form};
 use mgmt_macros::Resource;
 
@@ -194,8 +193,7 @@ impl HttpClient {
     }
 
     fn path(&self) -> Result<Option<PathBuf>> {
-        let Some(file) = &self.file else { return Ok(None) };
-        normal_form(file).map(Some).map_err(|error| Error::new(format!("`file`: `{}`: {error}", file.display())))
+        self.file.as_ref().map(|file| declared("file", file)).transpose()
     }
 
     fn wrong_url(&self) -> Option<FieldProblem> {
@@ -230,7 +228,7 @@ impl HttpClient {
         let is_right =
             |(fetched, _): &(Fetched, String)| self.sha256.is_some() && self.has_digest(&fetched.sha256).is_ok();
         if let Some((fetched, content)) = known.clone().filter(is_right) {
-            self.send(cx, fetched.sha256, content);
+            send(cx, fetched.sha256, content);
             return Ok(());
         }
         let version = known.as_ref().map(|(fetched, _)| &fetched.version).filter(|version| version.is_named());
@@ -238,10 +236,10 @@ impl HttpClient {
             (Answer::Whole(body), _) => body,
             (Answer::Same, Some((fetched, content))) => {
                 self.has_digest(&fetched.sha256)?;
-                self.send(cx, fetched.sha256, content);
+                send(cx, fetched.sha256, content);
                 return Ok(());
             }
-            _ => return Err(Error::new(format!("`{}`: the server does not send the body", route.url))),
+            _ => return Err(no_body(&route.url)),
         };
         let version = body.version.clone();
         let mut bytes = Vec::new();
@@ -250,14 +248,8 @@ impl HttpClient {
         let not_text = || format!("`{}`: the body is not text in UTF-8; `file` takes anything", route.url);
         let content = String::from_utf8(bytes).map_err(|_| Error::new(not_text()))?;
         kept.put(Fetched { url: route.url.clone(), version, sha256: sha256.clone() }, content.clone());
-        self.send(cx, sha256, content);
+        send(cx, sha256, content);
         Ok(())
-    }
-
-    fn send(&self, cx: &CheckCx, sha256: String, content: String) {
-        cx.send(HttpClient::SECRET, Secret::new(content.clone()));
-        cx.send(HttpClient::BODY, content);
-        cx.send(HttpClient::DIGEST, sha256);
     }
 
     /// Receives a body without writing it. Returns its digest.
@@ -286,7 +278,7 @@ impl HttpClient {
         let there = format!("sha256 {found}");
         if self.sha256.is_some() {
             return match self.has_digest(&found) {
-                Ok(()) => self.in_sync(cx, found),
+                Ok(()) => in_sync(cx, found),
                 Err(_) => drift(&there, &self.coming()),
             };
         }
@@ -295,16 +287,16 @@ impl HttpClient {
         let known = mark.filter(|fetched| fetched.url == route.url && fetched.sha256 == found);
         let version = known.map(|fetched| fetched.version).filter(Version::is_named);
         match ask(&clients, &route, version.as_ref(), None).await? {
-            Answer::Same if version.is_some() => self.in_sync(cx, found),
+            Answer::Same if version.is_some() => in_sync(cx, found),
             // A server that does not compare versions.
-            Answer::Whole(body) if version.as_ref() == Some(&body.version) => self.in_sync(cx, found),
+            Answer::Whole(body) if version.as_ref() == Some(&body.version) => in_sync(cx, found),
             // There is nothing to be known by: the content decides.
             Answer::Whole(body) if version.is_none() => {
                 let sha256 = self.receive(body, FILE_BYTES_MAX, |_| ()).await?;
-                if sha256 == found { self.in_sync(cx, found) } else { drift(&there, &format!("sha256 {sha256}")) }
+                if sha256 == found { in_sync(cx, found) } else { drift(&there, &format!("sha256 {sha256}")) }
             }
             Answer::Whole(_) => drift(&there, &format!("another version of {}", route.url)),
-            _ => Err(Error::new(format!("`{}`: the server does not send the body", route.url))),
+            _ => Err(no_body(&route.url)),
         }
     }
 
@@ -314,11 +306,6 @@ impl HttpClient {
             Some(sha256) => format!("sha256 {}", sha256.to_ascii_lowercase()),
             None => format!("what {} leads to", self.url()),
         }
-    }
-
-    fn in_sync(&self, cx: &CheckCx, sha256: String) -> Result<Option<HttpClientDrift>> {
-        cx.send(HttpClient::DIGEST, sha256);
-        Ok(None)
     }
 
     /// The SHA-256 of the file; `None` if there is none.
@@ -336,6 +323,17 @@ impl HttpClient {
         });
         look.await
     }
+}
+
+fn send(cx: &CheckCx, sha256: String, body: String) {
+    cx.send(HttpClient::SECRET, Secret::new(body.clone()));
+    cx.send(HttpClient::BODY, body);
+    cx.send(HttpClient::DIGEST, sha256);
+}
+
+fn in_sync(cx: &CheckCx, sha256: String) -> Result<Option<HttpClientDrift>> {
+    cx.send(HttpClient::DIGEST, sha256);
+    Ok(None)
 }
 
 /// Puts a complete file in its place.
