@@ -45,8 +45,12 @@ impl Document<'_> {
 
     /// The kind whose name resembles a misspelt name most.
     fn meant_kind(&self, text: &str) -> Option<Known> {
+        let name = text.to_ascii_lowercase();
+        if feature_of(&name).is_some() {
+            return None;
+        }
         let built = self.built_kinds().into_iter();
-        let meant = nearest(&text.to_ascii_lowercase(), built.chain(absent_kinds().map(|spec| spec.kind)))?;
+        let meant = nearest(&name, built.chain(absent_kinds().map(|spec| spec.kind)))?;
         self.options.kinds.get(meant).map(|kind| Known::Built(*kind)).or_else(|| absent(meant).map(Known::Absent))
     }
 
