@@ -6,8 +6,9 @@ use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::level;
+use crate::resources::archive::made::Seen;
 use crate::resources::archive::output::{foresee, raced};
-use crate::resources::archive::squeeze::{Input, Seen, Wanted, Writing};
+use crate::resources::archive::squeeze::{Input, Wanted, Writing};
 use crate::resources::digests::hex;
 use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
@@ -71,7 +72,7 @@ impl Converge for Gzip {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
-        let (wanted, seen) = (self.wanted()?, cx.local::<Seen>());
+        let (wanted, seen) = (self.wanted()?, cx.local::<Seen<u32>>());
         let found = cx.look(move |fs, stop| wanted.look(fs, &seen, stop)).await.map_err(raced)?;
         if let Some(digest) = found.digest {
             cx.send(Self::SHA256, hex(&digest));
@@ -80,7 +81,7 @@ impl Converge for Gzip {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
-        let (wanted, seen) = (self.wanted()?, cx.local::<Seen>());
+        let (wanted, seen) = (self.wanted()?, cx.local::<Seen<u32>>());
         let (owned, is_announced) = (cx.owned_paths(), cx.owes_refreshes());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             let batch = fs.batch();
@@ -95,6 +96,11 @@ impl Converge for Gzip {
     async fn foresee(&self, cx: &CheckCx, _: &Vec<Change>) -> Result<()> {
         let (path, owned) = (self.wanted()?.path, cx.owned_paths());
         cx.look(move |fs, _| foresee(fs, &owned, &path)).await
+    }
+
+    /// A file that is right for its present input is not right for one that another resource changes.
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        drifted || self.input.is_none()
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

@@ -2,17 +2,16 @@
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
+use crate::resources::archive::made::{Made, Seen};
 use crate::resources::archive::original::{Original, regular};
 use crate::resources::archive::output::{found, raced, refused};
 use crate::resources::beside;
-use crate::resources::digests::Digests;
 use crate::sys::fs::{Content, FsError, ReadFs, WriteFs, WriteOptions};
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -35,32 +34,6 @@ pub(super) struct Wanted {
     pub(super) level: u32,
 }
 
-/// What was found earlier, for one resource.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    digests: Digests,
-    made: Mutex<Option<Made>>,
-}
-
-/// The digest of an original, and that of its compressed form.
-#[derive(Clone, Copy, Debug)]
-struct Made {
-    original: Digest,
-    level: u32,
-    squeezed: Digest,
-}
-
-impl Seen {
-    fn made(&self, original: Digest, level: u32) -> Option<Digest> {
-        let made = *self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.filter(|made| made.original == original && made.level == level).map(|made| made.squeezed)
-    }
-
-    fn keep(&self, made: Made) {
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
-    }
-}
-
 /// What a check has found.
 pub(super) struct Found {
     pub(super) changes: Vec<Change>,
@@ -71,7 +44,7 @@ pub(super) struct Found {
 impl Wanted {
     /// What must be done. The original is compressed only if neither this engine has compressed it before nor a look at
     /// the output is enough.
-    pub(super) fn look(&self, fs: &ReadFs, seen: &Seen, stop: &Stopping) -> Result<Found> {
+    pub(super) fn look(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Found> {
         let original = match &self.input {
             Input::File(path) => seen.digests.digest(fs, path, &regular(fs, path, "input")?, stop)?,
             Input::Text(text) => Sha256::digest(text).into(),
@@ -84,7 +57,8 @@ impl Wanted {
             None => due(&mut changes, "absent".to_owned()),
             Some(stat) => {
                 let there = seen.digests.digest(fs, &self.path, &stat, stop)?;
-                if there == self.squeezed(fs, seen, original, stop)? {
+                let is_other = seen.is_of_another(original, self.level, there);
+                if !is_other && there == self.squeezed(fs, seen, original, stop)? {
                     digest = Some(there);
                 } else {
                     due(&mut changes, format!("other content, {} bytes", stat.size));
@@ -106,8 +80,8 @@ impl Wanted {
     }
 
     /// The SHA-256 of the compressed form of the original.
-    fn squeezed(&self, fs: &ReadFs, seen: &Seen, original: Digest, stop: &Stopping) -> Result<Digest> {
-        if let Some(known) = seen.made(original, self.level) {
+    fn squeezed(&self, fs: &ReadFs, seen: &Seen<u32>, original: Digest, stop: &Stopping) -> Result<Digest> {
+        if let Some(known) = seen.output(original, self.level) {
             return Ok(known);
         }
         let mut from = self.open(fs, stop)?;
@@ -120,9 +94,9 @@ impl Wanted {
             }
         }
         drop(squeezed);
-        let made = Made { original: from.digest(), level: self.level, squeezed: hasher.finalize().into() };
+        let made = Made { original: from.digest(), how: self.level, output: hasher.finalize().into() };
         seen.keep(made);
-        Ok(made.squeezed)
+        Ok(made.output)
     }
 
     fn open<'a>(&'a self, fs: &ReadFs, stop: &'a Stopping) -> Result<Original<'a>> {
@@ -133,7 +107,7 @@ impl Wanted {
     }
 
     /// Writes the output.
-    pub(super) fn write(&self, fs: &WriteFs, seen: &Seen, writing: &Writing<'_>) -> Result<()> {
+    pub(super) fn write(&self, fs: &WriteFs, seen: &Seen<u32>, writing: &Writing<'_>) -> Result<()> {
         beside::tidy(fs, &self.path)?;
         let Found { changes, .. } = self.look(fs, seen, writing.stop)?;
         if changes.is_empty() {
@@ -153,7 +127,7 @@ impl Wanted {
             .write_file(&self.path, Content::Reader(&mut squeezed), &options)
             .map_err(|error| refused(fs, writing.owned, &self.path, error))?;
         drop(squeezed);
-        seen.keep(Made { original: from.digest(), level: self.level, squeezed: *written.digest.as_bytes() });
+        seen.keep(Made { original: from.digest(), how: self.level, output: *written.digest.as_bytes() });
         Ok(())
     }
 }
@@ -167,7 +141,7 @@ pub(super) struct Writing<'a> {
 }
 
 /// The error of reading an original.
-fn of_original(error: io::Error) -> crate::resource::Error {
+pub(super) fn of_original(error: io::Error) -> crate::resource::Error {
     match error.downcast::<FsError>() {
         Ok(error) => raced(error.into()),
         Err(error) => error.into(),

@@ -68,6 +68,14 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     );
     g.add(Gzip::new("/tmp/corpus/text.gz").content("hello"));
     g.add(
+        Tar::new("packed", ["/tmp/corpus/parts", "/tmp/corpus/parts/20-b"])
+            .path("/tmp/corpus/packed")
+            .format(TarFormat::Gnu)
+            .compress(TarCompress::Gzip)
+            .level(9i8),
+    );
+    g.add(Tar::new("/tmp/corpus/packed.tar", ["/tmp/corpus/parts/"]).format(TarFormat::Pax));
+    g.add(
         Unpack::new("unpacked", "/tmp/corpus/archive.tar")
             .path("/tmp/corpus/unpacked")
             .sha256("ad0264f646c20a1d0c4a5b0f8b8fd80e155ba2b02d5bb1e68babcd1f31d8292d")
