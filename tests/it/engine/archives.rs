@@ -149,6 +149,26 @@ async fn an_archive_is_made_as_soon_as_its_input_is_there_and_a_plan_does_not_kn
 }
 
 #[tokio::test]
+async fn what_is_only_sent_follows_its_input_and_can_be_written_by_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("in"), "one").unwrap();
+    let mut g = Graph::new("archives");
+    let tar = g.add(Tar::new("tarred", [at(dir.path(), "in")]).sendonly(true));
+    g.add(File::new(at(dir.path(), "sent.tar")).content(tar.content()));
+    g.add(Unpack::new(at(dir.path(), "copy"), at(dir.path(), "sent.tar")));
+    let gzip = g.add(Gzip::new("squeezed").input(at(dir.path(), "in")).sendonly(true));
+    g.add(File::new(at(dir.path(), "sent.gz")).content(gzip.compressed()));
+    let mut run = Run::new(g).await;
+    run.converged().await;
+    holds(&dir.path().join("copy/in"), "one").await;
+    let first = fs::metadata(dir.path().join("sent.gz")).unwrap().len();
+    fs::write(dir.path().join("in"), "one, two, three, four").unwrap();
+    holds(&dir.path().join("copy/in"), "one, two, three, four").await;
+    another_length(&dir.path().join("sent.gz"), first).await;
+    run.stop().await;
+}
+
+#[tokio::test]
 async fn two_archives_for_one_directory_are_refused() {
     let mut g = Graph::new("archives");
     g.add(Unpack::new("/tmp/never/there", "/tmp/never/a"));

@@ -24,6 +24,7 @@ const EMPTY: &[(&str, &[&str])] = &[
 /// The output that a kind formerly had under this name.
 pub(crate) fn output(kind: &str, name: &str) -> Option<&'static str> {
     match (kind, name) {
+        ("gzip", "content") => Some("compressed"),
         ("kv", "value") => Some("stored"),
         ("value", "any") => Some("typed"),
         _ => None,

@@ -80,8 +80,8 @@ pub(super) struct Gathering<'a> {
     pub(super) digests: &'a Digests,
     /// The engine's own working directory.
     pub(super) own: &'a OwnState,
-    /// The archive, and what is at its path now.
-    pub(super) output: (&'a Path, Option<&'a Stat>),
+    /// The archive, and what is at its path now; `None` if it is not written.
+    pub(super) output: Option<(&'a Path, Option<&'a Stat>)>,
     pub(super) stop: &'a Stopping,
 }
 
@@ -93,14 +93,14 @@ impl Gathering<'_> {
         }
         contents.members.sort_by(|(_, a), (_, b)| a.path.cmp(&b.path));
         for two in contents.members.windows(2) {
-            let [(one, member), (other, same)] = two else { continue };
+            let [(number, member), (other, same)] = two else { continue };
             if member.path == same.path {
-                let [one, other] = [one, other].map(|number| self.inputs[*number as usize].text());
+                let [one, other] = [number, other].map(|number| self.inputs[*number as usize].text());
                 let why = format!(
                     "`{}` would be in the archive twice: from {one} and from {other}; put one of them into another archive",
                     shown(&member.path)
                 );
-                return Err(in_the_way(self.output.0, why));
+                return Err(in_the_way(&self.path_of(*number, member), why));
             }
         }
         contents.digest = digest_of(&contents.members);
@@ -133,14 +133,16 @@ impl Gathering<'_> {
 
     /// The stat of an input, which must be there, and must not hold the archive.
     fn top(&self, input: &Input) -> Result<Stat> {
-        let (path, output) = (&input.path, self.output.0);
+        let path = &input.path;
         let remedy = if input.is_content { "leave the slash at its end out" } else { "name a file or a directory" };
         let stat = present(self.fs, path, "input", remedy, |kind| match kind {
             FileKind::File => !input.is_content,
             kind => kind == FileKind::Directory,
         })?;
         let real = |path: &Path| self.fs.real_path_of_the_existing(path).map_err(with_remedy);
-        if real(output)?.starts_with(real(path)?) {
+        if let Some((output, _)) = self.output
+            && real(output)?.starts_with(real(path)?)
+        {
             let why = format!(
                 "the archive {} lies in {}, which goes into it: keep it somewhere else",
                 shown(output),
@@ -149,6 +151,10 @@ impl Gathering<'_> {
             return Err(in_the_way(output, why));
         }
         Ok(stat)
+    }
+
+    fn path_of(&self, number: u32, member: &Member) -> PathBuf {
+        self.inputs[number as usize].base().join(&member.path)
     }
 
     /// Adds a member, or leaves it out.
@@ -169,7 +175,7 @@ impl Gathering<'_> {
             // It is nothing without the program that made it.
             FileKind::Socket => return Ok(()),
             FileKind::File => {
-                if self.output.1.is_some_and(|output| output.identity() == stat.identity()) {
+                if self.output.and_then(|output| output.1).is_some_and(|output| output.identity() == stat.identity()) {
                     let why = format!("{} is the archive itself by another name: remove one of them", shown(&at));
                     return Err(in_the_way(&at, why));
                 }

@@ -15,6 +15,7 @@ mod output;
 mod packed;
 mod packing;
 mod reading;
+mod sending;
 mod squeeze;
 mod tar;
 #[cfg(test)]

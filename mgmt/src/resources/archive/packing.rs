@@ -1,7 +1,8 @@
 //! The file that must hold an archive: compared with its inputs, and written.
 
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
@@ -13,9 +14,10 @@ use crate::resources::archive::format::TarFormat;
 use crate::resources::archive::made::{Made, Seen};
 use crate::resources::archive::output::{found, refused};
 use crate::resources::archive::packed::Packed;
+use crate::resources::archive::sending;
 use crate::resources::archive::squeeze::{Found, Writing, of_original};
 use crate::resources::beside;
-use crate::sys::fs::{Content, ReadFs, WriteFs, WriteOptions};
+use crate::sys::fs::{Content, ReadFs, Stat, WriteFs, WriteOptions};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The mode of a new archive, if all users may read what is in it, and if not.
@@ -30,13 +32,19 @@ pub(super) struct How {
     pub(super) level: Option<u32>,
 }
 
+/// What goes into an archive, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe {
+    pub(super) inputs: Vec<Input>,
+    pub(super) how: How,
+}
+
 /// A file that must hold an archive.
 #[derive(Clone, Debug)]
 pub(super) struct Archive {
     /// In normal form.
     pub(super) path: PathBuf,
-    pub(super) inputs: Vec<Input>,
-    pub(super) how: How,
+    pub(super) recipe: Recipe,
 }
 
 /// What a look needs besides the wanted archive.
@@ -46,40 +54,22 @@ pub(super) struct Looking<'a> {
     pub(super) stop: &'a Stopping,
 }
 
-impl Archive {
-    /// What must be done, and what the archive must hold. The inputs are read only if they have changed; the archive is
-    /// made for the comparison only if this engine does not know yet what it would be.
-    pub(super) fn look(&self, fs: &ReadFs, looking: &Looking<'_>) -> Result<(Found, Contents)> {
-        let (seen, stop) = (looking.seen, looking.stop);
-        let there = found(fs, &self.path)?;
+impl Recipe {
+    fn gather(&self, fs: &ReadFs, looking: &Looking<'_>, output: Option<(&Path, Option<&Stat>)>) -> Result<Contents> {
+        let (digests, own) = (&looking.seen.digests, &looking.owned.own_state(fs));
+        let (inputs, format) = (&self.inputs, self.how.format);
+        Gathering { fs, inputs, format, digests, own, output, stop: looking.stop }.run()
+    }
+
+    /// The archive, to be sent.
+    pub(super) fn value(&self, fs: &ReadFs, looking: &Looking<'_>) -> Result<Arc<Vec<u8>>> {
+        let seen = looking.seen;
         seen.digests.begin([None; 2]);
-        let contents = Gathering {
-            fs,
-            inputs: &self.inputs,
-            format: self.how.format,
-            digests: &seen.digests,
-            own: &looking.owned.own_state(fs),
-            output: (&self.path, there.as_ref()),
-            stop,
-        };
-        let contents = contents.run()?;
-        let (mut changes, mut digest, mut from) = (Vec::new(), None, None);
-        match &there {
-            None => from = Some("absent".to_owned()),
-            Some(stat) => {
-                let there = seen.digests.digest(fs, &self.path, stat, stop)?;
-                let is_other = seen.is_of_another(contents.digest, self.how, there);
-                match !is_other && there == self.packed(fs, &contents, looking)? {
-                    true => digest = Some(there),
-                    false => from = Some(format!("other content, {} bytes", stat.size)),
-                }
-            }
-        }
+        let contents = self.gather(fs, looking, None)?;
         seen.digests.end(true);
-        changes.extend(from.map(|from| Change::new("content", from, self.shown(&contents))));
-        changes.extend(beside::leftovers(fs, &self.path));
-        changes.extend(beside::unsynced(fs, &self.path));
-        Ok((Found { changes, digest }, contents))
+        seen.value(contents.digest, self.how, || {
+            self.reading(fs, &contents, looking.stop, |packed| sending::value(packed))
+        })
     }
 
     /// What the archive must be, in words.
@@ -124,6 +114,35 @@ impl Archive {
         looking.seen.keep(Made { original: contents.digest, how: self.how, output });
         Ok(output)
     }
+}
+
+impl Archive {
+    /// What must be done, and what the archive must hold. The inputs are read only if they have changed; the archive is
+    /// made for the comparison only if this engine does not know yet what it would be.
+    pub(super) fn look(&self, fs: &ReadFs, looking: &Looking<'_>) -> Result<(Found, Contents)> {
+        let (seen, stop) = (looking.seen, looking.stop);
+        let there = found(fs, &self.path)?;
+        seen.digests.begin([None; 2]);
+        let recipe = &self.recipe;
+        let contents = recipe.gather(fs, looking, Some((&self.path, there.as_ref())))?;
+        let (mut changes, mut digest, mut from) = (Vec::new(), None, None);
+        match &there {
+            None => from = Some("absent".to_owned()),
+            Some(stat) => {
+                let there = seen.digests.digest(fs, &self.path, stat, stop)?;
+                let is_other = seen.is_of_another(contents.digest, recipe.how, there);
+                match !is_other && there == recipe.packed(fs, &contents, looking)? {
+                    true => digest = Some(there),
+                    false => from = Some(format!("other content, {} bytes", stat.size)),
+                }
+            }
+        }
+        seen.digests.end(true);
+        changes.extend(from.map(|from| Change::new("content", from, recipe.shown(&contents))));
+        changes.extend(beside::leftovers(fs, &self.path));
+        changes.extend(beside::unsynced(fs, &self.path));
+        Ok((Found { changes, digest }, contents))
+    }
 
     /// Writes the archive.
     pub(super) fn write(&self, fs: &WriteFs, seen: &Seen<How>, writing: &Writing<'_>) -> Result<()> {
@@ -138,11 +157,11 @@ impl Archive {
             // What others may not read stays so.
             options = options.mode(if contents.is_public { MODE_PUBLIC } else { MODE_PRIVATE });
         }
-        let written = self.reading(fs, &contents, writing.stop, |packed| {
+        let written = self.recipe.reading(fs, &contents, writing.stop, |packed| {
             fs.write_file(&self.path, Content::Reader(packed), &options)
         });
         let written = written.map_err(|error| refused(fs, writing.owned, &self.path, error))?;
-        seen.keep(Made { original: contents.digest, how: self.how, output: *written.digest.as_bytes() });
+        seen.keep(Made { original: contents.digest, how: self.recipe.how, output: *written.digest.as_bytes() });
         Ok(())
     }
 }

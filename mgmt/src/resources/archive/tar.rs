@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Need, Reach, Result, Stopping, Uid, Watch, WatchCx, every,
 };
@@ -12,14 +14,16 @@ use crate::resources::archive::format::TarFormat;
 use crate::resources::archive::level;
 use crate::resources::archive::made::Seen;
 use crate::resources::archive::output::{foresee, raced};
-use crate::resources::archive::packing::{Archive, How, Looking};
+use crate::resources::archive::packing::{Archive, How, Looking, Recipe};
+use crate::resources::archive::sending;
 use crate::resources::archive::squeeze::Writing;
 use crate::resources::digests::hex;
 use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
 use mgmt_macros::Resource;
 
-/// An archive of files and directories, in the format of tar, compressed by gzip or not.
+/// An archive of files and directories, in the format of tar, compressed by gzip or not. With `sendonly` no file is
+/// written: the archive is only sent.
 ///
 /// An input gets its last component as its name in the archive, whatever directory it is in: `/etc/app` becomes `app`,
 /// and what is in it `app/…`. With a slash at its end (`/etc/app/`) only what is in the directory goes into the
@@ -37,8 +41,9 @@ use mgmt_macros::Resource;
 /// The resource watches its inputs with everything below them, and is in sync if the archive has the bytes that would
 /// be written. If an input changes while it is read, nothing is written, and the engine looks again. A new archive has
 /// mode 0644 if the permissions of all members let every user read them, and 0600 otherwise; one that is replaced keeps
-/// its owner, its mode and its extended attributes. It is written as `file` writes one, so that readers see the old one
-/// or the new one, and a cancelled or killed write leaves nothing; a symlink or a directory at the path is not replaced.
+/// its owner, its mode and its extended attributes. It is written as `file` writes one, so that readers see the old
+/// one or the new one, and a cancelled or killed write leaves nothing; a symlink or a directory at the path is not
+/// replaced.
 ///
 /// Memory: less than a megabyte, and about 500 bytes for each member; at most 1000000 members. Time: a check of inputs
 /// that have not changed reads none of them; of others it reads those that have changed, and all of them once more to
@@ -56,21 +61,30 @@ pub struct Tar {
     /// The name of the resource. It is the path, unless `path` is given.
     #[resource(name)]
     name: String,
-    /// The files and directories that go into the archive, at least one: absolute, without `..`. A slash at the end of a
-    /// directory means only what is in it. As long as one is missing, the resource waits for it.
+    /// The files and directories that go into the archive, at least one: absolute, without `..`. A slash at the end of
+    /// a directory means only what is in it. As long as one is missing, the resource waits for it.
     inputs: Vec<String>,
-    /// The archive: absolute, without `..`. Default: the name.
+    /// The archive: absolute, without `..`. Default: the name. Not with `sendonly`.
     path: Option<String>,
     /// How the archive holds long names and large files: `pax` (the default), `gnu`, or `ustar` (not at all).
     #[resource(default)]
     format: TarFormat,
-    /// `gzip` or `none`. Default: `gzip` if the path ends in `.gz` or `.tgz`, otherwise `none`.
+    /// `gzip` or `none`. Default: `gzip` if the path (with `sendonly`, the name) ends in `.gz` or `.tgz`, otherwise
+    /// `none`.
     compress: Option<TarCompress>,
-    /// The level of the compression, from 0 (not compressed) to 9 (slowest and smallest). Default: 6; -1 means the same.
+    /// The level of the compression, from 0 (not compressed) to 9 (slowest and smallest). Default: 6; -1 means the
+    /// same.
     level: Option<i8>,
+    /// Whether no file is written, and the archive is sent as `content`; it may then have at most 16 MiB, and it is no
+    /// secret, whatever the permissions of the inputs are. Default: false.
+    #[resource(default)]
+    sendonly: bool,
     /// The SHA-256 of the archive, in hexadecimal digits. Sent when the archive is in sync.
     #[resource(send)]
     sha256: String,
+    /// The archive itself. Sent only with `sendonly`.
+    #[resource(send)]
+    content: Vec<u8>,
 }
 
 impl Converge for Tar {
@@ -83,9 +97,12 @@ impl Converge for Tar {
         let output = Path::new(self.output());
         let directory = (self.output().ends_with('/'))
             .then(|| FieldProblem::new(field, "ends in `/`, so it is a directory", "name a file"));
-        let path = FieldProblem::of_path(field, output)
-            .or(directory)
-            .or_else(|| compress::problem(self.compress.filter(|_| known.is_known("compress")), field, output));
+        let path = match self.sendonly {
+            true => sending::problem(self.path.as_ref()),
+            false => FieldProblem::of_path(field, output).or(directory),
+        };
+        let path =
+            path.or_else(|| compress::problem(self.compress.filter(|_| known.is_known("compress")), field, output));
         let is_squeezed = compression(self.compress, output) == TarCompress::Gzip;
         let level = known.require(
             ["level", "compress", "path"],
@@ -98,7 +115,15 @@ impl Converge for Tar {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
-        let (wanted, seen, owned) = (self.wanted()?, cx.local::<Seen<How>>(), cx.owned_paths());
+        let (recipe, seen, owned) = (self.recipe()?, cx.local::<Seen<How>>(), cx.owned_paths());
+        if self.sendonly {
+            let look = cx.look(move |fs, stop| recipe.value(fs, &Looking { seen: &seen, owned: &owned, stop }));
+            let value = look.await.map_err(raced)?;
+            cx.send(Self::SHA256, hex(&Sha256::digest(&*value).into()));
+            cx.send(Self::CONTENT, value.to_vec());
+            return Ok(None);
+        }
+        let wanted = self.wanted()?;
         let look = cx.look(move |fs, stop| wanted.look(fs, &Looking { seen: &seen, owned: &owned, stop }));
         let (found, _) = look.await.map_err(raced)?;
         if let Some(digest) = found.digest {
@@ -131,12 +156,12 @@ impl Converge for Tar {
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
-        let own = cx.fs().path(self.output());
+        let own = if self.sendonly { Watch::none() } else { cx.fs().path(self.output()) };
         self.inputs.iter().fold(own, |all, input| all.and(cx.fs().tree(input)))
     }
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
-        self.output_path().filter(|_| known.is_known("path")).map(Uid::Path).into_iter().collect()
+        self.output_path().filter(|_| known.are_known(["path", "sendonly"])).map(Uid::Path).into_iter().collect()
     }
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
@@ -156,7 +181,7 @@ impl Tar {
     }
 
     fn output_path(&self) -> Option<PathBuf> {
-        normal_form(Path::new(self.output())).ok()
+        normal_form(Path::new(self.output())).ok().filter(|_| !self.sendonly)
     }
 
     fn input_problems(&self, known: &Known<'_>) -> Vec<FieldProblem> {
@@ -183,10 +208,13 @@ impl Tar {
     }
 
     fn wanted(&self) -> Result<Archive> {
-        let path = declared("path", self.output())?;
-        let is_squeezed = compression(self.compress, &path) == TarCompress::Gzip;
+        Ok(Archive { path: declared("path", self.output())?, recipe: self.recipe()? })
+    }
+
+    fn recipe(&self) -> Result<Recipe> {
+        let is_squeezed = compression(self.compress, Path::new(self.output())) == TarCompress::Gzip;
         let how = How { format: self.format, level: is_squeezed.then(|| level::level(self.level)) };
-        Ok(Archive { path, inputs: self.inputs.iter().map(|text| input(text)).collect::<Result<_>>()?, how })
+        Ok(Recipe { inputs: self.inputs.iter().map(|text| input(text)).collect::<Result<_>>()?, how })
     }
 }
 

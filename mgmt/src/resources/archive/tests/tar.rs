@@ -336,6 +336,27 @@ async fn the_state_of_the_engine_and_temporary_files_are_left_out() {
 }
 
 #[tokio::test]
+async fn what_is_only_sent_is_the_same_as_what_would_be_written_and_has_a_limit() {
+    let host = Fake::new().unwrap();
+    let top = tree(host.dir());
+    let (output, tar) = archive(&host, &["in"]);
+    made(&host, tar).await;
+    let written = fs::read(&output).unwrap();
+    fs::remove_file(&output).unwrap();
+    let sent = host.put(Tar::new("no path", [text(&top)]).sendonly(true));
+    let found = sent.check().await.unwrap();
+    assert!(found.in_sync() && fs::read_dir(host.dir()).unwrap().count() == 1);
+    assert_eq!(found.value(Tar::CONTENT).unwrap(), written);
+    fs::write(top.join("b"), "other").unwrap();
+    assert_ne!(sent.check().await.unwrap().value(Tar::CONTENT).unwrap(), written);
+    fs::File::options().write(true).open(top.join("b")).unwrap().set_len(16 << 20).unwrap();
+    let error = sent.check().await.unwrap_err();
+    assert!(error.to_string().contains("more than 16 MiB, the most that is sent as a value"), "{error}");
+    let squeezed = host.put(Tar::new("x.tgz", [text(&top)]).sendonly(true)).check().await.unwrap();
+    assert_eq!(squeezed.value(Tar::CONTENT).unwrap()[..2], [0x1f, 0x8b]);
+}
+
+#[tokio::test]
 async fn wrong_fields_are_reported() {
     let host = Fake::new().unwrap();
     let none: [&str; 0] = [];
@@ -350,6 +371,7 @@ async fn wrong_fields_are_reported() {
         (Tar::new("/a.tar", ["/b"]).level(9), "is given for an archive that is not compressed"),
         (Tar::new("/a.tar.xz", ["/b"]), "ends in `.xz`, which can't be made"),
         (Tar::new("/a/", ["/b"]), "ends in `/`"),
+        (Tar::new("a", ["/b"]).path("/a").sendonly(true), "are both given"),
     ] {
         let found = host.put(tar).validate();
         assert!(found.iter().any(|found| found.to_string().contains(problem)), "{problem}: {found:?}");
@@ -359,6 +381,8 @@ async fn wrong_fields_are_reported() {
         Tar::new("/a", ["/b"]).level(9).compress(TarCompress::Gzip),
         Tar::new("/a.xz", ["/b"]).compress(TarCompress::None),
         Tar::new("/a.tar", ["/b/x/", "/c/x/"]),
+        // There is no file that could lie in an input.
+        Tar::new("/b/a.tar", ["/b"]).sendonly(true),
     ] {
         assert!(host.put(right).validate().is_empty());
     }
