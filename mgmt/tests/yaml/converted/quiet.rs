@@ -31,6 +31,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     g.add(Print::new("notified").msg("the anchor has changed").refresh_only(true));
     g.add(Timer::new("tick", Duration::from_secs(3600)));
     g.add(File::new("/tmp/corpus/never").content("never").noop(true));
+    g.add(File::new("/tmp/corpus/hidden").content("hidden").hidden(true));
     g.add(
         File::new("/tmp/corpus/polled")
             .content("polled")
