@@ -114,7 +114,7 @@ pub use crate::resources::{
     TestHandle, TimerHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
-pub use crate::resources::{Gzip, GzipHandle, Unpack, UnpackHandle};
+pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};
 #[cfg(feature = "http-client")]
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]

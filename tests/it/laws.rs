@@ -129,6 +129,19 @@ fn gzip() {
 }
 
 #[test]
+fn tar() {
+    let tar = Subject::new(|dir| Tar::new(at(dir, "out.tar.gz"), [at(dir, "in"), at(dir, "file")]))
+        .prepare(|dir| {
+            fs::create_dir_all(dir.join("in/sub")).unwrap();
+            fs::write(dir.join("in/sub/a"), "hello").unwrap();
+            fs::write(dir.join("file"), "hello").unwrap();
+        })
+        .break_it(|dir| fs::write(dir.join("out.tar.gz"), "other").unwrap())
+        .break_it(|dir| fs::remove_file(dir.join("out.tar.gz")).unwrap());
+    assert_eq!(laws::check(tar), Law::ALL);
+}
+
+#[test]
 fn unpack() {
     let unpack = Subject::new(|dir| Unpack::new(at(dir, "d"), at(dir, "archive")))
         .prepare(|dir| fs::write(dir.join("archive"), crate::kit::archive("one")).unwrap())

@@ -4,26 +4,49 @@ use clap_complete::Shell;
 
 use crate::cli::help::ASKING;
 
-/// The part of a completion script that completes the names of resources, by asking the running instance. Empty for
-/// shells for which there is none.
-pub(crate) fn names(shell: Shell, program: &str, command: &clap::Command) -> String {
-    let commands = ASKING.join("|");
-    let function: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+/// The completion script of clap, and in it the names of resources, which the running instance is asked for. Unchanged
+/// for shells for which there is no such part.
+pub(crate) fn with_names(shell: Shell, program: &str, command: &clap::Command, script: String) -> String {
+    let identifier: String = program.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    let function = format!("_{identifier}_resources");
     match shell {
-        Shell::Bash => BASH
-            .replace("COMMANDS", &commands)
-            .replace("OPTIONS", &with_values(command).join("|"))
-            .replace("FUNCTION", &format!("_{function}_resources"))
-            .replace("CLAP", &format!("_{}", program.replace('-', "__")))
-            .replace("PROGRAM", program),
-        Shell::Fish => {
-            let commands = ASKING.join(" ");
-            format!(
-                "complete -c {program} -n \"__fish_seen_subcommand_from {commands}\" -f -a \"({program} status --names 2>/dev/null)\"\n"
-            )
+        Shell::Bash => {
+            let names = BASH
+                .replace("COMMANDS", &ASKING.join("|"))
+                .replace("OPTIONS", &with_values(command).join("|"))
+                .replace("FUNCTION", &function)
+                .replace("CLAP", &format!("_{}", program.replace('-', "__")))
+                .replace("PROGRAM", program);
+            script + &names
         }
-        _ => String::new(),
+        Shell::Fish => {
+            let names = FISH.replace("COMMANDS", &ASKING.join(" "));
+            script + &names.replace("FUNCTION", &format!("_{function}")).replace("PROGRAM", program)
+        }
+        Shell::Zsh => in_zsh(&script, &function),
+        _ => script,
     }
+}
+
+/// The script for zsh, in which the argument `names` is completed by a function. This function is defined before the
+/// script calls itself, which is its last statement.
+fn in_zsh(script: &str, function: &str) -> String {
+    let (mut lines, mut is_begun) = (String::new(), false);
+    for line in script.lines() {
+        if line.starts_with("if [ \"$funcstack[1]\"") {
+            lines += &ZSH.replace("FUNCTION", function);
+        }
+        match line.strip_suffix(":_default' \\").filter(|line| line.starts_with("'*::names -- ")) {
+            Some(argument) => lines += &format!("{argument}:{function}' \\\n"),
+            None => lines += &format!("{line}\n"),
+        }
+        if !is_begun && line.ends_with("() {") {
+            is_begun = true;
+            // The words change on the way to the argument.
+            lines += &format!("    local -a {function}_words=(\"${{words[@]}}\")\n");
+        }
+    }
+    lines
 }
 
 /// The options that take a value, which is no name of a resource.
@@ -78,4 +101,43 @@ FUNCTION() {
     done < <("$1" status --names "${prefix[@]}" 2>/dev/null)
 }
 complete -F FUNCTION -o bashdefault -o default PROGRAM
+"#;
+
+/// Lists the names for the commands that take some.
+const FISH: &str = r#"
+function FUNCTION
+    set -l words (commandline -opc)
+    set -l prefix
+    set -l i 2
+    while test $i -le (count $words)
+        switch $words[$i]
+            case --prefix
+                set prefix --prefix $words[(math $i + 1)]
+            case '--prefix=*'
+                set prefix $words[$i]
+        end
+        set i (math $i + 1)
+    end
+    $words[1] status --names $prefix 2>/dev/null
+end
+complete -c PROGRAM -n "__fish_seen_subcommand_from COMMANDS" -f -a "(FUNCTION)"
+"#;
+
+/// Lists the names for an argument. The words are those that the script has kept at its beginning.
+const ZSH: &str = r#"
+(( $+functions[FUNCTION] )) ||
+FUNCTION() {
+    local -a prefix names
+    local program=${(Q)FUNCTION_words[1]} expl
+    integer i
+    for (( i = 2; i <= $#FUNCTION_words; i++ )); do
+        case $FUNCTION_words[i] in
+            --prefix) prefix=(--prefix "${(Q)FUNCTION_words[i+1]}") ;;
+            --prefix=*) prefix=("${(Q)FUNCTION_words[i]}") ;;
+        esac
+    done
+    names=("${(f)$(${~program} status --names "${prefix[@]}" 2>/dev/null)}")
+    _wanted resources expl resource compadd -a names
+}
+
 "#;

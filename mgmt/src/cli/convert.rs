@@ -264,6 +264,7 @@ fn metas(meta: &Meta) -> Vec<(&'static str, String)> {
     let time = |time: Option<Duration>| time.map_or(String::new(), duration);
     set(meta.noop != usual.noop, "noop", meta.noop.to_string());
     set(meta.alert != usual.alert, "alert", meta.alert.to_string());
+    set(meta.hidden != usual.hidden, "hidden", meta.hidden.to_string());
     set(!meta.ignore.is_empty(), "ignore", format!("{:?}", meta.ignore));
     set(meta.retry != usual.retry, "retry", meta.retry.to_string());
     set(meta.delay != usual.delay, "delay", duration(meta.delay));

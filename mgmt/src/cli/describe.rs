@@ -42,8 +42,8 @@ pub(crate) fn completion(session: &Session, shell: clap_complete::Shell) -> Resu
     let name = command.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command, &name, &mut script);
-    script.extend(completing::names(shell, &name, &command).into_bytes());
-    print(&String::from_utf8_lossy(&script))?;
+    let script = String::from_utf8_lossy(&script).into_owned();
+    print(&completing::with_names(shell, &name, &command, script))?;
     Ok(ExitCode::SUCCESS)
 }
 

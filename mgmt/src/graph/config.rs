@@ -42,9 +42,17 @@ impl Vertex {
         abilities.group.is_some() && abilities.many.is_some()
     }
 
-    /// Whether kind, name and fields are the same.
+    /// Whether kind, name and fields are the same, and also what decides about the meaning of a check: whether the
+    /// resource is hidden, and whether its drift is an alert.
     pub(crate) fn is_same(&self, other: &Vertex) -> bool {
-        Arc::ptr_eq(&self.resource, &other.resource) || self.resource.same(&*other.resource)
+        let same = Arc::ptr_eq(&self.resource, &other.resource) || self.resource.same(&*other.resource);
+        let meaning = |vertex: &Vertex| vertex.meta.as_ref().map_or((false, false), |meta| (meta.hidden, meta.alert));
+        same && meaning(self) == meaning(other)
+    }
+
+    /// Whether the resource is in the graph and is not run: its metaparameter `hidden`.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.meta.as_ref().is_some_and(|meta| meta.hidden)
     }
 
     /// The metaparameters of the resource.

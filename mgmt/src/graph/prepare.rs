@@ -122,8 +122,8 @@ impl Settings {
         let meta = Meta {
             noop: declared.noop || self.noop,
             alert: declared.alert || self.alert,
-            autoedge: declared.autoedge && self.autoedge,
-            autogroup: declared.autogroup && self.autogroup,
+            autoedge: declared.autoedge && self.autoedge && !declared.hidden,
+            autogroup: declared.autogroup && self.autogroup && !declared.hidden,
             ..declared.clone()
         };
         (meta != *declared).then_some(meta)
@@ -131,7 +131,7 @@ impl Settings {
 
     /// The graph with its settings overridden by these.
     fn applied(&self, source: &Arc<GraphConfig>) -> Arc<GraphConfig> {
-        if !self.is_noop() && self.autoedge && self.autogroup {
+        if !self.is_noop() && self.autoedge && self.autogroup && !source.vertices.iter().any(Vertex::is_hidden) {
             return Arc::clone(source);
         }
         // Resources that share their metaparameters still share them afterwards.
@@ -287,7 +287,7 @@ impl<'a> Draft<'a> {
             return Vec::new();
         }
         let all = (0u32..).zip(&self.config.vertices);
-        all.filter(|(_, vertex)| vertex.resource.spec().abilities.prepare.is_some()).collect()
+        all.filter(|(_, vertex)| vertex.resource.spec().abilities.prepare.is_some() && !vertex.is_hidden()).collect()
     }
 
     /// The paths that the graph's resources own, sorted.

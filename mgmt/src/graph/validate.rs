@@ -177,6 +177,7 @@ fn by_resource(mut problems: Vec<(u32, Problem)>) -> Vec<Problem> {
 fn check_edges(config: &GraphConfig, problems: &mut Vec<Problem>) {
     if places_exist(config, problems) {
         check_receivers(config, problems);
+        check_hidden_senders(config, problems);
         check_secrets(config, problems);
         check_cycles(config, problems);
     }
@@ -416,6 +417,26 @@ fn check_receivers(config: &GraphConfig, problems: &mut Vec<Problem>) {
             let field = receiver.resource.spec().fields[usize::from(link.field)].name;
             let message = format!("{}: `{field}` receives twice: leave it to one sender", receiver.id());
             problems.push(Problem::new(message, origin.clone()).also("first", first.clone()));
+        }
+    }
+}
+
+/// Checks that nothing receives from a hidden resource, which never sends.
+fn check_hidden_senders(config: &GraphConfig, problems: &mut Vec<Problem>) {
+    for link in &config.links {
+        let senders = link.sources.iter().map(|(from, _)| &config.vertices[*from as usize]);
+        for sender in senders.filter(|sender| sender.is_hidden()) {
+            let receiver = &config.vertices[link.to as usize];
+            let field = receiver.resource.spec().fields[usize::from(link.field)].name;
+            let message = format!(
+                "{}: `{field}` receives from {}, which is hidden and sends nothing: give `{field}` a value, or hide {} too",
+                receiver.id(),
+                sender.id(),
+                receiver.id()
+            );
+            if !receiver.is_hidden() {
+                problems.push(Problem::new(message, link.wire.origin.clone()).also("hidden", sender.origin.clone()));
+            }
         }
     }
 }

@@ -100,6 +100,9 @@ impl After {
 pub enum Outcome {
     /// The resource is as declared: nothing would be done.
     InSync,
+    /// The resource is hidden ([`Meta::hidden`](crate::resource::Meta::hidden)): it is not checked, and nothing would
+    /// be done.
+    Hidden,
     /// The resource has drifted and would be repaired.
     Drifted {
         /// What would change, field by field.
@@ -159,6 +162,9 @@ pub struct Summary {
     pub blocked: usize,
     /// The check failed.
     pub failed: usize,
+    /// Hidden: not checked.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub hidden: usize,
     /// No longer in the graph: would be undone.
     #[serde(skip_serializing_if = "is_zero")]
     pub undone: usize,
@@ -177,6 +183,7 @@ impl Plan {
                 Outcome::InSync if !entry.owed_by.is_empty() => &mut summary.owed,
                 Outcome::InSync if entry.is_pending() => &mut summary.refreshed,
                 Outcome::InSync => &mut summary.in_sync,
+                Outcome::Hidden => &mut summary.hidden,
                 Outcome::Drifted { noop: false, .. } => &mut summary.drifted,
                 Outcome::Drifted { alert: true, .. } => &mut summary.alerts,
                 Outcome::Drifted { noop: true, .. } => &mut summary.noop,
@@ -199,7 +206,7 @@ impl Plan {
 
     /// Whether nothing would be done, and there is no alert. Resources that have drifted but are in noop do not count.
     pub fn is_empty(&self) -> bool {
-        self.summary.in_sync + self.summary.noop == self.resources.len() && self.undo.is_empty()
+        self.summary.in_sync + self.summary.hidden + self.summary.noop == self.resources.len() && self.undo.is_empty()
     }
 
     /// Whether a check failed, so that the plan is incomplete.
@@ -217,6 +224,6 @@ impl PlanEntry {
     /// Whether the plan shows the entry: the resource would do something, or may, or would if it were not in noop.
     pub fn is_pending(&self) -> bool {
         let others = [&self.refreshed_by, &self.refresh_owed_by, &self.asked_by, &self.owed_by];
-        !matches!(self.outcome, Outcome::InSync) || others.iter().any(|others| !others.is_empty())
+        !matches!(self.outcome, Outcome::InSync | Outcome::Hidden) || others.iter().any(|others| !others.is_empty())
     }
 }

@@ -91,6 +91,7 @@ impl PlanEntry {
                 write!(f, "{} {id} (noop: would not be refreshed)", sign(Role::Drift, '·'))
             }
             Outcome::InSync => write!(f, "{} {id}", sign(Role::Refresh, '↻')),
+            Outcome::Hidden => write!(f, "  {id} (hidden: not checked)"),
             Outcome::Drifted { noop: false, .. } => write!(f, "{} {id}", sign(Role::Drift, '~')),
             Outcome::Drifted { alert: true, .. } => {
                 write!(f, "{} {id} (alert: would not be repaired)", sign(Role::Error, '!'))
@@ -153,6 +154,7 @@ impl fmt::Display for Summary {
             (self.failed, "failed"),
             (self.undone, "to undo"),
             (self.in_sync, "in sync"),
+            (self.hidden, "hidden"),
         ];
         let mut first = true;
         for (count, what) in parts.iter().filter(|(count, _)| *count > 0) {

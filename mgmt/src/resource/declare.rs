@@ -332,6 +332,20 @@ pub trait Declare: Sized {
         self
     }
 
+    /// Whether the resource is in the graph and is not run, see [`Meta::hidden`]. Default: false.
+    ///
+    /// ```
+    /// # use mgmt::prelude::*;
+    /// # let mut g = Graph::new("site");
+    /// let is_laptop = true;
+    /// g.add(File::new("/etc/cron.d/backup").content("@daily root /usr/local/bin/backup\n").hidden(is_laptop));
+    /// ```
+    #[must_use]
+    fn hidden(mut self, hidden: bool) -> Self {
+        self.draft().meta.hidden = hidden;
+        self
+    }
+
     /// Whether every new graph gives the resource all its tries back, also if it leaves the resource as it is. Default:
     /// only a graph that changes the resource does. `timer` has a field of the same name: there,
     /// `Declare::reset(timer, true)` sets the metaparameter.

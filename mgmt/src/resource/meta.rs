@@ -39,6 +39,11 @@ pub struct Meta {
     /// As `noop`, and drift is an alert: it is logged as a warning, counted by the metric `mgmt_alerts`, pending in a
     /// plan, and the reason for exit code 2 of a run with a converged timeout. Default: false.
     pub alert: bool,
+    /// The resource is in the graph and is not run: it is not watched, checked or applied, and its kind does not
+    /// examine the system. It keeps its place in the order, and what it owns, so what comes after it still waits for
+    /// what comes before it; a refresh that it is owed stays owed. Nothing may receive from it. No edge is added to it
+    /// automatically, and it is in no group. Default: false.
+    pub hidden: bool,
     /// How many more tries follow the first failure; -1: no limit. Check/apply and watch count separately. A success
     /// restores all tries; the success of a watch is to have listened for ten seconds, and at least as long as the
     /// pause before it. A failure with an obstacle ([`Error::obstacle`](crate::resource::Error::obstacle)) uses up no
@@ -96,6 +101,7 @@ impl Default for Meta {
         Meta {
             noop: false,
             alert: false,
+            hidden: false,
             retry: 0,
             delay: Duration::ZERO,
             backoff: Backoff::Constant,
@@ -137,7 +143,7 @@ impl Meta {
 
     /// Whether the resource is never applied.
     pub(crate) fn is_only_checked(&self) -> bool {
-        self.noop || self.alert
+        self.noop || self.alert || self.hidden
     }
 
     /// The resource without the fields that these settings ignore.

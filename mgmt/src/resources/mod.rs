@@ -24,7 +24,10 @@ mod value;
 
 pub use crate::resource::Seconds;
 #[cfg(feature = "archive")]
-pub use archive::{Gzip, GzipBuilder, GzipHandle, Unpack, UnpackBuilder, UnpackDrift, UnpackHandle};
+pub use archive::{
+    Gzip, GzipBuilder, GzipHandle, Tar, TarBuilder, TarCompress, TarFormat, TarHandle, Unpack, UnpackBuilder,
+    UnpackDrift, UnpackHandle,
+};
 pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use exit::{Exit, ExitBuilder, ExitHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner, Recurse};

@@ -165,7 +165,7 @@ impl Core {
         self.look_at_unattended();
     }
 
-    fn end_check(
+    pub(super) fn end_check(
         &mut self,
         op: Op,
         resource: &Arc<dyn AnyResource>,

@@ -40,6 +40,7 @@ mod prepare;
 mod publish;
 mod running;
 mod seats;
+mod settings;
 #[cfg(all(feature = "dbus", any(test, feature = "testing")))]
 mod signal_stream;
 #[cfg(feature = "dbus")]

@@ -124,6 +124,10 @@ impl Core {
             return self.checked(op, CheckOutcome::Cancelled, SentPorts::default());
         };
         let base = Arc::clone(&vertex.resource);
+        if vertex.is_hidden() {
+            let outcome = self.end_check(op, &base, self.clock.now(), Ended::Returned(Ok(None)));
+            return self.checked(op, outcome, SentPorts::default());
+        }
         if let Some(reason) = self.refusal_by_itself(op) {
             return self.refuse(op, causes, base, reason);
         }

@@ -12,8 +12,8 @@ use crate::gapi::{Gapi, GapiData, Warnings};
 use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
-use crate::plan::{After, Outcome, Plan, PlanEntry};
-use crate::resource::{AnyResource, Known, Operation, Origin, PrivateDirs, Result, Sent};
+use crate::plan::{Outcome, Plan, PlanEntry};
+use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
@@ -251,7 +251,7 @@ impl Planner {
     /// Sets the outcome of a check, known without running it or from its run.
     fn decide(&mut self, op: Op, outcome: Outcome, new: PortSet) {
         let answer = match &outcome {
-            Outcome::InSync => CheckOutcome::InSync,
+            Outcome::InSync | Outcome::Hidden => CheckOutcome::InSync,
             Outcome::Failed { .. } => CheckOutcome::Failed,
             _ => CheckOutcome::Drifted,
         };
@@ -261,6 +261,9 @@ impl Planner {
 
     fn check(&mut self, op: Op, tasks: &mut JoinSet<Checked>) {
         let node = op.node;
+        if self.core.running.is_hidden(node) {
+            return self.decide(op, Outcome::Hidden, PortSet(0));
+        }
         let sources = self.sources.get(&node).into_iter().flatten().copied();
         let until: Vec<_> = sources.filter(|source| self.remade.contains(source)).collect();
         if !until.is_empty() {
@@ -425,22 +428,9 @@ impl Planner {
         }
     }
 
-    /// The resources that come before each by edges of passes, with the reasons.
-    fn automatic(&self) -> HashMap<Node, Vec<After>> {
-        let config = &self.core.running.config;
-        let mut after: HashMap<Node, Vec<After>> = HashMap::new();
-        for edge in &config.edges {
-            if let Origin::Pass(reason) = &edge.origin {
-                let first = After::new(config.vertices[edge.from as usize].id(), reason.why.clone());
-                after.entry(Node(edge.to)).or_default().push(first);
-            }
-        }
-        after
-    }
-
     fn finish(mut self) -> Plan {
         let mut entries = Vec::with_capacity(self.order.len());
-        let mut automatic = self.automatic();
+        let mut automatic = self.core.running.placed_by_passes();
         for node in self.order.clone() {
             let vertex = &self.core.running.config.vertices[node.index()];
             let (id, origin) = (vertex.id(), vertex.origin.to_string());

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use crate::graph::{GraphConfig, Link, Prepared, Vertex, is};
 use crate::id::{Generation, Node, Place, ResourceId};
-use crate::resource::{AnyResource, KindSpec, Meta, Uid};
+use crate::plan::After;
+use crate::resource::{AnyResource, Origin, Uid};
 use crate::runtime::grouped::Grouped;
 use crate::runtime::numbers::Numbers;
 use crate::runtime::seats::Seats;
-use crate::runtime::tries::{backoff, timeout};
+use crate::runtime::settings::Settings;
 use crate::runtime::values::Wiring;
-use crate::scheduler::{EdgeSpec, NodeConfig, NodeSpec, PortSet, Swap};
+use crate::scheduler::{EdgeSpec, NodeSpec, PortSet, Swap};
 
 /// The graph in force.
 #[derive(Debug, Default)]
@@ -80,6 +81,11 @@ impl Running {
         self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.is_only_checked()))
     }
 
+    /// The resource is not run.
+    pub(crate) fn is_hidden(&self, node: Node) -> bool {
+        self.vertex(node).is_some_and(Vertex::is_hidden)
+    }
+
     /// The drift of the resource is an alert.
     pub(crate) fn is_alert(&self, node: Node) -> bool {
         self.vertex(node).is_some_and(|vertex| vertex.meta.as_ref().is_some_and(|meta| meta.alert))
@@ -92,6 +98,19 @@ impl Running {
             kind && vertex.meta.as_ref().is_some_and(|meta| meta.reverse)
         };
         self.vertex(node).is_some_and(reverses)
+    }
+
+    /// The resources that come before each by edges of passes, with the reasons.
+    pub(crate) fn placed_by_passes(&self) -> HashMap<Node, Vec<After>> {
+        let vertices = &self.config.vertices;
+        let mut after: HashMap<Node, Vec<After>> = HashMap::new();
+        for edge in &self.config.edges {
+            if let Origin::Pass(reason) = &edge.origin {
+                let first = After::new(vertices[edge.from as usize].id(), reason.why.clone());
+                after.entry(Node(edge.to)).or_default().push(first);
+            }
+        }
+        after
     }
 
     /// The first number that no resource has or had.
@@ -197,7 +216,7 @@ impl Running {
         let Assigned { nodes, same, mut removed } = self.assign(&mut prepared);
         let wirings = by_receiver(&config.links, &nodes);
         let (semas, together) = (std::mem::take(&mut self.semas), std::mem::take(&mut self.together));
-        let mut settings = Settings { semas, together, ..Settings::default() };
+        let mut settings = Settings::new(semas, together);
         let mut difference = Difference {
             swap: Swap { generation: self.generation, ..Swap::default() },
             changed: Vec::new(),
@@ -387,107 +406,6 @@ fn sorted(mut pairs: Vec<Pair>, count: usize) -> Vec<Pair> {
         start = end;
     }
     placed
-}
-
-/// The facts about a kind that the scheduler needs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Facts {
-    watched: bool,
-    ticks: bool,
-    leaves: bool,
-    reverses: bool,
-    /// The kind, if several of its resources can share one call.
-    together: Option<&'static str>,
-}
-
-impl Facts {
-    fn of(spec: &KindSpec) -> Facts {
-        Facts {
-            watched: spec.watched,
-            ticks: spec.ticks,
-            leaves: spec.abilities.leave.is_some(),
-            reverses: spec.abilities.reverse.is_some(),
-            together: spec.abilities.many.map(|_| spec.kind),
-        }
-    }
-}
-
-/// The distinct settings of a graph.
-#[derive(Default)]
-struct Settings {
-    configs: Vec<NodeConfig>,
-    /// By metaparameters as text and facts of the kind.
-    known: HashMap<(String, Facts), u32>,
-    plain: HashMap<Facts, u32>,
-    last_plain: Option<(Facts, u32)>,
-    last: Option<(*const Meta, Facts, u32)>,
-    semas: Numbers,
-    together: Numbers,
-}
-
-impl Settings {
-    fn of(&mut self, vertex: &Vertex) -> u32 {
-        let facts = Facts::of(vertex.resource.spec());
-        let Some(meta) = &vertex.meta else {
-            if let Some((_, config)) = self.last_plain.filter(|(last, _)| *last == facts) {
-                return config;
-            }
-            let config = match self.plain.get(&facts) {
-                Some(known) => *known,
-                None => self.make(&Meta::default(), facts),
-            };
-            self.plain.insert(facts, config);
-            self.last_plain = Some((facts, config));
-            return config;
-        };
-        if let Some((last, was, config)) = self.last
-            && std::ptr::eq(last, Arc::as_ptr(meta))
-            && was == facts
-        {
-            return config;
-        }
-        let key = (format!("{meta:?}"), facts);
-        let config = match self.known.get(&key) {
-            Some(known) => *known,
-            None => {
-                let made = self.make(meta, facts);
-                self.known.insert(key, made);
-                made
-            }
-        };
-        self.last = Some((Arc::as_ptr(meta), facts, config));
-        config
-    }
-
-    fn make(&mut self, meta: &Meta, facts: Facts) -> u32 {
-        let mut sema = Vec::new();
-        for one in &meta.sema {
-            sema.push((self.semas.number(one.name()), one.size()));
-        }
-        sema.sort_unstable();
-        sema.dedup();
-        let together = facts.together.map(|kind| self.together.number(kind));
-        self.configs.push(NodeConfig {
-            noop: meta.is_only_checked(),
-            retry: u32::try_from(meta.retry).ok(),
-            delay: meta.delay,
-            backoff: backoff(meta),
-            poll: meta.poll,
-            limit: meta.limit,
-            burst: meta.burst,
-            timeout: timeout(meta),
-            sema,
-            watched: facts.watched && meta.watch,
-            ticks: facts.ticks,
-            rewatch: meta.rewatch,
-            reset: meta.reset,
-            converged_timeout: meta.converged_timeout.filter(|timeout| !timeout.is_zero()),
-            leaves: facts.leaves,
-            undoes: facts.reverses && meta.reverse,
-            together,
-        });
-        u32::try_from(self.configs.len() - 1).unwrap_or(u32::MAX)
-    }
 }
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ pub enum Standing {
     Noop,
     /// Drifted, and not repaired because its drift is an alert ([`Meta::alert`](crate::resource::Meta::alert)).
     Alert,
+    /// Not run, because it is hidden ([`Meta::hidden`](crate::resource::Meta::hidden)).
+    Hidden,
     /// Waits until its watch listens.
     WaitingForWatch,
     /// Waits for these parents.
@@ -127,6 +129,7 @@ impl Standing {
             Standing::Settled => "settled",
             Standing::Noop => "noop",
             Standing::Alert => "alert",
+            Standing::Hidden => "hidden",
             Standing::WaitingForWatch => "waiting_for_watch",
             Standing::WaitingForParents(_) => "waiting_for_parents",
             Standing::WaitingForValue(_) => "waiting_for_value",
@@ -175,6 +178,7 @@ impl Core {
     pub(crate) fn standing(&self, node: Node) -> Standing {
         let ids = |nodes: Vec<Node>| nodes.into_iter().map(|node| self.running.id(node)).collect();
         match self.scheduler.state(node) {
+            State::Settled { .. } if self.running.is_hidden(node) => Standing::Hidden,
             State::Settled { drifted: false } => Standing::Settled,
             State::Settled { drifted: true } if self.running.is_alert(node) => Standing::Alert,
             State::Settled { drifted: true } => Standing::Noop,

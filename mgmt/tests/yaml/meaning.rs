@@ -185,7 +185,7 @@ graph: g
 resources:
   noop:
   - name: a
-    meta: {autoedge: false, autogroup: no, noop: true, retry: -1, delay: 1500, backoff: 60000, poll: 5, limit: 0.5, burst: 3, timeout: 250, sema: [disk, 'net:2'], rewatch: true, reset: true}
+    meta: {autoedge: false, autogroup: no, noop: true, retry: -1, delay: 1500, backoff: 60000, poll: 5, limit: 0.5, burst: 3, timeout: 250, sema: [disk, 'net:2'], rewatch: true, reset: true, hidden: true}
   - name: b
     meta: {}
   - name: c
@@ -209,6 +209,7 @@ resources:
             meta.sema = vec!["disk".into(), "net:2".into()];
             meta.rewatch = true;
             meta.reset = true;
+            meta.hidden = true;
         })));
         g.add(Noop::new("b"));
         g.add(Noop::new("c").sema("one"));

@@ -56,7 +56,7 @@ fn the_sample_of_the_documents_is_what_the_program_prints() {
 
 #[test]
 fn unknown_keys_are_warnings_where_that_is_asked_for() {
-    let text = b"graph: g\nnew: 1\nresources:\n  noop:\n  - name: a\n    colour: red\n    meta: {hidden: true}\n";
+    let text = b"graph: g\nnew: 1\nresources:\n  noop:\n  - name: a\n    colour: red\n    meta: {shown: true}\n";
     let options = YamlOptions { allow_unknown: true, ..YamlOptions::default() };
     let read = read_yaml("g.yaml", text, &options).unwrap();
     assert_eq!(read.config.vertices.len(), 1);

@@ -35,6 +35,30 @@ fn a_print_is_in_the_log_on_its_line_and_one_for_refreshes_only_when_notified() 
 }
 
 #[test]
+fn the_format_of_an_archive_is_a_word_or_an_old_number() {
+    let desk = Desk::new();
+    desk.write("f", "x");
+    for (format, wanted) in [
+        ("pax", "ustar\x0000"),
+        ("0", "ustar\x0000"),
+        ("4", "ustar\x0000"),
+        ("8", "ustar  \0"),
+        ("gnu", "ustar  \0"),
+        ("2", "ustar\x0000"),
+    ] {
+        let tar =
+            format!("graph: g\nresources:\n  tar:\n  - {{name: $DIR/a.tar, inputs: [$DIR/f], format: {format}}}\n");
+        let output = desk.converge(&tar, "0");
+        assert!(output.status.success(), "{format}: {}", text(&output.stderr));
+        let bytes = std::fs::read(desk.path("a.tar")).unwrap();
+        assert_eq!(&bytes[257..265], wanted.as_bytes(), "{format}");
+    }
+    let wrong = desk.graph("graph: g\nresources:\n  tar:\n  - {name: /a, inputs: [/b], format: 1}\n");
+    let output = desk.mgmt(&["check", "--yaml", wrong.to_str().unwrap()]).output().unwrap();
+    assert!(text(&output.stderr).contains("`format`: there is no `1`"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn the_style_of_a_kv_is_a_word_or_an_old_number_and_the_value_is_sent_by_its_old_name() {
     let desk = Desk::new();
     for (style, stored) in [("int", "10"), ("0", "10"), ("string", "9"), ("\"1\"", "9")] {

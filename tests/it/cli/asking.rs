@@ -281,6 +281,104 @@ fn completed(dir: &Path, line: &str) -> Vec<String> {
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }
 
+/// What zsh offers for a command line; `None` if there is no zsh here.
+fn completed_in_zsh(dir: &Path, line: &str) -> Option<Vec<String>> {
+    // Completion needs an editor, and the editor a terminal.
+    const RC: &str = r#"
+        autoload -Uz compinit && compinit -u -D
+        source $DIR/script.zsh
+        act() { $ACT --scene site --dir $DIR "$@" }
+        compadd() { builtin compadd -A offered "$@"; print -rl -- $offered >> $DIR/offered; builtin compadd "$@" }
+        all() { _main_complete; print > $DIR/done }
+        zle -C all complete-word all
+        bindkey '^I' all
+        zle-line-init() { print > $DIR/ready }
+        zle -N zle-line-init
+    "#;
+    const DRIVE: &str = r#"
+        zmodload zsh/zpty
+        zpty shell zsh -d -i
+        until [[ -e $DIR/ready ]]; do sleep 0.01; done
+        zpty -w -n shell "$1"$'\t'
+        until [[ -e $DIR/done ]]; do sleep 0.01; done
+        zpty -d shell
+    "#;
+    for (name, text) in
+        [("script.zsh", act("site", dir).args("completion zsh").run().code(0).out), (".zshrc", RC.to_owned())]
+    {
+        fs::write(dir.join(name), text).unwrap();
+    }
+    for name in ["offered", "done", "ready"] {
+        let _ = fs::remove_file(dir.join(name));
+    }
+    let mut zsh = Command::new("zsh");
+    zsh.args(["-f", "-c", DRIVE, "zsh", line]).env("ACT", example("act")).env("DIR", dir).env("ZDOTDIR", dir);
+    let output = zsh.env("MGMT_PREFIX", dir.join("prefix")).env("TERM", "xterm").stdin(Stdio::null()).output().ok()?;
+    assert!(output.status.success(), "{output:?}");
+    let offered = fs::read_to_string(dir.join("offered")).unwrap_or_default();
+    Some(offered.lines().filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+#[test]
+fn zsh_completes_the_names_of_resources() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = act("site", dir.path()).args("completion zsh").run().code(0).out;
+    // In `status`, `why`, `events` and `poke`; nothing else takes names.
+    assert_eq!(script.matches(":_act_resources' \\\n").count(), 4, "{script}");
+    let (function, itself) =
+        (script.find("\n_act_resources() {").unwrap(), script.find("\nif [ \"$funcstack[1]").unwrap());
+    assert!(function < itself);
+    let _run = running("site", dir.path());
+    let zsh = |line: &str| completed_in_zsh(dir.path(), line);
+    let Some(execs) = zsh("act why exec") else { return };
+    assert_eq!(execs, ["exec\\[seed\\]", "exec\\[reload\\]"]);
+    let motd = format!("file[{}/site/motd]", dir.path().display());
+    assert_eq!(zsh(&format!("act status --json '{}", &motd[..motd.len() - 4])).unwrap(), [motd.as_str()]);
+    assert_eq!(zsh("act poke --prefix /nowhere exec").unwrap(), [""; 0]);
+    let prefix = dir.path().join("prefix");
+    assert_eq!(zsh(&format!("act --prefix={} poke exec\\[r", prefix.display())).unwrap(), ["exec\\[reload\\]"]);
+    // What has nothing to do with names is completed as before.
+    assert!(zsh("act why --js").unwrap().contains(&"--json".to_owned()));
+    assert!(zsh("act sta").unwrap().contains(&"status".to_owned()));
+}
+
+/// What fish offers for a command line; `None` if there is no fish here.
+fn completed_in_fish(dir: &Path, line: &str) -> Option<Vec<String>> {
+    const DRIVE: &str = r#"
+        function act; $ACT --scene site --dir $DIR $argv; end
+        source $DIR/script.fish
+        complete -C $argv[1]
+    "#;
+    fs::write(dir.join("script.fish"), act("site", dir).args("completion fish").run().code(0).out).unwrap();
+    let mut fish = Command::new("fish");
+    fish.args(["--no-config", "-c", DRIVE, line]).env("ACT", example("act")).env("DIR", dir).env("HOME", dir);
+    let output = fish.env("MGMT_PREFIX", dir.join("prefix")).stdin(Stdio::null()).output().ok()?;
+    assert!(output.status.success(), "{output:?}");
+    // A description follows a tab.
+    let text = String::from_utf8(output.stdout).unwrap();
+    Some(text.lines().map(|line| line.split('\t').next().unwrap_or_default().to_owned()).collect())
+}
+
+#[test]
+fn fish_completes_the_names_of_resources() {
+    let dir = tempfile::tempdir().unwrap();
+    let script = act("site", dir.path()).args("completion fish").run().code(0).out;
+    assert!(script.ends_with(
+        "complete -c act -n \"__fish_seen_subcommand_from status why events poke\" -f -a \"(__act_resources)\"\n"
+    ));
+    let _run = running("site", dir.path());
+    let fish = |line: &str| completed_in_fish(dir.path(), line);
+    let Some(execs) = fish("act why exec") else { return };
+    assert_eq!(execs, ["exec[reload]", "exec[seed]"]);
+    let motd = format!("file[{}/site/motd]", dir.path().display());
+    assert_eq!(fish(&format!("act status --json {}", &motd[..motd.len() - 4])).unwrap(), [motd.as_str()]);
+    assert_eq!(fish("act poke --prefix /nowhere exec").unwrap(), [""; 0]);
+    let prefix = dir.path().join("prefix");
+    assert_eq!(fish(&format!("act --prefix={} poke exec[r", prefix.display())).unwrap(), ["exec[reload]"]);
+    assert!(fish("act why --js").unwrap().contains(&"--json".to_owned()));
+    assert!(fish("act sta").unwrap().contains(&"status".to_owned()));
+}
+
 #[test]
 fn bash_completes_the_names_of_resources() {
     let dir = tempfile::tempdir().unwrap();

@@ -28,6 +28,10 @@ async fn what_is_an_alert_is_checked_and_never_applied_and_counted_as_long_as_it
     assert_eq!((desk.real("a"), desk.count("apply a")), (String::new(), 0));
     run.engine.swap(graph(&desk, |a| a.noop(true)).finish().unwrap()).await.unwrap();
     assert_eq!(run.engine.status().await.unwrap().alerts, 0);
+    run.until("drifted (noop) a").await;
+    // What was known to have drifted is an alert at once, not only after its next change.
+    run.engine.swap(graph(&desk, |a| a.alert(true)).finish().unwrap()).await.unwrap();
+    run.find(|event| matches!(event, EventKind::Drifted { alert: true, .. }).then_some(())).await;
     run.stop().await;
     // An engine can make an alert of everything.
     let mut run = Run::with(graph(&desk, |a| a), |builder| builder.alert_only(true)).await;

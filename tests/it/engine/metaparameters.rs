@@ -7,7 +7,7 @@ use mgmt::prelude::*;
 use mgmt::runtime::{EventKind, Operation, Standing};
 
 use crate::kit::probe::ProbeBuilder;
-use crate::kit::run::list;
+use crate::kit::run::{list, within};
 use crate::kit::{Act, Desk, Op, Run};
 
 const MS: Duration = Duration::from_millis(1);
@@ -249,6 +249,57 @@ async fn what_is_in_noop_is_checked_and_never_applied() {
     assert_eq!(run.standing("a").await, Standing::Noop);
     assert_eq!((desk.real("a"), desk.count("apply a")), (String::new(), 0));
     run.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_hidden_keeps_its_place_and_is_not_run_until_it_is_shown() {
+    let desk = Desk::new();
+    let gate = desk.gate("first", Op::Apply);
+    let graph = |hidden: bool, noop: bool| {
+        let mut g = Graph::new("hidden");
+        let first = g.add(desk.probe("first").want("x"));
+        let a = g.add(desk.probe("a").want("x").subscribe(&first).poll(MS).hidden(hidden).noop(noop));
+        g.add(desk.probe("last").want("x").after(&a));
+        g.finish().unwrap()
+    };
+    let plan = within(mgmt::Engine::builder().graph(graph(true, false)).plan()).await.unwrap();
+    assert_eq!((plan.summary.drifted, plan.summary.hidden), (2, 1), "{plan}");
+    assert!(plan.to_string().ends_with("2 to repair, 1 hidden"), "{plan}");
+    let mut run = Run::start(mgmt::Engine::builder().graph(graph(true, true))).await;
+    gate.reached().await;
+    assert_eq!(
+        (desk.count("check last"), desk.is_watched("a")),
+        (1, false),
+        "the plan has checked it, the run not yet"
+    );
+    gate.open();
+    run.converged().await;
+    assert_eq!((desk.real("last"), desk.real("a"), desk.count("check a")), ("x".to_owned(), String::new(), 0));
+    run.stands("a", Standing::Hidden).await;
+    // In noop before and after: only that it is shown can be the reason for its check.
+    run.engine.swap(graph(false, true)).await.unwrap();
+    run.until("drifted (noop) a").await;
+    run.engine.swap(graph(false, false)).await.unwrap();
+    assert!(run.until("applied and refreshed a").await.contains(&"drifted a".to_owned()), "the refresh was still owed");
+    run.engine.swap(graph(true, false)).await.unwrap();
+    run.stands("a", Standing::Hidden).await;
+    desk.put("a", "y");
+    tokio::time::sleep(20 * MS).await;
+    assert_eq!((desk.real("a"), desk.is_watched("a")), ("y".to_owned(), false));
+    run.stop().await;
+}
+
+#[tokio::test]
+async fn nothing_receives_from_what_is_hidden() {
+    let desk = Desk::new();
+    let mut g = Graph::new("hidden");
+    let a = g.add(desk.probe("a").hidden(true));
+    g.add(desk.probe("b").want(a.made()));
+    let problems = within(mgmt::Engine::builder().graph(g.finish().unwrap()).plan()).await.unwrap_err().to_string();
+    assert!(
+        problems.contains("probe[b]: `want` receives from probe[a], which is hidden and sends nothing"),
+        "{problems}"
+    );
 }
 
 #[tokio::test]

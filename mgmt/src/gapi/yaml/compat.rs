@@ -24,6 +24,7 @@ const EMPTY: &[(&str, &[&str])] = &[
 /// The output that a kind formerly had under this name.
 pub(crate) fn output(kind: &str, name: &str) -> Option<&'static str> {
     match (kind, name) {
+        ("gzip", "content") => Some("compressed"),
         ("kv", "value") => Some("stored"),
         ("value", "any") => Some("typed"),
         _ => None,
@@ -59,6 +60,19 @@ pub(crate) fn adapt(document: &mut Document<'_>, draft: &mut Draft) {
                     _ => {}
                 }
             }
+        }
+        "tar" => {
+            // Older files have the numbers of the formats; 0 leaves the choice to the kind.
+            let number = draft.fields.get("format").and_then(Json::as_str).map(str::to_owned);
+            let word = match number.as_deref() {
+                Some("0") => None,
+                Some("2") => Some("ustar"),
+                Some("4") => Some("pax"),
+                Some("8") => Some("gnu"),
+                _ => return,
+            };
+            draft.fields.remove("format");
+            draft.fields.extend(word.map(|word| ("format".to_owned(), word.into())));
         }
         "msg" => {
             // Older files write `Notice` with a capital.
@@ -136,6 +150,7 @@ pub(crate) fn old_schema(kind: &str, properties: &mut serde_json::Map<String, Js
         }
         "file" | "line" => also(properties, "state", json!({ "const": "" })),
         "kv" => also(properties, "skipcmpstyle", json!({ "enum": [0, 1] })),
+        "tar" => also(properties, "format", json!({ "enum": [0, 2, 4, 8] })),
         "msg" => {
             let capital = ["Emerg", "Alert", "Crit", "Err", "Warning", "Notice", "Info", "Debug", ""];
             also(properties, "priority", json!({ "enum": capital }));

@@ -216,7 +216,10 @@ impl<'a> Document<'a> {
         let get = |name: &str| entries.iter().find(|(key, _)| key.text == name).map(|(_, node)| node);
         match get("graph") {
             Some(node) => self.graph.config.name = self.text(node, "`graph`, the graph's name,").unwrap_or_default(),
-            None => self.complain(entries[0].0.place, "the graph has no name: give it one with `graph: NAME`"),
+            None => {
+                let place = entries.first().map_or(root.place, |(key, _)| key.place);
+                self.complain(place, "the graph has no name: give it one with `graph: NAME`");
+            }
         }
         for (key, node) in entries {
             match key.text.as_str() {

@@ -16,7 +16,7 @@ macro_rules! kinds {
 /// The feature of the library that a kind needs, if this build may lack it.
 pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
     match kind {
-        "gzip" | "unpack" => Some("archive"),
+        "gzip" | "tar" | "unpack" => Some("archive"),
         "http:client" => Some("http-client"),
         "http:file" | "http:server" => Some("http"),
         _ => None,
@@ -88,7 +88,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "ssh:authorized_key" "A public key that may log in over SSH."
         [user: text, state: text, type: text, key: text, comment: text, options: any, content: text, file: text] []
     "sysctl" "A parameter of the kernel." [value: text, runtime: truth, persist: truth, path: text] []
-    "tar" "An archive." [path: text, inputs: texts, format: any, sendonly: truth] [content]
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
     "user" "A user of this host."
@@ -105,7 +104,7 @@ mod tests {
 
     #[test]
     fn a_kind_that_not_every_build_has_names_its_feature() {
-        for kind in ["gzip", "unpack", "http:client", "http:file", "http:server"] {
+        for kind in ["gzip", "tar", "unpack", "http:client", "http:file", "http:server"] {
             let feature = feature_of(kind).expect("a feature");
             let is_built = match feature {
                 "archive" => cfg!(feature = "archive"),

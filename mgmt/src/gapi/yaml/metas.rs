@@ -6,9 +6,10 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "ignore",
     "alert",
+    "hidden",
     "autoedge",
     "autogroup",
     "noop",
@@ -46,6 +47,7 @@ impl Document<'_> {
             "alert" => set(&mut meta.alert, self.truth(node, &what)),
             "autoedge" => set(&mut meta.autoedge, self.truth(node, &what)),
             "autogroup" => set(&mut meta.autogroup, self.truth(node, &what)),
+            "hidden" => set(&mut meta.hidden, self.truth(node, &what)),
             "noop" => set(&mut meta.noop, self.truth(node, &what)),
             "reverse" => set(&mut meta.reverse, self.truth(node, &what)),
             "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),

@@ -276,6 +276,7 @@ fn meta() -> Json {
             "autogroup": one("boolean", "Whether the resource may be grouped with others of its kind. Default: true."),
             "noop": one("boolean", "Check the resource, never repair it. Default: false."),
             "alert": one("boolean", "Check the resource, never repair it, and report drift as an alert. Default: false."),
+            "hidden": one("boolean", "Keep the resource in the graph and do not run it: it is not watched, checked or repaired. Default: false."),
             "ignore": or_nothing(described(ignore, "Fields that are neither compared nor repaired, as if they were not given.")),
             "retry": one("integer", "How many more tries follow the first failure; -1: no limit. Default: 0."),
             "delay": time("The pause before each further try, in milliseconds or with a unit (`250ms`). Default: 0."),

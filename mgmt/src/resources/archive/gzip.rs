@@ -2,18 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::resource::{
     ApplyCx, Change, CheckCx, Converge, Error, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::level;
+use crate::resources::archive::made::Seen;
 use crate::resources::archive::output::{foresee, raced};
-use crate::resources::archive::squeeze::{Input, Seen, Wanted, Writing};
+use crate::resources::archive::sending;
+use crate::resources::archive::squeeze::{Input, Recipe, Wanted, Writing};
 use crate::resources::digests::hex;
 use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
 use mgmt_macros::Resource;
 
 /// A compressed file, in the format of gzip: it holds another file (`input`) or a text (`content`).
+///
+/// With `sendonly` no file is written: the compressed form is only sent.
 ///
 /// The file depends on its original and on the level alone: it holds no time and no name, so that it has the same bytes
 /// on all hosts that run the same version. It is in sync if its bytes are those that would be written, whatever its
@@ -37,7 +43,7 @@ pub struct Gzip {
     /// The name of the resource. It is the path, unless `path` is given.
     #[resource(name)]
     name: String,
-    /// The compressed file: absolute, without `..`. Default: the name.
+    /// The compressed file: absolute, without `..`. Default: the name. Not with `sendonly`.
     path: Option<String>,
     /// The file that is compressed: absolute, without `..`. As long as it is missing, the resource waits for it.
     input: Option<String>,
@@ -45,9 +51,16 @@ pub struct Gzip {
     content: Option<String>,
     /// From 0 (not compressed) to 9 (slowest and smallest). Default: 6; -1 means the same.
     level: Option<i8>,
-    /// The SHA-256 of the compressed file, in hexadecimal digits. Sent when the file is in sync.
+    /// Whether no file is written, and the compressed form is sent as `compressed`; it may then have at most 16 MiB,
+    /// and it is no secret, whatever the permissions of the input are. Default: false.
+    #[resource(default)]
+    sendonly: bool,
+    /// The SHA-256 of the compressed form, in hexadecimal digits. Sent when the file is in sync.
     #[resource(send)]
     sha256: String,
+    /// The compressed form. Sent only with `sendonly`.
+    #[resource(send)]
+    compressed: Vec<u8>,
 }
 
 impl Converge for Gzip {
@@ -60,6 +73,7 @@ impl Converge for Gzip {
         let directory = (self.output().ends_with('/'))
             .then(|| FieldProblem::new(field, "ends in `/`, so it is a directory", "name a file"));
         let output = FieldProblem::of_path(field, Path::new(self.output())).or(directory);
+        let output = if self.sendonly { sending::problem(self.path.as_ref()) } else { output };
         let input = self.input.as_deref().and_then(|input| FieldProblem::of_path("input", Path::new(input)));
         let fields = ["input", "content"];
         let is_one = !known.are_known(fields) || self.input.is_some() != self.content.is_some();
@@ -71,7 +85,15 @@ impl Converge for Gzip {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
-        let (wanted, seen) = (self.wanted()?, cx.local::<Seen>());
+        let seen = cx.local::<Seen<u32>>();
+        if self.sendonly {
+            let recipe = self.recipe()?;
+            let value = cx.look(move |fs, stop| recipe.value(fs, &seen, stop)).await.map_err(raced)?;
+            cx.send(Self::SHA256, hex(&Sha256::digest(&*value).into()));
+            cx.send(Self::COMPRESSED, value.to_vec());
+            return Ok(None);
+        }
+        let wanted = self.wanted()?;
         let found = cx.look(move |fs, stop| wanted.look(fs, &seen, stop)).await.map_err(raced)?;
         if let Some(digest) = found.digest {
             cx.send(Self::SHA256, hex(&digest));
@@ -80,7 +102,7 @@ impl Converge for Gzip {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
-        let (wanted, seen) = (self.wanted()?, cx.local::<Seen>());
+        let (wanted, seen) = (self.wanted()?, cx.local::<Seen<u32>>());
         let (owned, is_announced) = (cx.owned_paths(), cx.owes_refreshes());
         let work = move |fs: &WriteFs, stop: &Stopping| {
             let batch = fs.batch();
@@ -97,13 +119,18 @@ impl Converge for Gzip {
         cx.look(move |fs, _| foresee(fs, &owned, &path)).await
     }
 
+    /// A file that is right for its present input is not right for one that another resource changes.
+    fn is_foreseeable(&self, drifted: bool) -> bool {
+        drifted || self.input.is_none()
+    }
+
     fn watch(&self, cx: &WatchCx) -> Watch {
-        let own = cx.fs().path(self.output());
+        let own = if self.sendonly { Watch::none() } else { cx.fs().path(self.output()) };
         self.input.iter().fold(own, |all, input| all.and(cx.fs().path(input)))
     }
 
     fn uids(&self, known: &Known<'_>) -> Vec<Uid> {
-        self.output_path().filter(|_| known.is_known("path")).map(Uid::Path).into_iter().collect()
+        self.output_path().filter(|_| known.are_known(["path", "sendonly"])).map(Uid::Path).into_iter().collect()
     }
 
     fn copies(&self, known: &Known<'_>) -> Vec<PathBuf> {
@@ -121,7 +148,7 @@ impl Gzip {
     }
 
     fn output_path(&self) -> Option<PathBuf> {
-        normal_form(Path::new(self.output())).ok()
+        normal_form(Path::new(self.output())).ok().filter(|_| !self.sendonly)
     }
 
     fn input_path(&self) -> Option<PathBuf> {
@@ -129,11 +156,15 @@ impl Gzip {
     }
 
     fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted { path: declared("path", self.output())?, recipe: self.recipe()? })
+    }
+
+    fn recipe(&self) -> Result<Recipe> {
         let input = match (&self.input, &self.content) {
             (Some(input), _) => Input::File(declared("input", input)?),
             (None, Some(text)) => Input::Text(text.clone()),
             (None, None) => return Err(Error::new("neither `input` nor `content` is given")),
         };
-        Ok(Wanted { path: declared("path", self.output())?, input, level: level::level(self.level) })
+        Ok(Recipe { input, level: level::level(self.level) })
     }
 }

@@ -9,11 +9,11 @@ use tar::EntryType;
 use crate::resource::Digest;
 use crate::sys::fs::{NAME_BYTES_MAX, PATH_BYTES_MAX, is_temporary_name};
 
-/// The bits of a mode that are taken from an archive: not set-user-id, set-group-id and sticky.
-const MODE_BITS: u32 = 0o777;
+/// The bits of a mode that are taken from an archive, and put into one: not set-user-id, set-group-id and sticky.
+pub(super) const MODE_BITS: u32 = 0o777;
 
 /// The most components of the path of a member.
-const DEPTH_MAX: usize = 256;
+pub(super) const DEPTH_MAX: usize = 256;
 
 /// A member, as it must be on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]

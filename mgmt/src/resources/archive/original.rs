@@ -14,18 +14,29 @@ use crate::sys::fs::{FileKind, FileReader, FsError, ReadFs, Stat};
 ///
 /// `what` is the field that names it.
 pub(super) fn regular(fs: &ReadFs, path: &Path, what: &str) -> Result<Stat> {
+    present(fs, path, what, "name a regular file", |kind| kind == FileKind::File)
+}
+
+/// The stat of an object of an accepted type. If it is missing or of another type, the error waits for that to change.
+pub(super) fn present(
+    fs: &ReadFs,
+    path: &Path,
+    what: &str,
+    remedy: &str,
+    is_accepted: impl Fn(FileKind) -> bool,
+) -> Result<Stat> {
     let at = shown(path);
     let Some(stat) = fs.stat(path).map_err(with_remedy)? else {
         let why = format!("the {what} {at} does not exist: nothing is changed until it does");
         return Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::Missing).at(path)));
     };
     let why = match stat.kind {
-        FileKind::File => return Ok(stat),
+        kind if is_accepted(kind) => return Ok(stat),
         FileKind::Symlink => {
             let target = stat.link_target.as_deref().map(shown).unwrap_or_default();
             format!("the {what} {at} is a symlink to {target}: name what it leads to")
         }
-        kind => format!("the {what} {at} is a {kind}: name a regular file"),
+        kind => format!("the {what} {at} is a {kind}: {remedy}"),
     };
     Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(path)))
 }

@@ -2,17 +2,18 @@
 
 use std::io::{self, Read as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
+use crate::resources::archive::made::{Made, Seen};
 use crate::resources::archive::original::{Original, regular};
 use crate::resources::archive::output::{found, raced, refused};
+use crate::resources::archive::sending::value;
 use crate::resources::beside;
-use crate::resources::digests::Digests;
 use crate::sys::fs::{Content, FsError, ReadFs, WriteFs, WriteOptions};
 
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -26,39 +27,19 @@ pub(super) enum Input {
     Text(String),
 }
 
+/// What is compressed, and how.
+#[derive(Clone, Debug)]
+pub(super) struct Recipe {
+    pub(super) input: Input,
+    pub(super) level: u32,
+}
+
 /// A file that must be the compressed form of an original.
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     /// In normal form.
     pub(super) path: PathBuf,
-    pub(super) input: Input,
-    pub(super) level: u32,
-}
-
-/// What was found earlier, for one resource.
-#[derive(Debug, Default)]
-pub(super) struct Seen {
-    digests: Digests,
-    made: Mutex<Option<Made>>,
-}
-
-/// The digest of an original, and that of its compressed form.
-#[derive(Clone, Copy, Debug)]
-struct Made {
-    original: Digest,
-    level: u32,
-    squeezed: Digest,
-}
-
-impl Seen {
-    fn made(&self, original: Digest, level: u32) -> Option<Digest> {
-        let made = *self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        made.filter(|made| made.original == original && made.level == level).map(|made| made.squeezed)
-    }
-
-    fn keep(&self, made: Made) {
-        *self.made.lock().unwrap_or_else(PoisonError::into_inner) = Some(made);
-    }
+    pub(super) recipe: Recipe,
 }
 
 /// What a check has found.
@@ -68,32 +49,20 @@ pub(super) struct Found {
     pub(super) digest: Option<Digest>,
 }
 
-impl Wanted {
-    /// What must be done. The original is compressed only if neither this engine has compressed it before nor a look at
-    /// the output is enough.
-    pub(super) fn look(&self, fs: &ReadFs, seen: &Seen, stop: &Stopping) -> Result<Found> {
-        let original = match &self.input {
-            Input::File(path) => seen.digests.digest(fs, path, &regular(fs, path, "input")?, stop)?,
-            Input::Text(text) => Sha256::digest(text).into(),
-        };
-        let (mut changes, mut digest) = (Vec::new(), None);
-        let due = |changes: &mut Vec<Change>, from: String| {
-            changes.push(Change::new("content", from, self.shown()));
-        };
-        match found(fs, &self.path)? {
-            None => due(&mut changes, "absent".to_owned()),
-            Some(stat) => {
-                let there = seen.digests.digest(fs, &self.path, &stat, stop)?;
-                if there == self.squeezed(fs, seen, original, stop)? {
-                    digest = Some(there);
-                } else {
-                    due(&mut changes, format!("other content, {} bytes", stat.size));
-                }
-            }
+impl Recipe {
+    /// The SHA-256 of the original.
+    fn original(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Digest> {
+        match &self.input {
+            Input::File(path) => seen.digests.digest(fs, path, &regular(fs, path, "input")?, stop),
+            Input::Text(text) => Ok(Sha256::digest(text).into()),
         }
-        changes.extend(beside::leftovers(fs, &self.path));
-        changes.extend(beside::unsynced(fs, &self.path));
-        Ok(Found { changes, digest })
+    }
+
+    /// The compressed form of the original, to be sent.
+    pub(super) fn value(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Arc<Vec<u8>>> {
+        seen.value(self.original(fs, seen, stop)?, self.level, || {
+            value(&mut GzEncoder::new(self.open(fs, stop)?, Compression::new(self.level)))
+        })
     }
 
     /// What the output must hold, in words.
@@ -106,8 +75,8 @@ impl Wanted {
     }
 
     /// The SHA-256 of the compressed form of the original.
-    fn squeezed(&self, fs: &ReadFs, seen: &Seen, original: Digest, stop: &Stopping) -> Result<Digest> {
-        if let Some(known) = seen.made(original, self.level) {
+    fn squeezed(&self, fs: &ReadFs, seen: &Seen<u32>, original: Digest, stop: &Stopping) -> Result<Digest> {
+        if let Some(known) = seen.output(original, self.level) {
             return Ok(known);
         }
         let mut from = self.open(fs, stop)?;
@@ -120,9 +89,9 @@ impl Wanted {
             }
         }
         drop(squeezed);
-        let made = Made { original: from.digest(), level: self.level, squeezed: hasher.finalize().into() };
+        let made = Made { original: from.digest(), how: self.level, output: hasher.finalize().into() };
         seen.keep(made);
-        Ok(made.squeezed)
+        Ok(made.output)
     }
 
     fn open<'a>(&'a self, fs: &ReadFs, stop: &'a Stopping) -> Result<Original<'a>> {
@@ -131,9 +100,37 @@ impl Wanted {
             Input::Text(text) => Original::bytes(text.as_bytes(), stop),
         })
     }
+}
+
+impl Wanted {
+    /// What must be done. The original is compressed only if neither this engine has compressed it before nor a look at
+    /// the output is enough.
+    pub(super) fn look(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Found> {
+        let recipe = &self.recipe;
+        let original = recipe.original(fs, seen, stop)?;
+        let (mut changes, mut digest) = (Vec::new(), None);
+        let due = |changes: &mut Vec<Change>, from: String| {
+            changes.push(Change::new("content", from, recipe.shown()));
+        };
+        match found(fs, &self.path)? {
+            None => due(&mut changes, "absent".to_owned()),
+            Some(stat) => {
+                let there = seen.digests.digest(fs, &self.path, &stat, stop)?;
+                let is_other = seen.is_of_another(original, recipe.level, there);
+                if !is_other && there == recipe.squeezed(fs, seen, original, stop)? {
+                    digest = Some(there);
+                } else {
+                    due(&mut changes, format!("other content, {} bytes", stat.size));
+                }
+            }
+        }
+        changes.extend(beside::leftovers(fs, &self.path));
+        changes.extend(beside::unsynced(fs, &self.path));
+        Ok(Found { changes, digest })
+    }
 
     /// Writes the output.
-    pub(super) fn write(&self, fs: &WriteFs, seen: &Seen, writing: &Writing<'_>) -> Result<()> {
+    pub(super) fn write(&self, fs: &WriteFs, seen: &Seen<u32>, writing: &Writing<'_>) -> Result<()> {
         beside::tidy(fs, &self.path)?;
         let Found { changes, .. } = self.look(fs, seen, writing.stop)?;
         if changes.is_empty() {
@@ -142,18 +139,18 @@ impl Wanted {
         let mut options = WriteOptions::new().named_first(!writing.is_announced);
         if found(fs, &self.path)?.is_none() {
             // What others may not read stays so.
-            options = options.mode(match &self.input {
+            options = options.mode(match &self.recipe.input {
                 Input::File(path) => regular(fs, path, "input")?.mode & 0o666,
                 Input::Text(_) => MODE,
             });
         }
-        let mut from = self.open(fs, writing.stop)?;
-        let mut squeezed = GzEncoder::new(&mut from, Compression::new(self.level));
+        let mut from = self.recipe.open(fs, writing.stop)?;
+        let mut squeezed = GzEncoder::new(&mut from, Compression::new(self.recipe.level));
         let written = fs
             .write_file(&self.path, Content::Reader(&mut squeezed), &options)
             .map_err(|error| refused(fs, writing.owned, &self.path, error))?;
         drop(squeezed);
-        seen.keep(Made { original: from.digest(), level: self.level, squeezed: *written.digest.as_bytes() });
+        seen.keep(Made { original: from.digest(), how: self.recipe.level, output: *written.digest.as_bytes() });
         Ok(())
     }
 }
@@ -167,7 +164,7 @@ pub(super) struct Writing<'a> {
 }
 
 /// The error of reading an original.
-fn of_original(error: io::Error) -> crate::resource::Error {
+pub(super) fn of_original(error: io::Error) -> crate::resource::Error {
     match error.downcast::<FsError>() {
         Ok(error) => raced(error.into()),
         Err(error) => error.into(),

@@ -43,7 +43,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .reverse(true)
             .rewatch(true)
             .reset(true)
-            .converged_timeout(Duration::from_secs(120)),
+            .converged_timeout(Duration::from_millis(50)),
     );
     Ok(())
 }

@@ -67,6 +67,16 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .level(9i8),
     );
     g.add(Gzip::new("/tmp/corpus/text.gz").content("hello"));
+    let gzip_sent = g.add(Gzip::new("sent").content("hello").sendonly(true));
+    g.add(
+        Tar::new("packed", ["/tmp/corpus/parts", "/tmp/corpus/parts/20-b"])
+            .path("/tmp/corpus/packed")
+            .format(TarFormat::Gnu)
+            .compress(TarCompress::Gzip)
+            .level(9i8),
+    );
+    g.add(Tar::new("/tmp/corpus/packed.tar", ["/tmp/corpus/parts/"]));
+    let tar_tarred = g.add(Tar::new("tarred", ["/tmp/corpus/parts/20-b"]).sendonly(true));
     g.add(
         Unpack::new("unpacked", "/tmp/corpus/archive.tar")
             .path("/tmp/corpus/unpacked")
@@ -76,5 +86,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     );
     g.add(File::new("/tmp/corpus/stored").content(kv_step.stored()));
     g.add(File::new("/tmp/corpus/hello").content(test_all.hello()));
+    g.add(File::new("/tmp/corpus/sent.gz").content(gzip_sent.compressed()));
+    g.add(File::new("/tmp/corpus/sent.tar").content(tar_tarred.content()));
     Ok(())
 }

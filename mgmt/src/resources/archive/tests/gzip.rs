@@ -136,6 +136,28 @@ async fn a_large_input_is_compressed_once() {
 }
 
 #[tokio::test]
+async fn what_is_only_sent_is_the_same_as_what_would_be_written_and_has_a_limit() {
+    let host = Fake::new().unwrap();
+    let (input, output, gzip) = pair(&host, b"hello\n");
+    host.put(gzip).settle().await.unwrap();
+    let written = fs::read(&output).unwrap();
+    fs::remove_file(&output).unwrap();
+    let sent = host.put(Gzip::new("no path").input(text(&input)).sendonly(true));
+    let found = sent.check().await.unwrap();
+    assert!(found.in_sync() && names(&host) == ["in"]);
+    assert_eq!(found.value(Gzip::COMPRESSED).unwrap(), written);
+    let sum = crate::resources::digests::hex(&<sha2::Sha256 as sha2::Digest>::digest(&written).into());
+    assert_eq!(found.value(Gzip::SHA256).unwrap(), sum);
+    fs::write(&input, "other").unwrap();
+    assert_ne!(sent.check().await.unwrap().value(Gzip::COMPRESSED).unwrap(), written);
+    // Not compressed, and larger than the limit with its frame.
+    fs::File::options().write(true).open(&input).unwrap().set_len(16 << 20).unwrap();
+    sent.check().await.unwrap();
+    let error = host.put(Gzip::new("x").input(text(&input)).sendonly(true).level(0)).check().await.unwrap_err();
+    assert!(error.to_string().contains("more than 16 MiB, the most that is sent as a value"), "{error}");
+}
+
+#[tokio::test]
 async fn wrong_fields_are_reported() {
     let host = Fake::new().unwrap();
     for (gzip, problem) in [
@@ -144,6 +166,7 @@ async fn wrong_fields_are_reported() {
         (Gzip::new("/a").input("/b").content("c"), "both or none are given"),
         (Gzip::new("/a").content("c").level(10), "is 10"),
         (Gzip::new("a/").content("c"), "is not absolute"),
+        (Gzip::new("a").path("/a").content("c").sendonly(true), "are both given"),
     ] {
         let found = host.put(gzip).validate();
         assert!(found.iter().any(|found| found.to_string().contains(problem)), "{problem}: {found:?}");

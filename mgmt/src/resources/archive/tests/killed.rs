@@ -7,7 +7,7 @@ use std::path::Path;
 use tar::{Builder, Header};
 
 use crate::resource::Declare;
-use crate::resources::archive::{Gzip, GzipBuilder, Unpack, UnpackBuilder};
+use crate::resources::archive::{Gzip, GzipBuilder, Tar, TarBuilder, Unpack, UnpackBuilder};
 use crate::sys::fs::At;
 use crate::testing::Fake;
 
@@ -20,6 +20,15 @@ fn gzip(dir: &Path) -> GzipBuilder {
     fs::write(dir.join("in"), "new").unwrap();
     fs::write(dir.join("out.gz"), "old").unwrap();
     Gzip::new(text(&dir.join("out.gz"))).input(text(&dir.join("in")))
+}
+
+/// An archive of two files, in whose place is something else.
+fn tar(dir: &Path) -> TarBuilder {
+    fs::create_dir(dir.join("in")).unwrap();
+    fs::write(dir.join("in/x"), "one").unwrap();
+    fs::write(dir.join("in/y"), "two").unwrap();
+    fs::write(dir.join("out.tar"), "old").unwrap();
+    Tar::new(text(&dir.join("out.tar")), [text(&dir.join("in"))])
 }
 
 /// An archive of three files, one of which is on disk with another content.
@@ -82,11 +91,13 @@ async fn failing<D: Declare>(make: fn(&Path) -> D, all: &[&str]) -> usize {
 }
 
 const GZIP: [&str; 2] = ["in", "out.gz"];
+const TAR: [&str; 3] = ["out.tar", "x", "y"];
 const UNPACK: [&str; 4] = ["a", "archive", "c", "d"];
 
 #[tokio::test]
 async fn whichever_call_fails_nothing_is_half_written() {
     assert!(failing(gzip, &GZIP).await >= 4);
+    assert!(failing(tar, &TAR).await >= 4);
     assert!(failing(unpack, &UNPACK).await >= 12);
 }
 
@@ -101,6 +112,7 @@ async fn killed_before_a_call() {
     host.faults().kill_before(At::Change(n.parse().unwrap()));
     let resource = match kind {
         "gzip" => host.put(gzip(dir)),
+        "tar" => host.put(tar(dir)),
         _ => host.put(unpack(dir)),
     };
     resource.settle().await.unwrap();
@@ -126,6 +138,7 @@ async fn killing(kind: &str, all: &[&str]) -> usize {
         // The same resource on what the killed process has left.
         let resource = match kind {
             "gzip" => host.put(Gzip::new(text(&dir.path().join("out.gz"))).input(text(&dir.path().join("in")))),
+            "tar" => host.put(Tar::new(text(&dir.path().join("out.tar")), [text(&dir.path().join("in"))])),
             _ => host.put(Unpack::new(text(&dir.path().join("d")), text(&dir.path().join("archive")))),
         };
         resource.settle().await.unwrap();
@@ -138,6 +151,8 @@ async fn killing(kind: &str, all: &[&str]) -> usize {
 #[tokio::test]
 async fn killed_before_any_call_the_next_run_finds_whole_files_and_tidies_up() {
     let killed = killing("gzip", &GZIP).await;
+    assert!((4..59).contains(&killed), "{killed}");
+    let killed = killing("tar", &TAR).await;
     assert!((4..59).contains(&killed), "{killed}");
     let killed = killing("unpack", &UNPACK).await;
     assert!((12..59).contains(&killed), "{killed}");

@@ -2,4 +2,5 @@
 
 mod gzip;
 mod killed;
+mod tar;
 mod unpack;
