@@ -150,7 +150,8 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// The resource as `Any`, for a downcast to its type.
     fn as_any(&self) -> &dyn Any;
-    /// The resource as the type that derives its kind: [`as_any`](AnyResource::as_any), except for a stand-in in a test.
+    /// The resource as the type that derives its kind: [`as_any`](AnyResource::as_any), except for a stand-in in a
+    /// test.
     fn derived(&self) -> &dyn Any {
         self.as_any()
     }

@@ -12,9 +12,9 @@ use crate::testing::run::id_of;
 /// Resources whose operations the test answers.
 impl Host {
     /// Lets a stand-in take the place of this resource in the graphs that run here from now on. It answers the
-    /// operations that are expected of it, and nothing that the kind does is done. What the resource is, it remains: its
-    /// fields, what it owns, provides and needs, so that its edges, its group, and what it receives are the same. Its
-    /// watch reports a change when [`wake`](Host::wake) is called.
+    /// operations that are expected of it, and nothing that the kind does is done. What the resource is, it remains:
+    /// its fields, what it owns, provides and needs, so that its edges, its group, and what it receives are the same.
+    /// Its watch reports a change when [`wake`](Host::wake) is called.
     ///
     /// An apply or a refresh that is not the next operation succeeds, and [`assert_expected`](Host::assert_expected)
     /// reports it. A second call for the same resource adds operations to the end. A plan uses none of them up.
