@@ -38,7 +38,7 @@ fn web(g: &mut Graph) -> Result<()> {
 mod tests {
     use std::time::Duration;
 
-    use mgmt::testing::{Answer, Host, Settled, Survival};
+    use mgmt::testing::{Answer, Expect, Host, Settled, Survival};
 
     use super::*;
 
@@ -79,10 +79,12 @@ mod tests {
     #[test]
     fn a_wrong_configuration_is_never_put_in_force() {
         let host = host();
-        host.command("nginx -t", Answer::fails(1, "nginx: unknown directive\n"));
-        let mut run = host.start(web);
-        assert_eq!(run.settle(), Settled::Hopeless);
-        assert!(!host.runs("nginx"));
+        // The refresh of the check fails, and what comes after it is not even looked at.
+        host.stand_in("exec[check nginx]", Expect::new().in_sync().refresh_fails("nginx: unknown directive"));
+        host.stand_in("exec[start nginx]", Expect::new());
+        host.stand_in("exec[restart nginx]", Expect::new());
+        assert_eq!(host.start(web).settle(), Settled::Hopeless);
+        host.assert_expected();
     }
 
     #[test]

@@ -328,7 +328,8 @@ fn check_type(
     let vertex = &config.vertices[n as usize];
     let spec = vertex.resource.spec();
     let first = &config.vertices[*types.entry(spec.kind).or_insert(n) as usize];
-    if std::ptr::eq(first.resource.spec(), spec) {
+    let type_of = |vertex: &Vertex| vertex.resource.derived().type_id();
+    if std::ptr::eq(first.resource.spec(), spec) || type_of(first) == type_of(vertex) {
         return;
     }
     let message = two_types(spec.kind, first.resource.type_name(), vertex.resource.type_name());

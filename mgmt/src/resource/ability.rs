@@ -199,7 +199,7 @@ impl<R: Grouped> Ability<R> {
 /// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
 /// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
-    resource.as_any().downcast_ref().expect("the engine calls a kind's functions with a resource of that kind")
+    resource.derived().downcast_ref().expect("the engine calls a kind's functions with a resource of that kind")
 }
 
 /// The [`Abilities`] of a kind.

@@ -150,6 +150,11 @@ pub trait AnyResource: Identify + Send + Sync + 'static {
     fn debug(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result;
     /// The resource as `Any`, for a downcast to its type.
     fn as_any(&self) -> &dyn Any;
+    /// The resource as the type that derives its kind: [`as_any`](AnyResource::as_any), except for a stand-in in a
+    /// test.
+    fn derived(&self) -> &dyn Any {
+        self.as_any()
+    }
     /// The resource with its type erased, as a graph holds it.
     fn erased(self) -> Arc<dyn AnyResource>
     where
@@ -282,7 +287,7 @@ impl<R: Converge> AnyResource for R {
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {
-        let Some(other) = other.as_any().downcast_ref::<R>().filter(|other| R::name(self) == R::name(other)) else {
+        let Some(other) = other.derived().downcast_ref::<R>().filter(|other| R::name(self) == R::name(other)) else {
             return false;
         };
         caught(|| R::same(self, other)).unwrap_or_else(|panic| {

@@ -118,6 +118,8 @@ async fn unless_stopped<T>(stopping: Stopping, part: impl Future<Output = Result
 /// The type-erased form of [`ConvergeMany`].
 #[derive(Clone, Copy)]
 pub struct Many {
+    /// Whether its calls are apart from those of other resources of the kind.
+    pub(crate) apart: bool,
     pub(crate) check: fn(Vec<AnyCheck>) -> BoxFuture<()>,
     pub(crate) apply: fn(Vec<AnyApply>) -> BoxFuture<()>,
 }
@@ -127,6 +129,7 @@ impl Many {
     #[doc(hidden)]
     pub const fn of<R: ConvergeMany>() -> Many {
         Many {
+            apart: false,
             check: |items| Box::pin(async { R::check_many(items.into_iter().map(CheckItem::new).collect()).await }),
             apply: |items| Box::pin(async { R::apply_many(items.into_iter().map(ApplyItem::new).collect()).await }),
         }

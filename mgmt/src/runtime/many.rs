@@ -29,8 +29,8 @@ struct Call<I> {
     all_gone: mpsc::Receiver<()>,
 }
 
-/// A kind, and the group, if the call is for one.
-type Whose = (&'static str, Option<u32>);
+/// A kind, whether the call is apart from its other calls, and the group, if the call is for one.
+type Whose = (&'static str, bool, Option<u32>);
 
 /// The calls that begin at the end of this turn of the loop.
 #[derive(Default)]
@@ -55,8 +55,9 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
+        let whose = (spec.kind, many.apart, group);
         let item = |reply| AnyCheck { resource, cx, reply, work };
-        staged(Act::Check, operation, join(&mut self.calls.checks, spec, group, many.check, "check", item))
+        staged(Act::Check, operation, join(&mut self.calls.checks, spec, whose, many.check, "check", item))
     }
 
     /// The apply of a resource, or its part of a call for several.
@@ -69,8 +70,9 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
+        let whose = (spec.kind, many.apart, group);
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
-        staged(Act::Apply, operation, join(&mut self.calls.applies, spec, group, many.apply, "apply", item))
+        staged(Act::Apply, operation, join(&mut self.calls.applies, spec, whose, many.apply, "apply", item))
     }
 
     /// Begins the calls collected in this turn. If there are `more` commands, some of them may be for a group: its call
@@ -82,9 +84,9 @@ impl Core {
 }
 
 fn begin_all<I: Item>(calls: &mut BTreeMap<Whose, Call<I>>, more: bool, event: &'static str) {
-    for ((kind, group), call) in std::mem::take(calls) {
-        if more && group.is_some() {
-            calls.insert((kind, group), call);
+    for (whose, call) in std::mem::take(calls) {
+        if more && whose.2.is_some() {
+            calls.insert(whose, call);
         } else {
             begin(call, event);
         }
@@ -95,7 +97,7 @@ fn begin_all<I: Item>(calls: &mut BTreeMap<Whose, Call<I>>, more: bool, event: &
 fn join<I: Item>(
     calls: &mut BTreeMap<Whose, Call<I>>,
     spec: &'static KindSpec,
-    group: Option<u32>,
+    whose: Whose,
     run: fn(Vec<I>) -> BoxFuture<()>,
     event: &'static str,
     item: impl FnOnce(Reply<I::Answer>) -> I,
@@ -103,15 +105,15 @@ fn join<I: Item>(
     let (sender, answer) = oneshot::channel();
     // If nothing waits for the answer, the operation was cancelled.
     let reply = Reply::new(move |answer| drop(sender.send(answer)));
-    let call = calls.entry((spec.kind, group)).or_insert_with(|| {
+    let call = calls.entry(whose).or_insert_with(|| {
         let (waits, all_gone) = mpsc::channel(1);
         Call { spec, run, items: Vec::new(), waits, all_gone }
     });
     call.items.push(item(reply));
     let waits = call.waits.clone();
-    if group.is_none()
+    if whose.2.is_none()
         && call.items.len() >= CALL_MAX as usize
-        && let Some(full) = calls.remove(&(spec.kind, group))
+        && let Some(full) = calls.remove(&whose)
     {
         begin(full, event);
     }

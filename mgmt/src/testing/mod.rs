@@ -6,6 +6,7 @@ mod fake;
 pub mod laws;
 mod marks;
 mod run;
+mod stand_in;
 mod survive;
 mod temp;
 #[cfg(test)]
@@ -14,9 +15,10 @@ mod trial;
 mod watching;
 
 pub use crate::sys::fs::{At, Call, Faults};
-pub use crate::sys::simulated::{Answer, Called, Host, Part};
+pub use crate::sys::simulated::{Answer, Called, Host, Part, here};
 pub use fake::Fake;
 pub use run::{IntoGraph, Run, Settled};
+pub use stand_in::Expect;
 pub use survive::{Broken, Fault, Invariant, Report, Survival, survives};
 pub use temp::TempDir;
 pub use trial::{Begun, Outcome, Trial};

@@ -10,8 +10,8 @@ use serde_json::{Map, Value as Json};
 use crate::id::ResourceId;
 use crate::resource::{
     AnyDrift, AnyResource, ApplyCx, BoxFuture, Change, CheckCx, DataError, Declare, FieldNames, FieldProblem,
-    FieldValue, Findings, Known, Operation, Port, PrepareCx, Result, Salted, Sendable, Sent, Services, Undone, Watch,
-    WatchCx,
+    FieldValue, Findings, KindSpec, Known, Operation, Port, PrepareCx, Received, Result, Salted, Sendable, Sent,
+    Services, Undone, Value, Watch, WatchCx,
 };
 use crate::sys::fs::ReadFs;
 use crate::testing::watching::Watching;
@@ -67,6 +67,15 @@ impl Outcome {
     /// Whether the operation sent nothing.
     pub fn sent_nothing(&self) -> bool {
         self.sent.is_empty()
+    }
+}
+
+/// The number of a field, and what it makes of a value of the type `of` that an output has sent.
+pub(super) fn convert(spec: &KindSpec, field: &str, value: &Value, of: &str) -> Result<(u8, Received), String> {
+    let Some(number) = spec.field(field) else { return Err(format!("{} has no field `{field}`", spec.kind)) };
+    match (spec.fields[usize::from(number)].convert)(value) {
+        Some(received) => Ok((number, received)),
+        None => Err(format!("`{field}` does not take a value of type {of}")),
     }
 }
 
@@ -167,13 +176,12 @@ impl Trial {
 
     #[track_caller]
     fn converted<T: Sendable>(&self, field: &str, value: T) -> (u8, FieldValue, Option<Salted>) {
-        let spec = self.resource.spec();
-        let Some(number) = spec.field(field) else { panic!("{} has no field `{field}`", spec.kind) };
-        match (spec.fields[usize::from(number)].convert)(&(Arc::new(value) as _)) {
-            Some(received) => {
+        let value: Value = Arc::new(value);
+        match convert(self.resource.spec(), field, &value, std::any::type_name::<T>()) {
+            Ok((number, received)) => {
                 (number, received.value, received.digest.map(|digest| Salted::new(self.services.salt, digest)))
             }
-            None => panic!("`{field}` does not take a value of type {}", std::any::type_name::<T>()),
+            Err(misfit) => panic!("{misfit}"),
         }
     }
 

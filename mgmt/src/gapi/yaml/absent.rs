@@ -108,7 +108,7 @@ impl AnyResource for Absent {
     }
 
     fn same(&self, other: &dyn AnyResource) -> bool {
-        other.as_any().downcast_ref::<Absent>().is_some_and(|other| {
+        other.derived().downcast_ref::<Absent>().is_some_and(|other| {
             self.spec.kind == other.spec.kind && self.name == other.name && self.fields == other.fields
         })
     }

@@ -116,7 +116,7 @@ impl Host {
         settings: impl FnOnce(Builder<Fixed>) -> Builder<Fixed>,
     ) -> Result<Run, String> {
         self.on(|| {
-            let config = graph.into_graph()?;
+            let config = self.cast(graph.into_graph()?, false)?;
             let runtime = paused_runtime()?;
             let life = self.new_life();
             let (sender, ready) = std::sync::mpsc::channel();
@@ -244,7 +244,7 @@ impl Run {
     /// The graph is wrong.
     #[track_caller]
     pub fn swap(&mut self, graph: impl IntoGraph) {
-        let config = match self.host.on(|| graph.into_graph()) {
+        let config = match self.host.on(|| self.host.cast(graph.into_graph()?, false)) {
             Ok(config) => config,
             Err(error) => panic!("the next graph is wrong: {error}"),
         };

@@ -91,7 +91,7 @@ impl Host {
 
 /// The identity that a text is.
 #[track_caller]
-pub(super) fn id_of(resource: &str) -> ResourceId {
+pub(in crate::testing) fn id_of(resource: &str) -> ResourceId {
     match resource.parse() {
         Ok(id) => id,
         Err(_) => panic!("`{resource}` is no name of a resource, such as `file[/etc/motd]`"),

@@ -11,4 +11,5 @@ mod tests;
 
 pub(super) use drift::Drift;
 pub use engine::{IntoGraph, Run, Settled};
+pub(super) use mishaps::id_of;
 pub(super) use record::difference;

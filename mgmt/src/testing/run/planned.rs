@@ -14,7 +14,7 @@ impl Host {
     #[track_caller]
     pub fn plan(&self, graph: impl IntoGraph) -> Plan {
         let planned = self.on(|| {
-            let config = graph.into_graph()?;
+            let config = self.cast(graph.into_graph()?, true)?;
             let runtime = paused_runtime()?;
             let planned = runtime.block_on(Engine::builder().graph(config).plan());
             drop(runtime);

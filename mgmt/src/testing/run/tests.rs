@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::graph::Graph;
 use crate::resource::{Declare as _, Result};
-use crate::resources::{Exec, File, Password};
+use crate::resources::{Exec, File, Line, Password};
 use crate::sys::simulated::{Answer, Host};
+use crate::testing::run::Settled;
 
 fn motd(g: &mut Graph) -> Result<()> {
     let dir = g.add(File::new("/etc/app/"));
@@ -72,7 +73,7 @@ fn an_hour_of_tries_takes_no_time() {
         g.add(Exec::new("flaky").cmd("flaky").retry(59).delay(Duration::from_secs(60)));
         Ok(())
     });
-    assert_eq!(run.settle(), super::Settled::Hopeless);
+    assert_eq!(run.settle(), Settled::Hopeless);
     assert_eq!(host.commands_run().len(), 60);
     assert!(host.elapsed() >= Duration::from_secs(59 * 60), "{:?}", host.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(10));
@@ -90,7 +91,7 @@ fn a_killed_process_leaves_its_journal_and_nothing_else_is_done() {
     };
     host.crash_after("file[/etc/conf]");
     let mut run = host.start(graph);
-    assert_eq!(run.settle(), super::Settled::Killed);
+    assert_eq!(run.settle(), Settled::Killed);
     assert_eq!(host.read("/etc/conf").as_deref(), Some("a\n"), "the file was written");
     assert!(host.commands_run().is_empty() && !host.exists("/etc/other"));
     drop(run);
@@ -115,7 +116,7 @@ fn a_process_that_is_killed_at_any_change_of_a_file_is_repaired_by_the_next() {
         run.converge();
         assert_eq!(host.read("/etc/app/motd").as_deref(), Some("hello\n"), "killed at change {n}");
         assert!(host.temporary_files().is_empty(), "killed at change {n}");
-        if settled == super::Settled::Converged {
+        if settled == Settled::Converged {
             break;
         }
         kills += 1;
@@ -229,7 +230,7 @@ fn a_program_that_is_not_there_is_not_found() {
         g.add(Exec::new("a").cmd("no-such-program"));
         Ok(())
     });
-    assert_ne!(run.settle(), super::Settled::Converged);
+    assert_ne!(run.settle(), Settled::Converged);
     assert!(run.story().contains("program `no-such-program` not found"), "{}", run.story());
     host.command("no-such-program", Answer::ok());
     run.pass(Duration::from_secs(60));
@@ -244,4 +245,117 @@ fn a_plan_has_a_stable_text_and_changes_nothing() {
     assert_eq!(plan, host.plan(motd).to_string());
     assert!(plan.contains("file[/etc/app/motd]"), "{plan}");
     assert_eq!(host.state(&[]), before);
+}
+
+/// A program, its configuration, and a line of a file that others write too.
+fn app(g: &mut Graph) -> Result<()> {
+    let every = Duration::from_secs(10);
+    let dir = g.add(File::new("/etc/app/"));
+    let conf = g.add(File::new("/etc/app/app.conf").content("workers = 4\n").after(&dir));
+    let key = g.add(Password::new("app"));
+    g.add(File::new("/etc/app/key").content(key.password()).after(&dir));
+    g.add(File::new("/etc/app/current").symlink("app.conf").after(&conf));
+    g.add(Line::new("127.0.0.1 app", "/etc/hosts").retry(1).delay(every));
+    let start = Exec::new("start").cmd("systemctl start app").nifcmd("systemctl is-active app");
+    let start = g.add(start.after(&conf));
+    let restart = Exec::new("restart").cmd("systemctl restart app").refreshonly(true).retry(1).delay(every);
+    g.add(restart.subscribe(&conf).after(&start));
+    Ok(())
+}
+
+fn app_host() -> Host {
+    let host = Host::new();
+    host.service("app", ["/etc/app/app.conf"]);
+    host.write("/etc/hosts", "127.0.0.1 localhost\n");
+    host
+}
+
+#[test]
+fn a_check_and_a_refresh_fail_once() {
+    let host = app_host();
+    host.fail_next_check("line[127.0.0.1 app]", "the check is out of paper");
+    host.fail_next_refresh("exec[restart]", "the refresh is out of paper");
+    let mut run = host.start(app);
+    run.converge();
+    let story = run.story();
+    for error in ["the check is out of paper", "the refresh is out of paper"] {
+        assert_eq!(story.matches(error).count(), 1, "{story}");
+    }
+    assert!(host.elapsed() >= Duration::from_secs(10), "{:?}", host.elapsed());
+    assert_eq!(host.read("/etc/hosts").unwrap(), "127.0.0.1 localhost\n127.0.0.1 app\n");
+    assert!(run.applied().contains(&"refresh exec[restart]".to_owned()), "{:?}", run.applied());
+    assert!(host.runs_with_present_files("app"));
+}
+
+#[test]
+fn a_process_that_is_killed_before_a_repair_has_not_begun_it() {
+    let host = app_host();
+    host.crash_before("file[/etc/app/app.conf]");
+    let mut run = host.start(app);
+    assert_eq!(run.settle(), Settled::Killed);
+    assert!(host.is_dir("/etc/app") && !host.exists("/etc/app/app.conf") && !host.runs("app"));
+    assert!(run.status().is_none(), "its process is over");
+    let mut run = host.start(app);
+    run.converge();
+    assert!(host.runs_with_present_files("app"));
+    // Nothing is left to do. The journal notes a paid refresh within a second: a kill before that repeats it.
+    run.pass(Duration::from_secs(1));
+    run.kill();
+    let mut run = host.start(app);
+    run.converge();
+    run.assert_nothing_applied();
+}
+
+#[test]
+fn what_is_changed_or_removed_by_something_else_is_repaired() {
+    let host = app_host();
+    let mut run = host.start(app);
+    run.converge();
+    let kept = ["/etc/app/app.conf", "/etc/app/current", "/etc/app/key"];
+    let state = |host: &Host| kept.map(|path| (host.link(path), host.read(path), host.mode(path)));
+    let before = state(&host);
+    for path in kept {
+        for lose in [false, true] {
+            run.forget();
+            match lose {
+                true => run.lose(&format!("file[{path}]")),
+                false => run.drift(&format!("file[{path}]")),
+            }
+            assert_ne!(state(&host), before, "{path} {lose}");
+            run.converge();
+            assert_eq!(run.applied()[0], format!("file[{path}]"));
+            assert_eq!((state(&host), host.runs_with_present_files("app")), (before.clone(), true), "{path} {lose}");
+        }
+    }
+    run.forget();
+    run.lose("file[/etc/app/]");
+    run.converge();
+    assert_eq!(state(&host), before);
+}
+
+#[test]
+fn a_plan_is_compared_as_text() {
+    let host = app_host();
+    host.write("/etc/app/app.conf", "workers = 1\n");
+    assert_eq!(
+        host.plan(app).to_string(),
+        "\
+~ file[/etc/app/app.conf]
+    content: 12 bytes → 12 other bytes
+      @@ -1 +1 @@
+      -workers = 1
+      +workers = 4
+~ password[app]
+    password: none yet → a new one
+? file[/etc/app/key]: not known until password[app] has run
+~ file[/etc/app/current]
+    state: absent → symlink to app.conf
+~ line[127.0.0.1 app]
+    content: absent → in the file
+      +127.0.0.1 app
+? exec[start]: not known until file[/etc/app/app.conf] has run
+↻ exec[restart]
+    asked to refresh, since file[/etc/app/app.conf] would change
+4 to repair, 1 to refresh, 2 not known yet, 1 in sync"
+    );
 }
