@@ -185,7 +185,7 @@ graph: g
 resources:
   noop:
   - name: a
-    meta: {autoedge: false, autogroup: no, noop: true, retry: -1, delay: 1500, backoff: 60000, poll: 5, limit: 0.5, burst: 3, timeout: 250, sema: [disk, 'net:2'], rewatch: true, reset: true, hidden: true}
+    meta: {autoedge: false, autogroup: no, noop: true, retry: -1, delay: 1500, backoff: 60000, poll: 5, limit: 0.5, burst: 3, timeout: 250, sema: [disk, 'net:2'], rewatch: true, reset: true, retryreset: true, hidden: true}
   - name: b
     meta: {}
   - name: c

@@ -6,7 +6,8 @@ use mgmt::gapi::{YamlOptions, read_yaml};
 use mgmt::resource::Origin;
 
 fuzz_target!(|bytes: &[u8]| {
-    let lines = bytes.iter().filter(|byte| **byte == b'\n').count() + 1;
+    // In YAML a carriage return alone ends a line too.
+    let lines = bytes.iter().filter(|byte| [b'\n', b'\r'].contains(byte)).count() + 1;
     match read_yaml("fuzz.yaml", bytes, &YamlOptions::default()) {
         Ok(read) => {
             for warning in &read.warnings {

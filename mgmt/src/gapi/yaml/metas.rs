@@ -6,7 +6,7 @@ use crate::gapi::yaml::document::Document;
 use crate::gapi::yaml::tree::{Key, Node, Value};
 use crate::resource::{Backoff, Meta, Sema, WITH_UNIT, with_units};
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "ignore",
     "alert",
     "hidden",
@@ -24,6 +24,7 @@ const KEYS: [&str; 18] = [
     "reverse",
     "rewatch",
     "reset",
+    "retryreset",
     "converged_timeout",
 ];
 
@@ -52,6 +53,12 @@ impl Document<'_> {
             "reverse" => set(&mut meta.reverse, self.truth(node, &what)),
             "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),
             "reset" => set(&mut meta.reset, self.truth(node, &what)),
+            "retryreset" => {
+                if self.truth(node, &what) == Some(false) {
+                    let message = format!("{what} is always true here: a success gives a resource its tries back");
+                    self.complain(node.place, message);
+                }
+            }
             "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
             "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
             "limit" => {

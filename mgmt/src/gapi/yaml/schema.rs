@@ -289,6 +289,7 @@ fn meta() -> Json {
             "reverse": one("boolean", "Whether what the resource changed is undone when it has left the graph. Default: false."),
             "converged_timeout": time("How long the resource must have been in sync and quiet before the graph counts as converged, in seconds or with a unit (`2m`). Default: no time of its own."),
             "reset": one("boolean", "Whether every new graph gives the resource all its tries back, also if it leaves the resource as it is. Default: false."),
+            "retryreset": { "anyOf": [{ "const": true }, { "type": "null" }], "description": "A success gives the resource its tries back: always true." },
             "rewatch": one("boolean", "Whether any new graph gives a resource that has failed for good its tries back. Default: false."),
         },
     })
