@@ -53,11 +53,9 @@ impl Document<'_> {
             "reverse" => set(&mut meta.reverse, self.truth(node, &what)),
             "rewatch" => set(&mut meta.rewatch, self.truth(node, &what)),
             "reset" => set(&mut meta.reset, self.truth(node, &what)),
-            "retryreset" => {
-                if self.truth(node, &what) == Some(false) {
-                    let message = format!("{what} is always true here: a success gives a resource its tries back");
-                    self.complain(node.place, message);
-                }
+            "retryreset" if self.truth(node, &what) == Some(false) => {
+                let message = format!("{what} is always true here: a success gives a resource its tries back");
+                self.complain(node.place, message);
             }
             "retry" => set(&mut meta.retry, self.number(node, &what, "a whole number; -1: for ever")),
             "burst" => set(&mut meta.burst, self.number(node, &what, "a whole number")),
