@@ -152,7 +152,8 @@ pub trait Converge: Resource {
 
     /// Whether the result of the check (`drifted` or not) stays valid after resources before this one have changed
     /// something, because the check examines only what the resource owns. If not, a plan in which one of them would
-    /// change reports the outcome of this resource as unknown. Default: true.
+    /// change reports the outcome of this resource as unknown. So it does anyway for a resource in sync that copies
+    /// what another one owns, if that one would change. Default: true.
     fn is_foreseeable(&self, drifted: bool) -> bool {
         let _ = drifted;
         true

@@ -391,15 +391,23 @@ impl Planner {
         if self.changing_above(node).is_empty() {
             return true;
         }
-        self.resource(node).is_foreseeable(drifted) && !(drifted && self.is_provided_above(node))
+        let resource = self.resource(node);
+        let known = Known::all(resource.spec());
+        let (provided, copied) = (resource.provides(&known), resource.copies(&known));
+        let is_copied = |path: &Path| copied.iter().any(|copy| path.starts_with(copy));
+        // What a command `creates` may be there then. A copy of a file is not right for what that file will hold.
+        let matters = |uid: &Uid| match uid {
+            _ if drifted => provided.contains(uid),
+            Uid::Path(path) => is_copied(path),
+            _ => false,
+        };
+        resource.is_foreseeable(drifted) && !self.is_made_above(node, matters)
     }
 
-    /// Whether an ancestor that would change makes what the node provides, such as the file that a command `creates`.
-    fn is_provided_above(&self, node: Node) -> bool {
-        let resource = self.resource(node);
-        let provided = resource.provides(&Known::all(resource.spec()));
+    /// Whether an ancestor that would change owns something of this sort.
+    fn is_made_above(&self, node: Node, matters: impl Fn(&Uid) -> bool) -> bool {
         let (mut seen, mut looked) = (BTreeSet::new(), vec![node]);
-        while let Some(node) = looked.pop().filter(|_| !provided.is_empty()) {
+        while let Some(node) = looked.pop() {
             for parent in &self.parents[node.index()] {
                 if !seen.insert(*parent) {
                     continue;
@@ -407,7 +415,7 @@ impl Planner {
                 looked.push(*parent);
                 let resource = self.resource(*parent);
                 let owned = || resource.uids(&Known::all(resource.spec()));
-                if self.changing.contains(parent) && owned().iter().any(|uid| provided.contains(uid)) {
+                if self.changing.contains(parent) && owned().iter().any(&matters) {
                     return true;
                 }
             }

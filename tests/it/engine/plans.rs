@@ -57,6 +57,26 @@ async fn a_check_that_fails_before_what_comes_before_it_has_run_is_not_known_yet
 }
 
 #[tokio::test]
+async fn a_copy_that_is_right_for_what_will_change_is_not_known_yet() {
+    let dir = tempfile::tempdir().unwrap();
+    let wanted = "\
+~ file[DIR/source]
+    content: 4 bytes → 5 bytes
+      @@ -1 +1 @@
+      -old
+      +text
+? file[DIR/copy]: not known until file[DIR/source] has run
+? file[DIR/copy of the copy]: not known until file[DIR/copy] has run
+1 to repair, 2 not known yet, 1 in sync";
+    for (source, expected) in [("old\n", wanted), ("text\n", "4 in sync")] {
+        for name in ["source", "copy", "copy of the copy"] {
+            fs::write(dir.path().join(name), source).unwrap();
+        }
+        assert_eq!(copies(dir.path()).plan(dir.path()).await.1, expected);
+    }
+}
+
+#[tokio::test]
 async fn a_check_that_fails_though_nothing_before_it_would_change_has_failed() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("source"), "text\n").unwrap();

@@ -119,11 +119,6 @@ impl Converge for Gzip {
         cx.look(move |fs, _| foresee(fs, &owned, &path)).await
     }
 
-    /// A file that is right for its present input is not right for one that another resource changes.
-    fn is_foreseeable(&self, drifted: bool) -> bool {
-        drifted || self.input.is_none()
-    }
-
     fn watch(&self, cx: &WatchCx) -> Watch {
         let own = if self.sendonly { Watch::none() } else { cx.fs().path(self.output()) };
         self.input.iter().fold(own, |all, input| all.and(cx.fs().path(input)))

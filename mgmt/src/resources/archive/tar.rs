@@ -150,11 +150,6 @@ impl Converge for Tar {
         cx.look(move |fs, _| foresee(fs, &owned, &path)).await
     }
 
-    /// An archive that is right for its present inputs is not right for those that another resource changes.
-    fn is_foreseeable(&self, drifted: bool) -> bool {
-        drifted
-    }
-
     fn watch(&self, cx: &WatchCx) -> Watch {
         let own = if self.sendonly { Watch::none() } else { cx.fs().path(self.output()) };
         self.inputs.iter().fold(own, |all, input| all.and(cx.fs().tree(input)))
