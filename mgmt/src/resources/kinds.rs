@@ -23,6 +23,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
         Kind::of::<Print>(),
+        #[cfg(feature = "dbus")]
+        Kind::of::<Svc>(),
         #[cfg(feature = "archive")]
         Kind::of::<Tar>(),
         Kind::of::<Test>(),

@@ -18,6 +18,8 @@ mod noop;
 mod password;
 mod paths;
 mod print;
+#[cfg(feature = "dbus")]
+mod svc;
 mod test;
 mod timer;
 mod value;
@@ -45,6 +47,8 @@ pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use print::{Print, PrintBuilder, PrintHandle};
+#[cfg(feature = "dbus")]
+pub use svc::{Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState};
 pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
 pub use value::{Value, ValueBuilder, ValueHandle};

@@ -24,6 +24,8 @@ pub mod signals;
 pub mod simulated;
 #[cfg(feature = "yaml")]
 pub mod stdin;
+#[cfg(feature = "dbus")]
+pub mod systemd;
 pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;

@@ -59,10 +59,9 @@ impl From<zbus::Error> for SystemdError {
         ];
         match error {
             zbus::Error::MethodError(ref name, ..) if GONE.contains(&name.as_str()) => SystemdError::Absent(error),
-            zbus::Error::MethodError(name, message, _) => SystemdError::Refused {
-                message: message.unwrap_or_else(|| name.to_string()),
-                name: name.to_string(),
-            },
+            zbus::Error::MethodError(name, message, _) => {
+                SystemdError::Refused { message: message.unwrap_or_else(|| name.to_string()), name: name.to_string() }
+            }
             error @ zbus::Error::InputOutput(_) => SystemdError::Absent(error),
             error => SystemdError::Bus(error),
         }
@@ -185,7 +184,8 @@ impl Systemd {
     pub async fn unit(&self, name: &str) -> Result<Unit> {
         let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
         let all = self.properties(&path, UNIT).await?;
-        let text = |key: &str| all.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned();
+        let text =
+            |key: &str| all.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned();
         let of_service = match name.ends_with(".service") {
             true => self.properties(&path, SERVICE).await?,
             false => HashMap::new(),
@@ -231,9 +231,8 @@ impl Systemd {
     /// Begins a job and waits for its end. Dropped before, the job continues: systemd has no way to know who waits.
     async fn job(&self, verb: &'static str, method: &str, name: &str) -> Result<()> {
         // Listen before it begins: it may end at once.
-        let rule = format!(
-            "type='signal',sender='{NAME}',path='{MANAGER_PATH}',interface='{MANAGER}',member='JobRemoved'"
-        );
+        let rule =
+            format!("type='signal',sender='{NAME}',path='{MANAGER_PATH}',interface='{MANAGER}',member='JobRemoved'");
         let mut ended = MessageStream::for_match_rule(rule.as_str(), &self.connection, None).await?;
         let job: OwnedObjectPath = self.call(method, &(name, "replace")).await?.body().deserialize()?;
         loop {

@@ -132,7 +132,8 @@ impl Converge for Svc {
         let rule = || SignalRule::new().sender(systemd::NAME);
         let of_manager = |member| rule().path(systemd::MANAGER_PATH).interface(systemd::MANAGER).member(member);
         let of_unit = rule().path(systemd::unit_path(&name)).interface(systemd::PROPERTIES).member("PropertiesChanged");
-        let signals = [of_unit, of_manager("UnitNew").arg0(&name), of_manager("Reloading"), of_manager("UnitFilesChanged")];
+        let signals =
+            [of_unit, of_manager("UnitNew").arg0(&name), of_manager("Reloading"), of_manager("UnitFilesChanged")];
         let signals = signals.into_iter().fold(Watch::none(), |all, rule| all.and(Watch::signals(self.bus(), rule)));
         let files = self.unit_files();
         files.iter().fold(signals, |all, path| all.and(cx.fs().tree(path)))

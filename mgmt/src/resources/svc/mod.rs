@@ -4,5 +4,5 @@ mod judge;
 mod kind;
 mod state;
 
-pub use kind::{Svc, SvcBuilder, SvcHandle};
+pub use kind::{Svc, SvcBuilder, SvcDrift, SvcHandle};
 pub use state::{SvcStartup, SvcState};
