@@ -13,7 +13,7 @@ use crate::graph::{GraphConfig, Prepared};
 use crate::id::{Node, ResourceId};
 use crate::journal::Journal;
 use crate::plan::{Outcome, Plan, PlanEntry};
-use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent};
+use crate::resource::{AnyResource, Known, Operation, PrivateDirs, Result, Sent, Uid};
 use crate::runtime::builder::{Builder, Settings};
 use crate::runtime::core::Core;
 use crate::runtime::ended::lost_value;
