@@ -7,8 +7,7 @@ use std::pin::Pin;
 
 use futures_core::Stream as _;
 use zbus::message::Message;
-use zbus::zvariant::{OwnedObjectPath, OwnedValue};
-use zbus::{Connection, MessageStream};
+use zbus::{Connection, MessageStream, OwnedObjectPath, OwnedVariant};
 
 /// The name of systemd on a bus.
 pub const NAME: &str = "org.freedesktop.systemd1";
@@ -68,9 +67,11 @@ impl From<zbus::Error> for SystemdError {
     }
 }
 
-impl From<zbus::zvariant::Error> for SystemdError {
-    fn from(error: zbus::zvariant::Error) -> SystemdError {
-        SystemdError::Bus(error.into())
+impl SystemdError {
+    /// There is no such unit, or no file of it.
+    fn is_no_such_unit(&self) -> bool {
+        const NAMES: [&str; 2] = ["org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.DBus.Error.FileNotFound"];
+        matches!(self, SystemdError::Refused { name, .. } if NAMES.contains(&name.as_str()))
     }
 }
 
@@ -172,7 +173,7 @@ impl Systemd {
         Ok(self.connection.call_method(Some(NAME), MANAGER_PATH, Some(MANAGER), method, body).await?)
     }
 
-    async fn properties(&self, path: &OwnedObjectPath, interface: &str) -> Result<HashMap<String, OwnedValue>> {
+    async fn properties(&self, path: &OwnedObjectPath, interface: &str) -> Result<HashMap<String, OwnedVariant>> {
         let answer = self.connection.call_method(Some(NAME), path, Some(PROPERTIES), "GetAll", &interface).await?;
         Ok(answer.body().deserialize()?)
     }
@@ -182,7 +183,12 @@ impl Systemd {
     /// # Errors
     /// systemd does not answer, or the name is not one of a unit.
     pub async fn unit(&self, name: &str) -> Result<Unit> {
-        let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
+        // To load it would be an event of the unit, which wakes those who listen to it.
+        let path: OwnedObjectPath = match self.call("GetUnit", &name).await {
+            Ok(answer) => answer.body().deserialize()?,
+            Err(error) if error.is_no_such_unit() => return self.unloaded(name).await,
+            Err(error) => return Err(error),
+        };
         let all = self.properties(&path, UNIT).await?;
         let text =
             |key: &str| all.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned();
@@ -201,6 +207,33 @@ impl Systemd {
             needs_reload: all.get("NeedDaemonReload").and_then(|value| bool::try_from(value).ok()).unwrap_or_default(),
             result: result.unwrap_or_default().to_owned(),
             main_pid: main_pid.unwrap_or_default(),
+        })
+    }
+
+    /// The state of a unit that systemd has not loaded: it does not run.
+    async fn unloaded(&self, name: &str) -> Result<Unit> {
+        let (load, file_state) = match self.call("GetUnitFileState", &name).await {
+            Ok(answer) => {
+                let state: String = answer.body().deserialize()?;
+                let load = match state.as_str() {
+                    "masked" | "masked-runtime" => "masked",
+                    "bad" => "bad-setting",
+                    _ => "loaded",
+                };
+                (load, state)
+            }
+            Err(error) if error.is_no_such_unit() => ("not-found", String::new()),
+            Err(error) => return Err(error),
+        };
+        Ok(Unit {
+            id: name.to_owned(),
+            load: load.to_owned(),
+            active: ActiveState::Inactive,
+            sub: "dead".to_owned(),
+            file_state,
+            needs_reload: false,
+            result: String::new(),
+            main_pid: 0,
         })
     }
 
