@@ -62,6 +62,17 @@ impl From<zbus::Error> for SystemdError {
                 SystemdError::Refused { message: message.unwrap_or_else(|| name.to_string()), name: name.to_string() }
             }
             error @ zbus::Error::InputOutput(_) => SystemdError::Absent(error),
+            zbus::Error::FDO(error) => match *error {
+                zbus::fdo::Error::ZBus(error) => error.into(),
+                error => {
+                    let name = zbus::DBusError::name(&error).to_string();
+                    let message = zbus::DBusError::description(&error).unwrap_or(&name).to_owned();
+                    match GONE.contains(&name.as_str()) {
+                        true => SystemdError::Absent(zbus::Error::FDO(Box::new(error))),
+                        false => SystemdError::Refused { name, message },
+                    }
+                }
+            },
             error => SystemdError::Bus(error),
         }
     }
