@@ -25,6 +25,8 @@ use crate::runtime::{Engine, EventKind, Events, Prefix, Status};
 /// The period at which the bar is redrawn, in a terminal and while something runs.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// A temporary directory that was not made again for this long is not made again.
+const QUIET: Duration = Duration::from_millis(30);
 /// How long to wait until the last message of an abandoned run is written.
 const GOODBYE: Duration = Duration::from_millis(100);
 
@@ -146,11 +148,17 @@ fn abandon(mut text: String, by: Ending, prefix: Prefix, screen: &Screen) -> ! {
     }
     screen.complain(&text);
     screen.flush(GOODBYE);
-    // The engine still runs: it may have made the directory again, or add to it while it is removed.
-    let until = Instant::now() + GOODBYE;
-    while let Some(path) = temporary.as_ref().filter(|path| path.exists() && Instant::now() < until) {
-        // What could not be removed is tried again.
-        let _ = std::fs::remove_dir_all(path);
+    // The engine still runs: it may add to the directory while it is removed, or make it again a moment later, when
+    // what was cancelled has ended.
+    let (until, mut gone) = (Instant::now() + GOODBYE, Instant::now());
+    while let Some(path) = temporary.as_ref().filter(|_| gone.elapsed() < QUIET && Instant::now() < until) {
+        if path.exists() {
+            // What could not be removed is tried again.
+            let _ = std::fs::remove_dir_all(path);
+            gone = Instant::now();
+        } else {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
     std::process::exit(i32::from(by.number()));
 }

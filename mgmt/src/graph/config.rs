@@ -55,6 +55,16 @@ impl Vertex {
         self.meta.as_ref().is_some_and(|meta| meta.hidden)
     }
 
+    /// Whether passes may add edges to the resource.
+    pub(crate) fn may_have_edges(&self) -> bool {
+        self.meta.as_ref().is_none_or(|meta| meta.autoedge && !meta.hidden)
+    }
+
+    /// Whether the resource may be grouped with others.
+    pub(crate) fn may_be_grouped(&self) -> bool {
+        self.meta.as_ref().is_none_or(|meta| meta.autogroup && !meta.hidden)
+    }
+
     /// The metaparameters of the resource.
     pub fn meta(&self) -> Meta {
         self.meta.as_deref().cloned().unwrap_or_default()

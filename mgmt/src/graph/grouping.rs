@@ -72,7 +72,7 @@ impl<'a> GroupGraph<'a> {
         let coming = coming(config);
         let mut class = |at: u32, vertex: &Vertex| {
             let Some(group) = vertex.resource.spec().abilities.group else { return ALONE };
-            if vertex.meta.as_ref().is_some_and(|meta| !meta.autogroup) {
+            if !vertex.may_be_grouped() {
                 return ALONE;
             }
             match caught(|| (group.key)(&*vertex.resource, &known(vertex, at, &coming))) {

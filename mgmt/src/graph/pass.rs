@@ -226,12 +226,12 @@ impl<'a> PassGraph<'a> {
 
     /// Whether passes may add edges to the resource at that index: its metaparameter `autoedge`.
     pub fn may_have_edges(&self, at: u32) -> bool {
-        self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autoedge))
+        self.vertices().get(at as usize).is_some_and(Vertex::may_have_edges)
     }
 
     /// Whether the resource at that index may be grouped with others: its metaparameter `autogroup`.
     pub fn may_be_grouped(&self, at: u32) -> bool {
-        self.vertices().get(at as usize).is_some_and(|vertex| vertex.meta.as_ref().is_none_or(|meta| meta.autogroup))
+        self.vertices().get(at as usize).is_some_and(Vertex::may_be_grouped)
     }
 
     fn add(&mut self, from: u32, to: u32, notify: bool, why: String) -> bool {

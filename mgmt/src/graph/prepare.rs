@@ -122,8 +122,8 @@ impl Settings {
         let meta = Meta {
             noop: declared.noop || self.noop,
             alert: declared.alert || self.alert,
-            autoedge: declared.autoedge && self.autoedge && !declared.hidden,
-            autogroup: declared.autogroup && self.autogroup && !declared.hidden,
+            autoedge: declared.autoedge && self.autoedge,
+            autogroup: declared.autogroup && self.autogroup,
             ..declared.clone()
         };
         (meta != *declared).then_some(meta)
@@ -131,7 +131,7 @@ impl Settings {
 
     /// The graph with its settings overridden by these.
     fn applied(&self, source: &Arc<GraphConfig>) -> Arc<GraphConfig> {
-        if !self.is_noop() && self.autoedge && self.autogroup && !source.vertices.iter().any(Vertex::is_hidden) {
+        if !self.is_noop() && self.autoedge && self.autogroup {
             return Arc::clone(source);
         }
         // Resources that share their metaparameters still share them afterwards.

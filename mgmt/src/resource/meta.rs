@@ -42,7 +42,8 @@ pub struct Meta {
     /// The resource is in the graph and is not run: it is not watched, checked or applied, and its kind does not
     /// examine the system. It keeps its place in the order, and what it owns, so what comes after it still waits for
     /// what comes before it; a refresh that it is owed stays owed. Nothing may receive from it. No edge is added to it
-    /// automatically, and it is in no group. Default: false.
+    /// automatically, and it is in no group. What it did before it was hidden stays as it is until it leaves the graph.
+    /// Default: false.
     pub hidden: bool,
     /// How many more tries follow the first failure; -1: no limit. Check/apply and watch count separately. A success
     /// restores all tries; the success of a watch is to have listened for ten seconds, and at least as long as the

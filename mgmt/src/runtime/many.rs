@@ -29,8 +29,15 @@ struct Call<I> {
     all_gone: mpsc::Receiver<()>,
 }
 
-/// A kind, whether the call is apart from its other calls, and the group, if the call is for one.
-type Whose = (&'static str, bool, Option<u32>);
+/// Whose operations a call is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Whose {
+    kind: &'static str,
+    /// The call is apart from the other calls of the kind.
+    apart: bool,
+    /// The group, if the call is for one.
+    group: Option<u32>,
+}
 
 /// The calls that begin at the end of this turn of the loop.
 #[derive(Default)]
@@ -55,7 +62,7 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
-        let whose = (spec.kind, many.apart, group);
+        let whose = Whose { kind: spec.kind, apart: many.apart, group };
         let item = |reply| AnyCheck { resource, cx, reply, work };
         staged(Act::Check, operation, join(&mut self.calls.checks, spec, whose, many.check, "check", item))
     }
@@ -70,7 +77,7 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
-        let whose = (spec.kind, many.apart, group);
+        let whose = Whose { kind: spec.kind, apart: many.apart, group };
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
         staged(Act::Apply, operation, join(&mut self.calls.applies, spec, whose, many.apply, "apply", item))
     }
@@ -85,7 +92,7 @@ impl Core {
 
 fn begin_all<I: Item>(calls: &mut BTreeMap<Whose, Call<I>>, more: bool, event: &'static str) {
     for (whose, call) in std::mem::take(calls) {
-        if more && whose.2.is_some() {
+        if more && whose.group.is_some() {
             calls.insert(whose, call);
         } else {
             begin(call, event);
@@ -111,7 +118,7 @@ fn join<I: Item>(
     });
     call.items.push(item(reply));
     let waits = call.waits.clone();
-    if whose.2.is_none()
+    if whose.group.is_none()
         && call.items.len() >= CALL_MAX as usize
         && let Some(full) = calls.remove(&whose)
     {

@@ -393,15 +393,16 @@ impl Planner {
         }
         let resource = self.resource(node);
         let known = Known::all(resource.spec());
-        let (provided, copied) = (resource.provides(&known), resource.copies(&known));
-        let is_copied = |path: &Path| copied.iter().any(|copy| path.starts_with(copy));
         // What a command `creates` may be there then. A copy of a file is not right for what that file will hold.
-        let matters = |uid: &Uid| match uid {
-            _ if drifted => provided.contains(uid),
-            Uid::Path(path) => is_copied(path),
-            _ => false,
+        let is_touched = if drifted {
+            let provided = resource.provides(&known);
+            !provided.is_empty() && self.is_made_above(node, |uid| provided.contains(uid))
+        } else {
+            let copied = resource.copies(&known);
+            let is_copied = |path: &Path| copied.iter().any(|copy| path.starts_with(copy));
+            !copied.is_empty() && self.is_made_above(node, |uid| uid.as_path().is_some_and(is_copied))
         };
-        resource.is_foreseeable(drifted) && !self.is_made_above(node, matters)
+        resource.is_foreseeable(drifted) && !is_touched
     }
 
     /// Whether an ancestor that would change owns something of this sort.

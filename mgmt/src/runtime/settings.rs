@@ -10,7 +10,7 @@ use crate::runtime::tries::{backoff, timeout};
 use crate::scheduler::NodeConfig;
 
 /// The facts about a resource, independent of its settings, that the scheduler needs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Facts {
     watched: bool,
     ticks: bool,
@@ -23,17 +23,14 @@ struct Facts {
 impl Facts {
     fn of(vertex: &Vertex) -> Facts {
         let spec = vertex.resource.spec();
-        let reverses = spec.abilities.reverse.is_some();
-        if vertex.is_hidden() {
-            // What it changed before it was hidden is undone all the same.
-            return Facts { reverses, ..Facts::default() };
-        }
+        // What it did before it was hidden ends and is undone with its departure all the same.
+        let is_run = !vertex.is_hidden();
         Facts {
-            watched: spec.watched,
-            ticks: spec.ticks,
+            watched: spec.watched && is_run,
+            ticks: spec.ticks && is_run,
             leaves: spec.abilities.leave.is_some(),
-            reverses,
-            together: spec.abilities.many.map(|_| spec.kind),
+            reverses: spec.abilities.reverse.is_some(),
+            together: spec.abilities.many.filter(|_| is_run).map(|_| spec.kind),
         }
     }
 }

@@ -6,20 +6,18 @@ use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
-use sha2::{Digest as _, Sha256};
 
-use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
+use crate::resource::{Digest, OwnedPaths, Result, Stopping};
 use crate::resources::archive::contents::{Contents, Gathering, Input};
 use crate::resources::archive::format::TarFormat;
 use crate::resources::archive::made::{Made, Seen};
-use crate::resources::archive::output::{found, refused};
+use crate::resources::archive::output::{Writing, found, refused};
 use crate::resources::archive::packed::Packed;
 use crate::resources::archive::sending;
-use crate::resources::archive::squeeze::{Found, Writing, of_original};
+use crate::resources::archive::squeeze::{Found, There, digest_of};
 use crate::resources::beside;
 use crate::sys::fs::{Content, ReadFs, Stat, WriteFs, WriteOptions};
 
-const CHUNK_BYTES: usize = 64 * 1024;
 /// The mode of a new archive, if all users may read what is in it, and if not.
 const MODE_PUBLIC: u32 = 0o644;
 const MODE_PRIVATE: u32 = 0o600;
@@ -101,16 +99,7 @@ impl Recipe {
         if let Some(known) = looking.seen.output(contents.digest, self.how) {
             return Ok(known);
         }
-        let output: Result<Digest> = self.reading(fs, contents, looking.stop, |packed| {
-            let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
-            loop {
-                match packed.read(&mut chunk).map_err(of_original)? {
-                    0 => return Ok(hasher.finalize().into()),
-                    n => hasher.update(&chunk[..n]),
-                }
-            }
-        });
-        let output = output?;
+        let output = self.reading(fs, contents, looking.stop, |packed| digest_of(packed))?;
         looking.seen.keep(Made { original: contents.digest, how: self.how, output });
         Ok(output)
     }
@@ -125,23 +114,16 @@ impl Archive {
         seen.digests.begin([None; 2]);
         let recipe = &self.recipe;
         let contents = recipe.gather(fs, looking, Some((&self.path, there.as_ref())))?;
-        let (mut changes, mut digest, mut from) = (Vec::new(), None, None);
-        match &there {
-            None => from = Some("absent".to_owned()),
+        let there = match &there {
+            None => There::Nothing,
             Some(stat) => {
-                let there = seen.digests.digest(fs, &self.path, stat, stop)?;
-                let is_other = seen.is_of_another(contents.digest, recipe.how, there);
-                match !is_other && there == recipe.packed(fs, &contents, looking)? {
-                    true => digest = Some(there),
-                    false => from = Some(format!("other content, {} bytes", stat.size)),
-                }
+                let digest = seen.digests.digest(fs, &self.path, stat, stop)?;
+                let is_other = seen.is_of_another(contents.digest, recipe.how, digest);
+                There::of(stat, digest, !is_other && digest == recipe.packed(fs, &contents, looking)?)
             }
-        }
+        };
         seen.digests.end(true);
-        changes.extend(from.map(|from| Change::new("content", from, recipe.shown(&contents))));
-        changes.extend(beside::leftovers(fs, &self.path));
-        changes.extend(beside::unsynced(fs, &self.path));
-        Ok((Found { changes, digest }, contents))
+        Ok((Found::of(fs, &self.path, there, || recipe.shown(&contents)), contents))
     }
 
     /// Writes the archive.

@@ -1,20 +1,20 @@
 //! The compressed form of an original, made piece by piece: the same bytes at any time and on any host.
 
-use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use sha2::{Digest as _, Sha256};
 
-use crate::resource::{Change, Digest, OwnedPaths, Result, Stopping};
+use crate::resource::{Change, Digest, Result, Stopping};
 use crate::resources::archive::made::{Made, Seen};
 use crate::resources::archive::original::{Original, regular};
-use crate::resources::archive::output::{found, raced, refused};
+use crate::resources::archive::output::{Writing, found, raced, refused};
 use crate::resources::archive::sending::value;
 use crate::resources::beside;
-use crate::sys::fs::{Content, FsError, ReadFs, WriteFs, WriteOptions};
+use crate::sys::fs::{Content, FsError, ReadFs, Stat, WriteFs, WriteOptions};
 
 const CHUNK_BYTES: usize = 64 * 1024;
 /// The mode of a new file that is made of a text.
@@ -49,6 +49,35 @@ pub(super) struct Found {
     pub(super) digest: Option<Digest>,
 }
 
+/// What is there in the place of the output.
+pub(super) enum There {
+    Nothing,
+    /// The output, with its SHA-256.
+    Output(Digest),
+    /// Something else, of this many bytes.
+    Other(u64),
+}
+
+impl There {
+    pub(super) fn of(stat: &Stat, digest: Digest, is_output: bool) -> There {
+        if is_output { There::Output(digest) } else { There::Other(stat.size) }
+    }
+}
+
+impl Found {
+    /// What must be done where this is there; `shown`: what the output must hold, in words.
+    pub(super) fn of(fs: &ReadFs, path: &Path, there: There, shown: impl FnOnce() -> String) -> Found {
+        let (from, digest) = match there {
+            There::Nothing => (Some("absent".to_owned()), None),
+            There::Output(digest) => (None, Some(digest)),
+            There::Other(size) => (Some(format!("other content, {size} bytes")), None),
+        };
+        let content = from.map(|from| Change::new("content", from, shown()));
+        let beside = beside::leftovers(fs, path).into_iter().chain(beside::unsynced(fs, path));
+        Found { changes: content.into_iter().chain(beside).collect(), digest }
+    }
+}
+
 impl Recipe {
     /// The SHA-256 of the original.
     fn original(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Digest> {
@@ -80,16 +109,8 @@ impl Recipe {
             return Ok(known);
         }
         let mut from = self.open(fs, stop)?;
-        let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
-        let mut squeezed = GzEncoder::new(&mut from, Compression::new(self.level));
-        loop {
-            match squeezed.read(&mut chunk).map_err(of_original)? {
-                0 => break,
-                n => hasher.update(&chunk[..n]),
-            }
-        }
-        drop(squeezed);
-        let made = Made { original: from.digest(), how: self.level, output: hasher.finalize().into() };
+        let output = digest_of(&mut GzEncoder::new(&mut from, Compression::new(self.level)))?;
+        let made = Made { original: from.digest(), how: self.level, output };
         seen.keep(made);
         Ok(made.output)
     }
@@ -108,25 +129,15 @@ impl Wanted {
     pub(super) fn look(&self, fs: &ReadFs, seen: &Seen<u32>, stop: &Stopping) -> Result<Found> {
         let recipe = &self.recipe;
         let original = recipe.original(fs, seen, stop)?;
-        let (mut changes, mut digest) = (Vec::new(), None);
-        let due = |changes: &mut Vec<Change>, from: String| {
-            changes.push(Change::new("content", from, recipe.shown()));
-        };
-        match found(fs, &self.path)? {
-            None => due(&mut changes, "absent".to_owned()),
+        let there = match found(fs, &self.path)? {
+            None => There::Nothing,
             Some(stat) => {
-                let there = seen.digests.digest(fs, &self.path, &stat, stop)?;
-                let is_other = seen.is_of_another(original, recipe.level, there);
-                if !is_other && there == recipe.squeezed(fs, seen, original, stop)? {
-                    digest = Some(there);
-                } else {
-                    due(&mut changes, format!("other content, {} bytes", stat.size));
-                }
+                let digest = seen.digests.digest(fs, &self.path, &stat, stop)?;
+                let is_other = seen.is_of_another(original, recipe.level, digest);
+                There::of(&stat, digest, !is_other && digest == recipe.squeezed(fs, seen, original, stop)?)
             }
-        }
-        changes.extend(beside::leftovers(fs, &self.path));
-        changes.extend(beside::unsynced(fs, &self.path));
-        Ok(Found { changes, digest })
+        };
+        Ok(Found::of(fs, &self.path, there, || recipe.shown()))
     }
 
     /// Writes the output.
@@ -155,12 +166,15 @@ impl Wanted {
     }
 }
 
-/// What a write needs besides the wanted output.
-pub(super) struct Writing<'a> {
-    pub(super) owned: &'a OwnedPaths,
-    pub(super) stop: &'a Stopping,
-    /// The journal holds that this change will owe refreshes.
-    pub(super) is_announced: bool,
+/// The SHA-256 of what is read to its end.
+pub(super) fn digest_of(from: &mut dyn Read) -> Result<Digest> {
+    let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK_BYTES]);
+    loop {
+        match from.read(&mut chunk).map_err(of_original)? {
+            0 => return Ok(hasher.finalize().into()),
+            n => hasher.update(&chunk[..n]),
+        }
+    }
 }
 
 /// The error of reading an original.

@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Need, Reach, Result, Stopping, Uid, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Converge, FieldProblem, Known, Need, Reach, Result, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::compress::{self, TarCompress, compression};
 use crate::resources::archive::contents::Input;
 use crate::resources::archive::format::TarFormat;
 use crate::resources::archive::level;
 use crate::resources::archive::made::Seen;
-use crate::resources::archive::output::{foresee, raced};
+use crate::resources::archive::output::{foresee, raced, written};
 use crate::resources::archive::packing::{Archive, How, Looking, Recipe};
 use crate::resources::archive::sending;
-use crate::resources::archive::squeeze::Writing;
 use crate::resources::digests::hex;
 use crate::resources::paths::declared;
-use crate::sys::fs::{WriteFs, normal_form};
+use crate::sys::fs::normal_form;
 use mgmt_macros::Resource;
 
 /// An archive of files and directories, in the format of tar, compressed by gzip or not. With `sendonly` no file is
@@ -134,15 +133,7 @@ impl Converge for Tar {
 
     async fn apply(&self, cx: &ApplyCx, _: Vec<Change>) -> Result<()> {
         let (wanted, seen) = (self.wanted()?, cx.local::<Seen<How>>());
-        let (owned, is_announced) = (cx.owned_paths(), cx.owes_refreshes());
-        let work = move |fs: &WriteFs, stop: &Stopping| {
-            let batch = fs.batch();
-            let outcome = wanted.write(batch.fs(), &seen, &Writing { owned: &owned, stop, is_announced });
-            (batch, outcome)
-        };
-        let (batch, outcome) = cx.change(work).await;
-        let durable = cx.commit(batch).await;
-        outcome.and(durable.map(drop)).map_err(raced)
+        written(cx, move |fs, writing| wanted.write(fs, &seen, writing)).await
     }
 
     async fn foresee(&self, cx: &CheckCx, _: &Vec<Change>) -> Result<()> {

@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Result, Stopping, Uid, Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Result, Uid, Watch, WatchCx, every,
 };
 use crate::resources::archive::compare::{Differences, Seen, Wanted};
 use crate::resources::archive::extract::Extraction;
-use crate::resources::archive::output::{foresee, raced};
+use crate::resources::archive::output::{Writing, foresee, raced, written};
 use crate::resources::archive::reading::Limits;
 use crate::resources::paths::declared;
 use crate::sys::fs::{WriteFs, normal_form};
@@ -103,16 +103,10 @@ impl Converge for Unpack {
 
     async fn apply(&self, cx: &ApplyCx, UnpackDrift(found): UnpackDrift) -> Result<()> {
         let wanted = self.wanted()?;
-        let (owned, is_announced) = (cx.owned_paths(), cx.owes_refreshes());
-        let work = move |fs: &WriteFs, stop: &Stopping| {
-            let batch = fs.batch();
-            let extraction = Extraction { fs: batch.fs(), wanted: &wanted, owned: &owned, stop, is_announced };
-            let outcome = extraction.run(&found);
-            (batch, outcome)
+        let work = move |fs: &WriteFs, &Writing { owned, stop, is_announced }: &Writing<'_>| {
+            Extraction { fs, wanted: &wanted, owned, stop, is_announced }.run(&found)
         };
-        let (batch, outcome) = cx.change(work).await;
-        let durable = cx.commit(batch).await;
-        outcome.and(durable.map(drop)).map_err(raced)
+        written(cx, work).await
     }
 
     async fn foresee(&self, cx: &CheckCx, _: &UnpackDrift) -> Result<()> {
