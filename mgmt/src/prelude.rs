@@ -119,6 +119,8 @@ pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHan
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
+#[cfg(feature = "dbus")]
+pub use crate::resources::{Svc, SvcHandle, SvcStartup, SvcState};
 pub use std::time::Duration;
 
 /// Values that a graph follows.

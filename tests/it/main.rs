@@ -23,4 +23,5 @@ mod stress;
 mod svc;
 mod tidy;
 mod ui;
+mod units;
 mod webserver;

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::task::Poll;
 
 use zbus::Connection;
+use zbus::Structure;
 use zbus::message::{Message, Type};
 
 use crate::resource::door::Door;
@@ -128,19 +129,27 @@ impl SignalRule {
         text
     }
 
-    /// Whether a message may be one of these signals. The sender's name and the argument are not checked: the bus
-    /// forwards only signals that match some rule.
-    pub(crate) fn may_match(&self, message: &Message) -> bool {
+    /// Whether a message with this first argument may be one of these signals. The sender's name is not checked: the
+    /// bus forwards only signals that match some rule.
+    pub(crate) fn may_match(&self, message: &Message, arg0: Option<&str>) -> bool {
         let header = message.header();
         let is =
             |wanted: &Option<String>, found: Option<&str>| wanted.as_deref().is_none_or(|wanted| found == Some(wanted));
         let path = header.path().map(|path| path.as_str());
         header.message_type() == Type::Signal
             && is(&self.path, path)
+            && is(&self.arg0, arg0)
             && is(&self.interface, header.interface().map(|interface| interface.as_str()))
             && is(&self.member, header.member().map(|member| member.as_str()))
             && self.below.as_deref().is_none_or(|below| path.is_some_and(|path| is_below(path, below)))
     }
+}
+
+/// The first argument of a message, if it is a text.
+pub(crate) fn first_text(message: &Message) -> Option<String> {
+    let body = message.body();
+    let arguments: Structure<'_> = body.deserialize().ok()?;
+    arguments.fields().first().and_then(|first| <&str>::try_from(first).ok()).map(str::to_owned)
 }
 
 fn is_below(path: &str, root: &str) -> bool {
@@ -174,9 +183,9 @@ mod tests {
             rule().below("/units"),
             rule().below("/units/a"),
             rule().below("/"),
-            rule().sender("org.example").arg0("left to the bus"),
+            rule().sender("org.example"),
         ] {
-            assert!(matching.may_match(&message), "{matching:?}");
+            assert!(matching.may_match(&message, None), "{matching:?}");
         }
         for other in [
             rule().path("/units"),
@@ -185,9 +194,24 @@ mod tests {
             rule().interface("x.y"),
             rule().member("Change"),
         ] {
-            assert!(!other.may_match(&message), "{other:?}");
+            assert!(!other.may_match(&message, None), "{other:?}");
         }
         let call = Message::method_call("/units/a", "Changed").build(&()).unwrap();
-        assert!(!rule().may_match(&call));
+        assert!(!rule().may_match(&call, None));
+    }
+
+    #[test]
+    fn a_rule_matches_by_the_first_argument_of_one_or_several() {
+        let signal = || Message::signal("/units", "x.y", "UnitNew");
+        let one = signal().build(&"nginx.service").unwrap();
+        let two = signal().build(&("nginx.service", 5_u32)).unwrap();
+        let rule = SignalRule::new().arg0("nginx.service");
+        for message in [&one, &two] {
+            assert_eq!(first_text(message).as_deref(), Some("nginx.service"));
+            assert!(rule.may_match(message, first_text(message).as_deref()));
+            assert!(!SignalRule::new().arg0("other").may_match(message, first_text(message).as_deref()));
+        }
+        let number = signal().build(&5_u32).unwrap();
+        assert!(!rule.may_match(&number, first_text(&number).as_deref()) && SignalRule::new().may_match(&number, None));
     }
 }

@@ -62,9 +62,9 @@ pub use accept::{Accepts, ByOption, ByValue, ByWire, Given, Input, IntoInput, In
 pub use any::{AnyDrift, AnyResource, BoxFuture, Kind};
 pub use any_value::{Any, IntoAny, Plain};
 #[cfg(feature = "dbus")]
-pub(crate) use bus::BusDoor;
-#[cfg(feature = "dbus")]
 pub use bus::SignalRule;
+#[cfg(feature = "dbus")]
+pub(crate) use bus::{BusDoor, first_text};
 pub use change::{Change, Drift, ShowPrivate};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use zbus::message::Message;
 use zbus::{Connection, MessageStream};
 
-use crate::resource::{BusDoor, Connections, SignalRule, WatchEvent};
+use crate::resource::{BusDoor, Connections, SignalRule, WatchEvent, first_text};
 use crate::sys::dbus::Bus;
 
 /// A lost bus is tried again for this long; then its watches have failed, and begin again by the retry policy of their
@@ -213,7 +213,9 @@ impl Listeners {
     fn route(&self, message: &Message) {
         let path = message.header().path().map(|path| path.as_str().to_owned()).unwrap_or_default();
         let texts = self.by_object.get(&path).into_iter().flatten().chain(&self.general);
-        for rule in texts.filter_map(|text| self.rules.get(text)).filter(|rule| rule.rule.may_match(message)) {
+        let arg0 = first_text(message);
+        let matching = |rule: &&Rule| rule.rule.may_match(message, arg0.as_deref());
+        for rule in texts.filter_map(|text| self.rules.get(text)).filter(matching) {
             for listening in rule.listeners.iter().filter_map(|number| self.by_number.get(number)) {
                 if listening.is_ready {
                     (listening.listener)(Ok(WatchEvent::Changed));

@@ -34,6 +34,15 @@ pub fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
+/// The home directory of the user that this process runs as, if the system knows one.
+#[cfg(feature = "dbus")]
+pub fn our_home() -> Option<std::path::PathBuf> {
+    use uzers::os::unix::UserExt as _;
+
+    if_simulated!(_host => Some("/root".into()));
+    Some(uzers::get_user_by_uid(us())?.home_dir().to_owned())
+}
+
 /// Whether this process is in the group `gid`.
 pub fn is_in_group(gid: u32) -> bool {
     if_simulated!(_host => gid == 0);

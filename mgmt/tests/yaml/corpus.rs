@@ -132,7 +132,7 @@ fn kinds_that_this_build_has_not_fail_in_one_clear_line_each_and_nothing_else_do
     let desk = desk();
     let output = desk.converge(&std::fs::read_to_string(crate::kit::folder("corpus/absent.yaml")).unwrap(), "0");
     let said = text(&output.stderr);
-    let seed = ["svc[nginx]", "pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"];
+    let seed = ["pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"];
     let later =
         ["user[it]", "group[it]", "esphome[it]", "augeas[it]", "aws:ec2[it]", "http:server:ui:input[it]", "mount[it]"];
     for id in seed.into_iter().chain(later) {
@@ -165,6 +165,9 @@ const LEFT_OUT: [&str; 7] = [
     "http:client proxy",
 ];
 
+/// Kinds that no graph here has: they need what a booted machine has. Tests in `tests/it` run YAML with their fields there.
+const LEFT_OUT_KINDS: [&str; 1] = ["svc"];
+
 #[test]
 fn the_corpus_has_every_kind_every_field_and_every_metaparameter() {
     let output = Desk::new().mgmt(&["schema"]).output().unwrap();
@@ -195,6 +198,7 @@ fn the_corpus_has_every_kind_every_field_and_every_metaparameter() {
     }
     // `meta` and `recv` are the same for all.
     all.retain(|field| !field.ends_with(" meta") && !field.ends_with(" recv"));
+    all.retain(|field| !LEFT_OUT_KINDS.iter().any(|kind| field.starts_with(&format!("{kind} "))));
     assert_eq!(all.iter().map(String::as_str).collect::<Vec<_>>(), {
         let mut left_out = LEFT_OUT;
         left_out.sort_unstable();

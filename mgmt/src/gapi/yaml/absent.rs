@@ -254,17 +254,7 @@ const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "Vec<map>", |generator| generator.subschema_for::<Vec<Table>>(), doc)
 }
 
-static ABSENT: [KindSpec; 5] = [
-    kind(
-        "svc",
-        "A systemd service.",
-        &[
-            text("state", "`running` or `stopped`. Default: as it is."),
-            text("startup", "At boot: `enabled` or `disabled`. Default: as it is."),
-            truth("session", "Whether it is a service of the user's session instead of the system. Default: false."),
-        ],
-        NONE_KNOWN,
-    ),
+static ABSENT: [KindSpec; 4] = [
     kind(
         "pkg",
         "A package of the Linux distribution.",

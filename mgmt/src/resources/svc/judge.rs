@@ -148,7 +148,7 @@ fn shown(file_state: &str) -> &str {
     if file_state.is_empty() { "no unit file" } else { file_state }
 }
 
-fn word(startup: SvcStartup) -> &'static str {
+pub(super) fn word(startup: SvcStartup) -> &'static str {
     match startup {
         SvcStartup::Enabled => "enabled",
         SvcStartup::Disabled => "disabled",
@@ -169,7 +169,6 @@ mod tests {
             file_state: file_state.into(),
             needs_reload: false,
             result: String::new(),
-            main_pid: 0,
         }
     }
 

@@ -1,18 +1,19 @@
 //! The kind `svc`.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::resource::{
-    ApplyCx, Bus, Change, CheckCx, Converge, Drift, Error, FieldProblem, Known, Need, Obstacle, ObstacleKind, Refresh,
-    Result, SignalRule, Uid, Unit as UnitKey, Watch, WatchCx,
+    ApplyCx, Bus, Change, CheckCx, Converge, ConvergeMany, Drift, Error, FieldProblem, Known, Need, Obstacle,
+    ObstacleKind, Refresh, Result, SessionUnit, SignalRule, Uid, Unit as UnitKey, Watch, WatchCx,
 };
-use crate::resources::svc::judge::{Todo, Verdict, Wanted};
+use crate::resources::svc::judge::{Verdict, Wanted};
 use crate::resources::svc::state::{SvcStartup, SvcState};
-use crate::sys::systemd::{self, ActiveState, Systemd, SystemdError, Unit};
+use crate::resources::svc::steps::Steps;
+use crate::sys::systemd::{self, ActiveState, Systemd, SystemdError, Traffic, UnitJob};
+use crate::sys::users::{our_home, us, user_name};
 use mgmt_macros::Resource;
 
-/// A service that ends this soon after its start has failed to start.
-const SETTLES: Duration = Duration::from_millis(100);
 /// Each removes one difference: the mask, the start-up, the old file, the failure, the state.
 const STEPS_MAX: usize = 6;
 
@@ -24,14 +25,17 @@ const STEPS_MAX: usize = 6;
 /// enough for many services.
 ///
 /// A unit that does not exist is waited for if it must run or be enabled: it comes with a package or a file. It is in
-/// sync if it must be stopped or disabled. What can't be enabled is an error that names the reason: a static unit has no
-/// `[Install]` section, and another name of a unit (an alias) is enabled by its own.
+/// sync if it must be stopped or disabled. What can't be enabled is an error that names the reason: a static unit has
+/// no `[Install]` section, and another name of a unit (an alias) is enabled by its own.
 ///
-/// A refresh lets a service that runs read its configuration again (`ExecReload`), or restarts it if it can't; a service
-/// that does not run stays so. If it was started a moment before, that is enough.
+/// A refresh lets a service that runs read its configuration again (`ExecReload`), or restarts it if it can't; a
+/// service that does not run stays so. If it was started a moment before, that is enough.
 ///
-/// Woken by the signals of systemd and by its unit files. Default poll: none. Needs systemd with D-Bus (feature `dbus`),
-/// and is waited for as long as that is absent.
+/// A start that takes longer than the `timeout` of the resource continues: how long it may take is for the unit to say
+/// (`TimeoutStartSec`), and it is waited for.
+///
+/// Woken by the signals of systemd and by its unit files. Default poll: none. Needs systemd with D-Bus (feature
+/// `dbus`); without, the resource waits.
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -51,7 +55,8 @@ pub struct Svc {
     /// `enabled`, `disabled` or `masked`: whether it is started with the machine, or, in a session, with that. Default:
     /// it stays as it is.
     startup: Option<SvcStartup>,
-    /// Whether it is a unit of the systemd of the user that the program runs as, and not of the machine. Default: false.
+    /// Whether it is a unit of the systemd of the user that the program runs as, and not of the machine. Default:
+    /// false.
     #[resource(default)]
     session: bool,
 }
@@ -107,7 +112,7 @@ impl Converge for Svc {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<SvcDrift>> {
-        let unit = self.systemd(cx).await?.unit(&self.unit()).await.map_err(absent)?;
+        let unit = systemd_of(cx, self.session).await?.unit(&self.unit()).await.map_err(absent)?;
         match self.wanted().judge(&unit) {
             Verdict::Drifted(_, changes) => Ok(Some(SvcDrift(changes))),
             other => self.settled(other).map(|()| None),
@@ -115,78 +120,85 @@ impl Converge for Svc {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: SvcDrift) -> Result<()> {
-        let (systemd, name) = (self.systemd(cx).await?, self.unit());
+        let unit = self.steps(cx).await?;
         for _ in 0..STEPS_MAX {
             // What one step did may be all that the next one would do.
-            let unit = systemd.unit(&name).await.map_err(absent)?;
-            match self.wanted().judge(&unit) {
-                Verdict::Drifted(todo, _) => self.step(&systemd, &name, todo).await?,
+            let found = unit.systemd.unit(&unit.name).await.map_err(absent)?;
+            match self.wanted().judge(&found) {
+                Verdict::Drifted(todo, _) => {
+                    self.record(cx, &found)?;
+                    unit.step(todo).await?;
+                }
                 other => return self.settled(other),
             }
         }
-        Err(Error::new(format!("{name} does not become as declared")))
+        Err(Error::new(format!("{} does not become as declared", unit.name)))
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
         let name = self.unit();
-        let rule = || SignalRule::new().sender(systemd::NAME);
-        let of_manager = |member| rule().path(systemd::MANAGER_PATH).interface(systemd::MANAGER).member(member);
-        let of_unit = rule().path(systemd::unit_path(&name)).interface(systemd::PROPERTIES).member("PropertiesChanged");
-        let signals =
-            [of_unit, of_manager("UnitNew").arg0(&name), of_manager("Reloading"), of_manager("UnitFilesChanged")];
-        let signals = signals.into_iter().fold(Watch::none(), |all, rule| all.and(Watch::signals(self.bus(), rule)));
-        let files = self.unit_files();
-        files.iter().fold(signals, |all, path| all.and(cx.fs().tree(path)))
+        let watch = match Systemd::state_file(&name) {
+            Some(simulated) => cx.fs().itself(simulated),
+            None => self.signals(&name),
+        };
+        let files: Vec<_> = unit_dirs(self.session).iter().flat_map(|dir| files_in(dir, &name)).collect();
+        files.iter().fold(watch, |all, path| all.and(cx.fs().tree(path)))
     }
 
     fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
-        if self.session { Vec::new() } else { vec![Uid::of(UnitKey::new(&self.name))] }
+        vec![key(&self.name, self.session)]
     }
 
     fn needs(&self, _: &Known<'_>) -> Vec<Need> {
-        if self.session { Vec::new() } else { UnitKey::new(&self.name).needs() }
+        let unit = UnitKey::new(&self.name);
+        match (self.session, our_home()) {
+            (false, _) => unit.needs(),
+            (true, Some(home)) => unit.session_needs(&home),
+            (true, None) => Vec::new(),
+        }
     }
 }
 
+/// Services that are ready at the same time are started at the same time, in one place among what runs.
+impl ConvergeMany for Svc {}
+
 impl Refresh for Svc {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
-        let (systemd, name) = (self.systemd(cx).await?, self.unit());
-        let unit = systemd.unit(&name).await.map_err(absent)?;
-        if !matches!(unit.active, ActiveState::Active | ActiveState::Reloading) {
+        let unit = self.steps(cx).await?;
+        let found = unit.systemd.unit(&unit.name).await.map_err(absent)?;
+        if !matches!(found.active, ActiveState::Active | ActiveState::Reloading) {
             return Ok(false);
         }
-        match systemd.reload_or_try_restart(&name).await {
-            Ok(()) => self.verify(&systemd, &name).await.map(|()| true),
-            Err(error) => Err(self.failed(&systemd, &name, error).await),
-        }
+        unit.job(UnitJob::Reload).await.map(|()| true)
     }
 }
 
 impl Svc {
-    fn unit(&self) -> String {
+    pub(super) fn unit(&self) -> String {
         UnitKey::new(&self.name).to_string()
     }
 
-    fn bus(&self) -> Bus {
-        if self.session { Bus::Session } else { Bus::System }
-    }
-
-    fn wanted(&self) -> Wanted {
+    pub(super) fn wanted(&self) -> Wanted {
         Wanted { state: self.state, startup: self.startup }
     }
 
-    /// What of the unit is on disk, or may be: its files and what is added to them.
-    fn unit_files(&self) -> Vec<std::path::PathBuf> {
-        if self.session {
-            return Vec::new();
-        }
-        let name = self.unit();
-        let of = |dir: &str| [format!("{dir}/{name}").into(), format!("{dir}/{name}.d").into()];
-        ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"].into_iter().flat_map(of).collect()
+    pub(super) fn is_session(&self) -> bool {
+        self.session
     }
 
-    async fn systemd(&self, cx: &CheckCx) -> Result<Systemd> {
-        Systemd::new(cx.bus(self.bus()).await?).await.map_err(absent)
+    /// What systemd announces about the unit.
+    fn signals(&self, name: &str) -> Watch {
+        let rule = || SignalRule::new().sender(systemd::NAME);
+        let of_manager = |member| rule().path(systemd::MANAGER_PATH).interface(systemd::MANAGER).member(member);
+        let of_unit = rule().path(systemd::unit_path(name)).interface(systemd::PROPERTIES).member("PropertiesChanged");
+        let signals =
+            [of_unit, of_manager("UnitNew").arg0(name), of_manager("Reloading"), of_manager("UnitFilesChanged")];
+        signals.into_iter().fold(Watch::none(), |all, rule| all.and(Watch::signals(bus(self.session), rule)))
+    }
+
+    async fn steps(&self, cx: &ApplyCx) -> Result<Steps> {
+        let systemd = systemd_of(cx, self.session).await?;
+        Ok(Steps { systemd, name: self.unit(), is_session: self.session })
     }
 
     /// A verdict that needs no change: in sync, or an error.
@@ -204,69 +216,50 @@ impl Svc {
             Verdict::Impossible(why) => Err(Error::new(format!("{name}: {why}"))),
         }
     }
+}
 
-    /// Removes one difference.
-    async fn step(&self, systemd: &Systemd, name: &str, todo: Todo) -> Result<()> {
-        if todo.unmask {
-            return Ok(systemd.unmask(name).await?);
-        }
-        match todo.startup {
-            Some(SvcStartup::Enabled) => {
-                if !systemd.enable(name).await? {
-                    return Err(Error::new(format!("{name} has no [Install] section, so it can't be enabled")));
-                }
-                return Ok(());
-            }
-            Some(SvcStartup::Disabled) => return Ok(systemd.disable(name).await?),
-            Some(SvcStartup::Masked) => return Ok(systemd.mask(name).await?),
-            None => {}
-        }
-        if todo.reload {
-            return Ok(systemd.reload().await?);
-        }
-        if todo.reset {
-            systemd.reset_failed(name).await?;
-        }
-        let done = match todo.state {
-            Some(SvcState::Running) => systemd.start(name).await,
-            Some(SvcState::Stopped) => systemd.stop(name).await,
-            None => return Ok(()),
-        };
-        match done {
-            Ok(()) if todo.state == Some(SvcState::Running) => self.verify(systemd, name).await,
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.failed(systemd, name, error).await),
-        }
-    }
+/// What identifies a unit of the machine, or one of the user that the program runs as.
+pub(super) fn key(unit: &str, is_session: bool) -> Uid {
+    let unit = UnitKey::new(unit);
+    if is_session { Uid::of(SessionUnit { user: user_name(us()), unit }) } else { Uid::of(unit) }
+}
 
-    /// A service that has started still runs a moment later.
-    async fn verify(&self, systemd: &Systemd, name: &str) -> Result<()> {
-        tokio::time::sleep(SETTLES).await;
-        let unit = systemd.unit(name).await?;
-        match unit.active {
-            ActiveState::Inactive | ActiveState::Failed => {
-                Err(Error::new(format!("{name} has ended right after its start{}", ended(&unit))))
-            }
-            _ => Ok(()),
-        }
-    }
-
-    async fn failed(&self, systemd: &Systemd, name: &str, error: SystemdError) -> Error {
-        let unit = systemd.unit(name).await.ok();
-        Error::new(format!("{name}: {error}{}", unit.as_ref().map(ended).unwrap_or_default()))
+/// Where systemd looks for the files of units: those places that people and packages use.
+fn unit_dirs(is_session: bool) -> Vec<PathBuf> {
+    match is_session {
+        false => ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system"].map(PathBuf::from).into(),
+        true => our_home().map(|home| home.join(".config/systemd/user")).into_iter().collect(),
     }
 }
 
-/// How a service has ended.
-fn ended(unit: &Unit) -> String {
-    match unit.result.as_str() {
-        "" | "success" => String::new(),
-        result => format!(": {result}"),
+/// What of a unit is in this directory, or may be: its file, and what is added to that.
+fn files_in(dir: &Path, unit: &str) -> [PathBuf; 2] {
+    [dir.join(unit), dir.join(format!("{unit}.d"))]
+}
+
+fn bus(is_session: bool) -> Bus {
+    if is_session { Bus::Session } else { Bus::System }
+}
+
+/// What the questions to each systemd share.
+#[derive(Default)]
+struct Both {
+    system: Arc<Traffic>,
+    session: Arc<Traffic>,
+}
+
+/// The systemd of the machine, or of the user that the program runs as.
+pub(super) async fn systemd_of(cx: &CheckCx, is_session: bool) -> Result<Systemd> {
+    if let Some(simulated) = Systemd::simulated() {
+        return Ok(simulated);
     }
+    let both = cx.shared::<Both>();
+    let traffic = if is_session { &both.session } else { &both.system };
+    Systemd::new(cx.bus(bus(is_session)).await?, Arc::clone(traffic)).await.map_err(absent)
 }
 
 /// An error of systemd; its absence is waited for.
-fn absent(error: SystemdError) -> Error {
+pub(super) fn absent(error: SystemdError) -> Error {
     let is_absent = matches!(error, SystemdError::Absent(_));
     let error = Error::from(error);
     if is_absent { error.waiting_for(Obstacle::new(ObstacleKind::NoComponent)) } else { error }

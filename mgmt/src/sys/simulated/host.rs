@@ -120,6 +120,9 @@ impl Host {
         {
             host.make_dir(dir);
         }
+        for dir in ["/etc/systemd/system", "/usr/lib/systemd/system"] {
+            host.make_dir(dir);
+        }
         for dir in ["/usr/local/bin", "/usr/share", "/var/cache", "/var/lib", "/var/log", "/var/tmp"] {
             host.make_dir(dir);
         }

@@ -28,3 +28,5 @@ pub(in crate::sys) use inode::Found;
 pub(crate) use life::Life;
 pub(crate) use pattern::matches;
 pub(crate) use seat::Seat;
+#[cfg(feature = "dbus")]
+pub(in crate::sys) use units::Units;

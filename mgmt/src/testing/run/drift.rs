@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::ResourceId;
-use crate::resource::{Known, Uid};
+use crate::resource::{Known, Uid, Unit};
 use crate::sys::simulated::{Host, Part};
 use crate::testing::run::engine::Run;
 use crate::testing::run::mishaps::id_of;
@@ -71,9 +71,9 @@ impl Host {
 
 impl Run {
     /// Something else than the engine changes what this resource keeps: it writes another content to its files, lets
-    /// its symlinks lead elsewhere, or does what [`Host::on_drift`] has set; directories stay as they are. Services
-    /// that read one of these files when they start are restarted, so that they run with the changed content until they
-    /// are restarted again.
+    /// its symlinks lead elsewhere, stops its service or starts one that does not run, or does what [`Host::on_drift`]
+    /// has set; directories stay as they are. Services that read one of these files when they start are restarted, so
+    /// that they run with the changed content until they are restarted again.
     ///
     /// # Panics
     /// The resource is not in the graph, or it is not known how it drifts.
@@ -115,10 +115,20 @@ impl Run {
             _ => None,
         });
         let paths: Vec<PathBuf> = owned.chain(resource.parts(&known)).collect();
+        let units: Vec<String> =
+            resource.uids(&known).iter().filter_map(|uid| uid.key::<Unit>()).map(Unit::to_string).collect();
+        if drift == Drift::Changed && units.iter().filter(|unit| turn_over(host, unit)).count() > 0 {
+            return true;
+        }
         let changed: Vec<PathBuf> = paths.into_iter().filter(|path| change(host, path, drift)).collect();
         host.restart_readers_of(&changed);
         !changed.is_empty()
     }
+}
+
+/// Stops a service that runs, and starts one that does not. Returns `false` if there is none of this name.
+fn turn_over(host: &Host, unit: &str) -> bool {
+    if host.runs(unit) { host.stop_service(unit) } else { host.start_service(unit) }
 }
 
 /// Changes what is at a path. Returns `false` if there is nothing to change in this way.

@@ -1,5 +1,8 @@
 //! Graphs on a simulated host.
 
+#[cfg(feature = "dbus")]
+mod services;
+
 use std::time::Duration;
 
 use crate::graph::Graph;

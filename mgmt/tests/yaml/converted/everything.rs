@@ -48,6 +48,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .autogroup(false)
             .rewatch(true),
     );
+    g.add(Svc::new("nginx").state(SvcState::Running).startup(SvcStartup::Enabled));
+    g.add(
+        Svc::new("backup.timer")
+            .state(SvcState::Stopped)
+            .startup(SvcStartup::Masked)
+            .session(true),
+    );
     let msg_admin_1 = g.add(
         Msg::new("admin 1")
             .body("done")

@@ -1,0 +1,132 @@
+//! How a unit was before a resource changed it, and putting it back when the resource has left the graph.
+
+use serde::{Deserialize, Serialize};
+
+use crate::resource::{ApplyCx, Recorded, Result, Reverse, Uid, Undone};
+use crate::resources::svc::judge::{Todo, word};
+use crate::resources::svc::kind::{Svc, absent, key, systemd_of};
+use crate::resources::svc::state::{SvcStartup, SvcState};
+use crate::resources::svc::steps::Steps;
+use crate::sys::systemd::{ActiveState, Unit};
+
+/// How a unit was.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SvcRecord {
+    /// Its whole name.
+    unit: String,
+    #[serde(default)]
+    session: bool,
+    /// What it did, if that was declared.
+    state: Option<SvcState>,
+    startup: Option<StartupWas>,
+}
+
+/// When it was started, if that was declared.
+#[derive(Debug, Serialize, Deserialize)]
+struct StartupWas {
+    /// `None`: it had no file that can be enabled.
+    was: Option<SvcStartup>,
+    declared: SvcStartup,
+}
+
+/// When a unit with a file in this state is started, if that can be declared.
+fn startup(file_state: &str) -> Option<SvcStartup> {
+    match file_state {
+        "enabled" => Some(SvcStartup::Enabled),
+        "disabled" | "indirect" | "linked" => Some(SvcStartup::Disabled),
+        "masked" => Some(SvcStartup::Masked),
+        _ => None,
+    }
+}
+
+/// What a unit does; between two states, what it will do.
+fn state(active: &ActiveState) -> Option<SvcState> {
+    match active {
+        ActiveState::Active | ActiveState::Reloading | ActiveState::Activating => Some(SvcState::Running),
+        ActiveState::Inactive | ActiveState::Failed | ActiveState::Deactivating => Some(SvcState::Stopped),
+        ActiveState::Other(_) => None,
+    }
+}
+
+impl Svc {
+    /// Records how the unit is, unless that was recorded before.
+    pub(super) fn record(&self, cx: &ApplyCx, found: &Unit) -> Result<()> {
+        let Some(recorder) = cx.recorder::<Svc>() else { return Ok(()) };
+        if recorder.read()?.is_some() {
+            return Ok(());
+        }
+        let declared = self.wanted();
+        recorder.write(&SvcRecord {
+            unit: self.unit(),
+            session: self.is_session(),
+            state: declared.state.and_then(|_| state(&found.active)),
+            startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
+        })
+    }
+}
+
+impl SvcRecord {
+    /// What must be done to a unit that is like this now, in the order in which it must be done, and in words.
+    fn steps(&self, now: Option<&Unit>) -> Vec<(Todo, String)> {
+        let name = &self.unit;
+        let mut steps = Vec::new();
+        if let Some(startup) = &self.startup {
+            let is_masked = startup.declared == SvcStartup::Masked;
+            let todo = Todo { unmask: is_masked, ..Todo::default() };
+            if is_masked && startup.was != Some(SvcStartup::Masked) {
+                steps.push((todo, format!("unmask {name}")));
+            }
+            if let Some(was) = startup.was.filter(|was| *was != startup.declared) {
+                let todo = Todo { startup: Some(was), ..Todo::default() };
+                let verb = word(was).trim_end_matches('d');
+                steps.push((todo, format!("{} {name}", if was == SvcStartup::Masked { "mask" } else { verb })));
+            }
+        }
+        // As it was already: by another program, or by an undoing before.
+        let is_so = |was| now.is_some_and(|now| state(&now.active) == Some(was));
+        if let Some(was) = self.state.filter(|was| !is_so(*was)) {
+            let todo = Todo { state: Some(was), reset: was == SvcState::Running, ..Todo::default() };
+            steps.push((todo, format!("{} {name}", if was == SvcState::Running { "start" } else { "stop" })));
+        }
+        steps
+    }
+}
+
+impl Reverse for Svc {
+    type Record = SvcRecord;
+
+    async fn undo(cx: &ApplyCx, record: Recorded<SvcRecord>) -> Result<Undone> {
+        let record = record.data;
+        let systemd = systemd_of(cx, record.session).await?;
+        let found = systemd.unit(&record.unit).await.map_err(absent)?;
+        if found.load == "not-found" {
+            return Ok(Undone::default());
+        }
+        let now = startup(&found.file_state);
+        let unit = Steps { systemd, name: record.unit.clone(), is_session: record.session };
+        let mut undone = Undone::default();
+        for (todo, words) in record.steps(Some(&found)) {
+            if let Some(startup) = record.startup.as_ref().filter(|_| todo.state.is_none()) {
+                if now == startup.was {
+                    continue;
+                }
+                if now != Some(startup.declared) {
+                    let state = if found.file_state.is_empty() { "without a file" } else { &found.file_state };
+                    undone = undone.kept(format!("{} is {state}: another program changed that", record.unit));
+                    continue;
+                }
+            }
+            unit.step(todo).await?;
+            undone = undone.did(words);
+        }
+        Ok(undone)
+    }
+
+    fn describe(record: &SvcRecord) -> Vec<String> {
+        record.steps(None).into_iter().map(|(_, words)| words).collect()
+    }
+
+    fn owns(record: &SvcRecord) -> Vec<Uid> {
+        vec![key(&record.unit, record.session)]
+    }
+}

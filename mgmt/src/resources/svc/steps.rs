@@ -1,0 +1,122 @@
+//! How a unit is changed, one difference at a time.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::resource::{Error, Result};
+use crate::resources::svc::judge::Todo;
+use crate::resources::svc::kind::absent;
+use crate::resources::svc::state::{SvcStartup, SvcState};
+use crate::sys::process::{Command, run};
+use crate::sys::systemd::{ActiveState, Systemd, SystemdError, UnitJob};
+
+/// Whether a service runs is seen only this long after its start if systemd considers it started as soon as there is a
+/// process.
+const SETTLES: Duration = Duration::from_millis(100);
+/// For these types of a service that is so.
+const UNCONFIRMED: [&str; 3] = ["simple", "exec", "idle"];
+/// How much of the journal an error shows.
+const LINES: &str = "5";
+/// How long the journal may take to answer.
+const JOURNAL_MAX: Duration = Duration::from_secs(5);
+
+/// A unit that is being changed.
+pub(super) struct Steps {
+    pub(super) systemd: Systemd,
+    pub(super) name: String,
+    pub(super) is_session: bool,
+}
+
+impl Steps {
+    /// Removes one difference.
+    pub(super) async fn step(&self, todo: Todo) -> Result<()> {
+        let (systemd, name) = (&self.systemd, &self.name);
+        if todo.unmask {
+            return systemd.unmask(name).await.map_err(absent);
+        }
+        match todo.startup {
+            Some(SvcStartup::Enabled) => {
+                return match systemd.enable(name).await.map_err(absent)? {
+                    true => Ok(()),
+                    false => Err(Error::new(format!("{name} has no [Install] section, so it can't be enabled"))),
+                };
+            }
+            Some(SvcStartup::Disabled) => return systemd.disable(name).await.map_err(absent),
+            Some(SvcStartup::Masked) => return systemd.mask(name).await.map_err(absent),
+            None => {}
+        }
+        if todo.reload {
+            return systemd.reload().await.map_err(absent);
+        }
+        if todo.reset {
+            systemd.reset_failed(name).await.map_err(absent)?;
+        }
+        match todo.state {
+            Some(SvcState::Running) => self.job(UnitJob::Start).await,
+            Some(SvcState::Stopped) => self.job(UnitJob::Stop).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Does a job to its end. Where this is dropped before, the job continues: a start that is given up leaves a unit
+    /// that is starting, and a job that is cancelled does not change that.
+    pub(super) async fn job(&self, job: UnitJob) -> Result<()> {
+        let begun = self.systemd.begin(job, &self.name).await.map_err(absent)?;
+        match begun.ended().await {
+            Ok(()) if job == UnitJob::Stop => Ok(()),
+            Ok(()) => self.verify().await,
+            Err(error @ SystemdError::Job { .. }) => Err(self.explained(error).await),
+            Err(error) => Err(absent(error)),
+        }
+    }
+
+    /// A service that has started still runs a moment later.
+    async fn verify(&self) -> Result<()> {
+        let service = self.systemd.service(&self.name).await.map_err(absent)?;
+        if UNCONFIRMED.contains(&service.kind.as_str()) {
+            tokio::time::sleep(SETTLES).await;
+        }
+        let unit = self.systemd.unit(&self.name).await.map_err(absent)?;
+        let restarts = unit.active == ActiveState::Activating && unit.sub == "auto-restart";
+        if !restarts && !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed) {
+            return Ok(());
+        }
+        let name = &self.name;
+        if service.kind == "oneshot" && unit.active == ActiveState::Inactive {
+            return Err(Error::new(format!(
+                "{name} has done its work and ended, as a service of `Type=oneshot` does: it can't be kept running unless \
+                 its unit has `RemainAfterExit=yes`"
+            )));
+        }
+        Err(self.explained("it has ended right after its start").await)
+    }
+
+    /// An error with how the service ended, and the last lines that it wrote to the journal.
+    async fn explained(&self, what: impl fmt::Display) -> Error {
+        let service = self.systemd.service(&self.name).await.unwrap_or_default();
+        let result = match service.result.as_str() {
+            "" | "success" => String::new(),
+            result => format!(" ({result})"),
+        };
+        let lines = match service.invocation.as_str() {
+            "" => String::new(),
+            invocation => self.journal_of(invocation).await,
+        };
+        let heading = if lines.is_empty() { "" } else { "; the end of its journal:" };
+        let lines: String = lines.lines().map(|line| format!("\n  {line}")).collect();
+        Error::new(format!("{}: {what}{result}{heading}{lines}", self.name))
+    }
+
+    /// The last lines of one run of the service; empty if they can't be read.
+    async fn journal_of(&self, invocation: &str) -> String {
+        let journalctl = || Command::new("journalctl").timeout(JOURNAL_MAX);
+        // What it wrote last may be on the way.
+        let _ = run(&journalctl().arg("--sync")).await;
+        let mut lines = journalctl().args(["--quiet", "--no-pager", "--output=cat", "--lines", LINES]);
+        if self.is_session {
+            lines = lines.arg("--user");
+        }
+        let lines = run(&lines.arg(format!("_SYSTEMD_INVOCATION_ID={invocation}"))).await;
+        lines.map(|output| output.stdout.text()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,167 @@
+//! The ends of jobs, which systemd announces to all.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_core::Stream as _;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use zbus::{Connection, MessageStream, OwnedObjectPath};
+
+use super::error::{Result, SystemdError};
+use super::over_bus::{MANAGER, MANAGER_PATH, NAME};
+
+/// Listens to the ends of all jobs on one connection. There is one for all who wait: a stream for each would have to be
+/// read all the time, since the connection stands still as long as one of its streams is full.
+#[derive(Debug)]
+pub(super) struct Jobs {
+    connection: Connection,
+    ends: Arc<Mutex<Ends>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Debug, Default)]
+struct Ends {
+    waiting: HashMap<OwnedObjectPath, oneshot::Sender<String>>,
+    /// How many jobs are requested whose paths are not known yet.
+    requested: usize,
+    /// Jobs that have ended since the first of these requests, and how.
+    unclaimed: HashMap<OwnedObjectPath, String>,
+    /// The connection is lost: no end will be announced.
+    are_over: bool,
+}
+
+/// A job is requested: its end is noticed, even if it comes before the answer to the request.
+#[derive(Debug)]
+pub(super) struct Requested(Arc<Mutex<Ends>>);
+
+/// How a job ends.
+pub(super) type End = oneshot::Receiver<String>;
+
+fn lock(ends: &Mutex<Ends>) -> MutexGuard<'_, Ends> {
+    ends.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Jobs {
+    /// Begins to listen on a connection.
+    pub(super) async fn listen(connection: &Connection) -> Result<Jobs> {
+        let rule =
+            format!("type='signal',sender='{NAME}',path='{MANAGER_PATH}',interface='{MANAGER}',member='JobRemoved'");
+        let mut signals = MessageStream::for_match_rule(rule.as_str(), connection, None).await?;
+        let ends = Arc::new(Mutex::new(Ends::default()));
+        let told = Arc::clone(&ends);
+        let task = tokio::spawn(async move {
+            while let Some(Ok(signal)) = poll_fn(|cx| Pin::new(&mut signals).poll_next(cx)).await {
+                // A signal of another form is none of systemd.
+                if let Ok((_, path, _, result)) = signal.body().deserialize::<(u32, OwnedObjectPath, String, String)>()
+                {
+                    lock(&told).end(path, result);
+                }
+            }
+            let mut ends = lock(&told);
+            ends.are_over = true;
+            ends.waiting.clear();
+        });
+        Ok(Jobs { connection: connection.clone(), ends, task })
+    }
+
+    /// Whether this listens on that connection, which is not lost.
+    pub(super) fn are_of(&self, connection: &Connection) -> bool {
+        let same = self.connection.unique_name() == connection.unique_name()
+            && self.connection.server_guid() == connection.server_guid();
+        same && !lock(&self.ends).are_over && !self.task.is_finished()
+    }
+
+    /// A job will be requested.
+    pub(super) fn requested(&self) -> Requested {
+        lock(&self.ends).requested += 1;
+        Requested(Arc::clone(&self.ends))
+    }
+}
+
+impl Drop for Jobs {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Ends {
+    fn end(&mut self, path: OwnedObjectPath, result: String) {
+        match self.waiting.remove(&path) {
+            // Nothing waits any more if it was cancelled.
+            Some(waits) => drop(waits.send(result)),
+            None if self.requested > 0 => drop(self.unclaimed.insert(path, result)),
+            None => {}
+        }
+    }
+}
+
+impl Requested {
+    /// The path is known: what comes when the job has ended.
+    pub(super) fn is(self, path: &OwnedObjectPath) -> End {
+        let (sender, end) = oneshot::channel();
+        let mut ends = lock(&self.0);
+        match ends.unclaimed.remove(path) {
+            Some(result) => drop(sender.send(result)),
+            None if ends.are_over => {}
+            None => drop(ends.waiting.insert(path.clone(), sender)),
+        }
+        end
+    }
+}
+
+impl Drop for Requested {
+    fn drop(&mut self) {
+        let mut ends = lock(&self.0);
+        ends.requested -= 1;
+        if ends.requested == 0 {
+            ends.unclaimed.clear();
+        }
+    }
+}
+
+/// The result of a job, when it has ended.
+pub(super) async fn result(end: End) -> Result<String> {
+    end.await.map_err(|_| SystemdError::lost())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(number: u32) -> OwnedObjectPath {
+        OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/job/{number}")).unwrap()
+    }
+
+    fn request(ends: &Arc<Mutex<Ends>>) -> Requested {
+        lock(ends).requested += 1;
+        Requested(Arc::clone(ends))
+    }
+
+    #[tokio::test]
+    async fn an_end_is_noticed_before_and_after_the_answer_and_nothing_is_kept() {
+        let ends = Arc::new(Mutex::new(Ends::default()));
+        lock(&ends).end(job(1), "done".into());
+        let (early, late) = (request(&ends), request(&ends));
+        lock(&ends).end(job(2), "failed".into());
+        assert_eq!(result(early.is(&job(2))).await.unwrap(), "failed");
+        let late = late.is(&job(3));
+        lock(&ends).end(job(4), "of another program".into());
+        lock(&ends).end(job(3), "done".into());
+        assert_eq!(result(late).await.unwrap(), "done");
+        let ends = lock(&ends);
+        assert!(ends.unclaimed.is_empty() && ends.waiting.is_empty(), "{ends:?}");
+    }
+
+    #[tokio::test]
+    async fn when_the_connection_is_lost_so_is_the_end() {
+        let ends = Arc::new(Mutex::new(Ends::default()));
+        let waits = request(&ends).is(&job(1));
+        lock(&ends).are_over = true;
+        lock(&ends).waiting.clear();
+        assert!(matches!(result(waits).await, Err(SystemdError::Absent(_))));
+        assert!(result(request(&ends).is(&job(2))).await.is_err());
+    }
+}

@@ -1,0 +1,211 @@
+//! systemd over D-Bus.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use zbus::message::Message;
+use zbus::{Connection, OwnedObjectPath, OwnedVariant};
+
+use super::error::{Result, SystemdError};
+use super::jobs::{End, result};
+use super::traffic::Traffic;
+use super::unit::{ActiveState, LastRun, Unit, UnitJob};
+
+/// The name of systemd on a bus.
+pub const NAME: &str = "org.freedesktop.systemd1";
+/// The object that manages all units.
+pub const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
+/// Its interface.
+pub const MANAGER: &str = "org.freedesktop.systemd1.Manager";
+/// The interface of properties, which also has their signal.
+pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const UNIT: &str = "org.freedesktop.systemd1.Unit";
+const SERVICE: &str = "org.freedesktop.systemd1.Service";
+
+/// The systemd of a bus.
+#[derive(Clone, Debug)]
+pub(super) struct OverBus {
+    connection: Connection,
+    traffic: Arc<Traffic>,
+}
+
+/// A job that has begun.
+#[derive(Debug)]
+pub(super) struct Begun {
+    end: End,
+}
+
+impl Begun {
+    /// Waits for the end of the job, and returns its result.
+    pub(super) async fn result(self) -> Result<String> {
+        result(self.end).await
+    }
+}
+
+impl OverBus {
+    /// The systemd on this bus. Its signals are turned on, which they are not by themselves.
+    pub(super) async fn new(connection: Connection, traffic: Arc<Traffic>) -> Result<OverBus> {
+        let systemd = OverBus { connection, traffic };
+        match systemd.call("Subscribe", &()).await {
+            Err(SystemdError::Refused { name, .. }) if name == "org.freedesktop.systemd1.AlreadySubscribed" => {}
+            other => drop(other?),
+        }
+        Ok(systemd)
+    }
+
+    async fn call<B>(&self, method: &str, body: &B) -> Result<Message>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+    {
+        self.call_of(MANAGER_PATH, MANAGER, method, body).await
+    }
+
+    async fn call_of<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> Result<Message>
+    where
+        B: serde::Serialize + zbus::zvariant::DynamicType,
+    {
+        let _turn = self.traffic.turn().await;
+        Ok(self.connection.call_method(Some(NAME), path, Some(interface), method, body).await?)
+    }
+
+    async fn properties(&self, path: &OwnedObjectPath, interface: &str) -> Result<HashMap<String, OwnedVariant>> {
+        let answer = self.call_of(path, PROPERTIES, "GetAll", &interface).await?;
+        Ok(answer.body().deserialize()?)
+    }
+
+    pub(super) async fn unit(&self, name: &str) -> Result<Unit> {
+        // To load it would be an event of the unit, which wakes those who listen to it.
+        let path: OwnedObjectPath = match self.call("GetUnit", &name).await {
+            Ok(answer) => answer.body().deserialize()?,
+            Err(error) if error.is_no_such_unit() => return self.unloaded(name).await,
+            Err(error) => return Err(error),
+        };
+        let all = self.properties(&path, UNIT).await?;
+        let text = |key: &str| text(&all, key);
+        let active = ActiveState::from(text("ActiveState"));
+        let has_result = active == ActiveState::Failed && name.ends_with(".service");
+        let result = if has_result { self.properties(&path, SERVICE).await? } else { HashMap::new() };
+        Ok(Unit {
+            id: text("Id"),
+            load: text("LoadState"),
+            active,
+            sub: text("SubState"),
+            file_state: text("UnitFileState"),
+            needs_reload: all.get("NeedDaemonReload").and_then(|value| bool::try_from(value).ok()).unwrap_or_default(),
+            result: self::text(&result, "Result"),
+        })
+    }
+
+    /// How a service ran last; all is empty for another unit.
+    pub(super) async fn service(&self, name: &str) -> Result<LastRun> {
+        if !name.ends_with(".service") {
+            return Ok(LastRun::default());
+        }
+        // What has done its work may have been forgotten.
+        let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
+        let (unit, service) = (self.properties(&path, UNIT).await?, self.properties(&path, SERVICE).await?);
+        let invocation: Vec<u8> =
+            unit.get("InvocationID").and_then(|id| id.try_clone().ok()?.try_into().ok()).unwrap_or_default();
+        Ok(LastRun {
+            kind: text(&service, "Type"),
+            result: text(&service, "Result"),
+            invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
+        })
+    }
+
+    /// The state of a unit that systemd has not loaded: it does not run.
+    async fn unloaded(&self, name: &str) -> Result<Unit> {
+        let (load, file_state) = match self.call("GetUnitFileState", &name).await {
+            Ok(answer) => {
+                let state: String = answer.body().deserialize()?;
+                let load = match state.as_str() {
+                    "masked" | "masked-runtime" => "masked",
+                    "bad" => "bad-setting",
+                    _ => "loaded",
+                };
+                (load, state)
+            }
+            Err(error) if error.is_no_such_unit() => ("not-found", String::new()),
+            Err(error) => return Err(error),
+        };
+        Ok(Unit {
+            id: name.to_owned(),
+            load: load.to_owned(),
+            active: ActiveState::Inactive,
+            sub: "dead".to_owned(),
+            file_state,
+            needs_reload: false,
+            result: String::new(),
+        })
+    }
+
+    /// Begins a job.
+    pub(super) async fn begin(&self, job: UnitJob, name: &str) -> Result<Begun> {
+        let method = match job {
+            UnitJob::Start => "StartUnit",
+            UnitJob::Stop => "StopUnit",
+            UnitJob::Reload => "ReloadOrTryRestartUnit",
+        };
+        let requested = self.traffic.jobs(&self.connection).await?;
+        let path: OwnedObjectPath = self.call(method, &(name, "replace")).await?.body().deserialize()?;
+        Ok(Begun { end: requested.is(&path) })
+    }
+
+    /// Whether the file has an `[Install]` section at all.
+    pub(super) async fn enable(&self, name: &str) -> Result<bool> {
+        let answer = self.call("EnableUnitFiles", &([name].as_slice(), false, true)).await?;
+        let (is_installable, _): (bool, Vec<(String, String, String)>) = answer.body().deserialize()?;
+        Ok(is_installable)
+    }
+
+    pub(super) async fn disable(&self, name: &str) -> Result<()> {
+        self.call("DisableUnitFiles", &([name].as_slice(), false)).await.map(drop)
+    }
+
+    pub(super) async fn mask(&self, name: &str) -> Result<()> {
+        self.call("MaskUnitFiles", &([name].as_slice(), false, false)).await.map(drop)
+    }
+
+    pub(super) async fn unmask(&self, name: &str) -> Result<()> {
+        self.call("UnmaskUnitFiles", &([name].as_slice(), false)).await.map(drop)
+    }
+
+    pub(super) async fn reset_failed(&self, name: &str) -> Result<()> {
+        self.call("ResetFailedUnit", &name).await.map(drop)
+    }
+
+    pub(super) async fn reload(&self) -> Result<()> {
+        self.call("Reload", &()).await.map(drop)
+    }
+}
+
+fn text(properties: &HashMap<String, OwnedVariant>, key: &str) -> String {
+    properties.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned()
+}
+
+/// The path of a unit's object: all but letters and digits is escaped, as systemd does it.
+pub fn unit_path(name: &str) -> String {
+    let mut path = format!("{MANAGER_PATH}/unit/");
+    if name.is_empty() {
+        path.push('_');
+    }
+    for (at, byte) in name.bytes().enumerate() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => path.push(char::from(byte)),
+            b'0'..=b'9' if at > 0 => path.push(char::from(byte)),
+            _ => path.push_str(&format!("_{byte:02x}")),
+        }
+    }
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped_as_systemd_does_it() {
+        assert_eq!(unit_path("nginx.service"), "/org/freedesktop/systemd1/unit/nginx_2eservice");
+        assert_eq!(unit_path("0a@b-c.service"), "/org/freedesktop/systemd1/unit/_30a_40b_2dc_2eservice");
+    }
+}
