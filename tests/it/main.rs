@@ -1,5 +1,6 @@
 //! What the whole workspace must keep, seen from outside.
 
+mod accounts;
 mod aliases;
 mod autoedges;
 mod booted;

@@ -36,7 +36,7 @@ const FORGET_ABOVE: usize = 1024;
 /// Identifies a version of a file. Includes the time of the last change of its attributes, which, unlike that of its
 /// content, can't be set back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Version {
+pub(super) struct Version {
     identity: (u64, u64),
     size: u64,
     /// The lower bits: there may be very many versions, and the rest is the same for 584 years.
@@ -45,14 +45,14 @@ struct Version {
 }
 
 impl Version {
-    fn of(stat: &Stat) -> Version {
+    pub(super) fn of(stat: &Stat) -> Version {
         let (mtime_ns, ctime_ns) = (stat.mtime_ns as u64, stat.ctime_ns as u64);
         Version { identity: stat.identity(), size: stat.size, mtime_ns, ctime_ns }
     }
 }
 
 /// Whether the file had been quiet for long enough when its reading began.
-fn is_quiet(stat: &Stat, begun_ns: i128) -> bool {
+pub(super) fn is_quiet(stat: &Stat, begun_ns: i128) -> bool {
     stat.ctime_ns + QUIET_NS < begun_ns
 }
 
@@ -293,7 +293,7 @@ fn feed(hasher: &mut Sha256, reader: &mut FileReader, stop: &Stopping) -> Result
     }
 }
 
-fn now_ns() -> i128 {
+pub(super) fn now_ns() -> i128 {
     match clock::wall().duration_since(UNIX_EPOCH) {
         Ok(since) => i128::try_from(since.as_nanos()).unwrap_or(i128::MAX),
         // Before 1970 no file is quiet.

@@ -9,6 +9,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Exec>(),
         Kind::of::<Exit>(),
         Kind::of::<File>(),
+        Kind::of::<Group>(),
         #[cfg(feature = "archive")]
         Kind::of::<Gzip>(),
         #[cfg(feature = "http-client")]

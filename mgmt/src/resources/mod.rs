@@ -1,6 +1,7 @@
 //! The built-in kinds. Each is a folder of its name with `kind.rs` as its main file, or one file of its name; a family
 //! of kinds (`http`) is a folder with a file for each.
 
+mod account;
 #[cfg(feature = "archive")]
 mod archive;
 mod beside;
@@ -25,6 +26,7 @@ mod timer;
 mod value;
 
 pub use crate::resource::Seconds;
+pub use account::{AccountState, Group, GroupBuilder, GroupHandle};
 #[cfg(feature = "archive")]
 pub use archive::{
     Gzip, GzipBuilder, GzipHandle, Tar, TarBuilder, TarCompress, TarFormat, TarHandle, Unpack, UnpackBuilder,

@@ -17,6 +17,7 @@ macro_rules! converted {
 }
 
 converted! {
+    accounts: "corpus/accounts.yaml",
     collect: "corpus/collect.yaml",
     everything: "converted/everything.yaml",
     exec: "corpus/exec.yaml",

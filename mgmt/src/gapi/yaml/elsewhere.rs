@@ -60,7 +60,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "fwupd:device" "The firmware of one device." [state: text, version: text] []
     "fwupd:remote" "A source of firmware." [state: text] []
     "fwupd:system" "How firmware is updated." [state: text] []
-    "group" "A group of this host." [state: text, gid: whole] []
     "gsettings" "A desktop setting." [user: text, schema: text, key: text, type: text, value: text] []
     "hetzner:vm" "A virtual machine at Hetzner."
         [apitoken: secret, state: text, allowrebuild: text, servertype: text, datacenter: text, image: text,

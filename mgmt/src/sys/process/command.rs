@@ -43,7 +43,7 @@ pub enum Leftovers {
     Kill,
 }
 
-/// A command: a program with its arguments, and the limits within which it runs. Its standard input is `/dev/null`.
+/// A command: a program with its arguments, and the limits within which it runs.
 #[derive(Clone, PartialEq)]
 pub struct Command {
     /// The program: a path if it contains a `/` (relative ones start at `cwd`), otherwise looked up in the command's
@@ -51,6 +51,9 @@ pub struct Command {
     pub program: OsString,
     /// Its arguments, passed on as they are.
     pub args: Vec<OsString>,
+    /// What it reads on its standard input; `None`: nothing (`/dev/null`). May be a secret: it is never shown, and is
+    /// kept in memory.
+    pub input: Option<Vec<u8>>,
     /// The working directory; `None`: that of this process.
     pub cwd: Option<PathBuf>,
     /// The environment to start from.
@@ -85,6 +88,7 @@ impl Command {
         Command {
             program: program.into(),
             args: Vec::new(),
+            input: None,
             cwd: None,
             env: Env::Inherit,
             vars: Vec::new(),
@@ -117,6 +121,13 @@ impl Command {
     #[must_use]
     pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, args: I) -> Command {
         self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Gives the command this on its standard input.
+    #[must_use]
+    pub fn input(mut self, input: impl Into<Vec<u8>>) -> Command {
+        self.input = Some(input.into());
         self
     }
 

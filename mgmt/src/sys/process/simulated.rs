@@ -112,7 +112,7 @@ pub(super) async fn run_until(
     }
     let argv = argv(command);
     host.note_run(&argv);
-    let answer = rule.run(host, &argv);
+    let answer = rule.run(host, &argv, command.input.as_deref().unwrap_or_default());
     let (stdout, stderr) = (captured(&answer.stdout), captured(&answer.stderr));
     let output = Output { status: Status::Exit(answer.code), stdout, stderr, elapsed, complete: true };
     if command.whole && output.stdout.skipped > 0 {

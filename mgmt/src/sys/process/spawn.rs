@@ -1,12 +1,14 @@
 //! Starting a command.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
 use std::time::Duration;
 
+use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::Errno;
 use rustix::process::{Gid, Pid};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities, set_thread_groups, set_thread_res_gid};
@@ -74,6 +76,9 @@ pub(super) type Pipes = (Option<OwnedFd>, Option<OwnedFd>);
 
 pub(super) async fn launch(command: &Command, path: &Path, identity: Option<Identity>) -> io::Result<Leader> {
     let mut std = describe(command, path, identity.as_ref());
+    if let Some(input) = &command.input {
+        std.stdin(in_memory(input)?);
+    }
     match identity {
         Some(identity) if !identity.groups.is_empty() => with_groups(std, identity).await,
         Some(identity) => {
@@ -95,6 +100,14 @@ fn spawn(mut std: StdCommand) -> io::Result<Leader> {
     let leader = Leader::new(child, Some(error.into()));
     drop(starting);
     Ok(leader)
+}
+
+/// A file without a name, open at the beginning of this content: unlike a pipe, it takes all of it at once.
+fn in_memory(content: &[u8]) -> io::Result<File> {
+    let mut file = File::from(memfd_create("mgmt-input", MemfdFlags::CLOEXEC)?);
+    file.write_all(content)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 /// Variables by which a service manager is notified.

@@ -49,6 +49,8 @@ pub struct Called<'a> {
     pub host: &'a Host,
     /// The program and its arguments.
     pub argv: &'a [String],
+    /// What it reads on its standard input.
+    pub input: &'a [u8],
 }
 
 impl Called<'_> {
@@ -80,8 +82,8 @@ impl Rule {
     }
 
     /// Does what the command does.
-    pub(in crate::sys) fn run(&self, host: &Host, argv: &[String]) -> Answer {
-        (self.does)(&Called { host, argv })
+    pub(in crate::sys) fn run(&self, host: &Host, argv: &[String], input: &[u8]) -> Answer {
+        (self.does)(&Called { host, argv, input })
     }
 }
 

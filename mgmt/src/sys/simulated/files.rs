@@ -8,11 +8,13 @@ use std::sync::Arc;
 
 use rustix::io::{Errno, Result};
 
+use super::accounts::Names;
 use super::disk::{Tree, names};
 use super::host::Host;
 use super::inode::{Body, Inode, Number, ROOT};
 use super::watched::Change;
 use crate::id::shortened;
+use crate::sys::account_files::{GROUP, PASSWD, SHADOW};
 use crate::sys::fs::{Digest, is_temporary_name};
 
 /// The most characters of a file's content in the description of a host's state.
@@ -127,6 +129,22 @@ impl Host {
         is_there
     }
 
+    /// Moves what is at a path to another one, where nothing is. Missing directories are made.
+    ///
+    /// # Panics
+    /// Nothing is at the first path, or something that is no directory is on the way to the other one.
+    pub(super) fn rename(&self, from: &str, to: &str) {
+        let (from, to) = (Path::new(from), Path::new(to));
+        self.edit("move", from, |tree, stamp| {
+            let number = tree.resolve(from, false)?;
+            let (Some(old), Some(old_name)) = (from.parent(), from.file_name()) else { return Err(Errno::BUSY) };
+            let (Some(new), Some(new_name)) = (to.parent(), to.file_name()) else { return Err(Errno::BUSY) };
+            let (old, new) = (tree.resolve(old, true)?, make_dirs(tree, new, stamp)?);
+            tree.link(new, new_name, number, stamp)?;
+            tree.unlink(old, old_name, number, stamp)
+        });
+    }
+
     /// Sets the permission bits of what is at the path.
     ///
     /// # Panics
@@ -200,6 +218,7 @@ impl Host {
     /// directories in `but` is left out, and so are times.
     pub fn state(&self, but: &[&str]) -> Vec<String> {
         let mut lines = BTreeMap::new();
+        let names = self.names();
         let tree = self.disk().tree();
         let mut waiting = vec![(PathBuf::from("/"), ROOT)];
         while let Some((path, number)) = waiting.pop() {
@@ -211,7 +230,7 @@ impl Host {
                 let below = entries.iter().map(|(name, number)| (path.join(name), *number));
                 waiting.extend(below);
             }
-            lines.insert(path.clone(), self.describe(&path, inode));
+            lines.insert(path.clone(), describe(&path, inode, &names));
         }
         drop(tree);
         lines.into_values().chain(self.states_of_parts()).collect()
@@ -233,20 +252,27 @@ impl Host {
         found.sort();
         found
     }
+}
 
-    fn describe(&self, path: &Path, inode: &Inode) -> String {
-        let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| {
-            let digest = Digest::of(value).to_string();
-            format!(" +{}={}", name.escape_ascii(), digest.get(..12).unwrap_or_default())
-        };
-        let xattrs: Vec<String> = inode.xattrs.iter().map(xattr).collect();
-        let (path, xattrs) = (path.display().to_string().escape_debug().to_string(), xattrs.concat());
-        let who = format!("{:04o} {}:{}", inode.mode, self.user_name(inode.uid), self.group_name(inode.gid));
-        match &inode.body {
-            Body::Directory(_) => format!("{path} directory {who}{xattrs}"),
-            Body::Symlink(target) => format!("{path} → {}", target.to_string_lossy().escape_debug()),
-            Body::File(content) => format!("{path} file {who}{xattrs} {}", shown(content)),
+fn describe(path: &Path, inode: &Inode, names: &Names) -> String {
+    let xattr = |(name, value): (&Vec<u8>, &Vec<u8>)| {
+        let digest = Digest::of(value).to_string();
+        format!(" +{}={}", name.escape_ascii(), digest.get(..12).unwrap_or_default())
+    };
+    let xattrs: Vec<String> = inode.xattrs.iter().map(xattr).collect();
+    let (path, xattrs) = (path.display().to_string().escape_debug().to_string(), xattrs.concat());
+    let who = format!("{:04o} {}:{}", inode.mode, names.user(inode.uid), names.group(inode.gid));
+    match &inode.body {
+        Body::Directory(_) => format!("{path} directory {who}{xattrs}"),
+        Body::Symlink(target) => format!("{path} → {}", target.to_string_lossy().escape_debug()),
+        Body::File(content) if [PASSWD, GROUP, SHADOW].contains(&path.as_str()) => {
+            // The order of the lines is that in which the accounts were made.
+            let text = String::from_utf8_lossy(content);
+            let mut lines: Vec<&str> = text.lines().collect();
+            lines.sort_unstable();
+            format!("{path} file {who}{xattrs} {}", shown(lines.join("\n").as_bytes()))
         }
+        Body::File(content) => format!("{path} file {who}{xattrs} {}", shown(content)),
     }
 }
 

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::accounts::Accounts;
 use super::commands::Commands;
 use super::disk::Disk;
 use super::file::File;
@@ -29,7 +28,6 @@ pub struct Host(Arc<Inner>);
 struct Inner {
     time: Arc<Timeline>,
     disk: Disk,
-    accounts: Mutex<Accounts>,
     commands: Mutex<Commands>,
     seed: u64,
     random: Mutex<u64>,
@@ -95,7 +93,8 @@ pub(super) fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Host {
     /// A host with an empty file system (`/etc`, `/var/lib`, `/tmp` and the like exist), the accounts of a fresh
-    /// system, and a few programs: `true`, `false`, `echo`, `cat`, `test`, `touch`, `mkdir`, `rm`, `systemctl`.
+    /// system in `/etc/passwd`, `/etc/group` and `/etc/shadow`, and a few programs: `true`, `false`, `echo`, `cat`,
+    /// `test`, `touch`, `mkdir`, `rm`, `systemctl`, and those that change accounts (`useradd`, `groupadd` and so on).
     pub fn new() -> Host {
         Host::seeded(0)
     }
@@ -106,7 +105,6 @@ impl Host {
         let host = Host(Arc::new(Inner {
             disk: Disk::new(Arc::clone(&time)),
             time,
-            accounts: Mutex::default(),
             commands: Mutex::default(),
             seed,
             random: Mutex::new(seed),
@@ -129,6 +127,7 @@ impl Host {
         host.chmod("/root", 0o700);
         host.chmod("/tmp", 0o1777);
         host.chmod("/var/tmp", 0o1777);
+        host.add_usual_accounts();
         programs::add(&host);
         host
     }
@@ -142,7 +141,6 @@ impl Host {
         Host(Arc::new(Inner {
             disk: self.0.disk.fork(Arc::clone(&time)),
             time,
-            accounts: Mutex::new(lock(&self.0.accounts).clone()),
             commands: Mutex::new(lock(&self.0.commands).fork()),
             seed: self.0.seed,
             random: Mutex::new(*lock(&self.0.random)),
@@ -236,10 +234,6 @@ impl Host {
     /// The place of an engine's watches.
     pub(crate) fn seat(&self) -> Seat {
         Seat::new(&self.0.disk)
-    }
-
-    pub(super) fn accounts(&self) -> MutexGuard<'_, Accounts> {
-        lock(&self.0.accounts)
     }
 
     pub(super) fn commands(&self) -> MutexGuard<'_, Commands> {

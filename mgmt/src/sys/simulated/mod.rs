@@ -3,6 +3,8 @@
 //! the doors is the same. For tests, and only there.
 
 mod access;
+mod account_args;
+mod account_tools;
 mod accounts;
 mod commands;
 mod disk;

@@ -35,6 +35,7 @@ pub(super) fn add(host: &Host) {
         })
     });
     host.program("systemctl *", super::units::systemctl);
+    super::account_tools::add(host);
 }
 
 /// Does something with each argument that is no option.

@@ -109,3 +109,16 @@ fn secrets_in_variables_are_not_in_the_debug_text() {
     let text = format!("{:?}", Command::new("x").env(env).var("B", "canary"));
     assert!(!text.contains("canary") && text.contains("\"A\"") && text.contains("\"B\""), "{text}");
 }
+
+#[tokio::test]
+async fn a_command_reads_the_whole_input_it_was_given() {
+    // More than a pipe holds; nothing reads it in the second case.
+    let input = "0123456789abcdef".repeat(20_000);
+    let command = Command::shell("/bin/sh", "cat; echo end").input(input.clone());
+    let output = run(&command).await.unwrap();
+    assert_eq!(output.stdout.whole().unwrap(), format!("{input}end\n").as_bytes());
+    assert!(run(&Command::new("true").input(input)).await.unwrap().status.success());
+    assert!(!format!("{command:?}").contains("0123"), "it may be a secret");
+    let output = run(&Command::new("cat")).await.unwrap();
+    assert_eq!(output.stdout.total(), 0);
+}

@@ -1,0 +1,3 @@
+//! The exact arguments of the tools, and what is in their way.
+
+mod groups;

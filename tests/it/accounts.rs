@@ -1,0 +1,5 @@
+//! Users and groups: whole graphs on a simulated host, and the laws against the system's own tools in a machine that is
+//! booted for that.
+
+mod real;
+mod simulated;
