@@ -115,12 +115,12 @@ pub use crate::resources::{
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};
+#[cfg(feature = "dbus")]
+pub use crate::resources::{Hostname, HostnameHandle, Svc, SvcHandle, SvcStartup, SvcState};
 #[cfg(feature = "http-client")]
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]
 pub use crate::resources::{HttpFile, HttpFileHandle, HttpServer, HttpServerHandle};
-#[cfg(feature = "dbus")]
-pub use crate::resources::{Svc, SvcHandle, SvcStartup, SvcState};
 pub use std::time::Duration;
 
 /// Values that a graph follows.

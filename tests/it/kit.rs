@@ -9,6 +9,6 @@ pub mod program;
 pub mod run;
 
 pub use archive::archive;
-pub use booted::Booted;
+pub use booted::{Booted, inside};
 pub use desk::{Act, Desk, Gate, Op};
 pub use run::{Run, within};

@@ -11,6 +11,7 @@ mod engine;
 mod examples;
 mod graphs;
 mod groups;
+mod hostname;
 mod journeys;
 mod kit;
 mod laws;

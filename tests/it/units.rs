@@ -1,15 +1,14 @@
 //! The kind `svc` against a real systemd.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use mgmt::prelude::*;
 use mgmt::testing::laws::{self, Law, Subject};
 
-use crate::kit::Booted;
 use crate::kit::program::{Program, Running, mgmt};
 use crate::kit::run::LONG;
+use crate::kit::{Booted, inside};
 
 const GRAPH: &str = "/srv/graph.yaml";
 const SLEEPS: &str = "[Service]\nExecStart=/bin/sleep infinity\n[Install]\nWantedBy=multi-user.target\n";
@@ -329,22 +328,10 @@ fn two_hundred_services_start_together_share_reloads_and_cost_nothing_when_idle(
     end(&booted, running);
 }
 
-/// Set in the process that keeps the laws, which is inside.
-const INSIDE: &str = "MGMT_UNITS_INSIDE";
-
 #[test]
 #[ignore = "needs root, systemd and dbus"]
 fn the_kind_keeps_the_laws() {
-    if std::env::var_os(INSIDE).is_some() {
-        return keep_the_laws();
-    }
-    let this = std::env::current_exe().unwrap();
-    let booted = Booted::with(&[(this.parent().unwrap(), "/run/tests")]);
-    let inside = Path::new("/run/tests").join(this.file_name().unwrap());
-    let name = "units::the_kind_keeps_the_laws";
-    let mut command = booted.command(&[inside.to_str().unwrap(), "--exact", name, "--include-ignored", "--nocapture"]);
-    let ended = command.env(INSIDE, "1").run();
-    assert!(ended.code == Some(0), "{}\n{}", ended.out, ended.err);
+    inside("units::the_kind_keeps_the_laws", keep_the_laws);
 }
 
 fn keep_the_laws() {

@@ -8,10 +8,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 #[cfg(feature = "dbus")]
-use crate::sys::dbus::BusError;
+use crate::sys::dbus::{BusError, CallError};
 use crate::sys::fs::FsError;
 pub use crate::sys::obstacle::ObstacleKind;
 use crate::sys::process::ProcessError;
+#[cfg(feature = "dbus")]
+use crate::sys::systemd::SystemdError;
 use crate::sys::users::UserError;
 
 /// The files in which users and groups are defined.
@@ -80,6 +82,14 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
     #[cfg(feature = "dbus")]
     if error.is::<BusError>() {
         return Some(Some(Obstacle::new(ObstacleKind::NoComponent)));
+    }
+    #[cfg(feature = "dbus")]
+    if let Some(error) = error.downcast_ref::<CallError>() {
+        return Some(error.obstacle().map(Obstacle::new));
+    }
+    #[cfg(feature = "dbus")]
+    if let Some(error) = error.downcast_ref::<SystemdError>() {
+        return Some(error.obstacle().map(Obstacle::new));
     }
     error.downcast_ref::<io::Error>().map(|error| ObstacleKind::of(error).map(Obstacle::new))
 }

@@ -12,6 +12,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Group>(),
         #[cfg(feature = "archive")]
         Kind::of::<Gzip>(),
+        #[cfg(feature = "dbus")]
+        Kind::of::<Hostname>(),
         #[cfg(feature = "http-client")]
         Kind::of::<HttpClient>(),
         #[cfg(feature = "http")]

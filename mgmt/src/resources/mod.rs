@@ -9,6 +9,8 @@ mod digests;
 mod exec;
 mod exit;
 mod file;
+#[cfg(feature = "dbus")]
+mod hostname;
 #[cfg(feature = "http")]
 mod http;
 mod kinds;
@@ -35,6 +37,8 @@ pub use archive::{
 pub use exec::{Commands, Env, EnvValue, Exec, ExecBuilder, ExecHandle};
 pub use exit::{Exit, ExitBuilder, ExitHandle};
 pub use file::{Content, File, FileBuilder, FileDrift, FileHandle, FileState, Mode, Owner, Recurse};
+#[cfg(feature = "dbus")]
+pub use hostname::{Hostname, HostnameBuilder, HostnameHandle, HostnameRecord};
 #[cfg(feature = "http")]
 pub use http::{
     Address, HttpFile, HttpFileBuilder, HttpFileHandle, HttpServer, HttpServerBuilder, HttpServerHandle, ServedBy,

@@ -10,6 +10,8 @@ pub mod dumps;
 mod elsewhere;
 pub mod facts;
 pub mod fs;
+#[cfg(feature = "dbus")]
+pub mod hostnamed;
 pub mod limits;
 #[cfg(any(feature = "cli", feature = "http"))]
 pub mod listen;

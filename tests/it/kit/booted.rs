@@ -86,6 +86,24 @@ impl Booted {
     }
 }
 
+/// Set in the process of a test that runs inside.
+const INSIDE: &str = "MGMT_TEST_INSIDE";
+
+/// Runs a part of the test of this name inside of a booted machine, so that it may change that as it likes: this test
+/// calls itself there.
+pub fn inside(test: &str, part: impl FnOnce()) {
+    if std::env::var_os(INSIDE).is_some() {
+        return part();
+    }
+    let this = std::env::current_exe().unwrap();
+    let booted = Booted::with(&[(this.parent().unwrap(), "/run/tests")]);
+    let this = Path::new("/run/tests").join(this.file_name().unwrap());
+    let this = this.to_str().unwrap();
+    let mut program = booted.command(&[this, "--exact", test, "--include-ignored", "--nocapture"]);
+    let ended = program.env(INSIDE, "1").run().code(0);
+    assert!(ended.out.contains("1 passed"), "{}{}", ended.out, ended.err);
+}
+
 impl Drop for Booted {
     fn drop(&mut self) {
         drop(self.attendant.stdin.take());

@@ -254,7 +254,7 @@ const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "Vec<map>", |generator| generator.subschema_for::<Vec<Table>>(), doc)
 }
 
-static ABSENT: [KindSpec; 4] = [
+static ABSENT: [KindSpec; 3] = [
     kind(
         "pkg",
         "A package of the Linux distribution.",
@@ -264,17 +264,6 @@ static ABSENT: [KindSpec; 4] = [
             truth("allownonfree", "Whether packages that are not free software may be installed. Default: false."),
             truth("allowunsupported", "Whether packages without support may be installed. Default: false."),
             truth("allowdowngrade", "Whether an older version may replace a newer one. Default: false."),
-        ],
-        NONE_KNOWN,
-    ),
-    kind(
-        "hostname",
-        "The names of this host.",
-        &[
-            text("hostname", "The default of the other three."),
-            text("pretty_hostname", "The host name for people."),
-            text("static_hostname", "The host name that is set at boot."),
-            text("transient_hostname", "The host name until the next boot."),
         ],
         NONE_KNOWN,
     ),

@@ -10,7 +10,8 @@ use crate::resource::{
 use crate::resources::svc::judge::{Verdict, Wanted};
 use crate::resources::svc::state::{SvcStartup, SvcState};
 use crate::resources::svc::steps::Steps;
-use crate::sys::systemd::{self, ActiveState, Systemd, SystemdError, Traffic, UnitJob};
+use crate::sys::dbus::PROPERTIES;
+use crate::sys::systemd::{self, ActiveState, Systemd, Traffic, UnitJob};
 use crate::sys::users::{our_home, us, user_name};
 use mgmt_macros::Resource;
 
@@ -112,7 +113,7 @@ impl Converge for Svc {
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<SvcDrift>> {
-        let unit = systemd_of(cx, self.session).await?.unit(&self.unit()).await.map_err(absent)?;
+        let unit = systemd_of(cx, self.session).await?.unit(&self.unit()).await?;
         match self.wanted().judge(&unit) {
             Verdict::Drifted(_, changes) => Ok(Some(SvcDrift(changes))),
             other => self.settled(other).map(|()| None),
@@ -123,7 +124,7 @@ impl Converge for Svc {
         let unit = self.steps(cx).await?;
         for _ in 0..STEPS_MAX {
             // What one step did may be all that the next one would do.
-            let found = unit.systemd.unit(&unit.name).await.map_err(absent)?;
+            let found = unit.systemd.unit(&unit.name).await?;
             match self.wanted().judge(&found) {
                 Verdict::Drifted(todo, _) => {
                     self.record(cx, &found)?;
@@ -165,7 +166,7 @@ impl ConvergeMany for Svc {}
 impl Refresh for Svc {
     async fn refresh(&self, cx: &ApplyCx) -> Result<bool> {
         let unit = self.steps(cx).await?;
-        let found = unit.systemd.unit(&unit.name).await.map_err(absent)?;
+        let found = unit.systemd.unit(&unit.name).await?;
         if !matches!(found.active, ActiveState::Active | ActiveState::Reloading) {
             return Ok(false);
         }
@@ -190,7 +191,7 @@ impl Svc {
     fn signals(&self, name: &str) -> Watch {
         let rule = || SignalRule::new().sender(systemd::NAME);
         let of_manager = |member| rule().path(systemd::MANAGER_PATH).interface(systemd::MANAGER).member(member);
-        let of_unit = rule().path(systemd::unit_path(name)).interface(systemd::PROPERTIES).member("PropertiesChanged");
+        let of_unit = rule().path(systemd::unit_path(name)).interface(PROPERTIES).member("PropertiesChanged");
         let signals =
             [of_unit, of_manager("UnitNew").arg0(name), of_manager("Reloading"), of_manager("UnitFilesChanged")];
         signals.into_iter().fold(Watch::none(), |all, rule| all.and(Watch::signals(bus(self.session), rule)))
@@ -255,12 +256,5 @@ pub(super) async fn systemd_of(cx: &CheckCx, is_session: bool) -> Result<Systemd
     }
     let both = cx.shared::<Both>();
     let traffic = if is_session { &both.session } else { &both.system };
-    Systemd::new(cx.bus(bus(is_session)).await?, Arc::clone(traffic)).await.map_err(absent)
-}
-
-/// An error of systemd; its absence is waited for.
-pub(super) fn absent(error: SystemdError) -> Error {
-    let is_absent = matches!(error, SystemdError::Absent(_));
-    let error = Error::from(error);
-    if is_absent { error.waiting_for(Obstacle::new(ObstacleKind::NoComponent)) } else { error }
+    Ok(Systemd::new(cx.bus(bus(is_session)).await?, Arc::clone(traffic)).await?)
 }

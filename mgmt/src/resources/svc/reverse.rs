@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, Recorded, Result, Reverse, Uid, Undone};
 use crate::resources::svc::judge::{Todo, word};
-use crate::resources::svc::kind::{Svc, absent, key, systemd_of};
+use crate::resources::svc::kind::{Svc, key, systemd_of};
 use crate::resources::svc::state::{SvcStartup, SvcState};
 use crate::resources::svc::steps::Steps;
 use crate::sys::systemd::{ActiveState, Unit};
@@ -98,7 +98,7 @@ impl Reverse for Svc {
     async fn undo(cx: &ApplyCx, record: Recorded<SvcRecord>) -> Result<Undone> {
         let record = record.data;
         let systemd = systemd_of(cx, record.session).await?;
-        let found = systemd.unit(&record.unit).await.map_err(absent)?;
+        let found = systemd.unit(&record.unit).await?;
         if found.load == "not-found" {
             return Ok(Undone::default());
         }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use crate::resource::{Error, Result};
 use crate::resources::svc::judge::Todo;
-use crate::resources::svc::kind::absent;
 use crate::resources::svc::state::{SvcStartup, SvcState};
 use crate::sys::process::{Command, run};
 use crate::sys::systemd::{ActiveState, Systemd, SystemdError, UnitJob};
@@ -32,24 +31,24 @@ impl Steps {
     pub(super) async fn step(&self, todo: Todo) -> Result<()> {
         let (systemd, name) = (&self.systemd, &self.name);
         if todo.unmask {
-            return systemd.unmask(name).await.map_err(absent);
+            return Ok(systemd.unmask(name).await?);
         }
         match todo.startup {
             Some(SvcStartup::Enabled) => {
-                return match systemd.enable(name).await.map_err(absent)? {
+                return match systemd.enable(name).await? {
                     true => Ok(()),
                     false => Err(Error::new(format!("{name} has no [Install] section, so it can't be enabled"))),
                 };
             }
-            Some(SvcStartup::Disabled) => return systemd.disable(name).await.map_err(absent),
-            Some(SvcStartup::Masked) => return systemd.mask(name).await.map_err(absent),
+            Some(SvcStartup::Disabled) => return Ok(systemd.disable(name).await?),
+            Some(SvcStartup::Masked) => return Ok(systemd.mask(name).await?),
             None => {}
         }
         if todo.reload {
-            return systemd.reload().await.map_err(absent);
+            return Ok(systemd.reload().await?);
         }
         if todo.reset {
-            systemd.reset_failed(name).await.map_err(absent)?;
+            systemd.reset_failed(name).await?;
         }
         match todo.state {
             Some(SvcState::Running) => self.job(UnitJob::Start).await,
@@ -61,22 +60,22 @@ impl Steps {
     /// Does a job to its end. Where this is dropped before, the job continues: a start that is given up leaves a unit
     /// that is starting, and a job that is cancelled does not change that.
     pub(super) async fn job(&self, job: UnitJob) -> Result<()> {
-        let begun = self.systemd.begin(job, &self.name).await.map_err(absent)?;
+        let begun = self.systemd.begin(job, &self.name).await?;
         match begun.ended().await {
             Ok(()) if job == UnitJob::Stop => Ok(()),
             Ok(()) => self.verify().await,
             Err(error @ SystemdError::Job { .. }) => Err(self.explained(error).await),
-            Err(error) => Err(absent(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
     /// A service that has started still runs a moment later.
     async fn verify(&self) -> Result<()> {
-        let service = self.systemd.service(&self.name).await.map_err(absent)?;
+        let service = self.systemd.service(&self.name).await?;
         if UNCONFIRMED.contains(&service.kind.as_str()) {
             tokio::time::sleep(SETTLES).await;
         }
-        let unit = self.systemd.unit(&self.name).await.map_err(absent)?;
+        let unit = self.systemd.unit(&self.name).await?;
         let restarts = unit.active == ActiveState::Activating && unit.sub == "auto-restart";
         if !restarts && !matches!(unit.active, ActiveState::Inactive | ActiveState::Failed) {
             return Ok(());

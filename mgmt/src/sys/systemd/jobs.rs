@@ -130,6 +130,7 @@ pub(super) async fn result(end: End) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::obstacle::ObstacleKind;
 
     fn job(number: u32) -> OwnedObjectPath {
         OwnedObjectPath::try_from(format!("/org/freedesktop/systemd1/job/{number}")).unwrap()
@@ -161,7 +162,7 @@ mod tests {
         let waits = request(&ends).is(&job(1));
         lock(&ends).are_over = true;
         lock(&ends).waiting.clear();
-        assert!(matches!(result(waits).await, Err(SystemdError::Absent(_))));
+        assert!(matches!(result(waits).await, Err(error) if error.obstacle() == Some(ObstacleKind::NoComponent)));
         assert!(result(request(&ends).is(&job(2))).await.is_err());
     }
 }

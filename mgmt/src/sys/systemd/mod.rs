@@ -11,6 +11,6 @@ mod unit;
 
 pub use door::{Job, Systemd};
 pub use error::{Result, SystemdError};
-pub use over_bus::{MANAGER, MANAGER_PATH, NAME, PROPERTIES, unit_path};
+pub use over_bus::{MANAGER, MANAGER_PATH, NAME, unit_path};
 pub use traffic::Traffic;
 pub use unit::{ActiveState, LastRun, Unit, UnitJob};

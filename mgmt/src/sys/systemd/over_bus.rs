@@ -10,6 +10,7 @@ use super::error::{Result, SystemdError};
 use super::jobs::{End, result};
 use super::traffic::Traffic;
 use super::unit::{ActiveState, LastRun, Unit, UnitJob};
+use crate::sys::dbus::{CallError, Peer, text};
 
 /// The name of systemd on a bus.
 pub const NAME: &str = "org.freedesktop.systemd1";
@@ -17,8 +18,7 @@ pub const NAME: &str = "org.freedesktop.systemd1";
 pub const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 /// Its interface.
 pub const MANAGER: &str = "org.freedesktop.systemd1.Manager";
-/// The interface of properties, which also has their signal.
-pub const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+const SUBSCRIBED: &str = "org.freedesktop.systemd1.AlreadySubscribed";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
@@ -47,7 +47,7 @@ impl OverBus {
     pub(super) async fn new(connection: Connection, traffic: Arc<Traffic>) -> Result<OverBus> {
         let systemd = OverBus { connection, traffic };
         match systemd.call("Subscribe", &()).await {
-            Err(SystemdError::Refused { name, .. }) if name == "org.freedesktop.systemd1.AlreadySubscribed" => {}
+            Err(SystemdError::Call(CallError::Refused { error, .. })) if error == SUBSCRIBED => {}
             other => drop(other?),
         }
         Ok(systemd)
@@ -57,20 +57,14 @@ impl OverBus {
     where
         B: serde::Serialize + zbus::zvariant::DynamicType,
     {
-        self.call_of(MANAGER_PATH, MANAGER, method, body).await
-    }
-
-    async fn call_of<B>(&self, path: &str, interface: &str, method: &str, body: &B) -> Result<Message>
-    where
-        B: serde::Serialize + zbus::zvariant::DynamicType,
-    {
         let _turn = self.traffic.turn().await;
-        Ok(self.connection.call_method(Some(NAME), path, Some(interface), method, body).await?)
+        let systemd = Peer { name: NAME, path: MANAGER_PATH, interface: MANAGER };
+        Ok(systemd.call(&self.connection, method, body).await?)
     }
 
     async fn properties(&self, path: &OwnedObjectPath, interface: &str) -> Result<HashMap<String, OwnedVariant>> {
-        let answer = self.call_of(path, PROPERTIES, "GetAll", &interface).await?;
-        Ok(answer.body().deserialize()?)
+        let _turn = self.traffic.turn().await;
+        Ok(Peer { name: NAME, path, interface }.properties(&self.connection).await?)
     }
 
     pub(super) async fn unit(&self, name: &str) -> Result<Unit> {
@@ -92,7 +86,7 @@ impl OverBus {
             sub: text("SubState"),
             file_state: text("UnitFileState"),
             needs_reload: all.get("NeedDaemonReload").and_then(|value| bool::try_from(value).ok()).unwrap_or_default(),
-            result: self::text(&result, "Result"),
+            result: crate::sys::dbus::text(&result, "Result"),
         })
     }
 
@@ -177,10 +171,6 @@ impl OverBus {
     pub(super) async fn reload(&self) -> Result<()> {
         self.call("Reload", &()).await.map(drop)
     }
-}
-
-fn text(properties: &HashMap<String, OwnedVariant>, key: &str) -> String {
-    properties.get(key).and_then(|value| <&str>::try_from(value).ok()).unwrap_or_default().to_owned()
 }
 
 /// The path of a unit's object: all but letters and digits is escaped, as systemd does it.

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::error::{Result, SystemdError};
+use super::error::Result;
 use super::unit::{Unit, UnitJob};
+use crate::sys::dbus::CallError;
 use crate::sys::simulated::{Host, Units};
 
 pub(super) fn state_file(unit: &str) -> PathBuf {
@@ -38,8 +39,8 @@ pub(super) fn verb(job: UnitJob) -> &'static str {
 
 /// The result of the job.
 pub(super) fn act(host: &Host, verb: &str, name: &str) -> Result<String> {
-    let done = host.part::<Units>().act(host, verb, name).ok_or_else(|| SystemdError::Refused {
-        name: "org.freedesktop.systemd1.NoSuchUnit".to_owned(),
+    let done = host.part::<Units>().act(host, verb, name).ok_or_else(|| CallError::Refused {
+        error: "org.freedesktop.systemd1.NoSuchUnit".to_owned(),
         message: format!("Unit {name} not found."),
     })?;
     Ok(if done.is_ok() { "done" } else { "failed" }.to_owned())

@@ -1,6 +1,8 @@
 //! Graphs on a simulated host.
 
 #[cfg(feature = "dbus")]
+mod hostnames;
+#[cfg(feature = "dbus")]
 mod services;
 
 use std::time::Duration;

@@ -1,0 +1,7 @@
+//! D-Bus: connections, and calls of services on a bus.
+
+mod bus;
+mod call;
+
+pub use bus::{Bus, BusError, RuntimeLife, connect};
+pub use call::{CallError, PROPERTIES, Peer, text};
