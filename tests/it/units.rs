@@ -167,7 +167,7 @@ fn each_way_to_fail_is_clear_and_the_rest_converges() {
         ("restarts", "restarts.service: it has ended right after its start (exit-code)"),
         ("static", "it is static, without an [Install] section, so it can't be enabled"),
         ("once", "`Type=oneshot` does: it can't be kept running unless its unit has `RemainAfterExit=yes`"),
-        ("bad", "systemd can't read its unit file (`bad-setting`)"),
+        ("bad", "Unit bad.service has a bad unit file setting."),
     ] {
         let line = ended.err.split(&format!("svc[{unit}] failed: ")).nth(1).unwrap_or_default();
         assert!(line.split("\n20").next().unwrap().contains(why), "{unit}: {}", ended.err);
@@ -255,7 +255,7 @@ fn a_start_that_takes_longer_than_the_timeout_is_waited_for_and_not_begun_again(
     );
     booted.out(&["systemctl", "daemon-reload"]);
     graph(&booted, "  svc:\n  - {name: slow, state: running, meta: {timeout: 500, retry: 5}}\n");
-    run(&booted, &["-t", "0"]).run().code(0).said("svc[slow]: check waits: slow.service is activating");
+    run(&booted, &["-t", "0"]).run().code(0).said("svc[slow]: repaired in");
     assert_eq!(fs::read_to_string(booted.path("/srv/log")).unwrap(), "start\n");
 }
 

@@ -30,7 +30,7 @@ pub(super) enum Verdict {
     Drifted(Todo, Vec<Change>),
     /// It does not exist: something must bring it.
     Missing,
-    /// It is between two states, such as `activating`, and systemd reports when that ends.
+    /// It is in a state that is none of the usual ones, such as `maintenance`, and systemd reports when that ends.
     Moving(String),
     /// What is declared is impossible, and why.
     Impossible(String),
@@ -133,13 +133,9 @@ impl Wanted {
         match (wanted, &unit.active) {
             (SvcState::Running, ActiveState::Active | ActiveState::Reloading) => Ok(None),
             (SvcState::Stopped, ActiveState::Inactive | ActiveState::Failed) => Ok(None),
-            (SvcState::Running, ActiveState::Inactive | ActiveState::Failed) => Ok(Some(wanted)),
-            (SvcState::Stopped, ActiveState::Active | ActiveState::Reloading | ActiveState::Activating) => {
-                Ok(Some(wanted))
-            }
-            (SvcState::Running, ActiveState::Activating | ActiveState::Deactivating)
-            | (SvcState::Stopped, ActiveState::Deactivating)
-            | (_, ActiveState::Other(_)) => moving(),
+            (_, ActiveState::Other(_)) => moving(),
+            // A job for what is under way already joins that, and waits for its end.
+            _ => Ok(Some(wanted)),
         }
     }
 }
@@ -197,13 +193,14 @@ mod tests {
             (Some(Running), None, unit("loaded", "reloading", "enabled"), "in sync"),
             (Some(Running), None, unit("loaded", "inactive", "static"), "state: stopped → running"),
             (Some(Running), None, unit("loaded", "failed", "static"), "state: failed → running reset"),
-            (Some(Running), None, unit("loaded", "activating", ""), "moving: activating (sub)"),
+            (Some(Running), None, unit("loaded", "activating", ""), "state: activating → running"),
+            (Some(Running), None, unit("loaded", "deactivating", ""), "state: deactivating → running"),
             (Some(Running), None, unit("loaded", "maintenance", ""), "moving: maintenance (sub)"),
             (Some(Running), None, unit("not-found", "inactive", ""), "missing"),
             (Some(Stopped), Some(Disabled), unit("not-found", "inactive", ""), "in sync"),
             (Some(Stopped), None, unit("loaded", "failed", "enabled"), "in sync"),
             (Some(Stopped), None, unit("loaded", "activating", "enabled"), "state: activating → stopped"),
-            (Some(Stopped), None, unit("loaded", "deactivating", "enabled"), "moving: deactivating (sub)"),
+            (Some(Stopped), None, unit("loaded", "deactivating", "enabled"), "state: deactivating → stopped"),
             (None, Some(Enabled), unit("loaded", "inactive", "disabled"), "startup: disabled → enabled"),
             (None, Some(Enabled), unit("loaded", "inactive", "enabled-runtime"), "startup: enabled-runtime → enabled"),
             (None, Some(Enabled), unit("masked", "inactive", "masked"), "startup: masked → enabled unmask"),

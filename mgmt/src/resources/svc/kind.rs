@@ -20,7 +20,7 @@ const STEPS_MAX: usize = 6;
 
 /// A service of systemd, or another unit: whether it runs, and whether it is started with the machine.
 ///
-/// A unit that is about to start or stop is waited for. One that has failed is started again, after systemd has
+/// A unit that is starting or stopping is waited for. One that has failed is started again, after systemd has
 /// forgotten the failure; one that ends right after its start is an error, with its result and the last lines of its
 /// journal. If the files of the unit have changed since systemd read them, systemd reads all units again; one time is
 /// enough for many services.

@@ -66,7 +66,10 @@ impl CallError {
             "org.freedesktop.DBus.Error.NoReply",
             "org.freedesktop.DBus.Error.Spawn.ChildExited",
         ];
-        let is_gone = |error: &str| GONE.contains(&error);
+        // What systemd answers when the bus asks it to start another service.
+        const STARTER: &str = "org.freedesktop.systemd1";
+        let of_starter = |error: &str| name != STARTER && error.starts_with(STARTER);
+        let is_gone = |error: &str| GONE.contains(&error) || of_starter(error);
         match error {
             zbus::Error::MethodError(ref error_name, ..) if is_gone(error_name) => {
                 CallError::Absent { name, source: error }
