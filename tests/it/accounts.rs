@@ -3,3 +3,4 @@
 
 mod real;
 mod simulated;
+mod users;

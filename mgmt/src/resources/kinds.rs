@@ -34,6 +34,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Timer>(),
         #[cfg(feature = "archive")]
         Kind::of::<Unpack>(),
+        Kind::of::<User>(),
         Kind::of::<Value>(),
     ]
 }

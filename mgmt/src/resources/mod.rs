@@ -28,7 +28,7 @@ mod timer;
 mod value;
 
 pub use crate::resource::Seconds;
-pub use account::{AccountState, Group, GroupBuilder, GroupHandle};
+pub use account::{AccountState, Expiry, Group, GroupBuilder, GroupHandle, User, UserBuilder, UserDrift, UserHandle};
 #[cfg(feature = "archive")]
 pub use archive::{
     Gzip, GzipBuilder, GzipHandle, Tar, TarBuilder, TarCompress, TarFormat, TarHandle, Unpack, UnpackBuilder,

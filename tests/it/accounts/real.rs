@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::Command;
 
 use mgmt::prelude::*;
+use mgmt::resource::ObstacleKind;
+use mgmt::resources::UserBuilder;
+use mgmt::testing::Fake;
 use mgmt::testing::laws::{self, Law, Subject};
 
 use crate::kit::inside;
@@ -48,5 +51,104 @@ fn a_group_keeps_the_laws() {
             .observe(accounts)
             .break_it(|_| run("groupadd", &["--gid", "4711", "app"]));
         assert_eq!(laws::check(absent), UNDONE);
+    });
+}
+
+/// A user `ann` with a group of its name, who is in the group `staff` and has a password.
+fn make_ann(_: &Path) {
+    remove_ann();
+    run("useradd", &["--uid", "4711", "--create-home", "--groups", "staff", "--comment", "Ann", "ann"]);
+    run("usermod", &["--password", "$6$old$old", "--expiredate", "2040-01-01", "ann"]);
+}
+
+fn remove_ann() {
+    for (program, args) in [("userdel", &["ann"][..]), ("groupdel", &["ann"]), ("groupdel", &["team"])] {
+        drop(Command::new(program).args(args).output().unwrap());
+    }
+    for home in ["/home/ann", "/srv/ann"] {
+        drop(fs::remove_dir_all(home));
+    }
+}
+
+fn everything() -> UserBuilder {
+    let user = User::new("ann").uid(4811u32).group("team").groups(["adm", "audio"]).homedir("/srv/ann");
+    let user = user.createhome(true).shell("/bin/bash").comment("Ann Other, Room 5");
+    user.password(Secret::new("$6$new$new".to_owned())).locked(false).expires(Expiry::on(2030, 1, 2))
+}
+
+fn breaks_of_everything(subject: Subject) -> Subject {
+    subject
+        .break_it(|_| run("usermod", &["--uid", "4812", "ann"]))
+        .break_it(|_| run("usermod", &["--gid", "adm", "ann"]))
+        .break_it(|_| run("usermod", &["--groups", "adm,staff", "ann"]))
+        .break_it(|_| run("usermod", &["--shell", "/bin/sh", "ann"]))
+        .break_it(|_| run("usermod", &["--comment", "", "ann"]))
+        .break_it(|_| run("usermod", &["--home", "/elsewhere", "ann"]))
+        .break_it(|_| run("usermod", &["--lock", "ann"]))
+        .break_it(|_| run("usermod", &["--password", "x", "ann"]))
+        .break_it(|_| run("usermod", &["--expiredate", "", "ann"]))
+        .break_it(|_| fs::remove_dir_all("/srv/ann").unwrap())
+        .break_it(|_| run("userdel", &["ann"]))
+}
+
+#[test]
+fn a_new_user_keeps_the_laws() {
+    inside("a_new_user_keeps_the_laws", || {
+        let new = Subject::new(|_| everything()).observe(accounts).prepare(|_| {
+            remove_ann();
+            run("groupadd", &["--gid", "4801", "team"]);
+        });
+        assert_eq!(laws::check(breaks_of_everything(new)), UNDONE);
+    });
+}
+
+#[test]
+fn a_user_who_is_changed_keeps_the_laws() {
+    inside("a_user_who_is_changed_keeps_the_laws", || {
+        let changed = Subject::new(|_| everything()).observe(accounts).prepare(|dir| {
+            make_ann(dir);
+            run("groupadd", &["--gid", "4801", "team"]);
+        });
+        assert_eq!(laws::check(breaks_of_everything(changed)), UNDONE);
+    });
+}
+
+#[test]
+fn a_user_who_must_be_absent_keeps_the_laws() {
+    inside("a_user_who_must_be_absent_keeps_the_laws", || {
+        let absent = Subject::new(|_| User::new("ann").absent()).observe(accounts).prepare(make_ann).break_it(|_| {
+            fs::remove_dir_all("/home/ann").unwrap();
+            make_ann(Path::new("/"));
+        });
+        assert_eq!(laws::check(absent), UNDONE);
+        assert!(Path::new("/home/ann").is_dir(), "a home is not removed");
+
+        make_ann(Path::new("/"));
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let host = Fake::new().unwrap();
+            assert!(host.put(User::new("ann").absent().removehome(true)).settle().await.unwrap().changed);
+        });
+        assert!(!Path::new("/home/ann").exists(), "unless that is declared");
+    });
+}
+
+#[test]
+fn accounts_that_another_program_has_locked_are_waited_for_and_that_program_is_named() {
+    inside("accounts_that_another_program_has_locked_are_waited_for_and_that_program_is_named", || {
+        let lock = fs::File::create("/etc/.pwd.lock").unwrap();
+        rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let host = Fake::new().unwrap();
+            let group = host.put(Group::new("app"));
+            let error = group.settle().await.unwrap_err();
+            let holder_is = format!("process {} (", std::process::id());
+            let text = error.to_string();
+            assert!(text.contains(&holder_is) && text.contains(") has locked the accounts of this host"), "{text}");
+            assert_eq!(error.obstacle().map(|obstacle| obstacle.kind), Some(ObstacleKind::Busy));
+            drop(lock);
+            assert!(group.settle().await.unwrap().changed);
+        });
     });
 }

@@ -90,9 +90,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "sysctl" "A parameter of the kernel." [value: text, runtime: truth, persist: truth, path: text] []
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
-    "user" "A user of this host."
-        [state: text, uid: whole, gid: whole, group: text, groups: texts, homedir: text, shell: text,
-         allowduplicateuid: truth] []
     "virt:builder" "An image of a virtual machine." [path: text, format: text, size: any, os: text] []
     "virt:network" "A network of virtual machines." [uri: text, state: text] []
 };

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::resource::{Error, Obstacle, ObstacleKind, Result};
 use crate::resources::digests::{Version, is_quiet, now_ns};
-use crate::sys::account_files::{GROUP, GroupLine, PASSWD, UserLine};
+use crate::sys::account_files::{GROUP, GroupLine, PASSWD, SHADOW, ShadowLine, UserLine};
 use crate::sys::fs::ReadFs;
 
 /// The largest file that is read, in bytes.
@@ -31,7 +31,7 @@ pub(super) trait AccountLine: Sized + Send + Sync + 'static {
 }
 
 macro_rules! lines {
-    ($($line:ident in $file:ident by $id:ident;)+) => {$(
+    ($($line:ident in $file:ident $(by $id:ident)?;)+) => {$(
         impl AccountLine for $line {
             const FILE: &'static str = $file;
             fn read(line: &str) -> Option<Self> {
@@ -41,7 +41,7 @@ macro_rules! lines {
                 &self.name
             }
             fn id(&self) -> Option<u32> {
-                Some(self.$id)
+                None$(.or(Some(self.$id)))?
             }
         }
     )+};
@@ -49,6 +49,7 @@ macro_rules! lines {
 lines! {
     UserLine in PASSWD by uid;
     GroupLine in GROUP by gid;
+    ShadowLine in SHADOW;
 }
 
 impl<T: AccountLine> Lines<T> {
@@ -117,6 +118,7 @@ impl<T: AccountLine> Kept<T> {
 pub(super) struct AccountFiles {
     users: Kept<UserLine>,
     groups: Kept<GroupLine>,
+    shadows: Kept<ShadowLine>,
 }
 
 /// The lines may hold hashes of passwords.
@@ -134,9 +136,18 @@ impl AccountFiles {
     pub(super) fn groups(&self, fs: &ReadFs) -> Result<Arc<Lines<GroupLine>>> {
         self.groups.now(fs)
     }
+
+    pub(super) fn shadows(&self, fs: &ReadFs) -> Result<Arc<Lines<ShadowLine>>> {
+        self.shadows.now(fs)
+    }
 }
 
 /// The obstacle that this file of accounts has what must not be there.
 pub(super) fn taken(file: &str) -> Obstacle {
     Obstacle::new(ObstacleKind::InTheWay).at(Path::new(file))
+}
+
+/// The obstacle that this file of accounts lacks something.
+pub(super) fn missing(file: &str) -> Obstacle {
+    Obstacle::new(ObstacleKind::Missing).at(Path::new(file))
 }

@@ -1,5 +1,6 @@
 //! `group` and `user`: the accounts of this host, in the files of `/etc`, changed by the system's own tools.
 
+mod expiry;
 mod files;
 mod group;
 mod group_reverse;
@@ -8,6 +9,13 @@ mod state;
 #[cfg(test)]
 mod tests;
 mod tools;
+mod user;
+mod user_changes;
+mod user_reverse;
+mod user_tools;
+mod user_wanted;
 
+pub use expiry::Expiry;
 pub use group::{Group, GroupBuilder, GroupHandle};
 pub use state::AccountState;
+pub use user::{User, UserBuilder, UserDrift, UserHandle};

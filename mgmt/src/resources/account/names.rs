@@ -29,3 +29,23 @@ pub(super) fn wrong_id(field: &str, id: Option<u32>) -> Option<FieldProblem> {
     (id == Some(u32::MAX))
         .then(|| FieldProblem::new(field, format!("{} is not the number of an account", u32::MAX), remedy))
 }
+
+/// What is wrong with a text that becomes a part of a line.
+pub(super) fn wrong_text(field: &str, text: &str) -> Option<FieldProblem> {
+    let found = text.chars().find(|c| *c == ':' || c.is_control())?;
+    Some(FieldProblem::new(field, format!("holds {found:?}, which a line of `/etc/passwd` can't"), "leave it out"))
+}
+
+/// What is wrong with the hash of a password. The problem does not show it.
+pub(super) fn wrong_hash(hash: &str) -> Option<FieldProblem> {
+    let (problem, remedy) = if hash.is_empty() {
+        ("is empty: any password would be right", "give a hash, or `*`")
+    } else if hash.starts_with('!') {
+        ("begins with `!`", "leave that out, and set `locked`")
+    } else if hash.contains(|c: char| c == ':' || c.is_whitespace() || c.is_control()) {
+        ("is not a hash", "give one of `crypt(5)`, such as that of a `password` resource, or `*`")
+    } else {
+        return None;
+    };
+    Some(FieldProblem::new("password", problem, remedy))
+}

@@ -1,3 +1,4 @@
 //! The exact arguments of the tools, and what is in their way.
 
 mod groups;
+mod users;

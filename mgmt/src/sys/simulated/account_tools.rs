@@ -5,7 +5,7 @@ use super::account_args::{Args, Refusal};
 use super::accounts::{CHANGED, new_group, new_shadow, new_user};
 use super::commands::{Answer, Called};
 use super::host::Host;
-use crate::sys::account_files::{GROUP, GroupLine, PASSWD, SHADOW, UserLine};
+use crate::sys::account_files::{GROUP, GroupLine, PASSWD, SHADOW, ShadowLine, UserLine};
 use crate::sys::calendar::day_of_text;
 
 /// The first number for accounts of persons, and for those of the system.
@@ -198,6 +198,7 @@ fn useradd(host: &Host, called: &Called<'_>) -> Done {
     shadow.expires = day(args.value("--expiredate").unwrap_or_default())?;
     let home = user.home.clone();
     users.0.push(user);
+    shadows.0.retain(|shadow| shadow.name != name);
     shadows.0.push(shadow);
     users.write(host, PASSWD);
     shadows.write(host, SHADOW);
@@ -314,7 +315,7 @@ fn pwconv(host: &Host, _: &Called<'_>) -> Done {
     shadows.0.retain(|shadow| users.0.iter().any(|user| user.name == shadow.name));
     for user in &users.0 {
         if shadows.0.iter().all(|shadow| shadow.name != user.name) {
-            shadows.0.push(new_shadow(&user.name));
+            shadows.0.push(ShadowLine { password: user.password.clone(), ..new_shadow(&user.name) });
         }
     }
     shadows.write(host, SHADOW);

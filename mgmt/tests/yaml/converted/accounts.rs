@@ -16,6 +16,27 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .noop(true),
     );
     g.add(Group::new("no-other-group").state(AccountState::Absent));
+    let password_p = g.add(Password::new("p").length(8usize));
+    g.add(
+        User::new("no-such-user")
+            .uid(4294967u32)
+            .group("no-such-group")
+            .groups(["no-other-group"])
+            .appendgroups(true)
+            .homedir("/nonexistent/home")
+            .createhome(true)
+            .movehome(true)
+            .shell("/bin/sh")
+            .comment("No One")
+            .system(true)
+            .allowduplicateuid(true)
+            .password(password_p.hash())
+            .locked(true)
+            .expires("2030-01-31")
+            .hidden(true),
+    );
+    g.add(User::new("no-other-user").gid(4294967u32).noop(true));
+    g.add(User::new("no-third-user").state(AccountState::Absent).removehome(true));
     g.add(File::new("/tmp/corpus/made").content("made"));
     Ok(())
 }
