@@ -21,6 +21,7 @@ mod published;
 mod schema;
 mod stress;
 mod svc;
+mod sysctl;
 mod tidy;
 mod ui;
 mod webserver;

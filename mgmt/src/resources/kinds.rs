@@ -23,6 +23,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
         Kind::of::<Print>(),
+        Kind::of::<Sysctl>(),
         #[cfg(feature = "archive")]
         Kind::of::<Tar>(),
         Kind::of::<Test>(),

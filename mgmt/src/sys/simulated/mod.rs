@@ -10,6 +10,7 @@ mod file;
 mod files;
 mod host;
 mod inode;
+mod kernel;
 mod life;
 mod pattern;
 mod programs;
