@@ -45,39 +45,39 @@
 //! use mgmt::prelude::*;
 //!
 //! #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
-//! #[resource(kind = "sysctl")]
-//! pub struct Sysctl {
+//! #[resource(kind = "sysfs")]
+//! pub struct Sysfs {
 //!     #[resource(name)]
 //!     key: String,
-//!     value: String, // required: an argument of `Sysctl::new`
+//!     value: String, // required: an argument of `Sysfs::new`
 //!     #[resource(default)]
 //!     persist: bool, // optional: a setter
 //!     #[resource(send)]
 //!     previous: String, // an output: `handle.previous()`
 //! }
 //!
-//! impl Converge for Sysctl {
+//! impl Converge for Sysfs {
 //!     type Drift = Change;
 //!     async fn check(&self, cx: &CheckCx) -> Result<Option<Change>> {
-//!         let path = format!("/proc/sys/{}", self.key.replace('.', "/"));
+//!         let path = format!("/sys/{}", self.key);
 //!         let now = cx.look(move |fs, _| fs.read_file(path, 4096)).await?;
 //!         let now = String::from_utf8(now)?.trim().to_owned();
-//!         cx.send(Sysctl::PREVIOUS, now.clone());
+//!         cx.send(Sysfs::PREVIOUS, now.clone());
 //!         Ok((now != self.value).then(|| Change::new("value", now, &self.value)))
 //!     }
 //!     async fn apply(&self, cx: &ApplyCx, _: Change) -> Result<()> {
-//!         let (path, value) = (format!("/proc/sys/{}", self.key.replace('.', "/")), self.value.clone());
+//!         let (path, value) = (format!("/sys/{}", self.key), self.value.clone());
 //!         cx.change(move |_, _| std::fs::write(path, value)).await?;
 //!         Ok(())
 //!     }
 //!     fn watch(&self, cx: &WatchCx) -> Watch {
-//!         cx.fs().path(format!("/proc/sys/{}", self.key.replace('.', "/")))
+//!         cx.fs().path(format!("/sys/{}", self.key))
 //!     }
 //! }
 //!
 //! let mut g = Graph::new("tuned");
-//! let swap = g.add(Sysctl::new("vm.swappiness", "10").persist(true));
-//! g.add(File::new("/tmp/before").content(swap.previous()));
+//! let pages = g.add(Sysfs::new("kernel/mm/ksm/pages_to_scan", "100").persist(true));
+//! g.add(File::new("/tmp/before").content(pages.previous()));
 //! ```
 //!
 //! An engine in a tokio program, with a graph that follows changing values:
@@ -114,6 +114,11 @@ pub use crate::resources::{Exec, Exit, File, Group, Kv, Line, Msg, Noop, Passwor
 pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, GroupHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle,
     PrintHandle, TestHandle, TimerHandle, UserHandle, ValueHandle,
+pub use crate::resources::{Charset, Env, FileState, Grow, LineState, Priority, SkipCmpStyle, Step};
+pub use crate::resources::{Exec, Exit, File, Kv, Line, Msg, Noop, Password, Print, Sysctl, Test, Timer, Value};
+pub use crate::resources::{
+    ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle, PrintHandle,
+    SysctlHandle, TestHandle, TimerHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};

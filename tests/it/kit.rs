@@ -7,6 +7,7 @@ pub mod desk;
 pub mod probe;
 pub mod program;
 pub mod run;
+pub mod spaces;
 
 pub use archive::archive;
 pub use booted::{Booted, inside};

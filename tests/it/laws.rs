@@ -120,6 +120,15 @@ fn line_that_is_absent() {
 }
 
 #[test]
+fn sysctl() {
+    let sysctl = Subject::new(|dir| Sysctl::new("vm.swappiness", "10").runtime(false).path(at(dir, "f.conf")))
+        .prepare(|dir| fs::write(dir.join("f.conf"), "# a\nvm.swappiness=60\nvm.other=1").unwrap())
+        .break_it(|dir| fs::write(dir.join("f.conf"), "# a\nvm.swappiness=60\nvm.other=1").unwrap())
+        .break_it(|dir| fs::write(dir.join("f.conf"), "# a\nvm.swappiness=1\nvm.other=1").unwrap());
+    assert_eq!(laws::check(sysctl), UNDONE);
+}
+
+#[test]
 fn gzip() {
     let gzip = Subject::new(|dir| Gzip::new(at(dir, "out.gz")).input(at(dir, "in")))
         .prepare(|dir| fs::write(dir.join("in"), "hello").unwrap())

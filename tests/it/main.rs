@@ -23,6 +23,7 @@ mod published;
 mod schema;
 mod stress;
 mod svc;
+mod sysctl;
 mod tidy;
 mod ui;
 mod units;

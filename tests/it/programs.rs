@@ -5,10 +5,10 @@ use std::fs;
 use mgmt::graph::validate;
 use mgmt::prelude::*;
 
-/// A kernel setting.
+/// A setting in a file.
 #[derive(Resource, Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[resource(kind = "sysctl")]
-pub struct Sysctl {
+#[resource(kind = "knob")]
+pub struct Knob {
     /// The path of its file.
     #[resource(name)]
     key: String,
@@ -22,7 +22,7 @@ pub struct Sysctl {
     previous: String,
 }
 
-impl Converge for Sysctl {
+impl Converge for Knob {
     type Drift = Vec<Change>;
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<Vec<Change>>> {
@@ -59,8 +59,8 @@ async fn a_kind_of_ones_own_is_declared_wired_and_kept() {
     fs::write(path("swappiness"), "60\n").unwrap();
 
     let mut g = Graph::new("kernel");
-    let swappiness = g.add(Sysctl::new(path("swappiness"), "10").persist(Some(path("kept"))));
-    g.add(Sysctl::new(path("before"), swappiness.previous()).retry(2));
+    let swappiness = g.add(Knob::new(path("swappiness"), "10").persist(Some(path("kept"))));
+    g.add(Knob::new(path("before"), swappiness.previous()).retry(2));
     let engine = mgmt::Engine::builder().graph(g.finish().unwrap()).start().await.unwrap();
     engine.converged().await.unwrap();
     let read = |name: &str| fs::read_to_string(path(name)).unwrap();

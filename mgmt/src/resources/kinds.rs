@@ -28,6 +28,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Print>(),
         #[cfg(feature = "dbus")]
         Kind::of::<Svc>(),
+        Kind::of::<Sysctl>(),
         #[cfg(feature = "archive")]
         Kind::of::<Tar>(),
         Kind::of::<Test>(),

@@ -6,6 +6,7 @@ mod account;
 mod archive;
 mod beside;
 mod digests;
+mod edits;
 mod exec;
 mod exit;
 mod file;
@@ -16,6 +17,7 @@ mod http;
 mod kinds;
 mod kv;
 mod line;
+mod locks;
 mod msg;
 mod noop;
 mod password;
@@ -23,6 +25,7 @@ mod paths;
 mod print;
 #[cfg(feature = "dbus")]
 mod svc;
+mod sysctl;
 mod test;
 mod timer;
 mod value;
@@ -55,6 +58,7 @@ pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHa
 pub use print::{Print, PrintBuilder, PrintHandle};
 #[cfg(feature = "dbus")]
 pub use svc::{Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState};
+pub use sysctl::{Sysctl, SysctlBuilder, SysctlDrift, SysctlHandle};
 pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
 pub use value::{Value, ValueBuilder, ValueHandle};

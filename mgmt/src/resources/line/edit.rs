@@ -1,26 +1,20 @@
 //! One edit of a file: read, changed in memory, and replaced, if nothing else has changed it meanwhile.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
 use crate::id::in_one_line;
 use crate::resource::{Change, Error, Obstacle, ObstacleKind, OwnedPaths, Recorder, Result, Stopping};
 use crate::resources::beside;
+use crate::resources::edits::{self, BYTES_MAX, TRIES, is_raced, may_edit, open, read_all};
 use crate::resources::line::kind::Line;
-use crate::resources::line::locks::Locks;
 use crate::resources::line::replaced::Replaced;
 use crate::resources::line::reverse;
 use crate::resources::line::state::LineState;
 use crate::resources::line::text::{self, Was};
-use crate::resources::paths::{missing_dir, shown, with_remedy};
-use crate::sys::fs::{Content, FileReader, FsError, Links, ReadFs, Replace, WriteFs, WriteOptions};
-
-/// The largest file that is edited, in bytes: it is read as a whole.
-pub(super) const BYTES_MAX: u64 = 16 << 20;
-/// How often an edit begins again because another program has changed the file meanwhile, before the engine checks
-/// again.
-const TRIES: usize = 16;
+use crate::resources::locks::Locks;
+use crate::resources::paths::{missing_dir, shown};
+use crate::sys::fs::{Content, Links, ReadFs, Replace, WriteFs, WriteOptions};
 
 /// A line that must be, or must not be, in a file.
 #[derive(Clone, Debug)]
@@ -50,7 +44,7 @@ impl Wanted {
 
     /// The path by which all resources know the file.
     fn real(&self, fs: &ReadFs) -> Result<PathBuf> {
-        Ok(fs.behind_links(&self.path).map_err(with_remedy)?.unwrap_or_else(|| self.path.clone()))
+        edits::real(fs, &self.path)
     }
 
     /// The text as it must be, if it differs.
@@ -73,9 +67,9 @@ pub(super) fn look(wanted: &Wanted, fs: &ReadFs, replaced: &Replaced, owned: &Ow
     let reader = open(&fs, path)?;
     let mut changes = match reader {
         None => differences(wanted, None)?,
-        Some(reader) => {
+        Some(mut reader) => {
             let stat = reader.stat().clone();
-            let mut changes = differences(wanted, Some(&read(reader)?))?;
+            let mut changes = differences(wanted, Some(&read_all(&mut reader)?))?;
             if replaced.has_late(&wanted.real(&fs)?) {
                 changes.push(Change::new("file", "lacks what was written to it while it was replaced", "has it"));
             }
@@ -118,14 +112,7 @@ const LINES_SHOWN_MAX: usize = 20;
 
 /// The reason why the file can't be edited now, as far as that can be found without a change.
 pub(super) fn foresee(wanted: &Wanted, fs: &ReadFs, owned: &OwnedPaths) -> Result<()> {
-    let fs = wanted.reader(fs);
-    if let Some(error) = missing_dir(&fs, owned, &wanted.path) {
-        return Err(error);
-    }
-    match fs.stat(&wanted.path)? {
-        Some(found) if found.is_file() && fs.is_written_in_place(&wanted.path, &found)? => Ok(()),
-        _ => Ok(fs.can_change_dir_of(&wanted.path)?),
-    }
+    edits::foresee(&wanted.reader(fs), owned, &wanted.path)
 }
 
 /// An edit, with what the resources of an engine share.
@@ -236,66 +223,7 @@ impl Edit<'_> {
     }
 }
 
-/// Another program has changed the file meanwhile: the next look finds what is there now.
-pub(super) fn is_raced(error: &Error) -> bool {
-    let raced =
-        |error: &FsError| matches!(error, FsError::Changed { .. } | FsError::Exists { .. }) || error.is_missing();
-    error.cause::<FsError>().is_some_and(raced)
-}
-
 fn missing(path: &Path) -> Error {
     let why = format!("{} does not exist: declare it as a `file`, or set `create`", shown(path));
     Error::new(why).waiting_for(Obstacle::new(ObstacleKind::Missing).at(path))
-}
-
-/// The file, open at its beginning; `None` if nothing is there.
-fn open(fs: &ReadFs, path: &Path) -> Result<Option<FileReader>> {
-    match fs.open(path) {
-        Ok(reader) => Ok(Some(reader)),
-        Err(error) if error.is_missing() => Ok(None),
-        Err(error @ FsError::Symlink { .. }) if error.path() == path => {
-            let target = fs.stat(path)?.and_then(|stat| stat.link_target).unwrap_or_default();
-            let why = format!("{} is a symlink to {}: name what it leads to", shown(path), shown(&target));
-            Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(path)))
-        }
-        Err(error) => Err(with_remedy(error)),
-    }
-}
-
-fn read(mut reader: FileReader) -> Result<Vec<u8>> {
-    read_all(&mut reader)
-}
-
-/// All of the file, from its beginning.
-fn read_all(reader: &mut FileReader) -> Result<Vec<u8>> {
-    let too_large = |reader: &FileReader| {
-        let (path, most) = (shown(reader.path()), BYTES_MAX >> 20);
-        let why = format!("{path} is larger than {most} MiB: a file is edited in memory, and at most that is");
-        Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(reader.path())))
-    };
-    if reader.stat().size > BYTES_MAX {
-        return too_large(reader);
-    }
-    let mut text = Vec::with_capacity(usize::try_from(reader.stat().size).unwrap_or(0) + 1);
-    // The size of a file that the kernel makes is 0, and others may grow meanwhile.
-    reader.by_ref().take(BYTES_MAX + 1).read_to_end(&mut text)?;
-    if text.len() as u64 > BYTES_MAX {
-        return too_large(reader);
-    }
-    match text.starts_with(b"\xff\xfe") || text.starts_with(b"\xfe\xff") {
-        false => Ok(text),
-        true => {
-            let why = format!("{} is text in UTF-16, and a line is text in UTF-8", shown(reader.path()));
-            Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(reader.path())))
-        }
-    }
-}
-
-/// Fails for a file that belongs to the engine.
-fn may_edit(fs: &ReadFs, owned: &OwnedPaths, path: &Path) -> Result<()> {
-    let is_own = owned.is_in_own(path) || fs.stat(path)?.is_some_and(|found| owned.own_state(fs).is(&found));
-    match is_own {
-        true => Err(Error::new(format!("{} belongs to the engine itself: name another file", shown(path)))),
-        false => Ok(()),
-    }
 }

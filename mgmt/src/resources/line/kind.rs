@@ -9,15 +9,16 @@ use tokio::time::sleep;
 
 use crate::id::shortened;
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, Error, FieldProblem, Known, Need, Obstacle, ObstacleKind, Result,
-    Stopping, Uid, UidKey, Watch, WatchCx, WatchEvent, every,
+    ApplyCx, Change, CheckCx, Converge, Drift, FieldProblem, Known, Need, Result, Stopping, Uid, UidKey, Watch,
+    WatchCx, WatchEvent, every,
 };
-use crate::resources::line::edit::{Edit, Wanted, foresee, is_raced, look};
-use crate::resources::line::locks::Locks;
+use crate::resources::edits::waiting;
+use crate::resources::line::edit::{Edit, Wanted, foresee, look};
 use crate::resources::line::replaced::{PAUSES, Replaced};
 use crate::resources::line::state::LineState;
+use crate::resources::locks::Locks;
 use crate::resources::paths::declared;
-use crate::sys::fs::{FsError, WriteFs, normal_form};
+use crate::sys::fs::{WriteFs, normal_form};
 use mgmt_macros::Resource;
 
 /// A line in a text file: in it, or absent from it. All other bytes of the file stay as they are.
@@ -256,17 +257,5 @@ impl Line {
             follow_symlinks: self.follow_symlinks,
             was: None,
         })
-    }
-}
-
-/// Problems with the present state of the file system can be solved there, and the watch reports that: the resource
-/// waits.
-pub(super) fn waiting(error: Error, path: &Path) -> Error {
-    if is_raced(&error) {
-        return error.outdated();
-    }
-    match error.cause::<FsError>() {
-        None if error.obstacle().is_none() => error.waiting_for(Obstacle::new(ObstacleKind::InTheWay).at(path)),
-        _ => error,
     }
 }

@@ -2,7 +2,6 @@
 
 mod edit;
 mod kind;
-mod locks;
 mod replaced;
 mod reverse;
 mod state;

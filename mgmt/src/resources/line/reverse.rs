@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::in_one_line;
 use crate::resource::{ApplyCx, OwnedPaths, Recorded, Recorder, Result, Reverse, Stopping, Uid, Undone};
+use crate::resources::edits::waiting;
 use crate::resources::line::edit::{Edit, Wanted};
-use crate::resources::line::kind::{Line, LineKey, waiting};
-use crate::resources::line::locks::Locks;
+use crate::resources::line::kind::{Line, LineKey};
 use crate::resources::line::replaced::Replaced;
 use crate::resources::line::state::LineState;
 use crate::resources::line::text::{self, Was};
+use crate::resources::locks::Locks;
 use crate::resources::paths::shown;
 use crate::sys::fs::{SavedBytes, WriteFs};
 

@@ -201,6 +201,13 @@ impl FsError {
         matches!(self, FsError::Missing { .. }) || self.is(rustix::io::Errno::NOENT)
     }
 
+    /// Whether the system does not take the value that was written, such as a parameter of the kernel.
+    pub fn is_value_refused(&self) -> bool {
+        use rustix::io::Errno;
+        let refusals = [Errno::INVAL, Errno::RANGE, Errno::OVERFLOW, Errno::TOOBIG];
+        self.call() == Some(Call::Write) && refusals.iter().any(|errno| self.is(*errno))
+    }
+
     pub(super) fn is(&self, errno: rustix::io::Errno) -> bool {
         self.errno() == Some(errno.raw_os_error())
     }

@@ -315,7 +315,7 @@ impl Fd {
     pub(super) fn file_system(&self) -> Result<u64> {
         on!(self,
             fd => rustix::fs::fstatfs(fd).map(|system| u64::try_from(system.f_type).unwrap_or(0)),
-            _file => Ok(0))
+            file => file.file_system())
     }
 
     /// Whether the file system of this object grants rights by set-user-id, set-group-id and capabilities.

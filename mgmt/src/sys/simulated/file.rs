@@ -11,6 +11,7 @@ use rustix::io::{Errno, Result};
 
 use super::disk::{Disk, Tree, names};
 use super::inode::{Body, Found, Inode, Number, ROOT};
+use super::kernel;
 use super::life::Life;
 use super::watched::Change;
 use crate::sys::fs::FileKind;
@@ -100,6 +101,9 @@ impl File {
         let Some(number) = found else {
             if !flags.contains(OFlags::CREATE) {
                 return Err(Errno::NOENT);
+            }
+            if self.file_system()? == kernel::PROC {
+                return Err(Errno::ACCESS);
             }
             let number = self.change(|tree, stamp| {
                 let inode = Inode::new(Body::File(Arc::default()), mode.as_raw_mode() & 0o7777, stamp);
@@ -284,7 +288,16 @@ impl File {
         Ok(())
     }
 
+    /// The number of the type of its file system.
+    pub(in crate::sys) fn file_system(&self) -> Result<u64> {
+        self.look(|tree| Ok(if kernel::is_in_proc(tree, self.number) { kernel::PROC } else { 0 }))
+    }
+
     pub(in crate::sys) fn write(&self, bytes: &[u8]) -> Result<usize> {
+        if self.look(|tree| Ok(kernel::is_in_proc(tree, self.number)))? {
+            self.edit(|inode, stamp| kernel::take(inode, bytes, stamp))?;
+            return Ok(bytes.len());
+        }
         self.edit(|inode, stamp| {
             let Body::File(content) = &mut inode.body else { return Err(Errno::ISDIR) };
             let content = Arc::make_mut(content);

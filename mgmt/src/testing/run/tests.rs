@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::graph::Graph;
 use crate::resource::{Declare as _, Result};
-use crate::resources::{Exec, File, Line, Password};
+use crate::resources::{Exec, File, Line, Password, Sysctl};
 use crate::sys::simulated::{Answer, Host};
 use crate::testing::run::Settled;
 
@@ -363,4 +363,28 @@ fn a_plan_is_compared_as_text() {
     asked to refresh, since file[/etc/app/app.conf] would change
 4 to repair, 1 to refresh, 2 not known yet, 1 in sync"
     );
+}
+
+#[test]
+fn the_kernel_of_the_host_has_parameters() {
+    let host = Host::new();
+    host.make_dir("/etc/sysctl.d");
+    host.sysctl("net.ipv4.ip_forward", "0");
+    host.sysctl("net.ipv4.tcp_rmem", "1 2 3");
+    let graph = |g: &mut Graph| -> Result<()> {
+        g.add(Sysctl::new("net.ipv4.ip_forward", "1"));
+        g.add(Sysctl::new("net/ipv4/tcp_rmem", "4096 131072 6291456"));
+        Ok(())
+    };
+    let mut run = host.start(graph);
+    run.converge();
+    assert_eq!(host.sysctl_value("net.ipv4.ip_forward").as_deref(), Some("1"));
+    assert_eq!(host.sysctl_value("net.ipv4.tcp_rmem").as_deref(), Some("4096\t131072\t6291456"));
+    let text = host.read("/etc/sysctl.d/99-mgmt.conf").unwrap();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    run.forget();
+    host.sysctl("net.ipv4.ip_forward", "0");
+    run.converge();
+    run.assert_applied(["sysctl[net.ipv4.ip_forward]"]);
+    assert_eq!(host.sysctl_value("net.ipv4.ip_forward").as_deref(), Some("1"));
 }

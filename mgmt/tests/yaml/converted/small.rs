@@ -23,6 +23,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .skiplessthan(true)
             .skipcmpstyle(SkipCmpStyle::String),
     );
+    g.add(Sysctl::new("net.ipv4.ip_forward", "1").runtime(false).path("/tmp/corpus/sysctl.conf"));
+    g.add(
+        Sysctl::new("net/ipv4/tcp_rmem", "4096 131072 6291456")
+            .runtime(false)
+            .path("/tmp/corpus/sysctl.conf")
+            .reverse(true),
+    );
     g.add(Exit::new("not now").code(3u8).noop(true));
     let password_p = g.add(Password::new("p").length(8usize));
     let test_all = g.add(
