@@ -21,10 +21,10 @@ mod noop;
 mod password;
 mod paths;
 mod print;
-#[cfg(feature = "dbus")]
-mod svc;
 mod test;
 mod timer;
+#[cfg(feature = "dbus")]
+mod units;
 mod value;
 
 pub use crate::resource::Seconds;
@@ -53,8 +53,10 @@ pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use print::{Print, PrintBuilder, PrintHandle};
-#[cfg(feature = "dbus")]
-pub use svc::{Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState};
 pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
+#[cfg(feature = "dbus")]
+pub use units::{
+    Cron, CronBuilder, CronHandle, CronState, CronTrigger, Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
+};
 pub use value::{Value, ValueBuilder, ValueHandle};
