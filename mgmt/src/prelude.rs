@@ -110,6 +110,10 @@ pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
     AccountState, Charset, Env, Expiry, FileState, Grow, LineState, Priority, SkipCmpStyle, Step,
 };
+#[cfg(feature = "dbus")]
+pub use crate::resources::{
+    Cron, CronHandle, CronState, CronTrigger, Hostname, HostnameHandle, Svc, SvcHandle, SvcStartup, SvcState,
+};
 pub use crate::resources::{
     Exec, Exit, File, Group, Kv, Line, Msg, Noop, Password, Print, Sysctl, Test, Timer, User, Value,
 };
@@ -119,8 +123,6 @@ pub use crate::resources::{
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};
-#[cfg(feature = "dbus")]
-pub use crate::resources::{Hostname, HostnameHandle, Svc, SvcHandle, SvcStartup, SvcState};
 #[cfg(feature = "http-client")]
 pub use crate::resources::{HttpClient, HttpClientHandle};
 #[cfg(feature = "http")]

@@ -6,6 +6,7 @@ mod autoedges;
 mod booted;
 mod cli;
 mod crash;
+mod cron;
 mod derive;
 mod engine;
 mod examples;

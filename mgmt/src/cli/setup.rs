@@ -13,11 +13,12 @@ use crate::cli::own_words::OfRun;
 use crate::cli::report::CommandError;
 use crate::cli::session::{Session, print};
 use crate::cli::signals::Ladder;
-use crate::cli::unit::{self, Unit, described, is_ours, quoted, written_by};
+use crate::cli::unit::{self, Unit, described, is_ours, written_by};
 use crate::cli::{own_words, prefix};
 use crate::sys::fs::{WriteFs, WriteOptions};
 use crate::sys::process::{Command, run};
 use crate::sys::task::blocking;
+use crate::sys::unit_text::command_word;
 use crate::sys::users::is_root;
 
 /// How long `--now` waits until the service is ready or has failed.
@@ -148,7 +149,7 @@ fn unit_of(session: &Session, options: &Svc, name: &str) -> Result<String, Comma
         words.insert(0, format!("--prefix={path}"));
         has_prefix = true;
     }
-    let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| quoted(&word)).collect();
+    let exec: Vec<String> = std::iter::once(program).chain(words).map(|word| command_word(&word)).collect();
     let state = (!has_prefix && !options.user).then(|| match name {
         "mgmt" => name.to_owned(),
         name => format!("mgmt/{name}"),

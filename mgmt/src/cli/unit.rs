@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use crate::sys::unit_text::assignment;
+
 /// The parts of a unit that differ between services.
 #[derive(Debug)]
 pub(crate) struct Unit<'a> {
@@ -10,7 +12,7 @@ pub(crate) struct Unit<'a> {
     pub(crate) about: String,
     /// The first line, as a comment.
     pub(crate) origin: String,
-    /// The program and its arguments, each as a word of `ExecStart`, see [`quoted`].
+    /// The program and its arguments, each as a word of `ExecStart`, see [`command_word`](crate::sys::unit_text::command_word).
     pub(crate) exec: &'a [String],
     /// The directory in which the program runs, as `WorkingDirectory=` reads it, see [`directory`]. `None`: the default
     /// of systemd.
@@ -46,7 +48,7 @@ impl Unit<'_> {
             let _ = writeln!(text, "WorkingDirectory={directory}");
         }
         for variable in self.environment {
-            let _ = writeln!(text, "Environment={}", word(variable, "%"));
+            let _ = writeln!(text, "Environment={}", assignment(variable));
         }
         text.push_str("ExecReload=/bin/kill -HUP $MAINPID\n");
         if let Some(directory) = self.state_directory {
@@ -93,55 +95,9 @@ pub(crate) fn directory(path: &Path, optional: bool) -> Option<String> {
     is_whole.then(|| format!("{}{}", if optional { "-" } else { "" }, text.replace('%', "%%")))
 }
 
-/// The word of `ExecStart=` that systemd reads as exactly this text.
-///
-/// Source: systemd.service(5), "Command lines".
-pub(crate) fn quoted(text: &str) -> String {
-    word(text, "%$")
-}
-
-/// A word as systemd splits them. `doubled`: the characters that begin a substitution there.
-fn word(given: &str, doubled: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+=:,@^~".contains(c);
-    let mut text = String::new();
-    for c in given.chars() {
-        match c {
-            '"' | '\\' => text.extend(['\\', c]),
-            c if doubled.contains(c) => text.extend([c, c]),
-            c if c.is_control() => {
-                let mut bytes = [0; 4];
-                for byte in c.encode_utf8(&mut bytes).bytes() {
-                    let _ = write!(text, "\\x{byte:02x}");
-                }
-            }
-            c => text.push(c),
-        }
-    }
-    if !given.is_empty() && given.chars().all(is_plain) { text } else { format!("\"{text}\"") }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_plain_word_stays_and_all_else_is_quoted() {
-        for plain in ["run", "--yaml=/etc/mgmt/site.yaml", "-t", "5"] {
-            assert_eq!(quoted(plain), plain);
-        }
-        for (word, text) in [
-            ("", r#""""#),
-            ("two words", r#""two words""#),
-            ("100%", r#""100%%""#),
-            ("$HOME", r#""$$HOME""#),
-            (r#"a"b\c"#, r#""a\"b\\c""#),
-            ("';", r#""';""#),
-            ("a\nb", r#""a\x0ab""#),
-            ("ü", "\"ü\""),
-        ] {
-            assert_eq!(quoted(word), text, "{word:?}");
-        }
-    }
 
     #[test]
     fn a_directory_that_no_unit_can_name_has_no_value() {

@@ -6,6 +6,8 @@ use crate::resources::*;
 /// All built-in kinds, each in one line, by name.
 pub fn kinds() -> Vec<Kind> {
     vec![
+        #[cfg(feature = "dbus")]
+        Kind::of::<Cron>(),
         Kind::of::<Exec>(),
         Kind::of::<Exit>(),
         Kind::of::<File>(),

@@ -23,11 +23,11 @@ mod noop;
 mod password;
 mod paths;
 mod print;
-#[cfg(feature = "dbus")]
-mod svc;
 mod sysctl;
 mod test;
 mod timer;
+#[cfg(feature = "dbus")]
+mod units;
 mod value;
 
 pub use crate::resource::Seconds;
@@ -56,9 +56,11 @@ pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
 pub use print::{Print, PrintBuilder, PrintHandle};
-#[cfg(feature = "dbus")]
-pub use svc::{Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState};
 pub use sysctl::{Sysctl, SysctlBuilder, SysctlDrift, SysctlHandle};
 pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
+#[cfg(feature = "dbus")]
+pub use units::{
+    Cron, CronBuilder, CronHandle, CronState, CronTrigger, Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
+};
 pub use value::{Value, ValueBuilder, ValueHandle};

@@ -34,6 +34,8 @@ pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;
 pub mod threads;
+#[cfg(any(feature = "cli", feature = "dbus"))]
+pub mod unit_text;
 pub mod users;
 pub mod vigil;
 

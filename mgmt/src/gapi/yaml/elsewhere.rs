@@ -19,7 +19,7 @@ pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
         "gzip" | "tar" | "unpack" => Some("archive"),
         "http:client" => Some("http-client"),
         "http:file" | "http:server" => Some("http"),
-        "hostname" | "svc" => Some("dbus"),
+        "cron" | "hostname" | "svc" => Some("dbus"),
         _ => None,
     }
 }
@@ -40,9 +40,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
          state: text, ttl: any, type: text, zone: text] []
     "config:etcd" "The size of the etcd cluster." [idealclustersize: whole, allowsizeshutdown: truth] []
     "consul:kv" "A value in Consul." [key: text, value: text, scheme: text, address: text, token: secret] []
-    "cron" "A systemd timer, and what it starts."
-        [unit: text, state: text, session: truth, trigger: text, time: text, startup: text, accuracysec: text,
-         randomizeddelaysec: text, persistent: truth, wakesystem: truth, remainafterelapse: truth] []
     "deploy:tar" "An archive of what is deployed." [path: text] []
     "dhcp:host" "The DHCP lease of one machine." [server: text, mac: text, ip: text, nbp: text, nbppath: text] []
     "dhcp:range" "A range of DHCP leases."

@@ -45,6 +45,8 @@ pub(in crate::sys) struct Shown {
 /// Where unit files are.
 const DIRS: [&str; 4] =
     ["/etc/systemd/system", "/run/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+/// The ends of the names of units that are no services.
+const OTHER_ENDS: [&str; 5] = [".timer", ".socket", ".path", ".mount", ".target"];
 /// Where each service has a file that changes with its state.
 const STATES: &str = "/run/systemd/units";
 
@@ -105,7 +107,11 @@ fn plain(name: &str) -> &str {
 fn unit_file(host: &Host, name: &str) -> Option<(PathBuf, Vec<u8>)> {
     let template = name.split_once('@').map(|(template, _)| format!("{template}@"));
     let names = [Some(name.to_owned()), template];
-    let paths = names.iter().flatten().flat_map(|name| DIRS.iter().map(move |dir| format!("{dir}/{name}.service")));
+    let names = names.into_iter().flatten().map(|name| match OTHER_ENDS.iter().any(|end| name.ends_with(end)) {
+        true => name,
+        false => name + ".service",
+    });
+    let paths = names.flat_map(|name| DIRS.map(|dir| format!("{dir}/{name}")));
     paths.map(PathBuf::from).find_map(|path| host.read_bytes(&path).map(|content| (path, content)))
 }
 

@@ -4,6 +4,8 @@
 mod hostnames;
 #[cfg(feature = "dbus")]
 mod services;
+#[cfg(feature = "dbus")]
+mod timers;
 
 use std::time::Duration;
 

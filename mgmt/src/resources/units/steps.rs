@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::resource::{Error, Result};
-use crate::resources::svc::judge::Todo;
-use crate::resources::svc::state::{SvcStartup, SvcState};
+use crate::resources::units::judge::Todo;
+use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::sys::process::{Command, run};
 use crate::sys::systemd::{ActiveState, Systemd, SystemdError, UnitJob};
 

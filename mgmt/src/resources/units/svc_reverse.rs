@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, Recorded, Result, Reverse, Uid, Undone};
-use crate::resources::svc::judge::{Todo, word};
-use crate::resources::svc::kind::{Svc, key, systemd_of};
-use crate::resources::svc::state::{SvcStartup, SvcState};
-use crate::resources::svc::steps::Steps;
+use crate::resources::units::judge::{Todo, word};
+use crate::resources::units::state::{SvcStartup, SvcState};
+use crate::resources::units::steps::Steps;
+use crate::resources::units::svc::Svc;
+use crate::resources::units::target::{Target, systemd_of};
 use crate::sys::systemd::{ActiveState, Unit};
 
 /// How a unit was.
@@ -57,8 +58,8 @@ impl Svc {
         }
         let declared = self.wanted();
         recorder.write(&SvcRecord {
-            unit: self.unit(),
-            session: self.is_session(),
+            unit: self.target().name,
+            session: self.target().is_session,
             state: declared.state.and_then(|_| state(&found.active)),
             startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
         })
@@ -127,6 +128,6 @@ impl Reverse for Svc {
     }
 
     fn owns(record: &SvcRecord) -> Vec<Uid> {
-        vec![key(&record.unit, record.session)]
+        vec![Target::new(&record.unit, record.session).uid()]
     }
 }

@@ -1,7 +1,7 @@
 //! What must be done with a unit, and what can't be done: decided from its state alone.
 
 use crate::resource::Change;
-use crate::resources::svc::state::{SvcStartup, SvcState};
+use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::sys::systemd::{ActiveState, Unit};
 
 /// What is declared about a unit.
