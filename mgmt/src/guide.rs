@@ -1,5 +1,35 @@
 //! The guide: a chapter for each subject. This module contains no code.
 
+/// The built-in kinds: what each keeps, what wakes it, and what it needs.
+///
+/// [`resources`]: crate::resources
+/// [Cron]: crate::resources::Cron
+/// [Exec]: crate::resources::Exec
+/// [Exit]: crate::resources::Exit
+/// [File]: crate::resources::File
+/// [Group]: crate::resources::Group
+/// [Gzip]: crate::resources::Gzip
+/// [Hostname]: crate::resources::Hostname
+/// [HttpFile]: crate::resources::HttpFile
+/// [HttpServer]: crate::resources::HttpServer
+/// [Kv]: crate::resources::Kv
+/// [Line]: crate::resources::Line
+/// [Msg]: crate::resources::Msg
+/// [Noop]: crate::resources::Noop
+/// [Password]: crate::resources::Password
+/// [Print]: crate::resources::Print
+/// [Svc]: crate::resources::Svc
+/// [Sysctl]: crate::resources::Sysctl
+/// [Tar]: crate::resources::Tar
+/// [Test]: crate::resources::Test
+/// [Timer]: crate::resources::Timer
+/// [Unpack]: crate::resources::Unpack
+/// [User]: crate::resources::User
+/// [Value]: crate::resources::Value
+/// [guide-embedding]: embedding
+#[doc = include_str!("../docs/kinds.md")]
+pub mod kinds {}
+
 /// How a graph is declared: order, refreshes, values, time, metaparameters.
 ///
 /// [guide-reversal]: reversal
@@ -28,12 +58,12 @@ pub mod command_line {}
 pub mod systemd {}
 
 /// How to write a kind of resource.
-#[doc = include_str!("../docs/kinds.md")]
-pub mod kinds {}
+#[doc = include_str!("../docs/own-kinds.md")]
+pub mod own_kinds {}
 
 /// How a graph is tested without a machine.
 ///
-/// [guide-kinds]: kinds
+/// [guide-own-kinds]: own_kinds
 #[doc = include_str!("../docs/testing.md")]
 pub mod testing {}
 
@@ -65,6 +95,6 @@ pub mod comparison {}
 
 /// How the code is laid out, and which test belongs to which change.
 ///
-/// [guide-kinds]: kinds
+/// [guide-own-kinds]: own_kinds
 #[doc = include_str!("../docs/contributing.md")]
 pub mod contributing {}

@@ -26,6 +26,7 @@
 //! [guide-command-line]: guide::command_line
 //! [guide-systemd]: guide::systemd
 //! [guide-kinds]: guide::kinds
+//! [guide-own-kinds]: guide::own_kinds
 //! [guide-testing]: guide::testing
 //! [guide-embedding]: guide::embedding
 //! [guide-yaml]: guide::yaml

@@ -261,6 +261,29 @@ fn a_start_that_takes_longer_than_the_timeout_is_waited_for_and_not_begun_again(
 
 #[test]
 #[ignore = "needs root, systemd and dbus"]
+fn a_service_of_a_session_is_kept_once_that_has_begun() {
+    let booted = machine();
+    let dir = booted.path("/root/.config/systemd/user");
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("own.service"), SLEEPS.replace("multi-user", "default")).unwrap();
+    graph(&booted, "  svc:\n  - {name: own, state: running, startup: enabled, session: true}\n");
+    let mut running = run(&booted, &[]).env("XDG_RUNTIME_DIR", "/run/user/0").start();
+    running.says("svc[own]: check waits: cannot connect to the session bus");
+    booted.out(&["systemctl", "start", "user@0"]);
+    let of_user = |words: &str| {
+        let words = [&["systemctl", "--user"], &*words.split(' ').collect::<Vec<_>>()].concat();
+        booted.command(&words).env("XDG_RUNTIME_DIR", "/run/user/0").run().out
+    };
+    wait(&mut running, "the start", || of_user("is-active own") == "active\n");
+    assert_eq!(of_user("is-enabled own"), "enabled\n");
+    of_user("stop own");
+    wait(&mut running, "the repair", || of_user("is-active own") == "active\n");
+    assert_eq!(is(&booted, "is-active", "own"), "inactive", "there is none of the machine");
+    end(&booted, running);
+}
+
+#[test]
+#[ignore = "needs root, systemd and dbus"]
 fn what_has_left_the_graph_is_as_it_was() {
     let booted = machine();
     unit(&booted, "demo.service", SLEEPS);

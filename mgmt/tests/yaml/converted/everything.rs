@@ -48,6 +48,25 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .autogroup(false)
             .rewatch(true),
     );
+    g.add(
+        Cron::new("backup")
+            .time("04:00")
+            .cmd(["/usr/bin/rsync", "-a", "/srv", "/mnt/100% full"])
+            .persistent(true),
+    );
+    g.add(
+        Cron::new("trim")
+            .trigger(CronTrigger::OnUnitInactiveSec)
+            .time("5min 20s")
+            .unit("fstrim.service")
+            .startup(SvcStartup::Disabled)
+            .accuracysec("1us")
+            .randomizeddelaysec("1h")
+            .wakesystem(true)
+            .remainafterelapse(false),
+    );
+    g.add(Cron::new("old").state(CronState::Absent).session(true));
+    g.add(Hostname::new("names").hostname("web2").pretty_hostname("Web Two"));
     g.add(Svc::new("nginx").state(SvcState::Running).startup(SvcStartup::Enabled));
     g.add(
         Svc::new("backup.timer")
