@@ -110,10 +110,12 @@ pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
     AccountState, Charset, Env, Expiry, FileState, Grow, LineState, Priority, SkipCmpStyle, Step,
 };
-pub use crate::resources::{Exec, Exit, File, Group, Kv, Line, Msg, Noop, Password, Print, Test, Timer, User, Value};
+pub use crate::resources::{
+    Exec, Exit, File, Group, Kv, Line, Msg, Noop, Password, Print, SshAuthorizedKey, Test, Timer, User, Value,
+};
 pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, GroupHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle,
-    PrintHandle, TestHandle, TimerHandle, UserHandle, ValueHandle,
+    PrintHandle, SshAuthorizedKeyHandle, TestHandle, TimerHandle, UserHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};

@@ -24,6 +24,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
         Kind::of::<Print>(),
+        Kind::of::<SshAuthorizedKey>(),
         #[cfg(feature = "archive")]
         Kind::of::<Tar>(),
         Kind::of::<Test>(),

@@ -17,26 +17,26 @@ use crate::kit::Booted;
 const INSIDE: &str = "MGMT_TEST_INSIDE";
 
 /// All laws of a kind that can be undone.
-const UNDONE: [Law; 7] = {
+pub(super) const UNDONE: [Law; 7] = {
     let [a, b, c, d, e, f] = Law::ALL;
     [a, b, c, d, e, f, Law::UndoRestores]
 };
 
 /// Runs the part of a test that changes accounts inside of a booted machine: this function calls itself there.
-fn inside(test: &str, part: impl FnOnce()) {
+pub(super) fn inside(test: &str, part: impl FnOnce()) {
     if std::env::var_os(INSIDE).is_some() {
         return part();
     }
     let booted = Booted::start();
     let us = std::env::current_exe().unwrap();
-    let name = format!("accounts::real::{test}");
+    let name = format!("accounts::{test}");
     let us = us.to_str().unwrap();
     let mut program = booted.command(&[us, "--exact", &name, "--nocapture", "--test-threads=1"]);
     let ended = program.env(INSIDE, "1").run().code(0);
     assert!(ended.out.contains("1 passed"), "{}{}", ended.out, ended.err);
 }
 
-fn run(program: &str, args: &[&str]) {
+pub(super) fn run(program: &str, args: &[&str]) {
     let output = Command::new(program).args(args).output().unwrap();
     assert!(output.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
@@ -53,7 +53,7 @@ fn accounts(_: &Path) -> String {
 
 #[test]
 fn a_group_keeps_the_laws() {
-    inside("a_group_keeps_the_laws", || {
+    inside("real::a_group_keeps_the_laws", || {
         let gone = |_: &Path| drop(Command::new("groupdel").arg("app").output().unwrap());
         let exists = Subject::new(|_| Group::new("app").gid(4711u32))
             .prepare(gone)
@@ -109,7 +109,7 @@ fn breaks_of_everything(subject: Subject) -> Subject {
 
 #[test]
 fn a_new_user_keeps_the_laws() {
-    inside("a_new_user_keeps_the_laws", || {
+    inside("real::a_new_user_keeps_the_laws", || {
         let new = Subject::new(|_| everything()).observe(accounts).prepare(|_| {
             remove_ann();
             run("groupadd", &["--gid", "4801", "team"]);
@@ -120,7 +120,7 @@ fn a_new_user_keeps_the_laws() {
 
 #[test]
 fn a_user_who_is_changed_keeps_the_laws() {
-    inside("a_user_who_is_changed_keeps_the_laws", || {
+    inside("real::a_user_who_is_changed_keeps_the_laws", || {
         let changed = Subject::new(|_| everything()).observe(accounts).prepare(|dir| {
             make_ann(dir);
             run("groupadd", &["--gid", "4801", "team"]);
@@ -131,7 +131,7 @@ fn a_user_who_is_changed_keeps_the_laws() {
 
 #[test]
 fn a_user_who_must_be_absent_keeps_the_laws() {
-    inside("a_user_who_must_be_absent_keeps_the_laws", || {
+    inside("real::a_user_who_must_be_absent_keeps_the_laws", || {
         let absent = Subject::new(|_| User::new("ann").absent()).observe(accounts).prepare(make_ann).break_it(|_| {
             fs::remove_dir_all("/home/ann").unwrap();
             make_ann(Path::new("/"));
@@ -151,7 +151,7 @@ fn a_user_who_must_be_absent_keeps_the_laws() {
 
 #[test]
 fn accounts_that_another_program_has_locked_are_waited_for_and_that_program_is_named() {
-    inside("accounts_that_another_program_has_locked_are_waited_for_and_that_program_is_named", || {
+    inside("real::accounts_that_another_program_has_locked_are_waited_for_and_that_program_is_named", || {
         let lock = fs::File::create("/etc/.pwd.lock").unwrap();
         rustix::fs::fcntl_lock(&lock, rustix::fs::FlockOperation::LockExclusive).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
