@@ -113,14 +113,18 @@ impl Writer<'_> {
                 Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
                 None => continue,
             };
-            if field.required { required.push(value) } else { setters.push(format!("{}({value})", field.name)) }
+            if field.required {
+                required.push(value)
+            } else {
+                setters.push(format!("{}({value})", identifier(field.name)))
+            }
         }
         // Where a field has the same name as a metaparameter, the metaparameter needs the path of its trait.
         let (hidden, metas): (Vec<_>, Vec<_>) =
             metas(&vertex.meta()).into_iter().partition(|(name, _)| spec.field(name).is_some());
         setters.extend(metas.into_iter().map(|(name, value)| format!("{name}({value})")));
         setters.extend(self.early_edges(at));
-        let kind: String = spec.kind.split(':').map(capital).collect();
+        let kind: String = spec.kind.split([':', '_']).map(capital).collect();
         let arguments = std::iter::once(format!("{:?}", vertex.resource.name())).chain(required);
         let new = format!("{kind}::new({})", arguments.collect::<Vec<_>>().join(", "));
         let bind = self.variables[place].as_ref().filter(|_| self.is_named_later(at));
@@ -200,6 +204,16 @@ impl Writer<'_> {
         }
         setters
     }
+}
+
+/// The name of a setter.
+fn identifier(field: &str) -> String {
+    // The others are not the names of fields, or have no raw form.
+    const KEYWORDS: [&str; 16] = [
+        "as", "break", "const", "else", "enum", "for", "if", "in", "loop", "match", "mod", "move", "ref", "type",
+        "use", "where",
+    ];
+    if KEYWORDS.contains(&field) { format!("r#{field}") } else { field.to_owned() }
 }
 
 fn capital(word: &str) -> String {

@@ -31,6 +31,7 @@ pub fn kinds() -> Vec<Kind> {
         #[cfg(feature = "dbus")]
         Kind::of::<Svc>(),
         Kind::of::<Sysctl>(),
+        Kind::of::<SshAuthorizedKey>(),
         #[cfg(feature = "archive")]
         Kind::of::<Tar>(),
         Kind::of::<Test>(),

@@ -31,7 +31,10 @@ mod units;
 mod value;
 
 pub use crate::resource::Seconds;
-pub use account::{AccountState, Expiry, Group, GroupBuilder, GroupHandle, User, UserBuilder, UserDrift, UserHandle};
+pub use account::{
+    AccountState, Expiry, Group, GroupBuilder, GroupHandle, SshAuthorizedKey, SshAuthorizedKeyBuilder,
+    SshAuthorizedKeyDrift, SshAuthorizedKeyHandle, User, UserBuilder, UserDrift, UserHandle,
+};
 #[cfg(feature = "archive")]
 pub use archive::{
     Gzip, GzipBuilder, GzipHandle, Tar, TarBuilder, TarCompress, TarFormat, TarHandle, Unpack, UnpackBuilder,

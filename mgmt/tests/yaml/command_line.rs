@@ -43,8 +43,8 @@ fn a_check_names_the_kinds_that_are_not_here() {
             "x: 3 resources, 0 edges: no problems, but this build has no kind `esphome`: its resources will fail\n",
         ),
         (
-            "  user: [{name: a}]\n  aws:ec2: [{name: b}]\n",
-            "x: 3 resources, 0 edges: no problems, but this build has no kinds `aws:ec2`, `user`: their resources will fail\n",
+            "  gsettings: [{name: a}]\n  aws:ec2: [{name: b}]\n",
+            "x: 3 resources, 0 edges: no problems, but this build has no kinds `aws:ec2`, `gsettings`: their resources will fail\n",
         ),
     ] {
         let graph = desk.graph(&format!("graph: x\nresources:\n  noop: [{{name: n}}]\n{kinds}"));

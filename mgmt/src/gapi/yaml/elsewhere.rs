@@ -82,8 +82,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "remote" "A program on another host, over SSH." [url: secret] []
     "schedule" "Chooses among hosts."
         [namespace: text, strategy: text, max: whole, persist: truth, ttl: whole, withdraw: truth, data: any] [hosts]
-    "ssh:authorized_key" "A public key that may log in over SSH."
-        [user: text, state: text, type: text, key: text, comment: text, options: any, content: text, file: text] []
     "tftp:file" "A file of a TFTP server." [server: text, filename: text, path: text, data: text] []
     "tftp:server" "A TFTP server." [address: text, timeout: whole, root: text] []
     "virt:builder" "An image of a virtual machine." [path: text, format: text, size: any, os: text] []

@@ -37,6 +37,20 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     );
     g.add(User::new("no-other-user").gid(4294967u32).noop(true));
     g.add(User::new("no-third-user").state(AccountState::Absent).removehome(true));
+    g.add(
+        SshAuthorizedKey::new("laptop", "no-such-user")
+            .r#type("ssh-ed25519")
+            .key("AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f")
+            .comment("no one")
+            .options(["no-pty", "command=\"echo a, b\""])
+            .file("/nonexistent/keys")
+            .noop(true),
+    );
+    g.add(
+        SshAuthorizedKey::new("gone", "no-such-user")
+            .state(AccountState::Absent)
+            .content("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f no one"),
+    );
     g.add(File::new("/tmp/corpus/made").content("made"));
     Ok(())
 }
