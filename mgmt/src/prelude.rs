@@ -107,11 +107,11 @@
 /// A graph, and the kinds in it.
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
-pub use crate::resources::{Charset, Env, FileState, Grow, LineState, Priority, SkipCmpStyle, Step};
-pub use crate::resources::{Exec, Exit, File, Kv, Line, Msg, Noop, Password, Print, Sysctl, Test, Timer, Value};
+pub use crate::resources::{Charset, Env, FileState, Grow, LineState, MountState, Priority, SkipCmpStyle, Step};
+pub use crate::resources::{Exec, Exit, File, Kv, Line, Mount, Msg, Noop, Password, Print, Sysctl, Test, Timer, Value};
 pub use crate::resources::{
-    ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MsgHandle, NoopHandle, PasswordHandle, PrintHandle,
-    SysctlHandle, TestHandle, TimerHandle, ValueHandle,
+    ExecHandle, ExitHandle, FileHandle, KvHandle, LineHandle, MountHandle, MsgHandle, NoopHandle, PasswordHandle,
+    PrintHandle, SysctlHandle, TestHandle, TimerHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};

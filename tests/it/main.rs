@@ -13,6 +13,7 @@ mod groups;
 mod journeys;
 mod kit;
 mod laws;
+mod mount;
 mod package;
 mod passes;
 mod pictures;

@@ -113,7 +113,7 @@ impl Writer<'_> {
                 Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
                 None => continue,
             };
-            if field.required { required.push(value) } else { setters.push(format!("{}({value})", field.name)) }
+            if field.required { required.push(value) } else { setters.push(format!("{}({value})", setter(field.name))) }
         }
         // Where a field has the same name as a metaparameter, the metaparameter needs the path of its trait.
         let (hidden, metas): (Vec<_>, Vec<_>) =
@@ -205,6 +205,14 @@ impl Writer<'_> {
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+/// Words that are names in Rust only with `r#` before them, as far as a field could be called so.
+const KEYWORDS: [&str; 8] = ["type", "match", "use", "mod", "move", "ref", "static", "where"];
+
+/// The name of the setter of a field.
+fn setter(field: &str) -> String {
+    if KEYWORDS.contains(&field) { format!("r#{field}") } else { field.to_owned() }
 }
 
 /// A field's value as an argument of its setter.

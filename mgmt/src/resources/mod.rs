@@ -15,6 +15,7 @@ mod kinds;
 mod kv;
 mod line;
 mod locks;
+mod mount;
 mod msg;
 mod noop;
 mod password;
@@ -44,6 +45,7 @@ pub use http::{HttpClient, HttpClientBuilder, HttpClientDrift, HttpClientHandle}
 pub use kinds::kinds;
 pub use kv::{Kv, KvBuilder, KvHandle, SkipCmpStyle};
 pub use line::{Line, LineBuilder, LineDrift, LineHandle, LineState};
+pub use mount::{Mount, MountBuilder, MountDrift, MountHandle, MountOptions, MountState};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};

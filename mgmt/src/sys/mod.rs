@@ -24,6 +24,7 @@ pub mod signals;
 pub mod simulated;
 #[cfg(feature = "yaml")]
 pub mod stdin;
+pub mod tables;
 pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;

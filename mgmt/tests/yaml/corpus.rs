@@ -134,7 +134,7 @@ fn kinds_that_this_build_has_not_fail_in_one_clear_line_each_and_nothing_else_do
     let said = text(&output.stderr);
     let seed = ["svc[nginx]", "pkg[nginx]", "hostname[names]", "nspawn[nowhere]", "virt[machine]"];
     let later =
-        ["user[it]", "group[it]", "esphome[it]", "augeas[it]", "aws:ec2[it]", "http:server:ui:input[it]", "mount[it]"];
+        ["user[it]", "group[it]", "esphome[it]", "augeas[it]", "aws:ec2[it]", "http:server:ui:input[it]", "net[it]"];
     for id in seed.into_iter().chain(later) {
         let kind = id.split('[').next().unwrap();
         let line = format!("{id}: check failed: this build has no kind `{kind}` (");

@@ -126,6 +126,7 @@ impl Host {
         host.chmod("/root", 0o700);
         host.chmod("/tmp", 0o1777);
         host.chmod("/var/tmp", 0o1777);
+        host.make_tables();
         programs::add(&host);
         host
     }
