@@ -67,7 +67,8 @@ pub struct Mount {
     /// device (`tmpfs`), a share (`host:/dir`), or the directory for a bind mount. Must be given, unless `state` is
     /// `absent`.
     device: Option<String>,
-    /// The type of the file system, such as `ext4`; `swap` for a swap device. Default: `auto`; for a bind mount, `none`.
+    /// The type of the file system, such as `ext4`; `swap` for a swap device. Default: `auto`, or for a bind mount
+    /// `none`.
     r#type: Option<String>,
     /// The options: one text with commas, a list, or a map. Default: none, which is written as `defaults`.
     #[resource(default)]
