@@ -65,14 +65,16 @@ async fn edit(cx: &ApplyCx, wanted: &Wanted) -> Result<()> {
         let (locks, owned) = (&*locks, &*owned);
         let path = Path::new(FILE);
         let edit = FileEdit { path, locks, owned, stop, is_announced, removes_empty: false };
-        edit.run(fs, |text| {
+        let is_changed = edit.run(fs, |text| {
             let text = as_text(text.unwrap_or_default().to_vec())?;
             let new = fstab::with(&text, wanted.which(), wanted.kept_entry());
             Ok((new != text).then(|| new.into_bytes()))
-        })
+        })?;
+        // Here, so that it is noted even if the operation is cancelled meanwhile.
+        if is_changed {
+            reloads.changed();
+        }
+        Ok(())
     };
-    if cx.change(work).await? {
-        reloads.changed();
-    }
-    Ok(())
+    cx.change(work).await
 }

@@ -183,8 +183,10 @@ fn systemd_reads_the_changed_file_before_anything_is_mounted_and_once_for_all() 
         // What was interrupted is finished.
         let count = calls.lines().count();
         assert!(all[0].check().await.unwrap().in_sync());
-        all[0].apply_cx().set_mark(Some(b"reload remount".to_vec())).await.unwrap();
-        let found = changes(&all[0]).await;
+        let restarted = Fake::new().unwrap();
+        let interrupted = restarted.put(memory("/mnt/m0"));
+        interrupted.apply_cx().set_mark(Some(b"reload remount".to_vec())).await.unwrap();
+        let found = changes(&interrupted).await;
         assert!(found[0].starts_with("systemd: has not read the file"), "{found:?}");
         assert!(found[1].starts_with("options: perhaps those of before"), "{found:?}");
         assert_eq!(fs::read_to_string("/run/calls").unwrap().lines().count(), count + 1);
