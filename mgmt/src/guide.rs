@@ -14,10 +14,12 @@
 /// [HttpServer]: crate::resources::HttpServer
 /// [Kv]: crate::resources::Kv
 /// [Line]: crate::resources::Line
+/// [Mount]: crate::resources::Mount
 /// [Msg]: crate::resources::Msg
 /// [Noop]: crate::resources::Noop
 /// [Password]: crate::resources::Password
 /// [Print]: crate::resources::Print
+/// [SshAuthorizedKey]: crate::resources::SshAuthorizedKey
 /// [Svc]: crate::resources::Svc
 /// [Sysctl]: crate::resources::Sysctl
 /// [Tar]: crate::resources::Tar

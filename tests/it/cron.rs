@@ -98,7 +98,9 @@ fn it_is_kept_and_removed() {
 #[ignore = "needs root, systemd and dbus"]
 fn a_time_that_is_none_is_one_clear_failure() {
     let booted = machine();
-    converge(&booted, "{name: job, time: every now and then, cmd: [/bin/true]}").code(1).said("bad unit file setting");
+    converge(&booted, "{name: job, time: every now and then, cmd: [/bin/true]}")
+        .code(1)
+        .said("job.timer: systemd can't read its unit file");
     converge(&booted, "{name: job, trigger: OnBootSec, time: soon}").code(1).said("`time` is no time span of systemd");
     converge(&booted, "{name: job}").code(1).said("`time` is missing");
     converge(&booted, "{name: job, time: daily, cmd: [sync]}").code(1).said("`cmd` has a program without a whole path");

@@ -27,7 +27,8 @@ fn the_kind_keeps_the_laws() {
             .break_it(|_| drop(hostnamectl(&["--static", "hostname", "other"])))
             .break_it(|_| drop(hostnamectl(&["--pretty", "hostname", "Other"])))
             .break_it(|_| {
-                // A file of its own: hostnamed does not read one again whose time is the same.
+                // hostnamed does not read a file again that has the time of the one before.
+                std::thread::sleep(std::time::Duration::from_millis(50));
                 fs::write("/etc/hostname.new", "by-hand\n").unwrap();
                 fs::rename("/etc/hostname.new", "/etc/hostname").unwrap();
             })

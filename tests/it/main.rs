@@ -16,6 +16,7 @@ mod hostname;
 mod journeys;
 mod kit;
 mod laws;
+mod mount;
 mod package;
 mod passes;
 mod pictures;

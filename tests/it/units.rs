@@ -268,7 +268,7 @@ fn a_service_of_a_session_is_kept_once_that_has_begun() {
     fs::write(dir.join("own.service"), SLEEPS.replace("multi-user", "default")).unwrap();
     graph(&booted, "  svc:\n  - {name: own, state: running, startup: enabled, session: true}\n");
     let mut running = run(&booted, &[]).env("XDG_RUNTIME_DIR", "/run/user/0").start();
-    running.says("svc[own]: check waits: cannot connect to the session bus");
+    running.says("waits: cannot connect to the session bus");
     booted.out(&["systemctl", "start", "user@0"]);
     let of_user = |words: &str| {
         let words = [&["systemctl", "--user"], &*words.split(' ').collect::<Vec<_>>()].concat();

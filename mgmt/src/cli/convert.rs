@@ -113,11 +113,7 @@ impl Writer<'_> {
                 Some(json) => literal(field, json).map_err(|problem| format!("{id}: `{}`: {problem}", field.name))?,
                 None => continue,
             };
-            if field.required {
-                required.push(value)
-            } else {
-                setters.push(format!("{}({value})", identifier(field.name)))
-            }
+            if field.required { required.push(value) } else { setters.push(format!("{}({value})", setter(field.name))) }
         }
         // Where a field has the same name as a metaparameter, the metaparameter needs the path of its trait.
         let (hidden, metas): (Vec<_>, Vec<_>) =
@@ -206,19 +202,20 @@ impl Writer<'_> {
     }
 }
 
-/// The name of a setter.
-fn identifier(field: &str) -> String {
-    // The others are not the names of fields, or have no raw form.
-    const KEYWORDS: [&str; 16] = [
-        "as", "break", "const", "else", "enum", "for", "if", "in", "loop", "match", "mod", "move", "ref", "type",
-        "use", "where",
-    ];
-    if KEYWORDS.contains(&field) { format!("r#{field}") } else { field.to_owned() }
-}
-
 fn capital(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map_or(String::new(), |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}
+
+/// Words that are names in Rust only with `r#` before them, as far as a field could be called so.
+const KEYWORDS: [&str; 17] = [
+    "as", "break", "const", "else", "enum", "for", "if", "in", "loop", "match", "mod", "move", "ref", "static", "type",
+    "use", "where",
+];
+
+/// The name of the setter of a field.
+fn setter(field: &str) -> String {
+    if KEYWORDS.contains(&field) { format!("r#{field}") } else { field.to_owned() }
 }
 
 /// A field's value as an argument of its setter.

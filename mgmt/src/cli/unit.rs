@@ -12,7 +12,7 @@ pub(crate) struct Unit<'a> {
     pub(crate) about: String,
     /// The first line, as a comment.
     pub(crate) origin: String,
-    /// The program and its arguments, each as a word of `ExecStart`, see [`command_word`](crate::sys::unit_text::command_word).
+    /// The program and its arguments, each as a word of `ExecStart`, see `sys::unit_text`.
     pub(crate) exec: &'a [String],
     /// The directory in which the program runs, as `WorkingDirectory=` reads it, see [`directory`]. `None`: the default
     /// of systemd.

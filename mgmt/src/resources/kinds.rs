@@ -24,6 +24,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<HttpServer>(),
         Kind::of::<Kv>(),
         Kind::of::<Line>(),
+        Kind::of::<Mount>(),
         Kind::of::<Msg>(),
         Kind::of::<Noop>(),
         Kind::of::<Password>(),

@@ -18,6 +18,7 @@ mod kinds;
 mod kv;
 mod line;
 mod locks;
+mod mount;
 mod msg;
 mod noop;
 mod password;
@@ -55,6 +56,7 @@ pub use http::{HttpClient, HttpClientBuilder, HttpClientDrift, HttpClientHandle}
 pub use kinds::kinds;
 pub use kv::{Kv, KvBuilder, KvHandle, SkipCmpStyle};
 pub use line::{Line, LineBuilder, LineDrift, LineHandle, LineState};
+pub use mount::{Mount, MountBuilder, MountDrift, MountHandle, MountOptions, MountState};
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
@@ -64,6 +66,6 @@ pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
 #[cfg(feature = "dbus")]
 pub use units::{
-    Cron, CronBuilder, CronHandle, CronState, CronTrigger, Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
+    Cron, CronBase, CronBuilder, CronHandle, CronState, Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
 };
 pub use value::{Value, ValueBuilder, ValueHandle};

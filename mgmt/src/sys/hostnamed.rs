@@ -112,8 +112,8 @@ mod simulated {
     pub(super) fn names(host: &Host) -> HostNames {
         let fixed = host.read(FIXED).unwrap_or_default().trim().to_owned();
         let info = host.read(PRETTY).unwrap_or_default();
-        let pretty = info.lines().find_map(|line| line.strip_prefix(KEY)).unwrap_or_default();
-        HostNames { transient: host.hostname(), fixed, pretty: pretty.trim_matches('"').to_owned() }
+        let pretty = info.lines().find_map(|line| line.strip_prefix(KEY)?.strip_prefix('"')?.strip_suffix('"'));
+        HostNames { transient: host.hostname(), fixed, pretty: pretty.unwrap_or_default().to_owned() }
     }
 
     pub(super) fn set(host: &Host, which: Which, name: &str) {

@@ -30,6 +30,7 @@ pub mod simulated;
 pub mod stdin;
 #[cfg(feature = "dbus")]
 pub mod systemd;
+pub mod tables;
 pub mod task;
 #[cfg(feature = "cli")]
 pub mod terminal;

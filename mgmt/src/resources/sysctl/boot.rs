@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::resource::{Error, Obstacle, ObstacleKind, Result};
-use crate::resources::edits::text_of;
+use crate::resources::edits::{text_of, waiting};
 use crate::resources::paths::{shown, with_remedy};
 use crate::resources::sysctl::key::Key;
 use crate::resources::sysctl::{text, value};
@@ -34,7 +34,7 @@ pub(super) fn must_count(fs: &ReadFs, file: &Path, key: &Key, wanted: &str) -> R
     let later = all.range::<OsString, _>((std::ops::Bound::Excluded(name.to_owned()), std::ops::Bound::Unbounded));
     let mut last = None;
     for (_, other) in later {
-        let path = fs.real_path_of_the_existing(other).map_err(with_remedy)?;
+        let path = fs.real_path_of_the_existing(other).map_err(|error| waiting(with_remedy(error), other))?;
         // A symlink to /dev/null stands for an empty file.
         if fs.stat(&path)?.is_some_and(|found| found.is_file()) {
             let found = text_of(fs, &path)?.and_then(|text| text::value(&text, key));

@@ -171,7 +171,8 @@ fn a_file_that_is_read_later_at_boot_is_named() {
     if !inside("a_file_that_is_read_later_at_boot_is_named") {
         return;
     }
-    let mount = |dir: &str| Command::new("mount").args(["-t", "tmpfs", "none", dir]).status().unwrap();
+    let mount =
+        |dir: &str| Command::new("mount").args(["-t", "tmpfs", "-o", "mode=755", "none", dir]).status().unwrap();
     assert!(mount("/etc/sysctl.d").success() && mount("/usr/lib/sysctl.d").success());
     tokio::runtime::Runtime::new().unwrap().block_on(async {
         let host = Fake::new().unwrap();

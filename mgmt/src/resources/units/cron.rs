@@ -38,7 +38,7 @@ impl TypeFacts for CronState {
 ///
 /// Source: systemd.timer(5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-pub enum CronTrigger {
+pub enum CronBase {
     /// It is a point in time, or a series of them, such as `daily` or `Mon *-*-* 04:00:00`.
     #[default]
     OnCalendar,
@@ -54,19 +54,19 @@ pub enum CronTrigger {
     OnUnitInactiveSec,
 }
 
-impl TypeFacts for CronTrigger {
+impl TypeFacts for CronBase {
     const FORMAT: Format = Format::Choice;
 }
 
-impl CronTrigger {
+impl CronBase {
     fn setting(self) -> &'static str {
         match self {
-            CronTrigger::OnCalendar => "OnCalendar",
-            CronTrigger::OnActiveSec => "OnActiveSec",
-            CronTrigger::OnBootSec => "OnBootSec",
-            CronTrigger::OnStartupSec => "OnStartupSec",
-            CronTrigger::OnUnitActiveSec => "OnUnitActiveSec",
-            CronTrigger::OnUnitInactiveSec => "OnUnitInactiveSec",
+            CronBase::OnCalendar => "OnCalendar",
+            CronBase::OnActiveSec => "OnActiveSec",
+            CronBase::OnBootSec => "OnBootSec",
+            CronBase::OnStartupSec => "OnStartupSec",
+            CronBase::OnUnitActiveSec => "OnUnitActiveSec",
+            CronBase::OnUnitInactiveSec => "OnUnitInactiveSec",
         }
     }
 }
@@ -105,7 +105,7 @@ pub struct Cron {
     /// What `time` counts from: `OnCalendar`, `OnActiveSec`, `OnBootSec`, `OnStartupSec`, `OnUnitActiveSec` or
     /// `OnUnitInactiveSec`. Default: `OnCalendar`.
     #[resource(default)]
-    trigger: CronTrigger,
+    trigger: CronBase,
     /// When it elapses: for `OnCalendar` a calendar event such as `daily` or `Mon 04:00`, for all others a time span
     /// such as `5min 20s`. See systemd.time(7). Required, unless the timer is `absent`.
     time: Option<String>,
@@ -299,7 +299,7 @@ impl Converge for Cron {
         if self.state == CronState::Absent {
             return problems;
         }
-        let is_calendar = self.trigger == CronTrigger::OnCalendar;
+        let is_calendar = self.trigger == CronBase::OnCalendar;
         match &self.time {
             None if known.is_known("time") => {
                 problems.push(FieldProblem::new("time", "is missing", "give it, such as `daily`"))

@@ -9,6 +9,6 @@ mod svc;
 mod svc_reverse;
 mod target;
 
-pub use cron::{Cron, CronBuilder, CronHandle, CronState, CronTrigger};
+pub use cron::{Cron, CronBase, CronBuilder, CronHandle, CronState};
 pub use state::{SvcStartup, SvcState};
 pub use svc::{Svc, SvcBuilder, SvcDrift, SvcHandle};

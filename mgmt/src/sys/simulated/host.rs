@@ -128,6 +128,7 @@ impl Host {
         host.chmod("/tmp", 0o1777);
         host.chmod("/var/tmp", 0o1777);
         host.add_usual_accounts();
+        host.make_tables();
         programs::add(&host);
         host
     }

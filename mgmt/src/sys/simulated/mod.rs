@@ -14,6 +14,7 @@ mod host;
 mod inode;
 mod kernel;
 mod life;
+mod mounts;
 mod pattern;
 mod programs;
 mod seat;

@@ -34,6 +34,8 @@ pub(super) fn add(host: &Host) {
             false => Err(format!("rm: cannot remove '{path}': No such file or directory")),
         })
     });
+    host.program("mount *", super::mounts::mount);
+    host.program("umount *", super::mounts::umount);
     host.program("systemctl *", super::units::systemctl);
     super::account_tools::add(host);
 }

@@ -117,7 +117,8 @@ impl Run {
         let paths: Vec<PathBuf> = owned.chain(resource.parts(&known)).collect();
         let units: Vec<String> =
             resource.uids(&known).iter().filter_map(|uid| uid.key::<Unit>()).map(Unit::to_string).collect();
-        if drift == Drift::Changed && units.iter().filter(|unit| turn_over(host, unit)).count() > 0 {
+        // Those that follow belong to the first.
+        if drift == Drift::Changed && units.first().is_some_and(|unit| turn_over(host, unit)) {
             return true;
         }
         let changed: Vec<PathBuf> = paths.into_iter().filter(|path| change(host, path, drift)).collect();

@@ -56,7 +56,7 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
     );
     g.add(
         Cron::new("trim")
-            .trigger(CronTrigger::OnUnitInactiveSec)
+            .trigger(CronBase::OnUnitInactiveSec)
             .time("5min 20s")
             .unit("fstrim.service")
             .startup(SvcStartup::Disabled)

@@ -30,6 +30,13 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .path("/tmp/corpus/sysctl.conf")
             .reverse(true),
     );
+    g.add(
+        Mount::new("/tmp/corpus/full")
+            .device("tmpfs")
+            .r#type("tmpfs")
+            .options(["size=1m", "noexec"])
+            .noop(true),
+    );
     g.add(Exit::new("not now").code(3u8).noop(true));
     let password_p = g.add(Password::new("p").length(8usize));
     let test_all = g.add(

@@ -54,9 +54,11 @@ fn names_that_can_not_be_are_refused() {
         (Hostname::new("n").static_hostname("a").transient_hostname("b"), "has that one"),
         (Hostname::new("n").pretty_hostname("a\nb"), "control character"),
     ] {
-        let mut g = Graph::new("g");
-        g.add(wrong);
-        let problems = g.finish().unwrap_err().to_string();
+        let graph = move |g: &mut Graph| {
+            g.add(wrong.clone());
+            Ok(())
+        };
+        let problems = Host::new().try_start(graph, |builder| builder).unwrap_err();
         assert!(problems.contains(why), "{problems}");
     }
 }
