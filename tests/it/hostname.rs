@@ -19,22 +19,21 @@ fn hostnamectl(words: &[&str]) -> String {
 #[ignore = "needs root, systemd and dbus"]
 fn the_kind_keeps_the_laws() {
     inside("hostname::the_kind_keeps_the_laws", || {
-        let subject = Subject::new(|_| Hostname::new("web1").pretty_hostname("Web \"one\", first rack"))
-            .prepare(|_| {
-                hostnamectl(&["hostname", "before"]);
-                hostnamectl(&["--pretty", "hostname", "Before"]);
-            })
-            .break_it(|_| drop(hostnamectl(&["--static", "hostname", "other"])))
-            .break_it(|_| drop(hostnamectl(&["--pretty", "hostname", "Other"])))
-            .break_it(|_| {
-                // hostnamed does not read a file again that has the time of the one before.
-                std::thread::sleep(std::time::Duration::from_millis(50));
-                fs::write("/etc/hostname.new", "by-hand\n").unwrap();
-                fs::rename("/etc/hostname.new", "/etc/hostname").unwrap();
-            })
-            .observe(|_| {
-                ["--static", "--transient", "--pretty"].map(|which| hostnamectl(&[which, "hostname"])).join("\n")
-            });
+        let subject =
+            Subject::new(|_| Hostname::new("names").hostname("web1").pretty_hostname("Web \"one\", first rack"))
+                .prepare(|_| {
+                    hostnamectl(&["hostname", "before"]);
+                    hostnamectl(&["--pretty", "hostname", "Before"]);
+                })
+                .break_it(|_| drop(hostnamectl(&["--static", "hostname", "other"])))
+                .break_it(|_| drop(hostnamectl(&["--pretty", "hostname", "Other"])))
+                .break_it(|_| {
+                    fs::write("/etc/hostname.new", "by-hand\n").unwrap();
+                    fs::rename("/etc/hostname.new", "/etc/hostname").unwrap();
+                })
+                .observe(|_| {
+                    ["--static", "--transient", "--pretty"].map(|which| hostnamectl(&[which, "hostname"])).join("\n")
+                });
         let kept = laws::check(subject);
         assert!(Law::ALL.iter().all(|law| kept.contains(law)) && kept.contains(&Law::UndoRestores), "{kept:?}");
     });

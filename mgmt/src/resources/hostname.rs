@@ -33,7 +33,9 @@ const ALL: [Which; 3] = [Which::Fixed, Which::Transient, Which::Pretty];
 /// use mgmt::prelude::*;
 ///
 /// let mut g = Graph::new("names");
-/// g.add(Hostname::new("web1").pretty_hostname("Web server, first rack"));
+/// g.add(Hostname::new("web1"));
+/// # let mut g = Graph::new("others");
+/// g.add(Hostname::new("names").hostname("web1").pretty_hostname("Web server, first rack"));
 /// ```
 #[derive(Resource, Clone, Debug, PartialEq)]
 #[resource(kind = "hostname", inline = watch)]

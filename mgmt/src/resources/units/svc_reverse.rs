@@ -84,7 +84,12 @@ impl SvcRecord {
             }
         }
         // As it was already: by another program, or by an undoing before.
-        let is_so = |was| now.is_some_and(|now| state(&now.active) == Some(was));
+        let is_so = |was| {
+            now.is_some_and(|now| match was {
+                SvcState::Running => matches!(now.active, ActiveState::Active | ActiveState::Reloading),
+                SvcState::Stopped => matches!(now.active, ActiveState::Inactive | ActiveState::Failed),
+            })
+        };
         if let Some(was) = self.state.filter(|was| !is_so(*was)) {
             let todo = Todo { state: Some(was), reset: was == SvcState::Running, ..Todo::default() };
             steps.push((todo, format!("{} {name}", if was == SvcState::Running { "start" } else { "stop" })));
