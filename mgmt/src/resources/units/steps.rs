@@ -16,6 +16,9 @@ const SETTLES: Duration = Duration::from_millis(100);
 const UNCONFIRMED: [&str; 3] = ["simple", "exec", "idle"];
 /// How much of the journal an error shows.
 const LINES: &str = "5";
+/// How often the journal is read as long as there is nothing, and the pause between.
+const LOOKS: usize = 6;
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 /// How long the journal may take to answer.
 const JOURNAL_MAX: Duration = Duration::from_secs(5);
 
@@ -97,25 +100,41 @@ impl Steps {
             "" | "success" => String::new(),
             result => format!(" ({result})"),
         };
-        let lines = match service.invocation.as_str() {
-            "" => String::new(),
-            invocation => self.journal_of(invocation).await,
+        let lines = match service.began_us {
+            0 => String::new(),
+            began => self.journal_since(began, service.pid).await,
         };
         let heading = if lines.is_empty() { "" } else { "; the end of its journal:" };
         let lines: String = lines.lines().map(|line| format!("\n  {line}")).collect();
         Error::new(format!("{}: {what}{result}{heading}{lines}", self.name))
     }
 
-    /// The last lines of one run of the service; empty if they can't be read.
-    async fn journal_of(&self, invocation: &str) -> String {
-        let journalctl = || Command::new("journalctl").timeout(JOURNAL_MAX);
-        // What it wrote last may be on the way.
-        let _ = run(&journalctl().arg("--sync")).await;
-        let mut lines = journalctl().args(["--quiet", "--no-pager", "--output=cat", "--lines", LINES]);
-        if self.is_session {
-            lines = lines.arg("--user");
+    /// The last lines that the service itself has written since this time, in microseconds since 1970; empty if they
+    /// can't be read. They are found by their unit or by their process: what the journal gets after the end of a process
+    /// may lack one of these.
+    async fn journal_since(&self, began_us: u64, pid: u32) -> String {
+        let mut lines = Command::new("journalctl").timeout(JOURNAL_MAX).args([
+            "--quiet",
+            "--no-pager",
+            "--output=cat",
+            "--lines",
+            LINES,
+            "--since",
+        ]);
+        lines = lines.arg(format!("@{}.{:06}", began_us / 1_000_000, began_us % 1_000_000));
+        let lines = match self.is_session {
+            false => lines.arg(format!("_SYSTEMD_UNIT={}", self.name)),
+            true => lines.arg("--user").arg(format!("_SYSTEMD_USER_UNIT={}", self.name)),
+        };
+        let lines = lines.arg("+").arg(format!("_PID={pid}"));
+        for _ in 0..LOOKS {
+            let text = run(&lines).await.map(|output| output.stdout.text()).unwrap_or_default();
+            if !text.is_empty() {
+                return text;
+            }
+            // What it wrote may be on the way, longer on a busy machine.
+            tokio::time::sleep(LOOK_PAUSE).await;
         }
-        let lines = run(&lines.arg(format!("_SYSTEMD_INVOCATION_ID={invocation}"))).await;
-        lines.map(|output| output.stdout.text()).unwrap_or_default()
+        String::new()
     }
 }

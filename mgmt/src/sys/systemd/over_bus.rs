@@ -98,12 +98,12 @@ impl OverBus {
         // What has done its work may have been forgotten.
         let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
         let (unit, service) = (self.properties(&path, UNIT).await?, self.properties(&path, SERVICE).await?);
-        let invocation: Vec<u8> =
-            unit.get("InvocationID").and_then(|id| id.try_clone().ok()?.try_into().ok()).unwrap_or_default();
+        let began = unit.get("InactiveExitTimestamp").and_then(|time| u64::try_from(time).ok());
         Ok(LastRun {
             kind: text(&service, "Type"),
             result: text(&service, "Result"),
-            invocation: invocation.iter().map(|byte| format!("{byte:02x}")).collect(),
+            began_us: began.unwrap_or_default(),
+            pid: service.get("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default(),
         })
     }
 

@@ -76,8 +76,10 @@ pub struct LastRun {
     pub kind: String,
     /// How it ended: `success`, `exit-code`, `signal`, `timeout` and so on.
     pub result: String,
-    /// What its lines in the journal are marked with; empty if it never ran.
-    pub invocation: String,
+    /// When it began to start, in microseconds since 1970; 0 if it never ran.
+    pub began_us: u64,
+    /// The number of its main process, which may have ended.
+    pub pid: u32,
 }
 
 /// What a job does with a unit.
