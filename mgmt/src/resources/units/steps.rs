@@ -110,8 +110,8 @@ impl Steps {
     }
 
     /// The last lines that the service itself has written since this time, in microseconds since 1970; empty if they
-    /// can't be read. They are found by their unit or by their process: what the journal gets after the end of a process
-    /// may lack one of these.
+    /// can't be read. They are found by their unit or by their process: what the journal gets after the end of a
+    /// process may lack one of these.
     async fn journal_since(&self, began_us: u64, pid: u32) -> String {
         let mut lines = Command::new("journalctl").timeout(JOURNAL_MAX).args([
             "--quiet",
