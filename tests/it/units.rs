@@ -130,7 +130,6 @@ fn a_mask_is_made_and_removed_and_a_stopped_service_stays_so() {
 fn each_way_to_fail_is_clear_and_the_rest_converges() {
     let booted = machine();
     unit(&booted, "dies.service", "[Service]\nExecStart=/bin/sh -c 'echo no configuration >&2; exit 3'\n");
-    // What a process wrote right before its end may be lost on the way to the journal.
     let writes = "[Service]\nType=notify\nExecStart=/bin/sh -c 'echo no configuration >&2; sleep 0.5; exit 3'\n";
     unit(&booted, "writes.service", writes);
     unit(&booted, "restarts.service", "[Service]\nRestart=always\nRestartSec=100\nExecStart=/bin/sh -c 'exit 4'\n");
@@ -164,8 +163,8 @@ fn each_way_to_fail_is_clear_and_the_rest_converges() {
     );
     let ended = run(&booted, &["-t", "0"]).run().code(1);
     for (unit, why) in [
-        ("dies", "dies.service: it has ended right after its start (exit-code)"),
-        ("writes", "the job to start it ended as `failed` (exit-code)"),
+        ("dies", "it has ended right after its start (exit-code); the end of its journal:\n  no configuration"),
+        ("writes", "the job to start it ended as `failed` (exit-code); the end of its journal:\n  no configuration"),
         ("restarts", "restarts.service: it has ended right after its start (exit-code)"),
         ("static", "it is static, without an [Install] section, so it can't be enabled"),
         ("once", "`Type=oneshot` does: it can't be kept running unless its unit has `RemainAfterExit=yes`"),

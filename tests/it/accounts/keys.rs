@@ -193,23 +193,23 @@ type Put = fn(&str, &str);
 fn what_a_user_or_another_one_has_put_in_the_way_is_neither_followed_nor_taken_over() {
     inside("accounts::keys::what_a_user_or_another_one_has_put_in_the_way_is_neither_followed_nor_taken_over", || {
         let (dir, file) = ("/home/ann/.ssh", "/home/ann/.ssh/authorized_keys");
-        fs::create_dir("/root/target").unwrap();
-        fs::write("/root/target/secret", "canary").unwrap();
+        fs::create_dir("/srv/target").unwrap();
+        fs::write("/srv/target/secret", "canary").unwrap();
         // With the protection of the kernel, a user could not make such a link; root can.
         let ways: [(&str, Put); 5] = [
             ("a link in place of the directory", |dir, _| {
                 fs::remove_dir_all(dir).unwrap();
-                symlink("/root/target", dir).unwrap();
+                symlink("/srv/target", dir).unwrap();
                 std::os::unix::fs::lchown(dir, Some(4711), Some(4711)).unwrap();
             }),
             ("a link in place of the file", |_, file| {
                 fs::remove_file(file).unwrap();
-                symlink("/root/target/secret", file).unwrap();
+                symlink("/srv/target/secret", file).unwrap();
                 std::os::unix::fs::lchown(file, Some(4711), Some(4711)).unwrap();
             }),
             ("another name of a file of root", |_, file| {
                 fs::remove_file(file).unwrap();
-                fs::hard_link("/root/target/secret", file).unwrap();
+                fs::hard_link("/srv/target/secret", file).unwrap();
             }),
             ("a file of another user", |_, file| chown(file, Some(4712), Some(4712)).unwrap()),
             ("a directory of another user", |dir, _| chown(dir, Some(4712), Some(4712)).unwrap()),
@@ -225,9 +225,9 @@ fn what_a_user_or_another_one_has_put_in_the_way_is_neither_followed_nor_taken_o
                 assert!(error.obstacle().is_some(), "{what}: {error}");
             });
             assert_eq!(home(Path::new("/")), before, "{what}");
-            let stat = fs::metadata("/root/target/secret").unwrap();
-            assert_eq!((stat.uid(), fs::read_dir("/root/target").unwrap().count()), (0, 1), "{what}");
-            assert_eq!(fs::read_to_string("/root/target/secret").unwrap(), "canary", "{what}");
+            let stat = fs::metadata("/srv/target/secret").unwrap();
+            assert_eq!((stat.uid(), fs::read_dir("/srv/target").unwrap().count()), (0, 1), "{what}");
+            assert_eq!(fs::read_to_string("/srv/target/secret").unwrap(), "canary", "{what}");
         }
     });
 }

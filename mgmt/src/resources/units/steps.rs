@@ -1,11 +1,12 @@
 //! How a unit is changed, one difference at a time.
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::resource::{Error, Result};
 use crate::resources::units::judge::Todo;
 use crate::resources::units::state::{SvcStartup, SvcState};
+use crate::sys::clock;
 use crate::sys::process::{Command, run};
 use crate::sys::systemd::{ActiveState, Systemd, SystemdError, UnitJob};
 
@@ -63,17 +64,19 @@ impl Steps {
     /// Does a job to its end. Where this is dropped before, the job continues: a start that is given up leaves a unit
     /// that is starting, and a job that is cancelled does not change that.
     pub(super) async fn job(&self, job: UnitJob) -> Result<()> {
+        // systemd notes when a service began only after its process has, which may have written before.
+        let since = clock::wall();
         let begun = self.systemd.begin(job, &self.name).await?;
         match begun.ended().await {
             Ok(()) if job == UnitJob::Stop => Ok(()),
-            Ok(()) => self.verify().await,
-            Err(error @ SystemdError::Job { .. }) => Err(self.explained(error).await),
+            Ok(()) => self.verify(since).await,
+            Err(error @ SystemdError::Job { .. }) => Err(self.explained(error, since).await),
             Err(error) => Err(error.into()),
         }
     }
 
     /// A service that has started still runs a moment later.
-    async fn verify(&self) -> Result<()> {
+    async fn verify(&self, since: SystemTime) -> Result<()> {
         let service = self.systemd.service(&self.name).await?;
         if UNCONFIRMED.contains(&service.kind.as_str()) {
             tokio::time::sleep(SETTLES).await;
@@ -90,11 +93,12 @@ impl Steps {
                  its unit has `RemainAfterExit=yes`"
             )));
         }
-        Err(self.explained("it has ended right after its start").await)
+        Err(self.explained("it has ended right after its start", since).await)
     }
 
-    /// An error with how the service ended, and the last lines that it wrote to the journal.
-    async fn explained(&self, what: impl fmt::Display) -> Error {
+    /// An error with how the service ended, and the last lines that it wrote to the journal since its start was asked
+    /// for; where that had been under way, since it began.
+    async fn explained(&self, what: impl fmt::Display, asked: SystemTime) -> Error {
         let service = self.systemd.service(&self.name).await.unwrap_or_default();
         let result = match service.result.as_str() {
             "" | "success" => String::new(),
@@ -102,17 +106,20 @@ impl Steps {
         };
         let lines = match service.began_us {
             0 => String::new(),
-            began => self.journal_since(began, service.pid).await,
+            began => {
+                let began = UNIX_EPOCH + Duration::from_micros(began);
+                self.journal_since(began.min(asked), service.pid).await
+            }
         };
         let heading = if lines.is_empty() { "" } else { "; the end of its journal:" };
         let lines: String = lines.lines().map(|line| format!("\n  {line}")).collect();
         Error::new(format!("{}: {what}{result}{heading}{lines}", self.name))
     }
 
-    /// The last lines that the service itself has written since this time, in microseconds since 1970; empty if they
-    /// can't be read. They are found by their unit or by their process: what the journal gets after the end of a
-    /// process may lack one of these.
-    async fn journal_since(&self, began_us: u64, pid: u32) -> String {
+    /// The last lines that the service itself has written since this time; empty if they can't be read. They are found
+    /// by their unit or by their process: what the journal gets after the end of a process may lack one of these.
+    async fn journal_since(&self, since: SystemTime, pid: u32) -> String {
+        let since = since.duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut lines = Command::new("journalctl").timeout(JOURNAL_MAX).args([
             "--quiet",
             "--no-pager",
@@ -121,7 +128,7 @@ impl Steps {
             LINES,
             "--since",
         ]);
-        lines = lines.arg(format!("@{}.{:06}", began_us / 1_000_000, began_us % 1_000_000));
+        lines = lines.arg(format!("@{}.{:06}", since.as_secs(), since.subsec_micros()));
         let lines = match self.is_session {
             false => lines.arg(format!("_SYSTEMD_UNIT={}", self.name)),
             true => lines.arg("--user").arg(format!("_SYSTEMD_USER_UNIT={}", self.name)),
