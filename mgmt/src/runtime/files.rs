@@ -534,8 +534,8 @@ mod tests {
         until_over();
     }
 
-    /// Waits for the hub's thread, which looks into the queue once more after a subscription: during that look, nobody
-    /// can tell whether something has happened.
+    /// Waits for the hub's thread, which looks into the queue once more after a subscription: during that look, it is
+    /// not known whether something has happened.
     async fn once_quiet(seat: &Seat) -> Quietness {
         let found = async {
             loop {
