@@ -264,7 +264,7 @@ fn a_start_that_takes_longer_than_the_timeout_is_waited_for_and_not_begun_again(
 #[ignore = "needs root, systemd and dbus"]
 fn a_service_of_a_session_is_kept_once_that_has_begun() {
     let booted = machine();
-    let dir = booted.path("/root/.config/systemd/user");
+    let dir = booted.path("/etc/systemd/user");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("own.service"), SLEEPS.replace("multi-user", "default")).unwrap();
     graph(&booted, "  svc:\n  - {name: own, state: running, startup: enabled, session: true}\n");
