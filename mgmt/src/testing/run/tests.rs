@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dbus")]
 mod hostnames;
+mod interfaces;
 #[cfg(feature = "dbus")]
 mod services;
 #[cfg(feature = "dbus")]
