@@ -20,6 +20,7 @@ mod mount;
 mod package;
 mod passes;
 mod pictures;
+mod pkg;
 mod programs;
 mod published;
 mod schema;

@@ -28,6 +28,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Msg>(),
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
+        Kind::of::<Pkg>(),
         Kind::of::<Print>(),
         #[cfg(feature = "dbus")]
         Kind::of::<Svc>(),

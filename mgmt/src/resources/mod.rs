@@ -23,6 +23,7 @@ mod msg;
 mod noop;
 mod password;
 mod paths;
+mod pkg;
 mod print;
 mod sysctl;
 mod test;
@@ -60,6 +61,7 @@ pub use mount::{Mount, MountBuilder, MountDrift, MountHandle, MountOptions, Moun
 pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
+pub use pkg::{Pkg, PkgBuilder, PkgConffiles, PkgDrift, PkgHandle, PkgRecord, PkgState};
 pub use print::{Print, PrintBuilder, PrintHandle};
 pub use sysctl::{Sysctl, SysctlBuilder, SysctlDrift, SysctlHandle};
 pub use test::{Step, Test, TestBuilder, TestHandle};

@@ -15,6 +15,7 @@ mod inode;
 mod kernel;
 mod life;
 mod mounts;
+mod packages;
 mod pattern;
 mod programs;
 mod seat;
@@ -30,6 +31,7 @@ pub(in crate::sys) use file::File;
 pub use host::{Host, Part, here};
 pub(in crate::sys) use inode::Found;
 pub(crate) use life::Life;
+pub use packages::Deb;
 pub(crate) use pattern::matches;
 pub(crate) use seat::Seat;
 #[cfg(feature = "dbus")]

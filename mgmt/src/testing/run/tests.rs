@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dbus")]
 mod hostnames;
+mod packages;
 #[cfg(feature = "dbus")]
 mod services;
 #[cfg(feature = "dbus")]
