@@ -125,6 +125,12 @@ fn what_others_remove_or_offer_is_noticed() {
     running.says("converged in");
     machine.out("apt-get --yes remove mgt-a");
     machine.wait("the package is back", || machine.version("mgt-a") == "1");
+    machine.out("pkill -INT --exact mgmt");
+    running.wait().code(0);
+
+    // Not of the same engine: it would space its repairs.
+    let mut running = machine.command().start();
+    running.says("converged in");
     machine.offer(&[Deb("mgt-a", "2", "")]);
     machine.out("apt-get update");
     machine.wait("the new version", || machine.version("mgt-a") == "2");

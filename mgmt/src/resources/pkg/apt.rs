@@ -77,7 +77,7 @@ pub(super) fn rehearsal(all: &[(&PkgName, &Todo)], ways: Ways) -> Command {
 
 /// One transaction for all of these.
 pub(super) fn transaction(all: &[(&PkgName, &Todo)], ways: Ways) -> Command {
-    let is_removal = all.iter().all(|(_, todo)| **todo == Todo::Remove);
+    let is_removal = !all.is_empty() && all.iter().all(|(_, todo)| **todo == Todo::Remove);
     let mut args = vec!["--yes".to_owned(), "--quiet".to_owned()];
     for option in conffiles(ways) {
         args.extend(["--option".to_owned(), format!("Dpkg::Options::={option}")]);
@@ -102,9 +102,10 @@ pub(super) fn transaction(all: &[(&PkgName, &Todo)], ways: Ways) -> Command {
     command("apt-get").args(args)
 }
 
-/// One transaction for all of these, which also ends what is half-done.
-pub(super) fn mending(all: &[(&PkgName, &Todo)], ways: Ways) -> Command {
-    let mut command = transaction(all, ways);
+/// A transaction that ends what is half-done, by itself: apt does not accept the names of other packages beside it.
+pub(super) fn mending(ways: Ways) -> Command {
+    let mut command = transaction(&[], ways);
+    command.args.pop();
     command.args.insert(0, "--fix-broken".into());
     command
 }
@@ -250,6 +251,10 @@ mod tests {
         assert_eq!(
             argv(&transaction(&[(&one, &newest), (&two, &exact)], Ways::default())),
             format!("apt-get --yes --quiet {options} --no-remove install -- nginx libc6:i386=2.36-9")
+        );
+        assert_eq!(
+            argv(&mending(Ways::default())),
+            format!("apt-get --fix-broken --yes --quiet {options} --no-remove install")
         );
         let ways = Ways { untrusted: true, downgrade: true, conffiles: PkgConffiles::Replace };
         assert_eq!(

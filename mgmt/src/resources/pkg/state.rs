@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use crate::resource::{Format, TypeFacts};
+use crate::resource::{Accepts, Format, TypeFacts};
 
 /// Whether a package is installed, and in which version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -42,6 +42,19 @@ impl TryFrom<String> for PkgState {
                 "`{text}` is neither `installed`, `uninstalled` or `newest` nor a version, which begins with a digit"
             )),
         }
+    }
+}
+
+/// A word of the list, or a version: the graph's validation reports what is neither.
+impl Accepts<&str> for PkgState {
+    fn accept(text: &str) -> PkgState {
+        PkgState::try_from(text.to_owned()).unwrap_or_else(|_| PkgState::Version(text.to_owned()))
+    }
+}
+
+impl Accepts<String> for PkgState {
+    fn accept(text: String) -> PkgState {
+        PkgState::accept(text.as_str())
     }
 }
 

@@ -154,12 +154,13 @@ impl Whole<'_> {
         failed
     }
 
-    /// One transaction. What an earlier one has left half-done, because the disk was full or a script has failed, is a
-    /// part of it: apt refuses everything else before.
+    /// One transaction. What an earlier one has left half-done, because the disk was full or a script has failed, is
+    /// done first if apt refuses everything else before.
     async fn once(&self, todo: &[Part<'_>]) -> Result<(), Failure> {
         match self.command(apt::transaction(todo, self.ways), "changing packages").await {
             Err(Failure::Broken(_)) => {
-                self.command(apt::mending(todo, self.ways), "mending and changing packages").await
+                self.command(apt::mending(self.ways), "installing what packages lack").await?;
+                self.command(apt::transaction(todo, self.ways), "changing packages").await
             }
             ended => ended,
         }
