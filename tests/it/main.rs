@@ -17,6 +17,7 @@ mod journeys;
 mod kit;
 mod laws;
 mod mount;
+mod net;
 mod package;
 mod passes;
 mod pictures;

@@ -164,7 +164,10 @@ fn the_kind_keeps_the_laws() {
             .break_it(|_| sh("apt-get --yes remove mgt-law"))
             .break_it(|_| sh("apt-get --yes --allow-downgrades install mgt-law=1"))
             .observe(|_| {
-                let output = Command::new("dpkg-query").args(["--show", "--showformat=${db:Status-Status} ${Version}", "mgt-law"]).output().unwrap();
+                let output = Command::new("dpkg-query")
+                    .args(["--show", "--showformat=${db:Status-Status} ${Version}", "mgt-law"])
+                    .output()
+                    .unwrap();
                 // Its settings stay when it is removed.
                 String::from_utf8(output.stdout).unwrap().replace("config-files 2", "")
             });

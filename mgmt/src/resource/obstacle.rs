@@ -10,6 +10,7 @@ use serde::Serialize;
 #[cfg(feature = "dbus")]
 use crate::sys::dbus::{BusError, CallError};
 use crate::sys::fs::FsError;
+use crate::sys::netlink::NetlinkError;
 pub use crate::sys::obstacle::ObstacleKind;
 use crate::sys::process::ProcessError;
 #[cfg(feature = "dbus")]
@@ -70,6 +71,9 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
     }
     if let Some(error) = error.downcast_ref::<ProcessError>() {
         return Some(error.obstacle().map(|(kind, path)| Obstacle { kind, path: path.map(Path::to_owned) }));
+    }
+    if let Some(error) = error.downcast_ref::<NetlinkError>() {
+        return Some(error.obstacle().map(Obstacle::new));
     }
     if let Some(error) = error.downcast_ref::<UserError>() {
         let missing = Obstacle::new(ObstacleKind::Missing);

@@ -26,6 +26,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Line>(),
         Kind::of::<Mount>(),
         Kind::of::<Msg>(),
+        Kind::of::<Net>(),
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
         Kind::of::<Pkg>(),

@@ -16,6 +16,7 @@ pub mod limits;
 #[cfg(any(feature = "cli", feature = "http"))]
 pub mod listen;
 pub mod local;
+pub mod netlink;
 pub mod obstacle;
 pub mod ours;
 pub mod pollable;

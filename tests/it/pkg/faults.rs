@@ -92,10 +92,14 @@ fn a_full_disk_and_a_repository_that_is_away_are_waited_for() {
     running.wait().code(0);
 
     machine.out("apt-get --yes remove mgt-a");
-    machine.out("mv /srv/repo/mgt-a_1.deb /srv/; sed -i s,file:/srv/repo,http://127.0.0.1:1, /etc/apt/sources.list.d/own.list");
+    machine.out(
+        "mv /srv/repo/mgt-a_1.deb /srv/; sed -i s,file:/srv/repo,http://127.0.0.1:1, /etc/apt/sources.list.d/own.list",
+    );
     machine.out("rm -rf /var/lib/apt/lists/*");
     machine.run().code(1).said("a repository does not answer: ").said("http://127.0.0.1:1");
-    machine.out("mv /srv/mgt-a_1.deb /srv/repo/; sed -i s,http://127.0.0.1:1,file:/srv/repo, /etc/apt/sources.list.d/own.list");
+    machine.out(
+        "mv /srv/mgt-a_1.deb /srv/repo/; sed -i s,http://127.0.0.1:1,file:/srv/repo, /etc/apt/sources.list.d/own.list",
+    );
     machine.run().code(0);
     assert_eq!(machine.version("mgt-a"), "1");
 }

@@ -44,10 +44,7 @@ pub fn make(root: &Path, debs: &[Deb], run: &dyn Fn(&[&str])) {
         let (script, more): (Vec<_>, Vec<_>) = more.lines().partition(|line| line.starts_with("Script: "));
         let more: String = more.iter().map(|line| format!("{line}\n")).collect();
         let about = "Architecture: all\nMaintainer: t <t@localhost>\n";
-        write(
-            "/DEBIAN/control",
-            &format!("Package: {name}\nVersion: {version}\n{about}{more}Description: test\n"),
-        );
+        write("/DEBIAN/control", &format!("Package: {name}\nVersion: {version}\n{about}{more}Description: test\n"));
         if let Some(script) = script.first() {
             write("/DEBIAN/postinst", &format!("#!/bin/sh\nset -e\n{}\n", script.trim_start_matches("Script: ")));
             run(&["chmod", "755", &format!("{made}/DEBIAN/postinst")]);

@@ -74,7 +74,6 @@ pub(super) static ELSEWHERE: &[KindSpec] = kinds! {
     "http:ui:input" "An input on a page of the server."
         [path: text, id: text, value: text, store: text, type: text, sort: text] [value]
     "json:edit" "Values in a JSON file." [path: text, file: text, key: text, value: any, state: text] []
-    "net" "A network interface." [state: text, addrs: texts, gateway: text, ip_forward: truth] []
     "panic" "Ends the program with a panic." [] []
     "pippet" "A Puppet resource." [type: text, title: text, params: any] []
     "remote" "A program on another host, over SSH." [url: secret] []

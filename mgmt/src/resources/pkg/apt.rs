@@ -136,7 +136,9 @@ pub(super) enum Failure {
 impl Failure {
     pub(super) fn error(self) -> Error {
         match self {
-            Failure::Refused(error) | Failure::Broken(error) | Failure::Outdated(error) | Failure::Other(error) => error,
+            Failure::Refused(error) | Failure::Broken(error) | Failure::Outdated(error) | Failure::Other(error) => {
+                error
+            }
         }
     }
 }
@@ -169,9 +171,7 @@ pub(super) fn failure(stdout: &str, stderr: &str) -> Failure {
         let why = format!("only root can change packages: run it as root ({said})");
         return waits(why, Obstacle::new(ObstacleKind::NoPermission));
     }
-    if has("Could not get lock")
-        || has("Unable to acquire the dpkg frontend lock")
-        || has("locked by another process")
+    if has("Could not get lock") || has("Unable to acquire the dpkg frontend lock") || has("locked by another process")
     {
         let after = |text: &str| stderr.split(text).nth(1).and_then(|rest| rest.lines().next());
         let of_dpkg = || after("another process with pid ").map(|pid| format!("process {pid}"));
@@ -299,7 +299,10 @@ mod tests {
                     left on device)\r\nErrors were encountered while processing:\r\n /b.deb\r\n";
         let full = failure(text, stderr).error();
         assert_eq!(full.obstacle().map(|obstacle| obstacle.kind), Some(ObstacleKind::NoSpace));
-        assert!(full.to_string().starts_with("processing archive /b.deb (--unpack): failed to write (No space"), "{full}");
+        assert!(
+            full.to_string().starts_with("processing archive /b.deb (--unpack): failed to write (No space"),
+            "{full}"
+        );
         let locked = "dpkg: error: dpkg frontend lock was locked by another process with pid 12\nNote: removing\n";
         assert!(failure("", locked).error().to_string().starts_with("process 12 is changing packages"));
     }

@@ -59,7 +59,7 @@ impl Life {
     }
 
     /// Like [`Life::go_on`], before a change of a file.
-    pub(super) fn change(&self) -> Result<(), Errno> {
+    pub(in crate::sys) fn change(&self) -> Result<(), Errno> {
         let n = self.0.changes.fetch_add(1, Ordering::SeqCst) + 1;
         if n == self.0.last_change.load(Ordering::SeqCst) {
             self.end();

@@ -12,6 +12,7 @@ mod file;
 mod files;
 mod host;
 mod inode;
+mod interfaces;
 mod kernel;
 mod life;
 mod mounts;

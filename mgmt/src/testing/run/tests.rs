@@ -2,6 +2,7 @@
 
 #[cfg(feature = "dbus")]
 mod hostnames;
+mod interfaces;
 mod packages;
 #[cfg(feature = "dbus")]
 mod services;

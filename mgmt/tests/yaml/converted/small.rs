@@ -37,6 +37,14 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .options(["size=1m", "noexec"])
             .noop(true),
     );
+    g.add(
+        Net::new("lo")
+            .addrs(["127.0.0.1/8", "2001:db8::1/64"])
+            .gateway("192.0.2.254")
+            .metric(7u32)
+            .ip_forward(false)
+            .noop(true),
+    );
     g.add(Exit::new("not now").code(3u8).noop(true));
     let password_p = g.add(Password::new("p").length(8usize));
     let test_all = g.add(
