@@ -50,9 +50,12 @@ pub trait Merge: Converge {
     fn merge(&self, other: &Self) -> Result<Self, String>;
 }
 
+/// The resource that two declarations make together, or how they contradict each other.
+pub(crate) type Merged = Result<Arc<dyn AnyResource>, String>;
+
 /// The type-erased form of [`Merge`].
 #[derive(Clone, Copy)]
-pub struct MergeFn(pub(crate) fn(&dyn AnyResource, &dyn AnyResource) -> Result<Arc<dyn AnyResource>, String>);
+pub struct MergeFn(pub(crate) fn(&dyn AnyResource, &dyn AnyResource) -> Merged);
 
 impl MergeFn {
     /// The function of a kind.

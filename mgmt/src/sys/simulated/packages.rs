@@ -123,8 +123,8 @@ fn version_installed(paragraph: &str) -> Option<&str> {
 pub(super) fn add(host: &Host) {
     let dpkg = "Package: dpkg\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.21.22".to_owned();
     host.write_installed(&[("dpkg".to_owned(), dpkg)].into());
-    host.program("apt-cache *", |called| policy(called));
-    host.program("apt-get *", |called| apt_get(called));
+    host.program("apt-cache *", policy);
+    host.program("apt-get *", apt_get);
     host.program("dpkg *", |_| Answer::ok());
 }
 
@@ -205,7 +205,7 @@ fn unpack(host: &Host, deb: &Deb, installed: &mut BTreeMap<String, String>) {
         above.iter().rev().for_each(|dir| list += &format!("{}\n", dir.display()));
         list += &format!("{path}\n");
     }
-    host.write(&list_of(&deb.name), list);
+    host.write(list_of(&deb.name), list);
     let provides =
         if deb.provides.is_empty() { String::new() } else { format!("\nProvides: {}", deb.provides.join(", ")) };
     let paragraph = format!(
@@ -216,7 +216,7 @@ fn unpack(host: &Host, deb: &Deb, installed: &mut BTreeMap<String, String>) {
 }
 
 fn remove(host: &Host, name: &str, installed: &mut BTreeMap<String, String>) {
-    let list = host.read(&list_of(name)).unwrap_or_default();
+    let list = host.read(list_of(name)).unwrap_or_default();
     let files = || list.lines().filter(|path| host.read_bytes(path).is_some());
     let settings = files().filter(|path| path.starts_with("/etc/")).count();
     files().filter(|path| !path.starts_with("/etc/")).for_each(|path| {
@@ -225,7 +225,7 @@ fn remove(host: &Host, name: &str, installed: &mut BTreeMap<String, String>) {
     match (settings, installed.get_mut(name)) {
         (0, _) => {
             installed.remove(name);
-            host.remove(&list_of(name));
+            host.remove(list_of(name));
         }
         (_, Some(paragraph)) => *paragraph = paragraph.replace("install ok installed", "deinstall ok config-files"),
         (_, None) => {}
