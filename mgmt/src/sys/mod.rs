@@ -27,6 +27,8 @@ pub mod runtimes;
 pub mod signals;
 #[cfg(any(test, feature = "testing"))]
 pub mod simulated;
+#[cfg(test)]
+pub(crate) mod spaces;
 #[cfg(feature = "yaml")]
 pub mod stdin;
 #[cfg(feature = "dbus")]

@@ -1,36 +1,24 @@
 //! Mounts of file systems in memory, bind mounts, and what is in use, in namespaces of their own.
 
-use std::env;
 use std::fs;
 use std::future::Future;
 use std::process::{Command, Stdio};
 
 use crate::resource::{Change, ObstacleKind};
 use crate::resources::mount::{Mount, MountBuilder};
+use crate::sys::spaces;
 use crate::testing::{Fake, Trial};
-
-const INSIDE: &str = "MGMT_MOUNT_INSIDE";
 
 /// Runs a test of this file in a user and a mount namespace, with an empty `/etc/fstab` and `/mnt`, and without systemd.
 fn inside<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Fake) -> F) {
-    if env::var_os(INSIDE).is_some() {
+    if spaces::inside(module_path!(), name, &["--mount", "--propagation", "private"]) {
         for dir in ["/etc", "/run", "/mnt"] {
             command(&["mount", "-t", "tmpfs", "none", dir]);
         }
         fs::write("/etc/fstab", "# first\n").unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        return runtime.block_on(test(Fake::new().unwrap()));
+        runtime.block_on(test(Fake::new().unwrap()));
     }
-    let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--propagation", "private"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
 }
 
 fn command(words: &[&str]) {
@@ -231,16 +219,9 @@ fn what_describes_no_mount_is_refused() {
 #[test]
 #[ignore = "needs root: loop devices, a swap file"]
 fn a_swap_device_is_used_with_its_priority() {
-    if env::var_os(INSIDE).is_none() {
-        let name = format!("{}::a_swap_device_is_used_with_its_priority", module_path!().split_once("::").unwrap().1);
-        let output = Command::new("unshare")
-            .args(["--mount", "--propagation", "private"])
-            .arg(env::current_exe().unwrap())
-            .args(["--exact", &name, "--include-ignored", "--nocapture"])
-            .env(INSIDE, "1")
-            .output()
-            .unwrap();
-        return assert!(output.status.success(), "{output:?}");
+    let name = "a_swap_device_is_used_with_its_priority";
+    if !spaces::inside_as_root(module_path!(), name, &["--mount", "--propagation", "private"]) {
+        return;
     }
     let host = Fake::new().unwrap();
     let file = host.path("swap file").to_str().unwrap().to_owned();
@@ -279,16 +260,9 @@ fn a_swap_device_is_used_with_its_priority() {
 #[test]
 #[ignore = "needs root: loop devices, a swap file"]
 fn a_device_is_known_by_what_it_leads_to() {
-    if env::var_os(INSIDE).is_none() {
-        let name = format!("{}::a_device_is_known_by_what_it_leads_to", module_path!().split_once("::").unwrap().1);
-        let output = Command::new("unshare")
-            .args(["--mount", "--propagation", "private"])
-            .arg(env::current_exe().unwrap())
-            .args(["--exact", &name, "--include-ignored", "--nocapture"])
-            .env(INSIDE, "1")
-            .output()
-            .unwrap();
-        return assert!(output.status.success(), "{output:?}");
+    let name = "a_device_is_known_by_what_it_leads_to";
+    if !spaces::inside_as_root(module_path!(), name, &["--mount", "--propagation", "private"]) {
+        return;
     }
     let host = Fake::new().unwrap();
     for dir in ["/etc", "/run", "/mnt"] {

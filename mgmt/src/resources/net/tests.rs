@@ -1,6 +1,5 @@
 //! Interfaces of a real kernel, in a network namespace of their own.
 
-use std::env;
 use std::fs;
 use std::future::Future;
 use std::process::Command;
@@ -8,30 +7,19 @@ use std::time::Instant;
 
 use crate::resource::{Change, Error, ObstacleKind};
 use crate::resources::net::{Net, NetBuilder};
+use crate::sys::spaces;
 use crate::testing::{Fake, Trial};
-
-const INSIDE: &str = "MGMT_NET_INSIDE";
 
 /// Runs a test of this file in a user and a network namespace, with the interface `d0`, which is down and has no
 /// address.
 fn inside<F: Future<Output = ()>>(name: &str, test: impl FnOnce(Fake) -> F) {
-    if env::var_os(INSIDE).is_some() {
+    if spaces::inside(module_path!(), name, &["--net"]) {
         fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap();
         ip("link add d0 type veth peer name p0");
         ip("link set p0 up");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        return runtime.block_on(test(Fake::new().unwrap()));
+        runtime.block_on(test(Fake::new().unwrap()));
     }
-    let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
 }
 
 fn ip(line: &str) -> String {

@@ -41,11 +41,7 @@ impl Wanted {
 
 /// The metric of a default route: 0 is the smallest of IPv4, and means the usual one of IPv6.
 pub(super) fn metric_of(declared: Option<u32>, family: Family) -> u32 {
-    match (declared, family) {
-        (None, Family::V4) => 0,
-        (None | Some(0), Family::V6) => 1024,
-        (Some(metric), _) => metric,
-    }
+    declared.filter(|metric| *metric != 0).unwrap_or(family.usual_metric())
 }
 
 /// What is wrong with the name of an interface.

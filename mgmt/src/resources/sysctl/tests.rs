@@ -1,31 +1,16 @@
 //! Parameters: in files of a directory of the test, and those of a network namespace of its own.
 
-use std::env;
 use std::fs;
 use std::process::Command;
 
 use crate::resource::{Change, Error, ObstacleKind};
 use crate::resources::sysctl::{Sysctl, SysctlBuilder};
+use crate::sys::spaces;
 use crate::testing::Fake;
-
-const INSIDE: &str = "MGMT_SYSCTL_INSIDE";
 
 /// Runs the named test of this file in namespaces. Returns `true` inside.
 fn inside(name: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--net", "--propagation", "private"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    false
+    spaces::inside(module_path!(), name, &["--mount", "--net", "--propagation", "private"])
 }
 
 fn forward() -> SysctlBuilder {

@@ -97,7 +97,7 @@ impl Netlink {
     pub fn add_address(&self, interface: &Interface, cidr: Cidr) -> Result<()> {
         let broadcast = cidr.broadcast().filter(|_| !interface.is_loopback);
         let details = Details { broadcast, preferred_s: FOREVER, valid_s: FOREVER, ..Details::default() };
-        self.add(interface, cidr, &details)
+        self.restore_address(interface, cidr, &details)
     }
 
     /// Adds an address again, as it was.
@@ -105,10 +105,6 @@ impl Netlink {
     /// # Errors
     /// The kernel refuses, or the address is there.
     pub fn restore_address(&self, interface: &Interface, cidr: Cidr, details: &Details) -> Result<()> {
-        self.add(interface, cidr, details)
-    }
-
-    fn add(&self, interface: &Interface, cidr: Cidr, details: &Details) -> Result<()> {
         let mut message = address(interface.index, cidr, details);
         message.header.scope = details.scope.into();
         let flags = AddressFlags::from_bits_retain(details.flags).intersection(SETTABLE);

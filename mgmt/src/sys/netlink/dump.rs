@@ -80,6 +80,11 @@ impl Tables {
                 self.read_one(*index)?;
             }
         }
+        let has_read = dirty.is_all || !dirty.interfaces.is_empty();
+        if has_read {
+            let all = self.interfaces.values();
+            self.numbers = all.map(|interface| (interface.name.clone(), interface.index)).collect();
+        }
         if dirty.defaults {
             self.reads[2] += 1;
             let mut defaults = Vec::new();
@@ -94,7 +99,7 @@ impl Tables {
             }
             self.defaults = defaults;
         }
-        Ok(dirty.is_all || !dirty.interfaces.is_empty())
+        Ok(has_read)
     }
 
     fn read_all(&mut self) -> Result<()> {
@@ -109,7 +114,6 @@ impl Tables {
             }
         }
         self.interfaces = interfaces;
-        self.number();
         Ok(())
     }
 
@@ -121,7 +125,6 @@ impl Tables {
             Err(error) if error.is_gone() => drop(self.interfaces.remove(&index)),
             Err(error) => return Err(error),
         }
-        self.number();
         Ok(())
     }
 
@@ -148,10 +151,6 @@ impl Tables {
             all.extend(self.requests.dump("addresses", &request, wire::address)?);
         }
         Ok(all)
-    }
-
-    fn number(&mut self) {
-        self.numbers = self.interfaces.values().map(|interface| (interface.name.clone(), interface.index)).collect();
     }
 
     /// The names of all interfaces, by number.

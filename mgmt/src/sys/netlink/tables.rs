@@ -24,6 +24,14 @@ impl Family {
         if ip.is_ipv4() { Family::V4 } else { Family::V6 }
     }
 
+    /// The metric that the kernel gives a default route without one.
+    pub fn usual_metric(self) -> u32 {
+        match self {
+            Family::V4 => 0,
+            Family::V6 => 1024,
+        }
+    }
+
     /// The number of bits of an address.
     pub fn bits(self) -> u8 {
         match self {

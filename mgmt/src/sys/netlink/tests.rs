@@ -1,6 +1,5 @@
 //! Interfaces of a real kernel, in a network namespace of their own; and messages that are wrong.
 
-use std::env;
 use std::future::Future;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -9,26 +8,14 @@ use proptest::prelude::*;
 
 use super::door::Which;
 use super::*;
-
-const INSIDE: &str = "MGMT_NETLINK_INSIDE";
+use crate::sys::spaces;
 
 /// Runs a test of this file in a user and a network namespace.
 fn inside<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
-    if env::var_os(INSIDE).is_some() {
+    if spaces::inside(module_path!(), name, &["--net"]) {
         std::fs::write("/proc/sys/net/ipv6/conf/default/accept_dad", "0").unwrap();
-        return tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test());
     }
-    let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--net"])
-        .arg(env::current_exe().expect("the path of the tests"))
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    print!("{out}");
 }
 
 /// Runs `ip` with these lines.

@@ -89,11 +89,6 @@ fn cidr(text: &str) -> Cidr {
     text.parse().unwrap_or_else(|why| panic!("`{text}` {why}"))
 }
 
-/// The metric of a route that is given none.
-fn usual_metric(gateway: &IpAddr) -> u32 {
-    if gateway.is_ipv4() { 0 } else { 1024 }
-}
-
 impl Host {
     /// Adds a network interface, which is down and has no address.
     pub fn add_interface(&self, name: &str) {
@@ -160,7 +155,7 @@ impl Host {
     }
 
     pub(in crate::sys) fn add_route(&self, name: &str, gateway: IpAddr, metric: Option<u32>, replaces: bool) {
-        let metric = metric.unwrap_or_else(|| usual_metric(&gateway));
+        let metric = metric.unwrap_or(Family::of(&gateway).usual_metric());
         self.with_interface(name, |interface| {
             let is_rival = |(found, its): &(IpAddr, u32)| found.is_ipv4() == gateway.is_ipv4() && *its == metric;
             interface.routes.retain(|found| !(replaces && is_rival(found)));

@@ -1,32 +1,16 @@
 //! Tests that need mounts and limits of their own: each runs itself once more in namespaces, if that is permitted.
 
-use std::env;
 use std::fs;
 use std::process::Command;
 
 use super::harness::{BACKENDS, Stage, each, options, run};
 use crate::sys::fs::hub::BackendKind;
 use crate::sys::fs::hub::Watched::{Path, Tree};
-
-const INSIDE: &str = "MGMT_HUB_INSIDE";
+use crate::sys::spaces;
 
 /// Runs the named test of this file in a user and a mount namespace. Returns `true` inside.
 fn inside(name: &str) -> bool {
-    if env::var_os(INSIDE).is_some() {
-        return true;
-    }
-    let this = env::current_exe().expect("the path of the tests");
-    let name = format!("{}::{name}", module_path!().split_once("::").expect("a module").1);
-    let output = Command::new("unshare")
-        .args(["--user", "--map-root-user", "--mount", "--propagation", "private"])
-        .arg(this)
-        .args(["--exact", &name, "--include-ignored", "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
-        .output()
-        .expect("the program unshare");
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success() && out.contains("1 passed"), "{name} in namespaces:\n{out}\n{err}");
-    false
+    spaces::inside(module_path!(), name, &["--mount", "--propagation", "private"])
 }
 
 fn command(program: &str, arguments: &[&str]) {
