@@ -18,6 +18,7 @@
 /// [Msg]: crate::resources::Msg
 /// [Noop]: crate::resources::Noop
 /// [Password]: crate::resources::Password
+/// [Pkg]: crate::resources::Pkg
 /// [Print]: crate::resources::Print
 /// [SshAuthorizedKey]: crate::resources::SshAuthorizedKey
 /// [Svc]: crate::resources::Svc

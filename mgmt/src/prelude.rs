@@ -108,20 +108,21 @@
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
-    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, Priority, SkipCmpStyle, Step,
+    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PkgConffiles, PkgState,
+    Priority, SkipCmpStyle, Step,
 };
 #[cfg(feature = "dbus")]
 pub use crate::resources::{
     Cron, CronBase, CronHandle, CronState, Hostname, HostnameHandle, Svc, SvcHandle, SvcStartup, SvcState,
 };
 pub use crate::resources::{
-    Exec, Exit, File, Group, Kv, Line, Mount, Msg, Net, Noop, Password, Print, SshAuthorizedKey, Sysctl, Test, Timer,
-    User, Value,
+    Exec, Exit, File, Group, Kv, Line, Mount, Msg, Net, Noop, Password, Pkg, Print, SshAuthorizedKey, Sysctl, Test,
+    Timer, User, Value,
 };
 pub use crate::resources::{
     ExecHandle, ExitHandle, FileHandle, GroupHandle, KvHandle, LineHandle, MountHandle, MsgHandle, NetHandle,
-    NoopHandle, PasswordHandle, PrintHandle, SshAuthorizedKeyHandle, SysctlHandle, TestHandle, TimerHandle, UserHandle,
-    ValueHandle,
+    NoopHandle, PasswordHandle, PkgHandle, PrintHandle, SshAuthorizedKeyHandle, SysctlHandle, TestHandle, TimerHandle,
+    UserHandle, ValueHandle,
 };
 #[cfg(feature = "archive")]
 pub use crate::resources::{Gzip, GzipHandle, Tar, TarCompress, TarFormat, TarHandle, Unpack, UnpackHandle};

@@ -21,6 +21,7 @@ mod net;
 mod package;
 mod passes;
 mod pictures;
+mod pkg;
 mod programs;
 mod published;
 mod schema;

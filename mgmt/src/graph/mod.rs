@@ -25,6 +25,7 @@ mod reduction;
 mod schema;
 mod secrets;
 mod table;
+mod twice;
 mod validate;
 mod warnings;
 

@@ -14,6 +14,7 @@ use crate::graph::host::{AnyHost, Host};
 use crate::graph::index::Index;
 use crate::graph::pass::{Grown, Pass, Seen};
 use crate::graph::problem::{Problem, Problems};
+use crate::graph::twice::merged;
 use crate::graph::validate::{Hands, indexed, one_by_one, rechecked};
 use crate::id::ResourceId;
 use crate::resource::{Findings, Meta, PathList, Provisions};
@@ -172,7 +173,8 @@ impl Prepared {
         &self.config
     }
 
-    /// The graph as it was declared.
+    /// The graph as it was declared, with one vertex for what was declared more than once (see
+    /// [`Merge`](crate::resource::Merge)).
     pub fn source(&self) -> &Arc<GraphConfig> {
         &self.source
     }
@@ -266,8 +268,8 @@ impl<'a> Draft<'a> {
     /// # Errors
     /// All mistakes in the graph.
     pub(crate) fn new(config: GraphConfig, settings: &'a Settings, former: &Former) -> Result<Draft<'a>, Problems> {
-        let source = Arc::new(config);
-        let config = settings.applied(&source);
+        let mut source = Arc::new(config);
+        let mut config = settings.applied(&source);
         let (provisions, hands) = (settings.provisions.as_ref(), settings.hands);
         if let Some(likeness) = former.likeness(&source, hands) {
             let warnings = rechecked(&config, &likeness, provisions)?;
@@ -276,7 +278,15 @@ impl<'a> Draft<'a> {
             let has_grouped = index.has_grouped() || changed.iter().any(is_operated);
             return Ok(Draft { settings, source, config, index, warnings, same: Some(same), has_grouped });
         }
-        let (index, warnings) = indexed(&config, provisions, hands)?;
+        // Few graphs have a resource twice: it is looked for only in those that would be refused.
+        let (index, warnings) = match indexed(&config, provisions, hands) {
+            Ok(checked) => checked,
+            Err(problems) => {
+                source = Arc::new(merged(&source).ok_or(problems)?);
+                config = settings.applied(&source);
+                indexed(&config, provisions, hands)?
+            }
+        };
         let has_grouped = index.has_grouped();
         Ok(Draft { settings, source, config, index: Arc::new(index), warnings, same: None, has_grouped })
     }

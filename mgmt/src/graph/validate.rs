@@ -15,6 +15,7 @@ use crate::graph::former::Likeness;
 use crate::graph::index::Index;
 use crate::graph::problem::{Problem, Problems};
 use crate::graph::secrets::check_secrets;
+use crate::graph::twice::{declared_twice, merged};
 use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 
 /// Checks a whole graph: identities, names, fields, metaparameters, owners, copies in a cycle, edges, cycles, sends. (A
@@ -24,14 +25,21 @@ use crate::resource::{FieldProblem, KindSpec, Origin, Provisions, Uid};
 /// # Errors
 /// All mistakes.
 pub fn validate(config: &GraphConfig) -> Result<(), Problems> {
-    indexed(config, None, one_by_one).map(drop)
+    indexed(config, None, one_by_one).map(drop).or_else(|problems| match merged(config) {
+        Some(merged) => indexed(&merged, None, one_by_one).map(drop),
+        None => Err(problems),
+    })
 }
 
 /// Like [`validate`], for a graph from a text with mistakes: reports only what is wrong whatever the doubtful fields
 /// are.
 #[cfg(feature = "yaml")]
 pub(crate) fn validate_but(config: &GraphConfig, doubts: &Doubts) -> Result<(), Problems> {
-    indexed_but(config, Some(doubts), None, one_by_one).map(drop)
+    match indexed_but(config, Some(doubts), None, one_by_one) {
+        // Doubts are about the resources as they were declared.
+        Err(_) if doubts.is_empty() => validate(config),
+        ended => ended.map(drop),
+    }
 }
 
 /// Does numbered pieces of work that don't depend on one another, possibly in parallel.
@@ -237,12 +245,6 @@ fn look(
         }
     }
     found
-}
-
-fn declared_twice(first: &Vertex, second: &Vertex) -> Problem {
-    let message =
-        format!("{} is declared twice: kind and name are its identity; rename one, or make them one", second.id());
-    Problem::new(message, second.origin.clone()).also("first", first.origin.clone())
 }
 
 /// The longest name of a resource or of a graph, in bytes.

@@ -15,6 +15,7 @@ use crate::resource::converge::Converge;
 use crate::resource::error::Result;
 use crate::resource::group::{GroupFns, Grouped};
 use crate::resource::many::{ConvergeMany, Many};
+use crate::resource::merge::{Merge, MergeFn};
 use crate::resource::prepare::PrepareCx;
 use crate::resource::reverse::{Reversal, Reverse};
 use crate::resource::uid::Findings;
@@ -125,6 +126,8 @@ pub struct Abilities {
     pub many: Option<Many>,
     /// The functions of [`Grouped`], if the kind has it.
     pub group: Option<GroupFns>,
+    /// The function of [`Merge`], if the kind has it.
+    pub merge: Option<MergeFn>,
 }
 
 impl fmt::Debug for Abilities {
@@ -136,6 +139,7 @@ impl fmt::Debug for Abilities {
             .field("reverse", &self.reverse.is_some())
             .field("many", &self.many.is_some())
             .field("group", &self.group.is_some())
+            .field("merge", &self.merge.is_some())
             .finish()
     }
 }
@@ -159,6 +163,8 @@ pub trait Lacks {
     const MANY: Option<Many> = None;
     /// `None`: the kind lacks [`Grouped`].
     const GROUP: Option<GroupFns> = None;
+    /// `None`: the kind lacks [`Merge`].
+    const MERGE: Option<MergeFn> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -196,6 +202,11 @@ impl<R: Grouped> Ability<R> {
     pub const GROUP: Option<GroupFns> = Some(GroupFns::of::<R>());
 }
 
+impl<R: Merge> Ability<R> {
+    /// The kind's function of [`Merge`].
+    pub const MERGE: Option<MergeFn> = Some(MergeFn::of::<R>());
+}
+
 /// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
 /// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
@@ -216,6 +227,7 @@ macro_rules! __abilities {
             reverse: Ability::<$kind>::REVERSE,
             many: Ability::<$kind>::MANY,
             group: Ability::<$kind>::GROUP,
+            merge: Ability::<$kind>::MERGE,
         }
     }};
 }

@@ -29,6 +29,7 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Net>(),
         Kind::of::<Noop>(),
         Kind::of::<Password>(),
+        Kind::of::<Pkg>(),
         Kind::of::<Print>(),
         #[cfg(feature = "dbus")]
         Kind::of::<Svc>(),

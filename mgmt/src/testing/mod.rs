@@ -15,7 +15,7 @@ mod trial;
 mod watching;
 
 pub use crate::sys::fs::{At, Call, Faults};
-pub use crate::sys::simulated::{Answer, Called, Host, Part, here};
+pub use crate::sys::simulated::{Answer, Called, Deb, Host, Part, here};
 pub use fake::Fake;
 pub use run::{IntoGraph, Run, Settled};
 pub use stand_in::Expect;

@@ -25,6 +25,7 @@ converted! {
     guards: "corpus/guards.yaml",
     names: "corpus/names.yaml",
     old: "corpus/old.yaml",
+    packages: "corpus/packages.yaml",
     quiet: "corpus/quiet.yaml",
     refresh: "corpus/refresh.yaml",
     sends: "corpus/sends.yaml",

@@ -62,6 +62,7 @@ const ABILITIES: Abilities = Abilities {
     }),
     many: None,
     group: None,
+    merge: None,
 };
 
 impl Identify for Absent {
@@ -254,19 +255,7 @@ const fn tables(name: &'static str, doc: &'static str) -> FieldSpec {
     field(name, "Vec<map>", |generator| generator.subschema_for::<Vec<Table>>(), doc)
 }
 
-static ABSENT: [KindSpec; 3] = [
-    kind(
-        "pkg",
-        "A package of the Linux distribution.",
-        &[
-            text("state", "`installed`, `uninstalled`, `newest`, or a version."),
-            truth("allowuntrusted", "Whether unsigned packages may be installed. Default: false."),
-            truth("allownonfree", "Whether packages that are not free software may be installed. Default: false."),
-            truth("allowunsupported", "Whether packages without support may be installed. Default: false."),
-            truth("allowdowngrade", "Whether an older version may replace a newer one. Default: false."),
-        ],
-        NONE_KNOWN,
-    ),
+static ABSENT: [KindSpec; 2] = [
     kind("nspawn", "A systemd-nspawn container.", &[text("state", "`running` or `stopped`.")], NONE_KNOWN),
     kind(
         "virt",

@@ -13,7 +13,7 @@ use super::reaper;
 use super::status::Status;
 
 /// The leader of a process group that we started. Until it is collected its number is not used again, so signals to the
-/// group can't hit other processes. If it is dropped before that, the whole group is killed.
+/// group can't hit other processes. If it is dropped before that, the whole group is killed, unless it must outlive us.
 #[derive(Debug)]
 pub(super) struct Leader {
     pid: Pid,
@@ -21,13 +21,20 @@ pub(super) struct Leader {
     child: Option<std::process::Child>,
     /// Our end of the pipe of its standard error.
     error: Option<OwnedFd>,
+    /// Whether nothing of ours ends it.
+    outlives: bool,
 }
 
 impl Leader {
     pub(super) fn new(child: std::process::Child, error: Option<OwnedFd>) -> Leader {
         let pid = Pid::from_child(&child);
         guard::begin(pid);
-        Leader { pid, child: Some(child), error }
+        Leader { pid, child: Some(child), error, outlives: false }
+    }
+
+    /// The leader of a group that is not killed, neither when this is dropped nor when this process is.
+    pub(super) fn outliving(child: std::process::Child) -> Leader {
+        Leader { pid: Pid::from_child(&child), child: Some(child), error: None, outlives: true }
     }
 
     /// The standard output and error of the child, if piped. Only the first call returns them.
@@ -47,8 +54,8 @@ impl Leader {
 
 impl Drop for Leader {
     fn drop(&mut self) {
-        self.signal(Signal::KILL);
-        if self.child.is_some() {
+        if self.child.is_some() && !self.outlives {
+            self.signal(Signal::KILL);
             guard::end(self.pid);
         }
         if let Some(child) = self.child.take() {

@@ -71,6 +71,24 @@ pub(super) async fn start(command: &Command) -> Result<(Child, Pipes), ProcessEr
     Ok((Child::new(leader), pipes))
 }
 
+/// Starts a command that nothing ends, as the user of this process, with these as its standard output and error.
+pub(super) async fn start_outliving(command: &Command, [out, err]: [Stdio; 2]) -> Result<Child, ProcessError> {
+    catch_ends_of_children();
+    let (_, path) = prepare(command).await?;
+    let start = || {
+        let mut std = describe(command, &path, None);
+        if let Some(input) = &command.input {
+            std.stdin(in_memory(input)?);
+        }
+        std.stdout(out).stderr(err);
+        limits::under_the_first(|| std.spawn(), Pid::from_child)
+    };
+    match start() {
+        Ok(child) => Ok(Child::new(Leader::outliving(child))),
+        Err(error) => Err(command.explain(path, None, error)),
+    }
+}
+
 /// Our ends of a child's standard output and error.
 pub(super) type Pipes = (Option<OwnedFd>, Option<OwnedFd>);
 
@@ -102,9 +120,14 @@ fn spawn(mut std: StdCommand) -> io::Result<Leader> {
     Ok(leader)
 }
 
+/// A file without a name.
+pub(super) fn memory(shown: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(shown, MemfdFlags::CLOEXEC)?))
+}
+
 /// A file without a name, open at the beginning of this content: unlike a pipe, it takes all of it at once.
 fn in_memory(content: &[u8]) -> io::Result<File> {
-    let mut file = File::from(memfd_create("mgmt-input", MemfdFlags::CLOEXEC)?);
+    let mut file = memory("mgmt-input")?;
     file.write_all(content)?;
     file.rewind()?;
     Ok(file)

@@ -16,6 +16,7 @@ mod interfaces;
 mod kernel;
 mod life;
 mod mounts;
+mod packages;
 mod pattern;
 mod programs;
 mod seat;
@@ -31,6 +32,7 @@ pub(in crate::sys) use file::File;
 pub use host::{Host, Part, here};
 pub(in crate::sys) use inode::Found;
 pub(crate) use life::Life;
+pub use packages::Deb;
 pub(crate) use pattern::matches;
 pub(crate) use seat::Seat;
 #[cfg(feature = "dbus")]

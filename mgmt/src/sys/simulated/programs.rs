@@ -38,6 +38,7 @@ pub(super) fn add(host: &Host) {
     host.program("umount *", super::mounts::umount);
     host.program("systemctl *", super::units::systemctl);
     super::account_tools::add(host);
+    super::packages::add(host);
 }
 
 /// Does something with each argument that is no option.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::id::ResourceId;
-use crate::resource::{Known, Uid, Unit};
+use crate::resource::{Known, Package, Uid, Unit};
 use crate::sys::simulated::{Host, Part};
 use crate::testing::run::engine::Run;
 use crate::testing::run::mishaps::id_of;
@@ -119,6 +119,13 @@ impl Run {
             resource.uids(&known).iter().filter_map(|uid| uid.key::<Unit>()).map(Unit::to_string).collect();
         // Those that follow belong to the first.
         if drift == Drift::Changed && units.first().is_some_and(|unit| turn_over(host, unit)) {
+            return true;
+        }
+        let mut packages =
+            resource.uids(&known).into_iter().filter_map(|uid| uid.key::<Package>().map(|key| key.0.clone()));
+        if drift == Drift::Changed
+            && packages.next().is_some_and(|name| host.remove_package(&name) || host.install_package(&name))
+        {
             return true;
         }
         let changed: Vec<PathBuf> = paths.into_iter().filter(|path| change(host, path, drift)).collect();

@@ -3,6 +3,7 @@
 #[cfg(feature = "dbus")]
 mod hostnames;
 mod interfaces;
+mod packages;
 #[cfg(feature = "dbus")]
 mod services;
 #[cfg(feature = "dbus")]

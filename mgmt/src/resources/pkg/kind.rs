@@ -1,0 +1,283 @@
+//! The kind `pkg`.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use crate::resource::{
+    ApplyCx, ApplyItem, Asking, Change, CheckCx, CheckItem, Converge, ConvergeMany, Drift, Error, FieldProblem,
+    Findings, Grouped, Inquiry, Known, Merge, MergedDirs, Need, Package, Prepare, PrepareCx, Result, ShippedFiles,
+    Ships, Uid, Watch, WatchCx,
+};
+use crate::resources::pkg::apt::Ways;
+use crate::resources::pkg::apt_host::AptHost;
+use crate::resources::pkg::judge::{LISTS, Wanted};
+use crate::resources::pkg::name::PkgName;
+use crate::resources::pkg::shipped;
+use crate::resources::pkg::state::{PkgConffiles, PkgState};
+use crate::resources::pkg::status::STATUS;
+use crate::resources::pkg::transact::{Done, Member, repair};
+use mgmt_macros::Resource;
+
+/// Where it is declared which repositories there are, and which versions are preferred.
+const SETTINGS: &str = "/etc/apt";
+
+/// A package of the Linux distribution: installed or not, in any version, the newest, or an exact one.
+///
+/// Packages that must be changed at the same time are changed in one transaction of `apt-get`, which asks nothing. It is
+/// never interrupted: neither by a `timeout` nor by the end of the program. If another program is changing packages,
+/// the resource waits for it and names it.
+///
+/// A package that is provided by another one that is installed (`mail-transport-agent`) counts as installed. An
+/// installation that would remove a package fails; to remove a package also removes those that depend on it. Packages on
+/// hold are not changed: that is an error until they are released.
+///
+/// What the repositories have is asked again (`apt-get update`) if this host has never asked, if a name is unknown and
+/// the engine has not asked in the last hour, and if they no longer have a file. Otherwise that is for the system's own
+/// timers, and `newest` means the newest that is known.
+///
+/// A package can be declared more than once in a graph: `installed` and `newest` together are `newest`. Other
+/// declarations that differ are refused.
+///
+/// Woken by `/var/lib/dpkg/status`; with `newest`, also by `/var/lib/apt/lists` and `/etc/apt`. Default poll: none.
+///
+/// ```
+/// use mgmt::prelude::*;
+///
+/// let mut g = Graph::new("packages");
+/// g.add(Pkg::new("nginx"));
+/// g.add(Pkg::new("curl").newest());
+/// g.add(Pkg::new("telnet").uninstalled());
+/// ```
+#[derive(Resource, Clone, Debug, PartialEq)]
+#[resource(kind = "pkg", inline = watch)]
+pub struct Pkg {
+    /// The name of the package. With an architecture (`libc6:i386`), it is the package for that.
+    #[resource(name)]
+    name: String,
+    /// Whether it is installed (`installed`), in the newest version that the repositories have (`newest`), in an exact
+    /// version (`1.22.1-9`), or not at all (`uninstalled`; its settings stay). Default: `installed`.
+    #[resource(default)]
+    state: PkgState,
+    /// Whether it may come from a repository that is not signed by a key that apt trusts. Default: false.
+    #[resource(default)]
+    allowuntrusted: bool,
+    /// Whether it may be software that is not free: from `non-free`, `non-free-firmware`, `restricted` or `multiverse`.
+    /// Default: false.
+    #[resource(default)]
+    allownonfree: bool,
+    /// Whether it may come from others than the distribution, or from a part of it without support (`universe`,
+    /// `multiverse`). Default: false.
+    #[resource(default)]
+    allowunsupported: bool,
+    /// Whether an older version may take the place of a newer one, if it is the exact one of `state`. Default: false.
+    #[resource(default)]
+    allowdowngrade: bool,
+    /// Whether a settings file that was changed on this host stays as it is (`keep`), or is replaced by that of a new
+    /// version of the package (`replace`). Default: `keep`.
+    #[resource(default)]
+    conffiles: PkgConffiles,
+    /// Whether `dpkg --configure -a` is run if dpkg was interrupted. Without, that is an error. Default: false.
+    #[resource(default)]
+    configure: bool,
+}
+
+impl PkgBuilder {
+    /// Declares that it is installed, in any version. The default.
+    pub fn installed(self) -> Self {
+        self.state(PkgState::Installed)
+    }
+
+    /// Declares that it is not installed.
+    pub fn uninstalled(self) -> Self {
+        self.state(PkgState::Uninstalled)
+    }
+
+    /// Declares that it is installed in the newest version.
+    pub fn newest(self) -> Self {
+        self.state(PkgState::Newest)
+    }
+
+    /// Declares that it is installed in this version.
+    pub fn version(self, version: impl Into<String>) -> Self {
+        self.state(PkgState::Version(version.into()))
+    }
+}
+
+/// What is not as declared.
+#[derive(Clone, Debug)]
+pub struct PkgDrift(Change);
+
+impl Drift for PkgDrift {
+    fn changes(&self) -> Vec<Change> {
+        vec![self.0.clone()]
+    }
+}
+
+impl Converge for Pkg {
+    type Drift = PkgDrift;
+
+    fn validate(&self, _: &Known<'_>) -> Vec<FieldProblem> {
+        let name = PkgName::parse(&self.name).err();
+        let name = name.map(|why| FieldProblem::new("name", why, "write it as the package manager does"));
+        let state = PkgState::try_from(self.state.to_string()).err();
+        let state = state.map(|why| FieldProblem::new("state", why, "write the version as the package manager does"));
+        name.into_iter().chain(state).collect()
+    }
+
+    async fn check(&self, cx: &CheckCx) -> Result<Option<PkgDrift>> {
+        let host = cx.shared::<AptHost>();
+        let judged = host.judge(cx, vec![self.wanted()?]).await?;
+        let judged = judged.into_iter().next().unwrap_or(Ok(None))?;
+        Ok(judged.map(|(_, change)| PkgDrift(change)))
+    }
+
+    async fn apply(&self, cx: &ApplyCx, _: PkgDrift) -> Result<()> {
+        let host = cx.shared::<AptHost>();
+        let _turn = host.turn.lock().await;
+        let ends = repair(&host, &[self.member(cx)?], self.ways()).await;
+        ends.into_iter().try_for_each(|end| settled(cx, end))
+    }
+
+    fn watch(&self, cx: &WatchCx) -> Watch {
+        let status = cx.fs().path(STATUS);
+        match self.state {
+            PkgState::Newest => status.and(cx.fs().levels(LISTS, 1)).and(cx.fs().tree(SETTINGS)),
+            _ => status,
+        }
+    }
+
+    fn uids(&self, _: &Known<'_>) -> Vec<Uid> {
+        vec![Uid::of(Package(self.name.clone()))]
+    }
+
+    fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
+        shipped::presumed(&self.name).map(|path| Uid::of(Ships(path))).collect()
+    }
+
+    fn needs(&self, _: &Known<'_>) -> Vec<Need> {
+        let before = |path: &str, why| Need::after(Uid::Path(PathBuf::from(path))).because(why);
+        vec![
+            before("/etc/apt/sources.list", "a list of repositories"),
+            before("/etc/apt/sources.list.d", "a list of repositories"),
+        ]
+    }
+
+    fn inquiry(&self, _: &Known<'_>) -> Option<Box<dyn Inquiry>> {
+        Some(Box::new(ShippedFiles::new(shipped::presumed(&self.name), &MergedDirs::default())))
+    }
+
+    fn is_absent(&self, known: &Known<'_>) -> Option<bool> {
+        known.is_known("state").then_some(self.state == PkgState::Uninstalled)
+    }
+}
+
+/// All that are looked at together are one question to apt, and all that must change are one transaction.
+impl ConvergeMany for Pkg {
+    async fn check_many(items: Vec<CheckItem<Pkg>>) {
+        let Some(first) = items.first() else { return };
+        let (cx, host) = (first.cx().clone(), first.cx().shared::<AptHost>());
+        let wanted: Result<Vec<_>> = items.iter().map(|item| item.resource().wanted()).collect();
+        let judged = match wanted {
+            Ok(wanted) => host.judge(&cx, wanted).await,
+            Err(error) => Err(error),
+        };
+        match judged {
+            Ok(all) => {
+                let ends = items.into_iter().zip(all);
+                ends.for_each(|(item, judged)| {
+                    item.answer(judged.map(|some| some.map(|(_, change)| PkgDrift(change))))
+                });
+            }
+            Err(error) => items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
+        }
+    }
+
+    async fn apply_many(items: Vec<ApplyItem<Pkg>>) {
+        let Some(first) = items.first() else { return };
+        let (host, ways) = (first.cx().shared::<AptHost>(), first.resource().ways());
+        let _turn = host.turn.lock().await;
+        let members: Result<Vec<_>> = items.iter().map(|item| item.resource().member(item.cx())).collect();
+        let members = match members {
+            Ok(members) => members,
+            Err(error) => return items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
+        };
+        let ends = repair(&host, &members, ways).await;
+        for (item, end) in items.into_iter().zip(ends) {
+            let done = settled(item.cx(), end);
+            item.answer(done);
+        }
+    }
+}
+
+impl Grouped for Pkg {
+    fn group_key(&self, known: &Known<'_>) -> Option<Cow<'static, str>> {
+        let fields = ["state", "allowuntrusted", "allowdowngrade", "conffiles"];
+        let Ways { untrusted, downgrade, conffiles } = self.ways();
+        let what = if self.state == PkgState::Uninstalled { "removed" } else { "installed" };
+        known.are_known(fields).then(|| Cow::Owned(format!("{what} {untrusted} {downgrade} {conffiles:?}")))
+    }
+}
+
+impl Prepare for Pkg {
+    async fn prepare(&self, cx: &PrepareCx) -> Result<Findings> {
+        let name = self.name.clone();
+        let (files, merged) = cx.look(move |fs| (shipped::files(fs, &name), MergedDirs::of_host(fs))).await;
+        let mut found = Findings::default();
+        found.provides.extend(files.iter().map(|path| Uid::of(Ships(path.clone()))));
+        match files.is_empty() {
+            true => Ok(found),
+            false => Ok(found.asks(Asking::of(move || ShippedFiles::new(&files, &merged)))),
+        }
+    }
+}
+
+impl Merge for Pkg {
+    fn merge(&self, other: &Pkg) -> Result<Pkg, String> {
+        let pairs = [
+            ("allowuntrusted", self.allowuntrusted == other.allowuntrusted),
+            ("allownonfree", self.allownonfree == other.allownonfree),
+            ("allowunsupported", self.allowunsupported == other.allowunsupported),
+            ("allowdowngrade", self.allowdowngrade == other.allowdowngrade),
+            ("conffiles", self.conffiles == other.conffiles),
+            ("configure", self.configure == other.configure),
+        ];
+        if let Some((field, _)) = pairs.into_iter().find(|(_, is_same)| !is_same) {
+            return Err(format!("`{field}` differs"));
+        }
+        match (&self.state, &other.state) {
+            (one, two) if one == two => Ok(self.clone()),
+            (PkgState::Installed, PkgState::Newest) => Ok(other.clone()),
+            (PkgState::Newest, PkgState::Installed) => Ok(self.clone()),
+            (one, two) => Err(format!("one is `{one}`, the other `{two}`")),
+        }
+    }
+}
+
+/// The answer of one member.
+fn settled(cx: &ApplyCx, end: Result<Done>) -> Result<()> {
+    if let Done::Unchanged = end? {
+        cx.unchanged();
+    }
+    Ok(())
+}
+
+impl Pkg {
+    fn ways(&self) -> Ways {
+        Ways { untrusted: self.allowuntrusted, downgrade: self.allowdowngrade, conffiles: self.conffiles }
+    }
+
+    fn wanted(&self) -> Result<Wanted> {
+        let name = PkgName::parse(&self.name).map_err(|why| Error::new(format!("the name `{}` {why}", self.name)))?;
+        Ok(Wanted {
+            name,
+            state: self.state.clone(),
+            nonfree: self.allownonfree,
+            unsupported: self.allowunsupported,
+            downgrade: self.allowdowngrade,
+        })
+    }
+
+    fn member(&self, cx: &ApplyCx) -> Result<Member> {
+        Ok(Member { wanted: self.wanted()?, cx: cx.clone(), configure: self.configure })
+    }
+}
