@@ -29,6 +29,7 @@ mod stress;
 mod svc;
 mod sysctl;
 mod tidy;
+mod twice;
 mod ui;
 mod units;
 mod webserver;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::resource::{Error, Obstacle, ObstacleKind, Result};
-use crate::resources::pkg::judge::Todo;
+use crate::resources::pkg::judge::{LISTS, Todo};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::PkgConffiles;
 use crate::resources::pkg::status::UPDATES;
@@ -164,7 +164,7 @@ pub(super) fn failure(stdout: &str, stderr: &str) -> Failure {
     let has = |text: &str| stderr.contains(text) || errors.iter().any(|error| error.contains(text));
     let waits = |why: String, obstacle: Obstacle| Failure::Other(Error::new(why).waiting_for(obstacle));
     let said = match errors.is_empty() {
-        true => stderr.trim().lines().next_back().unwrap_or("it says nothing").to_owned(),
+        true => stderr.trim().lines().next_back().unwrap_or("without a reason").to_owned(),
         false => errors.join("; "),
     };
     if has("are you root?") || has("Permission denied") {
@@ -194,7 +194,11 @@ pub(super) fn failure(stdout: &str, stderr: &str) -> Failure {
         return Failure::Broken(Error::new(format!("{said}{}", details(stdout))));
     }
     if REFUSALS.iter().any(|text| has(text)) {
-        return Failure::Refused(Error::new(format!("apt can't do that: {said}{}", details(stdout))));
+        let error = Error::new(format!("apt can't do that: {said}{}", details(stdout)));
+        return Failure::Refused(match has("has no installation candidate") || has("Unable to locate package") {
+            true => error.waiting_for(Obstacle::new(ObstacleKind::Missing).at(LISTS)),
+            false => error,
+        });
     }
     if has("404 ") || has("Hash Sum mismatch") || has("File has unexpected size") {
         return Failure::Outdated(Error::new(said).waiting_for(Obstacle::new(ObstacleKind::Changing)));
@@ -218,7 +222,7 @@ fn of_dpkg(stdout: &str) -> Vec<String> {
     errors
 }
 
-/// What apt-get says on its standard output about packages that do not go together, or a name that several provide.
+/// What apt-get prints on its standard output about packages that do not go together, or a name that several provide.
 fn details(stdout: &str) -> String {
     let lines = stdout.lines().map(str::trim_end).filter(|line| line.starts_with(' ') && !line.trim().is_empty());
     let lines: Vec<&str> = lines.map(str::trim).take(8).collect();

@@ -9,21 +9,21 @@ use tokio::time::Instant;
 
 use crate::resource::{CheckCx, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::digests::{Version, is_quiet, now_ns};
-use crate::resources::pkg::apt;
+use crate::resources::pkg::answers::Answers;
 use crate::resources::pkg::judge::{Judged, LISTS, Repositories, Wanted};
-use crate::resources::pkg::policy;
 use crate::resources::pkg::status::{Packages, STATUS, UPDATES};
 use crate::sys::fs::ReadFs;
 
 /// The largest status that is read, in bytes.
 const BYTES_MAX: u64 = 256 << 20;
-/// How long what the repositories have said counts as new.
+/// How long an answer of the repositories counts as new.
 const NEW: Duration = Duration::from_secs(3600);
 
 /// What all packages of an engine share.
 #[derive(Debug, Default)]
 pub(super) struct AptHost {
     packages: Mutex<Option<(Version, Arc<Packages>)>>,
+    answers: Answers,
     /// One transaction at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     /// When this engine has asked the repositories.
@@ -82,12 +82,9 @@ impl AptHost {
         if names.is_empty() {
             return Ok(by_status.into_iter().map(|judged| Ok(judged.flatten())).collect());
         }
-        let mut repositories =
-            Repositories { known: policy::parse(&apt::policy(&names).await?), may_be_old, ..Repositories::default() };
-        if open().any(|wanted| !wanted.unsupported) {
-            repositories.origins = policy::origins(&apt::policy(&[]).await?);
-            repositories.distribution = cx.look(|fs, _| distribution(fs)).await;
-        }
+        let (known, origins) = self.answers.about(cx, &names).await?;
+        let distribution = cx.look(|fs, _| distribution(fs)).await;
+        let repositories = Repositories { known, origins, distribution, may_be_old };
         let judged = all.iter().zip(by_status).map(|(wanted, by_status)| match by_status {
             Some(judged) => Ok(judged),
             None => wanted.by_repositories(&packages, &repositories),

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::resource::{Change, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::pkg::name::PkgName;
@@ -34,7 +35,7 @@ pub(super) enum Todo {
     /// It is installed, in this version or the one that apt chooses.
     Install(Option<String>),
     Remove,
-    /// The repositories must be asked before anything can be said.
+    /// The repositories must be asked before anything else is known.
     Ask,
 }
 
@@ -45,9 +46,9 @@ pub(super) type Judged = Option<(Todo, Change)>;
 #[derive(Debug, Default)]
 pub(super) struct Repositories {
     pub(super) known: HashMap<String, Known>,
-    /// The origins of sources; empty if nobody has asked.
-    pub(super) origins: HashMap<String, String>,
-    /// Who makes this distribution, as its repositories say it.
+    /// The origins of sources.
+    pub(super) origins: Arc<HashMap<String, String>>,
+    /// Who makes this distribution, as its repositories have it.
     pub(super) distribution: String,
     /// Whether apt may learn of further packages: it has not asked the repositories for long.
     pub(super) may_be_old: bool,
@@ -98,7 +99,10 @@ impl Wanted {
             _ => known.candidate.as_ref(),
         };
         let Some(version) = version else {
-            // Other packages provide it: apt chooses, or says between which it can't.
+            if repositories.may_be_old {
+                return Ok(Some((Todo::Ask, change(self.to(None)))));
+            }
+            // Other packages provide it: apt chooses, or lists those between which it can't.
             return Ok(Some((Todo::Install(None), change(self.to(None)))));
         };
         if installed == Some(version) {

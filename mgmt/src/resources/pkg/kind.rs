@@ -8,6 +8,7 @@ use crate::resource::{
     Findings, Grouped, Inquiry, Known, Merge, MergedDirs, Need, Package, Prepare, PrepareCx, Result, ShippedFiles,
     Ships, Uid, Watch, WatchCx,
 };
+use crate::resources::pkg::answers::SETTINGS;
 use crate::resources::pkg::apt::Ways;
 use crate::resources::pkg::apt_host::AptHost;
 use crate::resources::pkg::judge::{LISTS, Wanted};
@@ -18,18 +19,15 @@ use crate::resources::pkg::status::STATUS;
 use crate::resources::pkg::transact::{Done, Member, repair};
 use mgmt_macros::Resource;
 
-/// Where it is declared which repositories there are, and which versions are preferred.
-const SETTINGS: &str = "/etc/apt";
-
 /// A package of the Linux distribution: installed or not, in any version, the newest, or an exact one.
 ///
-/// Packages that must be changed at the same time are changed in one transaction of `apt-get`, which asks nothing. It is
-/// never interrupted: neither by a `timeout` nor by the end of the program. If another program is changing packages,
+/// Packages that must be changed at the same time are changed in one transaction of `apt-get`, which asks nothing. It
+/// is never interrupted: neither by a `timeout` nor by the end of the program. If another program is changing packages,
 /// the resource waits for it and names it.
 ///
 /// A package that is provided by another one that is installed (`mail-transport-agent`) counts as installed. An
-/// installation that would remove a package fails; to remove a package also removes those that depend on it. Packages on
-/// hold are not changed: that is an error until they are released.
+/// installation that would remove a package fails; to remove a package also removes those that depend on it. Packages
+/// on hold are not changed: that is an error until they are released.
 ///
 /// What the repositories have is asked again (`apt-get update`) if this host has never asked, if a name is unknown and
 /// the engine has not asked in the last hour, and if they no longer have a file. Otherwise that is for the system's own

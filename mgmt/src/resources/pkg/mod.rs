@@ -1,5 +1,6 @@
 //! `pkg`: packages of the distribution.
 
+mod answers;
 mod apt;
 mod apt_host;
 mod judge;

@@ -111,8 +111,8 @@ impl Whole<'_> {
         Ok(())
     }
 
-    /// One transaction for all; the errors of those that it could not change. If it is refused, nothing was done: apt is
-    /// asked about each alone, and those that it can do are one transaction again.
+    /// One transaction for all; the errors of those that it could not change. If it is refused, nothing was done: apt
+    /// is asked about each alone, and those that it can do are one transaction again.
     async fn transact(&self, todo: &[Part<'_>]) -> HashMap<PkgName, Error> {
         let mut ended = self.once(todo).await;
         if matches!(ended, Err(Failure::Outdated(_))) {
