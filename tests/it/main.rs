@@ -18,6 +18,7 @@ mod kit;
 mod laws;
 mod mount;
 mod net;
+mod nginx;
 mod package;
 mod passes;
 mod pictures;

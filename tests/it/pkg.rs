@@ -1,7 +1,7 @@
 //! Packages, with the real apt and dpkg, in a booted machine whose only repository is made here.
 
 mod faults;
-mod repository;
+pub mod repository;
 
 use std::fs;
 use std::path::Path;

@@ -82,6 +82,16 @@ impl Machine {
         make(&self.path("/"), debs, &|words| drop(self.booted.out(words)));
     }
 
+    /// Copies a file of this machine into it.
+    pub fn copy(&self, file: &Path, inside: &str) {
+        self.booted.copy(file, inside);
+    }
+
+    /// A command in it.
+    pub fn program(&self, words: &[&str]) -> Program {
+        self.booted.command(words)
+    }
+
     pub fn path(&self, inside: &str) -> PathBuf {
         self.booted.path(inside)
     }
