@@ -337,6 +337,27 @@ fn a_user_comes_after_its_groups_or_before_them_when_it_leaves() {
 }
 
 #[test]
+fn what_lies_in_the_directory_of_a_package_or_has_the_group_of_a_user_comes_after_it() {
+    use mgmt::resources::{Pkg, User};
+    let found = edges(|g| {
+        g.add(File::new("/etc/web/own.conf").content("x").group("ann"));
+        g.add(File::new("/etc/gone/own.conf").content("x").group("bob"));
+        g.add(Pkg::new("web"));
+        g.add(Pkg::new("gone").uninstalled());
+        g.add(User::new("ann"));
+        g.add(User::new("bob").group("ann"));
+    });
+    assert_eq!(
+        found,
+        [
+            "file[/etc/web/own.conf] after pkg[web]: its directory",
+            "file[/etc/web/own.conf] after user[ann]: its group",
+            "user[bob] after user[ann]: its group",
+        ]
+    );
+}
+
+#[test]
 fn both_resources_must_allow_an_edge() {
     let declare = |g: &mut Graph, off: &str| {
         for path in ["/a/", "/a/b/", "/a/b/c"] {

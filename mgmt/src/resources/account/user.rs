@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use crate::resource::{
-    ApplyCx, Change, CheckCx, Converge, Drift, Error, FieldProblem, Known, Need, Result, Secret, Uid, User as UserKey,
-    Watch, WatchCx, every,
+    ApplyCx, Change, CheckCx, Converge, Drift, Error, FieldProblem, Group as GroupKey, Known, Need, Result, Secret,
+    Uid, User as UserKey, Watch, WatchCx, every,
 };
 use crate::resources::account::expiry::Expiry;
 use crate::resources::account::files::AccountFiles;
@@ -205,7 +205,10 @@ impl Converge for User {
         let number = self.number(known).filter(|_| self.allowduplicateuid);
         let makes = self.createhome && known.are_known(["state", "homedir", "createhome"]);
         let home = (makes && self.state == AccountState::Exists).then(|| self.home_key()).flatten();
-        number.into_iter().chain(home).collect()
+        // A new user gets a group of that name.
+        let is_given = self.gid.is_some() || self.group.is_some() || !known.are_known(["state", "gid", "group"]);
+        let group = (!is_given && self.state == AccountState::Exists).then(|| Uid::of(GroupKey(self.name.clone())));
+        number.into_iter().chain(home).chain(group).collect()
     }
 
     fn needs(&self, known: &Known<'_>) -> Vec<Need> {

@@ -149,7 +149,11 @@ impl Converge for Pkg {
     }
 
     fn provides(&self, _: &Known<'_>) -> Vec<Uid> {
-        shipped::presumed(&self.name).map(|path| Uid::of(Ships(path))).collect()
+        if self.state == PkgState::Uninstalled {
+            return Vec::new();
+        }
+        let ships = shipped::presumed(&self.name).map(|path| Uid::of(Ships(path)));
+        ships.chain(shipped::presumed_dirs(&self.name).map(Uid::Path)).collect()
     }
 
     fn needs(&self, _: &Known<'_>) -> Vec<Need> {

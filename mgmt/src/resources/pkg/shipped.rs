@@ -22,31 +22,30 @@ const NATIVE: &str = match std::env::consts::ARCH.as_bytes() {
     _ => "",
 };
 
-/// Where a package has things of its name, by the conventions of the distribution.
-const DIRS: [&str; 10] = [
-    "/etc",
-    "/etc/default",
-    "/srv",
-    "/usr/bin",
-    "/usr/lib",
-    "/usr/sbin",
-    "/usr/share",
-    "/var/cache",
-    "/var/lib",
-    "/var/log",
-];
+/// Where a package has a directory of its name, by the conventions of the distribution.
+const DIRS: [&str; 7] = ["/etc", "/srv", "/usr/lib", "/usr/share", "/var/cache", "/var/lib", "/var/log"];
+/// Where it has a file of its name.
+const FILES: [&str; 3] = ["/etc/default", "/usr/bin", "/usr/sbin"];
 
 /// The paths that are taken for those of a package of this name before anything is known about it: its program, its
 /// unit, its settings, its directories. Of a package with a dependency that ships these for it (`nginx` and
 /// `nginx-common`), no list has them either.
 pub(super) fn presumed(name: &str) -> impl Iterator<Item = PathBuf> {
-    let name = name.split(':').next().unwrap_or_default().to_owned();
-    let dirs = DIRS.into_iter().map({
-        let name = name.clone();
-        move |dir| Path::new(dir).join(&name)
-    });
+    let name = bare(name);
+    let files = FILES.into_iter().map(move |dir| Path::new(dir).join(name));
     let unit = Path::new("/usr/lib/systemd/system").join(format!("{name}.service"));
-    dirs.chain([unit, Path::new("/etc").join(format!("{name}.conf"))])
+    presumed_dirs(name).chain(files).chain([unit, Path::new("/etc").join(format!("{name}.conf"))])
+}
+
+/// Those of them that are directories.
+pub(super) fn presumed_dirs(name: &str) -> impl Iterator<Item = PathBuf> {
+    let name = bare(name);
+    DIRS.into_iter().map(move |dir| Path::new(dir).join(name))
+}
+
+/// The name without its architecture.
+fn bare(name: &str) -> &str {
+    name.split(':').next().unwrap_or_default()
 }
 
 /// The files of a package, as long as it is installed: before, nothing on this host lists them.
