@@ -41,6 +41,20 @@ fn packages_are_installed_together_and_what_they_ship_is_there() {
 }
 
 #[test]
+fn what_is_installed_and_what_is_removed_at_the_same_time_do_not_mix() {
+    let host = host();
+    host.install_package("tool");
+    let mut run = host.start(|g: &mut Graph| {
+        g.add(own("app"));
+        g.add(own("tool").uninstalled());
+        Ok(())
+    });
+    run.converge();
+    run.assert_applied_in_any_order(["pkg[app]", "pkg[tool]"]);
+    assert_eq!((host.package("app").as_deref(), host.package("tool")), (Some("2.0"), None));
+}
+
+#[test]
 fn a_version_is_kept_until_a_newer_one_is_wanted() {
     let host = host();
     let exact = |version: &'static str, may: bool| {
