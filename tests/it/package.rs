@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use crate::kit::Booted;
-use crate::kit::program::{Ended, Program, mgmt};
+use crate::kit::program::{Ended, Program, copy, mgmt};
 
 /// A program that has what a package is made of, and no more: its unit starts a command that lasts.
 const STAND_IN: &str = r"#!/bin/sh
@@ -36,9 +36,10 @@ fn path(made: Ended) -> PathBuf {
 
 /// A package of the stand-in, of this version.
 fn stand_in(dir: &Path, version: &str) -> PathBuf {
-    let program = dir.join(version);
-    fs::write(&program, STAND_IN.replace("VERSION", version)).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let (text, program) = (dir.join("text"), dir.join(version));
+    fs::write(&text, STAND_IN.replace("VERSION", version)).unwrap();
+    fs::set_permissions(&text, fs::Permissions::from_mode(0o755)).unwrap();
+    copy(&text, &program);
     path(deb(&program, dir).run())
 }
 
@@ -79,9 +80,9 @@ fn assert_unchanged(booted: &Booted, before: &[String]) {
 fn a_package_of_the_program_is_whole_and_leaves_nothing() {
     let (dir, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let package = path(deb(&mgmt(), dir.path()).run());
-    let copy = again.path().join("copy");
-    fs::copy(mgmt(), &copy).unwrap();
-    let other = path(deb(&copy, again.path()).env("TZ", "Asia/Tokyo").env("LC_ALL", "C").run());
+    let twin = again.path().join("twin");
+    copy(&mgmt(), &twin);
+    let other = path(deb(&twin, again.path()).env("TZ", "Asia/Tokyo").env("LC_ALL", "C").run());
     assert_eq!(package.file_name(), other.file_name());
     assert!(fs::read(&package).unwrap() == fs::read(other).unwrap(), "two packages of one program differ");
 

@@ -138,6 +138,25 @@ fn what_others_remove_or_offer_is_noticed() {
     running.wait().code(0);
 }
 
+#[test]
+#[ignore = "needs root, systemd and dbus"]
+fn packages_that_change_while_apt_reads_them_are_looked_at_again() {
+    let machine = Machine::with(&[Deb("mgt-a", "1", "")]);
+    machine.graph(&format!("  - {{name: mgt-a, {OURS}}}\n"));
+    // What apt prints then, once.
+    let once = machine.path("/usr/local/bin/apt-cache");
+    let status = "/var/lib/dpkg/status";
+    let script = format!(
+        "#!/bin/sh\nrm -f $0; cp {status} {status}.x; mv {status}.x {status}\n\
+         echo \"E: Cache is out of sync, can't x-ref a package file\" >&2; exit 100\n"
+    );
+    fs::write(&once, script).unwrap();
+    machine.out("chmod +x /usr/local/bin/apt-cache");
+    let ended = machine.run().code(0);
+    assert_eq!(machine.version("mgt-a"), "1");
+    assert!(!once.exists() && !ended.err.contains("failed"), "{}", ended.err);
+}
+
 /// Two packages on the machine in which this runs, which is booted for it: `mgt-law` 1 and 2.
 fn offered_here() {
     let _ = fs::remove_dir_all(HERE);

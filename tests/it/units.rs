@@ -97,6 +97,26 @@ fn a_service_is_kept_running_and_enabled() {
     booted.run(&["mgmt", "plan", "--yaml", GRAPH]).code(0);
 }
 
+#[test]
+#[ignore = "needs root, systemd and dbus"]
+fn a_service_that_others_end_right_after_its_start_is_started_again() {
+    let booted = machine();
+    unit(&booted, "demo.service", SLEEPS);
+    booted.out(&["systemctl", "daemon-reload"]);
+    graph(&booted, "  svc:\n  - {name: demo, state: running, startup: enabled}\n");
+    let mut running = converged(&booted);
+    for harm in ["systemctl stop demo", "systemctl kill --signal KILL demo", "systemctl kill --signal TERM demo"] {
+        // The engine still looks whether it keeps running.
+        let early = format!("systemctl stop demo; until systemctl --quiet is-active demo; do :; done; {harm}");
+        booted.out(&["sh", "-c", &early]);
+        wait(&mut running, harm, || is(&booted, "is-active", "demo") == "active");
+    }
+    let said = running.err_so_far();
+    assert!(!said.contains("failed:"), "{said}");
+    end(&booted, running);
+    booted.run(&["mgmt", "plan", "--yaml", GRAPH]).code(0);
+}
+
 fn running_unit_is_fresh(booted: &Booted) -> bool {
     show(booted, "demo", "NeedDaemonReload") == "no"
 }

@@ -37,6 +37,15 @@ struct Whose {
     apart: bool,
     /// The group, if the call is for one.
     group: Option<u32>,
+    /// The only resource that the call is for: it is in no group, although its kind has groups.
+    alone: Option<u32>,
+}
+
+impl Whose {
+    fn of(spec: &'static KindSpec, apart: bool, group: Option<u32>, node: u32) -> Whose {
+        let alone = spec.abilities.group.filter(|_| group.is_none()).map(|_| node);
+        Whose { kind: spec.kind, apart, group, alone }
+    }
 }
 
 /// The calls that begin at the end of this turn of the loop.
@@ -62,7 +71,7 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), CheckCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Check, operation, resource.check(cx)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
-        let whose = Whose { kind: spec.kind, apart: many.apart, group };
+        let whose = Whose::of(spec, many.apart, group, operation.node);
         let item = |reply| AnyCheck { resource, cx, reply, work };
         staged(Act::Check, operation, join(&mut self.calls.checks, spec, whose, many.check, "check", item))
     }
@@ -77,7 +86,7 @@ impl Core {
         let (spec, resource, cx) = (resource.spec(), Arc::clone(resource), ApplyCx::new(Arc::clone(operation)));
         let Some(many) = spec.abilities.many else { return staged(Act::Apply, operation, resource.apply(cx, drift)) };
         let (work, group) = (part(operation), self.running.groups.of(Node(operation.node)));
-        let whose = Whose { kind: spec.kind, apart: many.apart, group };
+        let whose = Whose::of(spec, many.apart, group, operation.node);
         let item = |reply| AnyApply { resource, cx, drift, reply, work };
         staged(Act::Apply, operation, join(&mut self.calls.applies, spec, whose, many.apply, "apply", item))
     }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use rustix::process::Signal;
 use serde_json::Value as Json;
 
-use crate::kit::program::{Running, act, example};
+use crate::kit::program::{Running, act, copy, example};
 
 /// A scene that runs and has converged.
 fn running(scene: &str, dir: &Path) -> Running {
@@ -235,7 +235,7 @@ fn another_user_is_refused() {
     let open = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     open(dir.path(), 0o755);
     let program = dir.path().join("program");
-    fs::copy(example("act"), &program).unwrap();
+    copy(&example("act"), &program);
     open(&program, 0o755);
     let prefix = dir.path().join("prefix");
     let ask = || {

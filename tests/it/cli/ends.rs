@@ -27,8 +27,9 @@ fn a_run_with_a_timeout_ends_when_it_has_converged() {
 #[test]
 fn a_run_ends_after_its_time() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = act("site", dir.path()).args("--max-runtime 0.4").run().code(0);
-    assert!(ended.took >= Duration::from_millis(400), "{ended:?}");
+    // Time enough to start and converge on a machine with much to do.
+    let ended = act("site", dir.path()).args("--max-runtime 4").run().code(0);
+    assert!(ended.took >= Duration::from_secs(4), "{ended:?}");
     assert!(dir.path().join("site/motd").exists());
     // Also if there never is a graph.
     act("never", dir.path()).args("--max-runtime 0.2").run().code(0);
@@ -37,10 +38,10 @@ fn a_run_ends_after_its_time() {
 #[test]
 fn a_run_whose_time_is_over_ends_with_0_and_its_sum_names_what_failed() {
     let dir = tempfile::tempdir().unwrap();
-    let ended = act("fails", dir.path()).args("--max-runtime 1").run().code(0);
-    let ended = ended.said("ended after 1s (--max-runtime), ").said("exec[broken] failed: ");
+    let ended = act("fails", dir.path()).args("--max-runtime 4").run().code(0);
+    let ended = ended.said("ended after 4s (--max-runtime), ").said("exec[broken] failed: ");
     assert!(ended.err.matches("out of luck").count() > 1, "when it failed, and in the end: {}", ended.err);
-    act("site", dir.path()).args("--max-runtime 1").run().code(0).said("(--max-runtime): ").said(" settled");
+    act("site", dir.path()).args("--max-runtime 4").run().code(0).said("(--max-runtime): ").said(" settled");
 }
 
 #[test]

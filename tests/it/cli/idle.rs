@@ -30,16 +30,22 @@ fn wakes(pid: u32) -> (u64, u64) {
     (tasks.map(|task| of(status(task.unwrap()))).sum(), ticks.map(|ticks| ticks.parse::<u64>().unwrap()).sum())
 }
 
-/// It has nothing to do by now, and does nothing for three seconds.
+/// It has nothing to do by now, and does nothing for three seconds. What a commit or the bar do last may be late on a
+/// machine with much to do.
 #[track_caller]
 fn sleeps(pid: u32) {
-    // What a commit or the bar do last.
-    std::thread::sleep(Duration::from_secs(1));
-    let before = wakes(pid);
-    std::thread::sleep(Duration::from_secs(3));
-    let after = wakes(pid);
-    assert!(after.0 - before.0 <= WAKES_MAX, "it woke {} times in three seconds", after.0 - before.0);
-    assert!(after.1 - before.1 <= 1, "it used {} ticks of a processor", after.1 - before.1);
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        std::thread::sleep(Duration::from_secs(1));
+        let before = wakes(pid);
+        std::thread::sleep(Duration::from_secs(3));
+        let after = wakes(pid);
+        seen.push((after.0 - before.0, after.1 - before.1));
+        if seen.last().is_some_and(|(woke, ticks)| *woke <= WAKES_MAX && *ticks <= 1) {
+            return;
+        }
+    }
+    panic!("how often it woke in three seconds, and the ticks of a processor that it used: {seen:?}");
 }
 
 fn stop(running: Running) {

@@ -426,8 +426,8 @@ async fn what_keeps_the_whole_engine_waiting_is_named() {
             .await,
         );
     }
-    assert!(named[0].starts_with("mistaken[m]: its `watch` has kept the whole engine waiting for 1"), "{named:?}");
-    assert!(named[1].starts_with("mistaken[m]: its check has kept the whole engine waiting for 1"), "{named:?}");
+    assert!(named[0].starts_with("mistaken[m]: its `watch` has kept the whole engine waiting for "), "{named:?}");
+    assert!(named[1].starts_with("mistaken[m]: its check has kept the whole engine waiting for "), "{named:?}");
     assert!(named[1].contains("without `inline`"), "{named:?}");
     run.converged().await;
     run.stop().await;

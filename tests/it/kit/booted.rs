@@ -82,7 +82,7 @@ impl Booted {
     pub fn copy(&self, file: &Path, inside: &str) {
         let path = self.path(inside);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::copy(file, &path).unwrap_or_else(|error| panic!("{} to {inside}: {error}", file.display()));
+        super::program::copy(file, &path);
     }
 }
 

@@ -72,6 +72,13 @@ pub fn act(scene: &str, dir: &Path) -> Program {
     program
 }
 
+/// Copies a program or a script, mode and all. A child does it: what this process has open for writing is open, and so
+/// "busy", in each command that other tests start meanwhile.
+pub fn copy(from: &Path, to: &Path) {
+    let copied = Command::new("cp").args([from, to]).status();
+    assert!(copied.is_ok_and(|status| status.success()), "{} to {}", from.display(), to.display());
+}
+
 /// A command line to be run.
 pub struct Program {
     pub command: Command,

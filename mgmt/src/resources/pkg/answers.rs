@@ -59,8 +59,13 @@ impl Answers {
             if inputs.is_none() || inputs != kept.inputs {
                 *kept = Kept { inputs, covers: kept.covers, ..Kept::default() };
             }
-            if !has_all(&kept) {
-                self.ask(&mut kept, names).await?;
+            if !has_all(&kept)
+                && let Err(error) = self.ask(&mut kept, names).await
+            {
+                // apt refuses to answer if its files change while it reads them.
+                let inputs = cx.look(|fs, _| Inputs::read(fs)).await;
+                let is_outdated = inputs.is_none() || inputs != kept.inputs;
+                return Err(if is_outdated { error.outdated() } else { error });
             }
         }
         // With an architecture in the question, the answer has it too, unless it is that of this host.

@@ -113,9 +113,11 @@ pub(super) fn mending(ways: Ways) -> Command {
 /// The names of the packages that would be removed with this one.
 pub(super) async fn removed_with(name: &PkgName) -> Result<Vec<String>> {
     let command = command("apt-get").args(["--simulate", "--quiet", "remove", "--", &name.to_string()]);
-    let command = command.timeout(ANSWER_MAX);
-    let output = run(&command).await.map_err(no_program)?.require_success(&command)?;
+    let output = run(&command.timeout(ANSWER_MAX)).await.map_err(no_program)?;
     let text = output.stdout.text();
+    if !output.status.success() {
+        return Err(failure(&text, &output.stderr.text()).error());
+    }
     let names = text.lines().filter_map(|line| line.strip_prefix("Remv ")?.split_whitespace().next());
     Ok(names.map(str::to_owned).collect())
 }
@@ -178,6 +180,9 @@ pub(super) fn failure(stdout: &str, stderr: &str) -> Failure {
         let holder = after("It is held by ").map(str::to_owned).or_else(of_dpkg);
         let who = holder.as_deref().map_or("another program", |holder| holder.trim_end_matches('.'));
         return waits(format!("{who} is changing packages; it is tried again"), Obstacle::new(ObstacleKind::Busy));
+    }
+    if has("Cache is out of sync") {
+        return Failure::Other(Error::new(format!("the packages have changed meanwhile: {said}")).outdated());
     }
     if has("dpkg was interrupted") {
         let why = "dpkg was interrupted: run `dpkg --configure -a`, or set `configure`";
@@ -288,6 +293,7 @@ mod tests {
         ] {
             assert_eq!(obstacle(stderr), Some(kind), "{stderr}");
         }
+        assert!(failure("", "E: Cache is out of sync, can't x-ref a package file").error().is_outdated());
         assert!(matches!(failure("", "E: Unable to locate package nix"), Failure::Refused(_)));
         assert!(matches!(failure("", "E: Failed to fetch http://x/y.deb  404  Not Found"), Failure::Outdated(_)));
         let text = "Some packages could not be installed.\nThe following packages have unmet dependencies:\n a : Depends: b \

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use crate::resource::{
     ApplyCx, ApplyItem, Asking, Change, CheckCx, CheckItem, Converge, ConvergeMany, Drift, Error, FieldProblem,
@@ -195,49 +194,37 @@ impl ConvergeMany for Pkg {
         }
     }
 
-    async fn apply_many(mut items: Vec<ApplyItem<Pkg>>) {
+    async fn apply_many(items: Vec<ApplyItem<Pkg>>) {
         let Some(first) = items.first() else { return };
-        let host = first.cx().shared::<AptHost>();
+        let (host, ways) = (first.cx().shared::<AptHost>(), first.resource().ways());
         let _turn = host.turn.lock().await;
-        // A group has one manner; those that are in none come together by chance.
-        while let Some(manner) = items.first().map(|first| first.resource().manner()) {
-            let (same, others) = items.into_iter().partition(|item| item.resource().manner() == manner);
-            items = others;
-            repair_all(&host, same, manner.ways).await;
+        let members: Result<Vec<_>> = items.iter().map(|item| item.resource().member(item.cx())).collect();
+        let members = match members {
+            Ok(members) => members,
+            Err(error) => return items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
+        };
+        let ends = repair(&host, &members, ways).await;
+        for (item, end) in items.into_iter().zip(ends) {
+            let done = settled(item.cx(), end);
+            item.answer(done);
         }
     }
-}
-
-/// Repairs what one transaction can repair.
-async fn repair_all(host: &Arc<AptHost>, items: Vec<ApplyItem<Pkg>>, ways: Ways) {
-    let members: Result<Vec<_>> = items.iter().map(|item| item.resource().member(item.cx())).collect();
-    let members = match members {
-        Ok(members) => members,
-        Err(error) => return items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
-    };
-    let ends = repair(host, &members, ways).await;
-    for (item, end) in items.into_iter().zip(ends) {
-        let done = settled(item.cx(), end);
-        item.answer(done);
-    }
-}
-
-/// What packages must have in common to be changed in one transaction.
-#[derive(Debug, PartialEq, Eq)]
-struct Manner {
-    removes: bool,
-    ways: Ways,
 }
 
 impl Grouped for Pkg {
     fn group_key(&self, known: &Known<'_>) -> Option<Cow<'static, str>> {
         let fields = ["state", "allowuntrusted", "allowdowngrade", "conffiles"];
-        known.are_known(fields).then(|| Cow::Owned(format!("{:?}", self.manner())))
+        let Ways { untrusted, downgrade, conffiles } = self.ways();
+        let what = if self.state == PkgState::Uninstalled { "removed" } else { "installed" };
+        known.are_known(fields).then(|| Cow::Owned(format!("{what} {untrusted} {downgrade} {conffiles:?}")))
     }
 }
 
 impl Prepare for Pkg {
     async fn prepare(&self, cx: &PrepareCx) -> Result<Findings> {
+        if self.state == PkgState::Uninstalled {
+            return Ok(Findings::default());
+        }
         let name = self.name.clone();
         let (files, merged) = cx.look(move |fs| (shipped::files(fs, &name), MergedDirs::of_host(fs))).await;
         let mut found = Findings::default();
@@ -280,10 +267,6 @@ fn settled(cx: &ApplyCx, end: Result<Done>) -> Result<()> {
 }
 
 impl Pkg {
-    fn manner(&self) -> Manner {
-        Manner { removes: self.state == PkgState::Uninstalled, ways: self.ways() }
-    }
-
     fn ways(&self) -> Ways {
         Ways { untrusted: self.allowuntrusted, downgrade: self.allowdowngrade, conffiles: self.conffiles }
     }

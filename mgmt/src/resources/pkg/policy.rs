@@ -14,7 +14,7 @@ pub(super) struct Known {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Offered {
     pub(super) version: String,
-    /// Where it is, such as `http://deb.debian.org/debian bookworm/main amd64 Packages`.
+    /// Where it is, such as `http://packages.test/debian bookworm/main amd64 Packages`.
     pub(super) sources: Vec<String>,
 }
 
@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn candidates_versions_and_their_sources_are_read() {
         let text = "dpkg:\n  Installed: 1.21.22\n  Candidate: 1.21.23\n  Version table:\n     1.21.23 500\n        \
-                    500 http://deb.debian.org/debian bookworm/main amd64 Packages\n *** 1.21.22 100\n        \
+                    500 http://packages.test/debian bookworm/main amd64 Packages\n *** 1.21.22 100\n        \
                     100 /var/lib/dpkg/status\nmta:\n  Installed: (none)\n  Candidate: (none)\n  Version table:\n";
         let all = parse(text);
         let dpkg = &all["dpkg"];
         assert_eq!(dpkg.candidate.as_deref(), Some("1.21.23"));
         let sources = &dpkg.version("1.21.23").unwrap().sources;
-        assert_eq!(sources, &["http://deb.debian.org/debian bookworm/main amd64 Packages"]);
+        assert_eq!(sources, &["http://packages.test/debian bookworm/main amd64 Packages"]);
         assert_eq!(component(&sources[0]), Some("main"));
         assert_eq!(component(&dpkg.version("1.21.22").unwrap().sources[0]), None);
         assert_eq!((component("file:/repo ./ Packages"), component("/var/lib/dpkg/status")), (None, None));

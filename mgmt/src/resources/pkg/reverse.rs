@@ -59,7 +59,8 @@ impl Reverse for Pkg {
         if state == PkgState::Uninstalled {
             // What needs it by now was not there before.
             let removed = apt::removed_with(&name).await?;
-            if let Some(other) = removed.iter().find(|other| **other != name.name) {
+            let is_itself = |other: &&String| **other == name.name || **other == name.to_string();
+            if let Some(other) = removed.iter().find(|other| !is_itself(other)) {
                 return Ok(Undone::default().kept(format!("the package {name} is needed by {other}")));
             }
         }

@@ -8,7 +8,7 @@ use crate::resources::units::judge::Todo;
 use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::sys::clock;
 use crate::sys::process::{Command, run};
-use crate::sys::systemd::{ActiveState, Systemd, SystemdError, UnitJob};
+use crate::sys::systemd::{ActiveState, Job, Systemd, SystemdError, UnitJob};
 
 /// Whether a service runs is seen only this long after its start if systemd considers it started as soon as there is a
 /// process.
@@ -66,17 +66,18 @@ impl Steps {
     pub(super) async fn job(&self, job: UnitJob) -> Result<()> {
         // systemd notes when a service began only after its process has, which may have written before.
         let since = clock::wall();
-        let begun = self.systemd.begin(job, &self.name).await?;
+        let mut begun = self.systemd.begin(job, &self.name).await?;
         match begun.ended().await {
             Ok(()) if job == UnitJob::Stop => Ok(()),
-            Ok(()) => self.verify(since).await,
+            Ok(()) => self.verify(&begun, since).await,
+            Err(error) if error.is_canceled() => Err(Error::new(format!("{}: {error}", self.name)).outdated()),
             Err(error @ SystemdError::Job { .. }) => Err(self.explained(error, since).await),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// A service that has started still runs a moment later.
-    async fn verify(&self, since: SystemTime) -> Result<()> {
+    /// A service that has started still runs a moment later, unless another program has ended it.
+    async fn verify(&self, started: &Job, since: SystemTime) -> Result<()> {
         let service = self.systemd.service(&self.name).await?;
         if UNCONFIRMED.contains(&service.kind.as_str()) {
             tokio::time::sleep(SETTLES).await;
@@ -87,6 +88,9 @@ impl Steps {
             return Ok(());
         }
         let name = &self.name;
+        if started.is_followed() {
+            return Err(Error::new(format!("{name}: another program has stopped it right after its start")).outdated());
+        }
         if service.kind == "oneshot" && unit.active == ActiveState::Inactive {
             return Err(Error::new(format!(
                 "{name} has done its work and ended, as a service of `Type=oneshot` does: it can't be kept running unless \
@@ -113,7 +117,8 @@ impl Steps {
         };
         let heading = if lines.is_empty() { "" } else { "; the end of its journal:" };
         let lines: String = lines.lines().map(|line| format!("\n  {line}")).collect();
-        Error::new(format!("{}: {what}{result}{heading}{lines}", self.name))
+        let error = Error::new(format!("{}: {what}{result}{heading}{lines}", self.name));
+        if service.was_killed { error.outdated() } else { error }
     }
 
     /// The last lines that the service itself has written since this time; empty if they can't be read. They are found

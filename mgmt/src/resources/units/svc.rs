@@ -13,9 +13,9 @@ use mgmt_macros::Resource;
 /// A service of systemd, or another unit: whether it runs, and whether it is started with the machine.
 ///
 /// A unit that is starting or stopping is waited for. One that has failed is started again, after systemd has
-/// forgotten the failure; one that ends right after its start is an error, with its result and the last lines of its
-/// journal. If the files of the unit have changed since systemd read them, systemd reads all units again; one time is
-/// enough for many services.
+/// forgotten the failure; one that ends by itself right after its start is an error, with its result and the last
+/// lines of its journal. If the files of the unit have changed since systemd read them, systemd reads all units again;
+/// one time is enough for many services.
 ///
 /// A unit that does not exist is waited for if it must run or be enabled: it comes with a package or a file. It is in
 /// sync if it must be stopped or disabled. What can't be enabled is an error that names the reason: a static unit has

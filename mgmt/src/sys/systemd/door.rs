@@ -6,7 +6,8 @@ use std::sync::Arc;
 use zbus::Connection;
 
 use super::error::{Result, SystemdError};
-use super::over_bus::{Begun, OverBus};
+use super::jobs::End;
+use super::over_bus::OverBus;
 #[cfg(any(test, feature = "testing"))]
 use super::simulated;
 use super::traffic::Traffic;
@@ -37,7 +38,7 @@ pub struct Job {
 
 #[derive(Debug)]
 enum Progress {
-    OverBus(Begun),
+    OverBus(End),
     #[cfg(any(test, feature = "testing"))]
     Ended(String),
 }
@@ -58,13 +59,22 @@ impl Job {
     ///
     /// # Errors
     /// It did not end as it should.
-    pub async fn ended(self) -> Result<()> {
-        let result = match self.progress {
-            Progress::OverBus(begun) => begun.result().await?,
+    pub async fn ended(&mut self) -> Result<()> {
+        let result = match &mut self.progress {
+            Progress::OverBus(end) => end.result().await?,
             #[cfg(any(test, feature = "testing"))]
-            Progress::Ended(result) => result,
+            Progress::Ended(result) => result.clone(),
         };
         if result == "done" { Ok(()) } else { Err(SystemdError::Job { job: self.job, result }) }
+    }
+
+    /// Whether another job has done something with the unit after this one has ended.
+    pub fn is_followed(&self) -> bool {
+        match &self.progress {
+            Progress::OverBus(end) => end.is_followed(),
+            #[cfg(any(test, feature = "testing"))]
+            Progress::Ended(_) => false,
+        }
     }
 }
 

@@ -37,6 +37,11 @@ impl SystemdError {
         }
     }
 
+    /// Another job for the unit has taken the place of this one.
+    pub fn is_canceled(&self) -> bool {
+        matches!(self, SystemdError::Job { result, .. } if result == "canceled")
+    }
+
     /// The connection has ended.
     pub(super) fn lost() -> SystemdError {
         SystemdError::Call(CallError::lost(NAME))

@@ -24,7 +24,9 @@ pub(super) struct Jobs {
 
 #[derive(Debug, Default)]
 struct Ends {
-    waiting: HashMap<OwnedObjectPath, oneshot::Sender<String>>,
+    waiting: HashMap<OwnedObjectPath, Waits>,
+    /// For the unit of a job that has ended: whether another job of that unit has ended after it.
+    followed: HashMap<String, bool>,
     /// How many jobs are requested whose paths are not known yet.
     requested: usize,
     /// Jobs that have ended since the first of these requests, and how.
@@ -33,12 +35,24 @@ struct Ends {
     are_over: bool,
 }
 
+/// Who waits for a job.
+#[derive(Debug)]
+struct Waits {
+    unit: String,
+    end: oneshot::Sender<String>,
+}
+
 /// A job is requested: its end is noticed, even if it comes before the answer to the request.
 #[derive(Debug)]
 pub(super) struct Requested(Arc<Mutex<Ends>>);
 
-/// How a job ends.
-pub(super) type End = oneshot::Receiver<String>;
+/// How a job ends, and what comes after it.
+#[derive(Debug)]
+pub(super) struct End {
+    result: oneshot::Receiver<String>,
+    unit: String,
+    ends: Arc<Mutex<Ends>>,
+}
 
 fn lock(ends: &Mutex<Ends>) -> MutexGuard<'_, Ends> {
     ends.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,9 +69,9 @@ impl Jobs {
         let task = tokio::spawn(async move {
             while let Some(Ok(signal)) = poll_fn(|cx| Pin::new(&mut signals).poll_next(cx)).await {
                 // A signal of another form is none of systemd.
-                if let Ok((_, path, _, result)) = signal.body().deserialize::<(u32, OwnedObjectPath, String, String)>()
-                {
-                    lock(&told).end(path, result);
+                if let Ok(ended) = signal.body().deserialize() {
+                    let (_, path, unit, result): (u32, OwnedObjectPath, String, String) = ended;
+                    lock(&told).end(path, &unit, result);
                 }
             }
             let mut ends = lock(&told);
@@ -88,27 +102,35 @@ impl Drop for Jobs {
 }
 
 impl Ends {
-    fn end(&mut self, path: OwnedObjectPath, result: String) {
-        match self.waiting.remove(&path) {
+    fn end(&mut self, path: OwnedObjectPath, unit: &str, result: String) {
+        if let Some(waits) = self.waiting.remove(&path) {
+            self.followed.insert(waits.unit, false);
             // Nothing waits any more if it was cancelled.
-            Some(waits) => drop(waits.send(result)),
-            None if self.requested > 0 => drop(self.unclaimed.insert(path, result)),
-            None => {}
+            return drop(waits.end.send(result));
+        }
+        if let Some(is_followed) = self.followed.get_mut(unit) {
+            *is_followed = true;
+        }
+        if self.requested > 0 {
+            self.unclaimed.insert(path, result);
         }
     }
 }
 
 impl Requested {
-    /// The path is known: what comes when the job has ended.
-    pub(super) fn is(self, path: &OwnedObjectPath) -> End {
-        let (sender, end) = oneshot::channel();
+    /// The path is known, of a job for this unit: what comes when it has ended.
+    pub(super) fn is(self, path: &OwnedObjectPath, unit: &str) -> End {
+        let (sender, result) = oneshot::channel();
         let mut ends = lock(&self.0);
         match ends.unclaimed.remove(path) {
-            Some(result) => drop(sender.send(result)),
+            Some(result) => {
+                ends.followed.insert(unit.to_owned(), false);
+                drop(sender.send(result));
+            }
             None if ends.are_over => {}
-            None => drop(ends.waiting.insert(path.clone(), sender)),
+            None => drop(ends.waiting.insert(path.clone(), Waits { unit: unit.to_owned(), end: sender })),
         }
-        end
+        End { result, unit: unit.to_owned(), ends: Arc::clone(&self.0) }
     }
 }
 
@@ -122,9 +144,22 @@ impl Drop for Requested {
     }
 }
 
-/// The result of a job, when it has ended.
-pub(super) async fn result(end: End) -> Result<String> {
-    end.await.map_err(|_| SystemdError::lost())
+impl End {
+    /// The result of the job, when it has ended.
+    pub(super) async fn result(&mut self) -> Result<String> {
+        (&mut self.result).await.map_err(|_| SystemdError::lost())
+    }
+
+    /// Whether another job of the unit has ended since.
+    pub(super) fn is_followed(&self) -> bool {
+        lock(&self.ends).followed.get(&self.unit).copied().unwrap_or_default()
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        lock(&self.ends).followed.remove(&self.unit);
+    }
 }
 
 #[cfg(test)]
@@ -144,25 +179,30 @@ mod tests {
     #[tokio::test]
     async fn an_end_is_noticed_before_and_after_the_answer_and_nothing_is_kept() {
         let ends = Arc::new(Mutex::new(Ends::default()));
-        lock(&ends).end(job(1), "done".into());
+        lock(&ends).end(job(1), "a", "done".into());
         let (early, late) = (request(&ends), request(&ends));
-        lock(&ends).end(job(2), "failed".into());
-        assert_eq!(result(early.is(&job(2))).await.unwrap(), "failed");
-        let late = late.is(&job(3));
-        lock(&ends).end(job(4), "of another program".into());
-        lock(&ends).end(job(3), "done".into());
-        assert_eq!(result(late).await.unwrap(), "done");
+        lock(&ends).end(job(2), "a", "failed".into());
+        let mut early = early.is(&job(2), "a");
+        assert_eq!(early.result().await.unwrap(), "failed");
+        let mut late = late.is(&job(3), "b");
+        lock(&ends).end(job(4), "b", "of another program".into());
+        lock(&ends).end(job(3), "b", "done".into());
+        assert_eq!(late.result().await.unwrap(), "done");
+        assert!(!early.is_followed() && !late.is_followed(), "what has ended before does not follow");
+        lock(&ends).end(job(5), "b", "done".into());
+        assert!(!early.is_followed() && late.is_followed());
+        drop((early, late));
         let ends = lock(&ends);
-        assert!(ends.unclaimed.is_empty() && ends.waiting.is_empty(), "{ends:?}");
+        assert!(ends.unclaimed.is_empty() && ends.waiting.is_empty() && ends.followed.is_empty(), "{ends:?}");
     }
 
     #[tokio::test]
     async fn when_the_connection_is_lost_so_is_the_end() {
         let ends = Arc::new(Mutex::new(Ends::default()));
-        let waits = request(&ends).is(&job(1));
+        let mut waits = request(&ends).is(&job(1), "a");
         lock(&ends).are_over = true;
         lock(&ends).waiting.clear();
-        assert!(matches!(result(waits).await, Err(error) if error.obstacle() == Some(ObstacleKind::NoComponent)));
-        assert!(result(request(&ends).is(&job(2))).await.is_err());
+        assert!(matches!(waits.result().await, Err(error) if error.obstacle() == Some(ObstacleKind::NoComponent)));
+        assert!(request(&ends).is(&job(2), "a").result().await.is_err());
     }
 }

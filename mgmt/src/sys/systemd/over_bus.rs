@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustix::process::Signal;
 use zbus::message::Message;
 use zbus::{Connection, OwnedObjectPath, OwnedVariant};
 
 use super::error::{Result, SystemdError};
-use super::jobs::{End, result};
+use super::jobs::End;
 use super::traffic::Traffic;
 use super::unit::{ActiveState, LastRun, Unit, UnitJob};
 use crate::sys::dbus::{CallError, Peer, text};
@@ -20,6 +21,10 @@ pub const MANAGER_PATH: &str = "/org/freedesktop/systemd1";
 pub const MANAGER: &str = "org.freedesktop.systemd1.Manager";
 const SUBSCRIBED: &str = "org.freedesktop.systemd1.AlreadySubscribed";
 const UNIT: &str = "org.freedesktop.systemd1.Unit";
+/// `CLD_KILLED`, as the code with which a process has ended.
+const KILLED: i32 = 2;
+/// With these signals others end a process.
+const OTHERS: [Signal; 5] = [Signal::KILL, Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT];
 const SERVICE: &str = "org.freedesktop.systemd1.Service";
 
 /// The systemd of a bus.
@@ -27,19 +32,6 @@ const SERVICE: &str = "org.freedesktop.systemd1.Service";
 pub(super) struct OverBus {
     connection: Connection,
     traffic: Arc<Traffic>,
-}
-
-/// A job that has begun.
-#[derive(Debug)]
-pub(super) struct Begun {
-    end: End,
-}
-
-impl Begun {
-    /// Waits for the end of the job, and returns its result.
-    pub(super) async fn result(self) -> Result<String> {
-        result(self.end).await
-    }
 }
 
 impl OverBus {
@@ -98,12 +90,17 @@ impl OverBus {
         // What has done its work may have been forgotten.
         let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
         let (unit, service) = (self.properties(&path, UNIT).await?, self.properties(&path, SERVICE).await?);
+        let number = |key: &str| service.get(key).and_then(|number| i32::try_from(number).ok());
+        let by = number("ExecMainStatus").filter(|_| number("ExecMainCode") == Some(KILLED));
+        let was_killed = by.is_some_and(|by| OTHERS.iter().any(|other| other.as_raw() == by))
+            && text(&service, "Result") != "oom-kill";
         let began = unit.get("InactiveExitTimestamp").and_then(|time| u64::try_from(time).ok());
         Ok(LastRun {
             kind: text(&service, "Type"),
             result: text(&service, "Result"),
             began_us: began.unwrap_or_default(),
             pid: service.get("ExecMainPID").and_then(|pid| u32::try_from(pid).ok()).unwrap_or_default(),
+            was_killed,
         })
     }
 
@@ -134,7 +131,7 @@ impl OverBus {
     }
 
     /// Begins a job.
-    pub(super) async fn begin(&self, job: UnitJob, name: &str) -> Result<Begun> {
+    pub(super) async fn begin(&self, job: UnitJob, name: &str) -> Result<End> {
         let method = match job {
             UnitJob::Start => "StartUnit",
             UnitJob::Stop => "StopUnit",
@@ -142,7 +139,7 @@ impl OverBus {
         };
         let requested = self.traffic.jobs(&self.connection).await?;
         let path: OwnedObjectPath = self.call(method, &(name, "replace")).await?.body().deserialize()?;
-        Ok(Begun { end: requested.is(&path) })
+        Ok(requested.is(&path, name))
     }
 
     /// Whether the file has an `[Install]` section at all.

@@ -80,6 +80,8 @@ pub struct LastRun {
     pub began_us: u64,
     /// The number of its main process, which may have ended.
     pub pid: u32,
+    /// A signal has ended that process which comes from another program, as a rule, and not because memory was short.
+    pub was_killed: bool,
 }
 
 /// What a job does with a unit.
