@@ -16,7 +16,9 @@
 /// [Line]: crate::resources::Line
 /// [Mount]: crate::resources::Mount
 /// [Msg]: crate::resources::Msg
+/// [Net]: crate::resources::Net
 /// [Noop]: crate::resources::Noop
+/// [Nspawn]: crate::resources::Nspawn
 /// [Password]: crate::resources::Password
 /// [Pkg]: crate::resources::Pkg
 /// [Print]: crate::resources::Print

@@ -12,7 +12,7 @@
 //! | see what would be done now | [`runtime::Builder::plan`], [`plan::Plan`] |
 //!
 //! Cargo features: `archive` (the kinds `gzip`, `tar` and `unpack`), `cli` (the command line), `dbus` (the kinds
-//! `cron`, `hostname` and `svc`, and D-Bus for kinds), `http` (the kinds `http:server` and `http:file`),
+//! `cron`, `hostname`, `nspawn` and `svc`, and D-Bus for kinds), `http` (the kinds `http:server` and `http:file`),
 //! `template` ([`render`]) and `yaml` (graphs from YAML) are on by default; `http-client` (the kind `http:client`) and
 //! `testing` (laws and fakes for tests) are not.
 //! More in the [guide](guide::embedding#cargo-features).

@@ -113,7 +113,8 @@ pub use crate::resources::{
 };
 #[cfg(feature = "dbus")]
 pub use crate::resources::{
-    Cron, CronBase, CronHandle, CronState, Hostname, HostnameHandle, Svc, SvcHandle, SvcStartup, SvcState,
+    Cron, CronBase, CronHandle, CronState, Hostname, HostnameHandle, Nspawn, NspawnHandle, Svc, SvcHandle, SvcStartup,
+    SvcState,
 };
 pub use crate::resources::{
     Exec, Exit, File, Group, Kv, Line, Mount, Msg, Net, Noop, Password, Pkg, Print, SshAuthorizedKey, Sysctl, Test,

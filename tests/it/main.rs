@@ -19,6 +19,7 @@ mod laws;
 mod mount;
 mod net;
 mod nginx;
+mod nspawn;
 mod package;
 mod passes;
 mod pictures;

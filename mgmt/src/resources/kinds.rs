@@ -28,6 +28,8 @@ pub fn kinds() -> Vec<Kind> {
         Kind::of::<Msg>(),
         Kind::of::<Net>(),
         Kind::of::<Noop>(),
+        #[cfg(feature = "dbus")]
+        Kind::of::<Nspawn>(),
         Kind::of::<Password>(),
         Kind::of::<Pkg>(),
         Kind::of::<Print>(),

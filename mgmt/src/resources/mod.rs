@@ -70,6 +70,7 @@ pub use test::{Step, Test, TestBuilder, TestHandle};
 pub use timer::{Grow, Timer, TimerBuilder, TimerHandle};
 #[cfg(feature = "dbus")]
 pub use units::{
-    Cron, CronBase, CronBuilder, CronHandle, CronState, Svc, SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
+    Cron, CronBase, CronBuilder, CronHandle, CronState, Nspawn, NspawnBuilder, NspawnDrift, NspawnHandle, Svc,
+    SvcBuilder, SvcDrift, SvcHandle, SvcStartup, SvcState,
 };
 pub use value::{Value, ValueBuilder, ValueHandle};

@@ -16,6 +16,8 @@ pub mod limits;
 #[cfg(any(feature = "cli", feature = "http"))]
 pub mod listen;
 pub mod local;
+#[cfg(feature = "dbus")]
+pub mod machined;
 pub mod netlink;
 pub mod obstacle;
 pub mod ours;

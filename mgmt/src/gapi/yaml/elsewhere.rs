@@ -19,7 +19,7 @@ pub(super) fn feature_of(kind: &str) -> Option<&'static str> {
         "gzip" | "tar" | "unpack" => Some("archive"),
         "http:client" => Some("http-client"),
         "http:file" | "http:server" => Some("http"),
-        "cron" | "hostname" | "svc" => Some("dbus"),
+        "cron" | "hostname" | "nspawn" | "svc" => Some("dbus"),
         _ => None,
     }
 }

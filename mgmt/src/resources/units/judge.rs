@@ -30,8 +30,7 @@ pub(super) enum Verdict {
     Drifted(Todo, Vec<Change>),
     /// It does not exist: something must bring it.
     Missing,
-    /// It is stopping, or in a state that is none of the usual ones, such as `maintenance`. systemd reports when that
-    /// ends.
+    /// It is in a state that is none of the usual ones, such as `maintenance`, and systemd reports when that ends.
     Moving(String),
     /// What is declared is impossible, and why.
     Impossible(String),
@@ -135,8 +134,6 @@ impl Wanted {
             (SvcState::Running, ActiveState::Active | ActiveState::Reloading) => Ok(None),
             (SvcState::Stopped, ActiveState::Inactive | ActiveState::Failed) => Ok(None),
             (_, ActiveState::Other(_)) => moving(),
-            // A start would cancel the job that stops it, and wait for the same end.
-            (SvcState::Running, ActiveState::Deactivating) => moving(),
             // A job for what is under way already joins that, and waits for its end.
             _ => Ok(Some(wanted)),
         }
@@ -197,7 +194,7 @@ mod tests {
             (Some(Running), None, unit("loaded", "inactive", "static"), "state: stopped → running"),
             (Some(Running), None, unit("loaded", "failed", "static"), "state: failed → running reset"),
             (Some(Running), None, unit("loaded", "activating", ""), "state: activating → running"),
-            (Some(Running), None, unit("loaded", "deactivating", ""), "moving: deactivating (sub)"),
+            (Some(Running), None, unit("loaded", "deactivating", ""), "state: deactivating → running"),
             (Some(Running), None, unit("loaded", "maintenance", ""), "moving: maintenance (sub)"),
             (Some(Running), None, unit("not-found", "inactive", ""), "missing"),
             (Some(Stopped), Some(Disabled), unit("not-found", "inactive", ""), "in sync"),

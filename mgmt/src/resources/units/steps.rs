@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::resource::{Error, Result};
+use crate::resource::{Error, Obstacle, ObstacleKind, Result};
 use crate::resources::units::judge::Todo;
 use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::sys::clock;
@@ -31,8 +31,8 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Removes one difference.
-    pub(super) async fn step(&self, todo: Todo) -> Result<()> {
+    /// Removes one difference of a unit that is in this state.
+    pub(super) async fn step(&self, todo: Todo, active: &ActiveState) -> Result<()> {
         let (systemd, name) = (&self.systemd, &self.name);
         if todo.unmask {
             return Ok(systemd.unmask(name).await?);
@@ -55,6 +55,11 @@ impl Steps {
             systemd.reset_failed(name).await?;
         }
         match todo.state {
+            // A start would cancel the job that stops it, and wait for the same end. systemd reports that.
+            Some(SvcState::Running) if *active == ActiveState::Deactivating => {
+                let why = format!("{name} is stopping; it is started when that has ended");
+                Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::Busy)))
+            }
             Some(SvcState::Running) => self.job(UnitJob::Start).await,
             Some(SvcState::Stopped) => self.job(UnitJob::Stop).await,
             None => Ok(()),

@@ -6,6 +6,7 @@ use crate::resource::{
 };
 use crate::resources::units::judge::{Verdict, Wanted};
 use crate::resources::units::state::{SvcStartup, SvcState};
+use crate::resources::units::svc_reverse::record;
 use crate::resources::units::target::Target;
 use crate::sys::systemd::{ActiveState, UnitJob};
 use mgmt_macros::Resource;
@@ -109,7 +110,8 @@ impl Converge for Svc {
     }
 
     async fn apply(&self, cx: &ApplyCx, _: SvcDrift) -> Result<()> {
-        self.target().settle(cx, self.wanted(), |found| self.record(cx, found)).await
+        let (target, wanted) = (self.target(), self.wanted());
+        target.settle(cx, wanted, |found| record::<Svc>(cx, &target, wanted, found)).await
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, Recorded, Result, Reverse, Uid, Undone};
-use crate::resources::units::judge::{Todo, word};
+use crate::resources::units::judge::{Todo, Wanted, word};
 use crate::resources::units::state::{SvcStartup, SvcState};
 use crate::resources::units::steps::Steps;
 use crate::resources::units::svc::Svc;
@@ -49,21 +49,23 @@ fn state(active: &ActiveState) -> Option<SvcState> {
     }
 }
 
-impl Svc {
-    /// Records how the unit is, unless that was recorded before.
-    pub(super) fn record(&self, cx: &ApplyCx, found: &Unit) -> Result<()> {
-        let Some(recorder) = cx.recorder::<Svc>() else { return Ok(()) };
-        if recorder.read()?.is_some() {
-            return Ok(());
-        }
-        let declared = self.wanted();
-        recorder.write(&SvcRecord {
-            unit: self.target().name,
-            session: self.target().is_session,
-            state: declared.state.and_then(|_| state(&found.active)),
-            startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
-        })
+/// Records how a unit is, unless that was recorded before.
+pub(super) fn record<K: Reverse<Record = SvcRecord>>(
+    cx: &ApplyCx,
+    target: &Target,
+    declared: Wanted,
+    found: &Unit,
+) -> Result<()> {
+    let Some(recorder) = cx.recorder::<K>() else { return Ok(()) };
+    if recorder.read()?.is_some() {
+        return Ok(());
     }
+    recorder.write(&SvcRecord {
+        unit: target.name.clone(),
+        session: target.is_session,
+        state: declared.state.and_then(|_| state(&found.active)),
+        startup: declared.startup.map(|declared| StartupWas { was: startup(&found.file_state), declared }),
+    })
 }
 
 impl SvcRecord {
@@ -98,41 +100,55 @@ impl SvcRecord {
     }
 }
 
+/// Puts the unit back as it was.
+pub(super) async fn undo(cx: &ApplyCx, record: SvcRecord) -> Result<Undone> {
+    let systemd = systemd_of(cx, record.session).await?;
+    let found = systemd.unit(&record.unit).await?;
+    if found.load == "not-found" {
+        return Ok(Undone::default());
+    }
+    let now = startup(&found.file_state);
+    let unit = Steps { systemd, name: record.unit.clone(), is_session: record.session };
+    let mut undone = Undone::default();
+    for (todo, words) in record.steps(Some(&found)) {
+        if let Some(startup) = record.startup.as_ref().filter(|_| todo.state.is_none()) {
+            if now == startup.was {
+                continue;
+            }
+            if now != Some(startup.declared) {
+                let state = if found.file_state.is_empty() { "without a file" } else { &found.file_state };
+                undone = undone.kept(format!("{} is {state}: another program changed that", record.unit));
+                continue;
+            }
+        }
+        unit.step(todo, &found.active).await?;
+        undone = undone.did(words);
+    }
+    Ok(undone)
+}
+
+/// What that would do.
+pub(super) fn describe(record: &SvcRecord) -> Vec<String> {
+    record.steps(None).into_iter().map(|(_, words)| words).collect()
+}
+
+/// The unit that it would change.
+pub(super) fn owns(record: &SvcRecord) -> Vec<Uid> {
+    vec![Target::new(&record.unit, record.session).uid()]
+}
+
 impl Reverse for Svc {
     type Record = SvcRecord;
 
     async fn undo(cx: &ApplyCx, record: Recorded<SvcRecord>) -> Result<Undone> {
-        let record = record.data;
-        let systemd = systemd_of(cx, record.session).await?;
-        let found = systemd.unit(&record.unit).await?;
-        if found.load == "not-found" {
-            return Ok(Undone::default());
-        }
-        let now = startup(&found.file_state);
-        let unit = Steps { systemd, name: record.unit.clone(), is_session: record.session };
-        let mut undone = Undone::default();
-        for (todo, words) in record.steps(Some(&found)) {
-            if let Some(startup) = record.startup.as_ref().filter(|_| todo.state.is_none()) {
-                if now == startup.was {
-                    continue;
-                }
-                if now != Some(startup.declared) {
-                    let state = if found.file_state.is_empty() { "without a file" } else { &found.file_state };
-                    undone = undone.kept(format!("{} is {state}: another program changed that", record.unit));
-                    continue;
-                }
-            }
-            unit.step(todo).await?;
-            undone = undone.did(words);
-        }
-        Ok(undone)
+        undo(cx, record.data).await
     }
 
     fn describe(record: &SvcRecord) -> Vec<String> {
-        record.steps(None).into_iter().map(|(_, words)| words).collect()
+        describe(record)
     }
 
     fn owns(record: &SvcRecord) -> Vec<Uid> {
-        vec![Target::new(&record.unit, record.session).uid()]
+        owns(record)
     }
 }

@@ -122,7 +122,7 @@ impl Target {
             match wanted.judge(&found) {
                 Verdict::Drifted(todo, _) => {
                     before(&found)?;
-                    unit.step(todo).await?;
+                    unit.step(todo, &found.active).await?;
                 }
                 other => return self.settled(other),
             }

@@ -14,9 +14,11 @@ pub(in crate::sys) struct Units(Mutex<BTreeMap<String, Unit>>);
 /// A service.
 #[derive(Clone, Debug, Default)]
 struct Unit {
+    /// The host was given it without a unit file.
+    is_given: bool,
     /// The files that it reads when it starts.
     reads: Vec<PathBuf>,
-    /// Its unit file, with what was in it when the service manager read it; `None`: the host was given it without one.
+    /// Its unit file, with what was in it when the service manager read it.
     file: Option<(PathBuf, Vec<u8>)>,
     startup: Startup,
     has_failed: bool,
@@ -93,7 +95,7 @@ impl Units {
                 unit.file = unit_file(host, name);
             }
             // One that runs stays, and so does one that the host was given.
-            unit.file.is_some() || unit.runs_with.is_some() || !unit.reads.is_empty()
+            unit.file.is_some() || unit.runs_with.is_some() || unit.is_given
         });
     }
 }
@@ -181,7 +183,7 @@ impl Host {
     /// `/usr/lib/systemd/system`; such a service reads nothing.
     pub fn service(&self, name: &str, reads: impl IntoIterator<Item = impl Into<PathBuf>>) {
         let reads = reads.into_iter().map(Into::into).collect();
-        let service = Unit { reads, ..Unit::default() };
+        let service = Unit { is_given: true, reads, ..Unit::default() };
         lock(&self.part::<Units>().0).insert(plain(name).to_owned(), service);
     }
 

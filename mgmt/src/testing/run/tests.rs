@@ -1,6 +1,8 @@
 //! Graphs on a simulated host.
 
 #[cfg(feature = "dbus")]
+mod containers;
+#[cfg(feature = "dbus")]
 mod hostnames;
 mod interfaces;
 mod packages;
