@@ -40,7 +40,7 @@ fn the_first_interrupt_ends_a_run_that_has_nothing_to_do_at_once() {
         let sent = Instant::now();
         running.signal(signal);
         running.wait().code(code);
-        assert!(sent.elapsed() < Duration::from_secs(1), "{:?}", sent.elapsed());
+        assert!(sent.elapsed() < Duration::from_secs(5), "{:?}", sent.elapsed());
     }
 }
 

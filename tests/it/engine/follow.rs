@@ -146,7 +146,7 @@ async fn a_source_that_does_not_close_does_not_hold_up_a_stop() {
     run.converged().await;
     let began = Instant::now();
     run.stop().await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(teller.asked().last(), Some(&"close"));
 }
 

@@ -177,7 +177,9 @@ async fn what_receives_what_a_changed_resource_gave_up_waits_for_its_operation()
 #[tokio::test]
 async fn of_two_that_receive_one_spot_the_second_fails_until_the_first_is_gone() {
     let test = "twice";
-    let mut run = start(graph(vec![], &[("first", "x"), ("second", "x")], test)).await;
+    let mut run = start(graph(vec![], &[("first", "x")], test)).await;
+    run.converged().await;
+    run.engine.swap(graph(vec![], &[("first", "x"), ("second", "x")], test)).await.unwrap();
     let error = failure(&mut run, "second").await;
     assert_eq!(
         error,

@@ -30,7 +30,7 @@ async fn a_stop_lets_a_running_apply_end_and_starts_nothing_more() {
     let began = Instant::now();
     gate.open();
     within(run.engine.ended()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!((desk.real("a"), desk.log()), ("x".into(), list("")));
     run.until("stopped").await;
     assert!(within(run.events.next()).await.is_none(), "its events end with it");
@@ -44,7 +44,7 @@ async fn a_stop_gives_up_a_running_check() {
     gate.reached().await;
     let began = Instant::now();
     within(run.engine.stop()).await.unwrap();
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(desk.log().last().unwrap(), "cut a");
 }
 
