@@ -2,11 +2,8 @@
 
 use std::fs;
 
-use super::OURS;
+use super::{OURS, SLOW};
 use super::repository::{Deb, Machine};
-
-/// A package whose installation goes on as long as there is the file `/srv/wait`.
-const SLOW: Deb = Deb("mgt-slow", "1", "Script: touch /srv/begun; while [ -e /srv/wait ]; do sleep 0.05; done\n");
 
 fn slow() -> Machine {
     let machine = Machine::with(&[SLOW, Deb("mgt-a", "1", "")]);
