@@ -12,7 +12,7 @@ use crate::resources::pkg::manager::{Failure, Manager, Member, Part, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::PkgState;
 use crate::sys::process::to_its_end;
-use crate::sys::packagekit::{Found, KitError, Meaning, PackageKit, filter, flag, info};
+use crate::sys::packagekit::{Found, KitError, PackageId, Meaning, PackageKit, filter, flag, info};
 
 /// How long an answer of the repositories counts as new.
 const NEW: Duration = Duration::from_secs(3600);
@@ -63,6 +63,11 @@ impl Kit {
         };
         let mut offers =
             Offers { all: self.kit.resolve(filter::NONE, &names(&mut all.clone())).await?, ..Offers::default() };
+        let others = offers.others(all.clone());
+        if !others.is_empty() {
+            let found = self.kit.resolve(filter::NONE, &others).await?;
+            offers.all.extend(found);
+        }
         for (nonfree, unsupported) in [(false, false), (false, true), (true, false), (true, true)] {
             let is_missing = |wanted: &&Wanted| {
                 (wanted.nonfree, wanted.unsupported) == (nonfree, unsupported)
@@ -160,6 +165,20 @@ impl Offers {
     /// The version of a package that is installed.
     fn installed(&self, name: &PkgName) -> Option<&Found> {
         self.all.iter().find(|found| found.is_installed() && is_of(found, name))
+    }
+
+    /// Versions that are declared and were not found by the names of their packages: some back ends find the newest
+    /// one only by a name. The architecture is that of the version which was found.
+    fn others<'a>(&self, all: impl Iterator<Item = &'a Wanted>) -> Vec<String> {
+        let other = |wanted: &Wanted| {
+            let PkgState::Version(version) = &wanted.state else { return None };
+            let mut of_name = self.all.iter().filter(|found| is_of(found, &wanted.name));
+            let first = of_name.next()?;
+            let is_there = first.id.version == *version || of_name.any(|found| found.id.version == *version);
+            let PackageId { name, architecture, .. } = &first.id;
+            (!is_there).then(|| format!("{name};{version};{architecture};"))
+        };
+        all.filter_map(other).collect()
     }
 
     /// What must be installed so that the package is as declared; `None`: it is not there.
