@@ -178,7 +178,7 @@ fn sh(line: &str) {
 }
 
 /// The newest `mgt-law`.
-fn law_of(backend: PkgBackend) -> Subject<Pkg> {
+fn law_of(backend: PkgBackend) -> Subject {
     let declared = move || Pkg::new("mgt-law").newest().allowunsupported(true).allowuntrusted(true).backend(backend);
     Subject::new(move |_| declared())
         .prepare(|_| sh("dpkg --purge mgt-law"))

@@ -52,7 +52,7 @@ fn what_can_not_be_done_fails_alone() {
     machine
         .run()
         .code(1)
-        .said("no repository of this host has a package `mgt-unknown`")
+        .said("Cannot refresh cache whilst offline")
         .said("pkg[mgt-lone]: apply failed")
         .said("mgt-new would be replaced by an older version: set `allowdowngrade`")
         .said("mgt-real would be removed");

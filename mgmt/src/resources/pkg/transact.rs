@@ -40,8 +40,11 @@ impl<M: Manager> Whole<'_, M> {
         self.manager.finish(self.members, self.ways).await?;
         let mut judged = self.judge().await?;
         if judged.iter().any(|judged| matches!(judged, Ok(Some((Todo::Ask, _))))) {
-            self.manager.refresh(self.members).await.map_err(Failure::error)?;
-            judged = self.judge().await?;
+            judged = match self.manager.refresh(self.members).await {
+                Ok(()) => self.judge().await?,
+                // The others do not depend on it.
+                Err(failure) => judged.into_iter().map(|judged| known(judged, &failure)).collect(),
+            };
         }
         let mut todo: Vec<_> =
             self.members.iter().zip(&judged).filter_map(|(member, judged)| part(member, judged)).collect();
@@ -125,6 +128,14 @@ impl<M: Manager> Whole<'_, M> {
 
     async fn once(&self, todo: &[Part<'_>]) -> Result<(), Failure> {
         self.manager.change(self.members, todo, self.ways).await
+    }
+}
+
+/// What is known without an answer of the repositories.
+fn known(judged: Result<Judged>, failure: &Failure) -> Result<Judged> {
+    match judged {
+        Ok(Some((Todo::Ask, _))) => Err(failure.clone().error()),
+        other => other,
     }
 }
 
