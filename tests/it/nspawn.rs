@@ -44,15 +44,6 @@ fn is_running(booted: &Booted) -> bool {
     booted.run(&["machinectl", "show", "--property", "State", "--value", "my-box"]).out.trim() == "running"
 }
 
-#[track_caller]
-fn wait(running: &mut Running, what: &str, until: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !until() {
-        assert!(began.elapsed() < LONG, "{what}: never;\n{}", running.err_so_far());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 fn end(booted: &Booted, running: Running) {
     booted.out(&["pkill", "-INT", "--exact", "mgmt"]);
     running.wait().code(0);
@@ -76,7 +67,7 @@ fn a_container_waits_for_its_image_and_is_kept_running_and_enabled() {
         let before = running.err_so_far().matches("repaired in").count();
         booted.run(harm).code(0);
         running.until("the repair", |running| running.err_so_far().matches("repaired in").count() > before);
-        wait(&mut running, &harm.join(" "), || {
+        running.until(&harm.join(" "), |_| {
             is_running(&booted) && booted.run(&["systemctl", "is-enabled", UNIT]).out == "enabled\n"
         });
     }
@@ -90,7 +81,7 @@ fn a_container_waits_for_its_image_and_is_kept_running_and_enabled() {
     let before = running.err_so_far().matches("repaired in").count();
     booted.out(&["systemctl", "start", "--no-block", UNIT]);
     running.until("its end", |running| running.err_so_far().matches("repaired in").count() > before);
-    wait(&mut running, "its end", || !is_running(&booted));
+    running.until("its end", |_| !is_running(&booted));
     end(&booted, running);
 }
 

@@ -1,13 +1,12 @@
 //! The kind `svc` against a real systemd.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use mgmt::prelude::*;
 use mgmt::testing::laws::{self, Law, Subject};
 
 use crate::kit::program::{Program, Running, mgmt};
-use crate::kit::run::LONG;
 use crate::kit::{Booted, inside};
 
 const GRAPH: &str = "/srv/graph.yaml";
@@ -55,15 +54,6 @@ fn show(booted: &Booted, unit: &str, property: &str) -> String {
     booted.out(&["systemctl", "show", "--property", property, "--value", unit])
 }
 
-#[track_caller]
-fn wait(running: &mut Running, what: &str, until: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !until() {
-        assert!(began.elapsed() < LONG, "{what}: never;\n{}", running.err_so_far());
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 #[ignore = "needs root, systemd and dbus"]
 fn a_service_is_kept_running_and_enabled() {
@@ -83,14 +73,14 @@ fn a_service_is_kept_running_and_enabled() {
     ] {
         let before = running.err_so_far().matches("repaired in").count();
         booted.run(harm).code(0);
-        wait(&mut running, &harm.join(" "), || {
+        running.until(&harm.join(" "), |_| {
             is(&booted, "is-active", "demo") == "active" && is(&booted, "is-enabled", "demo") == "enabled"
         });
         running.until("the repair", |running| running.err_so_far().matches("repaired in").count() > before);
     }
     // What systemd has read is what is on the disk.
     unit(&booted, "demo.service", &format!("{SLEEPS}# changed\n"));
-    wait(&mut running, "a reload", || running_unit_is_fresh(&booted));
+    running.until("a reload", |_| running_unit_is_fresh(&booted));
     let said = running.err_so_far();
     assert!(said.contains("state: failed (signal) → running"), "{said}");
     end(&booted, running);
@@ -109,7 +99,7 @@ fn a_service_that_others_end_right_after_its_start_is_started_again() {
         // The engine still looks whether it keeps running.
         let early = format!("systemctl stop demo; until systemctl --quiet is-active demo; do :; done; {harm}");
         booted.out(&["sh", "-c", &early]);
-        wait(&mut running, harm, || is(&booted, "is-active", "demo") == "active");
+        running.until(harm, |_| is(&booted, "is-active", "demo") == "active");
     }
     let said = running.err_so_far();
     assert!(!said.contains("failed:"), "{said}");
@@ -213,18 +203,18 @@ fn a_unit_and_a_bus_that_are_not_there_are_waited_for() {
     running.says("svc[late]: check waits: late.service does not exist");
     assert_eq!(fs::read_to_string(booted.path("/srv/other")).unwrap(), "x");
     unit(&booted, "late.service", SLEEPS);
-    wait(&mut running, "the start", || is(&booted, "is-active", "late") == "active");
+    running.until("the start", |_| is(&booted, "is-active", "late") == "active");
     booted.out(&["systemctl", "stop", "dbus.socket", "dbus.service"]);
     booted.out(&["systemctl", "stop", "late"]);
     fs::write(booted.path("/srv/other"), "y").unwrap();
-    wait(&mut running, "the rest", || fs::read_to_string(booted.path("/srv/other")).unwrap() == "x");
+    running.until("the rest", |_| fs::read_to_string(booted.path("/srv/other")).unwrap() == "x");
     assert_eq!(is(&booted, "is-active", "late"), "inactive");
     booted.out(&["systemctl", "start", "dbus.socket", "dbus.service"]);
-    wait(&mut running, "the repair", || is(&booted, "is-active", "late") == "active");
+    running.until("the repair", |_| is(&booted, "is-active", "late") == "active");
     // A systemd that has started itself again.
     booted.run(&["systemctl", "daemon-reexec"]);
     booted.out(&["systemctl", "stop", "late"]);
-    wait(&mut running, "the repair", || is(&booted, "is-active", "late") == "active");
+    running.until("the repair", |_| is(&booted, "is-active", "late") == "active");
     end(&booted, running);
 }
 
@@ -300,7 +290,7 @@ fn a_service_of_a_session_is_kept_once_that_has_begun() {
     assert_eq!(of_user("is-active own"), "active\n");
     assert_eq!(of_user("is-enabled own"), "enabled\n");
     of_user("stop own");
-    wait(&mut running, "the repair", || of_user("is-active own") == "active\n");
+    running.until("the repair", |_| of_user("is-active own") == "active\n");
     assert_eq!(is(&booted, "is-active", "own"), "inactive", "there is none of the machine");
     end(&booted, running);
 }
@@ -368,7 +358,7 @@ fn two_hundred_services_start_together_share_reloads_and_cost_nothing_when_idle(
     let checks = || booted.run(&["mgmt", "events", "--prefix", "/srv/prefix"]).out.lines().count();
     let quiet = checks();
     booted.out(&["systemctl", "stop", "s7"]);
-    wait(&mut running, "the repair", || is(&booted, "is-active", "s7") == "active");
+    running.until("the repair", |_| is(&booted, "is-active", "s7") == "active");
     std::thread::sleep(Duration::from_millis(500));
     assert!(checks() - quiet < 10, "{} events", checks() - quiet);
     end(&booted, running);

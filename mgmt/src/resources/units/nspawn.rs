@@ -20,13 +20,13 @@ const ENDS_MAX: usize = 3;
 ///
 /// It runs in the unit `systemd-nspawn@NAME.service`, from the image of its name in `/var/lib/machines`: a directory, a
 /// subvolume or `NAME.raw`. How, is for its settings: `/etc/systemd/nspawn/NAME.nspawn` (systemd.nspawn(5)), and files
-/// that are added to its unit. An image that is missing is waited for.
+/// that are added to its unit. They have an effect at its next start. An image that is missing is waited for.
 ///
 /// A machine of this name that another program has started, and not as this unit, counts as running. One that must be
 /// stopped is shut down in order if it runs in the unit, and ended at once otherwise.
 ///
-/// Woken by the signals of `systemd-machined` and systemd, by its unit files, and by its image and its settings.
-/// Default poll: none. Needs `systemd-machined` with D-Bus (feature `dbus`); without, the resource waits.
+/// Woken by the signals of `systemd-machined` and systemd, by its unit files and its image. Default poll: none. Needs
+/// `systemd-machined` with D-Bus (feature `dbus`); without, the resource waits.
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -67,6 +67,11 @@ impl NspawnBuilder {
     /// Declares that it is not started with the machine.
     pub fn disabled(self) -> Self {
         self.startup(SvcStartup::Disabled)
+    }
+
+    /// Declares that nothing can start it.
+    pub fn masked(self) -> Self {
+        self.startup(SvcStartup::Masked)
     }
 }
 
