@@ -1,6 +1,6 @@
 //! The simulator of the scheduler: random graphs, random faults, a model of reality, one file per invariant.
 //!
-//! `SEEDS=20000 cargo test --release --test sim` runs many; `SEED=n` runs one and tells its end.
+//! `SEEDS=20000 cargo test --profile sim -p mgmt-sim` runs many; `SEED=n` runs one and tells its end.
 
 mod blocked;
 mod books;
@@ -41,6 +41,8 @@ mod world;
 
 use drive::Drive;
 use mgmt::scheduler::Mutant;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use story::Breach;
 
 /// The number of seeds, unless the environment sets another: some seconds without optimisation.
@@ -49,7 +51,7 @@ const SEEDS: u64 = 200;
 const SEEDS_FOR_A_MUTANT: u64 = 3000;
 
 /// `SEED=n`: that one; `SEEDS=n`: the first n; `SEEDS=a..b`: from a up to b.
-fn seeds() -> std::ops::Range<u64> {
+fn seeds() -> Range<u64> {
     let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("`{text}` is no number of a seed"));
     if let Ok(seed) = std::env::var("SEED") {
         return number(&seed)..number(&seed) + 1;
@@ -65,28 +67,47 @@ fn seeds() -> std::ops::Range<u64> {
 
 /// Runs it once more, and tells its end.
 fn tell(seed: u64) -> String {
-    let again = format!("this was seed {seed}; again: SEED={seed} cargo test --test sim every_seed");
+    let again = format!("this was seed {seed}; again: SEED={seed} cargo test -p mgmt-sim every_seed");
     match Drive::new(seed, None, true).run() {
         Err(Breach { invariant, text, story }) => format!("{}\n\n{invariant}: {text}\n{again}", story.join("\n")),
         Ok(_) => format!("{again} (it went well the second time: something is not repeatable)"),
     }
 }
 
-#[test]
-fn every_seed_keeps_every_invariant_and_heals() {
-    let seeds = seeds();
+/// Takes one seed after another until none is left or one fails. The number of its turns.
+fn run_seeds(next: &AtomicU64, end: u64, failed: &AtomicBool) -> u64 {
     let mut turns = 0;
-    for seed in seeds.clone() {
+    while !failed.load(Relaxed) {
+        let seed = next.fetch_add(1, Relaxed);
+        if seed >= end {
+            break;
+        }
         // A panic inside must name its seed, too.
-        let run = std::panic::catch_unwind(|| Drive::new(seed, None, false).run());
-        match run {
+        match std::panic::catch_unwind(|| Drive::new(seed, None, false).run()) {
             Ok(Ok((more, _))) => turns += more,
-            Ok(Err(_)) => panic!("{}", tell(seed)),
-            Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test --test sim every_seed"),
+            went_wrong => {
+                failed.store(true, Relaxed);
+                match went_wrong {
+                    Ok(_) => panic!("{}", tell(seed)),
+                    Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test -p mgmt-sim every_seed"),
+                }
+            }
         }
     }
-    assert!(turns > seeds.end - seeds.start, "nothing happened");
-    println!("{} seeds, {turns} turns", seeds.end - seeds.start);
+    turns
+}
+
+#[test]
+fn every_seed_keeps_every_invariant_and_heals() {
+    let Range { start, end } = seeds();
+    let (next, failed) = (AtomicU64::new(start), AtomicBool::new(false));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let turns: u64 = std::thread::scope(|scope| {
+        let work: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_seeds(&next, end, &failed))).collect();
+        work.into_iter().map(|thread| thread.join().expect("every seed heals")).sum()
+    });
+    assert!(turns > end - start, "nothing happened");
+    println!("{} seeds, {turns} turns", end - start);
 }
 
 #[test]
