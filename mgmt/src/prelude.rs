@@ -108,8 +108,8 @@
 pub use crate::graph::{Graph, GraphConfig};
 pub use crate::resource::{Any, Declare, Handle, Named, Output, Secret};
 pub use crate::resources::{
-    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PkgConffiles, PkgState,
-    Priority, SkipCmpStyle, Step,
+    AccountState, Charset, Env, Expiry, FileState, Grow, LineState, MountState, NetState, PkgBackend, PkgConffiles,
+    PkgState, Priority, SkipCmpStyle, Step,
 };
 #[cfg(feature = "dbus")]
 pub use crate::resources::{

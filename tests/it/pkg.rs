@@ -1,6 +1,7 @@
 //! Packages, with the real apt and dpkg, in a booted machine whose only repository is made here.
 
 mod faults;
+mod kit;
 pub mod repository;
 
 use std::fs;
@@ -8,12 +9,16 @@ use std::path::Path;
 use std::process::Command;
 
 use mgmt::prelude::*;
+use mgmt::resources::PkgBuilder;
 use mgmt::testing::laws::{self, Law, Subject};
 
 use crate::kit::inside;
 use repository::{Deb, HERE, Machine};
 
 const OURS: &str = "allowunsupported: true";
+
+/// A package whose installation goes on as long as there is the file `/srv/wait`.
+const SLOW: Deb = Deb("mgt-slow", "1", "Script: touch /srv/begun; while [ -e /srv/wait ]; do sleep 0.05; done\n");
 
 #[test]
 #[ignore = "needs root, systemd and dbus"]
@@ -173,24 +178,26 @@ fn sh(line: &str) {
     assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// Where `mgt-law` is declared in its second version, in this way.
+fn law_of(declared: fn() -> PkgBuilder) -> Subject {
+    Subject::new(move |_| declared())
+        .prepare(|_| sh("dpkg --purge mgt-law"))
+        .break_it(|_| sh("apt-get --yes remove mgt-law"))
+        .break_it(|_| sh("apt-get --yes --allow-downgrades install mgt-law=1"))
+        .observe(|_| {
+            let show = ["--show", "--showformat=${db:Status-Status} ${Version}", "mgt-law"];
+            let output = Command::new("dpkg-query").args(show).output().unwrap();
+            // Its settings stay when it is removed.
+            String::from_utf8(output.stdout).unwrap().replace("config-files 2", "")
+        })
+}
+
 #[test]
 #[ignore = "needs root, systemd and dbus"]
 fn the_kind_keeps_the_laws() {
     inside("pkg::the_kind_keeps_the_laws", || {
         offered_here();
-        let subject = Subject::new(|_| Pkg::new("mgt-law").newest().allowunsupported(true))
-            .prepare(|_| sh("dpkg --purge mgt-law"))
-            .break_it(|_| sh("apt-get --yes remove mgt-law"))
-            .break_it(|_| sh("apt-get --yes --allow-downgrades install mgt-law=1"))
-            .observe(|_| {
-                let output = Command::new("dpkg-query")
-                    .args(["--show", "--showformat=${db:Status-Status} ${Version}", "mgt-law"])
-                    .output()
-                    .unwrap();
-                // Its settings stay when it is removed.
-                String::from_utf8(output.stdout).unwrap().replace("config-files 2", "")
-            });
-        let kept = laws::check(subject);
+        let kept = laws::check(law_of(|| Pkg::new("mgt-law").newest().allowunsupported(true)));
         assert!(Law::ALL.iter().all(|law| kept.contains(law)) && kept.contains(&Law::UndoRestores), "{kept:?}");
     });
 }

@@ -37,7 +37,7 @@ pub(crate) async fn start() {
     row("asked 1000000 noops, nobody asks", &format!("{on:.1?}"), &format!("{off:.1?} without a control socket"));
 }
 
-async fn poke(client: &mut Client, times: usize) -> Duration {
+pub(crate) async fn poke(client: &mut Client, times: usize) -> Duration {
     let begun = Instant::now();
     for _ in 0..times {
         client.ask(Ask::Poke { names: vec!["*".to_owned()] }).await.expect("it is asked");

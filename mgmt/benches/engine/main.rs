@@ -6,6 +6,7 @@ mod idle;
 mod kit;
 mod many;
 mod noops;
+mod packages;
 mod repair;
 mod watched;
 
@@ -41,6 +42,9 @@ fn main() {
     if wanted("asked") {
         kit::runtime().block_on(asked::start());
         kit::runtime().block_on(asked::readers());
+    }
+    if wanted("packages") {
+        kit::runtime().block_on(packages::checked());
     }
     if wanted("files in sync") {
         files::in_sync();

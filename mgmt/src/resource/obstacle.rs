@@ -12,6 +12,8 @@ use crate::sys::dbus::{BusError, CallError};
 use crate::sys::fs::FsError;
 use crate::sys::netlink::NetlinkError;
 pub use crate::sys::obstacle::ObstacleKind;
+#[cfg(feature = "dbus")]
+use crate::sys::packagekit::KitError;
 use crate::sys::process::ProcessError;
 #[cfg(feature = "dbus")]
 use crate::sys::systemd::SystemdError;
@@ -89,6 +91,10 @@ fn of_type(error: &(dyn StdError + 'static)) -> Option<Option<Obstacle>> {
     }
     #[cfg(feature = "dbus")]
     if let Some(error) = error.downcast_ref::<CallError>() {
+        return Some(error.obstacle().map(Obstacle::new));
+    }
+    #[cfg(feature = "dbus")]
+    if let Some(error) = error.downcast_ref::<KitError>() {
         return Some(error.obstacle().map(Obstacle::new));
     }
     #[cfg(feature = "dbus")]

@@ -63,7 +63,7 @@ pub use msg::{Msg, MsgBuilder, MsgHandle, Priority};
 pub use net::{Net, NetAddress, NetBuilder, NetDrift, NetGateway, NetHandle, NetState};
 pub use noop::{Noop, NoopBuilder, NoopHandle};
 pub use password::{Charset, Password, PasswordBuilder, PasswordDrift, PasswordHandle};
-pub use pkg::{Pkg, PkgBuilder, PkgConffiles, PkgDrift, PkgHandle, PkgRecord, PkgState};
+pub use pkg::{Pkg, PkgBackend, PkgBuilder, PkgConffiles, PkgDrift, PkgHandle, PkgRecord, PkgState};
 pub use print::{Print, PrintBuilder, PrintHandle};
 pub use sysctl::{Sysctl, SysctlBuilder, SysctlDrift, SysctlHandle};
 pub use test::{Step, Test, TestBuilder, TestHandle};

@@ -21,6 +21,8 @@ pub mod machined;
 pub mod netlink;
 pub mod obstacle;
 pub mod ours;
+#[cfg(feature = "dbus")]
+pub mod packagekit;
 pub mod pollable;
 pub mod process;
 pub mod rng;

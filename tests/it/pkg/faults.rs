@@ -2,11 +2,8 @@
 
 use std::fs;
 
-use super::OURS;
 use super::repository::{Deb, Machine};
-
-/// A package whose installation goes on as long as there is the file `/srv/wait`.
-const SLOW: Deb = Deb("mgt-slow", "1", "Script: touch /srv/begun; while [ -e /srv/wait ]; do sleep 0.05; done\n");
+use super::{OURS, SLOW};
 
 fn slow() -> Machine {
     let machine = Machine::with(&[SLOW, Deb("mgt-a", "1", "")]);

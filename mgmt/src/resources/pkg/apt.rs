@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::resource::{Error, Obstacle, ObstacleKind, Result};
 use crate::resources::pkg::judge::{LISTS, Todo};
+use crate::resources::pkg::manager::{Failure, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::PkgConffiles;
 use crate::resources::pkg::status::UPDATES;
@@ -15,14 +16,6 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 const ANSWER_MAX: Duration = Duration::from_secs(120);
 /// The bytes of output that are kept: enough for the answer about some thousand packages.
 const OUTPUT_MAX: usize = 8 << 20;
-
-/// How a transaction is done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Ways {
-    pub(super) untrusted: bool,
-    pub(super) downgrade: bool,
-    pub(super) conffiles: PkgConffiles,
-}
 
 fn command(program: &str) -> Command {
     let vars = [
@@ -120,29 +113,6 @@ pub(super) async fn removed_with(name: &PkgName) -> Result<Vec<String>> {
     }
     let names = text.lines().filter_map(|line| line.strip_prefix("Remv ")?.split_whitespace().next());
     Ok(names.map(str::to_owned).collect())
-}
-
-/// What a failure of apt-get means.
-#[derive(Clone, Debug)]
-pub(super) enum Failure {
-    /// Nothing was changed: it can't be done like this, perhaps because of one of the packages.
-    Refused(Error),
-    /// Nothing was done: packages are half-installed, or lack what they need.
-    Broken(Error),
-    /// The repositories have other files by now than apt knows.
-    Outdated(Error),
-    /// Something else.
-    Other(Error),
-}
-
-impl Failure {
-    pub(super) fn error(self) -> Error {
-        match self {
-            Failure::Refused(error) | Failure::Broken(error) | Failure::Outdated(error) | Failure::Other(error) => {
-                error
-            }
-        }
-    }
 }
 
 /// Texts by which nothing was done.

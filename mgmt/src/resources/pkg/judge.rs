@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::resource::{Change, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::policy::{self, Known, Offered};
-use crate::resources::pkg::state::PkgState;
+use crate::resources::pkg::state::{PkgBackend, PkgState};
 use crate::resources::pkg::status::{Entry, Packages, STATUS};
 use crate::resources::pkg::version::compare;
 
@@ -27,6 +27,7 @@ pub(super) struct Wanted {
     pub(super) nonfree: bool,
     pub(super) unsupported: bool,
     pub(super) downgrade: bool,
+    pub(super) backend: PkgBackend,
 }
 
 /// What must be done to a package.

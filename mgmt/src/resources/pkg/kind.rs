@@ -8,22 +8,35 @@ use crate::resource::{
     Findings, Grouped, Inquiry, Known, Merge, MergedDirs, Need, Package, Prepare, PrepareCx, Result, ShippedFiles,
     Ships, Uid, Watch, WatchCx,
 };
+#[cfg(feature = "dbus")]
+use crate::resource::{Bus, SignalRule};
 use crate::resources::pkg::answers::SETTINGS;
-use crate::resources::pkg::apt::Ways;
-use crate::resources::pkg::apt_host::AptHost;
-use crate::resources::pkg::judge::{LISTS, Wanted};
+use crate::resources::pkg::backend::{Backend, with};
+use crate::resources::pkg::judge::{Judged, LISTS, Wanted};
+use crate::resources::pkg::manager::{Manager as _, Member, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::shipped;
-use crate::resources::pkg::state::{PkgConffiles, PkgState};
+use crate::resources::pkg::state::{PkgBackend, PkgConffiles, PkgState};
 use crate::resources::pkg::status::STATUS;
-use crate::resources::pkg::transact::{Done, Member, repair};
+use crate::resources::pkg::transact::{Done, repair};
+#[cfg(feature = "dbus")]
+use crate::sys::packagekit;
 use mgmt_macros::Resource;
+
+/// Where rpm keeps what is installed.
+#[cfg(feature = "dbus")]
+const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
 
 /// A package of the Linux distribution: installed or not, in any version, the newest, or an exact one.
 ///
-/// Packages that must be changed at the same time are changed in one transaction of `apt-get`, which asks nothing. It
-/// is never interrupted: neither by a `timeout` nor by the end of the program. If another program is changing packages,
-/// the resource waits for it and names it.
+/// Packages that must be changed at the same time are changed in one transaction, which asks nothing. It is never
+/// interrupted: neither by a `timeout` nor by the end of the program. If another program is changing packages, the
+/// resource waits for it and names it.
+///
+/// Where there is dpkg, that is done with `apt-get`; elsewhere through PackageKit, which serves the package managers of
+/// many distributions (tested with its back end for apt, and not with rpm). `backend` says otherwise. PackageKit finds
+/// packages by their own names only, and the package manager's rules decide about settings files. An answer of it takes
+/// up to seconds, so that it is not asked about what is as declared by the file of dpkg.
 ///
 /// A package that is provided by another one that is installed (`mail-transport-agent`) counts as installed. An
 /// installation that would remove a package fails; to remove a package also removes those that depend on it. Packages
@@ -36,7 +49,8 @@ use mgmt_macros::Resource;
 /// A package can be declared more than once in a graph: `installed` and `newest` together are `newest`. Other
 /// declarations that differ are refused.
 ///
-/// Woken by `/var/lib/dpkg/status`; with `newest`, also by `/var/lib/apt/lists` and `/etc/apt`. Default poll: none.
+/// Woken by `/var/lib/dpkg/status`; with `newest`, also by `/var/lib/apt/lists` and `/etc/apt`. Through PackageKit:
+/// by its signals, and by the files in which dpkg and rpm keep what is installed. Default poll: none.
 ///
 /// ```
 /// use mgmt::prelude::*;
@@ -74,9 +88,14 @@ pub struct Pkg {
     /// version of the package (`replace`). Default: `keep`.
     #[resource(default)]
     conffiles: PkgConffiles,
-    /// Whether `dpkg --configure -a` is run if dpkg was interrupted. Without, that is an error. Default: false.
+    /// Whether what an interrupted transaction has left is ended first (`dpkg --configure -a`). Without, that is an
+    /// error. Default: false.
     #[resource(default)]
     configure: bool,
+    /// Through which program: `apt`, `packagekit`, or `auto`, which is apt where there is dpkg and PackageKit elsewhere.
+    /// Default: `auto`.
+    #[resource(default)]
+    backend: PkgBackend,
 }
 
 impl PkgBuilder {
@@ -119,25 +138,35 @@ impl Converge for Pkg {
         let name = name.map(|why| FieldProblem::new("name", why, "write it as the package manager does"));
         let state = PkgState::try_from(self.state.to_string()).err();
         let state = state.map(|why| FieldProblem::new("state", why, "write the version as the package manager does"));
-        name.into_iter().chain(state).collect()
+        let both = self.backend == PkgBackend::PackageKit && self.conffiles == PkgConffiles::Replace;
+        let why = "is `replace`, which PackageKit can't do";
+        let both = both.then(|| FieldProblem::new("conffiles", why, "leave it out, or declare `backend: apt`"));
+        name.into_iter().chain(state).chain(both).collect()
     }
 
     async fn check(&self, cx: &CheckCx) -> Result<Option<PkgDrift>> {
-        let host = cx.shared::<AptHost>();
-        let judged = host.judge(cx, vec![self.wanted()?]).await?;
+        let judged = self.judge(cx, vec![self.wanted()?]).await?;
         let judged = judged.into_iter().next().unwrap_or(Ok(None))?;
         Ok(judged.map(|(_, change)| PkgDrift(change)))
     }
 
     async fn apply(&self, cx: &ApplyCx, _: PkgDrift) -> Result<()> {
-        let host = cx.shared::<AptHost>();
-        let _turn = host.turn.lock().await;
-        let ends = repair(&host, &[self.member(cx)?], self.ways()).await;
+        let ends = self.repair(cx, &[self.member(cx)?]).await?;
         ends.into_iter().try_for_each(|end| settled(cx, end))
     }
 
     fn watch(&self, cx: &WatchCx) -> Watch {
         let status = cx.fs().path(STATUS);
+        #[cfg(feature = "dbus")]
+        if self.backend.is_packagekit() {
+            let dirs = RPM.iter().fold(status, |all, dir| all.and(cx.fs().levels(*dir, 1)));
+            let rule = |member| {
+                let rule = SignalRule::new().sender(packagekit::NAME).path(packagekit::PATH);
+                rule.interface(packagekit::NAME).member(member)
+            };
+            let signals = ["UpdatesChanged", "RepoListChanged"].into_iter();
+            return signals.fold(dirs, |all, member| all.and(Watch::signals(Bus::System, rule(member))));
+        }
         match self.state {
             PkgState::Newest => status.and(cx.fs().levels(LISTS, 1)).and(cx.fs().tree(SETTINGS)),
             _ => status,
@@ -177,10 +206,10 @@ impl Converge for Pkg {
 impl ConvergeMany for Pkg {
     async fn check_many(items: Vec<CheckItem<Pkg>>) {
         let Some(first) = items.first() else { return };
-        let (cx, host) = (first.cx().clone(), first.cx().shared::<AptHost>());
+        let (cx, first) = (first.cx().clone(), first.resource().clone());
         let wanted: Result<Vec<_>> = items.iter().map(|item| item.resource().wanted()).collect();
         let judged = match wanted {
-            Ok(wanted) => host.judge(&cx, wanted).await,
+            Ok(wanted) => first.judge(&cx, wanted).await,
             Err(error) => Err(error),
         };
         match judged {
@@ -196,14 +225,16 @@ impl ConvergeMany for Pkg {
 
     async fn apply_many(items: Vec<ApplyItem<Pkg>>) {
         let Some(first) = items.first() else { return };
-        let (host, ways) = (first.cx().shared::<AptHost>(), first.resource().ways());
-        let _turn = host.turn.lock().await;
+        let (cx, first) = (first.cx().clone(), first.resource().clone());
         let members: Result<Vec<_>> = items.iter().map(|item| item.resource().member(item.cx())).collect();
-        let members = match members {
-            Ok(members) => members,
+        let ends = match members {
+            Ok(members) => first.repair(&cx, &members).await,
+            Err(error) => Err(error),
+        };
+        let ends = match ends {
+            Ok(ends) => ends,
             Err(error) => return items.into_iter().for_each(|item| item.answer(Err(error.clone()))),
         };
-        let ends = repair(&host, &members, ways).await;
         for (item, end) in items.into_iter().zip(ends) {
             let done = settled(item.cx(), end);
             item.answer(done);
@@ -213,10 +244,12 @@ impl ConvergeMany for Pkg {
 
 impl Grouped for Pkg {
     fn group_key(&self, known: &Known<'_>) -> Option<Cow<'static, str>> {
-        let fields = ["state", "allowuntrusted", "allowdowngrade", "conffiles"];
+        let fields = ["state", "allowuntrusted", "allowdowngrade", "conffiles", "backend"];
         let Ways { untrusted, downgrade, conffiles } = self.ways();
         let what = if self.state == PkgState::Uninstalled { "removed" } else { "installed" };
-        known.are_known(fields).then(|| Cow::Owned(format!("{what} {untrusted} {downgrade} {conffiles:?}")))
+        known
+            .are_known(fields)
+            .then(|| Cow::Owned(format!("{what} {untrusted} {downgrade} {conffiles:?} {:?}", self.backend)))
     }
 }
 
@@ -245,6 +278,7 @@ impl Merge for Pkg {
             ("allowdowngrade", self.allowdowngrade == other.allowdowngrade),
             ("conffiles", self.conffiles == other.conffiles),
             ("configure", self.configure == other.configure),
+            ("backend", self.backend == other.backend),
         ];
         if let Some((field, _)) = pairs.into_iter().find(|(_, is_same)| !is_same) {
             return Err(format!("`{field}` differs"));
@@ -267,6 +301,21 @@ fn settled(cx: &ApplyCx, end: Result<Done>) -> Result<()> {
 }
 
 impl Pkg {
+    /// What differs for each of these, which have the same package manager.
+    async fn judge(&self, cx: &CheckCx, all: Vec<Wanted>) -> Result<Vec<Result<Judged>>> {
+        let backend = self.backend.of(cx).await?;
+        with!(backend, manager => manager.judge(cx, all).await)
+    }
+
+    /// Changes these, which may be in one transaction.
+    async fn repair(&self, cx: &CheckCx, members: &[Member]) -> Result<Vec<Result<Done>>> {
+        let backend = self.backend.of(cx).await?;
+        with!(backend, manager => {
+            let _turn = manager.turn().lock().await;
+            Ok(repair(manager, members, self.ways()).await)
+        })
+    }
+
     fn ways(&self) -> Ways {
         Ways { untrusted: self.allowuntrusted, downgrade: self.allowdowngrade, conffiles: self.conffiles }
     }
@@ -279,6 +328,7 @@ impl Pkg {
             nonfree: self.allownonfree,
             unsupported: self.allowunsupported,
             downgrade: self.allowdowngrade,
+            backend: self.backend,
         })
     }
 

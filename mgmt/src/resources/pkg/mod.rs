@@ -3,8 +3,12 @@
 mod answers;
 mod apt;
 mod apt_host;
+mod backend;
 mod judge;
 mod kind;
+#[cfg(feature = "dbus")]
+mod kit_host;
+mod manager;
 mod name;
 mod policy;
 mod reverse;
@@ -16,4 +20,4 @@ mod version;
 
 pub use kind::{Pkg, PkgBuilder, PkgDrift, PkgHandle};
 pub use reverse::PkgRecord;
-pub use state::{PkgConffiles, PkgState};
+pub use state::{PkgBackend, PkgConffiles, PkgState};

@@ -104,6 +104,23 @@ impl TypeFacts for PkgConffiles {
     const FORMAT: Format = Format::Choice;
 }
 
+/// Through which program packages are looked at and changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PkgBackend {
+    /// apt where there is dpkg, PackageKit elsewhere. The default.
+    #[default]
+    Auto,
+    /// apt and dpkg.
+    Apt,
+    /// PackageKit, for dpkg, rpm and others.
+    PackageKit,
+}
+
+impl TypeFacts for PkgBackend {
+    const FORMAT: Format = Format::Choice;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -28,7 +28,7 @@ pub use command::{Command, Env, InheritEnv, LINGER, Leftovers, OUTPUT_BYTES_MAX}
 pub use error::ProcessError;
 pub use escape::{escape_lossless, escape_text};
 pub use lines::{LINE_BYTES_MAX, Line, LineEvent, LineStream, spawn_lines};
-pub use outlive::run_to_its_end;
+pub use outlive::{run_to_its_end, to_its_end};
 pub use run::{Output, run, run_guarded, run_until};
 pub use rustix::process::Signal;
 pub use spawn::examine;

@@ -24,10 +24,19 @@ use crate::sys::if_simulated;
 /// # Errors
 /// The command can't be started, or its end can't be awaited.
 pub async fn run_to_its_end<G: Send + 'static>(command: Command, guard: G) -> Result<Output, ProcessError> {
+    to_its_end(async move { run(&command).await }, guard).await
+}
+
+/// Does the work to its end, also if the future is dropped. `guard` is dropped when it has ended.
+pub async fn to_its_end<T, G>(work: impl Future<Output = T> + Send + 'static, guard: G) -> T
+where
+    T: Send + 'static,
+    G: Send + 'static,
+{
     let span = tracing::Span::current();
     let running = tokio::spawn(
         async move {
-            let ended = run(&command).await;
+            let ended = work.await;
             drop(guard);
             ended
         }
