@@ -162,6 +162,15 @@ fn raw_system_calls_are_made_in_one_module() {
 }
 
 #[test]
+fn subscriptions_at_a_bus_are_not_dropped_in_the_middle() {
+    let parsed = FILES.iter().filter_map(|f| Some((&f.path, f.facts.as_ref().ok()?)));
+    let bad: Vec<_> = parsed
+        .flat_map(|(path, facts)| rules::subscriptions(path, facts).into_iter().map(move |p| format!("{path}:{p}")))
+        .collect();
+    complain(&bad);
+}
+
+#[test]
 fn every_file_says_first_what_it_is_for() {
     let bad: Vec<_> = FILES.iter().flat_map(|f| rules::header(&f.text).map(|p| format!("{}:{p}", f.path))).collect();
     complain(&bad);

@@ -89,7 +89,7 @@ impl Hostnamed {
                     Which::Pretty => "SetPrettyHostname",
                 };
                 let is_interactive = false;
-                SERVICE.call(bus, method, &(name, is_interactive)).await.map(drop)
+                SERVICE.call(bus, method, (name.to_owned(), is_interactive)).await.map(drop)
             }
             #[cfg(any(test, feature = "testing"))]
             Reached::Simulated(host) => {

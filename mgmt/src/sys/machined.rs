@@ -91,7 +91,7 @@ impl Machined {
     /// The service does not answer, or refuses.
     pub async fn terminate(&self, name: &str) -> Result<(), CallError> {
         match &self.0 {
-            Reached::OverBus(bus) => match MANAGED.call(bus, "TerminateMachine", &name).await {
+            Reached::OverBus(bus) => match MANAGED.call(bus, "TerminateMachine", name.to_owned()).await {
                 Err(CallError::Refused { error, .. }) if error == NO_SUCH_MACHINE => Ok(()),
                 other => other.map(drop),
             },
@@ -106,11 +106,11 @@ const MANAGED: Peer<'static> = Peer { name: NAME, path: PATH, interface: MANAGER
 /// The object that a method finds by a name; `None` for this error.
 async fn found(
     bus: &Connection,
-    method: &str,
+    method: &'static str,
     name: &str,
     missing: &str,
 ) -> Result<Option<OwnedObjectPath>, CallError> {
-    match MANAGED.call(bus, method, &name).await {
+    match MANAGED.call(bus, method, name.to_owned()).await {
         Ok(answer) => Ok(Some(answer.body().deserialize()?)),
         Err(CallError::Refused { error, .. }) if error == missing => Ok(None),
         Err(error) => Err(error),

@@ -12,7 +12,7 @@ use zbus::message::Message;
 use zbus::zvariant::DynamicType;
 use zbus::{Connection, MessageStream, OwnedObjectPath};
 
-use super::dbus::{CallError, Peer};
+use super::dbus::{CallError, Peer, subscribe};
 use super::if_simulated;
 use super::obstacle::ObstacleKind;
 
@@ -59,7 +59,7 @@ pub mod flag {
     pub const ALLOW_DOWNGRADE: u64 = 1 << 6;
 }
 
-/// What is said about a package.
+/// What a package is, or would become.
 pub mod info {
     /// It is installed.
     pub const INSTALLED: u32 = 1;
@@ -104,7 +104,7 @@ impl std::fmt::Display for PackageId {
     }
 }
 
-/// A package, and what is said about it.
+/// A package, and what it is or would become.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// One of [`info`], or another number.
@@ -137,7 +137,7 @@ pub enum Meaning {
     NotAllowed,
     /// A repository does not answer.
     NoNetwork,
-    /// What is to be installed is not signed.
+    /// A package to install is not signed.
     Untrusted,
     /// No package has this name.
     NotFound,
@@ -158,7 +158,7 @@ pub enum KitError {
     /// The transaction has failed.
     #[error("{details}")]
     Failed {
-        /// Why.
+        /// What it means.
         meaning: Meaning,
         /// That in words.
         details: String,
@@ -228,7 +228,7 @@ pub type Result<T> = std::result::Result<T, KitError>;
 #[derive(Clone, Debug)]
 pub struct PackageKit(Connection);
 
-/// What a transaction has told.
+/// What a transaction has reported.
 #[derive(Debug, Default)]
 struct Told {
     packages: Vec<Found>,
@@ -247,7 +247,7 @@ impl PackageKit {
     /// # Errors
     /// PackageKit does not answer, or fails.
     pub async fn resolve(&self, filter: u64, names: &[String]) -> Result<Vec<Found>> {
-        Ok(self.run("Resolve", &(filter, names)).await?.packages)
+        Ok(self.run("Resolve", (filter, names.to_vec())).await?.packages)
     }
 
     /// What can be updated.
@@ -255,7 +255,7 @@ impl PackageKit {
     /// # Errors
     /// As those of [`resolve`](PackageKit::resolve).
     pub async fn updates(&self) -> Result<Vec<Found>> {
-        Ok(self.run("GetUpdates", &filter::NONE).await?.packages)
+        Ok(self.run("GetUpdates", filter::NONE).await?.packages)
     }
 
     /// The files of packages, by their names; not all back ends have them.
@@ -263,7 +263,7 @@ impl PackageKit {
     /// # Errors
     /// As those of [`resolve`](PackageKit::resolve).
     pub async fn files(&self, ids: &[String]) -> Result<Vec<(String, Vec<String>)>> {
-        let told = self.run("GetFiles", &ids).await?;
+        let told = self.run("GetFiles", ids.to_vec()).await?;
         let name = |id: String| id.split(';').next().unwrap_or_default().to_owned();
         Ok(told.files.into_iter().map(|(id, files)| (name(id), files)).collect())
     }
@@ -273,7 +273,7 @@ impl PackageKit {
     /// # Errors
     /// It can't be done, or fails.
     pub async fn install(&self, flags: u64, ids: &[String]) -> Result<Vec<Found>> {
-        Ok(self.run("InstallPackages", &(flags, ids)).await?.packages)
+        Ok(self.run("InstallPackages", (flags, ids.to_vec())).await?.packages)
     }
 
     /// Removes these, and what depends on them. Returns what is changed by that, or would be.
@@ -281,7 +281,7 @@ impl PackageKit {
     /// # Errors
     /// It can't be done, or fails.
     pub async fn remove(&self, flags: u64, ids: &[String]) -> Result<Vec<Found>> {
-        Ok(self.run("RemovePackages", &(flags, ids, true, false)).await?.packages)
+        Ok(self.run("RemovePackages", (flags, ids.to_vec(), true, false)).await?.packages)
     }
 
     /// Asks the repositories what they have.
@@ -289,7 +289,7 @@ impl PackageKit {
     /// # Errors
     /// One does not answer.
     pub async fn refresh(&self) -> Result<()> {
-        self.run("RefreshCache", &true).await.map(drop)
+        self.run("RefreshCache", true).await.map(drop)
     }
 
     /// Ends what an interrupted transaction has left.
@@ -297,28 +297,28 @@ impl PackageKit {
     /// # Errors
     /// It can't be done, or fails.
     pub async fn repair(&self) -> Result<()> {
-        self.run("RepairSystem", &0_u64).await.map(drop)
+        self.run("RepairSystem", 0_u64).await.map(drop)
     }
 
     /// A transaction, from its beginning to its end. Where this is dropped before, it continues.
-    async fn run<B>(&self, method: &str, body: &B) -> Result<Told>
+    async fn run<B>(&self, method: &'static str, body: B) -> Result<Told>
     where
-        B: serde::Serialize + DynamicType,
+        B: serde::Serialize + DynamicType + Send + Sync + 'static,
     {
         let bus = &self.0;
         let manager = Peer { name: NAME, path: PATH, interface: NAME };
-        let path: OwnedObjectPath = manager.call(bus, "CreateTransaction", &()).await?.body().deserialize()?;
+        let path: OwnedObjectPath = manager.call(bus, "CreateTransaction", ()).await?.body().deserialize()?;
         let of_it = format!("type='signal',sender='{NAME}',path='{}',interface='{TRANSACTION}'", path.as_str());
         let of_bus = "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'";
         let of_bus = format!("{of_bus},arg0='{NAME}'");
-        let signals = MessageStream::for_match_rule(of_it.as_str(), bus, Some(QUEUE)).await?;
-        let owners = MessageStream::for_match_rule(of_bus.as_str(), bus, None).await?;
+        let signals = subscribe(bus, of_it, Some(QUEUE)).await?;
+        let owners = subscribe(bus, of_bus, None).await?;
         // The connection stands still as long as a stream is full, so that this is read whatever the caller does.
         let mut reading = Reading(tokio::spawn(read(signals, owners)));
         let transaction = Peer { name: NAME, path: &path, interface: TRANSACTION };
-        transaction.call(bus, "SetHints", &HINTS.as_slice()).await?;
+        transaction.call(bus, "SetHints", HINTS.as_slice()).await?;
         transaction.call(bus, method, body).await?;
-        (&mut reading.0).await.unwrap_or_else(|_| Err(lost()))
+        (&mut reading.0).await.unwrap_or_else(|_| Err(ended("the transaction is not read any more")))
     }
 }
 
@@ -331,8 +331,8 @@ impl Drop for Reading {
     }
 }
 
-fn lost() -> KitError {
-    KitError::Call(CallError::lost(NAME))
+fn ended(why: &'static str) -> KitError {
+    KitError::Call(CallError::ended(NAME, why))
 }
 
 /// Reads what a transaction tells until it ends.
@@ -343,10 +343,11 @@ async fn read(mut signals: MessageStream, mut owners: MessageStream) -> Result<T
             signal = next(&mut signals) => signal,
             owner = next(&mut owners) => match owner {
                 Some(Ok(owner)) if has_owner(&owner) => continue,
-                _ => return Err(lost()),
+                Some(_) => return Err(ended("it has ended in the middle of a transaction")),
+                None => return Err(CallError::lost(NAME).into()),
             },
         };
-        let Some(Ok(signal)) = signal else { return Err(lost()) };
+        let Some(Ok(signal)) = signal else { return Err(CallError::lost(NAME).into()) };
         let header = signal.header();
         let Some(member) = header.member() else { continue };
         match member.as_str() {
@@ -361,7 +362,7 @@ async fn read(mut signals: MessageStream, mut owners: MessageStream) -> Result<T
                 let (exit, _): (u32, u32) = signal.body().deserialize()?;
                 return if exit == exit::SUCCESS { Ok(told) } else { Err(KitError::failed(exit, told.error)) };
             }
-            "Destroy" => return Err(lost()),
+            "Destroy" => return Err(ended("it has dropped the transaction")),
             _ => {}
         }
     }

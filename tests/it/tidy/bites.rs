@@ -153,6 +153,13 @@ fn a_system_call_out_of_place_is_caught() {
 }
 
 #[test]
+fn a_subscription_that_can_be_dropped_in_the_middle_is_caught() {
+    let bad = facts("async fn f() {\n    MessageStream::for_match_rule(rule, &bus, None).await\n}");
+    assert_eq!(lines(rules::subscriptions("mgmt/src/sys/x.rs", &bad)), [2]);
+    assert_eq!(lines(rules::subscriptions("mgmt/src/sys/dbus/subscribe.rs", &bad)), [0; 0]);
+}
+
+#[test]
 fn a_file_that_does_not_say_what_it_is_for_is_caught() {
     for bad in ["", "use x;", "\n//! x", "//!", "//! \nuse x;", "// x"] {
         assert!(rules::header(bad).is_some(), "{bad:?}");

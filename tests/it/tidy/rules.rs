@@ -197,6 +197,13 @@ pub fn system(place: &Place, facts: &Facts, system: &str) -> Vec<Problem> {
     bad
 }
 
+/// A subscription of zbus that is dropped at a wrong moment ends every later one: it is made in a task of its own.
+pub fn subscriptions(path: &str, facts: &Facts) -> Vec<Problem> {
+    const HERE: &str = "mgmt/src/sys/dbus/subscribe.rs";
+    let named = facts.paths.iter().filter(|p| path != HERE && p.words.iter().any(|word| word == "for_match_rule"));
+    named.map(|p| problem(p.line, "`for_match_rule` outside of `sys::dbus`: call `subscribe`")).collect()
+}
+
 /// The first line is `//! what the file is for`.
 pub fn header(text: &str) -> Option<Problem> {
     let says =

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::resource::{Error, Obstacle, ObstacleKind, Result};
+use crate::resources::pkg::installer::{Failure, Ways};
 use crate::resources::pkg::judge::{LISTS, Todo};
-use crate::resources::pkg::manager::{Failure, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::PkgConffiles;
 use crate::resources::pkg::status::UPDATES;

@@ -12,8 +12,8 @@ use crate::resource::{CheckCx, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::digests::{Version, is_quiet, now_ns};
 use crate::resources::pkg::answers::Answers;
 use crate::resources::pkg::apt;
+use crate::resources::pkg::installer::{Failure, Installer, Member, Part, Ways};
 use crate::resources::pkg::judge::{Judged, LISTS, Repositories, Todo, Wanted};
-use crate::resources::pkg::manager::{Failure, Manager, Member, Part, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::status::{Packages, STATUS, UPDATES};
 use crate::sys::fs::ReadFs;
@@ -121,7 +121,7 @@ fn named<'a>(todo: &[Part<'a>]) -> Vec<(&'a PkgName, &'a Todo)> {
     todo.iter().map(|part| (&part.wanted.name, part.todo)).collect()
 }
 
-impl Manager for Apt {
+impl Installer for Apt {
     fn turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
         &self.0.turn
     }

@@ -17,11 +17,11 @@ pub(super) enum Backend {
 
 /// The same for each package manager.
 macro_rules! with {
-    ($backend:expr, $manager:ident => $does:expr) => {
+    ($backend:expr, $installer:ident => $does:expr) => {
         match &$backend {
-            Backend::Apt($manager) => $does,
+            Backend::Apt($installer) => $does,
             #[cfg(feature = "dbus")]
-            Backend::Kit($manager) => $does,
+            Backend::Kit($installer) => $does,
         }
     };
 }

@@ -12,8 +12,8 @@ use crate::resource::{
 use crate::resource::{Bus, SignalRule};
 use crate::resources::pkg::answers::SETTINGS;
 use crate::resources::pkg::backend::{Backend, with};
+use crate::resources::pkg::installer::{Installer as _, Member, Ways};
 use crate::resources::pkg::judge::{Judged, LISTS, Wanted};
-use crate::resources::pkg::manager::{Manager as _, Member, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::shipped;
 use crate::resources::pkg::state::{PkgBackend, PkgConffiles, PkgState};
@@ -34,9 +34,9 @@ const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
 /// resource waits for it and names it.
 ///
 /// Where there is dpkg, that is done with `apt-get`; elsewhere through PackageKit, which serves the package managers of
-/// many distributions (tested with its back end for apt, and not with rpm). `backend` says otherwise. PackageKit finds
+/// many distributions (tested with its back end for apt, and not with rpm); `backend` chooses one. PackageKit finds
 /// packages by their own names only, and the package manager's rules decide about settings files. An answer of it takes
-/// up to seconds, so that it is not asked about what is as declared by the file of dpkg.
+/// up to seconds, so it is not asked about packages that are as declared by the status file of dpkg.
 ///
 /// A package that is provided by another one that is installed (`mail-transport-agent`) counts as installed. An
 /// installation that would remove a package fails; to remove a package also removes those that depend on it. Packages
@@ -92,8 +92,8 @@ pub struct Pkg {
     /// error. Default: false.
     #[resource(default)]
     configure: bool,
-    /// Through which program: `apt`, `packagekit`, or `auto`, which is apt where there is dpkg and PackageKit elsewhere.
-    /// Default: `auto`.
+    /// Through which program: `apt`, `packagekit`, or `auto`, which is apt where there is dpkg and PackageKit
+    /// elsewhere. Default: `auto`.
     #[resource(default)]
     backend: PkgBackend,
 }
@@ -304,15 +304,15 @@ impl Pkg {
     /// What differs for each of these, which have the same package manager.
     async fn judge(&self, cx: &CheckCx, all: Vec<Wanted>) -> Result<Vec<Result<Judged>>> {
         let backend = self.backend.of(cx).await?;
-        with!(backend, manager => manager.judge(cx, all).await)
+        with!(backend, installer => installer.judge(cx, all).await)
     }
 
     /// Changes these, which may be in one transaction.
     async fn repair(&self, cx: &CheckCx, members: &[Member]) -> Result<Vec<Result<Done>>> {
         let backend = self.backend.of(cx).await?;
-        with!(backend, manager => {
-            let _turn = manager.turn().lock().await;
-            Ok(repair(manager, members, self.ways()).await)
+        with!(backend, installer => {
+            let _turn = installer.turn().lock().await;
+            Ok(repair(installer, members, self.ways()).await)
         })
     }
 

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::resource::{Bus, Change, CheckCx, Error, Obstacle, ObstacleKind, Result};
 use crate::resources::pkg::apt_host::{Apt, AptHost};
+use crate::resources::pkg::installer::{Failure, Installer, Member, Part, Ways};
 use crate::resources::pkg::judge::{Judged, Todo, Wanted};
-use crate::resources::pkg::manager::{Failure, Manager, Member, Part, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::PkgState;
 use crate::sys::packagekit::{Found, KitError, Meaning, PackageId, PackageKit, filter, flag, info};
@@ -283,7 +283,7 @@ fn failure(error: KitError) -> Failure {
     }
 }
 
-impl Manager for Kit {
+impl Installer for Kit {
     fn turn(&self) -> &Arc<tokio::sync::Mutex<()>> {
         &self.host.turn
     }

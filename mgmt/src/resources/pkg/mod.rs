@@ -4,11 +4,11 @@ mod answers;
 mod apt;
 mod apt_host;
 mod backend;
+mod installer;
 mod judge;
 mod kind;
 #[cfg(feature = "dbus")]
 mod kit_host;
-mod manager;
 mod name;
 mod policy;
 mod reverse;

@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::{ApplyCx, ObstacleKind, Package, Recorded, Result, Reverse, Uid, Undone};
 use crate::resources::pkg::backend::{Backend, with};
+use crate::resources::pkg::installer::{Installer, Member, Ways};
 use crate::resources::pkg::judge::Wanted;
 use crate::resources::pkg::kind::Pkg;
-use crate::resources::pkg::manager::{Manager, Member, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::state::{PkgBackend, PkgState};
 use crate::resources::pkg::transact::repair;
@@ -47,7 +47,7 @@ impl Reverse for Pkg {
         let record = record.data;
         let Ok(name) = PkgName::parse(&record.name) else { return Ok(Undone::default()) };
         let backend = record.backend.of(cx).await?;
-        with!(backend, manager => restore(cx, manager, &record, name).await)
+        with!(backend, installer => restore(cx, installer, &record, name).await)
     }
 
     fn describe(record: &PkgRecord) -> Vec<String> {
@@ -60,16 +60,16 @@ impl Reverse for Pkg {
 }
 
 /// Puts the package back as it was.
-async fn restore(cx: &ApplyCx, manager: &impl Manager, record: &PkgRecord, name: PkgName) -> Result<Undone> {
-    let _turn = manager.turn().lock().await;
-    let installed = manager.installed(cx, vec![name.clone()]).await?;
+async fn restore(cx: &ApplyCx, installer: &impl Installer, record: &PkgRecord, name: PkgName) -> Result<Undone> {
+    let _turn = installer.turn().lock().await;
+    let installed = installer.installed(cx, vec![name.clone()]).await?;
     if installed.get(&name) == record.was.as_ref() {
         return Ok(Undone::default());
     }
     let state = record.was.clone().map_or(PkgState::Uninstalled, PkgState::Version);
     if state == PkgState::Uninstalled {
         // What needs it by now was not there before.
-        let removed = manager.removed_with(cx, &name).await?;
+        let removed = installer.removed_with(cx, &name).await?;
         let is_itself = |other: &&String| **other == name.name || **other == name.to_string();
         if let Some(other) = removed.iter().find(|other| !is_itself(other)) {
             return Ok(Undone::default().kept(format!("the package {name} is needed by {other}")));
@@ -78,7 +78,7 @@ async fn restore(cx: &ApplyCx, manager: &impl Manager, record: &PkgRecord, name:
     let backend = record.backend;
     let wanted = Wanted { name, state, nonfree: true, unsupported: true, downgrade: true, backend };
     let ways = Ways { downgrade: true, ..Ways::default() };
-    let ends = repair(manager, &[Member { wanted, cx: cx.clone(), configure: false }], ways).await;
+    let ends = repair(installer, &[Member { wanted, cx: cx.clone(), configure: false }], ways).await;
     match ends.into_iter().next() {
         Some(Err(error)) if error.obstacle().is_some_and(|obstacle| obstacle.kind == ObstacleKind::Missing) => {
             Ok(Undone::default().kept(error.to_string()))

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::resource::{CheckCx, Error, Obstacle, ObstacleKind, Result};
+use crate::resources::pkg::installer::{Failure, Installer, Member, Part, Ways};
 use crate::resources::pkg::judge::{Judged, Todo};
-use crate::resources::pkg::manager::{Failure, Manager, Member, Part, Ways};
 use crate::resources::pkg::name::PkgName;
 use crate::resources::pkg::reverse::record;
 use crate::sys::users;
@@ -17,8 +17,8 @@ pub(super) enum Done {
 }
 
 /// Changes what must be changed.
-pub(super) async fn repair(manager: &impl Manager, members: &[Member], ways: Ways) -> Vec<Result<Done>> {
-    let whole = Whole { manager, members, ways };
+pub(super) async fn repair(installer: &impl Installer, members: &[Member], ways: Ways) -> Vec<Result<Done>> {
+    let whole = Whole { installer, members, ways };
     match whole.run().await {
         Ok(ends) => ends,
         Err(error) => members.iter().map(|_| Err(error.clone())).collect(),
@@ -26,21 +26,21 @@ pub(super) async fn repair(manager: &impl Manager, members: &[Member], ways: Way
 }
 
 struct Whole<'a, M> {
-    manager: &'a M,
+    installer: &'a M,
     members: &'a [Member],
     ways: Ways,
 }
 
-impl<M: Manager> Whole<'_, M> {
+impl<M: Installer> Whole<'_, M> {
     async fn run(&self) -> Result<Vec<Result<Done>>> {
         if !users::is_root() {
             let why = "only root can change the packages of this host: run it as root";
             return Err(Error::new(why).waiting_for(Obstacle::new(ObstacleKind::NoPermission)));
         }
-        self.manager.finish(self.members, self.ways).await?;
+        self.installer.finish(self.members, self.ways).await?;
         let mut judged = self.judge().await?;
         if judged.iter().any(|judged| matches!(judged, Ok(Some((Todo::Ask, _))))) {
-            judged = match self.manager.refresh(self.members).await {
+            judged = match self.installer.refresh(self.members).await {
                 Ok(()) => self.judge().await?,
                 // The others do not depend on it.
                 Err(failure) => judged.into_iter().map(|judged| known(judged, &failure)).collect(),
@@ -71,7 +71,7 @@ impl<M: Manager> Whole<'_, M> {
     /// Records how the packages are that will be changed.
     async fn record(&self, todo: &[Part<'_>]) -> Result<()> {
         let names = todo.iter().map(|part| part.wanted.name.clone()).collect();
-        let installed = self.manager.installed(self.cx(), names).await?;
+        let installed = self.installer.installed(self.cx(), names).await?;
         let changed =
             self.members.iter().filter(|member| todo.iter().any(|part| part.wanted.name == member.wanted.name));
         changed
@@ -84,7 +84,7 @@ impl<M: Manager> Whole<'_, M> {
     }
 
     async fn judge(&self) -> Result<Vec<Result<Judged>>> {
-        self.manager.judge(self.cx(), self.members.iter().map(|member| member.wanted.clone()).collect()).await
+        self.installer.judge(self.cx(), self.members.iter().map(|member| member.wanted.clone()).collect()).await
     }
 
     /// One transaction for all; the errors of those that it could not change. If it is refused, nothing was done: each
@@ -92,7 +92,7 @@ impl<M: Manager> Whole<'_, M> {
     async fn transact(&self, todo: &[Part<'_>]) -> HashMap<PkgName, Error> {
         let mut ended = self.once(todo).await;
         if matches!(ended, Err(Failure::Outdated(_))) {
-            ended = match self.manager.refresh(self.members).await {
+            ended = match self.installer.refresh(self.members).await {
                 Ok(()) => self.once(todo).await,
                 Err(failure) => Err(failure),
             };
@@ -103,7 +103,7 @@ impl<M: Manager> Whole<'_, M> {
             Err(Failure::Refused(_)) if todo.len() > 1 => {
                 let mut good = Vec::new();
                 for part in todo {
-                    match self.manager.rehearse(self.members, std::slice::from_ref(part), self.ways).await {
+                    match self.installer.rehearse(self.members, std::slice::from_ref(part), self.ways).await {
                         Ok(()) => good.push(*part),
                         Err(failure) => {
                             failed.insert(part.wanted.name.clone(), failure.error());
@@ -127,7 +127,7 @@ impl<M: Manager> Whole<'_, M> {
     }
 
     async fn once(&self, todo: &[Part<'_>]) -> Result<(), Failure> {
-        self.manager.change(self.members, todo, self.ways).await
+        self.installer.change(self.members, todo, self.ways).await
     }
 }
 

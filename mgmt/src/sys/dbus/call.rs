@@ -6,6 +6,7 @@ use std::io;
 use zbus::message::Message;
 use zbus::{Connection, OwnedVariant};
 
+use super::own_task::in_own_task;
 use crate::sys::obstacle::ObstacleKind;
 
 /// The interface of properties, which also has their signal.
@@ -54,7 +55,12 @@ impl CallError {
 
     /// The connection has ended.
     pub fn lost(name: &'static str) -> CallError {
-        let source = zbus::Error::InputOutput(io::Error::from(io::ErrorKind::BrokenPipe).into());
+        CallError::ended(name, "the connection has ended")
+    }
+
+    /// The service has ended in the middle, or what it was doing has.
+    pub fn ended(name: &'static str, why: &'static str) -> CallError {
+        let source = zbus::Error::InputOutput(io::Error::new(io::ErrorKind::BrokenPipe, why).into());
         CallError::Absent { name, source }
     }
 
@@ -106,16 +112,20 @@ pub struct Peer<'a> {
 }
 
 impl Peer<'_> {
-    /// Calls a method.
+    /// Calls a method. If the future is dropped, the call is made all the same.
     ///
     /// # Errors
     /// The service is absent, refuses, or fails.
-    pub async fn call<B>(&self, bus: &Connection, method: &str, body: &B) -> Result<Message, CallError>
+    pub async fn call<B>(&self, bus: &Connection, method: &'static str, body: B) -> Result<Message, CallError>
     where
-        B: serde::Serialize + zbus::zvariant::DynamicType,
+        B: serde::Serialize + zbus::zvariant::DynamicType + Send + Sync + 'static,
     {
-        let answer = bus.call_method(Some(self.name), self.path, Some(self.interface), method, body).await;
-        answer.map_err(|error| CallError::of(self.name, error))
+        let (bus, name) = (bus.clone(), self.name);
+        let (path, interface) = (self.path.to_owned(), self.interface.to_owned());
+        let answer = in_own_task(async move {
+            bus.call_method(Some(name), path.as_str(), Some(interface.as_str()), method, &body).await
+        });
+        answer.await.map_err(|error| CallError::of(name, error))
     }
 
     /// All properties of the interface.
@@ -124,7 +134,7 @@ impl Peer<'_> {
     /// As those of [`call`](Peer::call).
     pub async fn properties(&self, bus: &Connection) -> Result<HashMap<String, OwnedVariant>, CallError> {
         let properties = Peer { interface: PROPERTIES, ..*self };
-        Ok(properties.call(bus, "GetAll", &self.interface).await?.body().deserialize()?)
+        Ok(properties.call(bus, "GetAll", self.interface.to_owned()).await?.body().deserialize()?)
     }
 }
 

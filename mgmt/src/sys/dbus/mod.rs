@@ -2,6 +2,9 @@
 
 mod bus;
 mod call;
+mod own_task;
+mod subscribe;
 
 pub use bus::{Bus, BusError, RuntimeLife, connect};
 pub use call::{CallError, PROPERTIES, Peer, text};
+pub use subscribe::subscribe;

@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use futures_core::Stream as _;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use zbus::{Connection, MessageStream, OwnedObjectPath};
+use zbus::{Connection, OwnedObjectPath};
+
+use crate::sys::dbus::subscribe;
 
 use super::error::{Result, SystemdError};
 use super::over_bus::{MANAGER, MANAGER_PATH, NAME};
@@ -63,7 +65,7 @@ impl Jobs {
     pub(super) async fn listen(connection: &Connection) -> Result<Jobs> {
         let rule =
             format!("type='signal',sender='{NAME}',path='{MANAGER_PATH}',interface='{MANAGER}',member='JobRemoved'");
-        let mut signals = MessageStream::for_match_rule(rule.as_str(), connection, None).await?;
+        let mut signals = subscribe(connection, rule, None).await?;
         let ends = Arc::new(Mutex::new(Ends::default()));
         let told = Arc::clone(&ends);
         let task = tokio::spawn(async move {

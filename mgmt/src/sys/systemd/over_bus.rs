@@ -38,16 +38,16 @@ impl OverBus {
     /// The systemd on this bus. Its signals are turned on, which they are not by themselves.
     pub(super) async fn new(connection: Connection, traffic: Arc<Traffic>) -> Result<OverBus> {
         let systemd = OverBus { connection, traffic };
-        match systemd.call("Subscribe", &()).await {
+        match systemd.call("Subscribe", ()).await {
             Err(SystemdError::Call(CallError::Refused { error, .. })) if error == SUBSCRIBED => {}
             other => drop(other?),
         }
         Ok(systemd)
     }
 
-    async fn call<B>(&self, method: &str, body: &B) -> Result<Message>
+    async fn call<B>(&self, method: &'static str, body: B) -> Result<Message>
     where
-        B: serde::Serialize + zbus::zvariant::DynamicType,
+        B: serde::Serialize + zbus::zvariant::DynamicType + Send + Sync + 'static,
     {
         let _turn = self.traffic.turn().await;
         let systemd = Peer { name: NAME, path: MANAGER_PATH, interface: MANAGER };
@@ -61,7 +61,7 @@ impl OverBus {
 
     pub(super) async fn unit(&self, name: &str) -> Result<Unit> {
         // To load it would be an event of the unit, which wakes those who listen to it.
-        let path: OwnedObjectPath = match self.call("GetUnit", &name).await {
+        let path: OwnedObjectPath = match self.call("GetUnit", name.to_owned()).await {
             Ok(answer) => answer.body().deserialize()?,
             Err(error) if error.is_no_such_unit() => return self.unloaded(name).await,
             Err(error) => return Err(error),
@@ -88,7 +88,7 @@ impl OverBus {
             return Ok(LastRun::default());
         }
         // What has done its work may have been forgotten.
-        let path: OwnedObjectPath = self.call("LoadUnit", &name).await?.body().deserialize()?;
+        let path: OwnedObjectPath = self.call("LoadUnit", name.to_owned()).await?.body().deserialize()?;
         let (unit, service) = (self.properties(&path, UNIT).await?, self.properties(&path, SERVICE).await?);
         let number = |key: &str| service.get(key).and_then(|number| i32::try_from(number).ok());
         let by = number("ExecMainStatus").filter(|_| number("ExecMainCode") == Some(KILLED));
@@ -106,7 +106,7 @@ impl OverBus {
 
     /// The state of a unit that systemd has not loaded: it does not run.
     async fn unloaded(&self, name: &str) -> Result<Unit> {
-        let (load, file_state) = match self.call("GetUnitFileState", &name).await {
+        let (load, file_state) = match self.call("GetUnitFileState", name.to_owned()).await {
             Ok(answer) => {
                 let state: String = answer.body().deserialize()?;
                 let load = match state.as_str() {
@@ -138,35 +138,35 @@ impl OverBus {
             UnitJob::Reload => "ReloadOrTryRestartUnit",
         };
         let requested = self.traffic.jobs(&self.connection).await?;
-        let path: OwnedObjectPath = self.call(method, &(name, "replace")).await?.body().deserialize()?;
+        let path: OwnedObjectPath = self.call(method, (name.to_owned(), "replace")).await?.body().deserialize()?;
         Ok(requested.is(&path, name))
     }
 
     /// Whether the file has an `[Install]` section at all.
     pub(super) async fn enable(&self, name: &str) -> Result<bool> {
-        let answer = self.call("EnableUnitFiles", &([name].as_slice(), false, true)).await?;
+        let answer = self.call("EnableUnitFiles", (vec![name.to_owned()], false, true)).await?;
         let (is_installable, _): (bool, Vec<(String, String, String)>) = answer.body().deserialize()?;
         Ok(is_installable)
     }
 
     pub(super) async fn disable(&self, name: &str) -> Result<()> {
-        self.call("DisableUnitFiles", &([name].as_slice(), false)).await.map(drop)
+        self.call("DisableUnitFiles", (vec![name.to_owned()], false)).await.map(drop)
     }
 
     pub(super) async fn mask(&self, name: &str) -> Result<()> {
-        self.call("MaskUnitFiles", &([name].as_slice(), false, false)).await.map(drop)
+        self.call("MaskUnitFiles", (vec![name.to_owned()], false, false)).await.map(drop)
     }
 
     pub(super) async fn unmask(&self, name: &str) -> Result<()> {
-        self.call("UnmaskUnitFiles", &([name].as_slice(), false)).await.map(drop)
+        self.call("UnmaskUnitFiles", (vec![name.to_owned()], false)).await.map(drop)
     }
 
     pub(super) async fn reset_failed(&self, name: &str) -> Result<()> {
-        self.call("ResetFailedUnit", &name).await.map(drop)
+        self.call("ResetFailedUnit", name.to_owned()).await.map(drop)
     }
 
     pub(super) async fn reload(&self) -> Result<()> {
-        self.call("Reload", &()).await.map(drop)
+        self.call("Reload", ()).await.map(drop)
     }
 }
 

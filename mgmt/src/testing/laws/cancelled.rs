@@ -8,15 +8,15 @@ use crate::resource::{AnyDrift, BoxFuture, Result as ResourceResult};
 use crate::testing::laws::stage::{Seen, Stage, told};
 use crate::testing::laws::subject::{Break, Subject};
 
-/// The most awaits at which an apply is cancelled: the first ones.
-const AWAITS_MAX: usize = 64;
-
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
     let mut is_tried = false;
     for way in std::iter::once(None).chain(subject.breaks.iter().map(Some)) {
-        for awaits in 0..AWAITS_MAX {
+        let Some((stage, drift)) = drifted(subject, way).await? else { continue };
+        is_tried = true;
+        let (mut apply, _operation) = stage.trial.begin_apply(drift);
+        let all = whole(&mut apply, subject.patience).await?.map_err(|error| format!("apply failed: {error}"))?;
+        for awaits in spread(all, subject.cancels) {
             let Some((stage, drift)) = drifted(subject, way).await? else { break };
-            is_tried = true;
             if !cancel(&stage, drift, awaits).await? {
                 break;
             }
@@ -51,6 +51,28 @@ async fn cancel(stage: &Stage<'_>, drift: AnyDrift, awaits: usize) -> Seen<bool>
     stage.settle().await.map_err(|error| format!("{when}, {error}"))?;
     stage.must_be_in_sync(&format!("{when} and applied again")).await?;
     Ok(true)
+}
+
+/// At which awaits to cancel what has been pending `all` times: at `most` of them, the first and the last among them.
+pub(super) fn spread(all: usize, most: usize) -> impl Iterator<Item = usize> {
+    let many = (all + 1).min(most);
+    (0..many).map(move |place| place * all / many.saturating_sub(1).max(1))
+}
+
+/// Runs it to its end: how many times it was pending.
+pub(super) async fn whole(
+    apply: &mut BoxFuture<ResourceResult<()>>,
+    patience: Duration,
+) -> Seen<ResourceResult<usize>> {
+    let mut pending = 0;
+    let run = poll_fn(|cx| {
+        let polled = apply.as_mut().poll(cx);
+        pending += usize::from(polled.is_pending());
+        polled
+    });
+    let ended = tokio::time::timeout(patience, run).await;
+    let ended = ended.map_err(|_| format!("apply had not ended after {patience:?}"))?;
+    Ok(ended.map(|()| pending))
 }
 
 /// The result of the apply, unless it was pending `awaits` times before.

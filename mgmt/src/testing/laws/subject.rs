@@ -32,6 +32,7 @@ pub struct Subject {
     pub(crate) is_watched: bool,
     pub(crate) is_new_each_time: bool,
     pub(crate) patience: Duration,
+    pub(crate) cancels: usize,
 }
 
 impl Subject {
@@ -58,6 +59,7 @@ impl Subject {
             is_watched: true,
             is_new_each_time: false,
             patience: Duration::from_secs(20),
+            cancels: 64,
         }
     }
 
@@ -104,6 +106,13 @@ impl Subject {
     /// How long to wait for a single operation or event of the watch. Default: 20 s.
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
+        self
+    }
+
+    /// At how many of its awaits an apply, or an undo, is cancelled, if it has more: for a kind whose operations take
+    /// long. They are spread evenly over all of them. Default: 64.
+    pub fn cancels(mut self, most: usize) -> Self {
+        self.cancels = most;
         self
     }
 }

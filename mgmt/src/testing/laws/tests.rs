@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, panic, thread};
 
+use crate::testing::laws::cancelled::spread;
 use crate::testing::laws::{self, Broken, Law, Subject};
 use kind::{Flaw, Line, LineBuilder};
 
@@ -127,6 +128,15 @@ fn laws_that_could_not_be_tried_are_not_called_kept() {
     let nothing_to_cancel: Vec<_> =
         all_but_the_watch.into_iter().filter(|law| *law != Law::CancelledApplyIsRepaired).collect();
     assert_eq!(laws::check(in_sync), nothing_to_cancel);
+}
+
+#[test]
+fn a_kind_that_takes_long_is_cancelled_at_fewer_awaits() {
+    let at = |all, most| spread(all, most).collect::<Vec<_>>();
+    assert_eq!((at(3, 64), at(0, 64), at(63, 64).len()), (vec![0, 1, 2, 3], vec![0], 64));
+    assert_eq!((at(100, 3), at(100, 5)), (vec![0, 50, 100], vec![0, 25, 50, 75, 100]));
+    let broken = |flaw| laws::report(subject(flaw).cancels(2)).broken.into_iter().map(|broken| broken.law).next();
+    assert_eq!((broken(Flaw::None), broken(Flaw::LeavesHalf)), (None, Some(Law::CancelledApplyIsRepaired)));
 }
 
 #[test]

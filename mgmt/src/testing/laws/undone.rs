@@ -4,19 +4,17 @@ use std::sync::Arc;
 
 use crate::resource::BoxFuture;
 use crate::resource::{Result as ResourceResult, Undone};
-use crate::testing::laws::cancelled::polled;
+use crate::testing::laws::cancelled::{polled, spread, whole};
 use crate::testing::laws::snapshot::Snapshot;
 use crate::testing::laws::stage::{Seen, Stage};
 use crate::testing::laws::subject::Subject;
-
-/// The most awaits at which an undo is cancelled: the first ones.
-const AWAITS_MAX: usize = 64;
 
 pub(super) async fn hold(subject: &Subject) -> Seen<bool> {
     let Some(tried) = changed(subject).await? else { return Ok(false) };
     tried.undo("an undo").await?;
     tried.undo("a second undo").await?;
-    for awaits in 0..AWAITS_MAX {
+    let Some(counted) = changed(subject).await? else { return Ok(true) };
+    for awaits in spread(counted.awaits().await?, subject.cancels) {
         let Some(tried) = changed(subject).await? else { break };
         let was_running = tried.cancel(awaits).await?;
         tried.undo(&format!("an undo after one that was cancelled at await {awaits}")).await?;
@@ -50,6 +48,14 @@ impl Tried<'_> {
         }
         let after = self.stage.state_of_its_own().await?;
         self.before.difference(&after, false).map_or(Ok(()), |seen| Err(format!("after {what}, {seen}")))
+    }
+
+    /// How many times an undo is pending.
+    async fn awaits(&self) -> Seen<usize> {
+        let (undo, _operation) = self.stage.trial.begin_undo();
+        let mut undo: BoxFuture<ResourceResult<()>> = Box::pin(async move { undo.await.map(drop) });
+        let ended = whole(&mut undo, self.stage.subject.patience).await?;
+        ended.map_err(|error| format!("undo failed: {error}"))
     }
 
     /// Cancels an undo at that await. Returns whether it was still running there.

@@ -56,7 +56,7 @@ impl Failure {
 }
 
 /// A package manager. Nothing interrupts what it has begun to change.
-pub(super) trait Manager: Sync {
+pub(super) trait Installer: Sync {
     /// Held by those who change packages: one transaction at a time.
     fn turn(&self) -> &Arc<tokio::sync::Mutex<()>>;
 
