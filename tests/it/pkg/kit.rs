@@ -101,7 +101,7 @@ fn the_kind_keeps_the_laws() {
     inside("pkg::kit::the_kind_keeps_the_laws", || {
         offered_here();
         let subject = law_of(|| {
-            let declared = Pkg::new("mgt-law").version("2").backend(PkgBackend::PackageKit);
+            let declared = Pkg::new("mgt-law").version("2").backend(PkgBackend::Packagekit);
             declared.allowunsupported(true).allowuntrusted(true)
         });
         let kept = laws::check(subject.cancels(6));

@@ -38,7 +38,7 @@ impl PkgBackend {
                 return false;
             }
             PkgBackend::Apt => false,
-            PkgBackend::PackageKit => true,
+            PkgBackend::Packagekit => true,
         }
     }
 

@@ -138,7 +138,7 @@ impl Converge for Pkg {
         let name = name.map(|why| FieldProblem::new("name", why, "write it as the package manager does"));
         let state = PkgState::try_from(self.state.to_string()).err();
         let state = state.map(|why| FieldProblem::new("state", why, "write the version as the package manager does"));
-        let both = self.backend == PkgBackend::PackageKit && self.conffiles == PkgConffiles::Replace;
+        let both = self.backend == PkgBackend::Packagekit && self.conffiles == PkgConffiles::Replace;
         let why = "is `replace`, which PackageKit can't do";
         let both = both.then(|| FieldProblem::new("conffiles", why, "leave it out, or declare `backend: apt`"));
         name.into_iter().chain(state).chain(both).collect()

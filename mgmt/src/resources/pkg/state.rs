@@ -114,7 +114,7 @@ pub enum PkgBackend {
     /// apt and dpkg.
     Apt,
     /// PackageKit, for dpkg, rpm and others.
-    PackageKit,
+    Packagekit,
 }
 
 impl TypeFacts for PkgBackend {

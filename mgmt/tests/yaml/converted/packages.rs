@@ -17,11 +17,14 @@ pub fn declare(g: &mut Graph) -> mgmt::Result<()> {
             .allowdowngrade(true)
             .conffiles(PkgConffiles::Replace)
             .configure(true)
+            .backend(PkgBackend::Apt)
             .hidden(true),
     );
     g.add(Pkg::new("no-other-package").state("uninstalled"));
     g.add(Pkg::new("no-third-package").state("newest").hidden(true));
     g.add(Pkg::new("no-third-package").hidden(true));
+    g.add(Pkg::new("no-fifth-package").backend(PkgBackend::Packagekit).hidden(true));
+    g.add(Pkg::new("no-sixth-package").hidden(true));
     g.add(Pkg::new("no-fourth-package:i386").hidden(true));
     g.add(File::new("/tmp/corpus/made").content("made"));
     Ok(())
