@@ -44,11 +44,11 @@ pub(crate) async fn checked() {
     for (newest, backend, name) in [
         (false, PkgBackend::Apt, "installed, apt"),
         (true, PkgBackend::Apt, "newest, apt"),
-        (false, PkgBackend::PackageKit, "installed, PackageKit"),
-        (true, PkgBackend::PackageKit, "newest, PackageKit"),
+        (false, PkgBackend::Packagekit, "installed, PackageKit"),
+        (true, PkgBackend::Packagekit, "newest, PackageKit"),
     ] {
         let name = format!("packages {COUNT} {name}");
-        if backend == PkgBackend::PackageKit && !Path::new("/run/dbus/system_bus_socket").exists() {
+        if backend == PkgBackend::Packagekit && !Path::new("/run/dbus/system_bus_socket").exists() {
             row(&name, "-", "no system bus here");
             continue;
         }
