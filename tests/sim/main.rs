@@ -42,7 +42,7 @@ mod world;
 use drive::Drive;
 use mgmt::scheduler::Mutant;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use story::Breach;
 
 /// The number of seeds, unless the environment sets another: some seconds without optimisation.
@@ -74,38 +74,38 @@ fn tell(seed: u64) -> String {
     }
 }
 
-/// Takes one seed after another until none is left or one fails. The number of its turns.
-fn run_seeds(next: &AtomicU64, end: u64, failed: &AtomicBool) -> u64 {
+/// Takes one seed after another until none is left. The number of its turns, or what went wrong, which ends all.
+fn run_seeds(next: &AtomicU64, end: u64) -> Result<u64, String> {
     let mut turns = 0;
-    while !failed.load(Relaxed) {
+    loop {
         let seed = next.fetch_add(1, Relaxed);
         if seed >= end {
-            break;
+            return Ok(turns);
         }
         // A panic inside must name its seed, too.
-        match std::panic::catch_unwind(|| Drive::new(seed, None, false).run()) {
-            Ok(Ok((more, _))) => turns += more,
-            went_wrong => {
-                failed.store(true, Relaxed);
-                match went_wrong {
-                    Ok(_) => panic!("{}", tell(seed)),
-                    Err(_) => panic!("a panic with seed {seed}; again: SEED={seed} cargo test -p mgmt-sim every_seed"),
-                }
+        let why = match std::panic::catch_unwind(|| Drive::new(seed, None, false).run()) {
+            Ok(Ok((more, _))) => {
+                turns += more;
+                continue;
             }
-        }
+            Ok(Err(_)) => tell(seed),
+            Err(_) => format!("a panic with seed {seed}; again: SEED={seed} cargo test -p mgmt-sim every_seed"),
+        };
+        next.store(end, Relaxed);
+        return Err(why);
     }
-    turns
 }
 
 #[test]
 fn every_seed_keeps_every_invariant_and_heals() {
     let Range { start, end } = seeds();
-    let (next, failed) = (AtomicU64::new(start), AtomicBool::new(false));
+    let next = AtomicU64::new(start);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let turns: u64 = std::thread::scope(|scope| {
-        let work: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_seeds(&next, end, &failed))).collect();
-        work.into_iter().map(|thread| thread.join().expect("every seed heals")).sum()
+    let turns: Result<u64, String> = std::thread::scope(|scope| {
+        let work: Vec<_> = (0..threads).map(|_| scope.spawn(|| run_seeds(&next, end))).collect();
+        work.into_iter().map(|thread| thread.join().expect("its panics are caught")).sum()
     });
+    let turns = turns.unwrap_or_else(|why| panic!("{why}"));
     assert!(turns > end - start, "nothing happened");
     println!("{} seeds, {turns} turns", end - start);
 }
