@@ -123,7 +123,6 @@ fn keep_the_laws() {
     fs::write("/etc/systemd/nspawn/my-box.nspawn", SETTINGS).unwrap();
     done(&["sh", "-c", IMAGE]);
     let subject = Subject::new(|_| Nspawn::new("my-box").running().enabled())
-        .cancels(10)
         .prepare(|_| drop(done(&["systemctl", "disable", "--now", UNIT])))
         .break_it(|_| drop(done(&["systemctl", "stop", UNIT])))
         .break_it(|_| drop((done(&["machinectl", "terminate", "my-box"]), done(&["systemctl", "stop", UNIT]))))

@@ -181,7 +181,6 @@ fn sh(line: &str) {
 /// Where `mgt-law` is declared in its second version, in this way.
 fn law_of(declared: fn() -> PkgBuilder) -> Subject {
     Subject::new(move |_| declared())
-        .cancels(10)
         .prepare(|_| sh("dpkg --purge mgt-law"))
         .break_it(|_| sh("apt-get --yes remove mgt-law"))
         .break_it(|_| sh("apt-get --yes --allow-downgrades install mgt-law=1"))

@@ -10,10 +10,9 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use zbus::{Connection, OwnedObjectPath};
 
-use crate::sys::dbus::subscribe;
-
 use super::error::{Result, SystemdError};
 use super::over_bus::{MANAGER, MANAGER_PATH, NAME};
+use crate::sys::dbus::subscribe;
 
 /// Listens to the ends of all jobs on one connection. There is one for all who wait: a stream for each would have to be
 /// read all the time, since the connection stands still as long as one of its streams is full.
