@@ -17,7 +17,7 @@ use zbus::message::Message;
 use zbus::{Connection, MessageStream};
 
 use crate::resource::{BusDoor, Connections, SignalRule, WatchEvent, first_text};
-use crate::sys::dbus::Bus;
+use crate::sys::dbus::{Bus, Peer};
 
 /// A lost bus is tried again for this long; then its watches have failed, and begin again by the retry policy of their
 /// resources.
@@ -245,15 +245,17 @@ enum Arm {
     Remove(String),
 }
 
+/// The bus itself, as a service.
+const BUS: Peer<'static> =
+    Peer { name: "org.freedesktop.DBus", path: "/org/freedesktop/DBus", interface: "org.freedesktop.DBus" };
+
 type Answer = (String, u64, Result<(), String>);
 
 /// Sends requests to the bus, one after the other. Answers come only while messages are taken, so the task that takes
 /// them cannot wait for them. If the bus does not answer one request, all that wait for their turn fail with it.
 async fn arm(connection: Connection, mut wanted: mpsc::UnboundedReceiver<Arm>, answers: mpsc::UnboundedSender<Answer>) {
-    let call = async |method: &str, text: &str| {
-        let bus = Some("org.freedesktop.DBus");
-        let arguments = (text,);
-        let answer = connection.call_method(bus, "/org/freedesktop/DBus", bus, method, &arguments);
+    let call = async |method: &'static str, text: &str| {
+        let answer = BUS.call(&connection, method, text.to_owned());
         Some(timeout(ANSWER_MAX, answer).await.ok()?.map(drop))
     };
     let silent =
