@@ -4,6 +4,7 @@ mod accounts;
 mod aliases;
 mod autoedges;
 mod booted;
+mod capture;
 mod cli;
 mod crash;
 mod cron;

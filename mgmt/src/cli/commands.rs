@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
+use crate::cli::capture::capture;
 use crate::cli::exit::{ABSENT, FAILED, PENDING};
 use crate::cli::options::{Command, GraphFormat, LogFormat, Setup};
 use crate::cli::report::{CommandError, complain, problem, show_warnings};
@@ -69,6 +70,7 @@ pub(crate) fn execute(session: &Session, command: Command, gapi: impl Gapi) -> E
             Command::Plan { json } => plan(session, gapi, json, &screen).await,
             Command::Check { json } => check(session, gapi, json, &screen).await,
             Command::Graph { format, svg } => graph(session, gapi, format, svg.as_deref()).await,
+            Command::Capture(options) => capture(session, gapi, &options).await,
             Command::Ask(asking) => ask::execute(session, asking).await,
             Command::Schema => {
                 let text = describe::schema(

@@ -15,13 +15,22 @@ use crate::resources::Exec;
 /// # Errors
 /// The graph has something that can't be written as Rust: a kind that this build lacks, a secret, or a closure.
 pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
+    to_rust_with(config, "converted from YAML", &[])
+}
+
+/// Like [`to_rust`]: what the program says of its origin, and for each resource, the comments before it.
+pub(crate) fn to_rust_with(config: &GraphConfig, origin: &str, notes: &[Vec<String>]) -> Result<String, String> {
     let order = order(config);
     let mut writer =
         Writer { config, variables: variables(config), body: String::new(), done: vec![false; config.vertices.len()] };
     for place in order {
+        for note in notes.get(place).into_iter().flatten() {
+            let note: String = note.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+            let _ = writeln!(writer.body, "    // {note}");
+        }
         writer.resource(place)?;
     }
-    let mut program = format!("//! The graph {:?}, converted from YAML.\n\n", config.name);
+    let mut program = format!("//! The graph {:?}, {origin}.\n\n", config.name);
     if writer.body.contains("Duration::") {
         program.push_str("use std::time::Duration;\n\n");
     }
@@ -249,6 +258,9 @@ fn value(name: &str, format: Format, json: &Json) -> Result<String, String> {
         Json::Number(value) => format!("{value}{name}"),
         Json::Array(values) => {
             let inner = name.strip_prefix("Vec<").and_then(|rest| rest.strip_suffix('>')).unwrap_or("String");
+            if values.is_empty() {
+                return Ok(format!("Vec::<{inner}>::new()"));
+            }
             let values: Result<Vec<_>, _> = values.iter().map(|json| value(inner, Format::Plain, json)).collect();
             format!("[{}]", values?.join(", "))
         }

@@ -95,6 +95,14 @@ pub(crate) fn reload(command: Command) -> Command {
     extended(only(command, &[OF_ASKING]), &[("", "read the graph again")], exit::OF_ASKING)
 }
 
+pub(crate) fn capture(command: Command) -> Command {
+    let examples = [
+        ("svc:nginx pkg:nginx file:/etc/nginx/ > web.yaml", "start a graph from what is there"),
+        ("user:ann --rust", "the same as a Rust program"),
+    ];
+    extended(only(command, &[&["hostname"]]), &examples, exit::OF_CAPTURE)
+}
+
 pub(crate) fn schema(command: Command) -> Command {
     let examples = [("> mgmt.schema.json", "for editors of YAML files")];
     extended(only(command, &[&["hostname"]]), &examples, exit::OF_SCHEMA)

@@ -6,6 +6,7 @@ mod answers;
 mod app;
 mod ask;
 mod bar;
+mod capture;
 mod colour;
 mod command_line;
 mod commands;

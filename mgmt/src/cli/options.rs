@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, ColorChoice, Subcommand, ValueEnum};
 
 use crate::cli::ask::Asking;
+use crate::cli::capture::CaptureOptions;
 use crate::cli::setup::Svc;
 use crate::cli::{exit, help};
 use crate::resource::{WITH_UNIT, with_units};
@@ -175,6 +176,9 @@ pub enum Command {
         #[arg(long, value_name = "FILE")]
         svg: Option<PathBuf>,
     },
+    /// Print a graph that declares what this host has now
+    #[command(defer(help::capture))]
+    Capture(CaptureOptions),
     /// Print the JSON schema of graphs
     #[command(defer(help::schema))]
     Schema,

@@ -108,7 +108,9 @@ fn checked(stock: Stock) -> Result<Stock, clap::Error> {
         Some(StockCommand::Common(command)) => match command {
             Command::Run | Command::Plan { .. } | Command::Check { .. } | Command::Graph { .. } => true,
             Command::Setup { what: Setup::Svc(svc) } => !svc.template,
-            Command::Ask(_) | Command::Schema | Command::Completion { .. } | Command::Man => false,
+            Command::Ask(_) | Command::Capture(_) | Command::Schema | Command::Completion { .. } | Command::Man => {
+                false
+            }
         },
         Some(StockCommand::Convert { .. }) => false,
     };

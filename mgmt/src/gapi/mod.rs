@@ -27,6 +27,6 @@ pub use printed::{Program, command, puppet};
 pub use signal::{Facts, Readable, Signal};
 pub(crate) use warn::Warnings;
 #[cfg(all(feature = "cli", feature = "yaml"))]
-pub(crate) use yaml::{STDIN, lacking, read_graph_file, yaml_schema_with};
+pub(crate) use yaml::{STDIN, Written, lacking, read_graph_file, write_yaml, yaml_schema_with};
 #[cfg(feature = "yaml")]
 pub use yaml::{Yaml, YamlGraph, YamlOptions, read_yaml, yaml, yaml_of_stdin, yaml_schema};

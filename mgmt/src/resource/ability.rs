@@ -10,6 +10,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use crate::resource::any::{AnyResource, BoxFuture};
+use crate::resource::capture::{Capture, CaptureFn, function};
 use crate::resource::context::ApplyCx;
 use crate::resource::converge::Converge;
 use crate::resource::error::Result;
@@ -128,6 +129,8 @@ pub struct Abilities {
     pub group: Option<GroupFns>,
     /// The function of [`Merge`], if the kind has it.
     pub merge: Option<MergeFn>,
+    /// The function of [`Capture`], if the kind has it.
+    pub capture: Option<CaptureFn>,
 }
 
 impl fmt::Debug for Abilities {
@@ -140,6 +143,7 @@ impl fmt::Debug for Abilities {
             .field("many", &self.many.is_some())
             .field("group", &self.group.is_some())
             .field("merge", &self.merge.is_some())
+            .field("capture", &self.capture.is_some())
             .finish()
     }
 }
@@ -165,6 +169,8 @@ pub trait Lacks {
     const GROUP: Option<GroupFns> = None;
     /// `None`: the kind lacks [`Merge`].
     const MERGE: Option<MergeFn> = None;
+    /// `None`: the kind lacks [`Capture`].
+    const CAPTURE: Option<CaptureFn> = None;
 }
 
 impl<R> Lacks for Ability<R> {}
@@ -207,6 +213,11 @@ impl<R: Merge> Ability<R> {
     pub const MERGE: Option<MergeFn> = Some(MergeFn::of::<R>());
 }
 
+impl<R: Capture> Ability<R> {
+    /// The kind's function of [`Capture`].
+    pub const CAPTURE: Option<CaptureFn> = Some(function::<R>());
+}
+
 /// The resource as the type of its kind. The functions of a kind are found in its own `KindSpec`, so they are called
 /// with resources of that kind.
 pub(crate) fn typed<R: Converge>(resource: &dyn AnyResource) -> &R {
@@ -228,6 +239,7 @@ macro_rules! __abilities {
             many: Ability::<$kind>::MANY,
             group: Ability::<$kind>::GROUP,
             merge: Ability::<$kind>::MERGE,
+            capture: Ability::<$kind>::CAPTURE,
         }
     }};
 }

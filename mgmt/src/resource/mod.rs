@@ -6,6 +6,7 @@ mod any;
 mod any_value;
 #[cfg(feature = "dbus")]
 mod bus;
+mod capture;
 mod change;
 mod context;
 mod converge;
@@ -66,6 +67,7 @@ pub use any_value::{Any, IntoAny, Plain};
 pub use bus::SignalRule;
 #[cfg(feature = "dbus")]
 pub(crate) use bus::{BusDoor, first_text};
+pub use capture::{AnyCaptured, Capture, CaptureFn, Captured};
 pub use change::{Change, Drift, ShowPrivate};
 pub use context::{ApplyCx, CheckCx, FsWatch, WatchCx};
 pub use converge::{Converge, Resource};

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::resource::{
-    ApplyCx, Bus, Change, CheckCx, Converge, Error, FieldProblem, Known, Recorded, Result, Reverse, SignalRule, Uid,
-    UidKey, Undone, Watch, WatchCx,
+    ApplyCx, Bus, Capture, Captured, Change, CheckCx, Converge, Error, FieldProblem, Known, Recorded, Result, Reverse,
+    SignalRule, Uid, UidKey, Undone, Watch, WatchCx,
 };
 use crate::sys::dbus::PROPERTIES;
 use crate::sys::facts::check_hostname;
@@ -113,6 +113,23 @@ async fn hostnamed(cx: &CheckCx) -> Result<Hostnamed> {
     match Hostnamed::simulated() {
         Some(simulated) => Ok(simulated),
         None => Ok(Hostnamed::new(cx.bus(Bus::System).await?)),
+    }
+}
+
+/// The transient name is left out where the static one decides it.
+impl Capture for Hostname {
+    async fn capture(&self, cx: &CheckCx) -> Result<Vec<Captured<Hostname>>> {
+        let names = hostnamed(cx).await?.names().await?;
+        let given = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+        let fixed = given(&names.fixed);
+        let transient_hostname = given(&names.transient).filter(|_| fixed.is_none());
+        let pretty_hostname = given(&names.pretty);
+        Ok(vec![Captured::new(Hostname {
+            static_hostname: fixed,
+            transient_hostname,
+            pretty_hostname,
+            ..self.clone()
+        })])
     }
 }
 

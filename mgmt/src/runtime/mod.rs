@@ -3,6 +3,7 @@
 
 mod ask_watch;
 mod builder;
+mod capture;
 pub mod control;
 mod core;
 mod culprits;

@@ -63,6 +63,7 @@ const ABILITIES: Abilities = Abilities {
     many: None,
     group: None,
     merge: None,
+    capture: None,
 };
 
 impl Identify for Absent {

@@ -17,6 +17,8 @@ mod schema;
 mod source;
 mod tree;
 mod typed;
+#[cfg(feature = "cli")]
+mod write;
 
 #[cfg(feature = "cli")]
 pub(crate) use absent::lacking;
@@ -30,3 +32,5 @@ pub(crate) use source::accept;
 pub(crate) use source::{STDIN, bytes as read_graph_file};
 pub use source::{Yaml, yaml, yaml_of_stdin};
 pub(crate) use tree::BYTES_MAX;
+#[cfg(feature = "cli")]
+pub(crate) use write::{Written, write_yaml};

@@ -41,9 +41,9 @@ pub struct Group {
     /// Whether the group exists (`exists`) or not (`absent`). Default: `exists`. A group that is the main group of a
     /// user is not removed: that is an error until the user has another one, or is gone.
     #[resource(default)]
-    state: AccountState,
+    pub(super) state: AccountState,
     /// The number of the group, 0 to 4294967294. Default: any; a new group gets the next free one.
-    gid: Option<u32>,
+    pub(super) gid: Option<u32>,
     /// Whether a new group gets a number from the range of the system (`SYS_GID_MIN` to `SYS_GID_MAX` in
     /// `/etc/login.defs`, usually 101 to 999). Has no effect on a group that exists, or with `gid`. Default: false.
     #[resource(default)]

@@ -1,6 +1,7 @@
 //! `group`, `user` and `ssh:authorized_key`: the accounts of this host, in the files of `/etc`, changed by the system's
 //! own tools, and the keys with which their users may log in.
 
+mod capture;
 mod expiry;
 mod files;
 mod group;

@@ -51,22 +51,22 @@ pub struct User {
     name: String,
     /// Whether the user exists (`exists`) or not (`absent`). Default: `exists`.
     #[resource(default)]
-    state: AccountState,
+    pub(super) state: AccountState,
     /// The number of the user, 0 to 4294967294. Default: any; a new user gets the next free one. If it changes, the
     /// files in the home directory get the new number, others keep the old one.
-    uid: Option<u32>,
+    pub(super) uid: Option<u32>,
     /// The main group, by number; a group must have it. Only one of `gid` and `group` can be given. Default: any.
-    gid: Option<u32>,
+    pub(super) gid: Option<u32>,
     /// The main group, by name; it must exist. Default: any; for a new user, the group with its name.
-    group: Option<String>,
+    pub(super) group: Option<String>,
     /// The supplementary groups, by name: these and no others. They must exist. Default: any.
-    groups: Option<Vec<String>>,
+    pub(super) groups: Option<Vec<String>>,
     /// Whether the user may be in other groups than `groups` too. Default: false.
     #[resource(default)]
     appendgroups: bool,
     /// The home directory, an absolute path. Default: any; for a new user, `/home/` and its name (or what `HOME` in
     /// `/etc/default/useradd` is).
-    homedir: Option<String>,
+    pub(super) homedir: Option<String>,
     /// Whether a missing home directory is made, as a copy of `/etc/skel` that belongs to the user. One that exists is
     /// left as it is. Default: false.
     #[resource(default)]
@@ -81,9 +81,9 @@ pub struct User {
     removehome: bool,
     /// The program that a login starts, an absolute path. Default: any; for a new user, what `SHELL` in
     /// `/etc/default/useradd` is, usually `/bin/sh`.
-    shell: Option<String>,
+    pub(super) shell: Option<String>,
     /// The comment (GECOS), usually the full name. Default: any; for a new user, empty.
-    comment: Option<String>,
+    pub(super) comment: Option<String>,
     /// Whether a new user gets a number from the range of the system (`SYS_UID_MIN` to `SYS_UID_MAX` in
     /// `/etc/login.defs`, usually 101 to 999), and a password that never ages. Has no effect on a user who exists.
     /// Default: false.
@@ -97,10 +97,10 @@ pub struct User {
     password: Option<Secret<String>>,
     /// Whether the password is locked: a `!` before its hash, with which no password is right. Other ways to log in,
     /// such as keys, are not affected. Default: any; a new user without `password` is locked.
-    locked: Option<bool>,
+    pub(super) locked: Option<bool>,
     /// The day from which on the account can't be used, in UTC: `never`, or a date such as `2030-01-31`, after
     /// 1970-01-01. Default: any; for a new user, what `EXPIRE` in `/etc/default/useradd` is, usually never.
-    expires: Option<Expiry>,
+    pub(super) expires: Option<Expiry>,
 }
 
 impl UserBuilder {

@@ -2,6 +2,7 @@
 
 mod alias;
 mod apply;
+mod capture;
 mod check;
 mod compare;
 mod content;

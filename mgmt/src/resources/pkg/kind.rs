@@ -65,11 +65,11 @@ const RPM: [&str; 2] = ["/var/lib/rpm", "/usr/lib/sysimage/rpm"];
 pub struct Pkg {
     /// The name of the package. With an architecture (`libc6:i386`), it is the package for that.
     #[resource(name)]
-    name: String,
+    pub(super) name: String,
     /// Whether it is installed (`installed`), in the newest version that the repositories have (`newest`), in an exact
     /// version (`1.22.1-9`), or not at all (`uninstalled`; its settings stay). Default: `installed`.
     #[resource(default)]
-    state: PkgState,
+    pub(super) state: PkgState,
     /// Whether it may come from a repository that is not signed by a key that apt trusts. Default: false.
     #[resource(default)]
     allowuntrusted: bool,
@@ -95,7 +95,7 @@ pub struct Pkg {
     /// Through which program: `apt`, `packagekit`, or `auto`, which is apt where there is dpkg and PackageKit
     /// elsewhere. Default: `auto`.
     #[resource(default)]
-    backend: PkgBackend,
+    pub(super) backend: PkgBackend,
 }
 
 impl PkgBuilder {

@@ -4,6 +4,7 @@ mod answers;
 mod apt;
 mod apt_host;
 mod backend;
+mod capture;
 mod installer;
 mod judge;
 mod kind;

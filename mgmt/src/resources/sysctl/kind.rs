@@ -48,16 +48,16 @@ use mgmt_macros::Resource;
 pub struct Sysctl {
     /// The name of the parameter, such as `vm.swappiness`.
     #[resource(name)]
-    name: String,
+    pub(super) name: String,
     /// The value: at most 4095 bytes, on one line.
-    value: String,
+    pub(super) value: String,
     /// Whether the parameter must have the value now. Default: true.
     #[resource(default = true)]
     runtime: bool,
     /// Whether the parameter gets the value at the next boot: a line in the file `path`. If not, no file is looked at.
     /// Default: true.
     #[resource(default = true)]
-    persist: bool,
+    pub(super) persist: bool,
     /// The file for `persist`: absolute, without `..`. It is made if it does not exist, its directory is not. Default:
     /// `/etc/sysctl.d/99-mgmt.conf`.
     path: Option<String>,

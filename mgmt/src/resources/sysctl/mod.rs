@@ -1,6 +1,7 @@
 //! `sysctl`: keeps the value of a parameter of the kernel, now and after the next boot.
 
 mod boot;
+mod capture;
 mod key;
 mod kind;
 mod live;

@@ -1,5 +1,6 @@
 //! `svc` and `cron`: units of systemd.
 
+mod capture;
 mod cron;
 mod cron_text;
 mod judge;

@@ -45,10 +45,10 @@ pub struct Svc {
     #[resource(name)]
     name: String,
     /// `running` or `stopped`. Default: it stays as it is.
-    state: Option<SvcState>,
+    pub(super) state: Option<SvcState>,
     /// `enabled`, `disabled` or `masked`: whether it is started with the machine, or, in a session, with that. Default:
     /// it stays as it is.
-    startup: Option<SvcStartup>,
+    pub(super) startup: Option<SvcStartup>,
     /// Whether it is a unit of the systemd of the user that the program runs as, and not of the machine. Default:
     /// false.
     #[resource(default)]
