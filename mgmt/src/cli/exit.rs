@@ -143,10 +143,10 @@ pub(crate) const OF_ASKING: &[Meaning] = &[
 pub(crate) const OF_PRINTED: &[Meaning] =
     &[("0", "The text was printed."), ("1", "Wrong options, or the text can't be written.")];
 
-#[cfg(feature = "yaml")]
 pub(crate) const OF_CAPTURE: &[Meaning] =
     &[("0", "The graph was printed."), ("1", "Wrong options, or this host can't be looked at.")];
 
+#[cfg(feature = "yaml")]
 pub(crate) const OF_CONVERT: &[Meaning] = &[
     ("0", "The program was printed."),
     ("1", "Wrong options or graph, or the graph has a part without a form in Rust."),

@@ -11,7 +11,6 @@ mod colour;
 mod command_line;
 mod commands;
 mod completing;
-#[cfg(feature = "yaml")]
 mod convert;
 mod describe;
 mod exit;
@@ -43,7 +42,7 @@ mod view;
 
 pub use app::{App, main};
 pub use ask::{Asking, EventsOptions, StatusOptions, WhyOptions};
-#[cfg(feature = "yaml")]
+pub use capture::CaptureOptions;
 pub use convert::to_rust;
 pub use options::{Command, GraphFormat, GraphvizFilter, LogFormat, Options, RunOptions, Setup, Timeout};
 pub use prefix::default_prefix;
