@@ -18,7 +18,7 @@ pub fn to_rust(config: &GraphConfig) -> Result<String, String> {
     to_rust_with(config, "converted from YAML", &[])
 }
 
-/// Like [`to_rust`]: what the program says of its origin, and for each resource, the comments before it.
+/// Like [`to_rust`]: with the origin that the program names, and for each resource, the comments before it.
 pub(crate) fn to_rust_with(config: &GraphConfig, origin: &str, notes: &[Vec<String>]) -> Result<String, String> {
     let order = order(config);
     let mut writer =
